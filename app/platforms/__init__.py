@@ -1,0 +1,1 @@
+"""Social platforms: what an adapter is, and one file for each."""

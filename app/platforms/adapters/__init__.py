@@ -1,0 +1,1 @@
+"""One file per platform, each with an `ADAPTER`."""
