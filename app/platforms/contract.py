@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import httpx
@@ -148,7 +147,7 @@ class PostMetrics:
 
     external_id: str
     counters: Mapping[Metric, int]
-    missing: Mapping[Metric, MetricStatus] = MappingProxyType({})
+    missing: Mapping[Metric, MetricStatus] = field(default_factory=dict)
     gone: bool = False
     """The post was deleted; its counters are then empty."""
 
