@@ -26,7 +26,7 @@ STOP_TIMEOUT = 60.0
 TEST_SPACE = 2 * 1024**3
 """Bytes /dev/shm must have free to hold test data; in a container it is often 64 MB."""
 
-__all__ = ["EmbeddedError", "Postgres", "Valkey", "start_postgres", "start_valkey", "test_folder"]
+__all__ = ["EmbeddedError", "Postgres", "Valkey", "scratch_folder", "start_postgres", "start_valkey"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def start_valkey(home: Path, *, test: bool = False) -> Iterator[Valkey]:
         yield Valkey(sockets, process)
 
 
-def test_folder() -> Path:
+def scratch_folder() -> Path:
     """A new folder for throw-away data, in memory where there is room. The keeper removes it."""
     parent = None
     with contextlib.suppress(OSError):

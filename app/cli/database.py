@@ -1,0 +1,66 @@
+"""The database before the first migration: its roles, itself, and who may do what in it.
+
+Two roles. `instep_owner` owns the tables and migrates. `instep_app` is what the service runs as: an
+ordinary role, so that row-level security holds for it. The superuser makes them and is not needed
+again.
+"""
+
+import asyncpg
+
+OWNER = "instep_owner"
+APP = "instep_app"
+EXTENSIONS = ("pg_trgm", "btree_gin")
+
+_ORDINARY = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
+_BY_DEFAULT = f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public"
+_GRANTS = (
+    "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+    f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}",
+    f"GRANT USAGE ON SCHEMA public TO {APP}",
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {APP}",
+    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APP}",
+    f"{_BY_DEFAULT} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}",
+    f"{_BY_DEFAULT} GRANT USAGE ON SEQUENCES TO {APP}",
+)
+
+
+def plain(url: str) -> str:
+    """A SQLAlchemy URL as asyncpg itself takes it."""
+    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+async def prepare_database(
+    superuser_url: str, database: str, *, owner_password: str | None = None, app_password: str | None = None
+) -> None:
+    """Make the roles, `database` and the rights in it; what is there already is put right.
+
+    `superuser_url` leads to any database of the server. Passwords are set where given; an embedded
+    server needs none.
+    """
+    connection = await asyncpg.connect(plain(superuser_url))
+    try:
+        await _role(connection, OWNER, "INHERIT", owner_password)
+        await _role(connection, APP, "NOINHERIT", app_password)
+        name = await connection.fetchval("SELECT quote_ident($1)", database)
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
+            await connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+        else:
+            await connection.execute(f"ALTER DATABASE {name} OWNER TO {OWNER}")
+    finally:
+        await connection.close()
+    connection = await asyncpg.connect(plain(superuser_url), database=database)
+    try:
+        for extension in EXTENSIONS:
+            await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
+        for grant in _GRANTS:
+            await connection.execute(grant)
+    finally:
+        await connection.close()
+
+
+async def _role(connection: asyncpg.Connection, name: str, inherits: str, password: str | None) -> None:
+    exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", name)
+    await connection.execute(f"{'ALTER' if exists else 'CREATE'} ROLE {name} {_ORDINARY} {inherits}")
+    if password is not None:
+        literal = await connection.fetchval("SELECT quote_literal($1)", password)
+        await connection.execute(f"ALTER ROLE {name} PASSWORD {literal}")
