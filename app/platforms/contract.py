@@ -111,7 +111,7 @@ class Address:
     """A community's address in one canonical spelling, so that two spellings are one community."""
 
     canonical: str
-    """For people and for uniqueness: `https://mastodon.social/@Gargron`, `https://vk.com/club1`."""
+    """For people and for uniqueness: `https://mastodon.social/@gargron`, `https://vk.com/club1`."""
     base_url: str | None = None
     """The API's address, where it follows from the community's."""
 
@@ -142,7 +142,7 @@ class CommunitySnapshot:
 class PostMetrics:
     """One post's counters as the platform gives them now.
 
-    Every metric of the adapter's `Spec` is either in `counters` or in `missing` with its reason.
+    Every `Metric` is either in `counters` or in `missing` with its reason.
     """
 
     external_id: str
@@ -171,6 +171,7 @@ class RemotePerson:
 
     external_id: str
     name: str
+    """Empty where this answer does not bring it (VK's hooks): what is known already stays."""
     url: str | None = None
     is_community: bool = False
     """The community itself wrote it: an answer of the agency's, not a customer's words."""
@@ -183,10 +184,11 @@ class RemoteMessage:
     external_id: str
     """Unique within the community, comments and messages together."""
     thread_id: str
-    """What belongs to one conversation with one customer shares it."""
+    """What belongs to one conversation with one customer shares it, the community's answers too."""
     kind: MessageKind
     author: RemotePerson
     text: str
+    """Plain text; empty where the message is an attachment alone, or deleted."""
     sent_at: datetime
     url: str | None = None
     post_id: str | None = None
@@ -200,11 +202,17 @@ class RemoteMessage:
 class Page(Generic[T_co]):
     """A part of a walk.
 
-    A walk starts with `cursor=None`, at the newest item, and goes back in time as long as `more`.
-    Each cursor is stored together with its items, so that a walk goes on after a crash. When
-    `more` is False the walk is complete, and its cursor, given again later, starts the next one:
-    what is newer than everything seen. An item may come twice (the caller drops repeats), but
-    none is passed over.
+    The first walk starts with `cursor=None`, at the newest item, and goes back in time as long as
+    `more`. Each cursor is stored together with its items, so that a walk goes on after a crash.
+    When `more` is False the walk is complete, and its cursor, given again later, starts the next
+    one: what is newer than everything seen, in the order that suits the platform.
+
+    An item may come twice, within a walk or from one to the next (the caller drops repeats, and
+    takes what changed), but none is passed over, whatever appears or vanishes meanwhile. A page
+    may be empty and have `more`.
+
+    `since`, given to each call of a walk, says that older items are not wanted: they are left
+    out, and a walk that reaches them is complete. The cursor is then as good as after a full walk.
     """
 
     items: tuple[T_co, ...]
@@ -311,15 +319,20 @@ class Adapter(Protocol):
         """The community itself: its id, name and size."""
         ...
 
-    async def posts(self, c: Credentials, cursor: str | None) -> Page[RemotePost]:
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """The community's own posts, newest first (see `Page`)."""
         ...
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        """The counters of up to `spec.metrics_batch` posts, one record for each id, in its order."""
+        """The counters of up to `spec.metrics_batch` posts, one record for each id, in its order.
+
+        `ValueError` for more of them.
+        """
         ...
 
-    async def conversations(self, c: Credentials, cursor: str | None) -> Page[RemoteMessage]:
+    async def conversations(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
         """What customers wrote that the platform lists for the whole community (see `Page`).
 
         Where the community's tokens allow no such list, an empty page.
@@ -335,8 +348,14 @@ class Adapter(Protocol):
 class ListsComments(Protocol):
     """Comments can be listed post by post (where `conversations` does not bring them all)."""
 
-    async def comments(self, c: Credentials, post_id: str, cursor: str | None) -> Page[RemoteMessage]:
-        """The comments under one post, walked as `Page` says."""
+    async def comments(
+        self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """The comments under one post, walked as `Page` says.
+
+        Answers appear anywhere in a tree of comments, so the next walk may bring all of it again:
+        start one when the post's `Metric.COMMENTS` has changed.
+        """
         ...
 
 
