@@ -39,6 +39,8 @@ class Settings(BaseSettings):
 
     public_url: str = "http://127.0.0.1:8000"
     """Where the world reaches this service; tracked links and inbound hooks start with it."""
+    sign_up: Literal["open", "closed"] = "open"
+    """Whether strangers may make a workspace; `instep keys create` makes one all the same."""
     cors_origins: Annotated[list[str], NoDecode] = []
     trusted_proxies: Annotated[list[str], NoDecode] = []
     """Addresses whose `X-Forwarded-For` is believed."""

@@ -1,0 +1,1 @@
+"""The door through which time and jobs come in. It decides nothing."""

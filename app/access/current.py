@@ -1,0 +1,109 @@
+"""What a route asks for: who is calling, and the unit of work or connection in their workspace."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.access.models import Scope
+from app.access.service import Actor, authenticate
+from app.kit import idempotency
+from app.kit.errors import Forbidden, Unauthenticated
+from app.kit.ids import uuid7
+from app.kit.paging import Pager
+from app.kit.resources import Resources
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="ApiKey", description="An API key of your workspace: `Authorization: Bearer isk_…`"
+)
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def resources(request: Request) -> Resources:
+    """What this process has at hand."""
+    found: Resources = request.app.state.resources
+    return found
+
+
+Have = Annotated[Resources, Depends(resources)]
+
+
+async def actor(
+    request: Request, have: Have, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+) -> Actor:
+    """Who is calling; what the key may do is checked against the method."""
+    if bearer is None:
+        raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
+    found = await authenticate(have.db, bearer.credentials)
+    needed = Scope.READ if request.method in _READS else Scope.WRITE
+    if needed not in found.scopes and Scope.ADMIN not in found.scopes:
+        raise Forbidden(f"This API key lacks the scope {needed.value!r}.", code="missing-scope")
+    return found
+
+
+CurrentActor = Annotated[Actor, Depends(actor)]
+
+
+async def administrator(found: CurrentActor) -> Actor:
+    """Who is calling, with the right to manage the workspace itself."""
+    if Scope.ADMIN not in found.scopes:
+        raise Forbidden(f"This API key lacks the scope {Scope.ADMIN.value!r}.", code="missing-scope")
+    return found
+
+
+Administrator = Annotated[Actor, Depends(administrator)]
+
+
+async def work(request: Request, have: Have, who: CurrentActor) -> AsyncIterator[AsyncSession]:
+    """A unit of work in the caller's workspace."""
+    async with have.transaction(who.workspace_id) as session:
+        await idempotency.begin(request, session)
+        yield session
+
+
+# scope="function": the block ends, and so the commit comes, before the answer is sent.
+Work = Annotated[AsyncSession, Depends(work, scope="function")]
+
+
+async def glance(have: Have, who: CurrentActor) -> AsyncIterator[AsyncConnection]:
+    """A connection for a hot read in the caller's workspace."""
+    async with have.db.reading(who.workspace_id) as connection:
+        yield connection
+
+
+Glance = Annotated[AsyncConnection, Depends(glance, scope="function")]
+
+
+def pager(request: Request, have: Have, who: CurrentActor) -> Pager:
+    """The cursors of this list with these filters."""
+    filters = {name: value for name, value in request.query_params.items() if name not in {"cursor", "limit"}}
+    return Pager.of(have.keyring, who.workspace_id, request.url.path, filters)
+
+
+CurrentPager = Annotated[Pager, Depends(pager)]
+
+
+async def founding(request: Request, have: Have) -> AsyncIterator[AsyncSession]:
+    """A unit of work in a workspace that is about to exist.
+
+    With an `Idempotency-Key` the workspace's id follows from it, so that a repeat finds the answer
+    where the first one put it: in the workspace it made.
+    """
+    key = idempotency.key_of(request)
+    workspace_id = uuid7() if key is None else _derived(key)
+    async with have.transaction(workspace_id) as session:
+        await idempotency.begin(request, session)
+        yield session
+
+
+def _derived(key: str) -> UUID:
+    """A UUID (version 8: of our own making) that only depends on the key."""
+    value = int.from_bytes(hashlib.sha256(b"workspace\0" + key.encode()).digest()[:16], "big")
+    return UUID(int=value & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x8000 << 64 | 0x8000 << 48)
+
+
+Founding = Annotated[AsyncSession, Depends(founding, scope="function")]

@@ -1,0 +1,88 @@
+"""Sign-up, the caller itself, API keys."""
+
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import status
+from sqlalchemy import select
+
+from app.access import service
+from app.access.current import Administrator, CurrentActor, CurrentPager, Founding, Glance, Have, Work
+from app.access.models import ApiKey, Workspace
+from app.access.schemas import (
+    ApiKeyCreate,
+    ApiKeyMade,
+    ApiKeyRead,
+    Me,
+    UserRead,
+    WorkspaceCreate,
+    WorkspaceMade,
+    WorkspaceRead,
+)
+from app.kit.errors import Forbidden
+from app.kit.paging import Cursor, Keyset, Limit, Page
+from app.kit.routing import problems, router
+
+ROUTER = router("/v1", tag="access")
+PUBLIC = router("/v1", tag="access", public=True)
+
+_KEYS = Keyset((ApiKey.created_at, ApiKey.id))
+
+
+def _made(key: ApiKey, text: str) -> ApiKeyMade:
+    return ApiKeyMade(**ApiKeyRead.model_validate(key).model_dump(), key=text)
+
+
+@PUBLIC.post(
+    "/workspaces", operation_id="workspaces.create", status_code=status.HTTP_201_CREATED, responses=problems(403, 409)
+)
+async def sign_up(body: WorkspaceCreate, session: Founding, have: Have) -> WorkspaceMade:
+    """Sign up an agency.
+
+    Gives its workspace, its owner and a first API key that may do everything. The key is shown
+    only here.
+    """
+    if have.settings.sign_up == "closed":
+        raise Forbidden("Sign-up is closed here; ask whoever runs this installation.", code="sign-up-closed")
+    workspace, owner, key, text = await service.sign_up(
+        session, name=body.name, owner_name=body.owner.name, owner_email=body.owner.email
+    )
+    return WorkspaceMade(
+        workspace=WorkspaceRead.model_validate(workspace),
+        owner=UserRead.model_validate(owner),
+        api_key=_made(key, text),
+    )
+
+
+@ROUTER.get("/me", operation_id="me.read")
+async def me(who: CurrentActor, session: Work) -> Me:
+    """What the credential of this request stands for."""
+    workspace = await session.get_one(Workspace, who.workspace_id)
+    key = (
+        await session.scalars(select(ApiKey).where(ApiKey.workspace_id == who.workspace_id, ApiKey.id == who.key_id))
+    ).one()
+    return Me(workspace=WorkspaceRead.model_validate(workspace), user=None, api_key=ApiKeyRead.model_validate(key))
+
+
+@ROUTER.get("/api-keys", operation_id="api-keys.list")
+async def list_keys(
+    who: Administrator, connection: Glance, pager: CurrentPager, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ApiKeyRead]:
+    """The workspace's API keys, newest first; revoked ones too."""
+    after = pager.read(cursor, (datetime, UUID))
+    query = _KEYS.after(select(ApiKey.__table__).where(ApiKey.workspace_id == who.workspace_id), after, limit)
+    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
+    return Page(data=[ApiKeyRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@ROUTER.post("/api-keys", operation_id="api-keys.create", status_code=status.HTTP_201_CREATED, responses=problems(409))
+async def create_key(body: ApiKeyCreate, _: Administrator, session: Work) -> ApiKeyMade:
+    """Make an API key; its text is shown only here."""
+    key, text = await service.create_key(session, name=body.name, scopes=body.scopes, expires_at=body.expires_at)
+    return _made(key, text)
+
+
+@ROUTER.post("/api-keys/{key_id}/revoke", operation_id="api-keys.revoke", responses=problems(404, 409))
+async def revoke_key(key_id: UUID, _: Administrator, session: Work) -> ApiKeyRead:
+    """Make an API key useless from now on."""
+    return ApiKeyRead.model_validate(await service.revoke_key(session, key_id=key_id))

@@ -1,0 +1,95 @@
+"""What access takes and gives."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from app.access.models import Scope
+from app.kit.schemas import Id, Input, Instant, Line, Output
+
+
+def _email(value: str) -> str:
+    name, at, host = value.partition("@")
+    if not (name and at and "." in host.strip(".")) or any(c.isspace() for c in value) or "@" in host:
+        raise ValueError("must be an e-mail address")
+    return value
+
+
+Email = Annotated[
+    str,
+    Field(strict=True, min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+\.[^\s@\x00]+$"),
+    AfterValidator(_email),
+    Field(examples=["anna@agency.example"]),
+]
+
+
+class Owner(Input):
+    """The person who signs up."""
+
+    name: Line = Field(examples=["Anna"])
+    email: Email
+
+
+class WorkspaceCreate(Input):
+    """Sign-up of an agency."""
+
+    name: Line = Field(examples=["Step & Co"])
+    owner: Owner
+
+
+class WorkspaceRead(Output):
+    """An agency."""
+
+    id: Id = Field(validation_alias="workspace_id")
+    name: str
+    created_at: Instant
+
+
+class UserRead(Output):
+    """A person."""
+
+    id: Id
+    name: str
+    email: str
+
+
+class ApiKeyCreate(Input):
+    """A new API key."""
+
+    name: Line = Field(examples=["reporting script"])
+    scopes: list[Scope] = Field(default=[Scope.READ], min_length=1, max_length=3)
+    expires_at: Instant | None = None
+
+
+class ApiKeyRead(Output):
+    """An API key; its secret is shown once, when it is made."""
+
+    id: Id
+    name: str
+    prefix: str
+    scopes: list[Scope]
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+
+
+class ApiKeyMade(ApiKeyRead):
+    """A new API key with its secret."""
+
+    key: str = Field(description="Keep it: it is not shown again.", examples=["isk_8MTJ4bWc0aQz_…"])
+
+
+class WorkspaceMade(Output):
+    """A signed-up agency, its owner and a first key that may do everything."""
+
+    workspace: WorkspaceRead
+    owner: UserRead
+    api_key: ApiKeyMade
+
+
+class Me(Output):
+    """What the credential of this request stands for."""
+
+    workspace: WorkspaceRead
+    user: UserRead | None
+    api_key: ApiKeyRead

@@ -1,0 +1,127 @@
+"""Signing up, and proving who one is."""
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.models import ApiKey, Membership, Role, Scope, UserAccount, Workspace
+from app.kit.db import Database, now, workspace_of
+from app.kit.errors import Conflict, NotFound, Unauthenticated
+from app.kit.ids import uuid7
+
+_ALPHABET: Final = string.ascii_letters + string.digits
+_KEY: Final = re.compile(r"isk_([A-Za-z0-9]{12})_([A-Za-z0-9]{43})")
+_REFUSED: Final = "This API key is not known, or expired, or revoked."
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and for which workspace."""
+
+    workspace_id: UUID
+    scopes: frozenset[Scope]
+    key_id: UUID
+    user_id: UUID | None = None
+
+
+async def sign_up(
+    session: AsyncSession, *, name: str, owner_name: str, owner_email: str
+) -> tuple[Workspace, UserAccount, ApiKey, str]:
+    """Make the workspace this unit of work speaks for, with its owner and a key that may do everything."""
+    workspace = Workspace(workspace_id=workspace_of(session), name=name, created_at=now(session))
+    session.add(workspace)
+    owner_id = await session.scalar(
+        insert(UserAccount)
+        .values(id=uuid7(), email=owner_email, name=owner_name, created_at=now(session))
+        .on_conflict_do_nothing()
+        .returning(UserAccount.id)
+    )
+    if owner_id is None:
+        raise Conflict("Somebody with this e-mail address has signed up already.", code="email-taken")
+    await session.flush()
+    session.add(
+        Membership(
+            workspace_id=workspace.workspace_id, user_id=owner_id, role=Role.OWNER.value, created_at=now(session)
+        )
+    )
+    key, secret = await create_key(session, name="first key", scopes=list(Scope), expires_at=None)
+    owner = await session.get_one(UserAccount, owner_id)
+    return workspace, owner, key, secret
+
+
+async def create_key(
+    session: AsyncSession, *, name: str, scopes: Sequence[Scope], expires_at: datetime | None
+) -> tuple[ApiKey, str]:
+    """A new key of this workspace and its full text, which is not kept anywhere."""
+    prefix = "".join(secrets.choice(_ALPHABET) for _ in range(12))
+    secret = "".join(secrets.choice(_ALPHABET) for _ in range(43))
+    key = ApiKey(
+        prefix=prefix,
+        workspace_id=workspace_of(session),
+        name=name,
+        secret_hash=_hash(secret),
+        scopes=sorted({scope.value for scope in scopes}),
+        created_at=now(session),
+        expires_at=expires_at,
+        revoked_at=None,
+    )
+    session.add(key)
+    await session.flush()
+    return key, f"isk_{prefix}_{secret}"
+
+
+async def revoke_key(session: AsyncSession, *, key_id: UUID) -> ApiKey:
+    """Make a key useless from now on; doing so twice changes nothing."""
+    key = await session.scalar(
+        select(ApiKey).where(ApiKey.workspace_id == workspace_of(session), ApiKey.id == key_id).with_for_update()
+    )
+    if key is None:
+        raise NotFound
+    if key.revoked_at is None:
+        key.revoked_at = now(session)
+    return key
+
+
+def _hash(secret: str) -> bytes:
+    """A secret of 256 random bits needs no slow hash: there is nothing to guess."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def authenticate(db: Database, key: str) -> Actor:
+    """The actor an API key stands for; `Unauthenticated` where it is not good (any more)."""
+    matched = _KEY.fullmatch(key)
+    if matched is None:
+        raise Unauthenticated("This is not an API key: they look like isk_…_…")
+    prefix, secret = matched.groups()
+    async with db.reading(None) as connection:
+        row = (
+            await connection.execute(
+                select(
+                    ApiKey.workspace_id,
+                    ApiKey.id,
+                    ApiKey.secret_hash,
+                    ApiKey.scopes,
+                    ApiKey.expires_at,
+                    ApiKey.revoked_at,
+                ).where(ApiKey.prefix == prefix)
+            )
+        ).one_or_none()
+    if (
+        row is None
+        or not hmac.compare_digest(row.secret_hash, _hash(secret))
+        or row.revoked_at is not None
+        or (row.expires_at is not None and row.expires_at <= db.clock.now())
+    ):
+        raise Unauthenticated(_REFUSED)
+    return Actor(row.workspace_id, frozenset(map(Scope, row.scopes)), row.id)

@@ -1,0 +1,1 @@
+"""Communities on social platforms: connecting them, watching them, what they publish."""

@@ -1,0 +1,84 @@
+"""What watching a community brings to light.
+
+These are published inside the unit of work that stores the poll's cursor: what a subscriber writes
+and the place from which polling goes on are committed together.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from app.kit.events import Event
+from app.platforms.contract import PostMetrics, RemoteMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was seen."""
+
+    workspace_id: UUID
+    project_id: UUID
+    community_id: UUID
+    platform: str
+    timezone: str
+    """The project's, IANA."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPublication:
+    """A publication as it is stored now."""
+
+    id: UUID
+    external_id: str
+    url: str
+    text: str
+    published_at: datetime
+    new: bool
+    """It was not known before."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationsSeen(Event):
+    """Publications were found, or found changed."""
+
+    place: Place
+    publications: tuple[SeenPublication, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PostsMeasured(Event):
+    """Counters of publications were read at one instant. Gone ones are not among them."""
+
+    place: Place
+    at: datetime
+    metrics: tuple[tuple[UUID, PostMetrics], ...]
+    """Each publication's id with its counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizeMeasured(Event):
+    """A community's size was read; it is None where the platform hides it."""
+
+    place: Place
+    at: datetime
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesSeen(Event):
+    """Customers' words, and our own, were found. Some may have been seen before."""
+
+    place: Place
+    messages: tuple[tuple[RemoteMessage, UUID | None], ...]
+    """Each with the id of the publication it stands under."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommunityConnected(Event):
+    """A community answered for the first time."""
+
+    topic: ClassVar[str | None] = "community.connected"
+    community_id: UUID
+    project_id: UUID
+    platform: str

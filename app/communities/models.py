@@ -1,0 +1,126 @@
+"""Tables of communities."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.db import Base, Owned, belongs_to
+
+
+class State(StrEnum):
+    """How a community's connection is."""
+
+    CONNECTING = "connecting"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    REAUTH_REQUIRED = "reauth_required"
+    PAUSED = "paused"
+    FAILED = "failed"
+    """It could not be connected; `state_reason` says why."""
+
+
+class Community(Owned, Base):
+    """A community the agency runs for a client: a VK group, a Mastodon account …"""
+
+    __tablename__ = "community"
+    __table_args__ = (
+        belongs_to("project", "project_id"),
+        UniqueConstraint("workspace_id", "platform", "address"),
+        Index(None, "workspace_id", "project_id", "created_at", "id"),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    project_id: Mapped[UUID]
+    platform: Mapped[str]
+    address: Mapped[str]
+    base_url: Mapped[str]
+    external_id: Mapped[str | None]
+    title: Mapped[str | None]
+    url: Mapped[str | None]
+    state: Mapped[str] = mapped_column(default=State.CONNECTING.value)
+    state_code: Mapped[str | None]
+    state_reason: Mapped[str | None]
+    """In words, with what to do next."""
+    missing_scopes: Mapped[list[Any]] = mapped_column(default=list)
+    failures: Mapped[int] = mapped_column(default=0)
+    """Polls that failed in a row."""
+    backfill_since: Mapped[datetime]
+    """Older posts and messages are not wanted."""
+    backfilled_at: Mapped[datetime | None]
+    posts_cursor: Mapped[str | None]
+    conversations_cursor: Mapped[str | None]
+    size_seen_at: Mapped[datetime | None]
+    posts_seen_at: Mapped[datetime | None]
+    conversations_seen_at: Mapped[datetime | None]
+    polled_at: Mapped[datetime | None]
+    """When the last poll that succeeded ended."""
+    throttled_until: Mapped[datetime | None]
+    event_at: Mapped[datetime | None]
+    """When the platform last called one of our hooks."""
+    created_at: Mapped[datetime]
+
+
+class CommunityToken(Owned, Base):
+    """A token for a community, sealed. VK needs two kinds at once."""
+
+    __tablename__ = "community_token"
+    __table_args__ = (
+        belongs_to("community", "community_id"),
+        UniqueConstraint("workspace_id", "community_id", "kind"),
+    )
+
+    community_id: Mapped[UUID]
+    kind: Mapped[str]
+    sealed: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+
+
+class Publication(Owned, Base):
+    """A post as it stands on a platform."""
+
+    __tablename__ = "publication"
+    __table_args__ = (
+        belongs_to("community", "community_id"),
+        belongs_to("project", "project_id"),
+        UniqueConstraint("workspace_id", "community_id", "external_id"),
+        Index(None, "workspace_id", "community_id", "measure_at"),
+        Index(None, "workspace_id", "project_id", "published_at", "id"),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    community_id: Mapped[UUID]
+    project_id: Mapped[UUID]
+    external_id: Mapped[str]
+    url: Mapped[str]
+    text: Mapped[str]
+    category: Mapped[str | None]
+    """Of the content formula; kept here for the rollups, decided in the content plan."""
+    published_at: Mapped[datetime]
+    edited_at: Mapped[datetime | None]
+    gone_at: Mapped[datetime | None]
+    """When it was first seen to be deleted."""
+    measure_at: Mapped[datetime | None]
+    """When its counters are due again; null when they are not wanted any more."""
+    comments: Mapped[int | None]
+    """The comments counter at the last look."""
+    comments_read: Mapped[int | None]
+    """The comments counter when its comments were last read to the end."""
+    comments_cursor: Mapped[str | None]
+
+
+class CallBudget(Base):
+    """Calls made in the current window, for each limit of a platform. Not a workspace's table: two
+    workspaces may share a token or an address. `key` is a hash.
+    """
+
+    __tablename__ = "call_budget"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    seconds: Mapped[int] = mapped_column(primary_key=True)
+    window_at: Mapped[datetime]
+    used: Mapped[int]

@@ -1,0 +1,1 @@
+"""Customers' words and the agency's answers, from all platforms alike."""

@@ -1,0 +1,165 @@
+"""Tables of inquiries."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.db import Base, Owned, belongs_to
+
+
+class Status(StrEnum):
+    """Where an inquiry stands."""
+
+    OPEN = "open"
+    """A customer waits for an answer."""
+    ANSWERED = "answered"
+    RESOLVED = "resolved"
+
+
+class Kind(StrEnum):
+    """What a customer wants."""
+
+    QUESTION = "question"
+    PROBLEM = "problem"
+    THANKS = "thanks"
+    OTHER = "other"
+
+
+class Direction(StrEnum):
+    """Who wrote a message."""
+
+    CUSTOMER = "customer"
+    AGENCY = "agency"
+
+
+class Delivery(StrEnum):
+    """How far an answer of ours has come."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    """The intent is committed; the platform may or may not have it yet."""
+    SENT = "sent"
+    FAILED = "failed"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+
+class Inquiry(Owned, Base):
+    """A conversation with one customer, on whatever platform and channel."""
+
+    __tablename__ = "inquiry"
+    __table_args__ = (
+        belongs_to("project", "project_id"),
+        belongs_to("community", "community_id"),
+        UniqueConstraint("workspace_id", "community_id", "thread_id"),
+        Index(None, "workspace_id", "project_id", "opened_at", "id"),
+        Index(None, "workspace_id", "last_message_at", "id"),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    project_id: Mapped[UUID]
+    community_id: Mapped[UUID]
+    publication_id: Mapped[UUID | None]
+    """The publication it stands under, where it is a comment."""
+    thread_id: Mapped[str]
+    """The platform's, or the adapter's, name of the conversation."""
+    channel: Mapped[str]
+    """comment, message, mention or review."""
+    kind: Mapped[str] = mapped_column(default=Kind.OTHER.value)
+    kind_by: Mapped[str] = mapped_column(default="rule")
+    """`rule` or `person`: a person's word is never overwritten by a rule."""
+    status: Mapped[str] = mapped_column(default=Status.OPEN.value)
+    customer_id: Mapped[str]
+    customer_name: Mapped[str]
+    preview: Mapped[str]
+    opened_at: Mapped[datetime]
+    """When the customer first wrote."""
+    last_message_at: Mapped[datetime]
+    first_answered_at: Mapped[datetime | None]
+    handled_at: Mapped[datetime | None]
+    """When a person of the agency first answered it, or resolved it with a reason."""
+    resolved_at: Mapped[datetime | None]
+    resolution: Mapped[str | None]
+    resolved_automatically: Mapped[bool] = mapped_column(default=False)
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class Message(Owned, Base):
+    """One message of an inquiry, a customer's or the agency's."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        belongs_to("inquiry", "inquiry_id"),
+        Index(
+            "uq_message_external_id",
+            "workspace_id",
+            "community_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        Index(None, "workspace_id", "inquiry_id", "sent_at", "id"),
+    )
+
+    inquiry_id: Mapped[UUID]
+    community_id: Mapped[UUID]
+    external_id: Mapped[str | None]
+    """The platform's id; null until an answer of ours is sent."""
+    direction: Mapped[str]
+    automatic: Mapped[bool] = mapped_column(default=False)
+    """A bot's words: they are no answer."""
+    author_id: Mapped[str | None]
+    author_name: Mapped[str]
+    text: Mapped[str]
+    sent_at: Mapped[datetime]
+    """When it was written; for a queued answer, when it was queued."""
+    edited_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    url: Mapped[str | None]
+    in_reply_to: Mapped[str | None]
+    delivery: Mapped[str | None]
+    """Of an answer made here; null for messages found on the platform."""
+    delivery_detail: Mapped[str | None]
+
+
+class Waiting(Owned, Base):
+    """A stretch of time in which a customer waited for an answer."""
+
+    __tablename__ = "waiting"
+    __table_args__ = (
+        belongs_to("inquiry", "inquiry_id"),
+        UniqueConstraint("workspace_id", "inquiry_id", "started_at"),
+        Index(None, "workspace_id", "project_id", "ended_at", "id"),
+    )
+
+    inquiry_id: Mapped[UUID]
+    project_id: Mapped[UUID]
+    community_id: Mapped[UUID]
+    started_at: Mapped[datetime]
+    """The customer's first message that had no answer yet."""
+    ended_at: Mapped[datetime | None]
+    ended_by: Mapped[str | None]
+    """`answer`, or `resolution` where it was resolved without one."""
+    opening: Mapped[bool]
+    """The first wait of the inquiry, or the first after it was reopened."""
+    working_seconds: Mapped[int | None]
+    """Working time of the project between the two, by the hours in force when it ended."""
+
+
+class InquiryEvent(Owned, Base):
+    """What happened to an inquiry, and who did it."""
+
+    __tablename__ = "inquiry_event"
+    __table_args__ = (
+        belongs_to("inquiry", "inquiry_id"),
+        Index(None, "workspace_id", "inquiry_id", "at", "id"),
+    )
+
+    inquiry_id: Mapped[UUID]
+    type: Mapped[str]
+    at: Mapped[datetime]
+    actor: Mapped[str | None]
+    data: Mapped[dict[str, Any]]

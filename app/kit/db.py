@@ -1,0 +1,216 @@
+"""PostgreSQL: the base of all tables, and the only two ways to it.
+
+`Database.transaction` is for changes: one unit of work, committed when its block ends, rolled
+back when it raises. `commit` stands in this file alone. `Database.reading` is for hot reads: a
+connection in autocommit, without the trips of a transaction.
+
+Both know for which workspace they speak. PostgreSQL's row-level security compares every row with
+the setting `app.workspace_id`; where it is not set, there is nothing to see.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+
+import asyncpg
+import orjson
+from sqlalchemy import BigInteger, ColumnElement, DateTime, ForeignKeyConstraint, MetaData, Text, func, select, text
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.kit.clock import Clock, SystemClock
+from app.kit.errors import NotFound
+from app.kit.ids import uuid7
+
+AfterCommit = Callable[[], Awaitable[None]]
+
+
+class Base(DeclarativeBase):
+    """All tables. Text is unbounded (input is bounded where it comes in), instants are aware."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text(),
+        int: BigInteger(),
+        datetime: DateTime(timezone=True),
+        uuid.UUID: UUID(as_uuid=True),
+        dict[str, Any]: JSONB(),
+        list[Any]: JSONB(),
+    }
+
+
+class Owned:
+    """What belongs to a workspace: keyed by it, so that no row can point into another one."""
+
+    workspace_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, sort_order=-20)
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7, sort_order=-19)
+
+
+M = TypeVar("M", bound=Owned)
+
+
+def belongs_to(table: str, column: str, *, ondelete: str = "CASCADE") -> ForeignKeyConstraint:
+    """A foreign key within the workspace: `belongs_to("project", "project_id")`."""
+    return ForeignKeyConstraint(
+        ["workspace_id", column],
+        [f"{table}.workspace_id", f"{table}.id"],
+        ondelete=ondelete,
+    )
+
+
+class _WorkspaceConnection(asyncpg.Connection):
+    """Names the workspace in the same trip that begins a transaction."""
+
+    workspace_id: uuid.UUID | None = None
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> str:
+        if self.workspace_id is not None and query.startswith("BEGIN"):
+            query = f"{query} SET LOCAL app.workspace_id = '{self.workspace_id}'"
+        status: str = await super().execute(query, *args, **options)
+        return status
+
+
+class Database:
+    """One PostgreSQL database, as the runtime role."""
+
+    def __init__(self, url: str, *, pool: int = 10, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self._write = _engine(url, pool)
+        self._read = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+
+    @asynccontextmanager
+    async def transaction(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncSession]:
+        """One unit of work in a workspace (None: in the tables that belong to none).
+
+        Nothing is sent before the first statement. What `after_commit` collected runs once the
+        commit is through, and never when it is not.
+        """
+        async with self._write.connect() as connection:
+            raw = await connection.get_raw_connection()
+            assert isinstance(raw.driver_connection, _WorkspaceConnection)
+            raw.driver_connection.workspace_id = workspace_id
+            waiting: list[AfterCommit] = []
+            async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
+                session.info.update(workspace_id=workspace_id, now=self.clock.now(), after_commit=waiting)
+                yield session
+                await session.commit()
+        for call in waiting:
+            await call()
+
+    @asynccontextmanager
+    async def reading(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncConnection]:
+        """A connection for hot reads in a workspace; each statement sees what is committed.
+
+        The workspace stays set on the pooled connection, which remembers it: the same one again
+        costs no trip, and another one is set before anything else is asked.
+        """
+        async with self._read.connect() as connection:
+            info = await _info(connection)
+            if info.get("workspace_id") != workspace_id:
+                # Forgotten first: a cancelled SET must not be remembered as done.
+                info["workspace_id"] = _UNKNOWN
+                await connection.execute(
+                    text("SELECT set_config('app.workspace_id', :id, false)"), {"id": str(workspace_id or "")}
+                )
+                info["workspace_id"] = workspace_id
+            yield connection
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._write.dispose()
+        await self._read.dispose()
+
+    async def refuse_mighty_role(self) -> None:
+        """Raise `MightyRoleError` when row-level security would not bind the role we are."""
+        async with self.reading(None) as connection:
+            row = (
+                await connection.execute(
+                    text("SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
+                )
+            ).one()
+        if row.rolsuper or row.rolbypassrls:
+            raise MightyRoleError(
+                f"DATABASE_URL connects as {row.rolname!r}, which row-level security does not bind. "
+                "Use an ordinary role: NOSUPERUSER NOBYPASSRLS, not the owner of the tables."
+            )
+
+
+class MightyRoleError(RuntimeError):
+    """The runtime role could read every workspace."""
+
+
+_UNKNOWN = object()
+
+
+async def _info(connection: AsyncConnection) -> dict[Any, Any]:
+    raw = await connection.get_raw_connection()
+    return raw.info
+
+
+def _engine(url: str, pool: int, **options: Any) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=10,
+        json_serializer=_dumps,
+        connect_args={
+            "connection_class": _WorkspaceConnection,
+            "timeout": 5,
+            "server_settings": {"timezone": "UTC", "application_name": "instep", "jit": "off"},
+        },
+        **options,
+    )
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+
+
+def now(session: AsyncSession) -> datetime:
+    """The instant this unit of work began: one for all its rows."""
+    at: datetime = session.info["now"]
+    return at
+
+
+def workspace_of(session: AsyncSession) -> uuid.UUID:
+    """The workspace this unit of work speaks for."""
+    workspace_id: uuid.UUID = session.info["workspace_id"]
+    assert workspace_id is not None, "this unit of work has no workspace"
+    return workspace_id
+
+
+def after_commit(session: AsyncSession, call: AfterCommit) -> None:
+    """Run `call` once this unit of work is committed; it must not raise."""
+    session.info["after_commit"].append(call)
+
+
+def mine(model: type[Owned], workspace_id: uuid.UUID) -> ColumnElement[bool]:
+    """The filter that every query of a workspace's rows carries, beside row-level security."""
+    return model.workspace_id == workspace_id
+
+
+async def fetch(session: AsyncSession, model: type[M], row_id: uuid.UUID, *, for_update: bool = False) -> M:
+    """The row with this id in this workspace; `NotFound` where there is none, whoever else may have it."""
+    query = select(model).where(mine(model, workspace_of(session)), model.id == row_id)
+    row = await session.scalar(query.with_for_update(of=model) if for_update else query)
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def lock(session: AsyncSession, *key: object) -> bool:
+    """Try to hold `key` until this unit of work ends; False when another one holds it."""
+    name = "\x1f".join(str(part) for part in key)
+    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))))

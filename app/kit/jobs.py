@@ -1,0 +1,471 @@
+"""Durable jobs: rows in PostgreSQL, rung by arq.
+
+A change and the job that follows from it are rows of one transaction. After the commit the job's
+id is rung to arq, best effort; the sweeper finds what is due and rings again. Redis may vanish at
+any moment: a job is late then, never lost. Attempts, schedule, backoff and dead letters are here.
+
+A worker claims a job with a lease and a fencing number. Every step of its work is a transaction
+that holds the job's row and looks at the fence, so that a worker which lost its lease cannot
+write any more, and the last step can close the job in the same commit.
+"""
+
+import asyncio
+import functools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from pydantic import ConfigDict, validate_call
+from sqlalchemy import Index, and_, case, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit import telemetry
+from app.kit.db import Base, after_commit, now
+from app.kit.ids import uuid7
+from app.kit.registry import rooms
+from app.kit.resources import Resources
+
+log = structlog.get_logger()
+
+LEASE: Final = timedelta(seconds=30)
+"""How long a worker may be silent before another one takes its job."""
+
+PAGE: Final = 1000
+
+
+class Job(Base):
+    """A piece of work that is due. Not a workspace's row: the sweeper looks across all of them.
+
+    It therefore holds ids only, never anything that a client or customer wrote.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index(
+            "uq_job_key",
+            "workspace_id",
+            "kind",
+            "key",
+            unique=True,
+            postgresql_where=text("state <> 'dead'"),
+            postgresql_nulls_not_distinct=True,
+        ),
+        Index("ix_job_due", "run_at", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_job_leased", "leased_until", postgresql_where=text("state = 'running'")),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    workspace_id: Mapped[UUID | None]
+    kind: Mapped[str]
+    key: Mapped[str]
+    """What it is about: while one is waiting or running, a second of the same kind and key joins it."""
+    args: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(default="waiting")
+    run_at: Mapped[datetime]
+    rerun_at: Mapped[datetime | None]
+    """Asked for again while running: it goes on waiting when it ends."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    fence: Mapped[int] = mapped_column(default=0)
+    leased_until: Mapped[datetime | None]
+    error: Mapped[dict[str, Any] | None]
+    request_id: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class WorkerHeartbeat(Base):
+    """When each worker was last seen alive."""
+
+    __tablename__ = "worker_heartbeat"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A handler's answer: run me again at this instant, with a clean record."""
+
+    at: datetime
+
+
+class Later(Exception):
+    """Nothing went wrong, but now is not the time (a spent budget, say). Not counted as an attempt."""
+
+    def __init__(self, at: datetime, reason: str) -> None:
+        super().__init__(reason)
+        self.at = at
+
+
+class Fatal(Exception):
+    """Trying again is useless: the job goes to the dead letters at once."""
+
+
+class LeaseLost(Exception):
+    """Another worker has taken this job; what this one was writing is rolled back."""
+
+
+Handler = Callable[..., Awaitable[Again | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a kind of job is done."""
+
+    name: str
+    handler: Handler
+    timeout: timedelta
+    attempts: int
+    every: timedelta | None
+
+
+kinds: Final[dict[str, Kind]] = {}
+
+
+def job(
+    name: str,
+    *,
+    timeout: timedelta = timedelta(seconds=60),
+    attempts: int = 10,
+    every: timedelta | None = None,
+) -> Callable[[Handler], Handler]:
+    """Declare the decorated function as the handler of jobs named `name` (`communities.poll`).
+
+    It is called with a `Run` and the job's arguments, checked against its signature. `every`: one
+    such job, of no workspace, is always there and runs at this interval.
+    """
+
+    def register(handler: Handler) -> Handler:
+        checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(handler)
+        kinds[name] = Kind(name, checked, timeout, attempts, every)
+        return handler
+
+    return register
+
+
+def collect() -> None:
+    """Load every room's jobs; each process does so once at its start."""
+    for _ in rooms("jobs"):
+        pass
+
+
+async def enqueue(
+    session: AsyncSession,
+    kind: str,
+    *,
+    workspace_id: UUID | None,
+    key: str | None = None,
+    at: datetime | None = None,
+    **args: Any,
+) -> None:
+    """Make a job due at `at` (now), in this unit of work.
+
+    With a `key`, at most one such job waits: asking again makes it due at the earlier of the two
+    instants; asking while it runs makes it run once more afterwards.
+    """
+    due = at or now(session)
+    added = insert(Job).values(
+        id=uuid7(),
+        workspace_id=workspace_id,
+        kind=kind,
+        key=key or str(uuid7()),
+        args={name: str(value) if isinstance(value, UUID) else value for name, value in args.items()},
+        run_at=due,
+        state="waiting",
+        attempts=0,
+        fence=0,
+        request_id=structlog.contextvars.get_contextvars().get("request_id"),
+        created_at=now(session),
+    )
+    earlier = func.least(Job.run_at, added.excluded.run_at)
+    stored = await session.execute(
+        added.on_conflict_do_update(
+            index_elements=[Job.workspace_id, Job.kind, Job.key],
+            index_where=text("state <> 'dead'"),
+            set_={
+                "run_at": case((Job.state == "waiting", earlier), else_=Job.run_at),
+                "rerun_at": case(
+                    (Job.state == "running", func.least(Job.rerun_at, added.excluded.run_at)), else_=Job.rerun_at
+                ),
+            },
+        ).returning(Job.id, Job.fence)
+    )
+    row = stored.one()
+    if due <= now(session):
+        _ring_after_commit(session, row.id, row.fence)
+
+
+def _ring_after_commit(session: AsyncSession, job_id: UUID, fence: int) -> None:
+    """Collect the ids of a unit of work, so that they are rung in one go."""
+    ids: list[tuple[UUID, int]] | None = session.info.get("rings")
+    if ids is None:
+        ids = session.info["rings"] = []
+        doorbell = session.info.get("doorbell")
+        if doorbell is not None:
+            after_commit(session, functools.partial(doorbell.ring, ids))
+    ids.append((job_id, fence))
+
+
+@dataclass(slots=True)
+class Run:
+    """One attempt at a job, as its handler sees it."""
+
+    resources: Resources
+    id: UUID
+    kind: str
+    workspace_id: UUID | None
+    attempt: int
+    fence: int
+    finished: bool = field(default=False, init=False)
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[AsyncSession]:
+        """A unit of work that holds the lease; `LeaseLost` where another worker has it."""
+        async with self.resources.transaction(self.workspace_id) as session:
+            held = await session.scalar(
+                select(Job.id)
+                .where(Job.id == self.id, Job.fence == self.fence, Job.state == "running")
+                .with_for_update()
+            )
+            if held is None:
+                raise LeaseLost(f"{self.kind} {self.id} was taken by another worker")
+            yield session
+
+    async def finish(self, session: AsyncSession, again: Again | None = None) -> None:
+        """Close the job in the same commit as its effect. `session` is that of a `step`."""
+        if again is None:
+            await _end(session, self.id)
+        else:
+            await _put_back(session, self.id, at=again.at, attempts=0)
+        self.finished = True
+
+    @property
+    def now(self) -> datetime:
+        """This instant."""
+        return self.resources.clock.now()
+
+
+async def _end(session: AsyncSession, job_id: UUID) -> None:
+    """Take a finished job away, unless it was asked for again meanwhile."""
+    gone = await session.execute(delete(Job).where(Job.id == job_id, Job.rerun_at.is_(None)))
+    if not gone.rowcount:  # type: ignore[attr-defined]  # a DELETE's result has it, its static type has not
+        await _put_back(session, job_id, at=None, attempts=0)
+
+
+async def _put_back(session: AsyncSession, job_id: UUID, *, at: datetime | None, attempts: int) -> None:
+    row = (
+        await session.execute(
+            update(Job)
+            .where(Job.id == job_id)
+            .values(
+                state="waiting",
+                run_at=func.least(Job.rerun_at, at),
+                rerun_at=None,
+                leased_until=None,
+                attempts=attempts,
+            )
+            .returning(Job.run_at, Job.fence)
+        )
+    ).one()
+    if row.run_at <= now(session):
+        _ring_after_commit(session, job_id, row.fence)
+
+
+async def perform(resources: Resources, job_id: UUID) -> bool:
+    """Do a job if it is due and nobody has it. True when an attempt was made."""
+    claimed = await _claim(resources, job_id)
+    if claimed is None:
+        return False
+    row, kind = claimed
+    run = Run(resources, row.id, row.kind, row.workspace_id, row.attempts, row.fence)
+    with structlog.contextvars.bound_contextvars(
+        job_id=str(row.id), job=row.kind, attempt=row.attempts, request_id=row.request_id
+    ):
+        keeping = asyncio.create_task(_keep_lease(run))
+        started = asyncio.get_running_loop().time()
+        try:
+            outcome = await _attempt(run, kind, row.args)
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
+            telemetry.JOB_SECONDS.labels(row.kind).observe(asyncio.get_running_loop().time() - started)
+        telemetry.JOBS.labels(row.kind, outcome).inc()
+    return True
+
+
+async def _claim(resources: Resources, job_id: UUID) -> tuple[Job, Kind] | None:
+    at = resources.clock.now()
+    free = select(Job.id).where(Job.id == job_id, _due(at)).with_for_update(skip_locked=True).scalar_subquery()
+    async with resources.transaction(None) as session:
+        row = await session.scalar(
+            update(Job)
+            .where(Job.id == free)
+            .values(state="running", fence=Job.fence + 1, attempts=Job.attempts + 1, leased_until=at + LEASE)
+            .returning(Job)
+        )
+        if row is None:
+            return None
+        kind = kinds.get(row.kind)
+        if kind is None:
+            # A newer or older version of this service knows it: leave it to that one.
+            log.warning("job.unknown_kind", job=row.kind)
+            await _put_back(session, row.id, at=at + timedelta(minutes=1), attempts=row.attempts - 1)
+            return None
+        if row.attempts > kind.attempts:
+            await _bury(session, row.id, {"code": "worker-died", "detail": "Every worker that took it ended midway."})
+            return None
+        return row, kind
+
+
+def _due(at: datetime) -> Any:
+    return or_(
+        and_(Job.state == "waiting", Job.run_at <= at),
+        and_(Job.state == "running", Job.leased_until < at),
+    )
+
+
+async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
+    """Run the handler and write down how it went; the outcome in a word."""
+    try:
+        async with asyncio.timeout(kind.timeout.total_seconds()):
+            again = await kind.handler(run, **args)
+    except asyncio.CancelledError:
+        # The worker is being stopped: hand the job back, not counted.
+        await asyncio.shield(_settle(run, at=run.now, attempts=run.attempt - 1))
+        raise
+    except LeaseLost:
+        log.warning("job.lease_lost")
+        return "lease_lost"
+    except Later as later:
+        log.info("job.later", reason=str(later), at=later.at.isoformat())
+        await _settle(run, at=later.at, attempts=run.attempt - 1)
+        return "later"
+    except Exception as error:
+        return await _failed(run, kind, error)
+    if not run.finished:
+        if again is None and kind.every is not None:
+            again = Again(run.now + kind.every)
+        with suppress(LeaseLost):
+            async with run.step() as session:
+                await run.finish(session, again)
+    return "done"
+
+
+async def _failed(run: Run, kind: Kind, error: Exception) -> str:
+    what = {"code": type(error).__name__, "detail": str(error)[:2000], "at": run.now.isoformat()}
+    final = isinstance(error, Fatal) or (run.attempt >= kind.attempts and kind.every is None)
+    log.error("job.failed", final=final, exc_info=error)
+    if not final:
+        await _settle(run, at=run.now + backoff(run.attempt), attempts=run.attempt, error=what)
+        return "failed"
+    with suppress(LeaseLost):
+        async with run.step() as session:
+            await _bury(session, run.id, what)
+    return "dead"
+
+
+def backoff(attempt: int) -> timedelta:
+    """Seconds doubling from 2 to an hour, each taken from its upper half at random."""
+    ceiling = min(2.0**attempt, 3600.0)
+    return timedelta(seconds=random.uniform(ceiling / 2, ceiling))  # noqa: S311 - spread, not secrecy
+
+
+async def _settle(run: Run, *, at: datetime, attempts: int, error: dict[str, Any] | None = None) -> None:
+    with suppress(LeaseLost):
+        async with run.step() as session:
+            await _put_back(session, run.id, at=at, attempts=attempts)
+            if error is not None:
+                await session.execute(update(Job).where(Job.id == run.id).values(error=error))
+
+
+async def _bury(session: AsyncSession, job_id: UUID, error: dict[str, Any]) -> None:
+    await session.execute(update(Job).where(Job.id == job_id).values(state="dead", error=error, leased_until=None))
+
+
+async def _keep_lease(run: Run) -> None:
+    """Prolong the lease as long as the handler works, three times within its length."""
+    while True:
+        await asyncio.sleep(LEASE.total_seconds() / 3)
+        try:
+            async with run.resources.transaction(None) as session:
+                await session.execute(
+                    update(Job)
+                    .where(Job.id == run.id, Job.fence == run.fence, Job.state == "running")
+                    .values(leased_until=run.now + LEASE)
+                )
+        except Exception as error:  # the handler's own step will find out whether the lease is lost
+            log.warning("job.lease_not_prolonged", exc_info=error)
+
+
+async def sweep(resources: Resources) -> int:
+    """Ring for everything that is due, page after page; how many there were."""
+    at = resources.clock.now()
+    after: tuple[datetime, UUID] | None = None
+    total = 0
+    while True:
+        query = select(Job.id, Job.fence, Job.run_at).where(_due(at)).order_by(Job.run_at, Job.id).limit(PAGE)
+        if after is not None:
+            query = query.where(or_(Job.run_at > after[0], and_(Job.run_at == after[0], Job.id > after[1])))
+        async with resources.db.reading(None) as connection:
+            rows = (await connection.execute(query)).all()
+        if rows:
+            await resources.doorbell.ring([(row.id, row.fence) for row in rows])
+            total += len(rows)
+        if len(rows) < PAGE:
+            return total
+        after = (rows[-1].run_at, rows[-1].id)
+
+
+async def ensure_recurring(resources: Resources) -> None:
+    """See to it that every job with an interval is there."""
+    async with resources.transaction(None) as session:
+        for kind in kinds.values():
+            if kind.every is not None:
+                await enqueue(session, kind.name, workspace_id=None, key="every")
+
+
+async def beat(resources: Resources, worker: str) -> None:
+    """Say that this worker lives; forget those that have been silent for a day."""
+    at = resources.clock.now()
+    async with resources.transaction(None) as session:
+        alive = insert(WorkerHeartbeat).values(worker=worker, at=at)
+        await session.execute(
+            alive.on_conflict_do_update(index_elements=[WorkerHeartbeat.worker], set_={"at": alive.excluded.at})
+        )
+        await session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.at < at - timedelta(days=1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the workers are doing."""
+
+    beat_at: datetime | None
+    oldest_due_at: datetime | None
+    dead: int
+
+
+async def health(resources: Resources) -> Health:
+    """The newest heartbeat, since when the oldest due job waits, and how many dead letters there are."""
+    at = resources.clock.now()
+    async with resources.db.reading(None) as connection:
+        row = (
+            await connection.execute(
+                select(
+                    select(func.max(WorkerHeartbeat.at)).scalar_subquery().label("beat_at"),
+                    select(func.min(Job.run_at))
+                    .where(Job.state == "waiting", Job.run_at <= at)
+                    .scalar_subquery()
+                    .label("oldest_due_at"),
+                    select(func.count()).select_from(Job).where(Job.state == "dead").scalar_subquery().label("dead"),
+                )
+            )
+        ).one()
+    return Health(row.beat_at, row.oldest_due_at, row.dead)

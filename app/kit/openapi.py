@@ -1,0 +1,77 @@
+"""The OpenAPI document: what FastAPI knows, completed by the conventions that hold everywhere."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from app.kit.idempotency import HEADER
+from app.kit.routing import FieldProblem, Problem, problems
+
+_ANSWER_HEADERS = {
+    "RateLimit": {"description": "What is left in this window.", "schema": {"type": "string"}},
+    "RateLimit-Policy": {"description": "The limit.", "schema": {"type": "string"}},
+    "X-Request-ID": {"description": "This request's id, as in the logs.", "schema": {"type": "string"}},
+}
+
+_IDEMPOTENCY = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Repeat a request under the same key and get the first answer again (24 h).",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make `app.openapi()` give the completed document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = complete(
+                get_openapi(
+                    title=app.title,
+                    version=app.version,
+                    description=app.description,
+                    routes=app.routes,
+                    tags=app.openapi_tags,
+                )
+            )
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this as the way
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the problem schema, the errors, headers and parameters that each operation shares."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    _, extra = models_json_schema(
+        [(Problem, "serialization"), (FieldProblem, "serialization")], ref_template="#/components/schemas/{model}"
+    )
+    schemas.update(extra["$defs"])
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            _complete_operation(path, method, operation)
+    return document
+
+
+def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    shared = [429, 503]
+    if operation.get("parameters") or "requestBody" in operation:
+        shared.append(422)
+    if "{" in path:
+        shared.append(404)
+    if "requestBody" in operation:
+        shared += [400, 413]
+    if method == "post":
+        shared += [409, 422]
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY)
+    for status, answer in problems(*shared).items():
+        if str(status) == "422" or str(status) not in responses:
+            responses[str(status)] = answer
+    for answer in responses.values():
+        answer.setdefault("headers", {}).update(_ANSWER_HEADERS)

@@ -1,0 +1,106 @@
+"""Lists, a page at a time, by keyset: a deep page costs what the first one does.
+
+The cursor is the sort key of the last row, signed together with the question it belongs to, so
+that nobody can make one up or carry it over to another list, filter or workspace.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+from fastapi import Query
+from pydantic import BaseModel, Field
+from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy.orm import QueryableAttribute
+
+from app.kit.crypto import Keyring
+from app.kit.errors import Invalid
+
+T = TypeVar("T")
+
+Limit = Annotated[int, Query(ge=1, le=200, description="How many rows, at most 200.")]
+Cursor = Annotated[
+    str | None, Query(max_length=1024, description="`next_cursor` of the page before; none for the first page.")
+]
+
+
+class Page(BaseModel, Generic[T]):
+    """A page of a list."""
+
+    data: list[T]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")
+
+
+@dataclass(frozen=True, slots=True)
+class Keyset:
+    """How a list is sorted: columns that together are unique and never null, all one way."""
+
+    columns: Sequence[ColumnElement[Any] | QueryableAttribute[Any]]
+    descending: bool = True
+
+    def after(self, query: Select[Any], values: Sequence[Any] | None, limit: int) -> Select[Any]:
+        """The page behind `values`; one row more than `limit` tells that there is another."""
+        if values is not None:
+            here = tuple_(*self.columns)
+            there = tuple_(*(literal(value, column.type) for value, column in zip(values, self.columns, strict=True)))
+            query = query.where(here < there if self.descending else here > there)
+        order = (column.desc() if self.descending else column.asc() for column in self.columns)
+        return query.order_by(*order).limit(limit + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """Makes and reads the cursors of one question."""
+
+    keyring: Keyring
+    question: bytes
+
+    @classmethod
+    def of(cls, keyring: Keyring, workspace_id: UUID, path: str, filters: Mapping[str, object]) -> "Pager":
+        """For this list with these filters, in this workspace."""
+        asked = orjson.dumps([workspace_id.hex, path, sorted((k, str(v)) for k, v in filters.items())])
+        return cls(keyring, hashlib.sha256(asked).digest())
+
+    def write(self, values: Sequence[Any]) -> str:
+        """The cursor behind a row with this sort key."""
+        body = orjson.dumps([_plain(value) for value in values])
+        return base64.urlsafe_b64encode(self.keyring.sign("cursor", self.question + body) + body).decode().rstrip("=")
+
+    def read(self, cursor: str | None, types: Sequence[type]) -> list[Any] | None:
+        """The sort key in a cursor; `Invalid` for one that is not of this question."""
+        if cursor is None:
+            return None
+        try:
+            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            signature, body = raw[:16], raw[16:]
+        except (binascii.Error, ValueError):
+            signature, body = b"", b""
+        if not self.keyring.verify("cursor", self.question + body, signature):
+            raise Invalid("This cursor does not belong to this list with these filters.", code="invalid-cursor")
+        values: list[Any] = orjson.loads(body)
+        return [_typed(value, kind) for value, kind in zip(values, types, strict=True)]
+
+    def page(self, rows: Sequence[T], limit: int, key: Sequence[str]) -> tuple[Sequence[T], str | None]:
+        """Cut the extra row off, and say where the next page starts. `key`: attributes of the sort key."""
+        if len(rows) <= limit:
+            return rows, None
+        shown = rows[:limit]
+        return shown, self.write([getattr(shown[-1], name) for name in key])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if kind is datetime or kind is date:
+        return kind.fromisoformat(value)
+    return kind(value)

@@ -1,0 +1,121 @@
+"""How a room's routes are made, so that the conventions hold for each of them.
+
+`router()` gives a router whose operations document their errors, honour `Idempotency-Key` on POST
+and `If-None-Match` on GET.
+"""
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from enum import Enum
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from app.kit import idempotency
+from app.kit.errors import PROBLEM, PreconditionFailed
+
+
+class FieldProblem(BaseModel):
+    """One thing wrong with the input."""
+
+    in_: str = Field(alias="in", description="`body`, `query`, `path` or `header`.")
+    field: str | None = Field(description="Where, dotted; null for the whole of it.")
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(description="`urn:instep:problem:` and the code.")
+    title: str
+    status: int
+    detail: str = Field(description="For people: what happened and what to do.")
+    instance: str | None
+    code: str = Field(description="Stable, for programs.", examples=["not-found"])
+    request_id: str | None = Field(description="Name it when you ask for help.")
+    errors: list[FieldProblem]
+
+
+_MEANING = {
+    400: "The request cannot be understood.",
+    401: "No credential, or none that is good.",
+    403: "The credential may not do this.",
+    404: "No such thing in this workspace.",
+    409: "The present state does not allow it, or the same Idempotency-Key is still being worked on.",
+    412: "It was changed meanwhile: read it again.",
+    413: "The body is too large.",
+    422: "The input is not understood; `errors` says where.",
+    429: "Too many requests; see `Retry-After`.",
+    503: "Something we need is out of reach; see `Retry-After`.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of these error answers."""
+    return {
+        status: {"description": _MEANING[status], "content": {PROBLEM: {"schema": {"$ref": PROBLEM_REF}}}}
+        for status in statuses
+    }
+
+
+PROBLEM_REF = "#/components/schemas/Problem"
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Route(APIRoute):
+    """One operation, with the conventions around it."""
+
+    def get_route_handler(self) -> Handler:
+        handler = super().get_route_handler()
+        if "POST" in (self.methods or ()):
+            return idempotency.once(handler)
+        if "GET" in (self.methods or ()):
+            return _with_etag(handler)
+        return handler
+
+
+def router(prefix: str, *, tag: str, public: bool = False) -> APIRouter:
+    """A room's router; `public`: its operations need no credential."""
+    tags: list[str | Enum] = [tag]
+    statuses = (422, 429, 503) if public else (401, 403, 422, 429, 503)
+    return APIRouter(prefix=prefix, tags=tags, route_class=Route, responses=problems(*statuses))
+
+
+def version_tag(version: int) -> str:
+    """The ETag of a row that counts its versions."""
+    return f'"v{version}"'
+
+
+def check_version(request: Request, version: int) -> None:
+    """`PreconditionFailed` where `If-Match` names another version than this one."""
+    wanted = request.headers.get("if-match")
+    if wanted is None or wanted.strip() == "*":
+        return
+    if version_tag(version) not in {tag.strip().removeprefix("W/") for tag in wanted.split(",")}:
+        raise PreconditionFailed("It was changed meanwhile: read it again, then repeat the change.")
+
+
+def _with_etag(handler: Handler) -> Handler:
+    async def answer(request: Request) -> Response:
+        response = await handler(request)
+        if response.status_code != 200 or not isinstance(getattr(response, "body", None), bytes):
+            return response
+        tag = response.headers.get("etag")
+        if tag is None:
+            tag = f'"{hashlib.blake2b(response.body, digest_size=12).hexdigest()}"'
+            response.headers["ETag"] = tag
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+        known = {seen.strip().removeprefix("W/") for seen in request.headers.get("if-none-match", "").split(",")}
+        if tag not in known:
+            return response
+        kept = {
+            name: value for name, value in response.headers.items() if name not in {"content-length", "content-type"}
+        }
+        return Response(status_code=304, headers=kept)
+
+    return answer

@@ -1,0 +1,72 @@
+"""What comes in and goes out as JSON: strict, bounded, and never surprising."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+
+def _text_only(value: Any) -> Any:
+    """Refuse the numbers that pydantic would take for an instant or a day."""
+    if not isinstance(value, str | datetime | date | UUID):
+        raise ValueError("must be a string")  # noqa: TRY004 - pydantic reports a ValueError
+    return value
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not hold NUL characters")
+    return value
+
+
+def _something(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value.strip()
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise ValueError("is out of range") from None
+
+
+def _rfc3339(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+Line = Annotated[
+    str, Field(strict=True, min_length=1, max_length=200), AfterValidator(_no_nul), AfterValidator(_something)
+]
+"""A name or a title."""
+Text = Annotated[str, Field(strict=True, max_length=20_000), AfterValidator(_no_nul)]
+"""Running text; it may be empty."""
+Body = Annotated[
+    str, Field(strict=True, min_length=1, max_length=20_000), AfterValidator(_no_nul), AfterValidator(_something)
+]
+"""Running text that says something."""
+Flag = Annotated[bool, Field(strict=True)]
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_text_only, json_schema_input_type=str),
+    AfterValidator(_utc),
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    Field(json_schema_extra={"format": "date-time"}, examples=["2026-10-01T09:30:00Z"]),
+]
+"""An instant with its offset, given in UTC."""
+Day = Annotated[date, BeforeValidator(_text_only, json_schema_input_type=str), Field(examples=["2026-10-01"])]
+Id = Annotated[UUID, BeforeValidator(_text_only, json_schema_input_type=str)]
+
+
+class Input(BaseModel):
+    """A request body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, str_max_length=100_000)
+
+
+class Output(BaseModel):
+    """An answer; made from rows."""
+
+    model_config = ConfigDict(from_attributes=True, extra="ignore")

@@ -1,0 +1,79 @@
+"""Logs and metrics: structured, with the ids of the request and the job, and without secrets."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from structlog.typing import Processor
+
+REQUEST_SECONDS = Histogram(
+    "instep_request_seconds",
+    "Time to answer a request.",
+    ["method", "route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+JOBS = Counter("instep_jobs", "Attempts at jobs, by how they ended.", ["job", "outcome"])
+JOB_SECONDS = Histogram("instep_job_seconds", "Time of one attempt at a job.", ["job"])
+JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.")
+JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.")
+PLATFORM_CALLS = Counter("instep_platform_calls", "Calls to platforms, by how they ended.", ["platform", "outcome"])
+
+_SECRET_NAME = re.compile(r"token|secret|password|authorization|api_?key|credential|cookie", re.IGNORECASE)
+_SECRET_TEXT = re.compile(
+    r"isk_[A-Za-z0-9]+_[A-Za-z0-9_-]+"
+    r"|(?<=Bearer )[^\s\"']+"
+    r"|(?<=access_token=)[^&\s\"']+"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?<=/bot)\d+:[A-Za-z0-9_-]+"
+)
+REDACTED = "…"
+
+
+def redact(text: str) -> str:
+    """Take keys, bearer tokens and passwords in URLs out of a text."""
+    return _SECRET_TEXT.sub(REDACTED, text)
+
+
+def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if _SECRET_NAME.search(name):
+            event[name] = REDACTED
+        elif isinstance(value, str):
+            event[name] = redact(value)
+    return event
+
+
+def configure_logs(*, level: str, style: str) -> None:
+    """Send our logs and the libraries' through one pipe to stderr, a line each; `style`: json or console."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if style == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _without_secrets, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("httpx", "httpcore", "aiohttp", "uvicorn.access", "arq", "sqlalchemy"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

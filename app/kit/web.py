@@ -1,0 +1,181 @@
+"""What happens to every request, whatever it asks: pure ASGI, from the outside in.
+
+RequestContext   an id, a log line, a metric, and a problem answer for what nobody caught
+RateLimit        `RateLimit` headers on every answer, 429 beyond the limit
+BodyLimit        413 while the body streams in, before it is stored anywhere
+"""
+
+import ipaddress
+import re
+import time
+from collections.abc import Iterable
+
+import structlog
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kit import telemetry
+from app.kit.errors import problem
+from app.kit.ids import uuid7
+
+log = structlog.get_logger("app.http")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_KEY_PREFIX = re.compile(r"Bearer isk_([A-Za-z0-9]{12})_", re.IGNORECASE)
+
+
+class RequestContext:
+    """Gives each request its id, tells how it went, and answers 500 where nobody else did."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        scope["request_id"] = request_id
+        status = 0
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        started = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self.app(scope, receive, tell)
+        except Exception:
+            log.exception("request.crashed", method=scope["method"], path=scope["path"])
+            if status:
+                raise  # the answer has begun: all that is left is to break the connection
+            await problem(
+                status=500,
+                title="Internal error",
+                code="internal-error",
+                detail="Something went wrong on our side. It is logged under this request_id.",
+                instance=scope["path"],
+                request_id=request_id,
+            )(scope, receive, tell)
+        finally:
+            took = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "none")
+            telemetry.REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(took)
+            log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
+            structlog.contextvars.clear_contextvars()
+
+
+class BodyTooLarge(HTTPException):
+    """More body than allowed has arrived."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(413, f"The body is larger than {most} bytes.")
+
+
+class BodyLimit:
+    """Stops reading a body that is too large, whatever its Content-Length claims."""
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self.app = app
+        self.most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        too_large = not announced.isdigit() or int(announced) > self.most
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            if too_large:
+                raise BodyTooLarge(self.most)
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self.most:
+                    raise BodyTooLarge(self.most)
+            return message
+
+        await self.app(scope, counted, send)
+
+
+class RateLimit:
+    """Counts the calls of each API key (of each address, without one) in every minute.
+
+    Counts are this process's own. They hold off a script that runs wild; they are no quota.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, per_minute: int, trusted_proxies: Iterable[str], exempt: frozenset[str]
+    ) -> None:
+        self.app = app
+        self.most = per_minute
+        self.item = RateLimitItemPerMinute(per_minute)
+        self.limiter = FixedWindowRateLimiter(MemoryStorage())
+        self.proxies = [ipaddress.ip_network(proxy) for proxy in trusted_proxies]
+        self.exempt = exempt
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self.exempt:
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        address = client_address(scope, headers, self.proxies)
+        scope["client_address"] = address
+        key = _KEY_PREFIX.match(headers.get("authorization", ""))
+        who = (address, key.group(1) if key else "")
+        within = self.limiter.hit(self.item, *who)
+        window = self.limiter.get_window_stats(self.item, *who)
+        reset = max(1, round(window.reset_time - time.time()))
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                out = MutableHeaders(scope=message)
+                out["RateLimit-Policy"] = f'"default";q={self.most};w=60'
+                out["RateLimit"] = f'"default";r={window.remaining};t={reset}'
+            await send(message)
+
+        if within:
+            await self.app(scope, receive, tell)
+            return
+        await problem(
+            status=429,
+            title="Too many requests",
+            code="too-many-requests",
+            detail=f"At most {self.most} requests a minute; come back in {reset} s.",
+            instance=scope["path"],
+            request_id=scope.get("request_id"),
+            headers={"Retry-After": str(reset)},
+        )(scope, receive, tell)
+
+
+Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
+
+
+def client_address(scope: Scope, headers: Headers, proxies: Networks) -> str:
+    """Who is calling: the nearest address in `X-Forwarded-For` that is not a proxy of ours."""
+    nearest = scope["client"][0] if scope.get("client") else "unknown"
+    chain = [part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]
+    while chain and _within(nearest, proxies):
+        nearest = chain.pop()
+    return nearest
+
+
+def _within(address: str, networks: Networks) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)

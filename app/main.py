@@ -1,0 +1,96 @@
+"""The HTTP service: everything it answers is found in the rooms' `routes.py`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app.kit import errors, events, openapi, web
+from app.kit.clock import Clock, SystemClock
+from app.kit.crypto import Keyring
+from app.kit.db import Database
+from app.kit.doorbell import ArqDoorbell
+from app.kit.registry import rooms
+from app.kit.resources import Doorbell, Resources
+from app.settings import Settings, settings
+
+DESCRIPTION = """\
+The back office of a social media marketing agency: clients' projects, communities, posts,
+inquiries, and KPIs that anyone can check down to the rows behind them.
+
+**Start:** `POST /v1/workspaces` gives an API key; send it as `Authorization: Bearer isk_…`.
+A number that is not known is `null` with a reason, never 0. Every error is a
+[problem](https://www.rfc-editor.org/rfc/rfc9457) with a stable `code`.
+"""
+
+
+def create_app(
+    configuration: Settings | None = None, *, clock: Clock | None = None, doorbell: Doorbell | None = None
+) -> FastAPI:
+    """The service, configured by the environment unless told otherwise."""
+    chosen = configuration or settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        found = clock or SystemClock()
+        db = Database(chosen.database_url, pool=chosen.database_pool, clock=found)
+        bell = doorbell or ArqDoorbell(chosen.redis_url)
+        try:
+            await db.refuse_mighty_role()
+            app.state.resources = Resources(chosen, found, db, Keyring(chosen.secret_keys), bell)
+            yield
+        finally:
+            if isinstance(bell, ArqDoorbell):
+                await bell.close()
+            await db.close()
+
+    app = FastAPI(
+        title="Instep",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        separate_input_output_schemas=True,
+    )
+    errors.install(app)
+    openapi.install(app)
+    events.listen()
+    for room in rooms("routes"):
+        for name in ("ROUTER", "PUBLIC"):
+            router = getattr(room, name, None)
+            if isinstance(router, APIRouter):
+                app.include_router(router)
+    # The last one added is the outermost.
+    app.add_middleware(web.BodyLimit, most=chosen.max_body_bytes)
+    app.add_middleware(
+        web.RateLimit,
+        per_minute=chosen.requests_per_minute,
+        trusted_proxies=chosen.trusted_proxies,
+        exempt=frozenset({"/live", "/ready", "/metrics"}),
+    )
+    if chosen.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=chosen.cors_origins,
+            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-Match",
+                "If-None-Match",
+                "X-Request-ID",
+            ],
+            expose_headers=[
+                "ETag",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+                "X-Request-ID",
+                "Idempotent-Replayed",
+            ],
+            max_age=600,
+        )
+    app.add_middleware(web.RequestContext)
+    return app

@@ -1,0 +1,1 @@
+"""What was counted, when: snapshots kept for ever, and their daily rollups."""

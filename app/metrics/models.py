@@ -1,0 +1,146 @@
+"""Tables of metrics.
+
+Snapshots hold cumulative counters and are kept for ever. A rollup row holds, for one day, the sums
+of what was added (or taken away) that day. A metric that is not known is null, never 0; `…_n`
+counts the differences behind a sum, so that 0 and unknown stay apart.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKeyConstraint, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.db import Base
+
+
+class Source(StrEnum):
+    """How a day's difference is known."""
+
+    OBSERVED = "observed"
+    """Between two looks of ours; it counts for the day of the later one."""
+    BASELINE = "baseline"
+    """Gathered before our first look, which came on a later day than the publication: how it
+    spread over the days between nobody can say, so it counts for the day of publication."""
+
+
+class _Counters:
+    views: Mapped[int | None]
+    reach: Mapped[int | None]
+    reactions: Mapped[int | None]
+    comments: Mapped[int | None]
+    shares: Mapped[int | None]
+    quotes: Mapped[int | None]
+    saves: Mapped[int | None]
+
+
+class PostSnapshot(_Counters, Base):
+    """A publication's counters at one instant."""
+
+    __tablename__ = "post_snapshot"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "publication_id"], ["publication.workspace_id", "publication.id"], ondelete="CASCADE"
+        ),
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
+    publication_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-19)
+    at: Mapped[datetime] = mapped_column(primary_key=True, sort_order=-18)
+
+
+class PostLast(_Counters, Base):
+    """A publication's newest known counters: each metric's last value that was not null."""
+
+    __tablename__ = "post_last"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "publication_id"], ["publication.workspace_id", "publication.id"], ondelete="CASCADE"
+        ),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
+    publication_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-19)
+    at: Mapped[datetime] = mapped_column(sort_order=-18)
+    missing: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Metric → why the last look gave no value (`unsupported`, `no_permission` …)."""
+
+
+class RollupDay(Base):
+    """What one local day of the project added to the counters of a community's posts, by category."""
+
+    __tablename__ = "rollup_day"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "community_id"], ["community.workspace_id", "community.id"], ondelete="CASCADE"
+        ),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    category: Mapped[str] = mapped_column(primary_key=True)
+    """Of the content formula; empty where nobody has said."""
+    source: Mapped[str] = mapped_column(primary_key=True)
+    views: Mapped[int | None]
+    views_n: Mapped[int] = mapped_column(default=0)
+    reach: Mapped[int | None]
+    reach_n: Mapped[int] = mapped_column(default=0)
+    reactions: Mapped[int | None]
+    reactions_n: Mapped[int] = mapped_column(default=0)
+    comments: Mapped[int | None]
+    comments_n: Mapped[int] = mapped_column(default=0)
+    shares: Mapped[int | None]
+    shares_n: Mapped[int] = mapped_column(default=0)
+    quotes: Mapped[int | None]
+    quotes_n: Mapped[int] = mapped_column(default=0)
+    saves: Mapped[int | None]
+    saves_n: Mapped[int] = mapped_column(default=0)
+    snapshots: Mapped[int] = mapped_column(default=0)
+    """How many snapshots it was made of."""
+
+
+class CommunitySnapshot(Base):
+    """A community's size at one instant."""
+
+    __tablename__ = "community_snapshot"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "community_id"], ["community.workspace_id", "community.id"], ondelete="CASCADE"
+        ),
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    size: Mapped[int]
+
+
+class CommunityDay(Base):
+    """A community's size over one local day of its project."""
+
+    __tablename__ = "community_day"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "community_id"], ["community.workspace_id", "community.id"], ondelete="CASCADE"
+        ),
+        Index(None, "workspace_id", "project_id", "day"),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID]
+    first: Mapped[int]
+    first_at: Mapped[datetime]
+    last: Mapped[int]
+    last_at: Mapped[datetime]
+    lowest: Mapped[int]
+    highest: Mapped[int]
+    snapshots: Mapped[int]

@@ -1,0 +1,71 @@
+"""Liveness, readiness and Prometheus metrics."""
+
+from datetime import timedelta
+from typing import Final, Literal
+
+from fastapi import Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.access.current import Have
+from app.kit import jobs, telemetry
+from app.kit.errors import Unavailable
+from app.kit.routing import problems, router
+from app.kit.schemas import Instant
+
+PUBLIC = router("", tag="operations", public=True)
+
+SILENT: Final = timedelta(seconds=30)
+"""A worker that has not been seen for this long is taken for dead."""
+LATE: Final = timedelta(minutes=2)
+"""A due job that has waited for this long says that the workers do not keep up."""
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """The service can do its work."""
+
+    status: Literal["ok"] = "ok"
+    worker_seen_at: Instant | None
+    oldest_due_job_at: Instant | None = Field(description="Since when the oldest due job has been waiting.")
+    dead_jobs: int = Field(description="Jobs that were given up and wait for a person.")
+
+
+@PUBLIC.get("/live", operation_id="operations.live")
+async def live() -> Live:
+    """Whether this process answers at all."""
+    return Live()
+
+
+@PUBLIC.get("/ready", operation_id="operations.ready", responses=problems(503))
+async def ready(have: Have) -> Ready:
+    """Whether the service can do its work: the database answers, a worker lives, and jobs are not late."""
+    try:
+        health = await jobs.health(have)
+    except (SQLAlchemyError, OSError):
+        raise Unavailable("The database does not answer.", code="database-away") from None
+    at = have.clock.now()
+    if health.beat_at is None or at - health.beat_at > SILENT:
+        seen = "never" if health.beat_at is None else health.beat_at.isoformat()
+        raise Unavailable(f"No worker is alive (last seen: {seen}). Start one: instep worker", code="no-worker")
+    if health.oldest_due_at is not None and at - health.oldest_due_at > LATE:
+        raise Unavailable(
+            f"Jobs are late: the oldest has been due since {health.oldest_due_at.isoformat()}.", code="jobs-late"
+        )
+    return Ready(worker_seen_at=health.beat_at, oldest_due_job_at=health.oldest_due_at, dead_jobs=health.dead)
+
+
+@PUBLIC.get("/metrics", operation_id="operations.metrics", include_in_schema=False)
+async def metrics(request: Request, have: Have) -> Response:
+    """Prometheus metrics of this process, and of the jobs."""
+    health = await jobs.health(have)
+    telemetry.JOBS_DEAD.set(health.dead)
+    lag = have.clock.now() - health.oldest_due_at if health.oldest_due_at else timedelta(0)
+    telemetry.JOBS_LAG.set(lag.total_seconds())
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

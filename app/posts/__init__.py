@@ -1,0 +1,1 @@
+"""The content plan: posts, their categories, the mix."""

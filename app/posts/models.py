@@ -1,0 +1,96 @@
+"""Tables of the content plan."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.db import Base, Owned, belongs_to
+
+
+class Category(StrEnum):
+    """The content formula's categories."""
+
+    ENGAGING = "engaging"
+    USER_GENERATED = "user_generated"
+    EDUCATIONAL = "educational"
+    PROMOTIONAL = "promotional"
+
+
+class Status(StrEnum):
+    """How far a post has come."""
+
+    DRAFT = "draft"
+    PLANNED = "planned"
+    PUBLISHED = "published"
+
+
+class Origin(StrEnum):
+    """How we know of a post."""
+
+    PLANNED = "planned"
+    """Somebody stored it here."""
+    FOUND = "found"
+    """Polling found it on the platform, with no plan of ours behind it."""
+
+
+class Post(Owned, Base):
+    """An item of the content plan."""
+
+    __tablename__ = "post"
+    __table_args__ = (
+        belongs_to("project", "project_id"),
+        belongs_to("community", "community_id"),
+        Index(
+            "uq_post_publication_id",
+            "workspace_id",
+            "publication_id",
+            unique=True,
+            postgresql_where=text("publication_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_post_permalink",
+            "workspace_id",
+            "community_id",
+            "permalink",
+            unique=True,
+            postgresql_where=text("permalink IS NOT NULL"),
+        ),
+        Index(None, "workspace_id", "project_id", "created_at", "id"),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    project_id: Mapped[UUID]
+    community_id: Mapped[UUID]
+    publication_id: Mapped[UUID | None]
+    """The post as it stands on the platform, once it is matched."""
+    origin: Mapped[str]
+    text: Mapped[str]
+    category: Mapped[str | None]
+    status: Mapped[str]
+    planned_for: Mapped[datetime | None] = mapped_column(DateTime(timezone=False))
+    """Local wall time in `timezone`."""
+    timezone: Mapped[str]
+    planned_at: Mapped[datetime | None]
+    """The same instant in UTC, computed."""
+    permalink: Mapped[str | None]
+    published_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class MixPolicy(Base):
+    """A project's own shares of the content formula, in per cent; without one, 40/30/25/5 hold."""
+
+    __tablename__ = "mix_policy"
+    __table_args__ = (belongs_to("project", "project_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    shares: Mapped[dict[str, Any]]
+    version: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[datetime]

@@ -1,0 +1,1 @@
+"""Client projects: the brief, the zone, the working hours."""

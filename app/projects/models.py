@@ -1,0 +1,44 @@
+"""Tables of projects."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.db import Base, Owned, belongs_to
+
+
+class Project(Owned, Base):
+    """What the agency does for one client."""
+
+    __tablename__ = "project"
+    __table_args__ = (
+        ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
+        Index(None, "workspace_id", "created_at", "id"),
+    )
+
+    name: Mapped[str]
+    timezone: Mapped[str]
+    """IANA name; the project's days are days there."""
+    working_hours: Mapped[dict[str, Any]]
+    """As `hours.WorkingHours` writes it."""
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]
+    archived_at: Mapped[datetime | None]
+
+
+class Brief(Owned, Base):
+    """What the agency knows of the client's business; every version is kept."""
+
+    __tablename__ = "brief"
+    __table_args__ = (
+        belongs_to("project", "project_id"),
+        UniqueConstraint("workspace_id", "project_id", "version"),
+    )
+
+    project_id: Mapped[UUID]
+    version: Mapped[int]
+    content: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]

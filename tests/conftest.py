@@ -1,0 +1,188 @@
+"""What every test may ask for: a real database, a service on it, an agency that has signed up.
+
+Tests share one database for each test process and keep apart as agencies do: each has a workspace
+of its own.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+
+from app.kit import jobs
+from app.kit.clock import SetClock
+from app.kit.crypto import Keyring
+from app.kit.db import Database
+from app.kit.resources import Resources, SilentDoorbell
+from app.main import create_app
+from app.settings import Settings
+from tests import servers as test_servers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers once, in the process that starts xdist's workers."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        test_servers.share()
+
+
+def pytest_unconfigure() -> None:
+    """Stop them."""
+    test_servers.unshare()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[test_servers.Servers]:
+    """The PostgreSQL and Valkey of this run."""
+    with test_servers.servers() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def database(servers: test_servers.Servers) -> str:
+    """This process's migrated database, by name."""
+    return servers.clone()
+
+
+@pytest.fixture(scope="session")
+def configuration(servers: test_servers.Servers, database: str) -> Settings:
+    """How the service under test is configured."""
+    return Settings(
+        _env_file=None,
+        environment="test",
+        database_url=servers.app_url(database),
+        owner_database_url=servers.owner_url(database),
+        redis_url=servers.redis_url(),
+        requests_per_minute=1_000_000,
+    )
+
+
+@pytest.fixture(scope="session")
+async def db(configuration: Settings) -> AsyncIterator[Database]:
+    """The database, as the service sees it."""
+    made = Database(configuration.database_url, pool=5)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def clock(db: Database) -> SetClock:
+    """The time: a Thursday noon that passes only when a test says so."""
+    made = SetClock(datetime(2026, 10, 15, 12, 0, tzinfo=UTC))
+    db.clock = made
+    return made
+
+
+@pytest.fixture
+def resources(configuration: Settings, db: Database, clock: SetClock) -> Resources:
+    """What requests and jobs work with."""
+    return Resources(configuration, clock, db, Keyring(configuration.secret_keys), SilentDoorbell())
+
+
+@pytest.fixture(scope="session")
+def shared_app(configuration: Settings) -> FastAPI:
+    """The service, made once: what differs between tests is in its resources."""
+    jobs.collect()
+    return create_app(configuration)
+
+
+@pytest.fixture
+def app(shared_app: FastAPI, resources: Resources) -> FastAPI:
+    """The service."""
+    shared_app.state.resources = resources
+    return shared_app
+
+
+@pytest.fixture
+async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller without a key."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://instep.test") as client:
+        yield client
+
+
+@dataclass
+class Agency:
+    """A signed-up agency and how it calls the service."""
+
+    http: httpx.AsyncClient
+    workspace_id: uuid.UUID
+    key: str
+    resources: Resources
+
+    async def get(self, path: str, status: int = 200, **params: Any) -> Any:
+        """GET; the answer's JSON, once its status is as expected."""
+        return self._checked(await self.http.get(path, params=params), status)
+
+    async def post(self, path: str, body: Any = None, status: int = 201, **headers: str) -> Any:
+        """POST; the answer's JSON, once its status is as expected."""
+        return self._checked(await self.http.post(path, json=body, headers=headers), status)
+
+    async def patch(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
+        """PATCH; the answer's JSON, once its status is as expected."""
+        return self._checked(await self.http.patch(path, json=body, headers=headers), status)
+
+    async def put(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
+        """PUT; the answer's JSON, once its status is as expected."""
+        return self._checked(await self.http.put(path, json=body, headers=headers), status)
+
+    @staticmethod
+    def _checked(answer: httpx.Response, status: int) -> Any:
+        assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
+        return answer.json() if answer.content else None
+
+    async def work(self, *names: str, rounds: int = 100) -> int:
+        """Do this agency's due jobs (of these kinds) until none is due; how many attempts were made."""
+        done = 0
+        for _ in range(rounds):
+            due = await self.due(*names)
+            if not due:
+                return done
+            for job_id in due:
+                done += await jobs.perform(self.resources, job_id)
+        raise AssertionError(f"jobs are still due after {rounds} rounds")
+
+    async def due(self, *names: str) -> list[uuid.UUID]:
+        """This agency's jobs that are due now, oldest first."""
+        query = select(jobs.Job.id).where(
+            jobs.Job.workspace_id == self.workspace_id,
+            jobs.Job.state == "waiting",
+            jobs.Job.run_at <= self.resources.clock.now(),
+        )
+        if names:
+            query = query.where(jobs.Job.kind.in_(names))
+        async with self.resources.db.reading(None) as connection:
+            return list((await connection.scalars(query.order_by(jobs.Job.run_at, jobs.Job.id))).all())
+
+
+async def sign_up(app: FastAPI, resources: Resources) -> Agency:
+    """A new agency, signed up over HTTP."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    client = httpx.AsyncClient(transport=transport, base_url="http://instep.test")
+    body = {"name": "Step & Co", "owner": {"name": "Anna", "email": f"anna-{uuid.uuid4().hex}@agency.example"}}
+    answer = await client.post("/v1/workspaces", json=body)
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    client.headers["Authorization"] = f"Bearer {made['api_key']['key']}"
+    return Agency(client, uuid.UUID(made["workspace"]["id"]), made["api_key"]["key"], resources)
+
+
+@pytest.fixture
+async def agency(app: FastAPI, resources: Resources) -> AsyncIterator[Agency]:
+    """An agency with a key that may do everything."""
+    made = await sign_up(app, resources)
+    yield made
+    await made.http.aclose()
+
+
+@pytest.fixture
+async def rival(app: FastAPI, resources: Resources) -> AsyncIterator[Agency]:
+    """Another agency on the same installation."""
+    made = await sign_up(app, resources)
+    yield made
+    await made.http.aclose()

@@ -1,0 +1,92 @@
+"""The arq worker: rings become attempts at jobs, ticks keep the jobs coming.
+
+arq is the doorbell only. What is due, how often it was tried and who has it stands in PostgreSQL;
+see `app/kit/jobs.py`.
+"""
+
+import os
+import socket
+from typing import Any, ClassVar
+from uuid import UUID
+
+from arq import cron, func
+from arq.connections import RedisSettings
+from arq.cron import CronJob
+
+from app.kit import events, jobs, telemetry
+from app.kit.clock import SystemClock
+from app.kit.crypto import Keyring
+from app.kit.db import Database
+from app.kit.doorbell import FUNCTION, ArqDoorbell, deserialize, redis_settings, serialize
+from app.kit.resources import Resources
+from app.settings import settings
+
+NAME = f"{socket.gethostname()}:{os.getpid()}"
+
+Context = dict[str, Any]
+
+
+async def startup(ctx: Context) -> None:
+    """Make what the jobs work with."""
+    chosen = settings()
+    telemetry.configure_logs(level=chosen.log_level, style=chosen.log_format)
+    clock = SystemClock()
+    db = Database(chosen.database_url, pool=chosen.database_pool, clock=clock)
+    await db.refuse_mighty_role()
+    resources = Resources(chosen, clock, db, Keyring(chosen.secret_keys), ArqDoorbell(chosen.redis_url))
+    ctx["resources"] = resources
+    events.listen()
+    jobs.collect()
+    await jobs.ensure_recurring(resources)
+    await jobs.beat(resources, NAME)
+
+
+async def shutdown(ctx: Context) -> None:
+    """Let go of PostgreSQL and Redis."""
+    resources: Resources | None = ctx.get("resources")
+    if resources is None:
+        return
+    if isinstance(resources.doorbell, ArqDoorbell):
+        await resources.doorbell.close()
+    await resources.db.close()
+
+
+async def perform(ctx: Context, job_id: str) -> None:
+    """A ring: do this job if it is due."""
+    await jobs.perform(ctx["resources"], UUID(job_id))
+
+
+async def sweep(ctx: Context) -> None:
+    """A tick: ring for what is due and was not rung, or whose ring was lost."""
+    await jobs.sweep(ctx["resources"])
+
+
+async def beat(ctx: Context) -> None:
+    """A tick: this worker lives."""
+    await jobs.beat(ctx["resources"], NAME)
+
+
+class WorkerSettings:
+    """What `instep worker` hands to arq."""
+
+    functions: ClassVar[list[Any]] = [func(perform, name=FUNCTION, keep_result=0, timeout=3600, max_tries=1)]
+    cron_jobs: ClassVar[list[CronJob]] = [
+        cron(sweep, second=set(range(0, 60, 2)), unique=False, keep_result=0, max_tries=1),
+        cron(beat, second=set(range(0, 60, 5)), unique=False, keep_result=0, max_tries=1),
+    ]
+    on_startup = startup
+    on_shutdown = shutdown
+    max_jobs = 50
+    poll_delay = 0.02
+    keep_result = 0
+    job_completion_wait = 10
+    handle_signals = True
+    job_serializer = serialize
+    job_deserializer = deserialize
+    redis_settings: ClassVar[RedisSettings] = RedisSettings()
+
+
+def worker_settings() -> type[WorkerSettings]:
+    """The settings with this installation's Redis; read when a worker starts, not when this is imported."""
+    WorkerSettings.redis_settings = redis_settings(settings().redis_url)
+    return WorkerSettings
