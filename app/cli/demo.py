@@ -1,0 +1,121 @@
+"""`instep demo`: all of Instep over a sandbox social network, with a sample agency."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.markup import escape
+
+from app.cli.console import console, done, step, warn
+from app.cli.supervisor import Program, Supervisor
+from app.cli.up import Ground, Stopped, ground, programs, stop_signals, unless_stopped, until_ready
+
+PLATFORMS = ("mastodon", "vk")
+"""The platforms that the sandbox plays."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question a newcomer can ask, and what the API really said to it."""
+
+    title: str
+    curl: str
+    body: object
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What there is to look at."""
+
+    api_key: str
+    answers: Sequence[Answer]
+
+
+async def seed(api_url: str, sandbox_url: str, *, keep: Path) -> Sample:
+    """Make a sample agency through the HTTP API, wait for its figures, and ask for three of them.
+
+    `keep` is a file in the data folder for what a second start must know (the API key).
+    """
+    raise NotImplementedError(f"no sample agency yet for {api_url} over {sandbox_url}, kept in {keep}")
+
+
+def reserved_port(keep: Path) -> int:
+    """The sandbox's port: the same at every start, since links and accounts name it; another if it is taken."""
+    known = int(keep.read_text()) if keep.exists() else 0
+    for candidate in (known, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            port = int(probe.getsockname()[1])
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            keep.write_text(str(port))
+            return port
+    raise AssertionError("port 0 is never taken")
+
+
+def sandbox(on: Ground) -> tuple[Program, str, Path]:
+    """The sandbox as a program, its URL, and the file it writes when it listens."""
+    folder = on.data / "sandbox"
+    port = reserved_port(folder / "port")
+    announced = folder / "announced"
+    announced.unlink(missing_ok=True)
+    arguments = ("--port", str(port), "--port-file", str(announced), "--data", str(folder))
+    program = Program("sandbox", "app.sandbox", arguments, {}, on.data / "log" / "sandbox.log")
+    return program, f"http://127.0.0.1:{port}", announced
+
+
+async def play(on: Ground) -> None:
+    """Run API, worker and sandbox, seed, show, and go on until a person stops it."""
+    town, sandbox_url, announced = sandbox(on)
+    extra = {
+        "INSTEP_PLATFORM_URLS": json.dumps(dict.fromkeys(PLATFORMS, sandbox_url)),
+        "INSTEP_OUTBOUND_ALLOW": sandbox_url.removeprefix("http://"),
+    }
+    api, worker = programs(on, extra, logs=on.data / "log")
+    async with stop_signals() as stop, Supervisor(warn) as supervisor:
+
+        async def begin() -> None:
+            from app.cli.up import answers
+
+            supervisor.start(town)
+            await until_ready(supervisor, town, announced.exists)
+            done(f"the sandbox social network is up on {sandbox_url}")
+            supervisor.start(api)
+            supervisor.start(worker)
+            await until_ready(supervisor, api, lambda: answers(on.url))
+            done("API and worker are up")
+            step("filling in a sample agency")
+            show(on.url, await seed(on.url, sandbox_url, keep=on.data / "sample.json"))
+
+        with contextlib.suppress(Stopped):
+            await unless_stopped(begin(), stop)
+            await stop.wait()
+        step("stopping")
+
+
+def show(url: str, sample: Sample) -> None:
+    """Print what a newcomer wants."""
+    console.print()
+    console.print(f"[bold]Documentation[/]  {url}/docs")
+    console.print(f"[bold]API key[/]        {escape(sample.api_key)}")
+    for answer in sample.answers:
+        console.print()
+        console.print(f"[bold]{escape(answer.title)}[/]")
+        console.print(f"[dim]$[/] {escape(answer.curl)}")
+        console.print(escape(json.dumps(answer.body, indent=2, ensure_ascii=False)))
+    console.print()
+    step("Ctrl-C stops all of it; the data stay, and the next start finds them")
+
+
+def demo(data: Path, host: str, port: int) -> None:
+    """All of `instep demo`."""
+    with ground(data, host, port) as on:
+        asyncio.run(play(on))
+    done("stopped")

@@ -1,0 +1,303 @@
+"""`instep doctor`: what is wrong with this installation, and how to mend it."""
+
+import importlib.metadata
+import json
+import re
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.markup import escape
+
+from app.cli.console import console
+from app.cli.database import plain
+from app.cli.environment import SettingsRefused, load
+from app.cli.migrate import heads
+from app.settings import DEVELOPMENT_KEY, Settings
+
+SKEW = timedelta(seconds=2)
+SILENCE = timedelta(seconds=30)
+"""A worker beats every five seconds."""
+LATE = timedelta(minutes=5)
+ROOM = 1024**3
+LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
+TIMEOUT = 5.0
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    level: Level
+    says: str
+    remedy: str | None = None
+
+
+def _ok(subject: str, says: str) -> Finding:
+    return Finding(subject, Level.OK, says)
+
+
+def _warning(subject: str, says: str, remedy: str) -> Finding:
+    return Finding(subject, Level.WARNING, says, remedy)
+
+
+def _failing(subject: str, says: str, remedy: str) -> Finding:
+    return Finding(subject, Level.FAILING, says, remedy)
+
+
+async def examine(data: Path) -> list[Finding]:
+    """Look at everything; a thing that cannot be looked at is a finding too."""
+    findings = [*look_at_python(), *look_at_packages(LOCK), *look_at_disk(data)]
+    try:
+        settings = load()
+    except SettingsRefused as refused:
+        remedy = "set it in the environment or in .env, then ask again"
+        return [*findings, *(_failing("settings", line, remedy) for line in str(refused).splitlines())]
+    findings.append(_ok("settings", f"complete, for {settings.environment}"))
+    findings.extend(look_at_settings(settings))
+    findings.extend([finding async for finding in look_at_database(settings)])
+    findings.extend([finding async for finding in look_at_redis(settings)])
+    return findings
+
+
+def look_at_python() -> Iterator[Finding]:
+    """The interpreter; one that is too old does not come this far."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.prefix == sys.base_prefix and not Path("/.dockerenv").exists():
+        yield _warning("python", f"{version}, outside of a virtual environment", "use the one that `make up` makes")
+    else:
+        yield _ok("python", version)
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def look_at_packages(lock: Path) -> Iterator[Finding]:
+    """What is installed against the lock; a line with a condition (Python, system) need not concern this machine."""
+    if not lock.exists():
+        return
+    installed = {
+        _canonical(found.metadata["Name"]): found.version for found in importlib.metadata.distributions() if found.name
+    }
+    locked: dict[str, set[str]] = {}
+    needed = set()
+    for line in lock.read_text().splitlines():
+        match = re.match(r"([A-Za-z0-9._-]+)==(\S+)\s*(;.*)?", line.rstrip(" \\"))
+        if match is None:
+            continue
+        name = _canonical(match[1])
+        locked.setdefault(name, set()).add(match[2])
+        if match[3] is None:
+            needed.add(name)
+    absent = sorted(needed - installed.keys())
+    wrong = [
+        f"{name} {installed[name]} instead of {' or '.join(sorted(versions))}"
+        for name, versions in locked.items()
+        if name in installed and installed[name] not in versions
+    ]
+    remedy = f"pip install --require-hashes -r {lock.name}"
+    if wrong or absent:
+        says = "; ".join([*wrong, *(f"{name} is not installed" for name in absent)])
+        yield _warning("packages", says, remedy)
+    else:
+        yield _ok("packages", "as in the lock")
+
+
+def look_at_disk(data: Path) -> Iterator[Finding]:
+    """Room for the data folder, or for the working directory where there is none."""
+    place = data if data.exists() else Path()
+    free = shutil.disk_usage(place).free
+    if free < ROOM:
+        yield _failing("disk", f"{free // 1024**2} MB left at {place.resolve()}", "make room; PostgreSQL stops without")
+    else:
+        yield _ok("disk", f"{free // 1024**3} GB free")
+
+
+def look_at_settings(settings: Settings) -> Iterator[Finding]:
+    """What is valid but unwise."""
+    if any(key.get_secret_value() == DEVELOPMENT_KEY for key in settings.secret_keys):
+        yield _warning(
+            "secret keys",
+            "the development key, which everybody knows, seals tokens",
+            "set INSTEP_SECRET_KEYS to what `instep keys secret` prints",
+        )
+    else:
+        yield _ok("secret keys", f"{len(settings.secret_keys)} of your own")
+    url = urlsplit(settings.public_url)
+    if url.hostname in {"127.0.0.1", "localhost", "::1"}:
+        yield _warning(
+            "public url",
+            f"{settings.public_url} is this machine alone: tracked links and inbound hooks do not work from outside",
+            "set INSTEP_PUBLIC_URL to where the world reaches this service",
+        )
+        yield from look_at_port(url.hostname, url.port or 80)
+    else:
+        yield _ok("public url", settings.public_url)
+
+
+def look_at_port(host: str, port: int) -> Iterator[Finding]:
+    """Whether the API's port is free; a running API holds it rightly."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            yield _warning("port", f"{port} is taken", "nothing to do if that is the API; else start it with --port")
+        else:
+            yield _ok("port", f"{port} is free")
+
+
+async def look_at_database(settings: Settings) -> AsyncIterator[Finding]:
+    """Reachable, as the right role, migrated, worked upon."""
+    try:
+        connection = await asyncpg.connect(plain(settings.database_url), timeout=TIMEOUT)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
+        yield _failing(
+            "database",
+            f"cannot be reached: {_brief(problem)}",
+            "start PostgreSQL and check DATABASE_URL, or use `instep up`",
+        )
+        return
+    try:
+        version = await connection.fetchval("SELECT current_setting('server_version')")
+        yield _ok("database", f"PostgreSQL {version}")
+        yield await _role(connection)
+        yield await _skew(connection)
+        async for finding in _tables(connection):
+            yield finding
+    except (OSError, asyncpg.PostgresError, TimeoutError) as problem:
+        yield _failing("database", f"does not answer: {_brief(problem)}", "see PostgreSQL's log")
+    finally:
+        await connection.close()
+
+
+def _brief(problem: BaseException) -> str:
+    return (str(problem) or type(problem).__name__).splitlines()[0]
+
+
+async def _role(connection: asyncpg.Connection) -> Finding:
+    role = await connection.fetchrow(
+        "SELECT rolname, rolsuper, rolbypassrls, pg_has_role(current_user, datdba, 'MEMBER') AND NOT rolsuper AS owner"
+        " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
+    )
+    if role is None:
+        raise AssertionError("a connection has a role and a database")
+    name = role["rolname"]
+    for trait, says in (
+        ("rolsuper", "is a superuser"),
+        ("rolbypassrls", "bypasses row-level security"),
+        ("owner", "owns the database"),
+    ):
+        if role[trait]:
+            return _failing(
+                "role",
+                f"{name} {says}: agencies would not be kept apart",
+                "let DATABASE_URL name an ordinary role; `instep migrate --superuser-url …` makes instep_app",
+            )
+    return _ok("role", f"{name} is an ordinary role")
+
+
+async def _skew(connection: asyncpg.Connection) -> Finding:
+    before = datetime.now(UTC)
+    theirs = await connection.fetchval("SELECT clock_timestamp()")
+    after = datetime.now(UTC)
+    skew = abs(theirs - (before + (after - before) / 2))
+    if skew > SKEW:
+        return _warning(
+            "clocks", f"this host and the database differ by {skew.total_seconds():.1f} s", "run NTP on both"
+        )
+    return _ok("clocks", "this host and the database agree")
+
+
+async def _tables(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
+    remedy = "run `instep migrate`"
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        yield _failing("migrations", "none was run", remedy)
+        return
+    found = {row["version_num"] for row in await connection.fetch("SELECT version_num FROM alembic_version")}
+    if found != heads():
+        expected = ", ".join(sorted(heads()))
+        yield _failing("migrations", f"the database is at {', '.join(sorted(found)) or 'none'}, not {expected}", remedy)
+    else:
+        yield _ok("migrations", f"at {', '.join(sorted(found))}, the newest")
+    now = datetime.now(UTC)
+    seen = await connection.fetchval("SELECT max(at) FROM worker_heartbeat")
+    restart = "start `instep worker`, under something that starts it again when it ends"
+    if seen is None:
+        yield _warning("worker", "none was ever seen", restart)
+    elif now - seen > SILENCE:
+        yield _failing("worker", f"last seen at {seen:%Y-%m-%d %H:%M:%S} UTC", restart)
+    else:
+        yield _ok("worker", "alive")
+    due = await connection.fetchval("SELECT min(run_at) FROM job WHERE state = 'waiting' AND run_at <= $1", now)
+    if due is not None and now - due > LATE:
+        yield _failing("jobs", f"the oldest due one waits since {due:%Y-%m-%d %H:%M:%S} UTC", "start more workers")
+    else:
+        yield _ok("jobs", "none is late")
+    dead = await connection.fetchval("SELECT count(*) FROM job WHERE state = 'dead'")
+    if dead:
+        yield _warning(
+            "dead jobs", f"{dead} were given up", "look at their errors in table job, mend, then set them due"
+        )
+    else:
+        yield _ok("dead jobs", "none")
+
+
+async def look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
+    """Reachable, and whether it keeps what it holds."""
+    redis = Redis.from_url(settings.redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+    try:
+        info = await redis.info()
+        yield _ok("redis", f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}")
+        if info.get("aof_enabled") or await _saves(redis):
+            yield _ok("redis persistence", "what it holds survives a restart")
+        else:
+            yield _warning(
+                "redis persistence",
+                "what it holds is lost at a restart: jobs are late then, none is lost",
+                "start it with --appendonly yes",
+            )
+    except (OSError, RedisError, TimeoutError) as problem:
+        yield _failing(
+            "redis", f"cannot be reached: {_brief(problem)}", "start Valkey and check REDIS_URL, or use `instep up`"
+        )
+    finally:
+        await redis.aclose()
+
+
+async def _saves(redis: "Redis") -> bool:
+    try:
+        return bool((await redis.config_get("save")).get("save"))
+    except RedisError:  # a hosted Redis may not tell
+        return True
+
+
+def show(findings: list[Finding], *, as_json: bool) -> None:
+    """Print them, a line each, the remedy below."""
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+        return
+    marks = {Level.OK: "[green]ok     [/]", Level.WARNING: "[yellow]warning[/]", Level.FAILING: "[red]failing[/]"}
+    for finding in findings:
+        console.print(f"{marks[finding.level]}  {finding.subject}: {escape(finding.says)}")
+        if finding.remedy:
+            console.print(f"         → {escape(finding.remedy)}")

@@ -1,0 +1,244 @@
+"""The command `instep`."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from cryptography.fernet import Fernet
+from rich.markup import escape
+
+from app.cli import environment
+from app.cli.console import console, done, errors, fail
+from app.cli.servers import EmbeddedError
+
+app = typer.Typer(
+    name="instep",
+    help=(
+        "Instep, the back office of a social media marketing agency.\n\n"
+        "Start with [bold]instep up[/], or with [bold]instep demo[/] for one with sample data. Something is wrong? "
+        "[bold]instep doctor[/] says what, and how to mend it."
+    ),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+keys = typer.Typer(help="API keys, and the secret that seals tokens.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+Data = Annotated[
+    Path, typer.Option("--data", envvar="INSTEP_DATA", help="Folder of the embedded servers' data.", show_default=True)
+]
+Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; a free one if it is taken.")]
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """What a person can mend is one message, without a traceback."""
+    try:
+        yield
+    except (EmbeddedError, environment.SettingsRefused) as problem:
+        fail(str(problem))
+    except KeyboardInterrupt:
+        done("stopped")
+        raise typer.Exit(0) from None
+
+
+@app.command()
+def up(data: Data = environment.DATA, host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Run all of Instep: servers, migrations, API and worker.
+
+    Where DATABASE_URL or REDIS_URL is not set, an embedded PostgreSQL or Valkey is started and its data are
+    kept in the folder --data. Ctrl-C stops all of it.
+    """
+    from app.cli import up as house
+
+    house.stop_on_sigterm()
+    with _plainly():
+        try:
+            house.up(data, host, port)
+        except house.DidNotStart as problem:
+            fail(str(problem))
+
+
+@app.command()
+def demo(data: Data = environment.DATA / environment.DEMO, host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Like `up`, with a small sandbox social network and a sample agency to look at.
+
+    Ends by printing an API key and three questions with their answers, and keeps running until Ctrl-C. A second
+    start finds its data.
+    """
+    from app.cli import demo as show
+    from app.cli import up as house
+
+    house.stop_on_sigterm()
+    with _plainly():
+        try:
+            show.demo(data, host, port)
+        except house.DidNotStart as problem:
+            fail(str(problem))
+
+
+@app.command()
+def api(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.")] = 8000,
+    fd: Annotated[
+        int | None, typer.Option("--fd", help="Listen on this inherited socket instead.", hidden=True)
+    ] = None,
+) -> None:
+    """Run the HTTP API alone. Needs DATABASE_URL and REDIS_URL."""
+    import uvicorn
+
+    with _plainly():
+        environment.load()
+        config = uvicorn.Config(
+            "app.main:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # the application knows whom to trust
+            timeout_graceful_shutdown=10,
+        )
+        with contextlib.ExitStack() as stack:
+            sockets = None if fd is None else [stack.enter_context(socket.socket(fileno=fd))]
+            server = uvicorn.Server(config)
+            server.run(sockets=sockets)
+            if not server.started:
+                raise typer.Exit(3)
+
+
+@app.command()
+def worker() -> None:
+    """Run the worker alone. Needs DATABASE_URL and REDIS_URL.
+
+    It ends when Redis goes away: run it under something that starts it again.
+    """
+    from arq.worker import run_worker
+
+    from workers.main import worker_settings
+
+    with _plainly():
+        environment.load()
+        run_worker(worker_settings())  # type: ignore[arg-type]  # arq's protocol wants instances of what it reads as a class
+
+
+@app.command()
+def migrate(
+    data: Data = environment.DATA,
+    superuser_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="INSTEP_SUPERUSER_DATABASE_URL",
+            show_envvar=True,
+            help="Also make the roles and the database first, as this superuser.",
+        ),
+    ] = None,
+) -> None:
+    """Bring the database to the newest revision, as the role that owns the tables.
+
+    Needs INSTEP_OWNER_DATABASE_URL, or an `instep up` that runs. With --superuser-url the roles, with the
+    passwords that stand in DATABASE_URL and INSTEP_OWNER_DATABASE_URL, and the database are made first.
+    """
+    from urllib.parse import unquote, urlsplit
+
+    from app.cli.database import prepare_database
+    from app.cli.migrate import heads
+    from app.cli.migrate import migrate as upgrade
+
+    with _plainly():
+        environment.adopt(environment.running(data))
+        settings = environment.load()
+        if settings.owner_database_url is None:
+            fail("INSTEP_OWNER_DATABASE_URL is missing: the same database, as the role that owns its tables")
+        owner, runtime = urlsplit(settings.owner_database_url), urlsplit(settings.database_url)
+        try:
+            if superuser_url is not None:
+                asyncio.run(
+                    prepare_database(
+                        superuser_url,
+                        unquote(owner.path.lstrip("/")),
+                        owner_password=unquote(owner.password) if owner.password else None,
+                        app_password=unquote(runtime.password) if runtime.password else None,
+                    )
+                )
+            upgrade(settings.owner_database_url)
+        except OSError as problem:
+            fail(f"the database cannot be reached: {problem}")
+        done(f"the database is at revision {', '.join(sorted(heads())) or 'none'}")
+
+
+@app.command()
+def doctor(
+    data: Data = environment.DATA,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what is wrong with this installation, and how to mend it.
+
+    Exit code 1 when something fails; warnings alone are 0.
+    """
+    from app.cli import doctor as practice
+
+    environment.adopt(environment.running(data))
+    findings = asyncio.run(practice.examine(data))
+    practice.show(findings, as_json=as_json)
+    raise typer.Exit(1 if any(finding.level is practice.Level.FAILING for finding in findings) else 0)
+
+
+@keys.command("secret")
+def keys_secret() -> None:
+    """Print a fresh key for INSTEP_SECRET_KEYS.
+
+    Put it first in the list; old ones go on opening what they sealed.
+    """
+    print(Fernet.generate_key().decode())
+
+
+@keys.command("create")
+def keys_create(
+    workspace: Annotated[UUID, typer.Argument(help="Id of the workspace the key is for.")],
+    name: Annotated[str, typer.Option(help="What the key is for, in your words.")],
+    data: Data = environment.DATA,
+) -> None:
+    """Make an API key that may do everything in one workspace, and print it. It is shown this once."""
+    from app.cli.keys import create
+
+    with _plainly():
+        environment.adopt(environment.running(data))
+        key = asyncio.run(create(environment.load(), workspace, name))
+        if key is None:
+            fail(f"there is no workspace {workspace}")
+        if sys.stdout.isatty():
+            errors.print("[dim]Keep it: it is not shown again.[/]")
+        print(key)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """The root of the commands."""
+    if show:
+        from importlib.metadata import version as installed
+
+        console.print(escape(f"instep {installed('instep')}, Python {sys.version.split()[0]}, {os.uname().sysname}"))
+        raise typer.Exit(0)
+    del context
+
+
+if __name__ == "__main__":
+    app()
