@@ -149,7 +149,7 @@ class PostMetrics:
     counters: Mapping[Metric, int]
     missing: Mapping[Metric, MetricStatus] = field(default_factory=dict)
     gone: bool = False
-    """The post was deleted; its counters are then empty."""
+    """The post was deleted; `counters` and `missing` are then empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+"""VK's error codes and what each means for us. Source: `errors.json` of VK's API schema 5.199.
+
+VK answers 200 to almost everything; `error.error_code` tells. Codes of methods that we do not
+call (market, ads, stories …) mean that this very request is wrong.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+
+
+class Means(Enum):
+    """What an error calls for."""
+
+    WAIT = "too many calls"
+    RECONNECT = "the token is not accepted"
+    FORBIDDEN = "the token may not do this"
+    GONE = "there is no such thing"
+    UNWELL = "VK is unwell"
+    REFUSED = "VK refused the request"
+
+
+_WAIT = (6, 9, 14, 29, 32, 103, 223, 601, 1105, 3300)
+_RECONNECT = (
+    *(4, 5, 16, 17, 24, 25, 27, 28, 37, 38, 41),
+    *(1114, 1116, 1117, 1118, 3301, 3302, 3303, 3304, 3609, 3610, 3611, 11500),
+)
+_FORBIDDEN = (
+    *(2, 7, 11, 15, 20, 21, 30, 42, 141, 181, 182, 183, 200, 201, 203, 204, 205),
+    *(210, 211, 212, 213, 250, 253, 260, 500, 600, 700, 701, 703, 704, 711),
+    *(917, 922, 925, 932, 945, 947, 1012, 1051, 1151, 1153),
+)
+_GONE = (18, 19, 39, 40, 104, 125, 140, 180, 251, 629, 714, 800, 927, 935, 936, 1600)
+_UNWELL = (1, 10, 13, 36, 43, 106, 907, 908, 990)
+_REFUSED = (
+    *(3, 8, 12, 22, 23, 33, 34, 35),
+    *(100, 101, 105, 113, 114, 118, 119, 121, 122, 129, 146, 147, 150, 171, 173, 174, 175, 176, 177),
+    *(214, 219, 220, 221, 222, 224, 225, 232, 242, 243, 252, 300, 302, 602, 603),
+    *(630, 631, 632, 633, 634, 635, 636, 702, 706, 801),
+    *(900, 901, 902, 909, 910, 911, 912, 913, 914, 919, 920, 921, 924, 931, 939, 940, 942, 943, 944, 946),
+    *(949, 950, 962, 969, 970, 985, 987, 988, 1009, 1010, 1011),
+    *(1150, 1152, 1154, 1155, 1160, 1170, 1251, 1256, 1257, 1260),
+    *range(1400, 1527),  # market
+    *(1602, 1900, 1901, 1902, 2000, 2100, 2101, 2102, 3102, 3305, 3800, 9999),
+    *(11003, 11004, 11005, 11006, 11101, 11102),
+)
+
+CODES: Mapping[int, Means] = {
+    code: means
+    for means, codes in (
+        (Means.WAIT, _WAIT),
+        (Means.RECONNECT, _RECONNECT),
+        (Means.FORBIDDEN, _FORBIDDEN),
+        (Means.GONE, _GONE),
+        (Means.UNWELL, _UNWELL),
+        (Means.REFUSED, _REFUSED),
+    )
+    for code in codes
+}
+
+UNKNOWN = Means.UNWELL
+"""A code that nobody documents: trying later is harmless, giving up is not."""
+
+UNDECIDED = frozenset({1, 10, 13, 36})
+"""Codes that, answered to a change, leave open whether it was made."""
+
+SECONDS = {6: 1.0}
+"""How long to wait, where the code itself tells."""
+
+WORDS: Mapping[int, str] = {
+    5: "VK no longer accepts the token",
+    6: "VK asks for fewer calls a second",
+    9: "VK's flood control stopped the same action being done too often",
+    14: "VK wants a captcha solved: wait, or act as a person once",
+    15: "VK denies access to this",
+    27: "VK does not accept the community's token",
+    29: "the token's daily limit for this method is used up",
+    100: "VK says that a parameter is missing or wrong",
+    214: "VK does not let this post be added (50 a day is its limit)",
+    901: "this person has not allowed the community to write to them",
+    902: "this person's privacy settings do not let the community write to them",
+    914: "the message is longer than VK allows",
+    1051: "VK does not offer this method to this kind of token",
+    1117: "the token has expired",
+}
+"""What a person should know; for the other codes the class says it."""

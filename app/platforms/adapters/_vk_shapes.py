@@ -1,0 +1,226 @@
+"""VK's answers, as far as we read them. Source: VK's API schema 5.199.
+
+The schema calls more fields required than live answers hold, so only what we cannot do without is
+required here.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Generic, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, TypeAdapter
+
+from app.platforms import wire
+
+T = TypeVar("T")
+
+
+def _flag(value: object) -> object:
+    return bool(value) if type(value) is int and value in {0, 1} else value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""VK writes yes as `1` in one place and as `true` in another."""
+
+
+class Answer(wire.Shape, Generic[T]):
+    """The envelope of every good answer."""
+
+    response: T
+
+
+class Fault(wire.Shape):
+    error_code: wire.Number
+
+
+class Failure(wire.Shape):
+    """The envelope of every refusal; VK sends it with status 200."""
+
+    error: Fault
+
+
+class Counted(wire.Shape):
+    count: wire.Count
+
+
+class MaybeCounted(wire.Shape):
+    count: wire.Count | None = None
+
+
+class Group(wire.Shape):
+    id: Annotated[int, Field(gt=0)]
+    name: wire.Words
+    screen_name: wire.Words = ""
+    members_count: wire.Count | None = None
+    deactivated: wire.Words | None = None
+
+
+class Groups(wire.Shape):
+    groups: list[Group]
+
+
+class User(wire.Shape):
+    id: wire.Number
+    first_name: wire.Words = ""
+    last_name: wire.Words = ""
+
+
+class NamedGroup(wire.Shape):
+    id: wire.Number
+    name: wire.Words = ""
+
+
+class Extended(wire.Shape):
+    """Who is mentioned by id elsewhere in the answer."""
+
+    profiles: tuple[User, ...] = ()
+    groups: tuple[NamedGroup, ...] = ()
+
+    def names(self) -> Mapping[int, str]:
+        """Names by id, communities' ids being negative."""
+        people = {user.id: f"{user.first_name} {user.last_name}".strip() for user in self.profiles}
+        return people | {-abs(group.id): group.name for group in self.groups}
+
+
+class Post(wire.Shape):
+    id: Annotated[int, Field(gt=0)]
+    owner_id: wire.Number
+    from_id: wire.Number | None = None
+    date: wire.UnixTime
+    edited: wire.UnixTime | None = None
+    text: wire.Words = ""
+    post_type: wire.Words = "post"
+    is_pinned: Flag = False
+    is_deleted: Flag = False
+    likes: Counted | None = None
+    comments: MaybeCounted | None = None
+    reposts: Counted | None = None
+    views: MaybeCounted | None = None
+
+
+class DeletedPost(wire.Shape):
+    """What VK shows in place of a deleted post may have lost everything but its id."""
+
+    id: Annotated[int, Field(gt=0)]
+    is_deleted: Literal[True]
+
+
+class Wall(wire.Shape):
+    count: wire.Count
+    items: list[Post]
+
+
+class PostsById(wire.Shape):
+    items: list[DeletedPost | Post]
+
+
+class Reach(wire.Shape):
+    post_id: wire.Number
+    reach_total: wire.Count | None = None
+
+
+class Comment(wire.Shape):
+    id: Annotated[int, Field(gt=0)]
+    from_id: wire.Number = 0
+    post_id: wire.Number | None = None
+    date: wire.UnixTime
+    text: wire.Words = ""
+    deleted: Flag = False
+    parents_stack: tuple[wire.Number, ...] = ()
+    reply_to_user: wire.Number | None = None
+    reply_to_comment: wire.Number | None = None
+    thread: "Thread | None" = None
+
+    @property
+    def answers(self) -> "tuple[Comment, ...]":
+        """The answers that come with it, which may be some of them only."""
+        return self.thread.items if self.thread is not None else ()
+
+
+class Thread(wire.Shape):
+    count: wire.Count
+    items: tuple[Comment, ...] = ()
+
+
+class Comments(Extended):
+    count: wire.Count
+    current_level_count: wire.Count | None = None
+    items: list[Comment]
+
+
+class Peer(wire.Shape):
+    id: wire.Number
+    type: wire.Words
+
+
+class Message(wire.Shape):
+    id: wire.Count
+    date: wire.UnixTime
+    update_time: wire.UnixTime | None = None
+    from_id: wire.Number
+    peer_id: wire.Number
+    conversation_message_id: wire.Count = 0
+    text: wire.Words
+    deleted: Flag = False
+
+
+class Conversation(wire.Shape):
+    peer: Peer
+    last_message_id: wire.Count
+
+
+class Talk(wire.Shape):
+    conversation: Conversation
+    last_message: Message | None = None
+
+
+class Talks(Extended):
+    count: wire.Count
+    items: list[Talk]
+
+
+class History(Extended):
+    count: wire.Count
+    items: list[Message]
+
+
+class NewComment(wire.Shape):
+    comment_id: Annotated[int, Field(gt=0)]
+
+
+class Event(wire.Shape):
+    """The envelope of a Callback API call; its object is read when the secret was right."""
+
+    type: wire.Words
+    group_id: wire.Count
+    event_id: wire.Words | None = None
+    secret: wire.Words | None = None
+
+
+class NewMessage(wire.Shape):
+    message: Message
+
+
+class DeletedComment(wire.Shape):
+    id: Annotated[int, Field(gt=0)]
+
+
+class EventOf(wire.Shape, Generic[T]):
+    object: T
+
+
+FAILURE: Final = TypeAdapter(Failure)
+GROUPS: Final = TypeAdapter(Answer[Groups])
+WALL: Final = TypeAdapter(Answer[Wall])
+POSTS_BY_ID: Final = TypeAdapter(Answer[PostsById])
+REACH: Final = TypeAdapter(Answer[list[Reach]])
+COMMENTS: Final = TypeAdapter(Answer[Comments])
+TALKS: Final = TypeAdapter(Answer[Talks])
+HISTORY: Final = TypeAdapter(Answer[History])
+NEW_COMMENT: Final = TypeAdapter(Answer[NewComment])
+SENT_MESSAGE: Final = TypeAdapter(Answer[wire.Count])
+EVENT: Final = TypeAdapter(Event)
+EVENT_MESSAGE_NEW: Final = TypeAdapter(EventOf[NewMessage])
+EVENT_MESSAGE: Final = TypeAdapter(EventOf[Message])
+EVENT_COMMENT: Final = TypeAdapter(EventOf[Comment])
+EVENT_COMMENT_DELETED: Final = TypeAdapter(EventOf[DeletedComment])
+EVENT_POST: Final = TypeAdapter(EventOf[Post])

@@ -1,0 +1,132 @@
+"""VK's shapes as the contract's types."""
+
+from collections.abc import Mapping
+
+from app.platforms import wire
+from app.platforms.adapters import _vk_shapes as vk
+from app.platforms.contract import (
+    Inbound,
+    Malformed,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    PostMetrics,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+)
+
+POSTS = frozenset({"post", "copy", "photo", "video", "clip", "post_ads"})
+CHATS = 2_000_000_000
+"""Peers from here on are chats of several people."""
+
+
+def is_own(shape: vk.Post, owner: int) -> bool:
+    """Whether it is a post, and the community's."""
+    return shape.post_type in POSTS and shape.from_id in {None, owner}
+
+
+def metrics(shape: vk.Post, reach: int | MetricStatus) -> PostMetrics:
+    """A counter that the post lacks is one VK does not show for it, such as views of an old post."""
+    given: dict[Metric, int | None] = {
+        Metric.REACTIONS: shape.likes.count if shape.likes else None,
+        Metric.COMMENTS: shape.comments.count if shape.comments else None,
+        Metric.SHARES: shape.reposts.count if shape.reposts else None,
+        Metric.VIEWS: shape.views.count if shape.views else None,
+        Metric.REACH: reach if not isinstance(reach, MetricStatus) else None,
+    }
+    counters = {metric: count for metric, count in given.items() if count is not None}
+    missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
+    if isinstance(reach, MetricStatus):
+        missing[Metric.REACH] = reach
+    return PostMetrics(str(shape.id), counters, missing)
+
+
+def post(shape: vk.Post) -> RemotePost:
+    return RemotePost(
+        external_id=str(shape.id),
+        url=f"https://vk.com/wall{shape.owner_id}_{shape.id}",
+        text=shape.text.strip(),
+        published_at=shape.date,
+        metrics=metrics(shape, MetricStatus.PENDING),
+        edited_at=shape.edited,
+    )
+
+
+def person(person_id: int, us: int, names: Mapping[int, str]) -> RemotePerson:
+    page = f"id{person_id}" if person_id > 0 else f"club{-person_id}"
+    return RemotePerson(
+        external_id=str(person_id),
+        name=names.get(person_id, ""),
+        url=f"https://vk.com/{page}" if person_id else None,
+        is_community=person_id == -us,
+    )
+
+
+def comment(shape: vk.Comment, top: int | None, post_id: int, us: int, names: Mapping[int, str]) -> RemoteMessage:
+    """A comment. Its thread is one customer below one comment of the first level.
+
+    What the community writes belongs to the customer it answers.
+    """
+    first = shape.parents_stack[0] if shape.parents_stack else top or shape.reply_to_comment or shape.id
+    customer = shape.from_id
+    if customer == -us and shape.reply_to_user is not None:
+        customer = shape.reply_to_user
+    above = shape.reply_to_comment or (first if first != shape.id else None)
+    return RemoteMessage(
+        external_id=f"comment-{shape.id}",
+        thread_id=f"comment-{first}-{customer}",
+        kind=MessageKind.COMMENT,
+        author=person(shape.from_id, us, names),
+        text="" if shape.deleted else shape.text.strip(),
+        sent_at=shape.date,
+        url=f"https://vk.com/wall-{us}_{post_id}?reply={shape.id}",
+        post_id=str(post_id),
+        in_reply_to=None if above is None else f"comment-{above}",
+        deleted=shape.deleted,
+    )
+
+
+def message(shape: vk.Message, us: int, names: Mapping[int, str]) -> RemoteMessage:
+    """A direct message; one that is not to be had carries the id 0, and is known by its place."""
+    own = shape.id or f"{shape.peer_id}-{shape.conversation_message_id}"
+    return RemoteMessage(
+        external_id=f"message-{own}",
+        thread_id=f"message-{shape.peer_id}",
+        kind=MessageKind.MESSAGE,
+        author=person(shape.from_id, us, names),
+        text="" if shape.deleted else shape.text.strip(),
+        sent_at=shape.date,
+        edited_at=shape.update_time,
+        deleted=shape.deleted,
+    )
+
+
+def inbound(event: vk.Event, body: bytes) -> Inbound:
+    """What a verified event brings; nothing, where it is of a kind that does not concern us."""
+    us = event.group_id
+    messages: tuple[RemoteMessage, ...] = ()
+    posts: tuple[RemotePost, ...] = ()
+    deleted: tuple[str, ...] = ()
+    match event.type:
+        case "message_new":
+            messages = _direct(wire.parse_bytes(vk.EVENT_MESSAGE_NEW, body).object.message, us)
+        case "message_reply" | "message_edit":
+            messages = _direct(wire.parse_bytes(vk.EVENT_MESSAGE, body).object, us)
+        case "wall_reply_new" | "wall_reply_edit" | "wall_reply_restore":
+            shape = wire.parse_bytes(vk.EVENT_COMMENT, body).object
+            if shape.post_id is None:
+                raise Malformed("the comment does not tell its post")
+            messages = (comment(shape, None, shape.post_id, us, {}),)
+        case "wall_reply_delete":
+            deleted = (f"comment-{wire.parse_bytes(vk.EVENT_COMMENT_DELETED, body).object.id}",)
+        case "wall_post_new":
+            new = wire.parse_bytes(vk.EVENT_POST, body).object
+            posts = (post(new),) if is_own(new, -us) else ()
+        case _:
+            pass
+    return Inbound(event.event_id, str(us), "ok", messages, posts, deleted)
+
+
+def _direct(shape: vk.Message, us: int) -> tuple[RemoteMessage, ...]:
+    return (message(shape, us, {}),) if 0 < shape.peer_id < CHATS else ()

@@ -1,0 +1,250 @@
+"""What every adapter needs to speak over HTTP: send, understand, say what went wrong.
+
+Nothing here knows a platform. What leaves is a typed value or a `PlatformError`, and the latter
+never holds a token, a URL or a piece of an answer that was not meant for people.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from html.parser import HTMLParser
+from typing import Annotated, TypeVar
+
+import httpx
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+
+from app.kit.http import AddressRefused, BodyTooLarge, may_have_been_sent
+from app.platforms.contract import Malformed, OutcomeUnknown, PlatformError, Rejected, Transient
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+LONGEST_EXPLANATION = 200
+
+
+class Shape(BaseModel):
+    """A part of an answer: what is named must be right, what is not named may be anything."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+def _unix_time(value: object) -> datetime:
+    if type(value) is not int or not 0 <= value < 2**33:
+        raise ValueError("not seconds since 1970")
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL keeps no NUL in a text."""
+    return text.replace("\x00", "")
+
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
+Words = Annotated[str, AfterValidator(_storable)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Moment = AwareDatetime
+UnixTime = Annotated[datetime, BeforeValidator(_unix_time)]
+"""Seconds since 1970 in the answer; an aware datetime when understood."""
+
+Classify = Callable[[httpx.Response], PlatformError | None]
+
+
+async def read(http: httpx.AsyncClient, request: httpx.Request, classify: Classify) -> httpx.Response:
+    """Send a request that changes nothing; what goes wrong may simply be tried again later."""
+    try:
+        response = await http.send(request)
+    except httpx.RequestError as error:
+        failure = _failed(error)
+    else:
+        if (said := classify(response)) is None:
+            return response
+        failure = said
+    raise failure
+
+
+async def write(http: httpx.AsyncClient, request: httpx.Request, classify: Classify) -> httpx.Response:
+    """Send a request that changes something, once.
+
+    Raises `OutcomeUnknown` when it may have gone out and no answer tells what became of it;
+    `classify` says so itself for an answer that leaves it open.
+    """
+    try:
+        response = await http.send(request)
+    except AddressRefused as error:
+        failure = _failed(error)
+    except httpx.RequestError as error:
+        failure = (
+            OutcomeUnknown("the change was sent, and no answer came") if may_have_been_sent(error) else _failed(error)
+        )
+    else:
+        if (said := classify(response)) is None:
+            return response
+        failure = said
+    raise failure
+
+
+def _failed(error: httpx.RequestError) -> PlatformError:
+    if isinstance(error, AddressRefused):
+        return Rejected("this address may not be connected to")
+    if isinstance(error, BodyTooLarge):
+        return Malformed("the answer is larger than any we accept")
+    if isinstance(error, httpx.DecodingError):
+        return Malformed("the answer's compression is broken")
+    if isinstance(error, httpx.TimeoutException):
+        return Transient("the platform did not answer in time")
+    return Transient("the platform is out of reach")
+
+
+def parse(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+    """Understand an answer's JSON; `Malformed` names the place that is not as it should be."""
+    return parse_bytes(adapter, response.content)
+
+
+def parse_bytes(adapter: TypeAdapter[T], body: bytes) -> T:
+    """Understand JSON; `Malformed` names the place that is not as it should be."""
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        failure = Malformed(f"the answer is not understood at {_place(first['loc'])}: {first['type']}")
+    raise failure
+
+
+def confirmed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+    """Understand the answer to a change: where it is unreadable, the change may well have been made."""
+    try:
+        return parse(adapter, response)
+    except Malformed as error:
+        failure = OutcomeUnknown(f"the change was sent; {error.message}")
+    raise failure
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Where in the answer, by field names alone: a key of the answer could be anything."""
+    named = [str(part) for part in location if isinstance(part, int) or re.fullmatch(r"[a-z_]{1,40}", part)]
+    return ".".join(named) or "its start"
+
+
+def dump(cursor: BaseModel) -> str:
+    """A cursor as the opaque text that callers keep."""
+    return cursor.model_dump_json(exclude_defaults=True)
+
+
+def load(kind: type[M], cursor: str | None) -> M | None:
+    """A cursor that `dump` made; `ValueError` for any other text."""
+    return None if cursor is None else kind.model_validate_json(cursor)
+
+
+def moment_of(response: httpx.Response) -> datetime | None:
+    """The answer's own clock, its `Date`; adapters have no other."""
+    return _http_date(response.headers.get("date"))
+
+
+def retry_after(response: httpx.Response, reset: datetime | None = None) -> float | None:
+    """Seconds to wait, from `Retry-After`, else until `reset`; None where neither is told.
+
+    Both are counted from the answer's `Date`.
+    """
+    told = response.headers.get("retry-after", "").strip()
+    if told.isascii() and told.isdigit():
+        return float(min(int(told), 10**9)) if len(told) < 12 else None
+    until = _http_date(told) or reset
+    now = moment_of(response)
+    if until is None or now is None:
+        return None
+    return max(0.0, (until - now).total_seconds())
+
+
+def iso_date(text: str | None) -> datetime | None:
+    """An aware ISO-8601 moment, or None."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text or "")
+    except (ValueError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def explanation(text: str, secrets: Collection[str]) -> str:
+    """A platform's own words for a person: one line, not long, without any of `secrets`."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if secret:
+            text = text.replace(secret, "[…]")
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_EXPLANATION else text[: LONGEST_EXPLANATION - 1] + "…"
+
+
+def bearer(token: str | None) -> Mapping[str, str]:
+    """The header that carries a token, where there is one."""
+    return {} if token is None else {"authorization": f"Bearer {token}"}
+
+
+def sent_secrets(response: httpx.Response) -> tuple[str, ...]:
+    """The token an answer's request carried, so that it can be kept out of messages."""
+    request = request_of(response)
+    return () if request is None else tuple(request.headers.get("authorization", "").split()[1:])
+
+
+def request_of(response: httpx.Response) -> httpx.Request | None:
+    """What was asked; None for an answer that was made by hand."""
+    try:
+        return response.request
+    except RuntimeError:
+        return None
+
+
+class _Text(HTMLParser):
+    """Collects what a reader sees of a post's HTML."""
+
+    _BREAKS: Mapping[str, str] = {"br": "\n", "p": "\n\n", "blockquote": "\n\n", "pre": "\n\n", "li": "\n", "ul": "\n"}
+    _HIDDEN = frozenset({"script", "style"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self._HIDDEN:
+            self._hidden += 1
+        elif tag == "li":
+            self.parts.append("\n- ")
+        elif tag in self._BREAKS:
+            self.parts.append(self._BREAKS[tag])
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._HIDDEN:
+            self._hidden = max(0, self._hidden - 1)
+        elif tag in self._BREAKS and tag not in {"br", "li"}:
+            self.parts.append(self._BREAKS[tag])
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.parts.append(re.sub(r"[\r\n\t ]+", " ", data))
+
+
+def plain(html: str) -> str:
+    """HTML as plain text: paragraphs and line breaks stay, markup goes."""
+    reader = _Text()
+    reader.feed(html)
+    reader.close()
+    lines = "".join(reader.parts).split("\n")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip(" ") for line in lines)).strip()
