@@ -1,5 +1,6 @@
 """The platforms Instep speaks to: what an adapter is, and one file for each of them."""
 
+import importlib
 from functools import lru_cache
 from types import MappingProxyType
 from typing import cast
@@ -8,6 +9,8 @@ from app.kit import registry
 from app.platforms.contract import Adapter
 
 FOLDER = "app.platforms.adapters"
+# Importing a folder binds its name in this module: done first, the function below keeps the name.
+importlib.import_module(FOLDER)
 
 
 @lru_cache(maxsize=1)
