@@ -1,0 +1,113 @@
+"""What each snapshot added: the one definition behind the rollups, the recount and the evidence.
+
+For each publication and metric the values that are known, in the order of time, make a chain. A
+snapshot contributes the difference to its predecessor in the chain, on its own local day (the
+project's zone), `observed`. A counter that fell contributes a negative difference. An unknown value
+is no link of the chain and contributes nothing.
+
+The first value has no predecessor and contributes itself: on its own day, `observed`, when the
+publication appeared on that same local day; otherwise on the day it appeared, `baseline`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    DateTime,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    select,
+    values,
+)
+
+from app.communities.models import Publication
+from app.metrics.models import PostSnapshot, Source
+from app.platforms.contract import Metric
+from app.projects.models import Project
+
+METRICS: Final = tuple(metric.value for metric in Metric)
+"""The counters' columns, in order."""
+
+PUBLICATION: Final = Publication.__table__.alias("p")
+PROJECT: Final = Project.__table__.alias("z")
+SNAPSHOT: Final = PostSnapshot.__table__.alias("s")
+
+_OBSERVED: Final = literal_column(f"'{Source.OBSERVED.value}'", Text)
+_BASELINE: Final = literal_column(f"'{Source.BASELINE.value}'", Text)
+
+CATEGORY: Final[ColumnElement[str]] = func.coalesce(PUBLICATION.c.category, literal_column("''", Text))
+
+
+def local_day(at: ColumnElement[Any], zone: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The day it is in `zone` at an instant."""
+    return cast(func.timezone(zone, at, type_=DateTime()), Date)
+
+
+def contributions(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+    """The contributions of the `publications` chosen by conditions on `PUBLICATION`, a row each.
+
+    Conditions on `SNAPSHOT` choose the `snapshots` of which the chains are made (all). Columns:
+    workspace_id, project_id, community_id, category, publication_id, metric, at, previous, value,
+    difference, day, source.
+    """
+    counter = (
+        values(column("metric", Text), column("value", BigInteger), name="m")
+        .data([(literal_column(f"'{name}'", Text), SNAPSHOT.c[name]) for name in METRICS])
+        .lateral()
+    )
+    chain = (
+        select(
+            SNAPSHOT.c.at,
+            counter.c.metric,
+            counter.c.value,
+            func.lag(counter.c.value).over(partition_by=counter.c.metric, order_by=SNAPSHOT.c.at).label("previous"),
+        )
+        .select_from(SNAPSHOT.join(counter, literal_column("true")))
+        .where(
+            SNAPSHOT.c.workspace_id == PUBLICATION.c.workspace_id,
+            SNAPSHOT.c.publication_id == PUBLICATION.c.id,
+            counter.c.value.is_not(None),
+            *snapshots,
+        )
+        .correlate(PUBLICATION)
+        .lateral("chain")
+    )
+    looked = local_day(chain.c.at, PROJECT.c.timezone)
+    appeared = local_day(PUBLICATION.c.published_at, PROJECT.c.timezone)
+    unseen = and_(chain.c.previous.is_(None), looked != appeared)
+    return (
+        select(
+            PUBLICATION.c.workspace_id,
+            PUBLICATION.c.project_id,
+            PUBLICATION.c.community_id,
+            CATEGORY.label("category"),
+            PUBLICATION.c.id.label("publication_id"),
+            chain.c.metric,
+            chain.c.at,
+            chain.c.previous,
+            chain.c.value,
+            (chain.c.value - func.coalesce(chain.c.previous, literal(0, BigInteger))).label("difference"),
+            case((unseen, appeared), else_=looked).label("day"),
+            case((unseen, _BASELINE), else_=_OBSERVED).label("source"),
+        )
+        .select_from(
+            PUBLICATION.join(
+                PROJECT,
+                and_(
+                    PROJECT.c.workspace_id == PUBLICATION.c.workspace_id,
+                    PROJECT.c.id == PUBLICATION.c.project_id,
+                ),
+            ).join(chain, literal_column("true"))
+        )
+        .where(*publications)
+    )
