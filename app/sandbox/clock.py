@@ -1,0 +1,54 @@
+"""Virtual time: real time, run at some speed, that can be pushed forward and never goes back."""
+
+from collections.abc import Callable
+
+
+class Clock:
+    """Milliseconds since 1970 in the sandbox's world.
+
+    `real` gives real seconds since 1970; `epoch` is where virtual time starts (the real moment
+    when not given); `speed` is virtual seconds per real second, 0 stops the world.
+    """
+
+    def __init__(self, real: Callable[[], float], *, epoch: int | None = None, speed: float = 1.0) -> None:
+        self._real = real
+        self._since = real()
+        self._base = round(self._since * 1000) if epoch is None else epoch
+        self._latest = self._base
+        self._speed = _checked(speed)
+
+    @property
+    def speed(self) -> float:
+        return self._speed
+
+    def now(self) -> int:
+        """Virtual milliseconds; never less than an earlier answer, even if the real clock is turned back."""
+        elapsed = max(self._real() - self._since, 0.0)
+        self._latest = max(self._latest, self._base + int(elapsed * 1000 * self._speed))
+        return self._latest
+
+    def set_speed(self, speed: float) -> None:
+        """Go on at another speed from this moment. `ValueError` for a negative one."""
+        checked = _checked(speed)
+        self._anchor(self.now())
+        self._speed = checked
+
+    def set(self, at: int) -> None:
+        """Jump forward to `at`, in milliseconds. `ValueError` for a moment that has passed."""
+        if at < self.now():
+            raise ValueError("time does not go back: what was answered stays true")
+        self._anchor(at)
+
+    def advance(self, milliseconds: int) -> None:
+        """Jump forward by so much. `ValueError` for a negative amount."""
+        self.set(self.now() + milliseconds)
+
+    def _anchor(self, at: int) -> None:
+        self._base = self._latest = at
+        self._since = self._real()
+
+
+def _checked(speed: float) -> float:
+    if not 0 <= speed <= 1_000_000:
+        raise ValueError("speed is 0 (the world stands still) to 1000000 virtual seconds per second")
+    return speed

@@ -1,0 +1,23 @@
+"""Instants are whole milliseconds since 1970; in ledgers and answers they are text."""
+
+from datetime import UTC, datetime, timedelta
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def text(at: int) -> str:
+    """`2026-11-23T05:20:56.123Z`: fixed width, so that text order is time order."""
+    return (_EPOCH + timedelta(milliseconds=at)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
+
+
+def parse(value: str) -> int:
+    """Milliseconds of any ISO 8601 instant with a zone; `ValueError` without one."""
+    at = datetime.fromisoformat(value)
+    if at.tzinfo is None:
+        raise ValueError("an instant needs its zone, as in 2026-11-23T05:20:00Z")
+    return (at - _EPOCH) // timedelta(milliseconds=1)

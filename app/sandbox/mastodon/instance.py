@@ -1,0 +1,76 @@
+"""What the server says of itself. Source: docs.joinmastodon.org/entities/Instance and V1_Instance."""
+
+from typing import Final
+
+VERSION: Final = "4.4.3"
+TEXT_LIMIT: Final = 500
+
+_MEDIA: Final = {
+    "supported_mime_types": ["image/jpeg", "image/png", "image/gif", "image/webp"],
+    "image_size_limit": 16_777_216,
+    "image_matrix_limit": 33_177_600,
+    "video_size_limit": 103_809_024,
+    "video_frame_rate_limit": 120,
+    "video_matrix_limit": 8_294_400,
+}
+_POLLS: Final = {
+    "max_options": 4,
+    "max_characters_per_option": 50,
+    "min_expiration": 300,
+    "max_expiration": 2_629_746,
+}
+_STATUSES: Final = {"max_characters": TEXT_LIMIT, "max_media_attachments": 4, "characters_reserved_per_url": 23}
+_ABOUT: Final = "A small social network for trying things out."
+
+
+def v2(base_url: str, users: int) -> dict[str, object]:
+    return {
+        "domain": base_url.partition("://")[2],
+        "title": "Sandbox",
+        "version": VERSION,
+        "source_url": "https://github.com/mastodon/mastodon",
+        "description": _ABOUT,
+        "usage": {"users": {"active_month": users}},
+        "thumbnail": {"url": f"{base_url}/thumbnail.png"},
+        "icon": [],
+        "languages": ["en", "ru"],
+        "configuration": {
+            "urls": {"streaming": None, "status": None, "about": f"{base_url}/about"},
+            "accounts": {"max_featured_tags": 10, "max_pinned_statuses": 5},
+            "statuses": _STATUSES,
+            "media_attachments": {**_MEDIA, "description_limit": 1500},
+            "polls": _POLLS,
+            "translation": {"enabled": False},
+            "limited_federation": False,
+        },
+        "registrations": {"enabled": False, "approval_required": False, "message": None, "url": None},
+        "api_versions": {"mastodon": 6},
+        "contact": {"email": "nobody@sandbox.example", "account": None},
+        "rules": [],
+    }
+
+
+def v1(base_url: str, users: int, statuses: int) -> dict[str, object]:
+    return {
+        "uri": base_url.partition("://")[2],
+        "title": "Sandbox",
+        "short_description": _ABOUT,
+        "description": _ABOUT,
+        "email": "nobody@sandbox.example",
+        "version": VERSION,
+        "urls": {"streaming_api": base_url.replace("http", "ws", 1)},
+        "stats": {"user_count": users, "status_count": statuses, "domain_count": 1},
+        "thumbnail": f"{base_url}/thumbnail.png",
+        "languages": ["en", "ru"],
+        "registrations": False,
+        "approval_required": False,
+        "invites_enabled": False,
+        "configuration": {
+            "accounts": {"max_featured_tags": 10},
+            "statuses": _STATUSES,
+            "media_attachments": _MEDIA,
+            "polls": _POLLS,
+        },
+        "contact_account": None,
+        "rules": [],
+    }

@@ -1,0 +1,132 @@
+"""What every wire format is given: the world, its clock, who may do what, and where it stands."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import policy
+from email.parser import BytesParser
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.sandbox.clock import Clock
+from app.sandbox.entities import Community
+from app.sandbox.grants import Grants
+from app.sandbox.limits import Counter, Limits
+from app.sandbox.world import World
+
+MAX_BODY = 1 << 20
+
+
+@dataclass(slots=True)
+class Network:
+    """One running sandbox."""
+
+    world: World
+    clock: Clock
+    grants: Grants
+    real: Callable[[], float]
+    """Real seconds since 1970."""
+    counter: Counter
+    limits: Limits = field(default_factory=Limits)
+    base_url: str = "http://127.0.0.1"
+    """Its own address, known once it listens."""
+
+    def tick(self) -> None:
+        """Let everything happen that is due."""
+        self.world.advance(self.clock.now())
+
+    def communities(self, platform: str) -> list[Community]:
+        return [c for c in self.world.communities.values() if c.profile.platform == platform]
+
+
+class BadParameterError(Exception):
+    """A parameter is missing or cannot be understood; `args[0]` is its name."""
+
+
+class Params:
+    """The parameters of a call, from its query and its form, JSON or multipart body."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def pairs(self) -> list[tuple[str, str]]:
+        return [(name, value) for name, values in self._values.items() for value in values]
+
+    def get(self, name: str, default: str = "") -> str:
+        return self._values.get(name, [default])[-1]
+
+    def all(self, name: str) -> list[str]:
+        """A repeated parameter: `id[]=1&id[]=2`, also `id[0]=1` and `id=1&id=2`."""
+        found = list(self._values.get(name, [])) + self._values.get(f"{name}[]", [])
+        for key, values in self._values.items():
+            if key.startswith(f"{name}[") and key[len(name) + 1 : -1].isdigit():
+                found += values
+        return found
+
+    def integer(self, name: str, default: int | None = None) -> int | None:
+        """`BadParameterError` if it is there and no whole number."""
+        value = self.get(name)
+        if not value:
+            return default
+        if not value.removeprefix("-").isascii() or not value.removeprefix("-").isdigit() or len(value) > 20:
+            raise BadParameterError(name)
+        return int(value)
+
+    def flag(self, name: str) -> bool:
+        return self.get(name).lower() in ("1", "true", "t", "on", "yes")
+
+
+async def params(request: Request) -> Params:
+    """Read a call's parameters. `BadParameterError` for a body that is no form, JSON object or multipart."""
+    pairs = parse_qsl(request.url.query, keep_blank_values=True)
+    body = await request.body()
+    if len(body) > MAX_BODY:
+        raise BadParameterError("body")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if not body:
+            pass
+        elif kind == "application/json":
+            pairs += _flat(orjson.loads(body))
+        elif kind == "multipart/form-data":
+            head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+            for part in BytesParser(policy=policy.HTTP).parsebytes(head + body).iter_parts():
+                name = part.get_param("name", header="content-disposition")
+                content = part.get_payload(decode=True)
+                if isinstance(name, str) and isinstance(content, bytes):
+                    pairs.append((name, content.decode()))
+        else:
+            pairs += parse_qsl(body.decode(), keep_blank_values=True)
+    except (ValueError, AttributeError):
+        raise BadParameterError("body") from None
+    return Params(pairs)
+
+
+def _flat(value: object) -> list[tuple[str, str]]:
+    if not isinstance(value, dict):
+        raise BadParameterError("body")
+    found: list[tuple[str, str]] = []
+    for name, inner in value.items():
+        several = inner if isinstance(inner, list) else [inner]
+        found += [
+            (str(name), str(one).lower() if isinstance(one, bool) else str(one)) for one in several if one is not None
+        ]
+    return found
+
+
+def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(orjson.dumps(content), status, headers, media_type="application/json; charset=utf-8")
+
+
+def bearer(request: Request) -> str:
+    """The token of the Authorization header; empty without one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,188 @@
+"""Put a sandbox together, and serve it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import Lifespan
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.sandbox import instants
+from app.sandbox.clock import Clock
+from app.sandbox.control import Control
+from app.sandbox.faults import TRANSPORT, Faults
+from app.sandbox.grants import Grants
+from app.sandbox.ledger import ForeignLedgerError, Ledger, read
+from app.sandbox.life import Life
+from app.sandbox.limits import Counter
+from app.sandbox.mastodon import api as mastodon_api
+from app.sandbox.network import Network
+from app.sandbox.vk import api as vk_api
+from app.sandbox.vk.callbacks import Callbacks
+from app.sandbox.vk.shapes import group_id
+from app.sandbox.world import World
+
+__all__ = ["Sandbox", "build", "serve"]
+
+log = logging.getLogger("sandbox")
+
+BEAT: Final = 0.25
+"""Real seconds between two looks at what is due while nobody asks."""
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """One sandbox: an ASGI application and what is behind it."""
+
+    app: Faults
+    network: Network
+    callbacks: Callbacks
+
+
+def build(
+    *,
+    seed: int,
+    speed: float = 1.0,
+    ledger: Path | None = None,
+    real: Callable[[], float] = time.time,
+    beat: float | None = BEAT,
+    callback_url: str | None = None,
+) -> Sandbox:
+    """A sandbox whose world is born now, or, where the ledger tells of one, that world taken up again.
+
+    `real` gives real seconds since 1970. Without a `beat` nothing happens unless somebody asks.
+    `callback_url` is where VK's events go; `{community}` and `{group_id}` in it are filled in.
+    Raises `ForeignLedgerError` where the ledger was written by another seed or version.
+    """
+    born = round(real() * 1000)
+    if ledger is not None and ledger.exists() and (first := next(read(ledger), None)) is not None:
+        told = first.get("detail", {})
+        if told.get("seed") != seed:
+            raise ForeignLedgerError(f"{ledger} tells of a world with seed {told.get('seed')}, not {seed}")
+        born = instants.parse(str(told["born"]))
+    book = Ledger(ledger)
+    past = book.recorded()
+    world = World(seed=seed, born=born, ledger=book)
+    life = Life(world)
+    grants = Grants(world)
+    callbacks = Callbacks(world)
+    life.begin()
+    for record in past:
+        if record["origin"] != "note":
+            world.advance(instants.parse(record["at"]))
+        if record["origin"] in ("api", "control"):
+            world.redo(record)
+    world.advance(world.born)
+    book.settled()
+    clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
+    network = Network(world, clock, grants, real, Counter(real))
+    network.tick()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await callbacks.start()
+        if callback_url is not None:
+            _configure(network, callbacks, callback_url)
+        beating = asyncio.get_running_loop().create_task(_beat(network, beat)) if beat is not None else None
+        yield
+        if beating is not None:
+            beating.cancel()
+        await callbacks.stop()
+        book.flush()
+
+    return Sandbox(_application(network, callbacks, lifespan), network, callbacks)
+
+
+def _application(network: Network, callbacks: Callbacks, lifespan: Lifespan[Starlette]) -> Faults:
+    inner = Starlette(routes=[*mastodon_api.routes(network), *vk_api.routes(network, callbacks)], lifespan=lifespan)
+    faults = Faults(inner, network)
+    inner.routes.extend(Control(network, faults, callbacks).routes())
+    return faults
+
+
+def _configure(network: Network, callbacks: Callbacks, url: str) -> None:
+    """Name the callback address to every VK community that has not been told of it."""
+    for c in network.communities("vk"):
+        filled = url.replace("{community}", c.key).replace("{group_id}", str(group_id(c)))
+        if all(server.url != filled for server in callbacks.of(c)):
+            callbacks.configure(c, filled, callbacks.secret(c), origin="control")
+
+
+async def _beat(network: Network, every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        network.tick()
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, which lets a fault reach the connection to cut it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[str, dict[object, object]] = {}
+        self.scope["extensions"] = extensions
+        extensions[TRANSPORT] = self.transport  # type: ignore[assignment]  # an extension may be anything
+
+
+async def serve(sandbox: Sandbox, *, port: int, port_file: Path | None, with_parent: bool) -> None:
+    """Serve on 127.0.0.1 until SIGINT or SIGTERM, or with `with_parent` until stdin ends."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    sandbox.network.base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    config = uvicorn.Config(
+        sandbox.app, http=Protocol, ws="none", log_config=None, access_log=False, lifespan="on",
+        timeout_graceful_shutdown=1, server_header=False,
+    )  # fmt: skip
+    server = _Server(config, port_file)
+    if with_parent:
+        _follow_parent(asyncio.get_running_loop(), server)
+    log.info("seed %s, at %s", sandbox.network.world.seed, sandbox.network.base_url)
+    await server.serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Tells its port once it answers."""
+
+    def __init__(self, config: uvicorn.Config, port_file: Path | None) -> None:
+        super().__init__(config)
+        self._port_file = port_file
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._port_file is not None and self.started and sockets:
+            _write(self._port_file, str(sockets[0].getsockname()[1]))
+
+
+def _follow_parent(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
+    """End when stdin does: whoever started us holds its other end, and is gone."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended before
+            loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is never seen half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)

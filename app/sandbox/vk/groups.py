@@ -1,0 +1,111 @@
+"""groups.*, users.get, utils.*: who is who, and where events go."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.sandbox.entities import PEOPLE_PER_COMMUNITY
+from app.sandbox.vk import shapes
+from app.sandbox.vk.call import Call
+from app.sandbox.vk.callbacks import Server
+from app.sandbox.vk.errors import VkError
+
+_GROUP_BITS: Final = {"photos": 4, "messages": 4096, "wall": 8192, "docs": 131_072, "manage": 262_144}
+_USER_BITS: Final = {"wall": 8192, "offline": 65_536, "groups": 262_144, "stats": 1_048_576}
+
+
+def get_by_id(call: Call) -> object:
+    names = [one for one in call.params.get("group_ids", call.params.get("group_id")).split(",") if one.strip()]
+    if not names and call.grant.kind != "community":
+        raise VkError(100, "group_ids is undefined")
+    found = [call.community(one.strip()) for one in names[:500]] if names else [call.own]
+    return {"groups": [shapes.group(c, call.fields()) for c in found if c is not None], "profiles": []}
+
+
+def members(call: Call) -> object:
+    c = call.community(call.params.get("group_id"))
+    if c is None:
+        raise VkError(125)
+    offset, count = call.between("offset", 0, 0, 1 << 31), call.between("count", 1000, 0, 1000)
+    return {"count": len(c.followers), "items": c.followers.page(offset, count)}
+
+
+def token_permissions(call: Call) -> object:
+    known = [{"name": name, "setting": bit} for name, bit in _GROUP_BITS.items() if name in call.grant.scopes]
+    return {"mask": sum(bit for name, bit in _GROUP_BITS.items() if name in call.grant.scopes), "permissions": known}
+
+
+def app_permissions(call: Call) -> object:
+    return sum(bit for name, bit in _USER_BITS.items() if name in call.grant.scopes)
+
+
+def users(call: Call) -> object:
+    by_number = {c.profile.number: c for c in call.network.communities("vk")}
+    ids = call.params.get("user_ids", call.params.get("user_id"))
+    wanted = [one.strip() for one in ids.split(",") if one.strip()][:1000]
+    if not wanted:
+        return [shapes.user(call.own, shapes.admin_id(call.own))] if call.grant.kind == "user" else []
+    if not all(one.isdigit() for one in wanted):
+        raise VkError(113)
+    numbers = [int(one) for one in wanted]
+    homes = [(by_number.get(number // PEOPLE_PER_COMMUNITY), number) for number in numbers]
+    return [shapes.user(c, number) for c, number in homes if c is not None]
+
+
+def resolve(call: Call) -> object:
+    """What a name in an address is; an empty object if nothing (as the schema says; some see `[]`)."""
+    name = call.params.get("screen_name")
+    if not name:
+        raise VkError(100, "screen_name is undefined")
+    c = call.community(name)
+    return {} if c is None else {"object_id": shapes.group_id(c), "type": "group"}
+
+
+def server_time(call: Call) -> object:
+    return call.network.world.now // 1000
+
+
+# ── Callback API ──────────────────────────────────────────────────────────────────────────────
+
+
+def confirmation_code(call: Call) -> object:
+    return {"code": call.callbacks.code(call.mine(call.required("group_id")))}
+
+
+def add_server(call: Call) -> object:
+    c = call.mine(call.required("group_id"))
+    url, secret = call.params.get("url"), call.params.get("secret_key")
+    if not url.startswith(("http://", "https://")):
+        raise VkError(100, "url is incorrect")
+    if len(call.callbacks.of(c)) >= 10:
+        raise VkError(2000)
+    return {"server_id": call.callbacks.configure(c, url, secret, title=call.params.get("title"), origin="api").id}
+
+
+def servers(call: Call) -> object:
+    c = call.mine(call.required("group_id"))
+    found = call.callbacks.of(c)
+    return {"count": len(found), "items": [_server(call, one) for one in found]}
+
+
+def _server(call: Call, server: Server) -> dict[str, object]:
+    return {
+        "id": server.id, "title": server.title, "url": server.url, "secret_key": server.secret,
+        "creator_id": shapes.admin_id(call.own), "status": server.status,
+    }  # fmt: skip
+
+
+def delete_server(call: Call) -> object:
+    c = call.mine(call.required("group_id"))
+    if not call.callbacks.remove(c, call.required("server_id"), origin="api"):
+        raise VkError(100, "server_id is incorrect")
+    return 1
+
+
+def server_settings(call: Call) -> object:
+    """Which events are sent: those given as 1; the others stay as they are."""
+    c = call.mine(call.required("group_id"))
+    chosen = {name: call.params.flag(name) for name, _ in call.params.pairs() if "_" in name}
+    if not call.callbacks.choose(c, call.required("server_id"), chosen):
+        raise VkError(100, "server_id is incorrect")
+    return 1
