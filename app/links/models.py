@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base, Owned, belongs_to
@@ -15,7 +15,12 @@ class Link(Owned, Base):
     __tablename__ = "link"
     __table_args__ = (
         belongs_to("project", "project_id"),
+        # Without ON DELETE: a link that stands in print outlives what it was made for.
+        ForeignKeyConstraint(["workspace_id", "community_id"], ["community.workspace_id", "community.id"]),
+        ForeignKeyConstraint(["workspace_id", "post_id"], ["post.workspace_id", "post.id"]),
+        Index(None, "workspace_id", "created_at", "id"),
         Index(None, "workspace_id", "project_id", "created_at", "id"),
+        Index(None, "workspace_id", "post_id", postgresql_where=text("post_id IS NOT NULL")),
     )
 
     project_id: Mapped[UUID]
@@ -24,6 +29,7 @@ class Link(Owned, Base):
     post_id: Mapped[UUID | None]
     slug: Mapped[str]
     target: Mapped[str]
+    """As it was given."""
     title: Mapped[str | None]
     created_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]
@@ -41,6 +47,22 @@ class LinkRoute(Base):
     workspace_id: Mapped[UUID]
     link_id: Mapped[UUID]
     target: Mapped[str]
+    """As the `Location` header says it: in ASCII."""
+    archived: Mapped[bool] = mapped_column(default=False)
+
+
+class Visitor(Base):
+    """When a visitor of a link was last counted, so that a double click counts once."""
+
+    __tablename__ = "visitor"
+    __table_args__ = (belongs_to("link", "link_id"), {"postgresql_with": {"fillfactor": 70}})
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    link_id: Mapped[UUID] = mapped_column(primary_key=True)
+    visitor: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    counted_at: Mapped[datetime]
+    click_id: Mapped[UUID]
+    """The click that was counted then."""
 
 
 class Click(Owned, Base):
@@ -63,6 +85,8 @@ class Click(Owned, Base):
     """A keyed hash of address and browser: tells visitors apart, tells nobody who they are."""
     bot: Mapped[str | None]
     """Why it is taken for a bot; null for a person."""
+    repeat: Mapped[bool] = mapped_column(default=False)
+    """The same person followed the same link again within `recording.ONCE`; not counted."""
     referrer: Mapped[str | None]
     """The host it came from."""
 
@@ -84,3 +108,5 @@ class ClickDay(Base):
     community_id: Mapped[UUID | None]
     people: Mapped[int]
     bots: Mapped[int]
+    repeats: Mapped[int]
+    """People's clicks that were not counted, because they had just been."""

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, text
+from sqlalchemy import DateTime, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base, Owned, belongs_to
@@ -44,6 +44,8 @@ class Post(Owned, Base):
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),
+        ForeignKeyConstraint(["workspace_id", "publication_id"], ["publication.workspace_id", "publication.id"]),
+        # Polling and a person may tell of the same publication at once: these two let one post have it.
         Index(
             "uq_post_publication_id",
             "workspace_id",
@@ -52,14 +54,23 @@ class Post(Owned, Base):
             postgresql_where=text("publication_id IS NOT NULL"),
         ),
         Index(
-            "uq_post_permalink",
+            "uq_post_permalink_key",
             "workspace_id",
             "community_id",
-            "permalink",
+            "permalink_key",
             unique=True,
-            postgresql_where=text("permalink IS NOT NULL"),
+            postgresql_where=text("permalink_key IS NOT NULL"),
         ),
+        Index(
+            "ix_post_unmatched",
+            "workspace_id",
+            "community_id",
+            postgresql_where=text("publication_id IS NULL AND status = 'published'"),
+        ),
+        Index(None, "workspace_id", "created_at", "id"),
         Index(None, "workspace_id", "project_id", "created_at", "id"),
+        Index(None, "workspace_id", "project_id", "planned_at", "id"),
+        Index(None, "workspace_id", "project_id", "published_at", "id"),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -75,8 +86,11 @@ class Post(Owned, Base):
     """Local wall time in `timezone`."""
     timezone: Mapped[str]
     planned_at: Mapped[datetime | None]
-    """The same instant in UTC, computed."""
+    """The same instant in UTC, computed (`times.instant`)."""
     permalink: Mapped[str | None]
+    """Where it stands, as it was given."""
+    permalink_key: Mapped[str | None]
+    """The same in one spelling (`permalinks.canonical`)."""
     published_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]

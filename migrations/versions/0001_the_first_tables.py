@@ -209,34 +209,15 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 70},
     )
     op.create_index(
-        op.f("ix_community_workspace_id_project_id_created_at_id"),
+        "uq_community_external_id",
         "community",
-        ["workspace_id", "project_id", "created_at", "id"],
-        unique=False,
-    )
-    op.create_table(
-        "link",
-        sa.Column("workspace_id", sa.UUID(), nullable=False),
-        sa.Column("id", sa.UUID(), nullable=False),
-        sa.Column("project_id", sa.UUID(), nullable=False),
-        sa.Column("community_id", sa.UUID(), nullable=True),
-        sa.Column("post_id", sa.UUID(), nullable=True),
-        sa.Column("slug", sa.Text(), nullable=False),
-        sa.Column("target", sa.Text(), nullable=False),
-        sa.Column("title", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "project_id"],
-            ["project.workspace_id", "project.id"],
-            name=op.f("fk_link_workspace_id_project_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_link")),
+        ["workspace_id", "platform", "base_url", "external_id"],
+        unique=True,
+        postgresql_where=sa.text("external_id IS NOT NULL"),
     )
     op.create_index(
-        op.f("ix_link_workspace_id_project_id_created_at_id"),
-        "link",
+        op.f("ix_community_workspace_id_project_id_created_at_id"),
+        "community",
         ["workspace_id", "project_id", "created_at", "id"],
         unique=False,
     )
@@ -254,59 +235,6 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "project_id", name=op.f("pk_mix_policy")),
-    )
-    op.create_table(
-        "click",
-        sa.Column("workspace_id", sa.UUID(), nullable=False),
-        sa.Column("id", sa.UUID(), nullable=False),
-        sa.Column("link_id", sa.UUID(), nullable=False),
-        sa.Column("project_id", sa.UUID(), nullable=False),
-        sa.Column("community_id", sa.UUID(), nullable=True),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("visitor", sa.LargeBinary(), nullable=False),
-        sa.Column("bot", sa.Text(), nullable=True),
-        sa.Column("referrer", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "link_id"],
-            ["link.workspace_id", "link.id"],
-            name=op.f("fk_click_workspace_id_link_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_click")),
-    )
-    op.create_index(
-        op.f("ix_click_workspace_id_link_id_at_id"), "click", ["workspace_id", "link_id", "at", "id"], unique=False
-    )
-    op.create_index(
-        op.f("ix_click_workspace_id_project_id_day_id"),
-        "click",
-        ["workspace_id", "project_id", "day", "id"],
-        unique=False,
-    )
-    op.create_table(
-        "click_day",
-        sa.Column("workspace_id", sa.UUID(), nullable=False),
-        sa.Column("link_id", sa.UUID(), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("project_id", sa.UUID(), nullable=False),
-        sa.Column("community_id", sa.UUID(), nullable=True),
-        sa.Column("people", sa.BigInteger(), nullable=False),
-        sa.Column("bots", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "link_id"],
-            ["link.workspace_id", "link.id"],
-            name=op.f("fk_click_day_workspace_id_link_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("workspace_id", "link_id", "day", name=op.f("pk_click_day")),
-        postgresql_with={"fillfactor": 70},
-    )
-    op.create_index(
-        op.f("ix_click_day_workspace_id_project_id_day"),
-        "click_day",
-        ["workspace_id", "project_id", "day"],
-        unique=False,
     )
     op.create_table(
         "community_day",
@@ -424,74 +352,6 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
-        "link_route",
-        sa.Column("slug", sa.Text(), nullable=False),
-        sa.Column("workspace_id", sa.UUID(), nullable=False),
-        sa.Column("link_id", sa.UUID(), nullable=False),
-        sa.Column("target", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "link_id"],
-            ["link.workspace_id", "link.id"],
-            name=op.f("fk_link_route_workspace_id_link_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("slug", name=op.f("pk_link_route")),
-    )
-    op.create_table(
-        "post",
-        sa.Column("workspace_id", sa.UUID(), nullable=False),
-        sa.Column("id", sa.UUID(), nullable=False),
-        sa.Column("project_id", sa.UUID(), nullable=False),
-        sa.Column("community_id", sa.UUID(), nullable=False),
-        sa.Column("publication_id", sa.UUID(), nullable=True),
-        sa.Column("origin", sa.Text(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("category", sa.Text(), nullable=True),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("planned_for", sa.DateTime(), nullable=True),
-        sa.Column("timezone", sa.Text(), nullable=False),
-        sa.Column("planned_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("permalink", sa.Text(), nullable=True),
-        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "community_id"],
-            ["community.workspace_id", "community.id"],
-            name=op.f("fk_post_workspace_id_community_id"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["workspace_id", "project_id"],
-            ["project.workspace_id", "project.id"],
-            name=op.f("fk_post_workspace_id_project_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_post")),
-        postgresql_with={"fillfactor": 70},
-    )
-    op.create_index(
-        op.f("ix_post_workspace_id_project_id_created_at_id"),
-        "post",
-        ["workspace_id", "project_id", "created_at", "id"],
-        unique=False,
-    )
-    op.create_index(
-        "uq_post_permalink",
-        "post",
-        ["workspace_id", "community_id", "permalink"],
-        unique=True,
-        postgresql_where=sa.text("permalink IS NOT NULL"),
-    )
-    op.create_index(
-        "uq_post_publication_id",
-        "post",
-        ["workspace_id", "publication_id"],
-        unique=True,
-        postgresql_where=sa.text("publication_id IS NOT NULL"),
-    )
-    op.create_table(
         "publication",
         sa.Column("workspace_id", sa.UUID(), nullable=False),
         sa.Column("id", sa.UUID(), nullable=False),
@@ -530,10 +390,11 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 70},
     )
     op.create_index(
-        op.f("ix_publication_workspace_id_community_id_measure_at"),
+        "ix_publication_measure_at",
         "publication",
         ["workspace_id", "community_id", "measure_at"],
         unique=False,
+        postgresql_where=sa.text("measure_at IS NOT NULL"),
     )
     op.create_index(
         op.f("ix_publication_workspace_id_project_id_published_at_id"),
@@ -709,6 +570,220 @@ def upgrade() -> None:
         ["workspace_id", "project_id", "ended_at", "id"],
         unique=False,
     )
+    op.create_table(
+        "post",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("project_id", sa.UUID(), nullable=False),
+        sa.Column("community_id", sa.UUID(), nullable=False),
+        sa.Column("publication_id", sa.UUID(), nullable=True),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("planned_for", sa.DateTime(), nullable=True),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("planned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("permalink", sa.Text(), nullable=True),
+        sa.Column("permalink_key", sa.Text(), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "community_id"],
+            ["community.workspace_id", "community.id"],
+            name=op.f("fk_post_workspace_id_community_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "project_id"],
+            ["project.workspace_id", "project.id"],
+            name=op.f("fk_post_workspace_id_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "publication_id"],
+            ["publication.workspace_id", "publication.id"],
+            name=op.f("fk_post_workspace_id_publication_id"),
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_post")),
+        postgresql_with={"fillfactor": 70},
+    )
+    op.create_index(
+        op.f("ix_post_workspace_id_created_at_id"), "post", ["workspace_id", "created_at", "id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_post_workspace_id_project_id_created_at_id"),
+        "post",
+        ["workspace_id", "project_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_post_workspace_id_project_id_planned_at_id"),
+        "post",
+        ["workspace_id", "project_id", "planned_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_post_workspace_id_project_id_published_at_id"),
+        "post",
+        ["workspace_id", "project_id", "published_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_post_unmatched",
+        "post",
+        ["workspace_id", "community_id"],
+        unique=False,
+        postgresql_where=sa.text("publication_id IS NULL AND status = 'published'"),
+    )
+    op.create_index(
+        "uq_post_permalink_key",
+        "post",
+        ["workspace_id", "community_id", "permalink_key"],
+        unique=True,
+        postgresql_where=sa.text("permalink_key IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_post_publication_id",
+        "post",
+        ["workspace_id", "publication_id"],
+        unique=True,
+        postgresql_where=sa.text("publication_id IS NOT NULL"),
+    )
+    op.create_table(
+        "link",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("project_id", sa.UUID(), nullable=False),
+        sa.Column("community_id", sa.UUID(), nullable=True),
+        sa.Column("post_id", sa.UUID(), nullable=True),
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "community_id"],
+            ["community.workspace_id", "community.id"],
+            name=op.f("fk_link_workspace_id_community_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "post_id"],
+            ["post.workspace_id", "post.id"],
+            name=op.f("fk_link_workspace_id_post_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "project_id"],
+            ["project.workspace_id", "project.id"],
+            name=op.f("fk_link_workspace_id_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_link")),
+    )
+    op.create_index(
+        op.f("ix_link_workspace_id_created_at_id"), "link", ["workspace_id", "created_at", "id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_link_workspace_id_project_id_created_at_id"),
+        "link",
+        ["workspace_id", "project_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_link_workspace_id_post_id"),
+        "link",
+        ["workspace_id", "post_id"],
+        unique=False,
+        postgresql_where=sa.text("post_id IS NOT NULL"),
+    )
+    op.create_table(
+        "link_route",
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("link_id", sa.UUID(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("archived", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "link_id"],
+            ["link.workspace_id", "link.id"],
+            name=op.f("fk_link_route_workspace_id_link_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("slug", name=op.f("pk_link_route")),
+    )
+    op.create_table(
+        "visitor",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("link_id", sa.UUID(), nullable=False),
+        sa.Column("visitor", sa.LargeBinary(), nullable=False),
+        sa.Column("counted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("click_id", sa.UUID(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "link_id"],
+            ["link.workspace_id", "link.id"],
+            name=op.f("fk_visitor_workspace_id_link_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "link_id", "visitor", name=op.f("pk_visitor")),
+        postgresql_with={"fillfactor": 70},
+    )
+    op.create_table(
+        "click",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("link_id", sa.UUID(), nullable=False),
+        sa.Column("project_id", sa.UUID(), nullable=False),
+        sa.Column("community_id", sa.UUID(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("visitor", sa.LargeBinary(), nullable=False),
+        sa.Column("bot", sa.Text(), nullable=True),
+        sa.Column("repeat", sa.Boolean(), nullable=False),
+        sa.Column("referrer", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "link_id"],
+            ["link.workspace_id", "link.id"],
+            name=op.f("fk_click_workspace_id_link_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_click")),
+    )
+    op.create_index(
+        op.f("ix_click_workspace_id_link_id_at_id"), "click", ["workspace_id", "link_id", "at", "id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_click_workspace_id_project_id_day_id"),
+        "click",
+        ["workspace_id", "project_id", "day", "id"],
+        unique=False,
+    )
+    op.create_table(
+        "click_day",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("link_id", sa.UUID(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("project_id", sa.UUID(), nullable=False),
+        sa.Column("community_id", sa.UUID(), nullable=True),
+        sa.Column("people", sa.BigInteger(), nullable=False),
+        sa.Column("bots", sa.BigInteger(), nullable=False),
+        sa.Column("repeats", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "link_id"],
+            ["link.workspace_id", "link.id"],
+            name=op.f("fk_click_day_workspace_id_link_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "link_id", "day", name=op.f("pk_click_day")),
+        postgresql_with={"fillfactor": 70},
+    )
+    op.create_index(
+        op.f("ix_click_day_workspace_id_project_id_day"),
+        "click_day",
+        ["workspace_id", "project_id", "day"],
+        unique=False,
+    )
     isolate(
         "workspace",
         "membership",
@@ -731,12 +806,19 @@ def upgrade() -> None:
         "post",
         "mix_policy",
         "link",
+        "visitor",
         "click",
         "click_day",
     )
 
 
 def downgrade() -> None:
+    op.drop_table("click_day")
+    op.drop_table("click")
+    op.drop_table("visitor")
+    op.drop_table("link_route")
+    op.drop_table("link")
+    op.drop_table("post")
     op.drop_index(op.f("ix_waiting_workspace_id_project_id_ended_at_id"), table_name="waiting")
     op.drop_table("waiting")
     op.drop_table("post_snapshot")
@@ -748,13 +830,10 @@ def downgrade() -> None:
     op.drop_table("inquiry_event")
     op.drop_table("rollup_day")
     op.drop_index(op.f("ix_publication_workspace_id_project_id_published_at_id"), table_name="publication")
-    op.drop_index(op.f("ix_publication_workspace_id_community_id_measure_at"), table_name="publication")
+    op.drop_index(
+        "ix_publication_measure_at", table_name="publication", postgresql_where=sa.text("measure_at IS NOT NULL")
+    )
     op.drop_table("publication")
-    op.drop_index("uq_post_publication_id", table_name="post", postgresql_where=sa.text("publication_id IS NOT NULL"))
-    op.drop_index("uq_post_permalink", table_name="post", postgresql_where=sa.text("permalink IS NOT NULL"))
-    op.drop_index(op.f("ix_post_workspace_id_project_id_created_at_id"), table_name="post")
-    op.drop_table("post")
-    op.drop_table("link_route")
     op.drop_index(op.f("ix_inquiry_workspace_id_project_id_opened_at_id"), table_name="inquiry")
     op.drop_index(op.f("ix_inquiry_workspace_id_last_message_at_id"), table_name="inquiry")
     op.drop_table("inquiry")
@@ -762,15 +841,11 @@ def downgrade() -> None:
     op.drop_table("community_snapshot")
     op.drop_index(op.f("ix_community_day_workspace_id_project_id_day"), table_name="community_day")
     op.drop_table("community_day")
-    op.drop_index(op.f("ix_click_day_workspace_id_project_id_day"), table_name="click_day")
-    op.drop_table("click_day")
-    op.drop_index(op.f("ix_click_workspace_id_project_id_day_id"), table_name="click")
-    op.drop_index(op.f("ix_click_workspace_id_link_id_at_id"), table_name="click")
-    op.drop_table("click")
     op.drop_table("mix_policy")
-    op.drop_index(op.f("ix_link_workspace_id_project_id_created_at_id"), table_name="link")
-    op.drop_table("link")
     op.drop_index(op.f("ix_community_workspace_id_project_id_created_at_id"), table_name="community")
+    op.drop_index(
+        "uq_community_external_id", table_name="community", postgresql_where=sa.text("external_id IS NOT NULL")
+    )
     op.drop_table("community")
     op.drop_table("brief")
     op.drop_index(op.f("ix_project_workspace_id_created_at_id"), table_name="project")
