@@ -6,6 +6,7 @@ see `app/kit/jobs.py`.
 
 import os
 import socket
+from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from app.kit.clock import SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.doorbell import FUNCTION, ArqDoorbell, deserialize, redis_settings, serialize
+from app.kit.http import client
 from app.kit.resources import Resources
 from app.settings import settings
 
@@ -33,8 +35,10 @@ async def startup(ctx: Context) -> None:
     clock = SystemClock()
     db = Database(chosen.database_url, pool=chosen.database_pool, clock=clock)
     await db.refuse_mighty_role()
-    resources = Resources(chosen, clock, db, Keyring(chosen.secret_keys), ArqDoorbell(chosen.redis_url))
-    ctx["resources"] = resources
+    outbound = AsyncExitStack()
+    http = await outbound.enter_async_context(client(allow=chosen.outbound_allow))
+    resources = Resources(chosen, clock, db, Keyring(chosen.secret_keys), ArqDoorbell(chosen.redis_url), http)
+    ctx.update(resources=resources, outbound=outbound)
     events.listen()
     jobs.collect()
     await jobs.ensure_recurring(resources)
@@ -48,6 +52,7 @@ async def shutdown(ctx: Context) -> None:
         return
     if isinstance(resources.doorbell, ArqDoorbell):
         await resources.doorbell.close()
+    await ctx["outbound"].aclose()
     await resources.db.close()
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base, Owned, belongs_to
@@ -30,6 +30,16 @@ class Community(Owned, Base):
     __table_args__ = (
         belongs_to("project", "project_id"),
         UniqueConstraint("workspace_id", "platform", "address"),
+        # Two spellings of one community (a name and a number) turn out to be one when it answers.
+        Index(
+            "uq_community_external_id",
+            "workspace_id",
+            "platform",
+            "base_url",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
         Index(None, "workspace_id", "project_id", "created_at", "id"),
         {"postgresql_with": {"fillfactor": 70}},
     )
@@ -88,7 +98,13 @@ class Publication(Owned, Base):
         belongs_to("community", "community_id"),
         belongs_to("project", "project_id"),
         UniqueConstraint("workspace_id", "community_id", "external_id"),
-        Index(None, "workspace_id", "community_id", "measure_at"),
+        Index(
+            "ix_publication_measure_at",
+            "workspace_id",
+            "community_id",
+            "measure_at",
+            postgresql_where=text("measure_at IS NOT NULL"),
+        ),
         Index(None, "workspace_id", "project_id", "published_at", "id"),
         {"postgresql_with": {"fillfactor": 70}},
     )

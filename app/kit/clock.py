@@ -1,14 +1,19 @@
 """Where "now" comes from: injected, so that a test or a replay can say what time it is."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """Tells the time, and waits for it."""
 
     def now(self) -> datetime:
         """This instant, in UTC and aware."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when this much time has passed."""
         ...
 
 
@@ -17,6 +22,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 class SetClock:
@@ -27,6 +35,9 @@ class SetClock:
 
     def now(self) -> datetime:
         return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(timedelta(seconds=seconds))
 
     def advance(self, by: timedelta) -> datetime:
         """Move on by `by`; returns the new instant."""

@@ -29,7 +29,7 @@ import logging
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from types import SimpleNamespace
@@ -40,6 +40,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from app.kit.addresses import literal, refusal
+
+Client = httpx.AsyncClient
+Request = httpx.Request
 
 MIB = 1024 * 1024
 CHUNK = 16 * 1024
@@ -116,6 +119,22 @@ async def client(
         transport=transport, trust_env=False, follow_redirects=False, headers=headers, timeout=deadline
     ) as made:
         yield made
+
+
+def metered(client: Client, before: Callable[[Request], Awaitable[None]]) -> Client:
+    """The same connections behind a client that awaits `before` ahead of every single request.
+
+    What `before` raises ends the call, and nothing is sent. Not to be closed: it owns nothing.
+    """
+
+    class Metered(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await before(request)
+            return await client._transport.handle_async_request(request)
+
+    return httpx.AsyncClient(
+        transport=Metered(), trust_env=False, follow_redirects=False, headers=client.headers, timeout=client.timeout
+    )
 
 
 class _Transport(httpx.AsyncBaseTransport):

@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 from uuid import UUID
 
 import structlog
-from pydantic import ConfigDict, validate_call
+from pydantic import TypeAdapter
 from sqlalchemy import Index, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -143,11 +143,22 @@ def job(
     """
 
     def register(handler: Handler) -> Handler:
-        checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(handler)
-        kinds[name] = Kind(name, checked, timeout, attempts, every)
+        kinds[name] = Kind(name, _checked(handler), timeout, attempts, every)
         return handler
 
     return register
+
+
+def _checked(handler: Handler) -> Handler:
+    """The handler, given a job's stored arguments as the types it asks for (an id as a `UUID`)."""
+    wanted = {
+        name: TypeAdapter(kind) for name, kind in get_type_hints(handler).items() if name not in {"run", "return"}
+    }
+
+    async def call(run: "Run", **stored: Any) -> Again | None:
+        return await handler(run, **{name: kind.validate_python(stored[name]) for name, kind in wanted.items()})
+
+    return call
 
 
 def collect() -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit.clock import Clock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
+from app.kit.http import Client
 from app.settings import Settings
 
 
@@ -38,6 +39,8 @@ class Resources:
     db: Database
     keyring: Keyring
     doorbell: Doorbell
+    http: Client | None = None
+    """For calls to platforms. Workers have it; requests never make such a call."""
 
     @asynccontextmanager
     async def transaction(self, workspace_id: UUID | None) -> AsyncIterator[AsyncSession]:

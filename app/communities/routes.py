@@ -1,0 +1,152 @@
+"""Communities over HTTP."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, status
+from sqlalchemy import func, select
+
+from app.access.current import CurrentActor, CurrentPager, Glance, Have, Work
+from app.communities import service
+from app.communities.models import Community, CommunityToken, Publication, State
+from app.communities.schemas import CommunityConnect, CommunityRead, Health, Reconnect, SeenAt, TokenRead
+from app.kit.db import mine
+from app.kit.errors import NotFound
+from app.kit.jobs import Job
+from app.kit.paging import Cursor, Keyset, Limit, Page
+from app.kit.routing import problems, router
+
+ROUTER = router("/v1/communities", tag="communities")
+
+_NEWEST = Keyset((Community.created_at, Community.id))
+
+
+@ROUTER.post("", operation_id="communities.connect", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
+async def connect(body: CommunityConnect, session: Work, have: Have) -> CommunityRead:
+    """Connect a community to a project.
+
+    It is looked at at once; whether it answers shows in its health a moment later. Mastodon
+    accounts are public and need no token.
+    """
+    community = await service.connect(
+        session,
+        have.settings,
+        have.keyring,
+        project_id=body.project_id,
+        platform=body.platform,
+        address=body.address,
+        tokens=body.credentials,
+        backfill_days=body.backfill_days,
+    )
+    return CommunityRead.model_validate(community)
+
+
+@ROUTER.get("", operation_id="communities.list")
+async def list_communities(
+    who: CurrentActor,
+    connection: Glance,
+    pager: CurrentPager,
+    project_id: UUID | None = None,
+    platform: Annotated[str | None, Query(max_length=40)] = None,
+    state: State | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[CommunityRead]:
+    """Connected communities, newest first."""
+    query = select(Community.__table__).where(mine(Community, who.workspace_id))
+    if project_id is not None:
+        query = query.where(Community.project_id == project_id)
+    if platform is not None:
+        query = query.where(Community.platform == platform)
+    if state is not None:
+        query = query.where(Community.state == state.value)
+    query = _NEWEST.after(query, pager.read(cursor, (datetime, UUID)), limit)
+    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
+    return Page(data=[CommunityRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@ROUTER.get("/{community_id}", operation_id="communities.read", responses=problems(404))
+async def read(who: CurrentActor, connection: Glance, community_id: UUID) -> CommunityRead:
+    """One community."""
+    query = select(Community.__table__).where(mine(Community, who.workspace_id), Community.id == community_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return CommunityRead.model_validate(row)
+
+
+@ROUTER.get("/{community_id}/health", operation_id="communities.health", responses=problems(404))
+async def health(who: CurrentActor, connection: Glance, community_id: UUID) -> Health:
+    """How its connection is: what was read when, what is missing, and what to do about it."""
+    known = (
+        select(func.count())
+        .where(mine(Publication, who.workspace_id), Publication.community_id == community_id)
+        .scalar_subquery()
+    )
+    next_poll = (
+        select(func.min(Job.run_at))
+        .where(Job.workspace_id == who.workspace_id, Job.kind == service.POLL, Job.key == str(community_id))
+        .where(Job.state == "waiting")
+        .scalar_subquery()
+    )
+    row = (
+        await connection.execute(
+            select(Community.__table__, known.label("publications"), next_poll.label("next_poll_at")).where(
+                mine(Community, who.workspace_id), Community.id == community_id
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    tokens = await connection.execute(
+        select(CommunityToken.kind, CommunityToken.expires_at, CommunityToken.updated_at)
+        .where(mine(CommunityToken, who.workspace_id), CommunityToken.community_id == community_id)
+        .order_by(CommunityToken.kind)
+    )
+    return Health(
+        community_id=row.id,
+        state=row.state,
+        code=row.state_code,
+        reason=row.state_reason,
+        missing_scopes=row.missing_scopes,
+        tokens=[TokenRead.model_validate(token) for token in tokens],
+        polled_at=row.polled_at,
+        seen_at=SeenAt(size=row.size_seen_at, posts=row.posts_seen_at, conversations=row.conversations_seen_at),
+        event_at=row.event_at,
+        throttled_until=row.throttled_until,
+        next_poll_at=row.next_poll_at,
+        backfill_since=row.backfill_since,
+        backfilled_at=row.backfilled_at,
+        publications=row.publications,
+    )
+
+
+@ROUTER.post(
+    "/{community_id}/sync",
+    operation_id="communities.sync",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(404, 409),
+)
+async def sync(session: Work, community_id: UUID) -> CommunityRead:
+    """Have everything of a community read anew, as soon as a worker is free."""
+    return CommunityRead.model_validate(await service.sync(session, community_id=community_id))
+
+
+@ROUTER.post("/{community_id}/reconnect", operation_id="communities.reconnect", responses=problems(404, 409))
+async def reconnect(body: Reconnect, session: Work, have: Have, community_id: UUID) -> CommunityRead:
+    """Give it new tokens and try again."""
+    community = await service.reconnect(session, have.keyring, community_id=community_id, tokens=body.credentials)
+    return CommunityRead.model_validate(community)
+
+
+@ROUTER.post("/{community_id}/pause", operation_id="communities.pause", responses=problems(404, 409))
+async def pause(session: Work, community_id: UUID) -> CommunityRead:
+    """Leave it alone until it is resumed."""
+    return CommunityRead.model_validate(await service.pause(session, community_id=community_id))
+
+
+@ROUTER.post("/{community_id}/resume", operation_id="communities.resume", responses=problems(404, 409))
+async def resume(session: Work, community_id: UUID) -> CommunityRead:
+    """Watch a paused community again."""
+    return CommunityRead.model_validate(await service.resume(session, community_id=community_id))

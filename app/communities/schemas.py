@@ -1,0 +1,100 @@
+"""What communities take and give."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from app.communities.models import State
+from app.kit.schemas import Id, Input, Instant, Output
+from app.platforms.contract import Token
+
+
+def _token(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be printable ASCII without spaces")
+    return value
+
+
+TokenText = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_token)]
+Tokens = Annotated[
+    dict[Token, TokenText],
+    Field(description="Tokens by their kind; VK needs both: `user` reads, `community` answers.", max_length=2),
+]
+Address = Annotated[
+    str,
+    Field(
+        strict=True,
+        min_length=1,
+        max_length=300,
+        description="As you would type it: a link to the community, or its handle.",
+        examples=["https://mastodon.social/@Gargron", "https://vk.com/club1"],
+    ),
+]
+
+
+class CommunityConnect(Input):
+    """A community to connect to a project."""
+
+    project_id: Id
+    platform: str = Field(strict=True, max_length=40, examples=["mastodon"])
+    address: Address
+    credentials: Tokens = Field(default_factory=dict)
+    backfill_days: Annotated[int, Field(strict=True, ge=0, le=730)] = Field(
+        default=90, description="How far back posts and messages are fetched at first."
+    )
+
+
+class Reconnect(Input):
+    """New tokens. Those not named stay as they are: a token is never overwritten with nothing."""
+
+    credentials: Tokens = Field(min_length=1)
+
+
+class CommunityRead(Output):
+    """A connected community."""
+
+    id: Id
+    project_id: Id
+    platform: str
+    address: str
+    external_id: str | None
+    title: str | None
+    url: str | None
+    state: State
+    created_at: Instant
+
+
+class TokenRead(Output):
+    """A token we hold; never its text."""
+
+    kind: Token
+    expires_at: Instant | None
+    updated_at: Instant
+
+
+class SeenAt(Output):
+    """When each kind of thing was last read to the end."""
+
+    size: Instant | None
+    posts: Instant | None
+    conversations: Instant | None
+
+
+class Health(Output):
+    """How a community's connection is, and what to do about it."""
+
+    community_id: Id
+    state: State
+    code: str | None = Field(description="Why it is not healthy, for programs.", examples=["auth-expired"])
+    reason: str | None = Field(description="Why it is not healthy and what to do, for people.")
+    missing_scopes: list[str]
+    tokens: list[TokenRead]
+    polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
+    seen_at: SeenAt
+    event_at: Instant | None = Field(description="When the platform last called our hook; null: never.")
+    throttled_until: Instant | None
+    next_poll_at: Instant | None
+    backfill_since: Instant
+    backfilled_at: Instant | None = Field(description="When the first walk back was complete; null: it goes on.")
+    publications: int = Field(description="Posts known so far.")

@@ -1,0 +1,158 @@
+"""Connecting communities, and looking after their connections."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities.models import Community, CommunityToken, State
+from app.kit import jobs
+from app.kit.crypto import Keyring
+from app.kit.db import fetch, now, workspace_of
+from app.kit.errors import Conflict, Invalid
+from app.kit.ids import uuid7
+from app.platforms import adapters
+from app.platforms.contract import Token
+from app.projects.models import Project
+from app.settings import Settings
+
+POLL = "communities.poll"
+
+
+async def connect(
+    session: AsyncSession,
+    settings: Settings,
+    keyring: Keyring,
+    *,
+    project_id: UUID,
+    platform: str,
+    address: str,
+    tokens: Mapping[Token, SecretStr],
+    backfill_days: int,
+) -> Community:
+    """Store a community and have it looked at at once; whether it answers shows in its health.
+
+    Raises `Invalid` for an unknown platform or an address it cannot have, `Conflict` where this
+    workspace has connected it already, `NotFound` for a project it has not.
+    """
+    await fetch(session, Project, project_id)
+    kind = adapters().get(platform)
+    if kind is None:
+        raise Invalid(f"Unknown platform; known are: {', '.join(adapters())}.", code="unknown-platform")
+    unused = set(tokens) - kind.spec.tokens
+    if unused:
+        raise Invalid(f"{kind.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token")
+    if not tokens and not kind.spec.public:
+        raise Invalid(
+            f"{kind.spec.title} shows nothing without a token; send credentials: "
+            f"{', '.join(sorted(kind.spec.tokens))}.",
+            code="credentials-needed",
+        )
+    try:
+        parsed = kind.address(address)
+    except ValueError as error:
+        raise Invalid(
+            f"{error} Example: {kind.spec.address_hint}",
+            code="invalid-address",
+            errors=[{"in": "body", "field": "address", "code": "invalid-address", "detail": str(error)}],
+        ) from None
+    base_url = settings.platform_urls.get(platform) or parsed.base_url or kind.spec.base_url
+    assert base_url is not None, f"{platform} gives neither a base URL nor one with its addresses"
+    values = {
+        "workspace_id": workspace_of(session),
+        "id": uuid7(),
+        "project_id": project_id,
+        "platform": platform,
+        "address": parsed.canonical,
+        "base_url": base_url,
+        "state": State.CONNECTING.value,
+        "missing_scopes": [],
+        "failures": 0,
+        "backfill_since": now(session) - timedelta(days=backfill_days),
+        "created_at": now(session),
+    }
+    # The unique index decides, not a look beforehand: two at once are one.
+    added: Community | None = await session.scalar(
+        insert(Community).values(values).on_conflict_do_nothing().returning(Community)
+    )
+    if added is None:
+        raise Conflict("This community is connected already.", code="already-connected")
+    await _keep_tokens(session, keyring, added.id, tokens)
+    await poll_now(session, added)
+    return added
+
+
+async def _keep_tokens(
+    session: AsyncSession, keyring: Keyring, community_id: UUID, tokens: Mapping[Token, SecretStr]
+) -> None:
+    for kind, secret in tokens.items():
+        kept = insert(CommunityToken).values(
+            workspace_id=workspace_of(session),
+            id=uuid7(),
+            community_id=community_id,
+            kind=kind.value,
+            sealed=keyring.seal(secret.get_secret_value()),
+            updated_at=now(session),
+        )
+        await session.execute(
+            kept.on_conflict_do_update(
+                index_elements=["workspace_id", "community_id", "kind"],
+                set_={"sealed": kept.excluded.sealed, "updated_at": kept.excluded.updated_at, "expires_at": None},
+            )
+        )
+
+
+async def poll_now(session: AsyncSession, community: Community) -> None:
+    """Have a community polled as soon as a worker is free."""
+    await jobs.enqueue(
+        session, POLL, workspace_id=community.workspace_id, key=str(community.id), community_id=community.id
+    )
+
+
+async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
+    """Have everything of a community read anew, now."""
+    community = await fetch(session, Community, community_id, for_update=True)
+    if community.state == State.PAUSED:
+        raise Conflict("It is paused: resume it first.", code="community-paused")
+    community.size_seen_at = community.posts_seen_at = community.conversations_seen_at = None
+    await poll_now(session, community)
+    return community
+
+
+async def reconnect(
+    session: AsyncSession, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
+) -> Community:
+    """Take new tokens and try again."""
+    community = await fetch(session, Community, community_id, for_update=True)
+    kind = adapters()[community.platform]
+    unused = set(tokens) - kind.spec.tokens
+    if unused:
+        raise Invalid(f"{kind.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token")
+    await _keep_tokens(session, keyring, community_id, tokens)
+    community.state = State.CONNECTING.value
+    community.state_code = community.state_reason = None
+    community.missing_scopes = []
+    community.failures = 0
+    community.throttled_until = None
+    await poll_now(session, community)
+    return community
+
+
+async def pause(session: AsyncSession, *, community_id: UUID) -> Community:
+    """Leave a community alone until it is resumed; doing so twice changes nothing."""
+    community = await fetch(session, Community, community_id, for_update=True)
+    community.state = State.PAUSED.value
+    community.state_code = community.state_reason = None
+    return community
+
+
+async def resume(session: AsyncSession, *, community_id: UUID) -> Community:
+    """Watch a paused community again."""
+    community = await fetch(session, Community, community_id, for_update=True)
+    if community.state == State.PAUSED:
+        community.state = State.CONNECTING.value
+        await poll_now(session, community)
+    return community

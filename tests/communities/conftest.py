@@ -1,0 +1,189 @@
+"""A platform made for tests: an adapter over a world that the test arranges."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+
+from app.communities import calls, service
+from app.kit.resources import Resources
+from app.platforms.contract import (
+    Address,
+    Budget,
+    CommunitySnapshot,
+    Credentials,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    Page,
+    PlatformError,
+    PostMetrics,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+    Scope,
+    Spec,
+    Token,
+)
+from tests.conftest import Agency
+
+MISSING = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in {Metric.REACTIONS, Metric.COMMENTS}}
+
+
+@dataclass
+class World:
+    """What the platform holds, and how it misbehaves."""
+
+    size: int | None = 100
+    posts: list[RemotePost] = field(default_factory=list)
+    """Newest first."""
+    messages: list[RemoteMessage] = field(default_factory=list)
+    """Oldest first."""
+    comments: dict[str, list[RemoteMessage]] = field(default_factory=dict)
+    fail: dict[str, list[PlatformError]] = field(default_factory=dict)
+    """Errors that the next calls of a method raise."""
+    calls: list[str] = field(default_factory=list)
+    after: Callable[[str], None] | None = None
+    """Called when a method has its answer, before it is handed over."""
+    page: int = 2
+
+    def post(self, number: int, published_at: datetime, reactions: int, comments: int = 0) -> RemotePost:
+        """A post as it stands now."""
+        return RemotePost(
+            external_id=str(number),
+            url=f"https://fake.test/{number}",
+            text=f"Post {number}",
+            published_at=published_at,
+            metrics=PostMetrics(str(number), {Metric.REACTIONS: reactions, Metric.COMMENTS: comments}, MISSING),
+        )
+
+    def says(self, name: str, number: int, sent_at: datetime, text: str = "Hello?") -> RemoteMessage:
+        """A direct message of a customer."""
+        return RemoteMessage(
+            external_id=f"m{number}",
+            thread_id=f"with-{name}",
+            kind=MessageKind.MESSAGE,
+            author=RemotePerson(name, name.title()),
+            text=text,
+            sent_at=sent_at,
+        )
+
+
+class Fake:
+    """The adapter; one class for each test, so that its world is its own."""
+
+    spec: ClassVar[Spec] = Spec(
+        key="fake",
+        title="Fake",
+        api_version="1",
+        base_url="https://api.fake.test",
+        metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
+        budgets=(Budget(100_000, 60, Scope.ADDRESS),),
+        metrics_batch=3,
+        text_limit=500,
+        tokens=frozenset({Token.USER}),
+        public=True,
+        address_hint="https://fake.test/name",
+    )
+    world: ClassVar[World]
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    @classmethod
+    def address(cls, text: str) -> Address:
+        if not text.startswith("https://fake.test/"):
+            raise ValueError("That is not an address of Fake.")
+        return Address(text.lower())
+
+    def _called(self, name: str) -> None:
+        self.world.calls.append(name)
+        waiting = self.world.fail.get(name)
+        if waiting:
+            raise waiting.pop(0)
+
+    def _answered(self, name: str) -> None:
+        if self.world.after is not None:
+            self.world.after(name)
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        self._called("community")
+        self._answered("community")
+        return CommunitySnapshot("c1", "The Fake", "https://fake.test/name", self.world.size)
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
+        self._called("posts")
+        start = int(cursor or 0)
+        wanted = [post for post in self.world.posts if since is None or post.published_at >= since]
+        items = tuple(wanted[start : start + self.world.page])
+        more = start + self.world.page < len(wanted)
+        self._answered("posts")
+        return Page(items, str(start + self.world.page) if more else None, more)
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        self._called("metrics")
+        by_id = {post.external_id: post.metrics for post in self.world.posts}
+        self._answered("metrics")
+        return tuple(by_id.get(i, PostMetrics(i, {}, gone=True)) for i in ids)
+
+    async def conversations(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        self._called("conversations")
+        start = int(cursor or 0)
+        items = tuple(self.world.messages[start : start + self.world.page])
+        self._answered("conversations")
+        return Page(items, str(start + len(items)), start + len(items) < len(self.world.messages))
+
+    async def comments(
+        self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        self._called("comments")
+        self._answered("comments")
+        return Page(tuple(self.world.comments.get(post_id, ())), None, False)
+
+    def classify(self, response: httpx.Response) -> PlatformError | None:
+        return None
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """An empty world, and the platform `fake` that shows it."""
+    made = World()
+    kind = type("FakeHere", (Fake,), {"world": made})
+    from app.platforms import adapters
+
+    known = MappingProxyType({**adapters(), "fake": kind})
+    monkeypatch.setattr(service, "adapters", lambda: known)
+    monkeypatch.setattr(calls, "adapter_of", known.__getitem__)
+    return made
+
+
+@pytest.fixture
+async def resources(resources: Resources) -> AsyncIterator[Resources]:
+    """With a client for platforms, as a worker has it."""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(500))) as client:
+        yield replace(resources, http=client)
+
+
+@pytest.fixture
+async def project_id(agency: Agency) -> str:
+    """A client's project."""
+    made = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    return str(made["id"])
+
+
+@pytest.fixture
+async def community(agency: Agency, project_id: str, world: World) -> dict[str, Any]:
+    """A community of the platform `fake`, connected but not looked at yet."""
+    body = {"project_id": project_id, "platform": "fake", "address": "https://fake.test/name"}
+    made: dict[str, Any] = await agency.post("/v1/communities", body)
+    return made
+
+
+START = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)

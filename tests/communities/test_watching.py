@@ -1,0 +1,256 @@
+"""A community that is watched: what polling brings, and what it survives."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app.communities.models import Community, Publication
+from app.inquiries.models import Message
+from app.kit.clock import SetClock
+from app.metrics.models import PostSnapshot
+from app.platforms.contract import AuthExpired, Gone, MissingPermission, Scope, Throttled, Transient
+from tests.communities.conftest import HOUR, START, World
+from tests.conftest import Agency
+
+POLL = "communities.poll"
+
+
+async def health(agency: Agency, community: dict[str, Any]) -> Any:
+    return await agency.get(f"/v1/communities/{community['id']}/health")
+
+
+async def rows(agency: Agency, model: Any) -> int:
+    async with agency.resources.db.reading(agency.workspace_id) as connection:
+        return int((await connection.execute(select(func.count()).select_from(model))).scalar_one())
+
+
+def fill(world: World, posts: int = 5) -> None:
+    world.posts = [world.post(n, START - n * HOUR, reactions=n, comments=0) for n in range(1, posts + 1)]
+    world.messages = [world.says("ivan", 1, START - HOUR), world.says("olga", 2, START - HOUR / 2)]
+
+
+async def test_a_connected_community_is_read_to_the_end(
+    agency: Agency, community: dict[str, Any], world: World
+) -> None:
+    fill(world)
+    assert community["state"] == "connecting"
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert seen["state"] == "healthy"
+    assert seen["publications"] == 5
+    assert seen["backfilled_at"] is not None
+    assert seen["next_poll_at"] is not None
+    assert world.calls.count("posts") == 3, "three pages of two"
+    assert await rows(agency, Message) == 2
+    assert await rows(agency, PostSnapshot) == 5
+
+
+async def test_nothing_is_stored_twice_when_all_is_read_again(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    fill(world)
+    await agency.work(POLL)
+    await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+    await agency.work(POLL)
+    assert await rows(agency, Publication) == 5
+    assert await rows(agency, Message) == 2
+    assert await rows(agency, PostSnapshot) == 5, "the same instant: the same snapshots"
+
+
+async def test_counters_are_read_by_the_age_of_the_post(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    world.posts = [world.post(1, START - HOUR, 1), world.post(2, START - timedelta(days=10), 1)]
+    await agency.work(POLL)
+    for _ in range(12):
+        clock.advance(timedelta(minutes=5))
+        await agency.work(POLL)
+    # Each walk over the posts brings counters of the newest ones too; the old one is read once.
+    async with agency.resources.db.reading(agency.workspace_id) as connection:
+        looks = (
+            await connection.execute(
+                select(Publication.external_id, Publication.measure_at).order_by(Publication.external_id)
+            )
+        ).all()
+    assert looks[0].measure_at <= clock.now() + timedelta(minutes=15)
+    assert looks[1].measure_at == START + timedelta(days=1) or looks[1].measure_at > clock.now() + timedelta(hours=20)
+
+
+async def test_a_deleted_post_is_known_to_be_gone(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    fill(world, 2)
+    await agency.work(POLL)
+    del world.posts[0]
+    clock.advance(timedelta(days=1))
+    await agency.work(POLL)
+    async with agency.resources.db.reading(agency.workspace_id) as connection:
+        gone = (
+            (await connection.execute(select(Publication.external_id).where(Publication.gone_at.is_not(None))))
+            .scalars()
+            .all()
+        )
+    assert gone == ["1"]
+
+
+async def test_a_worker_that_dies_before_its_commit_loses_and_doubles_nothing(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    """The platform has answered, the answer is not stored yet: the worst moment to die."""
+    fill(world)
+
+    class Killed(BaseException):
+        pass
+
+    def die(method: str) -> None:
+        if method == "posts" and world.calls.count("posts") == 2:
+            world.after = None
+            raise Killed
+
+    world.after = die
+    with pytest.raises(Killed):
+        await agency.work(POLL)
+    assert await rows(agency, Publication) == 2, "the first page was stored with its cursor"
+    assert await agency.due(POLL) == [], "the dead worker still holds the lease"
+    clock.advance(timedelta(seconds=31))
+    await agency.resources.doorbell.ring([])
+    from app.kit import jobs
+
+    async with agency.resources.db.reading(None) as connection:
+        left = (await connection.scalars(select(jobs.Job.id).where(jobs.Job.workspace_id == agency.workspace_id))).all()
+    for job_id in left:
+        await jobs.perform(agency.resources, job_id)
+    await agency.work(POLL)
+    assert await rows(agency, Publication) == 5
+    assert await rows(agency, Message) == 2
+
+
+async def test_a_limit_is_respected_to_the_second(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    fill(world)
+    world.fail["posts"] = [Throttled("Too fast.", retry_after=90, scope=Scope.TOKEN)]
+    await agency.work(POLL)
+    assert (await health(agency, community))["throttled_until"] == "2026-10-15T12:01:30.000000Z"
+    made = len(world.calls)
+    clock.advance(timedelta(seconds=89))
+    await agency.work(POLL)
+    assert len(world.calls) == made, "not one call before the time"
+    clock.advance(timedelta(seconds=1))
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["publications"], seen["throttled_until"]) == ("healthy", 5, None)
+
+
+async def test_one_bad_minute_does_not_disconnect(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    await agency.work(POLL)
+    for expected in ("degraded", "degraded", "reauth_required"):
+        world.fail["conversations"] = [AuthExpired("Token refused.")]
+        clock.advance(timedelta(minutes=10))
+        await agency.work(POLL)
+        seen = await health(agency, community)
+        assert seen["state"] == expected
+    assert seen["code"] == "auth-expired"
+    assert "Reconnect" in seen["reason"]
+    await agency.post(
+        f"/v1/communities/{community['id']}/reconnect", {"credentials": {"user": "new-token"}}, status=200
+    )
+    await agency.work(POLL)
+    assert (await health(agency, community))["state"] == "healthy"
+
+
+async def test_a_part_that_may_not_be_read_does_not_stop_the_others(
+    agency: Agency, community: dict[str, Any], world: World
+) -> None:
+    fill(world)
+    world.fail["conversations"] = [MissingPermission("Not allowed.", scopes=("messages",))]
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["missing_scopes"], seen["publications"]) == ("degraded", ["messages"], 5)
+
+
+async def test_an_address_that_leads_nowhere_fails_for_good(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    world.fail["community"] = [Gone("No such account.")]
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["code"], seen["next_poll_at"]) == ("failed", "gone", None)
+    clock.advance(timedelta(days=1))
+    assert await agency.due() == []
+
+
+async def test_a_platform_that_is_unwell_is_left_alone_for_longer_and_longer(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    world.fail["community"] = [Transient("Bad gateway.")] * 3
+    waits = []
+    for _ in range(3):
+        await agency.work(POLL)
+        seen = await health(agency, community)
+        due = clock.now().fromisoformat(seen["next_poll_at"])
+        waits.append((due - clock.now()).total_seconds())
+        clock.advance(due - clock.now())
+    assert waits == [30, 60, 120]
+    await agency.work(POLL)
+    assert (await health(agency, community))["state"] == "healthy"
+
+
+async def test_two_spellings_of_one_community_are_found_out(
+    agency: Agency, community: dict[str, Any], world: World, project_id: str
+) -> None:
+    await agency.work(POLL)
+    other = await agency.post(
+        "/v1/communities", {"project_id": project_id, "platform": "fake", "address": "https://fake.test/number1"}
+    )
+    await agency.work(POLL)
+    seen = await health(agency, other)
+    assert (seen["state"], seen["code"]) == ("failed", "rejected")
+    assert "connected already" in seen["reason"]
+
+
+async def test_connecting_twice_is_a_conflict_and_leaves_one_job(
+    agency: Agency, community: dict[str, Any], project_id: str
+) -> None:
+    body = {"project_id": project_id, "platform": "fake", "address": "https://fake.test/NAME"}
+    answer = await agency.post("/v1/communities", body, status=409)
+    assert answer["code"] == "already-connected"
+    assert len(await agency.due(POLL)) == 1
+
+
+async def test_a_paused_community_is_not_called(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    await agency.work(POLL)
+    await agency.post(f"/v1/communities/{community['id']}/pause", status=200)
+    made = len(world.calls)
+    clock.advance(timedelta(days=1))
+    await agency.work(POLL)
+    assert len(world.calls) == made
+    await agency.post(f"/v1/communities/{community['id']}/resume", status=200)
+    await agency.work(POLL)
+    assert len(world.calls) > made
+
+
+async def test_tokens_are_sealed_and_never_shown(agency: Agency, project_id: str, world: World) -> None:
+    body = {
+        "project_id": project_id,
+        "platform": "fake",
+        "address": "https://fake.test/sealed",
+        "credentials": {"user": "very-secret-token"},
+    }
+    made = await agency.post("/v1/communities", body)
+    shown = await agency.http.get(f"/v1/communities/{made['id']}/health")
+    assert "very-secret" not in shown.text
+    assert shown.json()["tokens"][0]["kind"] == "user"
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        from app.communities.models import CommunityToken
+
+        sealed = (await session.scalars(select(CommunityToken.sealed))).one()
+    assert "very-secret" not in sealed
+    assert agency.resources.keyring.open(sealed) == "very-secret-token"
+    assert await rows(agency, Community) == 1
