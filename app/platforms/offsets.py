@@ -56,7 +56,7 @@ async def step(
     size: int,
 ) -> Part[T]:
     """The part of a list that follows `at`; `fetch` reads up to `size` items from an offset."""
-    offset, stepped_back = at.offset, False
+    offset = at.offset
     while True:
         listing = await fetch(offset)
         places = tuple(found for item in listing.items if (found := place(item)) is not None)
@@ -64,11 +64,12 @@ async def step(
             break
         if not listing.items and offset < listing.count:
             break  # all of it is hidden from us
-        offset, stepped_back = max(0, offset - size), True
+        offset = max(0, offset - size)
+    # The count may take in what is hidden from us; a short page that stops where the last one did
+    # is the list's end all the same.
+    idle = len(listing.items) < size and bool(places) and places[-1] == at.last
     last = _after(places, at.last)
     read = offset + len(listing.items)
-    # The count may take in what is hidden from us; then a page that brings nothing new is the last.
-    idle = last == at.last and not stepped_back
     position = Position(offset=offset + max(1, len(listing.items) - OVERLAP), last=last)
     return Part(listing.items, places, position, end=read >= listing.count or idle or not listing.items)
 

@@ -1,0 +1,101 @@
+"""A list paged by offset, walked while items appear in it and vanish from it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.platforms.offsets import Listing, Part, Place, Position, step
+
+Item = tuple[int, int]
+CHANGES = st.lists(
+    st.lists(st.tuples(st.sampled_from(["add", "add", "remove", "remove"]), st.integers(0, 10**6)), max_size=12),
+    max_size=40,
+)
+
+
+class Wall:
+    """Items newest first; several may share a second."""
+
+    def __init__(self, size: int, per_second: int) -> None:
+        self.per_second = per_second
+        self.made = 0
+        self.items: list[Item] = []
+        for _ in range(size):
+            self.add()
+
+    def add(self) -> None:
+        self.made += 1
+        self.items.insert(0, (self.made // self.per_second, self.made))
+
+    def remove(self, at: int) -> None:
+        if self.items:
+            del self.items[at % len(self.items)]
+
+    async def page(self, offset: int, size: int) -> Listing[Item]:
+        return Listing(self.items[offset : offset + size], len(self.items))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 90), st.integers(1, 4), st.integers(8, 20), CHANGES)
+def test_nothing_that_stays_is_passed_over(
+    size: int, per_second: int, page: int, changes: Sequence[Sequence[tuple[str, int]]]
+) -> None:
+    wall = Wall(size, per_second)
+    there = set(wall.items)
+    seen: set[Item] = set()
+    at, todo = Position(), list(changes)
+
+    def place(item: Item) -> Place:
+        return item
+
+    async def walk() -> None:
+        nonlocal at, there
+        for _ in range(500):
+            part: Part[Item] = await step(lambda offset: wall.page(offset, page), at, place, size=page)
+            seen.update(part.items)
+            if part.end:
+                return
+            at = Position.model_validate_json(part.position.model_dump_json())
+            for what, where in todo.pop() if todo else ():
+                if what == "add":
+                    wall.add()
+                else:
+                    wall.remove(where)
+            there &= set(wall.items)
+        raise AssertionError("the walk does not end")
+
+    asyncio.run(walk())
+    assert there <= seen
+
+
+async def test_a_quiet_list_is_read_with_one_call_a_page() -> None:
+    wall, calls, at, end = Wall(500, 1), 0, Position(), False
+
+    async def fetch(offset: int) -> Listing[Item]:
+        nonlocal calls
+        calls += 1
+        return await wall.page(offset, 100)
+
+    while not end:
+        part = await step(fetch, at, lambda item: item, size=100)
+        at, end = part.position, part.end
+    assert calls == 6
+
+
+async def test_a_count_that_takes_in_hidden_items_still_ends() -> None:
+    wall = Wall(150, 1)
+
+    async def fetch(offset: int) -> Listing[Item]:
+        return Listing(wall.items[offset : offset + 100], 10_000)
+
+    at, seen = Position(), set()
+    for _ in range(6):
+        part = await step(fetch, at, lambda item: item, size=100)
+        seen |= set(part.items)
+        at = part.position
+        if part.end:
+            break
+    assert part.end
+    assert len(seen) == 150
