@@ -1,0 +1,381 @@
+"""What a KPI is: a record with a pure function, and the words to explain it.
+
+A KPI's file declares one `Kpi`. Its `compute` is asked about a `Window` (some days, some
+communities, and what the sources know of them) and answers with a `Value`. It is asked again for
+the window before, for every stretch of a series and for every community, always in the same way;
+it knows no database, no clock and no project.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+DAY: Final = timedelta(days=1)
+Query: TypeAlias = Select[*tuple[Any, ...]]
+
+
+class Unit(StrEnum):
+    """What an amount counts."""
+
+    COUNT = "count"
+    RATIO = "ratio"
+    """0.25 is 25 %."""
+    SECONDS = "seconds"
+
+
+class GoalType(StrEnum):
+    """The goal agreed with the client that a KPI serves."""
+
+    AWARENESS = "awareness"
+    SUPPORT = "support"
+    TRAFFIC = "traffic"
+    PROCESS = "process"
+
+
+class Direction(StrEnum):
+    """Which way is good."""
+
+    HIGHER = "higher_is_better"
+    LOWER = "lower_is_better"
+    NEUTRAL = "neutral"
+
+
+class Status(StrEnum):
+    """How far a value can be trusted."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    """Some inputs are missing; coverage names them."""
+    UNKNOWN = "unknown"
+    """There is no value; `reason` says why."""
+
+
+class Reason(StrEnum):
+    """Why a value is missing, or is only a part. A KPI may have reasons of its own beside these."""
+
+    NO_COMMUNITIES = "no-communities"
+    NOT_MEASURED_YET = "not-measured-yet"
+    NOT_YET = "not-yet"
+    """The days have not come."""
+    BEFORE_CONNECTION = "before-connection"
+    GATHERED_BEFORE_CONNECTION = "gathered-before-connection"
+    """Known as a sum at the first look, and counted for the day of publication."""
+    STALE = "stale"
+    """The last look is too long ago."""
+    NO_SNAPSHOT = "no-snapshot"
+    UNSUPPORTED = "unsupported"
+    """The platform does not give this metric."""
+    NO_PERMISSION = "no-permission"
+    REAUTH_REQUIRED = "reauth-required"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """A community as KPIs see it. Without an id: what belongs to the project but to no community."""
+
+    id: UUID | None
+    platform: str | None
+    title: str | None = None
+    connected: date = date.min
+    """The local day it was connected on."""
+    backfill: date = date.min
+    """The local day its posts and messages are known from."""
+    state: str = "healthy"
+    size_seen_at: datetime | None = None
+    posts_seen_at: datetime | None = None
+    conversations_seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project as KPIs see it."""
+
+    id: UUID
+    name: str
+    zone: ZoneInfo
+    today: date
+    """Its local day now."""
+    now: datetime
+    created_at: datetime
+    communities: tuple[Community, ...]
+
+    def day_of(self, at: datetime) -> date:
+        """The project's local day of an instant."""
+        return at.astimezone(self.zone).date()
+
+    def start_of(self, day: date) -> datetime:
+        """The instant a local day begins."""
+        return datetime(day.year, day.month, day.day, tzinfo=self.zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the sources are asked to load: some days of some projects of one workspace."""
+
+    workspace_id: UUID
+    projects: tuple[Project, ...]
+    first: date
+    last: date
+
+    @property
+    def bounds(self) -> tuple[datetime, datetime]:
+        """Instants that enclose these days in every project's zone."""
+        return (
+            min(project.start_of(self.first) for project in self.projects),
+            max(project.start_of(self.last + DAY) for project in self.projects),
+        )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters that every source's statement takes."""
+        start, end = self.bounds
+        return {
+            "workspace_id": self.workspace_id,
+            "project_ids": [project.id for project in self.projects],
+            "first": self.first,
+            "last": self.last,
+            "start": start,
+            "end": end,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An input that is not there, for some days of one community."""
+
+    community: Community
+    reason: str
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The days a source can know of one community, and why no others."""
+
+    first: date
+    last: date | None
+    """The day of the last look; None before the first one."""
+    as_of: datetime | None
+    reason: str | None = None
+    """Why there is nothing after `last`; None while looks come regularly."""
+
+    def missing(self, window: "Window", community: Community) -> tuple[bool, list[Missing]]:
+        """Whether the source knows anything of the window, and the days it does not know."""
+        first, last = window.first, window.last
+        if last < self.first:
+            return False, [Missing(community, Reason.BEFORE_CONNECTION, first, last)]
+        if first > window.today:
+            return False, [Missing(community, Reason.NOT_YET, first, last)]
+        if self.last is None or first > self.last:
+            return False, [Missing(community, self.reason or Reason.NOT_MEASURED_YET, first, min(last, window.today))]
+        gaps = []
+        if first < self.first:
+            gaps.append(Missing(community, Reason.BEFORE_CONNECTION, first, self.first - DAY))
+        if self.reason is not None and min(last, window.today) > self.last:
+            gaps.append(Missing(community, self.reason, self.last + DAY, min(last, window.today)))
+        return True, gaps
+
+
+class Row(Protocol):
+    """What a source loads: something of one day and one community."""
+
+    @property
+    def project_id(self) -> UUID: ...
+    @property
+    def community_id(self) -> UUID | None: ...
+    @property
+    def day(self) -> date: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Loaded(Generic[R]):
+    """What a source knows of one project: rows by community and day, and how far its knowledge goes."""
+
+    __slots__ = ("_days", "_rows", "communities", "spans", "unavailable")
+
+    def __init__(
+        self,
+        rows: Iterable[R],
+        spans: Mapping[Community, Span],
+        unavailable: Mapping[tuple[UUID | None, str], str] | None = None,
+    ) -> None:
+        self.spans = spans
+        self.communities = tuple(spans)
+        self.unavailable = unavailable or {}
+        """Community and metric → why the metric is not given."""
+        self._rows: dict[UUID | None, list[R]] = {community.id: [] for community in spans}
+        for row in rows:
+            self._rows.setdefault(row.community_id, []).append(row)
+        self._days: dict[UUID | None, list[date]] = {}
+        for community_id, found in self._rows.items():
+            found.sort(key=lambda row: row.day)
+            self._days[community_id] = [row.day for row in found]
+
+    def between(self, community: Community, first: date, last: date) -> list[R]:
+        """The rows of one community from one day to another, both included, in the order of days."""
+        days = self._days.get(community.id)
+        if not days:
+            return []
+        return self._rows[community.id][bisect_left(days, first) : bisect_right(days, last)]
+
+    def before(self, community: Community, day: date) -> R | None:
+        """The last row of one community before a day."""
+        days = self._days.get(community.id)
+        at = bisect_left(days, day) if days else 0
+        return self._rows[community.id][at - 1] if at else None
+
+
+class Source(Protocol[R]):
+    """One kind of input: how it is loaded, for many projects in one round trip."""
+
+    key: str
+    title: str
+
+    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[R]]:
+        """What is known of each project from `asked.first` to `asked.last`."""
+        ...
+
+    def gaps(self, loaded: Loaded[R], community: Community, window: "Window") -> Iterator[Missing]:
+        """Days within the source's span on which it nevertheless has nothing, where that means a loss."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a KPI is computed from: days, communities, and what the sources know of them."""
+
+    first: date
+    last: date
+    today: date
+    loaded: Mapping[str, Loaded[Any]] = field(repr=False)
+    only: Community | None = None
+    """One community for a line of the breakdown; None: all of them."""
+
+    def of(self, source: Source[R]) -> Loaded[R]:
+        """What a source knows."""
+        return cast("Loaded[R]", self.loaded[source.key])
+
+    def communities(self, source: Source[R]) -> tuple[Community, ...]:
+        """Whom the source speaks of, within this window's question."""
+        return self.of(source).communities if self.only is None else (self.only,)
+
+    def rows(self, source: Source[R], community: Community) -> list[R]:
+        """What the source has of one community in these days."""
+        return self.of(source).between(community, self.first, self.last)
+
+    def missing(self, source: Source[R], community: Community) -> tuple[bool, list[Missing]]:
+        """Whether the source knows anything of one community here, and the days it does not know."""
+        span = self.of(source).spans.get(community)
+        if span is None:
+            return False, [Missing(community, Reason.NOT_MEASURED_YET, self.first, self.last)]
+        return span.missing(self, community)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An amount that went into a value, for the explanation."""
+
+    symbol: str
+    title: str
+    amount: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """What was left out of a value, on purpose."""
+
+    amount: float
+    reason: str
+    finding_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A KPI's answer for one window. An amount that is not known is None, with its reason."""
+
+    amount: float | None
+    reason: str | None = None
+    missing: Sequence[Missing] = ()
+    """Inputs that are not there: with an amount, it is a part of the whole."""
+    excluded: Sequence[Excluded] = ()
+    evidence: Sequence[Term] = ()
+
+    @property
+    def status(self) -> Status:
+        """Known, known in part, or unknown."""
+        if self.amount is None:
+            return Status.UNKNOWN
+        return Status.PARTIAL if self.missing else Status.OK
+
+    @property
+    def why(self) -> str | None:
+        """The reason of a status that is not ok."""
+        if self.amount is not None and not self.missing:
+            return None
+        return self.reason or (self.missing[0].reason if self.missing else Reason.NOT_MEASURED_YET)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Evidence rows of one kind, sorted by columns that together are unique.
+
+    `rows` gives the rows behind the value of `project`'s days; each has the columns of `key`.
+    """
+
+    kind: str
+    doc: str
+    """What a row is, and its fields."""
+    rows: Callable[[UUID, Project, date, date], Query]
+    key: Mapping[str, type]
+    """The sort key: names of columns with the types they have in a cursor."""
+
+    def sort(self, query: Query) -> Sequence[ColumnElement[Any]]:
+        """The columns of the sort key in a query."""
+        columns = query.selected_columns
+        return [columns[name] for name in self.key]
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """A KPI for its readers."""
+
+    formula: str
+    """In words."""
+    symbols: str
+    """In symbols, each in braces: `{E} / {S}`; `Value.evidence` says what they stand for."""
+    source: str
+    """Where the inputs come from."""
+    recount: str
+    """How to get the value from the evidence rows by hand."""
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One key performance indicator."""
+
+    key: str
+    title: str
+    unit: Unit
+    goal: GoalType
+    version: int
+    """Goes up when the formula changes."""
+    direction: Direction
+    needs: tuple[Source[Any], ...]
+    compute: Callable[[Window], Value]
+    evidence: tuple[Section, ...]
+    doc: Doc
+    additive: bool = False
+    """The values of parts of the time, and of the communities, add up to the whole."""

@@ -1,0 +1,138 @@
+"""Who followed the tracked links: people and bots apart."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, cast, func, literal, null, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.kit.db import mine
+from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, Section, Span, Window
+from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
+from app.links.models import Click, ClickDay, Link
+
+NO_LINKS: Final = "no-links"
+"""The project has no tracked link, or had none yet."""
+NOWHERE: Final = Community(None, None)
+"""Links that belong to no single community."""
+
+
+class ClickCount(NamedTuple):
+    """Clicks of one day."""
+
+    project_id: UUID
+    community_id: UUID | None
+    day: date
+    people: int
+    bots: int
+    repeats: int
+    """People's clicks on a link they had just followed: not counted again."""
+
+
+def _statement() -> Any:
+    days = (
+        select(
+            ClickDay.project_id,
+            ClickDay.community_id,
+            ClickDay.day,
+            cast(func.sum(ClickDay.people), BigInteger),
+            cast(func.sum(ClickDay.bots), BigInteger),
+            cast(func.sum(ClickDay.repeats), BigInteger),
+            cast(null(), Click.at.type).label("since"),
+        )
+        .where(ClickDay.workspace_id == WORKSPACE, ClickDay.project_id == PROJECTS, ClickDay.day.between(FIRST, LAST))
+        .group_by(ClickDay.project_id, ClickDay.community_id, ClickDay.day)
+    )
+    first_links = (
+        select(
+            Link.project_id,
+            cast(null(), ClickDay.community_id.type),
+            cast(null(), ClickDay.day.type),
+            cast(null(), BigInteger),
+            cast(null(), BigInteger),
+            cast(null(), BigInteger),
+            func.min(Link.created_at),
+        )
+        .where(mine(Link, WORKSPACE), Link.project_id == PROJECTS)
+        .group_by(Link.project_id)
+    )
+    return union_all(days, first_links)
+
+
+_STATEMENT: Final = _statement()
+
+
+def spans(project: Project, since: Any, clicked: set[UUID | None]) -> dict[Community, Span]:
+    """Whom clicks speak of: communities whose links were followed, and links of no single one."""
+    if since is None:
+        return {NOWHERE: Span(project.today, None, None, NO_LINKS)}
+    of = [community for community in project.communities if community.id in clicked]
+    if None in clicked or not of:
+        of.append(NOWHERE)
+    # A click is counted as it comes: what is known reaches to this very minute.
+    span = Span(project.day_of(since), project.today, project.now.replace(second=0, microsecond=0))
+    return dict.fromkeys(of, span)
+
+
+class Clicks:
+    """Clicks on tracked links."""
+
+    key = "clicks"
+    title = "Clicks on the project's tracked links, as they came"
+
+    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[ClickCount]]:
+        """The days asked for, by community."""
+        rows: dict[UUID, list[ClickCount]] = {project.id: [] for project in asked.projects}
+        since: dict[UUID, Any] = {}
+        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+            if row[2] is None:
+                since[row[0]] = row[6]
+            else:
+                rows[row[0]].append(ClickCount._make(row[:6]))
+        return {
+            project.id: Loaded(
+                rows[project.id],
+                spans(project, since.get(project.id), {row.community_id for row in rows[project.id]}),
+            )
+            for project in asked.projects
+        }
+
+    def gaps(self, loaded: Loaded[ClickCount], community: Community, window: Window) -> Iterator[Missing]:
+        """None: a day without clicks had none."""
+        yield from ()
+
+
+CLICKS: Final = Clicks()
+
+
+def _section(kind: str, doc: str, *filters: ColumnElement[bool]) -> Section:
+    def rows(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+        return select(
+            Click.id,
+            Click.day,
+            Click.at,
+            Click.link_id,
+            Click.community_id,
+            func.encode(Click.visitor, literal("hex")).label("visitor"),
+            Click.bot,
+            Click.referrer,
+        ).where(mine(Click, workspace_id), Click.project_id == project.id, Click.day.between(first, last), *filters)
+
+    return Section(kind, doc, rows, {"day": date, "id": UUID})
+
+
+PEOPLE: Final = _section(
+    "click",
+    "A person followed a link: `id`, `at`, `day`, `link_id`, `community_id`, `visitor` (a keyed hash: it tells "
+    "visitors apart, and nobody who they are), `referrer`.",
+    Click.bot.is_(None),
+    Click.repeat.is_(False),
+)
+VISITS: Final = _section(
+    "visit", "A person followed a link, for the first time or again: as a click.", Click.bot.is_(None)
+)
+BOTS: Final = _section(
+    "bot_click", "A bot followed a link: as a person's click, and `bot` says why it is one.", Click.bot.is_not(None)
+)

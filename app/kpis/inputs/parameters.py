@@ -1,0 +1,59 @@
+"""The parameters that every source's statement takes, and how far a source's knowledge goes."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+from typing import Any, Final, cast
+
+from sqlalchemy import ColumnElement, Date, DateTime, any_, bindparam, func
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
+
+from app.kpis.contract import DAY, Community, Missing, Project, Reason, Span, Window
+
+# The filter is written with a parameter in place of the id, so that a statement is built only once.
+WORKSPACE: Final = cast("uuid.UUID", bindparam("workspace_id", type_=UUID(as_uuid=True)))
+PROJECTS: Final = any_(bindparam("project_ids", type_=ARRAY(UUID(as_uuid=True))))
+FIRST: Final = bindparam("first", type_=Date())
+LAST: Final = bindparam("last", type_=Date())
+START: Final = bindparam("start", type_=DateTime(timezone=True))
+END: Final = bindparam("end", type_=DateTime(timezone=True))
+
+PATIENCE: Final = timedelta(days=1)
+"""Polling comes several times a day: after a day without a look, something is wrong."""
+
+
+def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
+    """The day of an instant in a zone."""
+    return sql_cast(func.timezone(timezone, at), Date())
+
+
+def polled(
+    project: Project, community: Community, *, since: date, seen_at: datetime | None, patience: timedelta = PATIENCE
+) -> Span:
+    """How far a poll's knowledge goes: from `since` to its last look."""
+    trouble = {"reauth_required": Reason.REAUTH_REQUIRED, "paused": Reason.PAUSED}.get(community.state)
+    if seen_at is None:
+        return Span(since, None, None, trouble or Reason.NOT_MEASURED_YET)
+    late = project.now - seen_at > patience
+    return Span(since, project.day_of(seen_at), seen_at, (trouble or Reason.STALE) if late else None)
+
+
+def lost_days(
+    community: Community, window: Window, span: Span | None, seen: Iterable[date], reason: str
+) -> Iterator[Missing]:
+    """Stretches of days, within what a source should know, on which it saw nothing."""
+    if span is None or span.last is None:
+        return
+    known = set(seen)
+    day, last = max(window.first, span.first), min(window.last, span.last)
+    start: date | None = None
+    while day <= last:
+        if day in known and start is not None:
+            yield Missing(community, reason, start, day - DAY)
+            start = None
+        elif day not in known and start is None:
+            start = day
+        day += DAY
+    if start is not None:
+        yield Missing(community, reason, start, last)

@@ -1,0 +1,93 @@
+"""The posts that appeared on the platforms, by day."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.communities.models import Publication
+from app.kit.db import mine
+from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Window
+from app.kpis.inputs.engagement import span
+from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day
+from app.projects.models import Project as ProjectRow
+
+
+class PublishedDay(NamedTuple):
+    """How many posts appeared on one day, those deleted since included."""
+
+    project_id: UUID
+    community_id: UUID
+    day: date
+    posts: int
+
+
+_DAY: Final = local_day(Publication.__table__.c.published_at, ProjectRow.timezone)
+_STATEMENT: Final = (
+    select(Publication.project_id, Publication.community_id, _DAY, func.count())
+    .join(
+        ProjectRow,
+        (ProjectRow.workspace_id == Publication.workspace_id) & (ProjectRow.id == Publication.project_id),
+    )
+    .where(
+        mine(Publication, WORKSPACE),
+        Publication.project_id == PROJECTS,
+        Publication.published_at >= START,
+        Publication.published_at < END,
+        _DAY.between(FIRST, LAST),
+    )
+    .group_by(Publication.project_id, Publication.community_id, _DAY)
+)
+
+
+class Publications:
+    """Posts as they stand on the platforms."""
+
+    key = "publications"
+    title = "Posts found on the platforms"
+
+    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[PublishedDay]]:
+        """The days asked for, by community."""
+        rows: dict[UUID, list[PublishedDay]] = {project.id: [] for project in asked.projects}
+        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+            rows[row[0]].append(PublishedDay._make(row))
+        return {
+            project.id: Loaded(
+                rows[project.id], {community: span(project, community) for community in project.communities}
+            )
+            for project in asked.projects
+        }
+
+    def gaps(self, loaded: Loaded[PublishedDay], community: Community, window: Window) -> Iterator[Missing]:
+        """None: what appeared while nobody looked is found by the next look."""
+        yield from ()
+
+
+PUBLICATIONS: Final = Publications()
+
+
+def _rows(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+    return select(
+        Publication.id,
+        Publication.published_at,
+        Publication.community_id,
+        Publication.url,
+        Publication.category,
+        Publication.gone_at,
+    ).where(
+        mine(Publication, workspace_id),
+        Publication.project_id == project.id,
+        Publication.published_at >= project.start_of(first),
+        Publication.published_at < project.start_of(last + DAY),
+    )
+
+
+PUBLISHED: Final = Section(
+    "publication",
+    "A post that appeared: `id`, `published_at`, `community_id`, `url`, `category`, `gone_at`.",
+    _rows,
+    {"published_at": datetime, "id": UUID},
+)

@@ -1,0 +1,89 @@
+"""The people who followed tracked links, each once a day."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, cast, func, null, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.kit.db import mine
+from app.kpis.contract import Asked, Community, Loaded, Missing, Window
+from app.kpis.inputs.clicks import spans
+from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
+from app.links.models import Click, Link
+
+
+class Visit(NamedTuple):
+    """A visitor's clicks of one day; `visitor` is a keyed hash."""
+
+    project_id: UUID
+    community_id: UUID | None
+    day: date
+    visitor: bytes
+
+
+def _statement() -> Any:
+    visits = (
+        select(
+            Click.project_id,
+            Click.community_id,
+            Click.day,
+            Click.visitor,
+            cast(null(), Click.at.type).label("since"),
+        )
+        .where(
+            mine(Click, WORKSPACE),
+            Click.project_id == PROJECTS,
+            Click.day.between(FIRST, LAST),
+            Click.bot.is_(None),
+        )
+        .distinct()
+    )
+    first_links = (
+        select(
+            Link.project_id,
+            cast(null(), Click.community_id.type),
+            cast(null(), Click.day.type),
+            cast(null(), LargeBinary()),
+            func.min(Link.created_at),
+        )
+        .where(mine(Link, WORKSPACE), Link.project_id == PROJECTS)
+        .group_by(Link.project_id)
+    )
+    return union_all(visits, first_links)
+
+
+_STATEMENT: Final = _statement()
+
+
+class Visitors:
+    """Visitors of the client's site who came by tracked links."""
+
+    key = "visitors"
+    title = "Visitors who followed the project's tracked links"
+
+    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[Visit]]:
+        """Who came on the days asked for, by community."""
+        rows: dict[UUID, list[Visit]] = {project.id: [] for project in asked.projects}
+        since: dict[UUID, Any] = {}
+        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+            if row[2] is None:
+                since[row[0]] = row[4]
+            else:
+                rows[row[0]].append(Visit._make(row[:4]))
+        return {
+            project.id: Loaded(
+                rows[project.id],
+                spans(project, since.get(project.id), {row.community_id for row in rows[project.id]}),
+            )
+            for project in asked.projects
+        }
+
+    def gaps(self, loaded: Loaded[Visit], community: Community, window: Window) -> Iterator[Missing]:
+        """None: a day without visitors had none."""
+        yield from ()
+
+
+VISITORS: Final = Visitors()
