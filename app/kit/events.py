@@ -62,17 +62,22 @@ class EventRecord(Owned, Base):
     at: Mapped[datetime]
 
 
-async def publish(session: AsyncSession, event: Event) -> None:
+async def publish(session: AsyncSession, *events: Event) -> None:
     """Tell what happened; returns when every subscriber has done its part."""
-    for handler in _handlers[type(event)]:
-        await handler(session, event)
-    if event.topic is not None:
-        await session.execute(
-            insert(EventRecord).values(
-                workspace_id=workspace_of(session),
-                id=uuid7(),
-                topic=event.topic,
-                data=orjson.loads(orjson.dumps(asdict(event))),
-                at=now(session),
-            )
-        )
+    for event in events:
+        for handler in _handlers[type(event)]:
+            await handler(session, event)
+    kept = [
+        {
+            "workspace_id": workspace_of(session),
+            "id": uuid7(),
+            "topic": event.topic,
+            # asyncpg's UUID is a subclass, which orjson would not take for one.
+            "data": orjson.loads(orjson.dumps(asdict(event), default=str)),
+            "at": now(session),
+        }
+        for event in events
+        if event.topic is not None
+    ]
+    if kept:
+        await session.execute(insert(EventRecord), kept)

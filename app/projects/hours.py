@@ -1,0 +1,186 @@
+"""Working hours, and how much of a stretch of time they cover.
+
+An instant is working time when the project's wall clock shows a working hour at it. Nothing else
+is needed to be right across daylight saving: an hour that is skipped is never shown, and one that
+the clock shows twice is worked twice. A day of 23 or 25 hours takes no rule of its own.
+
+Pure: no clock, no database.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import Any, Final
+from zoneinfo import ZoneInfo, available_timezones
+
+Opening = tuple[int, int]
+"""From and to, in minutes after midnight; to 1440 at most."""
+
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+_DAY: Final = timedelta(days=1)
+_MIDNIGHT: Final = 24 * 60
+_WALL: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
+
+
+@dataclass(frozen=True)
+class WorkingHours:
+    """When the agency answers for a project, by the project's wall clock.
+
+    Raises `ValueError`, worded for people, for openings that are empty or overlap.
+    """
+
+    week: tuple[tuple[Opening, ...], ...]
+    """Seven days' openings, Monday first; no opening: a day off."""
+    holidays: frozenset[date] = frozenset()
+    """Days on which nobody works."""
+    special: Mapping[date, tuple[Opening, ...]] = field(default_factory=dict)
+    """Days with openings of their own, in place of the weekday's."""
+
+    def __post_init__(self) -> None:
+        if len(self.week) != len(WEEKDAYS):
+            raise ValueError("a week has seven days")
+        for name, openings in zip(WEEKDAYS, self.week, strict=True):
+            _check(name, openings)
+        for day, openings in self.special.items():
+            _check(day.isoformat(), openings)
+        if both := self.holidays & self.special.keys():
+            raise ValueError(f"{min(both)} is a holiday and has hours of its own")
+
+    def on(self, day: date) -> tuple[Opening, ...]:
+        """The openings of one day."""
+        if day in self.holidays:
+            return ()
+        found = self.special.get(day)
+        return self.week[day.weekday()] if found is None else found
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> "WorkingHours":
+        """Understand what `as_json` wrote, or a caller sent; openings are put in order."""
+        return cls(
+            week=tuple(_openings(data["week"][name]) for name in WEEKDAYS),
+            holidays=frozenset(map(_day, data["holidays"])),
+            special={_day(each["day"]): _openings(each["hours"]) for each in data["special_days"]},
+        )
+
+    @cached_property
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored and shown: local `HH:MM`, 24:00 being the end of the day."""
+        return {
+            "week": {name: _written(openings) for name, openings in zip(WEEKDAYS, self.week, strict=True)},
+            "holidays": [day.isoformat() for day in sorted(self.holidays)],
+            "special_days": [
+                {"day": day.isoformat(), "hours": _written(openings)} for day, openings in sorted(self.special.items())
+            ],
+        }
+
+
+@lru_cache(maxsize=1)
+def zones() -> frozenset[str]:
+    """The names of the IANA zones known here."""
+    return frozenset(available_timezones())
+
+
+def working_seconds(start: datetime, end: datetime, hours: WorkingHours, zone: ZoneInfo) -> int:
+    """Seconds of working time from `start` to `end`, both aware; 0 where `end` is not later.
+
+    Parts of a second are cut off at both ends, so that adjoining stretches add up exactly.
+    """
+    first, last = _whole_seconds(start), _whole_seconds(end)
+    return sum(_shown(since, until, hours) for since, until in _wall_stretches(first, last, zone))
+
+
+def _whole_seconds(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("an instant needs its offset")
+    return at.astimezone(UTC).replace(microsecond=0)
+
+
+def _wall_stretches(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
+    """What the wall clock shows from `start` to `end`, cut where it is put forward or back.
+
+    No zone has changed its offset and changed it back within a day, so looking once a day finds
+    every change.
+    """
+    while start < end:
+        until = min(start + _DAY, end)
+        offset = _offset(start, zone)
+        if _offset(until, zone) != offset:
+            until = _change(start, until, zone)
+        shown = start.replace(tzinfo=None) + offset
+        yield shown, shown + (until - start)
+        start = until
+
+
+def _offset(at: datetime, zone: ZoneInfo) -> timedelta:
+    offset = at.astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset
+
+
+def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The first second with another offset than at `before`; there is one by `after`."""
+    offset = _offset(before, zone)
+    low, high = 0, int((after - before).total_seconds())
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset(before + timedelta(seconds=middle), zone) == offset:
+            low = middle
+        else:
+            high = middle
+    return before + timedelta(seconds=high)
+
+
+def _shown(since: datetime, until: datetime, hours: WorkingHours) -> int:
+    """Working seconds while the wall clock runs evenly from `since` to `until`."""
+    total = 0
+    day = since.date()
+    while day <= until.date():
+        midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - what a wall clock shows has no zone
+        for opens, closes in hours.on(day):
+            begun = max(since, midnight + timedelta(minutes=opens))
+            done = min(until, midnight + timedelta(minutes=closes))
+            total += max(0, int((done - begun).total_seconds()))
+        day += _DAY
+    return total
+
+
+def _check(day: str, openings: tuple[Opening, ...]) -> None:
+    for opens, closes in openings:
+        if not 0 <= opens < closes <= _MIDNIGHT:
+            raise ValueError(f"{day}: {_clock(opens)} to {_clock(closes)} is no stretch of a day")
+    for (_, closes), (opens, _) in pairwise(openings):
+        if opens < closes:
+            raise ValueError(f"{day}: hours overlap at {_clock(opens)}")
+
+
+def _openings(written: list[Mapping[str, str]]) -> tuple[Opening, ...]:
+    return tuple(sorted((_minutes(each["opens"]), _minutes(each["closes"])) for each in written))
+
+
+def _written(openings: tuple[Opening, ...]) -> list[dict[str, str]]:
+    return [{"opens": _clock(opens), "closes": _clock(closes)} for opens, closes in openings]
+
+
+def _minutes(text: str) -> int:
+    if not _WALL.fullmatch(text):
+        raise ValueError(f"{text!r} is no time of day: write HH:MM, up to 24:00")
+    return int(text[:2]) * 60 + int(text[3:])
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _day(value: str | date) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)
+
+
+_OFFICE: Final = ((9 * 60, 18 * 60),)
+DEFAULT: Final = WorkingHours(week=(_OFFICE,) * 5 + ((), ()))
+"""Monday to Friday, 09:00 to 18:00."""
+ALWAYS: Final = WorkingHours(week=(((0, _MIDNIGHT),),) * 7)
+"""Day and night."""

@@ -1,0 +1,161 @@
+"""Projects, their briefs and their working hours."""
+
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Query, Request, Response, status
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.access.current import CurrentActor, CurrentPager, Glance, Work
+from app.kit.db import mine
+from app.kit.errors import NotFound
+from app.kit.paging import Cursor, Keyset, Limit, Page
+from app.kit.routing import check_version, problems, router, version_tag
+from app.projects import service
+from app.projects.models import Brief, Project
+from app.projects.schemas import (
+    BriefRead,
+    BriefUpdate,
+    ProjectCreate,
+    ProjectRead,
+    ProjectUpdate,
+    WorkingHoursRead,
+    WorkingHoursUpdate,
+)
+
+ROUTER = router("/v1/projects", tag="projects")
+
+_NEWEST: Final = Keyset((Project.created_at, Project.id))
+_VERSIONS: Final = Keyset((Brief.version,))
+_EMPTY: Final = BriefUpdate().model_dump()
+
+
+@ROUTER.post("", operation_id="projects.create", status_code=status.HTTP_201_CREATED, responses=problems(409))
+async def create(body: ProjectCreate, session: Work, response: Response) -> ProjectRead:
+    """Start a project for a client."""
+    hours = body.working_hours.understood() if body.working_hours is not None else None
+    project = await service.create(session, name=body.name, timezone=body.timezone, hours=hours)
+    return _told(project, response)
+
+
+@ROUTER.get("", operation_id="projects.list")
+async def list_projects(
+    who: CurrentActor,
+    connection: Glance,
+    pager: CurrentPager,
+    archived: Annotated[bool | None, Query(description="Only archived projects, or only the others.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[ProjectRead]:
+    """The agency's projects, newest first."""
+    query = select(Project.__table__).where(mine(Project, who.workspace_id))
+    if archived is not None:
+        query = query.where(Project.archived_at.is_not(None) if archived else Project.archived_at.is_(None))
+    found = await connection.execute(_NEWEST.after(query, pager.read(cursor, (datetime, UUID)), limit))
+    rows, next_cursor = pager.page(found.all(), limit, ("created_at", "id"))
+    return Page(data=[ProjectRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@ROUTER.get("/{project_id}", operation_id="projects.read", responses=problems(404))
+async def read(project_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> ProjectRead:
+    """A project; its ETag is what `If-Match` takes."""
+    return _told(await _row(connection, who.workspace_id, project_id), response)
+
+
+@ROUTER.patch("/{project_id}", operation_id="projects.update", responses=problems(404, 412))
+async def update(
+    project_id: UUID, body: ProjectUpdate, session: Work, request: Request, response: Response
+) -> ProjectRead:
+    """Change a project's name or zone, put it aside or take it up again.
+
+    In another zone its days are other days: its daily figures are computed anew.
+    """
+    project = await service.update(
+        session,
+        project_id=project_id,
+        **body.model_dump(exclude_unset=True),
+        check=partial(check_version, request),
+    )
+    return _told(project, response)
+
+
+@ROUTER.get("/{project_id}/working-hours", operation_id="working-hours.read", responses=problems(404))
+async def read_hours(project_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> WorkingHoursRead:
+    """When the agency answers for this project. Its ETag is the project's."""
+    return _hours(await _row(connection, who.workspace_id, project_id), response)
+
+
+@ROUTER.put("/{project_id}/working-hours", operation_id="working-hours.replace", responses=problems(404, 412))
+async def replace_hours(
+    project_id: UUID, body: WorkingHoursUpdate, session: Work, request: Request, response: Response
+) -> WorkingHoursRead:
+    """Set the working hours. They count from now on: response times already taken stay as they are."""
+    project = await service.set_hours(
+        session, project_id=project_id, hours=body.understood(), check=partial(check_version, request)
+    )
+    return _hours(project, response)
+
+
+@ROUTER.get("/{project_id}/brief", operation_id="briefs.read", responses=problems(404))
+async def read_brief(project_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> BriefRead:
+    """The newest version of the brief; version 0, and empty, where nobody has written one yet."""
+    await _row(connection, who.workspace_id, project_id)
+    newest = _versions(who.workspace_id, project_id).order_by(Brief.version.desc()).limit(1)
+    row = (await connection.execute(newest)).one_or_none()
+    version, created_at, content = (0, None, _EMPTY) if row is None else (row.version, row.created_at, row.content)
+    response.headers["ETag"] = version_tag(version)
+    return BriefRead.of(project_id, version, created_at, content)
+
+
+@ROUTER.put("/{project_id}/brief", operation_id="briefs.replace", responses=problems(404, 412))
+async def replace_brief(
+    project_id: UUID, body: BriefUpdate, session: Work, request: Request, response: Response
+) -> BriefRead:
+    """Write the next version of the brief; the ones before are kept."""
+    brief = await service.write_brief(
+        session, project_id=project_id, content=body.model_dump(), check=partial(check_version, request)
+    )
+    response.headers["ETag"] = version_tag(brief.version)
+    return BriefRead.of(project_id, brief.version, brief.created_at, brief.content)
+
+
+@ROUTER.get("/{project_id}/brief/versions", operation_id="briefs.list", responses=problems(404))
+async def list_briefs(
+    project_id: UUID,
+    who: CurrentActor,
+    connection: Glance,
+    pager: CurrentPager,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[BriefRead]:
+    """Every version of the brief, newest first."""
+    await _row(connection, who.workspace_id, project_id)
+    query = _VERSIONS.after(_versions(who.workspace_id, project_id), pager.read(cursor, (int,)), limit)
+    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("version",))
+    data = [BriefRead.of(project_id, row.version, row.created_at, row.content) for row in rows]
+    return Page(data=data, next_cursor=next_cursor)
+
+
+async def _row(connection: AsyncConnection, workspace_id: UUID, project_id: UUID) -> Row[Any]:
+    query = select(Project.__table__).where(mine(Project, workspace_id), Project.id == project_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _versions(workspace_id: UUID, project_id: UUID) -> Any:
+    return select(Brief.__table__).where(mine(Brief, workspace_id), Brief.project_id == project_id)
+
+
+def _told(project: Project | Row[Any], response: Response) -> ProjectRead:
+    response.headers["ETag"] = version_tag(project.version)
+    return ProjectRead.model_validate(project)
+
+
+def _hours(project: Project | Row[Any], response: Response) -> WorkingHoursRead:
+    response.headers["ETag"] = version_tag(project.version)
+    return WorkingHoursRead.model_validate({"timezone": project.timezone, **project.working_hours})

@@ -1,0 +1,122 @@
+"""Projects, their briefs and their working hours.
+
+A change of a project goes through its row's lock, so `check` (the route's look at `If-Match`)
+sees the version that the change will replace.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.events import publish
+from app.projects.events import ProjectCreated, ProjectZoneChanged
+from app.projects.hours import DEFAULT, WorkingHours
+from app.projects.models import Brief, Project
+
+Check = Callable[[int], None]
+"""Raises `PreconditionFailed` where the present version is not the expected one."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkCalendar:
+    """A project's working hours with the zone in which they are meant."""
+
+    hours: WorkingHours
+    zone: ZoneInfo
+
+
+async def create(session: AsyncSession, *, name: str, timezone: str, hours: WorkingHours | None = None) -> Project:
+    """A new project; it works Monday to Friday, 09:00 to 18:00, unless told otherwise."""
+    project = Project(
+        workspace_id=workspace_of(session),
+        name=name,
+        timezone=timezone,
+        working_hours=(hours or DEFAULT).as_json,
+        version=1,
+        created_at=now(session),
+        archived_at=None,
+    )
+    session.add(project)
+    await session.flush()
+    await publish(session, ProjectCreated(project_id=project.id, name=name))
+    return project
+
+
+async def update(
+    session: AsyncSession,
+    *,
+    project_id: UUID,
+    name: str | None = None,
+    timezone: str | None = None,
+    archived: bool | None = None,
+    check: Check,
+) -> Project:
+    """Change what is given. Another zone is told to whoever keeps figures by the project's day."""
+    project = await fetch(session, Project, project_id, for_update=True)
+    check(project.version)
+    before = project.name, project.timezone, project.archived_at
+    if name is not None:
+        project.name = name
+    if timezone is not None:
+        project.timezone = timezone
+    if archived is not None and archived != (project.archived_at is not None):
+        project.archived_at = now(session) if archived else None
+    if (project.name, project.timezone, project.archived_at) != before:
+        project.version += 1
+    if project.timezone != before[1]:
+        await session.flush()
+        await publish(session, ProjectZoneChanged(project_id=project.id, before=before[1], after=project.timezone))
+    return project
+
+
+async def set_hours(session: AsyncSession, *, project_id: UUID, hours: WorkingHours, check: Check) -> Project:
+    """Work at these hours from now on. Waits that have ended keep the working time they were given."""
+    project = await fetch(session, Project, project_id, for_update=True)
+    check(project.version)
+    if project.working_hours != hours.as_json:
+        project.working_hours = hours.as_json
+        project.version += 1
+    return project
+
+
+async def calendar(session: AsyncSession, *, project_id: UUID) -> WorkCalendar:
+    """The project's working hours as they are now."""
+    row = (
+        await session.execute(
+            select(Project.working_hours, Project.timezone).where(
+                mine(Project, workspace_of(session)), Project.id == project_id
+            )
+        )
+    ).one()
+    return WorkCalendar(WorkingHours.parse(row.working_hours), ZoneInfo(row.timezone))
+
+
+async def write_brief(session: AsyncSession, *, project_id: UUID, content: dict[str, Any], check: Check) -> Brief:
+    """The next version of the brief; the present one where nothing in it changes."""
+    # The project's row is held, so that of two writers the later one sees the first one's version.
+    project = await fetch(session, Project, project_id, for_update=True)
+    newest = await session.scalar(
+        select(Brief)
+        .where(mine(Brief, workspace_of(session)), Brief.project_id == project.id)
+        .order_by(Brief.version.desc())
+        .limit(1)
+    )
+    version = newest.version if newest is not None else 0
+    check(version)
+    if newest is not None and newest.content == content:
+        return newest
+    brief = Brief(
+        workspace_id=workspace_of(session),
+        project_id=project.id,
+        version=version + 1,
+        content=content,
+        created_at=now(session),
+    )
+    session.add(brief)
+    return brief
