@@ -23,7 +23,7 @@ _bearer = HTTPBearer(
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def resources(request: Request) -> Resources:
+async def resources(request: Request) -> Resources:
     """What this process has at hand."""
     found: Resources = request.app.state.resources
     return found
@@ -78,7 +78,7 @@ async def glance(have: Have, who: CurrentActor) -> AsyncIterator[AsyncConnection
 Glance = Annotated[AsyncConnection, Depends(glance, scope="function")]
 
 
-def pager(request: Request, have: Have, who: CurrentActor) -> Pager:
+async def pager(request: Request, have: Have, who: CurrentActor) -> Pager:
     """The cursors of this list with these filters."""
     filters = {name: value for name, value in request.query_params.items() if name not in {"cursor", "limit"}}
     return Pager.of(have.keyring, who.workspace_id, request.url.path, filters)

@@ -31,7 +31,9 @@ from app.platforms.contract import (
 )
 from tests.conftest import Agency
 
-MISSING = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in {Metric.REACTIONS, Metric.COMMENTS}}
+MISSING: dict[Metric, MetricStatus] = {
+    metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in {Metric.REACTIONS, Metric.COMMENTS}
+}
 
 
 @dataclass

@@ -1,0 +1,80 @@
+"""A repeated POST: one effect, one answer, and never across workspaces."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.kit.clock import SetClock
+from tests.conftest import Agency
+
+
+def fresh() -> dict[str, Any]:
+    return {"Idempotency-Key": uuid.uuid4().hex}
+
+
+async def names(agency: Agency) -> list[str]:
+    return [key["name"] for key in (await agency.get("/v1/api-keys"))["data"]]
+
+
+async def test_the_first_answer_comes_again_and_nothing_is_done_twice(agency: Agency) -> None:
+    key = fresh()
+    first = await agency.post("/v1/api-keys", {"name": "script"}, **key)
+    again = await agency.http.post("/v1/api-keys", json={"name": "script"}, headers=key)
+    assert again.json() == first
+    assert again.headers["idempotent-replayed"] == "true"
+    assert sorted(await names(agency)) == ["first key", "script"]
+    await agency.post("/v1/api-keys", {"name": "script"})
+    assert len(await names(agency)) == 3, "the control: without a key it is done again"
+
+
+async def test_another_body_under_the_same_key_is_refused(agency: Agency) -> None:
+    key = fresh()
+    await agency.post("/v1/api-keys", {"name": "one"}, **key)
+    answer = await agency.post("/v1/api-keys", {"name": "two"}, status=422, **key)
+    assert answer["code"] == "idempotency-key-reused"
+
+
+async def test_another_workspace_may_use_the_same_key(agency: Agency, rival: Agency) -> None:
+    key = fresh()
+    ours = await agency.post("/v1/api-keys", {"name": "script"}, **key)
+    theirs = await rival.post("/v1/api-keys", {"name": "script"}, **key)
+    assert ours["key"] != theirs["key"]
+
+
+async def test_after_a_day_the_key_is_free(agency: Agency, clock: SetClock) -> None:
+    key = fresh()
+    await agency.post("/v1/api-keys", {"name": "one"}, **key)
+    clock.advance(timedelta(hours=24, seconds=1))
+    await agency.post("/v1/api-keys", {"name": "two"}, **key)
+    assert (await agency.post("/v1/api-keys", {"name": "two"}, **key))["name"] == "two"
+
+
+async def test_a_refused_request_does_not_use_up_its_key(agency: Agency) -> None:
+    key = fresh()
+    await agency.post("/v1/api-keys", {"name": ""}, status=422, **key)
+    await agency.post("/v1/api-keys", {"name": "good"}, **key)
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256])
+async def test_what_cannot_be_a_key_is_refused(agency: Agency, key: str) -> None:
+    answer = await agency.http.post(
+        "/v1/api-keys", json={"name": "x"}, headers=[(b"Idempotency-Key", key.encode("latin-1"))]
+    )
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid-idempotency-key"
+
+
+async def test_many_at_once_have_one_effect(agency: Agency) -> None:
+    key = fresh()
+    answers = await asyncio.gather(
+        *(agency.http.post("/v1/api-keys", json={"name": "storm"}, headers=key) for _ in range(12))
+    )
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert (await names(agency)).count("storm") == 1
+    for answer in answers:
+        if answer.status_code == 409:
+            assert answer.json()["code"] == "idempotency-key-in-use"
+            assert answer.headers["retry-after"] == "1"

@@ -1,0 +1,292 @@
+"""Durable jobs: never lost, never done by two at once, whatever dies."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, select
+
+from app.kit import jobs
+from app.kit.clock import SetClock
+from app.kit.jobs import Again, Fatal, Job, Later, Run
+from app.kit.resources import Resources
+
+
+@pytest.fixture
+def kind() -> Iterator[str]:
+    """A kind of job of this test's own."""
+    name = f"test.{uuid.uuid4().hex}"
+    yield name
+    jobs.kinds.pop(name, None)
+
+
+@pytest.fixture
+async def resources(resources: Resources) -> Resources:
+    """Without the jobs of other tests."""
+    async with resources.transaction(None) as session:
+        await session.execute(delete(Job))
+    return resources
+
+
+async def stored(resources: Resources, kind: str) -> list[Job]:
+    async with resources.transaction(None) as session:
+        return list((await session.scalars(select(Job).where(Job.kind == kind).order_by(Job.run_at))).all())
+
+
+async def put(resources: Resources, kind: str, key: str = "k", **more: object) -> uuid.UUID:
+    async with resources.transaction(None) as session:
+        await jobs.enqueue(session, kind, workspace_id=None, key=key, **more)  # type: ignore[arg-type]  # a test's own
+        return (await session.scalars(select(Job.id).where(Job.kind == kind, Job.key == key))).one()
+
+
+async def test_a_rolled_back_unit_of_work_leaves_no_job(resources: Resources, kind: str) -> None:
+    class Broken(Exception):
+        pass
+
+    async def enqueue_and_break() -> None:
+        async with resources.transaction(None) as session:
+            await jobs.enqueue(session, kind, workspace_id=None)
+            raise Broken
+
+    with pytest.raises(Broken):
+        await enqueue_and_break()
+    assert await stored(resources, kind) == []
+
+
+async def test_a_job_is_rung_after_its_commit_and_not_before(resources: Resources, kind: str) -> None:
+    rung: list[tuple[uuid.UUID, bool]] = []
+
+    class Bell:
+        async def ring(self, waiting: object) -> None:
+            found = await stored(resources, kind)
+            rung.append((found[0].id, True) if found else (uuid.uuid4(), False))
+
+    async with replace(resources, doorbell=Bell()).transaction(None) as session:
+        await jobs.enqueue(session, kind, workspace_id=None)
+        assert rung == []
+    assert [committed for _, committed in rung] == [True]
+
+
+async def test_a_handler_gets_its_arguments_as_it_asks_for_them(resources: Resources, kind: str) -> None:
+    got: list[object] = []
+
+    @jobs.job(kind)
+    async def handler(run: Run, thing_id: uuid.UUID, count: int) -> Again | None:
+        got.extend((thing_id, count))
+        return None
+
+    thing = uuid.uuid4()
+    job_id = await put(resources, kind, thing_id=thing, count=3)
+    assert await jobs.perform(resources, job_id)
+    assert got == [thing, 3]
+    assert await stored(resources, kind) == []
+
+
+async def test_two_workers_do_a_job_once(resources: Resources, kind: str) -> None:
+    done = 0
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Again | None:
+        nonlocal done
+        done += 1
+        await asyncio.sleep(0)
+        return None
+
+    job_id = await put(resources, kind)
+    made = await asyncio.gather(*(jobs.perform(resources, job_id) for _ in range(5)))
+    assert (done, sorted(made)) == (1, [False, False, False, False, True])
+
+
+async def test_a_failure_is_tried_again_later_and_given_up_in_the_end(
+    resources: Resources, kind: str, clock: SetClock
+) -> None:
+    @jobs.job(kind, attempts=3)
+    async def handler(run: Run) -> Again | None:
+        raise ValueError("no luck")
+
+    job_id = await put(resources, kind)
+    waits = []
+    for _ in range(2):
+        assert await jobs.perform(resources, job_id)
+        (row,) = await stored(resources, kind)
+        waits.append((row.run_at - clock.now()).total_seconds())
+        assert not await jobs.perform(resources, job_id), "not before its time"
+        clock.at = row.run_at
+    assert 1 <= waits[0] <= 2 <= waits[1] <= 4
+    assert await jobs.perform(resources, job_id)
+    (row,) = await stored(resources, kind)
+    assert row.state == "dead"
+    assert row.error is not None
+    assert row.error["detail"] == "no luck"
+    assert (await jobs.health(resources)).dead == 1
+    assert not await jobs.perform(resources, job_id), "a dead letter waits for a person"
+
+
+async def test_a_fatal_failure_is_not_tried_again(resources: Resources, kind: str) -> None:
+    @jobs.job(kind)
+    async def handler(run: Run) -> Again | None:
+        raise Fatal("useless")
+
+    await jobs.perform(resources, await put(resources, kind))
+    assert [row.state for row in await stored(resources, kind)] == ["dead"]
+
+
+async def test_a_job_put_off_is_not_counted_as_an_attempt(resources: Resources, kind: str, clock: SetClock) -> None:
+    @jobs.job(kind, attempts=1)
+    async def handler(run: Run) -> Again | None:
+        raise Later(run.now + timedelta(minutes=1), "budget spent")
+
+    job_id = await put(resources, kind)
+    for _ in range(3):
+        assert await jobs.perform(resources, job_id)
+        clock.advance(timedelta(minutes=1))
+    assert [(row.state, row.attempts) for row in await stored(resources, kind)] == [("waiting", 0)]
+
+
+async def test_a_handler_that_takes_too_long_is_stopped(resources: Resources, kind: str) -> None:
+    @jobs.job(kind, timeout=timedelta(milliseconds=20))
+    async def handler(run: Run) -> Again | None:
+        await asyncio.Event().wait()
+        return None
+
+    await jobs.perform(resources, await put(resources, kind))
+    (row,) = await stored(resources, kind)
+    assert (row.state, row.error["code"] if row.error else None) == ("waiting", "TimeoutError")
+
+
+async def test_a_job_whose_worker_was_killed_is_taken_over_when_the_lease_is_out(
+    resources: Resources, kind: str, clock: SetClock
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    tries = 0
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Again | None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise Killed
+        return None
+
+    job_id = await put(resources, kind)
+    with pytest.raises(Killed):
+        await jobs.perform(resources, job_id)
+    assert not await jobs.perform(resources, job_id), "the lease still holds"
+    clock.advance(jobs.LEASE + timedelta(seconds=1))
+    assert await jobs.perform(resources, job_id)
+    assert tries == 2
+
+
+async def test_a_worker_that_lost_its_lease_cannot_write(resources: Resources, kind: str, clock: SetClock) -> None:
+    """The slow worker wakes up after another one has done the job: what it writes is rolled back."""
+    outcomes: list[str] = []
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Again | None:
+        if run.fence == 1:
+            clock.advance(jobs.LEASE + timedelta(seconds=1))
+            assert await jobs.perform(resources, run.id), "the other worker"
+            async with run.step():
+                outcomes.append("the slow one wrote")
+        else:
+            async with run.step() as session:
+                outcomes.append("the other one wrote")
+                await run.finish(session)
+        return None
+
+    await jobs.perform(resources, await put(resources, kind))
+    assert outcomes == ["the other one wrote"]
+
+
+async def test_a_job_that_kills_its_workers_is_given_up(resources: Resources, kind: str, clock: SetClock) -> None:
+    class Killed(BaseException):
+        pass
+
+    @jobs.job(kind, attempts=2)
+    async def handler(run: Run) -> Again | None:
+        raise Killed
+
+    job_id = await put(resources, kind)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            await jobs.perform(resources, job_id)
+        clock.advance(jobs.LEASE + timedelta(seconds=1))
+    assert not await jobs.perform(resources, job_id)
+    (row,) = await stored(resources, kind)
+    assert (row.state, row.error["code"] if row.error else None) == ("dead", "worker-died")
+
+
+async def test_asking_again_while_it_waits_makes_it_earlier(resources: Resources, kind: str, clock: SetClock) -> None:
+    late, soon = clock.now() + timedelta(hours=2), clock.now() + timedelta(hours=1)
+    await put(resources, kind, at=late)
+    await put(resources, kind, at=soon)
+    await put(resources, kind, at=late)
+    assert [row.run_at for row in await stored(resources, kind)] == [soon]
+
+
+async def test_asking_again_while_it_runs_makes_it_run_once_more(resources: Resources, kind: str) -> None:
+    runs = 0
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Again | None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            await put(resources, kind)
+        return None
+
+    job_id = await put(resources, kind)
+    assert await jobs.perform(resources, job_id)
+    assert await jobs.perform(resources, job_id)
+    assert (runs, await stored(resources, kind)) == (2, [])
+
+
+async def test_a_stopped_worker_hands_its_job_back(resources: Resources, kind: str) -> None:
+    begun = asyncio.Event()
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Again | None:
+        begun.set()
+        await asyncio.Event().wait()
+        return None
+
+    job_id = await put(resources, kind)
+    working = asyncio.create_task(jobs.perform(resources, job_id))
+    await begun.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert [(row.state, row.attempts) for row in await stored(resources, kind)] == [("waiting", 0)]
+
+
+async def test_the_sweeper_rings_for_all_that_is_due_page_after_page(
+    resources: Resources, kind: str, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[uuid.UUID] = []
+
+    class Bell:
+        async def ring(self, waiting: list[tuple[uuid.UUID, int]]) -> None:
+            rung.extend(job_id for job_id, _ in waiting)
+
+    monkeypatch.setattr(jobs, "PAGE", 3)
+    due = [await put(resources, kind, key=str(n)) for n in range(8)]
+    await put(resources, kind, key="later", at=clock.now() + timedelta(minutes=1))
+    assert await jobs.sweep(replace(resources, doorbell=Bell())) == 8  # type: ignore[arg-type]  # a test's bell
+    assert sorted(rung) == sorted(due)
+
+
+async def test_recurring_jobs_are_there_once_and_come_back(resources: Resources, kind: str, clock: SetClock) -> None:
+    @jobs.job(kind, every=timedelta(hours=24))
+    async def handler(run: Run) -> Again | None:
+        return None
+
+    await jobs.ensure_recurring(resources)
+    await jobs.ensure_recurring(resources)
+    (row,) = await stored(resources, kind)
+    await jobs.perform(resources, row.id)
+    assert [row.run_at for row in await stored(resources, kind)] == [clock.now() + timedelta(hours=24)]

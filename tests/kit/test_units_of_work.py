@@ -1,0 +1,157 @@
+"""The rules that everything rests on: one unit of work, one workspace, commit before the answer."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.models import ApiKey, Workspace
+from app.communities import service
+from app.kit import jobs
+from app.kit.db import Database, MightyRoleError
+from app.kit.resources import Resources
+from tests.conftest import Agency
+from tests.servers import Servers
+
+
+@pytest.fixture
+async def bare(db: Database) -> AsyncIterator[Database]:
+    """A database of its own with a single connection of each kind, so that every use is a reuse."""
+    made = Database(str(db._write.url.render_as_string(hide_password=False)), pool=1, clock=db.clock)
+    yield made
+    await made.close()
+
+
+async def visible(database: Database, workspace_id: uuid.UUID | None) -> list[uuid.UUID]:
+    async with database.reading(workspace_id) as connection:
+        return list((await connection.scalars(select(Workspace.workspace_id))).all())
+
+
+async def test_the_commit_comes_before_the_answer(app: FastAPI, resources: Resources) -> None:
+    """When the first byte of the answer leaves, another connection sees what was done."""
+    seen: list[int] = []
+
+    async def watch(scope: object, receive: object, send: object) -> None:
+        async def sending(message: dict[str, object]) -> None:
+            if message["type"] == "http.response.start":
+                async with resources.db.reading(None) as connection:
+                    count = select(func.count()).select_from(ApiKey).where(ApiKey.name == name)
+                    seen.append(int((await connection.execute(count)).scalar_one()))
+            await send(message)  # type: ignore[operator]  # ASGI
+
+        await app(scope, receive, sending)  # type: ignore[arg-type]  # ASGI
+
+    name = f"key {uuid.uuid4()}"
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(watch), base_url="http://instep.test")
+    async with client:
+        body = {"name": "A", "owner": {"name": "A", "email": f"{uuid.uuid4()}@a.example"}}
+        made = (await client.post("/v1/workspaces", json=body)).json()
+        answer = await client.post(
+            "/v1/api-keys",
+            json={"name": name},
+            headers={"Authorization": f"Bearer {made['api_key']['key']}"},
+        )
+    assert answer.status_code == 201
+    assert seen == [0, 1]
+
+
+async def test_a_commit_that_fails_is_no_success(agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(self: AsyncSession) -> None:
+        raise ConnectionResetError("the database went away during COMMIT")
+
+    monkeypatch.setattr(AsyncSession, "commit", refuse)
+    answer = await agency.http.post("/v1/api-keys", json={"name": "never"})
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "database-away"
+    monkeypatch.undo()
+    keys = await agency.get("/v1/api-keys")
+    assert [key["name"] for key in keys["data"]] == ["first key"]
+
+
+async def test_a_failed_request_leaves_neither_row_nor_job(agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row and the job of `POST /v1/communities` stand and fall together."""
+    project = await agency.post("/v1/projects", {"name": "P", "timezone": "UTC"})
+    body = {"project_id": project["id"], "platform": "mastodon", "address": "https://mastodon.social/@Gargron"}
+
+    real = service.poll_now
+
+    async def enqueue_then_break(*args: object) -> None:
+        await real(*args)  # type: ignore[arg-type]  # passed through
+        raise RuntimeError("after the job was enqueued")
+
+    monkeypatch.setattr(service, "poll_now", enqueue_then_break)
+    assert (await agency.http.post("/v1/communities", json=body)).status_code == 500
+    assert (await agency.get("/v1/communities"))["data"] == []
+    assert await agency.due() == []
+    monkeypatch.undo()
+    await agency.post("/v1/communities", body)
+    assert len(await agency.due("communities.poll")) == 1, "the control: unbroken, both are there"
+
+
+async def test_a_pooled_connection_shows_each_workspace_its_own(bare: Database, agency: Agency, rival: Agency) -> None:
+    ours, theirs = agency.workspace_id, rival.workspace_id
+    for workspace_id in (ours, theirs, ours, None, theirs):
+        assert await visible(bare, workspace_id) == ([workspace_id] if workspace_id else [])
+        async with bare.transaction(workspace_id) as session:
+            rows = (await session.scalars(select(Workspace.workspace_id))).all()
+            assert list(rows) == ([workspace_id] if workspace_id else [])
+
+
+async def test_cancelling_at_any_await_leaks_no_workspace(bare: Database, agency: Agency, rival: Agency) -> None:
+    """Cancel after one, two, three … turns of the loop; the connection's next user sees its own rows only."""
+
+    async def read_as(workspace_id: uuid.UUID) -> None:
+        async with bare.reading(workspace_id) as connection:
+            await connection.execute(select(Workspace.workspace_id))
+
+    async def write_as(workspace_id: uuid.UUID) -> None:
+        async with bare.transaction(workspace_id) as session:
+            await session.execute(select(Workspace.workspace_id))
+
+    for turns in range(40):
+        for doing in (read_as, write_as):
+            task = asyncio.create_task(doing(rival.workspace_id))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert await visible(bare, agency.workspace_id) == [agency.workspace_id]
+            assert await visible(bare, None) == []
+            async with bare.transaction(None) as session:
+                assert (await session.scalars(select(Workspace.workspace_id))).all() == []
+
+
+async def test_beginning_and_naming_the_workspace_is_one_trip(bare: Database, agency: Agency) -> None:
+    statements: list[str] = []
+    async with bare.transaction(agency.workspace_id) as session:
+        raw = await (await session.connection()).get_raw_connection()
+        assert raw.driver_connection is not None
+        raw.driver_connection.add_query_logger(lambda record: statements.append(record.query))
+    statements.clear()
+    async with bare.transaction(agency.workspace_id) as session:
+        await session.execute(text("SELECT 1"))
+    # asyncpg tells of what is sent as plain text; the SELECT goes as a prepared statement.
+    assert [query.split()[0].rstrip(";") for query in statements] == ["BEGIN", "COMMIT"]
+    assert "SET LOCAL app.workspace_id" in statements[0]
+
+
+async def test_a_role_that_row_level_security_does_not_bind_is_refused(servers: Servers, database: str) -> None:
+    mighty = Database(servers.superuser_url(database), pool=1)
+    with pytest.raises(MightyRoleError, match="NOSUPERUSER"):
+        await mighty.refuse_mighty_role()
+    await mighty.close()
+
+
+async def test_nothing_is_sent_for_an_empty_unit_of_work(bare: Database, agency: Agency) -> None:
+    begun: list[str] = []
+    event.listen(bare._write.sync_engine, "begin", lambda _: begun.append("begin"))
+    async with bare.transaction(agency.workspace_id):
+        pass
+    async with bare.transaction(None) as session:
+        await jobs.enqueue(session, "test.nothing", workspace_id=None, key=str(uuid.uuid4()))
+    assert begun == ["begin"]
