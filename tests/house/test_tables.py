@@ -1,0 +1,100 @@
+"""The tables are what the models say, every agency's rows are fenced in, migrations go both ways."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, UniqueConstraint
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.cli.database import plain
+from app.cli.migrate import configuration
+from app.kit.db import Base
+from migrations import tables
+from tests.servers import Servers
+
+tables.load()
+
+NOT_A_WORKSPACES = {
+    "job": "the sweeper looks across workspaces; it holds ids only",
+    "api_key": "looked up before the workspace is known; it holds hashes only",
+    "link_route": "a visitor comes with a slug alone",
+    "worker_heartbeat": "of the installation",
+    "user_account": "a person may work in several workspaces",
+    "call_budget": "two workspaces may share a token; it holds hashes only",
+}
+
+
+def test_every_table_is_fenced_in_or_says_why_not() -> None:
+    fenced = {table.name for table in Base.metadata.sorted_tables if "workspace_id" in table.primary_key.columns}
+    assert {table.name for table in Base.metadata.sorted_tables} - fenced == set(NOT_A_WORKSPACES)
+
+
+async def test_the_database_fences_them_in(servers: Servers, database: str) -> None:
+    connection = await asyncpg.connect(plain(servers.superuser_url(database)))
+    try:
+        rows = await connection.fetch(
+            "SELECT relname, relrowsecurity AND relforcerowsecurity AS forced, "
+            "(SELECT count(*) FROM pg_policies WHERE tablename = relname) AS policies "
+            "FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+        )
+    finally:
+        await connection.close()
+    unfenced = {row["relname"] for row in rows if not (row["forced"] and row["policies"] == 1)}
+    assert unfenced == {*NOT_A_WORKSPACES, "alembic_version"}
+
+
+def test_keys_and_unique_rules_stay_within_a_workspace() -> None:
+    """A foreign key of a workspace's table carries the workspace, so a row cannot point into another one."""
+    for table in Base.metadata.sorted_tables:
+        if table.name in NOT_A_WORKSPACES:
+            continue
+        for key in table.foreign_key_constraints:
+            target = key.referred_table.name
+            carries = "workspace_id" in key.column_keys or target == "user_account"
+            assert carries, f"{table.name} → {target} leaves the workspace"
+        for rule in table.constraints:
+            if isinstance(rule, UniqueConstraint):
+                assert "workspace_id" in rule.columns, f"{table.name}: {rule.name}"
+        for index in table.indexes:
+            if index.unique:
+                assert "workspace_id" in index.columns, f"{table.name}: {index.name}"
+
+
+def differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_server_default": True, "compare_type": True})
+    return list(compare_metadata(context, Base.metadata))
+
+
+async def test_the_schema_is_what_the_models_say(servers: Servers, database: str) -> None:
+    engine = create_async_engine(servers.owner_url(database))
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+@pytest.fixture
+def empty(servers: Servers) -> str:
+    """A migrated database of this test's own."""
+    return servers.clone()
+
+
+async def test_migrations_go_down_and_up_again(servers: Servers, empty: str) -> None:
+    config = configuration(servers.owner_url(empty))
+    await asyncio.to_thread(command.downgrade, config, "base")
+    connection = await asyncpg.connect(plain(servers.superuser_url(empty)))
+    left = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm') "
+        "UNION ALL SELECT proname FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner "
+        "WHERE pronamespace = 'public'::regnamespace AND rolname = 'instep_owner'"
+    )
+    await connection.close()
+    assert {row["relname"] for row in left} == {"alembic_version"}
+    await asyncio.to_thread(command.upgrade, config, "head")
+    engine = create_async_engine(servers.owner_url(empty))
+    async with engine.connect() as again:
+        assert await again.run_sync(differences) == []
+    await engine.dispose()
