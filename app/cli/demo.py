@@ -66,7 +66,8 @@ def sandbox(on: Ground) -> tuple[Program, str, Path]:
     port = reserved_port(folder / "port")
     announced = folder / "announced"
     announced.unlink(missing_ok=True)
-    arguments = ("--port", str(port), "--port-file", str(announced), "--data", str(folder))
+    ledger = folder / "ledger.jsonl"  # a second start takes the same world up again
+    arguments = ("--port", str(port), "--port-file", str(announced), "--ledger", str(ledger))
     program = Program("sandbox", "app.sandbox", arguments, {}, on.data / "log" / "sandbox.log")
     return program, f"http://127.0.0.1:{port}", announced
 
