@@ -15,11 +15,13 @@ T = TypeVar("T")
 
 
 def _flag(value: object) -> object:
+    if value is None:
+        return False
     return bool(value) if type(value) is int and value in {0, 1} else value
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
-"""VK writes yes as `1` in one place and as `true` in another."""
+"""VK writes yes as `1` in one place and as `true` in another, and leaves no out."""
 
 
 class Answer(wire.Shape, Generic[T]):

@@ -63,16 +63,16 @@ class Account(wire.Shape):
     id: wire.Id
     acct: wire.Words
     username: wire.Words
-    display_name: wire.Words = ""
+    display_name: wire.Words | None = None
     url: wire.Words
     followers_count: wire.Count
-    suspended: bool = False
+    suspended: bool | None = None
 
 
 class Author(wire.Shape):
     id: wire.Id
     acct: wire.Words
-    display_name: wire.Words = ""
+    display_name: wire.Words | None = None
     url: wire.Words | None = None
 
 
@@ -82,7 +82,7 @@ class Status(wire.Shape):
     edited_at: wire.Moment | None = None
     in_reply_to_id: wire.Id | None = None
     visibility: wire.Words
-    spoiler_text: wire.Words = ""
+    spoiler_text: wire.Words | None = None
     content: wire.Words
     uri: wire.Words
     url: wire.Words | None = None
@@ -393,7 +393,7 @@ def _older(page: Sequence[Status] | Sequence[Notification], since: datetime | No
 
 
 def _text(status: Status) -> str:
-    warning, text = status.spoiler_text.strip(), wire.plain(status.content)
+    warning, text = (status.spoiler_text or "").strip(), wire.plain(status.content)
     return f"{warning}\n\n{text}".strip() if warning else text
 
 

@@ -1,0 +1,245 @@
+"""The Mastodon adapter end to end: `mastodon_mock`, written by others, as a process, over real HTTP."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.kit.http import client
+from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.contract import (
+    AuthExpired,
+    Credentials,
+    Gone,
+    Malformed,
+    MessageKind,
+    Metric,
+    OutcomeUnknown,
+    Page,
+    Rejected,
+    RemoteMessage,
+    RemotePost,
+    ReplyTo,
+    Throttled,
+    Token,
+    Transient,
+)
+
+START_SECONDS = 60
+
+
+SERVE = """
+import uvicorn
+from mastodon_mock.app import create_app
+from mastodon_mock.config import DatabaseConfig, MastodonMockConfig, demo_config
+config = demo_config(MastodonMockConfig(database=DatabaseConfig(path=":memory:")))
+uvicorn.run(create_app(config), host="127.0.0.1", port=0, log_level="info")
+"""
+"""What `mastodon_mock serve --in-memory --demo` does, on a port of the system's choice."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a running `mastodon_mock` with its demo community."""
+    folder = tmp_path_factory.mktemp("mastodon_mock")
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-c", SERVE], cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield f"127.0.0.1:{_port(process, folder / 'log')}"
+        finally:
+            process.kill()  # asked politely, it first sleeps through the timeouts it was told to play
+            process.wait()
+
+
+def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
+    """The port it chose, from what it prints once it listens."""
+    for _ in range(START_SECONDS * 10):
+        found = re.search(r"running on http://127\.0\.0\.1:(\d+)", log.read_text())
+        if found is not None:
+            return int(found[1])
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture
+async def http(server: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(allow=[server], deadline=10) as made:
+        yield made
+
+
+@pytest.fixture
+async def control(server: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The customers, and whoever breaks the server."""
+    async with httpx.AsyncClient(base_url=f"http://{server}", trust_env=False) as made:
+        yield made
+        await made.delete("/api/v1/_mock/faults")
+
+
+@pytest.fixture
+async def ada(server: str, http: httpx.AsyncClient) -> Credentials:
+    address = Mastodon.address(f"http://{server}/@ada")
+    assert address.base_url is not None
+    c = Credentials(address.canonical, address.base_url, None, {Token.COMMUNITY: "ada_token"})
+    snapshot = await Mastodon(http).community(replace(c, tokens={}))
+    return replace(c, external_id=snapshot.external_id)
+
+
+async def say(control: httpx.AsyncClient, who: str, text: str, **more: str) -> dict[str, Any]:
+    response = await control.post(
+        "/api/v1/statuses", data={"status": text, **more}, headers={"authorization": f"Bearer {who}_token"}
+    )
+    assert response.is_success, response.text
+    said: dict[str, Any] = response.json()
+    return said
+
+
+async def fault(control: httpx.AsyncClient, path: str, **effect: object) -> None:
+    response = await control.post("/api/v1/_mock/faults", json={"match": {"path": path}, "effect": effect, "count": 1})
+    assert response.is_success, response.text
+
+
+async def all_posts(made: Mastodon, c: Credentials, cursor: str | None = None) -> tuple[list[RemotePost], str | None]:
+    found: list[RemotePost] = []
+    while True:
+        page: Page[RemotePost] = await made.posts(c, cursor)
+        found += page.items
+        cursor = page.cursor
+        if not page.more:
+            return found, cursor
+
+
+async def all_conversations(
+    made: Mastodon, c: Credentials, cursor: str | None = None, since: datetime | None = None
+) -> tuple[list[RemoteMessage], str | None]:
+    found: list[RemoteMessage] = []
+    while True:
+        page: Page[RemoteMessage] = await made.conversations(c, cursor, since)
+        found += page.items
+        cursor = page.cursor
+        if not page.more:
+            return found, cursor
+
+
+async def test_the_community(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
+    snapshot = await Mastodon(http).community(ada)
+    raw = (await control.get(f"/api/v1/accounts/{ada.external_id}")).json()
+    assert snapshot.size == raw["followers_count"] > 0
+    assert snapshot.title == raw["display_name"]
+
+
+async def test_posts_are_walked_to_the_end_and_on(
+    http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials
+) -> None:
+    made = Mastodon(http)
+    for number in range(45):
+        await say(control, "ada", f"post {number}")
+    found, cursor = await all_posts(made, ada)
+    texts = [post.text for post in found]
+    assert texts[:45] == [f"post {number}" for number in reversed(range(45))]
+    raw = (await control.get(f"/api/v1/accounts/{ada.external_id}")).json()
+    assert len({post.external_id for post in found}) == len(found) <= raw["statuses_count"]
+    assert (await all_posts(made, ada, cursor))[0] == []
+    await say(control, "ada", "the newest")
+    assert [post.text for post in (await all_posts(made, ada, cursor))[0]] == ["the newest"]
+
+
+async def test_metrics_move(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
+    made = Mastodon(http)
+    post, gone = await say(control, "ada", "like me"), await say(control, "ada", "delete me")
+    headers = {"authorization": "Bearer grace_token"}
+    await control.post(f"/api/v1/statuses/{post['id']}/favourite", headers=headers)
+    await control.post(f"/api/v1/statuses/{post['id']}/reblog", headers=headers)
+    await control.delete(f"/api/v1/statuses/{gone['id']}", headers={"authorization": "Bearer ada_token"})
+    one, two = await made.metrics(ada, (post["id"], gone["id"]))
+    assert one.counters[Metric.REACTIONS] == one.counters[Metric.SHARES] == 1
+    assert one.counters[Metric.COMMENTS] == 0
+    assert two.gone
+    await fault(control, "/api/v1/statuses", type="status", status=405)
+    assert await made.metrics(ada, (post["id"], gone["id"])) == (one, two)
+
+
+async def test_a_customer_is_answered(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
+    made = Mastodon(http)
+    before = datetime.now(UTC)
+    post = await say(control, "ada", "ask us anything")
+    comment = await say(control, "grace", "@ada is it open on Sunday?", in_reply_to_id=post["id"])
+    direct = await say(control, "alan", "@ada my order is lost", visibility="direct")
+    mention = await say(control, "alan", "@ada is great")
+    found = {m.external_id: m for m in (await all_conversations(made, ada, None, before))[0]}
+    assert {m: found[m].kind for m in found} == {
+        comment["id"]: MessageKind.COMMENT,
+        direct["id"]: MessageKind.MESSAGE,
+        mention["id"]: MessageKind.MENTION,
+    }
+    [listed] = (await made.comments(replace(ada, tokens={}), post["id"], None)).items
+    assert listed == found[comment["id"]]
+    for asked in (found[comment["id"]], found[direct["id"]]):
+        to = ReplyTo(asked.external_id, asked.thread_id, asked.kind, asked.author, asked.post_id)
+        sent = await made.reply(ada, to, "Yes, we are", f"key-{asked.external_id}")
+        again = await made.reply(ada, to, "Yes, we are", f"key-{asked.external_id}")
+        assert sent.external_id == again.external_id, "the same key is the same reply"
+        raw = (
+            await control.get(f"/api/v1/statuses/{sent.external_id}", headers={"authorization": "Bearer ada_token"})
+        ).json()
+        assert raw["in_reply_to_id"] == asked.external_id
+        assert raw["visibility"] == ("direct" if asked.kind is MessageKind.MESSAGE else "public")
+    ours = [m for m in (await made.comments(ada, post["id"], None)).items if m.author.is_community]
+    assert [m.thread_id for m in ours] == [listed.thread_id]
+    assert "Yes, we are" in ours[0].text
+
+
+async def test_what_goes_wrong_has_its_class(
+    http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials
+) -> None:
+    made = Mastodon(http)
+    path = f"/api/v1/accounts/{ada.external_id}"
+    await fault(control, path, type="ratelimit")
+    with pytest.raises(Throttled):
+        await made.community(ada)
+    for code in (500, 502, 503):
+        await fault(control, path, type="status", status=code)
+        with pytest.raises(Transient):
+            await made.community(ada)
+    await fault(control, path, type="malformed")
+    with pytest.raises(Malformed):
+        await made.community(ada)
+    with pytest.raises(AuthExpired):
+        await made.conversations(replace(ada, tokens={Token.COMMUNITY: "no such token"}), None)
+    with pytest.raises(Gone):
+        await made.comments(ada, "999999999", None)
+    assert (await made.community(ada)).external_id == ada.external_id
+
+
+async def test_a_server_that_does_not_answer(server: str, control: httpx.AsyncClient, ada: Credentials) -> None:
+    post = await say(control, "ada", "a post")
+    comment = await say(control, "grace", "@ada hello?", in_reply_to_id=post["id"])
+    async with client(allow=[server], deadline=0.5) as impatient:
+        made = Mastodon(impatient)
+        await fault(control, f"/api/v1/accounts/{ada.external_id}", type="timeout", delay_ms=3000)
+        with pytest.raises(Transient):
+            await made.community(ada)
+        [asked] = (await made.comments(ada, post["id"], None)).items
+        assert asked.external_id == comment["id"]
+        await fault(control, "/api/v1/statuses", type="timeout", delay_ms=3000)
+        to = ReplyTo(asked.external_id, asked.thread_id, asked.kind, asked.author, asked.post_id)
+        with pytest.raises(OutcomeUnknown):
+            await made.reply(ada, to, "Hello", "key")
+
+
+async def test_an_address_that_may_not_be_reached(ada: Credentials) -> None:
+    async with client() as strict:
+        with pytest.raises(Rejected):
+            await Mastodon(strict).community(ada)
+    await asyncio.sleep(0)

@@ -1,0 +1,142 @@
+"""What every adapter stands on: understanding, and saying what went wrong."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from app.platforms import wire
+from app.platforms.contract import Malformed
+
+
+class Thing(wire.Shape):
+    id: wire.Id
+    size: wire.Count
+    at: wire.Moment
+    since: wire.UnixTime = datetime(2000, 1, 1, tzinfo=UTC)
+    text: wire.Words = ""
+
+
+THING = TypeAdapter(Thing)
+GOOD = {"id": "1", "size": 3, "at": "2026-01-01T00:00:00Z"}
+
+
+def understood(**changes: object) -> Thing:
+    return wire.parse(THING, httpx.Response(200, json={**GOOD, **changes}))
+
+
+def test_what_is_right_is_understood() -> None:
+    thing = understood(since=1700000000, text="a\x00b", new_field={"anything": 1})
+    assert thing.size == 3
+    assert thing.at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert thing.since == datetime.fromtimestamp(1700000000, UTC)
+    assert thing.text == "ab"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": True},
+        {"size": -1},
+        {"size": "3"},
+        {"size": 3.5},
+        {"size": None},
+        {"size": 2**63},
+        {"id": 1},
+        {"id": ""},
+        {"id": "../../secret"},
+        {"id": "1\x00"},
+        {"at": "2026-01-01T00:00:00"},
+        {"at": 0},
+        {"at": "yesterday"},
+        {"since": True},
+        {"since": -1},
+        {"since": 10**18},
+        {"since": "1700000000"},
+        {"text": 5},
+    ],
+)
+def test_what_is_not_right_is_malformed_and_not_repeated(changes: dict[str, object]) -> None:
+    with pytest.raises(Malformed) as caught:
+        understood(**changes)
+    assert next(iter(changes)) in caught.value.message
+    for value in changes.values():
+        assert not isinstance(value, str) or len(value) < 4 or value not in caught.value.message
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_understood_or_malformed(body: bytes) -> None:
+    with suppress(Malformed):
+        wire.parse_bytes(THING, body)
+
+
+def test_a_deep_answer_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        wire.parse_bytes(THING, b"[" * 1_000_000)
+
+
+DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "reset", "seconds"),
+    [
+        ({"retry-after": "30"}, None, 30.0),
+        ({"retry-after": "30", "date": DATE}, "2026-11-22T10:05:00Z", 30.0),
+        ({"date": DATE}, "2026-11-22T10:05:00.500Z", 300.5),
+        ({"date": DATE}, "2026-11-22T09:00:00Z", 0.0),
+        ({"date": DATE, "retry-after": "Sun, 22 Nov 2026 10:01:00 GMT"}, None, 60.0),
+        ({}, "2026-11-22T10:05:00Z", None),
+        ({"date": DATE}, None, None),
+        ({"date": DATE}, "2026-11-22T10:05:00", None),
+        ({"date": "nonsense", "retry-after": "-5"}, "nonsense", None),
+        ({"retry-after": "9" * 400}, None, None),
+    ],
+)
+def test_the_time_to_wait(headers: dict[str, str], reset: str | None, seconds: float | None) -> None:
+    assert wire.retry_after(httpx.Response(429, headers=headers), wire.iso_date(reset)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>One</p><p>Two<br>three &amp; <b>four</b></p>", "One\n\nTwo\nthree & four"),
+        (
+            '<p><a href="#"><i>https://</i><i class="ellipsis">a.example/lo</i><i class="invisible">ng</i></a></p>',
+            "https://a.example/long",
+        ),
+        ("<ul><li>a</li><li>b</li></ul>", "- a\n- b"),
+        ("1 < 2 & 3", "1 < 2 & 3"),
+        ("<script>alert(1)</script>ok", "ok"),
+        ("", ""),
+        ("<p>unclosed", "unclosed"),
+    ],
+)
+def test_html_as_plain_text(html: str, text: str) -> None:
+    assert wire.plain(html) == text
+
+
+@given(st.text(max_size=300))
+def test_no_html_breaks_it(html: str) -> None:
+    assert "\n\n\n" not in wire.plain(html)
+
+
+@given(st.text(min_size=6, max_size=40), st.text(max_size=300), st.text(max_size=300))
+def test_an_explanation_never_holds_a_secret(secret: str, before: str, after: str) -> None:
+    if secret in "[…]" or not secret.strip():
+        return
+    told = wire.explanation(before + secret + after, [secret])
+    assert secret not in told.replace("[…]", "")
+    assert len(told) <= wire.LONGEST_EXPLANATION
+
+
+def test_a_foreign_cursor_is_refused() -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        wire.load(Thing, "not a cursor")
+    assert wire.load(Thing, None) is None
