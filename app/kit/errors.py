@@ -156,6 +156,7 @@ _HTTP_CODES: Mapping[int, tuple[str, str, str]] = {
     400: ("bad-request", "Bad request", "The request cannot be understood."),
     404: ("not-found", "Not found", "There is no such thing here."),
     405: ("method-not-allowed", "Method not allowed", "This path does not answer that method; see the Allow header."),
+    413: ("body-too-large", "Body too large", "The body is larger than this service takes."),
     415: ("unsupported-media-type", "Unsupported media type", "Send the body as application/json."),
 }
 

@@ -1,0 +1,112 @@
+"""An agency with one of everything, made as its users and its communities make it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from app.communities.events import MessagesSeen, Place
+from app.kit.events import publish
+from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
+from tests.conftest import Agency
+
+KPI = "community_size"
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What an agency has, by the name of the path parameter that takes its id."""
+
+    ids: dict[str, str]
+
+    def __contains__(self, text: str) -> bool:
+        """Whether a text names anything of it."""
+        return any(value in text for name, value in self.ids.items() if name not in {"key", "slug"})
+
+
+async def stock(agency: Agency) -> Stock:
+    """One of everything; the names are the OpenAPI's own."""
+    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    community = await agency.post(
+        "/v1/communities",
+        {
+            "project_id": project["id"],
+            "platform": "mastodon",
+            "address": f"https://m{uuid.uuid4().hex}.example/@coffee",
+        },
+    )
+    post = await agency.post(
+        "/v1/posts",
+        {"community_id": community["id"], "text": "Guess the roast!", "category": "engaging", "status": "draft"},
+    )
+    link = await agency.post("/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu"})
+    api_key = await agency.post("/v1/api-keys", {"name": "script"})
+    await customer_writes(agency, project["id"], community["id"])
+    inquiry = (await agency.get("/v1/inquiries"))["data"][0]
+    return Stock(
+        {
+            "project_id": project["id"],
+            "community_id": community["id"],
+            "post_id": post["id"],
+            "link_id": link["id"],
+            "inquiry_id": inquiry["id"],
+            "key_id": api_key["id"],
+            "key": KPI,
+            "slug": link["slug"],
+        }
+    )
+
+
+async def customer_writes(agency: Agency, project_id: str, community_id: str) -> None:
+    """A customer's message, as polling brings it."""
+    at = agency.resources.clock.now() - timedelta(hours=1)
+    place = Place(agency.workspace_id, uuid.UUID(project_id), uuid.UUID(community_id), "mastodon", "Europe/Minsk")
+    message = RemoteMessage(
+        external_id="1",
+        thread_id="with-ivan",
+        kind=MessageKind.MESSAGE,
+        author=RemotePerson("7", "Ivan"),
+        text="Are you open on Sunday?",
+        sent_at=at,
+    )
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        await publish(session, MessagesSeen(place, ((message, None),)))
+
+
+def sample(document: dict[str, Any], schema: dict[str, Any], ids: dict[str, str], name: str = "") -> Any:
+    """A small valid value for a schema of the OpenAPI; fields named like an id of `ids` get that id."""
+    if "$ref" in schema:
+        target: Any = document
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        return sample(document, target, ids, name)
+    if name in ids and schema.get("type", "string") == "string":
+        return ids[name]
+    if name.removesuffix("s") in ids and schema.get("type") == "array":
+        return [ids[name.removesuffix("s")]]
+    for choice in ("anyOf", "oneOf", "allOf"):
+        if choice in schema:
+            return sample(document, schema[choice][0], ids, name)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if "default" in schema and schema["default"] is not None and name not in ids:
+        return schema["default"]
+    kind = schema.get("type")
+    if kind == "object":
+        wanted = set(schema.get("required", ())) | (set(schema.get("properties", {})) & set(ids))
+        return {key: sample(document, schema["properties"][key], ids, key) for key in sorted(wanted)}
+    if kind == "array":
+        return [sample(document, schema["items"], ids, name)] if schema.get("minItems") else []
+    if kind == "integer":
+        return schema.get("minimum", 1)
+    if kind == "number":
+        return schema.get("minimum", 1.0)
+    if kind == "boolean":
+        return False
+    if schema.get("format") == "uuid":
+        return str(uuid.uuid4())
+    return "x" * max(1, schema.get("minLength", 1))

@@ -1,0 +1,166 @@
+"""What belongs to another agency answers exactly as what does not exist, on every path there is.
+
+The paths come from the OpenAPI document. Two fences stand between agencies, row-level security and
+the filter of every query; each is taken down in turn, and the other must hold. With both down the
+probe must find leaks, or it could not fail.
+"""
+
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import true
+
+from app.cli.database import plain
+from app.kit import db as kit_db
+from app.kit.db import Database
+from app.kit.resources import Resources
+from tests.conftest import Agency, sign_up
+from tests.house.conftest import Stock, sample, stock
+from tests.servers import Servers
+
+PUBLIC = frozenset({"slug", "hook_id", "token"})
+"""Path parameters that strangers use: they stand for no workspace."""
+
+
+@pytest.fixture(scope="session")
+async def unfenced_database(servers: Servers) -> str:
+    """A database without row-level security."""
+    name = servers.clone()
+    connection = await asyncpg.connect(plain(servers.superuser_url(name)))
+    for row in await connection.fetch("SELECT relname FROM pg_class WHERE relrowsecurity"):
+        await connection.execute(f'ALTER TABLE "{row["relname"]}" DISABLE ROW LEVEL SECURITY')
+    await connection.close()
+    return name
+
+
+@pytest.fixture
+async def without_row_security(
+    servers: Servers, unfenced_database: str, resources: Resources
+) -> AsyncIterator[Resources]:
+    """Only the filter of the queries is left."""
+    made = Database(servers.app_url(unfenced_database), pool=3, clock=resources.clock)
+    yield replace(resources, db=made)
+    await made.close()
+
+
+@pytest.fixture
+def without_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Only row-level security is left."""
+    real = kit_db.mine
+    for module in list(sys.modules.values()):
+        if getattr(module, "mine", None) is real:
+            monkeypatch.setattr(module, "mine", lambda *_: true())
+    yield
+    monkeypatch.undo()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+async def ask(
+    agency: Agency, document: dict[str, Any], path: str, method: str, operation: dict[str, Any], ids: dict[str, str]
+) -> httpx.Response:
+    """Call an operation with these ids wherever it takes one: path, query and body."""
+    query = {
+        parameter["name"]: ids[parameter["name"]]
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query" and parameter["name"] in ids
+    }
+    body = None
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        body = sample(document, schema, ids)
+    return await agency.http.request(method, path.format(**ids), params=query, json=body)
+
+
+def told(answer: httpx.Response, ids: dict[str, str]) -> str:
+    """What an answer tells, apart from the id that was asked for and the request's own id."""
+    text = answer.text
+    for value in (*ids.values(), answer.headers.get("x-request-id", "-")):
+        text = text.replace(value, "…")
+    return f"{answer.status_code} {text}"
+
+
+async def leaks(app: FastAPI, resources: Resources) -> tuple[list[str], set[str]]:
+    """Operations that tell an agency something of another one's; and those that were probed with an id."""
+    document = app.openapi()
+    us, them = await sign_up(app, resources), await sign_up(app, resources)
+    await stock(us)
+    theirs = await stock(them)
+    found, probed = [], set()
+    for path, method, operation in operations(document):
+        parameters = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+        if parameters & PUBLIC:
+            continue
+        missing = parameters - set(theirs.ids)
+        assert not missing, f"say in tests/house/conftest.py how to make a {missing} for {path}"
+        unknown = Stock({name: str(uuid.uuid4()) for name in theirs.ids} | {"key": theirs.ids["key"]})
+        as_theirs = await ask(us, document, path, method, operation, theirs.ids)
+        as_unknown = await ask(us, document, path, method, operation, unknown.ids)
+        name = f"{method.upper()} {path}"
+        if parameters - {"key"}:
+            probed.add(name)
+            if as_theirs.status_code != 404 or as_unknown.status_code != 404:
+                found.append(f"{name}: {as_theirs.status_code} {as_theirs.text[:200]}")
+        elif told(as_theirs, theirs.ids) != told(as_unknown, unknown.ids) and not as_unknown.is_success:
+            found.append(f"{name}: tells them apart: {as_theirs.text[:200]}")
+    for path, method, _ in operations(document):
+        if method == "get" and "{" not in path:
+            answer = await us.http.get(path)
+            if answer.text in theirs:
+                found.append(f"{method.upper()} {path}: shows theirs")
+    await us.http.aclose()
+    await them.http.aclose()
+    return found, probed
+
+
+async def test_with_both_fences(app: FastAPI, resources: Resources) -> None:
+    found, probed = await leaks(app, resources)
+    assert found == []
+    assert len(probed) >= 20, "the probe has lost its way"
+
+
+async def test_with_row_level_security_alone(app: FastAPI, resources: Resources, without_filter: None) -> None:
+    found, _ = await leaks(app, resources)
+    assert found == []
+
+
+async def test_with_the_filter_alone(app: FastAPI, without_row_security: Resources) -> None:
+    app.state.resources = without_row_security
+    found, _ = await leaks(app, without_row_security)
+    assert found == []
+
+
+async def test_with_neither_the_probe_finds_leaks(
+    app: FastAPI, without_row_security: Resources, without_filter: None
+) -> None:
+    app.state.resources = without_row_security
+    found, _ = await leaks(app, without_row_security)
+    assert len(found) >= 10
+
+
+async def test_ones_own_things_are_found_on_the_same_paths(app: FastAPI, resources: Resources) -> None:
+    """The control: the paths answer 404 because of whose ids they are, not because they never find anything."""
+    document = app.openapi()
+    us = await sign_up(app, resources)
+    ours = await stock(us)
+    lost = []
+    for path, method, operation in operations(document):
+        parameters = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+        if not parameters or parameters & PUBLIC or method == "delete":
+            continue
+        answer = await ask(us, document, path, method, operation, ours.ids)
+        if answer.status_code == 404 or answer.status_code >= 500:
+            lost.append(f"{method.upper()} {path}: {answer.status_code} {answer.text[:200]}")
+    await us.http.aclose()
+    assert lost == []
