@@ -46,8 +46,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 (the default) takes a free one")
-    parser.add_argument("--port-file", type=Path, help="where to write the port, once it listens")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port on 127.0.0.1; 0 (the default): the one of the port file or a free one"
+    )
+    parser.add_argument(
+        "--port-file", type=Path, help="written once it listens; read at the start to take the same port again"
+    )
     parser.add_argument("--seed", type=int, default=7, help="the same seed makes the same people and texts (7)")
     parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second (1)")
     parser.add_argument(
@@ -60,7 +64,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run until stopped; 2 where the ledger does not fit."""
+    """Run until stopped; 2 where the ledger does not fit or the port is taken."""
     arguments = _arguments(argv)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
@@ -76,8 +80,12 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"sandbox: {problem}\n")
         return 2
     serving = serve(sandbox, port=arguments.port, port_file=arguments.port_file, with_parent=arguments.with_parent)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serving)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serving)
+    except OSError as problem:
+        sys.stderr.write(f"sandbox: {problem}\n")
+        return 2
     return 0
 
 

@@ -75,19 +75,12 @@ def build(
             raise ForeignLedgerError(f"{ledger} tells of a world with seed {told.get('seed')}, not {seed}")
         born = instants.parse(str(told["born"]))
     book = Ledger(ledger)
-    past = book.recorded()
     world = World(seed=seed, born=born, ledger=book)
-    life = Life(world)
-    grants = Grants(world)
-    callbacks = Callbacks(world)
-    life.begin()
-    for record in past:
-        if record["origin"] != "note":
-            world.advance(instants.parse(record["at"]))
-        if record["origin"] in ("api", "control"):
-            world.redo(record)
-    world.advance(world.born)
-    book.settled()
+    try:
+        grants, callbacks = _relive(world)
+    except BaseException:
+        book.close()
+        raise
     clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
     network = Network(world, clock, grants, real, Counter(real))
     network.tick()
@@ -105,6 +98,22 @@ def build(
         book.flush()
 
     return Sandbox(_application(network, callbacks, lifespan), network, callbacks)
+
+
+def _relive(world: World) -> tuple[Grants, Callbacks]:
+    """Let the world come to where its ledger ends, or to its birth."""
+    past = world.ledger.recorded()
+    life = Life(world)
+    grants, callbacks = Grants(world), Callbacks(world)
+    life.begin()
+    for record in past:
+        if record["origin"] != "note":
+            world.advance(instants.parse(record["at"]))
+        if record["origin"] in ("api", "control"):
+            world.redo(record)
+    world.advance(world.born)
+    world.ledger.settled()
+    return grants, callbacks
 
 
 def _application(network: Network, callbacks: Callbacks, lifespan: Lifespan[Starlette]) -> Faults:
@@ -139,10 +148,18 @@ class Protocol(HttpToolsProtocol):
 
 
 async def serve(sandbox: Sandbox, *, port: int, port_file: Path | None, with_parent: bool) -> None:
-    """Serve on 127.0.0.1 until SIGINT or SIGTERM, or with `with_parent` until stdin ends."""
+    """Serve on 127.0.0.1 until SIGINT or SIGTERM, or with `with_parent` until stdin ends.
+
+    Port 0 is the one the port file tells of, if it is free, else any. `OSError` if `port` is taken.
+    """
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
+    try:
+        listening.bind(("127.0.0.1", port or _earlier(port_file)))
+    except OSError:
+        if port:
+            raise
+        listening.bind(("127.0.0.1", 0))
     sandbox.network.base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         sandbox.app, http=Protocol, ws="none", log_config=None, access_log=False, lifespan="on",
@@ -153,6 +170,12 @@ async def serve(sandbox: Sandbox, *, port: int, port_file: Path | None, with_par
         _follow_parent(asyncio.get_running_loop(), server)
     log.info("seed %s, at %s", sandbox.network.world.seed, sandbox.network.base_url)
     await server.serve(sockets=[listening])
+
+
+def _earlier(port_file: Path | None) -> int:
+    """The port of last time, so that addresses someone has kept stay good; 0 if there was none."""
+    said = port_file.read_text().strip() if port_file is not None and port_file.exists() else ""
+    return int(said) if said.isdigit() and int(said) < 65536 else 0
 
 
 class _Server(uvicorn.Server):

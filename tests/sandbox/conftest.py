@@ -1,0 +1,86 @@
+"""A sandbox whose real clock the test holds, reached over HTTP without a socket."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.sandbox.ledger import Record
+from app.sandbox.server import Sandbox, build
+
+START = 1_795_413_600.0
+"""2026-11-23T06:00:00Z"""
+
+
+class Hands:
+    """A clock that is moved by hand; real seconds since 1970."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def __call__(self) -> float:
+        return self.at
+
+
+class Visitor:
+    """Somebody who calls the sandbox's wire formats."""
+
+    def __init__(self, sandbox: Sandbox, hands: Hands, http: httpx.AsyncClient) -> None:
+        self.sandbox, self.hands, self.http = sandbox, hands, http
+        self.world = sandbox.network.world
+
+    def token(self, community: str, kind: str = "user") -> str:
+        found = self.sandbox.network.grants.stable(self.world.communities[community])[kind]
+        assert found is not None
+        return found
+
+    def bearer(self, community: str = "coffee") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(community)}"}
+
+    async def vk(self, method: str, kind: str = "user", community: str = "velo_dvor", **fields: Any) -> Any:
+        """A VK method's whole answer."""
+        sent = {"v": "5.199", "access_token": self.token(community, kind)}
+        answer = await self.http.post(
+            f"/method/{method}", data={**sent, **{name: str(value) for name, value in fields.items()}}
+        )
+        assert answer.status_code == 200
+        return answer.json()
+
+    async def act(self, community: str, act: str, **fields: object) -> Record:
+        """Let somebody do something now."""
+        answer = await self.http.post(f"/_sandbox/communities/{community}", json={"act": act, **fields})
+        assert answer.status_code == 201, answer.text
+        record: Record = answer.json()
+        return record
+
+    def records(self) -> list[Record]:
+        return self.world.ledger.page(0, 10_000_000)
+
+
+def generous(sandbox: Sandbox) -> None:
+    """No test of something else shall meet a rate limit."""
+    limits = sandbox.network.limits
+    limits.mastodon_calls = limits.vk_user_rps = limits.vk_community_rps = 1_000_000
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+async def visitor(hands: Hands) -> AsyncIterator[Visitor]:
+    sandbox = build(seed=7, real=hands, beat=None)
+    generous(sandbox)
+    sandbox.network.base_url = "http://sandbox.test"
+    transport = httpx.ASGITransport(sandbox.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test") as http:
+        yield Visitor(sandbox, hands, http)
+    sandbox.network.world.ledger.close()
+
+
+@pytest.fixture
+def ledger_path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.jsonl"

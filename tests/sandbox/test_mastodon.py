@@ -1,0 +1,149 @@
+"""Mastodon's habits that its schema does not tell."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.sandbox.conftest import Visitor
+
+ACCOUNT = "109300000000000001"
+
+
+async def test_pages_join_without_gap_or_repeat(visitor: Visitor) -> None:
+    whole = list(map(str, reversed(visitor.world.communities["coffee"].authored)))
+    seen: list[str] = []
+    url = f"/api/v1/accounts/{ACCOUNT}/statuses?limit=7"
+    while url:
+        answer = await visitor.http.get(url)
+        seen += [one["id"] for one in answer.json()]
+        url = answer.links.get("next", {}).get("url", "")
+    assert seen == whole
+
+
+async def test_min_id_gives_what_is_just_above_and_since_id_the_newest(visitor: Visitor) -> None:
+    ids = list(map(str, reversed(visitor.world.communities["coffee"].authored)))
+    path = f"/api/v1/accounts/{ACCOUNT}/statuses?limit=3"
+    above = (await visitor.http.get(f"{path}&min_id={ids[20]}")).json()
+    assert [one["id"] for one in above] == ids[17:20]
+    newest = (await visitor.http.get(f"{path}&since_id={ids[20]}")).json()
+    assert [one["id"] for one in newest] == ids[:3]
+
+
+async def test_notifications_walk_forward_by_min_id(visitor: Visitor) -> None:
+    bearer, path = visitor.bearer(), "/api/v1/notifications?types[]=mention&limit=80"
+    last = (await visitor.http.get(path, headers=bearer)).json()[0]["id"]
+    made = [await visitor.act("coffee", "comment", text=f"Question {n}") for n in range(5)]
+    seen: list[str] = []
+    while True:
+        answer = await visitor.http.get(f"{path.replace('80', '2')}&min_id={last}", headers=bearer)
+        if not answer.json():
+            break
+        seen += [one["status"]["id"] for one in reversed(answer.json())]
+        last = answer.json()[0]["id"]
+    assert seen == [one["id"] for one in made]
+
+
+async def test_a_deleted_status_and_a_taken_back_favourite_leave_no_notification(visitor: Visitor) -> None:
+    async def newest() -> list[tuple[str, str]]:
+        found: list[Any] = (await visitor.http.get("/api/v1/notifications?limit=2", headers=visitor.bearer())).json()
+        return [(one["type"], one["account"]["id"]) for one in found]
+
+    before = await newest()
+    comment = await visitor.act("coffee", "comment", text="Nonsense", person=910_001)
+    like = await visitor.act("coffee", "react", person=910_002)
+    account = {one: str(109_400_000_001_000_000 + one) for one in (910_001, 910_002)}
+    assert await newest() == [("favourite", account[910_002]), ("mention", account[910_001])]
+    await visitor.act("coffee", "delete_comment", id=comment["id"])
+    assert (await newest())[0] == ("favourite", account[910_002])
+    await visitor.act("coffee", "unreact", id=like["id"], person=910_002)
+    assert await newest() == before
+
+
+async def test_a_direct_message_is_between_two(visitor: Visitor) -> None:
+    message = await visitor.act("coffee", "message", text="Are you there?")
+    url, bearer = f"/api/v1/statuses/{message['id']}", visitor.bearer()
+    assert (await visitor.http.get(url)).status_code == 404
+    assert (await visitor.http.get(url, headers=visitor.bearer("lingua"))).status_code == 404
+    mine = (await visitor.http.get(url, headers=bearer)).json()
+    assert (mine["visibility"], mine["mentions"][0]["acct"]) == ("direct", "coffee")
+    assert mine["content"].endswith(" Are you there?</p>")
+
+    async def last() -> Any:
+        return (await visitor.http.get("/api/v1/conversations?limit=1", headers=bearer)).json()[0]
+
+    assert (await last())["unread"] is True
+    unnamed = {"status": "Yes", "visibility": "direct", "in_reply_to_id": message["id"]}
+    await visitor.http.post("/api/v1/statuses", headers=bearer, data=unnamed)
+    assert (await last())["last_status"]["id"] == message["id"], "who is not named hears nothing"
+    named = {**unnamed, "status": f"@{mine['account']['acct']} Yes"}
+    sent = (await visitor.http.post("/api/v1/statuses", headers=bearer, data=named)).json()
+    assert (await last())["last_status"]["id"] == sent["id"]
+    assert (await last())["unread"] is False
+
+
+async def test_one_idempotency_key_writes_once_within_the_hour(visitor: Visitor) -> None:
+    async def write() -> Any:
+        headers = {**visitor.bearer(), "Idempotency-Key": "one"}
+        return (await visitor.http.post("/api/v1/statuses", headers=headers, data={"status": "Hi"})).json()["id"]
+
+    first = await write()
+    assert await write() == first
+    visitor.hands.at += 3601
+    assert await write() != first
+    assert len([one for one in visitor.records() if one["type"] == "post" and one["origin"] == "api"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "error"),
+    [
+        ({"status": " "}, 422, "Validation failed: Text can't be blank"),
+        ({"status": "x" * 501}, 422, "Validation failed: Text character limit of 500 exceeded"),
+        (
+            {"status": "x", "in_reply_to_id": "1"},
+            404,
+            "The post you are trying to reply to does not appear to exist.",
+        ),
+    ],
+)
+async def test_refusals_of_a_status(visitor: Visitor, data: dict[str, str], status: int, error: str) -> None:
+    answer = await visitor.http.post("/api/v1/statuses", headers=visitor.bearer(), data=data)
+    assert (answer.status_code, answer.json()) == (status, {"error": error})
+
+
+async def test_json_and_multipart_bodies_are_forms_too(visitor: Visitor) -> None:
+    json = await visitor.http.post("/api/v1/statuses", headers=visitor.bearer(), json={"status": "Ein Gruß"})
+    parts = {"status": (None, "Привет"), "visibility": (None, "unlisted")}
+    multipart = await visitor.http.post("/api/v1/statuses", headers=visitor.bearer(), files=parts)
+    assert json.json()["content"] == "<p>Ein Gruß</p>"
+    assert (multipart.json()["content"], multipart.json()["visibility"]) == ("<p>Привет</p>", "unlisted")
+
+
+async def test_scopes_and_ended_tokens(visitor: Visitor) -> None:
+    made = await visitor.http.post("/_sandbox/tokens", json={"community": "coffee", "scopes": ["read"]})
+    token = made.json()["token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    refused = await visitor.http.post("/api/v1/statuses", headers=bearer, data={"status": "x"})
+    assert refused.status_code == 403
+    await visitor.http.post("/_sandbox/tokens/state", json={"token": token, "state": "revoked"})
+    ended = await visitor.http.get(f"/api/v1/accounts/{ACCOUNT}", headers=bearer)
+    assert (ended.status_code, ended.json()) == (401, {"error": "The access token was revoked"})
+
+
+async def test_twenty_statuses_at_once_and_no_more(visitor: Visitor) -> None:
+    ids = visitor.world.communities["coffee"].posts[:21]
+    twenty = await visitor.http.get("/api/v1/statuses", params={"id[]": [*ids[:19], 5]})
+    assert [one["id"] for one in twenty.json()] == [str(one) for one in ids[:19]]
+    assert (await visitor.http.get("/api/v1/statuses", params={"id[]": ids})).status_code == 422
+
+
+async def test_the_rate_limit_is_told_and_kept(visitor: Visitor) -> None:
+    visitor.sandbox.network.limits.mastodon_calls = 3
+    answers = [await visitor.http.get("/api/v1/instance") for _ in range(4)]
+    assert [one.status_code for one in answers] == [200, 200, 200, 429]
+    assert [one.headers["x-ratelimit-remaining"] for one in answers] == ["2", "1", "0", "0"]
+    assert (answers[3].json(), "retry-after" in answers[3].headers) == ({"error": "Throttled"}, False)
+    reset = datetime.fromisoformat(answers[3].headers["x-ratelimit-reset"])
+    assert reset == datetime.fromtimestamp(visitor.hands.at // 300 * 300 + 300, UTC)
+    visitor.hands.at = reset.timestamp()
+    assert (await visitor.http.get("/api/v1/instance")).status_code == 200

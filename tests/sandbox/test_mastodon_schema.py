@@ -1,0 +1,56 @@
+"""Every Mastodon answer of a lively world, against the OpenAPI: nothing wrong, nothing missing."""
+
+from typing import Any
+
+from tests.sandbox.conftest import Visitor
+from tests.sandbox.schemas import mastodon_problems
+
+
+async def test_every_endpoint_answers_as_the_openapi_says(visitor: Visitor) -> None:
+    c = visitor.world.communities["coffee"]
+    account, post = "109300000000000001", str(c.posts[-1])
+    comment = await visitor.act("coffee", "comment", text="Open on Sunday? <b>&", post=post)
+    await visitor.act("coffee", "comment", text="Same question", post=post, parent=comment["id"])
+    await visitor.act("coffee", "mention", text="Lovely place")
+    await visitor.act("coffee", "message", text="Hello")
+    await visitor.act("coffee", "share")
+    bearer = visitor.bearer()
+    gets: tuple[tuple[str, str], ...] = (
+        ("/api/v1/instance", "/api/v1/instance"),
+        ("/api/v2/instance", "/api/v2/instance"),
+        ("/api/v1/accounts/verify_credentials", "/api/v1/accounts/verify_credentials"),
+        ("/api/v1/accounts/lookup", "/api/v1/accounts/lookup?acct=coffee"),
+        ("/api/v1/accounts/{id}", f"/api/v1/accounts/{account}"),
+        ("/api/v1/accounts/{id}", f"/api/v1/accounts/{109_400_000_000_000_000 + comment['person']}"),
+        ("/api/v1/accounts/{id}/statuses", f"/api/v1/accounts/{account}/statuses?limit=40"),
+        ("/api/v1/statuses/{id}", f"/api/v1/statuses/{comment['id']}"),
+        ("/api/v1/statuses", f"/api/v1/statuses?id[]={post}&id[]={comment['id']}"),
+        ("/api/v1/statuses/{id}/context", f"/api/v1/statuses/{post}/context"),
+        ("/api/v1/statuses/{id}/context", f"/api/v1/statuses/{comment['id']}/context"),
+        ("/api/v1/notifications", "/api/v1/notifications?limit=80"),
+        ("/api/v1/notifications", "/api/v1/notifications?limit=80&types[]=mention"),
+        ("/api/v1/conversations", "/api/v1/conversations?limit=40"),
+    )
+    for path, url in gets:
+        answer = await visitor.http.get(url, headers=bearer)
+        assert answer.status_code == 200, url
+        content: Any = answer.json()
+        assert content, url
+        assert mastodon_problems(path, "get", 200, content) == [], url
+        assert answer.headers["x-ratelimit-reset"].endswith("Z")
+
+    wrote = await visitor.http.post("/api/v1/statuses", headers=bearer, data={"status": "Hello #coffee"})
+    assert mastodon_problems("/api/v1/statuses", "post", 200, wrote.json()) == []
+    gone = await visitor.http.delete(f"/api/v1/statuses/{wrote.json()['id']}", headers=bearer)
+    assert mastodon_problems("/api/v1/statuses/{id}", "delete", 200, gone.json()) == []
+    assert gone.json()["text"] == "Hello #coffee"
+
+
+async def test_errors_answer_as_the_openapi_says(visitor: Visitor) -> None:
+    get = visitor.http.get
+    unknown = await get("/api/v1/accounts/lookup?acct=nobody")
+    assert (unknown.status_code, unknown.json()) == (404, {"error": "Record not found"})
+    assert mastodon_problems("/api/v1/accounts/lookup", "get", 404, unknown.json()) == []
+    anonymous = await get("/api/v1/notifications")
+    assert (anonymous.status_code, anonymous.json()) == (401, {"error": "The access token is invalid"})
+    assert mastodon_problems("/api/v1/notifications", "get", 401, anonymous.json()) == []

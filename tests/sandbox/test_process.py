@@ -1,0 +1,317 @@
+"""The sandbox as its own process: how it starts and ends, what can go wrong, whom it calls."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from app.sandbox.ledger import Record, read
+from app.sandbox.server import build
+from app.sandbox.vk.callbacks import Callbacks
+from tests.sandbox.conftest import Hands, Visitor, generous
+from tests.sandbox.schemas import vk_problems, vk_validator
+
+GENEROUS = {"mastodon_calls": 100_000, "vk_user_rps": 10_000, "vk_community_rps": 10_000}
+
+
+@dataclass
+class Running:
+    process: subprocess.Popen[bytes]
+    http: httpx.AsyncClient
+    ledger: Path
+    communities: dict[str, Any]
+
+    def vk(self, kind: str = "user") -> dict[str, str]:
+        return {"v": "5.199", "access_token": self.communities["velo_dvor"]["tokens"][kind]}
+
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.communities['coffee']['tokens']['user']}"}
+
+    async def fault(self, effect: dict[str, object], **rule: object) -> None:
+        answer = await self.http.post("/_sandbox/faults", json={"count": 1, **rule, "effect": effect})
+        assert answer.status_code == 201, answer.text
+
+    def written(self, kind: str) -> list[Record]:
+        return [one for one in read(self.ledger) if one["type"] == kind and one["origin"] == "api"]
+
+
+@pytest.fixture(scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    home = tmp_path_factory.mktemp("sandbox")
+    port_file, ledger = home / "port", home / "ledger.jsonl"
+    arguments = ["--port-file", str(port_file), "--ledger", str(ledger), "--with-parent"]
+    command = [sys.executable, "-m", "app.sandbox", *arguments]
+    process = await asyncio.to_thread(subprocess.Popen, command, stdin=subprocess.PIPE)
+    async with asyncio.timeout(30):
+        while not port_file.exists():
+            assert process.poll() is None
+            await asyncio.sleep(0.02)
+    address = f"http://127.0.0.1:{port_file.read_text()}"
+    async with httpx.AsyncClient(base_url=address, timeout=10, trust_env=False) as http:
+        await http.post("/_sandbox/limits", json=GENEROUS)
+        found = (await http.get("/_sandbox/communities")).json()
+        yield Running(process, http, ledger, {one["key"]: one for one in found})
+    assert process.stdin is not None
+    process.stdin.close()
+    assert await asyncio.to_thread(process.wait, 10) == 0, "it ends when its parent's end of the pipe does"
+
+
+async def test_addresses_and_tokens_work_as_they_are_told(running: Running) -> None:
+    for one in running.communities.values():
+        if one["platform"] == "mastodon":
+            assert one["address"].startswith(str(running.http.base_url))
+            assert (await running.http.get(one["address"])).status_code == 200
+            bearer = {"Authorization": f"Bearer {one['tokens']['user']}"}
+            me = (await running.http.get("/api/v1/accounts/verify_credentials", headers=bearer)).json()
+            assert (me["id"], me["url"]) == (one["external_id"], one["address"])
+        else:
+            for kind in ("user", "community"):
+                sent = {"v": "5.199", "access_token": one["tokens"][kind], "screen_name": one["key"]}
+                name = (await running.http.get("/method/utils.resolveScreenName", params=sent)).json()
+                assert str(name["response"]["object_id"]) == one["external_id"]
+
+
+async def test_refusals_with_and_without_a_time_to_come_back(running: Running) -> None:
+    await running.fault({"type": "status", "status": 429, "retry_after": "17"}, platform="mastodon")
+    answer = await running.http.get("/api/v1/instance")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "17")
+    await running.fault({"type": "status", "status": 429}, platform="mastodon")
+    assert "retry-after" not in (await running.http.get("/api/v1/instance")).headers
+    assert (await running.http.get("/api/v1/instance")).status_code == 200, "used up"
+
+
+@pytest.mark.parametrize("code", [5, 6, 9, 29])
+async def test_vk_errors_on_demand(running: Running, code: int) -> None:
+    await running.fault({"type": "vk_error", "code": code}, platform="vk", path="getServerTime$")
+    answer = (await running.http.get("/method/utils.getServerTime", params=running.vk())).json()
+    assert answer["error"]["error_code"] == code
+    assert vk_problems("utils.getServerTime", answer) == ([], [])
+
+
+@pytest.mark.parametrize("effect", [{"type": "drop"}, {"type": "hang", "seconds": 0.1}])
+async def test_lost_before_and_lost_after_it_was_accepted(running: Running, effect: dict[str, object]) -> None:
+    async def post(text: str) -> None:
+        sent = {**running.vk("community"), "owner_id": "-220000004", "message": text}
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            await running.http.post("/method/wall.post", data=sent)
+
+    rule = {"platform": "vk", "path": "wall.post"}
+    await running.fault(effect, when="before", **rule)
+    await post(f"never arrived {effect['type']}")
+    await running.fault(effect, when="after", **rule)
+    await post(f"arrived {effect['type']}")
+    texts = [one["text"] for one in running.written("post")]
+    assert f"arrived {effect['type']}" in texts
+    assert f"never arrived {effect['type']}" not in texts
+
+
+async def test_a_status_that_is_an_error_although_it_was_accepted(running: Running) -> None:
+    await running.fault({"type": "status", "status": 502}, when="after", path="/api/v1/statuses", method="POST")
+    answer = await running.http.post("/api/v1/statuses", headers=running.bearer(), data={"status": "still there"})
+    assert answer.status_code == 502
+    assert "still there" in [one["text"] for one in running.written("post")]
+
+
+async def test_answers_that_are_no_answers(running: Running) -> None:
+    http, path = running.http, "/api/v1/instance"
+    await running.fault({"type": "truncate"}, path="instance")
+    with pytest.raises(ValueError):
+        (await http.get(path)).json()
+    await running.fault({"type": "wrong_type"}, path="instance")
+    assert (await http.get(path)).json()["stats"]["user_count"].startswith("about ")
+    await running.fault({"type": "html", "status": 502}, path="instance")
+    assert "nginx" in (await http.get(path)).text
+    await running.fault({"type": "redirect", "location": "http://127.0.0.1:1/"}, path="instance")
+    assert (await http.get(path)).headers["location"] == "http://127.0.0.1:1/"
+    await running.fault({"type": "huge", "size": 1_000_000}, path="instance")
+    assert len((await http.get(path)).content) == 1_000_004
+    await running.fault({"type": "slow", "bytes_per_second": 5}, path="instance")
+    async with http.stream("GET", path) as answer:
+        chunks = answer.aiter_raw()
+        assert [len(await anext(chunks)) for _ in range(2)] == [1, 1]
+
+
+async def test_a_fault_meets_only_whom_it_should(running: Running) -> None:
+    refused = {"type": "status", "status": 500}
+    await running.fault(refused, community="lingua", count=None)
+    assert (await running.http.get("/api/v1/notifications", headers=running.bearer())).status_code == 200
+    lingua = {"Authorization": f"Bearer {running.communities['lingua']['tokens']['user']}"}
+    for _ in range(2):
+        assert (await running.http.get("/api/v1/notifications", headers=lingua)).status_code == 500
+    assert (await running.http.delete("/_sandbox/faults")).status_code == 204
+    assert (await running.http.get("/api/v1/notifications", headers=lingua)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("faults", {"effect": {"type": "explode"}}),
+        ("faults", {"path": "(", "effect": {"type": "drop"}}),
+        ("clock", {"at": "2020-01-01T00:00:00Z"}),
+        ("clock", {"at": "2030-01-01T00:00:00"}),
+        ("communities/nobody", {"act": "follow"}),
+        ("communities/coffee", {"act": "view"}),
+        ("communities/coffee", {"act": "comment", "post": "12"}),
+        ("tokens", {"community": "coffee", "kind": "community"}),
+        ("callbacks", {"community": "coffee", "url": "http://127.0.0.1:9"}),
+    ],
+)
+async def test_the_control_api_says_what_is_wrong(running: Running, path: str, body: dict[str, object]) -> None:
+    answer = await running.http.post(f"/_sandbox/{path}", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_help_and_a_foreign_ledger(tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "app.sandbox"]
+    told = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "/_sandbox/communities" in told
+    ledger = tmp_path / "ledger.jsonl"
+    build(seed=1, real=Hands(), ledger=ledger, beat=None).network.world.ledger.close()
+    refused = subprocess.run([*run, "--ledger", str(ledger)], capture_output=True, text=True, check=False)
+    assert (refused.returncode, "seed 1, not 7" in refused.stderr) == (2, True)
+
+
+# ── Callback API ──────────────────────────────────────────────────────────────────────────────
+
+
+class Receiver:
+    """A callback server that answers as it is told."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.refuse = 0
+        self.events: list[Any] = []
+        self.arrived = asyncio.Event()
+        self.app = Starlette(routes=[Route("/hook", self._receive, methods=["POST"])])
+
+    async def _receive(self, request: Request) -> Response:
+        event = await request.json()
+        self.events.append(event)
+        self.arrived.set()
+        if self.refuse:
+            self.refuse -= 1
+            return PlainTextResponse("no", 503)
+        return PlainTextResponse(self.code if event["type"] == "confirmation" else "ok")
+
+    async def until(self, count: int) -> list[Any]:
+        async with asyncio.timeout(10):
+            while len(self.events) < count:
+                self.arrived.clear()
+                await self.arrived.wait()
+        return self.events
+
+
+@pytest.fixture
+async def receiver(visitor: Visitor) -> AsyncIterator[tuple[Receiver, str]]:
+    generous(visitor.sandbox)
+    found = Receiver(visitor.sandbox.callbacks.code(visitor.world.communities["velo_dvor"]))
+    started = asyncio.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+    server = Server(uvicorn.Config(found.app, port=0, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server._serve())
+    await started.wait()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    await visitor.sandbox.callbacks.start()
+    yield found, f"http://127.0.0.1:{port}/hook"
+    await visitor.sandbox.callbacks.stop()
+    server.should_exit = True
+    await serving
+
+
+async def _status(visitor: Visitor, wanted: str) -> None:
+    """Wait until the callback server is seen in that state."""
+    for _ in range(500):
+        found = (await visitor.http.get("/_sandbox/communities")).json()
+        if [one["callback"]["servers"][0]["status"] for one in found if one["key"] == "velo_dvor"] == [wanted]:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"it is never {wanted}")
+
+
+async def _configured(visitor: Visitor, url: str) -> Callbacks:
+    callbacks = visitor.sandbox.callbacks
+    callbacks.retry, callbacks.pause = 0.01, 0.05
+    answer = await visitor.http.post("/_sandbox/callbacks", json={"community": "velo_dvor", "url": url})
+    assert answer.status_code == 201
+    return callbacks
+
+
+async def test_events_arrive_in_order_as_the_schema_says(visitor: Visitor, receiver: tuple[Receiver, str]) -> None:
+    server, url = receiver
+    await _configured(visitor, url)
+    (confirmation,) = await server.until(1)
+    assert (confirmation["type"], confirmation["group_id"]) == ("confirmation", 220000004)
+    await _status(visitor, "ok")
+    post = (await visitor.act("velo_dvor", "post", text="Едем!"))["id"]
+    comment = (await visitor.act("velo_dvor", "comment", post=post, text="Куда?"))["id"]
+    await visitor.act("velo_dvor", "delete_comment", id=comment)
+    await visitor.act("velo_dvor", "message", text="Куда едем?")
+    await visitor.act("velo_dvor", "follow", person=800_001)
+    await visitor.act("velo_dvor", "unfollow", person=800_001)
+    await visitor.act("velo_dvor", "react", id=post)
+    await visitor.act("velo_dvor", "unreact", id=post)
+    events = (await server.until(9))[1:]
+    shapes = {
+        "wall_post_new": "callback_wall_post_new",
+        "wall_reply_new": "callback_wall_reply_new",
+        "wall_reply_delete": "callback_wall_comment_delete",
+        "message_new": "callback_message_new",
+        "group_join": "callback_group_join",
+        "group_leave": "callback_group_leave",
+        "like_add": "callback_like_add_remove",
+        "like_remove": "callback_like_add_remove",
+    }
+    assert [one["type"] for one in events] == list(shapes)
+    assert len({one["event_id"] for one in events}) == len(events)
+    secret = visitor.sandbox.callbacks.secret(visitor.world.communities["velo_dvor"])
+    for one in events:
+        assert (one["secret"], one["v"], one["group_id"]) == (secret, "5.199", 220000004)
+        assert list(vk_validator("callback/objects.json", shapes[one["type"]]).iter_errors(one["object"])) == []
+
+
+async def test_a_failed_event_comes_again_under_the_same_id(visitor: Visitor, receiver: tuple[Receiver, str]) -> None:
+    server, url = receiver
+    await _configured(visitor, url)
+    await server.until(1)
+    await _status(visitor, "ok")
+    server.refuse = 7
+    await visitor.act("velo_dvor", "message", text="Ау?")
+    await visitor.act("velo_dvor", "follow", person=800_002)
+    events = (await server.until(10))[1:]
+    assert [one["type"] for one in events] == ["message_new"] * 8 + ["group_join"]
+    assert len({one["event_id"] for one in events[:8]}) == 1
+    notes = [one for one in visitor.records() if one["type"] == "callback" and one["kind"] == "message_new"]
+    assert [one["detail"]["ok"] for one in notes] == [False] * 7 + [True]
+
+
+async def test_delivery_pauses_after_several_failures_until_resumed(
+    visitor: Visitor, receiver: tuple[Receiver, str]
+) -> None:
+    server, url = receiver
+    callbacks = await _configured(visitor, url)
+    callbacks.pause = 600
+    await server.until(1)
+    await _status(visitor, "ok")
+    server.refuse = 5
+    await visitor.act("velo_dvor", "message", text="Ау?")
+    await server.until(6)
+    await _status(visitor, "failed")
+    await visitor.http.post("/_sandbox/callbacks/resume", json={"community": "velo_dvor"})
+    assert (await server.until(7))[-1]["type"] == "message_new"
