@@ -24,7 +24,6 @@ from sqlalchemy import (
     cast,
     column,
     func,
-    literal,
     literal_column,
     select,
     values,
@@ -42,15 +41,23 @@ PUBLICATION: Final = Publication.__table__.alias("p")
 PROJECT: Final = Project.__table__.alias("z")
 SNAPSHOT: Final = PostSnapshot.__table__.alias("s")
 
-_OBSERVED: Final = literal_column(f"'{Source.OBSERVED.value}'", Text)
-_BASELINE: Final = literal_column(f"'{Source.BASELINE.value}'", Text)
+OBSERVED: Final = literal_column(f"'{Source.OBSERVED.value}'", Text)
+BASELINE: Final = literal_column(f"'{Source.BASELINE.value}'", Text)
 
 CATEGORY: Final[ColumnElement[str]] = func.coalesce(PUBLICATION.c.category, literal_column("''", Text))
+
+
+IN_PROJECT: Final = and_(PROJECT.c.workspace_id == PUBLICATION.c.workspace_id, PROJECT.c.id == PUBLICATION.c.project_id)
 
 
 def local_day(at: ColumnElement[Any], zone: ColumnElement[Any]) -> ColumnElement[Any]:
     """The day it is in `zone` at an instant."""
     return cast(func.timezone(zone, at, type_=DateTime()), Date)
+
+
+def appeared() -> ColumnElement[Any]:
+    """The local day on which the publication `p` appeared."""
+    return local_day(PUBLICATION.c.published_at, PROJECT.c.timezone)
 
 
 def contributions(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
@@ -83,8 +90,7 @@ def contributions(*publications: ColumnElement[bool], snapshots: Sequence[Column
         .lateral("chain")
     )
     looked = local_day(chain.c.at, PROJECT.c.timezone)
-    appeared = local_day(PUBLICATION.c.published_at, PROJECT.c.timezone)
-    unseen = and_(chain.c.previous.is_(None), looked != appeared)
+    unseen = and_(chain.c.previous.is_(None), looked != appeared())
     return (
         select(
             PUBLICATION.c.workspace_id,
@@ -96,18 +102,10 @@ def contributions(*publications: ColumnElement[bool], snapshots: Sequence[Column
             chain.c.at,
             chain.c.previous,
             chain.c.value,
-            (chain.c.value - func.coalesce(chain.c.previous, literal(0, BigInteger))).label("difference"),
-            case((unseen, appeared), else_=looked).label("day"),
-            case((unseen, _BASELINE), else_=_OBSERVED).label("source"),
+            (chain.c.value - func.coalesce(chain.c.previous, literal_column("0", BigInteger))).label("difference"),
+            case((unseen, appeared()), else_=looked).label("day"),
+            case((unseen, BASELINE), else_=OBSERVED).label("source"),
         )
-        .select_from(
-            PUBLICATION.join(
-                PROJECT,
-                and_(
-                    PROJECT.c.workspace_id == PUBLICATION.c.workspace_id,
-                    PROJECT.c.id == PUBLICATION.c.project_id,
-                ),
-            ).join(chain, literal_column("true"))
-        )
+        .select_from(PUBLICATION.join(PROJECT, IN_PROJECT).join(chain, literal_column("true")))
         .where(*publications)
     )

@@ -1,0 +1,79 @@
+"""Jobs of metrics: recounts, asked for and nightly."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import select
+
+from app.access.models import ApiKey
+from app.kit.jobs import Run, enqueue, job
+from app.metrics import service
+from app.projects.models import Project
+
+log = structlog.get_logger()
+
+DIFFERENCES = Counter(
+    "instep_metrics_differences", "Stored rollup rows that a recount found wrong, and mended.", ["table"]
+)
+LOGGED: Final = 20
+"""So many differences of a project are logged in full."""
+
+
+@job("metrics.recount", timeout=timedelta(minutes=10))
+async def recount(run: Run, project_id: UUID) -> None:
+    """Make a project's rollups anew: its days are cut differently now."""
+    async with run.step() as session:
+        await service.recount_project(session, project_id)
+        await run.finish(session)
+
+
+@job("metrics.reconcile", every=timedelta(hours=24))
+async def reconcile(run: Run) -> None:
+    """Have every workspace's projects compared with a recount."""
+    async with run.step() as session:
+        # Row-level security shows no workspace to a job of none; but each has a key from its sign-up on.
+        for workspace_id in await session.scalars(select(ApiKey.workspace_id).distinct()):
+            await enqueue(session, "metrics.reconcile_workspace", workspace_id=workspace_id, key="nightly")
+
+
+@job("metrics.reconcile_workspace")
+async def reconcile_workspace(run: Run) -> None:
+    """Have each project of a workspace compared with a recount."""
+    assert run.workspace_id is not None
+    async with run.step() as session:
+        for project_id in await session.scalars(
+            select(Project.id).where(Project.workspace_id == run.workspace_id).order_by(Project.id)
+        ):
+            await enqueue(
+                session,
+                "metrics.reconcile_project",
+                workspace_id=run.workspace_id,
+                key=str(project_id),
+                project_id=project_id,
+            )
+        await run.finish(session)
+
+
+@job("metrics.reconcile_project", timeout=timedelta(minutes=10))
+async def reconcile_project(run: Run, project_id: UUID) -> None:
+    """Compare a project's rollups with a recount; mend, count and log what differs."""
+    async with run.step() as session:
+        found = await service.reconcile(session, project_id)
+        if found:
+            await service.recount_project(session, project_id)
+        await run.finish(session)
+    for difference in found:
+        DIFFERENCES.labels(difference.table).inc()
+    for difference in found[:LOGGED]:
+        log.error(
+            "metrics.difference",
+            table=difference.table,
+            key={name: str(value) for name, value in difference.key.items()},
+            stored=difference.stored,
+            counted=difference.counted,
+        )
+    if found:
+        log.error("metrics.mended", project_id=str(project_id), differences=len(found))

@@ -1,0 +1,61 @@
+"""What was counted, over HTTP."""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+from sqlalchemy import and_, select
+
+from app.access.current import CurrentActor, CurrentPager, Glance
+from app.communities.models import Community
+from app.kit.db import mine
+from app.kit.errors import Invalid, NotFound
+from app.kit.paging import Cursor, Keyset, Limit
+from app.kit.routing import problems, router
+from app.kit.schemas import Day
+from app.metrics.models import CommunityDay
+from app.metrics.schemas import SizeDayRead, SizeHistory
+from app.projects.models import Project
+
+ROUTER = router("/v1/communities", tag="communities")
+
+_BY_DAY = Keyset((CommunityDay.day,), descending=False)
+
+
+@ROUTER.get("/{community_id}/snapshots", operation_id="communities.snapshots", responses=problems(404))
+async def snapshots(
+    who: CurrentActor,
+    connection: Glance,
+    pager: CurrentPager,
+    community_id: UUID,
+    first: Annotated[Day | None, Query(alias="from", description="The first day wanted.")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="The last day wanted.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> SizeHistory:
+    """How a community's size went, by the project's local days."""
+    if first is not None and last is not None and first > last:
+        raise Invalid("`from` must not be after `to`.", code="invalid-range")
+    zone = await connection.scalar(
+        select(Project.timezone)
+        .join(Community, and_(Community.workspace_id == Project.workspace_id, Community.project_id == Project.id))
+        .where(mine(Community, who.workspace_id), Community.id == community_id)
+    )
+    if zone is None:
+        raise NotFound
+    query = select(CommunityDay.__table__).where(
+        CommunityDay.workspace_id == who.workspace_id, CommunityDay.community_id == community_id
+    )
+    if first is not None:
+        query = query.where(CommunityDay.day >= first)
+    if last is not None:
+        query = query.where(CommunityDay.day <= last)
+    query = _BY_DAY.after(query, pager.read(cursor, (date,)), limit)
+    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("day",))
+    return SizeHistory(
+        data=[SizeDayRead.model_validate(row) for row in rows],
+        next_cursor=next_cursor,
+        community_id=community_id,
+        timezone=zone,
+    )
