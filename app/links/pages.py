@@ -1,0 +1,64 @@
+"""What a visitor is told where a tracked link leads nowhere: a page, or a problem for programs."""
+
+from typing import Any, Final
+
+from fastapi import Request
+from starlette.responses import HTMLResponse, Response
+
+from app.kit.errors import PROBLEM, problem
+from app.kit.routing import PROBLEM_REF
+
+HEADERS: Final = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex"}
+
+_PAGE: Final = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title}</title>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{text}</p>
+</body>
+</html>
+"""
+
+_SAYS: Final = {
+    404: ("This link leads nowhere", "There is no such link. Perhaps a letter is missing at its end.", "not-found"),
+    410: ("This link is closed", "It was closed by those who published it.", "link-archived"),
+}
+
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {
+        "description": title,
+        "content": {
+            "text/html": {"schema": {"type": "string"}},
+            PROBLEM: {"schema": {"$ref": PROBLEM_REF}},
+        },
+    }
+    for status, (title, _, _) in _SAYS.items()
+}
+"""For the OpenAPI document."""
+
+
+def nowhere(request: Request, status: int) -> Response:
+    """The answer 404 (no such link) or 410 (archived), as the visitor's `Accept` asks."""
+    title, text, code = _SAYS[status]
+    if _asks_json(request.headers.get("accept", "")):
+        return problem(
+            status=status,
+            title=title,
+            code=code,
+            detail=text,
+            instance=request.url.path,
+            request_id=request.scope.get("request_id"),
+            headers=HEADERS,
+        )
+    return HTMLResponse(_PAGE.format(title=title, text=text), status_code=status, headers=HEADERS)
+
+
+def _asks_json(accept: str) -> bool:
+    return "json" in accept and "html" not in accept

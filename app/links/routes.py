@@ -1,0 +1,252 @@
+"""Tracked links, their clicks, and the way through them."""
+
+import re
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Query, Request, status
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import RedirectResponse, Response
+
+from app.access.current import CurrentActor, CurrentPager, Glance, Have, Work
+from app.kit.db import mine
+from app.kit.errors import Invalid, NotFound
+from app.kit.paging import Cursor, Keyset, Limit, Page
+from app.kit.routing import problems, router
+from app.kit.schemas import Day, Id
+from app.links import audience, pages, service
+from app.links.models import Click, ClickDay, Link
+from app.links.recording import Visit
+from app.links.redirects import Route, Routes
+from app.links.schemas import ClickDays, ClickPage, ClickRead, Clicks, ClicksOnDay, LinkCreate, LinkRead, LinkUpdate
+from app.projects.models import Project
+
+ROUTER = router("/v1", tag="links")
+PUBLIC = router("", tag="links", public=True)
+
+_LINKS: Final = Keyset((Link.created_at, Link.id))
+_CLICKS: Final = Keyset((Click.at, Click.id))
+_SLUG: Final = re.compile(r"[A-Za-z0-9_-]{3,64}")
+_HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
+_LONGEST: Final = timedelta(days=366)
+
+
+def routes(request: Request, have: Have) -> Routes:
+    """This process' routes; made anew with its resources."""
+    known: Routes | None = getattr(request.app.state, "link_routes", None)
+    if known is None or known.have is not have:
+        known = request.app.state.link_routes = Routes(have)
+    return known
+
+
+CurrentRoutes = Annotated[Routes, Depends(routes)]
+
+
+def _shown(link: Any, have: Have) -> LinkRead:
+    fields = {name: getattr(link, name) for name in LinkRead.model_fields if name != "url"}
+    return LinkRead(**fields, url=f"{have.settings.public_url.rstrip('/')}/r/{link.slug}")
+
+
+@ROUTER.post("/links", operation_id="links.create", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
+async def create(body: LinkCreate, session: Work, have: Have) -> LinkRead:
+    """Make a tracked link.
+
+    It leads to exactly the target given; what is appended to the short address is not passed on.
+    """
+    link = await service.create(session, public_url=have.settings.public_url, **body.model_dump())
+    return _shown(link, have)
+
+
+@ROUTER.get("/links", operation_id="links.list")
+async def list_links(
+    who: CurrentActor,
+    connection: Glance,
+    have: Have,
+    pager: CurrentPager,
+    project_id: Id | None = None,
+    community_id: Id | None = None,
+    post_id: Id | None = None,
+    archived: Annotated[bool | None, Query(description="Only archived ones, or none of them; both when left out.")] = (
+        None
+    ),
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[LinkRead]:
+    """The tracked links, newest first."""
+    query = select(Link.__table__).where(mine(Link, who.workspace_id))
+    for column, wanted in ((Link.project_id, project_id), (Link.community_id, community_id), (Link.post_id, post_id)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if archived is not None:
+        query = query.where(Link.archived_at.is_not(None) if archived else Link.archived_at.is_(None))
+    query = _LINKS.after(query, pager.read(cursor, (datetime, UUID)), limit)
+    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
+    return Page(data=[_shown(row, have) for row in rows], next_cursor=next_cursor)
+
+
+@ROUTER.get("/links/{link_id}", operation_id="links.read", responses=problems(404))
+async def read(link_id: UUID, who: CurrentActor, connection: Glance, have: Have) -> LinkRead:
+    """One tracked link."""
+    query = select(Link.__table__).where(mine(Link, who.workspace_id), Link.id == link_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return _shown(row, have)
+
+
+@ROUTER.patch("/links/{link_id}", operation_id="links.update", responses=problems(404))
+async def update(link_id: UUID, body: LinkUpdate, session: Work, have: Have, known: CurrentRoutes) -> LinkRead:
+    """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to be seen everywhere."""
+    link = await service.change(session, link_id=link_id, changes=body.model_dump(exclude_unset=True))
+    known.forget(link.slug)
+    return _shown(link, have)
+
+
+async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) -> str:
+    """The zone of a link's project; `NotFound` where there is no such link."""
+    zone: str | None = await connection.scalar(
+        select(Project.timezone)
+        .join(Link, (Link.workspace_id == Project.workspace_id) & (Link.project_id == Project.id))
+        .where(mine(Link, workspace_id), Link.id == link_id)
+    )
+    if zone is None:
+        raise NotFound
+    return zone
+
+
+@ROUTER.get("/links/{link_id}/clicks", operation_id="links.clicks", responses=problems(404))
+async def clicks(
+    link_id: UUID,
+    who: CurrentActor,
+    connection: Glance,
+    pager: CurrentPager,
+    people: Annotated[bool | None, Query(description="Only people's clicks that count, or only the others.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> ClickPage:
+    """A link's clicks one by one, newest first, and its totals."""
+    zone = await _zone(connection, who.workspace_id, link_id)
+    columns = (Click.id, Click.at, Click.day, Click.bot, Click.repeat, Click.referrer)
+    query = select(*columns, func.encode(Click.visitor, "hex").label("visitor")).where(
+        mine(Click, who.workspace_id), Click.link_id == link_id
+    )
+    if people is not None:
+        counts = Click.bot.is_(None) & Click.repeat.is_(False)
+        query = query.where(counts if people else ~counts)
+    query = _CLICKS.after(query, pager.read(cursor, (datetime, UUID)), limit)
+    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("at", "id"))
+    sums = (func.coalesce(func.sum(column), 0) for column in (ClickDay.people, ClickDay.bots, ClickDay.repeats))
+    totals = (
+        await connection.execute(
+            select(*sums).where(ClickDay.workspace_id == who.workspace_id, ClickDay.link_id == link_id)
+        )
+    ).one()
+    return ClickPage(
+        data=[ClickRead.model_validate(row) for row in rows],
+        next_cursor=next_cursor,
+        timezone=zone,
+        totals=Clicks(people=int(totals[0]), bots=int(totals[1]), repeats=int(totals[2])),
+    )
+
+
+@ROUTER.get("/links/{link_id}/clicks/days", operation_id="links.click-days", responses=problems(404))
+async def click_days(
+    link_id: UUID,
+    who: CurrentActor,
+    connection: Glance,
+    have: Have,
+    first: Annotated[
+        Day | None, Query(alias="from", description="The first day, in the project's zone; 29 days before the last.")
+    ] = None,
+    last: Annotated[Day | None, Query(alias="to", description="The last day, at most a year later; today.")] = None,
+) -> ClickDays:
+    """A link's clicks day by day, people and bots apart."""
+    zone = await _zone(connection, who.workspace_id, link_id)
+    last = last or have.clock.now().astimezone(ZoneInfo(zone)).date()
+    first = first or date.fromordinal(max(1, last.toordinal() - 29))
+    if last < first or last - first > _LONGEST:
+        raise Invalid("`to` must not be before `from`, nor more than 366 days later.", code="invalid-window")
+    rows = await connection.execute(
+        select(ClickDay.day, ClickDay.people, ClickDay.bots, ClickDay.repeats).where(
+            ClickDay.workspace_id == who.workspace_id, ClickDay.link_id == link_id, ClickDay.day.between(first, last)
+        )
+    )
+    known = {row.day: row for row in rows}
+    return ClickDays(link_id=link_id, timezone=zone, data=[_on(day, known.get(day)) for day in _days(first, last)])
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1)]
+
+
+def _on(day: date, row: Any) -> ClicksOnDay:
+    if row is None:
+        return ClicksOnDay(day=day, people=0, bots=0, repeats=0)
+    return ClicksOnDay(day=day, people=row.people, bots=row.bots, repeats=row.repeats)
+
+
+async def _follow(slug: str, request: Request, known: Routes) -> Response:
+    route = await known.find(slug) if _SLUG.fullmatch(slug) else None
+    if route is None:
+        return pages.nowhere(request, status.HTTP_404_NOT_FOUND)
+    if route.archived:
+        return pages.nowhere(request, status.HTTP_410_GONE)
+    await known.recorder.record(_visit(request, route, known.have))
+    return Response(status_code=status.HTTP_302_FOUND, headers={**pages.HEADERS, "Location": route.location})
+
+
+def _visit(request: Request, route: Route, have: Have) -> Visit:
+    at = have.clock.now()
+    address = str(request.scope.get("client_address") or (request.client.host if request.client else ""))
+    agent = request.headers.get("user-agent", "")
+    who = b"\0".join((route.workspace_id.bytes, address.encode(), agent.encode()))
+    return Visit(
+        workspace_id=route.workspace_id,
+        link_id=route.link_id,
+        at=at,
+        day=at.astimezone(route.timezone).date(),
+        visitor=have.keyring.sign("visitor", who),
+        bot=audience.bot(request.method, request.headers),
+        referrer=_referrer(request.headers.get("referer", "")),
+    )
+
+
+def _referrer(header: str) -> str | None:
+    """The host of a Referer: the rest of it may say more than a visitor meant to."""
+    try:
+        host = (urlsplit(header).hostname or "").lower()
+    except ValueError:
+        return None
+    return host if _HOST.fullmatch(host) else None
+
+
+@PUBLIC.get(
+    "/r/{slug}",
+    operation_id="links.follow",
+    status_code=status.HTTP_302_FOUND,
+    response_class=RedirectResponse,
+    responses=pages.ANSWERS,
+)
+async def follow(slug: str, request: Request, known: CurrentRoutes) -> Response:
+    """Follow a tracked link: counted, then on to its target.
+
+    The target is taken as it stands: a query string on the short address is not passed on. The
+    answer must not be cached, so that every visit is seen.
+    """
+    return await _follow(slug, request, known)
+
+
+@PUBLIC.head(
+    "/r/{slug}",
+    operation_id="links.look",
+    status_code=status.HTTP_302_FOUND,
+    response_class=RedirectResponse,
+    responses=pages.ANSWERS,
+)
+async def look(slug: str, request: Request, known: CurrentRoutes) -> Response:
+    """See where a tracked link leads; counted as a bot's visit."""
+    return await _follow(slug, request, known)

@@ -1,0 +1,116 @@
+"""What tracked links take and give."""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from app.kit.paging import Page
+from app.kit.schemas import Flag, Id, Input, Instant, Line, Output
+from app.links import targets
+
+
+def _target(value: str) -> str:
+    targets.location(value)
+    return value
+
+
+Target = Annotated[
+    str,
+    Field(
+        strict=True,
+        min_length=8,
+        max_length=targets.LONGEST,
+        pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://",
+        description="A web address, kept exactly as given, `utm_…` parameters and all. No user name or password.",
+        examples=["https://shop.example/autumn?utm_source=vk&utm_campaign=autumn"],
+    ),
+    AfterValidator(_target),
+]
+Slug = Annotated[
+    str,
+    Field(
+        strict=True,
+        pattern=r"^[A-Za-z0-9_-]{3,64}$",
+        description="The last part of the short address; case matters. Left out, one is made.",
+        examples=["autumn-sale"],
+    ),
+]
+
+
+class LinkCreate(Input):
+    """A new tracked link."""
+
+    project_id: Id
+    target: Target
+    slug: Slug | None = None
+    title: Line | None = Field(None, examples=["Autumn sale, VK"])
+    community_id: Id | None = Field(None, description="The community it is posted in, where it is only one.")
+    post_id: Id | None = Field(None, description="The post it stands in.")
+
+
+class LinkUpdate(Input):
+    """What may change of a link. Its target may not: clicks belong to the page they led to."""
+
+    title: Line | None = None
+    archived: Flag = Field(False, description="An archived link answers 410; its clicks stay.")
+
+
+class LinkRead(Output):
+    """A tracked link."""
+
+    id: Id
+    project_id: Id
+    community_id: Id | None
+    post_id: Id | None
+    slug: str
+    url: str = Field(description="The short address to publish.", examples=["https://go.example/r/autumn-sale"])
+    target: str
+    title: str | None
+    created_at: Instant
+    archived_at: Instant | None
+
+
+class ClickRead(Output):
+    """One click. Who it was is known by a keyed hash alone."""
+
+    id: Id
+    at: Instant
+    day: date = Field(description="In the project's zone.")
+    visitor: str = Field(description="The same for the same address and browser, within this workspace.")
+    bot: str | None = Field(
+        description="Why it is taken for a bot (`head`, `prefetch`, `no-agent`, `link-preview`, `crawler`, "
+        "`not-a-browser`); null for a person."
+    )
+    repeat: bool = Field(description="The same person again, within 5 s of the click that was counted.")
+    referrer: str | None = Field(description="The host it came from, where the browser says.")
+
+
+class Clicks(BaseModel):
+    """Clicks: people's, counted once; bots'; and people's repeats."""
+
+    people: int
+    bots: int
+    repeats: int
+
+
+class ClicksOnDay(Clicks):
+    """One day's clicks."""
+
+    day: date
+
+
+class ClickPage(Page[ClickRead]):
+    """A page of clicks, newest first, with the link's totals."""
+
+    timezone: str = Field(description="The project's zone, in which days are days.")
+    totals: Clicks = Field(description="Over all its time.")
+
+
+class ClickDays(BaseModel):
+    """A link's clicks, day by day; a day without any is a row of zeros."""
+
+    link_id: UUID
+    timezone: str
+    data: list[ClicksOnDay]

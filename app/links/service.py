@@ -1,0 +1,114 @@
+"""Making and changing tracked links."""
+
+import secrets
+import string
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities.models import Community
+from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.errors import Conflict, Invalid
+from app.links import targets
+from app.links.models import Link, LinkRoute
+from app.projects.models import Project
+
+_ALPHABET: Final = string.ascii_letters + string.digits
+_LENGTH: Final = 8
+"""62 ** 8: a slug cannot be found by trying."""
+_ATTEMPTS: Final = 5
+
+
+async def create(
+    session: AsyncSession,
+    *,
+    public_url: str,
+    project_id: UUID,
+    target: str,
+    slug: str | None,
+    title: str | None,
+    community_id: UUID | None,
+    post_id: UUID | None,
+) -> Link:
+    """Make a link. `Conflict` where the wished slug is taken, by whichever workspace."""
+    if targets.is_loop(target, public_url):
+        raise Invalid("A tracked link must not lead to a tracked link.", code="redirect-loop")
+    await fetch(session, Project, project_id)
+    if community_id is not None:
+        community = await fetch(session, Community, community_id)
+        if community.project_id != project_id:
+            raise Invalid("This community belongs to another project.", code="community-of-another-project")
+    link = Link(
+        workspace_id=workspace_of(session),
+        project_id=project_id,
+        community_id=community_id,
+        post_id=post_id,
+        slug=slug or _new_slug(),
+        target=target,
+        title=title,
+        created_at=now(session),
+        archived_at=None,
+    )
+    session.add(link)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if post_id is None or "post_id" not in str(error.orig):
+            raise
+        raise Invalid("There is no such post here.", code="unknown-post") from None
+    for _ in range(_ATTEMPTS):
+        if await _take(session, link):
+            await session.flush()
+            return link
+        if slug is not None:
+            break
+        link.slug = _new_slug()
+    raise Conflict("This slug is taken.", code="slug-taken")
+
+
+def _new_slug() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+
+
+async def _take(session: AsyncSession, link: Link) -> bool:
+    """Take the link's slug; False where somebody has it."""
+    taken = await session.scalar(
+        insert(LinkRoute)
+        .values(
+            slug=link.slug,
+            workspace_id=link.workspace_id,
+            link_id=link.id,
+            target=targets.location(link.target),
+            archived=False,
+        )
+        .on_conflict_do_nothing()
+        .returning(LinkRoute.slug)
+    )
+    return taken is not None
+
+
+async def change(session: AsyncSession, *, link_id: UUID, changes: dict[str, Any]) -> Link:
+    """Apply a merge patch: `title`, `archived`."""
+    link = await fetch(session, Link, link_id, for_update=True)
+    if "title" in changes:
+        link.title = changes["title"]
+    if "archived" in changes and changes["archived"] != (link.archived_at is not None):
+        link.archived_at = now(session) if changes["archived"] else None
+        await session.execute(
+            update(LinkRoute)
+            .where(LinkRoute.workspace_id == link.workspace_id, LinkRoute.slug == link.slug)
+            .values(archived=changes["archived"])
+        )
+    await session.flush()
+    return link
+
+
+async def move_post(session: AsyncSession, *, from_id: UUID, to_id: UUID | None) -> None:
+    """Let the links of one post stand in another (in none), because the first is about to go."""
+    await session.execute(
+        update(Link).where(mine(Link, workspace_of(session)), Link.post_id == from_id).values(post_id=to_id)
+    )

@@ -1,0 +1,23 @@
+"""What links do when something happens below them."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.db import now, workspace_of
+from app.kit.events import subscribe
+from app.kit.jobs import enqueue
+from app.links.jobs import REDATE
+from app.links.redirects import FRESH
+from app.projects.events import ProjectZoneChanged
+
+
+@subscribe(ProjectZoneChanged)
+async def redate(session: AsyncSession, event: ProjectZoneChanged) -> None:
+    """Move clicks to their new days, once no process dates new ones by the old zone any more."""
+    await enqueue(
+        session,
+        REDATE,
+        workspace_id=workspace_of(session),
+        key=str(event.project_id),
+        at=now(session) + 2 * FRESH,
+        project_id=event.project_id,
+    )

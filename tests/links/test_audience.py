@@ -1,0 +1,32 @@
+"""People are people, bots are bots: both mistakes falsify a KPI."""
+
+import pytest
+
+from app.links import audience
+from tests.links.agents import BOTS, PEOPLE
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+def test_a_person_is_a_person(who: str) -> None:
+    assert audience.bot("GET", {"user-agent": PEOPLE[who]}) is None
+
+
+@pytest.mark.parametrize("who", BOTS)
+def test_a_bot_is_a_bot(who: str) -> None:
+    assert audience.bot("GET", {"user-agent": BOTS[who]}) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("x-moz", "prefetch"), ("x-purpose", "preview")],
+)
+def test_fetching_ahead_is_no_click(name: str, value: str) -> None:
+    assert audience.bot("GET", {"user-agent": PEOPLE["Chrome"], name: value}) == "prefetch"
+
+
+def test_the_reason_is_told() -> None:
+    assert audience.bot("HEAD", {"user-agent": PEOPLE["Chrome"]}) == "head"
+    assert audience.bot("GET", {}) == "no-agent"
+    assert audience.bot("GET", {"user-agent": BOTS["Telegram"]}) == "link-preview"
+    assert audience.bot("GET", {"user-agent": BOTS["Google"]}) == "crawler"
+    assert audience.bot("GET", {"user-agent": "MyShop"}) == "not-a-browser"

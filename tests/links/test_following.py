@@ -1,0 +1,201 @@
+"""Following a tracked link: where one arrives, and what is counted."""
+
+import asyncio
+import uuid
+from datetime import date, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.kit.clock import SetClock
+from app.kit.db import Database
+from app.links import reads, recording
+from app.links.redirects import FRESH, STALE
+from tests.conftest import Agency
+from tests.links.agents import BOTS, PEOPLE
+
+WINDOW: dict[str, Any] = {"from": "2026-10-14", "to": "2026-10-16"}
+TARGET = "https://shop.example/autumn?utm_source=vk&utm_campaign=autumn"
+
+
+@pytest.fixture
+async def link(agency: Agency, project_id: str, community_id: str) -> dict[str, str]:
+    body = {"project_id": project_id, "community_id": community_id, "target": TARGET}
+    made: dict[str, str] = await agency.post("/v1/links", body)
+    return made
+
+
+async def follow(
+    stranger: httpx.AsyncClient, link: dict[str, str], who: str = "Chrome", method: str = "GET", **headers: str
+) -> httpx.Response:
+    agent = {**PEOPLE, **{f"bot {name}": agent for name, agent in BOTS.items()}}[who]
+    return await stranger.request(method, f"/r/{link['slug']}", headers={"User-Agent": agent, **headers})
+
+
+async def totals(agency: Agency, link: dict[str, str]) -> tuple[int, int, int]:
+    found = (await agency.get(f"/v1/links/{link['id']}/clicks"))["totals"]
+    return found["people"], found["bots"], found["repeats"]
+
+
+async def test_a_visitor_arrives_at_exactly_the_target(stranger: httpx.AsyncClient, link: dict[str, str]) -> None:
+    answer = await stranger.get(f"/r/{link['slug']}?utm_source=evil", headers={"User-Agent": PEOPLE["Firefox"]})
+    assert answer.status_code == 302
+    assert answer.headers["location"] == TARGET
+    assert answer.headers["cache-control"] == "no-store, private"
+    assert "etag" not in answer.headers
+
+
+async def test_people_and_bots_are_counted_apart(
+    agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str]
+) -> None:
+    await follow(stranger, link, "Chrome", Referer="https://vk.com/im?sel=1&token=secret")
+    await follow(stranger, link, "in Telegram, iPhone")
+    await follow(stranger, link, "bot Telegram")
+    await follow(stranger, link, "Safari", method="HEAD")
+    await follow(stranger, link, "Edge", **{"Sec-Purpose": "prefetch"})
+    page = await agency.get(f"/v1/links/{link['id']}/clicks")
+    assert page["totals"] == {"people": 2, "bots": 3, "repeats": 0}
+    assert sorted(str(click["bot"]) for click in page["data"]) == ["None", "None", "head", "link-preview", "prefetch"]
+    assert {click["referrer"] for click in page["data"]} == {None, "vk.com"}
+    assert len({click["visitor"] for click in page["data"]}) == 5
+    only = await agency.get(f"/v1/links/{link['id']}/clicks", people=True)
+    assert len(only["data"]) == 2
+
+
+async def test_a_double_click_counts_once(
+    agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str], clock: SetClock
+) -> None:
+    await follow(stranger, link)
+    clock.advance(recording.ONCE - timedelta(milliseconds=1))
+    await follow(stranger, link)
+    assert await totals(agency, link) == (1, 0, 1)
+    clock.advance(timedelta(milliseconds=1))
+    await follow(stranger, link)  # 5 s after the click that was counted, not after the repeat
+    assert await totals(agency, link) == (2, 0, 1)
+    await follow(stranger, link, "Firefox")  # somebody else
+    assert await totals(agency, link) == (3, 0, 1)
+
+
+async def test_many_at_once_are_all_stored_and_each_person_counts_once(
+    agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str]
+) -> None:
+    names = list(PEOPLE)[:10]
+    answers = await asyncio.gather(*(follow(stranger, link, name) for name in names * 5))
+    assert {answer.status_code for answer in answers} == {302}
+    assert await totals(agency, link) == (10, 0, 40)
+
+
+async def test_two_processes_count_a_person_once(agency: Agency, link: dict[str, str], db: Database) -> None:
+    visit = recording.Visit(
+        agency.workspace_id, uuid.UUID(link["id"]), db.clock.now(), date(2026, 10, 15), b"v" * 16, None, None
+    )
+    await asyncio.gather(*(recording.Recorder(db).record(visit) for _ in range(5)))
+    assert await totals(agency, link) == (1, 0, 4)
+
+
+async def test_a_click_belongs_to_the_projects_local_day(
+    agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str], clock: SetClock, project_id: str
+) -> None:
+    clock.advance(timedelta(hours=9) - timedelta(seconds=1))  # 23:59:59 in Minsk
+    await follow(stranger, link)
+    clock.advance(timedelta(seconds=1))
+    await follow(stranger, link, "Firefox")
+    days = await agency.get(f"/v1/links/{link['id']}/clicks/days", **WINDOW)
+    assert days["timezone"] == "Europe/Minsk"
+    assert [(row["day"], row["people"]) for row in days["data"]] == [
+        ("2026-10-14", 0),
+        ("2026-10-15", 1),
+        ("2026-10-16", 1),
+    ]
+    # In Lisbon (UTC+1) both are of the 15th.
+    await agency.patch(f"/v1/projects/{project_id}", {"timezone": "Europe/Lisbon"})
+    clock.advance(2 * FRESH)
+    await agency.work("links.redate")
+    days = await agency.get(f"/v1/links/{link['id']}/clicks/days", **WINDOW)
+    assert [row["people"] for row in days["data"]] == [0, 2, 0]
+    assert {click["day"] for click in (await agency.get(f"/v1/links/{link['id']}/clicks"))["data"]} == {"2026-10-15"}
+
+
+async def test_nowhere_is_a_page_for_people_and_a_problem_for_programs(
+    agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str]
+) -> None:
+    await follow(stranger, link)
+    await agency.patch(f"/v1/links/{link['id']}", {"archived": True})
+    for path, status, code in (
+        ("/r/nothing-here", 404, "not-found"),
+        ("/r/%00%00%00", 404, "not-found"),
+        ("/r/" + "a" * 200, 404, "not-found"),
+        (f"/r/{link['slug']}", 410, "link-archived"),
+    ):
+        page = await stranger.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+        assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert page.headers["cache-control"] == "no-store, private"
+        told = await stranger.get(path, headers={"Accept": "application/json"})
+        assert (told.status_code, told.json()["code"]) == (status, code)
+        assert (await stranger.head(path)).status_code == status
+    assert await totals(agency, link) == (1, 0, 0)
+    await agency.patch(f"/v1/links/{link['id']}", {"archived": False})
+    assert (await follow(stranger, link)).status_code == 302
+
+
+async def test_links_hold_while_the_database_is_away(
+    agency: Agency,
+    stranger: httpx.AsyncClient,
+    link: dict[str, str],
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await follow(stranger, link)
+    lost = recording.CLICKS.labels("lost")._value
+
+    def away(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    before = lost.get()
+    with monkeypatch.context() as broken:
+        broken.setattr(Database, "transaction", away)
+        broken.setattr(Database, "reading", away)
+        clock.advance(FRESH)
+        answer = await follow(stranger, link, "Firefox")
+        assert (answer.status_code, answer.headers["location"]) == (302, TARGET)
+        assert lost.get() == before + 1
+        unknown = await stranger.get("/r/never-asked")
+        assert (unknown.status_code, unknown.json()["code"]) == (503, "database-away")
+        clock.advance(STALE)
+        assert (await follow(stranger, link)).status_code == 503
+    assert (await follow(stranger, link)).status_code == 302
+    assert await totals(agency, link) == (2, 0, 0)
+
+
+async def test_kpi_reads_agree_with_the_rows(
+    agency: Agency,
+    stranger: httpx.AsyncClient,
+    link: dict[str, str],
+    clock: SetClock,
+    db: Database,
+    project_id: str,
+    community_id: str,
+) -> None:
+    other = await agency.post("/v1/links", {"project_id": project_id, "target": TARGET})
+    for _ in range(2):
+        for who in ("Chrome", "Firefox", "bot VK"):
+            await follow(stranger, link, who)
+        await follow(stranger, other, "Chrome")
+        clock.advance(timedelta(days=1))
+    first, second = date(2026, 10, 15), date(2026, 10, 16)
+    window = (agency.workspace_id, uuid.UUID(project_id), first, second)
+    async with db.reading(agency.workspace_id) as connection:
+        days = await reads.click_days(connection, *window)
+        people = await reads.unique_visitors(connection, *window, buckets=[(first, first), (second, second)])
+        rows = await reads.clicks(connection, *window, limit=4)
+        more = await reads.clicks(connection, *window, after=(rows[-1].day, rows[-1].id), limit=4)
+        bots = await reads.clicks(connection, *window, bots=True)
+        nobody = await reads.unique_visitors(connection, *window[:2], date(2020, 1, 1), date(2020, 1, 2))
+    assert sum(day.people for day in days) == 6 == len(rows) + len(more)
+    assert sum(day.bots for day in days) == 2 == len(bots)
+    assert people.total == 2
+    assert people.by_community == {uuid.UUID(community_id): 2, None: 1}
+    assert people.by_bucket == [2, 2]
+    assert (nobody.total, nobody.by_community) == (0, {})
+    assert len({row.id for row in rows + more}) == 6

@@ -1,0 +1,84 @@
+"""Making, listing and changing tracked links."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from app.links import service
+from tests.conftest import Agency
+from tests.links.conftest import add_community
+
+TARGET = "https://shop.example/?a=1"
+
+
+async def test_a_link_is_made_and_read_again(agency: Agency, project_id: str, community_id: str) -> None:
+    body = {"project_id": project_id, "community_id": community_id, "target": TARGET, "title": "Autumn"}
+    made = await agency.post("/v1/links", body)
+    assert made["url"].endswith(f"/r/{made['slug']}")
+    assert len(made["slug"]) == 8
+    assert made["target"] == TARGET
+    assert await agency.get(f"/v1/links/{made['id']}") == made
+    changed = await agency.patch(f"/v1/links/{made['id']}", {"title": None, "archived": True})
+    assert changed["title"] is None
+    assert changed["archived_at"] is not None
+    assert await agency.patch(f"/v1/links/{made['id']}", {}) == changed
+
+
+async def test_a_slug_belongs_to_one_link_in_the_world(
+    agency: Agency, rival: Agency, project_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slug = f"autumn-{uuid.uuid4().hex[:8]}"
+    await agency.post("/v1/links", {"project_id": project_id, "target": TARGET, "slug": slug})
+    theirs = (await rival.post("/v1/projects", {"name": "Rival", "timezone": "Europe/Minsk"}))["id"]
+    taken = await rival.post("/v1/links", {"project_id": theirs, "target": TARGET, "slug": slug}, status=409)
+    assert taken["code"] == "slug-taken"
+    assert (await rival.get("/v1/links"))["data"] == []
+    # One that we make ourselves and that is taken is made anew.
+    fresh = [slug, f"x{uuid.uuid4().hex[:7]}"]
+    expected = fresh[1]
+    monkeypatch.setattr(service, "_new_slug", lambda: fresh.pop(0))
+    made = await rival.post("/v1/links", {"project_id": theirs, "target": TARGET})
+    assert made["slug"] == expected
+    assert (await rival.get(f"/v1/links/{made['id']}"))["slug"] == expected
+
+
+async def test_what_a_link_may_not_be(agency: Agency, rival: Agency, project_id: str, community_id: str) -> None:
+    for target in ("javascript:alert(1)", "https://a:b@shop.example/", "https://shop.example/ x"):
+        await agency.post("/v1/links", {"project_id": project_id, "target": target}, status=422)
+    loop = f"{agency.resources.settings.public_url}/r/abc"
+    refused = await agency.post("/v1/links", {"project_id": project_id, "target": loop}, status=422)
+    assert refused["code"] == "redirect-loop"
+    for slug in ("ab", "a b c", "a/b/c", "ж" * 5, "a" * 65):
+        await agency.post("/v1/links", {"project_id": project_id, "target": TARGET, "slug": slug}, status=422)
+    other = (await agency.post("/v1/projects", {"name": "Other", "timezone": "Europe/Minsk"}))["id"]
+    foreign = {"project_id": other, "target": TARGET, "community_id": community_id}
+    assert (await agency.post("/v1/links", foreign, status=422))["code"] == "community-of-another-project"
+    unknown = {"project_id": project_id, "target": TARGET, "post_id": str(uuid.uuid4())}
+    assert (await agency.post("/v1/links", unknown, status=422))["code"] == "unknown-post"
+    await rival.post("/v1/links", {"project_id": project_id, "target": TARGET}, status=404)
+
+
+async def test_lists_are_filtered_and_paged(agency: Agency, rival: Agency, project_id: str) -> None:
+    community_id = await add_community(agency, project_id)
+    made = [
+        await agency.post(
+            "/v1/links",
+            {"project_id": project_id, "target": TARGET, "community_id": community_id if n % 2 else None},
+        )
+        for n in range(5)
+    ]
+    seen: list[str] = []
+    more: dict[str, Any] = {}
+    while True:
+        page = await agency.get("/v1/links", limit=2, **more)
+        seen += [link["id"] for link in page["data"]]
+        more = {"cursor": page["next_cursor"]}
+        if page["next_cursor"] is None:
+            break
+    assert seen == [link["id"] for link in reversed(made)]
+    assert len((await agency.get("/v1/links", community_id=community_id))["data"]) == 2
+    assert (await agency.get("/v1/links", archived=True))["data"] == []
+    for path in ("", "/clicks", "/clicks/days"):
+        await rival.get(f"/v1/links/{made[0]['id']}{path}", status=404)
+    await rival.patch(f"/v1/links/{made[0]['id']}", {"title": "mine"}, status=404)
