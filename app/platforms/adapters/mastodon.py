@@ -353,7 +353,7 @@ class Mastodon:
     ) -> httpx.Request:
         return self._http.build_request(
             method,
-            f"{c.base_url}/api/v1/{path}",
+            f"{c.base_url.rstrip('/')}/api/v1/{path}",
             params=query,
             data=data,
             headers={**wire.bearer(c.tokens.get(Token.COMMUNITY)), **(headers or {})},

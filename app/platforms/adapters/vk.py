@@ -5,7 +5,8 @@ reach; the community's own reads and sends messages and answers comments. Each m
 the token that VK's schema allows it.
 
 Lists are paged by offset, so they are walked as `offsets` says. Direct messages come from the list
-of conversations, whose order changes with every new message: see `Mail`.
+of conversations, whose order changes with every new message: see `Mail`. A pinned post stands first,
+out of its order; one that is pinned during a walk, and unpinned before the next, can be missed.
 Sources: VKCOM/vk-api-schema, dev.vk.com. Unverified: that a pinned post, which stands first, does
 not stand in its old place as well (harmless if it does).
 """
@@ -142,7 +143,7 @@ class Vk:
             raise ValueError("this is a person's page; a community's looks like https://vk.com/name")
         if (numbered := NUMBERED.fullmatch(name)) is not None and int(numbered[1]) > 0:
             return Address(canonical=f"https://vk.com/club{int(numbered[1])}")
-        if numbered is not None or SCREEN_NAME.fullmatch(name) is None:
+        if numbered is not None or SCREEN_NAME.fullmatch(name) is None or name in HOSTS:
             raise ValueError("a VK community's address looks like https://vk.com/name or https://vk.com/club1")
         return Address(canonical=f"https://vk.com/{name}")
 
@@ -365,7 +366,7 @@ class Vk:
             raise AuthExpired(f"{method} needs a {kinds[0]} token of VK", token=kinds[0])
         request = self._http.build_request(
             "POST",
-            f"{c.base_url}/method/{method}",
+            f"{c.base_url.rstrip('/')}/method/{method}",
             data={"v": VERSION, **{name: str(value) for name, value in parameters.items()}},
             headers=wire.bearer(c.tokens[kind]),
         )
