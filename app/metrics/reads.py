@@ -6,11 +6,11 @@ where something was known and did not change.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, cast, func, literal_column, select, tuple_
+from sqlalchemy import BigInteger, DateTime, bindparam, cast, func, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community
@@ -211,13 +211,18 @@ async def contribution_page(
     last: date,
     *,
     metrics: Collection[Metric] = tuple(Metric),
+    community_id: UUID | None = None,
     after: tuple[UUID, datetime, str] | None = None,
     limit: int,
 ) -> list[Contribution]:
-    """The rows behind `engagement_days`: at most `limit` contributions after the one with this key."""
+    """The rows behind `engagement_days`, of these metrics, of one community or all.
+
+    At most `limit` of them, after the one with the key `after`; by publication, instant and metric.
+    """
     every = contributions(
         PUBLICATION.c.workspace_id == workspace_id,
         PUBLICATION.c.project_id == project_id,
+        *([] if community_id is None else [PUBLICATION.c.community_id == community_id]),
         *([] if after is None else [PUBLICATION.c.id >= after[0]]),
     ).subquery("every")
     columns = every.c
@@ -246,10 +251,11 @@ async def size_page(
     first: date,
     last: date,
     *,
+    community_id: UUID | None = None,
     after: tuple[UUID, datetime] | None = None,
     limit: int,
 ) -> list[Size]:
-    """The rows behind `size_days`: at most `limit` sizes after the one with this key."""
+    """The rows behind `size_days`, of one community or all: at most `limit`, after the one with the key `after`."""
     day: Any = local_day(_size.at, PROJECT.c.timezone)
     order = (_size.community_id, _size.at)
     query = (
@@ -267,11 +273,13 @@ async def size_page(
             PROJECT.c.workspace_id == workspace_id,
             PROJECT.c.id == project_id,
             # No zone is further than a day from UTC: so much the index can tell.
-            _size.at >= datetime.combine(first, time.min, UTC) - timedelta(days=1),
-            _size.at < datetime.combine(last, time.min, UTC) + timedelta(days=2),
+            _size.at >= func.timezone("UTC", cast(first, DateTime)) - literal_column("interval '1 day'"),
+            _size.at < func.timezone("UTC", cast(last, DateTime)) + literal_column("interval '2 days'"),
             day.between(first, last),
         )
     )
+    if community_id is not None:
+        query = query.where(_community.id == community_id)
     if after is not None:
         query = query.where(tuple_(*order) > after)
     rows = await connection.execute(query.order_by(*order).limit(limit))

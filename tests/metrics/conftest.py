@@ -129,14 +129,18 @@ class Client:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
-async def make_client(db: Database, zone: str = "Europe/Minsk", communities: int = 2) -> Client:
-    """A new workspace with one project."""
-    workspace_id, project_id = uuid7(), uuid7()
+async def make_client(
+    db: Database, zone: str = "Europe/Minsk", communities: int = 2, workspace_id: uuid.UUID | None = None
+) -> Client:
+    """A project, in a new workspace if in none that is given."""
+    new = workspace_id is None
+    workspace_id, project_id = workspace_id or uuid7(), uuid7()
     ids = [uuid7() for _ in range(communities)]
     async with db.transaction(workspace_id) as session:
-        await session.execute(
-            insert(Workspace), [{"workspace_id": workspace_id, "name": "Step & Co", "created_at": NOON}]
-        )
+        if new:
+            await session.execute(
+                insert(Workspace), [{"workspace_id": workspace_id, "name": "Step & Co", "created_at": NOON}]
+            )
         await session.execute(
             insert(Project),
             [

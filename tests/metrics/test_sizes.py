@@ -1,0 +1,92 @@
+"""A community's size: its days, and how they are asked for."""
+
+import random
+import uuid
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from app.kit.db import Database
+from app.metrics import reads, service
+from tests.conftest import Agency
+from tests.metrics.conftest import NOON, Client, make_client
+
+TODAY = date(2026, 10, 15)
+
+
+async def test_a_days_row_is_the_same_in_any_order(client: Client) -> None:
+    sizes = [(NOON + timedelta(hours=hour), 1000 + (hour * 37) % 11) for hour in range(-20, 20)]
+    by_day: dict[date, list[tuple[datetime, int]]] = {}
+    for at, size in sizes:
+        by_day.setdefault((at + timedelta(hours=3)).date(), []).append((at, size))  # Minsk
+    shuffled = [*sizes, *sizes[::4]]
+    random.Random(1).shuffle(shuffled)
+    for at, size in shuffled:
+        async with client.work() as session:
+            await service.record_size(session, client.places[0], at, size)
+    rows = await client.sizes()
+    assert [row["day"] for row in rows] == sorted(by_day)
+    for row in rows:
+        seen = by_day[row["day"]]
+        assert (row["first_at"], row["first"]) == seen[0]
+        assert (row["last_at"], row["last"]) == seen[-1]
+        assert row["lowest"] == min(size for _, size in seen)
+        assert row["highest"] == max(size for _, size in seen)
+        assert row["snapshots"] == len(seen)
+    async with client.work() as session:
+        assert await service.reconcile(session, client.project_id) == []
+
+
+async def test_the_first_size_of_an_instant_stands(client: Client) -> None:
+    for size in (5, 9):
+        async with client.work() as session:
+            await service.record_size(session, client.places[0], NOON, size)
+    [row] = await client.sizes()
+    assert (row["first"], row["last"], row["snapshots"]) == (5, 5, 1)
+
+
+async def test_a_hidden_size_leaves_no_trace(client: Client) -> None:
+    async with client.work() as session:
+        await service.record_size(session, client.places[0], NOON, None)
+    assert await client.sizes() == []
+
+
+async def test_sizes_are_read_with_the_one_before(client: Client) -> None:
+    for day, size in ((-9, 90), (-7, 70), (0, 100), (2, 120)):
+        async with client.work() as session:
+            await service.record_size(session, client.places[0], NOON + timedelta(days=day), size)
+    async with client.db.reading(client.workspace_id) as connection:
+        whose = (client.workspace_id, client.project_id)
+        days = await reads.size_days(connection, *whose, TODAY, TODAY + timedelta(days=1))
+        before = await reads.size_before(connection, *whose, TODAY)
+        rows = await reads.size_page(connection, *whose, date.min, date.max, limit=3)
+        rest = await reads.size_page(connection, *whose, date.min, date.max, after=rows[-1].key, limit=3)
+    assert [(row.day, row.last) for row in days] == [(TODAY, 100)]
+    assert [(row.community_id, row.size) for row in before] == [(client.places[0].community_id, 70)]
+    assert [row.size for row in rows + rest] == [90, 70, 100, 120]
+
+
+async def test_the_history_is_told_by_day(agency: Agency, rival: Agency, db: Database) -> None:
+    client = await make_client(db, workspace_id=agency.workspace_id)
+    place = client.places[0]
+    for hours, size in ((0, 100), (10, 90), (30, 120), (50, 130)):
+        async with client.work() as session:
+            await service.record_size(session, place, NOON + timedelta(hours=hours), size)
+    path = f"/v1/communities/{place.community_id}/snapshots"
+    whole = await agency.get(path)
+    assert whole["timezone"] == "Europe/Minsk"
+    assert [(row["day"], row["lowest"], row["last"]) for row in whole["data"]] == [
+        ("2026-10-15", 100, 100),
+        ("2026-10-16", 90, 120),
+        ("2026-10-17", 130, 130),
+    ]
+    friday: dict[str, Any] = {"from": "2026-10-16", "to": "2026-10-16"}
+    part = await agency.get(path, **friday)
+    assert [row["day"] for row in part["data"]] == ["2026-10-16"]
+    page = await agency.get(path, limit=2)
+    rest = await agency.get(path, limit=2, cursor=page["next_cursor"])
+    assert page["data"] + rest["data"] == whole["data"]
+    assert rest["next_cursor"] is None
+    assert (await agency.get(path, 422, **{**friday, "from": "2026-10-17"}))["code"] == "invalid-range"
+    assert (await rival.get(path, 404))["detail"] == (
+        await rival.get(f"/v1/communities/{uuid.uuid4()}/snapshots", 404)
+    )["detail"]
