@@ -47,11 +47,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--port", type=int, default=0, help="port on 127.0.0.1; 0 (the default): the one of the port file or a free one"
+        "--port", type=int, default=0, help="on 127.0.0.1; 0 (the default): the port file's, or a free one"
     )
-    parser.add_argument(
-        "--port-file", type=Path, help="written once it listens; read at the start to take the same port again"
-    )
+    parser.add_argument("--port-file", type=Path, help="written once it listens; read at the start")
     parser.add_argument("--seed", type=int, default=7, help="the same seed makes the same people and texts (7)")
     parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second (1)")
     parser.add_argument(

@@ -37,7 +37,7 @@ class ClockAsk(Ask):
 
 class TokenAsk(Ask):
     community: str
-    kind: Literal["user", "community"] = "user"
+    kind: Literal["user", "community"] = "community"
     scopes: list[str] | None = None
     expires_in: float | None = None
     """Virtual seconds."""

@@ -56,7 +56,7 @@ class Rule(BaseModel):
     """A regular expression, searched for in the path."""
     method: str | None = None
     token: str | None = None
-    """A token, or its name (`coffee/user/0`)."""
+    """A token, or its name (`coffee/community/0`)."""
     community: str | None = None
     """The community whose token it is."""
     count: Annotated[int, Field(ge=1)] | None = None

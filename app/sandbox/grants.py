@@ -11,9 +11,9 @@ from app.sandbox.world import World
 Kind = Literal["user", "community"]
 State = Literal["good", "expired", "revoked"]
 
-KINDS: Final[dict[str, tuple[Kind, ...]]] = {"mastodon": ("user",), "vk": ("user", "community")}
+KINDS: Final[dict[str, tuple[Kind, ...]]] = {"mastodon": ("community",), "vk": ("user", "community")}
 SCOPES: Final[dict[tuple[str, Kind], tuple[str, ...]]] = {
-    ("mastodon", "user"): ("read", "write"),
+    ("mastodon", "community"): ("read", "write"),
     ("vk", "user"): ("wall", "groups", "stats", "offline"),
     ("vk", "community"): ("manage", "messages", "wall", "photos"),
 }
@@ -21,7 +21,8 @@ SCOPES: Final[dict[tuple[str, Kind], tuple[str, ...]]] = {
 
 @dataclass(slots=True)
 class Grant:
-    """One token's rights. A VK user token is its community's administrator's."""
+    """One token's rights. On Mastodon a community is an account with one kind of token, its own; VK has
+    the community's own and its administrator's, a user token."""
 
     name: str
     """What it is called in the ledger, where tokens themselves never stand."""

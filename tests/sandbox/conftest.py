@@ -31,13 +31,13 @@ class Visitor:
         self.sandbox, self.hands, self.http = sandbox, hands, http
         self.world = sandbox.network.world
 
-    def token(self, community: str, kind: str = "user") -> str:
+    def token(self, community: str, kind: str) -> str:
         found = self.sandbox.network.grants.stable(self.world.communities[community])[kind]
         assert found is not None
         return found
 
     def bearer(self, community: str = "coffee") -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token(community)}"}
+        return {"Authorization": f"Bearer {self.token(community, 'community')}"}
 
     async def vk(self, method: str, kind: str = "user", community: str = "velo_dvor", **fields: Any) -> Any:
         """A VK method's whole answer."""

@@ -36,7 +36,7 @@ class Running:
         return {"v": "5.199", "access_token": self.communities["velo_dvor"]["tokens"][kind]}
 
     def bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.communities['coffee']['tokens']['user']}"}
+        return {"Authorization": f"Bearer {self.communities['coffee']['tokens']['community']}"}
 
     async def fault(self, effect: dict[str, object], **rule: object) -> None:
         answer = await self.http.post("/_sandbox/faults", json={"count": 1, **rule, "effect": effect})
@@ -72,7 +72,7 @@ async def test_addresses_and_tokens_work_as_they_are_told(running: Running) -> N
         if one["platform"] == "mastodon":
             assert one["address"].startswith(str(running.http.base_url))
             assert (await running.http.get(one["address"])).status_code == 200
-            bearer = {"Authorization": f"Bearer {one['tokens']['user']}"}
+            bearer = {"Authorization": f"Bearer {one['tokens']['community']}"}
             me = (await running.http.get("/api/v1/accounts/verify_credentials", headers=bearer)).json()
             assert (me["id"], me["url"]) == (one["external_id"], one["address"])
         else:
@@ -146,7 +146,7 @@ async def test_a_fault_meets_only_whom_it_should(running: Running) -> None:
     refused = {"type": "status", "status": 500}
     await running.fault(refused, community="lingua", count=None)
     assert (await running.http.get("/api/v1/notifications", headers=running.bearer())).status_code == 200
-    lingua = {"Authorization": f"Bearer {running.communities['lingua']['tokens']['user']}"}
+    lingua = {"Authorization": f"Bearer {running.communities['lingua']['tokens']['community']}"}
     for _ in range(2):
         assert (await running.http.get("/api/v1/notifications", headers=lingua)).status_code == 500
     assert (await running.http.delete("/_sandbox/faults")).status_code == 204
@@ -163,7 +163,7 @@ async def test_a_fault_meets_only_whom_it_should(running: Running) -> None:
         ("communities/nobody", {"act": "follow"}),
         ("communities/coffee", {"act": "view"}),
         ("communities/coffee", {"act": "comment", "post": "12"}),
-        ("tokens", {"community": "coffee", "kind": "community"}),
+        ("tokens", {"community": "coffee", "kind": "user"}),
         ("callbacks", {"community": "coffee", "url": "http://127.0.0.1:9"}),
     ],
 )

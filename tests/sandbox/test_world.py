@@ -66,7 +66,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 async def _effects(sandbox: Sandbox, hands: Hands) -> None:
     transport = httpx.ASGITransport(sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test") as http:
-        token = sandbox.network.grants.stable(sandbox.network.world.communities["coffee"])["user"]
+        token = sandbox.network.grants.stable(sandbox.network.world.communities["coffee"])["community"]
         hands.at += 60
         comment = (await http.post("/_sandbox/communities/coffee", json={"act": "comment", "text": "Open?"})).json()
         hands.at += 60
