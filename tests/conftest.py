@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 from sqlalchemy import select
 
@@ -26,7 +27,14 @@ from tests import servers as test_servers
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers once, in the process that starts xdist's workers."""
+    """Start the servers once, in the process that starts xdist's workers; let logs be plain and short."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ]
+    )
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         test_servers.share()
 

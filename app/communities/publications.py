@@ -79,15 +79,10 @@ async def measured(
 ) -> None:
     """Keep counters that were read at `at`, and say when the next look is due."""
     ids = [publication_id for publication_id, _ in found]
-    published = dict(
-        (
-            await session.execute(
-                select(Publication.id, Publication.published_at).where(_of(place), Publication.id.in_(ids))
-            )
-        )
-        .tuples()
-        .all()
+    rows = await session.execute(
+        select(Publication.id, Publication.published_at).where(_of(place), Publication.id.in_(ids))
     )
+    published = {row.id: row.published_at for row in rows}
     changes = [
         {
             "workspace_id": place.workspace_id,
@@ -137,7 +132,7 @@ async def known(session: AsyncSession, place: Place, external_ids: Sequence[str]
     rows = await session.execute(
         select(Publication.external_id, Publication.id).where(_of(place), Publication.external_id.in_(external_ids))
     )
-    return dict(rows.tuples().all())
+    return {row.external_id: row.id for row in rows}
 
 
 def _of(place: Place) -> ColumnElement[bool]:

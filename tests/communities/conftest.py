@@ -119,12 +119,20 @@ class Fake:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         self._called("posts")
-        start = int(cursor or 0)
+        # `3`: three are read, going back; `done 7`: all is read, and 7 was the newest.
         wanted = [post for post in self.world.posts if since is None or post.published_at >= since]
+        start = 0
+        if cursor is not None and cursor.startswith("done "):
+            ids = [post.external_id for post in wanted]
+            known = cursor.removeprefix("done ")
+            wanted = wanted[: ids.index(known)] if known in ids else wanted
+        elif cursor is not None:
+            start = int(cursor)
         items = tuple(wanted[start : start + self.world.page])
         more = start + self.world.page < len(wanted)
+        newest = self.world.posts[0].external_id if self.world.posts else ""
         self._answered("posts")
-        return Page(items, str(start + self.world.page) if more else None, more)
+        return Page(items, str(start + self.world.page) if more else f"done {newest}", more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         self._called("metrics")

@@ -1,0 +1,206 @@
+"""A sample agency, made through the HTTP API alone: what it can do, anybody's script can.
+
+The agency connects one Mastodon and one VK community of the sandbox to a client's project, plans a
+few posts, answers a customer, and has a tracked link that people and link previews follow. A second
+start finds it all by the key it kept.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from app.cli.console import done, step
+from app.kit.http import Client, client
+
+QUESTIONS: Final = (
+    ("How large is the audience? (awareness)", "community_size"),
+    ("How long do customers wait for an answer? (support)", "first_response_time"),
+    ("How many people went to the site? (traffic)", "clicks"),
+)
+PATIENCE: Final = 180.0
+"""Seconds the first walk through two months of a sandbox community may take."""
+
+PEOPLE: Final = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 "
+        "Mobile/15E148 Safari/604.1"
+    ),
+    "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
+    (
+        "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile "
+        "Safari/537.36"
+    ),
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 "
+        "YaBrowser/25.8.0.0 Safari/537.36"
+    ),
+)
+PREVIEWS: Final = ("TelegramBot (like TwitterBot)", "Mastodon/4.4.3 (http.rb/5.2.0; +https://mastodon.example/) Bot")
+
+PLAN: Final = (
+    ("engaging", "What is your word for a very small coffee?", "2026-12-07T10:00:00"),
+    ("user_generated", "Olga's cups of the month: thank you for the photographs!", "2026-12-08T18:30:00"),
+    ("educational", "Why the second pour matters: brewing at home in four pictures.", "2026-12-10T09:00:00"),
+    ("promotional", "Two cups for one before nine in the morning, all week.", "2026-12-11T08:00:00"),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question a newcomer can ask, and what the API really said to it."""
+
+    title: str
+    curl: str
+    body: object
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What there is to look at."""
+
+    api_key: str
+    answers: Sequence[Answer]
+
+
+class SampleError(Exception):
+    """The sample agency did not come to be; the message says where it stopped."""
+
+
+async def seed(api_url: str, sandbox_url: str, *, keep: Path) -> Sample:
+    """Make the sample agency, or find it again; wait for its figures and ask for three of them.
+
+    `keep` is a file in the data folder for what a second start must know.
+    """
+    hosts = [url.removeprefix("http://") for url in (api_url, sandbox_url)]
+    async with client(allow=hosts, deadline=30) as http:
+        known = json.loads(keep.read_text()) if keep.exists() else None
+        if known is not None and await _still_there(http, api_url, known["api_key"]):
+            done("found the sample agency of an earlier start")
+        else:
+            known = await _make(http, api_url, sandbox_url)
+            keep.write_text(json.dumps(known))
+            keep.chmod(0o600)
+        api = _Api(http, api_url, known["api_key"])
+        await _until_read(api, known["communities"])
+        if not known.get("answered"):
+            await _answer_somebody(api)
+            keep.write_text(json.dumps({**known, "answered": True}))
+        return Sample(known["api_key"], [await _ask(api, known["project_id"], *question) for question in QUESTIONS])
+
+
+@dataclass(frozen=True)
+class _Api:
+    http: Client
+    url: str
+    key: str
+
+    async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        answer = await self.http.request(method, self.url + path, json=body, headers=headers)
+        if not answer.is_success:
+            raise SampleError(f"{method} {path} answered {answer.status_code}: {answer.text}")
+        return answer.json()
+
+
+async def _still_there(http: Client, api_url: str, key: str) -> bool:
+    answer = await http.get(f"{api_url}/v1/me", headers={"Authorization": f"Bearer {key}"})
+    return answer.is_success
+
+
+async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
+    owner = {"name": "Anna", "email": f"anna@{sandbox_url.rpartition(':')[2]}.example"}
+    made = await _Api(http, api_url, "").call("POST", "/v1/workspaces", {"name": "Step & Co", "owner": owner})
+    api = _Api(http, api_url, made["api_key"]["key"])
+    done("signed up the agency Step & Co")
+    project = await api.call("POST", "/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    await api.call(
+        "PUT",
+        f"/v1/projects/{project['id']}/brief",
+        {
+            "business": "A coffee house with its own roast",
+            "audience": "People who work and study nearby",
+            "tone": "Warm, brief, a little playful",
+            "faq": [{"question": "Are you open on Sunday?", "answer": "Yes, from ten to eight."}],
+        },
+    )
+    communities = [await _connect(api, project["id"], place) for place in await _places(http, sandbox_url)]
+    done("connected its communities on Mastodon and VK")
+    for category, text, at in PLAN:
+        plan = {"community_id": communities[0], "text": text, "category": category, "planned_for": at}
+        await api.call("POST", "/v1/posts", {**plan, "status": "planned"})
+    link = await api.call(
+        "POST", "/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu", "title": "The menu"}
+    )
+    await _follow(http, api_url, link["slug"])
+    done("planned a week of posts; people, and link previews, followed its tracked link")
+    return {"api_key": api.key, "project_id": project["id"], "communities": communities, "slug": link["slug"]}
+
+
+async def _places(http: Client, sandbox_url: str) -> list[dict[str, Any]]:
+    """One community of each platform, the busiest."""
+    found: list[dict[str, Any]] = (await http.get(f"{sandbox_url}/_sandbox/communities")).json()
+    busiest = {place["platform"]: place for place in sorted(found, key=lambda place: place["busy"])}
+    return [busiest[platform] for platform in sorted(busiest)]
+
+
+async def _connect(api: _Api, project_id: str, place: Mapping[str, Any]) -> str:
+    body = {
+        "project_id": project_id,
+        "platform": place["platform"],
+        "address": place["address"],
+        "credentials": place["tokens"],
+    }
+    made = await api.call("POST", "/v1/communities", body)
+    return str(made["id"])
+
+
+async def _follow(http: Client, api_url: str, slug: str) -> None:
+    for agent in (*PEOPLE, *PREVIEWS):
+        await http.get(f"{api_url}/r/{slug}", headers={"User-Agent": agent, "Accept": "text/html"})
+
+
+async def _until_read(api: _Api, communities: Sequence[str]) -> None:
+    """Wait until the worker has read two months of both communities, saying how far it is."""
+    told = -1
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        health = [await api.call("GET", f"/v1/communities/{community}/health") for community in communities]
+        posts = sum(one["publications"] for one in health)
+        if posts != told:
+            step(f"reading two months of posts, comments and messages: {posts} posts so far")
+            told = posts
+        if all(one["polled_at"] is not None for one in health):
+            done(f"read {posts} posts and what customers wrote")
+            return
+        for one in health:
+            if one["state"] in {"failed", "reauth_required"} or asyncio.get_running_loop().time() > deadline:
+                raise SampleError(f"a sample community is {one['state']}: {one['reason'] or 'still being read'}")
+        await asyncio.sleep(1)
+
+
+async def _answer_somebody(api: _Api) -> None:
+    """Answer the customer who wrote last, through the platform."""
+    waiting = (await api.call("GET", "/v1/inquiries?status=open&limit=1"))["data"]
+    for inquiry in waiting:
+        body = {"text": "Thank you for writing! We are looking into it."}
+        await api.call("POST", f"/v1/inquiries/{inquiry['id']}/messages", body)
+        done(f"answered {inquiry['customer_name']}, who wrote: {inquiry['preview'][:60]}")
+
+
+async def _ask(api: _Api, project_id: str, title: str, key: str) -> Answer:
+    path = f"/v1/projects/{project_id}/kpis/{key}?granularity=month"
+    body = await _until(api, path, lambda answer: answer["value"] is not None)
+    return Answer(title, f'curl -s -H "Authorization: Bearer {api.key}" "{api.url}{path}"', body)
+
+
+async def _until(api: _Api, path: str, good: Callable[[Any], bool], tries: int = 30) -> Any:
+    for _ in range(tries):
+        answer = await api.call("GET", path)
+        if good(answer):
+            return answer
+        await asyncio.sleep(1)
+    raise SampleError(f"{path} still answers {answer['reason']}")
