@@ -4,43 +4,20 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 
 from app.cli.console import console, done, step, warn
+from app.cli.sample import Sample, seed
 from app.cli.supervisor import Program, Supervisor
 from app.cli.up import Ground, Stopped, ground, programs, stop_signals, unless_stopped, until_ready, until_working
 
-PLATFORMS = ("mastodon", "vk")
-"""The platforms that the sandbox plays."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A question a newcomer can ask, and what the API really said to it."""
-
-    title: str
-    curl: str
-    body: object
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What there is to look at."""
-
-    api_key: str
-    answers: Sequence[Answer]
-
-
-async def seed(api_url: str, sandbox_url: str, *, keep: Path) -> Sample:
-    """Make a sample agency through the HTTP API, wait for its figures, and ask for three of them.
-
-    `keep` is a file in the data folder for what a second start must know (the API key).
-    """
-    raise NotImplementedError(f"no sample agency yet for {api_url} over {sandbox_url}, kept in {keep}")
+PLATFORMS = ("vk",)
+"""The platforms that the sandbox stands in for. Mastodon's servers are named by their accounts'
+addresses, so that a real account can be connected beside the sandbox's."""
+PACE = 0.1
+"""A demonstration looks ten times as often as a service does."""
 
 
 def reserved_port(keep: Path) -> int:
@@ -77,6 +54,7 @@ async def play(on: Ground) -> None:
     town, sandbox_url, announced = sandbox(on)
     extra = {
         "INSTEP_PLATFORM_URLS": json.dumps(dict.fromkeys(PLATFORMS, sandbox_url)),
+        "INSTEP_POLL_PACE": str(PACE),
         "INSTEP_OUTBOUND_ALLOW": sandbox_url.removeprefix("http://"),
     }
     api, worker = programs(on, extra, logs=on.data / "log")
