@@ -18,7 +18,7 @@ appears in one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -104,6 +104,8 @@ class Spec:
     """Size and posts can be read without any token."""
     address_hint: str
     """An address as a person would type it, for messages and documentation."""
+    replies_remembered: timedelta | None = None
+    """For how long a reply repeated with the same key is dropped; None where it would be sent twice."""
 
 
 @dataclass(frozen=True, slots=True)

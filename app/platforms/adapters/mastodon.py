@@ -11,7 +11,7 @@ Unverified: that every such server keeps ids in the order of time, as Mastodon d
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
@@ -166,6 +166,8 @@ class Mastodon:
         tokens=frozenset({Token.COMMUNITY}),
         public=True,
         address_hint="https://mastodon.social/@name",
+        # An hour on Mastodon, less some minutes for the way. GoToSocial and Takahe remember nothing.
+        replies_remembered=timedelta(minutes=50),
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -269,7 +271,7 @@ class Mastodon:
         form = {
             "status": f"@{asked.account.acct} {text}",
             "in_reply_to_id": asked.id,
-            "visibility": asked.visibility,
+            "visibility": "public",
         }
         request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key})
         made = wire.confirmed(CREATED, await wire.write(self._http, request, self.classify))

@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -122,6 +122,8 @@ class Vk:
         tokens=frozenset({Token.USER, Token.COMMUNITY}),
         public=False,
         address_hint="https://vk.com/name",
+        # `guid` and `random_id`. Unverified: that VK remembers them for an hour.
+        replies_remembered=timedelta(minutes=50),
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
