@@ -44,7 +44,11 @@ class Delivery(StrEnum):
     """The intent is committed; the platform may or may not have it yet."""
     SENT = "sent"
     FAILED = "failed"
+    """The platform refused it; `delivery_detail` says why."""
     OUTCOME_UNKNOWN = "outcome_unknown"
+    """It may have been sent. Polling looks for it; it is not sent again."""
+    NEEDS_REVIEW = "needs_review"
+    """Polling did not find it in time: a person has to look."""
 
 
 class Inquiry(Owned, Base):
@@ -64,6 +68,8 @@ class Inquiry(Owned, Base):
     community_id: Mapped[UUID]
     publication_id: Mapped[UUID | None]
     """The publication it stands under, where it is a comment."""
+    post_id: Mapped[str | None]
+    """The platform's id of that publication."""
     thread_id: Mapped[str]
     """The platform's, or the adapter's, name of the conversation."""
     channel: Mapped[str]
@@ -88,7 +94,11 @@ class Inquiry(Owned, Base):
 
 
 class Message(Owned, Base):
-    """One message of an inquiry, a customer's or the agency's."""
+    """One message of a thread, a customer's or the agency's.
+
+    What the agency says in a thread is stored even while no customer has written there, for pages
+    come in any order; such a thread is no inquiry yet.
+    """
 
     __tablename__ = "message"
     __table_args__ = (
@@ -102,10 +112,13 @@ class Message(Owned, Base):
             postgresql_where=text("external_id IS NOT NULL"),
         ),
         Index(None, "workspace_id", "inquiry_id", "sent_at", "id"),
+        Index(None, "workspace_id", "community_id", "thread_id"),
     )
 
-    inquiry_id: Mapped[UUID]
+    inquiry_id: Mapped[UUID | None]
+    """Null as long as no customer has written in its thread."""
     community_id: Mapped[UUID]
+    thread_id: Mapped[str]
     external_id: Mapped[str | None]
     """The platform's id; null until an answer of ours is sent."""
     direction: Mapped[str]
@@ -118,11 +131,17 @@ class Message(Owned, Base):
     """When it was written; for a queued answer, when it was queued."""
     edited_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    """When it was first seen to be deleted; its words are kept."""
+    read: Mapped[bool] = mapped_column(default=True)
+    """It was seen before it was deleted; what never was is nobody's word."""
     url: Mapped[str | None]
     in_reply_to: Mapped[str | None]
     delivery: Mapped[str | None]
     """Of an answer made here; null for messages found on the platform."""
     delivery_detail: Mapped[str | None]
+    """In words, with what to do next."""
+    intended_at: Mapped[datetime | None]
+    """When the intent to send it was last committed."""
 
 
 class Waiting(Owned, Base):

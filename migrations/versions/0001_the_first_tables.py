@@ -305,6 +305,7 @@ def upgrade() -> None:
         sa.Column("project_id", sa.UUID(), nullable=False),
         sa.Column("community_id", sa.UUID(), nullable=False),
         sa.Column("publication_id", sa.UUID(), nullable=True),
+        sa.Column("post_id", sa.Text(), nullable=True),
         sa.Column("thread_id", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -463,8 +464,9 @@ def upgrade() -> None:
         "message",
         sa.Column("workspace_id", sa.UUID(), nullable=False),
         sa.Column("id", sa.UUID(), nullable=False),
-        sa.Column("inquiry_id", sa.UUID(), nullable=False),
+        sa.Column("inquiry_id", sa.UUID(), nullable=True),
         sa.Column("community_id", sa.UUID(), nullable=False),
+        sa.Column("thread_id", sa.Text(), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("direction", sa.Text(), nullable=False),
         sa.Column("automatic", sa.Boolean(), nullable=False),
@@ -474,10 +476,12 @@ def upgrade() -> None:
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("edited_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("read", sa.Boolean(), nullable=False),
         sa.Column("url", sa.Text(), nullable=True),
         sa.Column("in_reply_to", sa.Text(), nullable=True),
         sa.Column("delivery", sa.Text(), nullable=True),
         sa.Column("delivery_detail", sa.Text(), nullable=True),
+        sa.Column("intended_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["workspace_id", "inquiry_id"],
             ["inquiry.workspace_id", "inquiry.id"],
@@ -490,6 +494,12 @@ def upgrade() -> None:
         op.f("ix_message_workspace_id_inquiry_id_sent_at_id"),
         "message",
         ["workspace_id", "inquiry_id", "sent_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_message_workspace_id_community_id_thread_id"),
+        "message",
+        ["workspace_id", "community_id", "thread_id"],
         unique=False,
     )
     op.create_index(
@@ -825,6 +835,7 @@ def downgrade() -> None:
     op.drop_table("post_last")
     op.drop_index("uq_message_external_id", table_name="message", postgresql_where=sa.text("external_id IS NOT NULL"))
     op.drop_index(op.f("ix_message_workspace_id_inquiry_id_sent_at_id"), table_name="message")
+    op.drop_index(op.f("ix_message_workspace_id_community_id_thread_id"), table_name="message")
     op.drop_table("message")
     op.drop_index(op.f("ix_inquiry_event_workspace_id_inquiry_id_at_id"), table_name="inquiry_event")
     op.drop_table("inquiry_event")

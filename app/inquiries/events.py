@@ -1,0 +1,64 @@
+"""What happens to inquiries, for whoever wants to know."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from app.kit.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class _OfInquiry(Event):
+    inquiry_id: UUID
+    project_id: UUID
+    community_id: UUID
+    at: datetime
+    """When it happened, which may be long before it was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class InquiryReceived(_OfInquiry):
+    """A customer wrote in a thread for the first time."""
+
+    topic: ClassVar[str | None] = "inquiry.received"
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class InquiryAnswered(_OfInquiry):
+    """A person of the agency answered for the first time."""
+
+    topic: ClassVar[str | None] = "inquiry.answered"
+
+
+@dataclass(frozen=True, slots=True)
+class InquiryResolved(_OfInquiry):
+    """It was closed."""
+
+    topic: ClassVar[str | None] = "inquiry.resolved"
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InquiryReopened(_OfInquiry):
+    """Somebody waits again: the customer wrote again, or a person reopened it."""
+
+    topic: ClassVar[str | None] = "inquiry.reopened"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFailed(_OfInquiry):
+    """The platform refused an answer of ours."""
+
+    topic: ClassVar[str | None] = "inquiry.reply_failed"
+    message_id: UUID
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyNeedsReview(_OfInquiry):
+    """Whether an answer of ours was sent could not be found out: a person has to look."""
+
+    topic: ClassVar[str | None] = "inquiry.reply_needs_review"
+    message_id: UUID

@@ -1,0 +1,226 @@
+"""Storing what was seen on a platform: repeated, late, out of order, edited or deleted, all the same.
+
+A message's stored state is what all sightings of it together say, whatever their order: the newest
+edit's words, deleted once it was seen deleted, its author's name once it was given. The platform's
+own time of sending wins over ours.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, func, literal, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities.events import Place
+from app.inquiries.models import Delivery, Direction, InquiryEvent, Message
+from app.inquiries.records import hold, insert_all
+from app.inquiries.recount import Origin, recount
+from app.kit.db import mine, now, workspace_of
+from app.kit.ids import uuid7
+from app.platforms.contract import RemoteMessage
+
+SKEW: Final = timedelta(minutes=2)
+"""How far a platform's clock may be behind ours when a copy of our own answer is looked for."""
+
+UNRESOLVED: Final = (Delivery.OUTCOME_UNKNOWN.value, Delivery.NEEDS_REVIEW.value)
+
+_MENTIONS: Final = re.compile(r"^(?:\s*(?:@\S+|\[(?:id|club|public)\d+\|[^\]]*\])[,:]?(?:\s+|$))+")
+_BEGINNING: Final = text("'-infinity'::timestamptz")
+
+
+async def store(session: AsyncSession, place: Place, seen: Sequence[tuple[RemoteMessage, UUID | None]]) -> None:
+    """Store messages, each with the publication it stands under, and what follows from them."""
+    if not seen:
+        return
+    await hold(session, place.community_id)
+    rows = _folded(session, place, [message for message, _ in seen])
+    threads = set((await session.scalars(_upsert(rows))).all())
+    if not threads:
+        return
+    await adopt(session, place.community_id, threads)
+    await recount(
+        session,
+        project_id=place.project_id,
+        community_id=place.community_id,
+        threads=threads,
+        origins=_origins(seen),
+    )
+
+
+def _origins(seen: Sequence[tuple[RemoteMessage, UUID | None]]) -> Mapping[str, Origin]:
+    found: dict[str, Origin] = {}
+    for message, publication_id in seen:
+        before = found.get(message.thread_id)
+        found[message.thread_id] = Origin(
+            channel=message.kind.value,
+            publication_id=publication_id or (before.publication_id if before else None),
+            post_id=message.post_id or (before.post_id if before else None),
+        )
+    return found
+
+
+@dataclass(slots=True)
+class _Sighting:
+    """What is known of one message from one batch."""
+
+    newest: RemoteMessage
+    read: bool
+    deleted: bool
+    name: str
+
+    def meet(self, message: RemoteMessage) -> None:
+        """Learn from another sighting of it."""
+        self.deleted = self.deleted or message.deleted
+        self.name = message.author.name or self.name
+        if not message.deleted:
+            if not self.read or _edition(message) >= _edition(self.newest):
+                self.newest = message
+            self.read = True
+
+
+def _edition(message: RemoteMessage) -> float:
+    return message.edited_at.timestamp() if message.edited_at is not None else float("-inf")
+
+
+def _folded(session: AsyncSession, place: Place, messages: Sequence[RemoteMessage]) -> list[dict[str, Any]]:
+    """A row for each message, however often it is in the batch."""
+    found: dict[str, _Sighting] = {}
+    for message in messages:
+        if (known := found.get(message.external_id)) is not None:
+            known.meet(message)
+        else:
+            found[message.external_id] = _Sighting(message, not message.deleted, message.deleted, message.author.name)
+    # In one order, whoever writes.
+    return [_row(session, place, found[external_id]) for external_id in sorted(found)]
+
+
+def _row(session: AsyncSession, place: Place, sighting: _Sighting) -> dict[str, Any]:
+    message = sighting.newest
+    return {
+        "workspace_id": workspace_of(session),
+        "id": uuid7(),
+        "community_id": place.community_id,
+        "thread_id": message.thread_id,
+        "external_id": message.external_id,
+        "direction": (Direction.AGENCY if message.author.is_community else Direction.CUSTOMER).value,
+        "automatic": False,
+        "author_id": message.author.external_id,
+        "author_name": sighting.name,
+        "text": message.text,
+        "sent_at": message.sent_at,
+        "edited_at": message.edited_at,
+        "deleted_at": now(session) if sighting.deleted else None,
+        "read": sighting.read,
+        "url": message.url,
+        "in_reply_to": message.in_reply_to,
+    }
+
+
+def _upsert(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Store the rows; gives the threads in which anything changed."""
+    added = insert_all(Message, rows)
+    given = added.excluded
+    first = and_(given["read"], ~Message.read)
+    newer = func.coalesce(given.edited_at, _BEGINNING) > func.coalesce(Message.edited_at, _BEGINNING)
+    # The copy of our own answer shows it as the platform does (with a mention in front, say).
+    same = and_(Message.delivery.is_(None), given.edited_at.is_not_distinct_from(Message.edited_at))
+    takes = or_(first, and_(given["read"], or_(newer, same)))
+
+    def once_read(name: str) -> ColumnElement[Any]:
+        return case((given["read"], given[name]), else_=Message.__table__.c[name])
+
+    changed: dict[str, ColumnElement[Any]] = {
+        "text": case((takes, given.text), else_=Message.text),
+        "edited_at": case((takes, given.edited_at), else_=Message.edited_at),
+        "author_name": case((given.author_name != "", given.author_name), else_=Message.author_name),
+        "author_id": once_read("author_id"),
+        "direction": once_read("direction"),
+        "sent_at": once_read("sent_at"),
+        "deleted_at": func.coalesce(Message.deleted_at, given.deleted_at),
+        "read": or_(Message.read, given["read"]),
+        "url": func.coalesce(given.url, Message.url),
+        "in_reply_to": func.coalesce(Message.in_reply_to, given.in_reply_to),
+    }
+    columns = Message.__table__.c
+    return added.on_conflict_do_update(
+        index_elements=["workspace_id", "community_id", "external_id"],
+        index_where=Message.external_id.is_not(None),
+        set_=changed,
+        where=or_(*(columns[name].is_distinct_from(value) for name, value in changed.items())),
+    ).returning(Message.thread_id)
+
+
+async def adopt(session: AsyncSession, community_id: UUID, threads: Collection[str]) -> None:
+    """Recognise, among what was found, answers of ours of which it was not known whether they were sent."""
+    of_threads = and_(
+        mine(Message, workspace_of(session)),
+        Message.community_id == community_id,
+        Message.thread_id == any_(literal(sorted(threads), ARRAY(Text))),
+        Message.direction == Direction.AGENCY.value,
+    )
+    lost = list(
+        (
+            await session.scalars(
+                select(Message)
+                .where(of_threads, Message.delivery.in_(UNRESOLVED))
+                .order_by(Message.intended_at)
+                .with_for_update()
+            )
+        ).all()
+    )
+    if not lost:
+        return
+    since = min(message.intended_at or message.sent_at for message in lost) - SKEW
+    found = list(
+        (
+            await session.scalars(
+                select(Message)
+                .where(of_threads, Message.delivery.is_(None), Message.read, Message.sent_at >= since)
+                .order_by(Message.sent_at, Message.id)
+            )
+        ).all()
+    )
+    for ours in lost:
+        copy = next((each for each in found if _is_copy(each, ours)), None)
+        if copy is not None:
+            found.remove(copy)
+            await merge(session, ours, copy)
+
+
+def _is_copy(found: Message, ours: Message) -> bool:
+    intended_at: datetime = ours.intended_at or ours.sent_at
+    return (
+        found.thread_id == ours.thread_id
+        and found.sent_at >= intended_at - SKEW
+        and _words(found.text) == _words(ours.text)
+    )
+
+
+def _words(said: str) -> str:
+    """The text without the mentions a platform puts in front, and however it breaks lines."""
+    return " ".join(_MENTIONS.sub("", said).split())
+
+
+async def merge(session: AsyncSession, ours: Message, copy: Message) -> None:
+    """Make the found copy and our own row one: ours, which somebody may have asked for by its id."""
+    external_id, sent_at, url = copy.external_id, copy.sent_at, copy.url
+    await session.delete(copy)
+    await session.flush()  # its external_id must be free first
+    ours.external_id, ours.sent_at, ours.url = external_id, sent_at, url
+    ours.delivery, ours.delivery_detail = Delivery.SENT.value, None
+    if ours.inquiry_id is not None:
+        session.add(
+            InquiryEvent(
+                workspace_id=ours.workspace_id,
+                inquiry_id=ours.inquiry_id,
+                type="sent",
+                at=now(session),
+                actor=None,
+                data={"message_id": str(ours.id), "found": True},
+            )
+        )
+    await session.flush()

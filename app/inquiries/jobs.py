@@ -1,0 +1,101 @@
+"""Sending answers, and finding out what became of them."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from app.communities.budgets import BudgetSpent
+from app.communities.calls import open_line
+from app.inquiries import sending
+from app.inquiries.service import RECONCILE, SEND
+from app.kit.jobs import Later, Run, job
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Malformed,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Replies,
+    Throttled,
+    Transient,
+)
+
+ATTEMPTS: Final = 10
+"""Over about a quarter of an hour, where the platform is unwell."""
+THROTTLED: Final = timedelta(seconds=60)
+"""For how long we stay away where the platform does not say."""
+
+
+@job(SEND, timeout=timedelta(seconds=90), attempts=ATTEMPTS)
+async def send(run: Run, message_id: UUID) -> None:
+    """Send an answer once; what became of it is committed together with the job's end."""
+    async with run.step() as session:
+        intent = await sending.intend(session, message_id=message_id)
+        if intent is None:
+            await run.finish(session)
+            return
+        _, line = await open_line(run.resources, session, intent.community_id)
+    if not isinstance(line.adapter, Replies):
+        await _fail(run, message_id, "Instep cannot answer on this platform.")
+        return
+    try:
+        sent = await line.adapter.reply(line.credentials, intent.to, intent.text, str(message_id))
+    except OutcomeUnknown as error:
+        async with run.step() as session:
+            await sending.unknown(session, message_id=message_id, why=f"No clear answer came: {error.message}.")
+            await run.finish(session)
+        return
+    except BudgetSpent as spent:
+        await _put_back(run, message_id, "It waits for its turn: the platform allows so many calls.")
+        raise Later(spent.until, str(spent)) from None
+    except Throttled as error:
+        await _put_back(run, message_id, "The platform asks for fewer calls; it is sent a little later.")
+        wait = THROTTLED if error.retry_after is None else timedelta(seconds=error.retry_after)
+        raise Later(run.now + wait, error.message) from None
+    except (Transient, Malformed) as error:
+        if run.attempt < ATTEMPTS:
+            await _put_back(run, message_id, "The platform is unwell; it is tried again.")
+            raise
+        await _fail(run, message_id, f"The platform stayed unwell: {error.message}. Send it anew later.")
+        return
+    except PlatformError as error:
+        await _fail(run, message_id, _words(error))
+        return
+    async with run.step() as session:
+        await sending.delivered(session, message_id=message_id, sent=sent)
+        await run.finish(session)
+
+
+@job(RECONCILE)
+async def reconcile(run: Run, message_id: UUID) -> None:
+    """Ask a person about an answer that polling has not found."""
+    async with run.step() as session:
+        await sending.give_up(session, message_id=message_id)
+        await run.finish(session)
+
+
+def _words(error: PlatformError) -> str:
+    """For people, with what to do next."""
+    if isinstance(error, AuthExpired):
+        return "The platform refuses the token. Reconnect the community, then send the answer anew."
+    if isinstance(error, MissingPermission):
+        lacking = f" ({', '.join(error.scopes)})" if error.scopes else ""
+        return f"The token may not answer here{lacking}. Reconnect the community with that permission."
+    if isinstance(error, Gone):
+        return "What it answers does not exist on the platform any more."
+    if isinstance(error, Rejected):
+        return f"The platform refused it: {error.message}."
+    return error.message
+
+
+async def _put_back(run: Run, message_id: UUID, why: str) -> None:
+    async with run.step() as session:
+        await sending.put_back(session, message_id=message_id, why=why)
+
+
+async def _fail(run: Run, message_id: UUID, why: str) -> None:
+    async with run.step() as session:
+        await sending.failed(session, message_id=message_id, why=why)
+        await run.finish(session)

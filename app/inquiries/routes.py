@@ -1,0 +1,203 @@
+"""The inbox: inquiries, their threads, answers, and what people decide about them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Query, status
+from sqlalchemy import Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.access.current import CurrentActor, CurrentPager, Glance, Work
+from app.access.service import Actor
+from app.inquiries import service
+from app.inquiries.models import Inquiry, InquiryEvent, Kind, Message, Status, Waiting
+from app.inquiries.schemas import (
+    Bulk,
+    BulkProblem,
+    BulkResult,
+    BulkResults,
+    Classify,
+    EventRead,
+    InquiryDetail,
+    InquiryRead,
+    MessageRead,
+    Reopen,
+    ReplyCreate,
+    Resolve,
+    Search,
+    WaitRead,
+)
+from app.kit.db import mine
+from app.kit.errors import AppError, NotFound
+from app.kit.paging import Cursor, Keyset, Limit, Page
+from app.kit.routing import problems, router
+
+ROUTER = router("/v1/inquiries", tag="inquiries")
+
+THREAD: Final = 200
+"""Messages that come with an inquiry; the rest of a long thread is paged."""
+
+_NEWEST: Final = Keyset((Inquiry.last_message_at, Inquiry.id))
+_THREAD: Final = Keyset((Message.sent_at, Message.id), descending=False)
+_THREAD_END: Final = Keyset((Message.sent_at, Message.id))
+_EVENTS: Final = Keyset((InquiryEvent.at, InquiryEvent.id))
+
+
+@ROUTER.get("", operation_id="inquiries.list")
+async def list_inquiries(
+    who: CurrentActor,
+    connection: Glance,
+    pager: CurrentPager,
+    status: Annotated[Status | None, Query()] = None,
+    kind: Annotated[Kind | None, Query()] = None,
+    project_id: Annotated[UUID | None, Query()] = None,
+    community_id: Annotated[UUID | None, Query()] = None,
+    q: Annotated[Search, Query(description="Part of the customer's name or of their newest words.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[InquiryRead]:
+    """Inquiries of all platforms alike, the one with the newest message first."""
+    query = select(Inquiry.__table__).where(mine(Inquiry, who.workspace_id))
+    wanted = {Inquiry.status: status, Inquiry.kind: kind}
+    for column, value in wanted.items():
+        if value is not None:
+            query = query.where(column == value.value)
+    if project_id is not None:
+        query = query.where(Inquiry.project_id == project_id)
+    if community_id is not None:
+        query = query.where(Inquiry.community_id == community_id)
+    if q is not None:
+        query = query.where(or_(Inquiry.preview.ilike(q), Inquiry.customer_name.ilike(q)))
+    found = await connection.execute(_NEWEST.after(query, pager.read(cursor, (datetime, UUID)), limit))
+    rows, next_cursor = pager.page(found.all(), limit, ("last_message_at", "id"))
+    return Page(data=[InquiryRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@ROUTER.post("/bulk", operation_id="inquiries.bulk", responses=problems(409))
+async def bulk(body: Bulk, who: CurrentActor, session: Work) -> BulkResults:
+    """Classify, resolve or reopen up to 500 inquiries.
+
+    Each is told how it went. With `atomic`, one that cannot be changed keeps all from being changed.
+    """
+    actions = {item.id: item for item in body.items}
+    outcomes = await service.change(session, actions, actor=_name(who), atomic=body.atomic)
+    return BulkResults(data=[_result(inquiry_id, outcome) for inquiry_id, outcome in outcomes.items()])
+
+
+def _result(inquiry_id: UUID, outcome: Inquiry | AppError) -> BulkResult:
+    if isinstance(outcome, AppError):
+        problem = BulkProblem(code=outcome.code, detail=outcome.detail)
+        return BulkResult(id=inquiry_id, done=False, inquiry=None, problem=problem)
+    return BulkResult(id=inquiry_id, done=True, inquiry=InquiryRead.model_validate(outcome), problem=None)
+
+
+@ROUTER.get("/{inquiry_id}", operation_id="inquiries.read", responses=problems(404))
+async def read(inquiry_id: UUID, who: CurrentActor, connection: Glance) -> InquiryDetail:
+    """An inquiry with its thread and the times the customer waited."""
+    inquiry = await _row(connection, who.workspace_id, inquiry_id)
+    newest = _THREAD_END.after(_messages(who.workspace_id, inquiry_id), None, THREAD)
+    messages = list((await connection.execute(newest)).all())[:THREAD]
+    waits = await connection.execute(
+        select(Waiting.__table__)
+        .where(mine(Waiting, who.workspace_id), Waiting.inquiry_id == inquiry_id)
+        .order_by(Waiting.started_at)
+    )
+    return InquiryDetail(
+        **InquiryRead.model_validate(inquiry).model_dump(),
+        messages=[MessageRead.model_validate(row) for row in reversed(messages)],
+        waits=[WaitRead.model_validate(row) for row in waits],
+    )
+
+
+@ROUTER.get("/{inquiry_id}/messages", operation_id="inquiries.messages", responses=problems(404))
+async def messages(
+    inquiry_id: UUID,
+    who: CurrentActor,
+    connection: Glance,
+    pager: CurrentPager,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[MessageRead]:
+    """The thread, oldest first."""
+    await _row(connection, who.workspace_id, inquiry_id)
+    after = pager.read(cursor, (datetime, UUID))
+    found = await connection.execute(_THREAD.after(_messages(who.workspace_id, inquiry_id), after, limit))
+    rows, next_cursor = pager.page(found.all(), limit, ("sent_at", "id"))
+    return Page(data=[MessageRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@ROUTER.post(
+    "/{inquiry_id}/messages",
+    operation_id="inquiries.reply",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(404, 409),
+)
+async def reply(inquiry_id: UUID, body: ReplyCreate, who: CurrentActor, session: Work) -> MessageRead:
+    """Answer the customer through the platform.
+
+    The answer is stored and sent within moments; its `delivery` tells how far it has come. It is
+    never sent twice: where the platform does not say whether it took it, polling finds out.
+    """
+    message = await service.reply(
+        session, inquiry_id=inquiry_id, text=body.text, automatic=body.automatic, actor=_name(who)
+    )
+    return MessageRead.model_validate(message)
+
+
+@ROUTER.post("/{inquiry_id}/classify", operation_id="inquiries.classify", responses=problems(404, 409))
+async def classify(inquiry_id: UUID, body: Classify, who: CurrentActor, session: Work) -> InquiryRead:
+    """Say what the customer wants; no rule overwrites it."""
+    return await _changed(session, inquiry_id, body, who)
+
+
+@ROUTER.post("/{inquiry_id}/resolve", operation_id="inquiries.resolve", responses=problems(404, 409))
+async def resolve(inquiry_id: UUID, body: Resolve, who: CurrentActor, session: Work) -> InquiryRead:
+    """Close an inquiry with a reason. What the customer writes afterwards opens it again."""
+    return await _changed(session, inquiry_id, body, who)
+
+
+@ROUTER.post("/{inquiry_id}/reopen", operation_id="inquiries.reopen", responses=problems(404, 409))
+async def reopen(inquiry_id: UUID, body: Reopen, who: CurrentActor, session: Work) -> InquiryRead:
+    """Take an inquiry up again: the customer waits from now on."""
+    return await _changed(session, inquiry_id, body, who)
+
+
+@ROUTER.get("/{inquiry_id}/events", operation_id="inquiries.events", responses=problems(404))
+async def events(
+    inquiry_id: UUID,
+    who: CurrentActor,
+    connection: Glance,
+    pager: CurrentPager,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[EventRead]:
+    """What happened to an inquiry and who did it, newest first."""
+    await _row(connection, who.workspace_id, inquiry_id)
+    query = select(InquiryEvent.__table__).where(
+        mine(InquiryEvent, who.workspace_id), InquiryEvent.inquiry_id == inquiry_id
+    )
+    found = await connection.execute(_EVENTS.after(query, pager.read(cursor, (datetime, UUID)), limit))
+    rows, next_cursor = pager.page(found.all(), limit, ("at", "id"))
+    return Page(data=[EventRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+async def _changed(session: Work, inquiry_id: UUID, action: Classify | Resolve | Reopen, who: Actor) -> InquiryRead:
+    inquiry = await service.change_one(session, inquiry_id=inquiry_id, action=action, actor=_name(who))
+    return InquiryRead.model_validate(inquiry)
+
+
+def _name(who: Actor) -> str:
+    return f"key:{who.key_id}"
+
+
+async def _row(connection: AsyncConnection, workspace_id: UUID, inquiry_id: UUID) -> Any:
+    query = select(Inquiry.__table__).where(mine(Inquiry, workspace_id), Inquiry.id == inquiry_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _messages(workspace_id: UUID, inquiry_id: UUID) -> Select[Any]:
+    return select(Message.__table__).where(mine(Message, workspace_id), Message.inquiry_id == inquiry_id, Message.read)

@@ -1,0 +1,197 @@
+"""What inquiries take and give."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from app.inquiries.models import Delivery, Direction, Kind, Status
+from app.inquiries.waiting import EndedBy
+from app.kit.schemas import Body, Flag, Id, Input, Instant, Output
+
+
+class CustomerRead(Output):
+    """Who asks."""
+
+    id: str = Field(description="The platform's.")
+    name: str = Field(description="Empty where the platform has not said it.")
+
+
+class InquiryRead(Output):
+    """A conversation with one customer."""
+
+    id: Id
+    project_id: Id
+    community_id: Id
+    publication_id: Id | None = Field(description="The publication it stands under, where it is a comment.")
+    channel: str = Field(examples=["comment"], description="comment, message, mention or review.")
+    kind: Kind
+    kind_by: Literal["rule", "person"] = Field(description="Who said so; a person's word is never overwritten.")
+    status: Status
+    customer: CustomerRead
+    preview: str = Field(description="The beginning of the customer's newest message.")
+    opened_at: Instant = Field(description="When the customer first wrote.")
+    last_message_at: Instant
+    first_answered_at: Instant | None
+    handled_at: Instant | None = Field(
+        description="When a person of the agency first answered, or resolved it; an automatic one is neither."
+    )
+    resolved_at: Instant | None
+    resolution: str | None = Field(description="The reason it was resolved for.")
+    resolved_automatically: bool
+    version: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_customer(cls, row: Any) -> Any:
+        if isinstance(row, dict):
+            return row
+        names = (name for name in cls.model_fields if name not in {"customer", "messages", "waits"})
+        found = {name: getattr(row, name) for name in names}
+        return {**found, "customer": {"id": row.customer_id, "name": row.customer_name}}
+
+
+class MessageRead(Output):
+    """One message of an inquiry."""
+
+    id: Id
+    inquiry_id: Id
+    external_id: str | None = Field(description="The platform's id; null until an answer of ours is sent.")
+    direction: Direction
+    automatic: bool = Field(description="A script's words: they are no answer.")
+    author_id: str | None
+    author_name: str
+    text: str
+    sent_at: Instant = Field(description="When it was written; of an answer on its way, when it was queued.")
+    edited_at: Instant | None
+    deleted_at: Instant | None = Field(description="When it was first seen to be deleted.")
+    url: str | None
+    in_reply_to: str | None = Field(description="The platform's id of the message it answers.")
+    delivery: Delivery | None = Field(description="How far an answer made here has come; null for what was found.")
+    delivery_detail: str | None = Field(description="In words, with what to do next.")
+
+
+class WaitRead(Output):
+    """A stretch of time in which the customer waited."""
+
+    started_at: Instant
+    ended_at: Instant | None
+    ended_by: EndedBy | None
+    opening: bool = Field(description="The inquiry's first wait, or the first after it was resolved or reopened.")
+    working_seconds: int | None = Field(description="Working time of the project; null while it lasts.")
+
+
+class InquiryDetail(InquiryRead):
+    """An inquiry with its thread."""
+
+    messages: list[MessageRead] = Field(description="The newest 200, oldest first.")
+    waits: list[WaitRead]
+
+
+class EventRead(Output):
+    """What happened to an inquiry, and who did it."""
+
+    id: Id
+    type: str = Field(examples=["resolved"])
+    at: Instant
+    actor: str | None = Field(description="`key:` and the API key's id; null where nobody in particular did it.")
+    data: dict[str, Any]
+
+
+class ReplyCreate(Input):
+    """An answer to the customer."""
+
+    text: Body = Field(examples=["Да, мы открыты с десяти до шести. Ждём вас!"])
+    automatic: Flag = Field(default=False, description="A script's words: they do not count as an answer.")
+
+
+class Classify(Input):
+    """Say what the customer wants."""
+
+    kind: Kind
+
+
+class Resolve(Input):
+    """Close an inquiry."""
+
+    reason: Annotated[Body, Field(max_length=1000)] = Field(examples=["Refunded by phone."])
+    automatic: Flag = Field(default=False, description="A script does it: it does not count as handled.")
+
+
+class Reopen(Input):
+    """Take an inquiry up again; the customer waits from now on."""
+
+    reason: Annotated[Body, Field(max_length=1000)] | None = None
+
+
+class BulkClassify(Classify):
+    """Say what the customer of one inquiry wants."""
+
+    action: Literal["classify"]
+    id: Id
+
+
+class BulkResolve(Resolve):
+    """Close one inquiry."""
+
+    action: Literal["resolve"]
+    id: Id
+
+
+class BulkReopen(Reopen):
+    """Take one inquiry up again."""
+
+    action: Literal["reopen"]
+    id: Id
+
+
+Action = Classify | Resolve | Reopen
+BulkAction = Annotated[BulkClassify | BulkResolve | BulkReopen, Field(discriminator="action")]
+
+
+class Bulk(Input):
+    """Many changes at once."""
+
+    items: Annotated[list[BulkAction], Field(min_length=1, max_length=500)] = Field(
+        examples=[[{"action": "resolve", "id": "01a206f6-aedc-75ca-a9a8-0814336de1dd", "reason": "Spam."}]]
+    )
+    atomic: Flag = Field(default=False, description="All or nothing.")
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len({item.id for item in self.items}) < len(self.items):
+            raise ValueError("an inquiry is named twice")
+        return self
+
+
+class BulkProblem(Output):
+    """Why one change was not made."""
+
+    code: str = Field(examples=["already-resolved"])
+    detail: str
+
+
+class BulkResult(Output):
+    """What became of one change."""
+
+    id: Id
+    done: bool
+    inquiry: InquiryRead | None = Field(description="As it is now; null where the change was not made.")
+    problem: BulkProblem | None
+
+
+class BulkResults(Output):
+    """What became of each change, in the order they were asked for."""
+
+    data: list[BulkResult]
+
+
+def _no_wildcard(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+Search = Annotated[
+    str | None,
+    Field(min_length=2, max_length=100, pattern=r"^[^\x00]*$"),
+    AfterValidator(lambda value: None if value is None else f"%{_no_wildcard(value)}%"),
+]
+"""Part of a customer's name or of the newest words; ready for ILIKE."""
