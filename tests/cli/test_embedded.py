@@ -25,7 +25,7 @@ from app.cli.embedded.keeper import SOCKET_PATH_LIMIT
 from app.cli.embedded.postgres import MAJOR
 from app.cli.embedded.postgres import Postgres as Kept
 from app.cli.servers import EmbeddedError, start_postgres, start_valkey
-from tests.cli.processes import about, eventually, gone, line, script
+from tests.cli.processes import PATIENCE, about, eventually, gone, line, script
 
 OWNER = """
 import sys
@@ -150,6 +150,7 @@ def test_two_owners_of_one_folder_are_one_too_many(tmp_path: Path) -> None:
             text=True,
             check=False,
             stdin=subprocess.PIPE,
+            timeout=PATIENCE,
         )
         assert "is in use by process" in asked.stdout
         assert "--data" in asked.stdout
