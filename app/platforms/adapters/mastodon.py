@@ -271,7 +271,7 @@ class Mastodon:
         form = {
             "status": f"@{asked.account.acct} {text}",
             "in_reply_to_id": asked.id,
-            "visibility": "public",
+            "visibility": asked.visibility,
         }
         request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key})
         made = wire.confirmed(CREATED, await wire.write(self._http, request, self.classify))
