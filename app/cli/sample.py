@@ -152,7 +152,7 @@ async def _connect(api: _Api, project_id: str, place: Mapping[str, Any]) -> str:
         "project_id": project_id,
         "platform": place["platform"],
         "address": place["address"],
-        "credentials": place["tokens"],
+        "credentials": {kind: token for kind, token in place["tokens"].items() if token},
     }
     made = await api.call("POST", "/v1/communities", body)
     return str(made["id"])

@@ -1,15 +1,14 @@
 """Calls we allow ourselves, so that a platform never has to tell us to stop.
 
-Each limit of a platform's `Spec` is counted in PostgreSQL in windows of its own length, keyed by
-the token (or our address, or the app): two workers, or two agencies that use the same token, share
-one count. A short wait is waited out; a long one is the planner's business.
+Each limit of a platform's `Spec` is counted in PostgreSQL over a sliding window, keyed by the token
+(or our address, or the app): two workers, or two agencies that use the same token, share one count.
+A short wait is waited out; a long one is the planner's business.
 """
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import case, or_
 from sqlalchemy.dialects.postgresql import insert
 
 from app.communities.models import CallBudget
@@ -20,6 +19,8 @@ from app.platforms.contract import Budget, Scope, Spec
 
 PATIENCE: Final = 2.0
 """Seconds a call waits for its turn; a longer wait is given back to the planner."""
+SLOTS: Final = 10
+"""A window is counted in this many parts."""
 
 
 class BudgetSpent(Exception):
@@ -58,34 +59,44 @@ class Meter:
             await self._resources.clock.sleep(max(wait, 0.01))
 
     async def _try(self, budget: Budget, token: str) -> datetime | None:
-        """Count one call; None, or when the window ends that has no room for it."""
+        """Count one call; None, or when there is room for it."""
+        key = self._key(budget.scope, token)
         at = self._resources.clock.now()
-        over = or_(CallBudget.window_at <= at - timedelta(seconds=budget.seconds), CallBudget.window_at > at)
-        first = insert(CallBudget).values(
-            key=self._key(budget.scope, token), seconds=budget.seconds, window_at=at, used=1
-        )
         async with self._resources.transaction(None) as session:
-            row = (
-                await session.execute(
-                    first.on_conflict_do_update(
-                        index_elements=[CallBudget.key, CallBudget.seconds],
-                        set_={
-                            "window_at": case((over, at), else_=CallBudget.window_at),
-                            # One beyond the limit says "full"; it must not grow with every try.
-                            "used": case(
-                                (over, 1), (CallBudget.used > budget.calls, CallBudget.used), else_=CallBudget.used + 1
-                            ),
-                        },
-                    ).returning(CallBudget.window_at, CallBudget.used)
-                )
-            ).one()
-        if row.used <= budget.calls:
-            return None
-        ends: datetime = row.window_at + timedelta(seconds=budget.seconds)
-        return ends
+            fresh = insert(CallBudget).values(key=key, seconds=budget.seconds, slots=[])
+            await session.execute(fresh.on_conflict_do_nothing())
+            row = await session.get_one(CallBudget, (key, budget.seconds), with_for_update=True)
+            slots, free_at = take(row.slots, budget, round(at.timestamp() * 1000))
+            row.slots = slots
+        return None if free_at is None else datetime.fromtimestamp(free_at / 1000, UTC)
 
     def _key(self, scope: Scope, token: str) -> str:
         """Whom the limit concerns, without naming the token."""
         concerned = {Scope.TOKEN: token, Scope.COMMUNITY: token, Scope.ADDRESS: "", Scope.APP: ""}[scope]
         text = f"{self._spec.key}\n{self._base_url}\n{scope}\n{concerned}"
         return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+Slots = list[list[int]]
+
+
+def take(slots: Slots, budget: Budget, at: int) -> tuple[Slots, int | None]:
+    """Count a call at `at` (milliseconds) if there is room: the new counts, and when there is room if there is none.
+
+    In *any* stretch of `budget.seconds` there are at most `budget.calls` calls, however it lies: a
+    tenth of the stretch is counted as one, and counts until the whole of it is out of sight.
+    """
+    length = budget.seconds * 1000 // SLOTS
+    current = at // length
+    kept = [[slot, count] for slot, count in slots if slot >= current - SLOTS]
+    over = sum(count for _, count in kept) + 1 - budget.calls
+    if over > 0:
+        for slot, count in kept:
+            over -= count
+            if over <= 0:
+                return kept, (slot + SLOTS + 1) * length
+    if kept and kept[-1][0] == current:
+        kept[-1][1] += 1
+    else:
+        kept.append([current, 1])
+    return kept, None

@@ -130,7 +130,7 @@ class Publication(Owned, Base):
 
 
 class CallBudget(Base):
-    """Calls made in the current window, for each limit of a platform. Not a workspace's table: two
+    """Calls made of late, for each limit of a platform. Not a workspace's table: two
     workspaces may share a token or an address. `key` is a hash.
     """
 
@@ -138,5 +138,5 @@ class CallBudget(Base):
 
     key: Mapped[str] = mapped_column(primary_key=True)
     seconds: Mapped[int] = mapped_column(primary_key=True)
-    window_at: Mapped[datetime]
-    used: Mapped[int]
+    slots: Mapped[list[Any]]
+    """`[number, calls]` of each part of the window that had calls, oldest first (`budgets.take`)."""

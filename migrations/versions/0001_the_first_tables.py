@@ -19,8 +19,7 @@ def upgrade() -> None:
         "call_budget",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("seconds", sa.BigInteger(), nullable=False),
-        sa.Column("window_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.Column("slots", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("key", "seconds", name=op.f("pk_call_budget")),
     )
     op.create_table(
