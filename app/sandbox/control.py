@@ -318,7 +318,7 @@ class Control:
         """The id of something that stands on the wall; without one, the latest post."""
         if wanted is None and kind != "comment" and c.posts:
             return str(c.posts[-1])
-        entry = self._network.world.entry(c, int(wanted)) if wanted is not None and wanted.isdigit() else None
+        entry = self._network.world.entry(c, int(wanted)) if wanted is not None and wanted.isdecimal() else None
         if entry is None or (kind == "post" and entry.kind != "post") or (kind == "comment" and entry.kind == "post"):
             raise AskError(f"nothing stands under the id {wanted}")
         return str(entry.id)

@@ -66,7 +66,7 @@ class Params:
         """A repeated parameter: `id[]=1&id[]=2`, also `id[0]=1` and `id=1&id=2`."""
         found = list(self._values.get(name, [])) + self._values.get(f"{name}[]", [])
         for key, values in self._values.items():
-            if key.startswith(f"{name}[") and key[len(name) + 1 : -1].isdigit():
+            if key.startswith(f"{name}[") and key[len(name) + 1 : -1].isdecimal():
                 found += values
         return found
 
@@ -75,7 +75,7 @@ class Params:
         value = self.get(name)
         if not value:
             return default
-        if not value.removeprefix("-").isascii() or not value.removeprefix("-").isdigit() or len(value) > 20:
+        if not value.removeprefix("-").isascii() or not value.removeprefix("-").isdecimal() or len(value) > 20:
             raise BadParameterError(name)
         return int(value)
 

@@ -175,7 +175,7 @@ async def serve(sandbox: Sandbox, *, port: int, port_file: Path | None, with_par
 def _earlier(port_file: Path | None) -> int:
     """The port of last time, so that addresses someone has kept stay good; 0 if there was none."""
     said = port_file.read_text().strip() if port_file is not None and port_file.exists() else ""
-    return int(said) if said.isdigit() and int(said) < 65536 else 0
+    return int(said) if said.isdecimal() and int(said) < 65536 else 0
 
 
 class _Server(uvicorn.Server):

@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4, DRAFT202012
 
-DATA = Path(__file__).parents[3] / "shared" / "platform-data"
+DATA = (Path(__file__).resolve().parents[3] / "shared" / "platform-data").resolve()
 Json = Any
 
 

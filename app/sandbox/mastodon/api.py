@@ -64,7 +64,7 @@ class Call:
 
     def path_id(self) -> int:
         value = str(self.request.path_params["id"])
-        if not value.isascii() or not value.isdigit() or len(value) > 20:
+        if not value.isascii() or not value.isdecimal() or len(value) > 20:
             raise RefusedError(*_MISSING)
         return int(value)
 

@@ -49,7 +49,7 @@ class Shapes:
         if community is not None and community.profile.platform == "mastodon":
             return community
         number = name.rpartition("_")[2]
-        if not number.isdigit() or int(number) // PEOPLE_PER_COMMUNITY not in self._by_number:
+        if not number.isdecimal() or int(number) // PEOPLE_PER_COMMUNITY not in self._by_number:
             return None
         found = self.person(int(number))
         return found if found.username == name.lower() else None

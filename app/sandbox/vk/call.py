@@ -45,7 +45,7 @@ class Call:
         """A community by its id, `club1`, or name in addresses."""
         text = str(name).lower()
         for prefix in ("club", "public", "event"):
-            text = text.removeprefix(prefix) if text.removeprefix(prefix).isdigit() else text
+            text = text.removeprefix(prefix) if text.removeprefix(prefix).isdecimal() else text
         for c in self.network.communities("vk"):
             if text in (c.key, str(shapes.group_id(c))):
                 return c

@@ -45,7 +45,7 @@ def users(call: Call) -> object:
     wanted = [one.strip() for one in ids.split(",") if one.strip()][:1000]
     if not wanted:
         return [shapes.user(call.own, shapes.admin_id(call.own))] if call.grant.kind == "user" else []
-    if not all(one.isdigit() for one in wanted):
+    if not all(one.isdecimal() for one in wanted):
         raise VkError(113)
     numbers = [int(one) for one in wanted]
     homes = [(by_number.get(number // PEOPLE_PER_COMMUNITY), number) for number in numbers]

@@ -67,7 +67,7 @@ def _people(call: Call, c: Community, dialogs: list[Dialog]) -> dict[str, object
 
 def by_id(call: Call) -> object:
     c = call.mine(call.params.integer("group_id"))
-    wanted = [int(one) for one in call.params.get("message_ids").split(",") if one.strip().isdigit()][:100]
+    wanted = [int(one) for one in call.params.get("message_ids").split(",") if one.strip().isdecimal()][:100]
     if not wanted:
         raise VkError(100, "message_ids is undefined")
     found: list[Entry] = [entry for one in wanted if (entry := c.mail.get(one)) is not None]
@@ -80,7 +80,7 @@ def send(call: Call) -> object:
     if "random_id" not in call.params:
         raise VkError(100, "random_id is a required parameter")
     call.params.integer("random_id")
-    many = [int(one) for one in call.params.get("peer_ids").split(",") if one.strip().isdigit()]
+    many = [int(one) for one in call.params.get("peer_ids").split(",") if one.strip().isdecimal()]
     single = call.params.integer("peer_id") or call.params.integer("user_id")
     peers = many or ([] if single is None else [single])
     if not peers:

@@ -39,7 +39,7 @@ def get_by_id(call: Call) -> object:
     for one in wanted[:100]:
         owner, _, post_id = one.strip().partition("_")
         c = call.community(owner[1:]) if owner.startswith("-") else None
-        entry = call.network.world.entry(c, int(post_id)) if c is not None and post_id.isdigit() else None
+        entry = call.network.world.entry(c, int(post_id)) if c is not None and post_id.isdecimal() else None
         if c is not None and entry is not None and entry.kind == "post":
             items.append(shapes.post(c, entry))
             groups[c.key] = shapes.group(c)
@@ -196,7 +196,7 @@ def post_reach(call: Call) -> object:
     if c is not call.own:
         raise VkError(15)
     wanted = [one for one in call.params.get("post_ids").split(",") if one]
-    if not wanted or len(wanted) > 30 or not all(one.strip().isdigit() for one in wanted):
+    if not wanted or len(wanted) > 30 or not all(one.strip().isdecimal() for one in wanted):
         raise VkError(100, "post_ids is undefined or incorrect")
     found: list[Json] = []
     for one in wanted:
