@@ -1,0 +1,140 @@
+"""The inbox as people use it."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.kit.clock import SetClock
+from tests.conftest import Agency
+from tests.inquiries.conftest import OURS, Post, Town, settle
+
+NOON = datetime(2026, 10, 15, 10, 0, tzinfo=UTC)
+"""Two hours before the clock of the tests."""
+MINUTE = timedelta(minutes=1)
+
+
+async def test_the_list_is_filtered_and_paged_newest_first(town: Town, agency: Agency, post: Post) -> None:
+    other = await settle(agency)
+    texts = ["Сколько стоит?", "Спасибо за 100%!", "Не работает сайт"]
+    for n, text in enumerate(texts):
+        await town.see(town.said(str(n), NOON + n * MINUTE, text, thread_id=str(n)))
+    await other.see(other.said("9", NOON - MINUTE, "Ок"))
+
+    async def previews(**filters: Any) -> list[str]:
+        return [found["preview"] for found in (await agency.get("/v1/inquiries", **filters))["data"]]
+
+    assert await previews() == [*texts[::-1], "Ок"]
+    assert await previews(kind="thanks") == [texts[1]]
+    assert await previews(project_id=str(other.place.project_id)) == ["Ок"]
+    assert await previews(status="answered") == []
+    assert await previews(q="РАБОТАЕТ") == [texts[2]]
+    assert await previews(q="0%") == [texts[1]]
+    assert await previews(q="__") == []
+    assert await previews(q="olg") == [*texts[::-1], "Ок"]
+    page = await agency.get("/v1/inquiries", limit=3)
+    rest = await agency.get("/v1/inquiries", limit=3, cursor=page["next_cursor"])
+    assert [found["preview"] for found in rest["data"]] == ["Ок"]
+    await agency.get("/v1/inquiries", status=422, kind="anger")
+
+
+async def test_a_person_classifies_and_no_rule_overwrites_it(town: Town, agency: Agency) -> None:
+    await town.see(town.said("1", NOON))
+    path = f"/v1/inquiries/{(await town.only())['id']}"
+    changed = await agency.post(f"{path}/classify", {"kind": "thanks"}, status=200)
+    assert (changed["kind"], changed["kind_by"]) == ("thanks", "person")
+    await town.see(town.said("2", NOON + MINUTE, "Ничего не работает"))
+    assert (await agency.get(path))["kind"] == "thanks"
+    event = (await agency.get(f"{path}/events"))["data"][0]
+    assert (event["type"], event["data"]) == ("classified", {"kind": "thanks", "before": "question"})
+    assert event["actor"].startswith("key:")
+
+
+async def test_resolving_ends_the_wait_and_counts_as_handled(town: Town, agency: Agency, clock: SetClock) -> None:
+    await town.see(town.said("1", NOON))
+    path = f"/v1/inquiries/{(await town.only())['id']}"
+    await agency.post(f"{path}/resolve", {}, status=422)
+    done = await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
+    assert (done["status"], done["resolution"], done["resolved_automatically"]) == ("resolved", "By phone.", False)
+    assert done["handled_at"] == done["resolved_at"] == "2026-10-15T12:00:00.000000Z"
+    (wait,) = (await agency.get(path))["waits"]
+    # From 13:00 to 15:00 in Minsk, a Thursday.
+    assert (wait["ended_by"], wait["working_seconds"]) == ("resolution", 7200)
+    again = await agency.post(f"{path}/resolve", {"reason": "Again."}, status=409)
+    assert again["code"] == "already-resolved"
+    clock.advance(10 * MINUTE)
+    opened = await agency.post(f"{path}/reopen", {}, status=200)
+    assert (opened["status"], opened["resolved_at"], opened["handled_at"]) == ("open", None, done["handled_at"])
+    assert [wait["opening"] for wait in (await agency.get(path))["waits"]] == [True, True]
+    assert (await agency.post(f"{path}/reopen", {}, status=409))["code"] == "already-open"
+    await town.see(town.said("2", clock.now() + 5 * MINUTE, "Да.", by=OURS))
+    assert [wait["working_seconds"] for wait in (await agency.get(path))["waits"]] == [7200, 300]
+
+
+async def test_a_script_resolving_is_no_handling_and_a_person_may_confirm_it(town: Town, agency: Agency) -> None:
+    await town.see(town.said("1", NOON))
+    path = f"/v1/inquiries/{(await town.only())['id']}"
+    done = await agency.post(f"{path}/resolve", {"reason": "Old.", "automatic": True}, status=200)
+    assert (done["resolved_automatically"], done["handled_at"]) == (True, None)
+    await agency.post(f"{path}/resolve", {"reason": "Old.", "automatic": True}, status=409)
+    confirmed = await agency.post(f"{path}/resolve", {"reason": "Looked at."}, status=200)
+    assert confirmed["handled_at"] is not None
+    assert confirmed["resolution"] == "Looked at."
+
+
+async def test_what_came_to_light_later_is_not_resolved(town: Town, agency: Agency, clock: SetClock) -> None:
+    await town.see(town.said("1", NOON))
+    path = f"/v1/inquiries/{(await town.only())['id']}"
+    await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
+    await town.see(town.said("2", clock.now() - MINUTE, "И ещё вопрос?"))
+    assert (await agency.get(path))["status"] == "open"
+
+
+async def test_the_thread_is_paged_oldest_first(town: Town, agency: Agency) -> None:
+    await town.see(*(town.said(str(n), NOON + n * MINUTE, f"Вопрос {n}") for n in range(5)))
+    path = f"/v1/inquiries/{(await town.only())['id']}/messages"
+    page = await agency.get(path, limit=3)
+    rest = await agency.get(path, limit=3, cursor=page["next_cursor"])
+    assert [m["external_id"] for m in [*page["data"], *rest["data"]]] == ["0", "1", "2", "3", "4"]
+
+
+async def test_many_at_once_are_told_one_by_one(town: Town, agency: Agency, rival: Agency, post: Post) -> None:
+    elsewhere = await settle(rival)
+    await elsewhere.see(elsewhere.said("1", NOON))
+    foreign = (await elsewhere.only())["id"]
+    await town.see(*(town.said(str(n), NOON + n * MINUTE, thread_id=str(n)) for n in range(3)))
+    ids = [found["id"] for found in await town.inquiries()]
+    items = [
+        {"action": "resolve", "id": ids[0], "reason": "Spam."},
+        {"action": "classify", "id": ids[1], "kind": "problem"},
+        {"action": "reopen", "id": ids[2]},
+        {"action": "resolve", "id": foreign, "reason": "Spam."},
+    ]
+    refused = await agency.post("/v1/inquiries/bulk", {"items": items, "atomic": True}, status=409)
+    assert [(error["field"], error["code"]) for error in refused["errors"]] == [
+        ("items.2", "already-open"),
+        ("items.3", "not-found"),
+    ]
+    assert {found["status"] for found in await town.inquiries()} == {"open"}
+    done = (await agency.post("/v1/inquiries/bulk", {"items": items}, status=200))["data"]
+    assert [result["id"] for result in done] == [item["id"] for item in items]
+    assert [result["done"] for result in done] == [True, True, False, False]
+    assert done[0]["inquiry"]["status"] == "resolved"
+    assert done[1]["inquiry"]["kind"] == "problem"
+    assert done[3]["problem"]["code"] == "not-found"
+    assert (await elsewhere.only())["status"] == "open"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"items": []},
+        {"items": [{"action": "explode", "id": str(uuid.uuid4())}]},
+        {"items": [{"action": "resolve", "id": str(uuid.uuid4())}]},
+        {"items": [{"action": "reopen", "id": "01a206f6-aedc-75ca-a9a8-0814336de1dd"}] * 2},
+        {"items": [{"action": "reopen", "id": str(uuid.uuid4())} for _ in range(501)]},
+    ],
+)
+async def test_bulk_that_makes_no_sense_is_refused(agency: Agency, body: dict[str, Any]) -> None:
+    await agency.post("/v1/inquiries/bulk", body, status=422)

@@ -1,0 +1,348 @@
+"""An answer is sent once, whatever goes wrong."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.inquiries import sending
+from app.kit import jobs
+from app.kit.clock import SetClock
+from app.kit.jobs import Job
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    MissingPermission,
+    OutcomeUnknown,
+    Rejected,
+    Scope,
+    Sent,
+    Throttled,
+    Transient,
+)
+from tests.conftest import Agency
+from tests.inquiries.conftest import OURS, Post, Town, settle
+
+NOON = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
+"""Now, by the clock of the tests."""
+MINUTE = timedelta(minutes=1)
+
+
+class Killed(BaseException):
+    """The worker's process ends here."""
+
+
+async def ask(town: Town) -> str:
+    """A customer asks; the inquiry's path."""
+    await town.see(town.said("1", NOON - 10 * MINUTE))
+    return f"/v1/inquiries/{(await town.only())['id']}"
+
+
+async def answer(town: Town, path: str, text: str = "Пять рублей.", **more: Any) -> str:
+    """Somebody answers; the message's id."""
+    made = await town.agency.post(f"{path}/messages", {"text": text, **more}, status=202)
+    assert (made["delivery"], made["external_id"], made["direction"]) == ("queued", None, "agency")
+    return str(made["id"])
+
+
+async def ours(town: Town, path: str) -> list[Any]:
+    return [message for message in (await town.agency.get(path))["messages"] if message["direction"] == "agency"]
+
+
+async def test_an_answer_goes_out_and_the_wait_ends_when_it_was_sent(
+    town: Town, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await ask(town)
+    message_id = await answer(town, path)
+    assert (await agency.get(path))["status"] == "open"
+    clock.advance(2 * MINUTE)
+    post.behave = lambda _: Sent("remote-7", sent_at=clock.now() + timedelta(seconds=3), url="https://p.example/7")
+    await agency.work("inquiries.send")
+    ((to, text, key),) = post.sent
+    assert (to.external_id, to.thread_id, to.post_id, to.author.external_id) == ("1", "thread", "post-1", "olga")
+    assert (text, key) == ("Пять рублей.", message_id)
+    seen = await agency.get(path)
+    (message,) = await ours(town, path)
+    assert (message["delivery"], message["external_id"], message["url"]) == ("sent", "remote-7", "https://p.example/7")
+    assert (seen["status"], seen["first_answered_at"]) == ("answered", "2026-10-15T12:02:03.000000Z")
+    assert [wait["working_seconds"] for wait in seen["waits"]] == [12 * 60 + 3]
+    assert [event["type"] for event in (await agency.get(f"{path}/events"))["data"]] == ["sent", "replied"]
+
+
+async def test_the_answer_and_its_job_are_one_unit_of_work(
+    town: Town, agency: Agency, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await ask(town)
+
+    async def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the job cannot be stored")
+
+    monkeypatch.setattr("app.inquiries.service.enqueue", broken)
+    await agency.post(f"{path}/messages", {"text": "Да."}, status=500)
+    assert await ours(town, path) == []
+
+
+async def test_a_scripts_answer_is_sent_and_is_no_answer(town: Town, agency: Agency) -> None:
+    path = await ask(town)
+    await answer(town, path, automatic=True)
+    await agency.work("inquiries.send")
+    seen = await agency.get(path)
+    assert (seen["status"], seen["handled_at"], seen["messages"][-1]["delivery"]) == ("open", None, "sent")
+
+
+async def test_what_cannot_be_sent_is_refused_at_once(town: Town, agency: Agency) -> None:
+    path = await ask(town)
+    for text in ("", "  ", "x\0y"):
+        await agency.post(f"{path}/messages", {"text": text}, status=422)
+    long = await agency.post(f"{path}/messages", {"text": "x" * 101}, status=422)
+    assert (long["code"], long["errors"][0]["field"]) == ("text-too-long", "text")
+    await agency.post(f"/v1/inquiries/{uuid.uuid4()}/messages", {"text": "Да."}, status=404)
+    await town.see(town.said("1", NOON, "", deleted=True))
+    assert (await agency.post(f"{path}/messages", {"text": "Да."}, status=409))["code"] == "nothing-to-answer"
+    assert await agency.due("inquiries.send") == []
+
+
+async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) -> None:
+    town = await settle(agency, "silent")
+    path = await ask(town)
+    refused = await agency.post(f"{path}/messages", {"text": "Да."}, status=409)
+    assert refused["code"] == "replies-unsupported"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Rejected("no links, please"), "no links, please"),
+        (MissingPermission("no", scopes=("write",)), "write"),
+        (AuthExpired("no"), "Reconnect"),
+        (Gone("no"), "does not exist"),
+    ],
+)
+async def test_what_the_platform_refuses_is_told_in_words(
+    town: Town, agency: Agency, post: Post, error: Exception, words: str
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(error)
+    await agency.work("inquiries.send")
+    (message,) = await ours(town, path)
+    assert message["delivery"] == "failed"
+    assert words in message["delivery_detail"]
+    assert (await agency.get(path))["status"] == "open"
+    assert await _waiting(agency) == []
+
+
+def _raising(error: BaseException, times: int = 1_000_000) -> Callable[[str], None]:
+    left = [times]
+
+    def behave(_: str) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise error
+
+    return behave
+
+
+async def _waiting(agency: Agency) -> list[Any]:
+    """When the sending jobs that are not done run again."""
+    async with agency.resources.db.reading(None) as connection:
+        query = select(Job.run_at).where(
+            Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send", Job.state != "dead"
+        )
+        return list(await connection.scalars(query))
+
+
+async def test_a_throttled_answer_waits_as_long_as_it_is_told(
+    town: Town, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(Throttled("slow down", retry_after=90, scope=Scope.TOKEN), times=1)
+    await agency.work("inquiries.send")
+    assert (await ours(town, path))[0]["delivery"] == "queued"
+    assert await _waiting(agency) == [clock.now() + timedelta(seconds=90)]
+    clock.advance(timedelta(seconds=90))
+    await agency.work("inquiries.send")
+    assert (await ours(town, path))[0]["delivery"] == "sent"
+
+
+async def test_an_unwell_platform_is_tried_again_and_not_for_ever(
+    town: Town, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(Transient("out of reach"), times=2)
+    for _ in range(3):
+        await agency.work("inquiries.send")
+        clock.advance(MINUTE)
+    assert ((await ours(town, path))[0]["delivery"], len(post.sent)) == ("sent", 3)
+    await answer(town, path, "Ещё что-нибудь?")
+    post.behave = _raising(Transient("out of reach"))
+    for _ in range(12):
+        await agency.work("inquiries.send")
+        clock.advance(timedelta(hours=1))
+    assert (await ours(town, path))[-1]["delivery"] == "failed"
+    assert await _waiting(agency) == []
+
+
+async def test_an_unknown_outcome_is_never_sent_again_and_is_found_by_polling(
+    town: Town, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await ask(town)
+    message_id = await answer(town, path)
+    post.behave = _raising(OutcomeUnknown("no answer came"))
+    await agency.work("inquiries.send")
+    clock.advance(30 * MINUTE)
+    await agency.work()
+    assert (await ours(town, path))[0]["delivery"] == "outcome_unknown"
+    assert len(post.sent) == 1
+    copy = town.said("r1", NOON + timedelta(seconds=2), "@olga  Пять рублей.\n", by=OURS)
+    await town.see(town.said("r0", NOON - MINUTE * 5, "Пять рублей.", by=OURS))  # before the intent: another one
+    assert (await ours(town, path))[-1]["delivery"] == "outcome_unknown"
+    await town.see(copy)
+    await town.see(copy)
+    found = await ours(town, path)
+    assert [(m["id"] == message_id, m["external_id"], m["delivery"]) for m in found] == [
+        (False, "r0", None),
+        (True, "r1", "sent"),
+    ]
+    assert found[1]["text"] == "Пять рублей."
+    assert found[1]["sent_at"] == "2026-10-15T12:00:02.000000Z"
+    clock.advance(timedelta(hours=30))
+    await agency.work()
+    assert ((await ours(town, path))[1]["delivery"], len(post.sent)) == ("sent", 1)
+
+
+async def test_what_polling_does_not_find_needs_a_person_and_may_still_turn_up(
+    town: Town, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(OutcomeUnknown("no answer came"))
+    await agency.work("inquiries.send")
+    clock.advance(timedelta(hours=1))
+    await agency.work()
+    (message,) = await ours(town, path)
+    assert message["delivery"] == "needs_review"
+    assert "answer again" in message["delivery_detail"]
+    await town.see(town.said("r1", NOON + timedelta(seconds=2), "Пять рублей.", by=OURS))
+    assert [m["delivery"] for m in await ours(town, path)] == ["sent"]
+
+
+async def test_a_copy_polled_before_our_commit_is_the_same_answer(
+    town: Town, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await ask(town)
+    message_id = await answer(town, path)
+
+    async def seen_at_once() -> Sent:
+        await town.see(town.said("r1", NOON + timedelta(seconds=2), "@olga Пять рублей.", by=OURS))
+        return Sent("r1", sent_at=NOON + timedelta(seconds=2))
+
+    post.behave = lambda _: seen_at_once()
+    await agency.work("inquiries.send")
+    (message,) = await ours(town, path)
+    assert (message["id"], message["external_id"], message["delivery"]) == (message_id, "r1", "sent")
+    assert message["text"] == "Пять рублей."
+
+
+async def test_a_copy_polled_after_our_commit_is_the_same_answer(town: Town, agency: Agency, post: Post) -> None:
+    path = await ask(town)
+    message_id = await answer(town, path)
+    post.behave = lambda _: Sent("r1")
+    await agency.work("inquiries.send")
+    await town.see(town.said("r1", NOON + timedelta(seconds=4), "@olga Пять рублей.", by=OURS))
+    (message,) = await ours(town, path)
+    assert (message["id"], message["text"], message["sent_at"]) == (
+        message_id,
+        "Пять рублей.",
+        "2026-10-15T12:00:04.000000Z",
+    )
+    assert [wait["working_seconds"] for wait in (await agency.get(path))["waits"]] == [604]
+
+
+async def _die(town: Town, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A worker dies between the platform's answer and our commit; its lease runs out."""
+    path = await ask(town)
+    await answer(town, path)
+
+    async def killed(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sending, "delivered", killed)
+        with pytest.raises(Killed):
+            await town.agency.work("inquiries.send")
+    assert [m["delivery"] for m in await ours(town, path)] == ["sending"]
+    clock.advance(MINUTE)
+    return path
+
+
+async def _again(agency: Agency) -> None:
+    async with agency.resources.db.reading(None) as connection:
+        query = select(Job.id).where(Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send")
+        for job_id in list(await connection.scalars(query)):
+            assert await jobs.perform(agency.resources, job_id)
+
+
+async def test_after_a_crash_a_mindful_platform_is_asked_again_with_the_same_key(
+    agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = await settle(agency, "mindful")
+    path = await _die(town, post, clock, monkeypatch)
+    await _again(agency)
+    assert [m["delivery"] for m in await ours(town, path)] == ["sent"]
+    assert len(post.sent) == 2
+    assert post.sent[0] == post.sent[1]
+
+
+async def test_after_it_has_forgotten_keys_it_is_not_asked_again(
+    agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = await settle(agency, "mindful")
+    path = await _die(town, post, clock, monkeypatch)
+    clock.advance(timedelta(hours=1))
+    await _again(agency)
+    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+    assert len(post.sent) == 1
+
+
+async def test_after_a_crash_a_forgetful_platform_is_not_asked_again(
+    town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await _die(town, post, clock, monkeypatch)
+    await _again(agency)
+    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+    assert len(post.sent) == 1
+
+
+async def test_after_a_crash_an_answer_polled_meanwhile_is_recognised(
+    town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await _die(town, post, clock, monkeypatch)
+    await town.see(town.said("r1", NOON + timedelta(seconds=2), "Пять рублей.", by=OURS))
+    await _again(agency)
+    assert [(m["delivery"], m["external_id"]) for m in await ours(town, path)] == [("sent", "r1")]
+    assert (await agency.get(path))["status"] == "answered"
+
+
+async def test_a_customer_saying_our_very_words_is_not_our_answer(town: Town, agency: Agency, post: Post) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(OutcomeUnknown("no answer came"))
+    await agency.work("inquiries.send")
+    await town.see(town.said("2", NOON + MINUTE, "Пять рублей."))
+    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+
+
+async def test_an_answer_whose_job_is_gone_does_not_stay_on_its_way(
+    town: Town, agency: Agency, clock: SetClock
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    clock.advance(timedelta(hours=25))
+    await agency.work("inquiries.reconcile")
+    assert [m["delivery"] for m in await ours(town, path)] == ["failed"]
