@@ -1,13 +1,12 @@
 """The statements that keep `rollup_day` and `post_last` in step with the snapshots.
 
-Whoever writes holds three things, always taken in this order, so that nobody waits in a circle:
+Whoever writes holds the community: an advisory lock, until the unit of work ends. A community is
+polled by one worker at a time, so hardly anybody ever waits; and with one lock, taken first, nobody
+waits in a circle. Zone and category are read in a statement after it, so that they are those that
+hold now.
 
-1. the project, shared (`metrics.service` recounts a project under the same lock, exclusive);
-2. the publications' rows in `post_last`, by id. One that is missing is made, with `-infinity`,
-   which no reader ever sees: its maker fills it, or takes it away again, before the commit;
-3. the rows of `rollup_day`, by key, in one statement for each unit of work.
-
-Zone and category are read in a statement after the locks, so that they are those that hold now.
+The planner knows neither how many rows a batch has nor what a young table holds. `OFFSET 0` keeps
+it from exchanging a look-up by primary key for a walk through all of a project.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,6 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
-    Update,
     and_,
     bindparam,
     case,
@@ -38,11 +36,12 @@ from sqlalchemy import (
     select,
     true,
     union_all,
-    update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID, Insert, insert
 from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.selectable import LateralFromClause
 
+from app.communities.models import Community
 from app.metrics.contributions import (
     BASELINE,
     CATEGORY,
@@ -52,7 +51,6 @@ from app.metrics.contributions import (
     PROJECT,
     PUBLICATION,
     SNAPSHOT,
-    appeared,
     contributions,
     local_day,
 )
@@ -63,36 +61,31 @@ AMOUNTS: Final = (*METRICS, *(f"{name}_n" for name in METRICS), "snapshots")
 
 # No parameter is named like a column: in an INSERT or UPDATE it would be taken for its value.
 WORKSPACE: Final = bindparam("workspace", type_=UUID())
+COMMUNITY_ID: Final = bindparam("community", type_=UUID())
 PROJECT_ID: Final = bindparam("project", type_=UUID())
 IDS: Final = bindparam("ids", type_=ARRAY(UUID()))
 AT: Final = bindparam("instant", type_=DateTime(timezone=True))
 ZERO: Final = literal_column("0", BigInteger)
-NEVER: Final = literal_column("'-infinity'::timestamptz", DateTime(timezone=True))
 
 CHOSEN: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == func.any(IDS))
 _WHOLE: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECT_ID)
 
-_lock_key: Final = func.hashtextextended(func.concat("metrics ", PROJECT_ID), literal_column("0", Integer))
-SHARE_PROJECT: Final = select(func.pg_advisory_xact_lock_shared(_lock_key))
-HOLD_PROJECT: Final = select(func.pg_advisory_xact_lock(_lock_key))
+
+def _lock(community_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    key = func.hashtextextended(func.concat(literal_column("'metrics '"), community_id), literal_column("0", Integer))
+    return func.pg_advisory_xact_lock(key)
 
 
-def _hold() -> Insert:
-    """Share the project and lock the publications' rows in `post_last`, made where they are missing."""
-    shared = SHARE_PROJECT.cte("shared")
-    rows = (
-        select(PUBLICATION.c.workspace_id, PUBLICATION.c.id, NEVER, literal_column("'{}'::jsonb", JSONB))
-        .join_from(PUBLICATION, shared, true())
-        .where(*CHOSEN, PUBLICATION.c.project_id == PROJECT_ID)
-        .order_by(PUBLICATION.c.id)
-    )
-    made = insert(PostLast).from_select(["workspace_id", "publication_id", "at", "missing"], rows)
-    # A row that conflicts is locked even though the condition then leaves it as it is.
-    return made.on_conflict_do_update(
-        index_elements=["workspace_id", "publication_id"],
-        set_={"at": made.excluded.at},
-        where=literal_column("false"),
-    )
+_in_project: Final = (
+    select(Community.id)
+    .where(Community.workspace_id == WORKSPACE, Community.project_id == PROJECT_ID)
+    .order_by(Community.id)
+    .offset(ZERO)
+    .subquery()
+)
+HOLD: Final = select(_lock(COMMUNITY_ID))
+HOLD_ALL: Final = select(_lock(_in_project.c.id))
+"""All communities of a project, by id."""
 
 
 def _merged(amounts: Select[Any] | Subquery) -> Insert:
@@ -131,27 +124,21 @@ def _add_newer() -> Select[Any]:
 
     Answers true when one of them is not, and has then changed nothing.
     """
-    given, last = _input(), PostLast.__table__.alias("l")
+    given = _input()
+    last, shown = _last(given), _shown(given)
     batch = (
         select(
             given,
             *(last.c[name].label(f"last_{name}") for name in METRICS),
-            (last.c.at >= AT).label("late"),
-            PUBLICATION.c.project_id,
-            PUBLICATION.c.community_id,
-            CATEGORY.label("category"),
+            func.coalesce(last.c.at >= AT, literal_column("false")).label("late"),
+            shown.c.project_id,
+            shown.c.community_id,
+            shown.c.category,
             local_day(AT, PROJECT.c.timezone).label("day"),
-            appeared().label("appeared"),
+            local_day(shown.c.published_at, PROJECT.c.timezone).label("appeared"),
         )
-        .select_from(
-            given.join(last, and_(last.c.workspace_id == WORKSPACE, last.c.publication_id == given.c.publication_id))
-            .join(
-                PUBLICATION,
-                and_(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == given.c.publication_id),
-            )
-            .join(PROJECT, IN_PROJECT)
-        )
-        .where(PUBLICATION.c.project_id == PROJECT_ID)
+        .select_from(given.outerjoin(last, true()).join(shown, true()).join(PROJECT, PROJECT.c.id == PROJECT_ID))
+        .where(PROJECT.c.workspace_id == WORKSPACE, shown.c.project_id == PROJECT_ID)
         .cte("batch")
         .prefix_with("MATERIALIZED")
     )
@@ -162,18 +149,47 @@ def _add_newer() -> Select[Any]:
         ["workspace_id", "publication_id", "at", *METRICS],
         select(WORKSPACE, fresh.c.publication_id, AT, *(fresh.c[name] for name in METRICS)),
     )
-    table = PostLast.__table__
-    renewed = (
-        update(PostLast)
-        .where(table.c.workspace_id == WORKSPACE, table.c.publication_id == fresh.c.publication_id)
-        .values(
-            at=AT,
-            missing=cast(fresh.c.missing, JSONB),
-            **{name: func.coalesce(fresh.c[name], fresh.c[f"last_{name}"]) for name in METRICS},
-        )
+    renewed = insert(PostLast).from_select(
+        ["workspace_id", "publication_id", "at", "missing", *METRICS],
+        select(
+            WORKSPACE,
+            fresh.c.publication_id,
+            AT,
+            cast(fresh.c.missing, JSONB),
+            *(func.coalesce(fresh.c[name], fresh.c[f"last_{name}"]) for name in METRICS),
+        ),
+    )
+    renewed = renewed.on_conflict_do_update(
+        index_elements=["workspace_id", "publication_id"],
+        set_={name: renewed.excluded[name] for name in ("at", "missing", *METRICS)},
     )
     added = _merged(union_all(_observed(fresh), _baseline(fresh)).subquery("amounts"))
     return select(late_cte.c.any).add_cte(stored.cte("stored"), renewed.cte("renewed"), added.cte("added"))
+
+
+def _last(given: FromClause) -> LateralFromClause:
+    """What is known of each publication of the batch."""
+    last = PostLast.__table__.alias("l")
+    return (
+        select(last.c.at, *(last.c[name] for name in METRICS))
+        .where(last.c.workspace_id == WORKSPACE, last.c.publication_id == given.c.publication_id)
+        .offset(ZERO)
+        .correlate(given)
+        .lateral("last")
+    )
+
+
+def _shown(given: FromClause) -> LateralFromClause:
+    """Where and when each publication of the batch appeared."""
+    return (
+        select(
+            PUBLICATION.c.project_id, PUBLICATION.c.community_id, CATEGORY.label("category"), PUBLICATION.c.published_at
+        )
+        .where(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == given.c.publication_id)
+        .offset(ZERO)
+        .correlate(given)
+        .lateral("shown")
+    )
 
 
 def _observed(fresh: FromClause) -> Select[Any]:
@@ -301,18 +317,28 @@ def _changes(*signed: Select[Any]) -> Insert:
     return _merged(select(rows).where(moved))
 
 
-def _renew_last() -> Update:
-    """`post_last` of the chosen publications, read off their snapshots."""
-    given, table = _input_missing(), PostLast.__table__
-    here = and_(SNAPSHOT.c.workspace_id == table.c.workspace_id, SNAPSHOT.c.publication_id == table.c.publication_id)
-    return (
-        update(PostLast)
-        .where(table.c.workspace_id == WORKSPACE, table.c.publication_id == given.c.publication_id)
-        .values(
-            at=func.greatest(table.c.at, AT),
-            missing=case((table.c.at < AT, cast(given.c.missing, JSONB)), else_=table.c.missing),
-            **{name: newest(name, here, table) for name in METRICS},
-        )
+def _renew_last() -> Insert:
+    """`post_last` of a batch after `ADD_ANY`, read off the snapshots."""
+    given = _input()
+    here = and_(SNAPSHOT.c.workspace_id == WORKSPACE, SNAPSHOT.c.publication_id == given.c.publication_id)
+    renewed = insert(PostLast).from_select(
+        ["workspace_id", "publication_id", "at", "missing", *METRICS],
+        select(
+            WORKSPACE,
+            given.c.publication_id,
+            AT,
+            cast(given.c.missing, JSONB),
+            *(newest(name, here, given) for name in METRICS),
+        ),
+    )
+    stored, new = PostLast.__table__.c, renewed.excluded
+    return renewed.on_conflict_do_update(
+        index_elements=["workspace_id", "publication_id"],
+        set_={
+            "at": func.greatest(stored.at, new.at),
+            "missing": case((stored.at < new.at, new.missing), else_=stored.missing),
+            **{name: new[name] for name in METRICS},
+        },
     )
 
 
@@ -328,18 +354,8 @@ def newest(name: str, here: ColumnElement[bool], outer: FromClause) -> ColumnEle
     )
 
 
-def _input_missing() -> FromClause:
-    return (
-        func.unnest(IDS, bindparam("reasons", type_=ARRAY(Text)))
-        .table_valued(column("publication_id", UUID()), column("missing", Text))
-        .render_derived("i")
-    )
+_new_category: Final = func.coalesce(bindparam("new_category", type_=Text), literal_column("''", Text))
 
-
-_stored_category: Final = bindparam("new_category", type_=Text)
-_new_category: Final = func.coalesce(cast(_stored_category, Text), literal_column("''", Text))
-
-HOLD: Final = _hold()
 ADD_NEWER: Final = _add_newer()
 ADD_ANY: Final = _add_any()
 RENEW_LAST: Final = _renew_last()
@@ -356,10 +372,6 @@ MOVE_CATEGORY: Final = _changes(
     _signed(_looks(*CHOSEN), 1, category=_new_category),
 )
 """Take what the chosen publications added out of their category's rows, into those of `category`."""
-LET_GO: Final = delete(PostLast).where(
-    PostLast.workspace_id == WORKSPACE, PostLast.publication_id == func.any(IDS), PostLast.at == NEVER
-)
-"""Take away the rows that `HOLD` made and nobody filled."""
 RECOUNTED: Final = _pivoted(_signed(contributions(*_WHOLE), 1), _signed(_looks(*_WHOLE), 1))
 """The rollup of a whole project, as it should be."""
 EMPTY: Final = delete(RollupDay).where(RollupDay.workspace_id == WORKSPACE, RollupDay.project_id == PROJECT_ID)

@@ -6,6 +6,7 @@ locks see `rollups`. Before calling, hold no rows that a poll would want but pub
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import Any
 from uuid import UUID
 
@@ -35,15 +36,17 @@ async def record_posts(
     if not ids:
         return
     connection = await session.connection()
-    given = {"workspace": place.workspace_id, "project": place.project_id, "instant": at, **batch}
+    given = {**_where(place), "instant": at, **batch}
     await connection.execute(rollups.HOLD, given)
     if await connection.scalar(rollups.ADD_NEWER, given):
         added = (await connection.execute(rollups.ADD_ANY, given)).scalars().all()
         if added:
-            reasons = dict(zip(ids, batch["reasons"], strict=True))
-            given |= {"ids": added, "reasons": [reasons[publication_id] for publication_id in added]}
-            await connection.execute(rollups.RENEW_LAST, given)
-            await connection.execute(rollups.MEND_CHAINS, given)
+            await connection.execute(rollups.RENEW_LAST, {**given, **_only(batch, set(added))})
+            await connection.execute(rollups.MEND_CHAINS, {**given, "ids": added})
+
+
+def _where(place: Place) -> dict[str, Any]:
+    return {"workspace": place.workspace_id, "project": place.project_id, "community": place.community_id}
 
 
 def _batch(metrics: Iterable[tuple[UUID, PostMetrics]]) -> dict[str, list[Any]]:
@@ -58,19 +61,18 @@ def _batch(metrics: Iterable[tuple[UUID, PostMetrics]]) -> dict[str, list[Any]]:
     return {"ids": list(looks), "reasons": reasons, **columns}
 
 
+def _only(batch: dict[str, list[Any]], ids: set[UUID]) -> dict[str, list[Any]]:
+    chosen = [publication_id in ids for publication_id in batch["ids"]]
+    return {name: list(compress(values, chosen)) for name, values in batch.items()}
+
+
 async def record_size(session: AsyncSession, place: Place, at: datetime, size: int | None) -> None:
     """Keep a community's size as it was at `at`; None (the platform hides it) leaves no trace."""
     if size is None:
         return
     connection = await session.connection()
-    given = {
-        "workspace": place.workspace_id,
-        "project": place.project_id,
-        "community": place.community_id,
-        "instant": at,
-        "new_size": size,
-    }
-    await connection.execute(rollups.SHARE_PROJECT, given)
+    given = {**_where(place), "instant": at, "new_size": size}
+    await connection.execute(rollups.HOLD, given)
     if await connection.scalar(sizes.ADD, given):
         await connection.execute(sizes.COUNT, given)
 
@@ -81,7 +83,7 @@ async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], c
     await session.flush()
     changing = (
         await session.execute(
-            select(PUBLICATION.c.project_id, PUBLICATION.c.id)
+            select(PUBLICATION.c.community_id, PUBLICATION.c.id)
             .where(
                 PUBLICATION.c.workspace_id == workspace_id,
                 PUBLICATION.c.id.in_(publication_ids),
@@ -96,8 +98,8 @@ async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], c
         return
     connection = await session.connection()
     given = {"workspace": workspace_id, "ids": ids, "new_category": category}
-    for project_id in sorted({row.project_id for row in changing}):
-        await connection.execute(rollups.HOLD, {**given, "project": project_id})
+    for community_id in sorted({row.community_id for row in changing}):
+        await connection.execute(rollups.HOLD, {"community": community_id})
     await connection.execute(rollups.MOVE_CATEGORY, given)
     # By the session, so that publications it has loaded know it too.
     await session.execute(
@@ -106,14 +108,13 @@ async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], c
         .values(category=category)
         .execution_options(synchronize_session="fetch")
     )
-    await connection.execute(rollups.LET_GO, given)
 
 
 async def recount_project(session: AsyncSession, project_id: UUID) -> None:
     """Make a project's rollups anew from its snapshots: its zone has changed, or they were wrong."""
     connection = await session.connection()
     given = {"workspace": workspace_of(session), "project": project_id}
-    await connection.execute(rollups.HOLD_PROJECT, given)
+    await connection.execute(rollups.HOLD_ALL, given)
     for statement in (rollups.EMPTY, rollups.FILL, sizes.EMPTY, sizes.FILL, differences.MEND_LAST):
         await connection.execute(statement, given)
 

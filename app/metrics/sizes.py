@@ -6,15 +6,14 @@ A day's row is the same in whatever order its sizes arrive.
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, delete, func, literal_column, select
-from sqlalchemy.dialects.postgresql import UUID, Insert, aggregate_order_by, insert
+from sqlalchemy.dialects.postgresql import Insert, aggregate_order_by, insert
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app.communities.models import Community
 from app.metrics.contributions import PROJECT, local_day
 from app.metrics.models import CommunityDay, CommunitySnapshot
-from app.metrics.rollups import AT, PROJECT_ID, WORKSPACE
+from app.metrics.rollups import AT, COMMUNITY_ID, PROJECT_ID, WORKSPACE
 
-COMMUNITY_ID: Final = bindparam("community", type_=UUID())
 KEY: Final = ("workspace_id", "community_id", "day")
 AMOUNTS: Final = ("project_id", "first", "first_at", "last", "last_at", "lowest", "highest", "snapshots")
 
