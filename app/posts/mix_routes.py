@@ -1,0 +1,165 @@
+"""A project's mix of content, its policy, its calendar."""
+
+from functools import partial
+from itertools import groupby
+from typing import Annotated, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import Query, Request, Response
+from sqlalchemy import func
+
+from app.access.current import CurrentActor, Glance, Have, Work
+from app.kit.errors import Invalid
+from app.kit.routing import check_version, problems, router, version_tag
+from app.kit.schemas import Day
+from app.posts import mix, reads, times
+from app.posts.models import Post
+from app.posts.schemas import (
+    Calendar,
+    CalendarDay,
+    Lag,
+    MixPolicyRead,
+    MixPolicyUpdate,
+    MixRead,
+    MixShare,
+    NextCategory,
+    PostRead,
+    Shares,
+    Window,
+)
+
+ROUTER = router("/v1/projects/{project_id}", tag="posts")
+
+CALENDAR_DAYS: Final = 62
+CALENDAR_POSTS: Final = 2000
+
+First = Annotated[
+    Day | None, Query(alias="from", description="The first day, in the project's zone; without both, this month's.")
+]
+Last = Annotated[Day | None, Query(alias="to", description="The last day.")]
+
+
+def _told(days: mix.Days) -> Window:
+    return Window(first=days.first, last=days.last, timezone=days.timezone)
+
+
+@ROUTER.get("/mix", operation_id="mix.read", responses=problems(404))
+async def read(
+    project_id: UUID,
+    who: CurrentActor,
+    connection: Glance,
+    have: Have,
+    basis: mix.Basis = mix.Basis.PUBLISHED,
+    first: First = None,
+    last: Last = None,
+) -> MixRead:
+    """How a project's posts spread over the content formula, beside its policy."""
+    zone = await mix.project_zone(connection, who.workspace_id, project_id)
+    days = mix.window(zone, have.clock.now(), first, last)
+    counts = await mix.count(connection, who.workspace_id, project_id, days, basis)
+    policy = await mix.policy(connection, who.workspace_id, project_id)
+    parts = mix.parts(counts, policy.shares)
+    known = counts.categorised > 0
+    return MixRead(
+        project_id=project_id,
+        basis=basis.value,
+        window=_told(days),
+        status="ok" if known else "unknown",
+        reason=None if known else f"No {basis.value} post of this window has a category.",
+        total=counts.categorised + counts.uncategorised,
+        uncategorised=counts.uncategorised,
+        gone=counts.gone,
+        categories=[
+            MixShare(
+                category=part.category,
+                count=part.count,
+                share=part.share,
+                target=part.target,
+                deviation=part.deviation,
+            )
+            for part in parts
+        ],
+        deviation=mix.deviation(parts),
+    )
+
+
+@ROUTER.get("/mix/next", operation_id="mix.next", responses=problems(404))
+async def next_category(
+    project_id: UUID,
+    who: CurrentActor,
+    connection: Glance,
+    have: Have,
+    first: First = None,
+    last: Last = None,
+) -> NextCategory:
+    """Which category to plan next: the one furthest behind the policy, planned and published posts counted."""
+    zone = await mix.project_zone(connection, who.workspace_id, project_id)
+    days = mix.window(zone, have.clock.now(), first, last)
+    counts = await mix.count(connection, who.workspace_id, project_id, days, None)
+    policy = await mix.policy(connection, who.workspace_id, project_id)
+    lacks = mix.behind(counts, policy.shares)
+    return NextCategory(
+        project_id=project_id,
+        window=_told(days),
+        category=lacks[0][0],
+        counted=counts.categorised,
+        candidates=[
+            Lag(category=category, count=counts.by_category[category], target=policy.shares[category], behind=lack)
+            for category, lack in lacks
+        ],
+    )
+
+
+def _policy(project_id: UUID, policy: mix.Policy, response: Response) -> MixPolicyRead:
+    response.headers["ETag"] = version_tag(policy.version)
+    return MixPolicyRead(
+        project_id=project_id,
+        shares=Shares(**{category.value: share for category, share in policy.shares.items()}),
+        is_default=policy.version == 0,
+        version=policy.version,
+        updated_at=policy.updated_at,
+    )
+
+
+@ROUTER.get("/mix-policy", operation_id="mix-policies.read", responses=problems(404))
+async def read_policy(project_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> MixPolicyRead:
+    """The shares a project aims at; 40/30/25/5 where nobody has set others."""
+    await mix.project_zone(connection, who.workspace_id, project_id)
+    return _policy(project_id, await mix.policy(connection, who.workspace_id, project_id), response)
+
+
+@ROUTER.put("/mix-policy", operation_id="mix-policies.replace", responses=problems(404, 412))
+async def replace_policy(
+    project_id: UUID, body: MixPolicyUpdate, session: Work, request: Request, response: Response
+) -> MixPolicyRead:
+    """Set the shares a project aims at; they add up to 100."""
+    policy = await mix.set_policy(
+        session, project_id=project_id, shares=body.shares.model_dump(), check=partial(check_version, request)
+    )
+    return _policy(project_id, policy, response)
+
+
+@ROUTER.get("/calendar", operation_id="posts.calendar", responses=problems(404))
+async def calendar(
+    project_id: UUID,
+    who: CurrentActor,
+    connection: Glance,
+    have: Have,
+    first: First = None,
+    last: Last = None,
+) -> Calendar:
+    """A project's posts by local day, at most 62 days: when each was published, or else is planned for."""
+    zone = await mix.project_zone(connection, who.workspace_id, project_id)
+    days = mix.window(zone, have.clock.now(), first, last, most=CALENDAR_DAYS)
+    begin, end = times.bounds(days.first, days.last, zone)
+    at = func.coalesce(Post.published_at, Post.planned_at)
+    query = reads.posts(who.workspace_id).where(Post.project_id == project_id, at >= begin, at < end)
+    rows = (await connection.execute(query.order_by(at, Post.id).limit(CALENDAR_POSTS + 1))).all()
+    if len(rows) > CALENDAR_POSTS:
+        raise Invalid(f"More than {CALENDAR_POSTS} posts: ask for fewer days.", code="window-too-large")
+    by_day = groupby(rows, key=lambda row: (row.published_at or row.planned_at).astimezone(ZoneInfo(zone)).date())
+    return Calendar(
+        window=_told(days),
+        days=[CalendarDay(day=day, posts=[PostRead.model_validate(row) for row in found]) for day, found in by_day],
+    )

@@ -1,0 +1,84 @@
+"""Reading posts, in Core."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.communities.models import Publication
+from app.kit.db import mine, workspace_of
+from app.kit.errors import NotFound
+from app.metrics.models import PostLast
+from app.platforms.contract import Metric, MetricStatus
+from app.posts.models import Post
+from app.posts.schemas import PostMetric, PostMetricsRead
+
+REASONS: Final[Mapping[MetricStatus, str]] = {
+    MetricStatus.UNSUPPORTED: "The platform does not give this metric.",
+    MetricStatus.PENDING: "The platform has not been asked for it yet.",
+    MetricStatus.NO_PERMISSION: "The community's token may not read this metric.",
+    MetricStatus.ERROR: "The platform failed to give it at the last look.",
+}
+UNMATCHED: Final = "The post is not matched to one on the platform yet."
+
+
+def posts(workspace_id: UUID) -> Select[Any]:
+    """Posts with what the platform says of them."""
+    return (
+        select(Post.__table__, Publication.gone_at)
+        .select_from(Post)
+        .outerjoin(
+            Publication, (Publication.workspace_id == Post.workspace_id) & (Publication.id == Post.publication_id)
+        )
+        .where(mine(Post, workspace_id))
+    )
+
+
+async def one(connection: AsyncConnection, workspace_id: UUID, post_id: UUID) -> Row[Any]:
+    """One post; `NotFound` where there is none."""
+    row: Row[Any] | None = (await connection.execute(posts(workspace_id).where(Post.id == post_id))).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def these(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """Posts as this unit of work leaves them, by id."""
+    await session.flush()
+    connection = await session.connection()
+    rows = await connection.execute(posts(workspace_of(session)).where(Post.id.in_(ids)))
+    return {row.id: row for row in rows}
+
+
+async def metrics(connection: AsyncConnection, workspace_id: UUID, post_id: UUID) -> PostMetricsRead:
+    """A post's newest counters, each with how it is known."""
+    post = await one(connection, workspace_id, post_id)
+    last = (
+        await connection.execute(
+            select(PostLast.__table__).where(
+                PostLast.workspace_id == workspace_id, PostLast.publication_id == post.publication_id
+            )
+        )
+    ).one_or_none()
+    return PostMetricsRead(
+        post_id=post.id,
+        publication_id=post.publication_id,
+        captured_at=None if last is None else last.at,
+        gone_at=post.gone_at,
+        data=[_metric(metric, last, matched=post.publication_id is not None) for metric in Metric],
+    )
+
+
+def _metric(metric: Metric, last: Row[Any] | None, *, matched: bool) -> PostMetric:
+    value: int | None = None if last is None else getattr(last, metric.value)
+    if last is not None and metric.value in last.missing:
+        status = MetricStatus(last.missing[metric.value])
+    elif value is None:
+        status = MetricStatus.PENDING
+    else:
+        return PostMetric(metric=metric, status=MetricStatus.OK, value=value, reason=None, last_known=value)
+    return PostMetric(
+        metric=metric, status=status, value=None, reason=REASONS[status] if matched else UNMATCHED, last_known=value
+    )

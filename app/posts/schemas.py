@@ -1,0 +1,267 @@
+"""What the content plan takes and gives."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, model_validator
+
+from app.kit.routing import FieldProblem
+from app.kit.schemas import Id, Input, Instant, Output, Text
+from app.links import targets
+from app.platforms.contract import Metric, MetricStatus
+from app.posts.models import Category, Origin, Status
+from app.projects.schemas import Zone
+
+_WALL_CLOCK: Final = r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?$"
+
+
+def _wall_clock(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(_WALL_CLOCK, value) or value.endswith("\n"):
+        raise ValueError("must be a local time without an offset, for example 2026-10-15T09:30:00")
+    return datetime.fromisoformat(value)
+
+
+def _web_page(value: str) -> str:
+    targets.location(value)
+    return value
+
+
+LocalTime = Annotated[
+    datetime,
+    BeforeValidator(_wall_clock, json_schema_input_type=Annotated[str, Field(pattern=_WALL_CLOCK)]),
+    PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
+    Field(
+        description="Wall-clock time in `timezone`, without an offset. A time that the clocks pass over in spring is "
+        "refused (`nonexistent-local-time`); of one that comes twice in autumn the first is meant.",
+        examples=["2026-10-15T09:30:00"],
+    ),
+]
+Permalink = Annotated[
+    str,
+    Field(
+        strict=True,
+        min_length=8,
+        max_length=targets.LONGEST,
+        pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://",
+        description="Where the post stands on the platform, in any of its spellings.",
+        examples=["https://vk.com/wall-1_2"],
+    ),
+    AfterValidator(_web_page),
+]
+PlanStatus = Literal[Status.DRAFT, Status.PLANNED]
+
+
+class PostCreate(Input):
+    """A new item of the content plan."""
+
+    community_id: Id = Field(description="Where it is to stand; its project follows from it.")
+    text: Text = Field("", examples=["What do you drink in the morning?"])
+    category: Category | None = Field(None, description="Of the content formula; null: not decided yet.")
+    status: PlanStatus = Field(Status.DRAFT, description="A planned post needs `planned_for`.")
+    planned_for: LocalTime | None = None
+    timezone: Zone | None = Field(None, description="The project's, when left out.")
+
+    @model_validator(mode="after")
+    def _planned_when(self) -> Self:
+        if self.status == Status.PLANNED and self.planned_for is None:
+            raise ValueError("a planned post needs planned_for")
+        return self
+
+
+class PostUpdate(Input):
+    """What may change of a post. Once it is published, only its category may."""
+
+    text: Text = ""
+    category: Category | None = None
+    status: PlanStatus = Status.DRAFT
+    planned_for: LocalTime | None = None
+    timezone: Zone = Field("UTC", examples=["Europe/Minsk"])
+
+
+class PostPublish(Input):
+    """Word that a person has published a post by hand."""
+
+    permalink: Permalink
+    published_at: Instant | None = Field(None, description="Now, when left out; the platform's own time wins.")
+
+
+class PostsCreate(Input):
+    """Many posts at once."""
+
+    posts: list[dict[str, Any]] = Field(
+        min_length=1,
+        max_length=500,
+        description="Each as the body of `posts.create`. What is wrong with one is told in its result.",
+        examples=[[{"community_id": "01a1d0f4-9d26-7c1b-b0a0-1d2f3a4b5c6d", "text": "Good morning!"}]],
+    )
+
+
+class PostRead(Output):
+    """A post: as it is planned, and how far it has come."""
+
+    id: Id
+    project_id: Id
+    community_id: Id
+    publication_id: Id | None = Field(description="The post on the platform, once it is matched.")
+    origin: Origin = Field(description="`found`: polling found it, with no plan behind it.")
+    text: str = Field(description="As planned; of a found post, as it stands on the platform.")
+    category: Category | None
+    status: Status
+    planned_for: LocalTime | None
+    timezone: str
+    planned_at: Instant | None = Field(description="`planned_for` in UTC.")
+    permalink: str | None
+    published_at: Instant | None
+    gone_at: Instant | None = Field(description="When it was first seen to be deleted on the platform.")
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class ItemProblem(BaseModel):
+    """Why one item of many was not taken."""
+
+    code: str = Field(examples=["invalid-input"])
+    detail: str
+    errors: list[FieldProblem]
+
+
+class BulkItem(BaseModel):
+    """What became of one item."""
+
+    index: int = Field(description="Its place in the request, from 0.")
+    post: PostRead | None
+    problem: ItemProblem | None
+
+
+class BulkResult(BaseModel):
+    """What became of each item, in the order of the request."""
+
+    created: int
+    failed: int
+    data: list[BulkItem]
+
+
+class PostMetric(BaseModel):
+    """One counter of a post."""
+
+    metric: Metric
+    status: MetricStatus
+    value: int | None = Field(description="Null, with a reason, where it is not known now; never 0 instead.")
+    reason: str | None
+    last_known: int | None = Field(description="The newest value that was ever read.")
+
+
+class PostMetricsRead(BaseModel):
+    """A post's counters at the last look."""
+
+    post_id: Id
+    publication_id: Id | None
+    captured_at: Instant | None
+    gone_at: Instant | None
+    data: list[PostMetric]
+
+
+class Window(BaseModel):
+    """A stretch of local days, both ends included."""
+
+    first: date = Field(serialization_alias="from")
+    last: date = Field(serialization_alias="to")
+    timezone: str
+
+
+Share = Annotated[int, Field(strict=True, ge=0, le=100)]
+
+
+class Shares(Input):
+    """Per cent of the posts for each category; together 100."""
+
+    engaging: Share = Field(examples=[40])
+    user_generated: Share = Field(examples=[30])
+    educational: Share = Field(examples=[25])
+    promotional: Share = Field(examples=[5])
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.engaging + self.user_generated + self.educational + self.promotional
+        if total != 100:
+            raise ValueError(f"the shares must add up to 100, not {total}")
+        return self
+
+
+class MixPolicyUpdate(Input):
+    """The shares a project aims at."""
+
+    shares: Shares
+
+
+class MixPolicyRead(Output):
+    """The shares a project aims at."""
+
+    project_id: Id
+    shares: Shares
+    is_default: bool = Field(description="Nobody has set shares for this project; 40/30/25/5 hold.")
+    version: int
+    updated_at: Instant | None
+
+
+class MixShare(BaseModel):
+    """One category's part."""
+
+    category: Category
+    count: int
+    share: float | None = Field(description="Per cent of the posts that have a category; null without any.")
+    target: int = Field(description="Per cent, as the policy says.")
+    deviation: float | None = Field(description="Share minus target, in percentage points.")
+
+
+class MixRead(BaseModel):
+    """How posts spread over the content formula."""
+
+    project_id: Id
+    basis: str
+    window: Window
+    status: Literal["ok", "unknown"]
+    reason: str | None
+    total: int = Field(description="Posts in the window, with a category or without.")
+    uncategorised: int = Field(description="Posts that nobody has given a category; they are in no share.")
+    gone: int = Field(description="Posts deleted on the platform; they are in no other number here.")
+    categories: list[MixShare]
+    deviation: float | None = Field(
+        description="Per cent of the posts that would need another category to meet the policy: half the sum of the "
+        "absolute deviations."
+    )
+
+
+class Lag(BaseModel):
+    """How far a category is behind."""
+
+    category: Category
+    count: int
+    target: int
+    behind: float = Field(description="Posts missing, if one more is made: target x (posts + 1) / 100 - count.")
+
+
+class NextCategory(BaseModel):
+    """Which category to plan next."""
+
+    project_id: Id
+    window: Window
+    category: Category
+    counted: int = Field(description="Planned and published posts of the window that have a category.")
+    candidates: list[Lag] = Field(description="All categories, the one furthest behind first.")
+
+
+class CalendarDay(BaseModel):
+    """What is planned for, and was published on, one local day."""
+
+    day: date
+    posts: list[PostRead]
+
+
+class Calendar(BaseModel):
+    """A project's posts, day by day; days without any are left out."""
+
+    window: Window
+    days: list[CalendarDay]

@@ -1,0 +1,215 @@
+"""One post for each publication, whichever is heard of first."""
+
+import asyncio
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from app.communities.models import Publication
+from app.metrics.models import RollupDay
+from tests.conftest import Agency
+from tests.posts.conftest import HOME, remote, store
+
+
+async def plan(agency: Agency, community_id: str, **more: Any) -> dict[str, Any]:
+    made: dict[str, Any] = await agency.post(
+        "/v1/posts", {"community_id": community_id, "text": "As it was planned", **more}
+    )
+    return made
+
+
+async def publish(agency: Agency, post: dict[str, Any], permalink: str, status: int = 200) -> dict[str, Any]:
+    said: dict[str, Any] = await agency.post(f"/v1/posts/{post['id']}/publish", {"permalink": permalink}, status=status)
+    return said
+
+
+async def posts(agency: Agency, **filters: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await agency.get("/v1/posts", **filters))["data"]
+    return found
+
+
+async def publication_categories(agency: Agency) -> list[str | None]:
+    async with agency.resources.db.reading(agency.workspace_id) as connection:
+        query = select(Publication.category).where(Publication.workspace_id == agency.workspace_id)
+        return list(await connection.scalars(query.order_by(Publication.external_id)))
+
+
+async def rollup_categories(agency: Agency) -> dict[str, int]:
+    async with agency.resources.db.reading(agency.workspace_id) as connection:
+        rows = await connection.execute(
+            select(RollupDay.category, func.sum(RollupDay.reactions))
+            .where(RollupDay.workspace_id == agency.workspace_id)
+            .group_by(RollupDay.category)
+        )
+        return {category: int(reactions) for category, reactions in rows if reactions}
+
+
+async def test_planned_first_then_seen(agency: Agency, community_id: str, yesterday: datetime) -> None:
+    post = await plan(agency, community_id, category="educational")
+    said = await publish(agency, post, "http://www.social.example/@nina/11/?utm_source=chat")
+    assert (said["status"], said["publication_id"]) == ("published", None)
+    await store(agency, community_id, remote("11", at=yesterday), remote("12", "Another", at=yesterday))
+    mine = await agency.get(f"/v1/posts/{post['id']}")
+    assert mine["publication_id"] is not None
+    assert mine["text"] == "As it was planned"
+    assert datetime.fromisoformat(mine["published_at"]) == yesterday
+    assert {(found["origin"], found["text"]) for found in await posts(agency)} == {
+        ("planned", "As it was planned"),
+        ("found", "Another"),
+    }
+    assert await publication_categories(agency) == ["educational", None]
+    assert await rollup_categories(agency) == {"educational": 7, "": 7}
+
+
+async def test_found_first_then_planned(
+    agency: Agency, community_id: str, project_id: str, yesterday: datetime
+) -> None:
+    await store(agency, community_id, remote("11", at=yesterday))
+    (found,) = await posts(agency)
+    assert (found["origin"], found["status"], found["category"]) == ("found", "published", None)
+    await agency.patch(f"/v1/posts/{found['id']}", {"category": "engaging"})
+    assert await rollup_categories(agency) == {"engaging": 7}
+    link = await agency.post(
+        "/v1/links", {"project_id": project_id, "target": "https://shop.example/", "post_id": found["id"]}
+    )
+    post = await plan(agency, community_id)
+    said = await publish(agency, post, f"{HOME}/11")
+    assert said["publication_id"] == found["publication_id"]
+    assert (said["category"], said["text"]) == ("engaging", "As it was planned")
+    assert [row["id"] for row in await posts(agency)] == [post["id"]]
+    await agency.get(f"/v1/posts/{found['id']}", status=404)
+    assert (await agency.get(f"/v1/links/{link['id']}"))["post_id"] == post["id"]
+    # Seen again, nothing is made twice, and the plan's text stays.
+    await store(agency, community_id, remote("11", "Edited there", at=yesterday))
+    (left,) = await posts(agency)
+    assert (left["id"], left["text"]) == (post["id"], "As it was planned")
+
+
+async def test_the_plans_own_category_wins(agency: Agency, community_id: str, yesterday: datetime) -> None:
+    await store(agency, community_id, remote("11", at=yesterday))
+    (found,) = await posts(agency)
+    await agency.patch(f"/v1/posts/{found['id']}", {"category": "engaging"})
+    post = await plan(agency, community_id, category="promotional")
+    await publish(agency, post, f"{HOME}/11")
+    assert await publication_categories(agency) == ["promotional"]
+    assert await rollup_categories(agency) == {"promotional": 7}
+
+
+@pytest.mark.parametrize(
+    "permalink", ["https://vk.ru/club1?w=wall-1_11", "https://m.vk.com/wall-1_11", "https://vk.com/wall-1_11?reply=9"]
+)
+@pytest.mark.parametrize("found_first", [True, False])
+async def test_a_platforms_other_spellings_match(
+    agency: Agency, community_id: str, yesterday: datetime, permalink: str, found_first: bool
+) -> None:
+    there = remote("11", url="https://vk.com/wall-1_11", at=yesterday)
+    other = remote("9", url="https://vk.com/wall-1_9", at=yesterday)
+    post = await plan(agency, community_id)
+    if found_first:
+        await store(agency, community_id, other, there)
+        await publish(agency, post, permalink)
+    else:
+        await publish(agency, post, permalink)
+        await store(agency, community_id, other, there)
+    rows = {row["id"]: row for row in await posts(agency)}
+    assert len(rows) == 2
+    assert rows[post["id"]]["publication_id"] is not None
+    assert datetime.fromisoformat(rows[post["id"]]["published_at"]) == yesterday
+
+
+async def test_an_address_under_an_id_matches_too(agency: Agency, community_id: str, yesterday: datetime) -> None:
+    post = await plan(agency, community_id)
+    await store(agency, community_id, remote("11", at=yesterday))
+    await publish(agency, post, "https://social.example/users/nina/statuses/11")
+    assert len(await posts(agency)) == 1
+    stranger = await plan(agency, community_id)
+    said = await publish(agency, stranger, "https://elsewhere.example/@nina/11")
+    assert said["publication_id"] is None
+
+
+async def test_a_permalink_is_one_posts(agency: Agency, community_id: str, yesterday: datetime) -> None:
+    first, second = await plan(agency, community_id), await plan(agency, community_id)
+    await publish(agency, first, f"{HOME}/12")
+    await publish(agency, first, f"{HOME}/11")  # a slip, corrected while nothing is matched
+    taken = await publish(agency, second, f"{HOME}/11?utm_source=x", status=409)
+    assert taken["code"] == "permalink-taken"
+    await store(agency, community_id, remote("11", at=yesterday))
+    assert (await publish(agency, second, f"{HOME}/11", status=409))["code"] == "permalink-taken"
+    assert (await publish(agency, first, f"{HOME}/13", status=409))["code"] == "already-matched"
+    assert (await publish(agency, first, f"{HOME}/11"))["status"] == "published"
+
+
+async def test_both_at_once_make_one_post(agency: Agency, community_id: str, yesterday: datetime) -> None:
+    for n in range(100, 112):
+        post = await plan(agency, community_id, category="engaging")
+        spelled = f"{HOME}/{n}" if n % 2 else f"https://social.example/users/nina/statuses/{n}"
+        await asyncio.gather(
+            publish(agency, post, spelled),
+            store(agency, community_id, remote(str(n), at=yesterday)),
+        )
+    rows = await posts(agency, limit=100)
+    assert len(rows) == 12
+    assert all(row["publication_id"] and row["origin"] == "planned" for row in rows)
+    assert set(await publication_categories(agency)) == {"engaging"}
+
+
+async def test_two_who_publish_at_once_do_not_share(agency: Agency, community_id: str, yesterday: datetime) -> None:
+    both = [await plan(agency, community_id) for _ in range(2)]
+    answers = await asyncio.gather(
+        *(agency.http.post(f"/v1/posts/{post['id']}/publish", json={"permalink": f"{HOME}/11"}) for post in both)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+async def test_found_posts_follow_the_platform(agency: Agency, community_id: str, yesterday: datetime) -> None:
+    await store(agency, community_id, remote("11", "First", at=yesterday))
+    await store(agency, community_id, remote("11", "Mended", at=yesterday))
+    (found,) = await posts(agency)
+    assert (found["text"], found["version"]) == ("Mended", 2)
+    before = await agency.http.get(f"/v1/posts/{found['id']}")
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        await session.execute(
+            text("UPDATE publication SET gone_at = :at WHERE id = :id"),
+            {"at": agency.resources.clock.now(), "id": uuid.UUID(found["publication_id"])},
+        )
+    gone = await agency.http.get(f"/v1/posts/{found['id']}", headers={"If-None-Match": before.headers["etag"]})
+    assert gone.status_code == 200
+    assert gone.json()["gone_at"] is not None
+    refused = {"text": "No"}
+    said = await agency.patch(f"/v1/posts/{found['id']}", refused, status=409)
+    assert said["code"] == "already-published"
+    kept: dict[str, Any] = {"If-Match": gone.headers["etag"]}
+    await agency.patch(f"/v1/posts/{found['id']}", {"category": "engaging"}, **kept)
+    await agency.patch(f"/v1/posts/{found['id']}", {"category": None}, status=412, **kept)
+
+
+async def test_metrics_say_how_they_are_known(agency: Agency, community_id: str, yesterday: datetime) -> None:
+    post = await plan(agency, community_id)
+    path = f"/v1/posts/{post['id']}/metrics"
+    waiting = await agency.get(path)
+    assert waiting["captured_at"] is None
+    assert {(row["status"], row["value"]) for row in waiting["data"]} == {("pending", None)}
+    await publish(agency, post, f"{HOME}/11")
+    await store(agency, community_id, remote("11", at=yesterday))
+    known = await agency.get(path)
+    assert datetime.fromisoformat(known["captured_at"]) == agency.resources.clock.now()
+    rows = {row["metric"]: (row["status"], row["value"], row["reason"] is None) for row in known["data"]}
+    assert rows == {
+        "views": ("unsupported", None, False),
+        "reach": ("unsupported", None, False),
+        "reactions": ("ok", 7, True),
+        "comments": ("ok", 0, True),
+        "shares": ("pending", None, False),
+        "quotes": ("no_permission", None, False),
+        "saves": ("unsupported", None, False),
+    }
+
+
+async def test_a_future_publication_is_refused(agency: Agency, community_id: str) -> None:
+    post = await plan(agency, community_id)
+    ahead = (agency.resources.clock.now() + timedelta(hours=1)).isoformat()
+    body = {"permalink": f"{HOME}/11", "published_at": ahead}
+    assert (await agency.post(f"/v1/posts/{post['id']}/publish", body, status=422))["code"] == "published-in-the-future"
