@@ -21,7 +21,7 @@ QUESTIONS: Final = (
     ("How many people went to the site? (traffic)", "clicks"),
 )
 PATIENCE: Final = 180.0
-"""Seconds the first walk through two months of a sandbox community may take."""
+"""Seconds the first walk through a month of a sandbox community may take."""
 
 PEOPLE: Final = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
@@ -152,6 +152,7 @@ async def _connect(api: _Api, project_id: str, place: Mapping[str, Any]) -> str:
         "project_id": project_id,
         "platform": place["platform"],
         "address": place["address"],
+        "backfill_days": 31,
         "credentials": {kind: token for kind, token in place["tokens"].items() if token},
     }
     made = await api.call("POST", "/v1/communities", body)
@@ -164,14 +165,14 @@ async def _follow(http: Client, api_url: str, slug: str) -> None:
 
 
 async def _until_read(api: _Api, communities: Sequence[str]) -> None:
-    """Wait until the worker has read two months of both communities, saying how far it is."""
+    """Wait until the worker has read a month of both communities, saying how far it is."""
     told = -1
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while True:
         health = [await api.call("GET", f"/v1/communities/{community}/health") for community in communities]
         posts = sum(one["publications"] for one in health)
         if posts != told:
-            step(f"reading two months of posts, comments and messages: {posts} posts so far")
+            step(f"reading a month of posts, comments and messages: {posts} posts so far")
             told = posts
         if all(one["polled_at"] is not None for one in health):
             done(f"read {posts} posts and what customers wrote")
