@@ -219,6 +219,14 @@ async def test_a_walk_ends_at_the_age_that_is_not_wanted_and_goes_on_with_what_i
     server.ids |= {100, 101}
     page = await made.posts(credentials(), cursor, since)
     assert [post.external_id for post in page.items] == ["101", "100"]
+    server.ids |= set(range(102, 112))
+    server.calls, seen, more = 0, [], True
+    while more:
+        page = await made.posts(credentials(), cursor := page.cursor, since)
+        seen += [int(post.external_id) for post in page.items]
+        more = page.more
+    assert sorted(seen) == list(range(102, 112))
+    assert server.calls == 3, "two pages, and one to see that there is no more"
 
 
 async def test_a_server_that_ignores_where_we_are_does_not_hold_us() -> None:

@@ -38,7 +38,7 @@ class Wall:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(0, 90), st.integers(1, 4), st.integers(8, 20), CHANGES)
+@given(st.integers(0, 90), st.integers(1, 12), st.integers(8, 20), CHANGES)
 def test_nothing_that_stays_is_passed_over(
     size: int, per_second: int, page: int, changes: Sequence[Sequence[tuple[str, int]]]
 ) -> None:
@@ -68,6 +68,15 @@ def test_nothing_that_stays_is_passed_over(
 
     asyncio.run(walk())
     assert there <= seen
+
+
+async def test_items_of_one_second_are_not_taken_for_each_other() -> None:
+    wall = Wall(30, 30)
+    first = await step(lambda offset: wall.page(offset, 10), Position(), lambda item: item, size=10)
+    for _ in range(8):
+        wall.remove(0)
+    second = await step(lambda offset: wall.page(offset, 10), first.position, lambda item: item, size=10)
+    assert set(wall.items[2:10]) <= {*first.items, *second.items}
 
 
 async def test_a_quiet_list_is_read_with_one_call_a_page() -> None:

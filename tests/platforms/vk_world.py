@@ -104,8 +104,9 @@ class World:
             answer = self.error(self.errors[method])
         else:
             answer = {"response": getattr(self, "_" + method.replace(".", "_"))(form)}
+        response = httpx.Response(200, json=answer)  # what was said stays said, whatever happens then
         self.after()
-        return httpx.Response(200, json=answer)
+        return response
 
     @staticmethod
     def error(code: int) -> dict[str, Any]:
