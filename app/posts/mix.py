@@ -200,7 +200,7 @@ async def set_policy(session: AsyncSession, *, project_id: UUID, shares: Mapping
         .values(
             workspace_id=workspace_id,
             project_id=project_id,
-            shares=dict(DEFAULT),
+            shares={category.value: share for category, share in DEFAULT.items()},
             version=0,
             updated_at=now(session),
         )

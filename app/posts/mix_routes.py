@@ -29,7 +29,8 @@ from app.posts.schemas import (
     Window,
 )
 
-ROUTER = router("/v1/projects/{project_id}", tag="posts")
+ROUTER = router("/projects/{project_id}", tag="posts")
+"""Part of the room's own router, which stands under `/v1`."""
 
 CALENDAR_DAYS: Final = 62
 CALENDAR_POSTS: Final = 2000

@@ -13,10 +13,14 @@ from app.platforms.contract import Metric, MetricStatus
 from app.posts.models import Category, Origin, Status
 from app.projects.schemas import Zone
 
-_WALL_CLOCK: Final = r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?$"
+_WALL_CLOCK: Final = (
+    r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+)
 
 
 def _wall_clock(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value  # from a row
     if not isinstance(value, str) or not re.fullmatch(_WALL_CLOCK, value) or value.endswith("\n"):
         raise ValueError("must be a local time without an offset, for example 2026-10-15T09:30:00")
     return datetime.fromisoformat(value)
