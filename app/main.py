@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.kit import errors, events, openapi, web
+from app.kit import errors, events, openapi, telemetry, web
 from app.kit.clock import Clock, SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -30,6 +30,8 @@ def create_app(
 ) -> FastAPI:
     """The service, configured by the environment unless told otherwise."""
     chosen = configuration or settings()
+    if configuration is None:
+        telemetry.configure_logs(level=chosen.log_level, style=chosen.log_format)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

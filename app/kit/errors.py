@@ -24,6 +24,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 PROBLEM = "application/problem+json"
 
@@ -202,7 +203,7 @@ def install(app: FastAPI) -> None:
             detail=detail,
             instance=request.url.path,
             request_id=request.scope.get("request_id"),
-            headers=error.headers,
+            headers={"Allow": _allowed(request)} if error.status_code == 405 else error.headers,
         )
 
     async def out_of_reach(request: Request, error: Exception) -> Response:
@@ -215,6 +216,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(DBAPIError, out_of_reach)
     app.add_exception_handler(ConnectionError, out_of_reach)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of a path: Starlette names those of the first route that it finds."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches({**request.scope, "method": "OPTIONS"})
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(methods))
 
 
 def _summary(found: Sequence[Mapping[str, Any]]) -> str:

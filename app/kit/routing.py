@@ -5,6 +5,7 @@ and `If-None-Match` on GET.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any
@@ -67,8 +68,15 @@ PROBLEM_REF = "#/components/schemas/Problem"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+_ID = re.compile(r"{(\w*_id)}")
+
+
 class Route(APIRoute):
     """One operation, with the conventions around it."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        # What is no id leads nowhere (404), and does not stand in the way of `/posts/bulk`.
+        super().__init__(_ID.sub(r"{\1:uuid}", path), endpoint, **options)
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()

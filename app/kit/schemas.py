@@ -1,5 +1,7 @@
 """What comes in and goes out as JSON: strict, bounded, and never surprising."""
 
+import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -7,11 +9,25 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 
-def _text_only(value: Any) -> Any:
-    """Refuse the numbers that pydantic would take for an instant or a day."""
-    if not isinstance(value, str | datetime | date | UUID):
-        raise ValueError("must be a string")  # noqa: TRY004 - pydantic reports a ValueError
-    return value
+def _written_as(pattern: str, example: str) -> Callable[[Any], Any]:
+    """Refuse what pydantic would take besides: numbers, and numbers in quotes."""
+    shape = re.compile(pattern)
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not shape.fullmatch(value):
+            raise ValueError(f"must be written like {example}")
+        if not isinstance(value, str | date | UUID):
+            raise ValueError(f"must be a string like {example}")  # noqa: TRY004 - pydantic reports a ValueError
+        return value
+
+    return check
+
+
+_DAY = _written_as(r"\d{4}-\d{2}-\d{2}", "2026-10-01")
+_INSTANT = _written_as(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})?", "2026-10-01T09:30:00Z"
+)
+_ID = _written_as(r"[0-9a-fA-F-]{32,36}", "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a")
 
 
 def _no_nul(value: str) -> str:
@@ -50,14 +66,14 @@ Body = Annotated[
 Flag = Annotated[bool, Field(strict=True)]
 Instant = Annotated[
     AwareDatetime,
-    BeforeValidator(_text_only, json_schema_input_type=str),
+    BeforeValidator(_INSTANT, json_schema_input_type=datetime),
     AfterValidator(_utc),
     PlainSerializer(_rfc3339, return_type=str, when_used="json"),
     Field(json_schema_extra={"format": "date-time"}, examples=["2026-10-01T09:30:00Z"]),
 ]
 """An instant with its offset, given in UTC."""
-Day = Annotated[date, BeforeValidator(_text_only, json_schema_input_type=str), Field(examples=["2026-10-01"])]
-Id = Annotated[UUID, BeforeValidator(_text_only, json_schema_input_type=str)]
+Day = Annotated[date, BeforeValidator(_DAY, json_schema_input_type=date), Field(examples=["2026-10-01"])]
+Id = Annotated[UUID, BeforeValidator(_ID, json_schema_input_type=UUID)]
 
 
 class Input(BaseModel):

@@ -69,7 +69,7 @@ class RequestContext:
             )(scope, receive, tell)
         finally:
             took = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(scope.get("route"), "path_format", "none")
             telemetry.REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(took)
             log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
             structlog.contextvars.clear_contextvars()

@@ -97,6 +97,9 @@ def sample(document: dict[str, Any], schema: dict[str, Any], ids: dict[str, str]
         return schema["default"]
     kind = schema.get("type")
     if kind == "object":
+        if schema.get("minProperties") and "additionalProperties" in schema:
+            one = sample(document, schema["propertyNames"], ids)
+            return {one: sample(document, schema["additionalProperties"], ids)}
         wanted = set(schema.get("required", ())) | (set(schema.get("properties", {})) & set(ids))
         return {key: sample(document, schema["properties"][key], ids, key) for key in sorted(wanted)}
     if kind == "array":

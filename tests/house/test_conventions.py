@@ -77,7 +77,7 @@ async def test_every_answer_tells_the_limit_and_its_id(agency: Agency, stranger:
     [
         ("GET", "/nowhere", 404, "not-found"),
         ("DELETE", "/v1/me", 405, "method-not-allowed"),
-        ("GET", "/v1/projects/not-an-id", 422, "invalid-input"),
+        ("GET", "/v1/projects/not-an-id", 404, "not-found"),
         ("GET", "/v1/projects?limit=201", 422, "invalid-input"),
         ("GET", "/v1/projects?limit=x", 422, "invalid-input"),
         ("GET", "/v1/projects?cursor=made-up", 422, "invalid-cursor"),
