@@ -2,8 +2,8 @@
 
 An offset counts from an end that moves: when an item before it is deleted, the item at the offset
 slips onto a page already read, and would be passed over. So each page starts a little before the
-last one's end and must *join* it: its first item stands at or before the last item read. Where it
-does not, the walk steps back until it does. What is read twice is harmless.
+last one's end and must *join* it: it holds the last item read, or starts with one of a higher rank.
+Where it does not, the walk steps back until it does. What is read twice is harmless.
 
 The list must be ordered by a rank that falls from item to item and does not change; items of the
 same rank keep their order. Items that stand outside the order (a pinned post) have no place.
@@ -60,7 +60,7 @@ async def step(
     while True:
         listing = await fetch(offset)
         places = tuple(found for item in listing.items if (found := place(item)) is not None)
-        if offset == 0 or at.last is None or (places and _joins(places[0], at.last)):
+        if offset == 0 or at.last is None or _joins(places, at.last):
             break
         if not listing.items and offset < listing.count:
             break  # all of it is hidden from us
@@ -74,8 +74,8 @@ async def step(
     return Part(listing.items, places, position, end=read >= listing.count or idle or not listing.items)
 
 
-def _joins(first: Place, last: Place) -> bool:
-    return first[0] > last[0] or first == last
+def _joins(places: Sequence[Place], last: Place) -> bool:
+    return bool(places) and (places[0][0] > last[0] or last in places)
 
 
 def _after(places: Sequence[Place], last: Place | None) -> Place | None:

@@ -79,6 +79,17 @@ async def test_items_of_one_second_are_not_taken_for_each_other() -> None:
     assert set(wall.items[2:10]) <= {*first.items, *second.items}
 
 
+async def test_a_list_of_one_second_is_read_to_its_end() -> None:
+    wall, at, seen = Wall(60, 60), Position(), set[Item]()
+    for _ in range(20):
+        part = await step(lambda offset: wall.page(offset, 12), at, lambda item: item, size=12)
+        at, seen = part.position, seen | set(part.items)
+        if part.end:
+            break
+    assert part.end
+    assert seen == set(wall.items)
+
+
 async def test_a_quiet_list_is_read_with_one_call_a_page() -> None:
     wall, calls, at, end = Wall(500, 1), 0, Position(), False
 
