@@ -1,5 +1,6 @@
 """What is seen on a platform, stored as inquiries."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -141,6 +142,18 @@ async def test_a_thousand_messages_are_a_handful_of_statements(town: Town) -> No
             Waiting.community_id == town.place.community_id, Waiting.ended_by == "answer"
         )
         assert await session.scalar(ended) == 500
+
+
+async def test_polls_and_hooks_at_once_lose_nothing(town: Town) -> None:
+    messages = [
+        town.said(f"{thread}-{n}", NOON + n * MINUTE, thread_id=str(thread), by=OURS if n else OLGA)
+        for thread in range(12)
+        for n in range(2)
+    ]
+    await asyncio.gather(*(town.see(message) for message in reversed(messages)))
+    found = await town.inquiries()
+    assert [inquiry["status"] for inquiry in found] == ["answered"] * 12
+    assert all(message.inquiry_id is not None for message in await town.stored())
 
 
 @st.composite
