@@ -19,7 +19,7 @@ def instant(local: datetime, zone: str) -> datetime:
     """
     here = ZoneInfo(zone)
     at = local.replace(tzinfo=here, fold=0).astimezone(UTC)
-    shown = at.astimezone(here).replace(tzinfo=None)
+    shown = _shown(at, here)
     if shown != local:
         detail = (
             f"{local.isoformat()} does not exist in {zone}: the clocks are put forward then. "
@@ -43,11 +43,21 @@ def bounds(first: date, last: date, zone: str) -> tuple[datetime, datetime]:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    local = datetime.combine(day, time(0), tzinfo=zone)
-    at = local.astimezone(UTC)
-    if at.astimezone(zone).date() == day:
+    """The instant at which a local day begins: where midnight is passed over, when the clocks jump."""
+    midnight = datetime.combine(day, time(0))
+    at = midnight.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if _shown(at, zone) == midnight:
         return at
-    return local.replace(fold=1).astimezone(UTC)
+    # Passed over: fold 0 counts by the offset before the jump and so lies at or behind it, fold 1 before it.
+    before = midnight.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    while at - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=(at - before) // timedelta(seconds=2))
+        before, at = (before, middle) if _shown(middle, zone) >= midnight else (middle, at)
+    return at
+
+
+def _shown(at: datetime, zone: ZoneInfo) -> datetime:
+    return at.astimezone(zone).replace(tzinfo=None)
 
 
 def month_of(at: datetime, zone: str) -> tuple[date, date]:

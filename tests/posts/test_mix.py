@@ -79,10 +79,12 @@ async def test_a_projects_own_policy(agency: Agency, rival: Agency, project_id: 
     assert default.json()["shares"] == {"engaging": 40, "user_generated": 30, "educational": 25, "promotional": 5}
     assert (default.json()["is_default"], default.headers["etag"]) == (True, '"v0"')
     own = {"shares": {"engaging": 50, "user_generated": 20, "educational": 20, "promotional": 10}}
-    tries = await asyncio.gather(*(agency.http.put(path, json=own, headers={"If-Match": '"v0"'}) for _ in range(4)))
-    assert sorted(answer.status_code for answer in tries) == [200, 412, 412, 412]
+    for version in range(3):  # the first one is inserted, the others are updates
+        seen = {"If-Match": f'"v{version}"'}
+        tries = await asyncio.gather(*(agency.http.put(path, json=own, headers=seen) for _ in range(4)))
+        assert sorted(answer.status_code for answer in tries) == [200, 412, 412, 412]
     kept = await agency.get(path)
-    assert (kept["shares"], kept["is_default"], kept["version"]) == (own["shares"], False, 1)
+    assert (kept["shares"], kept["is_default"], kept["version"]) == (own["shares"], False, 3)
     for wrong in (99, 101):
         shares = {**own["shares"], "engaging": wrong - 50}
         await agency.put(path, {"shares": shares}, status=422)

@@ -60,6 +60,22 @@ def test_gaps_and_folds(zone: str, local: str, expected: str | None) -> None:
         assert times.instant(at, zone).isoformat() == expected
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "begins"),
+    [
+        ("Europe/Minsk", "2026-10-15", "2026-10-14T21:00:00+00:00"),
+        ("Asia/Beirut", "2026-03-29", "2026-03-28T22:00:00+00:00"),  # 0:00 is passed over: it begins at 1:00
+        ("America/Scoresbysund", "2026-03-29", "2026-03-29T01:00:00+00:00"),  # from 23:00 straight to 0:00
+        ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00+00:00"),  # a day of no length
+        ("Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00+00:00"),
+        ("America/Toronto", "1919-03-31", "1919-03-31T04:30:00+00:00"),  # from 23:30 to 0:30
+    ],
+)
+def test_a_day_begins_when_the_clocks_say_so(zone: str, day: str, begins: str) -> None:
+    at = date.fromisoformat(day)
+    assert times.bounds(at, at, zone)[0].isoformat() == begins
+
+
 @given(ZONES, st.dates(date(2000, 1, 2), date(2099, 12, 30)), st.integers(0, 40))
 def test_days_meet_without_gap_or_overlap(zone: str, first: date, length: int) -> None:
     last = min(first + timedelta(days=length), date(2099, 12, 30))
