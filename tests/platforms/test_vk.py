@@ -191,7 +191,7 @@ async def test_a_walk_ends_at_the_age_that_is_not_wanted() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(0, 60), st.integers(0, 2**32), st.integers(0, 6))
+@given(st.integers(0, 60), st.integers(0, 2**32), st.integers(0, 16))
 async def test_nothing_is_passed_over_on_a_wall_that_changes(size: int, seed: int, churn: int) -> None:
     chance = random.Random(seed)
     world = World([post(key) for key in range(size, 0, -1)])
@@ -262,6 +262,25 @@ async def test_reach_that_fails_fails_nothing_else(code: int, status: str) -> No
     [found] = await Vk(world.client()).metrics(credentials(), ("2",))
     assert found.counters[Metric.VIEWS] == 1000
     assert found.missing[Metric.REACH] == MetricStatus(status)
+
+
+async def test_reach_that_is_not_told_is_unknown() -> None:
+    rows = [{"post_id": 2}, {"post_id": 3, "reach_total": 0}]
+    answers = iter([{"response": {"items": [post(key) for key in (2, 3, 4)]}}, {"response": rows}])
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
+    two, three, four = await Vk(http).metrics(credentials(), ("2", "3", "4"))
+    assert two.missing[Metric.REACH] is four.missing[Metric.REACH] is MetricStatus.PENDING
+    assert three.counters[Metric.REACH] == 0
+
+
+async def test_an_old_post_that_is_pinned_ends_no_walk() -> None:
+    world = World([post(key) for key in range(350, 0, -1)])
+    made = Vk(world.client())
+    _, cursor = await posts(made)
+    world.posts[-1]["is_pinned"] = 1
+    world.posts[:0] = [post(key) for key in range(600, 350, -1)]
+    found, _ = await posts(made, cursor)
+    assert {int(p.external_id) for p in found} >= {1, *range(351, 601)}
 
 
 async def test_too_many_posts_at_once_are_refused() -> None:
