@@ -35,7 +35,7 @@ _HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
 _LONGEST: Final = timedelta(days=366)
 
 
-def routes(request: Request, have: Have) -> Routes:
+async def routes(request: Request, have: Have) -> Routes:
     """This process' routes; made anew with its resources."""
     known: Routes | None = getattr(request.app.state, "link_routes", None)
     if known is None or known.have is not have:
