@@ -64,6 +64,14 @@ async def test_an_answered_message_that_is_deleted_later_keeps_its_wait(town: To
     assert seen["status"] == "answered"
 
 
+async def test_a_late_message_moves_the_wait_it_belongs_to(town: Town) -> None:
+    await town.see(town.said("2", NOON + 5 * MINUTE), town.said("3", NOON + 10 * MINUTE, "Да.", by=OURS))
+    await town.see(town.said("1", NOON))
+    assert [wait["working_seconds"] for wait in (await town.only())["waits"]] == [600]
+    await town.see(town.said("4", NOON + 2 * MINUTE, "Сейчас.", by=OURS))
+    assert [wait["working_seconds"] for wait in (await town.only())["waits"]] == [120, 300]
+
+
 async def test_a_repeat_changes_nothing_at_all(town: Town) -> None:
     await town.see(town.said("1", NOON))
     before = await town.only()
