@@ -13,7 +13,6 @@ from jsonschema import Draft4Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from app.platforms.adapters._vk_errors import CODES, Means
 from app.platforms.adapters.vk import Vk
 from app.platforms.contract import (
     AuthExpired,
@@ -27,6 +26,7 @@ from app.platforms.contract import (
     Throttled,
     Transient,
 )
+from app.platforms.vk.errors import CODES, Means
 from tests.platforms.data import data
 from tests.platforms.test_vk import comments, credentials, posts, talk
 from tests.platforms.vk_world import GROUP, GROUP_TOKEN, METHODS, USER_TOKEN, World, comment, message, post

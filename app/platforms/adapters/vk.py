@@ -23,9 +23,6 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from app.platforms import offsets, wire
-from app.platforms.adapters import _vk_shapes as vk
-from app.platforms.adapters import _vk_translate as translate
-from app.platforms.adapters._vk_errors import CODES, SECONDS, UNDECIDED, UNKNOWN, WORDS, Means
 from app.platforms.contract import (
     Address,
     AuthExpired,
@@ -54,6 +51,9 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.vk import shapes as vk
+from app.platforms.vk import translate as translate
+from app.platforms.vk.errors import CODES, SECONDS, UNDECIDED, UNKNOWN, WORDS, Means
 
 T = TypeVar("T")
 

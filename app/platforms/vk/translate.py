@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from app.platforms import wire
-from app.platforms.adapters import _vk_shapes as vk
 from app.platforms.contract import (
     Inbound,
     Malformed,
@@ -15,6 +14,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
+from app.platforms.vk import shapes as vk
 
 POSTS = frozenset({"post", "copy", "photo", "video", "clip", "post_ads"})
 CHATS = 2_000_000_000
