@@ -29,7 +29,7 @@ check: $(DEV) ## Look at style, types, layers, locks and the container's files
 	$(BIN)/mypy $(PATHS)
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.shipping.locks
-	@if [ -f docker-compose.yml ]; then set -x; $(BIN)/docker-compose config --quiet; fi
+	@if [ -f docker-compose.yml ]; then set -x; $(BIN)/docker-compose --env-file docker/check.env config --quiet; fi
 	@if [ -f Dockerfile ]; then set -x; $(BIN)/hadolint Dockerfile; fi
 
 bench: $(DEV) ## Measure
@@ -46,6 +46,7 @@ lock: ## Renew the locks (needs uv)
 	$(UV) lock
 	$(EXPORT) --no-dev --extra embedded --group build -o requirements.lock
 	$(EXPORT) --no-dev -o requirements-image.lock
+	$(EXPORT) --only-group build -o requirements-build.lock
 	$(EXPORT) --extra embedded --extra telemetry --group build --group dev -o requirements-dev.lock
 
 clean: ## Remove what was made here, except the data in .instep

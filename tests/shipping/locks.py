@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = "https://pypi.org/simple"
 FILES = "files.pythonhosted.org"
-EXPORTS = ("requirements.lock", "requirements-image.lock", "requirements-dev.lock")
+BUILD = "requirements-build.lock"
+"""What builds the package, and nothing of what it runs with."""
+EXPORTS = ("requirements.lock", "requirements-image.lock", "requirements-dev.lock", BUILD)
 
 LEAKS = {
     "a file: address": re.compile(r"\bfile:", re.IGNORECASE),
@@ -114,10 +116,10 @@ def _split(requirement: str) -> tuple[str, str]:
     return _canonical(match[1]), match[2].strip()
 
 
-def missing(project: dict[str, Any], text: str) -> Iterator[str]:
+def missing(needed: list[str], text: str) -> Iterator[str]:
     """Direct dependencies that an exported lock lacks."""
     held = {name for name, _ in pinned(text)}
-    for requirement in project["project"]["dependencies"]:
+    for requirement in needed:
         name = _split(requirement)[0]
         if name not in held:
             yield f"{name} is missing"
@@ -131,8 +133,9 @@ def examine(root: Path) -> list[str]:
     problems = [*leaks("uv.lock", text), *hosts(lock), *stale(project, lock)]
     for name in EXPORTS:
         text = (root / name).read_text()
+        needed = project["dependency-groups"]["build"] if name == BUILD else project["project"]["dependencies"]
         problems += leaks(name, text)
-        problems += [f"{name}: {problem}" for problem in (*strangers(text), *missing(project, text))]
+        problems += [f"{name}: {problem}" for problem in (*strangers(text), *missing(needed, text))]
         problems += disagreements(name, text, lock)
     return problems
 
