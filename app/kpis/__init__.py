@@ -1,1 +1,20 @@
 """Key performance indicators: one file each in `catalogue`, explained down to the rows."""
+
+from functools import lru_cache
+from types import MappingProxyType
+
+from app.kit import registry
+from app.kpis.contract import Kpi
+
+FOLDER = "app.kpis.catalogue"
+
+
+@lru_cache(maxsize=1)
+def known() -> MappingProxyType[str, Kpi]:
+    """Every KPI found, by its key, in the order of goal types and keys."""
+    found: dict[str, Kpi] = {}
+    for kpi in registry.declared(FOLDER, "KPI", Kpi).values():
+        if kpi.key in found:
+            raise registry.RegistryError(f"two KPIs declare the key {kpi.key}")
+        found[kpi.key] = kpi
+    return MappingProxyType(dict(sorted(found.items(), key=lambda item: (item[1].goal, item[0]))))

@@ -88,7 +88,7 @@ class Community:
     connected: date = date.min
     """The local day it was connected on."""
     backfill: date = date.min
-    """The local day its posts and messages are known from."""
+    """The local day its posts and messages are known from, where it was connected later."""
     state: str = "healthy"
     size_seen_at: datetime | None = None
     posts_seen_at: datetime | None = None
@@ -168,19 +168,21 @@ class Span:
     as_of: datetime | None
     reason: str | None = None
     """Why there is nothing after `last`; None while looks come regularly."""
+    before: str = Reason.BEFORE_CONNECTION
+    """Why there is nothing before `first`."""
 
     def missing(self, window: "Window", community: Community) -> tuple[bool, list[Missing]]:
         """Whether the source knows anything of the window, and the days it does not know."""
         first, last = window.first, window.last
         if last < self.first:
-            return False, [Missing(community, Reason.BEFORE_CONNECTION, first, last)]
+            return False, [Missing(community, self.before, first, last)]
         if first > window.today:
             return False, [Missing(community, Reason.NOT_YET, first, last)]
         if self.last is None or first > self.last:
             return False, [Missing(community, self.reason or Reason.NOT_MEASURED_YET, first, min(last, window.today))]
         gaps = []
         if first < self.first:
-            gaps.append(Missing(community, Reason.BEFORE_CONNECTION, first, self.first - DAY))
+            gaps.append(Missing(community, self.before, first, self.first - DAY))
         if self.reason is not None and min(last, window.today) > self.last:
             gaps.append(Missing(community, self.reason, self.last + DAY, min(last, window.today)))
         return True, gaps
@@ -203,18 +205,21 @@ R = TypeVar("R", bound=Row)
 class Loaded(Generic[R]):
     """What a source knows of one project: rows by community and day, and how far its knowledge goes."""
 
-    __slots__ = ("_days", "_rows", "communities", "spans", "unavailable")
+    __slots__ = ("_days", "_rows", "communities", "reason", "spans", "unavailable")
 
     def __init__(
         self,
         rows: Iterable[R],
         spans: Mapping[Community, Span],
         unavailable: Mapping[tuple[UUID | None, str], str] | None = None,
+        reason: str = Reason.NO_COMMUNITIES,
     ) -> None:
         self.spans = spans
         self.communities = tuple(spans)
         self.unavailable = unavailable or {}
         """Community and metric → why the metric is not given."""
+        self.reason = reason
+        """Why there is nothing to know, where there are no spans."""
         self._rows: dict[UUID | None, list[R]] = {community.id: [] for community in spans}
         for row in rows:
             self._rows.setdefault(row.community_id, []).append(row)
@@ -267,9 +272,13 @@ class Window:
         """What a source knows."""
         return cast("Loaded[R]", self.loaded[source.key])
 
-    def communities(self, source: Source[R]) -> tuple[Community, ...]:
-        """Whom the source speaks of, within this window's question."""
-        return self.of(source).communities if self.only is None else (self.only,)
+    def communities(self, *sources: Source[Any]) -> tuple[Community, ...]:
+        """Of whom all these sources speak, within this window's question."""
+        first, *others = (self.of(source) for source in sources)
+        asked = first.communities if self.only is None else (self.only,)
+        if not others:
+            return asked
+        return tuple(one for one in asked if all(one in other.spans for other in others))
 
     def rows(self, source: Source[R], community: Community) -> list[R]:
         """What the source has of one community in these days."""
@@ -294,7 +303,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """What was left out of a value, on purpose."""
+    """What was left out of a value on purpose (or is in it by convention, among `included`)."""
 
     amount: float
     reason: str
@@ -310,6 +319,8 @@ class Value:
     missing: Sequence[Missing] = ()
     """Inputs that are not there: with an amount, it is a part of the whole."""
     excluded: Sequence[Excluded] = ()
+    included: Sequence[Excluded] = ()
+    """What is in the amount by convention, and could have been left out."""
     evidence: Sequence[Term] = ()
 
     @property

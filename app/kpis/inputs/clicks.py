@@ -1,7 +1,7 @@
 """Who followed the tracked links: people and bots apart."""
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ColumnElement, cast, func, literal, null, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.db import mine
-from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, Section, Span, Window
+from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, R, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
 from app.links.models import Click, ClickDay, Link
 
@@ -64,16 +64,19 @@ def _statement() -> Any:
 _STATEMENT: Final = _statement()
 
 
-def spans(project: Project, since: Any, clicked: set[UUID | None]) -> dict[Community, Span]:
-    """Whom clicks speak of: communities whose links were followed, and links of no single one."""
+def heard(project: Project, rows: Iterable[R], since: datetime | None) -> Loaded[R]:
+    """Rows with whom they speak of: every community, and the links of no single one.
+
+    A click is counted as it comes: from the first link on, what is known reaches to this minute.
+    """
+    found = list(rows)
     if since is None:
-        return {NOWHERE: Span(project.today, None, None, NO_LINKS)}
-    of = [community for community in project.communities if community.id in clicked]
-    if None in clicked or not of:
+        return Loaded(found, {}, reason=NO_LINKS)
+    of = list(project.communities)
+    if not of or any(row.community_id is None for row in found):
         of.append(NOWHERE)
-    # A click is counted as it comes: what is known reaches to this very minute.
-    span = Span(project.day_of(since), project.today, project.now.replace(second=0, microsecond=0))
-    return dict.fromkeys(of, span)
+    as_of = project.now.replace(second=0, microsecond=0)
+    return Loaded(found, dict.fromkeys(of, Span(project.day_of(since), project.today, as_of, before=NO_LINKS)))
 
 
 class Clicks:
@@ -91,13 +94,7 @@ class Clicks:
                 since[row[0]] = row[6]
             else:
                 rows[row[0]].append(ClickCount._make(row[:6]))
-        return {
-            project.id: Loaded(
-                rows[project.id],
-                spans(project, since.get(project.id), {row.community_id for row in rows[project.id]}),
-            )
-            for project in asked.projects
-        }
+        return {project.id: heard(project, rows[project.id], since.get(project.id)) for project in asked.projects}
 
     def gaps(self, loaded: Loaded[ClickCount], community: Community, window: Window) -> Iterator[Missing]:
         """None: a day without clicks had none."""

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.db import mine
 from app.kpis.contract import Asked, Community, Loaded, Missing, Window
-from app.kpis.inputs.clicks import spans
+from app.kpis.inputs.clicks import heard
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
 from app.links.models import Click, Link
 
@@ -73,13 +73,7 @@ class Visitors:
                 since[row[0]] = row[4]
             else:
                 rows[row[0]].append(Visit._make(row[:4]))
-        return {
-            project.id: Loaded(
-                rows[project.id],
-                spans(project, since.get(project.id), {row.community_id for row in rows[project.id]}),
-            )
-            for project in asked.projects
-        }
+        return {project.id: heard(project, rows[project.id], since.get(project.id)) for project in asked.projects}
 
     def gaps(self, loaded: Loaded[Visit], community: Community, window: Window) -> Iterator[Missing]:
         """None: a day without visitors had none."""

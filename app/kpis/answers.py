@@ -1,0 +1,211 @@
+"""A KPI's answer for a project, made of its values: whole window, window before, parts, communities.
+
+Answers are plain dictionaries, ready to be written as JSON: `schemas` describes their shape.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from app.kpis.contract import DAY, Community, Kpi, Loaded, Missing, Project, Reason, Span, Value, Window
+from app.kpis.windows import Days, Granularity
+
+_EXPECTED: Final = frozenset({Reason.NOT_YET})
+"""What is missing for no fault: it is no gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a project."""
+
+    project: Project
+    days: Days
+    granularity: Granularity
+    compare: bool
+    loaded: Mapping[str, Loaded[Any]]
+
+    def window(self, days: Days | None = None, only: Community | None = None) -> Window:
+        """The inputs for some days (all of them) of some communities (all of them)."""
+        chosen = days or self.days
+        return Window(chosen.first, chosen.last, self.project.today, self.loaded, only)
+
+    def value(self, kpi: Kpi, days: Days | None = None, only: Community | None = None) -> Value:
+        """The KPI's value for some days of some communities."""
+        return kpi.compute(self.window(days, only))
+
+    def described(self) -> dict[str, Any]:
+        """The window, for the answer."""
+        return {
+            "from": self.days.first,
+            "to": self.days.last,
+            "timezone": self.project.zone.key,
+            "granularity": self.granularity.value,
+        }
+
+
+def answer(kpi: Kpi, question: Question) -> dict[str, Any]:
+    """The whole answer of `GET /v1/projects/{id}/kpis/{key}`."""
+    value = question.value(kpi)
+    return {
+        **described(kpi),
+        "window": question.described(),
+        "value": value.amount,
+        "status": value.status.value,
+        "reason": value.why,
+        "previous": previous(kpi, question, value) if question.compare else None,
+        "series": [_point(part, question.value(kpi, part)) for part in question.days.parts(question.granularity)],
+        "breakdown": [_share(one, question.value(kpi, only=one)) for one in communities(kpi, question.loaded)],
+        "freshness": freshness(kpi, question.loaded),
+        "coverage": coverage(kpi, question, value),
+        "excluded": excluded(value),
+        "links": _links(kpi, question),
+    }
+
+
+def row(kpis: Iterable[Kpi], question: Question) -> dict[str, Any]:
+    """A project's row in the portfolio."""
+    values = [(kpi, question.value(kpi)) for kpi in kpis]
+    before = [previous(kpi, question, value) for kpi, value in values]
+    window = question.described()
+    return {
+        "project_id": question.project.id,
+        "name": question.project.name,
+        "window": {name: window[name] for name in ("from", "to", "timezone")},
+        "kpis": [
+            {
+                "key": kpi.key,
+                "value": value.amount,
+                "status": value.status.value,
+                "reason": value.why,
+                "previous": {"value": earlier["value"], "change": earlier["change"]},
+            }
+            for (kpi, value), earlier in zip(values, before, strict=True)
+        ],
+    }
+
+
+def described(kpi: Kpi) -> dict[str, Any]:
+    """What a KPI is, in short."""
+    return {
+        "key": kpi.key,
+        "title": kpi.title,
+        "unit": kpi.unit.value,
+        "goal_type": kpi.goal.value,
+        "version": kpi.version,
+        "direction": kpi.direction.value,
+    }
+
+
+def previous(kpi: Kpi, question: Question, value: Value) -> dict[str, Any]:
+    """The same for as many days right before, and the change from there, as a share of it."""
+    days = question.days.before
+    earlier = question.value(kpi, days)
+    change = None
+    if value.amount is not None and earlier.amount:
+        change = (value.amount - earlier.amount) / abs(earlier.amount)
+    return {
+        "from": days.first,
+        "to": days.last,
+        "value": earlier.amount,
+        "status": earlier.status.value,
+        "reason": earlier.why,
+        "change": change,
+    }
+
+
+def _point(days: Days, value: Value) -> dict[str, Any]:
+    return {"from": days.first, "value": value.amount, "status": value.status.value, "reason": value.why}
+
+
+def _share(community: Community, value: Value) -> dict[str, Any]:
+    return {
+        "community_id": community.id,
+        "platform": community.platform,
+        "value": value.amount,
+        "status": value.status.value,
+        "reason": value.why,
+    }
+
+
+def communities(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> Sequence[Community]:
+    """Whom all of a KPI's sources speak of."""
+    first, *others = (loaded[source.key] for source in kpi.needs)
+    return [one for one in first.communities if all(one in other.spans for other in others)]
+
+
+def freshness(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> dict[str, Any]:
+    """Up to when everything is known, and which community holds that back."""
+    spans: list[tuple[Community, Span]] = [
+        (one, span) for source in kpi.needs for one, span in loaded[source.key].spans.items()
+    ]
+    if not spans:
+        return {"as_of": None, "stalest": None}
+    community, span = min(spans, key=lambda found: _instant(found[1].as_of))
+    return {"as_of": span.as_of, "stalest": {"community_id": community.id, "as_of": span.as_of}}
+
+
+def _instant(at: datetime | None) -> float:
+    return at.timestamp() if at is not None else float("-inf")
+
+
+def coverage(kpi: Kpi, question: Question, value: Value) -> dict[str, Any]:
+    """How many days of how many communities should be known, how many are, and which are not."""
+    days = Days(question.days.first, min(question.days.last, question.project.today))
+    of = communities(kpi, question.loaded)
+    length = max((days.last - days.first).days + 1, 0)
+    window = question.window()
+    gaps = _joined([*value.missing, *_lost(kpi, of, window)])
+    lost = {
+        (gap.community.id, day) for gap in gaps for day in _each(max(gap.first, days.first), min(gap.last, days.last))
+    }
+    expected = length * len(of)
+    return {
+        "expected": expected,
+        "seen": expected - len(lost),
+        "gaps": [
+            {"from": gap.first, "to": gap.last, "community_id": gap.community.id, "reason": gap.reason} for gap in gaps
+        ],
+    }
+
+
+def _lost(kpi: Kpi, of: Iterable[Community], window: Window) -> Iterable[Missing]:
+    for source in kpi.needs:
+        for community in of:
+            yield from source.gaps(window.of(source), community, window)
+
+
+def _joined(gaps: Iterable[Missing]) -> list[Missing]:
+    """Each gap once, in the order of days; one that lies within another of its community is part of it."""
+    kept: list[Missing] = []
+    for gap in sorted(gaps, key=lambda gap: (gap.first, -gap.last.toordinal())):
+        if gap.reason not in _EXPECTED and not any(_within(gap, other) for other in kept):
+            kept.append(gap)
+    return kept
+
+
+def _within(gap: Missing, other: Missing) -> bool:
+    return gap.community.id == other.community.id and other.first <= gap.first and gap.last <= other.last
+
+
+def _each(first: date, last: date) -> Iterable[date]:
+    while first <= last:
+        yield first
+        first += DAY
+
+
+def excluded(value: Value) -> list[dict[str, Any]]:
+    """What was left out on purpose."""
+    return [{"amount": one.amount, "reason": one.reason, "finding_id": one.finding_id} for one in value.excluded]
+
+
+def _links(kpi: Kpi, question: Question) -> dict[str, str]:
+    base = address(question.project.id, kpi)
+    query = f"from={question.days.first}&to={question.days.last}"
+    return {"explain": f"{base}/explain?{query}", "evidence": f"{base}/evidence?{query}"}
+
+
+def address(project_id: UUID, kpi: Kpi) -> str:
+    """Where a KPI of a project is found."""
+    return f"/v1/projects/{project_id}/kpis/{kpi.key}"

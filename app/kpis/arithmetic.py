@@ -1,0 +1,181 @@
+"""What several KPIs do alike with a window: add up, compare sizes, tell what is missing.
+
+One law holds for all of them: the value for several communities is made of those whose own value
+is known, and of no others; the others are named as missing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean
+from typing import Any, Final
+
+from app.kpis.contract import DAY, Community, Excluded, Missing, R, Reason, Source, Term, Value, Window
+from app.kpis.inputs.engagement import ENGAGEMENT, GainDay
+from app.kpis.inputs.sizes import PATIENCE, SIZES
+from app.platforms.contract import Metric
+
+NOT_GIVEN: Final = "not-given"
+"""The platform should give this metric, and did not."""
+
+
+def known(window: Window, *sources: Source[Any]) -> tuple[list[Community], list[Missing]]:
+    """The communities of which all these sources know something, and what they do not know."""
+    found: list[Community] = []
+    missing: list[Missing] = []
+    for community in window.communities(*sources):
+        answers = [window.missing(source, community) for source in sources]
+        for _, gaps in answers:
+            missing += gaps
+        if all(knows for knows, _ in answers):
+            found.append(community)
+    return found, missing
+
+
+def unknown(window: Window, missing: Sequence[Missing], *sources: Source[Any]) -> Value:
+    """No value, for the reason that weighs first."""
+    if missing:
+        return Value(None, missing[0].reason, missing)
+    loaded = [window.of(source) for source in sources]
+    return Value(None, next((one.reason for one in loaded if not one.spans), loaded[0].reason))
+
+
+def add_up(window: Window, source: Source[R], of: Callable[[R], int], symbol: str, title: str) -> Value:
+    """The sum of `of` over the rows in the window."""
+    communities, missing = known(window, source)
+    if not communities:
+        return unknown(window, missing, source)
+    total = sum(of(row) for community in communities for row in window.rows(source, community))
+    return Value(total, missing=missing, evidence=(Term(symbol, title, total),))
+
+
+def whole(community: Community, reason: str, window: Window) -> Missing:
+    """All of the window is missing of one community."""
+    return Missing(community, reason, window.first, window.last)
+
+
+def gained(window: Window, community: Community, metrics: Sequence[Metric]) -> tuple[int | None, list[Missing]]:
+    """What the window added to these counters of a community's posts, and what of it is not known.
+
+    Metrics that the platform does not have are no part of the sum; where it has none of them, the
+    sum is not known.
+    """
+    unavailable = window.of(ENGAGEMENT).unavailable
+    given = [metric for metric in metrics if unavailable.get((community.id, metric)) != Reason.UNSUPPORTED]
+    if not given:
+        return None, [whole(community, Reason.UNSUPPORTED, window)]
+    knows, missing = window.missing(ENGAGEMENT, community)
+    if not knows:
+        return None, missing
+    rows = window.rows(ENGAGEMENT, community)
+    if window.first < community.connected:
+        # Of the days before the connection, the first look told only what their posts had gathered.
+        if window.last < community.connected and not rows:
+            return None, [whole(community, Reason.BEFORE_CONNECTION, window)]
+        since = max(window.first, community.backfill)
+        until = min(window.last, community.connected - DAY)
+        missing.append(Missing(community, Reason.GATHERED_BEFORE_CONNECTION, since, until))
+    sums = {metric: _sum(rows, metric) for metric in given}
+    withheld = [metric for metric, amount in sums.items() if amount is None]
+    if withheld:
+        reason = unavailable.get((community.id, withheld[0]), NOT_GIVEN)
+        missing.append(whole(community, reason, window))
+        if len(withheld) == len(given):
+            return None, missing
+    return sum(amount for amount in sums.values() if amount is not None), missing
+
+
+def _sum(rows: Sequence[GainDay], metric: Metric) -> int | None:
+    """None where posts were looked at and none of the looks gave this metric."""
+    amounts = [getattr(row, metric.value) for row in rows]
+    given = [amount for amount in amounts if amount is not None]
+    return sum(given) if given or not any(row.snapshots for row in rows) else None
+
+
+def gathered(window: Window, metrics: Sequence[Metric]) -> tuple[Excluded, ...]:
+    """What these counters had gathered before the first look, counted for the day of publication."""
+    rows = [row for community in window.communities(ENGAGEMENT) for row in window.rows(ENGAGEMENT, community)]
+    amount = sum((row.baseline_views if metrics == (Metric.VIEWS,) else row.baseline_engagement) or 0 for row in rows)
+    return (Excluded(amount, Reason.GATHERED_BEFORE_CONNECTION),) if amount else ()
+
+
+def size_at_end(window: Window, community: Community) -> tuple[int | None, list[Missing]]:
+    """The last size known up to the end of the window; it is said when that is an old one."""
+    if window.first > window.today:
+        return None, [whole(community, Reason.NOT_YET, window)]
+    row = window.of(SIZES).before(community, window.last + DAY)
+    if row is None:
+        return None, _never(window, community)
+    last = min(window.last, window.today)
+    if row.day < last - PATIENCE:
+        return row.last, [Missing(community, Reason.STALE, max(row.day + DAY, window.first), last)]
+    if row.day < window.first and window.last < window.today:
+        return row.last, [Missing(community, Reason.NO_SNAPSHOT, window.first, last)]
+    return row.last, []
+
+
+def sizes_of_growth(window: Window, community: Community) -> tuple[tuple[int, int] | None, list[Missing]]:
+    """The sizes at the start and at the end of the window.
+
+    The start is the last size before the window; where there is none, the first one in it, and
+    what came before is missing. A window in which nobody looked has no growth: the next one that
+    was seen holds it.
+    """
+    rows = window.rows(SIZES, community)
+    if not rows:
+        if window.of(SIZES).before(community, window.first) is None:
+            return None, _never(window, community)
+        reason = Reason.NOT_YET if window.first > window.today else Reason.NO_SNAPSHOT
+        return None, [whole(community, reason, window)]
+    missing: list[Missing] = []
+    last = min(window.last, window.today)
+    if rows[-1].day < last - PATIENCE:
+        missing.append(Missing(community, Reason.STALE, rows[-1].day + DAY, last))
+    before = window.of(SIZES).before(community, window.first)
+    if before is not None:
+        if before.day < window.first - DAY - PATIENCE:
+            missing.append(Missing(community, Reason.NO_SNAPSHOT, before.day + DAY, window.first - DAY))
+        return (before.last, rows[-1].last), missing
+    if rows[0].day > window.first:
+        reason = Reason.BEFORE_CONNECTION if window.first < community.connected else Reason.NO_SNAPSHOT
+        missing.append(Missing(community, reason, window.first, rows[0].day - DAY))
+    return (rows[0].first, rows[-1].last), missing
+
+
+def average_size(window: Window, community: Community) -> tuple[float | None, list[Missing]]:
+    """The mean of the days' last sizes, over the days on which the size was seen."""
+    rows = window.rows(SIZES, community)
+    if not rows:
+        knows, missing = window.missing(SIZES, community)
+        return None, missing if not knows else [whole(community, Reason.NO_SNAPSHOT, window)]
+    return fmean(row.last for row in rows), []
+
+
+def _never(window: Window, community: Community) -> list[Missing]:
+    """Why there is no size at all up to here."""
+    if window.last < community.connected:
+        return [whole(community, Reason.BEFORE_CONNECTION, window)]
+    if community.size_seen_at is not None and window.of(SIZES).before(community, window.today + DAY) is None:
+        return [whole(community, Reason.UNSUPPORTED, window)]
+    return window.missing(SIZES, community)[1] or [whole(community, Reason.NOT_MEASURED_YET, window)]
+
+
+def total_of(
+    window: Window,
+    source: Source[Any],
+    part: Callable[[Window, Community], tuple[Any, list[Missing]]],
+) -> tuple[list[Any], list[Missing]]:
+    """The parts that are known of the communities, and what is missing of the others."""
+    parts: list[Any] = []
+    missing: list[Missing] = []
+    for community in window.communities(source):
+        amount, gaps = part(window, community)
+        missing += gaps
+        if amount is not None:
+            parts.append(amount)
+    return parts, missing
+
+
+def percentile(amounts: Iterable[float], share: float) -> float:
+    """The nearest-rank percentile: the smallest amount that `share` of them do not exceed."""
+    ordered = sorted(amounts)
+    rank = -(-len(ordered) * share // 1)
+    return ordered[max(int(rank), 1) - 1]

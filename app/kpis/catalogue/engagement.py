@@ -1,0 +1,45 @@
+"""What people did with the posts."""
+
+from typing import Final
+
+from app.kpis.arithmetic import gained, gathered, total_of, unknown
+from app.kpis.contract import Community, Direction, Doc, GoalType, Kpi, Missing, Term, Unit, Value, Window
+from app.kpis.inputs.engagement import ENGAGED, ENGAGEMENT, gains
+
+
+def _acts(window: Window, community: Community) -> tuple[int | None, list[Missing]]:
+    return gained(window, community, ENGAGED)
+
+
+def compute(window: Window) -> Value:
+    """Reactions, comments, shares, quotes and saves gained in the window."""
+    acts, missing = total_of(window, ENGAGEMENT, _acts)
+    if not acts:
+        return unknown(window, missing, ENGAGEMENT)
+    terms = (Term("E", "Engagement gained", sum(acts)),)
+    return Value(sum(acts), missing=missing, included=gathered(window, ENGAGED), evidence=terms)
+
+
+KPI: Final = Kpi(
+    key="engagement",
+    title="Engagement",
+    unit=Unit.COUNT,
+    goal=GoalType.AWARENESS,
+    version=1,
+    direction=Direction.HIGHER,
+    needs=(ENGAGEMENT,),
+    compute=compute,
+    evidence=(gains(*ENGAGED),),
+    additive=True,
+    doc=Doc(
+        formula="The reactions, comments, shares, quotes and saves that the communities' posts gained in the window.",
+        symbols="{E}",
+        source="Counters of posts as the platforms give them, polled; each day has what it added.",
+        recount="Add up `difference`.",
+        caveats=(
+            "Each platform counts what it has: VK has no quotes and no saves.",
+            "A reaction that is taken back counts against the day on which that is seen.",
+            "What a post had gathered before it was first seen counts for the day it was published.",
+        ),
+    ),
+)

@@ -1,0 +1,45 @@
+"""How many people the communities gained."""
+
+from typing import Final
+
+from app.kpis.arithmetic import sizes_of_growth, total_of, unknown
+from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
+from app.kpis.inputs.sizes import GROWTH, SIZES
+
+
+def compute(window: Window) -> Value:
+    """The sizes at the end less those at the start."""
+    sizes, missing = total_of(window, SIZES, sizes_of_growth)
+    if not sizes:
+        return unknown(window, missing, SIZES)
+    start, end = (sum(side) for side in zip(*sizes, strict=True))
+    terms = (Term("N_start", "Members at the start", start), Term("N_end", "Members at the end", end))
+    return Value(end - start, missing=missing, evidence=terms)
+
+
+KPI: Final = Kpi(
+    key="net_growth",
+    title="Net growth",
+    unit=Unit.COUNT,
+    goal=GoalType.AWARENESS,
+    version=1,
+    direction=Direction.HIGHER,
+    needs=(SIZES,),
+    compute=compute,
+    evidence=(GROWTH,),
+    additive=True,
+    doc=Doc(
+        formula="The communities' sizes at the end of the window less their sizes at its start.",
+        symbols="{N_end} - {N_start}",
+        source="Followers, subscribers or members as the platforms give them, polled several times a day.",
+        recount="Add up `size` of the rows with role end; take away the sum of those with role start.",
+        caveats=(
+            "Who came less who left: neither is known alone.",
+            (
+                "The start is the last size seen before the window. A community connected within the window begins "
+                "with its first size, and what it gained before is missing: the value is then partial."
+            ),
+            "A day on which nobody looked has no growth of its own; the next day that was seen holds it.",
+        ),
+    ),
+)

@@ -1,0 +1,43 @@
+"""How many different people went on to the client's site."""
+
+from typing import Final
+
+from app.kpis.arithmetic import known, unknown
+from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
+from app.kpis.inputs.clicks import VISITS
+from app.kpis.inputs.visitors import VISITORS
+
+
+def compute(window: Window) -> Value:
+    """Different visitors in the window."""
+    communities, missing = known(window, VISITORS)
+    if not communities:
+        return unknown(window, missing, VISITORS)
+    seen = len({row.visitor for community in communities for row in window.rows(VISITORS, community)})
+    return Value(seen, missing=missing, evidence=(Term("U", "Different visitors", seen),))
+
+
+KPI: Final = Kpi(
+    key="unique_visitors",
+    title="Unique visitors",
+    unit=Unit.COUNT,
+    goal=GoalType.TRAFFIC,
+    version=1,
+    direction=Direction.HIGHER,
+    needs=(VISITORS,),
+    compute=compute,
+    evidence=(VISITS,),
+    doc=Doc(
+        formula="How many different people followed the project's tracked links within the window.",
+        symbols="{U}",
+        source="Every call of a tracked link, as it comes.",
+        recount="Count the different values of `visitor`.",
+        caveats=(
+            (
+                "People are told apart by a keyed hash of address and browser: two people behind one address with the "
+                "same browser count as one, one person with two devices as two."
+            ),
+            "Who comes on two days is one visitor of the window and one of each day: days do not add up.",
+        ),
+    ),
+)

@@ -1,0 +1,104 @@
+"""The rows behind a value, a page at a time.
+
+A KPI has one or more sections of evidence. They follow each other; a cursor says in which section
+and behind which row the next page starts. Communities whose own value is not known are no part of
+the value, and so have no rows here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import ColumnElement, literal, or_, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.kit.paging import Pager
+from app.kpis import answers
+from app.kpis.answers import Question
+from app.kpis.contract import Community, Kpi, Query, Section, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page starts: a section, and the sort key of the row before."""
+
+    section: int = 0
+    after: Sequence[Any] | None = None
+
+
+async def page(
+    connection: AsyncConnection,
+    kpi: Kpi,
+    question: Question,
+    *,
+    workspace_id: UUID,
+    pager: Pager,
+    cursor: str | None,
+    limit: int,
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Up to `limit` rows, and the cursor of the next page.
+
+    Raises `Invalid` for a cursor of another question.
+    """
+    place = _read(kpi, pager, cursor)
+    of = [one.id for one in answers.communities(kpi, question.loaded) if _known(kpi, question, one)]
+    found: list[dict[str, Any]] = []
+    for number in range(place.section, len(kpi.evidence)):
+        section = kpi.evidence[number]
+        after = place.after if number == place.section else None
+        room = limit - len(found)
+        if not room:
+            return found, _write(pager, number, ())
+        query = _behind(section, _query(section, workspace_id, question, of), after)
+        rows = (await connection.execute(query.limit(room + 1))).mappings().all()
+        found += [{"kind": section.kind, **row} for row in rows[:room]]
+        if len(rows) > room:
+            last = rows[room - 1]
+            return found, _write(pager, number, [last[name] for name in section.key])
+    return found, None
+
+
+def _known(kpi: Kpi, question: Question, community: Community) -> bool:
+    return question.value(kpi, only=community).status is not Status.UNKNOWN
+
+
+def _query(section: Section, workspace_id: UUID, question: Question, of: Sequence[UUID | None]) -> Query:
+    query = section.rows(workspace_id, question.project, question.days.first, question.days.last)
+    community = query.selected_columns["community_id"]
+    mine: list[ColumnElement[bool]] = [community.in_([one for one in of if one is not None])]
+    if None in of:
+        mine.append(community.is_(None))
+    return query.where(or_(*mine))
+
+
+def _behind(section: Section, query: Query, after: Sequence[Any] | None) -> Query:
+    columns = section.sort(query)
+    if after is not None:
+        values = [literal(value, column.type) for value, column in zip(after, columns, strict=True)]
+        # The first comparison follows from the second; it is the one that reaches into a subquery.
+        query = query.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
+    return query.order_by(*columns)
+
+
+def _write(pager: Pager, section: int, after: Sequence[Any]) -> str:
+    return pager.write([section, orjson.dumps(after).decode()])
+
+
+def _read(kpi: Kpi, pager: Pager, cursor: str | None) -> Place:
+    """A cursor's place; the values of its key have the types of its section."""
+    read = pager.read(cursor, (int, str))
+    if read is None:
+        return Place()
+    section, after = read[0], orjson.loads(read[1])
+    if not after:
+        return Place(section)
+    types = kpi.evidence[section].key.values()
+    return Place(section, [_typed(value, kind) for value, kind in zip(after, types, strict=True)])
+
+
+def _typed(value: str, kind: type) -> Any:
+    made: Callable[[str], Any] = kind.fromisoformat if issubclass(kind, date) else kind
+    return made(value)

@@ -1,0 +1,106 @@
+"""A value explained: formula, inputs, corrections, freshness and coverage."""
+
+from collections.abc import Mapping, Sequence
+from string import Formatter
+from typing import Any
+
+from app.kpis import answers
+from app.kpis.answers import Question
+from app.kpis.contract import Community, Excluded, Kpi, Term, Value
+
+_FIGURE = "{:.6g}"
+
+
+def explain(kpi: Kpi, question: Question) -> dict[str, Any]:
+    """The whole answer of `…/kpis/{key}/explain`."""
+    value = question.value(kpi)
+    shares = {one: question.value(kpi, only=one) for one in answers.communities(kpi, question.loaded)}
+    return {
+        **answers.described(kpi),
+        "window": question.described(),
+        "value": value.amount,
+        "status": value.status.value,
+        "reason": value.why,
+        "formula": {
+            "words": kpi.doc.formula,
+            "symbols": _filled(kpi.doc.symbols, {}),
+            "with_amounts": _worked(kpi, value),
+        },
+        "inputs": [
+            *_inputs(value.evidence, None),
+            *(term for one, share in shares.items() for term in _inputs(share.evidence, one)),
+        ],
+        "corrections": [*_corrections(value.excluded, "left-out"), *_corrections(value.included, "included")],
+        "sources": [
+            {"key": source.key, "title": source.title, **_freshness(kpi, question, source.key)} for source in kpi.needs
+        ],
+        "source": kpi.doc.source,
+        "caveats": list(kpi.doc.caveats),
+        "recount": kpi.doc.recount,
+        "freshness": answers.freshness(kpi, question.loaded),
+        "coverage": answers.coverage(kpi, question, value),
+        "excluded": answers.excluded(value),
+        "links": {"evidence": f"{answers.address(question.project.id, kpi)}/evidence?{_query(question)}"},
+    }
+
+
+def documented(kpi: Kpi) -> dict[str, Any]:
+    """A KPI as the catalogue shows it."""
+    return {
+        **answers.described(kpi),
+        "additive": kpi.additive,
+        "formula": {"words": kpi.doc.formula, "symbols": _filled(kpi.doc.symbols, {})},
+        "source": kpi.doc.source,
+        "recount": kpi.doc.recount,
+        "caveats": list(kpi.doc.caveats),
+        "evidence": [{"kind": section.kind, "description": section.doc} for section in kpi.evidence],
+    }
+
+
+def _query(question: Question) -> str:
+    return f"from={question.days.first}&to={question.days.last}"
+
+
+def _inputs(terms: Sequence[Term], community: Community | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "symbol": term.symbol,
+            "title": term.title,
+            "amount": term.amount,
+            "community_id": community.id if community else None,
+            "scope": "community" if community else "total",
+        }
+        for term in terms
+    ]
+
+
+def _worked(kpi: Kpi, value: Value) -> str | None:
+    """The formula with its amounts in place of the symbols, and what comes out."""
+    if value.amount is None:
+        return None
+    amounts = {term.symbol: _FIGURE.format(term.amount) for term in value.evidence if term.amount is not None}
+    filled, result = _filled(kpi.doc.symbols, amounts), _FIGURE.format(value.amount)
+    return filled if filled.endswith(result) else f"{filled} = {result}"
+
+
+def _filled(symbols: str, amounts: Mapping[str, str]) -> str:
+    """The symbols with their braces taken off, or with amounts in their place."""
+    return "".join(
+        text + (amounts.get(name, name) if name is not None else "") for text, name, _, _ in Formatter().parse(symbols)
+    )
+
+
+def _corrections(found: Sequence[Excluded], effect: str) -> list[dict[str, Any]]:
+    return [
+        {"amount": one.amount, "effect": effect, "reason": one.reason, "finding_id": one.finding_id} for one in found
+    ]
+
+
+def _freshness(kpi: Kpi, question: Question, source: str) -> dict[str, Any]:
+    spans = question.loaded[source].spans
+    return {
+        "communities": [
+            {"community_id": one.id, "platform": one.platform, "from": span.first, "as_of": span.as_of}
+            for one, span in spans.items()
+        ]
+    }

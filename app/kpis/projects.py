@@ -1,0 +1,110 @@
+"""The projects that KPIs are asked about, with their communities and their days."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import any_, bindparam, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.communities.models import Community as CommunityRow
+from app.kit.db import mine
+from app.kit.errors import NotFound
+from app.kpis.contract import Asked, Community, Kpi, Loaded, Project, Source
+from app.kpis.inputs.parameters import WORKSPACE
+from app.projects.models import Project as ProjectRow
+
+_COLUMNS: Final = (
+    ProjectRow.id,
+    ProjectRow.name,
+    ProjectRow.timezone,
+    ProjectRow.created_at,
+    CommunityRow.id,
+    CommunityRow.platform,
+    CommunityRow.title,
+    CommunityRow.created_at,
+    CommunityRow.backfill_since,
+    CommunityRow.state,
+    CommunityRow.size_seen_at,
+    CommunityRow.posts_seen_at,
+    CommunityRow.conversations_seen_at,
+)
+_STATEMENT: Final = (
+    select(*_COLUMNS)
+    .outerjoin(
+        CommunityRow,
+        (CommunityRow.workspace_id == ProjectRow.workspace_id) & (CommunityRow.project_id == ProjectRow.id),
+    )
+    .where(
+        mine(ProjectRow, WORKSPACE),
+        ProjectRow.id == any_(bindparam("project_ids", type_=ARRAY(PG_UUID(as_uuid=True)))),
+    )
+    .order_by(ProjectRow.created_at, ProjectRow.id, CommunityRow.created_at, CommunityRow.id)
+)
+
+_zone: Final = lru_cache(maxsize=1024)(ZoneInfo)
+
+
+async def find(
+    connection: AsyncConnection, workspace_id: UUID, project_ids: Sequence[UUID], now: datetime
+) -> tuple[Project, ...]:
+    """These projects, oldest first; one that is not of this workspace is not among them."""
+    values = {"workspace_id": workspace_id, "project_ids": list(project_ids)}
+    rows = (await connection.execute(_STATEMENT, values)).all()
+    grouped: dict[UUID, list[Any]] = {}
+    for row in rows:
+        grouped.setdefault(row[0], []).append(row)
+    return tuple(_project(found, now) for found in grouped.values())
+
+
+async def one(connection: AsyncConnection, workspace_id: UUID, project_id: UUID, now: datetime) -> Project:
+    """One project; `NotFound` where this workspace has none of that id."""
+    found = await find(connection, workspace_id, [project_id], now)
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def _project(rows: Sequence[Any], now: datetime) -> Project:
+    project_id, name, timezone, created_at = rows[0][:4]
+    zone = _zone(timezone)
+    return Project(
+        id=project_id,
+        name=name,
+        zone=zone,
+        today=now.astimezone(zone).date(),
+        now=now,
+        created_at=created_at,
+        communities=tuple(_community(row[4:], zone) for row in rows if row[4] is not None),
+    )
+
+
+def _community(row: Sequence[Any], zone: ZoneInfo) -> Community:
+    community_id, platform, title, created_at, backfill_since, state, size, posts, conversations = row
+    connected = created_at.astimezone(zone).date()
+    return Community(
+        id=community_id,
+        platform=platform,
+        title=title,
+        connected=connected,
+        backfill=min(backfill_since.astimezone(zone).date(), connected),
+        state=state,
+        size_seen_at=size,
+        posts_seen_at=posts,
+        conversations_seen_at=conversations,
+    )
+
+
+async def load(connection: AsyncConnection, asked: Asked, kpis: Iterable[Kpi]) -> dict[UUID, dict[str, Loaded[Any]]]:
+    """What the KPIs need, by project and source: each source is asked once, for all projects."""
+    found: dict[UUID, dict[str, Loaded[Any]]] = {project.id: {} for project in asked.projects}
+    sources: dict[str, Source[Any]] = {source.key: source for kpi in kpis for source in kpi.needs}
+    for key, source in sources.items():
+        for project_id, loaded in (await source.load(connection, asked)).items():
+            found[project_id][key] = loaded
+    return found

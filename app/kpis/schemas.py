@@ -1,0 +1,338 @@
+"""What the KPI endpoints answer."""
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from app.kit.schemas import Day, Id, Instant, Output
+from app.kpis.contract import Direction, GoalType, Status, Unit
+from app.kpis.windows import Granularity
+
+Amount = int | float
+_REASON = "Why it is not (all) known, kebab-case; null where it is."
+_EXAMPLE_ID = "01999999-0000-7000-8000-000000000001"
+
+
+class KpiRead(Output):
+    """What a KPI is."""
+
+    key: str = Field(examples=["first_response_time"])
+    title: str = Field(examples=["First response time"])
+    unit: Unit
+    goal_type: GoalType
+    version: int = Field(description="Goes up when the formula changes.")
+    direction: Direction
+
+
+class Formula(Output):
+    """How a KPI is computed."""
+
+    words: str
+    symbols: str = Field(examples=["E / S"])
+
+
+class EvidenceKind(Output):
+    """One kind of evidence row."""
+
+    kind: str = Field(examples=["wait"])
+    description: str = Field(description="What a row is, and its fields.")
+
+
+class KpiDocumented(KpiRead):
+    """A KPI of the catalogue, with its documentation."""
+
+    additive: bool = Field(description="Parts of the time, and communities, add up to the whole.")
+    formula: Formula
+    source: str
+    recount: str = Field(description="How to get the value from the evidence by hand.")
+    caveats: list[str]
+    evidence: list[EvidenceKind]
+
+
+class Catalogue(Output):
+    """Every KPI there is."""
+
+    data: list[KpiDocumented]
+    next_cursor: None = None
+
+
+class WindowRead(Output):
+    """The days asked about, both included; days of this zone."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    from_: Day = Field(alias="from")
+    to: Day
+    timezone: str = Field(examples=["Europe/Minsk"])
+    granularity: Granularity
+
+
+class Previous(Output):
+    """The same for as many days right before."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    from_: Day = Field(alias="from")
+    to: Day
+    value: Amount | None
+    status: Status
+    reason: str | None = Field(description=_REASON)
+    change: float | None = Field(description="From there to here, as a share of it: -0.25 is a fall by a quarter.")
+
+
+class Point(Output):
+    """A day, week or month of the series, by its first day; the edges are cut to the window."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    from_: Day = Field(alias="from")
+    value: Amount | None
+    status: Status
+    reason: str | None = Field(description=_REASON)
+
+
+class Share(Output):
+    """One community's value."""
+
+    community_id: Id | None = Field(description="Null: what belongs to no single community.")
+    platform: str | None
+    value: Amount | None
+    status: Status
+    reason: str | None = Field(description=_REASON)
+
+
+class Stalest(Output):
+    """The community that was looked at longest ago."""
+
+    community_id: Id | None
+    as_of: Instant | None = Field(description="Null: not looked at yet.")
+
+
+class Freshness(Output):
+    """Up to when everything is known."""
+
+    as_of: Instant | None = Field(description="The stalest input's; null where one was not looked at yet.")
+    stalest: Stalest | None
+
+
+class Gap(Output):
+    """Days of which a community's input is not, or not all, known."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    from_: Day = Field(alias="from")
+    to: Day
+    community_id: Id | None
+    reason: str = Field(examples=["unsupported"])
+
+
+class Coverage(Output):
+    """How much of what should be known is known, in days of communities."""
+
+    expected: int
+    seen: int
+    gaps: list[Gap]
+
+
+class ExcludedRead(Output):
+    """What was left out on purpose."""
+
+    amount: Amount
+    reason: str = Field(examples=["bot"])
+    finding_id: Id | None
+
+
+class Links(Output):
+    """Where to check it."""
+
+    explain: str
+    evidence: str
+
+
+class KpiAnswer(KpiRead):
+    """A KPI of a project. A value that is not known is null, with its reason; never 0."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "key": "first_response_time",
+                "title": "First response time",
+                "unit": "seconds",
+                "goal_type": "support",
+                "version": 1,
+                "direction": "lower_is_better",
+                "window": {
+                    "from": "2026-10-01",
+                    "to": "2026-10-31",
+                    "timezone": "Europe/Minsk",
+                    "granularity": "month",
+                },
+                "value": 1830.0,
+                "status": "ok",
+                "reason": None,
+                "previous": {
+                    "from": "2026-08-31",
+                    "to": "2026-09-30",
+                    "value": 2400.0,
+                    "status": "ok",
+                    "reason": None,
+                    "change": -0.2375,
+                },
+                "series": [{"from": "2026-10-01", "value": 1830.0, "status": "ok", "reason": None}],
+                "breakdown": [
+                    {"community_id": _EXAMPLE_ID, "platform": "vk", "value": 1830.0, "status": "ok", "reason": None}
+                ],
+                "freshness": {
+                    "as_of": "2026-10-31T20:55:00Z",
+                    "stalest": {"community_id": _EXAMPLE_ID, "as_of": "2026-10-31T20:55:00Z"},
+                },
+                "coverage": {"expected": 31, "seen": 31, "gaps": []},
+                "excluded": [{"amount": 3, "reason": "resolved-without-answer", "finding_id": None}],
+                "links": {
+                    "explain": "/v1/projects/…/kpis/first_response_time/explain?from=2026-10-01&to=2026-10-31",
+                    "evidence": "/v1/projects/…/kpis/first_response_time/evidence?from=2026-10-01&to=2026-10-31",
+                },
+            }
+        }
+    )
+    window: WindowRead
+    value: Amount | None
+    status: Status
+    reason: str | None = Field(description=_REASON)
+    previous: Previous | None
+    series: list[Point]
+    breakdown: list[Share]
+    freshness: Freshness
+    coverage: Coverage
+    excluded: list[ExcludedRead]
+    links: Links
+
+
+class KpiAnswers(Output):
+    """All KPIs of a project."""
+
+    project_id: Id
+    window: WindowRead
+    data: list[KpiAnswer]
+    next_cursor: None = None
+
+
+class WorkedFormula(Formula):
+    """How the value was computed."""
+
+    with_amounts: str | None = Field(
+        description="The formula with its amounts; null where there is no value.", examples=["412 / 10340 = 0.0398453"]
+    )
+
+
+class InputRead(Output):
+    """An amount that went into the value."""
+
+    symbol: str
+    title: str
+    amount: Amount | None
+    community_id: Id | None
+    scope: str = Field(description="`total`, or `community` for one community's part.", examples=["total"])
+
+
+class Correction(Output):
+    """What was left out of the value, or is in it by convention."""
+
+    amount: Amount
+    effect: str = Field(description="`left-out` or `included`.", examples=["left-out"])
+    reason: str
+    finding_id: Id | None
+
+
+class SourceCommunity(Output):
+    """How far a source's knowledge of one community goes."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    community_id: Id | None
+    platform: str | None
+    from_: Day = Field(alias="from", description="Days before are not known.")
+    as_of: Instant | None
+
+
+class SourceRead(Output):
+    """A source of inputs."""
+
+    key: str
+    title: str
+    communities: list[SourceCommunity]
+
+
+class EvidenceLink(Output):
+    """Where the rows are."""
+
+    evidence: str
+
+
+class Explanation(KpiRead):
+    """A value explained."""
+
+    window: WindowRead
+    value: Amount | None
+    status: Status
+    reason: str | None = Field(description=_REASON)
+    formula: WorkedFormula
+    inputs: list[InputRead]
+    corrections: list[Correction]
+    sources: list[SourceRead]
+    source: str
+    caveats: list[str]
+    recount: str
+    freshness: Freshness
+    coverage: Coverage
+    excluded: list[ExcludedRead]
+    links: EvidenceLink
+
+
+class EvidenceRow(Output):
+    """A row behind a value; its other fields are those of its kind (see the catalogue)."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
+    kind: str = Field(examples=["wait"])
+    community_id: Id | None
+
+
+class EvidencePage(Output):
+    """Rows behind a value."""
+
+    key: str
+    window: WindowRead
+    recount: str = Field(description="How to get the value from all pages by hand.")
+    data: list[EvidenceRow]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")
+
+
+class PortfolioPrevious(Output):
+    """The value of as many days right before."""
+
+    value: Amount | None
+    change: float | None
+
+
+class PortfolioValue(Output):
+    """One KPI of one project."""
+
+    key: str
+    value: Amount | None
+    status: Status
+    reason: str | None = Field(description=_REASON)
+    previous: PortfolioPrevious
+
+
+class PortfolioRow(Output):
+    """One project."""
+
+    project_id: Id
+    name: str
+    window: dict[str, Any] = Field(
+        description="`from`, `to` and `timezone`: days of this project's zone.",
+        examples=[{"from": "2026-10-01", "to": "2026-10-30", "timezone": "Europe/Minsk"}],
+    )
+    kpis: list[PortfolioValue]
+
+
+class Portfolio(Output):
+    """A page of the workspace's projects, oldest first."""
+
+    data: list[PortfolioRow]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")
