@@ -102,7 +102,8 @@ class RollupDay(Base):
     saves: Mapped[int | None]
     saves_n: Mapped[int] = mapped_column(default=0)
     snapshots: Mapped[int] = mapped_column(default=0)
-    """How many snapshots it was made of."""
+    """How many snapshots were taken that day. They stand in the `observed` row, also where their
+    values count elsewhere (baseline) or none was known; in a `baseline` row it is 0."""
 
 
 class CommunitySnapshot(Base):

@@ -238,10 +238,11 @@ def _grouped(
 def _add_any() -> ReturningInsert[Any]:
     """Keep the looks of a batch that are not known yet, wherever they belong; answers whose they are."""
     given = _input()
+    shown = _shown(given)
     rows = (
         select(WORKSPACE, given.c.publication_id, AT, *(given.c[name] for name in METRICS))
-        .join_from(given, PUBLICATION, PUBLICATION.c.id == given.c.publication_id)
-        .where(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECT_ID)
+        .join_from(given, shown, true())
+        .where(shown.c.project_id == PROJECT_ID)
     )
     return (
         insert(PostSnapshot)
@@ -262,29 +263,32 @@ def _signed(contributed: Select[Any], sign: int, **instead: ColumnElement[Any]) 
     )
 
 
-def _looks(*which: ColumnElement[bool]) -> Select[Any]:
+def _looks(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
     """The snapshots themselves, on their own day: without a metric, to be counted."""
+    look = (
+        select(SNAPSHOT.c.at)
+        .where(
+            SNAPSHOT.c.workspace_id == PUBLICATION.c.workspace_id,
+            SNAPSHOT.c.publication_id == PUBLICATION.c.id,
+            *snapshots,
+        )
+        .offset(ZERO)
+        .correlate(PUBLICATION)
+        .lateral("look")
+    )
     return (
         select(
             PUBLICATION.c.workspace_id,
             PUBLICATION.c.project_id,
-            local_day(SNAPSHOT.c.at, PROJECT.c.timezone).label("day"),
+            local_day(look.c.at, PROJECT.c.timezone).label("day"),
             PUBLICATION.c.community_id,
             CATEGORY.label("category"),
             OBSERVED.label("source"),
             cast(null(), Text).label("metric"),
             ZERO.label("difference"),
         )
-        .select_from(
-            PUBLICATION.join(PROJECT, IN_PROJECT).join(
-                SNAPSHOT,
-                and_(
-                    SNAPSHOT.c.workspace_id == PUBLICATION.c.workspace_id,
-                    SNAPSHOT.c.publication_id == PUBLICATION.c.id,
-                ),
-            )
-        )
-        .where(*which)
+        .select_from(PUBLICATION.join(PROJECT, IN_PROJECT).join(look, true()))
+        .where(*publications)
     )
 
 
@@ -362,7 +366,7 @@ RENEW_LAST: Final = _renew_last()
 MEND_CHAINS: Final = _changes(
     _signed(contributions(*CHOSEN), 1),
     _signed(contributions(*CHOSEN, snapshots=[SNAPSHOT.c.at != AT]), -1),
-    _signed(_looks(*CHOSEN, SNAPSHOT.c.at == AT), 1),
+    _signed(_looks(*CHOSEN, snapshots=[SNAPSHOT.c.at == AT]), 1),
 )
 """After `ADD_ANY`: what the chains give with the new looks, less what they gave without."""
 MOVE_CATEGORY: Final = _changes(

@@ -1,7 +1,8 @@
 """Keeping what was counted, and keeping the rollups true to it.
 
-All of it happens in the caller's unit of work. Several workers may do any of it at once; for the
-locks see `rollups`. Before calling, hold no rows that a poll would want but publications.
+All of it happens in the caller's unit of work, and several workers may do any of it at once. It
+holds the communities concerned until the commit (see `rollups`): what concerns several of them
+belongs into one call, and publications that the same unit of work changes are changed before.
 """
 
 from collections.abc import Iterable, Sequence

@@ -63,6 +63,7 @@ async def test_the_rows_behind_a_sum_add_up_to_it_page_by_page(client: Client) -
             connection, *whose, metrics=wanted, after=found[-1].key if found else None, limit=7
         ):
             assert len(page) <= 7
+            assert not found or page[0].key > found[-1].key
             found += page
         first = await reads.contribution_page(
             connection, *whose, metrics=wanted, community_id=client.places[0].community_id, limit=1000
