@@ -16,7 +16,11 @@ def _token(value: SecretStr) -> SecretStr:
     return value
 
 
-TokenText = Annotated[SecretStr, Field(min_length=1, max_length=4096), AfterValidator(_token)]
+TokenText = Annotated[
+    SecretStr,
+    Field(min_length=1, max_length=4096, json_schema_extra={"pattern": "^[!-~]+$"}),
+    AfterValidator(_token),
+]
 Tokens = Annotated[
     dict[Token, TokenText],
     Field(description="Tokens by their kind; VK needs both: `user` reads, `community` answers.", max_length=2),

@@ -164,6 +164,7 @@ _HTTP_CODES: Mapping[int, tuple[str, str, str]] = {
 _EXPLAINED = {
     "extra_forbidden": "This field is not known here.",
     "missing": "This field is required.",
+    "string_pattern_mismatch": "This text is not written as it must be; blank ones and NUL characters are refused.",
     "json_invalid": "The body is not valid JSON.",
 }
 

@@ -30,15 +30,7 @@ _INSTANT = _written_as(
 _ID = _written_as(r"[0-9a-fA-F-]{32,36}", "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a")
 
 
-def _no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("must not hold NUL characters")
-    return value
-
-
-def _something(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be blank")
+def _trimmed(value: str) -> str:
     return value.strip()
 
 
@@ -53,14 +45,21 @@ def _rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+_NO_NUL = r"^[^\x00]*$"
+_SAYS_SOMETHING = r"^[^\x00]*[^\x00\s][^\x00]*$"
+
 Line = Annotated[
-    str, Field(strict=True, min_length=1, max_length=200), AfterValidator(_no_nul), AfterValidator(_something)
+    str,
+    Field(strict=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING),
+    AfterValidator(_trimmed),
 ]
 """A name or a title."""
-Text = Annotated[str, Field(strict=True, max_length=20_000), AfterValidator(_no_nul)]
+Text = Annotated[str, Field(strict=True, max_length=20_000, pattern=_NO_NUL)]
 """Running text; it may be empty."""
 Body = Annotated[
-    str, Field(strict=True, min_length=1, max_length=20_000), AfterValidator(_no_nul), AfterValidator(_something)
+    str,
+    Field(strict=True, min_length=1, max_length=20_000, pattern=_SAYS_SOMETHING),
+    AfterValidator(_trimmed),
 ]
 """Running text that says something."""
 Flag = Annotated[bool, Field(strict=True)]

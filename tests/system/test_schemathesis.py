@@ -1,0 +1,80 @@
+"""schemathesis with all its checks against the running service: API and worker as processes."""
+
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.kit import events
+from app.kit.clock import SystemClock
+from app.kit.crypto import Keyring
+from app.kit.db import Database
+from app.kit.resources import Resources, SilentDoorbell
+from app.settings import Settings
+from tests.conftest import Agency
+from tests.house.conftest import Stock, stock
+from tests.servers import Servers, run
+from tests.system.serving import HOUSE, api, environment, process, until
+
+HERE = Path(__file__).parent
+EXAMPLES = 10
+
+
+async def furnished(servers: Servers, database: str, url: str) -> tuple[str, Stock]:
+    """An agency with one of everything; its key and the ids of what it has."""
+    configuration = Settings(
+        _env_file=None, environment="test", database_url=servers.app_url(database), redis_url=servers.redis_url()
+    )
+    events.listen()
+    db = Database(configuration.database_url, pool=1)
+    resources = Resources(configuration, SystemClock(), db, Keyring(configuration.secret_keys), SilentDoorbell())
+    async with httpx.AsyncClient(base_url=url) as client:
+        body = {"name": "Step & Co", "owner": {"name": "Anna", "email": "anna@agency.example"}}
+        made = (await client.post("/v1/workspaces", json=body)).json()
+        key = made["api_key"]["key"]
+        client.headers["Authorization"] = f"Bearer {key}"
+        found = await stock(Agency(client, uuid.UUID(made["workspace"]["id"]), key, resources))
+    await db.close()
+    return key, found
+
+
+@pytest.fixture
+def database(servers: Servers) -> str:
+    """A database of this test's own: schemathesis fills it."""
+    return servers.clone()
+
+
+def test_the_service_keeps_to_its_own_schema(servers: Servers, database: str, tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    with (
+        api(servers, database, tmp_path) as url,
+        process("app.cli.main", "worker", variables=environment(servers, database), log=log),
+    ):
+        until(lambda: httpx.get(f"{url}/ready", timeout=30).is_success, log)
+        key, found = run(furnished(servers, database, url))
+        known = "\n".join(f'"path.{name}" = "{value}"' for name, value in found.ids.items() if name != "key_id")
+        config = tmp_path / "schemathesis.toml"
+        config.write_text((HERE / "schemathesis.toml").read_text() + f"\n[parameters]\n{known}\n")
+        ran = subprocess.run(
+            [
+                *(Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run"),
+                *(f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}"),
+                *("--max-examples", str(EXAMPLES), "--generation-deterministic", "--no-color", "--continue-on-failure"),
+            ],
+            cwd=tmp_path,
+            env={
+                **environment(servers, database),
+                "SCHEMATHESIS_HOOKS": "tests.system.schemathesis_hooks",
+                "PYTHONPATH": str(HOUSE),
+            },
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        told = ran.stdout + ran.stderr
+        assert ran.returncode == 0, told[-8000:]
+        assert "passed" in told
+        assert "Traceback" not in (tmp_path / "api.log").read_text()
