@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 DAY: Final = timedelta(days=1)
@@ -351,11 +351,6 @@ class Section:
     rows: Callable[[UUID, Project, date, date], Query]
     key: Mapping[str, type]
     """The sort key: names of columns with the types they have in a cursor."""
-
-    def sort(self, query: Query) -> Sequence[ColumnElement[Any]]:
-        """The columns of the sort key in a query."""
-        columns = query.selected_columns
-        return [columns[name] for name in self.key]
 
 
 @dataclass(frozen=True, slots=True)

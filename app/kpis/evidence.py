@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, literal, or_, tuple_
+from sqlalchemy import ColumnElement, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.paging import Pager
@@ -52,7 +52,7 @@ async def page(
         room = limit - len(found)
         if not room:
             return found, _write(pager, number, ())
-        query = _behind(section, _query(section, workspace_id, question, of), after)
+        query = _query(section, workspace_id, question, of, after)
         rows = (await connection.execute(query.limit(room + 1))).mappings().all()
         found += [{"kind": section.kind, **row} for row in rows[:room]]
         if len(rows) > room:
@@ -65,20 +65,18 @@ def _known(kpi: Kpi, question: Question, community: Community) -> bool:
     return question.value(kpi, only=community).status is not Status.UNKNOWN
 
 
-def _query(section: Section, workspace_id: UUID, question: Question, of: Sequence[UUID | None]) -> Query:
-    query = section.rows(workspace_id, question.project, question.days.first, question.days.last)
-    community = query.selected_columns["community_id"]
-    mine: list[ColumnElement[bool]] = [community.in_([one for one in of if one is not None])]
+def _query(
+    section: Section, workspace_id: UUID, question: Question, of: Sequence[UUID | None], after: Sequence[Any] | None
+) -> Query:
+    rows = section.rows(workspace_id, question.project, question.days.first, question.days.last).subquery("evidence")
+    ours: list[ColumnElement[bool]] = [rows.c.community_id.in_([one for one in of if one is not None])]
     if None in of:
-        mine.append(community.is_(None))
-    return query.where(or_(*mine))
-
-
-def _behind(section: Section, query: Query, after: Sequence[Any] | None) -> Query:
-    columns = section.sort(query)
+        ours.append(rows.c.community_id.is_(None))
+    query: Query = select(rows).where(or_(*ours))
+    columns = [rows.c[name] for name in section.key]
     if after is not None:
         values = [literal(value, column.type) for value, column in zip(after, columns, strict=True)]
-        # The first comparison follows from the second; it is the one that reaches into a subquery.
+        # The first comparison follows from the second; it is the one that reaches into the subquery.
         query = query.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
     return query.order_by(*columns)
 

@@ -44,7 +44,8 @@ Chosen = Annotated[Kpi, Depends(_kpi)]
 
 
 def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content, option=orjson.OPT_UTC_Z), media_type="application/json")
+    # The driver has a UUID type of its own, which orjson takes for a stranger.
+    return Response(orjson.dumps(content, default=str, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
 class Asking:

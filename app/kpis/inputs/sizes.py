@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import and_, literal, select, true, union_all
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
@@ -115,7 +116,7 @@ def _snapshots(workspace_id: UUID, project: Project) -> Any:
 def _at_end(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
     query = _snapshots(workspace_id, project).where(CommunitySnapshot.at < project.start_of(last + DAY))
     newest = query.order_by(CommunitySnapshot.community_id, CommunitySnapshot.at.desc())
-    return select(newest.distinct(CommunitySnapshot.community_id).subquery())
+    return select(newest.ext(distinct_on(CommunitySnapshot.community_id)).subquery())
 
 
 AT_END: Final = Section(
@@ -133,9 +134,9 @@ def _of_growth(workspace_id: UUID, project: Project, first: date, last: date) ->
     one = CommunitySnapshot.community_id
     seen = within.with_only_columns(one).distinct().scalar_subquery()
     until = _snapshots(workspace_id, project).where(CommunitySnapshot.at < start, one.in_(seen))
-    newest = within.distinct(one).order_by(one, CommunitySnapshot.at.desc()).subquery()
-    carried = until.distinct(one).order_by(one, CommunitySnapshot.at.desc()).subquery()
-    oldest = within.distinct(one).order_by(one, CommunitySnapshot.at).subquery()
+    newest = within.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at.desc()).subquery()
+    carried = until.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at.desc()).subquery()
+    oldest = within.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at).subquery()
     return select(
         union_all(
             select(newest, literal("end").label("role")),
@@ -162,7 +163,7 @@ def _last_of_days(workspace_id: UUID, project: Project, first: date, last: date)
     query = _snapshots(workspace_id, project).where(CommunitySnapshot.at >= start, CommunitySnapshot.at < end)
     day = local_day(CommunitySnapshot.at, project.zone.key)
     one = CommunitySnapshot.community_id
-    return select(query.distinct(one, day).order_by(one, day, CommunitySnapshot.at.desc()).subquery())
+    return select(query.ext(distinct_on(one, day)).order_by(one, day, CommunitySnapshot.at.desc()).subquery())
 
 
 OF_DAYS: Final = Section(

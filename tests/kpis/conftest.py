@@ -1,0 +1,259 @@
+"""A project that has been watched for weeks: two communities, posts, sizes, customers, clicks.
+
+What is stored goes through the rooms' own services where they keep rollups, and the tests recount
+from what was put in, or from the evidence, never from the code under test.
+"""
+
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import update
+
+from app.communities.events import Place
+from app.communities.models import Community, Publication
+from app.inquiries.models import Inquiry, Waiting
+from app.kit.db import mine
+from app.kit.ids import uuid7
+from app.links import recording
+from app.links.recording import Visit
+from app.metrics import service as metrics
+from app.platforms import adapter
+from app.platforms.contract import Metric, MetricStatus, PostMetrics
+from tests.conftest import Agency
+
+CONNECTED = datetime(2026, 9, 20, 9, 30, tzinfo=UTC)
+BACKFILL = datetime(2026, 8, 20, 9, 30, tzinfo=UTC)
+ZONE = "Europe/Minsk"
+ALL: dict[str, Any] = {"from": "2026-09-10", "to": "2026-10-15"}
+
+
+@dataclass
+class Client:
+    """A project and what is put into it."""
+
+    agency: Agency
+    project_id: str
+    zone: ZoneInfo
+    places: dict[str, Place] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Where its KPIs are."""
+        return f"/v1/projects/{self.project_id}/kpis"
+
+    async def kpi(self, key: str, **params: Any) -> Any:
+        """A KPI's answer."""
+        return await self.agency.get(f"{self.path}/{key}", **params)
+
+    async def evidence(self, key: str, limit: int = 7, **params: Any) -> list[dict[str, Any]]:
+        """All rows behind a KPI, page by page."""
+        rows: list[dict[str, Any]] = []
+        cursor: dict[str, Any] = {}
+        while True:
+            page = await self.agency.get(f"{self.path}/{key}/evidence", limit=limit, **params, **cursor)
+            assert len(page["data"]) <= limit
+            rows += page["data"]
+            if page["next_cursor"] is None:
+                return rows
+            assert len(page["data"]) == limit
+            cursor = {"cursor": page["next_cursor"]}
+
+    def day(self, at: datetime) -> date:
+        """The local day of an instant."""
+        return at.astimezone(self.zone).date()
+
+    async def connect(
+        self, platform: str, *, created_at: datetime = CONNECTED, backfill_since: datetime = BACKFILL
+    ) -> Place:
+        """A community, as connecting it leaves it: not looked at yet."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            community = Community(
+                workspace_id=self.agency.workspace_id,
+                project_id=uuid.UUID(self.project_id),
+                platform=platform,
+                address=f"https://social.example/{uuid.uuid4().hex}",
+                base_url="https://social.example",
+                state="healthy",
+                backfill_since=backfill_since,
+                created_at=created_at,
+            )
+            session.add(community)
+            await session.flush()
+        place = Place(self.agency.workspace_id, uuid.UUID(self.project_id), community.id, platform, self.zone.key)
+        self.places[platform] = place
+        return place
+
+    async def looked(self, place: Place, at: datetime | None = None, **values: Any) -> None:
+        """The community was looked at, in all respects."""
+        seen = at or self.agency.resources.clock.now()
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            await session.execute(
+                update(Community)
+                .where(mine(Community, self.agency.workspace_id), Community.id == place.community_id)
+                .values({"size_seen_at": seen, "posts_seen_at": seen, "conversations_seen_at": seen, **values})
+            )
+
+    async def size(self, place: Place, at: datetime, size: int) -> None:
+        """A size was read."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            await metrics.record_size(session, place, at, size)
+
+    async def publish(self, place: Place, at: datetime) -> uuid.UUID:
+        """A post appeared."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            publication = Publication(
+                workspace_id=self.agency.workspace_id,
+                community_id=place.community_id,
+                project_id=place.project_id,
+                external_id=uuid.uuid4().hex,
+                url="https://social.example/1",
+                text="…",
+                published_at=at,
+            )
+            session.add(publication)
+            await session.flush()
+            return publication.id
+
+    async def measure(
+        self, place: Place, at: datetime, posts: dict[uuid.UUID, dict[Metric, int]], why: str = "unsupported"
+    ) -> None:
+        """Counters were read; those that are not given are missing."""
+        found = [
+            (
+                publication_id,
+                PostMetrics("1", counters, {metric: MetricStatus(why) for metric in Metric if metric not in counters}),
+            )
+            for publication_id, counters in posts.items()
+        ]
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            await metrics.record_posts(session, place, at, found)
+
+    async def ask(
+        self,
+        place: Place,
+        at: datetime,
+        answered: datetime | None = None,
+        *,
+        seconds: int | None = None,
+        resolved: bool = False,
+    ) -> None:
+        """A customer wrote, and was answered (or the inquiry was resolved without words)."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            inquiry = Inquiry(
+                workspace_id=self.agency.workspace_id,
+                id=uuid7(),
+                project_id=place.project_id,
+                community_id=place.community_id,
+                thread_id=uuid.uuid4().hex,
+                channel="comment",
+                kind="question",
+                status="answered" if answered else "open",
+                customer_id="1",
+                customer_name="Olga",
+                preview="How much?",
+                opened_at=at,
+                last_message_at=answered or at,
+                handled_at=answered,
+            )
+            session.add(inquiry)
+            await session.flush()
+            session.add(
+                Waiting(
+                    workspace_id=self.agency.workspace_id,
+                    inquiry_id=inquiry.id,
+                    project_id=place.project_id,
+                    community_id=place.community_id,
+                    started_at=at,
+                    ended_at=answered,
+                    ended_by=None if answered is None else "resolution" if resolved else "answer",
+                    opening=True,
+                    working_seconds=seconds,
+                )
+            )
+
+    async def link(self, place: Place | None = None) -> uuid.UUID:
+        """A tracked link."""
+        body: dict[str, Any] = {"project_id": self.project_id, "target": "https://nina.example/menu"}
+        if place is not None:
+            body["community_id"] = str(place.community_id)
+        return uuid.UUID((await self.agency.post("/v1/links", body))["id"])
+
+    async def click(self, link_id: uuid.UUID, clicks: Sequence[tuple[datetime, int, str | None]]) -> None:
+        """Visitors followed a link: when, which, and why it is a bot."""
+        for at, visitor, bot in clicks:
+            visit = Visit(self.agency.workspace_id, link_id, at, self.day(at), visitor.to_bytes(16, "big"), bot, None)
+            await recording.store(self.agency.resources.db, self.agency.workspace_id, [(visit, False)])
+
+
+async def found(agency: Agency, name: str = "Coffee at Nina's", zone: str = ZONE) -> Client:
+    """A project without anything in it."""
+    made = await agency.post("/v1/projects", {"name": name, "timezone": zone})
+    return Client(agency, made["id"], ZoneInfo(zone))
+
+
+@pytest.fixture
+async def client(agency: Agency) -> Client:
+    """A project in Minsk, without communities."""
+    return await found(agency)
+
+
+async def fill(client: Client, seed: int = 1) -> Client:
+    """Weeks of life, the same for the same seed."""
+    chance = random.Random(seed)
+    now = client.agency.resources.clock.now()
+    for platform in ("vk", "mastodon"):
+        place = await client.connect(platform)
+        await _posts(client, place, chance, now)
+        size, at = chance.randrange(500, 900), CONNECTED
+        while at < now:
+            # Some days nobody looked.
+            if chance.random() > 0.15:
+                await client.size(place, at, size)
+            size += chance.randrange(-4, 9)
+            at += timedelta(hours=chance.choice((9, 15, 25)))
+        for _ in range(16):
+            wrote = BACKFILL + chance.random() * (now - BACKFILL)
+            wait = chance.random() * (now - wrote)
+            if chance.random() < 0.2:
+                await client.ask(place, wrote)
+            else:
+                seconds = int(wait.total_seconds() // 3)
+                await client.ask(place, wrote, wrote + wait, seconds=seconds, resolved=chance.random() < 0.25)
+        await client.looked(place, now - timedelta(hours=2))
+    for of in (*client.places.values(), None):
+        link_id = await client.link(of)
+        clicks = [
+            (now - timedelta(hours=6) * chance.random(), chance.randrange(6), chance.choice((None, None, "preview")))
+            for _ in range(15)
+        ]
+        await client.click(link_id, clicks)
+        again = now - timedelta(minutes=1)
+        await client.click(link_id, [(again, 99, None), (again + timedelta(seconds=1), 99, None)])
+    return client
+
+
+async def _posts(client: Client, place: Place, chance: random.Random, now: datetime) -> None:
+    given = sorted(adapter(place.platform).spec.metrics)
+    posts: dict[uuid.UUID, tuple[datetime, dict[Metric, int]]] = {}
+    for _ in range(8):
+        at = BACKFILL + chance.random() * (now - BACKFILL)
+        posts[await client.publish(place, at)] = (at, {metric: chance.randrange(20) for metric in given})
+    for hours in range(0, int((now - CONNECTED) / timedelta(hours=1)), 50):
+        at = CONNECTED + timedelta(hours=hours)
+        looked_at = {post: counters for post, (published, counters) in posts.items() if published < at}
+        for counters in looked_at.values():
+            # Reactions are taken back, too.
+            counters.update({metric: max(0, counters[metric] + chance.randrange(-1, 6)) for metric in given})
+        await client.measure(place, at, {post: dict(counters) for post, counters in looked_at.items()})
+
+
+@pytest.fixture
+async def busy(client: Client) -> Client:
+    """That project, with weeks of life."""
+    return await fill(client)
