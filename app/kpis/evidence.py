@@ -54,7 +54,7 @@ async def page(
             return found, _write(pager, number, ())
         query = _query(section, workspace_id, question, of, after)
         rows = (await connection.execute(query.limit(room + 1))).mappings().all()
-        found += [{"kind": section.kind, **row} for row in rows[:room]]
+        found += [{"kind": section.kind, **{str(name): value for name, value in row.items()}} for row in rows[:room]]
         if len(rows) > room:
             last = rows[room - 1]
             return found, _write(pager, number, [last[name] for name in section.key])
@@ -82,7 +82,7 @@ def _query(
 
 
 def _write(pager: Pager, section: int, after: Sequence[Any]) -> str:
-    return pager.write([section, orjson.dumps(after).decode()])
+    return pager.write([section, orjson.dumps(after, default=str).decode()])
 
 
 def _read(kpi: Kpi, pager: Pager, cursor: str | None) -> Place:
