@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["development", "test", "production"] = "development"
+    """`production` refuses what is unsafe: the development key, a public URL without https, CORS for `*`."""
 
     database_url: str = Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))
     """`postgresql+asyncpg://…`, as the runtime role: ordinary, subject to row-level security."""
@@ -38,15 +39,18 @@ class Settings(BaseSettings):
     """Fernet keys, comma separated, the current one first. Old ones still open what they sealed."""
 
     public_url: str = "http://127.0.0.1:8000"
-    """Where the world reaches this service; tracked links and inbound hooks start with it."""
+    """Where the world reaches this service; tracked links start with it."""
     sign_up: Literal["open", "closed"] = "open"
-    """Whether strangers may make a workspace; `instep keys create` makes one all the same."""
+    """Whether strangers may make a workspace."""
     cors_origins: Annotated[list[str], NoDecode] = []
+    """Origins whose pages may call the API from a browser, comma separated."""
     trusted_proxies: Annotated[list[str], NoDecode] = []
-    """Addresses whose `X-Forwarded-For` is believed."""
+    """Addresses or networks whose `X-Forwarded-For` is believed, comma separated."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Less than this is not logged."""
     log_format: Literal["json", "console"] = "json"
+    """Lines for programs or for people, to stderr."""
 
     max_body_bytes: int = Field(default=1024 * KIB, ge=KIB)
     """Larger request bodies are refused with 413 while they stream in."""
@@ -58,7 +62,7 @@ class Settings(BaseSettings):
     platform_urls: dict[str, str] = {}
     """JSON, platform key → base URL, in place of the platform's own; the sandbox uses it."""
     outbound_allow: Annotated[list[str], NoDecode] = []
-    """`host:port` pairs that outbound calls may reach although their addresses are private."""
+    """`host:port` pairs that outbound calls may reach although their addresses are private, comma separated."""
 
     @field_validator("secret_keys", "cors_origins", "trusted_proxies", "outbound_allow", mode="before")
     @classmethod

@@ -189,7 +189,7 @@ async def _answer_somebody(api: _Api) -> None:
     for inquiry in waiting:
         body = {"text": "Thank you for writing! We are looking into it."}
         await api.call("POST", f"/v1/inquiries/{inquiry['id']}/messages", body)
-        done(f"answered {inquiry['customer_name']}, who wrote: {inquiry['preview'][:60]}")
+        done(f"answered {inquiry['customer']['name']}, who wrote: {inquiry['preview'][:60]}")
 
 
 async def _ask(api: _Api, project_id: str, title: str, key: str) -> Answer:

@@ -48,7 +48,8 @@ async def comments(made: Adapter, c: Credentials) -> object:
 
 
 async def reply(made: Adapter, c: Credentials, kind: MessageKind) -> object:
-    assert isinstance(made, Replies)
+    if not isinstance(made, Replies):
+        pytest.skip("this platform takes no replies")
     to = ReplyTo("comment-1" if kind is MessageKind.COMMENT else "message-1", "t", kind, RemotePerson("5", "A"), "1")
     return await made.reply(c, to, "text", "key")
 

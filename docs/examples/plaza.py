@@ -1,0 +1,173 @@
+"""Plaza, an imagined platform: groups with posts, comments below them, no views."""
+
+from datetime import datetime
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import TypeAdapter
+
+from app.platforms import wire
+from app.platforms.contract import (
+    Address,
+    AuthExpired,
+    Budget,
+    CommunitySnapshot,
+    Credentials,
+    Gone,
+    Malformed,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    Page,
+    PlatformError,
+    PostMetrics,
+    Rejected,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+    Scope,
+    Spec,
+    Throttled,
+    Token,
+    Transient,
+)
+
+PAGE = 50
+
+
+class Group(wire.Shape):
+    id: int
+    name: wire.Words
+    members: wire.Count
+
+
+class Item(wire.Shape):
+    """A post, or a comment: one that has `post_id`."""
+
+    id: int
+    text: wire.Words
+    at: wire.UnixTime
+    author_id: int
+    author: wire.Words = ""
+    likes: wire.Count = 0
+    comments: wire.Count = 0
+    post_id: int | None = None
+
+
+class Items(wire.Shape):
+    items: list[Item]
+
+
+class Walk(wire.Shape):
+    """Newest first, down to `stop`; `newest` is where the next walk stops."""
+
+    before: int | None = None
+    stop: int = 0
+    newest: int = 0
+
+
+GROUP: Final = TypeAdapter(Group)
+ITEMS: Final = TypeAdapter(Items)
+
+
+class Plaza:
+    """See the module."""
+
+    spec: ClassVar[Spec] = Spec(
+        key="plaza",
+        title="Plaza",
+        api_version="1",
+        base_url="https://api.plaza.example",
+        metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
+        budgets=(Budget(60, 60, Scope.TOKEN),),
+        metrics_batch=100,
+        text_limit=1000,
+        tokens=frozenset({Token.COMMUNITY}),
+        public=False,
+        address_hint="https://plaza.example/name",
+    )
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    @classmethod
+    def address(cls, text: str) -> Address:
+        url = urlsplit(text.strip().lower())
+        if url.hostname != "plaza.example" or not url.path.strip("/").isalnum():
+            raise ValueError(f"a Plaza address looks like {cls.spec.address_hint}")
+        return Address(f"https://plaza.example/{url.path.strip('/')}")
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        group = wire.parse(GROUP, await self._get(c, f"groups/{c.external_id or c.address.rpartition('/')[2]}"))
+        return CommunitySnapshot(str(group.id), group.name, c.address, group.members)
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
+        items, cursor, more = await self._walk(c, "posts", cursor, since)
+        posts = (RemotePost(str(i.id), f"{c.address}/{i.id}", i.text, i.at, _counted(i)) for i in items)
+        return Page(tuple(posts), cursor, more)
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        if len(ids) > self.spec.metrics_batch:
+            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        answer = await self._get(c, f"groups/{c.external_id}/posts", ids=",".join(ids))
+        found = {str(item.id): _counted(item) for item in wire.parse(ITEMS, answer).items}
+        return tuple(found.get(post_id) or PostMetrics(post_id, {}, gone=True) for post_id in ids)
+
+    async def conversations(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        items, cursor, more = await self._walk(c, "comments", cursor, since)
+        return Page(tuple(_comment(item, c) for item in items), cursor, more)
+
+    def classify(self, response: httpx.Response) -> PlatformError | None:
+        status = response.status_code
+        if response.is_success:
+            return None
+        if status == httpx.codes.UNAUTHORIZED:
+            return AuthExpired("the token is no longer good", token=Token.COMMUNITY)
+        if status == httpx.codes.NOT_FOUND:
+            return Gone("there is no such group or post")
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            return Throttled("too many calls", retry_after=wire.retry_after(response), scope=Scope.TOKEN)
+        if response.is_server_error:
+            return Transient("Plaza is unwell")
+        return Rejected("Plaza refused the request") if response.is_client_error else Malformed("no answer of Plaza's")
+
+    async def _walk(
+        self, c: Credentials, kind: str, cursor: str | None, since: datetime | None
+    ) -> tuple[list[Item], str, bool]:
+        walk = wire.load(Walk, cursor) or Walk()
+        query: dict[str, Any] = {} if walk.before is None else {"before": walk.before}
+        items = wire.parse(ITEMS, await self._get(c, f"groups/{c.external_id}/{kind}", limit=PAGE, **query)).items
+        fresh = [item for item in items if item.id > walk.stop and (since is None or item.at >= since)]
+        newest = max([walk.newest, walk.stop, *(item.id for item in items)])
+        more = len(items) == PAGE and len(fresh) == PAGE
+        after = Walk(before=items[-1].id, stop=walk.stop, newest=newest) if more else Walk(stop=newest)
+        return fresh, wire.dump(after), more
+
+    async def _get(self, c: Credentials, path: str, **query: Any) -> httpx.Response:
+        headers = wire.bearer(c.tokens.get(Token.COMMUNITY))
+        request = self._http.build_request("GET", f"{c.base_url}/{path}", params=query, headers=headers)
+        return await wire.read(self._http, request, self.classify)
+
+
+ADAPTER: Final = Plaza
+
+
+def _counted(item: Item) -> PostMetrics:
+    counters = {Metric.REACTIONS: item.likes, Metric.COMMENTS: item.comments}
+    missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
+    return PostMetrics(str(item.id), counters, missing)
+
+
+def _comment(item: Item, c: Credentials) -> RemoteMessage:
+    return RemoteMessage(
+        external_id=str(item.id),
+        thread_id=f"{item.post_id}:{item.author_id}",
+        kind=MessageKind.COMMENT,
+        author=RemotePerson(str(item.author_id), item.author, is_community=str(item.author_id) == c.external_id),
+        text=item.text,
+        sent_at=item.at,
+        post_id=str(item.post_id),
+    )

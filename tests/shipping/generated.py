@@ -1,0 +1,168 @@
+"""The parts of the documentation that the code itself knows.
+
+`python -m tests.shipping.generated` writes them; a test holds the files to what is written.
+"""
+
+import ast
+import inspect
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from app.kpis import known
+from app.kpis.contract import Kpi
+from app.platforms import adapters
+from app.platforms.contract import Metric, MetricStatus
+from app.platforms.routes import Platform, describe
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+WRITTEN = """\
+Written from the catalogue by `python -m tests.shipping.generated`; `GET /v1/kpis` says the same.
+A value that is not known is null with a reason, never 0; a value of which some inputs are missing
+is `partial`, and its `coverage` names them."""
+BARE = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
+
+
+def variable(field: str) -> str:
+    """The environment's name of a setting."""
+    return BARE.get(field, f"INSTEP_{field.upper()}")
+
+
+def docstrings(kind: type) -> dict[str, str]:
+    """What stands below each field of a class."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, doc in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(doc, ast.Expr):
+            assert isinstance(doc.value, ast.Constant)
+            found[field.target.id] = " ".join(str(doc.value.value).split())
+    return found
+
+
+def default(field: FieldInfo) -> str:
+    """A setting's default as the environment would give it; empty where there is none."""
+    value = field.get_default(call_default_factory=True)
+    if field.is_required() or value is None or value == []:
+        return ""
+    if isinstance(value, list):
+        return ",".join(part.get_secret_value() if isinstance(part, SecretStr) else part for part in value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def choices(annotation: Any) -> str:
+    """What a setting may be, where that is a short list."""
+    return ", ".join(f"`{one}`" for one in get_args(annotation)) if get_origin(annotation) is Literal else ""
+
+
+def settings() -> Iterator[tuple[str, str, str]]:
+    """Variable, default and meaning of each setting."""
+    docs = docstrings(Settings)
+    for name, field in Settings.model_fields.items():
+        meaning = f"{docs[name]} {'One of: ' if (few := choices(field.annotation)) else ''}{few}".strip()
+        yield variable(name), "required" if field.is_required() else default(field), meaning
+
+
+def settings_table() -> str:
+    """For the README."""
+    rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
+    for name, value, meaning in settings():
+        shown = {"required": "required", "": "none"}.get(value, f"`{value}`")
+        if name == "INSTEP_SECRET_KEYS":
+            shown = "a key everybody knows"
+        rows.append(f"| `{name}` | {shown} | {meaning} |")
+    return "\n".join(rows)
+
+
+def settings_example() -> str:
+    """For .env.example: every line a comment."""
+    lines = []
+    for name, value, meaning in settings():
+        shown = "" if value == "required" or name == "INSTEP_SECRET_KEYS" else value
+        lines += [*textwrap.wrap(meaning, 94, initial_indent="# ", subsequent_indent="# "), f"# {name}={shown}", ""]
+    return "\n".join(lines).rstrip()
+
+
+def platforms_table() -> str:
+    """The capability matrix, a column for each platform."""
+    known_ones: list[Platform] = [describe(kind) for _, kind in sorted(adapters().items())]
+
+    def yes(there: bool) -> str:
+        return "yes" if there else "no"
+
+    lines: list[tuple[str, list[str]]] = [
+        ("API", [one.api_version for one in known_ones]),
+        ("an address", [f"`{one.address_hint}`" for one in known_ones]),
+        ("size and posts without a token", [yes(one.public) for one in known_ones]),
+        ("tokens it takes", [", ".join(one.tokens) for one in known_ones]),
+        *((f"{metric}", [yes(one.metrics[metric] is MetricStatus.OK) for one in known_ones]) for metric in Metric),
+        *((f"ability: {name}", [yes(one.abilities[name]) for one in known_ones]) for name in known_ones[0].abilities),
+        ("characters of a post", [f"{one.text_limit:,}" for one in known_ones]),
+        (
+            "limits kept to",
+            ["; ".join(f"{b.calls} in {b.seconds} s per {b.scope}" for b in one.limits) for one in known_ones],
+        ),
+    ]
+    rows = ["| | " + " | ".join(one.title for one in known_ones) + " |", "|---" * (len(known_ones) + 1) + "|"]
+    rows += [f"| {title} | {' | '.join(cells)} |" for title, cells in lines]
+    return "\n".join(rows)
+
+
+def kpis() -> str:
+    """The catalogue as a page."""
+    lines = [
+        "# The KPIs",
+        "",
+        WRITTEN,
+    ]
+    goal = None
+    for kpi in known().values():
+        if kpi.goal != goal:
+            goal = kpi.goal
+            lines += ["", f"## {goal.value.capitalize()}"]
+        lines += ["", *_kpi(kpi)]
+    return "\n".join(lines) + "\n"
+
+
+def _kpi(kpi: Kpi) -> Iterator[str]:
+    yield f"### `{kpi.key}` — {kpi.title}"
+    yield ""
+    yield f"{kpi.doc.formula}"
+    yield ""
+    direction = kpi.direction.replace("_", " ")
+    yield f"- Formula: `{kpi.doc.symbols}`, in {kpi.unit.value}, version {kpi.version}; {direction}"
+    yield f"- Source: {kpi.doc.source}"
+    yield f"- Recount by hand: {kpi.doc.recount}"
+    for caveat in kpi.doc.caveats:
+        yield f"- Mind: {caveat}"
+
+
+def within(text: str, name: str, block: str, start: str = "<!-- {} -->", end: str = "<!-- end of {} -->") -> str:
+    """`text` with the block between its two marks renewed."""
+    opening, closing = start.format(name), end.format(name)
+    before, found, rest = text.partition(opening)
+    _, ended, after = rest.partition(closing)
+    assert found, f"no mark {opening}"
+    assert ended, f"no mark {closing}"
+    return f"{before}{opening}\n{block}\n{closing}{after}"
+
+
+def files() -> dict[str, str]:
+    """Each file that has generated parts, as it should be."""
+    readme = (ROOT / "README.md").read_text()
+    readme = within(readme, "settings", f"\n{settings_table()}\n")
+    readme = within(readme, "platforms", f"\n{platforms_table()}\n")
+    example = (ROOT / ".env.example").read_text()
+    example = within(example, "settings", f"\n{settings_example()}\n", "# --- {} ---", "# --- end of {} ---")
+    return {"README.md": readme, ".env.example": example, "docs/kpis.md": kpis()}
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        (ROOT / path).write_text(text)
