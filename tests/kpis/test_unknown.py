@@ -1,0 +1,232 @@
+"""What is not known is null with its reason, and what is known in part says what is missing."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.kpis import known
+from app.platforms.contract import Metric
+from tests.conftest import Agency
+from tests.kpis.conftest import BACKFILL, CONNECTED, Client, found
+
+NOW = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
+WEEK: dict[str, Any] = {"from": "2026-10-09", "to": "2026-10-15"}
+
+
+def _brief(answer: dict[str, Any]) -> tuple[Any, str, str | None]:
+    return answer["value"], answer["status"], answer["reason"]
+
+
+async def test_a_project_without_anything_knows_nothing(client: Client) -> None:
+    for answer in (await client.agency.get(client.path, **WEEK))["data"]:
+        reason = "no-links" if answer["goal_type"] == "traffic" else "no-communities"
+        assert _brief(answer) == (None, "unknown", reason), answer["key"]
+        assert answer["breakdown"] == []
+        assert {point["value"] for point in answer["series"]} == {None}
+        assert answer["coverage"] == {"expected": 0, "seen": 0, "gaps": []}
+        assert answer["freshness"] == {"as_of": None, "stalest": None}
+
+
+async def test_a_community_not_looked_at_yet_is_not_zero(client: Client) -> None:
+    place = await client.connect("vk")
+    for key in ("community_size", "net_growth", "reach", "engagement", "inquiries_received", "open_backlog"):
+        answer = await client.kpi(key, **WEEK)
+        assert _brief(answer) == (None, "unknown", "not-measured-yet"), key
+        stalest = {"community_id": str(place.community_id), "as_of": None}
+        assert answer["freshness"] == {"as_of": None, "stalest": stalest}
+        assert answer["coverage"]["seen"] == 0
+
+
+async def test_a_quiet_week_is_zero(client: Client) -> None:
+    """Looked at, and nothing happened: that is known."""
+    await client.looked(await client.connect("vk"))
+    for key in ("reach", "engagement", "inquiries_received", "inquiries_handled", "open_backlog"):
+        assert _brief(await client.kpi(key, **WEEK)) == (0, "ok", None), key
+
+
+async def test_a_share_of_nothing_is_not_zero(client: Client) -> None:
+    place = await client.connect("vk")
+    await client.looked(place)
+    assert _brief(await client.kpi("handled_rate", **WEEK)) == (None, "unknown", "no-inquiries")
+    assert _brief(await client.kpi("first_response_time", **WEEK)) == (None, "unknown", "no-answers")
+    await client.link(place)
+    assert _brief(await client.kpi("clicks_per_post", **WEEK)) == (None, "unknown", "no-posts")
+    await client.size(place, NOW - timedelta(days=6), 0)
+    await client.size(place, NOW - timedelta(days=1), 5)
+    assert (await client.kpi("growth_rate", **WEEK))["reason"] == "empty-at-start"
+
+
+async def test_reach_names_the_platform_without_views(client: Client) -> None:
+    vk, mastodon = await client.connect("vk"), await client.connect("mastodon")
+    post = await client.publish(vk, NOW - timedelta(days=3))
+    other = await client.publish(mastodon, NOW - timedelta(days=3))
+    for days, views in ((2, 100), (1, 140)):
+        await client.measure(vk, NOW - timedelta(days=days), {post: {Metric.VIEWS: views, Metric.REACTIONS: 1}})
+        await client.measure(mastodon, NOW - timedelta(days=days), {other: {Metric.REACTIONS: 3}})
+    for place in (vk, mastodon):
+        await client.looked(place)
+    answer = await client.kpi("reach", **WEEK)
+    assert _brief(answer) == (140, "partial", "unsupported")
+    assert [(one["platform"], *_brief(one)) for one in answer["breakdown"]] == [
+        ("vk", 140, "ok", None),
+        ("mastodon", None, "unknown", "unsupported"),
+    ]
+    gap = {**WEEK, "community_id": str(mastodon.community_id), "reason": "unsupported"}
+    assert answer["coverage"] == {"expected": 14, "seen": 7, "gaps": [gap]}
+    assert (await client.kpi("engagement", **WEEK))["value"] == 4
+
+
+async def test_mastodon_alone_has_no_reach(client: Client) -> None:
+    await client.looked(await client.connect("mastodon"))
+    answer = await client.kpi("reach", **WEEK)
+    assert _brief(answer) == (None, "unknown", "unsupported")
+    assert {point["value"] for point in answer["series"]} == {None}
+
+
+async def test_a_metric_that_is_withheld_says_why(client: Client) -> None:
+    vk = await client.connect("vk")
+    post = await client.publish(vk, NOW - timedelta(days=2))
+    await client.measure(vk, NOW - timedelta(days=1), {post: {Metric.REACTIONS: 3}}, why="no_permission")
+    await client.looked(vk)
+    assert _brief(await client.kpi("reach", **WEEK)) == (None, "unknown", "no-permission")
+    assert _brief(await client.kpi("engagement", **WEEK)) == (3, "partial", "no-permission")
+
+
+async def test_before_the_connection_nothing_is_known(client: Client) -> None:
+    vk = await client.connect("vk", backfill_since=CONNECTED)
+    await client.looked(vk)
+    await client.size(vk, CONNECTED, 10)
+    before: dict[str, Any] = {"from": "2026-09-01", "to": "2026-09-10"}
+    for key in ("community_size", "net_growth", "reach", "engagement", "inquiries_received", "first_response_time"):
+        assert _brief(await client.kpi(key, **before)) == (None, "unknown", "before-connection"), key
+    across: dict[str, Any] = {"from": "2026-09-15", "to": "2026-09-24"}
+    answer = await client.kpi("inquiries_received", **across)
+    assert _brief(answer) == (0, "partial", "before-connection")
+    gap = {"from": "2026-09-15", "to": "2026-09-19", "community_id": str(vk.community_id)}
+    assert answer["coverage"] == {"expected": 10, "seen": 5, "gaps": [{**gap, "reason": "before-connection"}]}
+    assert [point["value"] for point in answer["series"]] == [None] * 5 + [0] * 5
+
+
+async def test_what_the_first_look_brought_is_called_so(client: Client) -> None:
+    vk = await client.connect("vk")
+    post = await client.publish(vk, BACKFILL + timedelta(days=5))
+    await client.measure(vk, CONNECTED, {post: {Metric.VIEWS: 70}})
+    await client.looked(vk)
+    window: dict[str, Any] = {"from": "2026-08-24", "to": "2026-08-27"}
+    answer = await client.kpi("reach", **window)
+    assert _brief(answer) == (70, "partial", "gathered-before-connection")
+    assert [point["value"] for point in answer["series"]] == [None, 70, None, None]
+    explained = await client.agency.get(f"{client.path}/reach/explain", **window)
+    correction = {"amount": 70, "effect": "included", "reason": "gathered-before-connection", "finding_id": None}
+    assert explained["corrections"] == [correction]
+
+
+async def test_a_community_out_of_sight_makes_values_partial(client: Client) -> None:
+    vk = await client.connect("vk")
+    for days in (20, 10, 6):
+        await client.size(vk, NOW - timedelta(days=days), 100 - days)
+    await client.looked(vk, NOW - timedelta(days=6), state="reauth_required")
+    answer = await client.kpi("inquiries_received", **WEEK)
+    assert _brief(answer) == (0, "partial", "reauth-required")
+    gap = {"from": "2026-10-10", "to": "2026-10-15", "community_id": str(vk.community_id), "reason": "reauth-required"}
+    assert answer["coverage"] == {"expected": 7, "seen": 1, "gaps": [gap]}
+    assert [point["value"] for point in answer["series"]] == [0, None, None, None, None, None, None]
+    size = await client.kpi("community_size", **WEEK)
+    assert _brief(size) == (94, "partial", "stale")
+    assert size["freshness"]["as_of"] == "2026-10-09T12:00:00Z"
+
+
+async def test_growth_waits_for_the_day_that_was_seen(client: Client) -> None:
+    vk = await client.connect("vk")
+    for day, size in ((9, 100), (10, 104), (13, 110), (15, 109)):
+        await client.size(vk, datetime(2026, 10, day, 8, tzinfo=UTC), size)
+    await client.looked(vk)
+    answer = await client.kpi("net_growth", **{"from": "2026-10-10", "to": "2026-10-15"})
+    assert [point["value"] for point in answer["series"]] == [4, None, None, 6, None, -1]
+    assert _brief(answer) == (9, "ok", None)
+    assert [(gap["from"], gap["to"], gap["reason"]) for gap in answer["coverage"]["gaps"]] == [
+        ("2026-10-11", "2026-10-12", "no-snapshot"),
+        ("2026-10-14", "2026-10-14", "no-snapshot"),
+    ]
+    assert (answer["coverage"]["expected"], answer["coverage"]["seen"]) == (6, 3)
+    rate = await client.kpi("growth_rate", **{"from": "2026-10-10", "to": "2026-10-15"})
+    assert rate["value"] == 9 / 100
+
+
+async def test_days_that_have_not_come_are_unknown(client: Client) -> None:
+    vk = await client.connect("vk")
+    await client.size(vk, NOW, 5)
+    await client.looked(vk)
+    for key in ("inquiries_received", "community_size", "open_backlog"):
+        answer = await client.kpi(key, **{"from": "2026-10-14", "to": "2026-10-17"})
+        assert [point["reason"] for point in answer["series"]][2:] == ["not-yet", "not-yet"], key
+        assert answer["coverage"]["expected"] == 2
+    later = await client.kpi("engagement", **{"from": "2026-10-20", "to": "2026-10-21"})
+    assert _brief(later) == (None, "unknown", "not-yet")
+
+
+async def test_the_median_and_its_tail(client: Client) -> None:
+    vk = await client.connect("vk")
+    for number, seconds in enumerate((10, 20, 30, 1000)):
+        wrote = NOW - timedelta(hours=20 - number)
+        await client.ask(vk, wrote, wrote + timedelta(hours=1), seconds=seconds)
+    await client.ask(vk, NOW - timedelta(hours=9), NOW - timedelta(hours=8), seconds=5, resolved=True)
+    await client.ask(vk, NOW - timedelta(hours=3))
+    await client.looked(vk)
+    answer = await client.kpi("first_response_time", **WEEK)
+    assert answer["value"] == 25.0
+    assert answer["excluded"] == [{"amount": 1, "reason": "resolved-without-answer", "finding_id": None}]
+    explained = await client.agency.get(f"{client.path}/first_response_time/explain", **WEEK)
+    total = {term["symbol"]: term["amount"] for term in explained["inputs"] if term["scope"] == "total"}
+    assert total == {"W": 25.0, "n": 4, "p90": 1000}
+    assert explained["formula"]["with_amounts"] == "median of 4 waits = 25"
+    assert (await client.kpi("open_backlog", **WEEK))["value"] == 1
+    assert (await client.kpi("handled_rate", **WEEK))["value"] == 5 / 6
+
+
+async def test_bots_and_repeats_stand_beside_the_clicks(client: Client) -> None:
+    link_id = await client.link()
+    at = NOW - timedelta(hours=1)
+    await client.click(
+        link_id,
+        [
+            (at, 1, None),
+            (at + timedelta(seconds=1), 1, None),
+            (at + timedelta(minutes=5), 1, None),
+            (at, 2, None),
+            (at, 3, "preview"),
+        ],
+    )
+    answer = await client.kpi("clicks", **{"from": "2026-10-15", "to": "2026-10-15"})
+    assert _brief(answer) == (3, "ok", None)
+    assert {one["reason"]: one["amount"] for one in answer["excluded"]} == {"bot": 1, "repeat": 1}
+    assert answer["breakdown"] == [{"community_id": None, "platform": None, "value": 3, "status": "ok", "reason": None}]
+    assert (await client.kpi("unique_visitors"))["value"] == 2
+    assert (await client.kpi("bot_clicks"))["value"] == 1
+    before = await client.kpi("clicks", **{"from": "2026-10-13", "to": "2026-10-14"})
+    assert _brief(before) == (None, "unknown", "no-links")
+
+
+async def test_days_are_the_projects_own(agency: Agency) -> None:
+    """23:30 UTC is tomorrow in Minsk and in Lisbon, and still today in New York."""
+    at = datetime(2026, 10, 10, 23, 30, tzinfo=UTC)
+    for zone, day in (
+        ("Europe/Minsk", "2026-10-11"),
+        ("Europe/Lisbon", "2026-10-11"),
+        ("America/New_York", "2026-10-10"),
+    ):
+        client = await found(agency, zone=zone)
+        place = await client.connect("vk")
+        await client.ask(place, at)
+        await client.looked(place)
+        answer = await client.kpi("inquiries_received", **WEEK)
+        assert answer["window"]["timezone"] == zone
+        assert [point["from"] for point in answer["series"] if point["value"]] == [day], zone
+
+
+async def test_every_kpi_explains_itself(client: Client) -> None:
+    """With nothing known, too."""
+    for key in known():
+        explained = await client.agency.get(f"{client.path}/{key}/explain")
+        assert explained["formula"]["with_amounts"] is None
+        assert "{" not in explained["formula"]["symbols"]
+        assert explained["recount"]
