@@ -41,6 +41,9 @@ PEOPLE: Final = (
 )
 PREVIEWS: Final = ("TelegramBot (like TwitterBot)", "Mastodon/4.4.3 (http.rb/5.2.0; +https://mastodon.example/) Bot")
 
+WEEK: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+"""A coffee house is asked on Sundays too, and its agency answers."""
+
 PLAN: Final = (
     ("engaging", "What is your word for a very small coffee?", "2026-12-07T10:00:00"),
     ("user_generated", "Olga's cups of the month: thank you for the photographs!", "2026-12-08T18:30:00"),
@@ -116,7 +119,10 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
     made = await _Api(http, api_url, "").call("POST", "/v1/workspaces", {"name": "Step & Co", "owner": owner})
     api = _Api(http, api_url, made["api_key"]["key"])
     done("signed up the agency Step & Co")
-    project = await api.call("POST", "/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    hours = {"week": {day: [{"opens": "08:00", "closes": "22:00"}] for day in WEEK}}
+    project = await api.call(
+        "POST", "/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk", "working_hours": hours}
+    )
     await api.call(
         "PUT",
         f"/v1/projects/{project['id']}/brief",
