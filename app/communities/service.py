@@ -81,7 +81,7 @@ async def connect(
     if added is None:
         raise Conflict("This community is connected already.", code="already-connected")
     await _keep_tokens(session, keyring, added.id, tokens)
-    await poll_now(session, added)
+    await poll_now(session, added.id)
     return added
 
 
@@ -105,20 +105,25 @@ async def _keep_tokens(
         )
 
 
-async def poll_now(session: AsyncSession, community: Community) -> None:
-    """Have a community polled as soon as a worker is free."""
+async def poll_now(session: AsyncSession, community_id: UUID) -> None:
+    """Have a community polled as soon as a worker is free.
+
+    A worker locks the job's row first and the community's second; whoever needs both does so in
+    this order, or the two wait for each other.
+    """
     await jobs.enqueue(
-        session, POLL, workspace_id=community.workspace_id, key=str(community.id), community_id=community.id
+        session, POLL, workspace_id=workspace_of(session), key=str(community_id), community_id=community_id
     )
 
 
 async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
     """Have everything of a community read anew, now."""
+    await fetch(session, Community, community_id)
+    await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     if community.state == State.PAUSED:
         raise Conflict("It is paused: resume it first.", code="community-paused")
     community.size_seen_at = community.posts_seen_at = community.conversations_seen_at = None
-    await poll_now(session, community)
     return community
 
 
@@ -126,6 +131,8 @@ async def reconnect(
     session: AsyncSession, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
 ) -> Community:
     """Take new tokens and try again."""
+    await fetch(session, Community, community_id)
+    await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     kind = adapters()[community.platform]
     unused = set(tokens) - kind.spec.tokens
@@ -137,7 +144,6 @@ async def reconnect(
     community.missing_scopes = []
     community.failures = 0
     community.throttled_until = None
-    await poll_now(session, community)
     return community
 
 
@@ -151,8 +157,9 @@ async def pause(session: AsyncSession, *, community_id: UUID) -> Community:
 
 async def resume(session: AsyncSession, *, community_id: UUID) -> Community:
     """Watch a paused community again."""
+    await fetch(session, Community, community_id)
+    await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     if community.state == State.PAUSED:
         community.state = State.CONNECTING.value
-        await poll_now(session, community)
     return community

@@ -204,7 +204,10 @@ def mine(model: type[Owned], workspace_id: uuid.UUID) -> ColumnElement[bool]:
 async def fetch(session: AsyncSession, model: type[M], row_id: uuid.UUID, *, for_update: bool = False) -> M:
     """The row with this id in this workspace; `NotFound` where there is none, whoever else may have it."""
     query = select(model).where(mine(model, workspace_of(session)), model.id == row_id)
-    row = await session.scalar(query.with_for_update(of=model) if for_update else query)
+    if for_update:
+        # What was read before the lock may be old.
+        query = query.with_for_update(of=model).execution_options(populate_existing=True)
+    row = await session.scalar(query)
     if row is None:
         raise NotFound
     return row

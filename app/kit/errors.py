@@ -161,6 +161,9 @@ _HTTP_CODES: Mapping[int, tuple[str, str, str]] = {
     415: ("unsupported-media-type", "Unsupported media type", "Send the body as application/json."),
 }
 
+_LOST_RACES = frozenset({"40001", "40P01", "55P03"})
+"""PostgreSQL's codes for a serialization failure, a deadlock and a lock that was not to be had."""
+
 _EXPLAINED = {
     "extra_forbidden": "This field is not known here.",
     "missing": "This field is required.",
@@ -208,6 +211,9 @@ def install(app: FastAPI) -> None:
         )
 
     async def out_of_reach(request: Request, error: Exception) -> Response:
+        if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _LOST_RACES:
+            again = "Another request was changing the same; nothing was changed by this one. Send it again."
+            return render(request, Unavailable(again, code="busy", retry_after=1))
         if isinstance(error, DBAPIError) and not error.connection_invalidated:
             raise error
         return render(request, Unavailable("The database is out of reach; nothing was changed.", code="database-away"))

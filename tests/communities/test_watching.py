@@ -1,10 +1,11 @@
 """A community that is watched: what polling brings, and what it survives."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.communities.models import Community, CommunityToken, Publication
 from app.inquiries.models import Message
@@ -249,3 +250,21 @@ async def test_tokens_are_sealed_and_never_shown(agency: Agency, project_id: str
     assert "very-secret" not in sealed
     assert agency.resources.keyring.open(sealed) == "very-secret-token"
     assert await rows(agency, Community) == 1
+
+
+async def test_asking_for_a_poll_never_waits_in_a_circle_with_the_worker(
+    agency: Agency, community: dict[str, Any], world: World
+) -> None:
+    """A worker has the job's row and wants the community's; a request for both must not have them the other way."""
+    async with agency.resources.transaction(agency.workspace_id) as worker:
+        await worker.scalar(select(jobs.Job.id).where(jobs.Job.workspace_id == agency.workspace_id).with_for_update())
+        asking = asyncio.create_task(agency.post(f"/v1/communities/{community['id']}/sync", status=202))
+        async with agency.resources.db.reading(None) as connection:
+            waiting = text(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            while not (await connection.execute(waiting)).scalar_one():
+                assert not asking.done()
+        query = select(Community.id).with_for_update(nowait=True)
+        assert await worker.scalar(query) is not None
+    await asking

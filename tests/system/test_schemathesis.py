@@ -75,6 +75,7 @@ def test_the_service_keeps_to_its_own_schema(servers: Servers, database: str, tm
             timeout=600,
         )
         told = ran.stdout + ran.stderr
-        assert ran.returncode == 0, told[-8000:]
+        assert ran.returncode == 0, told[-200_000:]
         assert "passed" in told
-        assert "Traceback" not in (tmp_path / "api.log").read_text()
+        said = (tmp_path / "api.log").read_text()
+        assert "Traceback" not in said, said[-4000:]
