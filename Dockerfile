@@ -28,8 +28,8 @@ ENV PATH=/opt/instep/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin instep
-COPY docker/alive.py /opt/instep/alive.py
 COPY --from=build /opt/instep /opt/instep
+COPY --chmod=0644 docker/alive.py /opt/instep/alive.py
 USER 10001:10001
 WORKDIR /
 EXPOSE 8000

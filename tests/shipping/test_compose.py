@@ -184,7 +184,7 @@ class Installation:
         """The service's own health check."""
         kind, interpreter, path, *rest = self.services[name]["healthcheck"]["test"]
         assert (kind, interpreter, path) == ("CMD", "python", "/opt/instep/alive.py")
-        assert "COPY docker/alive.py /opt/instep/alive.py" in (ROOT / "Dockerfile").read_text()
+        assert " docker/alive.py /opt/instep/alive.py\n" in (ROOT / "Dockerfile").read_text()
         check = [sys.executable, str(ROOT / "docker/alive.py"), *rest, *arguments]
         return not subprocess.run(check, env=self.environment(name), capture_output=True, check=False).returncode
 
