@@ -47,7 +47,7 @@ lock: ## Renew the locks (needs uv)
 	$(EXPORT) --no-dev --extra embedded --group build -o requirements.lock
 	$(EXPORT) --no-dev -o requirements-image.lock
 	$(EXPORT) --only-group build -o requirements-build.lock
-	$(EXPORT) --extra embedded --extra telemetry --group build --group dev -o requirements-dev.lock
+	$(EXPORT) --extra embedded --group build --group dev -o requirements-dev.lock
 
 clean: ## Remove what was made here, except the data in .instep
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app.kit import errors, events, openapi, telemetry, web
+from app.kit import docs, errors, events, openapi, telemetry, web
 from app.kit.clock import Clock, SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -52,11 +52,13 @@ def create_app(
         version="0.1.0",
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=True,
     )
     errors.install(app)
     openapi.install(app)
+    docs.install(app)
     events.listen()
     for room in rooms("routes"):
         for name in ("ROUTER", "PUBLIC"):
