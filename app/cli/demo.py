@@ -78,17 +78,17 @@ async def play(on: Ground) -> None:
 
 
 def show(url: str, sample: Sample) -> None:
-    """Print what a newcomer wants."""
-    console.print()
-    console.print(f"[bold]Documentation[/]  {url}/docs")
-    console.print(f"[bold]API key[/]        {escape(sample.api_key)}")
+    """Print what a newcomer wants: answers first, so that what to do next is still in sight."""
     for answer in sample.answers:
         console.print()
         console.print(f"[bold]{escape(answer.title)}[/]")
         console.print(f"[dim]$[/] {escape(answer.curl)}")
         console.print(escape(json.dumps(answer.body, indent=2, ensure_ascii=False)))
     console.print()
-    step("Ctrl-C stops all of it; the data stay, and the next start finds them")
+    console.print(f"[bold]Documentation[/]  {url}/docs")
+    console.print(f"[bold]API key[/]        {escape(sample.api_key)}")
+    console.print()
+    step("it goes on watching: ask again in a minute. Ctrl-C stops all of it; the next start finds its data")
 
 
 def demo(data: Path, host: str, port: int) -> None:
