@@ -1,0 +1,296 @@
+"""A KPI's answer, beside the least that could answer with the same bytes.
+
+Contenders, each a uvicorn process of its own on one core; the load generator has the other one, and
+PostgreSQL takes what it gets of both:
+
+- `starlette`: a route that gives the bytes
+- `fastapi`: an operation that gives the bytes
+- `fastapi, model`: an operation that gives the answer through its response model
+- the KPIs: key checked, project and communities found, rows read, computed, written
+
+The question is 30 days by day, with the 30 days before, the communities, freshness and coverage, of
+another project at each request. Server CPU is the robust figure on a machine that others use.
+"""
+
+import argparse
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import httpx
+import psutil
+from sqlalchemy import text
+
+from app.access import service as access
+from app.access.models import Scope
+from app.cli.database import plain
+from app.kit.db import Database
+from app.kpis import known, projects
+from app.kpis.contract import Asked
+from app.kpis.windows import Days
+from benchmarks import _bare
+from benchmarks._load import Run, burst, get
+from benchmarks._servers import Urls, database
+
+TODAY = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
+WINDOW = Days(TODAY.date().replace(month=9, day=16), TODAY.date())
+KEYS = ("community_size", "engagement", "engagement_rate", "inquiries_received", "first_response_time", "clicks")
+
+FILL = """
+SET session_replication_role = replica;  -- the rows are right: no foreign key is asked 5 million times
+CREATE TEMP TABLE w ON COMMIT DROP AS
+    SELECT n AS number, CASE WHEN n = 1 THEN '{ours}'::uuid ELSE gen_random_uuid() END AS workspace_id
+    FROM generate_series(1, {workspaces}) n;
+INSERT INTO workspace (workspace_id, name, created_at)
+    SELECT workspace_id, 'W', '{start}' FROM w WHERE number > 1;
+INSERT INTO project (workspace_id, id, name, timezone, working_hours, version, created_at)
+    SELECT workspace_id, gen_random_uuid(), 'P', 'Europe/Minsk', '{{}}', 1, '{start}'
+    FROM w, generate_series(1, {each});
+INSERT INTO community (workspace_id, id, project_id, platform, address, base_url, state, missing_scopes, failures,
+        backfill_since, size_seen_at, posts_seen_at, conversations_seen_at, created_at)
+    SELECT workspace_id, gen_random_uuid(), id, 'vk', gen_random_uuid(), 'https://api.vk.com', 'healthy', '[]', 0,
+        '{start}', '{now}', '{now}', '{now}', '{start}'
+    FROM project, generate_series(1, 4);
+INSERT INTO rollup_day (workspace_id, project_id, day, community_id, category, source, snapshots,
+        views, views_n, reach_n, reactions, reactions_n, comments, comments_n, shares, shares_n, quotes_n, saves_n)
+    SELECT c.workspace_id, c.project_id, d, c.id, k, 'observed', 9,
+        random() * 999, 9, 0, random() * 99, 9, random() * 9, 9, random() * 5, 9, 0, 0
+    FROM generate_series('{start}'::date, '{now}'::date, '1 day') d, project p, unnest(ARRAY['engaging', '']) k
+    JOIN community c ON true WHERE c.project_id = p.id AND c.workspace_id = p.workspace_id;
+INSERT INTO community_day (workspace_id, community_id, day, project_id, first, first_at, last, last_at, lowest,
+        highest, snapshots)
+    SELECT c.workspace_id, c.id, d, c.project_id, 1000, d, 1000 + random() * 20, d, 1000, 1020, 8
+    FROM generate_series('{start}'::date, '{now}'::date, '1 day') d, community c;
+INSERT INTO link (workspace_id, id, project_id, community_id, slug, target, created_at)
+    SELECT workspace_id, gen_random_uuid(), project_id, id, left(id::text, 13), 'https://shop.example', '{start}'
+    FROM community;
+INSERT INTO click_day (workspace_id, link_id, day, project_id, community_id, people, bots, repeats)
+    SELECT l.workspace_id, l.id, d, l.project_id, l.community_id, random() * 40, random() * 9, 1
+    FROM generate_series('{start}'::date, '{now}'::date, '2 days') d, link l;
+INSERT INTO inquiry (workspace_id, id, project_id, community_id, thread_id, channel, kind, kind_by, status,
+        customer_id, customer_name, preview, opened_at, last_message_at, handled_at, resolved_automatically, version)
+    SELECT c.workspace_id, gen_random_uuid(), c.project_id, c.id, d::text, 'comment', 'question', 'rule', 'answered',
+        '1', 'Olga', 'How much?', d, d, d + interval '2 hours', false, 1
+    FROM generate_series('{start}'::timestamptz, '{now}'::timestamptz, '3 days') d, community c;
+INSERT INTO waiting (workspace_id, id, inquiry_id, project_id, community_id, started_at, ended_at, ended_by, opening,
+        working_seconds)
+    SELECT workspace_id, gen_random_uuid(), id, project_id, community_id, opened_at, handled_at, 'answer', true,
+        random() * 7200
+    FROM inquiry;
+"""
+
+
+@dataclass
+class Contender:
+    """A server under load."""
+
+    name: str
+    port: int
+    pid: int
+    requests: list[bytes]
+    runs: list[Run] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """Seconds of the server process for each request."""
+
+
+async def main(arguments: Sequence[str]) -> None:
+    """Print requests a second, latencies and CPU of each contender."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks kpi", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--projects", type=int, default=2000)
+    parser.add_argument("--days", type=int, default=180)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.2, help="of each contender in each round")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--keys", nargs="+", default=KEYS)
+    asked = parser.parse_args(arguments)
+    async with database() as urls:
+        workspace_id, key = await _key(urls)
+        started = time.perf_counter()
+        rows = await _fill(urls, workspace_id, asked.projects, asked.days)
+        print(f"{asked.projects} projects, {rows:,} rows, made in {time.perf_counter() - started:.0f} s\n")
+        ids = await _statements(urls, workspace_id, asked.keys)
+        with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, ExitStack() as stack:
+            contenders = await _contenders(stack, Path(folder), urls, key, ids, asked.keys)
+            _pin(os.getpid(), -1)
+            await _race(contenders, asked.rounds, asked.seconds, asked.connections)
+            _print(contenders, asked.connections)
+
+
+async def _key(urls: Urls) -> tuple[uuid.UUID, str]:
+    """A workspace and a key to it."""
+    workspace_id, db = uuid.uuid4(), Database(urls.app, pool=1)
+    async with db.transaction(workspace_id) as session:
+        await access.sign_up(session, name="Ours", owner_name="Anna", owner_email="anna@agency.example")
+        _, key = await access.create_key(session, name="load", scopes=[Scope.READ], expires_at=None)
+    await db.close()
+    return workspace_id, key
+
+
+async def _fill(urls: Urls, workspace_id: uuid.UUID, count: int, days: int) -> int:
+    """Agencies of 100 projects each, one of them ours; how many rows were counted for days."""
+    connection = await asyncpg.connect(plain(urls.superuser))
+    each = min(count, 100)
+    start = TODAY.replace(hour=0).timestamp() - days * 86400
+    script = FILL.format(
+        ours=workspace_id,
+        workspaces=max(count // each, 1),
+        each=each,
+        start=datetime.fromtimestamp(start, UTC),
+        now=TODAY,
+    )
+    async with connection.transaction():
+        await connection.execute(script)
+    await connection.execute("VACUUM ANALYZE")
+    counts = [
+        await connection.fetchval(f"SELECT count(*) FROM {table}")
+        for table in ("rollup_day", "community_day", "click_day", "inquiry", "waiting")
+    ]
+    await connection.close()
+    return sum(counts)
+
+
+async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) -> list[uuid.UUID]:
+    """Print what each KPI's statements cost beside `SELECT 1`; our projects."""
+    db = Database(urls.app, pool=1)
+    took: dict[str, list[float]] = defaultdict(list)
+    async with db.reading(workspace_id) as connection:
+        ids = list((await connection.scalars(text("SELECT id FROM project ORDER BY id"))).all())
+        for turn in range(300):
+            (project,) = await projects.find(connection, workspace_id, [ids[turn % len(ids)]], TODAY)
+            question = Asked(workspace_id, (project,), WINDOW.before.first, WINDOW.last)
+            started = time.perf_counter()
+            await connection.execute(text("SELECT 1"))
+            took["select 1"].append(time.perf_counter() - started)
+            for key in keys:
+                started = time.perf_counter()
+                await projects.load(connection, question, [known()[key]])
+                took[key].append(time.perf_counter() - started)
+    await db.close()
+    least = statistics.median(took["select 1"])
+    print(f"{'rows read, ms p50 (p99)':26} {'':>18} {'x select 1':>12}")
+    for name, times in took.items():
+        middle, high = statistics.median(times), sorted(times)[int(len(times) * 0.99)]
+        print(f"{name:26} {middle * 1000:9.2f} ({high * 1000:6.2f}) {middle / least:11.1f}")
+    print()
+    return ids
+
+
+async def _contenders(
+    stack: ExitStack, folder: Path, urls: Urls, key: str, ids: list[uuid.UUID], keys: Sequence[str]
+) -> list[Contender]:
+    """Start the servers, ours first: the others answer with its bytes."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": urls.app,
+        "REDIS_URL": "unix:///nowhere",  # reads ring no bell
+        "INSTEP_REQUESTS_PER_MINUTE": "100000000",
+        "INSTEP_ENVIRONMENT": "test",
+        "INSTEP_LOG_LEVEL": "warning",
+    }
+    ours, pid = stack.enter_context(_serve("app.main:create_app", environment))
+    query = f"from={WINDOW.first}&to={WINDOW.last}"
+    made = []
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
+        for name in keys:
+            paths = [f"/v1/projects/{project_id}/kpis/{name}?{query}" for project_id in ids]
+            answer = await _first(client, f"http://127.0.0.1:{ours}{paths[0]}")
+            made.append(Contender(name, ours, pid, [get(path, Authorization=f"Bearer {key}") for path in paths]))
+            if name == keys[0]:
+                (folder / "body").write_bytes(answer.content)
+                print(f"an answer of {name} has {len(answer.content)} bytes")
+        bare = []
+        for name, factory in (("starlette", "starlette"), ("fastapi", "fastapi"), ("fastapi, model", "model")):
+            port, pid = stack.enter_context(
+                _serve(f"benchmarks._bare:{factory}", {**environment, _bare.BODY: str(folder / "body")})
+            )
+            await _first(client, f"http://127.0.0.1:{port}{_path(ids[0], keys[0])}")
+            bare.append(Contender(name, port, pid, made[0].requests))
+    return [*bare, *made]
+
+
+def _path(project_id: uuid.UUID, key: str) -> str:
+    return f"/v1/projects/{project_id}/kpis/{key}"
+
+
+async def _first(client: httpx.AsyncClient, url: str) -> httpx.Response:
+    """The first answer of a server that is starting."""
+    for _ in range(200):
+        try:
+            answer = await client.get(url)
+        except httpx.TransportError:
+            await asyncio.sleep(0.05)
+            continue
+        answer.raise_for_status()
+        return answer
+    raise RuntimeError(f"no answer from {url}")
+
+
+@contextmanager
+def _serve(factory: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """A uvicorn process on the first core; its port and its id."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks._serve", factory, str(listening.fileno())],
+            env=environment,
+            pass_fds=[listening.fileno()],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            _pin(process.pid, 0)
+            yield listening.getsockname()[1], process.pid
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _pin(pid: int, core: int) -> None:
+    """Give a process one of the cores we may use."""
+    cores = sorted(os.sched_getaffinity(0)) if pid != os.getpid() else sorted(psutil.Process().cpu_affinity() or ())
+    os.sched_setaffinity(pid, {cores[core]})
+
+
+async def _race(contenders: list[Contender], rounds: int, seconds: float, connections: int) -> None:
+    """By turns, so that a noisy moment falls on all of them."""
+    for contender in contenders:
+        await burst(contender.port, contender.requests, connections=connections, seconds=0.4)
+    for _ in range(rounds):
+        for contender in contenders:
+            before = _cpu(contender.pid)
+            run = await burst(contender.port, contender.requests, connections=connections, seconds=seconds)
+            contender.runs.append(run)
+            contender.cpu.append((_cpu(contender.pid) - before) / run.requests)
+
+
+def _cpu(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _print(contenders: list[Contender], connections: int) -> None:
+    def middle(found: Sequence[float]) -> float:
+        return statistics.median(found)
+
+    bare, fast = (middle(contender.cpu) for contender in contenders[:2])
+    print(f"medians of {len(contenders[0].runs)} rounds by turns, {connections} connections")
+    header = f"{'':22}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}{'x starlette':>13}{'x fastapi':>11}"
+    print(header)
+    for one in contenders:
+        rate = middle([run.rate for run in one.runs])
+        p50, p99 = (middle([run.at(share) for run in one.runs]) * 1000 for share in (0.5, 0.99))
+        cpu = middle(one.cpu)
+        print(f"{one.name:22}{rate:8.0f}{p50:9.2f}{p99:9.2f}{cpu * 1e6:9.0f}{cpu / bare:13.1f}{cpu / fast:11.1f}")
