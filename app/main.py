@@ -1,5 +1,6 @@
 """The HTTP service: everything it answers is found in the rooms' `routes.py`."""
 
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -56,6 +57,11 @@ def create_app(
         redoc_url=None,
         separate_input_output_schemas=True,
     )
+    app.openapi_tags = [
+        {"name": found.__name__.split(".")[1], "description": importlib.import_module(found.__package__).__doc__}
+        for found in rooms("routes")
+        if found.__package__ is not None
+    ]
     errors.install(app)
     openapi.install(app)
     docs.install(app)

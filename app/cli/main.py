@@ -16,7 +16,9 @@ from rich.markup import escape
 
 from app.cli import environment
 from app.cli.console import console, done, errors, fail
+from app.cli.sample import SampleError
 from app.cli.servers import EmbeddedError
+from app.cli.track import CannotTrack
 
 app = typer.Typer(
     name="instep",
@@ -45,7 +47,7 @@ def _plainly() -> Iterator[None]:
     """What a person can mend is one message, without a traceback."""
     try:
         yield
-    except (EmbeddedError, environment.SettingsRefused) as problem:
+    except (EmbeddedError, environment.SettingsRefused, CannotTrack, SampleError) as problem:
         fail(str(problem))
     except KeyboardInterrupt:
         done("stopped")
@@ -179,6 +181,18 @@ def migrate(
         except OSError as problem:
             fail(f"the database cannot be reached: {problem}")
         done(f"the database is at revision {', '.join(sorted(heads())) or 'none'}")
+
+
+@app.command()
+def track(
+    address: Annotated[str, typer.Argument(help="A public community, say https://mastodon.social/@Gargron")],
+    allow: Annotated[list[str] | None, typer.Option("--allow", help="host:port that may be private.")] = None,
+) -> None:
+    """Look at a public community now: its size, its newest posts and what people made of them."""
+    from app.cli import track as tracking
+
+    with _plainly():
+        tracking.show(asyncio.run(tracking.look(address, allow=allow or ())))
 
 
 @app.command()

@@ -27,7 +27,6 @@ def install(app: FastAPI) -> None:
                 "persistAuthorization": True,
                 "displayRequestDuration": True,
                 "filter": True,
-                "docExpansion": "none",
                 "defaultModelsExpandDepth": 0,
             },
         )

@@ -5,6 +5,7 @@ and `If-None-Match` on GET.
 """
 
 import hashlib
+import inspect
 import re
 from collections.abc import Callable, Coroutine
 from enum import Enum
@@ -75,6 +76,9 @@ class Route(APIRoute):
     """One operation, with the conventions around it."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        # The first line of the docstring is the summary, what follows the description.
+        words = inspect.getdoc(endpoint) or ""
+        options["summary"] = options.get("summary") or words.partition("\n")[0].rstrip(".")
         # What is no id leads nowhere (404), and does not stand in the way of `/posts/bulk`.
         super().__init__(_ID.sub(r"{\1:uuid}", path), endpoint, **options)
 

@@ -1,0 +1,68 @@
+"""`instep track`: a newcomer's first look, against the sandbox as a process."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cli.track import CannotTrack, recognise
+from tests.system.serving import HOUSE, until
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[str]:
+    """A sandbox that ends with this test: its host and port."""
+    announced = tmp_path / "port"
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.sandbox", "--port-file", str(announced), "--with-parent"],
+        cwd=HOUSE,
+        stdin=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        until(lambda: announced.exists() and bool(announced.read_text().strip()), announced)
+        yield f"127.0.0.1:{announced.read_text().strip()}"
+        process.stdin.close()
+
+
+def track(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli.main", "track", *arguments],
+        cwd=HOUSE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_public_account_shows_its_size_and_posts_without_a_token(sandbox: str) -> None:
+    ran = track(f"http://{sandbox}/@coffee", "--allow", sandbox)
+    assert ran.returncode == 0, ran.stderr
+    assert " followers, 40 newest posts" in ran.stdout
+    assert "engagement a post: " in ran.stdout
+    assert "views" not in ran.stdout, "Mastodon gives none, so there is no column of zeros"
+
+
+def test_a_private_address_is_not_called_unless_allowed(sandbox: str) -> None:
+    ran = track(f"http://{sandbox}/@coffee")
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert "may not be connected to" in ran.stderr
+
+
+def test_an_account_that_is_not_there(sandbox: str) -> None:
+    ran = track(f"http://{sandbox}/@nobody_at_all", "--allow", sandbox)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+
+
+def test_what_is_no_address_is_explained_with_examples() -> None:
+    with pytest.raises(CannotTrack, match="Example: ") as refused:
+        recognise("nonsense")
+    assert "Mastodon" in str(refused.value)
+
+
+def test_a_platform_that_shows_nothing_to_strangers_says_so() -> None:
+    with pytest.raises(CannotTrack, match="nothing without a token"):
+        recognise("https://vk.com/club1")
