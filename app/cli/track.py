@@ -83,6 +83,7 @@ def show(seen: Look) -> None:
         return
     given = [metric for metric in Metric if any(metric in post.metrics.counters for post in seen.posts)]
     table = Table("published", "post", *(metric.value for metric in given), box=None, header_style="bold")
+    table.columns[1].no_wrap = True
     for column in table.columns[2:]:
         column.justify = "right"
     for post in seen.posts:
