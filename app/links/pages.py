@@ -7,21 +7,31 @@ from starlette.responses import HTMLResponse, Response
 
 from app.kit.errors import PROBLEM, problem
 from app.kit.routing import PROBLEM_REF
+from app.kit.words import language_of, translate
 
 HEADERS: Final = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex"}
 
 _PAGE: Final = """\
 <!doctype html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 0; min-height: 100vh; display: grid; place-content: center; padding: 1.5rem;
+       font: 1.125rem/1.5 system-ui, sans-serif; text-align: center; }}
+h1 {{ margin: 0 0 .5rem; font-size: 1.5rem; font-weight: 600; }}
+p {{ margin: 0; opacity: .75; }}
+</style>
 </head>
 <body>
+<main>
 <h1>{title}</h1>
 <p>{text}</p>
+</main>
 </body>
 </html>
 """
@@ -57,7 +67,10 @@ def nowhere(request: Request, status: int) -> Response:
             request_id=request.scope.get("request_id"),
             headers=HEADERS,
         )
-    return HTMLResponse(_PAGE.format(title=title, text=text), status_code=status, headers=HEADERS)
+    language = language_of(request.headers.get("accept-language", ""))
+    page = _PAGE.format(language=language, title=translate(title, language), text=translate(text, language))
+    headers = {**HEADERS, "Content-Language": language, "Vary": "Accept, Accept-Language"}
+    return HTMLResponse(page, status_code=status, headers=headers)
 
 
 def _asks_json(accept: str) -> bool:

@@ -1,0 +1,1 @@
+"""Translations of what people outside the agency read, a catalogue (`ru.po`) for each language."""

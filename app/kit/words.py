@@ -1,0 +1,48 @@
+"""What people outside the agency read, in their language.
+
+The English text stands in the code and is the key of its translations in `locales/*.po`. Answers
+to programs stay English: a program compares their `code`.
+"""
+
+from functools import cache
+from importlib import resources
+from io import BytesIO
+from typing import Final
+
+from babel import Locale, negotiate_locale
+from babel.messages.pofile import read_po
+
+ENGLISH: Final = "en"
+LANGUAGES: Final = (ENGLISH, "ru")
+
+
+@cache
+def _catalogue(language: str) -> dict[str, str]:
+    if language == ENGLISH:
+        return {}
+    text = resources.files("app.kit.locales").joinpath(f"{language}.po").read_bytes()
+    return {
+        message.id: message.string
+        for message in read_po(BytesIO(text), locale=Locale.parse(language))
+        if isinstance(message.id, str) and isinstance(message.string, str) and message.id
+    }
+
+
+def translate(text: str, language: str) -> str:
+    """The text in a language of `LANGUAGES`; in English where there is no translation."""
+    return _catalogue(language).get(text) or text
+
+
+def language_of(accept_language: str) -> str:
+    """The best of our languages for an `Accept-Language` header."""
+    wanted: list[tuple[float, str]] = []
+    for part in accept_language.split(",")[:20]:
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        if tag and weight > 0:
+            wanted.append((-weight, tag))
+    preferred = [tag for _, tag in sorted(wanted, key=lambda pair: pair[0])]
+    return negotiate_locale(preferred, LANGUAGES, sep="-") or ENGLISH

@@ -1,0 +1,36 @@
+"""What people outside read, in their language."""
+
+import pytest
+
+from app.kit.words import LANGUAGES, _catalogue, language_of, translate
+from app.links import pages
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("ru", "ru"),
+        ("ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        ("en-GB,en;q=0.9,ru;q=0.5", "en"),
+        ("de,ru;q=0.4,en;q=0.2", "ru"),
+        ("de, fr", "en"),
+        ("ru;q=0, en", "en"),
+        ("*", "en"),
+        (";;;,,q=x;q=y", "en"),
+    ],
+)
+def test_the_best_of_our_languages_is_chosen(header: str, language: str) -> None:
+    assert language_of(header) == language
+
+
+def test_every_page_is_translated_into_every_language() -> None:
+    for language in LANGUAGES[1:]:
+        for title, text, _ in pages._SAYS.values():
+            assert translate(title, language) != title
+            assert translate(text, language) != text
+
+
+def test_what_has_no_translation_stays_english() -> None:
+    assert translate("Nobody has translated this", "ru") == "Nobody has translated this"
+    assert all(_catalogue("ru").values())
