@@ -6,19 +6,17 @@ is known, and of no others; the others are named as missing.
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
-from typing import Any, Final
+from typing import Any
 
 from app.kpis.contract import DAY, Community, Excluded, Missing, R, Reason, Source, Term, Value, Window
-from app.kpis.inputs.engagement import ENGAGEMENT, GainDay
+from app.kpis.inputs.engagement import AMOUNT, ENGAGEMENT, SEEN, Metrics, gains_of
 from app.kpis.inputs.sizes import PATIENCE, SIZES
-from app.platforms.contract import Metric
-
-NOT_GIVEN: Final = "not-given"
-"""The platform should give this metric, and did not."""
 
 
 def known(window: Window, *sources: Source[Any]) -> tuple[list[Community], list[Missing]]:
     """The communities of which all these sources know something, and what they do not know."""
+    if all(window.complete(source) for source in sources):
+        return list(window.communities(*sources)), []
     found: list[Community] = []
     missing: list[Missing] = []
     for community in window.communities(*sources):
@@ -38,12 +36,21 @@ def unknown(window: Window, missing: Sequence[Missing], *sources: Source[Any]) -
     return Value(None, next((one.reason for one in loaded if not one.spans), loaded[0].reason))
 
 
+def rows_of(window: Window, source: Source[R]) -> tuple[list[R], list[Missing], bool]:
+    """The window's rows, what is missing, and whether anything is known at all."""
+    if window.complete(source):
+        return window.of(source).of_all(window.first, window.last), [], True
+    communities, missing = known(window, source)
+    rows = [row for community in communities for row in window.rows(source, community)]
+    return rows, missing, bool(communities)
+
+
 def add_up(window: Window, source: Source[R], of: Callable[[R], int], symbol: str, title: str) -> Value:
     """The sum of `of` over the rows in the window."""
-    communities, missing = known(window, source)
-    if not communities:
+    rows, missing, anything = rows_of(window, source)
+    if not anything:
         return unknown(window, missing, source)
-    total = sum(of(row) for community in communities for row in window.rows(source, community))
+    total = sum(map(of, rows))
     return Value(total, missing=missing, evidence=(Term(symbol, title, total),))
 
 
@@ -52,14 +59,28 @@ def whole(community: Community, reason: str, window: Window) -> Missing:
     return Missing(community, reason, window.first, window.last)
 
 
-def gained(window: Window, community: Community, metrics: Sequence[Metric]) -> tuple[int | None, list[Missing]]:
+def gained_by_all(window: Window, metrics: Metrics, symbol: str, title: str) -> Value:
+    """What the window added to these counters of all posts."""
+    loaded = gains_of(window)
+    if window.complete(ENGAGEMENT) and loaded.connected <= window.first and loaded.plain(metrics):
+        total = sum(map(AMOUNT[metrics], loaded.of_all(window.first, window.last)))
+    else:
+        parts, missing = total_of(window, ENGAGEMENT, lambda window, community: gained(window, community, metrics))
+        if not parts:
+            return unknown(window, missing, ENGAGEMENT)
+        total = sum(parts)
+        return Value(total, missing=missing, included=gathered(window, metrics), evidence=(Term(symbol, title, total),))
+    return Value(total, included=gathered(window, metrics), evidence=(Term(symbol, title, total),))
+
+
+def gained(window: Window, community: Community, metrics: Metrics) -> tuple[int | None, list[Missing]]:
     """What the window added to these counters of a community's posts, and what of it is not known.
 
     Metrics that the platform does not have are no part of the sum; where it has none of them, the
     sum is not known.
     """
-    unavailable = window.of(ENGAGEMENT).unavailable
-    given = [metric for metric in metrics if unavailable.get((community.id, metric)) != Reason.UNSUPPORTED]
+    loaded = gains_of(window)
+    given = loaded.given(community, metrics)
     if not given:
         return None, [whole(community, Reason.UNSUPPORTED, window)]
     knows, missing = window.missing(ENGAGEMENT, community)
@@ -73,27 +94,21 @@ def gained(window: Window, community: Community, metrics: Sequence[Metric]) -> t
         since = max(window.first, community.backfill)
         until = min(window.last, community.connected - DAY)
         missing.append(Missing(community, Reason.GATHERED_BEFORE_CONNECTION, since, until))
-    sums = {metric: _sum(rows, metric) for metric in given}
-    withheld = [metric for metric, amount in sums.items() if amount is None]
+    withheld = loaded.withheld(community, rows, given)
     if withheld:
-        reason = unavailable.get((community.id, withheld[0]), NOT_GIVEN)
-        missing.append(whole(community, reason, window))
+        missing.append(whole(community, loaded.why(community, withheld[0]), window))
         if len(withheld) == len(given):
             return None, missing
-    return sum(amount for amount in sums.values() if amount is not None), missing
+    return sum(map(AMOUNT[metrics], rows)), missing
 
 
-def _sum(rows: Sequence[GainDay], metric: Metric) -> int | None:
-    """None where posts were looked at and none of the looks gave this metric."""
-    amounts = [getattr(row, metric.value) for row in rows]
-    given = [amount for amount in amounts if amount is not None]
-    return sum(given) if given or not any(row.snapshots for row in rows) else None
-
-
-def gathered(window: Window, metrics: Sequence[Metric]) -> tuple[Excluded, ...]:
+def gathered(window: Window, metrics: Metrics) -> tuple[Excluded, ...]:
     """What these counters had gathered before the first look, counted for the day of publication."""
+    loaded = gains_of(window)
+    if not loaded.baseline:
+        return ()
     rows = [row for community in window.communities(ENGAGEMENT) for row in window.rows(ENGAGEMENT, community)]
-    amount = sum((row.baseline_views if metrics == (Metric.VIEWS,) else row.baseline_engagement) or 0 for row in rows)
+    amount = sum((row.baseline_views if metrics == SEEN else row.baseline_engagement) or 0 for row in rows)
     return (Excluded(amount, Reason.GATHERED_BEFORE_CONNECTION),) if amount else ()
 
 

@@ -8,10 +8,11 @@ it knows no database, no clock and no project.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast
+from operator import attrgetter
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -78,9 +79,12 @@ class Reason(StrEnum):
     PAUSED = "paused"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Community:
-    """A community as KPIs see it. Without an id: what belongs to the project but to no community."""
+    """A community as KPIs see it. Without an id: what belongs to the project but to no community.
+
+    One is the same as another only if it is the same object: it is looked up often.
+    """
 
     id: UUID | None
     platform: str | None
@@ -148,8 +152,7 @@ class Asked:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """An input that is not there, for some days of one community."""
 
     community: Community
@@ -202,31 +205,30 @@ class Row(Protocol):
 R = TypeVar("R", bound=Row)
 
 
+_day: Final = attrgetter("day")
+
+
 class Loaded(Generic[R]):
     """What a source knows of one project: rows by community and day, and how far its knowledge goes."""
 
-    __slots__ = ("_days", "_rows", "communities", "reason", "spans", "unavailable")
-
-    def __init__(
-        self,
-        rows: Iterable[R],
-        spans: Mapping[Community, Span],
-        unavailable: Mapping[tuple[UUID | None, str], str] | None = None,
-        reason: str = Reason.NO_COMMUNITIES,
-    ) -> None:
+    def __init__(self, rows: Iterable[R], spans: Mapping[Community, Span], reason: str = Reason.NO_COMMUNITIES) -> None:
         self.spans = spans
         self.communities = tuple(spans)
-        self.unavailable = unavailable or {}
-        """Community and metric → why the metric is not given."""
         self.reason = reason
         """Why there is nothing to know, where there are no spans."""
+        self.since = max((span.first for span in spans.values()), default=date.max)
+        self.until = min((span.last or date.min for span in spans.values()), default=date.min)
+        """From `since` to `until` everything is known of all communities: what most windows ask for."""
+        self._all = sorted(rows, key=_day)
+        self._all_days = [row.day for row in self._all]
         self._rows: dict[UUID | None, list[R]] = {community.id: [] for community in spans}
-        for row in rows:
+        for row in self._all:
             self._rows.setdefault(row.community_id, []).append(row)
-        self._days: dict[UUID | None, list[date]] = {}
-        for community_id, found in self._rows.items():
-            found.sort(key=lambda row: row.day)
-            self._days[community_id] = [row.day for row in found]
+        self._days = {community_id: [row.day for row in found] for community_id, found in self._rows.items()}
+
+    def of_all(self, first: date, last: date) -> list[R]:
+        """The rows of all communities from one day to another, both included, in the order of days."""
+        return self._all[bisect_left(self._all_days, first) : bisect_right(self._all_days, last)]
 
     def between(self, community: Community, first: date, last: date) -> list[R]:
         """The rows of one community from one day to another, both included, in the order of days."""
@@ -257,20 +259,24 @@ class Source(Protocol[R]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """What a KPI is computed from: days, communities, and what the sources know of them."""
 
     first: date
     last: date
     today: date
-    loaded: Mapping[str, Loaded[Any]] = field(repr=False)
+    loaded: Mapping[str, Loaded[Any]]
     only: Community | None = None
     """One community for a line of the breakdown; None: all of them."""
 
     def of(self, source: Source[R]) -> Loaded[R]:
         """What a source knows."""
         return cast("Loaded[R]", self.loaded[source.key])
+
+    def complete(self, source: Source[Any]) -> bool:
+        """Whether it is about all communities, and the source knows all of it."""
+        loaded = self.loaded[source.key]
+        return self.only is None and loaded.since <= self.first and self.last <= loaded.until
 
     def communities(self, *sources: Source[Any]) -> tuple[Community, ...]:
         """Of whom all these sources speak, within this window's question."""
@@ -292,8 +298,7 @@ class Window:
         return span.missing(self, community)
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """An amount that went into a value, for the explanation."""
 
     symbol: str
@@ -301,8 +306,7 @@ class Term:
     amount: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Excluded:
+class Excluded(NamedTuple):
     """What was left out of a value on purpose (or is in it by convention, among `included`)."""
 
     amount: float
@@ -310,8 +314,7 @@ class Excluded:
     finding_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A KPI's answer for one window. An amount that is not known is None, with its reason."""
 
     amount: float | None

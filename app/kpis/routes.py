@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Query
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from app.access.current import CurrentActor, CurrentPager, Glance, Have
@@ -32,7 +33,7 @@ Parts = Annotated[Granularity, Query(description="What the series is made of. We
 Compare = Annotated[Literal["previous", "none"], Query(description="`none` leaves the window before out.")]
 
 
-def _kpi(key: str) -> Kpi:
+async def _kpi(key: str) -> Kpi:
     """The KPI of the path."""
     found = known().get(key)
     if found is None:
@@ -51,10 +52,10 @@ def _json(content: dict[str, Any]) -> Response:
 class Asking:
     """A question about one project: everything its KPIs need is loaded once."""
 
-    def __init__(self, who: CurrentActor, connection: Glance, have: Have) -> None:
-        self.workspace_id = who.workspace_id
+    def __init__(self, workspace_id: UUID, connection: AsyncConnection, now: datetime) -> None:
+        self.workspace_id = workspace_id
         self.connection = connection
-        self.now: datetime = have.clock.now()
+        self.now = now
 
     async def about(
         self,
@@ -74,7 +75,11 @@ class Asking:
         return Question(project, days, granularity, compare, loaded[project.id])
 
 
-Ask = Annotated[Asking, Depends(Asking)]
+async def _asking(who: CurrentActor, connection: Glance, have: Have) -> Asking:
+    return Asking(who.workspace_id, connection, have.clock.now())
+
+
+Ask = Annotated[Asking, Depends(_asking)]
 
 
 @ROUTER.get("/kpis", operation_id="kpis.list", response_model=Catalogue)

@@ -1,23 +1,22 @@
 """How many people went on to the client's site."""
 
-from dataclasses import replace
 from typing import Final
 
-from app.kpis.arithmetic import add_up
-from app.kpis.contract import Direction, Doc, Excluded, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.clicks import CLICKS, PEOPLE, ClickCount
-
-
-def _people(row: ClickCount) -> int:
-    return row.people
+from app.kpis.arithmetic import rows_of, unknown
+from app.kpis.contract import Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value, Window
+from app.kpis.inputs.clicks import CLICKS, PEOPLE
 
 
 def compute(window: Window) -> Value:
     """People's clicks in the window; bots and repeats are told beside."""
-    value = add_up(window, CLICKS, _people, "C", "People's clicks")
-    rows = [row for community in window.communities(CLICKS) for row in window.rows(CLICKS, community)]
-    left_out = {"bot": sum(row.bots for row in rows), "repeat": sum(row.repeats for row in rows)}
-    return replace(value, excluded=tuple(Excluded(amount, why) for why, amount in left_out.items() if amount))
+    rows, missing, anything = rows_of(window, CLICKS)
+    if not anything:
+        return unknown(window, missing, CLICKS)
+    people = bots = repeats = 0
+    for row in rows:
+        people, bots, repeats = people + row.people, bots + row.bots, repeats + row.repeats
+    excluded = tuple(Excluded(amount, why) for amount, why in ((bots, "bot"), (repeats, "repeat")) if amount)
+    return Value(people, missing=missing, excluded=excluded, evidence=(Term("C", "People's clicks", people),))
 
 
 KPI: Final = Kpi(

@@ -2,22 +2,14 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import gained, gathered, total_of, unknown
-from app.kpis.contract import Community, Direction, Doc, GoalType, Kpi, Missing, Term, Unit, Value, Window
+from app.kpis.arithmetic import gained_by_all
+from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
 from app.kpis.inputs.engagement import ENGAGED, ENGAGEMENT, gains
-
-
-def _acts(window: Window, community: Community) -> tuple[int | None, list[Missing]]:
-    return gained(window, community, ENGAGED)
 
 
 def compute(window: Window) -> Value:
     """Reactions, comments, shares, quotes and saves gained in the window."""
-    acts, missing = total_of(window, ENGAGEMENT, _acts)
-    if not acts:
-        return unknown(window, missing, ENGAGEMENT)
-    terms = (Term("E", "Engagement gained", sum(acts)),)
-    return Value(sum(acts), missing=missing, included=gathered(window, ENGAGED), evidence=terms)
+    return gained_by_all(window, ENGAGED, "E", "Engagement gained")
 
 
 KPI: Final = Kpi(

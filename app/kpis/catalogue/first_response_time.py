@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Final
 
-from app.kpis.arithmetic import known, percentile, unknown
+from app.kpis.arithmetic import percentile, rows_of, unknown
 from app.kpis.contract import Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value, Window
 from app.kpis.inputs.waits import ANSWER, ANSWERED, WAITS
 
@@ -13,10 +13,10 @@ NO_ANSWER_NEEDED: Final = "resolved-without-answer"
 
 def compute(window: Window) -> Value:
     """The median of the opening waits that an answer ended in the window."""
-    communities, missing = known(window, WAITS)
-    if not communities:
+    rows, missing, anything = rows_of(window, WAITS)
+    if not anything:
         return unknown(window, missing, WAITS)
-    ended = [row for community in communities for row in window.rows(WAITS, community) if row.opening]
+    ended = [row for row in rows if row.opening]
     waits = [row.seconds for row in ended if row.ended_by == ANSWER and row.seconds is not None]
     resolved = sum(row.ended_by != ANSWER for row in ended)
     excluded = (Excluded(resolved, NO_ANSWER_NEEDED),) if resolved else ()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import known, unknown
+from app.kpis.arithmetic import rows_of, unknown
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
 from app.kpis.inputs.inquiries import INQUIRIES, RECEIVED
 
@@ -11,10 +11,9 @@ NO_INQUIRIES: Final = "no-inquiries"
 
 def compute(window: Window) -> Value:
     """Of the inquiries that came in the window, those that are handled by now."""
-    communities, missing = known(window, INQUIRIES)
-    if not communities:
+    rows, missing, anything = rows_of(window, INQUIRIES)
+    if not anything:
         return unknown(window, missing, INQUIRIES)
-    rows = [row for community in communities for row in window.rows(INQUIRIES, community)]
     received = sum(row.received for row in rows)
     handled = sum(row.received_handled for row in rows)
     terms = (Term("H", "Of them handled by now", handled), Term("R", "Inquiries received", received))

@@ -2,23 +2,14 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import gained, gathered, total_of, unknown
-from app.kpis.contract import Community, Direction, Doc, GoalType, Kpi, Missing, Term, Unit, Value, Window
-from app.kpis.inputs.engagement import ENGAGEMENT, gains
-from app.platforms.contract import Metric
-
-
-def _views(window: Window, community: Community) -> tuple[int | None, list[Missing]]:
-    return gained(window, community, (Metric.VIEWS,))
+from app.kpis.arithmetic import gained_by_all
+from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
+from app.kpis.inputs.engagement import ENGAGEMENT, SEEN, gains
 
 
 def compute(window: Window) -> Value:
     """Views gained in the window, where platforms give them."""
-    views, missing = total_of(window, ENGAGEMENT, _views)
-    if not views:
-        return unknown(window, missing, ENGAGEMENT)
-    terms = (Term("V", "Views gained", sum(views)),)
-    return Value(sum(views), missing=missing, included=gathered(window, (Metric.VIEWS,)), evidence=terms)
+    return gained_by_all(window, SEEN, "V", "Views gained")
 
 
 KPI: Final = Kpi(
@@ -30,7 +21,7 @@ KPI: Final = Kpi(
     direction=Direction.HIGHER,
     needs=(ENGAGEMENT,),
     compute=compute,
-    evidence=(gains(Metric.VIEWS),),
+    evidence=(gains(*SEEN),),
     additive=True,
     doc=Doc(
         formula="The views that the communities' posts gained within the window.",

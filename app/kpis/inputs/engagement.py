@@ -1,11 +1,11 @@
 """What the days added to the counters of the communities' posts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, any_, bindparam, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, any_, bindparam, case, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,37 +13,103 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import platforms
 from app.communities.models import Publication
 from app.kit.db import mine
-from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, Reason, Section, Span, Window
+from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, polled
 from app.metrics.contributions import PUBLICATION, contributions
 from app.metrics.models import PostLast, RollupDay, Source
 from app.platforms.contract import Metric
 
-ENGAGED: Final = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES, Metric.SAVES)
+Metrics = tuple[Metric, ...]
+SEEN: Final[Metrics] = (Metric.VIEWS,)
+ENGAGED: Final[Metrics] = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES, Metric.SAVES)
 """What people do with a post, beside seeing it."""
 
 
+NOT_GIVEN: Final = "not-given"
+"""The platform should give this metric, and did not."""
+
+
 class GainDay(NamedTuple):
-    """What one day added. A sum is None where nothing was known."""
+    """What one day added. A sum is None where none of its metrics was known."""
 
     project_id: UUID
     community_id: UUID
     day: date
     snapshots: int
+    unknown: int
+    """The metrics of which nothing was known, as bits (see `BIT`)."""
     views: int | None
-    reactions: int | None
-    comments: int | None
-    shares: int | None
-    quotes: int | None
-    saves: int | None
+    engagement: int | None
     baseline_views: int | None
     """The part gathered before our first look."""
     baseline_engagement: int | None
 
 
-def _sum(*columns: ColumnElement[Any], baseline: bool = False) -> ColumnElement[Any]:
+AMOUNT: Final[Mapping[Metrics, Callable[[GainDay], int]]] = {
+    SEEN: lambda row: row.views or 0,
+    ENGAGED: lambda row: row.engagement or 0,
+}
+"""What of a day counts. Whether 0 may stand for None is decided before (see `Gains.withheld`)."""
+BIT: Final = {metric: 1 << number for number, metric in enumerate((*SEEN, *ENGAGED))}
+
+
+class Gains(Loaded[GainDay]):
+    """Days with what their platforms give."""
+
+    def __init__(
+        self, project: Project, rows: Sequence[GainDay], reasons: Mapping[tuple[UUID | None, str], str]
+    ) -> None:
+        super().__init__(rows, {community: span(project, community) for community in project.communities})
+        self._reasons = reasons
+        self._given = {community: _given(community) for community in project.communities}
+        self._bits = {
+            community.id: sum(BIT[metric] for metric in given if metric in BIT)
+            for community, given in self._given.items()
+        }
+        self._doubtful = any(row.unknown & self._bits.get(row.community_id, 0) for row in rows)
+        self.baseline = any(row.baseline_views or row.baseline_engagement for row in rows)
+        """Whether anything was gathered before the first look."""
+        self.connected = max((community.connected for community in project.communities), default=date.max)
+        """The day on which the last community was connected."""
+
+    def plain(self, metrics: Metrics) -> bool:
+        """Whether every platform gives some of these metrics, and none was ever withheld."""
+        return not self._doubtful and all(self.given(community, metrics) for community in self.communities)
+
+    def given(self, community: Community, metrics: Metrics) -> Metrics:
+        """Those of the metrics that the community's platform has."""
+        return tuple(metric for metric in metrics if metric in self._given[community])
+
+    def withheld(self, community: Community, rows: Sequence[GainDay], given: Metrics) -> Metrics:
+        """Those of the metrics that none of the looks behind these rows brought, though there were looks."""
+        if not self._doubtful or not any(row.snapshots for row in rows):
+            return ()
+        return tuple(metric for metric in given if all(row.unknown & BIT[metric] for row in rows))
+
+    def why(self, community: Community, metric: Metric) -> str:
+        """Why a metric is withheld."""
+        return self._reasons.get((community.id, metric.value), NOT_GIVEN)
+
+    @property
+    def doubtful(self) -> list[UUID]:
+        """The communities of which a metric was withheld."""
+        return sorted({row.community_id for row in self._all if row.unknown & self._bits.get(row.community_id, 0)})
+
+
+def _given(community: Community) -> frozenset[Metric]:
+    if community.platform is None or community.platform not in platforms.adapters():
+        return frozenset(Metric)
+    return platforms.adapter(community.platform).spec.metrics
+
+
+_columns: Final = RollupDay.__table__.c
+_engagement: Final = sum(
+    (func.coalesce(_columns[metric.value], 0) for metric in ENGAGED[1:]), func.coalesce(_columns[ENGAGED[0].value], 0)
+)
+
+
+def _sum(of: ColumnElement[Any], *, baseline: bool = False) -> ColumnElement[Any]:
     # sum() of bigint is numeric, which would come back as Decimal.
-    of = columns[0] if len(columns) == 1 else sum((func.coalesce(column, 0) for column in columns[1:]), columns[0])
     total = func.sum(of)
     return cast(total.filter(RollupDay.source == Source.BASELINE.value) if baseline else total, BigInteger)
 
@@ -54,10 +120,14 @@ _STATEMENT: Final = (
         RollupDay.community_id,
         RollupDay.day,
         cast(func.sum(RollupDay.snapshots), BigInteger),
-        _sum(RollupDay.__table__.c.views),
-        *(_sum(RollupDay.__table__.c[metric.value]) for metric in ENGAGED),
-        _sum(RollupDay.__table__.c.views, baseline=True),
-        _sum(*(func.coalesce(RollupDay.__table__.c[metric.value], 0) for metric in ENGAGED), baseline=True),
+        sum(
+            (case((func.count(_columns[metric.value]) == 0, bit), else_=0) for metric, bit in BIT.items()),
+            literal(0, Integer),
+        ),
+        _sum(_columns.views),
+        _sum(_engagement),
+        _sum(_columns.views, baseline=True),
+        _sum(_engagement, baseline=True),
     )
     .where(
         RollupDay.workspace_id == WORKSPACE,
@@ -92,15 +162,15 @@ class Engagement:
         rows: dict[UUID, list[GainDay]] = {project.id: [] for project in asked.projects}
         for row in (await connection.execute(_STATEMENT, asked.values)).all():
             rows[row[0]].append(GainDay._make(row))
-        unavailable = await _unavailable(connection, asked, rows)
-        return {
-            project.id: Loaded(
-                rows[project.id],
-                {community: span(project, community) for community in project.communities},
-                unavailable,
-            )
-            for project in asked.projects
-        }
+        reasons: dict[tuple[UUID | None, str], str] = {}
+        found = {project.id: Gains(project, rows[project.id], reasons) for project in asked.projects}
+        unclear = sorted({community_id for gains in found.values() for community_id in gains.doubtful})
+        if unclear:
+            values = {**asked.values, "community_ids": unclear}
+            for community_id, missing in (await connection.execute(_WHY, values)).all():
+                for metric, why in missing.items():
+                    reasons.setdefault((community_id, metric), why.replace("_", "-"))
+        return dict(found)
 
     def gaps(self, loaded: Loaded[GainDay], community: Community, window: Window) -> Iterator[Missing]:
         """None beyond the span: old posts are not looked at every day, and no look means no loss."""
@@ -112,42 +182,14 @@ def span(project: Project, community: Community) -> Span:
     return polled(project, community, since=community.backfill, seen_at=community.posts_seen_at)
 
 
-async def _unavailable(
-    connection: AsyncConnection, asked: Asked, rows: dict[UUID, list[GainDay]]
-) -> dict[tuple[UUID | None, str], str]:
-    """Community and metric → why the platform does not give it."""
-    found: dict[tuple[UUID | None, str], str] = {}
-    unclear: set[UUID] = set()
-    for project in asked.projects:
-        for community in project.communities:
-            given = _given(community)
-            found.update({(community.id, metric): Reason.UNSUPPORTED for metric in Metric if metric not in given})
-            if community.id is not None and _withheld(
-                (row for row in rows[project.id] if row.community_id == community.id), given
-            ):
-                unclear.add(community.id)
-    if unclear:
-        values = {**asked.values, "community_ids": sorted(unclear)}
-        for community_id, missing in (await connection.execute(_WHY, values)).all():
-            for metric, why in missing.items():
-                found.setdefault((community_id, metric), why.replace("_", "-"))
-    return found
-
-
-def _given(community: Community) -> frozenset[Metric]:
-    if community.platform is None or community.platform not in platforms.adapters():
-        return frozenset(Metric)
-    return platforms.adapter(community.platform).spec.metrics
-
-
-def _withheld(rows: Iterable[GainDay], given: frozenset[Metric]) -> bool:
-    """Whether posts were looked at, and yet one of the given metrics has no value at all."""
-    seen = [row for row in rows if row.snapshots]
-    wanted = [metric.value for metric in (Metric.VIEWS, *ENGAGED) if metric in given]
-    return bool(seen) and any(all(getattr(row, name) is None for row in seen) for name in wanted)
-
-
 ENGAGEMENT: Final = Engagement()
+
+
+def gains_of(window: Window) -> Gains:
+    """What the source knows, with what the platforms give."""
+    found = window.of(ENGAGEMENT)
+    assert isinstance(found, Gains)
+    return found
 
 
 def gains(*metrics: Metric) -> Section:
