@@ -88,6 +88,8 @@ class Database:
         self.clock: Clock = clock or SystemClock()
         self._write = _engine(url, pool)
         self._read = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        # Apart, because no workspace is ever set there: looking up a key costs no trip to unset one.
+        self._look_up = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
     @asynccontextmanager
     async def transaction(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncSession]:
@@ -110,19 +112,22 @@ class Database:
 
     @asynccontextmanager
     async def reading(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncConnection]:
-        """A connection for hot reads in a workspace; each statement sees what is committed.
+        """A connection for hot reads in a workspace (None: of the tables that belong to none).
 
-        The workspace stays set on the pooled connection, which remembers it: the same one again
-        costs no trip, and another one is set before anything else is asked.
+        Each statement sees what is committed. The workspace stays set on the pooled connection,
+        which remembers it: the same one again costs no trip, and another one is set before
+        anything else is asked.
         """
+        if workspace_id is None:
+            async with self._look_up.connect() as connection:
+                yield connection
+            return
         async with self._read.connect() as connection:
-            info = await _info(connection)
+            info = (await connection.get_raw_connection()).info
             if info.get("workspace_id") != workspace_id:
                 # Forgotten first: a cancelled SET must not be remembered as done.
-                info["workspace_id"] = _UNKNOWN
-                await connection.execute(
-                    text("SELECT set_config('app.workspace_id', :id, false)"), {"id": str(workspace_id or "")}
-                )
+                info.pop("workspace_id", None)
+                await connection.execute(_SET_WORKSPACE, {"id": str(workspace_id)})
                 info["workspace_id"] = workspace_id
             yield connection
 
@@ -130,6 +135,7 @@ class Database:
         """Close all connections."""
         await self._write.dispose()
         await self._read.dispose()
+        await self._look_up.dispose()
 
     async def refuse_mighty_role(self) -> None:
         """Raise `MightyRoleError` when row-level security would not bind the role we are."""
@@ -150,12 +156,7 @@ class MightyRoleError(RuntimeError):
     """The runtime role could read every workspace."""
 
 
-_UNKNOWN = object()
-
-
-async def _info(connection: AsyncConnection) -> dict[Any, Any]:
-    raw = await connection.get_raw_connection()
-    return raw.info
+_SET_WORKSPACE = text("SELECT set_config('app.workspace_id', :id, false)")
 
 
 def _engine(url: str, pool: int, **options: Any) -> AsyncEngine:
