@@ -194,20 +194,26 @@ async def _answer_somebody(api: _Api) -> None:
     waiting = (await api.call("GET", "/v1/inquiries?status=open&limit=1"))["data"]
     for inquiry in waiting:
         body = {"text": "Thank you for writing! We are looking into it."}
-        await api.call("POST", f"/v1/inquiries/{inquiry['id']}/messages", body)
+        made = await api.call("POST", f"/v1/inquiries/{inquiry['id']}/messages", body)
+        await _until(
+            api,
+            f"/v1/inquiries/{inquiry['id']}",
+            lambda found: any(one["id"] == made["id"] and one["delivery"] == "sent" for one in found["messages"]),
+            "the answer to a customer is not sent yet",
+        )
         done(f"answered {inquiry['customer']['name']}, who wrote: {inquiry['preview'][:60]}")
 
 
 async def _ask(api: _Api, project_id: str, title: str, key: str) -> Answer:
     path = f"/v1/projects/{project_id}/kpis/{key}?granularity=month"
-    body = await _until(api, path, lambda answer: answer["value"] is not None)
+    body = await _until(api, path, lambda answer: answer["value"] is not None, f"{key} has no value yet")
     return Answer(title, f'curl -s -H "Authorization: Bearer {api.key}" "{api.url}{path}"', body)
 
 
-async def _until(api: _Api, path: str, good: Callable[[Any], bool], tries: int = 30) -> Any:
+async def _until(api: _Api, path: str, good: Callable[[Any], bool], otherwise: str, tries: int = 150) -> Any:
     for _ in range(tries):
         answer = await api.call("GET", path)
         if good(answer):
             return answer
-        await asyncio.sleep(1)
-    raise SampleError(f"{path} still answers {answer['reason']}")
+        await asyncio.sleep(0.2)
+    raise SampleError(otherwise)
