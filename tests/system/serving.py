@@ -16,11 +16,15 @@ from tests.servers import Servers
 HOUSE = Path(__file__).parents[2]
 
 
+def environment_of_nothing() -> dict[str, str]:
+    """What any process needs; nothing of the surroundings gets in."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+
+
 def environment(servers: Servers, database: str, **more: str) -> dict[str, str]:
-    """What a process of the service needs to know; nothing of the surroundings gets in."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    """What a process of the service needs to know."""
     return {
-        **kept,
+        **environment_of_nothing(),
         "DATABASE_URL": servers.app_url(database),
         "REDIS_URL": servers.redis_url(),
         "INSTEP_ENVIRONMENT": "test",
