@@ -192,16 +192,17 @@ async def _until_read(api: _Api, communities: Sequence[str]) -> None:
 async def _answer_somebody(api: _Api) -> None:
     """Answer the customer who wrote last, through the platform."""
     waiting = (await api.call("GET", "/v1/inquiries?status=open&limit=1"))["data"]
-    for inquiry in waiting:
-        body = {"text": "Thank you for writing! We are looking into it."}
-        made = await api.call("POST", f"/v1/inquiries/{inquiry['id']}/messages", body)
-        await _until(
-            api,
-            f"/v1/inquiries/{inquiry['id']}",
-            lambda found: any(one["id"] == made["id"] and one["delivery"] == "sent" for one in found["messages"]),
-            "the answer to a customer is not sent yet",
-        )
-        done(f"answered {inquiry['customer']['name']}, who wrote: {inquiry['preview'][:60]}")
+    if not waiting:
+        return
+    inquiry = f"/v1/inquiries/{waiting[0]['id']}"
+    body = {"text": "Thank you for writing! We are looking into it."}
+    made = await api.call("POST", f"{inquiry}/messages", body)
+
+    def sent(found: Any) -> bool:
+        return any(one["id"] == made["id"] and one["delivery"] == "sent" for one in found["messages"])
+
+    await _until(api, inquiry, sent, "the answer to a customer is not sent yet")
+    done(f"answered {waiting[0]['customer']['name']}, who wrote: {waiting[0]['preview'][:60]}")
 
 
 async def _ask(api: _Api, project_id: str, title: str, key: str) -> Answer:
