@@ -4,14 +4,16 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access.models import Scope
-from app.access.service import Actor, authenticate
+from app.access.service import Actor, Doorkeeper
 from app.kit import idempotency
+from app.kit.db import Database
 from app.kit.errors import Forbidden, Unauthenticated
 from app.kit.ids import uuid7
 from app.kit.paging import Pager
@@ -32,13 +34,24 @@ async def resources(request: Request) -> Resources:
 Have = Annotated[Resources, Depends(resources)]
 
 
+_doorkeepers: WeakKeyDictionary[Database, Doorkeeper] = WeakKeyDictionary()
+
+
+def doorkeeper(db: Database) -> Doorkeeper:
+    """This process's doorkeeper for a database."""
+    found = _doorkeepers.get(db)
+    if found is None:
+        found = _doorkeepers[db] = Doorkeeper(db)
+    return found
+
+
 async def actor(
     request: Request, have: Have, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Actor:
     """Who is calling; what the key may do is checked against the method."""
     if bearer is None:
         raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
-    found = await authenticate(have.db, bearer.credentials)
+    found = await doorkeeper(have.db).admit(bearer.credentials)
     needed = Scope.READ if request.method in _READS else Scope.WRITE
     if needed not in found.scopes and Scope.ADMIN not in found.scopes:
         raise Forbidden(f"This API key lacks the scope {needed.value!r}.", code="missing-scope")

@@ -7,7 +7,16 @@ from fastapi import status
 from sqlalchemy import select
 
 from app.access import service
-from app.access.current import Administrator, CurrentActor, CurrentPager, Founding, Glance, Have, Work
+from app.access.current import (
+    Administrator,
+    CurrentActor,
+    CurrentPager,
+    Founding,
+    Glance,
+    Have,
+    Work,
+    doorkeeper,
+)
 from app.access.models import ApiKey, Workspace
 from app.access.schemas import (
     ApiKeyCreate,
@@ -19,6 +28,7 @@ from app.access.schemas import (
     WorkspaceMade,
     WorkspaceRead,
 )
+from app.kit.db import after_commit
 from app.kit.errors import Forbidden
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems, router
@@ -83,6 +93,15 @@ async def create_key(body: ApiKeyCreate, _: Administrator, session: Work) -> Api
 
 
 @ROUTER.post("/api-keys/{key_id}/revoke", operation_id="api-keys.revoke", responses=problems(404, 409))
-async def revoke_key(key_id: UUID, _: Administrator, session: Work) -> ApiKeyRead:
-    """Make an API key useless from now on."""
-    return ApiKeyRead.model_validate(await service.revoke_key(session, key_id=key_id))
+async def revoke_key(key_id: UUID, _: Administrator, session: Work, have: Have) -> ApiKeyRead:
+    """Make an API key useless from now on.
+
+    Another process of this installation may accept it for five seconds more.
+    """
+    key = await service.revoke_key(session, key_id=key_id)
+
+    async def forget() -> None:
+        doorkeeper(have.db).forget(key.prefix)
+
+    after_commit(session, forget)
+    return ApiKeyRead.model_validate(key)

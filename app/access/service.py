@@ -5,13 +5,14 @@ import hmac
 import re
 import secrets
 import string
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -98,30 +99,64 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-async def authenticate(db: Database, key: str) -> Actor:
-    """The actor an API key stands for; `Unauthenticated` where it is not good (any more)."""
-    matched = _KEY.fullmatch(key)
-    if matched is None:
-        raise Unauthenticated("This is not an API key: they look like isk_…_…")
-    prefix, secret = matched.groups()
-    async with db.reading(None) as connection:
-        row = (
-            await connection.execute(
-                select(
-                    ApiKey.workspace_id,
-                    ApiKey.id,
-                    ApiKey.secret_hash,
-                    ApiKey.scopes,
-                    ApiKey.expires_at,
-                    ApiKey.revoked_at,
-                ).where(ApiKey.prefix == prefix)
-            )
-        ).one_or_none()
-    if (
-        row is None
-        or not hmac.compare_digest(row.secret_hash, _hash(secret))
-        or row.revoked_at is not None
-        or (row.expires_at is not None and row.expires_at <= db.clock.now())
-    ):
-        raise Unauthenticated(_REFUSED)
-    return Actor(row.workspace_id, frozenset(map(Scope, row.scopes)), row.id)
+@dataclass(frozen=True, slots=True)
+class _Known:
+    secret_hash: bytes
+    expires_at: datetime | None
+    actor: Actor
+    forgotten_at: float
+
+
+class Doorkeeper:
+    """Knows whose a key is. It looks a key up once, and again after `MEMORY` seconds.
+
+    So a key revoked through another process is good here for as long, at most. One revoked
+    through this process is forgotten at once.
+    """
+
+    MEMORY: Final = 5.0
+    MOST: Final = 10_000
+
+    def __init__(self, db: Database, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._seconds = seconds
+        self._known: dict[str, _Known] = {}
+
+    async def admit(self, key: str) -> Actor:
+        """The actor an API key stands for; `Unauthenticated` where it is not good (any more)."""
+        matched = _KEY.fullmatch(key)
+        if matched is None:
+            raise Unauthenticated("This is not an API key: they look like isk_…_…")
+        prefix, secret = matched.groups()
+        known = self._known.get(prefix)
+        if known is None or known.forgotten_at < self._seconds():
+            known = await self._look_up(prefix)
+        if (
+            known is None
+            or not hmac.compare_digest(known.secret_hash, _hash(secret))
+            or (known.expires_at is not None and known.expires_at <= self._db.clock.now())
+        ):
+            raise Unauthenticated(_REFUSED)
+        return known.actor
+
+    def forget(self, prefix: str) -> None:
+        """Look this key up again at its next use."""
+        self._known.pop(prefix, None)
+
+    async def _look_up(self, prefix: str) -> _Known | None:
+        self._known.pop(prefix, None)
+        async with self._db.reading(None) as connection:
+            row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()
+        if row is None or row.revoked_at is not None:
+            return None  # not remembered: nobody may fill the memory with keys that are none
+        actor = Actor(row.workspace_id, frozenset(map(Scope, row.scopes)), row.id)
+        known = _Known(row.secret_hash, row.expires_at, actor, self._seconds() + self.MEMORY)
+        if len(self._known) >= self.MOST:
+            self._known.clear()
+        self._known[prefix] = known
+        return known
+
+
+_BY_PREFIX: Final = select(
+    ApiKey.workspace_id, ApiKey.id, ApiKey.secret_hash, ApiKey.scopes, ApiKey.expires_at, ApiKey.revoked_at
+).where(ApiKey.prefix == bindparam("prefix"))
