@@ -17,6 +17,7 @@ from app.kit.db import mine
 from app.kit.errors import NotFound
 from app.kpis.contract import Asked, Community, Kpi, Loaded, Project, Source
 from app.kpis.inputs.parameters import WORKSPACE
+from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
 _COLUMNS: Final = (
@@ -34,7 +35,7 @@ _COLUMNS: Final = (
     CommunityRow.posts_seen_at,
     CommunityRow.conversations_seen_at,
 )
-_STATEMENT: Final = (
+_STATEMENT: Final = Statement(
     select(*_COLUMNS)
     .outerjoin(
         CommunityRow,
@@ -55,7 +56,7 @@ async def find(
 ) -> tuple[Project, ...]:
     """These projects, oldest first; one that is not of this workspace is not among them."""
     values = {"workspace_id": workspace_id, "project_ids": list(project_ids)}
-    rows = (await connection.execute(_STATEMENT, values)).all()
+    rows = await _STATEMENT.rows(connection, values)
     grouped: dict[UUID, list[Any]] = {}
     for row in rows:
         grouped.setdefault(row[0], []).append(row)

@@ -148,6 +148,7 @@ class Links(Output):
 class KpiAnswer(KpiRead):
     """A KPI of a project. A value that is not known is null, with its reason; never 0."""
 
+    # Without nulls: FastAPI drops them from examples, which then are none.
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
@@ -164,26 +165,38 @@ class KpiAnswer(KpiRead):
                     "granularity": "month",
                 },
                 "value": 1830.0,
-                "status": "ok",
-                "reason": None,
+                "status": "partial",
+                "reason": "stale",
                 "previous": {
                     "from": "2026-08-31",
                     "to": "2026-09-30",
                     "value": 2400.0,
-                    "status": "ok",
-                    "reason": None,
+                    "status": "partial",
+                    "reason": "before-connection",
                     "change": -0.2375,
                 },
-                "series": [{"from": "2026-10-01", "value": 1830.0, "status": "ok", "reason": None}],
+                "series": [{"from": "2026-10-01", "value": 1830.0, "status": "partial", "reason": "stale"}],
                 "breakdown": [
-                    {"community_id": _EXAMPLE_ID, "platform": "vk", "value": 1830.0, "status": "ok", "reason": None}
+                    {
+                        "community_id": _EXAMPLE_ID,
+                        "platform": "vk",
+                        "value": 1830.0,
+                        "status": "partial",
+                        "reason": "stale",
+                    }
                 ],
                 "freshness": {
-                    "as_of": "2026-10-31T20:55:00Z",
-                    "stalest": {"community_id": _EXAMPLE_ID, "as_of": "2026-10-31T20:55:00Z"},
+                    "as_of": "2026-10-29T20:55:00Z",
+                    "stalest": {"community_id": _EXAMPLE_ID, "as_of": "2026-10-29T20:55:00Z"},
                 },
-                "coverage": {"expected": 31, "seen": 31, "gaps": []},
-                "excluded": [{"amount": 3, "reason": "resolved-without-answer", "finding_id": None}],
+                "coverage": {
+                    "expected": 31,
+                    "seen": 29,
+                    "gaps": [
+                        {"from": "2026-10-30", "to": "2026-10-31", "community_id": _EXAMPLE_ID, "reason": "stale"}
+                    ],
+                },
+                "excluded": [],
                 "links": {
                     "explain": "/v1/projects/…/kpis/first_response_time/explain?from=2026-10-01&to=2026-10-31",
                     "evidence": "/v1/projects/…/kpis/first_response_time/evidence?from=2026-10-01&to=2026-10-31",

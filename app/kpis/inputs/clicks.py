@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.kit.db import mine
 from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, R, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
+from app.kpis.statement import Statement
 from app.links.models import Click, ClickDay, Link
 
 NO_LINKS: Final = "no-links"
@@ -61,7 +62,7 @@ def _statement() -> Any:
     return union_all(days, first_links)
 
 
-_STATEMENT: Final = _statement()
+_STATEMENT: Final = Statement(_statement())
 
 
 def heard(project: Project, rows: Iterable[R], since: datetime | None) -> Loaded[R]:
@@ -89,7 +90,7 @@ class Clicks:
         """The days asked for, by community."""
         rows: dict[UUID, list[ClickCount]] = {project.id: [] for project in asked.projects}
         since: dict[UUID, Any] = {}
-        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+        for row in await _STATEMENT.rows(connection, asked.values):
             if row[2] is None:
                 since[row[0]] = row[6]
             else:

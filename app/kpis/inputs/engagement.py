@@ -15,6 +15,7 @@ from app.communities.models import Publication
 from app.kit.db import mine
 from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, polled
+from app.kpis.statement import Statement
 from app.metrics.contributions import PUBLICATION, contributions
 from app.metrics.models import PostLast, RollupDay, Source
 from app.platforms.contract import Metric
@@ -114,7 +115,7 @@ def _sum(of: ColumnElement[Any], *, baseline: bool = False) -> ColumnElement[Any
     return cast(total.filter(RollupDay.source == Source.BASELINE.value) if baseline else total, BigInteger)
 
 
-_STATEMENT: Final = (
+_STATEMENT: Final = Statement(
     select(
         RollupDay.project_id,
         RollupDay.community_id,
@@ -160,7 +161,7 @@ class Engagement:
     async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[GainDay]]:
         """The days asked for, and why a metric is not given."""
         rows: dict[UUID, list[GainDay]] = {project.id: [] for project in asked.projects}
-        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+        for row in await _STATEMENT.rows(connection, asked.values):
             rows[row[0]].append(GainDay._make(row))
         reasons: dict[tuple[UUID | None, str], str] = {}
         found = {project.id: Gains(project, rows[project.id], reasons) for project in asked.projects}

@@ -13,6 +13,7 @@ from app.inquiries.models import Inquiry
 from app.kit.db import mine
 from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Span, Window
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day, polled
+from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
 
@@ -56,7 +57,7 @@ def _statement() -> Any:
     )
 
 
-_STATEMENT: Final = _statement()
+_STATEMENT: Final = Statement(_statement())
 
 
 class Inquiries:
@@ -68,7 +69,7 @@ class Inquiries:
     async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[InquiryDay]]:
         """The days asked for, by community."""
         rows: dict[UUID, list[InquiryDay]] = {project.id: [] for project in asked.projects}
-        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+        for row in await _STATEMENT.rows(connection, asked.values):
             rows[row[0]].append(InquiryDay._make(row))
         return {
             project.id: Loaded(

@@ -13,6 +13,7 @@ from app.kit.db import mine
 from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Window
 from app.kpis.inputs.engagement import span
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day
+from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
 
@@ -26,7 +27,7 @@ class PublishedDay(NamedTuple):
 
 
 _DAY: Final = local_day(Publication.__table__.c.published_at, ProjectRow.timezone)
-_STATEMENT: Final = (
+_STATEMENT: Final = Statement(
     select(Publication.project_id, Publication.community_id, _DAY, func.count())
     .join(
         ProjectRow,
@@ -52,7 +53,7 @@ class Publications:
     async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[PublishedDay]]:
         """The days asked for, by community."""
         rows: dict[UUID, list[PublishedDay]] = {project.id: [] for project in asked.projects}
-        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+        for row in await _STATEMENT.rows(connection, asked.values):
             rows[row[0]].append(PublishedDay._make(row))
         return {
             project.id: Loaded(

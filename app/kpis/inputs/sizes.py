@@ -13,6 +13,7 @@ from app.communities.models import Community as CommunityRow
 from app.kit.db import mine
 from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Reason, Section, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, local_day, lost_days, polled
+from app.kpis.statement import Statement
 from app.metrics.models import CommunityDay, CommunitySnapshot
 
 PATIENCE: Final = timedelta(days=3)
@@ -58,7 +59,7 @@ def _statement() -> Any:
     return union_all(days, before)
 
 
-_STATEMENT: Final = _statement()
+_STATEMENT: Final = Statement(_statement())
 
 
 class Sizes:
@@ -70,7 +71,7 @@ class Sizes:
     async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[SizeDay]]:
         """The days asked for, and each community's last day before them."""
         rows: dict[UUID, list[SizeDay]] = {project.id: [] for project in asked.projects}
-        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+        for row in await _STATEMENT.rows(connection, asked.values):
             rows[row[0]].append(SizeDay._make(row))
         return {project.id: Loaded(rows[project.id], _spans(project)) for project in asked.projects}
 

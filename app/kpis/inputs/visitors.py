@@ -12,6 +12,7 @@ from app.kit.db import mine
 from app.kpis.contract import Asked, Community, Loaded, Missing, Window
 from app.kpis.inputs.clicks import heard
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
+from app.kpis.statement import Statement
 from app.links.models import Click, Link
 
 
@@ -55,7 +56,7 @@ def _statement() -> Any:
     return union_all(visits, first_links)
 
 
-_STATEMENT: Final = _statement()
+_STATEMENT: Final = Statement(_statement())
 
 
 class Visitors:
@@ -68,7 +69,7 @@ class Visitors:
         """Who came on the days asked for, by community."""
         rows: dict[UUID, list[Visit]] = {project.id: [] for project in asked.projects}
         since: dict[UUID, Any] = {}
-        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+        for row in await _STATEMENT.rows(connection, asked.values):
             if row[2] is None:
                 since[row[0]] = row[4]
             else:

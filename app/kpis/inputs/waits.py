@@ -13,6 +13,7 @@ from app.kit.db import mine
 from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Window
 from app.kpis.inputs.inquiries import span
 from app.kpis.inputs.parameters import END, PROJECTS, START, WORKSPACE, local_day
+from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
 ANSWER: Final = "answer"
@@ -34,7 +35,7 @@ class Wait(NamedTuple):
     """Of working time."""
 
 
-_STATEMENT: Final = (
+_STATEMENT: Final = Statement(
     select(
         Waiting.project_id,
         Waiting.community_id,
@@ -63,7 +64,7 @@ class Waits:
     async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[Wait]]:
         """Every wait that touches the days asked for, those that go on included."""
         rows: dict[UUID, list[Wait]] = {project.id: [] for project in asked.projects}
-        for row in (await connection.execute(_STATEMENT, asked.values)).all():
+        for row in await _STATEMENT.rows(connection, asked.values):
             rows[row[0]].append(Wait._make(row))
         return {
             project.id: Loaded(
