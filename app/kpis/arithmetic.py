@@ -7,6 +7,7 @@ is known, and of no others; the others are named as missing.
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Any
+from uuid import UUID
 
 from app.kpis.contract import DAY, Community, Excluded, Missing, R, Reason, Source, Term, Value, Window
 from app.kpis.inputs.engagement import AMOUNT, ENGAGEMENT, SEEN, Metrics, gains_of
@@ -61,16 +62,22 @@ def whole(community: Community, reason: str, window: Window) -> Missing:
 
 def gained_by_all(window: Window, metrics: Metrics, symbol: str, title: str) -> Value:
     """What the window added to these counters of all posts."""
-    loaded = gains_of(window)
-    if window.complete(ENGAGEMENT) and loaded.connected <= window.first and loaded.plain(metrics):
-        total = sum(map(AMOUNT[metrics], loaded.of_all(window.first, window.last)))
-    else:
+    total = gained_plainly(window, metrics)
+    missing: list[Missing] = []
+    if total is None:
         parts, missing = total_of(window, ENGAGEMENT, lambda window, community: gained(window, community, metrics))
         if not parts:
             return unknown(window, missing, ENGAGEMENT)
         total = sum(parts)
-        return Value(total, missing=missing, included=gathered(window, metrics), evidence=(Term(symbol, title, total),))
-    return Value(total, included=gathered(window, metrics), evidence=(Term(symbol, title, total),))
+    return Value(total, missing=missing, included=gathered(window, metrics), evidence=(Term(symbol, title, total),))
+
+
+def gained_plainly(window: Window, metrics: Metrics) -> int | None:
+    """What the window added to these counters of all posts, where nothing of it is missing; else None."""
+    loaded = gains_of(window)
+    if window.complete(ENGAGEMENT) and loaded.connected <= window.first and loaded.plain(metrics):
+        return sum(map(AMOUNT[metrics], loaded.of_all(window.first, window.last)))
+    return None
 
 
 def gained(window: Window, community: Community, metrics: Metrics) -> tuple[int | None, list[Missing]]:
@@ -162,6 +169,17 @@ def average_size(window: Window, community: Community) -> tuple[float | None, li
         knows, missing = window.missing(SIZES, community)
         return None, missing if not knows else [whole(community, Reason.NO_SNAPSHOT, window)]
     return fmean(row.last for row in rows), []
+
+
+def average_sizes(window: Window) -> float | None:
+    """The communities' average sizes together, where all of them were seen and none is empty; else None."""
+    if not window.complete(SIZES):
+        return None
+    sizes: dict[UUID, list[int]] = {}
+    for row in window.of(SIZES).of_all(window.first, window.last):
+        sizes.setdefault(row.community_id, []).append(row.last)
+    averages = [sum(found) / len(found) for found in sizes.values()]
+    return sum(averages) if len(averages) == len(window.communities(SIZES)) and all(averages) else None
 
 
 def _never(window: Window, community: Community) -> list[Missing]:

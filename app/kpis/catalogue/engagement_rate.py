@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import average_size, gained, gathered, unknown, whole
+from app.kpis.arithmetic import average_size, average_sizes, gained, gained_plainly, gathered, unknown, whole
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Missing, Term, Unit, Value, Window
 from app.kpis.inputs.engagement import ENGAGED, ENGAGEMENT, gains
 from app.kpis.inputs.sizes import OF_DAYS, SIZES
@@ -13,6 +13,18 @@ EMPTY: Final = "empty"
 
 def compute(window: Window) -> Value:
     """Engagement for each member."""
+    engagement, size = gained_plainly(window, ENGAGED), average_sizes(window)
+    missing: list[Missing] = []
+    if engagement is None or size is None:
+        engagement, size, missing = _of_each(window)
+    if not size:
+        return unknown(window, missing, ENGAGEMENT, SIZES)
+    terms = (Term("E", "Engagement gained", engagement), Term("S", "Average size of the communities", size))
+    return Value(engagement / size, missing=missing, included=gathered(window, ENGAGED), evidence=terms)
+
+
+def _of_each(window: Window) -> tuple[int, float, list[Missing]]:
+    """Both sums over the communities of which both are known, and what is missing of the others."""
     engagement, size = 0, 0.0
     missing: list[Missing] = []
     for community in window.communities(ENGAGEMENT, SIZES):
@@ -24,10 +36,7 @@ def compute(window: Window) -> Value:
             missing.insert(0, whole(community, EMPTY, window))
         elif acts is not None and average is not None:
             engagement, size = engagement + acts, size + average
-    if not size:
-        return unknown(window, missing, ENGAGEMENT, SIZES)
-    terms = (Term("E", "Engagement gained", engagement), Term("S", "Average size of the communities", size))
-    return Value(engagement / size, missing=missing, included=gathered(window, ENGAGED), evidence=terms)
+    return engagement, size, missing
 
 
 KPI: Final = Kpi(
