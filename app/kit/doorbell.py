@@ -49,19 +49,19 @@ class ArqDoorbell:
         self._redis: ArqRedis | None = None
         self._ringing: set[asyncio.Task[None]] = set()
 
-    async def ring(self, jobs: Sequence[tuple[UUID, int]]) -> None:
+    async def ring(self, jobs: Sequence[tuple[UUID, str]]) -> None:
         """Ring for these jobs; the same ring twice is one."""
         task = asyncio.create_task(self._ring(list(jobs)))
         self._ringing.add(task)
         task.add_done_callback(self._ringing.discard)
 
-    async def _ring(self, jobs: Sequence[tuple[UUID, int]]) -> None:
+    async def _ring(self, jobs: Sequence[tuple[UUID, str]]) -> None:
         try:
             async with asyncio.timeout(_PATIENCE):
                 redis = await self._pool()
-                for job_id, fence in jobs:
+                for job_id, ring in jobs:
                     await redis.enqueue_job(
-                        FUNCTION, str(job_id), _job_id=f"{job_id}:{fence}", _expires=timedelta(hours=1)
+                        FUNCTION, str(job_id), _job_id=f"{job_id}:{ring}", _expires=timedelta(hours=1)
                     )
         except Exception as error:
             # The sweeper finds these jobs in PostgreSQL; nothing is lost.

@@ -18,15 +18,15 @@ from app.settings import Settings
 class Doorbell(Protocol):
     """Tells the workers that jobs are due; it never raises and never waits long."""
 
-    async def ring(self, jobs: Sequence[tuple[UUID, int]]) -> None:
-        """Ring for jobs, each an id with the fence it was seen with."""
+    async def ring(self, jobs: Sequence[tuple[UUID, str]]) -> None:
+        """Ring for jobs, each an id with what tells this ring from others; the same ring twice is one."""
         ...
 
 
 class SilentDoorbell:
     """Rings nothing: the sweeper finds the jobs."""
 
-    async def ring(self, jobs: Sequence[tuple[UUID, int]]) -> None:
+    async def ring(self, jobs: Sequence[tuple[UUID, str]]) -> None:
         return
 
 

@@ -270,7 +270,7 @@ async def test_the_sweeper_rings_for_all_that_is_due_page_after_page(
     rung: list[uuid.UUID] = []
 
     class Bell:
-        async def ring(self, waiting: list[tuple[uuid.UUID, int]]) -> None:
+        async def ring(self, waiting: list[tuple[uuid.UUID, str]]) -> None:
             rung.extend(job_id for job_id, _ in waiting)
 
     monkeypatch.setattr(jobs, "PAGE", 3)
@@ -278,6 +278,24 @@ async def test_the_sweeper_rings_for_all_that_is_due_page_after_page(
     await put(resources, kind, key="later", at=clock.now() + timedelta(minutes=1))
     assert await jobs.sweep(replace(resources, doorbell=Bell())) == 8  # type: ignore[arg-type]  # a test's bell
     assert sorted(rung) == sorted(due)
+
+
+async def test_a_job_that_stays_late_is_rung_anew_at_ever_longer_intervals(
+    resources: Resources, kind: str, clock: SetClock
+) -> None:
+    """A worker killed between a ring and its claim has taken that ring with it."""
+    rings: list[str] = []
+    job_id = await put(resources, kind)
+
+    class Bell:
+        async def ring(self, waiting: list[tuple[uuid.UUID, str]]) -> None:
+            rings.extend(ring for found, ring in waiting if found == job_id)
+
+    for _ in range(3600 // 2):
+        await jobs.sweep(replace(resources, doorbell=Bell()))  # type: ignore[arg-type]  # a test's bell
+        clock.advance(timedelta(seconds=2))
+    firsts = [2 * rings.index(ring) for ring in dict.fromkeys(rings)]
+    assert firsts == [0, 30, 60, 120, 240, 480, 960, 1920]
 
 
 async def test_recurring_jobs_are_there_once_and_come_back(resources: Resources, kind: str, clock: SetClock) -> None:
