@@ -15,7 +15,7 @@ from app.communities.models import Publication
 from app.kit.db import mine
 from app.kit.events import publish
 from app.kit.ids import uuid7
-from app.platforms.contract import Metric, PostMetrics, RemotePost
+from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
 
 
 async def store(
@@ -37,7 +37,7 @@ async def store(
             "published_at": post.published_at,
             "edited_at": post.edited_at,
             "comments": post.metrics.counters.get(Metric.COMMENTS),
-            "measure_at": pace.next_look(post.published_at, at, poll_pace),
+            "measure_at": _next_look(post, at, poll_pace),
         }
         for post in newest.values()
     ]
@@ -61,6 +61,13 @@ async def store(
     await publish(session, PublicationsSeen(place, seen))
     metrics = tuple((publication.id, newest[publication.external_id].metrics) for publication in seen)
     await publish(session, PostsMeasured(place, at, metrics))
+
+
+def _next_look(post: RemotePost, at: datetime, poll_pace: float) -> datetime:
+    """What a list does not show (VK's reach) is asked for at once: an old post's next look may be a week away."""
+    if MetricStatus.PENDING in post.metrics.missing.values():
+        return at
+    return pace.next_look(post.published_at, at, poll_pace)
 
 
 async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> list[tuple[UUID, str]]:
