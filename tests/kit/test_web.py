@@ -1,0 +1,84 @@
+"""Around every request: the rate limit, whom we believe about addresses, CORS, and crashes."""
+
+import ipaddress
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from app.kit.resources import Resources
+from app.kit.web import client_address
+from app.main import create_app
+from app.settings import Settings
+
+
+def served(configuration: Settings, resources: Resources, **changed: Any) -> httpx.AsyncClient:
+    settings = configuration.model_copy(update=changed)
+    app = create_app(settings)
+    app.state.resources = replace(resources, settings=settings)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://instep.test"
+    )
+
+
+async def test_over_the_limit_is_429_with_the_time_to_wait(configuration: Settings, resources: Resources) -> None:
+    async with served(configuration, resources, requests_per_minute=3) as client:
+        answers = [await client.get("/v1/platforms") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert [answer.headers["ratelimit"].split(";")[1] for answer in answers] == ["r=2", "r=1", "r=0", "r=0"]
+        refused = answers[-1]
+        assert refused.json()["code"] == "too-many-requests"
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        other = await client.get("/v1/me", headers={"Authorization": f"Bearer isk_{'a' * 12}_{'b' * 43}"})
+        assert other.status_code == 401, "another key is counted apart"
+        for _ in range(5):
+            assert (await client.get("/live")).status_code == 200, "probes are not counted"
+
+
+PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("127.0.0.1")]
+
+
+@pytest.mark.parametrize(
+    ("nearest", "forwarded", "address"),
+    [
+        ("203.0.113.9", "", "203.0.113.9"),
+        ("203.0.113.9", "1.2.3.4", "203.0.113.9"),  # a stranger's word about itself
+        ("127.0.0.1", "1.2.3.4", "1.2.3.4"),
+        ("127.0.0.1", "6.6.6.6, 1.2.3.4, 10.1.1.1", "1.2.3.4"),  # the first is the client's own invention
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("10.0.0.1", "10.2.2.2", "10.2.2.2"),
+        ("not an address", "1.2.3.4", "not an address"),
+    ],
+)
+def test_only_our_own_proxies_are_believed(nearest: str, forwarded: str, address: str) -> None:
+    scope: Scope = {"type": "http", "client": (nearest, 1)}
+    assert client_address(scope, Headers({"x-forwarded-for": forwarded}), PROXIES) == address
+
+
+async def test_configured_origins_may_call_and_others_may_not(configuration: Settings, resources: Resources) -> None:
+    async with served(configuration, resources, cors_origins=["https://app.example"]) as client:
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        ours = await client.options("/v1/posts", headers={"Origin": "https://app.example", **asked})
+        assert ours.headers["access-control-allow-origin"] == "https://app.example"
+        theirs = await client.options("/v1/posts", headers={"Origin": "https://evil.example", **asked})
+        assert "access-control-allow-origin" not in theirs.headers
+        answer = await client.get("/v1/platforms", headers={"Origin": "https://app.example"})
+        assert "ETag" in answer.headers["access-control-expose-headers"]
+
+
+async def test_a_crash_is_a_problem_that_says_nothing_of_its_inside(
+    app: FastAPI, resources: Resources, stranger: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("secret inside: hush")
+
+    monkeypatch.setattr("app.operations.routes.Live", broken)
+    answer = await stranger.get("/live")
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal-error"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert "hush" not in answer.text

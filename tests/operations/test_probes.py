@@ -1,0 +1,63 @@
+"""Liveness, readiness, metrics: what whoever runs this installation looks at."""
+
+from datetime import timedelta
+
+import httpx
+from sqlalchemy import delete, text
+
+from app.kit import jobs
+from app.kit.clock import SetClock
+from app.kit.jobs import Job, WorkerHeartbeat
+from app.kit.resources import Resources
+
+
+async def alone(resources: Resources) -> None:
+    """Without the workers and jobs of other tests."""
+    async with resources.transaction(None) as session:
+        await session.execute(delete(Job))
+        await session.execute(delete(WorkerHeartbeat))
+
+
+async def test_readiness_looks_at_the_worker_itself(
+    stranger: httpx.AsyncClient, resources: Resources, clock: SetClock
+) -> None:
+    await alone(resources)
+    assert (await stranger.get("/live")).status_code == 200
+    never = await stranger.get("/ready")
+    assert (never.status_code, never.json()["code"]) == (503, "no-worker")
+    assert never.headers["retry-after"]
+    await jobs.beat(resources, "w1")
+    assert (await stranger.get("/ready")).status_code == 200
+    clock.advance(timedelta(seconds=31))
+    silent = await stranger.get("/ready")
+    assert (silent.status_code, silent.json()["code"]) == (503, "no-worker")
+
+
+async def test_readiness_looks_at_the_oldest_due_job(
+    stranger: httpx.AsyncClient, resources: Resources, clock: SetClock
+) -> None:
+    await alone(resources)
+    async with resources.transaction(None) as session:
+        await jobs.enqueue(session, "test.never", workspace_id=None, key="late")
+    clock.advance(timedelta(seconds=119))
+    await jobs.beat(resources, "w1")
+    assert (await stranger.get("/ready")).status_code == 200
+    clock.advance(timedelta(seconds=2))
+    late = await stranger.get("/ready")
+    assert (late.status_code, late.json()["code"]) == (503, "jobs-late")
+    await alone(resources)
+
+
+async def test_metrics_tell_of_requests_and_jobs(
+    stranger: httpx.AsyncClient, resources: Resources, clock: SetClock
+) -> None:
+    await alone(resources)
+    async with resources.transaction(None) as session:
+        await jobs.enqueue(session, "test.dead", workspace_id=None, key="d")
+        await session.execute(text("UPDATE job SET state = 'dead'"))
+    await stranger.get("/live")
+    told = (await stranger.get("/metrics")).text
+    assert "instep_jobs_dead 1.0" in told
+    assert "instep_jobs_lag_seconds 0.0" in told
+    assert 'instep_request_seconds_count{method="GET",route="/live",status="200"}' in told
+    await alone(resources)
