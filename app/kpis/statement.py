@@ -7,7 +7,6 @@ KPI needs. Its connection is still the one that is asked: workspace, pool and al
 from collections.abc import Mapping
 from typing import Any, Final
 
-import asyncpg
 from sqlalchemy import ClauseElement, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -33,8 +32,10 @@ class Statement:
         given = [values[name] if name in values else self._constants[name] for name in self._names]
         try:
             found: list[Any] = await raw.fetch(self._text, *given)
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as gone:
+        except Exception as error:
+            if not raw.is_closed():
+                raise
             # SQLAlchemy did not see it break, and would lend it out again.
-            await connection.invalidate(gone)
-            raise Unavailable("The database is out of reach; try again.", code="database-away") from gone
+            await connection.invalidate(error)
+            raise Unavailable("The database is out of reach; try again.", code="database-away") from error
         return found

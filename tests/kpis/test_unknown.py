@@ -152,6 +152,16 @@ async def test_growth_waits_for_the_day_that_was_seen(client: Client) -> None:
     assert rate["value"] == 9 / 100
 
 
+async def test_a_change_for_the_better_is_positive(client: Client) -> None:
+    """Also where the window before was below 0."""
+    vk = await client.connect("vk")
+    for day, size in ((9, 100), (11, 90), (13, 95)):
+        await client.size(vk, datetime(2026, 10, day, 8, tzinfo=UTC), size)
+    await client.looked(vk)
+    answer = await client.kpi("net_growth", **{"from": "2026-10-12", "to": "2026-10-13"})
+    assert (answer["previous"]["value"], answer["value"], answer["previous"]["change"]) == (-10, 5, 1.5)
+
+
 async def test_days_that_have_not_come_are_unknown(client: Client) -> None:
     vk = await client.connect("vk")
     await client.size(vk, NOW, 5)

@@ -1,0 +1,44 @@
+"""A connection that breaks under a hot read is told as such, and never lent out again."""
+
+import asyncpg
+import pytest
+from sqlalchemy import literal_column, select
+
+from app.cli.database import plain
+from app.kit.db import Database
+from app.kit.errors import Unavailable
+from app.kit.ids import uuid7
+from app.kpis.statement import Statement
+from tests.servers import Servers
+
+
+async def test_a_broken_connection_is_replaced(servers: Servers, database: str) -> None:
+    """The pool has one connection: were it lent out again, nothing would ever be read."""
+    workspace_id = uuid7()
+    statement = Statement(select(literal_column("pg_backend_pid()")))
+    broken = Database(servers.app_url(database), pool=1)
+    superuser = await asyncpg.connect(plain(servers.superuser_url(database)))
+    try:
+        async with broken.reading(workspace_id) as connection:
+            ((pid,),) = await statement.rows(connection, {})
+        await superuser.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+        with pytest.raises(Unavailable):
+            async with broken.reading(workspace_id) as connection:
+                await statement.rows(connection, {})
+        async with broken.reading(workspace_id) as connection:
+            ((other,),) = await statement.rows(connection, {})
+        assert other != pid
+    finally:
+        await superuser.close()
+        await broken.close()
+
+
+async def test_a_mistake_is_no_outage(servers: Servers, database: str) -> None:
+    db = Database(servers.app_url(database), pool=1)
+    try:
+        async with db.reading(uuid7()) as connection:
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await Statement(select(literal_column("1 / 0"))).rows(connection, {})
+            assert await Statement(select(literal_column("1"))).rows(connection, {}) == [(1,)]
+    finally:
+        await db.close()
