@@ -155,6 +155,14 @@ class Agency:
                 done += await jobs.perform(self.resources, job_id)
         raise AssertionError(f"jobs are still due after {rounds} rounds")
 
+    async def recur(self, kind: str) -> None:
+        """Do the installation's recurring job of this kind, now."""
+        await jobs.ensure_recurring(self.resources)
+        async with self.resources.transaction(None) as session:
+            row = (await session.scalars(select(jobs.Job).where(jobs.Job.kind == kind))).one()
+            row.run_at = self.resources.clock.now()
+        assert await jobs.perform(self.resources, row.id)
+
     async def due(self, *names: str) -> list[uuid.UUID]:
         """This agency's jobs that are due now, oldest first."""
         query = select(jobs.Job.id).where(

@@ -6,13 +6,16 @@ A short wait is waited out; a long one is the planner's business.
 """
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.models import CallBudget
 from app.kit import telemetry
+from app.kit.db import now
 from app.kit.http import Request
 from app.kit.resources import Resources
 from app.platforms.contract import Budget, Scope, Spec
@@ -21,6 +24,8 @@ PATIENCE: Final = 2.0
 """Seconds a call waits for its turn; a longer wait is given back to the planner."""
 SLOTS: Final = 10
 """A window is counted in this many parts."""
+UNUSED: Final = timedelta(days=7)
+"""A count of which nothing was taken for so long is forgotten: no window is longer than a day."""
 
 
 class BudgetSpent(Exception):
@@ -65,7 +70,9 @@ class Meter:
         async with self._resources.transaction(None) as session:
             fresh = insert(CallBudget).values(key=key, seconds=budget.seconds, slots=[])
             await session.execute(fresh.on_conflict_do_nothing())
-            row = await session.get_one(CallBudget, (key, budget.seconds), with_for_update=True)
+            row = await session.get(CallBudget, (key, budget.seconds), with_for_update=True)
+            if row is None:  # forgotten between the two statements
+                return at
             slots, free_at = take(row.slots, budget, round(at.timestamp() * 1000))
             row.slots = slots
         return None if free_at is None else datetime.fromtimestamp(free_at / 1000, UTC)
@@ -73,9 +80,26 @@ class Meter:
     def _key(self, scope: Scope, token: str) -> str:
         """Whom the limit concerns, without naming the token."""
         concerned = {Scope.TOKEN: token, Scope.COMMUNITY: token, Scope.ADDRESS: "", Scope.APP: ""}[scope]
-        text = f"{self._spec.key}\n{self._base_url}\n{scope}\n{concerned}"
-        return hashlib.sha256(text.encode()).hexdigest()[:40]
+        whom = f"{self._spec.key}\n{self._base_url}\n{scope}\n{concerned}"
+        return hashlib.sha256(whom.encode()).hexdigest()[:40]
 
+
+async def forget(session: AsyncSession, *, most: int) -> int:
+    """Drop up to `most` counts that no call was added to for `UNUSED`; how many there were."""
+    before = round((now(session) - UNUSED).timestamp() * 1000)
+    gone = await session.execute(_FORGET, {"before": before, "most": most})
+    return len(gone.all())
+
+
+# The last slot of a count tells when its last call was.
+_FORGET: Final = text(f"""
+DELETE FROM call_budget WHERE (key, seconds) IN (
+    SELECT key, seconds FROM call_budget
+    WHERE coalesce((slots -> -1 ->> 0)::bigint, 0) * seconds * 1000 / {SLOTS} < :before
+    LIMIT :most FOR UPDATE SKIP LOCKED
+)
+RETURNING key
+""")  # noqa: S608 - a number of ours
 
 Slots = list[list[int]]
 

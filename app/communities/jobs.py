@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.communities import pace
+from app.communities import budgets, pace
 from app.communities.budgets import BudgetSpent
 from app.communities.calls import open_line
 from app.communities.events import Place
@@ -29,6 +29,7 @@ PROBE: Final = timedelta(hours=6)
 """A refused token is tried again this often: the platform may have erred."""
 THROTTLED: Final = timedelta(seconds=60)
 """For how long we stay away where the platform does not say."""
+PAGE: Final = 1_000
 
 _ADVICE: Final = {
     AuthExpired: "The platform refuses the token. Reconnect the community with a new one.",
@@ -63,6 +64,14 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
         at = _conclude(community, list(looking.failures.values()), run.now, run.resources.settings.poll_pace)
         await run.finish(session, Again(at) if at is not None else None)
     return None
+
+
+@job("communities.tidy", every=timedelta(hours=24))
+async def tidy(run: Run) -> Again | None:
+    """Drop the counts of calls that nobody makes any more, a page at a time."""
+    async with run.step() as session:
+        gone = await budgets.forget(session, most=PAGE)
+    return Again(run.now) if gone == PAGE else None
 
 
 async def _stay_away(run: Run, community_id: UUID, error: Throttled) -> datetime:

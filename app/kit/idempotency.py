@@ -161,10 +161,17 @@ def _load(text: str) -> Response:
     return Response(body, status_code=status, headers={**headers, "Idempotent-Replayed": "true"})
 
 
-async def forget(session: AsyncSession) -> None:
-    """Drop what is older than a day, in this workspace."""
-    await session.execute(
-        delete(IdempotentAnswer).where(
-            IdempotentAnswer.workspace_id == workspace_of(session), IdempotentAnswer.created_at < now(session) - KEPT
-        )
+async def forget(session: AsyncSession, *, most: int) -> int:
+    """Drop up to `most` answers of this workspace that are older than a day; how many there were."""
+    mine = IdempotentAnswer.workspace_id == workspace_of(session)
+    old = (
+        select(IdempotentAnswer.key)
+        .where(mine, IdempotentAnswer.created_at < now(session) - KEPT)
+        .order_by(IdempotentAnswer.created_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)  # one that is being renewed is not old any more
     )
+    gone = await session.scalars(
+        delete(IdempotentAnswer).where(mine, IdempotentAnswer.key.in_(old)).returning(IdempotentAnswer.key)
+    )
+    return len(gone.all())

@@ -8,7 +8,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy import select
 
-from app.access.models import ApiKey
+from app.access.service import workspaces
 from app.kit.jobs import Run, enqueue, job
 from app.metrics import service
 from app.projects.models import Project
@@ -34,8 +34,7 @@ async def recount(run: Run, project_id: UUID) -> None:
 async def reconcile(run: Run) -> None:
     """Have every workspace's projects compared with a recount."""
     async with run.step() as session:
-        # Row-level security shows no workspace to a job of none; but each has a key from its sign-up on.
-        for workspace_id in await session.scalars(select(ApiKey.workspace_id).distinct()):
+        for workspace_id in await workspaces(session):
             await enqueue(session, "metrics.reconcile_workspace", workspace_id=workspace_id, key="nightly")
 
 

@@ -4,13 +4,18 @@ import asyncio
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.communities import budgets
 from app.communities.budgets import SLOTS, BudgetSpent, Meter, Slots, take
+from app.communities.models import CallBudget
 from app.kit.clock import SetClock
 from app.kit.resources import Resources
 from app.platforms.contract import Budget, Scope, Spec
@@ -63,6 +68,51 @@ async def test_every_limit_of_a_platform_counts(resources: Resources, host: str)
     spec = limited(Budget(100, 1, Scope.TOKEN), Budget(2, 86_400, Scope.TOKEN))
     meter = Meter(resources, spec, host)
     await meter.before(request("a"))
+    await meter.before(request("a"))
+    with pytest.raises(BudgetSpent):
+        await meter.before(request("a"))
+
+
+async def test_counts_that_nobody_uses_are_forgotten(resources: Resources, clock: SetClock, host: str) -> None:
+    meter = Meter(resources, limited(Budget(3, 300, Scope.TOKEN), Budget(2, 86_400, Scope.TOKEN)), host)
+    ours = {meter._key(Scope.TOKEN, token): token for token in "ab"}
+
+    async def counts() -> list[str]:
+        async with resources.transaction(None) as session:
+            found = await session.scalars(select(CallBudget.key).where(CallBudget.key.in_(ours)))
+            return sorted(ours[key] for key in found)
+
+    async def forget(most: int) -> int:
+        async with resources.transaction(None) as session:
+            return await budgets.forget(session, most=most)
+
+    clock.advance(timedelta(days=365))
+    while await forget(1000):
+        pass  # what other tests have left
+    await meter.before(request("a"))
+    clock.advance(budgets.UNUSED)
+    await meter.before(request("b"))
+    assert await forget(1000) == 0, "at a week sharp nothing is forgotten"
+    clock.advance(timedelta(seconds=1))
+    assert [await forget(1), await forget(1), await forget(1)] == [1, 1, 0]
+    assert await counts() == ["b", "b"]
+    await meter.before(request("a"))
+    assert await counts() == ["a", "a", "b", "b"]
+
+
+async def test_a_count_that_is_forgotten_at_this_very_moment_is_counted_anew(
+    resources: Resources, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = Meter(resources, limited(Budget(1, 300, Scope.TOKEN)), host)
+    real = AsyncSession.get
+    misses = iter([True])
+
+    async def get(session: AsyncSession, *args: Any, **options: Any) -> Any:
+        if next(misses, False):
+            await session.execute(delete(CallBudget).where(CallBudget.key == meter._key(Scope.TOKEN, "a")))
+        return await real(session, *args, **options)
+
+    monkeypatch.setattr(AsyncSession, "get", get)
     await meter.before(request("a"))
     with pytest.raises(BudgetSpent):
         await meter.before(request("a"))
