@@ -6,8 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from app.kit.db import workspace_of
-from app.kit.jobs import Again, Run, job
+from app.access.service import workspaces
+from app.kit.db import now, workspace_of
+from app.kit.jobs import Again, Run, enqueue, job
+from app.links.recording import FORGOTTEN
 
 REDATE: Final = "links.redate"
 _PAGE: Final = 5_000
@@ -60,3 +62,32 @@ async def redate(run: Run, project_id: UUID) -> Again | None:
             return Again(run.now)
         await session.execute(_TIDY, given)
     return None
+
+
+# Whoever is being counted at this moment is left alone, and nobody waits for us in a circle.
+_FORGET: Final = text("""
+DELETE FROM visitor WHERE workspace_id = :workspace_id AND (link_id, visitor) IN (
+    SELECT link_id, visitor FROM visitor WHERE workspace_id = :workspace_id AND counted_at < :before
+    LIMIT :page FOR UPDATE SKIP LOCKED
+)
+RETURNING link_id
+""")
+
+
+@job("links.tidy", every=timedelta(hours=24))
+async def tidy(run: Run) -> None:
+    """Have every workspace tidied."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(session, "links.tidy_workspace", workspace_id=workspace_id, key="nightly")
+
+
+@job("links.tidy_workspace")
+async def tidy_workspace(run: Run) -> Again | None:
+    """Forget when visitors were last counted, where that is of no use any more, a page at a time."""
+    async with run.step() as session:
+        given = {"workspace_id": workspace_of(session), "before": now(session) - FORGOTTEN, "page": _PAGE}
+        gone = len((await session.execute(_FORGET, given)).all())
+        again = Again(run.now) if gone == _PAGE else None
+        await run.finish(session, again)
+    return again

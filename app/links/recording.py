@@ -29,6 +29,8 @@ from app.kit.ids import uuid7
 log = structlog.get_logger()
 
 ONCE: Final = timedelta(seconds=5)
+FORGOTTEN: Final = timedelta(hours=1)
+"""Nobody needs to know any more when a visitor was last counted: `ONCE` is long over for every click on its way."""
 PATIENCE: Final = timedelta(seconds=2)
 BATCH: Final = 500
 MOST_WAITING: Final = 20_000

@@ -1,0 +1,43 @@
+"""When a visitor was last counted is forgotten once it does not matter; what was counted stays."""
+
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from app.kit.clock import SetClock
+from app.links import jobs as tidying
+from app.links.models import Visitor
+from app.links.recording import FORGOTTEN, ONCE
+from tests.conftest import Agency
+from tests.links.agents import PEOPLE
+
+
+async def remembered(agency: Agency) -> int:
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        return await session.scalar(select(func.count()).select_from(Visitor)) or 0
+
+
+async def test_visitors_are_forgotten_and_their_clicks_kept(
+    agency: Agency, stranger: httpx.AsyncClient, project_id: str, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidying, "_PAGE", 2)
+    link = await agency.post("/v1/links", {"project_id": project_id, "target": "https://shop.example/"})
+
+    async def follow(who: str) -> None:
+        await stranger.get(f"/r/{link['slug']}", headers={"User-Agent": PEOPLE[who]})
+
+    for who in list(PEOPLE)[:5]:
+        await follow(who)
+    clock.advance(FORGOTTEN + timedelta(seconds=1))
+    await follow("Firefox")
+    before = await remembered(agency)
+    await agency.recur("links.tidy")
+    assert await agency.work("links.tidy_workspace") > 1, "a page at a time"
+    assert (before > 1, await remembered(agency)) == (True, 1)
+
+    clock.advance(ONCE - timedelta(seconds=1))
+    await follow("Firefox")  # the one that was kept still counts once
+    totals = (await agency.get(f"/v1/links/{link['id']}/clicks"))["totals"]
+    assert (totals["people"], totals["repeats"]) == (6, 1)
