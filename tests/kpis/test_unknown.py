@@ -240,3 +240,24 @@ async def test_every_kpi_explains_itself(client: Client) -> None:
         assert explained["formula"]["with_amounts"] is None
         assert "{" not in explained["formula"]["symbols"]
         assert explained["recount"]
+
+
+async def test_days_before_the_first_look_were_not_seen(client: Client) -> None:
+    """A size known since this morning is today's size; of the days before nobody can say anything."""
+    place = await client.connect("vk", created_at=NOW - timedelta(hours=3))
+    await client.looked(place, NOW)
+    await client.size(place, NOW - timedelta(hours=2), 100)
+    answer = await client.kpi("community_size", **WEEK)
+    assert _brief(answer) == (100, "ok", None)
+    assert answer["coverage"] == {
+        "expected": 7,
+        "seen": 1,
+        "gaps": [
+            {
+                "from": "2026-10-09",
+                "to": "2026-10-14",
+                "community_id": str(place.community_id),
+                "reason": "before-connection",
+            }
+        ],
+    }

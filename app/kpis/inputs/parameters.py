@@ -42,9 +42,11 @@ def polled(
 def lost_days(
     community: Community, window: Window, span: Span | None, seen: Iterable[date], reason: str
 ) -> Iterator[Missing]:
-    """Stretches of days, within what a source should know, on which it saw nothing."""
+    """Stretches of days on which a source saw nothing: those before it began to look, and those it missed."""
     if span is None or span.last is None:
         return
+    if span.first > window.first:
+        yield Missing(community, Reason.BEFORE_CONNECTION, window.first, min(span.first - DAY, window.last))
     known = set(seen)
     day, last = max(window.first, span.first), min(window.last, span.last)
     start: date | None = None
