@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = "json"
     """Lines for programs or for people, to stderr."""
 
+    worker_metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where a worker serves its Prometheus metrics; 0 takes a free port, which its log names."""
+    worker_metrics_host: str = "127.0.0.1"
+    """The address that port is opened on. The metrics are not protected: keep it inside."""
+
     max_body_bytes: int = Field(default=1024 * KIB, ge=KIB)
     """Larger request bodies are refused with 413 while they stream in."""
     requests_per_minute: int = Field(default=1200, ge=1)

@@ -4,15 +4,18 @@ arq is the doorbell only. What is due, how often it was tried and who has it sta
 see `app/kit/jobs.py`.
 """
 
+import asyncio
 import os
 import socket
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 from uuid import UUID
 
+import structlog
 from arq import cron, func
 from arq.connections import RedisSettings
 from arq.cron import CronJob
+from prometheus_client import start_http_server
 
 from app.kit import events, jobs, telemetry
 from app.kit.clock import SystemClock
@@ -22,6 +25,8 @@ from app.kit.doorbell import FUNCTION, ArqDoorbell, deserialize, redis_settings,
 from app.kit.http import client
 from app.kit.resources import Resources
 from app.settings import settings
+
+log = structlog.get_logger()
 
 NAME = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -43,10 +48,18 @@ async def startup(ctx: Context) -> None:
     jobs.collect()
     await jobs.ensure_recurring(resources)
     await jobs.beat(resources, NAME)
+    if chosen.worker_metrics_port is not None:
+        ctx["metrics"] = serving = start_http_server(chosen.worker_metrics_port, chosen.worker_metrics_host)
+        log.info("worker.metrics", host=chosen.worker_metrics_host, port=serving[0].server_port)
 
 
 async def shutdown(ctx: Context) -> None:
-    """Let go of PostgreSQL and Redis."""
+    """Let go of PostgreSQL, Redis and the port."""
+    if "metrics" in ctx:
+        server, thread = ctx["metrics"]
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()
+        thread.join()
     resources: Resources | None = ctx.get("resources")
     if resources is None:
         return

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import Processor
 
 REQUEST_SECONDS = Histogram(
@@ -18,8 +18,10 @@ REQUEST_SECONDS = Histogram(
 )
 JOBS = Counter("instep_jobs", "Attempts at jobs, by how they ended.", ["job", "outcome"])
 JOB_SECONDS = Histogram("instep_job_seconds", "Time of one attempt at a job.", ["job"])
-JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.")
-JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.")
+QUEUE = CollectorRegistry()
+"""How the jobs are doing as a whole: each API process looks when it is asked, workers do not."""
+JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.", registry=QUEUE)
+JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.", registry=QUEUE)
 PLATFORM_CALLS = Counter("instep_platform_calls", "Calls to platforms, by how they ended.", ["platform", "outcome"])
 
 _SECRET_NAME = re.compile(r"token|secret|password|authorization|api_?key|credential|cookie", re.IGNORECASE)

@@ -68,4 +68,4 @@ async def metrics(request: Request, have: Have) -> Response:
     telemetry.JOBS_DEAD.set(health.dead)
     lag = have.clock.now() - health.oldest_due_at if health.oldest_due_at else timedelta(0)
     telemetry.JOBS_LAG.set(lag.total_seconds())
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest() + generate_latest(telemetry.QUEUE), media_type=CONTENT_TYPE_LATEST)

@@ -64,9 +64,8 @@ def test_commands_it_names_are_there(path: str) -> None:
 
 
 def test_metrics_it_names_are_there() -> None:
-    families = {
-        line.split()[2] for line in generate_latest(REGISTRY).decode().splitlines() if line.startswith("# TYPE")
-    }
+    told = (generate_latest(REGISTRY) + generate_latest(telemetry.QUEUE)).decode()
+    families = {line.split()[2] for line in told.splitlines() if line.startswith("# TYPE")}
     ours = {name for name in families if name.startswith("instep_") and not name.endswith("_created")}
     named = set(re.findall(r"`(instep_[a-z_]+)", (ROOT / "docs/operations.md").read_text())) - {OWNER, APP}
     assert named == ours
