@@ -11,6 +11,7 @@ import app.links.recording
 import app.metrics.jobs
 from app.cli.database import APP, OWNER
 from app.cli.main import app as cli
+from app.kit import telemetry
 from tests.cli.processes import ROOT
 from tests.shipping import generated
 
