@@ -26,7 +26,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -45,8 +45,9 @@ from benchmarks import _bare
 from benchmarks._load import Run, burst, get
 from benchmarks._servers import Urls, database
 
-TODAY = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
-WINDOW = Days(TODAY.date().replace(month=9, day=16), TODAY.date())
+NOW = datetime.now(UTC)
+"""The server's clock is the machine's: what was seen long ago would be another, slower, question."""
+WINDOW = Days(NOW.date() - timedelta(days=29), NOW.date())
 KEYS = ("community_size", "engagement", "engagement_rate", "inquiries_received", "first_response_time", "clicks")
 
 FILL = """
@@ -145,13 +146,13 @@ async def _fill(urls: Urls, workspace_id: uuid.UUID, count: int, days: int) -> i
     """Agencies of 100 projects each, one of them ours; how many rows were counted for days."""
     connection = await asyncpg.connect(plain(urls.superuser))
     each = min(count, 100)
-    start = TODAY.replace(hour=0).timestamp() - days * 86400
+    start = NOW.replace(hour=0).timestamp() - days * 86400
     script = FILL.format(
         ours=workspace_id,
         workspaces=max(count // each, 1),
         each=each,
         start=datetime.fromtimestamp(start, UTC),
-        now=TODAY,
+        now=NOW,
     )
     async with connection.transaction():
         await connection.execute(script)
@@ -171,7 +172,7 @@ async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) 
     async with db.reading(workspace_id) as connection:
         ids = list((await connection.scalars(text("SELECT id FROM project ORDER BY id"))).all())
         for turn in range(300):
-            (project,) = await projects.find(connection, workspace_id, [ids[turn % len(ids)]], TODAY)
+            (project,) = await projects.find(connection, workspace_id, [ids[turn % len(ids)]], NOW)
             question = Asked(workspace_id, (project,), WINDOW.before.first, WINDOW.last)
             started = time.perf_counter()
             await connection.execute(text("SELECT 1"))
@@ -200,9 +201,8 @@ async def _contenders(
         "REDIS_URL": "unix:///nowhere",  # reads ring no bell
         "INSTEP_REQUESTS_PER_MINUTE": "100000000",
         "INSTEP_ENVIRONMENT": "test",
-        "INSTEP_LOG_LEVEL": "warning",
     }
-    ours, pid = stack.enter_context(_serve("app.main:create_app", environment))
+    ours, pid = stack.enter_context(_serve(None, environment))
     query = f"from={WINDOW.first}&to={WINDOW.last}"
     made = []
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
@@ -241,14 +241,19 @@ async def _first(client: httpx.AsyncClient, url: str) -> httpx.Response:
 
 
 @contextmanager
-def _serve(factory: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """A uvicorn process on the first core; its port and its id."""
+def _serve(factory: str | None, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """A uvicorn process on the first core, `instep api` without a factory; its port and its id."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
+        number = str(listening.fileno())
+        command = ["-c", "from app.cli.main import app; app()", "api", "--fd", number]
+        if factory is not None:
+            command = ["-m", "benchmarks._serve", factory, number]
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks._serve", factory, str(listening.fileno())],
+            [sys.executable, *command],
             env=environment,
             pass_fds=[listening.fileno()],
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             _pin(process.pid, 0)

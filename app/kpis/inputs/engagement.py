@@ -67,6 +67,7 @@ class Gains(Loaded[GainDay]):
             community.id: sum(BIT[metric] for metric in given if metric in BIT)
             for community, given in self._given.items()
         }
+        self._plain: dict[Metrics, bool] = {}
         self._doubtful = any(row.unknown & self._bits.get(row.community_id, 0) for row in rows)
         self.baseline = any(row.baseline_views or row.baseline_engagement for row in rows)
         """Whether anything was gathered before the first look."""
@@ -75,7 +76,9 @@ class Gains(Loaded[GainDay]):
 
     def plain(self, metrics: Metrics) -> bool:
         """Whether every platform gives some of these metrics, and none was ever withheld."""
-        return not self._doubtful and all(self.given(community, metrics) for community in self.communities)
+        if metrics not in self._plain:
+            self._plain[metrics] = not self._doubtful and all(self.given(one, metrics) for one in self.communities)
+        return self._plain[metrics]
 
     def given(self, community: Community, metrics: Metrics) -> Metrics:
         """Those of the metrics that the community's platform has."""
