@@ -164,6 +164,9 @@ _HTTP_CODES: Mapping[int, tuple[str, str, str]] = {
 _LOST_RACES = frozenset({"40001", "40P01", "55P03"})
 """PostgreSQL's codes for a serialization failure, a deadlock and a lock that was not to be had."""
 
+_AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
+"""PostgreSQL's codes for: it is being stopped, it crashed, it starts up, it has no connection left."""
+
 _EXPLAINED = {
     "extra_forbidden": "This field is not known here.",
     "missing": "This field is required.",
@@ -211,10 +214,11 @@ def install(app: FastAPI) -> None:
         )
 
     async def out_of_reach(request: Request, error: Exception) -> Response:
-        if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _LOST_RACES:
+        state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+        if state in _LOST_RACES:
             again = "Another request was changing the same; nothing was changed by this one. Send it again."
             return render(request, Unavailable(again, code="busy", retry_after=1))
-        if isinstance(error, DBAPIError) and not error.connection_invalidated:
+        if isinstance(error, DBAPIError) and not error.connection_invalidated and state not in _AWAY:
             raise error
         return render(request, Unavailable("The database is out of reach; nothing was changed.", code="database-away"))
 
@@ -222,7 +226,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(DBAPIError, out_of_reach)
-    app.add_exception_handler(ConnectionError, out_of_reach)
+    # Whoever connects meets the system's own errors: refused, no such socket, too late.
+    app.add_exception_handler(OSError, out_of_reach)
 
 
 def _allowed(request: Request) -> str:
