@@ -1,0 +1,62 @@
+"""No code but a platform's own adapter, and the sandbox, knows a platform by its name."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from app.platforms import adapters
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = ("app/platforms/adapters/", "app/platforms/vk/", "app/sandbox/", "app/cli/sample.py", "app/cli/demo.py")
+"""Adapters, and what shows or imitates certain platforms."""
+
+
+def named(source: str, names: frozenset[str]) -> list[int]:
+    """The lines of code that hold a platform's name as a value. Documentation and examples may."""
+    tree = ast.parse(source)
+    shown = {inner for node in ast.walk(tree) for part in _words_of(node) for inner in ast.walk(part)}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in names and node not in shown
+    ]
+
+
+def _words_of(node: ast.AST) -> list[ast.expr]:
+    """What a node says to people: bare strings, and the examples and descriptions of fields."""
+    if isinstance(node, ast.Expr):
+        return [node.value] if isinstance(node.value, ast.Constant) else []
+    if isinstance(node, ast.keyword) and node.arg in {"examples", "description", "json_schema_extra"}:
+        return [node.value]
+    return []
+
+
+def test_only_adapters_know_their_platforms_by_name() -> None:
+    names = frozenset(adapters())
+    assert {"vk", "mastodon"} <= names
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for folder in ("app", "workers")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if not str(path.relative_to(ROOT)).startswith(OWN)
+        for line in named(path.read_text(), names)
+    ]
+    assert found == [], "ask the adapter's spec instead, or give it a capability"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'if community.platform == "vk": pass',
+        'x = {"vk": 1}[platform]',
+        'match platform:\n    case "mastodon": pass',
+        'allowed = platform in ("vk", "mastodon")',
+    ],
+)
+def test_that_would_be_found(source: str) -> None:
+    assert named(source, frozenset({"vk", "mastodon"})) != []
+
+
+def test_words_may_name_platforms() -> None:
+    assert named('"""vk"""\nField(examples=["vk"])', frozenset({"vk"})) == []
