@@ -1,4 +1,4 @@
-"""API keys from the command line, for whoever has the database but no key."""
+"""Keys from the command line, for whoever has the database: API keys, and sealing under a new key."""
 
 from uuid import UUID
 
@@ -6,6 +6,9 @@ from sqlalchemy import select
 
 from app.access import service
 from app.access.models import Scope, Workspace
+from app.communities.service import Resealed
+from app.communities.service import reseal as reseal_tokens
+from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.settings import Settings
 
@@ -21,3 +24,20 @@ async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
             return secret
     finally:
         await database.close()
+
+
+async def reseal(settings: Settings) -> Resealed:
+    """Seal every workspace's tokens under the current key, each workspace in a unit of work of its own."""
+    database = Database(settings.database_url, pool=1)
+    keyring = Keyring(settings.secret_keys)
+    tokens, lost = 0, frozenset[UUID]()
+    try:
+        async with database.transaction(None) as session:
+            everybody = await service.workspaces(session)
+        for workspace_id in everybody:
+            async with database.transaction(workspace_id) as session:
+                done = await reseal_tokens(session, keyring)
+            tokens, lost = tokens + done.tokens, lost | done.lost
+    finally:
+        await database.close()
+    return Resealed(tokens, lost)

@@ -240,6 +240,26 @@ def keys_create(
         print(key)
 
 
+@keys.command("reseal")
+def keys_reseal(data: Data = environment.DATA) -> None:
+    """Seal all platforms' tokens anew, with the first key of INSTEP_SECRET_KEYS.
+
+    Old keys are not needed for tokens afterwards. It may be run again, and beside API and worker. Exit code 1
+    when there are tokens that none of the keys opens.
+    """
+    from app.cli.keys import reseal
+
+    with _plainly():
+        environment.adopt(environment.running(data))
+        answer = asyncio.run(reseal(environment.load()))
+        done(f"{answer.tokens} tokens are sealed with the current key")
+        if answer.lost:
+            fail(
+                "no key in INSTEP_SECRET_KEYS opens the tokens of these communities; add the key that sealed them, "
+                f"or reconnect them: {', '.join(sorted(map(str, answer.lost)))}"
+            )
+
+
 @app.callback(invoke_without_command=True)
 def version(
     context: typer.Context,

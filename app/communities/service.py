@@ -1,17 +1,19 @@
 """Connecting communities, and looking after their connections."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from pydantic import SecretStr
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.models import Community, CommunityToken, State
 from app.kit import jobs
-from app.kit.crypto import Keyring
-from app.kit.db import fetch, now, workspace_of
+from app.kit.crypto import Keyring, SealBroken
+from app.kit.db import fetch, mine, now, workspace_of
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import uuid7
 from app.platforms import adapters
@@ -20,6 +22,15 @@ from app.projects.models import Project
 from app.settings import Settings
 
 POLL = "communities.poll"
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """How sealing tokens anew went."""
+
+    tokens: int
+    lost: frozenset[UUID]
+    """Communities of which a token cannot be opened any more, and was left as it is."""
 
 
 async def connect(
@@ -88,7 +99,7 @@ async def connect(
 async def _keep_tokens(
     session: AsyncSession, keyring: Keyring, community_id: UUID, tokens: Mapping[Token, SecretStr]
 ) -> None:
-    for kind, secret in tokens.items():
+    for kind, secret in sorted(tokens.items()):  # in the order of `reseal`: nobody waits in a circle
         kept = insert(CommunityToken).values(
             workspace_id=workspace_of(session),
             id=uuid7(),
@@ -103,6 +114,28 @@ async def _keep_tokens(
                 set_={"sealed": kept.excluded.sealed, "updated_at": kept.excluded.updated_at, "expires_at": None},
             )
         )
+
+
+async def reseal(session: AsyncSession, keyring: Keyring) -> Resealed:
+    """Seal every token of this workspace anew, under the current key. Doing so again is harmless.
+
+    The rows are locked: a token that is renewed meanwhile is not overwritten by the old one.
+    """
+    tokens = await session.scalars(
+        select(CommunityToken)
+        .where(mine(CommunityToken, workspace_of(session)))
+        .order_by(CommunityToken.community_id, CommunityToken.kind)
+        .with_for_update()
+    )
+    resealed, lost = 0, set()
+    for token in tokens:
+        try:
+            token.sealed = keyring.reseal(token.sealed)
+        except SealBroken:
+            lost.add(token.community_id)
+        else:
+            resealed += 1
+    return Resealed(resealed, frozenset(lost))
 
 
 async def poll_now(session: AsyncSession, community_id: UUID) -> None:

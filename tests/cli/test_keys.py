@@ -1,18 +1,28 @@
 """`instep keys`: a key made on the command line opens its workspace, and no other."""
 
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 from cryptography.fernet import Fernet
-from typer.testing import CliRunner
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from typer.testing import CliRunner, Result
 
 from app.access import service
 from app.cli.database import plain
 from app.cli.main import app
-from app.kit.db import Database
+from app.communities import service as communities
+from app.communities.calls import credentials
+from app.communities.models import Community
+from app.kit.crypto import Keyring
+from app.kit.db import Database, workspace_of
 from app.kit.ids import uuid7
+from app.platforms.contract import Token
+from app.projects import service as projects
 from app.settings import settings
 from tests.servers import run, servers
 
@@ -58,3 +68,64 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
         refused = CliRunner().invoke(app, ["keys", "create", str(other), "--name", "x"])
         assert refused.exit_code == 1
         assert "there is no workspace" in refused.output
+
+
+def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    agencies = {uuid7(): f"token {number}" for number in range(3)}
+
+    def say(*keys: str) -> Result:
+        monkeypatch.setenv("INSTEP_SECRET_KEYS", ",".join(keys))
+        settings.cache_clear()
+        return CliRunner().invoke(app, ["keys", "reseal"])
+
+    with servers() as house:
+        monkeypatch.setenv("DATABASE_URL", house.app_url(house.clone()))
+        monkeypatch.setenv("REDIS_URL", house.redis_url(61))
+        monkeypatch.chdir(tmp_path)
+
+        async def each(work: Callable[[AsyncSession, str], Awaitable[None]]) -> None:
+            settings.cache_clear()
+            database = Database(settings().database_url, pool=1)
+            try:
+                for workspace, token in agencies.items():
+                    async with database.transaction(workspace) as session:
+                        await work(session, token)
+            finally:
+                await database.close()
+
+        async def connect(session: AsyncSession, token: str) -> None:
+            email = f"{workspace_of(session)}@agency.example"
+            await service.sign_up(session, name="A", owner_name="Ann", owner_email=email)
+            project = await projects.create(session, name="P", timezone="Europe/Minsk")
+            await communities.connect(
+                session,
+                settings(),
+                Keyring(settings().secret_keys),
+                project_id=project.id,
+                platform="mastodon",
+                address="https://social.example/@nina",
+                tokens={Token.COMMUNITY: SecretStr(token)},
+                backfill_days=1,
+            )
+
+        async def check(session: AsyncSession, token: str) -> None:
+            community = (await session.scalars(select(Community))).one()
+            assert (await credentials(session, Keyring(settings().secret_keys), community)).tokens == {
+                Token.COMMUNITY: token
+            }
+
+        monkeypatch.setenv("INSTEP_SECRET_KEYS", old)
+        run(each(connect))
+        run(each(check))
+
+        too_early = say(new)
+        assert too_early.exit_code == 1
+        assert "0 tokens" in too_early.output
+        assert "no key in INSTEP_SECRET_KEYS opens" in too_early.output
+
+        for _ in range(2):
+            answer = say(new, old)
+            assert (answer.exit_code, answer.output) == (0, "✓ 3 tokens are sealed with the current key\n")
+        monkeypatch.setenv("INSTEP_SECRET_KEYS", new)
+        run(each(check))

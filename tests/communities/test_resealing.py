@@ -1,0 +1,95 @@
+"""Tokens under a new key: none is lost, none that is renewed meanwhile is overwritten."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+from sqlalchemy import select, text
+
+from app.communities import service
+from app.communities.calls import credentials
+from app.communities.models import Community
+from app.kit.crypto import Keyring, SealBroken
+from app.kit.db import fetch
+from app.platforms.contract import Token
+from app.settings import Settings
+from tests.conftest import Agency
+
+
+def fresh() -> SecretStr:
+    return SecretStr(Fernet.generate_key().decode())
+
+
+@pytest.fixture
+def old() -> SecretStr:
+    return fresh()
+
+
+@pytest.fixture
+async def connected(agency: Agency, project_id: str, configuration: Settings, old: SecretStr) -> uuid.UUID:
+    """A community with two tokens, sealed with the old key."""
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        made = await service.connect(
+            session,
+            configuration,
+            Keyring([old]),
+            project_id=uuid.UUID(project_id),
+            platform="vk",
+            address="https://vk.com/coffee",
+            tokens={Token.USER: SecretStr("user's"), Token.COMMUNITY: SecretStr("own")},
+            backfill_days=1,
+        )
+        return made.id
+
+
+async def opened(agency: Agency, community_id: uuid.UUID, *keys: SecretStr) -> dict[Token, str]:
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        community = await fetch(session, Community, community_id)
+        return dict((await credentials(session, Keyring(keys), community)).tokens)
+
+
+async def reseal(agency: Agency, *keys: SecretStr) -> service.Resealed:
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        return await service.reseal(session, Keyring(keys))
+
+
+async def test_a_resealed_token_needs_the_old_key_no_more(
+    agency: Agency, rival: Agency, connected: uuid.UUID, old: SecretStr
+) -> None:
+    new = fresh()
+    with pytest.raises(SealBroken):
+        await opened(agency, connected, new)
+    assert await reseal(rival, new) == service.Resealed(0, frozenset()), "another workspace's are not seen"
+    for _ in range(2):
+        assert await reseal(agency, new, old) == service.Resealed(2, frozenset())
+    assert await opened(agency, connected, new) == {Token.USER: "user's", Token.COMMUNITY: "own"}
+    with pytest.raises(SealBroken):
+        await opened(agency, connected, old)
+
+
+async def test_a_token_that_cannot_be_opened_is_named_and_left(
+    agency: Agency, connected: uuid.UUID, old: SecretStr
+) -> None:
+    new = fresh()
+    assert await reseal(agency, new) == service.Resealed(0, frozenset({connected}))
+    assert await opened(agency, connected, new, old) == {Token.USER: "user's", Token.COMMUNITY: "own"}
+
+
+async def test_a_token_renewed_meanwhile_is_not_overwritten(
+    agency: Agency, connected: uuid.UUID, old: SecretStr
+) -> None:
+    new = fresh()
+    renewed: dict[Any, SecretStr] = {Token.COMMUNITY: SecretStr("renewed"), Token.USER: SecretStr("too")}
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        await service.reconnect(session, Keyring([new, old]), community_id=connected, tokens=renewed)
+        pid = await session.scalar(select(text("pg_backend_pid()")))
+        resealing = asyncio.create_task(reseal(agency, new, old))
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND :pid = ANY (pg_blocking_pids(pid))")
+        async with asyncio.timeout(60):
+            while not await session.scalar(waiting, {"pid": pid}):
+                assert not resealing.done(), "it does not wait for the row"
+    assert (await resealing).tokens == 2
+    assert await opened(agency, connected, new) == {Token.USER: "too", Token.COMMUNITY: "renewed"}
