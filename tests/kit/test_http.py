@@ -2,12 +2,14 @@
 
 import asyncio
 import gzip
+import itertools
 import logging
 import socket
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import httpx
 import pytest
@@ -114,19 +116,56 @@ async def test_several_gzip_members_are_one_answer() -> None:
         assert (await http.get(server.url)).content == b"one two"
 
 
-async def test_a_byte_a_second_ends_with_the_deadline() -> None:
+class Deadlines:
+    """The client's deadlines, one for each call in the order they began: they pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._made: list[asyncio.Timeout] = []
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        """In place of `asyncio.timeout`."""
+        self.seconds.append(seconds)
+        self._made.append(asyncio.timeout(None))
+        return self._made[-1]
+
+    def over(self, first: int) -> None:
+        """Those of the first so many calls pass now."""
+        for made in self._made[:first]:
+            made.reschedule(asyncio.get_running_loop().time())
+
+
+@pytest.fixture
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> Deadlines:
+    made = Deadlines()
+    monkeypatch.setattr("app.kit.http.asyncio", made)
+    return made
+
+
+HANGS: Final = 60.0
+"""After so many seconds a test that waits for something is taken to hang; no test passes or fails by less."""
+
+
+async def test_a_byte_now_and_then_does_not_move_the_deadline(deadlines: Deadlines) -> None:
+    dripped = asyncio.Event()
+
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"", length=1000))
-        for _second in range(1000):
+        writer.write(answer(b"", length=10**9))
+        for sent in itertools.count():
             writer.write(b"x")
             await writer.drain()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.01)
+            if sent == 10:
+                dripped.set()
 
-    async with serving(drip) as server, client(allow=[server.address], deadline=0.4) as http:
-        started = asyncio.get_running_loop().time()
-        with pytest.raises(DeadlineExceeded) as caught:
-            await http.get(server.url)
-        assert asyncio.get_running_loop().time() - started < 2
+    async with serving(drip) as server, client(allow=[server.address], deadline=7, max_bytes=10**9) as http:
+        async with asyncio.timeout(HANGS):
+            call = asyncio.create_task(http.get(server.url))
+            await dripped.wait()
+            deadlines.over(1)
+            with pytest.raises(DeadlineExceeded) as caught:
+                await call
+    assert deadlines.seconds == [7], "one for the whole call"
     assert caught.value.sent
     assert may_have_been_sent(caught.value)
 
@@ -354,20 +393,28 @@ async def test_a_name_that_turns_private_is_not_followed_there(monkeypatch: pyte
     assert set(dialled) == {"203.0.114.1"}, "the address that was checked is the one that is dialled"
 
 
-async def test_a_slow_host_leaves_room_for_others() -> None:
+async def test_a_slow_host_leaves_room_for_others(deadlines: Deadlines) -> None:
+    both = asyncio.Event()
+    waiting: list[asyncio.Task[httpx.Response]] = []
+
     async def never(_: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        if len(slow.heads) == 2:
+            both.set()
         await asyncio.Event().wait()
 
     async with (
         serving(never) as slow,
         serving(says(b"quick")) as quick,
-        client(allow=[slow.address, quick.address], concurrency=4, deadline=1.0) as http,
+        client(allow=[slow.address, quick.address], concurrency=4) as http,
     ):
-        waiting = [asyncio.create_task(http.get(slow.url)) for _ in range(8)]
-        await asyncio.sleep(0)
-        async with asyncio.timeout(0.8):
+        async with asyncio.timeout(HANGS):
+            waiting += [asyncio.create_task(http.get(slow.url)) for _ in range(8)]
+            await both.wait()
             assert (await http.get(quick.url)).content == b"quick"
-        ended = await asyncio.gather(*waiting, return_exceptions=True)
+            assert not any(call.done() for call in waiting), "it was answered while they all waited"
+            deadlines.over(8)
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert len(slow.heads) == 2
     assert all(isinstance(error, DeadlineExceeded) for error in ended)
     assert sum(error.sent for error in ended if isinstance(error, DeadlineExceeded)) == 2
 
