@@ -22,6 +22,7 @@ from app.cli.console import console
 from app.cli.database import plain
 from app.cli.environment import SettingsRefused, load
 from app.cli.migrate import heads
+from app.kit.crypto import Keyring, SealBroken
 from app.settings import DEVELOPMENT_KEY, Settings
 
 SKEW = timedelta(seconds=2)
@@ -184,6 +185,8 @@ async def look_at_database(settings: Settings) -> AsyncIterator[Finding]:
         yield await _skew(connection)
         async for finding in _tables(connection):
             yield finding
+        if await connection.fetchval("SELECT to_regclass('community_token')") is not None:
+            yield await _seals(connection, Keyring(settings.secret_keys))
     except (OSError, asyncpg.PostgresError, TimeoutError) as problem:
         yield _failing("database", f"does not answer: {_brief(problem)}", "see PostgreSQL's log")
     finally:
@@ -260,6 +263,27 @@ async def _tables(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
         )
     else:
         yield _ok("dead jobs", "none")
+
+
+async def _seals(connection: asyncpg.Connection, keyring: Keyring) -> Finding:
+    """Whether the keys open what they must; row-level security makes it a question for each workspace."""
+    lost = set()
+    for row in await connection.fetch("SELECT DISTINCT workspace_id FROM api_key"):
+        async with connection.transaction(readonly=True):
+            await connection.execute("SELECT set_config('app.workspace_id', $1, true)", str(row["workspace_id"]))
+            for token in await connection.fetch("SELECT community_id, sealed FROM community_token"):
+                try:
+                    keyring.open(token["sealed"])
+                except SealBroken:
+                    lost.add(str(token["community_id"]))
+    if lost:
+        some = ", ".join(sorted(lost)[:3]) + (", …" if len(lost) > 3 else "")
+        return _failing(
+            "sealed tokens",
+            f"no key opens those of {len(lost)} communities: {some}",
+            "add the key that sealed them to INSTEP_SECRET_KEYS, or reconnect the communities",
+        )
+    return _ok("sealed tokens", "the keys open all of them")
 
 
 async def look_at_redis(settings: Settings) -> AsyncIterator[Finding]:

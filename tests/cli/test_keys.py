@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from app.access import service
 from app.cli.database import plain
+from app.cli.doctor import Finding, Level, examine
 from app.cli.main import app
 from app.communities import service as communities
 from app.communities.calls import credentials
@@ -119,7 +120,11 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         run(each(connect))
         run(each(check))
 
+        async def looked_at() -> Finding:
+            return next(finding for finding in await examine(tmp_path) if finding.subject == "sealed tokens")
+
         too_early = say(new)
+        assert run(looked_at()).level is Level.FAILING
         assert too_early.exit_code == 1
         assert "0 tokens" in too_early.output
         assert "no key in INSTEP_SECRET_KEYS opens" in too_early.output
@@ -129,3 +134,4 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             assert (answer.exit_code, answer.output) == (0, "✓ 3 tokens are sealed with the current key\n")
         monkeypatch.setenv("INSTEP_SECRET_KEYS", new)
         run(each(check))
+        assert run(looked_at()).level is Level.OK
