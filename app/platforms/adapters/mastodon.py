@@ -16,7 +16,7 @@ from typing import ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from app.platforms import wire
 from app.platforms.contract import (
@@ -29,7 +29,6 @@ from app.platforms.contract import (
     Malformed,
     MessageKind,
     Metric,
-    MetricStatus,
     MissingPermission,
     OutcomeUnknown,
     Page,
@@ -37,7 +36,6 @@ from app.platforms.contract import (
     PostMetrics,
     Rejected,
     RemoteMessage,
-    RemotePerson,
     RemotePost,
     ReplyTo,
     Scope,
@@ -46,6 +44,18 @@ from app.platforms.contract import (
     Throttled,
     Token,
     Transient,
+)
+from app.platforms.mastodon import translate
+from app.platforms.mastodon.shapes import (
+    ACCOUNT,
+    CONTEXT,
+    CREATED,
+    NOTIFICATIONS,
+    STATUS,
+    STATUSES,
+    Complaint,
+    Notification,
+    Status,
 )
 
 PAGE = 40
@@ -57,71 +67,6 @@ HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]
 HANDLE = re.compile(rf"@?({NAME})@({HOST})(:\d{{1,5}})?")
 PATH = re.compile(rf"/(?:@|users/)({NAME})(?:@({HOST}))?/?")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-class Account(wire.Shape):
-    id: wire.Id
-    acct: wire.Words
-    username: wire.Words
-    display_name: wire.Words | None = None
-    url: wire.Words
-    followers_count: wire.Count
-    suspended: bool | None = None
-
-
-class Author(wire.Shape):
-    id: wire.Id
-    acct: wire.Words
-    display_name: wire.Words | None = None
-    url: wire.Words | None = None
-
-
-class Status(wire.Shape):
-    id: wire.Id
-    created_at: wire.Moment
-    edited_at: wire.Moment | None = None
-    in_reply_to_id: wire.Id | None = None
-    visibility: wire.Words
-    spoiler_text: wire.Words | None = None
-    content: wire.Words
-    uri: wire.Words
-    url: wire.Words | None = None
-    account: Author
-    reblog: object = None
-    favourites_count: wire.Count
-    reblogs_count: wire.Count
-    replies_count: wire.Count
-    quotes_count: wire.Count | None = None
-
-
-class Context(wire.Shape):
-    ancestors: list[Status]
-    descendants: list[Status]
-
-
-class Notification(wire.Shape):
-    id: wire.Id
-    type: wire.Words
-    created_at: wire.Moment
-    status: Status | None = None
-
-
-class Created(wire.Shape):
-    id: wire.Id
-    created_at: wire.Moment
-    url: wire.Words | None = None
-
-
-class Complaint(wire.Shape):
-    error: wire.Words
-
-
-ACCOUNT: Final = TypeAdapter(Account)
-STATUS: Final = TypeAdapter(Status)
-STATUSES: Final = TypeAdapter(list[Status])
-CONTEXT: Final = TypeAdapter(Context)
-NOTIFICATIONS: Final = TypeAdapter(list[Notification])
-CREATED: Final = TypeAdapter(Created)
 
 
 class Walk(wire.Shape):
@@ -208,7 +153,7 @@ class Mastodon:
         statuses = wire.parse(STATUSES, await self._get(c, f"accounts/{_known(c)}/statuses", query))
         walk, more = walk.after([s.id for s in statuses], far_enough=_older(statuses, since))
         posts = tuple(
-            _post(s)
+            translate.post(s)
             for s in statuses
             if s.reblog is None
             and s.in_reply_to_id is None
@@ -228,7 +173,7 @@ class Mastodon:
         response = await wire.read(self._http, request, self._but_no_batch)
         if response.status_code == httpx.codes.OK:
             found = {s.id: s for s in wire.parse(STATUSES, response)}
-            return tuple(_counted(found[i]) if i in found else _gone(i) for i in ids)
+            return tuple(translate.counted(found[i]) if i in found else translate.gone(i) for i in ids)
         return tuple([await self._single(c, i) for i in ids])
 
     async def comments(
@@ -238,7 +183,7 @@ class Mastodon:
         context = wire.parse(CONTEXT, await self._get(c, f"statuses/{post_id}/context"))
         known = {s.id: s for s in context.descendants}
         items = tuple(
-            _comment(s, _chain(s, known), post_id, _known(c))
+            translate.comment(s, translate.chain(s, known), post_id, _known(c))
             for s in context.descendants
             if s.visibility != "direct" and (since is None or s.created_at >= since)
         )
@@ -319,9 +264,9 @@ class Mastodon:
 
     async def _single(self, c: Credentials, post_id: str) -> PostMetrics:
         try:
-            return _counted(wire.parse(STATUS, await self._get(c, f"statuses/{post_id}")))
+            return translate.counted(wire.parse(STATUS, await self._get(c, f"statuses/{post_id}")))
         except Gone:
-            return _gone(post_id)
+            return translate.gone(post_id)
 
     async def _mentioned(self, c: Credentials, status: Status) -> list[RemoteMessage]:
         """A status that mentions us, and the answers of our own that stand above it."""
@@ -334,11 +279,11 @@ class Mastodon:
         us = _known(c)
         if status.visibility == "direct":
             ours = [s for s in above if s.account.id == us and s.visibility == "direct"]
-            return [_direct(s, status.account.id, us) for s in (*ours, status)]
+            return [translate.direct(s, status.account.id, us) for s in (*ours, status)]
         root = above[0] if above else status
         if root.account.id == us and root.in_reply_to_id is None and root is not status:
-            return [_comment(status, [status, *reversed(above[1:])], root.id, us)]
-        return [_message(status, MessageKind.MENTION, f"mention:{root.id}:{status.account.id}", us)]
+            return [translate.comment(status, [status, *reversed(above[1:])], root.id, us)]
+        return [translate.message(status, MessageKind.MENTION, f"mention:{root.id}:{status.account.id}", us)]
 
     async def _get(self, c: Credentials, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
         return await wire.read(self._http, self._request(c, "GET", path, query), self.classify)
@@ -392,86 +337,6 @@ def _known(c: Credentials) -> str:
 
 def _older(page: Sequence[Status] | Sequence[Notification], since: datetime | None) -> bool:
     return since is not None and len(page) > 0 and page[-1].created_at < since
-
-
-def _text(status: Status) -> str:
-    warning, text = (status.spoiler_text or "").strip(), wire.plain(status.content)
-    return f"{warning}\n\n{text}".strip() if warning else text
-
-
-def _counted(status: Status) -> PostMetrics:
-    counters = {
-        Metric.REACTIONS: status.favourites_count,
-        Metric.COMMENTS: status.replies_count,
-        Metric.SHARES: status.reblogs_count,
-    }
-    if status.quotes_count is not None:
-        counters[Metric.QUOTES] = status.quotes_count
-    missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
-    return PostMetrics(status.id, counters, missing)
-
-
-def _gone(post_id: str) -> PostMetrics:
-    return PostMetrics(post_id, {}, gone=True)
-
-
-def _post(status: Status) -> RemotePost:
-    return RemotePost(
-        external_id=status.id,
-        url=status.url or status.uri,
-        text=_text(status),
-        published_at=status.created_at,
-        metrics=_counted(status),
-        edited_at=status.edited_at,
-    )
-
-
-def _message(
-    status: Status, kind: MessageKind, thread_id: str, community_id: str, post_id: str | None = None
-) -> RemoteMessage:
-    author = status.account
-    return RemoteMessage(
-        external_id=status.id,
-        thread_id=thread_id,
-        kind=kind,
-        author=RemotePerson(
-            external_id=author.id,
-            name=author.display_name or author.acct,
-            url=author.url,
-            is_community=author.id == community_id,
-        ),
-        text=_text(status),
-        sent_at=status.created_at,
-        url=status.url or status.uri,
-        post_id=post_id,
-        in_reply_to=status.in_reply_to_id,
-        edited_at=status.edited_at,
-    )
-
-
-def _direct(status: Status, customer: str, community_id: str) -> RemoteMessage:
-    return _message(status, MessageKind.MESSAGE, f"direct:{customer}", community_id)
-
-
-def _comment(status: Status, chain: Sequence[Status], post_id: str, community_id: str) -> RemoteMessage:
-    """A comment; `chain` leads from it up to the comment that stands right below the post.
-
-    One thread is one customer below one such comment. What the community writes belongs to the
-    customer nearest above it.
-    """
-    customer = next((s.account.id for s in chain if s.account.id != community_id), community_id)
-    thread_id = f"comment:{chain[-1].id}:{customer}"
-    return _message(status, MessageKind.COMMENT, thread_id, community_id, post_id)
-
-
-def _chain(status: Status, known: Mapping[str, Status]) -> list[Status]:
-    """A comment and those above it, upward; it ends early where one is missing."""
-    chain = [status]
-    seen = {status.id}
-    while (above := known.get(chain[-1].in_reply_to_id or "")) is not None and above.id not in seen:
-        chain.append(above)
-        seen.add(above.id)
-    return chain
 
 
 def _complaint(response: httpx.Response) -> str | None:
