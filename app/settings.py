@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     """Fernet keys, comma separated, the current one first. Old ones still open what they sealed."""
 
     public_url: str = "http://127.0.0.1:8000"
-    """Where the world reaches this service; tracked links start with it."""
+    """Where the world reaches this service; tracked links and inbound hooks start with it."""
     sign_up: Literal["open", "closed"] = "open"
     """Whether strangers may make a workspace."""
     cors_origins: Annotated[list[str], NoDecode] = []

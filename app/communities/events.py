@@ -1,7 +1,8 @@
 """What watching a community brings to light.
 
-These are published inside the unit of work that stores the poll's cursor: what a subscriber writes
-and the place from which polling goes on are committed together.
+These are published inside the unit of work that stores the poll's cursor, or the hook's event: what
+a subscriber writes and the place from which polling goes on (that the event is known) are committed
+together.
 """
 
 from dataclasses import dataclass
@@ -72,6 +73,14 @@ class MessagesSeen(Event):
     place: Place
     messages: tuple[tuple[RemoteMessage, UUID | None], ...]
     """Each with the id of the publication it stands under."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesDeleted(Event):
+    """A platform told that messages were deleted; some may never have been seen."""
+
+    place: Place
+    external_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

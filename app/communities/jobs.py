@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.communities import budgets, pace
+from app.communities import budgets, hooks, pace
 from app.communities.budgets import BudgetSpent
 from app.communities.calls import open_line
 from app.communities.events import Place
@@ -60,6 +60,7 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
     except PlatformError as error:
         looking.failures["community"] = error
     async with run.step() as session:
+        await hooks.forget(session, community_id, most=PAGE)
         community = await fetch(session, Community, community_id, for_update=True)
         at = _conclude(community, list(looking.failures.values()), run.now, run.resources.settings.poll_pace)
         await run.finish(session, Again(at) if at is not None else None)

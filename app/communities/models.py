@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base, Owned, belongs_to
@@ -88,6 +88,55 @@ class CommunityToken(Owned, Base):
     sealed: Mapped[str]
     expires_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
+
+
+class Hook(Owned, Base):
+    """Where a platform tells us what happens in a community, and how we know that it is the platform."""
+
+    __tablename__ = "hook"
+    __table_args__ = (belongs_to("community", "community_id"), UniqueConstraint("workspace_id", "community_id"))
+
+    community_id: Mapped[UUID]
+    public_id: Mapped[UUID]
+    """The last part of its address (`HookRoute`)."""
+    sealed: Mapped[str]
+    """Its secrets by name, as JSON, sealed."""
+    created_at: Mapped[datetime]
+
+
+class HookRoute(Base):
+    """From a hook's address to its community. Not a workspace's table: a platform comes with an address alone."""
+
+    __tablename__ = "hook_route"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "community_id"], ["hook.workspace_id", "hook.community_id"], ondelete="CASCADE"
+        ),
+    )
+
+    hook_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """128 random bits."""
+    workspace_id: Mapped[UUID]
+    community_id: Mapped[UUID]
+
+
+class HookEvent(Base):
+    """An event that a hook has brought: its repeats have no further effect."""
+
+    __tablename__ = "hook_event"
+    __table_args__ = (
+        # Of the hook, not of the community, whose row polls lock while they hold what events wait for.
+        ForeignKeyConstraint(
+            ["workspace_id", "community_id"], ["hook.workspace_id", "hook.community_id"], ondelete="CASCADE"
+        ),
+        Index(None, "workspace_id", "community_id", "received_at"),
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)
+    """The platform's."""
+    received_at: Mapped[datetime]
 
 
 class Publication(Owned, Base):

@@ -63,6 +63,46 @@ async def store(
     await publish(session, PostsMeasured(place, at, metrics))
 
 
+async def announced(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime) -> None:
+    """Keep posts that the platform told of by itself, as far as they are not known, and tell of them.
+
+    The telling may be late: a known post is not put back to how it was, and counters, which are of
+    an instant that nobody names, are left to the next look, which is due at once.
+    """
+    values = [
+        {
+            "workspace_id": place.workspace_id,
+            "id": uuid7(),
+            "community_id": place.community_id,
+            "project_id": place.project_id,
+            "external_id": post.external_id,
+            "url": post.url,
+            "text": post.text,
+            "published_at": post.published_at,
+            "edited_at": post.edited_at,
+            "measure_at": at,
+        }
+        for post in posts
+    ]
+    if not values:
+        return
+    rows = await session.execute(
+        insert(Publication)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["workspace_id", "community_id", "external_id"])
+        .returning(
+            Publication.id,
+            Publication.external_id,
+            Publication.url,
+            Publication.text,
+            Publication.published_at,
+        )
+    )
+    seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, True) for row in rows)
+    if seen:
+        await publish(session, PublicationsSeen(place, seen))
+
+
 def _next_look(post: RemotePost, at: datetime, poll_pace: float) -> datetime:
     """What a list does not show (VK's reach) is asked for at once: an old post's next look may be a week away."""
     if MetricStatus.PENDING in post.metrics.missing.values():

@@ -8,7 +8,7 @@ from fastapi import Query, status
 from sqlalchemy import func, select
 
 from app.access.current import CurrentActor, CurrentPager, Glance, Have, Work
-from app.communities import service
+from app.communities import hook_routes, service
 from app.communities.models import Community, CommunityToken, Publication, State
 from app.communities.schemas import CommunityConnect, CommunityRead, Health, Reconnect, SeenAt, TokenRead
 from app.kit.db import mine
@@ -18,6 +18,7 @@ from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems, router
 
 ROUTER = router("/v1/communities", tag="communities")
+PUBLIC = hook_routes.PUBLIC
 
 _NEWEST = Keyset((Community.created_at, Community.id))
 
@@ -150,3 +151,6 @@ async def pause(session: Work, community_id: UUID) -> CommunityRead:
 async def resume(session: Work, community_id: UUID) -> CommunityRead:
     """Watch a paused community again."""
     return CommunityRead.model_validate(await service.resume(session, community_id=community_id))
+
+
+ROUTER.include_router(hook_routes.ROUTER)

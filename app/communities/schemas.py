@@ -49,6 +49,31 @@ class CommunityConnect(Input):
     )
 
 
+SecretName = Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
+
+
+class HookPut(Input):
+    """Secrets of a hook, by the platform's names for them."""
+
+    secrets: Annotated[
+        dict[SecretName, TokenText],
+        Field(
+            description="VK: `secret`, which every event carries, and `confirmation`, which VK asks for once.",
+            max_length=10,
+            examples=[{"secret": "a-long-secret-of-your-own", "confirmation": "a1b2c3d4"}],
+        ),
+    ]
+
+
+class HookRead(Output):
+    """Where the platform tells us what happens; never its secrets."""
+
+    url: str = Field(description="Enter it at the platform.", examples=["https://instep.example/hooks/vk/5c0e…"])
+    platform: str
+    created_at: Instant
+    event_at: Instant | None = Field(description="When the platform last told us something; null: never.")
+
+
 class Reconnect(Input):
     """New tokens. Those not named stay as they are: a token is never overwritten with nothing."""
 

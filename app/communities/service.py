@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.models import Community, CommunityToken, State
+from app.communities.models import Community, CommunityToken, Hook, State
 from app.kit import jobs
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, mine, now, workspace_of
@@ -30,7 +30,7 @@ class Resealed:
 
     tokens: int
     lost: frozenset[UUID]
-    """Communities of which a token cannot be opened any more, and was left as it is."""
+    """Communities of which a token, or a hook's secret, cannot be opened any more, and was left as it is."""
 
 
 async def connect(
@@ -117,7 +117,7 @@ async def _keep_tokens(
 
 
 async def reseal(session: AsyncSession, keyring: Keyring) -> Resealed:
-    """Seal every token of this workspace anew, under the current key. Doing so again is harmless.
+    """Seal this workspace's tokens and its hooks' secrets anew, under the current key. Doing so again is harmless.
 
     The rows are locked: a token that is renewed meanwhile is not overwritten by the old one.
     """
@@ -135,6 +135,17 @@ async def reseal(session: AsyncSession, keyring: Keyring) -> Resealed:
             lost.add(token.community_id)
         else:
             resealed += 1
+    hooks = await session.scalars(
+        select(Hook)
+        .where(mine(Hook, workspace_of(session)))
+        .order_by(Hook.community_id)
+        .with_for_update(key_share=True)
+    )
+    for hook in hooks:
+        try:
+            hook.sealed = keyring.reseal(hook.sealed)
+        except SealBroken:
+            lost.add(hook.community_id)
     return Resealed(resealed, frozenset(lost))
 
 

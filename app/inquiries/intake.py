@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, func, literal, or_, select, text
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import Place
-from app.inquiries.models import Delivery, Direction, InquiryEvent, Message
+from app.inquiries.models import Delivery, Direction, EarlyDeletion, InquiryEvent, Message
 from app.inquiries.records import hold, insert_all
 from app.inquiries.recount import Origin, recount
 from app.kit.db import mine, now, workspace_of
@@ -37,7 +38,8 @@ async def store(session: AsyncSession, place: Place, seen: Sequence[tuple[Remote
     if not seen:
         return
     await hold(session, place.community_id)
-    rows = _folded(session, place, [message for message, _ in seen])
+    gone = await _gone(session, place, {message.external_id for message, _ in seen})
+    rows = _folded(session, place, [message for message, _ in seen], gone)
     threads = set((await session.scalars(_upsert(rows))).all())
     if not threads:
         return
@@ -49,6 +51,54 @@ async def store(session: AsyncSession, place: Place, seen: Sequence[tuple[Remote
         threads=threads,
         origins=_origins(seen),
     )
+
+
+async def deleted(session: AsyncSession, place: Place, external_ids: Collection[str]) -> None:
+    """Take messages for deleted; one that was never seen will be from the moment it is.
+
+    So the order does not matter in which a message and its deletion become known.
+    """
+    if not external_ids:
+        return
+    await hold(session, place.community_id)
+    ids = any_(literal(sorted(external_ids), ARRAY(Text)))
+    known = await session.execute(
+        update(Message)
+        .where(
+            mine(Message, place.workspace_id), Message.community_id == place.community_id, Message.external_id == ids
+        )
+        .values(deleted_at=func.coalesce(Message.deleted_at, now(session)))
+        .returning(Message.external_id, Message.thread_id)
+    )
+    threads = {row.external_id: row.thread_id for row in known}
+    early = sorted(set(external_ids) - set(threads))
+    if early:
+        values = [
+            {
+                "workspace_id": place.workspace_id,
+                "community_id": place.community_id,
+                "external_id": external_id,
+                "deleted_at": now(session),
+            }
+            for external_id in early
+        ]
+        await session.execute(insert(EarlyDeletion).values(values).on_conflict_do_nothing())
+    if threads:
+        await recount(
+            session, project_id=place.project_id, community_id=place.community_id, threads=set(threads.values())
+        )
+
+
+async def _gone(session: AsyncSession, place: Place, external_ids: Collection[str]) -> set[str]:
+    """Which of these messages were told to be deleted before they were seen."""
+    found = await session.scalars(
+        select(EarlyDeletion.external_id).where(
+            EarlyDeletion.workspace_id == place.workspace_id,
+            EarlyDeletion.community_id == place.community_id,
+            EarlyDeletion.external_id == any_(literal(sorted(external_ids), ARRAY(Text))),
+        )
+    )
+    return set(found)
 
 
 def _origins(seen: Sequence[tuple[RemoteMessage, UUID | None]]) -> Mapping[str, Origin]:
@@ -86,14 +136,17 @@ def _edition(message: RemoteMessage) -> float:
     return message.edited_at.timestamp() if message.edited_at is not None else float("-inf")
 
 
-def _folded(session: AsyncSession, place: Place, messages: Sequence[RemoteMessage]) -> list[dict[str, Any]]:
-    """A row for each message, however often it is in the batch."""
+def _folded(
+    session: AsyncSession, place: Place, messages: Sequence[RemoteMessage], gone: Collection[str]
+) -> list[dict[str, Any]]:
+    """A row for each message, however often it is in the batch; those in `gone` are deleted already."""
     found: dict[str, _Sighting] = {}
     for message in messages:
         if (known := found.get(message.external_id)) is not None:
             known.meet(message)
         else:
-            found[message.external_id] = _Sighting(message, not message.deleted, message.deleted, message.author.name)
+            deleted = message.deleted or message.external_id in gone
+            found[message.external_id] = _Sighting(message, not message.deleted, deleted, message.author.name)
     # In one order, whoever writes.
     return [_row(session, place, found[external_id]) for external_id in sorted(found)]
 

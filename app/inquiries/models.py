@@ -144,6 +144,18 @@ class Message(Owned, Base):
     """When the intent to send it was last committed."""
 
 
+class EarlyDeletion(Base):
+    """A platform told that a message was deleted before the message itself was seen."""
+
+    __tablename__ = "early_deletion"
+    __table_args__ = (belongs_to("community", "community_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime]
+
+
 class Waiting(Owned, Base):
     """A stretch of time in which a customer waited for an answer."""
 

@@ -2,12 +2,18 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.events import MessagesSeen
+from app.communities.events import MessagesDeleted, MessagesSeen
 from app.inquiries import intake
 from app.kit.events import subscribe
 
 
 @subscribe(MessagesSeen)
 async def store(session: AsyncSession, event: MessagesSeen) -> None:
-    """In the unit of work that stores the poll's cursor: both or neither."""
+    """In the unit of work that stores the poll's cursor or the hook's event: both or neither."""
     await intake.store(session, event.place, event.messages)
+
+
+@subscribe(MessagesDeleted)
+async def forget(session: AsyncSession, event: MessagesDeleted) -> None:
+    """In the unit of work that stores the hook's event."""
+    await intake.deleted(session, event.place, event.external_ids)

@@ -27,6 +27,8 @@ from app.kit.errors import Conflict, Invalid
 
 HEADER: Final = "Idempotency-Key"
 KEPT: Final = timedelta(hours=24)
+KEYLESS: Final = "/hooks/"
+"""POSTs below this path are a platform's: it sends no key, and each event's own id does its work."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from app.kit.idempotency import HEADER
+from app.kit.idempotency import HEADER, KEYLESS
 from app.kit.routing import FieldProblem, Problem, problems
 
 _ANSWER_HEADERS = {
@@ -67,7 +67,7 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         shared.append(404)
     if "requestBody" in operation:
         shared += [400, 413]
-    if method == "post":
+    if method == "post" and not path.startswith(KEYLESS):
         shared += [409, 422]
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)
     for status, answer in problems(*shared).items():

@@ -84,7 +84,7 @@ class Route(APIRoute):
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
-        if "POST" in (self.methods or ()):
+        if "POST" in (self.methods or ()) and not self.path.startswith(idempotency.KEYLESS):
             return idempotency.once(handler)
         if "GET" in (self.methods or ()):
             return _with_etag(handler)

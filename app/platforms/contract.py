@@ -106,6 +106,8 @@ class Spec:
     """An address as a person would type it, for messages and documentation."""
     replies_remembered: timedelta | None = None
     """For how long a reply repeated with the same key is dropped; None where it would be sent twice."""
+    hook_secrets: frozenset[str] = frozenset()
+    """The names of the secrets that `Receives.receive` needs; empty where the platform never calls us."""
 
 
 @dataclass(frozen=True, slots=True)

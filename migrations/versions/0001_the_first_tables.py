@@ -278,6 +278,70 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("workspace_id", "community_id", "at", name=op.f("pk_community_snapshot")),
     )
     op.create_table(
+        "hook",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("community_id", sa.UUID(), nullable=False),
+        sa.Column("public_id", sa.UUID(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "community_id"],
+            ["community.workspace_id", "community.id"],
+            name=op.f("fk_hook_workspace_id_community_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_hook")),
+        sa.UniqueConstraint("workspace_id", "community_id", name=op.f("uq_hook_workspace_id_community_id")),
+    )
+    op.create_table(
+        "hook_route",
+        sa.Column("hook_id", sa.UUID(), nullable=False),
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("community_id", sa.UUID(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "community_id"],
+            ["hook.workspace_id", "hook.community_id"],
+            name=op.f("fk_hook_route_workspace_id_community_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("hook_id", name=op.f("pk_hook_route")),
+    )
+    op.create_table(
+        "hook_event",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("community_id", sa.UUID(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "community_id"],
+            ["hook.workspace_id", "hook.community_id"],
+            name=op.f("fk_hook_event_workspace_id_community_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "community_id", "event_id", name=op.f("pk_hook_event")),
+    )
+    op.create_index(
+        op.f("ix_hook_event_workspace_id_community_id_received_at"),
+        "hook_event",
+        ["workspace_id", "community_id", "received_at"],
+        unique=False,
+    )
+    op.create_table(
+        "early_deletion",
+        sa.Column("workspace_id", sa.UUID(), nullable=False),
+        sa.Column("community_id", sa.UUID(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "community_id"],
+            ["community.workspace_id", "community.id"],
+            name=op.f("fk_early_deletion_workspace_id_community_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("workspace_id", "community_id", "external_id", name=op.f("pk_early_deletion")),
+    )
+    op.create_table(
         "community_token",
         sa.Column("workspace_id", sa.UUID(), nullable=False),
         sa.Column("id", sa.UUID(), nullable=False),
@@ -802,6 +866,9 @@ def upgrade() -> None:
         "brief",
         "community",
         "community_token",
+        "hook",
+        "hook_event",
+        "early_deletion",
         "publication",
         "post_snapshot",
         "post_last",
@@ -847,6 +914,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_inquiry_workspace_id_project_id_opened_at_id"), table_name="inquiry")
     op.drop_index(op.f("ix_inquiry_workspace_id_last_message_at_id"), table_name="inquiry")
     op.drop_table("inquiry")
+    op.drop_table("early_deletion")
+    op.drop_index(op.f("ix_hook_event_workspace_id_community_id_received_at"), table_name="hook_event")
+    op.drop_table("hook_event")
+    op.drop_table("hook_route")
+    op.drop_table("hook")
     op.drop_table("community_token")
     op.drop_table("community_snapshot")
     op.drop_index(op.f("ix_community_day_workspace_id_project_id_day"), table_name="community_day")

@@ -22,6 +22,7 @@ NOT_A_WORKSPACES = {
     "job": "the sweeper looks across workspaces; it holds ids only",
     "api_key": "looked up before the workspace is known; it holds hashes only",
     "link_route": "a visitor comes with a slug alone",
+    "hook_route": "a platform comes with a hook's address alone",
     "worker_heartbeat": "of the installation",
     "user_account": "a person may work in several workspaces",
     "call_budget": "two workspaces may share a token; it holds hashes only",

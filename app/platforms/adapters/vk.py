@@ -124,6 +124,7 @@ class Vk:
         address_hint="https://vk.com/name",
         # `guid` and `random_id`. Unverified: that VK remembers them for an hour.
         replies_remembered=timedelta(minutes=50),
+        hook_secrets=frozenset({"secret", "confirmation"}),
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -338,7 +339,8 @@ class Vk:
         if confirming:
             if not secrets.get("confirmation"):
                 raise MissingPermission("the confirmation text that VK asks for is not known")
-            return Inbound(event.event_id, str(event.group_id), answer=secrets["confirmation"])
+            # Its id is nobody's: without a secret it may be made up, to have a later event taken for a repeat.
+            return Inbound(None, str(event.group_id), answer=secrets["confirmation"])
         if event.event_id is None:
             raise Malformed("the event has no id")
         return translate.inbound(event, body)

@@ -1,0 +1,131 @@
+"""Inbound hooks over HTTP: for the agency that opens them, and for the platforms that call them."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Path, Request, Response, status
+from fastapi.responses import PlainTextResponse
+from sqlalchemy import and_, select
+
+from app.access.current import CurrentActor, Glance, Have, Work
+from app.communities import hooks
+from app.communities.models import Community, Hook
+from app.communities.schemas import HookPut, HookRead
+from app.kit.db import mine
+from app.kit.errors import NotFound, TooLarge
+from app.kit.routing import problems, router
+
+ROUTER = router("", tag="communities")
+PUBLIC = router("/hooks", tag="communities", public=True)
+
+MOST: Final = 256 * 1024
+"""Bytes of one call; an event of VK, with all that is attached to a post, is far below."""
+
+_TEXT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The body that the platform expects.",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "ok"}},
+    }
+}
+_EVENT: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "As the platform sends it; at most 256 KiB.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+
+Platform = Annotated[str, Path(max_length=40, examples=["vk"])]
+
+
+@ROUTER.put("/{community_id}/hook", operation_id="communities.open-hook", responses=problems(404, 409))
+async def open_hook(body: HookPut, session: Work, have: Have, community_id: UUID) -> HookRead:
+    """Open a community's hook, or give it further secrets.
+
+    Enter the `url` at the platform. For VK (Manage → API usage → Callback API) take the text it
+    wants for a confirmation as `confirmation`, and choose a `secret` that you enter there as well:
+    without it every event is refused. Secrets are stored sealed and never shown again; those not
+    named stay as they are.
+    """
+    community, hook = await hooks.keep(session, have.keyring, community_id=community_id, given=body.secrets)
+    return _shown(have, community.platform, hook, community.event_at)
+
+
+@ROUTER.get("/{community_id}/hook", operation_id="communities.read-hook", responses=problems(404, 409))
+async def read_hook(who: CurrentActor, connection: Glance, have: Have, community_id: UUID) -> HookRead:
+    """A community's hook."""
+    row = (
+        await connection.execute(
+            select(Community.platform, Community.event_at, Hook.public_id, Hook.created_at)
+            .outerjoin(Hook, and_(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id))
+            .where(mine(Community, who.workspace_id), Community.id == community_id)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    hooks.receiver(row.platform)
+    if row.public_id is None:
+        raise NotFound("This community has no hook.", code="no-hook")
+    return _shown(have, row.platform, row, row.event_at)
+
+
+@ROUTER.delete(
+    "/{community_id}/hook",
+    operation_id="communities.close-hook",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(404, 409),
+)
+async def close_hook(session: Work, community_id: UUID) -> None:
+    """Close a community's hook: its address is gone for good, and a new one will be another."""
+    await hooks.close(session, community_id=community_id)
+
+
+@PUBLIC.get(
+    "/{platform}/{hook_id}",
+    operation_id="communities.hook-challenge",
+    response_class=PlainTextResponse,
+    responses=_TEXT | problems(403, 404),
+)
+async def challenge(platform: Platform, hook_id: UUID, request: Request, have: Have) -> Response:
+    """Answer a platform that asks by GET whether the address is ours."""
+    return await _take(platform, hook_id, request, have)
+
+
+@PUBLIC.post(
+    "/{platform}/{hook_id}",
+    operation_id="communities.hook-event",
+    response_class=PlainTextResponse,
+    responses=_TEXT | problems(403, 404, 413),
+    openapi_extra=_EVENT,
+)
+async def event(platform: Platform, hook_id: UUID, request: Request, have: Have) -> Response:
+    """Take an event from a platform: verified, stored, and only then acknowledged.
+
+    For platforms alone. An event that is sent again, under the id the platform gave it, is answered
+    in the same way and has no further effect.
+    """
+    return await _take(platform, hook_id, request, have)
+
+
+async def _take(platform: str, hook_id: UUID, request: Request, have: Have) -> Response:
+    call = hooks.Call(await _body(request), request.headers, request.query_params)
+    return PlainTextResponse(await hooks.take(have, platform, hook_id, call))
+
+
+async def _body(request: Request) -> bytes:
+    """The raw bytes; `TooLarge` as soon as there are more than a call may have."""
+    found = bytearray()
+    async for part in request.stream():
+        found += part
+        if len(found) > MOST:
+            raise TooLarge(f"A call may have at most {MOST} bytes.")
+    return bytes(found)
+
+
+def _shown(have: Have, platform: str, hook: Any, event_at: Any) -> HookRead:
+    return HookRead(
+        url=f"{have.settings.public_url.rstrip('/')}/hooks/{platform}/{hook.public_id}",
+        platform=platform,
+        created_at=hook.created_at,
+        event_at=event_at,
+    )
