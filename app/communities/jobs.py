@@ -38,7 +38,8 @@ _ADVICE: Final = {
 }
 
 
-@job(POLL, timeout=timedelta(minutes=5))
+# A community is given up by what its platform answers (`_conclude`), not because workers died.
+@job(POLL, timeout=timedelta(minutes=5), attempts=1000)
 async def poll(run: Run, community_id: UUID) -> Again | None:
     """Look at a community, then say when to look again."""
     async with run.step() as session:
