@@ -16,7 +16,7 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from app.kit import jobs
+from app.kit import jobs, rounds
 from app.kit.clock import SetClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -157,7 +157,7 @@ class Agency:
 
     async def recur(self, kind: str) -> None:
         """Do the installation's recurring job of this kind, now."""
-        await jobs.ensure_recurring(self.resources)
+        await rounds.ensure_recurring(self.resources)
         async with self.resources.transaction(None) as session:
             row = (await session.scalars(select(jobs.Job).where(jobs.Job.kind == kind))).one()
             row.run_at = self.resources.clock.now()

@@ -17,7 +17,7 @@ from arq.connections import RedisSettings
 from arq.cron import CronJob
 from prometheus_client import start_http_server
 
-from app.kit import events, jobs, telemetry
+from app.kit import events, jobs, rounds, telemetry
 from app.kit.clock import SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -46,8 +46,8 @@ async def startup(ctx: Context) -> None:
     ctx.update(resources=resources, outbound=outbound)
     events.listen()
     jobs.collect()
-    await jobs.ensure_recurring(resources)
-    await jobs.beat(resources, NAME)
+    await rounds.ensure_recurring(resources)
+    await rounds.beat(resources, NAME)
     if chosen.worker_metrics_port is not None:
         ctx["metrics"] = serving = start_http_server(chosen.worker_metrics_port, chosen.worker_metrics_host)
         log.info("worker.metrics", host=chosen.worker_metrics_host, port=serving[0].server_port)
@@ -76,12 +76,12 @@ async def perform(ctx: Context, job_id: str) -> None:
 
 async def sweep(ctx: Context) -> None:
     """A tick: ring for what is due and was not rung, or whose ring was lost."""
-    await jobs.sweep(ctx["resources"])
+    await rounds.sweep(ctx["resources"])
 
 
 async def beat(ctx: Context) -> None:
     """A tick: this worker lives."""
-    await jobs.beat(ctx["resources"], NAME)
+    await rounds.beat(ctx["resources"], NAME)
 
 
 class WorkerSettings:

@@ -21,7 +21,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Index, and_, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Index, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -36,8 +36,6 @@ log = structlog.get_logger()
 
 LEASE: Final = timedelta(seconds=30)
 """How long a worker may be silent before another one takes its job."""
-
-PAGE: Final = 1000
 
 
 class Job(Base):
@@ -314,7 +312,7 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
 
 async def _claim(resources: Resources, job_id: UUID) -> tuple[Job, Kind] | None:
     at = resources.clock.now()
-    free = select(Job.id).where(Job.id == job_id, _due(at)).with_for_update(skip_locked=True).scalar_subquery()
+    free = select(Job.id).where(Job.id == job_id, due(at)).with_for_update(skip_locked=True).scalar_subquery()
     async with resources.transaction(None) as session:
         row = await session.scalar(
             update(Job)
@@ -336,7 +334,8 @@ async def _claim(resources: Resources, job_id: UUID) -> tuple[Job, Kind] | None:
         return row, kind
 
 
-def _due(at: datetime) -> Any:
+def due(at: datetime) -> ColumnElement[bool]:
+    """What a worker may take at this instant: what waits, and what a silent worker has left."""
     return or_(
         and_(Job.state == "waiting", Job.run_at <= at),
         and_(Job.state == "running", Job.leased_until < at),
@@ -414,78 +413,3 @@ async def _keep_lease(run: Run) -> None:
                 )
         except Exception as error:  # the handler's own step will find out whether the lease is lost
             log.warning("job.lease_not_prolonged", exc_info=error)
-
-
-async def sweep(resources: Resources) -> int:
-    """Ring for everything that is due, page after page; how many there were."""
-    at = resources.clock.now()
-    after: tuple[datetime, UUID] | None = None
-    total = 0
-    while True:
-        query = select(Job.id, Job.fence, Job.run_at).where(_due(at)).order_by(Job.run_at, Job.id).limit(PAGE)
-        if after is not None:
-            query = query.where(or_(Job.run_at > after[0], and_(Job.run_at == after[0], Job.id > after[1])))
-        async with resources.db.reading(None) as connection:
-            rows = (await connection.execute(query)).all()
-        if rows:
-            await resources.doorbell.ring([(row.id, _ring_of(row.fence, at - row.run_at)) for row in rows])
-            total += len(rows)
-        if len(rows) < PAGE:
-            return total
-        after = (rows[-1].run_at, rows[-1].id)
-
-
-def _ring_of(fence: int, late: timedelta) -> str:
-    """What tells one ring for a job from another: its fence, and how often it has been late for twice as long.
-
-    A worker that is killed after it heard a ring, and before it claimed the job, takes that ring with it: arq holds
-    it to be in progress for an hour. A new one gets through; doubling keeps them few where there are many late jobs.
-    """
-    return f"{fence}.{(late // LEASE).bit_length()}" if late >= LEASE else str(fence)
-
-
-async def ensure_recurring(resources: Resources) -> None:
-    """See to it that every job with an interval is there."""
-    async with resources.transaction(None) as session:
-        for kind in kinds.values():
-            if kind.every is not None:
-                await enqueue(session, kind.name, workspace_id=None, key="every")
-
-
-async def beat(resources: Resources, worker: str) -> None:
-    """Say that this worker lives; forget those that have been silent for a day."""
-    at = resources.clock.now()
-    async with resources.transaction(None) as session:
-        alive = insert(WorkerHeartbeat).values(worker=worker, at=at)
-        await session.execute(
-            alive.on_conflict_do_update(index_elements=[WorkerHeartbeat.worker], set_={"at": alive.excluded.at})
-        )
-        await session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.at < at - timedelta(days=1)))
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the workers are doing."""
-
-    beat_at: datetime | None
-    oldest_due_at: datetime | None
-    dead: int
-
-
-async def health(resources: Resources) -> Health:
-    """The newest heartbeat, since when the oldest due job waits, and how many dead letters there are."""
-    at = resources.clock.now()
-    async with resources.db.reading(None) as connection:
-        row = (
-            await connection.execute(
-                select(
-                    select(func.max(WorkerHeartbeat.at)).scalar_subquery().label("beat_at"),
-                    select(func.min(Job.run_at))
-                    .where(Job.state == "waiting", Job.run_at <= at)
-                    .scalar_subquery()
-                    .label("oldest_due_at"),
-                    select(func.count()).select_from(Job).where(Job.state == "dead").scalar_subquery().label("dead"),
-                )
-            )
-        ).one()
-    return Health(row.beat_at, row.oldest_due_at, row.dead)

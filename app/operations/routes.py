@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.access.current import Have
-from app.kit import jobs, telemetry
+from app.kit import rounds, telemetry
 from app.kit.errors import Unavailable
 from app.kit.routing import problems, router
 from app.kit.schemas import Instant
@@ -47,7 +47,7 @@ async def live() -> Live:
 async def ready(have: Have) -> Ready:
     """Whether the service can do its work: the database answers, a worker lives, and jobs are not late."""
     try:
-        health = await jobs.health(have)
+        health = await rounds.health(have)
     except (SQLAlchemyError, OSError):
         raise Unavailable("The database does not answer.", code="database-away") from None
     at = have.clock.now()
@@ -64,7 +64,7 @@ async def ready(have: Have) -> Ready:
 @PUBLIC.get("/metrics", operation_id="operations.metrics", include_in_schema=False)
 async def metrics(request: Request, have: Have) -> Response:
     """Prometheus metrics of this process, and of the jobs."""
-    health = await jobs.health(have)
+    health = await rounds.health(have)
     telemetry.JOBS_DEAD.set(health.dead)
     lag = have.clock.now() - health.oldest_due_at if health.oldest_due_at else timedelta(0)
     telemetry.JOBS_LAG.set(lag.total_seconds())

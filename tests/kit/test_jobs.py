@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select
 
-from app.kit import jobs
+from app.kit import jobs, rounds
 from app.kit.clock import SetClock
 from app.kit.jobs import Again, Fatal, Job, Later, Run
 from app.kit.resources import Resources
@@ -121,7 +121,7 @@ async def test_a_failure_is_tried_again_later_and_given_up_in_the_end(
     assert row.state == "dead"
     assert row.error is not None
     assert row.error["detail"] == "no luck"
-    assert (await jobs.health(resources)).dead == 1
+    assert (await rounds.health(resources)).dead == 1
     assert not await jobs.perform(resources, job_id), "a dead letter waits for a person"
 
 
@@ -273,10 +273,10 @@ async def test_the_sweeper_rings_for_all_that_is_due_page_after_page(
         async def ring(self, waiting: list[tuple[uuid.UUID, str]]) -> None:
             rung.extend(job_id for job_id, _ in waiting)
 
-    monkeypatch.setattr(jobs, "PAGE", 3)
+    monkeypatch.setattr(rounds, "PAGE", 3)
     due = [await put(resources, kind, key=str(n)) for n in range(8)]
     await put(resources, kind, key="later", at=clock.now() + timedelta(minutes=1))
-    assert await jobs.sweep(replace(resources, doorbell=Bell())) == 8  # type: ignore[arg-type]  # a test's bell
+    assert await rounds.sweep(replace(resources, doorbell=Bell())) == 8  # type: ignore[arg-type]  # a test's bell
     assert sorted(rung) == sorted(due)
 
 
@@ -292,7 +292,7 @@ async def test_a_job_that_stays_late_is_rung_anew_at_ever_longer_intervals(
             rings.extend(ring for found, ring in waiting if found == job_id)
 
     for _ in range(3600 // 2):
-        await jobs.sweep(replace(resources, doorbell=Bell()))  # type: ignore[arg-type]  # a test's bell
+        await rounds.sweep(replace(resources, doorbell=Bell()))  # type: ignore[arg-type]  # a test's bell
         clock.advance(timedelta(seconds=2))
     firsts = [2 * rings.index(ring) for ring in dict.fromkeys(rings)]
     assert firsts == [0, 30, 60, 120, 240, 480, 960, 1920]
@@ -303,8 +303,8 @@ async def test_recurring_jobs_are_there_once_and_come_back(resources: Resources,
     async def handler(run: Run) -> Again | None:
         return None
 
-    await jobs.ensure_recurring(resources)
-    await jobs.ensure_recurring(resources)
+    await rounds.ensure_recurring(resources)
+    await rounds.ensure_recurring(resources)
     (row,) = await stored(resources, kind)
     await jobs.perform(resources, row.id)
     assert [row.run_at for row in await stored(resources, kind)] == [clock.now() + timedelta(hours=24)]
