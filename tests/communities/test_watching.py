@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
+from app.communities import publications
 from app.communities.models import Community, CommunityToken, Publication
 from app.inquiries.models import Message
 from app.kit import jobs
@@ -123,6 +124,28 @@ async def test_a_worker_that_dies_before_its_commit_loses_and_doubles_nothing(
     await agency.work(POLL)
     assert await rows(agency, Publication) == 5
     assert await rows(agency, Message) == 2
+
+
+async def test_a_page_and_its_cursor_are_kept_together(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that could not be stored is fetched again: the cursor has not gone on without it."""
+    fill(world)
+    real, stored = publications.store, 0
+
+    async def fail_once(*args: Any) -> None:
+        nonlocal stored
+        stored += 1
+        if stored == 2:
+            raise RuntimeError("the disk is full")
+        await real(*args)
+
+    monkeypatch.setattr(publications, "store", fail_once)
+    await agency.work(POLL)
+    assert await rows(agency, Publication) == 2
+    clock.advance(timedelta(minutes=1))
+    await agency.work(POLL)
+    assert await rows(agency, Publication) == 5
 
 
 async def test_a_limit_is_respected_to_the_second(

@@ -203,6 +203,29 @@ async def test_a_worker_that_lost_its_lease_cannot_write(resources: Resources, k
     assert outcomes == ["the other one wrote"]
 
 
+async def test_a_slow_worker_cannot_write_while_another_is_at_it(
+    resources: Resources, kind: str, clock: SetClock
+) -> None:
+    """The job's row is there and running, but it is the other one's run."""
+    wrote: list[int] = []
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Again | None:
+        if run.fence == 1:
+            clock.advance(jobs.LEASE + timedelta(seconds=1))
+            await jobs.perform(resources, run.id)  # which, before it ends, lets the slow one try
+            return None
+        with pytest.raises(jobs.LeaseLost):
+            async with Run(resources, run.id, kind, None, 1, fence=1).step():
+                wrote.append(1)
+        async with run.step():
+            wrote.append(2)
+        return None
+
+    await jobs.perform(resources, await put(resources, kind))
+    assert wrote == [2]
+
+
 async def test_a_job_that_kills_its_workers_is_given_up(resources: Resources, kind: str, clock: SetClock) -> None:
     class Killed(BaseException):
         pass
