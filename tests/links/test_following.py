@@ -10,7 +10,7 @@ import pytest
 
 from app.kit.clock import SetClock
 from app.kit.db import Database
-from app.links import reads, recording
+from app.links import recording
 from app.links.redirects import FRESH, STALE
 from tests.conftest import Agency
 from tests.links.agents import BOTS, PEOPLE
@@ -166,36 +166,3 @@ async def test_links_hold_while_the_database_is_away(
         assert (await follow(stranger, link)).status_code == 503
     assert (await follow(stranger, link)).status_code == 302
     assert await totals(agency, link) == (2, 0, 0)
-
-
-async def test_kpi_reads_agree_with_the_rows(
-    agency: Agency,
-    stranger: httpx.AsyncClient,
-    link: dict[str, str],
-    clock: SetClock,
-    db: Database,
-    project_id: str,
-    community_id: str,
-) -> None:
-    other = await agency.post("/v1/links", {"project_id": project_id, "target": TARGET})
-    for _ in range(2):
-        for who in ("Chrome", "Firefox", "bot VK"):
-            await follow(stranger, link, who)
-        await follow(stranger, other, "Chrome")
-        clock.advance(timedelta(days=1))
-    first, second = date(2026, 10, 15), date(2026, 10, 16)
-    window = (agency.workspace_id, uuid.UUID(project_id), first, second)
-    async with db.reading(agency.workspace_id) as connection:
-        days = await reads.click_days(connection, *window)
-        people = await reads.unique_visitors(connection, *window, buckets=[(first, first), (second, second)])
-        rows = await reads.clicks(connection, *window, limit=4)
-        more = await reads.clicks(connection, *window, after=(rows[-1].day, rows[-1].id), limit=4)
-        bots = await reads.clicks(connection, *window, bots=True)
-        nobody = await reads.unique_visitors(connection, *window[:2], date(2020, 1, 1), date(2020, 1, 2))
-    assert sum(day.people for day in days) == 6 == len(rows) + len(more)
-    assert sum(day.bots for day in days) == 2 == len(bots)
-    assert people.total == 2
-    assert people.by_community == {uuid.UUID(community_id): 2, None: 1}
-    assert people.by_bucket == [2, 2]
-    assert (nobody.total, nobody.by_community) == (0, {})
-    assert len({row.id for row in rows + more}) == 6

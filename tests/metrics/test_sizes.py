@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from app.kit.db import Database
-from app.metrics import reads, service
+from app.metrics import service
 from tests.conftest import Agency
 from tests.metrics.conftest import NOON, Client, make_client
 
@@ -48,21 +48,6 @@ async def test_a_hidden_size_leaves_no_trace(client: Client) -> None:
     async with client.work() as session:
         await service.record_size(session, client.places[0], NOON, None)
     assert await client.sizes() == []
-
-
-async def test_sizes_are_read_with_the_one_before(client: Client) -> None:
-    for day, size in ((-9, 90), (-7, 70), (0, 100), (2, 120)):
-        async with client.work() as session:
-            await service.record_size(session, client.places[0], NOON + timedelta(days=day), size)
-    async with client.db.reading(client.workspace_id) as connection:
-        whose = (client.workspace_id, client.project_id)
-        days = await reads.size_days(connection, *whose, TODAY, TODAY + timedelta(days=1))
-        before = await reads.size_before(connection, *whose, TODAY)
-        rows = await reads.size_page(connection, *whose, date.min, date.max, limit=3)
-        rest = await reads.size_page(connection, *whose, date.min, date.max, after=rows[-1].key, limit=3)
-    assert [(row.day, row.last) for row in days] == [(TODAY, 100)]
-    assert [(row.community_id, row.size) for row in before] == [(client.places[0].community_id, 70)]
-    assert [row.size for row in rows + rest] == [90, 70, 100, 120]
 
 
 async def test_the_history_is_told_by_day(agency: Agency, rival: Agency, db: Database) -> None:
