@@ -54,6 +54,7 @@ from app.platforms.contract import (
 from app.platforms.vk import shapes as vk
 from app.platforms.vk import translate as translate
 from app.platforms.vk.errors import CODES, SECONDS, UNDECIDED, UNKNOWN, WORDS, Means
+from app.platforms.vk.walks import Mail, Tree, WallWalk, is_fresh, next_pass, talk_place
 
 T = TypeVar("T")
 
@@ -70,41 +71,6 @@ HOSTS = frozenset({"vk.com", "vk.ru", "m.vk.com", "m.vk.ru", "www.vk.com", "www.
 NUMBERED = re.compile(r"(?:club|public|event|-)(\d{1,18})")
 SCREEN_NAME = re.compile(r"[a-z0-9_][a-z0-9_.]{1,31}")
 PERSON = re.compile(r"id\d+")
-
-
-class WallWalk(wire.Shape):
-    """Reads the wall down to what an earlier walk has seen, which is everything from `known` on."""
-
-    at: offsets.Position = offsets.Position()
-    newest: wire.Count | None = None
-    known: wire.Count | None = None
-
-
-class Tree(wire.Shape):
-    """Reads the comments below a post, then those answers that are too many to come with them."""
-
-    at: offsets.Position = offsets.Position()
-    read: bool = False
-    threads: tuple[wire.Count, ...] = ()
-    inside: offsets.Position = offsets.Position()
-
-
-class Mail(wire.Shape):
-    """Reads messages by passes over the list of conversations, newest first.
-
-    Every message up to `known` was read by earlier walks. A pass reads the conversations whose last
-    message is above `floor`, each down to `known`. One that gets a message meanwhile jumps to the
-    top, past us; it then stands above `top`, where the pass began, and the next pass, with that as
-    its floor, reads it. A pass that finds nothing proves everything up to its floor to be read.
-    """
-
-    known: wire.Count = 0
-    floor: wire.Count = 0
-    top: wire.Count | None = None
-    at: offsets.Position = offsets.Position()
-    read: bool = False
-    peers: tuple[wire.Number, ...] = ()
-    inside: offsets.Position = offsets.Position()
 
 
 class Vk:
@@ -268,15 +234,15 @@ class Vk:
             talks = await self._call(c, vk.TALKS, "messages.getConversations", (Token.COMMUNITY,), query)
             return offsets.Listing(talks.items, talks.count)
 
-        part = await offsets.step(fetch, mail.at, _talk_place, size=TALKS_PAGE)
+        part = await offsets.step(fetch, mail.at, talk_place, size=TALKS_PAGE)
         top = mail.top if mail.top is not None else max((rank for rank, _ in part.places), default=mail.floor)
         if mail.top is None and top <= mail.floor:
             return Page((), wire.dump(Mail(known=mail.floor, floor=mail.floor)), more=False)
-        fresh = [talk for talk in part.items if _is_fresh(talk, mail.floor, since)]
+        fresh = [talk for talk in part.items if is_fresh(talk, mail.floor, since)]
         peers = tuple(talk.conversation.peer.id for talk in fresh if talk.conversation.peer.type == "user")
         read = part.end or len(fresh) < len(part.items)
         mail = Mail(known=mail.known, floor=mail.floor, top=top, at=part.position, read=read, peers=peers)
-        return Page((), wire.dump(_next_pass(mail)), more=True)
+        return Page((), wire.dump(next_pass(mail)), more=True)
 
     async def _history(self, c: Credentials, mail: Mail, since: datetime | None) -> Page[RemoteMessage]:
         """The next messages of the first conversation that waits, back to what is known."""
@@ -292,7 +258,7 @@ class Vk:
         part = await offsets.step(fetch, mail.inside, lambda m: (m.id, m.id), size=HISTORY_PAGE)
         fresh = [m for m in part.items if m.id > mail.known and (since is None or m.date >= since)]
         if part.end or len(fresh) < len(part.items):
-            mail = _next_pass(mail.model_copy(update={"peers": mail.peers[1:], "inside": offsets.Position()}))
+            mail = next_pass(mail.model_copy(update={"peers": mail.peers[1:], "inside": offsets.Position()}))
         else:
             mail = mail.model_copy(update={"inside": part.position})
         return Page(tuple(translate.message(m, us, names) for m in fresh), wire.dump(mail), more=True)
@@ -431,19 +397,3 @@ def _seconds(moment: datetime) -> int:
 def _random_id(key: str) -> int:
     """VK's `random_id` is a positive number of 31 bits; the same for the same key."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") >> 1 or 1
-
-
-def _talk_place(talk: vk.Talk) -> offsets.Place:
-    return talk.conversation.last_message_id, talk.conversation.peer.id
-
-
-def _is_fresh(talk: vk.Talk, floor: int, since: datetime | None) -> bool:
-    too_old = since is not None and talk.last_message is not None and talk.last_message.date < since
-    return talk.conversation.last_message_id > floor and not too_old
-
-
-def _next_pass(mail: Mail) -> Mail:
-    """When the list is read and no conversation waits, the next pass starts where this one did."""
-    if not mail.read or mail.peers:
-        return mail
-    return Mail(known=mail.known, floor=mail.top or mail.floor)
