@@ -14,6 +14,7 @@ from app.communities.schemas import HookPut, HookRead
 from app.kit.db import mine
 from app.kit.errors import NotFound, TooLarge
 from app.kit.routing import problems, router
+from app.platforms.abilities import Call
 
 ROUTER = router("", tag="communities")
 PUBLIC = router("/hooks", tag="communities", public=True)
@@ -108,7 +109,8 @@ async def event(platform: Platform, hook_id: UUID, request: Request, have: Have)
 
 
 async def _take(platform: str, hook_id: UUID, request: Request, have: Have) -> Response:
-    call = hooks.Call(await _body(request), request.headers, request.query_params)
+    source = request.client.host if request.client is not None else None
+    call = Call(await _body(request), request.headers, request.query_params, source)
     return PlainTextResponse(await hooks.take(have, platform, hook_id, call))
 
 

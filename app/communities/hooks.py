@@ -1,4 +1,4 @@
-"""Inbound hooks: a platform tells us what happens in a community, sooner than a poll would find it.
+"""Event hooks: a platform tells us what happens in a community, sooner than a poll would find it.
 
 A call is believed once the platform's adapter has verified its raw bytes, and once it speaks of the
 community whose hook it is. An event is stored under its own id together with what follows from it,
@@ -32,7 +32,8 @@ from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.kit.resources import Resources
 from app.platforms import adapters
-from app.platforms.contract import Inbound, Malformed, MissingPermission, Receives
+from app.platforms.abilities import Call, Event, Receives
+from app.platforms.contract import Malformed, MissingPermission
 from app.projects.models import Project
 
 REMEMBERED: Final = timedelta(days=30)
@@ -127,15 +128,6 @@ def _opened(keyring: Keyring, sealed: str) -> dict[str, str] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a platform, as it came."""
-
-    body: bytes
-    headers: Mapping[str, str]
-    query: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Known:
     """What has to be known of a community to take a call about it."""
 
@@ -157,17 +149,19 @@ async def take(have: Resources, platform: str, hook_id: UUID, call: Call) -> str
     if held is None:
         raise Unavailable("No key opens the secrets of this hook: give them to it anew.", code="hook-secrets-lost")
     try:
-        inbound = receiver(platform).receive(call.body, call.headers, call.query, held)
+        received = receiver(platform).receive(call, held)
     except MissingPermission as error:
         raise Forbidden(f"{error.message[:1].upper()}{error.message[1:]}.", code="hook-not-verified") from None
     except Malformed as error:
         raise Invalid(f"{error.message[:1].upper()}{error.message[1:]}.", code="hook-not-understood") from None
-    if inbound.account_id is not None and inbound.account_id != known.external_id:
+    if any(event.account_id not in {None, known.external_id} for event in received.events):
         raise Forbidden("The call is about another community than this hook's.", code="hook-of-another")
-    if inbound.event_id is not None:
+    kept = [(event.event_id, event) for event in received.events if event.event_id is not None]
+    if kept:
         async with have.transaction(known.place.workspace_id) as session:
-            await _keep(session, known, inbound.event_id, inbound)
-    return inbound.answer
+            for event_id, event in kept:
+                await _keep(session, known, event_id, event)
+    return received.answer
 
 
 async def _find(have: Resources, platform: str, hook_id: UUID) -> _Known:
@@ -204,7 +198,7 @@ async def _find(have: Resources, platform: str, hook_id: UUID) -> _Known:
     return _Known(place, row.external_id, row.backfill_since, row.sealed)
 
 
-async def _keep(session: AsyncSession, known: _Known, event_id: str, inbound: Inbound) -> None:
+async def _keep(session: AsyncSession, known: _Known, event_id: str, event: Event) -> None:
     """Store an event with all that follows from it; a repeat only shows that the platform still calls.
 
     Locks are taken in the order of polls: what the event concerns first, the community's row last.
@@ -217,7 +211,7 @@ async def _keep(session: AsyncSession, known: _Known, event_id: str, inbound: In
         .returning(HookEvent.event_id)
     )
     if new is not None:
-        await _apply(session, known, inbound)
+        await _apply(session, known, event)
     await session.execute(
         update(Community)
         .where(mine(Community, place.workspace_id), Community.id == place.community_id)
@@ -226,17 +220,17 @@ async def _keep(session: AsyncSession, known: _Known, event_id: str, inbound: In
     )
 
 
-async def _apply(session: AsyncSession, known: _Known, inbound: Inbound) -> None:
+async def _apply(session: AsyncSession, known: _Known, event: Event) -> None:
     """What an event brings, by the way of the polls: older things than those are not wanted either."""
     place = known.place
-    posts = [post for post in inbound.posts if post.published_at >= known.backfill_since]
+    posts = [post for post in event.posts if post.published_at >= known.backfill_since]
     await publications.announced(session, place, posts, now(session))
-    messages = [message for message in inbound.messages if message.sent_at >= known.backfill_since]
+    messages = [message for message in event.messages if message.sent_at >= known.backfill_since]
     if messages:
         under = await publications.known(session, place, sorted({m.post_id for m in messages if m.post_id}))
         await publish(session, MessagesSeen(place, tuple((m, under.get(m.post_id or "")) for m in messages)))
-    if inbound.deleted_ids:
-        await publish(session, MessagesDeleted(place, inbound.deleted_ids))
+    if event.deleted_ids:
+        await publish(session, MessagesDeleted(place, event.deleted_ids))
 
 
 async def forget(session: AsyncSession, community_id: UUID, *, most: int) -> None:

@@ -21,15 +21,8 @@ from app.communities.models import Community, State
 from app.kit.db import fetch
 from app.kit.events import publish
 from app.kit.jobs import Run
-from app.platforms.contract import (
-    AuthExpired,
-    ListsComments,
-    Page,
-    PlatformError,
-    Rejected,
-    RemoteMessage,
-    Throttled,
-)
+from app.platforms.abilities import ListsComments
+from app.platforms.contract import AuthExpired, Page, PlatformError, Rejected, RemoteMessage, Throttled
 
 log = structlog.get_logger()
 

@@ -9,6 +9,7 @@ from app.communities.calls import open_line
 from app.inquiries import sending
 from app.inquiries.service import RECONCILE, SEND
 from app.kit.jobs import Later, Run, job
+from app.platforms.abilities import Replies
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -17,7 +18,6 @@ from app.platforms.contract import (
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Replies,
     Throttled,
     Transient,
 )

@@ -29,7 +29,8 @@ from app.inquiries.service import RECONCILE, STALE, record
 from app.kit.db import fetch, mine, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import enqueue
-from app.platforms.contract import MessageKind, RemotePerson, ReplyTo, Sent
+from app.platforms.abilities import ReplyTo
+from app.platforms.contract import MessageKind, RemotePerson, Sent
 
 PATIENCE: Final = timedelta(hours=1)
 """How long polling may take to find an answer whose outcome is unknown."""

@@ -18,7 +18,7 @@ from app.inquiries.waiting import Change
 from app.kit.db import fetch, mine, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
-from app.platforms.contract import Replies
+from app.platforms.abilities import Replies
 
 SEND: Final = "inquiries.send"
 RECONCILE: Final = "inquiries.reconcile"

@@ -1,4 +1,4 @@
-"""What an adapter is: the words in which a platform answers us.
+"""What an adapter is: the words in which a platform answers us. What some can do besides: `abilities`.
 
 An adapter translates between one platform's HTTP API and the types below, and does nothing else.
 It knows no database, no settings, no clock, and it never retries: the caller owns budgets,
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Final, Generic, Protocol, TypeVar
 
 import httpx
 
@@ -50,10 +50,18 @@ class MetricStatus(StrEnum):
 
 
 class Token(StrEnum):
-    """The kinds of token a platform may need, some of them two at once (VK)."""
+    """The kinds of token a platform may need, some of them several at once (VK, YouTube)."""
 
     USER = "user"
+    """A person's, an administrator of the community."""
     COMMUNITY = "community"
+    """The community's own: a group's, a page's, a bot's, an account's."""
+    APP = "app"
+    """An application's key, which stands for nobody (YouTube)."""
+    REFRESH = "refresh"
+    """Good for fetching the others, and nothing else."""
+    PASSWORD = "password"
+    """An application's password, with which a session is opened (Bluesky)."""
 
 
 class Scope(StrEnum):
@@ -61,8 +69,11 @@ class Scope(StrEnum):
 
     TOKEN = "token"
     ADDRESS = "address"
+    """Our own network address."""
     APP = "app"
+    """The installation's application (`Spec.app_settings`)."""
     COMMUNITY = "community"
+    """One community, or one chat (`Cost.target`), whichever token is used."""
 
 
 class MessageKind(StrEnum):
@@ -74,13 +85,66 @@ class MessageKind(StrEnum):
     REVIEW = "review"
 
 
+CALLS: Final = "calls"
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """At most `calls` calls in `seconds`, counted for each `scope`."""
 
     calls: int
+    """Calls, or the units that a `Cost` names (YouTube's quota)."""
     seconds: int
     scope: Scope
+    name: str = CALLS
+    """What is counted: each request counts once under `calls`, if its `Cost` says nothing else."""
+    token: Token | None = None
+    """Only requests made with this kind of token; None: with any, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request takes from the budgets. An adapter puts it into the request's `extensions` under
+    `COST` where the default does not fit: one call of the token in its `authorization` header.
+    """
+
+    token: str = field(default="", repr=False)
+    """The token it is made with; empty: none. It is only ever hashed."""
+    kind: Token | None = None
+    units: Mapping[str, int] = field(default_factory=lambda: {CALLS: 1})
+    """By `Budget.name`; a budget that is not named is not touched."""
+    target: str = ""
+    """The community or chat concerned, for budgets of `Scope.COMMUNITY`."""
+
+
+COST: Final = "instep.cost"
+"""The name of a `Cost` in a request's `extensions`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """What a post may consist of; its text's limit is `Spec.text_limit`."""
+
+    pictures: int = 0
+    """The most pictures in one post; more than one is an album."""
+    picture_types: frozenset[str] = frozenset({"image/jpeg", "image/png"})
+    picture_bytes: int = 8 * 1024 * 1024
+    caption_limit: int | None = None
+    """The text's limit where pictures come with it, if that is another one (Telegram)."""
+    text_alone: bool = True
+    """A post may do without pictures (not so on Instagram)."""
+    by_url: bool = False
+    """The platform fetches pictures from a public address itself and takes no upload (Instagram)."""
+    remembered: timedelta | None = None
+    """For how long a post repeated with the same key is dropped; None where it would appear twice."""
+
+
+class TextUnit(StrEnum):
+    """In what a text's length is counted."""
+
+    CHARACTERS = "characters"
+    UTF16 = "utf16"
+    GRAPHEMES = "graphemes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +172,25 @@ class Spec:
     """For how long a reply repeated with the same key is dropped; None where it would be sent twice."""
     hook_secrets: frozenset[str] = frozenset()
     """The names of the secrets that `Receives.receive` needs; empty where the platform never calls us."""
+    hook_of_app: bool = False
+    """One address takes the events of all communities that an application may see (Meta), not of one."""
+    text_unit: TextUnit = TextUnit.CHARACTERS
+    reply_limit: int | None = None
+    """The limit of an answer's text; None: that of a post."""
+    publishing: Publishing | None = None
+    """None where nothing can be published through the API."""
+    app_settings: frozenset[str] = frozenset()
+    """What has to be known of the installation's own application (`client_id` …): `Credentials.app`."""
+    scopes: Mapping[Token, tuple[str, ...]] = field(default_factory=dict)
+    """The permissions each kind of token should have."""
+    pushed: frozenset[Metric] = frozenset()
+    """Those of `metrics` that come with events alone and cannot be asked for (Telegram's reactions)."""
+    counted: frozenset[Metric] = frozenset()
+    """Those of `metrics` that the platform does not count, so that we count events (Telegram's comments)."""
+    delay: timedelta = timedelta(0)
+    """How late a counter may come; until then it is `pending` (Instagram's insights: 48 h)."""
+    history: bool = True
+    """What was there before the community was connected can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +212,10 @@ class Credentials:
     external_id: str | None = None
     """The community's id on the platform; None until `community` has found it."""
     tokens: Mapping[Token, str] = field(default_factory=dict, repr=False)
+    app: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What is known of the installation's own application, by `Spec.app_settings`."""
+    aliases: frozenset[str] = frozenset()
+    """See `CommunitySnapshot`; empty until `community` has found them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +227,8 @@ class CommunitySnapshot:
     url: str
     size: int | None
     """Followers, subscribers or members; None where the platform hides it."""
+    aliases: frozenset[str] = frozenset()
+    """Other ids under which events tell of it (the discussion group of a Telegram channel)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +397,7 @@ class OutcomeUnknown(PlatformError):
 
 
 class Adapter(Protocol):
-    """What every platform can do. Further abilities are the protocols below."""
+    """What every platform can do. Further abilities are the protocols of `abilities`."""
 
     spec: ClassVar[Spec]
 
@@ -345,73 +434,4 @@ class Adapter(Protocol):
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
         """What an answer says went wrong; None where nothing did."""
-        ...
-
-
-@runtime_checkable
-class ListsComments(Protocol):
-    """Comments can be listed post by post (where `conversations` does not bring them all)."""
-
-    async def comments(
-        self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
-    ) -> Page[RemoteMessage]:
-        """The comments under one post, walked as `Page` says.
-
-        Answers appear anywhere in a tree of comments, so the next walk may bring all of it again:
-        start one when the post's `Metric.COMMENTS` has changed.
-        """
-        ...
-
-
-@runtime_checkable
-class Replies(Protocol):
-    """A message can be answered through the platform."""
-
-    async def reply(self, c: Credentials, to: "ReplyTo", text: str, key: str) -> Sent:
-        """Answer a customer. `key` makes a repeat harmless where the platform has a field for it.
-
-        Raises `OutcomeUnknown` when the request may have been accepted.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyTo:
-    """The message that is answered."""
-
-    external_id: str
-    thread_id: str
-    kind: MessageKind
-    author: RemotePerson
-    post_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Inbound:
-    """What a platform's hook brought: at most one of the three last ones concerns us."""
-
-    event_id: str | None
-    """The platform's id of the event; None for one that carries none (a challenge)."""
-    account_id: str | None
-    """The community's id on the platform."""
-    answer: str
-    """The body the platform expects back."""
-    messages: tuple[RemoteMessage, ...] = ()
-    posts: tuple[RemotePost, ...] = ()
-    deleted_ids: tuple[str, ...] = ()
-
-
-@runtime_checkable
-class Receives(Protocol):
-    """The platform calls us when something happens."""
-
-    @classmethod
-    def receive(
-        cls, body: bytes, headers: Mapping[str, str], query: Mapping[str, str], secrets: Mapping[str, str]
-    ) -> Inbound:
-        """Verify and understand one call, from its raw bytes.
-
-        `secrets` are this hook's (`secret`, `confirmation` …). Raises `MissingPermission` when the
-        signature or secret is missing or wrong, `Malformed` when the body is not understood.
-        """
         ...

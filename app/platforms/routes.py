@@ -4,7 +4,8 @@ from pydantic import BaseModel, Field
 
 from app.kit.routing import router
 from app.platforms import adapters
-from app.platforms.contract import Adapter, ListsComments, Metric, MetricStatus, Receives, Replies, Token
+from app.platforms.abilities import ListsComments, Receives, Replies
+from app.platforms.contract import Adapter, Metric, MetricStatus, Token
 
 PUBLIC = router("/v1/platforms", tag="platforms", public=True)
 

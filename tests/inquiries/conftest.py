@@ -17,15 +17,8 @@ from app.inquiries import subscribers  # noqa: F401 - it listens
 from app.inquiries.models import Message
 from app.kit.events import publish
 from app.kit.resources import Resources
-from app.platforms.contract import (
-    Credentials,
-    MessageKind,
-    RemoteMessage,
-    RemotePerson,
-    ReplyTo,
-    Sent,
-    Spec,
-)
+from app.platforms.abilities import ReplyTo
+from app.platforms.contract import Credentials, MessageKind, RemoteMessage, RemotePerson, Sent, Spec
 from tests.conftest import Agency
 
 OURS = RemotePerson("us", "Coffee at Nina's", is_community=True)

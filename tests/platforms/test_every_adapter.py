@@ -12,11 +12,11 @@ import pytest
 from app.kit import registry
 from app.kit.http import MIB, client
 from app.platforms import FOLDER, adapter, adapters
+from app.platforms.abilities import ListsComments, Replies, ReplyTo
 from app.platforms.contract import (
     Adapter,
     Credentials,
     Gone,
-    ListsComments,
     Malformed,
     MessageKind,
     Metric,
@@ -24,8 +24,6 @@ from app.platforms.contract import (
     PlatformError,
     Rejected,
     RemotePerson,
-    Replies,
-    ReplyTo,
     Throttled,
     Token,
     Transient,

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.platforms.abilities import ListsComments, Replies, ReplyTo
 from app.platforms.adapters.mastodon import ADAPTER, Mastodon
 from app.platforms.contract import (
     Adapter,
     AuthExpired,
     Credentials,
     Gone,
-    ListsComments,
     Malformed,
     MessageKind,
     Metric,
@@ -25,8 +25,6 @@ from app.platforms.contract import (
     PlatformError,
     Rejected,
     RemotePerson,
-    Replies,
-    ReplyTo,
     Scope,
     Throttled,
     Token,

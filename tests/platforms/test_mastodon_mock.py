@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app.kit.http import client
+from app.platforms.abilities import ReplyTo
 from app.platforms.adapters.mastodon import Mastodon
 from app.platforms.contract import (
     AuthExpired,
@@ -27,7 +28,6 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
     RemotePost,
-    ReplyTo,
     Throttled,
     Token,
     Transient,

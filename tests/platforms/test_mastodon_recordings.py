@@ -11,6 +11,7 @@ import httpx
 import pytest
 import yaml
 
+from app.platforms.abilities import ReplyTo
 from app.platforms.adapters.mastodon import Mastodon
 from app.platforms.contract import (
     Credentials,
@@ -20,7 +21,6 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
     RemotePerson,
-    ReplyTo,
     Token,
 )
 from tests.platforms.data import data

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.platforms.abilities import Call, Event, ListsComments, Received, Receives, Replies, ReplyTo
 from app.platforms.adapters import vk as module
 from app.platforms.adapters.vk import ADAPTER, Vk
 from app.platforms.contract import (
@@ -19,8 +20,6 @@ from app.platforms.contract import (
     AuthExpired,
     Credentials,
     Gone,
-    Inbound,
-    ListsComments,
     Malformed,
     MessageKind,
     Metric,
@@ -28,13 +27,10 @@ from app.platforms.contract import (
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
-    Receives,
     Rejected,
     RemoteMessage,
     RemotePerson,
     RemotePost,
-    Replies,
-    ReplyTo,
     Scope,
     Throttled,
     Token,
@@ -562,8 +558,13 @@ async def test_what_is_not_understood_is_malformed(body: str) -> None:
 SECRETS = {"secret": "shared secret", "confirmation": "a1b2c3"}
 
 
-def receive(event: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> Inbound:
-    return Vk.receive(json.dumps(event).encode(), {}, {}, secrets)
+def receive(event: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> Received:
+    return Vk.receive(Call(json.dumps(event).encode(), {}, {}), secrets)
+
+
+def told(event: Mapping[str, Any]) -> Event:
+    (only,) = receive(event).events
+    return only
 
 
 def event(kind: str, subject: Mapping[str, Any] | None, **changes: object) -> dict[str, Any]:
@@ -604,16 +605,17 @@ async def test_a_hook_brings_the_same_message_as_the_poll() -> None:
     world = World(comments=thread_of(0), messages=[message(1, 5), message(2, 5, out=True)])
     made = Vk(world.client())
     listed = {m.external_id: m for m in [*await comments(made), *(await talk(made))[0]]}
-    told = [
-        *(receive(event("wall_reply_new", c)) for c in world.comments),
-        receive(event("message_new", {"message": world.messages[0], "client_info": {}})),
-        receive(event("message_reply", world.messages[1])),
+    events = [
+        *(event("wall_reply_new", c) for c in world.comments),
+        event("message_new", {"message": world.messages[0], "client_info": {}}),
+        event("message_reply", world.messages[1]),
     ]
-    assert len(told) == 9
-    for inbound in told:
-        [brought] = inbound.messages
+    assert len(events) == 9
+    for one in events:
+        happened = told(one)
+        [brought] = happened.messages
         polled = listed[brought.external_id]
-        assert (inbound.answer, inbound.event_id, inbound.account_id) == ("ok", "e1", "77")
+        assert (receive(one).answer, happened.event_id, happened.account_id) == ("ok", "e1", "77")
         for part in ("thread_id", "kind", "text", "sent_at", "url", "post_id", "in_reply_to", "deleted"):
             assert getattr(brought, part) == getattr(polled, part)
         assert brought.author.external_id == polled.author.external_id
@@ -621,17 +623,17 @@ async def test_a_hook_brings_the_same_message_as_the_poll() -> None:
 
 
 def test_other_events() -> None:
-    assert receive(event("wall_reply_delete", {"id": 12, "post_id": 1})).deleted_ids == ("comment-12",)
-    assert [p.external_id for p in receive(event("wall_post_new", post(5))).posts] == ["5"]
-    assert receive(event("wall_post_new", post(5, from_id=8))).posts == ()
-    assert receive(event("message_new", {"message": message(1, 2_000_000_001)})).messages == ()
+    assert told(event("wall_reply_delete", {"id": 12, "post_id": 1})).deleted_ids == ("comment-12",)
+    assert [p.external_id for p in told(event("wall_post_new", post(5))).posts] == ["5"]
+    assert told(event("wall_post_new", post(5, from_id=8))).posts == ()
+    assert told(event("message_new", {"message": message(1, 2_000_000_001)})).messages == ()
     assert receive(event("group_join", {"user_id": 1})).answer == "ok"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"type": 1, "group_id": 1}'])
 def test_a_call_that_is_not_understood(body: bytes) -> None:
     with pytest.raises(Malformed):
-        Vk.receive(body, {}, {}, SECRETS)
+        Vk.receive(Call(body, {}, {}), SECRETS)
 
 
 def test_an_event_whose_object_is_not_understood() -> None:

@@ -13,6 +13,7 @@ from jsonschema import Draft4Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
+from app.platforms.abilities import ReplyTo
 from app.platforms.adapters.vk import Vk
 from app.platforms.contract import (
     AuthExpired,
@@ -22,7 +23,6 @@ from app.platforms.contract import (
     PlatformError,
     Rejected,
     RemotePerson,
-    ReplyTo,
     Throttled,
     Transient,
 )

@@ -19,6 +19,7 @@ import httpx
 from pydantic import ValidationError
 
 from app.platforms import wire
+from app.platforms.abilities import ReplyTo
 from app.platforms.contract import (
     Address,
     AuthExpired,
@@ -37,7 +38,6 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
     RemotePost,
-    ReplyTo,
     Scope,
     Sent,
     Spec,

@@ -23,6 +23,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from app.platforms import offsets, wire
+from app.platforms.abilities import Call, Event, Received, ReplyTo
 from app.platforms.contract import (
     Address,
     AuthExpired,
@@ -30,7 +31,6 @@ from app.platforms.contract import (
     CommunitySnapshot,
     Credentials,
     Gone,
-    Inbound,
     Malformed,
     MessageKind,
     Metric,
@@ -43,7 +43,6 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
     RemotePost,
-    ReplyTo,
     Scope,
     Sent,
     Spec,
@@ -291,12 +290,10 @@ class Vk:
         return _from_code(code, changes=changes, wait=wire.retry_after(response))
 
     @classmethod
-    def receive(
-        cls, body: bytes, headers: Mapping[str, str], query: Mapping[str, str], secrets: Mapping[str, str]
-    ) -> Inbound:
+    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
         """One Callback API call. `secrets`: `secret`, which every event carries, and `confirmation`,
         the text that VK asks for once; that question may come before the secret is set at VK."""
-        event = wire.parse_bytes(vk.EVENT, body)
+        event = wire.parse_bytes(vk.EVENT, call.body)
         confirming = event.type == "confirmation"
         secret = secrets.get("secret", "")
         right = bool(secret) and hmac.compare_digest((event.secret or "").encode(), secret.encode())
@@ -306,10 +303,10 @@ class Vk:
             if not secrets.get("confirmation"):
                 raise MissingPermission("the confirmation text that VK asks for is not known")
             # Its id is nobody's: without a secret it may be made up, to have a later event taken for a repeat.
-            return Inbound(None, str(event.group_id), answer=secrets["confirmation"])
+            return Received(secrets["confirmation"], (Event(None, str(event.group_id)),))
         if event.event_id is None:
             raise Malformed("the event has no id")
-        return translate.inbound(event, body)
+        return Received("ok", (translate.happened(event, call.body),))
 
     async def _reach(self, c: Credentials, owner: int, ids: list[str]) -> dict[str, int | MetricStatus]:
         """Reach by post; where VK does not give it, why. Only an administrator's token may ask."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from app.platforms import wire
+from app.platforms.abilities import Event
 from app.platforms.contract import (
-    Inbound,
     Malformed,
     MessageKind,
     Metric,
@@ -102,7 +102,7 @@ def message(shape: vk.Message, us: int, names: Mapping[int, str]) -> RemoteMessa
     )
 
 
-def inbound(event: vk.Event, body: bytes) -> Inbound:
+def happened(event: vk.Event, body: bytes) -> Event:
     """What a verified event brings; nothing, where it is of a kind that does not concern us."""
     us = event.group_id
     messages: tuple[RemoteMessage, ...] = ()
@@ -125,7 +125,7 @@ def inbound(event: vk.Event, body: bytes) -> Inbound:
             posts = (post(new),) if is_own(new, -us) else ()
         case _:
             pass
-    return Inbound(event.event_id, str(us), "ok", messages, posts, deleted)
+    return Event(event.event_id, str(us), messages, posts, deleted)
 
 
 def _direct(shape: vk.Message, us: int) -> tuple[RemoteMessage, ...]:

@@ -1,0 +1,1 @@
+"""Odnoklassniki's private parts."""
