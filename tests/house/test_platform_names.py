@@ -8,7 +8,15 @@ import pytest
 from app.platforms import adapters
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = ("app/platforms/adapters/", "app/platforms/vk/", "app/sandbox/", "app/cli/sample.py", "app/cli/demo.py")
+FAMILIES = ("graph", *adapters())
+"""The private parts of adapters; Facebook and Instagram share Graph's."""
+OWN = (
+    "app/platforms/adapters/",
+    *(f"app/platforms/{family}/" for family in FAMILIES),
+    "app/sandbox/",
+    "app/cli/sample.py",
+    "app/cli/demo.py",
+)
 """Adapters, and what shows or imitates certain platforms."""
 
 
