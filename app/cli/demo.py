@@ -16,6 +16,8 @@ from app.cli.up import Ground, Stopped, ground, programs, stop_signals, unless_s
 PLATFORMS = ("vk",)
 """The platforms that the sandbox stands in for. Mastodon's servers are named by their accounts'
 addresses, so that a real account can be connected beside the sandbox's."""
+SHOWN = ("mastodon", "vk")
+"""The platforms on which the sample agency has communities."""
 PACE = 0.1
 """A demonstration looks ten times as often as a service does."""
 
@@ -44,7 +46,8 @@ def sandbox(on: Ground) -> tuple[Program, str, Path]:
     announced = folder / "announced"
     announced.unlink(missing_ok=True)
     ledger = folder / "ledger.jsonl"  # a second start takes the same world up again
-    arguments = ("--port", str(port), "--port-file", str(announced), "--ledger", str(ledger))
+    shown = ("--platforms", ",".join(SHOWN))
+    arguments = ("--port", str(port), "--port-file", str(announced), "--ledger", str(ledger), *shown)
     program = Program("sandbox", "app.sandbox", arguments, {}, on.data / "log" / "sandbox.log")
     return program, f"http://127.0.0.1:{port}", announced
 

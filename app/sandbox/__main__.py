@@ -14,7 +14,7 @@ from app.sandbox.ledger import ForeignLedgerError
 from app.sandbox.server import build, serve
 
 _EPILOG = """\
-Mastodon's API is at /api/…, VK's at /method/…, the control API at /_sandbox/…:
+Every platform's API is at its own paths, the control API at /_sandbox/…:
   GET  /_sandbox/communities   the communities, their addresses and tokens
   GET  /_sandbox/state         how the world stands
   POST /_sandbox/clock         {"advance": 3600} or {"speed": 60} or {"at": "2026-11-24T00:00:00Z"}
@@ -42,7 +42,7 @@ class _Lines(logging.Formatter):
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m app.sandbox",
-        description="A small social network that speaks Mastodon's and VK's wire formats, and lives.",
+        description="A small social network that speaks the platforms' wire formats, and lives.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -55,7 +55,14 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--ledger", type=Path, help="file of everything that happens; if it is there, that world is taken up again"
     )
-    parser.add_argument("--callback-url", help="where VK's events go; {community} and {group_id} are filled in")
+    parser.add_argument(
+        "--callback-url", help="where events go; {platform}, {community} and {external_id} are filled in"
+    )
+    parser.add_argument(
+        "--platforms",
+        type=lambda value: value.split(","),
+        help="whose communities there are, with commas between (all)",
+    )
     parser.add_argument("--with-parent", action="store_true", help="end when stdin ends")
     parser.add_argument("--verbose", action="store_true", help="say more than warnings")
     return parser.parse_args(argv)
@@ -73,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
             speed=arguments.speed,
             ledger=arguments.ledger,
             callback_url=arguments.callback_url,
+            platforms=arguments.platforms,
         )
     except (ForeignLedgerError, ValueError, OSError) as problem:
         sys.stderr.write(f"sandbox: {problem}\n")

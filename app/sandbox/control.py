@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,9 +16,7 @@ from app.sandbox.entities import PEOPLE_PER_COMMUNITY, Community
 from app.sandbox.faults import Faults, Rule
 from app.sandbox.ledger import Fields
 from app.sandbox.network import Network, answer
-from app.sandbox.vk.callbacks import Callbacks
-from app.sandbox.vk.shapes import group_id
-from app.sandbox.world import external_id
+from app.sandbox.wire import Kind
 
 Json = dict[str, object]
 
@@ -37,7 +35,7 @@ class ClockAsk(Ask):
 
 class TokenAsk(Ask):
     community: str
-    kind: Literal["user", "community"] = "community"
+    kind: Kind = "community"
     scopes: list[str] | None = None
     expires_in: float | None = None
     """Virtual seconds."""
@@ -48,17 +46,23 @@ class TokenEnd(Ask):
     state: Literal["good", "expired", "revoked"] = "revoked"
 
 
-class LimitsAsk(Ask):
-    mastodon_calls: int | None = Field(default=None, ge=1)
-    mastodon_seconds: int | None = Field(default=None, ge=1)
-    vk_user_rps: int | None = Field(default=None, ge=1)
-    vk_community_rps: int | None = Field(default=None, ge=1)
+LimitsAsk = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
+"""Values by `<wire>_<name>`."""
 
 
 class CallbackAsk(Ask):
     community: str
     url: str
     secret: str | None = None
+    verify: str | None = None
+    """The word for the confirmation, where the subscriber chooses it."""
+
+
+class MissAsk(Ask):
+    """The next events get lost on their way."""
+
+    community: str
+    count: int = Field(ge=0)
 
 
 class ResumeAsk(Ask):
@@ -69,8 +73,8 @@ class ActAsk(Ask):
     """Somebody does something now."""
 
     act: Literal[
-        "post", "comment", "mention", "message", "react", "unreact", "share", "view", "follow", "unfollow",
-        "delete_post", "delete_comment",
+        "post", "comment", "mention", "message", "react", "unreact", "share", "view", "save", "quote", "follow",
+        "unfollow", "delete_post", "delete_comment",
     ]  # fmt: skip
     person: int | None = Field(default=None, ge=1, lt=PEOPLE_PER_COMMUNITY)
     """Whose number within the community's own range; 900000 where nobody is named."""
@@ -97,8 +101,8 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 class Control:
     """The control API of one sandbox."""
 
-    def __init__(self, network: Network, faults: Faults, callbacks: Callbacks) -> None:
-        self._network, self._faults, self._callbacks = network, faults, callbacks
+    def __init__(self, network: Network, faults: Faults) -> None:
+        self._network, self._faults = network, faults
 
     def routes(self) -> list[Route]:
         table: tuple[tuple[str, str, Handler], ...] = (
@@ -116,6 +120,7 @@ class Control:
             ("POST", "/tokens/state", self.end_token),
             ("POST", "/limits", self.limits),
             ("POST", "/callbacks", self.add_callback),
+            ("POST", "/callbacks/miss", self.miss_callbacks),
             ("POST", "/callbacks/resume", self.resume_callbacks),
         )
         return [Route(f"/_sandbox{path}", self._guarded(handler), methods=[method]) for method, path, handler in table]
@@ -149,22 +154,24 @@ class Control:
         return answer([self._connection(c) for c in self._network.world.communities.values()])
 
     def _connection(self, c: Community) -> Json:
-        vk = c.profile.platform == "vk"
+        world, hooks = self._network.world, self._network.hooks
+        wire = next(wire for wire in self._network.wires if c.profile.platform in wire.platforms)
         found: Json = {
             "key": c.key,
             "platform": c.profile.platform,
             "title": c.profile.title,
-            "external_id": str(external_id(c.profile)),
-            "address": f"https://vk.com/{c.key}" if vk else f"{self._network.base_url}/@{c.key}",
+            "external_id": c.profile.external_id,
+            "address": wire.address(self._network, c),
             "base_url": self._network.base_url,
             "busy": c.profile.busy,
             "tokens": self._network.grants.stable(c),
+            **wire.connection(self._network, c),
         }
-        if vk:
+        if wire.hook is not None:
             found["callback"] = {
-                "group_id": group_id(c), "confirmation": self._callbacks.code(c), "secret": self._callbacks.secret(c),
+                **wire.hook.told(world, c), "confirmation": hooks.code(c), "secret": hooks.secret(c),
                 "servers": [{"id": one.id, "url": one.url, "status": one.status, "pending": len(one.pending)}
-                            for one in self._callbacks.of(c)],
+                            for one in hooks.of(c)],
             }  # fmt: skip
         return found
 
@@ -223,10 +230,11 @@ class Control:
         return Response(status_code=204)
 
     async def limits(self, request: Request) -> Response:
-        ask, limits = LimitsAsk.model_validate_json(await request.body()), self._network.limits
-        for name, value in ask.model_dump(exclude_none=True).items():
-            setattr(limits, name, value)
-        return answer(LimitsAsk.model_validate(limits, from_attributes=True).model_dump())
+        ask, limits = LimitsAsk.validate_json(await request.body()), self._network.limits
+        if unknown := ask.keys() - limits.keys():
+            raise AskError(f"there is no limit {min(unknown)}; there are {', '.join(limits)}")
+        limits.update(ask)
+        return answer(limits)
 
     # ── tokens and callbacks ──────────────────────────────────────────────────────────────────
 
@@ -245,15 +253,20 @@ class Control:
 
     async def add_callback(self, request: Request) -> Response:
         ask = CallbackAsk.model_validate_json(await request.body())
-        c = self._named(ask.community)
-        if c.profile.platform != "vk":
-            raise AskError("only VK calls back")
-        secret = self._callbacks.secret(c) if ask.secret is None else ask.secret
-        server = self._callbacks.configure(c, ask.url, secret, origin="control")
-        return answer({"server_id": server.id, "confirmation": self._callbacks.code(c), "secret": secret}, 201)
+        c, hooks = self._named(ask.community), self._network.hooks
+        if hooks.hook(c) is None:
+            raise AskError(f"{c.profile.platform} does not call back")
+        secret = hooks.secret(c) if ask.secret is None else ask.secret
+        made = hooks.configure(c, ask.url, secret, verify=ask.verify, origin="control")
+        return answer({"server_id": made.id, "confirmation": made.verify, "secret": secret}, 201)
+
+    async def miss_callbacks(self, request: Request) -> Response:
+        ask = MissAsk.model_validate_json(await request.body())
+        self._network.hooks.miss(self._named(ask.community), ask.count)
+        return Response(status_code=204)
 
     async def resume_callbacks(self, request: Request) -> Response:
-        self._callbacks.resume(self._named(ResumeAsk.model_validate_json(await request.body()).community))
+        self._network.hooks.resume(self._named(ResumeAsk.model_validate_json(await request.body()).community))
         return Response(status_code=204)
 
     # ── people ────────────────────────────────────────────────────────────────────────────────
@@ -305,11 +318,11 @@ class Control:
         target = self._standing(c, ask.id or ask.post, "" if ask.id else "post")
         reacted = person in c.wall[int(target)].reactors
         if ask.act == "view":
-            if not c.profile.views:
+            if "view" not in c.profile.habits:
                 raise AskError(f"{c.profile.platform} counts no views")
             return "view", Fields(id=target, count=ask.count, unique=ask.count if ask.unique is None else ask.unique)
-        if ask.act == "share":
-            return "share", Fields(id=target, person=person)
+        if ask.act in ("share", "save", "quote"):
+            return ask.act, Fields(id=target, person=person)
         if reacted == (ask.act == "react"):
             raise AskError(f"person {person} has {'already' if reacted else 'not'} reacted")
         return "reaction" if ask.act == "react" else "reaction_removed", Fields(id=target, person=person)

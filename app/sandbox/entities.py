@@ -9,6 +9,8 @@ from app.sandbox.people import Language
 from app.sandbox.texts import Theme
 
 EntryKind = Literal["post", "comment", "mention", "message"]
+Habit = Literal["message", "mention", "share", "view", "save", "quote"]
+"""What people do on a platform by themselves, besides following, reacting and commenting."""
 
 PEOPLE_PER_COMMUNITY: Final = 1_000_000
 """Persons are numbered; each community has its own range, so that no two share a customer."""
@@ -22,7 +24,7 @@ class Profile:
     """Also its name in addresses: `@key`, `vk.com/key`."""
     platform: str
     number: int
-    """Counts the communities of all platforms from 1; ids follow from it."""
+    """Counts the communities of all platforms from 1; people's numbers follow from it."""
     title: str
     about: str
     language: Language
@@ -31,26 +33,14 @@ class Profile:
     """Followers when its history begins."""
     busy: bool
     """So many things happen that somebody who watches sees figures move."""
-    views: bool
-    """The platform counts views and reach."""
+    habits: frozenset[Habit]
+    """`view`: the platform counts views and reach."""
     snowflakes: bool
     """Ids are milliseconds and a counter, unique on the platform (else: 1, 2, 3 … on each wall)."""
-
-
-PROFILES: Final[tuple[Profile, ...]] = (
-    Profile("coffee", "mastodon", 1, "Corner Coffee House", "Coffee, books and a window seat.",
-            "en", "coffee", 1280, True, False, True),
-    Profile("velodvor", "mastodon", 2, "Велодвор", "Мастерская и прокат велосипедов.",
-            "ru", "bikes", 460, False, False, True),
-    Profile("lingua", "mastodon", 3, "Lingua School", "Six languages, small groups.",
-            "en", "school", 830, False, False, True),
-    Profile("velo_dvor", "vk", 4, "Велодвор: мастерская и прокат", "Чиним, собираем, катаемся.",
-            "ru", "bikes", 2140, True, True, False),
-    Profile("kofe_zerno", "vk", 5, "Кофейня «Зерно»", "Кофе, книги и место у окна.",
-            "ru", "coffee", 1530, False, True, False),
-    Profile("lingua_ru", "vk", 6, "Школа языков «Лингва»", "Шесть языков, малые группы.",
-            "ru", "school", 920, False, True, False),
-)  # fmt: skip
+    external_id: str
+    """The community's id on its platform."""
+    nested: bool = True
+    """A post's comments are counted at any depth (else: direct answers alone)."""
 
 
 @dataclass(slots=True)
@@ -76,11 +66,29 @@ class Entry:
     shares: int = 0
     views: int = 0
     reach: int = 0
+    saves: int = 0
+    quotes: int = 0
+    media: tuple[str, ...] = ()
+    """The ids of its images, in order."""
     replies: list[int] = field(default_factory=list)
     """Direct answers, oldest first, deleted ones left out unless they have answers themselves."""
     comments: int = 0
     """Of a post: comments at any depth that are not deleted."""
     deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An image that was uploaded. Its bytes are not kept."""
+
+    id: str
+    at: int
+    type: str
+    """As HTTP names it: `image/png`."""
+    size: int
+    """Bytes."""
+    detail: dict[str, object]
+    """What the wire format wants to know of it later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,8 @@ class Community:
     """Mentions under no post, oldest first."""
     mail: dict[int, Entry] = field(default_factory=dict)
     """Direct messages by id."""
+    media: OrderedDict[str, Media] = field(default_factory=OrderedDict)
+    """Uploaded images by id, oldest first."""
     dialogs: OrderedDict[int, Dialog] = field(default_factory=OrderedDict)
     """By person; the one written in last comes last."""
     mentions: deque[Notice] = field(default_factory=lambda: deque(maxlen=5000))
@@ -164,6 +174,7 @@ class Community:
     """Follows, favourites and boosts, apart from mentions so that they do not crowd them out."""
     last_wall_id: int = 0
     last_mail_id: int = 0
+    uploads: int = 0
     dialogs_opened: int = 0
 
     @property

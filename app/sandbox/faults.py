@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Annotated, Literal
-from urllib.parse import parse_qs
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.sandbox.grants import Grant
 from app.sandbox.network import Network
-from app.sandbox.vk.errors import body as vk_error
+from app.sandbox.wire import Wire
 
 TRANSPORT = "sandbox.transport"
 """The ASGI extension that holds the connection's transport, so that it can be cut."""
@@ -30,13 +30,16 @@ class Effect(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: Literal["status", "vk_error", "drop", "hang", "slow", "truncate", "wrong_type", "huge", "html", "redirect"]
+    type: Literal[
+        "status", "platform_error", "vk_error", "drop", "hang", "slow", "truncate", "wrong_type", "huge", "html",
+        "redirect",
+    ]  # fmt: skip
     status: Annotated[int, Field(ge=300, le=599)] = 503
     retry_after: str | None = None
     """The Retry-After header, as it is sent: seconds, a date, nonsense; None for none."""
     body: str | None = None
-    code: int = 10
-    """The VK error."""
+    code: int | str = 10
+    """The error, by the platform's own code; `vk_error` is a `platform_error` of VK's."""
     seconds: Annotated[float, Field(ge=0, le=600)] = 60
     """How long it hangs before the connection is cut."""
     bytes_per_second: Annotated[float, Field(gt=0)] = 1
@@ -51,7 +54,8 @@ class Rule(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: int = 0
-    platform: Literal["mastodon", "vk"] | None = None
+    platform: str | None = None
+    """A platform, or the wire format of several."""
     path: str | None = None
     """A regular expression, searched for in the path."""
     method: str | None = None
@@ -87,6 +91,16 @@ class Faults:
         self._made = 0
 
     def add(self, rule: Rule) -> Rule:
+        """Put a rule in force. `ValueError` where it can meet no call, or its error is none of the platform's."""
+        if rule.effect.type == "vk_error":
+            rule = rule.model_copy(update={"platform": "vk"})
+        wire = next((one for one in self._network.wires if rule.platform in (one.name, *one.platforms)), None)
+        if rule.platform is not None and wire is None:
+            raise ValueError(f"there is no platform {rule.platform} here")
+        if rule.effect.type in ("platform_error", "vk_error"):
+            if wire is None or wire.fault is None:
+                raise ValueError("name a platform that has errors of its own")
+            wire.fault(rule.effect.code)
         self._made += 1
         self.rules[self._made] = rule.model_copy(update={"id": self._made, "met": 0})
         return self.rules[self._made]
@@ -96,19 +110,19 @@ class Faults:
             await self._app(scope, receive, send)
             return
         body, receive = await _buffered(receive)
-        rule = self._meet(scope, body)
+        wire = self._network.wire(scope["path"])
+        rule = self._meet(wire, scope, body)
         if rule is None:
             await self._app(scope, receive, send)
             return
-        await self._suffer(rule, scope, receive, send)
+        await self._suffer(rule, wire, scope, receive, send)
 
-    def _meet(self, scope: Scope, body: bytes) -> Rule | None:
+    def _meet(self, wire: Wire | None, scope: Scope, body: bytes) -> Rule | None:
         """The first rule this call meets; it is used up by one."""
-        platform = "vk" if scope["path"].startswith("/method/") else "mastodon"
-        token = _token(scope, body)
-        grant = self._network.grants.find(token, platform) if token else None
+        token = "" if wire is None else wire.token_of(Request(scope), body)
+        grant = self._network.grants.find(token, wire.name) if wire is not None and token else None
         for rule in self.rules.values():
-            if not _meets(rule, platform, scope, token, grant):
+            if not _meets(rule, wire, scope, token, grant):
                 continue
             rule.met += 1
             if rule.count is not None and rule.met >= rule.count:
@@ -119,7 +133,7 @@ class Faults:
             return rule
         return None
 
-    async def _suffer(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _suffer(self, rule: Rule, wire: Wire | None, scope: Scope, receive: Receive, send: Send) -> None:
         effect = rule.effect
         real = Captured()
         if rule.when == "after" or effect.type in ("slow", "truncate", "wrong_type"):
@@ -144,8 +158,9 @@ class Faults:
                 await _answer(send, effect.status, {"content-type": "text/html"}, (effect.body or page).encode())
             case "redirect":
                 await _answer(send, 302, {"location": effect.location}, b"")
-            case "vk_error":
-                await _answer(send, 200, {"content-type": "application/json"}, orjson.dumps(vk_error(effect.code)))
+            case "platform_error" | "vk_error":
+                if wire is not None and wire.fault is not None:  # always: the rule names such a platform
+                    await wire.fault(effect.code)(scope, receive, send)
             case "status":
                 headers = {"content-type": "application/json"}
                 if effect.retry_after is not None:
@@ -169,27 +184,16 @@ class Captured:
             self.body += message.get("body", b"")
 
 
-def _meets(rule: Rule, platform: str, scope: Scope, token: str, grant: Grant | None) -> bool:
+def _meets(rule: Rule, wire: Wire | None, scope: Scope, token: str, grant: Grant | None) -> bool:
     name = grant.name if grant is not None else None
+    platforms = set() if wire is None else {wire.name, *(wire.platforms if grant is None else {grant.platform})}
     return (
-        rule.platform in (None, platform)
+        (rule.platform is None or rule.platform in platforms)
         and (rule.path is None or re.search(rule.path, scope["path"]) is not None)
         and (rule.method is None or rule.method.upper() == scope["method"])
         and (rule.token is None or rule.token in (token, name))
         and (rule.community is None or (grant is not None and grant.community == rule.community))
     )
-
-
-def _token(scope: Scope, body: bytes) -> str:
-    for name, value in scope["headers"]:
-        if name == b"authorization" and value.lower().startswith(b"bearer "):
-            token: bytes = value[7:].strip()
-            return token.decode("latin-1")
-    for source in (scope["query_string"], body):
-        found = parse_qs(source.decode("utf-8", "replace")).get("access_token")
-        if found:
-            return str(found[-1])
-    return ""
 
 
 async def _buffered(receive: Receive) -> tuple[bytes, Receive]:

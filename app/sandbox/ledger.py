@@ -8,20 +8,23 @@ effect whose answer never arrived is found here all the same.
     world               seed, born: the first line
     community           id, count: a community opens with so many followers
     follow, unfollow    person
-    post                id, text, category, key?       post_deleted, post_forgotten   id
+    post                id, text, category, media?, key?       post_deleted, post_forgotten   id
     comment             id, post, parent?, person, text, kind      comment_deleted   id, post?
     mention             id, person, text, kind: a customer writes about the community, under no post
     message             id, person, text, kind: a customer's direct message
-    reply               id, via (comment, mention, message), post?, parent?, person?, text, key?:
+    reply               id, via (comment, mention, message), post?, parent?, person?, text, media?, key?:
                         the community answers
     reaction, reaction_removed   id (a post or comment), person
     share               id, person
     view                id, count, unique: so many more views, by so many more people
-    token, callback_set          what was set up through the control API
+    save, save_removed, quote    id, person
+    media               id, kind, count, detail?: an image of that type and so many bytes was uploaded
+    token, token_state, callback_set     what was set up through the control API or a platform's own
     fault, callback, clock       notes of what happened on the wire
 
 `origin` says who caused it: `world` by itself, `api` through a platform's wire format, `control`
-through the control API, `note` for what changes nothing in the world.
+through the control API, `note` for what changes nothing in the world. A wire format may have types
+of its own, `<platform>_…`; the world takes no notice of them.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ class Fields(TypedDict, total=False):
     key: str
     count: int
     unique: int
+    media: list[str]
     name: str
     detail: dict[str, object]
 
@@ -134,6 +138,7 @@ class Ledger:
                 # What was dealt out anew (n) may differ; what happened may not.
                 if {**known, "n": 0} != {**record, "n": 0}:
                     raise _foreign(known, record)
+                record["n"] = known["n"]
                 return
             self._expected = None
             self._reindex()

@@ -12,7 +12,7 @@ from random import Random
 from typing import Final, TypeAlias, cast
 
 from app.sandbox import texts
-from app.sandbox.entities import Community, Entry
+from app.sandbox.entities import Community, Entry, Habit
 from app.sandbox.instants import DAY, HOUR, MINUTE, SECOND
 from app.sandbox.ledger import Fields, Record
 from app.sandbox.people import person
@@ -43,6 +43,8 @@ BUSY: Final = Pace(
 
 _FEATURE: Final = {"engaging": 1.3, "user_generated": 1.1, "educational": 0.9, "promotional": 0.5}
 """How much more than the average a category engages."""
+_RARE: Final[dict[Habit, int]] = {"save": 6, "quote": 20}
+"""One in so many of those who react does this too."""
 _ANSWERED: Final = {"question": 0.85, "problem": 0.9, "thanks": 0.4, "other": 0.1}
 """How often the community answered, before the story begins."""
 
@@ -72,8 +74,9 @@ class Life:
             self._write_history(community)
             self._repeat(community, "follow", self._somebody_follows)
             self._repeat(community, "unfollow", self._somebody_leaves)
-            self._repeat(community, "message", self._somebody_writes)
-            if community.profile.snowflakes:
+            if "message" in community.profile.habits:
+                self._repeat(community, "message", self._somebody_writes)
+            if "mention" in community.profile.habits:
                 self._repeat(community, "mention", self._somebody_mentions)
             self._repeat(community, "post", self._publish, after=self._world.born)
             if community.profile.busy:
@@ -149,9 +152,9 @@ class Life:
         recent = c.posts[-8:]
         post = c.wall[rng.choices(recent, [2.0**place for place in range(len(recent))])[0]]
         dice = rng.random()
-        if c.profile.views and dice < 0.35:
+        if "view" in c.profile.habits and dice < 0.35:
             self._view(c, post, rng.randint(2, 9), rng)
-        elif dice < 0.82:
+        elif dice < 0.82 or (dice < 0.88 and "share" not in c.profile.habits):
             self._react(c, post.id, self._somebody(c, rng))
         elif dice < 0.88:
             self._world.emit("share", c, id=str(post.id), person=self._somebody(c, rng))
@@ -180,14 +183,25 @@ class Life:
             world.later(at, partial(self._react, c, post.id, who))
             if rng.random() < 0.05:
                 world.later(at + _delay(rng), partial(self._unreact, c, post.id, who))
-        for _ in range(rng.randint(0, 1 + wanted // 10)):
+        for _ in range(rng.randint(0, 1 + wanted // 10) if "share" in c.profile.habits else 0):
             world.later(post.at + _delay(rng), lambda: self._share(c, post.id, rng))
         for _ in range(rng.randint(0, 1 + wanted // 12)):
             world.later(post.at + _delay(rng), lambda: self._comment(c, post.id, rng))
-        if c.profile.views:
+        if "view" in c.profile.habits:
             views = int(audience * rng.uniform(0.25, 0.6))
             for _ in range(24):
                 world.later(post.at + _delay(rng), lambda: self._view(c, post, max(views // 24, 1), rng))
+
+        for habit, one_in in _RARE.items():
+            if habit in c.profile.habits:
+                own = self._rng(c.key, habit, post.id)
+                for _ in range(own.randint(0, 1 + wanted // one_in)):
+                    world.later(post.at + _delay(own), partial(self._pick_out, habit, c, post.id, own))
+
+    def _pick_out(self, habit: Habit, c: Community, post_id: int, rng: Random) -> None:
+        """Somebody saves or quotes a post."""
+        if post_id in c.wall:
+            self._world.emit(habit, c, id=str(post_id), person=self._somebody(c, rng))
 
     def _react(self, c: Community, post_id: int, who: int) -> None:
         post = c.wall.get(post_id)

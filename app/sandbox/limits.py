@@ -8,16 +8,6 @@ from typing import Final
 _KEYS: Final = 10_000
 
 
-@dataclass(slots=True)
-class Limits:
-    """What callers may do; changed through the control API."""
-
-    mastodon_calls: int = 300
-    mastodon_seconds: int = 300
-    vk_user_rps: int = 3
-    vk_community_rps: int = 20
-
-
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """How a caller stands within the present window."""
@@ -37,16 +27,19 @@ class Counter:
         self._windows: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._recent: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def window(self, key: str, limit: int, seconds: int) -> Allowance:
-        """Count a call in fixed windows of `seconds`, as Rack::Attack does."""
-        number = int(self._real() // seconds)
+    def window(self, key: str, limit: int, seconds: int, *, cost: int = 1, start: float = 0) -> Allowance:
+        """Count a call, or the points it costs, in fixed windows of `seconds`, as Rack::Attack does.
+
+        One of the windows begins `start` seconds after 1970.
+        """
+        number = int((self._real() - start) // seconds)
         last, calls = self._windows.get(key, (number, 0))
-        calls = calls + 1 if last == number else 1
+        calls = calls + cost if last == number else cost
         self._windows[key] = (number, calls)
         self._windows.move_to_end(key)
         if len(self._windows) > _KEYS:
             self._windows.popitem(last=False)
-        return Allowance(limit, max(limit - calls, 0), float((number + 1) * seconds), calls > limit)
+        return Allowance(limit, max(limit - calls, 0), start + float((number + 1) * seconds), calls > limit)
 
     def second(self, key: str, limit: int) -> bool:
         """Whether one more call keeps to `limit` in any one second; a refused one is not counted."""

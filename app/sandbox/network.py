@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import policy
 from email.parser import BytesParser
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import orjson
@@ -13,10 +14,16 @@ from starlette.responses import Response
 from app.sandbox.clock import Clock
 from app.sandbox.entities import Community
 from app.sandbox.grants import Grants
-from app.sandbox.limits import Counter, Limits
+from app.sandbox.hooks import Hooks
+from app.sandbox.limits import Counter
+from app.sandbox.wire import Wire, bearer
 from app.sandbox.world import World
 
+__all__ = ["BadParameterError", "Network", "Params", "answer", "bearer", "params"]
+
 MAX_BODY = 1 << 20
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -29,9 +36,25 @@ class Network:
     real: Callable[[], float]
     """Real seconds since 1970."""
     counter: Counter
-    limits: Limits = field(default_factory=Limits)
+    hooks: Hooks
+    wires: tuple[Wire, ...]
+    """The wire formats that are spoken here."""
+    folds: tuple[object, ...] = ()
+    limits: dict[str, int] = field(init=False)
+    """What callers may do, by `<wire>_<name>`; changed through the control API."""
     base_url: str = "http://127.0.0.1"
     """Its own address, known once it listens."""
+
+    def __post_init__(self) -> None:
+        self.limits = {f"{wire.name}_{name}": value for wire in self.wires for name, value in wire.limits.items()}
+
+    def part(self, kind: type[T]) -> T:
+        """What a wire format keeps besides the world, by its class."""
+        return next(one for one in self.folds if isinstance(one, kind))
+
+    def wire(self, path: str) -> Wire | None:
+        """The wire format a path belongs to."""
+        return next((wire for wire in self.wires if path.startswith(wire.prefixes)), None)
 
     def tick(self) -> None:
         """Let everything happen that is due."""
@@ -124,9 +147,3 @@ def _flat(value: object) -> list[tuple[str, str]]:
 def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer."""
     return Response(orjson.dumps(content), status, headers, media_type="application/json; charset=utf-8")
-
-
-def bearer(request: Request) -> str:
-    """The token of the Authorization header; empty without one."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""

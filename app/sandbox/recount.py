@@ -1,6 +1,7 @@
 """Add up from the ledger alone what the world must look like: the oracle of tests.
 
-Nothing here knows the world, its wire formats or its clock. Instants are milliseconds since 1970;
+Nothing here knows the world or its clock; of the platforms, only what their communities' profiles say is counted
+there. Instants are milliseconds since 1970;
 what happened exactly at an instant has happened by then.
 """
 
@@ -8,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from app.sandbox import instants
+from app.sandbox.entities import Profile
 from app.sandbox.ledger import Record
+from app.sandbox.wire import declared, profiles
 
 CUSTOMERS = ("comment", "mention", "message")
+_ENGAGEMENT = frozenset({"reaction", "reaction_removed", "share", "view", "save", "save_removed", "quote"})
 
 
 @dataclass(slots=True)
@@ -21,11 +26,13 @@ class Counters:
 
     reactions: int = 0
     comments: int = 0
-    """VK: all that stand, at any depth. Mastodon: direct answers that stand."""
+    """All that stand, at any depth, or the direct answers that stand, as the platform counts."""
     shares: int = 0
     views: int | None = None
     """None where the platform shows none."""
     reach: int | None = None
+    saves: int = 0
+    quotes: int = 0
 
 
 @dataclass(slots=True)
@@ -43,6 +50,11 @@ class _Folding:
     reactors: set[tuple[str, int]] = field(default_factory=set)
     above: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """Comment → its post, and whether it counts there."""
+
+
+@cache
+def _profiles() -> dict[str, Profile]:
+    return {profile.key: profile for profile in profiles(declared())}
 
 
 def until(records: Iterable[Record], at: int) -> Iterator[Record]:
@@ -125,7 +137,8 @@ def _fold(f: _Folding, record: Record) -> None:
         case "unfollow":
             tally.size -= 1
         case "post":
-            shown = 0 if record["platform"] == "vk" else None
+            profile = _profiles().get(record["community"])
+            shown = 0 if profile is not None and "view" in profile.habits else None
             tally.posts[record["id"]] = Counters(views=shown, reach=shown)
         case "post_deleted" | "post_forgotten":
             tally.posts.pop(record["id"], None)
@@ -137,12 +150,13 @@ def _fold(f: _Folding, record: Record) -> None:
             post, counts = f.above.pop(record["id"], ("", False))
             if counts and post in tally.posts:
                 tally.posts[post].comments -= 1
-        case "reaction" | "reaction_removed" | "share" | "view" if record["id"] in tally.posts:
+        case _ if kind in _ENGAGEMENT and record["id"] in tally.posts:
             _engaged(f, record, tally.posts[record["id"]])
 
 
 def _commented(f: _Folding, record: Record, amount: int) -> None:
-    counts = record["platform"] == "vk" or "parent" not in record
+    profile = _profiles().get(record["community"])
+    counts = profile is None or profile.nested or "parent" not in record
     f.above[record["id"]] = (record["post"], counts)
     if counts and record["post"] in f.tally.posts:
         f.tally.posts[record["post"]].comments += amount
@@ -152,6 +166,12 @@ def _engaged(f: _Folding, record: Record, post: Counters) -> None:
     match record["type"]:
         case "share":
             post.shares += 1
+        case "save":
+            post.saves += 1
+        case "save_removed":
+            post.saves = max(post.saves - 1, 0)
+        case "quote":
+            post.quotes += 1
         case "view":
             post.views = (post.views or 0) + record["count"]
             post.reach = (post.reach or 0) + record["unique"]

@@ -10,14 +10,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import Lifespan
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -26,14 +28,12 @@ from app.sandbox.clock import Clock
 from app.sandbox.control import Control
 from app.sandbox.faults import TRANSPORT, Faults
 from app.sandbox.grants import Grants
-from app.sandbox.ledger import ForeignLedgerError, Ledger, read
+from app.sandbox.hooks import Hooks
+from app.sandbox.ledger import ForeignLedgerError, Ledger, Record, read
 from app.sandbox.life import Life
 from app.sandbox.limits import Counter
-from app.sandbox.mastodon import api as mastodon_api
 from app.sandbox.network import Network
-from app.sandbox.vk import api as vk_api
-from app.sandbox.vk.callbacks import Callbacks
-from app.sandbox.vk.shapes import group_id
+from app.sandbox.wire import Wire, WireError, compatible, declared, profiles
 from app.sandbox.world import World
 
 __all__ = ["Sandbox", "build", "serve"]
@@ -50,7 +50,7 @@ class Sandbox:
 
     app: Faults
     network: Network
-    callbacks: Callbacks
+    callbacks: Hooks
 
 
 def build(
@@ -61,50 +61,76 @@ def build(
     real: Callable[[], float] = time.time,
     beat: float | None = BEAT,
     callback_url: str | None = None,
+    platforms: Collection[str] | None = None,
+    wires: Iterable[Wire] | None = None,
 ) -> Sandbox:
     """A sandbox whose world is born now, or, where the ledger tells of one, that world taken up again.
 
     `real` gives real seconds since 1970. Without a `beat` nothing happens unless somebody asks.
-    `callback_url` is where VK's events go; `{community}` and `{group_id}` in it are filled in.
-    Raises `ForeignLedgerError` where the ledger was written by another seed or version.
+    `callback_url` is where the events of platforms that call back go; `{platform}`, `{community}` and `{external_id}`
+    in it are filled in. `platforms` are those whose communities are founded, all unless told; a world that is taken
+    up again has those it had. `wires` are the wire formats to choose from, instead of those of all folders.
+    Raises `ForeignLedgerError` where the ledger was written by another seed or version, `ValueError` for a
+    platform that is not there.
     """
+    spoken = declared() if wires is None else compatible(wires)
+    chosen = _chosen(spoken, platforms)
     born = round(real() * 1000)
-    if ledger is not None and ledger.exists() and (first := next(read(ledger), None)) is not None:
-        told = first.get("detail", {})
+    if ledger is not None and (head := _head(ledger)):
+        told = head[0].get("detail", {})
         if told.get("seed") != seed:
             raise ForeignLedgerError(f"{ledger} tells of a world with seed {told.get('seed')}, not {seed}")
         born = instants.parse(str(told["born"]))
+        chosen = {record["community"] for record in head[1:]}
     book = Ledger(ledger)
-    world = World(seed=seed, born=born, ledger=book)
+    world = World(seed=seed, born=born, ledger=book, profiles=[one for one in profiles(spoken) if one.key in chosen])
+    spoken = tuple(one for one in spoken if any(profile.key in world.communities for profile in one.profiles))
     try:
-        grants, callbacks = _relive(world)
+        grants, hooks, folds = _relive(world, spoken)
     except BaseException:
         book.close()
         raise
     clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
-    network = Network(world, clock, grants, real, Counter(real))
+    network = Network(world, clock, grants, real, Counter(real), hooks, spoken, folds)
     network.tick()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await callbacks.start()
+        await hooks.start()
         if callback_url is not None:
-            _configure(network, callbacks, callback_url)
+            _configure(network, callback_url)
         beating = asyncio.get_running_loop().create_task(_beat(network, beat)) if beat is not None else None
         yield
         if beating is not None:
             beating.cancel()
-        await callbacks.stop()
+        await hooks.stop()
         book.flush()
 
-    return Sandbox(_application(network, callbacks, lifespan), network, callbacks)
+    return Sandbox(_application(network, lifespan), network, hooks)
 
 
-def _relive(world: World) -> tuple[Grants, Callbacks]:
+def _chosen(wires: Iterable[Wire], platforms: Collection[str] | None) -> set[str]:
+    """The keys of the communities of some platforms; `ValueError` for a platform that is not there."""
+    known = profiles(wires)
+    for platform in platforms or ():
+        if all(platform != profile.platform for profile in known):
+            raise ValueError(f"there is no platform {platform}")
+    return {profile.key for profile in known if platforms is None or profile.platform in platforms}
+
+
+def _head(ledger: Path) -> list[Record]:
+    """The ledger's first records: the world, and the communities it began with."""
+    records = read(ledger) if ledger.exists() else iter(())
+    first = next(records, None)
+    return [] if first is None else [first, *takewhile(lambda record: record["type"] == "community", records)]
+
+
+def _relive(world: World, wires: tuple[Wire, ...]) -> tuple[Grants, Hooks, tuple[object, ...]]:
     """Let the world come to where its ledger ends, or to its birth."""
     past = world.ledger.recorded()
     life = Life(world)
-    grants, callbacks = Grants(world), Callbacks(world)
+    grants, hooks = Grants(world, wires), Hooks(world, wires)
+    folds = tuple(wire.fold(world) for wire in wires if wire.fold is not None)
     life.begin()
     for record in past:
         if record["origin"] != "note":
@@ -113,22 +139,34 @@ def _relive(world: World) -> tuple[Grants, Callbacks]:
             world.redo(record)
     world.advance(world.born)
     world.ledger.settled()
-    return grants, callbacks
+    return grants, hooks, folds
 
 
-def _application(network: Network, callbacks: Callbacks, lifespan: Lifespan[Starlette]) -> Faults:
-    inner = Starlette(routes=[*mastodon_api.routes(network), *vk_api.routes(network, callbacks)], lifespan=lifespan)
+def _application(network: Network, lifespan: Lifespan[Starlette]) -> Faults:
+    inner = Starlette(routes=[route for wire in network.wires for route in _routes(wire, network)], lifespan=lifespan)
     faults = Faults(inner, network)
-    inner.routes.extend(Control(network, faults, callbacks).routes())
+    inner.routes.extend(Control(network, faults).routes())
     return faults
 
 
-def _configure(network: Network, callbacks: Callbacks, url: str) -> None:
-    """Name the callback address to every VK community that has not been told of it."""
-    for c in network.communities("vk"):
-        filled = url.replace("{community}", c.key).replace("{group_id}", str(group_id(c)))
-        if all(server.url != filled for server in callbacks.of(c)):
-            callbacks.configure(c, filled, callbacks.secret(c), origin="control")
+def _routes(wire: Wire, network: Network) -> list[Route]:
+    found = wire.routes(network)
+    for route in found:
+        if not route.path.startswith(wire.prefixes):
+            raise WireError(f"{wire.name} answers {route.path}, which begins with none of its prefixes")
+    return found
+
+
+def _configure(network: Network, url: str) -> None:
+    """Name the callback address to every community that calls back and has not been told of it."""
+    hooks = network.hooks
+    for c in network.world.communities.values():
+        if hooks.hook(c) is None:
+            continue
+        filled = url.replace("{platform}", c.profile.platform).replace("{community}", c.key)
+        filled = filled.replace("{external_id}", c.profile.external_id)
+        if all(one.url != filled for one in hooks.of(c)):
+            hooks.configure(c, filled, hooks.secret(c), origin="control")
 
 
 async def _beat(network: Network, every: float) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Final, TypeAlias, Unpack
 
 from app.sandbox import instants
-from app.sandbox.entities import PROFILES, Community, Dialog, Entry, EntryKind, Notice, Profile
+from app.sandbox.entities import Community, Dialog, Entry, EntryKind, Media, Notice, Profile
 from app.sandbox.ledger import Fields, ForeignLedgerError, Ledger, Origin, Record
 
 MAX_POSTS: Final = 500
@@ -24,6 +24,7 @@ MAX_MENTIONS: Final = 2000
 MAX_DIALOGS: Final = 1500
 MAX_DIALOG: Final = 400
 MAX_KEYS: Final = 20_000
+MAX_MEDIA: Final = 1000
 
 _CREATES: Final[dict[str, EntryKind]] = {
     "post": "post",
@@ -45,7 +46,7 @@ class World:
         seed: int,
         born: int,
         ledger: Ledger,
-        profiles: Iterable[Profile] = PROFILES,
+        profiles: Iterable[Profile],
         history: int = 60 * instants.DAY,
     ) -> None:
         self.seed = seed
@@ -61,7 +62,8 @@ class World:
         self._queue: list[tuple[int, int, Happening]] = []
         self._turn = count()
         self._notice = count(1)
-        self._flake = count()
+        self._flakes: defaultdict[str, count[int]] = defaultdict(count)
+        """By platform, so that one more platform changes no ids of the others."""
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────
 
@@ -90,7 +92,7 @@ class World:
             )
         )  # fmt: skip
         for community in self.communities.values():
-            self.emit("community", community, id=str(external_id(community.profile)), count=community.profile.size)
+            self.emit("community", community, id=community.profile.external_id, count=community.profile.size)
 
     def note(self, event: str, community: Community | None = None, /, **fields: Unpack[Fields]) -> None:
         """Write down something that changes nothing in the world."""
@@ -102,6 +104,8 @@ class World:
         made = _CREATES.get(event) or (record["via"] if event == "reply" else None)
         if made is not None:
             record["id"] = str(self._new_id(community, mail=made == "message"))
+        elif event == "media":
+            record["id"] = str(community.uploads + 1)
         self.ledger.append(record)
         if origin != "world":
             self.ledger.flush()
@@ -138,7 +142,7 @@ class World:
 
     def _new_id(self, community: Community, *, mail: bool) -> int:
         if community.profile.snowflakes:
-            return (self.now << 16) | (next(self._flake) & 0xFFFF)
+            return (self.now << 16) | (next(self._flakes[community.profile.platform]) & 0xFFFF)
         return (community.last_mail_id if mail else community.last_wall_id) + 1
 
     # ── the fold ──────────────────────────────────────────────────────────────────────────────
@@ -179,6 +183,14 @@ class World:
                 if (entry := self._entry(record, c)) is not None:
                     entry.views += record["count"]
                     entry.reach += record["unique"]
+            case "save" | "save_removed":
+                if (entry := self._entry(record, c)) is not None:
+                    entry.saves = max(entry.saves + (1 if record["type"] == "save" else -1), 0)
+            case "quote":
+                if (entry := self._entry(record, c)) is not None:
+                    entry.quotes += 1
+            case "media":
+                self._uploaded(record, c)
             case "post_deleted" | "post_forgotten":
                 self._drop_post(c, int(record["id"]))
             case "comment_deleted":
@@ -204,10 +216,17 @@ class World:
                 Notice(next(self._notice), self.now, "favourite" if kind == "favourite" else "reblog", person, entry.id)
             )
 
+    def _uploaded(self, record: Record, c: Community) -> None:
+        c.uploads += 1
+        found = Media(record["id"], self.now, record["kind"], record["count"], record.get("detail", {}))
+        c.media[found.id] = found
+        if len(c.media) > MAX_MEDIA:
+            c.media.popitem(last=False)
+
     def _posted(self, record: Record, c: Community) -> None:
         entry = Entry(
             int(record["id"]), "post", self.now, record["text"], None,
-            category=record.get("category", ""), topic=record.get("kind", ""),
+            category=record.get("category", ""), topic=record.get("kind", ""), media=tuple(record.get("media", ())),
         )  # fmt: skip
         c.wall[entry.id] = entry
         c.last_wall_id = entry.id
@@ -227,7 +246,7 @@ class World:
         kind: EntryKind = "comment" if record["type"] == "comment" or record.get("via") == "comment" else "mention"
         entry = Entry(
             int(record["id"]), kind, self.now, record["text"], person,
-            post=post, parent=parent, topic=record.get("kind", ""),
+            post=post, parent=parent, topic=record.get("kind", ""), media=tuple(record.get("media", ())),
         )  # fmt: skip
         c.wall[entry.id] = entry
         c.last_wall_id = entry.id
@@ -257,6 +276,7 @@ class World:
             int(record["id"]), "message", self.now, record["text"], person, peer=peer,
             number=1 if previous is None else previous.number + 1,
             parent=int(record["parent"]) if "parent" in record else None, topic=record.get("kind", ""),
+            media=tuple(record.get("media", ())),
         )  # fmt: skip
         c.mail[entry.id] = entry
         c.last_mail_id = entry.id
@@ -304,11 +324,6 @@ class World:
             if above is not None:
                 above.replies.remove(gone.id)
             gone = above
-
-
-def external_id(profile: Profile) -> int:
-    """The community's id on its platform."""
-    return (109_300_000_000_000_000 if profile.snowflakes else 220_000_000) + profile.number
 
 
 def _discard(ordered: list[int], value: int) -> None:

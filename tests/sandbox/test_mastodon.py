@@ -138,7 +138,7 @@ async def test_twenty_statuses_at_once_and_no_more(visitor: Visitor) -> None:
 
 
 async def test_the_rate_limit_is_told_and_kept(visitor: Visitor) -> None:
-    visitor.sandbox.network.limits.mastodon_calls = 3
+    visitor.sandbox.network.limits["mastodon_calls"] = 3
     answers = [await visitor.http.get("/api/v1/instance") for _ in range(4)]
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
     assert [one.headers["x-ratelimit-remaining"] for one in answers] == ["2", "1", "0", "0"]

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from app.sandbox.hooks import Hooks
 from app.sandbox.ledger import Record, read
 from app.sandbox.server import build
-from app.sandbox.vk.callbacks import Callbacks
 from tests.sandbox.conftest import Hands, Visitor, generous
 from tests.sandbox.schemas import vk_problems, vk_validator
 
@@ -245,7 +245,7 @@ async def _status(visitor: Visitor, wanted: str) -> None:
     pytest.fail(f"it is never {wanted}")
 
 
-async def _configured(visitor: Visitor, url: str) -> Callbacks:
+async def _configured(visitor: Visitor, url: str) -> Hooks:
     callbacks = visitor.sandbox.callbacks
     callbacks.retry, callbacks.pause = 0.01, 0.05
     answer = await visitor.http.post("/_sandbox/callbacks", json={"community": "velo_dvor", "url": url})

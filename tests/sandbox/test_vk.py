@@ -50,7 +50,7 @@ async def test_tokens_expire_in_virtual_time(visitor: Visitor) -> None:
 
 
 async def test_three_and_twenty_calls_a_second(visitor: Visitor) -> None:
-    visitor.sandbox.network.limits.vk_user_rps, visitor.sandbox.network.limits.vk_community_rps = 3, 20
+    visitor.sandbox.network.limits.update(vk_user_rps=3, vk_community_rps=20)
     user = [await visitor.vk("utils.getServerTime") for _ in range(5)]
     assert ["error" in one for one in user] == [False, False, False, True, True]
     assert _code(user[3]) == 6

@@ -8,10 +8,10 @@ import pytest
 from app.sandbox import recount
 from app.sandbox import world as worlds
 from app.sandbox.clock import Clock
-from app.sandbox.entities import PROFILES
 from app.sandbox.ledger import ForeignLedgerError, Ledger, Record, read
 from app.sandbox.life import Life
 from app.sandbox.server import Sandbox, build
+from app.sandbox.wire import declared, profiles
 from app.sandbox.world import World
 from tests.sandbox.conftest import Hands
 
@@ -20,7 +20,7 @@ BORN = 1_795_413_600_000
 
 def _world(seed: int, steps: list[int]) -> list[Record]:
     ledger = Ledger()
-    world = World(seed=seed, born=BORN, ledger=ledger)
+    world = World(seed=seed, born=BORN, ledger=ledger, profiles=profiles(declared()))
     Life(world).begin()
     for at in steps:
         world.advance(at)
@@ -50,7 +50,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worlds, "MAX_DIALOG", 3)
     monkeypatch.setattr(worlds, "MAX_MENTIONS", 5)
     ledger = Ledger()
-    world = World(seed=7, born=BORN, ledger=ledger, profiles=PROFILES[:1])
+    world = World(seed=7, born=BORN, ledger=ledger, profiles=profiles(declared())[:1])
     Life(world).begin()
     world.advance(BORN + 12 * 3_600_000)
     (c,) = world.communities.values()

@@ -125,7 +125,7 @@ def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitab
         grant = network.grants.find(token, "mastodon") if token else None
         caller = grant.name if grant is not None else f"address:{request.client.host if request.client else ''}"
         limits = network.limits
-        allowance = network.counter.window(f"mastodon/{caller}", limits.mastodon_calls, limits.mastodon_seconds)
+        allowance = network.counter.window(f"mastodon/{caller}", limits["mastodon_calls"], limits["mastodon_seconds"])
         try:
             response = handler(_admitted(network, request, found, grant, allowance))
         except RefusedError as refused:

@@ -10,7 +10,6 @@ from app.sandbox import instants
 from app.sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry, Notice
 from app.sandbox.network import Network
 from app.sandbox.people import Person, person
-from app.sandbox.world import external_id
 
 Json = dict[str, object]
 
@@ -30,7 +29,7 @@ class Shapes:
     # ── accounts ──────────────────────────────────────────────────────────────────────────────
 
     def community(self, account_id: int) -> Community | None:
-        found = (c for c in self._by_number.values() if external_id(c.profile) == account_id)
+        found = (c for c in self._by_number.values() if c.profile.external_id == str(account_id))
         return next(found, None)
 
     def person(self, number: int) -> Person:
@@ -61,7 +60,7 @@ class Shapes:
     def account(self, who: Community | Person) -> Json:
         if isinstance(who, Community):
             profile = who.profile
-            account_id, username, name, note = external_id(profile), who.key, profile.title, profile.about
+            account_id, username, name, note = int(profile.external_id), who.key, profile.title, profile.about
             followers, following, statuses = len(who.followers), 12, len(who.authored)
             created = self._network.world.began - 400 * instants.DAY
             last = who.authored[-1] >> 16 if who.authored else None

@@ -1,1 +1,45 @@
 """VK API 5.199 and its Callback API, as far as a back office reads and writes them."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from app.sandbox.entities import Habit, Profile
+from app.sandbox.network import answer
+from app.sandbox.vk import errors
+from app.sandbox.vk.api import routes
+from app.sandbox.vk.callbacks import HOOK
+from app.sandbox.wire import Wire
+
+_HABITS: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
+
+PROFILES: Final = (
+    Profile("velo_dvor", "vk", 4, "Велодвор: мастерская и прокат", "Чиним, собираем, катаемся.",
+            "ru", "bikes", 2140, True, _HABITS, False, "220000004"),
+    Profile("kofe_zerno", "vk", 5, "Кофейня «Зерно»", "Кофе, книги и место у окна.",
+            "ru", "coffee", 1530, False, _HABITS, False, "220000005"),
+    Profile("lingua_ru", "vk", 6, "Школа языков «Лингва»", "Шесть языков, малые группы.",
+            "ru", "school", 920, False, _HABITS, False, "220000006"),
+)  # fmt: skip
+
+
+def _fault(code: int | str) -> Response:
+    """VK's errors come with HTTP 200."""
+    return answer(errors.body(int(code)))
+
+
+WIRE: Final = Wire(
+    name="vk",
+    profiles=PROFILES,
+    tokens={
+        "user": ("wall", "groups", "stats", "offline"),
+        "community": ("manage", "messages", "wall", "photos"),
+    },
+    token=lambda profile, kind, digest: f"vk1.a.{digest}",
+    prefixes=("/method/",),
+    routes=routes,
+    address=lambda _, c: f"https://vk.com/{c.key}",
+    limits={"user_rps": 3, "community_rps": 20},
+    fault=_fault,
+    hook=HOOK,
+)

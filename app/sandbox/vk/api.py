@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sandbox.grants import Grant, Kind
+from app.sandbox.grants import Grant
 from app.sandbox.network import BadParameterError, Network, Params, answer, bearer, params
 from app.sandbox.vk import errors, groups, mail, wall
 from app.sandbox.vk.call import Call, Method
-from app.sandbox.vk.callbacks import Callbacks
 from app.sandbox.vk.errors import VkError
+from app.sandbox.wire import Kind
 
 _USER: Final[tuple[Kind, ...]] = ("user",)
 _GROUP: Final[tuple[Kind, ...]] = ("community",)
@@ -50,7 +50,7 @@ METHODS: Final[dict[str, tuple[tuple[Kind, ...], dict[Kind, str], Method]]] = {
 """Which tokens may call a method (`access_token_type` of the schema), the right it takes, and what it does."""
 
 
-def routes(network: Network, callbacks: Callbacks) -> list[Route]:
+def routes(network: Network) -> list[Route]:
     async def method(request: Request) -> Response:
         network.tick()
         name = str(request.path_params["name"])
@@ -58,7 +58,7 @@ def routes(network: Network, callbacks: Callbacks) -> list[Route]:
         try:
             found = await params(request)
             grant = _admitted(network, name, found, bearer(request) or found.get("access_token"))
-            content = METHODS[name][2](Call(network, callbacks, found, grant))
+            content = METHODS[name][2](Call(network, found, grant))
         except VkError as refused:
             return answer(errors.body(refused.code, refused.detail, _said(name, found)))
         except BadParameterError as bad:
@@ -83,8 +83,7 @@ def _admitted(network: Network, name: str, found: Params, token: str) -> Grant:
         raise VkError(5)
     if grant.state == "expired":
         raise VkError(1117)
-    limits = network.limits
-    rate = limits.vk_user_rps if grant.kind == "user" else limits.vk_community_rps
+    rate = network.limits["vk_user_rps" if grant.kind == "user" else "vk_community_rps"]
     # A user token's calls are counted for the token, a community token's for the community.
     key = grant.name if grant.kind == "user" else grant.community
     if not network.counter.second(f"vk/{key}", rate):

@@ -10,7 +10,6 @@ from app.sandbox.entities import Community, Entry
 from app.sandbox.grants import Grant
 from app.sandbox.network import BadParameterError, Network, Params
 from app.sandbox.vk import shapes
-from app.sandbox.vk.callbacks import Callbacks
 from app.sandbox.vk.errors import VkError
 
 
@@ -19,7 +18,6 @@ class Call:
     """A call whose token is good and may call the method."""
 
     network: Network
-    callbacks: Callbacks
     params: Params
     grant: Grant
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from app.sandbox.entities import PEOPLE_PER_COMMUNITY
+from app.sandbox.hooks import Subscription
 from app.sandbox.vk import shapes
 from app.sandbox.vk.call import Call
-from app.sandbox.vk.callbacks import Server
 from app.sandbox.vk.errors import VkError
 
 _GROUP_BITS: Final = {"photos": 4, "messages": 4096, "wall": 8192, "docs": 131_072, "manage": 262_144}
@@ -69,7 +69,7 @@ def server_time(call: Call) -> object:
 
 
 def confirmation_code(call: Call) -> object:
-    return {"code": call.callbacks.code(call.mine(call.required("group_id")))}
+    return {"code": call.network.hooks.code(call.mine(call.required("group_id")))}
 
 
 def add_server(call: Call) -> object:
@@ -77,18 +77,18 @@ def add_server(call: Call) -> object:
     url, secret = call.params.get("url"), call.params.get("secret_key")
     if not url.startswith(("http://", "https://")):
         raise VkError(100, "url is incorrect")
-    if len(call.callbacks.of(c)) >= 10:
+    if len(call.network.hooks.of(c)) >= 10:
         raise VkError(2000)
-    return {"server_id": call.callbacks.configure(c, url, secret, title=call.params.get("title"), origin="api").id}
+    return {"server_id": call.network.hooks.configure(c, url, secret, title=call.params.get("title"), origin="api").id}
 
 
 def servers(call: Call) -> object:
     c = call.mine(call.required("group_id"))
-    found = call.callbacks.of(c)
+    found = call.network.hooks.of(c)
     return {"count": len(found), "items": [_server(call, one) for one in found]}
 
 
-def _server(call: Call, server: Server) -> dict[str, object]:
+def _server(call: Call, server: Subscription) -> dict[str, object]:
     return {
         "id": server.id, "title": server.title, "url": server.url, "secret_key": server.secret,
         "creator_id": shapes.admin_id(call.own), "status": server.status,
@@ -97,7 +97,7 @@ def _server(call: Call, server: Server) -> dict[str, object]:
 
 def delete_server(call: Call) -> object:
     c = call.mine(call.required("group_id"))
-    if not call.callbacks.remove(c, call.required("server_id"), origin="api"):
+    if not call.network.hooks.remove(c, call.required("server_id"), origin="api"):
         raise VkError(100, "server_id is incorrect")
     return 1
 
@@ -106,6 +106,6 @@ def server_settings(call: Call) -> object:
     """Which events are sent: those given as 1; the others stay as they are."""
     c = call.mine(call.required("group_id"))
     chosen = {name: call.params.flag(name) for name, _ in call.params.pairs() if "_" in name}
-    if not call.callbacks.choose(c, call.required("server_id"), chosen):
+    if not call.network.hooks.choose(c, call.required("server_id"), chosen):
         raise VkError(100, "server_id is incorrect")
     return 1

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 
 from app.sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry
 from app.sandbox.people import person
-from app.sandbox.world import external_id
 
 Json = dict[str, object]
 
 
 def group_id(c: Community) -> int:
-    return external_id(c.profile)
+    return int(c.profile.external_id)
 
 
 def admin_id(c: Community) -> int:
