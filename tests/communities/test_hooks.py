@@ -38,8 +38,8 @@ SECRET = "agreed-with-vk"
 @pytest.fixture
 def sandbox(clock: SetClock) -> Iterator[Sandbox]:
     """A VK in which nothing happens by itself."""
-    made = build(seed=7, real=lambda: clock.now().timestamp(), beat=None, speed=1e-9)
-    made.network.limits.vk_user_rps = made.network.limits.vk_community_rps = 1_000_000
+    made = build(seed=7, real=lambda: clock.now().timestamp(), beat=None, speed=1e-9, platforms=("vk",))
+    made.network.limits.update(vk_user_rps=1_000_000, vk_community_rps=1_000_000)
     made.network.base_url = "http://sandbox.test"
     made.callbacks.retry, made.callbacks.pause = 0.01, 0.05
     yield made
