@@ -1,0 +1,84 @@
+"""VK, for the suites. It answers 200 to almost everything; `error.error_code` tells."""
+
+from typing import Final
+
+import httpx
+
+from app.platforms.abilities import ReplyTo
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    MessageKind,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.platforms.specimens import Refusal, Specimen, says, someone
+
+PHOTO: Final = {"server": 1, "photo": "[]", "hash": "abc"}
+
+
+def before(request: httpx.Request) -> httpx.Response | None:
+    """A picture takes three calls before the post: whereto, the upload, the saving."""
+    match request.url.path.rpartition("/")[2]:
+        case "photos.getWallUploadServer":
+            where = str(request.url.copy_with(path="/upload", query=None))
+            return says({"response": {"upload_url": where, "album_id": -14, "user_id": 1}})
+        case "upload":
+            return says(PHOTO)
+        case "photos.saveWallPhoto":
+            return says({"response": [{"id": 3, "owner_id": 1, "album_id": -14, "date": 1, "sizes": []}]})
+        case _:
+            return None
+
+
+def error(
+    name: str, means: type[PlatformError], code: int, *, to_a_change: type[PlatformError] | None = None
+) -> Refusal:
+    said = {"error": {"error_code": code, "error_msg": "of VK's", "request_params": []}}
+    return Refusal(f"{code} {name}", means, said, to_a_change=to_a_change)
+
+
+def wait(name: str, code: int, seconds: float | None) -> Refusal:
+    said = {"error": {"error_code": code, "error_msg": "of VK's", "request_params": []}}
+    return Refusal(f"{code} {name}", Throttled, said, retry_after=seconds, scope=Scope.TOKEN)
+
+
+SPECIMEN: Final = Specimen(
+    address="https://vk.com/club77",
+    external_id="77",
+    tokens={Token.USER: "vk1.a.user-secret-1234567", Token.COMMUNITY: "vk1.a.group-secret-7654321"},
+    post_ids=("1", "2"),
+    comment=ReplyTo("comment-11", "comment-11-5", MessageKind.COMMENT, someone("5"), "1"),
+    message=ReplyTo("message-12", "message-5", MessageKind.MESSAGE, someone("5"), None),
+    before=before,
+    refusals=(
+        wait("too many a second", 6, 1.0),
+        wait("flood", 9, None),
+        wait("captcha", 14, None),
+        wait("the day's limit", 29, None),
+        error("authorisation", AuthExpired, 5),
+        error("a group's token", AuthExpired, 27),
+        error("an application's token", AuthExpired, 28),
+        error("expired", AuthExpired, 1117),
+        error("access", MissingPermission, 15),
+        error("rights", MissingPermission, 7),
+        error("not for this kind of token", MissingPermission, 1051),
+        error("deleted", Gone, 18),
+        error("a parameter", Rejected, 100),
+        error("fifty posts a day", Rejected, 214),
+        error("may not be written to", Rejected, 901),
+        error("privacy", Rejected, 902),
+        error("too long", Rejected, 914),
+        error("an unknown failure", Transient, 1, to_a_change=OutcomeUnknown),
+        error("inside", Transient, 10, to_a_change=OutcomeUnknown),
+        Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
+    ),
+    listed_by_conversations=frozenset({MessageKind.MESSAGE}),
+    listed_by_comments=frozenset({MessageKind.COMMENT}),
+)
