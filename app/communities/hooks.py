@@ -206,7 +206,13 @@ async def _keep(session: AsyncSession, known: _Known, event_id: str, event: Even
     place, at = known.place, now(session)
     new = await session.scalar(
         insert(HookEvent)
-        .values(workspace_id=place.workspace_id, community_id=place.community_id, event_id=event_id, received_at=at)
+        .values(
+            workspace_id=place.workspace_id,
+            community_id=place.community_id,
+            event_id=event_id,
+            batch=uuid7(),
+            received_at=at,
+        )
         .on_conflict_do_nothing()
         .returning(HookEvent.event_id)
     )

@@ -70,7 +70,9 @@ class Community(Owned, Base):
     """When the last poll that succeeded ended."""
     throttled_until: Mapped[datetime | None]
     event_at: Mapped[datetime | None]
-    """When the platform last called one of our hooks."""
+    """When the platform last told us of an event here."""
+    aliases: Mapped[list[Any]] = mapped_column(default=list)
+    """Other ids under which events tell of it (`CommunitySnapshot.aliases`)."""
     created_at: Mapped[datetime]
 
 
@@ -90,6 +92,14 @@ class CommunityToken(Owned, Base):
     updated_at: Mapped[datetime]
 
 
+class HookState(StrEnum):
+    """How a hook that we set at the platform ourselves is."""
+
+    WAITING = "waiting"
+    SUBSCRIBED = "subscribed"
+    REFUSED = "refused"
+
+
 class Hook(Owned, Base):
     """Where a platform tells us what happens in a community, and how we know that it is the platform."""
 
@@ -98,9 +108,21 @@ class Hook(Owned, Base):
 
     community_id: Mapped[UUID]
     public_id: Mapped[UUID]
-    """The last part of its address (`HookRoute`)."""
+    """The last part of its address (`HookRoute`); hooks of one application share it (`Spec.hook_of_app`)."""
     sealed: Mapped[str]
     """Its secrets by name, as JSON, sealed."""
+    state: Mapped[str | None]
+    """None where a person enters the address at the platform."""
+    reason: Mapped[str | None]
+    """Why it is not subscribed, for people."""
+    told: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """When it first told of a kind of thing, by kind: from then on it should tell of all of them."""
+    checked_at: Mapped[datetime | None]
+    """When the platform was last asked about it; the next four are its answer."""
+    subscribed: Mapped[bool | None]
+    delivering: Mapped[bool | None]
+    waiting: Mapped[int | None]
+    detail: Mapped[str | None]
     created_at: Mapped[datetime]
 
 
@@ -121,22 +143,60 @@ class HookRoute(Base):
 
 
 class HookEvent(Base):
-    """An event that a hook has brought: its repeats have no further effect."""
+    """An event that a platform has told: its repeats have no further effect.
+
+    No foreign key: what it would lock is held by polls, and an acknowledgement does not wait for them.
+    """
 
     __tablename__ = "hook_event"
     __table_args__ = (
-        # Of the hook, not of the community, whose row polls lock while they hold what events wait for.
-        ForeignKeyConstraint(
-            ["workspace_id", "community_id"], ["hook.workspace_id", "hook.community_id"], ondelete="CASCADE"
-        ),
         Index(None, "workspace_id", "community_id", "received_at"),
+        Index("ix_hook_event_waiting", "workspace_id", "batch", postgresql_where=text("told IS NOT NULL")),
+        {"postgresql_with": {"fillfactor": 70}},
     )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
     event_id: Mapped[str] = mapped_column(primary_key=True)
     """The platform's."""
+    batch: Mapped[UUID]
+    """What was stored with it in one commit; a job applies it."""
+    told: Mapped[str | None]
+    """What happened, as JSON; null once it is applied."""
     received_at: Mapped[datetime]
+
+
+class HookItem(Base):
+    """A post or message of which an event has told."""
+
+    __tablename__ = "hook_item"
+    __table_args__ = (Index(None, "workspace_id", "community_id", "received_at"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    post: Mapped[bool] = mapped_column(primary_key=True)
+    """Ids of posts and of messages are apart."""
+    received_at: Mapped[datetime]
+
+
+class HookMissed(Base):
+    """A post or message that a poll has found, and of which the hook should have told before."""
+
+    __tablename__ = "hook_missed"
+    __table_args__ = (
+        belongs_to("community", "community_id"),
+        Index(None, "workspace_id", "community_id", "found_at"),
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    post: Mapped[bool] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    """`post`, or the message's kind."""
+    sent_at: Mapped[datetime]
+    found_at: Mapped[datetime]
 
 
 class Publication(Owned, Base):
