@@ -87,26 +87,31 @@ def build(
     spoken = tuple(one for one in spoken if any(profile.key in world.communities for profile in one.profiles))
     try:
         grants, hooks, folds = _relive(world, spoken)
+        clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
+        network = Network(world, clock, grants, real, Counter(real), hooks, spoken, folds)
+        network.tick()
+        return Sandbox(_application(network, _lifespan(network, beat, callback_url)), network, hooks)
     except BaseException:
         book.close()
         raise
-    clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
-    network = Network(world, clock, grants, real, Counter(real), hooks, spoken, folds)
-    network.tick()
+
+
+def _lifespan(network: Network, beat: float | None, callback_url: str | None) -> Lifespan[Starlette]:
+    """What goes on as long as it is served."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await hooks.start()
+        await network.hooks.start()
         if callback_url is not None:
             _configure(network, callback_url)
         beating = asyncio.get_running_loop().create_task(_beat(network, beat)) if beat is not None else None
         yield
         if beating is not None:
             beating.cancel()
-        await hooks.stop()
-        book.flush()
+        await network.hooks.stop()
+        network.world.ledger.flush()
 
-    return Sandbox(_application(network, lifespan), network, hooks)
+    return lifespan
 
 
 def _chosen(wires: Iterable[Wire], platforms: Collection[str] | None) -> set[str]:

@@ -1,11 +1,15 @@
 """A sandbox whose real clock the test holds, reached over HTTP without a socket."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from starlette.types import ASGIApp
 
 from app.sandbox.ledger import Record
 from app.sandbox.server import Sandbox, build
@@ -65,14 +69,38 @@ def generous(sandbox: Sandbox) -> None:
     limits.update({name: 1_000_000 for name in limits if not name.endswith("seconds")})
 
 
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """Something that a sandbox can call, on a free port; its URL."""
+    started = asyncio.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+    server = Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server._serve())
+    await started.wait()
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
 @pytest.fixture
 def hands() -> Hands:
     return Hands()
 
 
+@pytest.fixture(scope="session")
+def platforms() -> tuple[str, ...]:
+    """Whose communities there are. Tests about another platform have a fixture of this name in their file."""
+    return ("mastodon", "vk")
+
+
 @pytest.fixture
-async def visitor(hands: Hands) -> AsyncIterator[Visitor]:
-    sandbox = build(seed=7, real=hands, beat=None)
+async def visitor(hands: Hands, platforms: tuple[str, ...]) -> AsyncIterator[Visitor]:
+    sandbox = build(seed=7, real=hands, beat=None, platforms=platforms)
     generous(sandbox)
     sandbox.network.base_url = "http://sandbox.test"
     transport = httpx.ASGITransport(sandbox.app)

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -19,7 +18,7 @@ from starlette.routing import Route
 from app.sandbox.hooks import Hooks
 from app.sandbox.ledger import Record, read
 from app.sandbox.server import build
-from tests.sandbox.conftest import Hands, Visitor, generous
+from tests.sandbox.conftest import Hands, Visitor, generous, served
 from tests.sandbox.schemas import vk_problems, vk_validator
 
 GENEROUS = {"mastodon_calls": 100_000, "vk_user_rps": 10_000, "vk_community_rps": 10_000}
@@ -51,6 +50,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     home = tmp_path_factory.mktemp("sandbox")
     port_file, ledger = home / "port", home / "ledger.jsonl"
     arguments = ["--port-file", str(port_file), "--ledger", str(ledger), "--with-parent"]
+    arguments += ["--platforms", "mastodon,vk"]
     command = [sys.executable, "-m", "app.sandbox", *arguments]
     process = await asyncio.to_thread(subprocess.Popen, command, stdin=subprocess.PIPE)
     async with asyncio.timeout(30):
@@ -165,6 +165,11 @@ async def test_a_fault_meets_only_whom_it_should(running: Running) -> None:
         ("communities/coffee", {"act": "comment", "post": "12"}),
         ("tokens", {"community": "coffee", "kind": "user"}),
         ("callbacks", {"community": "coffee", "url": "http://127.0.0.1:9"}),
+        ("limits", {"coffee_calls": 5}),
+        ("limits", {"vk_user_rps": 0}),
+        ("faults", {"platform": "myspace", "effect": {"type": "drop"}}),
+        ("faults", {"platform": "mastodon", "effect": {"type": "platform_error"}}),
+        ("faults", {"platform": "vk", "effect": {"type": "platform_error", "code": "no number"}}),
     ],
 )
 async def test_the_control_api_says_what_is_wrong(running: Running, path: str, body: dict[str, object]) -> None:
@@ -217,22 +222,10 @@ class Receiver:
 async def receiver(visitor: Visitor) -> AsyncIterator[tuple[Receiver, str]]:
     generous(visitor.sandbox)
     found = Receiver(visitor.sandbox.callbacks.code(visitor.world.communities["velo_dvor"]))
-    started = asyncio.Event()
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            started.set()
-
-    server = Server(uvicorn.Config(found.app, port=0, log_config=None, lifespan="off"))
-    serving = asyncio.create_task(server._serve())
-    await started.wait()
-    port = server.servers[0].sockets[0].getsockname()[1]
-    await visitor.sandbox.callbacks.start()
-    yield found, f"http://127.0.0.1:{port}/hook"
-    await visitor.sandbox.callbacks.stop()
-    server.should_exit = True
-    await serving
+    async with served(found.app) as url:
+        await visitor.sandbox.callbacks.start()
+        yield found, f"{url}/hook"
+        await visitor.sandbox.callbacks.stop()
 
 
 async def _status(visitor: Visitor, wanted: str) -> None:
