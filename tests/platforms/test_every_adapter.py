@@ -1,70 +1,128 @@
-"""What holds for every adapter found: how it behaves when the other side does not."""
+"""What holds for every adapter found: how it behaves when the other side does not.
+
+What the suite must know of a platform stands in `specimens`.
+"""
 
 import asyncio
-import gzip
 import logging
 import socket
-import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from functools import cache
 
+import httpx
 import pytest
 
 from app.kit import registry
 from app.kit.http import MIB, client
 from app.platforms import FOLDER, adapter, adapters
-from app.platforms.abilities import ListsComments, Replies, ReplyTo
 from app.platforms.contract import (
     Adapter,
-    Credentials,
     Gone,
     Malformed,
-    MessageKind,
     Metric,
+    MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    RemotePerson,
     Throttled,
-    Token,
     Transient,
 )
-from tests.kit.test_http import Handler, answer, says, serving
+from tests.kit.test_http import says, serving
+from tests.platforms.calls import Call, changes, listing, reads, renewals
+from tests.platforms.faults import FAULTS, LARGE, Counted, Deadlines, met_by, spoken
+from tests.platforms.specimens import Refusal, Specimen, specimen
 
-TOKENS = {Token.USER: "user-secret-1234567", Token.COMMUNITY: "group-secret-7654321"}
-Call = Callable[[Adapter, Credentials], Awaitable[object]]
-
-READS: dict[str, Call] = {
-    "community": lambda made, c: made.community(c),
-    "posts": lambda made, c: made.posts(c, None),
-    "metrics": lambda made, c: made.metrics(c, ("1",)),
-    "conversations": lambda made, c: made.conversations(c, None),
-}
+MEMORY = 8 * MIB
+"""What a call may take at its peak, where the client accepts answers of one MiB."""
 
 
-async def comments(made: Adapter, c: Credentials) -> object:
-    return await made.comments(c, "1", None) if isinstance(made, ListsComments) else await made.posts(c, None)
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One ability of one adapter."""
+
+    kind: type[Adapter]
+    about: Specimen
+    name: str
+
+    def call(self, http: httpx.AsyncClient) -> Call:
+        made = self.kind(http)
+        return (reads(made, self.about) | changes(made, self.about) | renewals(made))[self.name]
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind.spec.key} {self.name}"
+
+    @property
+    def reads(self) -> bool:
+        return self.name in reads(_made(self.kind), self.about)
+
+    @property
+    def renews(self) -> bool:
+        return self.name == "refresh"
+
+    def before(self, request: httpx.Request) -> httpx.Response | None:
+        """The good answer to what comes before the request that is meant."""
+        return None if self.reads else self.about.before(request)
 
 
-async def reply(made: Adapter, c: Credentials, kind: MessageKind) -> object:
-    if not isinstance(made, Replies):
-        pytest.skip("this platform takes no replies")
-    to = ReplyTo("comment-1" if kind is MessageKind.COMMENT else "message-1", "t", kind, RemotePerson("5", "A"), "1")
-    return await made.reply(c, to, "text", "key")
+@cache
+def _made(kind: type[Adapter]) -> Adapter:
+    """Only to see what it can do: it is asked nothing."""
+    return kind(httpx.AsyncClient(transport=httpx.AsyncBaseTransport()))
 
 
-@pytest.fixture(params=sorted(adapters()))
-def kind(request: pytest.FixtureRequest) -> type[Adapter]:
-    key: str = request.param
-    return adapter(key)
+def _known() -> Iterator[tuple[str, type[Adapter], Specimen]]:
+    """Those with a specimen: `test_every_adapter_has_a_specimen` tells of the others."""
+    for key, kind in sorted(adapters().items()):
+        with suppress(LookupError):
+            yield key, kind, specimen(key)
 
 
-@pytest.fixture(params=[*READS, "comments"])
-def read(request: pytest.FixtureRequest) -> Call:
-    return READS.get(request.param, comments)
+def _cases(*groups: str) -> list[object]:
+    return [pytest.param(case, id=case.id) for case in _all(groups)]
 
 
-def asking(address: str) -> Credentials:
-    return Credentials("https://a.example/@name", f"http://{address}", "77", TOKENS)
+def _all(groups: tuple[str, ...]) -> Iterator[Case]:
+    for _, kind, about in _known():
+        made = _made(kind)
+        names = {"reads": reads(made, about), "changes": changes(made, about), "renewals": renewals(made)}
+        for group in groups:
+            for name in names[group]:
+                yield Case(kind, about, name)
+
+
+@pytest.fixture
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> Deadlines:
+    made = Deadlines()
+    monkeypatch.setattr("app.kit.http.asyncio", made)
+    return made
+
+
+def discreet(about: Specimen, error: BaseException, logged: str, heads: list[bytes]) -> None:
+    """No secret stands in what anybody may come to read."""
+    told = f"{error} {error!r} {error.__dict__} {error.__cause__!r} {error.__context__!r} {logged}"
+    if not about.token_in_url:
+        told += " ".join(head.decode("latin-1").partition("\r\n")[0] for head in heads)
+    assert not {secret for secret in about.secrets if secret in told}
+
+
+@pytest.mark.parametrize("key", sorted(adapters()))
+def test_every_adapter_has_a_specimen(key: str) -> None:
+    about, spec = specimen(key), adapter(key).spec
+    assert about.tokens.keys() == spec.tokens, "one token of each kind"
+    assert about.app.keys() == spec.app_settings
+    assert about.address == adapter(key).address(about.address).canonical
+    assert about.public_settings & about.app.keys() <= about.app.keys()
+    texts = [*about.tokens.values(), *about.app.values()]
+    assert len(set(texts)) == len(texts)
+    assert all(len(secret) >= 12 for secret in about.secrets), "long enough not to be found by chance"
+    assert {"community", "posts", "metrics", "conversations", "comments"} >= about.silent
+    kinds = {refusal.means for refusal in about.refusals}
+    assert kinds >= {Throttled, Rejected, Gone, MissingPermission, Transient}, "a sample of each class"
+    assert all((refusal.means is Throttled) == (refusal.scope is not None) for refusal in about.refusals)
 
 
 def test_adapters_are_found_by_their_files() -> None:
@@ -79,139 +137,155 @@ def test_adapters_are_found_by_their_files() -> None:
         adapter("no such platform")
 
 
-def hang_up() -> Handler:
-    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-
-    return handler
-
-
-def slowly() -> Handler:
-    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b"", length=1000))
-        for _second in range(1000):
-            writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.05)
-
-    return handler
-
-
-def truncated() -> Handler:
-    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(b'{"response": {', length=1000))
-        await writer.drain()
-        writer.close()
-
-    return handler
-
-
-def bomb() -> Handler:
-    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
-    packed = b"".join(packer.compress(b" " * MIB) for _ in range(64)) + packer.flush()
-    return says(packed, "content-encoding: gzip")
-
-
-FAULTS: dict[str, tuple[Handler, type[PlatformError]]] = {
-    "closed without an answer": (hang_up(), Transient),
-    "a byte a second": (slowly(), Transient),
-    "truncated": (truncated(), Transient),
-    "a compressed bomb": (bomb(), Malformed),
-    "a gigabyte": (says(b"", length=10**9), Malformed),
-    "a redirect": (says(b"", "location: /", status="302 Found"), Malformed),
-    "truncated JSON": (says(b'{"response": {"items": [{"id"'), Malformed),
-    "truncated compression": (says(gzip.compress(b"{}" * 100)[:-12], "content-encoding: gzip"), Transient),
-    "a wrong type": (says(b'{"response": "text"}'), Malformed),
-    "another language": (says(b"<html>hello</html>"), Malformed),
-    "500": (says(b"", status="500 Internal Server Error"), Transient),
-    "503 with a page": (says(b"<html>", status="503 Service Unavailable"), Transient),
-    "429 with the time": (says(b"", "retry-after: 7", status="429 Too Many Requests"), Throttled),
-    "429 without": (says(b"", status="429 Too Many Requests"), Throttled),
-}
-
-
-def deadline(fault: str) -> float:
-    """Short where it is what ends the call; else a busy machine would be taken for a slow server."""
-    return 0.5 if fault == "a byte a second" else 60.0
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("case", _cases("reads"))
+async def test_a_read_that_fails_has_its_class(
+    case: Case, fault: str, deadlines: Deadlines, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    expected = FAULTS[fault]
+    async with (
+        serving(expected.handler(deadlines)) as server,
+        client(allow=[server.address], deadline=7, max_bytes=MIB) as http,
+    ):
+        with pytest.raises(expected.to_a_read) as caught:
+            await case.call(http)(case.about.credentials(f"http://{server.address}"))
+    # aiohttp asks once more by itself where a connection broke before the answer to a GET.
+    again = fault == "closed without an answer" and server.heads[0].startswith(b"GET")
+    assert len(server.heads) == 1 + again, "it was asked, and nothing was repeated"
+    assert set(deadlines.seconds) == {7}
+    if isinstance(caught.value, Throttled):
+        assert caught.value.retry_after == expected.retry_after
+    discreet(case.about, caught.value, caplog.text, server.heads)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_read_that_fails_has_its_class(
-    kind: type[Adapter], read: Call, fault: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("case", _cases("changes", "renewals"))
+async def test_a_change_is_sent_once_and_what_became_of_it_is_told(
+    case: Case, fault: str, deadlines: Deadlines, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    handler, expected = FAULTS[fault]
+    expected, counted = FAULTS[fault], Counted()
+    handler = met_by(expected.handler(deadlines), case.before, lambda: server, counted)
     async with (
         serving(handler) as server,
-        client(allow=[server.address], deadline=deadline(fault), max_bytes=MIB) as http,
+        client(allow=[server.address], deadline=7, max_bytes=MIB) as http,
     ):
-        with pytest.raises(expected) as caught:
-            await read(kind(http), asking(server.address))
-        assert server.heads, "it was asked"
+        with pytest.raises(expected.to_a_renewal if case.renews else expected.to_a_change) as caught:
+            await case.call(http)(case.about.credentials(f"http://{server.address}"))
+    assert counted.changes == 1
+    assert set(deadlines.seconds) == {7}
     if isinstance(caught.value, Throttled):
-        assert caught.value.retry_after == (7.0 if "with the" in fault else None)
-    told = f"{caught.value} {caught.value!r} {caught.value.__dict__} {caught.value.__cause__} {caplog.text}"
-    assert not any(token in told for token in TOKENS.values())
+        assert caught.value.retry_after == expected.retry_after
+    discreet(case.about, caught.value, caplog.text, server.heads)
 
 
-SENT: dict[str, Handler] = {
-    name: FAULTS[name][0]
-    for name in ("closed without an answer", "a byte a second", "truncated", "a gigabyte", "500", "another language")
-}
+@pytest.mark.parametrize("case", _cases("changes"))
+async def test_what_comes_before_a_change_fails_as_a_read(case: Case) -> None:
+    """However many lookups and uploads there are: each of them fails once."""
+    hang_up, failed = FAULTS["closed without an answer"].handler(Deadlines()), 0
+    while True:
+        counted = Counted()
+        handler = met_by(hang_up, case.before, lambda: server, counted, first=failed + 1)
+        async with serving(handler) as server, client(allow=[server.address]) as http:
+            with pytest.raises((Transient, OutcomeUnknown)) as caught:
+                await case.call(http)(case.about.credentials(f"http://{server.address}"))
+        if counted.changes:
+            assert isinstance(caught.value, OutcomeUnknown)
+            break
+        assert isinstance(caught.value, Transient)
+        failed += 1
+        assert counted.before == failed, "nothing is repeated"
 
 
-@pytest.fixture
-async def free_port() -> AsyncIterator[int]:
+@pytest.mark.parametrize("case", _cases("changes", "renewals"))
+async def test_a_change_that_was_never_sent_may_be_tried_again(case: Case) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with client(allow=[address]) as http:
+            with pytest.raises(Transient):
+                await case.call(http)(case.about.credentials(f"http://{address}"))
 
 
-@pytest.mark.parametrize("about", [MessageKind.COMMENT, MessageKind.MESSAGE])
-@pytest.mark.parametrize("fault", SENT)
-async def test_a_change_whose_answer_is_lost_is_unknown_and_sent_once(
-    kind: type[Adapter], about: MessageKind, fault: str
-) -> None:
-    status = (
-        b'{"id":"1","created_at":"2026-01-01T00:00:00Z","visibility":"public","content":"","uri":"u",'
-        b'"account":{"id":"2","acct":"a"},"favourites_count":0,"reblogs_count":0,"replies_count":0}'
-    )
-    changes = 0
-
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal changes
-        if server.heads[-1].startswith(b"GET"):  # some read what they answer first
-            writer.write(answer(status))
-            return
-        changes += 1
-        await SENT[fault](reader, writer)
-
-    async with (
-        serving(handler) as server,
-        client(allow=[server.address], deadline=deadline(fault), max_bytes=MIB) as http,
-    ):
-        with pytest.raises(OutcomeUnknown):
-            await reply(kind(http), asking(server.address), about)
-    assert changes == 1
+@pytest.mark.parametrize("fault", sorted(LARGE))
+@pytest.mark.parametrize("case", _cases("reads", "changes", "renewals"))
+async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str) -> None:
+    handler = met_by(FAULTS[fault].handler(Deadlines()), case.before, lambda: server, Counted())
+    async with serving(handler) as server, client(allow=[server.address], max_bytes=MIB) as http:
+        tracemalloc.start()
+        try:
+            with pytest.raises((Malformed, OutcomeUnknown)):
+                await case.call(http)(case.about.credentials(f"http://{server.address}"))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < MEMORY, f"{peak} bytes at the peak"
 
 
-async def test_a_change_that_was_never_sent_may_be_tried_again(kind: type[Adapter], free_port: int) -> None:
-    address = f"127.0.0.1:{free_port}"
-    async with client(allow=[address], deadline=2) as http:
-        with pytest.raises(Transient):
-            await reply(kind(http), asking(address), MessageKind.MESSAGE)
+def _refusals() -> Iterator[object]:
+    """Every refusal, answered to a read, to the first change there is, and those of a token endpoint to it."""
+    for key, kind, about in _known():
+        made = _made(kind)
+        change = next(iter(changes(made, about)), None)
+        for refusal in about.refusals:
+            asked = [refusal.of] if refusal.refuses != "changes" else []
+            asked += [change] if change is not None and refusal.refuses != "reads" else []
+            for name in asked:
+                yield pytest.param(Case(kind, about, name), refusal, id=f"{key} {name}: {refusal.name}")
+        for refusal in about.refresh_refusals:
+            yield pytest.param(Case(kind, about, "refresh"), refusal, id=f"{key} refresh: {refusal.name}")
 
 
-async def test_an_inner_address_is_refused(kind: type[Adapter], read: Call) -> None:
+@pytest.mark.parametrize(("case", "refusal"), list(_refusals()))
+async def test_a_documented_error_has_its_class(case: Case, refusal: Refusal, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(spoken(refusal.answer))
+
+    counted = Counted()
+    handler = met_by(refuse, case.before, lambda: server, counted)
+    async with serving(handler) as server, client(allow=[server.address]) as http:
+        with pytest.raises(PlatformError) as caught:
+            await case.call(http)(case.about.credentials(f"http://{server.address}"))
+    assert counted.changes == 1, "nothing is repeated"
+    error = caught.value
+    assert type(error) is (refusal.means if case.reads else refusal.to_a_change or refusal.means)
+    if isinstance(error, Throttled):
+        assert (error.retry_after, error.scope) == (refusal.retry_after, refusal.scope)
+    if isinstance(error, MissingPermission) and refusal.scopes is not None:
+        assert error.scopes == refusal.scopes
+    discreet(case.about, error, caplog.text, server.heads)
+
+
+@pytest.mark.parametrize("case", _cases("reads", "changes", "renewals"))
+async def test_an_inner_address_is_refused(case: Case) -> None:
     async with serving(says(b"{}")) as server, client() as http:
         with pytest.raises(Rejected):
-            await read(kind(http), asking(server.address))
+            await case.call(http)(case.about.credentials(f"http://{server.address}"))
         assert server.connections == 0
 
 
-async def test_nothing_hides_an_error_as_an_empty_answer(kind: type[Adapter], read: Call) -> None:
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"response": null, "result": null, "data": null}'])
+@pytest.mark.parametrize("case", _cases("reads"))
+async def test_nothing_hides_an_error_as_an_empty_answer(case: Case, body: bytes) -> None:
     """What is empty must have been said to be empty."""
-    for body in (b"", b"{}", b"null", b'{"response": null}'):
-        async with serving(says(body)) as server, client(allow=[server.address]) as http:
-            with pytest.raises((Malformed, Gone)):
-                await read(kind(http), asking(server.address))
+    honest = body == b"{}" and case.name in case.about.hollow
+    async with serving(says(body)) as server, client(allow=[server.address]) as http:
+        with nullcontext() if honest else pytest.raises((Malformed, Gone)):
+            await case.call(http)(case.about.credentials(f"http://{server.address}"))
+
+
+@pytest.mark.parametrize(("key", "name"), [(key, name) for key, _, about in _known() for name in sorted(about.silent)])
+async def test_what_a_platform_cannot_tell_is_not_asked(key: str, name: str) -> None:
+    kind, about = adapter(key), specimen(key)
+    async with client() as http:  # no address may be reached with it
+        made, c = kind(http), about.credentials("https://nowhere.example")
+        if name == "metrics":
+            (measured,) = await made.metrics(c, about.post_ids[:1])
+            assert not measured.counters
+            assert set(measured.missing) == set(Metric)
+        else:
+            page = await listing(made, name, about)(c)
+            assert (page.items, page.more) == ((), False)

@@ -1,0 +1,79 @@
+"""What an adapter can be asked to do, each as one call that takes no more than a specimen to make."""
+
+from collections.abc import Awaitable, Callable
+
+from app.platforms.abilities import (
+    Draft,
+    Inspects,
+    ListsComments,
+    MeasuresAcross,
+    PostRef,
+    Publishes,
+    Refreshes,
+    Replies,
+    ReplyTo,
+    Streams,
+    Subscribes,
+)
+from app.platforms.contract import Adapter, Credentials, Page
+from tests.platforms.specimens import Specimen, drafts
+
+Call = Callable[[Credentials], Awaitable[object]]
+
+HOOK = "https://instep.example/v1/hooks/1"
+TEXT = "Yes, until six"
+
+
+def reads(made: Adapter, about: Specimen) -> dict[str, Call]:
+    """Every read that reaches the platform."""
+    post = about.post_ids[0]
+    found: dict[str, Call] = {
+        "community": made.community,
+        "posts": lambda c: made.posts(c, None),
+        "metrics": lambda c: made.metrics(c, about.post_ids[:1]),
+        "conversations": lambda c: made.conversations(c, None),
+    }
+    if isinstance(made, ListsComments):
+        found["comments"] = lambda c: made.comments(c, post, None)
+    if isinstance(made, MeasuresAcross):
+        found["metrics_across"] = lambda c: made.metrics_across(c, (PostRef(about.external_id, post),))
+    if isinstance(made, Streams):
+        found["updates"] = lambda c: made.updates(c, None)
+    if isinstance(made, Inspects):
+        found["inspect"] = made.inspect
+    if isinstance(made, Subscribes):
+        found["subscription"] = lambda c: made.subscription(c, HOOK)
+    return {name: call for name, call in found.items() if name not in about.silent}
+
+
+def changes(made: Adapter, about: Specimen) -> dict[str, Call]:
+    """Every change that is sent once."""
+    found: dict[str, Call] = {}
+    if isinstance(made, Replies):
+        for name, to in (("reply to a comment", about.comment), ("reply to a message", about.message)):
+            if to is not None:
+                found[name] = _reply(made, to)
+    if isinstance(made, Publishes):
+        for name, draft in drafts(type(made).spec).items():
+            found[f"publish {name}"] = _publish(made, draft)
+    return found
+
+
+def renewals(made: Adapter) -> dict[str, Call]:
+    return {"refresh": made.refresh} if isinstance(made, Refreshes) else {}
+
+
+def listing(made: Adapter, name: str, about: Specimen) -> Callable[[Credentials], Awaitable[Page[object]]]:
+    """One of the lists, from its start."""
+    if name == "comments":
+        assert isinstance(made, ListsComments)
+        return lambda c: made.comments(c, about.post_ids[0], None)
+    return lambda c: (made.posts if name == "posts" else made.conversations)(c, None)
+
+
+def _reply(made: Replies, to: ReplyTo) -> Call:
+    return lambda c: made.reply(c, to, TEXT, "key")
+
+
+def _publish(made: Publishes, draft: Draft) -> Call:
+    return lambda c: made.publish(c, draft, "key")

@@ -1,0 +1,178 @@
+"""Servers that misbehave, each in one way."""
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+
+import httpx
+
+from app.kit.http import MIB
+from app.platforms.contract import Malformed, OutcomeUnknown, PlatformError, Throttled, Transient
+from tests.kit.test_http import Handler, Server, answer, says
+
+Before = Callable[[httpx.Request], httpx.Response | None]
+
+
+class Deadlines:
+    """The HTTP client's deadlines: they pass when a server says so."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._made: list[asyncio.Timeout] = []
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        """In place of `asyncio.timeout`."""
+        self.seconds.append(seconds)
+        self._made.append(asyncio.timeout(None))
+        return self._made[-1]
+
+    def over(self) -> None:
+        """Those of all calls that are under way pass now."""
+        for made in self._made:
+            with suppress(RuntimeError):  # its call has ended
+                made.reschedule(asyncio.get_running_loop().time())
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a server does instead of answering, and what that is to be called."""
+
+    handler: Callable[[Deadlines], Handler]
+    to_a_read: type[PlatformError]
+    to_a_change: tuple[type[PlatformError], ...] = (OutcomeUnknown,)
+    to_a_renewal: tuple[type[PlatformError], ...] = (OutcomeUnknown,)
+    retry_after: float | None = None
+
+
+def _plain(handler: Handler) -> Callable[[Deadlines], Handler]:
+    return lambda _: handler
+
+
+async def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def _slowly(deadlines: Deadlines) -> Handler:
+    """A byte now and then, so that only the deadline of the whole call can end it."""
+
+    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"", length=1000))
+        for _byte in range(5):
+            writer.write(b" ")
+            await writer.drain()
+        deadlines.over()
+
+    return handler
+
+
+def _silently(deadlines: Deadlines) -> Handler:
+    async def handler(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        deadlines.over()
+
+    return handler
+
+
+async def _truncated(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(answer(b'{"response": {', length=1000))
+    await writer.drain()
+    writer.close()
+
+
+async def _endlessly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    block = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    for _block in range(16_384):
+        writer.write(block)
+        await writer.drain()
+
+
+@cache
+def _packed() -> bytes:
+    """What is small on the way and large when it is unpacked."""
+    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
+    return b"".join(packer.compress(b" " * MIB) for _ in range(128)) + packer.flush()
+
+
+async def _bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await says(_packed(), "content-encoding: gzip")(reader, writer)
+
+
+UNWELL = (Transient, OutcomeUnknown)
+"""A token endpoint that is unwell may, or may not, have given a new token out."""
+
+FAULTS: dict[str, Fault] = {
+    "closed without an answer": Fault(_plain(_hang_up), Transient),
+    "no answer in time": Fault(_silently, Transient),
+    "a byte a second": Fault(_slowly, Transient),
+    "truncated": Fault(_plain(_truncated), Transient),
+    "truncated compression": Fault(_plain(says(gzip.compress(b"{}" * 100)[:-12], "content-encoding: gzip")), Transient),
+    "truncated JSON": Fault(_plain(says(b'{"response": {"items": [{"id"')), Malformed),
+    "a wrong type": Fault(_plain(says(b'{"response": "text", "result": "text", "data": "text"}')), Malformed),
+    "another language": Fault(_plain(says(b"<html>hello</html>")), Malformed),
+    "a compressed bomb": Fault(_plain(_bomb), Malformed),
+    "a gigabyte announced": Fault(_plain(says(b"", length=10**9)), Malformed),
+    "a gigabyte": Fault(_plain(_endlessly), Malformed),
+    "a redirect loop": Fault(
+        _plain(says(b"", "location: /", status="302 Found")),
+        Malformed,
+        (Malformed, OutcomeUnknown),
+        (Malformed, *UNWELL),
+    ),
+    "500": Fault(_plain(says(b"", status="500 Internal Server Error")), Transient, to_a_renewal=UNWELL),
+    "503 with a page": Fault(_plain(says(b"<html>", status="503 Service Unavailable")), Transient, to_a_renewal=UNWELL),
+    "429 with the time": Fault(
+        _plain(says(b"", "retry-after: 7", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,), 7.0
+    ),
+    "429 without": Fault(_plain(says(b"", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,)),
+}
+
+LARGE = frozenset({"a compressed bomb", "a gigabyte announced", "a gigabyte"})
+
+
+@dataclass(slots=True)
+class Counted:
+    """What came to a server that `met_by` put a fault upon."""
+
+    before: int = 0
+    changes: int = 0
+    urls: list[str] = field(default_factory=list)
+
+
+def met_by(
+    fault: Handler, before: Before, server: Callable[[], Server], counted: Counted, *, first: int = 0
+) -> Handler:
+    """A server whose fault meets the change alone, or with `first` the so-manieth request that comes before it."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _request(server().heads[-1], reader)
+        counted.urls.append(str(request.url))
+        said = before(request)
+        if said is None:
+            counted.changes += 1
+            await fault(reader, writer)
+            return
+        counted.before += 1
+        if counted.before == first:
+            await fault(reader, writer)
+        else:
+            writer.write(spoken(said))
+
+    return handler
+
+
+def spoken(response: httpx.Response) -> bytes:
+    """An answer as its bytes."""
+    kept = [f"{name}: {value}" for name, value in response.headers.items() if name != "content-length"]
+    return answer(response.content, *kept, status=f"{response.status_code} Said")
+
+
+async def _request(head: bytes, reader: asyncio.StreamReader) -> httpx.Request:
+    line, *rest = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    method, path, _ = line.split(" ")
+    headers = httpx.Headers([(name, value.strip()) for name, _, value in (one.partition(":") for one in rest)])
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return httpx.Request(method, f"http://{headers['host']}{path}", headers=headers, content=body)
