@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     """Multiplies every polling interval; a demonstration makes it small."""
     platform_urls: dict[str, str] = {}
     """JSON, platform key → base URL, in place of the platform's own; the sandbox uses it."""
+    platform_apps: dict[str, dict[str, SecretStr]] = {}
+    """JSON, platform key → what it calls this installation's own application (`client_id`, `client_secret` …):
+    with it, tokens are renewed before they end."""
     outbound_allow: Annotated[list[str], NoDecode] = []
     """`host:port` pairs that outbound calls may reach although their addresses are private, comma separated."""
 

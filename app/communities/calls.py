@@ -1,19 +1,24 @@
 """Calling a platform about a community: the adapter, its credentials, its budgets."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.communities import tokens
 from app.communities.budgets import Meter
-from app.communities.models import Community, CommunityToken
-from app.kit.crypto import Keyring
-from app.kit.db import fetch, mine, workspace_of
+from app.communities.models import Community
+from app.communities.tokens import Held
+from app.kit.db import fetch
 from app.kit.http import metered
+from app.kit.jobs import Later, Run
 from app.kit.resources import Resources
 from app.platforms import adapter as adapter_of
-from app.platforms.contract import Adapter, Credentials, Token
+from app.platforms.abilities import Refreshes
+from app.platforms.contract import Adapter, AuthExpired, Credentials, Throttled, Token
+from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +27,81 @@ class Line:
 
     adapter: Adapter
     credentials: Credentials
+    meter: Meter
+    held: Held
+
+    async def throttled(self, error: Throttled) -> datetime:
+        """The platform told us to stop; until when nobody whom that concerns calls it."""
+        return await self.meter.throttled(error)
 
 
-async def credentials(session: AsyncSession, keyring: Keyring, community: Community) -> Credentials:
-    """What an adapter needs to know of a community, its tokens opened."""
-    sealed = await session.execute(
-        select(CommunityToken.kind, CommunityToken.sealed).where(
-            mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community.id
-        )
-    )
-    return Credentials(
-        address=community.address,
-        base_url=community.base_url,
-        external_id=community.external_id,
-        tokens={Token(kind): keyring.open(text) for kind, text in sealed},
-    )
-
-
-def dial(resources: Resources, platform: str, known: Credentials) -> Line:
-    """A line to `platform`; every request on it is counted against the platform's limits."""
-    if resources.http is None:
-        raise RuntimeError("platforms are called by workers only: a request enqueues a job")
-    kind = adapter_of(platform)
-    meter = Meter(resources, kind.spec, known.base_url)
-    return Line(kind(metered(resources.http, meter.before)), known)
+def own_app(settings: Settings, platform: str) -> Mapping[str, str]:
+    """What is known of this installation's own application at a platform."""
+    return {name: text.get_secret_value() for name, text in settings.platform_apps.get(platform, {}).items()}
 
 
 async def open_line(resources: Resources, session: AsyncSession, community_id: UUID) -> tuple[Community, Line]:
     """A community of this workspace and a line to it, to be used after this unit of work has ended."""
+    if resources.http is None:
+        raise RuntimeError("platforms are called by workers only: a request enqueues a job")
     community = await fetch(session, Community, community_id)
-    known = await credentials(session, resources.keyring, community)
-    return community, dial(resources, community.platform, known)
+    held = await tokens.held(session, resources.keyring, community_id)
+    known = Credentials(
+        address=community.address,
+        base_url=community.base_url,
+        external_id=community.external_id,
+        tokens=held.texts,
+        app=own_app(resources.settings, community.platform),
+        aliases=frozenset(community.aliases),
+    )
+    kind = adapter_of(community.platform)
+    meter = Meter(resources, kind, known.base_url)
+    return community, Line(kind(metered(resources.http, meter.before, meter.after)), known, meter, held)
+
+
+async def fresh(run: Run, community_id: UUID, line: Line) -> Line:
+    """A line whose tokens are good for some minutes: those that end are renewed first.
+
+    Raises `Later` while another worker renews them, and what `Refreshes.refresh` raises.
+    """
+    kinds = renewable(line)
+    return await renew(run, community_id, line) if kinds and tokens.due(line.held, kinds, run.now) else line
+
+
+async def mended(run: Run, community_id: UUID, line: Line, error: AuthExpired) -> bool:
+    """Whether a refused token is another by now: renewed by us, or meanwhile by somebody else."""
+    async with run.step() as session:
+        if await tokens.changed(session, community_id, line.held):
+            return True
+    just_now = line.held.renewed_at is not None and run.now < line.held.renewed_at + tokens.JUST_NOW
+    if just_now or not (renewable(line) & ({error.token} if error.token is not None else set(Token))):
+        return False
+    await renew(run, community_id, line)
+    return True
+
+
+async def renew(run: Run, community_id: UUID, line: Line) -> Line:
+    """The same line with new tokens, fetched by us or, meanwhile, by somebody else."""
+    assert isinstance(line.adapter, Refreshes), "asked of adapters that refresh"
+    try:
+        async with run.step() as session:
+            ours = await tokens.claim(session, community_id, line.held)
+    except tokens.BeingRenewed as other:
+        raise Later(other.at, str(other)) from None
+    if ours:
+        try:
+            granted = await line.adapter.refresh(line.credentials)
+        except Exception:
+            async with run.step() as session:
+                await tokens.not_renewed(session, community_id)
+            raise
+        async with run.step() as session:
+            await tokens.renewed(session, run.resources.keyring, community_id, granted)
+    async with run.step() as session:
+        held = await tokens.held(session, run.resources.keyring, community_id)
+    return replace(line, held=held, credentials=replace(line.credentials, tokens=held.texts))
+
+
+def renewable(line: Line) -> frozenset[Token]:
+    """The kinds of token that are renewed by themselves."""
+    return tokens.renewable(type(line.adapter), line.credentials.tokens, line.credentials.app)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from app.kit.events import Event
-from app.platforms.contract import PostMetrics, RemoteMessage
+from app.platforms.contract import PostMetrics, RemoteMessage, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,18 @@ class MessagesDeleted(Event):
 
     place: Place
     external_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenExpiring(Event):
+    """A token ends soon, and only a person can replace it."""
+
+    topic: ClassVar[str | None] = "community.token-expiring"
+    community_id: UUID
+    project_id: UUID
+    platform: str
+    kind: Token
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

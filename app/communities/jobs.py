@@ -4,14 +4,18 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.communities import budgets, hooks, pace
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities import budgets, hooks, lanes, pace, planner, publications, tokens
 from app.communities.budgets import BudgetSpent
-from app.communities.calls import open_line
+from app.communities.calls import Line, fresh, mended, open_line, renewable
 from app.communities.events import Place
+from app.communities.lanes import MEASURE, Measuring, touched
 from app.communities.models import Community, State
-from app.communities.polling import OutOfTime, Poll, next_due
+from app.communities.polling import OutOfTime, Poll, rounds
 from app.communities.service import POLL
-from app.kit.db import fetch
+from app.kit.db import fetch, now
 from app.kit.jobs import Again, Later, Run, job
 from app.platforms.contract import (
     AuthExpired,
@@ -23,12 +27,16 @@ from app.platforms.contract import (
 )
 from app.projects.models import Project
 
+log = structlog.get_logger()
+
+SOONEST: Final = timedelta(seconds=30)
+"""No community is looked at sooner after a look."""
 STRIKES: Final = 3
 """So many refused tokens in a row make a person reconnect; one may be the platform's bad minute."""
 PROBE: Final = timedelta(hours=6)
 """A refused token is tried again this often: the platform may have erred."""
-THROTTLED: Final = timedelta(seconds=60)
-"""For how long we stay away where the platform does not say."""
+PLAN: Final = timedelta(hours=1)
+"""How often it is worked out anew what a community's posts ask for."""
 PAGE: Final = 1_000
 
 _ADVICE: Final = {
@@ -48,22 +56,62 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
         if community.state in {State.PAUSED, State.FAILED}:
             await run.finish(session)
             return None
+        stretch = await planner.stretched(session, touched(community.costs))
     place = Place(community.workspace_id, project.id, community.id, community.platform, project.timezone)
-    looking = Poll(run, community, place, line, run.now)
+    looking = Poll(run, community, place, line, stretch, run.now)
     try:
+        looking.line = line = await fresh(run, community_id, line)
         await looking.all()
     except OutOfTime:
         return Again(run.now)
     except BudgetSpent as spent:
         raise Later(spent.until, str(spent)) from None
     except Throttled as error:
-        raise Later(await _stay_away(run, community_id, error), error.message) from None
+        raise Later(await _stay_away(run, community_id, line, error), error.message) from None
+    except AuthExpired as error:
+        # Whoever finds that somebody else has renewed the token goes on, and blames nobody.
+        refused = await _refused(run, community_id, looking.line, error)
+        if refused is None:
+            return Again(run.now)
+        looking.failures["community"] = refused
     except PlatformError as error:
         looking.failures["community"] = error
     async with run.step() as session:
         await hooks.forget(session, community_id, most=PAGE)
         community = await fetch(session, Community, community_id, for_update=True)
-        at = _conclude(community, list(looking.failures.values()), run.now, run.resources.settings.poll_pace)
+        at = _conclude(community, looking, run.now, run.resources.settings.poll_pace)
+        await tokens.warn(session, community, renewable(looking.line))
+        await _plan(session, looking, community)
+        await run.finish(session, Again(at) if at is not None else None)
+    return None
+
+
+@job(MEASURE, timeout=timedelta(minutes=5), attempts=1000)
+async def measure(run: Run, lane: str) -> Again | None:
+    """Read the counters that are due of all communities in one lane, in batches of the platform's size."""
+    async with run.step() as session:
+        chosen = await lanes.chosen(session, lane)
+        if chosen is None:
+            await run.finish(session)
+            return None
+        community, line = await open_line(run.resources, session, chosen)
+        stretch = await planner.stretched(session, touched(community.costs))
+    measuring = Measuring(run, lane, community, line, stretch)
+    try:
+        measuring.line = await fresh(run, community.id, line)
+        at = await measuring.all()
+    except BudgetSpent as spent:
+        raise Later(spent.until, str(spent)) from None
+    except Throttled as error:
+        raise Later(await _stay_away(run, community.id, line, error), error.message) from None
+    except AuthExpired as error:
+        refused = await _refused(run, community.id, measuring.line, error)
+        return Again(run.now if refused is None else run.now + pace.back_off(1))
+    except PlatformError as error:
+        log.warning("measure.failed", lane=lane, code=error.code, detail=error.message)
+        return Again(run.now + pace.back_off(3))
+    async with run.step() as session:
+        await measuring.conclude(session)
         await run.finish(session, Again(at) if at is not None else None)
     return None
 
@@ -72,21 +120,48 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
 async def tidy(run: Run) -> Again | None:
     """Drop the counts of calls that nobody makes any more, a page at a time."""
     async with run.step() as session:
-        gone = await budgets.forget(session, most=PAGE)
+        gone = max(await budgets.forget(session, most=PAGE), await planner.forget(session, most=PAGE))
     return Again(run.now) if gone == PAGE else None
 
 
-async def _stay_away(run: Run, community_id: UUID, error: Throttled) -> datetime:
-    wait = timedelta(seconds=error.retry_after) if error.retry_after is not None else THROTTLED
-    until = run.now + min(max(wait, timedelta(seconds=1)), timedelta(days=1))
+async def _stay_away(run: Run, community_id: UUID, line: Line, error: Throttled) -> datetime:
+    until = await line.throttled(error)
     async with run.step() as session:
         community = await fetch(session, Community, community_id, for_update=True)
         community.throttled_until = until
     return until
 
 
-def _conclude(community: Community, failures: list[PlatformError], at: datetime, pace_factor: float) -> datetime | None:
+async def _refused(run: Run, community_id: UUID, line: Line, error: AuthExpired) -> PlatformError | None:
+    """What is wrong with a refused token; None where there is another one by now."""
+    try:
+        return None if await mended(run, community_id, line, error) else error
+    except BudgetSpent as spent:
+        raise Later(spent.until, str(spent)) from None
+    except Throttled as throttled:
+        raise Later(await _stay_away(run, community_id, line, throttled), throttled.message) from None
+    except PlatformError as worse:
+        return worse
+
+
+async def _plan(session: AsyncSession, looking: Poll, community: Community) -> None:
+    """Leave a note of what this community asks of each limit, and remember what its looks cost."""
+    community.costs = {**community.costs, **looking.costs}
+    community.lists_stretch, community.looks_stretch = looking.stretch.lists, looking.stretch.looks
+    lane = lanes.name(looking.line, community)
+    if lane != community.lane:
+        community.lane = lane
+        await session.flush()
+    if community.planned_at is None or now(session) >= community.planned_at + PLAN:
+        community.planned_at = now(session)
+        looks = 0.0 if lane else pace.looks_a_day(await publications.ages(session, [community.id], now(session)))
+        await planner.note(session, community.id, lanes.demands(community, looks))
+    await lanes.wake(session, lane, [community.id])
+
+
+def _conclude(community: Community, looking: Poll, at: datetime, factor: float) -> datetime | None:
     """Write down how a poll went; when to look again, None where there is no use in it."""
+    failures = list(looking.failures.values())
     if community.state == State.PAUSED:
         return None
     community.throttled_until = None
@@ -97,7 +172,7 @@ def _conclude(community: Community, failures: list[PlatformError], at: datetime,
         community.state, community.state_code, community.state_reason = State.HEALTHY.value, None, None
         community.failures = 0
         community.polled_at = at
-        return next_due(community, pace_factor) or at + pace.CONVERSATIONS * pace_factor
+        return max(min(rounds(community, factor, looking.stretch).values()), at + SOONEST * factor)
     worst = min(failures, key=_gravity)
     community.failures += 1
     community.state_code = worst.code

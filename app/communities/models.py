@@ -41,6 +41,7 @@ class Community(Owned, Base):
             postgresql_where=text("external_id IS NOT NULL"),
         ),
         Index(None, "workspace_id", "project_id", "created_at", "id"),
+        Index("ix_community_workspace_id_lane", "workspace_id", "lane", postgresql_where=text("lane <> ''")),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -61,11 +62,26 @@ class Community(Owned, Base):
     backfill_since: Mapped[datetime]
     """Older posts and messages are not wanted."""
     backfilled_at: Mapped[datetime | None]
+    backfilled_to: Mapped[datetime | None]
+    """How far back the first walk has come: when the oldest post it has read appeared."""
     posts_cursor: Mapped[str | None]
     conversations_cursor: Mapped[str | None]
+    """Of the list, or of the stream of events, where the platform has one."""
     size_seen_at: Mapped[datetime | None]
     posts_seen_at: Mapped[datetime | None]
     conversations_seen_at: Mapped[datetime | None]
+    tokens_seen_at: Mapped[datetime | None]
+    posts_idle: Mapped[int] = mapped_column(default=0)
+    """Looks in a row that found no new post."""
+    conversations_idle: Mapped[int] = mapped_column(default=0)
+    costs: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What each kind of look takes from which limit, as it was of late (`planner.smoothed`)."""
+    lists_stretch: Mapped[float] = mapped_column(default=1.0)
+    """By how much all intervals are longer than we would like, for want of calls; 1: not at all."""
+    looks_stretch: Mapped[float] = mapped_column(default=1.0)
+    planned_at: Mapped[datetime | None]
+    lane: Mapped[str] = mapped_column(default="")
+    """Posts of communities in one lane can be measured in one call (`lanes`); empty: on its own."""
     polled_at: Mapped[datetime | None]
     """When the last poll that succeeded ended."""
     throttled_until: Mapped[datetime | None]
@@ -88,7 +104,19 @@ class CommunityToken(Owned, Base):
     community_id: Mapped[UUID]
     kind: Mapped[str]
     sealed: Mapped[str]
+    fingerprint: Mapped[str]
+    """Tells whether two communities were given the same token."""
+    version: Mapped[int] = mapped_column(default=0)
+    """Counts how often it was replaced."""
     expires_at: Mapped[datetime | None]
+    missing_scopes: Mapped[list[Any]] = mapped_column(default=list)
+    """What the platform says it may not do, of what it should."""
+    inspected_at: Mapped[datetime | None]
+    warned_at: Mapped[datetime | None]
+    """When it was told that it ends soon."""
+    renewing_until: Mapped[datetime | None]
+    """A worker is fetching a new one; until then nobody else does."""
+    renewed_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
 
 
@@ -231,11 +259,30 @@ class Publication(Owned, Base):
     """When it was first seen to be deleted."""
     measure_at: Mapped[datetime | None]
     """When its counters are due again; null when they are not wanted any more."""
+    total: Mapped[int | None]
+    """All counters together at the last look, to see whether any has moved."""
+    still: Mapped[int] = mapped_column(default=0)
+    """Looks in a row at which none had."""
     comments: Mapped[int | None]
     """The comments counter at the last look."""
     comments_read: Mapped[int | None]
     """The comments counter when its comments were last read to the end."""
     comments_cursor: Mapped[str | None]
+
+
+class CallDemand(Base):
+    """What somebody would like to take a day from a limit. Not a workspace's table, as `CallBudget`."""
+
+    __tablename__ = "call_demand"
+    __table_args__ = (Index(None, "at"),)
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    seconds: Mapped[int] = mapped_column(primary_key=True)
+    asker: Mapped[UUID] = mapped_column(primary_key=True)
+    """A community's id, or one made of a lane's name."""
+    lists: Mapped[float]
+    looks: Mapped[float]
+    at: Mapped[datetime]
 
 
 class CallBudget(Base):

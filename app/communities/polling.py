@@ -5,7 +5,8 @@ leads to the next. Where a worker dies between the two, the page is fetched agai
 twice changes nothing.
 """
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,21 +15,34 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import pace, publications
+from app.communities import hooks, pace, publications, tokens
+from app.communities.budgets import Allowance
 from app.communities.calls import Line
 from app.communities.events import CommunityConnected, MessagesSeen, Place, SizeMeasured
 from app.communities.models import Community, State
+from app.communities.pace import Round
+from app.communities.planner import Stretch, smoothed
 from app.kit.db import fetch
 from app.kit.events import publish
 from app.kit.jobs import Run
-from app.platforms.abilities import ListsComments
-from app.platforms.contract import AuthExpired, Page, PlatformError, Rejected, RemoteMessage, Throttled
+from app.platforms.abilities import Inspects, ListsComments, MeasuresAcross, Streams
+from app.platforms.contract import (
+    AuthExpired,
+    Page,
+    PlatformError,
+    Rejected,
+    RemoteMessage,
+    RemotePost,
+    Throttled,
+)
 
 log = structlog.get_logger()
 
 SLICE: Final = timedelta(seconds=20)
 """A poll that takes longer makes room for other communities and goes on later."""
 COMMENTS_PER_POLL: Final = 50
+TALKATIVE: Final = timedelta(days=1)
+"""A platform that told us something by itself within this time is believed to go on doing so."""
 
 
 class OutOfTime(Exception):
@@ -43,42 +57,50 @@ class Poll:
     community: Community
     place: Place
     line: Line
+    stretch: Stretch
     started_at: datetime
     failures: dict[str, PlatformError] = field(default_factory=dict)
     """What failed, by the part that failed: one part does not stop the others."""
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What each part took from which limit (`planner.smoothed`)."""
 
     @property
-    def pace(self) -> float:
-        """The factor on every interval."""
-        return self.run.resources.settings.poll_pace
+    def factor(self) -> float:
+        """On every interval of a post's counters."""
+        return self.run.resources.settings.poll_pace * self.stretch.looks
 
     async def all(self) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
+        adapter, due = self.line.adapter, rounds(self.community, self.run.resources.settings.poll_pace, self.stretch)
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
-        else:
-            await self._part("size", self.size, self.community.size_seen_at, pace.SIZE)
-        await self._part("conversations", self.conversations, self.community.conversations_seen_at, pace.CONVERSATIONS)
-        await self._part("posts", self.posts, self.community.posts_seen_at, pace.POSTS)
-        await self._part("metrics", self.measure)
+        elif due["size"] <= self.started_at:
+            await self._part("size", self.size)
+        if isinstance(adapter, Inspects) and self.line.held.texts and due["tokens"] <= self.started_at:
+            await self._part("tokens", self.tokens)
+        if due["conversations"] <= self.started_at:
+            await self._part("conversations", self.updates if isinstance(adapter, Streams) else self.conversations)
+        if due["posts"] <= self.started_at and not isinstance(adapter, Streams):
+            await self._part("posts", self.posts)
+        if not isinstance(adapter, MeasuresAcross):
+            await self._part("looks", self.measure)
         await self._part("comments", self.comments)
 
-    async def _part(
-        self,
-        name: str,
-        read: Callable[[], Awaitable[None]],
-        seen_at: datetime | None = None,
-        every: timedelta = timedelta(0),
-    ) -> None:
-        if seen_at is not None and self.started_at < seen_at + every * self.pace:
-            return
+    async def _part(self, name: str, read: Callable[[], Awaitable[int | None]]) -> None:
+        """Do a part; it answers how many things it read, where its costs are counted for each."""
+        before = Counter(self.line.meter.spent)
         try:
-            await read()
+            read_things = await read()
         except (Throttled, AuthExpired):
             raise
         except PlatformError as error:
             log.warning("poll.part_failed", part=name, code=error.code, detail=error.message)
             self.failures[name] = error
+            return
+        # The first walk back reads far more than any later one.
+        if self.community.backfilled_at is not None and read_things != 0:
+            spent: Counter[Allowance] = self.line.meter.spent - before
+            self.costs[name] = smoothed(self.community.costs.get(name, {}), spent, read_things or 1)
 
     def _check_time(self) -> None:
         if self.run.now - self.started_at >= SLICE:
@@ -96,6 +118,7 @@ class Poll:
                     community.state = State.HEALTHY.value
                 community.external_id = found.external_id
                 community.title, community.url = found.title, found.url
+                community.aliases = sorted(found.aliases)
                 community.size_seen_at = at
                 await session.flush()
                 await publish(session, SizeMeasured(self.place, at, found.size))
@@ -104,37 +127,52 @@ class Poll:
                     await publish(session, CommunityConnected(place.community_id, place.project_id, place.platform))
         except IntegrityError:
             raise Rejected("This community is connected already, under another spelling of its address.") from None
-        self.line = replace(self.line, credentials=replace(self.line.credentials, external_id=found.external_id))
+        known = replace(self.line.credentials, external_id=found.external_id, aliases=found.aliases)
+        self.line = replace(self.line, credentials=known)
+
+    async def tokens(self) -> None:
+        """What the platform says about our tokens."""
+        adapter = self.line.adapter
+        assert isinstance(adapter, Inspects)
+        states = await adapter.inspect(self.line.credentials)
+        async with self.run.step() as session:
+            await tokens.inspected(session, self.place.community_id, states)
+            community = await self._mine(session)
+            community.tokens_seen_at = self.run.now
 
     async def posts(self) -> None:
         """The community's own posts: first back to the wanted age, later what is new."""
-        cursor, more = self.community.posts_cursor, True
+        cursor, more, new = self.community.posts_cursor, True, 0
         while more:
             page = await self.line.adapter.posts(self.line.credentials, cursor, self.community.backfill_since)
             at = self.run.now
             async with self.run.step() as session:
-                await publications.store(session, self.place, page.items, at, self.pace)
+                new += await publications.store(session, self.place, page.items, at, self.factor)
                 community = await self._mine(session)
                 community.posts_cursor = page.cursor
+                if community.backfilled_at is None:
+                    community.backfilled_to = _oldest(community.backfilled_to, page.items)
                 if not page.more:
                     community.posts_seen_at = at
+                    community.posts_idle = 0 if new else community.posts_idle + 1
                     community.backfilled_at = community.backfilled_at or at
             cursor, more = page.cursor, page.more
             self._check_time()
 
-    async def measure(self) -> None:
-        """The counters that are due, in the platform's own batches."""
-        batch = self.line.adapter.spec.metrics_batch
+    async def measure(self) -> int:
+        """The counters that are due, in the platform's own batches; how many posts there were."""
+        batch, measured = self.line.adapter.spec.metrics_batch, 0
         while True:
             async with self.run.step() as session:
                 due = await publications.due(session, self.place, self.run.now, batch)
             if not due:
-                return
+                return measured
             found = await self.line.adapter.metrics(self.line.credentials, tuple(external for _, external in due))
             at = self.run.now
             async with self.run.step() as session:
                 pairs = [(publication_id, metrics) for (publication_id, _), metrics in zip(due, found, strict=True)]
-                await publications.measured(session, self.place, pairs, at, self.pace)
+                await publications.measured(session, self.place, pairs, at, self.factor)
+            measured += len(due)
             self._check_time()
 
     async def comments(self) -> None:
@@ -161,17 +199,44 @@ class Poll:
     async def conversations(self) -> None:
         """What customers wrote, as the platform lists it for the whole community."""
         cursor, more = self.community.conversations_cursor, True
+        last, new = self.community.conversations_seen_at, False
         while more:
             page = await self.line.adapter.conversations(self.line.credentials, cursor, self.community.backfill_since)
+            new = new or any(last is None or message.sent_at > last for message in page.items)
             at = self.run.now
             async with self.run.step() as session:
                 await self._tell(session, page)
-                community = await self._mine(session)
-                community.conversations_cursor = page.cursor
-                if not page.more:
-                    community.conversations_seen_at = at
+                await self._read_conversations(session, page.cursor, at, more=page.more, new=new)
             cursor, more = page.cursor, page.more
             self._check_time()
+
+    async def updates(self) -> None:
+        """What happened, as the platform streams it for all communities of the token."""
+        adapter = self.line.adapter
+        assert isinstance(adapter, Streams)
+        cursor, more, new = self.community.conversations_cursor, True, False
+        while more:
+            page = await adapter.updates(self.line.credentials, cursor)
+            new = new or bool(page.items)
+            at = self.run.now
+            async with self.run.step() as session:
+                await hooks.happened(session, self.place, page.items)
+                await self._read_conversations(session, page.cursor, at, more=page.more, new=new)
+                if not page.more:
+                    community = await self._mine(session)
+                    community.posts_seen_at = at
+                    community.backfilled_at = community.backfilled_at or at
+            cursor, more = page.cursor, page.more
+            self._check_time()
+
+    async def _read_conversations(
+        self, session: AsyncSession, cursor: str | None, at: datetime, *, more: bool, new: bool
+    ) -> None:
+        community = await self._mine(session)
+        community.conversations_cursor = cursor
+        if not more:
+            community.conversations_seen_at = at
+            community.conversations_idle = 0 if new else community.conversations_idle + 1
 
     async def _tell(self, session: AsyncSession, page: Page[RemoteMessage]) -> None:
         if not page.items:
@@ -185,12 +250,28 @@ class Poll:
         return await fetch(session, Community, self.place.community_id, for_update=True)
 
 
-def next_due(community: Community, factor: float) -> datetime | None:
-    """When the next of the regular looks is due; None where one never took place."""
-    looks = (
-        (community.size_seen_at, pace.SIZE),
-        (community.posts_seen_at, pace.POSTS),
-        (community.conversations_seen_at, pace.CONVERSATIONS),
-    )
-    due = [seen_at + every * factor for seen_at, every in looks if seen_at is not None]
-    return min(due) if len(due) == len(looks) else None
+def rounds(community: Community, factor: float, stretch: Stretch) -> dict[str, datetime]:
+    """When each of the regular looks is due."""
+    told = community.event_at is not None and _newest(community) - community.event_at < TALKATIVE
+    listed = factor * stretch.lists
+
+    def due(seen_at: datetime | None, one: Round, *, idle: int = 0, told: bool = False) -> datetime:
+        return community.created_at if seen_at is None else seen_at + one.interval(listed, idle=idle, told=told)
+
+    return {
+        "size": due(community.size_seen_at, pace.SIZE),
+        "tokens": due(community.tokens_seen_at, pace.TOKENS),
+        "posts": due(community.posts_seen_at, pace.POSTS, idle=community.posts_idle, told=told),
+        "conversations": due(
+            community.conversations_seen_at, pace.CONVERSATIONS, idle=community.conversations_idle, told=told
+        ),
+    }
+
+
+def _newest(community: Community) -> datetime:
+    """The last look at what events would tell."""
+    return community.conversations_seen_at or community.created_at
+
+
+def _oldest(known: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:
+    return min([post.published_at for post in posts] + ([] if known is None else [known]), default=None)

@@ -1,48 +1,54 @@
 """Posts as they stand on the platforms."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Result, literal_column, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Result,
+    Uuid,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import pace
 from app.communities.events import Place, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Publication
-from app.kit.db import mine
+from app.kit.db import mine, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
 
+SOON: Final = timedelta(minutes=2)
+"""A post that a list shows so shortly before its counters are due is measured by the list."""
 
-async def store(
-    session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime, poll_pace: float
-) -> None:
-    """Keep what a page of a community's posts shows, counters included, and tell of it."""
+
+async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime, factor: float) -> int:
+    """Keep what a page of a community's posts shows, and tell of it; how many posts are new.
+
+    A list is read far more often than counters are wanted: those of a known post are taken from it
+    when they are due, and passed over otherwise. `factor` is on every interval.
+    """
     newest = {post.external_id: post for post in posts}
     if not newest:
-        return
-    values = [
-        {
-            "workspace_id": place.workspace_id,
-            "id": uuid7(),
-            "community_id": place.community_id,
-            "project_id": place.project_id,
-            "external_id": post.external_id,
-            "url": post.url,
-            "text": post.text,
-            "published_at": post.published_at,
-            "edited_at": post.edited_at,
-            "comments": post.metrics.counters.get(Metric.COMMENTS),
-            "measure_at": _next_look(post, at, poll_pace),
-        }
-        for post in newest.values()
-    ]
+        return 0
+    known = await _known(session, place, list(newest))
+    due = {i: known.get(i) is None or known[i].due(at) for i in newest}
+    # In one order, so that nobody waits in a circle.
+    values = [_row(place, newest[i], at, factor, known.get(i), due=due[i]) for i in sorted(newest)]
     added = insert(Publication).values(values)
-    taken = ("url", "text", "edited_at", "comments", "measure_at")
+    taken = ("url", "text", "edited_at", "comments", "measure_at", "total", "still")
     rows: Result[Any] = await session.execute(
         added.on_conflict_do_update(
             index_elements=["workspace_id", "community_id", "external_id"],
@@ -59,8 +65,59 @@ async def store(
     )
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, row.new) for row in rows)
     await publish(session, PublicationsSeen(place, seen))
-    metrics = tuple((publication.id, newest[publication.external_id].metrics) for publication in seen)
+    metrics = tuple((one.id, newest[one.external_id].metrics) for one in seen if due[one.external_id])
     await publish(session, PostsMeasured(place, at, metrics))
+    return sum(one.new for one in seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A publication before a page that shows it again."""
+
+    measure_at: datetime | None
+    total: int | None
+    still: int
+
+    def due(self, at: datetime) -> bool:
+        return self.measure_at is None or self.measure_at <= at + SOON
+
+
+async def _known(session: AsyncSession, place: Place, external_ids: Sequence[str]) -> dict[str, _Known]:
+    rows = await session.execute(
+        select(Publication.external_id, Publication.measure_at, Publication.total, Publication.still).where(
+            _of(place), Publication.external_id.in_(external_ids)
+        )
+    )
+    return {row.external_id: _Known(row.measure_at, row.total, row.still) for row in rows}
+
+
+def _row(
+    place: Place, post: RemotePost, at: datetime, factor: float, known: _Known | None, *, due: bool
+) -> dict[str, Any]:
+    row = {
+        "workspace_id": place.workspace_id,
+        "id": uuid7(),
+        "community_id": place.community_id,
+        "project_id": place.project_id,
+        "external_id": post.external_id,
+        "url": post.url,
+        "text": post.text,
+        "published_at": post.published_at,
+        "edited_at": post.edited_at,
+        "comments": post.metrics.counters.get(Metric.COMMENTS),
+    }
+    before = known or _Known(None, None, 0)
+    # What a list does not show (VK's reach) is asked for at once: an old post's next look may be a week away.
+    pending = MetricStatus.PENDING in post.metrics.missing.values()
+    if pending or not due:
+        return row | {"measure_at": at if due else before.measure_at, "total": before.total, "still": before.still}
+    total = sum(post.metrics.counters.values())
+    still = before.still + 1 if total == before.total else 0
+    return row | {
+        "measure_at": pace.next_look(post.published_at, at, factor, still=still),
+        "total": total,
+        "still": still,
+    }
 
 
 async def announced(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime) -> None:
@@ -103,13 +160,6 @@ async def announced(session: AsyncSession, place: Place, posts: Sequence[RemoteP
         await publish(session, PublicationsSeen(place, seen))
 
 
-def _next_look(post: RemotePost, at: datetime, poll_pace: float) -> datetime:
-    """What a list does not show (VK's reach) is asked for at once: an old post's next look may be a week away."""
-    if MetricStatus.PENDING in post.metrics.missing.values():
-        return at
-    return pace.next_look(post.published_at, at, poll_pace)
-
-
 async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> list[tuple[UUID, str]]:
     """The publications whose counters are due, the longest due first: id and external id."""
     rows = await session.execute(
@@ -121,26 +171,89 @@ async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> 
     return [(row.id, row.external_id) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class DuePost:
+    """A publication of one of several communities whose counters are wanted."""
+
+    id: UUID
+    external_id: str
+    community_id: UUID
+    community: str
+    """The community's id on the platform."""
+
+
+async def due_among(
+    session: AsyncSession, communities: Sequence[UUID], at: datetime, until: datetime, limit: int
+) -> list[DuePost]:
+    """As `due`, of several communities. Where one is due at `at`, those due by `until` fill the batch."""
+    return [
+        DuePost(row.id, row.external_id, row.community_id, row.community)
+        for row in await session.execute(
+            _DUE_AMONG,
+            {"workspace": workspace_of(session), "ids": list(communities), "at": at, "until": until, "most": limit},
+        )
+    ]
+
+
+async def first_due(session: AsyncSession, communities: Sequence[UUID]) -> datetime | None:
+    """When the first of these communities' publications is due; None where none ever is."""
+    first: datetime | None = await session.scalar(
+        _FIRST_DUE, {"workspace": workspace_of(session), "ids": list(communities)}
+    )
+    return first
+
+
+async def ages(session: AsyncSession, communities: Sequence[UUID], at: datetime) -> list[tuple[timedelta, int]]:
+    """How many publications of these communities are measured, by their age: that of the youngest of a tier."""
+    tiers = [timedelta(0), *(limit for limit, _ in pace.BY_AGE)]
+    counts = [
+        func.count().filter(
+            Publication.published_at <= at - youngest,
+            *([Publication.published_at > at - oldest] if oldest is not None else []),
+        )
+        for youngest, oldest in zip(tiers, [*tiers[1:], None], strict=True)
+    ]
+    row = (
+        await session.execute(
+            select(*counts).where(
+                mine(Publication, workspace_of(session)),
+                Publication.community_id.in_(communities),
+                Publication.measure_at.is_not(None),
+            )
+        )
+    ).one()
+    return list(zip(tiers, row, strict=True))
+
+
 async def measured(
-    session: AsyncSession, place: Place, found: Sequence[tuple[UUID, PostMetrics]], at: datetime, poll_pace: float
+    session: AsyncSession, place: Place, found: Sequence[tuple[UUID, PostMetrics]], at: datetime, factor: float
 ) -> None:
     """Keep counters that were read at `at`, and say when the next look is due."""
-    ids = [publication_id for publication_id, _ in found]
+    by_id = dict(found)
     rows = await session.execute(
-        select(Publication.id, Publication.published_at).where(_of(place), Publication.id.in_(ids))
+        select(Publication.id, Publication.published_at, Publication.total, Publication.still)
+        .where(_of(place), Publication.id.in_(list(by_id)))
+        .order_by(Publication.external_id)  # the order of `store`
+        .with_for_update()
     )
-    published = {row.id: row.published_at for row in rows}
-    changes = [
-        {
-            "workspace_id": place.workspace_id,
-            "id": publication_id,
-            "measure_at": None if metrics.gone else pace.next_look(published[publication_id], at, poll_pace),
-            "gone_at": at if metrics.gone else None,
-            "comments": metrics.counters.get(Metric.COMMENTS),
-        }
-        for publication_id, metrics in sorted(found, key=lambda pair: pair[0])
-    ]
-    await session.execute(update(Publication), changes)
+    changes: list[dict[str, Any]] = []
+    for row in rows:
+        metrics = by_id[row.id]
+        total = sum(metrics.counters.values())
+        still = row.still + 1 if total == row.total else 0
+        changes.append(
+            {
+                "workspace_id": place.workspace_id,
+                "id": row.id,
+                "measure_at": None if metrics.gone else pace.next_look(row.published_at, at, factor, still=still),
+                "gone_at": at if metrics.gone else None,
+                "comments": metrics.counters.get(Metric.COMMENTS),
+                "total": None if metrics.gone else total,
+                "still": still,
+            }
+        )
+    if changes:
+        await session.execute(update(Publication), changes)
     alive = tuple(pair for pair in found if not pair[1].gone)
     await publish(session, PostsMeasured(place, at, alive))
 
@@ -184,3 +297,29 @@ async def known(session: AsyncSession, place: Place, external_ids: Sequence[str]
 
 def _of(place: Place) -> ColumnElement[bool]:
     return mine(Publication, place.workspace_id) & (Publication.community_id == place.community_id)
+
+
+# A look into the index for each community: those with nothing due cost next to nothing.
+_IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))
+_DUE_AMONG: Final = text("""
+SELECT due.id, due.external_id, c.id AS community_id, c.external_id AS community
+FROM unnest(:ids) AS chosen (id)
+JOIN community c ON c.workspace_id = :workspace AND c.id = chosen.id
+CROSS JOIN LATERAL (
+    SELECT p.id, p.external_id, p.measure_at FROM publication p
+    WHERE p.workspace_id = :workspace AND p.community_id = c.id AND p.measure_at <= :until
+    ORDER BY p.measure_at LIMIT :most
+) AS due
+WHERE EXISTS (
+    SELECT FROM unnest(:ids) AS one (id)
+    JOIN publication p ON p.workspace_id = :workspace AND p.community_id = one.id AND p.measure_at <= :at
+)
+ORDER BY due.measure_at, due.id LIMIT :most
+""").bindparams(_IDS)
+_FIRST_DUE: Final = text("""
+SELECT min(first.measure_at) FROM unnest(:ids) AS chosen (id) CROSS JOIN LATERAL (
+    SELECT p.measure_at FROM publication p
+    WHERE p.workspace_id = :workspace AND p.community_id = chosen.id AND p.measure_at IS NOT NULL
+    ORDER BY p.measure_at LIMIT 1
+) AS first
+""").bindparams(_IDS)

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.models import Community, CommunityToken, Hook, State
+from app.communities.tokens import keep as keep_tokens
 from app.kit import jobs
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, mine, now, workspace_of
@@ -91,29 +92,9 @@ async def connect(
     )
     if added is None:
         raise Conflict("This community is connected already.", code="already-connected")
-    await _keep_tokens(session, keyring, added.id, tokens)
+    await keep_tokens(session, keyring, added.id, tokens)
     await poll_now(session, added.id)
     return added
-
-
-async def _keep_tokens(
-    session: AsyncSession, keyring: Keyring, community_id: UUID, tokens: Mapping[Token, SecretStr]
-) -> None:
-    for kind, secret in sorted(tokens.items()):  # in the order of `reseal`: nobody waits in a circle
-        kept = insert(CommunityToken).values(
-            workspace_id=workspace_of(session),
-            id=uuid7(),
-            community_id=community_id,
-            kind=kind.value,
-            sealed=keyring.seal(secret.get_secret_value()),
-            updated_at=now(session),
-        )
-        await session.execute(
-            kept.on_conflict_do_update(
-                index_elements=["workspace_id", "community_id", "kind"],
-                set_={"sealed": kept.excluded.sealed, "updated_at": kept.excluded.updated_at, "expires_at": None},
-            )
-        )
 
 
 async def reseal(session: AsyncSession, keyring: Keyring) -> Resealed:
@@ -182,7 +163,7 @@ async def reconnect(
     unused = set(tokens) - kind.spec.tokens
     if unused:
         raise Invalid(f"{kind.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token")
-    await _keep_tokens(session, keyring, community_id, tokens)
+    await keep_tokens(session, keyring, community_id, tokens)
     community.state = State.CONNECTING.value
     community.state_code = community.state_reason = None
     community.missing_scopes = []

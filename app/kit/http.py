@@ -43,6 +43,7 @@ from app.kit.addresses import literal, refusal
 
 Client = httpx.AsyncClient
 Request = httpx.Request
+Response = httpx.Response
 
 MIB = 1024 * 1024
 CHUNK = 16 * 1024
@@ -121,8 +122,10 @@ async def client(
         yield made
 
 
-def metered(client: Client, before: Callable[[Request], Awaitable[None]]) -> Client:
-    """The same connections behind a client that awaits `before` ahead of every single request.
+def metered(
+    client: Client, before: Callable[[Request], Awaitable[None]], after: Callable[[Response], Awaitable[None]]
+) -> Client:
+    """The same connections behind a client that awaits `before` ahead of every single request, `after` its answer.
 
     What `before` raises ends the call, and nothing is sent. Not to be closed: it owns nothing.
     """
@@ -130,7 +133,9 @@ def metered(client: Client, before: Callable[[Request], Awaitable[None]]) -> Cli
     class Metered(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             await before(request)
-            return await client._transport.handle_async_request(request)
+            response = await client._transport.handle_async_request(request)
+            await after(response)
+            return response
 
     return httpx.AsyncClient(
         transport=Metered(), trust_env=False, follow_redirects=False, headers=client.headers, timeout=client.timeout

@@ -187,6 +187,8 @@ class Spec:
     """Those of `metrics` that come with events alone and cannot be asked for (Telegram's reactions)."""
     counted: frozenset[Metric] = frozenset()
     """Those of `metrics` that the platform does not count, so that we count events (Telegram's comments)."""
+    lane_tokens: frozenset[Token] = frozenset()
+    """For `MeasuresAcross`: communities with the same tokens of these kinds share a call; empty: all do."""
     delay: timedelta = timedelta(0)
     """How late a counter may come; until then it is `pending` (Instagram's insights: 48 h)."""
     history: bool = True

@@ -18,16 +18,21 @@ from app.communities.budgets import SLOTS, BudgetSpent, Meter, Slots, take
 from app.communities.models import CallBudget
 from app.kit.clock import SetClock
 from app.kit.resources import Resources
-from app.platforms.contract import Budget, Scope, Spec
+from app.platforms.abilities import Usage
+from app.platforms.contract import CALLS, COST, Adapter, Budget, Cost, Scope, Throttled, Token
 from tests.communities.conftest import Fake
 
 
-def limited(*budgets: Budget) -> Spec:
-    return replace(Fake.spec, budgets=budgets)
+def limited(*budgets: Budget) -> type[Adapter]:
+    return type("Limited", (Fake,), {"spec": replace(Fake.spec, budgets=budgets)})
 
 
 def request(token: str = "") -> httpx.Request:
     return httpx.Request("GET", "https://x.test", headers={"authorization": token} if token else {})
+
+
+def key(host: str, token: str) -> str:
+    return budgets._key("fake", host, Scope.TOKEN, Cost(token=token), CALLS)
 
 
 @pytest.fixture
@@ -65,8 +70,8 @@ async def test_many_at_once_get_no_more_than_the_limit(resources: Resources, hos
 
 
 async def test_every_limit_of_a_platform_counts(resources: Resources, host: str) -> None:
-    spec = limited(Budget(100, 1, Scope.TOKEN), Budget(2, 86_400, Scope.TOKEN))
-    meter = Meter(resources, spec, host)
+    kind = limited(Budget(100, 1, Scope.TOKEN), Budget(2, 86_400, Scope.TOKEN))
+    meter = Meter(resources, kind, host)
     await meter.before(request("a"))
     await meter.before(request("a"))
     with pytest.raises(BudgetSpent):
@@ -75,7 +80,7 @@ async def test_every_limit_of_a_platform_counts(resources: Resources, host: str)
 
 async def test_counts_that_nobody_uses_are_forgotten(resources: Resources, clock: SetClock, host: str) -> None:
     meter = Meter(resources, limited(Budget(3, 300, Scope.TOKEN), Budget(2, 86_400, Scope.TOKEN)), host)
-    ours = {meter._key(Scope.TOKEN, token): token for token in "ab"}
+    ours = {key(host, token): token for token in "ab"}
 
     async def counts() -> list[str]:
         async with resources.transaction(None) as session:
@@ -104,18 +109,137 @@ async def test_a_count_that_is_forgotten_at_this_very_moment_is_counted_anew(
     resources: Resources, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meter = Meter(resources, limited(Budget(1, 300, Scope.TOKEN)), host)
-    real = AsyncSession.get
-    misses = iter([True])
+    real = AsyncSession.execute
+    forgotten = iter([True])
 
-    async def get(session: AsyncSession, *args: Any, **options: Any) -> Any:
-        if next(misses, False):
-            await session.execute(delete(CallBudget).where(CallBudget.key == meter._key(Scope.TOKEN, "a")))
-        return await real(session, *args, **options)
+    async def execute(session: AsyncSession, statement: Any, *args: Any, **options: Any) -> Any:
+        if statement is budgets._LOCK and next(forgotten, False):
+            await real(session, delete(CallBudget).where(CallBudget.key == key(host, "a")))
+        return await real(session, statement, *args, **options)
 
-    monkeypatch.setattr(AsyncSession, "get", get)
+    monkeypatch.setattr(AsyncSession, "execute", execute)
     await meter.before(request("a"))
     with pytest.raises(BudgetSpent):
         await meter.before(request("a"))
+
+
+def test_a_cost_never_shows_its_token() -> None:
+    assert "secret" not in repr(Cost(token="secret"))
+
+
+async def test_a_request_costs_what_its_adapter_says(resources: Resources, clock: SetClock, host: str) -> None:
+    """Units, kinds of token, and chats are counted apart."""
+    units = Budget(100, 86_400, Scope.TOKEN, name="units")
+    sends = Budget(1, 60, Scope.COMMUNITY, name="sends")
+    walls = Budget(2, 86_400, Scope.TOKEN, name="walls", token=Token.USER)
+    meter = Meter(resources, limited(units, sends, walls), host)
+
+    def costing(**told: Any) -> httpx.Request:
+        return httpx.Request("GET", "https://x.test", extensions={COST: Cost(**told)})
+
+    await meter.before(costing(token="a", units={"units": 60}))
+    with pytest.raises(BudgetSpent):
+        await meter.before(costing(token="a", units={"units": 50}))
+    await meter.before(costing(token="a", units={"units": 40}))
+    await meter.before(costing(token="b", units={"units": 50}))
+    await meter.before(costing(token="a", units={"sends": 1}, target="chat 1"))
+    await meter.before(costing(token="a", units={"sends": 1}, target="chat 2"))
+    with pytest.raises(BudgetSpent):
+        await meter.before(costing(token="b", units={"sends": 1}, target="chat 1"))
+    for _ in range(3):
+        await meter.before(costing(token="a", kind=Token.COMMUNITY, units={"walls": 1}))
+    for _ in range(2):
+        await meter.before(costing(token="a", kind=Token.USER, units={"walls": 1}))
+    with pytest.raises(BudgetSpent):
+        await meter.before(costing(token="a", kind=Token.USER, units={"walls": 1}))
+
+
+async def test_a_request_that_one_limit_refuses_takes_nothing_from_another(resources: Resources, host: str) -> None:
+    spec = (Budget(10, 86_400, Scope.TOKEN, name="units"), Budget(1, 86_400, Scope.COMMUNITY, name="sends"))
+    meter = Meter(resources, limited(*spec), host)
+
+    def sending(chat: str) -> httpx.Request:
+        cost = Cost(token="a", units={"units": 1, "sends": 1}, target=chat)
+        return httpx.Request("GET", "https://x.test", extensions={COST: cost})
+
+    await meter.before(sending("1"))
+    for _ in range(20):
+        with pytest.raises(BudgetSpent):
+            await meter.before(sending("1"))
+    for chat in "23456789":
+        await meter.before(sending(chat))
+
+
+@pytest.mark.parametrize("scope", [Scope.TOKEN, Scope.ADDRESS, Scope.APP])
+async def test_whom_the_platform_told_to_stop_calls_no_more(
+    resources: Resources, clock: SetClock, host: str, scope: Scope
+) -> None:
+    """Not one call more, by anybody it concerns, before the time it named; others go on."""
+    kind = limited(Budget(1000, 1, Scope.ADDRESS))
+    mine, sister, other = (Meter(resources, kind, host) for _ in range(3))
+    await mine.before(request("a"))
+    until = await mine.throttled(Throttled("slow down", retry_after=90, scope=scope))
+    assert until == clock.now() + timedelta(seconds=90)
+    for seconds in (0, 30, 59.9):
+        clock.at = until - timedelta(seconds=90 - seconds)
+        with pytest.raises(BudgetSpent) as spent:
+            await sister.before(request("a"))
+        assert spent.value.until == until
+        if scope is Scope.TOKEN:
+            await other.before(request("b"))
+        else:
+            with pytest.raises(BudgetSpent):
+                await other.before(request("b"))
+    clock.at = until
+    await sister.before(request("a"))
+
+
+async def test_of_two_orders_to_stop_the_longer_holds(resources: Resources, clock: SetClock, host: str) -> None:
+    meter = Meter(resources, limited(), host)
+    await meter.before(request("a"))
+    long = await meter.throttled(Throttled("", retry_after=600, scope=Scope.TOKEN))
+    await meter.throttled(Throttled("", retry_after=5, scope=Scope.TOKEN))
+    with pytest.raises(BudgetSpent) as spent:
+        await meter.before(request("a"))
+    assert spent.value.until == long
+
+
+async def test_an_answer_that_tells_of_a_limit_near_its_end_makes_us_rest(
+    resources: Resources, clock: SetClock, host: str
+) -> None:
+    class Telling(Fake):
+        @classmethod
+        def usage(cls, response: httpx.Response) -> Usage | None:
+            return Usage(float(response.headers["used"]), Scope.TOKEN, resets_in=120)
+
+    meter = Meter(resources, Telling, host)
+    for used in ("0.2", "0.89"):
+        await meter.before(request("a"))
+        await meter.after(httpx.Response(200, headers={"used": used}))
+    await meter.before(request("a"))
+    await meter.after(httpx.Response(200, headers={"used": "0.95"}))
+    with pytest.raises(BudgetSpent) as spent:
+        await meter.before(request("a"))
+    assert spent.value.until == clock.now() + timedelta(seconds=120)
+    await meter.before(request("b"))
+
+
+async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host: str) -> None:
+    kind = limited(Budget(10, 300, Scope.TOKEN), Budget(5, 300, Scope.ADDRESS))
+    meter = Meter(resources, kind, host)
+    for _ in range(3):
+        await meter.before(request("a"))
+    await meter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
+
+    async def shown(token: str) -> list[tuple[Scope, int, bool]]:
+        async with resources.transaction(None) as session:
+            found = await budgets.left(session, kind.spec, host, {Token.USER: token}, clock.now())
+        return [(one.scope, one.left, one.held_until is not None) for one in found]
+
+    assert await shown("a") == [(Scope.TOKEN, 7, True), (Scope.ADDRESS, 2, False)]
+    assert await shown("b") == [(Scope.TOKEN, 10, False), (Scope.ADDRESS, 2, False)]
+    clock.advance(timedelta(seconds=331))
+    assert await shown("a") == [(Scope.TOKEN, 10, False), (Scope.ADDRESS, 5, False)]
 
 
 @given(

@@ -9,11 +9,8 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import select, text
 
-from app.communities import service
-from app.communities.calls import credentials
-from app.communities.models import Community
+from app.communities import service, tokens
 from app.kit.crypto import Keyring, SealBroken
-from app.kit.db import fetch
 from app.platforms.contract import Token
 from app.settings import Settings
 from tests.conftest import Agency
@@ -47,8 +44,7 @@ async def connected(agency: Agency, project_id: str, configuration: Settings, ol
 
 async def opened(agency: Agency, community_id: uuid.UUID, *keys: SecretStr) -> dict[Token, str]:
     async with agency.resources.transaction(agency.workspace_id) as session:
-        community = await fetch(session, Community, community_id)
-        return dict((await credentials(session, Keyring(keys), community)).tokens)
+        return dict((await tokens.held(session, Keyring(keys), community_id)).texts)
 
 
 async def reseal(agency: Agency, *keys: SecretStr) -> service.Resealed:

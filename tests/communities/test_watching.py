@@ -133,12 +133,12 @@ async def test_a_page_and_its_cursor_are_kept_together(
     fill(world)
     real, stored = publications.store, 0
 
-    async def fail_once(*args: Any) -> None:
+    async def fail_once(*args: Any) -> int:
         nonlocal stored
         stored += 1
         if stored == 2:
             raise RuntimeError("the disk is full")
-        await real(*args)
+        return await real(*args)
 
     monkeypatch.setattr(publications, "store", fail_once)
     await agency.work(POLL)

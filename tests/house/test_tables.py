@@ -26,6 +26,7 @@ NOT_A_WORKSPACES = {
     "worker_heartbeat": "of the installation",
     "user_account": "a person may work in several workspaces",
     "call_budget": "two workspaces may share a token; it holds hashes only",
+    "call_demand": "as call_budget: what two workspaces ask of one limit adds up",
 }
 
 

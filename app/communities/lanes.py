@@ -1,0 +1,171 @@
+"""Lanes: communities whose posts are measured together, because one call may take posts of all of them.
+
+A community belongs to a lane where its platform's adapter measures across communities: with those
+of the same workspace that have the same API and hold the same tokens of `Spec.lane_tokens`. Any one
+of them makes the calls. Full batches are what makes counters cheap.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, Final
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities import pace, planner, publications
+from app.communities.budgets import Allowance
+from app.communities.calls import Line
+from app.communities.events import Place
+from app.communities.models import Community, State
+from app.communities.planner import Demand, Stretch, smoothed
+from app.communities.tokens import fingerprint
+from app.kit import jobs
+from app.kit.db import mine, now, workspace_of
+from app.kit.jobs import Run
+from app.platforms.abilities import MeasuresAcross, PostRef
+from app.platforms.contract import Spec
+from app.projects.models import Project
+
+MEASURE: Final = "communities.measure"
+SLICE: Final = timedelta(seconds=20)
+REST: Final = timedelta(minutes=1)
+"""At least so long between two calls with batches that are not full: they fill meanwhile."""
+AHEAD: Final = timedelta(minutes=15)
+"""A batch with room takes posts along that are due within this time: they cost nothing."""
+LISTS: Final[Mapping[str, pace.Round]] = {
+    "size": pace.SIZE,
+    "tokens": pace.TOKENS,
+    "posts": pace.POSTS,
+    "conversations": pace.CONVERSATIONS,
+    "comments": pace.POSTS,
+}
+
+
+def name(line: Line, community: Community) -> str:
+    """The lane a community belongs to; empty where it is measured on its own."""
+    if not isinstance(line.adapter, MeasuresAcross) or community.external_id is None:
+        return ""
+    spec: Spec = line.adapter.spec
+    held = {kind: text for kind, text in line.credentials.tokens.items() if kind in spec.lane_tokens}
+    shared = [f"{kind} {fingerprint(text)}" for kind, text in sorted(held.items())]
+    return hashlib.sha256("\n".join([spec.key, community.base_url, *shared]).encode()).hexdigest()[:32]
+
+
+async def wake(session: AsyncSession, lane: str, members: Sequence[UUID]) -> None:
+    """Have a lane measured when the first of these communities' posts is due."""
+    if not lane:
+        return
+    first = await publications.first_due(session, members)
+    if first is not None:
+        await jobs.enqueue(session, MEASURE, workspace_id=workspace_of(session), key=lane, at=first, lane=lane)
+
+
+async def chosen(session: AsyncSession, lane: str) -> UUID | None:
+    """The community that makes the lane's calls: one that is well; None where nobody is."""
+    found: UUID | None = await session.scalar(
+        select(Community.id).where(_in(session, lane)).order_by(Community.failures, Community.id).limit(1)
+    )
+    return found
+
+
+def _in(session: AsyncSession, lane: str) -> Any:
+    watched = [State.HEALTHY.value, State.DEGRADED.value, State.CONNECTING.value]
+    return mine(Community, workspace_of(session)) & (Community.lane == lane) & Community.state.in_(watched)
+
+
+@dataclass(slots=True)
+class Measuring:
+    """One round of a lane."""
+
+    run: Run
+    lane: str
+    community: Community
+    """The one that makes the calls."""
+    line: Line
+    stretch: Stretch
+    posts: int = 0
+    """So many were measured."""
+
+    async def all(self) -> datetime | None:
+        """Measure what is due; when to come again, None where nothing will ever be due."""
+        adapter = self.line.adapter
+        assert isinstance(adapter, MeasuresAcross)
+        started, pace_factor = self.run.now, self.run.resources.settings.poll_pace
+        factor = pace_factor * self.stretch.looks
+        while True:
+            async with self.run.step() as session:
+                places = await self._places(session)
+                due = await publications.due_among(
+                    session, list(places), self.run.now, self.run.now + AHEAD * factor, adapter.spec.metrics_batch
+                )
+                if not due:
+                    first = await publications.first_due(session, list(places))
+                    return None if first is None else max(first, self.run.now + REST * pace_factor)
+            refs = tuple(PostRef(post.community, post.external_id) for post in due)
+            found = await adapter.metrics_across(self.line.credentials, refs)
+            at = self.run.now
+            pairs = sorted(zip(due, found, strict=True), key=lambda pair: pair[0].community_id)
+            for community_id, group in groupby(pairs, key=lambda pair: pair[0].community_id):
+                async with self.run.step() as session:
+                    measured = [(post.id, metrics) for post, metrics in group]
+                    await publications.measured(session, places[community_id], measured, at, factor)
+            self.posts += len(due)
+            if self.run.now - started >= SLICE:
+                return self.run.now
+
+    async def _places(self, session: AsyncSession) -> dict[UUID, Place]:
+        rows = await session.execute(
+            select(Community.id, Community.project_id, Community.platform, Project.timezone)
+            .join(Project, (Project.workspace_id == Community.workspace_id) & (Project.id == Community.project_id))
+            .where(_in(session, self.lane), Community.external_id.is_not(None))
+            .order_by(Community.id)
+        )
+        return {
+            row.id: Place(workspace_of(session), row.project_id, row.id, row.platform, row.timezone) for row in rows
+        }
+
+    async def conclude(self, session: AsyncSession) -> None:
+        """Remember what a look costs, and leave a note of what the lane asks for."""
+        if not self.posts:
+            return
+        looks = smoothed(self.community.costs.get("looks", {}), self.line.meter.spent, self.posts)
+        members = list(await self._places(session))
+        await session.execute(
+            update(Community)
+            .where(mine(Community, workspace_of(session)), Community.id == self.community.id)
+            .values(costs=Community.costs.concat({"looks": looks}))
+        )
+        await session.execute(
+            update(Community)
+            .where(_in(session, self.lane), Community.looks_stretch != self.stretch.looks)
+            .values(looks_stretch=self.stretch.looks)
+        )
+        a_day = pace.looks_a_day(await publications.ages(session, members, now(session)))
+        asked = {Allowance.parse(text): Demand(looks=units * a_day) for text, units in looks.items()}
+        await planner.note(session, uuid5(NAMESPACE_OID, self.lane), asked)
+
+
+def touched(costs: Mapping[str, Mapping[str, float]]) -> Iterable[Allowance]:
+    """The limits that somebody's looks take from."""
+    return {Allowance.parse(text) for part in costs.values() for text in part}
+
+
+def demands(community: Community, looks_a_day: float) -> dict[Allowance, Demand]:
+    """What a community would like to take a day from each limit."""
+    lists: dict[str, float] = {}
+    looks: dict[str, float] = {}
+    for part, spent in community.costs.items():
+        for text, units in spent.items():
+            if part in LISTS:
+                idle = {"posts": community.posts_idle, "conversations": community.conversations_idle}.get(part, 0)
+                lists[text] = lists.get(text, 0.0) + units * (pace.DAY / LISTS[part].interval(1.0, idle=idle))
+            else:
+                looks[text] = looks.get(text, 0.0) + units * looks_a_day
+    return {
+        Allowance.parse(text): Demand(lists.get(text, 0.0), looks.get(text, 0.0))
+        for text in lists.keys() | looks.keys()
+    }

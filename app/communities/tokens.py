@@ -1,0 +1,239 @@
+"""The tokens of communities: kept sealed, renewed once by whoever comes first, watched for their end.
+
+Several communities may have been given the same grant (an administrator's, of all her groups). What
+it is renewed to belongs to all of them, for some platforms take a refresh token one single time. So
+tokens of one grant are renewed together: a worker marks them, calls the platform outside of any
+transaction, and stores what came. Whoever finds them marked waits, and goes on with the new ones.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy import select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities.events import TokenExpiring
+from app.communities.models import Community, CommunityToken
+from app.kit.crypto import Keyring
+from app.kit.db import mine, now, workspace_of
+from app.kit.events import publish
+from app.kit.ids import uuid7
+from app.platforms.abilities import Granted, Refreshes, TokenState
+from app.platforms.contract import Adapter, Token
+
+log = structlog.get_logger()
+
+AHEAD: Final = timedelta(minutes=10)
+"""A token that ends within this time is renewed before it is used."""
+AT_WORK: Final = timedelta(minutes=2)
+"""For how long a worker that renews tokens is waited for; it may have died."""
+JUST_NOW: Final = timedelta(minutes=5)
+"""A token that is refused so soon after it was renewed is not helped by renewing it."""
+WARNING: Final = timedelta(days=7)
+"""So long before a token ends that cannot be renewed, a person is told."""
+
+
+class BeingRenewed(Exception):
+    """Another worker is renewing these tokens; try again at `at`."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__("another worker is renewing the tokens")
+        self.at = at
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The tokens of a community as they stood when they were read."""
+
+    texts: Mapping[Token, str] = field(repr=False)
+    ends_at: Mapping[Token, datetime | None]
+    versions: Mapping[Token, int]
+    renewed_at: datetime | None
+
+
+async def keep(session: AsyncSession, keyring: Keyring, community_id: UUID, tokens: Mapping[Token, SecretStr]) -> None:
+    """Store tokens that a person has given, in place of those of the same kinds."""
+    for kind, secret in sorted(tokens.items()):  # in the order of `reseal`: nobody waits in a circle
+        await _store(session, keyring, community_id, kind, secret.get_secret_value(), None)
+
+
+async def _store(
+    session: AsyncSession, keyring: Keyring, community_id: UUID, kind: Token, text: str, ends_at: datetime | None
+) -> None:
+    kept = insert(CommunityToken).values(
+        workspace_id=workspace_of(session),
+        id=uuid7(),
+        community_id=community_id,
+        kind=kind.value,
+        sealed=keyring.seal(text),
+        fingerprint=fingerprint(text),
+        expires_at=ends_at,
+        updated_at=now(session),
+    )
+    fresh = ("sealed", "fingerprint", "expires_at", "updated_at")
+    await session.execute(
+        kept.on_conflict_do_update(
+            index_elements=["workspace_id", "community_id", "kind"],
+            set_={
+                **{name: kept.excluded[name] for name in fresh},
+                "version": CommunityToken.version + 1,
+                "missing_scopes": [],
+                "inspected_at": None,
+                "warned_at": None,
+                "renewing_until": None,
+            },
+        )
+    )
+
+
+def fingerprint(text: str) -> str:
+    """What tells whether two tokens are the same, and nothing else about them: they are long and random."""
+    return hashlib.sha256(f"token\n{text}".encode()).hexdigest()[:32]
+
+
+async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> Held:
+    """A community's tokens, opened."""
+    rows = (
+        await session.execute(
+            select(CommunityToken.__table__).where(
+                mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id
+            )
+        )
+    ).all()
+    renewed = [row.renewed_at for row in rows if row.renewed_at is not None]
+    return Held(
+        texts={Token(row.kind): keyring.open(row.sealed) for row in rows},
+        ends_at={Token(row.kind): row.expires_at for row in rows},
+        versions={Token(row.kind): row.version for row in rows},
+        renewed_at=max(renewed, default=None),
+    )
+
+
+def renewable(kind: type[Adapter], tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
+    """The kinds of token that can be fetched without a person."""
+    return kind.renewable(tokens, app) if issubclass(kind, Refreshes) else frozenset()
+
+
+def due(known: Held, kinds: Collection[Token], at: datetime) -> bool:
+    """Whether one of these kinds is missing, or ends so soon that it should be renewed before a call."""
+    ends = [known.ends_at.get(kind) for kind in kinds]
+    return any(kind not in known.texts for kind in kinds) or any(end is not None and end <= at + AHEAD for end in ends)
+
+
+# ── renewing ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def claim(session: AsyncSession, community_id: UUID, known: Held) -> bool:
+    """Mark the tokens of a grant as being renewed; False where they have changed since they were read.
+
+    Raises `BeingRenewed` where another worker is at it.
+    """
+    rows = await _grant(session, community_id)
+    versions = {Token(row.kind): row.version for row in rows if row.community_id == community_id}
+    if versions != known.versions:
+        return False
+    busy = [row.renewing_until for row in rows if row.renewing_until is not None and row.renewing_until > now(session)]
+    if busy:
+        raise BeingRenewed(min(now(session) + timedelta(seconds=2), max(busy)))
+    for row in rows:
+        row.renewing_until = now(session) + AT_WORK
+    return True
+
+
+async def renewed(
+    session: AsyncSession, keyring: Keyring, community_id: UUID, granted: Mapping[Token, Granted]
+) -> None:
+    """Keep what a platform has granted, for every community of the grant."""
+    rows = await _grant(session, community_id)
+    sharing = sorted({row.community_id for row in rows if row.renewing_until is not None} | {community_id})
+    ours = {row.kind: row.fingerprint for row in rows if row.community_id == community_id}
+    for one in sharing:
+        theirs = {row.kind: row.fingerprint for row in rows if row.community_id == one}
+        for kind, new in sorted(granted.items()):
+            # Another's own token (a page's, of one administrator's many) stays.
+            if one != community_id and theirs.get(kind.value, "") != ours.get(kind.value):
+                continue
+            ends_at = None if new.lifetime is None else now(session) + new.lifetime
+            await _store(session, keyring, one, kind, new.text, ends_at)
+    for row in await _grant(session, community_id):
+        row.renewing_until, row.renewed_at = None, now(session)
+    log.info("tokens.renewed", kinds=sorted(granted), communities=len(sharing))
+
+
+async def not_renewed(session: AsyncSession, community_id: UUID) -> None:
+    """The platform did not renew them: the next may try."""
+    for row in await _grant(session, community_id):
+        row.renewing_until = None
+
+
+async def changed(session: AsyncSession, community_id: UUID, known: Held) -> bool:
+    """Whether somebody has renewed or replaced the tokens since they were read."""
+    rows = await session.execute(
+        select(CommunityToken.kind, CommunityToken.version).where(
+            mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id
+        )
+    )
+    return {Token(row.kind): row.version for row in rows} != dict(known.versions)
+
+
+async def _grant(session: AsyncSession, community_id: UUID) -> list[CommunityToken]:
+    """The tokens of a community and of those that share its grant, locked in the order of `reseal`."""
+    own = mine(CommunityToken, workspace_of(session))
+    sources = select(CommunityToken.kind, CommunityToken.fingerprint).where(
+        own,
+        CommunityToken.community_id == community_id,
+        CommunityToken.kind.in_([Token.REFRESH.value, Token.USER.value, Token.PASSWORD.value]),
+    )
+    sharing = select(CommunityToken.community_id).where(
+        own, tuple_(CommunityToken.kind, CommunityToken.fingerprint).in_(sources)
+    )
+    rows = await session.scalars(
+        select(CommunityToken)
+        .where(own, (CommunityToken.community_id == community_id) | CommunityToken.community_id.in_(sharing))
+        .order_by(CommunityToken.community_id, CommunityToken.kind)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list(rows)
+
+
+# ── what the platform says of them ────────────────────────────────────────────────────────────────
+
+
+async def inspected(session: AsyncSession, community_id: UUID, states: Mapping[Token, TokenState]) -> None:
+    """Keep what a platform told of a community's tokens."""
+    for row in await _own(session, community_id):
+        row.inspected_at = now(session)
+        state = states.get(Token(row.kind))
+        if state is not None:
+            row.missing_scopes = list(state.missing_scopes)
+            if state.lifetime is not None:
+                row.expires_at = now(session) + state.lifetime
+
+
+async def warn(session: AsyncSession, community: Community, by_itself: Collection[Token]) -> None:
+    """Tell, once, of tokens that end within `WARNING`, other than those that are renewed by themselves."""
+    for row in await _own(session, community.id):
+        ends = row.expires_at
+        if ends is None or row.warned_at is not None or Token(row.kind) in by_itself or ends > now(session) + WARNING:
+            continue
+        row.warned_at = now(session)
+        place = (community.id, community.project_id, community.platform)
+        await publish(session, TokenExpiring(*place, Token(row.kind), ends))
+
+
+async def _own(session: AsyncSession, community_id: UUID) -> list[CommunityToken]:
+    rows = await session.scalars(
+        select(CommunityToken)
+        .where(mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id)
+        .order_by(CommunityToken.kind)
+        .with_for_update()
+    )
+    return list(rows)
