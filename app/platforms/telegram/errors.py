@@ -1,0 +1,130 @@
+"""What the Bot API's refusals mean for us.
+
+The code alone says little: 400 and 403 are told apart by the words of `description`, of which no list
+is published. Those below are known from bots' libraries. Unverified: that Telegram keeps to them; one
+that is not here means by its code: 400 `Rejected`, 403 `MissingPermission`.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import httpx
+from pydantic import ValidationError
+
+from app.platforms import wire
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Malformed,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+from app.platforms.telegram import shapes as telegram
+
+ADMINISTRATOR: Final = "administrator"
+POST: Final = "can_post_messages"
+SEND: Final = "can_send_messages"
+READ_GROUP: Final = "can_read_all_group_messages"
+
+PERSONAL: Final = (
+    "bot was blocked by the user",
+    "user is deactivated",
+    "can't initiate conversation",
+    "can't send messages to bots",
+    "can't send messages to the bot",
+)
+"""A person does not hear us; nothing is wrong with the token."""
+
+MISSING: Final = (
+    "chat not found",
+    "user not found",
+    "message to be replied not found",
+    "message to reply not found",
+    "replied message not found",
+    "message thread not found",
+    "peer_id_invalid",
+    "group chat was upgraded",
+    "chat was deactivated",
+    "chat is deactivated",
+)
+"""What is spoken of does not exist, or no longer under this id."""
+
+RIGHTS: Final[Mapping[str, str]] = {
+    "need administrator rights in the channel": POST,
+    "not enough rights to send": SEND,
+    "not enough rights to post": POST,
+    "have no rights to send": SEND,
+    "chat_write_forbidden": SEND,
+    "chat_restricted": SEND,
+    "chat_admin_required": ADMINISTRATOR,
+    "channel_private": ADMINISTRATOR,
+    "member list is inaccessible": ADMINISTRATOR,
+    "bot is not a member": ADMINISTRATOR,
+    "bot was kicked": ADMINISTRATOR,
+}
+"""Words, and the right that is missing where they are said."""
+
+
+def refusal(response: httpx.Response) -> telegram.Failure | None:
+    """Telegram's own complaint; None where the answer is none."""
+    try:
+        return telegram.FAILURE.validate_json(response.content)
+    except ValidationError:
+        return None
+
+
+def classified(response: httpx.Response, *, changes: bool, secrets: Collection[str]) -> PlatformError | None:
+    """What went wrong, by the code and words of the answer, else by its status; None where nothing did."""
+    said = refusal(response)
+    if said is None and response.is_success:
+        return None
+    code = response.status_code if said is None else said.error_code
+    told = str(code)
+    if code == httpx.codes.TOO_MANY_REQUESTS:
+        wait = None if said is None else said.parameters.retry_after
+        return Throttled(
+            "Telegram asks for fewer messages to this chat" if changes else "Telegram asks for fewer calls of this bot",
+            retry_after=wire.retry_after(response) if wait is None else float(wait),
+            scope=Scope.COMMUNITY if changes else Scope.TOKEN,
+            platform_code=told,
+        )
+    if code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if changes:
+            return OutcomeUnknown("Telegram failed while it handled the change", platform_code=told)
+        return Transient("Telegram is unwell", platform_code=told)
+    if not httpx.codes.is_client_error(code):
+        return Malformed("the answer is none of the Bot API's", platform_code=told)
+    if code == httpx.codes.REQUEST_TIMEOUT:
+        return Transient("Telegram waited for us in vain", platform_code=told)
+    if said is None:
+        return Rejected("the request was refused by something that stands before Telegram", platform_code=told)
+    return _refused(said, secrets)
+
+
+def _refused(said: telegram.Failure, secrets: Collection[str]) -> PlatformError:
+    """What a complaint of Telegram's own with a code from 400 to 499 means."""
+    code, words = str(said.error_code), said.description.lower()
+    # A text that has not a token's form is answered with 404.
+    if said.error_code == httpx.codes.UNAUTHORIZED or words in {"not found", "logged out"}:
+        return AuthExpired("Telegram does not accept the bot's token", token=Token.COMMUNITY, platform_code=code)
+    if said.error_code == httpx.codes.CONFLICT:
+        return Transient("somebody else reads this bot's updates, too", platform_code=code)
+    detail = wire.explanation(said.description.partition(": ")[2] or said.description, secrets)
+    if said.parameters.migrate_to_chat_id is not None:
+        return Gone("the group has a new id: the community must be read anew", platform_code=code)
+    if any(known in words for known in PERSONAL):
+        return Rejected(f"this person cannot be written to: {detail}", platform_code=code)
+    if any(known in words for known in MISSING):
+        return Gone(f"Telegram says: {detail}", platform_code=code)
+    right = next((right for known, right in RIGHTS.items() if known in words), None)
+    if right is None and said.error_code == httpx.codes.FORBIDDEN:
+        right = ADMINISTRATOR
+    if right is not None:
+        return MissingPermission(f"the bot may not do this: {detail}", scopes=(right,), platform_code=code)
+    return Rejected(f"Telegram refused the request: {detail}", platform_code=code)

@@ -1,0 +1,173 @@
+"""The Bot API's updates as the contract's types.
+
+Ids: a post is known by its number in the channel, a comment or message by its chat's id and its
+number there (`-1001234_56`), for numbers are counted chat by chat.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from app.platforms.abilities import Event
+from app.platforms.contract import (
+    MessageKind,
+    Metric,
+    MetricStatus,
+    PostMetrics,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+)
+from app.platforms.telegram import shapes as telegram
+
+ZERO: Final = 10**12
+"""A channel's or supergroup's id is this and its number, negated."""
+NEVER_TOLD: Final[Mapping[Metric, MetricStatus]] = {
+    metric: MetricStatus.PENDING if metric in {Metric.REACTIONS, Metric.COMMENTS} else MetricStatus.UNSUPPORTED
+    for metric in Metric
+}
+"""Nothing can be asked for: reactions come with events, comments are counted, the rest is not to be had."""
+
+
+def metrics(post_id: str) -> PostMetrics:
+    return PostMetrics(post_id, {}, NEVER_TOLD)
+
+
+def page(chat: telegram.Chat) -> str:
+    """Where a channel or group can be seen."""
+    return f"https://t.me/{chat.username or f'c/{-chat.id - ZERO}'}"
+
+
+def message_id(shape: telegram.Message) -> str:
+    return f"{shape.chat.id}_{shape.message_id}"
+
+
+def happened(update: telegram.Update, *, bot: str | None, us: Collection[str] = ()) -> Event | None:
+    """What an update brings; None where that is nothing for us.
+
+    `bot` is the bot's id, to which private messages belong; `us` the ids of one of its communities.
+    """
+    event_id = str(update.update_id)
+    if (changed := update.message_reaction_count) is not None and changed.chat.type == "channel":
+        total = sum(reaction.total_count for reaction in changed.reactions)
+        counted = PostMetrics(str(changed.message_id), {Metric.REACTIONS: total})
+        return Event(event_id, str(changed.chat.id), metrics=(counted,), at=changed.date)
+    if (place := update.my_chat_member) is not None and place.chat.type != "private":
+        return Event(event_id, str(place.chat.id))
+    if (shape := update.channel_post or update.edited_channel_post) is not None:
+        # Of an album that comes part by part, the one with the words stands for all.
+        is_post = shape.has_content and not (shape.media_group_id is not None and not shape.words)
+        return Event(event_id, str(shape.chat.id), posts=(post(shape),)) if is_post else None
+    shape = update.message or update.edited_message
+    if shape is None or not shape.has_content or shape.is_automatic_forward or shape.chat.is_direct_messages:
+        return None
+    if shape.chat.type == "private":
+        return Event(event_id, bot, messages=(direct(shape),))
+    return Event(event_id, str(shape.chat.id), messages=(comment(shape, us),))
+
+
+def albums_of(updates: Sequence[telegram.Update]) -> dict[str, telegram.Message]:
+    """The albums that were posted: the first part of each, with the words of whichever part has them."""
+    albums: dict[str, telegram.Message] = {}
+    for shape in (update.channel_post for update in updates):
+        if shape is not None and shape.media_group_id is not None:
+            known = albums.get(_album(shape), shape)
+            first = min(known, shape, key=lambda part: part.message_id)
+            albums[_album(shape)] = first.model_copy(update={"caption": known.words or shape.words})
+    return albums
+
+
+def joined(updates: Sequence[telegram.Update], seen: Collection[str]) -> list[telegram.Update]:
+    """The updates with each new album as one post; the parts of albums that were `seen` are left out."""
+    albums = {name: whole for name, whole in albums_of(updates).items() if name not in seen}
+    found = []
+    for update in updates:
+        shape = update.channel_post
+        if shape is None or shape.media_group_id is None:
+            found.append(update)
+        elif (whole := albums.pop(_album(shape), None)) is not None:
+            found.append(update.model_copy(update={"channel_post": whole.model_copy(update={"media_group_id": None})}))
+    return found
+
+
+def _album(shape: telegram.Message) -> str:
+    return f"{shape.chat.id}_{shape.media_group_id}"
+
+
+def post(shape: telegram.Message) -> RemotePost:
+    post_id = str(shape.message_id)
+    return RemotePost(
+        external_id=post_id,
+        url=f"{page(shape.chat)}/{post_id}",
+        text=shape.words,
+        published_at=shape.date,
+        metrics=metrics(post_id),
+        edited_at=shape.edit_date,
+    )
+
+
+def direct(shape: telegram.Message) -> RemoteMessage:
+    """What somebody wrote to the bot. What the bot itself writes is told to nobody."""
+    return RemoteMessage(
+        external_id=message_id(shape),
+        thread_id=str(shape.chat.id),
+        kind=MessageKind.MESSAGE,
+        author=author(shape, is_community=False),
+        text=shape.words,
+        sent_at=shape.date,
+        in_reply_to=_above(shape),
+        edited_at=shape.edit_date,
+    )
+
+
+def comment(shape: telegram.Message, us: Collection[str]) -> RemoteMessage:
+    """What was written in the discussion group. Its thread is one customer below one post.
+
+    Only an answer to the post itself tells which post it is; one to another comment tells that comment.
+    What the community writes belongs to the customer it answers.
+    """
+    above = shape.reply_to_message
+    top = above if above is not None and above.is_automatic_forward else None
+    is_ours = _is_ours(shape, top, us)
+    customer = above if is_ours and above is not None and top is None else shape
+    root = shape.message_thread_id or (above or shape).message_id
+    origin = None if top is None else top.forward_origin
+    post_id = None if origin is None or origin.message_id is None else str(origin.message_id)
+    where = f"{page(shape.chat)}/{shape.message_id}"
+    if origin is not None and origin.chat is not None and post_id is not None:
+        where = f"{page(origin.chat)}/{post_id}?comment={shape.message_id}"
+    return RemoteMessage(
+        external_id=message_id(shape),
+        thread_id=f"{shape.chat.id}_{root}_{author(customer, is_community=False).external_id}",
+        kind=MessageKind.COMMENT,
+        author=author(shape, is_community=is_ours),
+        text=shape.words,
+        sent_at=shape.date,
+        url=where,
+        post_id=post_id,
+        in_reply_to=None if top is not None else _above(shape),
+        edited_at=shape.edit_date,
+    )
+
+
+def author(shape: telegram.Message, *, is_community: bool) -> RemotePerson:
+    """A chat that somebody speaks for counts, not the bot that Telegram shows in its place."""
+    if (chat := shape.sender_chat) is not None:
+        return RemotePerson(str(chat.id), chat.title, page(chat), is_community)
+    if (user := shape.sender) is None:
+        return RemotePerson(str(shape.chat.id), shape.chat.title, None, is_community)
+    name = f"{user.first_name} {user.last_name}".strip()
+    return RemotePerson(str(user.id), name, f"https://t.me/{user.username}" if user.username else None, is_community)
+
+
+def _is_ours(shape: telegram.Message, top: telegram.Message | None, us: Collection[str]) -> bool:
+    """The channel itself, or an administrator who speaks for the group; people may speak for channels of their own."""
+    sender = shape.sender_chat
+    if sender is None:
+        return False
+    if str(shape.chat.id) in us and str(sender.id) in us:
+        return True
+    return sender.id in {shape.chat.id, top.sender_chat.id if top is not None and top.sender_chat is not None else 0}
+
+
+def _above(shape: telegram.Message) -> str | None:
+    return None if shape.reply_to_message is None else message_id(shape.reply_to_message)
