@@ -1,0 +1,251 @@
+"""Google's errors and what each means for us.
+
+YouTube says `{"error": {"code", "message", "errors": [{"reason"}], "status", "details": [{"reason"}]}}`;
+Google's token endpoints say `{"error": "invalid_grant", "error_description"}`.
+Sources: developers.google.com/youtube/v3/docs/errors, /docs/core_errors, RFC 6749; python-youtube's
+recordings. Unverified: which of the two forms of a refused key and of a spent quota is sent today; both
+are understood.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, time, timedelta
+from enum import Enum, auto
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+import httpx
+from pydantic import BeforeValidator, ValidationError
+
+from app.platforms import wire
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Malformed,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+
+FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
+PACIFIC: Final = ZoneInfo("America/Los_Angeles")
+"""Its midnight is when the day's quota begins anew."""
+KEY: Final = "x-goog-api-key"
+
+COMMENTS_OFF: Final = "commentsDisabled"
+STALE_PAGE: Final = "invalidPageToken"
+
+
+class Means(Enum):
+    """What an error calls for."""
+
+    TOMORROW = auto()
+    WAIT = auto()
+    RECONNECT = auto()
+    FORBIDDEN = auto()
+    SCOPES = auto()
+    GONE = auto()
+    UNWELL = auto()
+    REFUSED = auto()
+
+
+_TOMORROW: Final = ("quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg")
+_WAIT: Final = (
+    *("rateLimitExceeded", "userRateLimitExceeded", "rateLimitExceededUnreg", "userRateLimitExceededUnreg"),
+    *("servingLimitExceeded", "concurrentLimitExceeded", "variableTermLimitExceeded", "limitExceeded"),
+    *("RATE_LIMIT_EXCEEDED", "RESOURCE_QUOTA_EXCEEDED", "rate_limit_exceeded"),
+)
+_RECONNECT: Final = (
+    *("keyInvalid", "keyExpired", "API_KEY_INVALID"),
+    *("authError", "required", "expired", "authorizationRequired", "youtubeSignupRequired"),
+    *("ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_TYPE_UNSUPPORTED", "CREDENTIALS_MISSING", "ACCOUNT_STATE_INVALID"),
+    *("authenticatedUserAccountClosed", "authenticatedUserAccountSuspended", "authenticatedUserNotChannel"),
+    *("invalid_grant", "invalid_token", "access_denied", "admin_policy_enforced", "org_internal", "invalid_scope"),
+    *("unauthorized_client",),
+)
+_FORBIDDEN: Final = (
+    *("forbidden", "channelForbidden", "playlistForbidden", "videoForbidden", "commentForbidden"),
+    *("playlistItemsNotAccessible", "watchHistoryNotAccessible", "watchLaterNotAccessible", "homeParameterDisabled"),
+    *("ineligibleAccount", "accountDelegationForbidden", "insufficientAuthorization", "lockedDomainForbidden"),
+    *("accessNotConfigured", "ipRefererBlocked", "SERVICE_DISABLED", "API_KEY_SERVICE_BLOCKED"),
+    *("API_KEY_HTTP_REFERRER_BLOCKED", "API_KEY_IP_ADDRESS_BLOCKED", "CONSUMER_INVALID", "CONSUMER_SUSPENDED"),
+)
+_SCOPES: Final = ("insufficientPermissions", "insufficientScopes", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
+_GONE: Final = (
+    *("notFound", "channelNotFound", "playlistNotFound", "videoNotFound", "playlistItemNotFound"),
+    *("commentNotFound", "commentThreadNotFound", "parentCommentNotFound", "resourceNotFound"),
+    *("channelClosed", "channelSuspended", "deleted"),
+)
+_UNWELL: Final = (
+    *("backendError", "internalError", "internalServerError", "serviceUnavailable", "backendNotConnected"),
+    *("processingFailure", "internal_failure", "temporarily_unavailable", "server_error"),
+)
+_REFUSED: Final = (
+    *(COMMENTS_OFF, STALE_PAGE, "parentCommentIsPrivate", "operationNotSupported", "commentTextRequired"),
+    *("commentTextTooLong", "invalidCommentMetadata", "channelOrVideoIdMissing", "parentIdMissing"),
+    *("invalid_client", "deleted_client", "disabled_client", "invalid_request", "unsupported_grant_type"),
+)
+
+REASONS: Final[Mapping[str, Means]] = {
+    reason: means
+    for means, reasons in (
+        (Means.TOMORROW, _TOMORROW),
+        (Means.WAIT, _WAIT),
+        (Means.RECONNECT, _RECONNECT),
+        (Means.FORBIDDEN, _FORBIDDEN),
+        (Means.SCOPES, _SCOPES),
+        (Means.GONE, _GONE),
+        (Means.UNWELL, _UNWELL),
+        (Means.REFUSED, _REFUSED),
+    )
+    for reason in reasons
+}
+
+STATUSES: Final[Mapping[int, Means]] = {
+    401: Means.RECONNECT,
+    403: Means.FORBIDDEN,
+    404: Means.GONE,
+    410: Means.GONE,
+    408: Means.UNWELL,
+    429: Means.WAIT,
+}
+"""Where no reason is known; other 4xx are refusals."""
+
+WORDS: Final[Mapping[str, str]] = {
+    "accessNotConfigured": "the YouTube Data API is not switched on in the key's or application's Google project",
+    "SERVICE_DISABLED": "the YouTube Data API is not switched on in the key's or application's Google project",
+    "ipRefererBlocked": "the key is limited to other addresses than ours",
+    "API_KEY_IP_ADDRESS_BLOCKED": "the key is limited to other addresses than ours",
+    "ineligibleAccount": "this Google account has no channel with which it could comment",
+    "invalid_client": "Google does not accept the application's client_id or client_secret",
+    "deleted_client": "Google no longer knows the application's client_id",
+    COMMENTS_OFF: "comments are switched off under this video",
+    "parentCommentIsPrivate": "the comment is not public, so nobody can answer it",
+}
+"""What a person should know; for the others the class says it."""
+
+
+class Reason(wire.Shape):
+    reason: wire.Words = ""
+    metadata: Mapping[str, object] = {}
+
+
+def _reasons(value: object) -> object:
+    """Among the details there are other things, without a reason."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+Reasons = Annotated[tuple[Reason, ...], BeforeValidator(lambda value: tuple(_reasons(value)))]
+
+
+class Fault(wire.Shape):
+    message: wire.Words = ""
+    errors: Reasons = ()
+    details: Reasons = ()
+
+
+class Complaint(wire.Shape):
+    """Either form."""
+
+    error: Fault | wire.Words
+    error_description: wire.Words = ""
+
+
+def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
+    """What an answer says went wrong; None where nothing did. `changes`: a change was asked for."""
+    if response.is_success:
+        return None
+    status = response.status_code
+    said = _complaint(response)
+    reason, means = _meaning(said, status)
+    code = reason or str(status)
+    if means is Means.WAIT or means is Means.TOMORROW:
+        return _throttled(response, means, code)
+    if means is Means.UNWELL:
+        if changes:
+            return OutcomeUnknown("YouTube failed while it handled the change", platform_code=code)
+        return Transient("YouTube is unwell", platform_code=code)
+    if said is None and status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
+        return Malformed("this is not how YouTube answers: the API's address may be wrong", platform_code=code)
+    if not response.is_client_error:
+        return Malformed("YouTube sends us elsewhere, where we do not follow", platform_code=code)
+    match means:
+        case Means.RECONNECT:
+            token = _refused(response, reason)
+            return AuthExpired(f"Google does not accept the {_NAMES[token]}", token=token, platform_code=code)
+        case Means.SCOPES:
+            return MissingPermission("the access does not cover this", scopes=(FORCE_SSL,), platform_code=code)
+        case Means.FORBIDDEN:
+            return MissingPermission(WORDS.get(reason, "YouTube does not allow this"), platform_code=code)
+        case Means.GONE:
+            return Gone("YouTube knows no such thing (any more)", platform_code=code)
+        case _:
+            return Rejected(WORDS.get(reason) or _refusal(response, said), platform_code=code)
+
+
+_NAMES: Final = {Token.APP: "API key", Token.COMMUNITY: "access token", Token.REFRESH: "refresh token"}
+
+
+def _meaning(said: Complaint | None, status: int) -> tuple[str, Means]:
+    """The reason given, empty for none that is known, and what it means."""
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return "", Means.UNWELL
+    fault = said.error if said is not None else ""
+    if isinstance(fault, str):
+        return (fault, REASONS[fault]) if fault in REASONS else ("", STATUSES.get(status, Means.REFUSED))
+    for each in (*fault.details, *fault.errors):
+        if each.reason in REASONS:
+            daily = str(each.metadata.get("quota_unit", "")).startswith("1/d")
+            return each.reason, Means.TOMORROW if daily else REASONS[each.reason]
+    return "", STATUSES.get(status, Means.REFUSED)
+
+
+def _throttled(response: httpx.Response, means: Means, code: str) -> Throttled:
+    """A key's quota is its project's, which nobody else here need use; an access token's is our application's."""
+    now = wire.moment_of(response)
+    daily = means is Means.TOMORROW
+    return Throttled(
+        "YouTube's quota for today is used up" if daily else "YouTube asks for fewer calls",
+        retry_after=wire.retry_after(response, midnight_after(now) if daily and now is not None else None),
+        scope=Scope.TOKEN if _used(response) is Token.APP else Scope.APP,
+        platform_code=code,
+    )
+
+
+def midnight_after(moment: datetime) -> datetime:
+    """When the next day begins in California, daylight saving or not."""
+    tomorrow = moment.astimezone(PACIFIC).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, time(), PACIFIC)
+
+
+def _used(response: httpx.Response) -> Token:
+    """The kind of token that the request was made with."""
+    request = wire.request_of(response)
+    if request is not None and KEY in request.headers:
+        return Token.APP
+    return Token.REFRESH if request is not None and request.url.path.endswith("/token") else Token.COMMUNITY
+
+
+def _refused(response: httpx.Response, reason: str) -> Token:
+    return Token.APP if reason in {"keyInvalid", "keyExpired", "API_KEY_INVALID"} else _used(response)
+
+
+def _refusal(response: httpx.Response, said: Complaint | None) -> str:
+    words = ""
+    if said is not None:
+        words = said.error.message if isinstance(said.error, Fault) else said.error_description or said.error
+    request = wire.request_of(response)
+    secrets = (*wire.sent_secrets(response), "" if request is None else request.headers.get(KEY, ""))
+    detail = wire.explanation(wire.plain(words), secrets)
+    return f"YouTube refused the request{': ' if detail else ''}{detail}"
+
+
+def _complaint(response: httpx.Response) -> Complaint | None:
+    try:
+        return Complaint.model_validate_json(response.content)
+    except ValidationError:
+        return None

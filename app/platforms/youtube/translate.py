@@ -1,0 +1,126 @@
+"""YouTube's shapes as the contract's types."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from app.platforms.contract import (
+    CommunitySnapshot,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    PostMetrics,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+)
+from app.platforms.youtube import shapes as youtube
+
+SITE: Final = "https://www.youtube.com"
+HOSTS: Final = frozenset({"youtube.com", "www.youtube.com", "m.youtube.com"})
+CHANNEL: Final = re.compile(r"UC[A-Za-z0-9_-]{22}")
+HANDLE: Final = re.compile(r"@[\w.·-]{2,60}")
+NAMED: Final = re.compile(r"/(channel|c|user)/([^/]+)(?:/[a-z]+)?/?")
+BY_HANDLE: Final = re.compile(r"/(@[^/]+)(?:/[a-z]+)?/?")
+"""People copy an address with the tab they look at: `/@name/videos`."""
+MENTION: Final = re.compile(r"\s*(@[\w.·-]+)")
+
+
+def canonical(text: str) -> str | None:
+    """The one spelling of a channel's address; None where it is not one."""
+    text = text.strip()
+    if CHANNEL.fullmatch(text):
+        return f"{SITE}/channel/{text}"
+    if HANDLE.fullmatch(text):
+        return f"{SITE}/{text.lower()}"
+    try:
+        url = urlsplit(text if "://" in text else f"https://{text}")
+        hostname = url.hostname
+    except ValueError:
+        return None
+    if hostname not in HOSTS or url.scheme not in {"http", "https"} or url.username is not None:
+        return None
+    path = unquote(url.path)
+    if (handle := BY_HANDLE.fullmatch(path)) is not None:
+        return f"{SITE}/{handle[1].lower()}" if HANDLE.fullmatch(handle[1]) else None
+    if (named := NAMED.fullmatch(path)) is None:
+        return None
+    if named[1] == "channel":
+        return f"{SITE}/channel/{named[2]}" if CHANNEL.fullmatch(named[2]) else None
+    return f"{SITE}/{named[1]}/{named[2].lower()}" if HANDLE.fullmatch(f"@{named[2]}") else None
+
+
+def lookup(address: str) -> Mapping[str, str]:
+    """How a channel is found by its canonical address.
+
+    Unverified: that a custom address (`/c/name`) has become the handle of that name, as YouTube
+    announced; there is no cheaper way to look one up.
+    """
+    kind, _, name = address.removeprefix(f"{SITE}/").rpartition("/")
+    return {"channel": {"id": name}, "user": {"forUsername": name}}.get(kind, {"forHandle": f"@{name.lstrip('@')}"})
+
+
+def community(channel: youtube.Channel) -> CommunitySnapshot:
+    handle = channel.snippet.handle or ""
+    return CommunitySnapshot(
+        external_id=channel.id,
+        title=channel.snippet.title,
+        url=f"{SITE}/{handle}" if handle.startswith("@") else f"{SITE}/channel/{channel.id}",
+        size=None if channel.statistics.hidden else channel.statistics.subscribers,
+    )
+
+
+def metrics(video: youtube.Counted) -> PostMetrics:
+    """A counter that is not there is one the channel's owner has switched off."""
+    shown = video.statistics
+    given = {Metric.VIEWS: shown.views, Metric.REACTIONS: shown.likes, Metric.COMMENTS: shown.comments}
+    counters = {metric: count for metric, count in given.items() if count is not None}
+    return PostMetrics(video.id, counters, {m: MetricStatus.UNSUPPORTED for m in Metric if m not in counters})
+
+
+def post(video: youtube.Video) -> RemotePost:
+    return RemotePost(
+        external_id=video.id,
+        url=f"{SITE}/watch?v={video.id}",
+        text=f"{video.snippet.title}\n\n{video.snippet.description}".strip(),
+        published_at=video.snippet.published_at,
+        metrics=metrics(video),
+    )
+
+
+def message(
+    comment: youtube.Comment, top: str, starter: str, people: Mapping[str, str], post_id: str | None, us: str
+) -> RemoteMessage:
+    """A comment, or an answer below the comment `top`, which `starter` wrote.
+
+    Its thread is one customer below one such comment. What the community writes belongs to the one it
+    addresses, if `people` tells who that is, else to the starter.
+    """
+    said = comment.snippet
+    customer = comment.author
+    if customer == us:
+        addressed = MENTION.match(said.text)
+        customer = people.get(addressed[1], starter) if addressed is not None else starter
+    edited = said.updated_at if said.updated_at != said.published_at else None
+    where = f"{SITE}/watch?v={post_id}&lc={comment.id}" if post_id is not None else f"{SITE}/channel/{us}"
+    return RemoteMessage(
+        external_id=comment.id,
+        thread_id=f"{top}:{customer}",
+        kind=MessageKind.COMMENT,
+        author=RemotePerson(comment.author, said.author, said.author_url, is_community=comment.author == us),
+        text=said.text.strip(),
+        sent_at=said.published_at,
+        url=where,
+        post_id=post_id,
+        in_reply_to=top if comment.id != top else None,
+        edited_at=edited,
+    )
+
+
+def thread(found: youtube.Thread, us: str) -> list[RemoteMessage]:
+    """A comment, and the answers that came with it."""
+    top, post_id = found.snippet.top, found.snippet.video_id
+    return [
+        message(comment, top.id, top.author, found.people, post_id, us) for comment in (top, *found.replies.comments)
+    ]

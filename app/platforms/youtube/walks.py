@@ -1,0 +1,159 @@
+"""How YouTube's lists are walked, and what its cursors hold.
+
+A list is paged by tokens. Those of comments stand for a comment, so that the next page begins right
+below it, whatever appears or vanishes (their text, decoded, names it). Those of playlists stand for an
+offset (`CAoQAA` is 10): when a video is deleted meanwhile, another slips onto the page already read,
+and would be passed over. So there the next page begins `OVERLAP` items before the last one's end, and
+must show one of those again; where it does not, the walk starts again at the top.
+
+The token for such a page is not given: it is that of a page which is so much shorter, asked for by
+itself. That costs one more unit for each page but the last, and most walks have one page alone.
+A token that YouTube no longer takes has the walk start again as well.
+Unverified: that a token may be used with another `maxResults` than the one it came with.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final, Generic, TypeVar
+
+import httpx
+from pydantic import TypeAdapter
+
+from app.platforms import wire
+from app.platforms.contract import Rejected
+from app.platforms.youtube import shapes as youtube
+from app.platforms.youtube.errors import STALE_PAGE
+
+T = TypeVar("T")
+
+OVERLAP: Final = 5
+PATIENCE: Final = 3
+"""After so many starts the pages are taken as they come: the list may change faster than it is read."""
+LATE: Final = timedelta(days=30)
+"""For so long after its upload, a video that becomes public is found."""
+
+
+class Place(wire.Shape):
+    """Where in a list the next page begins."""
+
+    token: wire.Words | None = None
+    tail: tuple[str, ...] = ()
+    """The last items read, one of which must come again."""
+    starts: wire.Count = 0
+    """How often the walk had to start again."""
+
+    def again(self) -> "Place":
+        return Place(starts=self.starts + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """A page of a list."""
+
+    items: tuple[T, ...]
+    following: str | None
+    asked_at: datetime | None
+    """By YouTube's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paged(Generic[T]):
+    """One of the lists, and how it is asked for."""
+
+    ask: Callable[[Mapping[str, object]], Awaitable[httpx.Response]]
+    answer: TypeAdapter[youtube.Listing[T]]
+    size: int
+    name: Callable[[T], str]
+    by_offset: bool = False
+
+    async def page(self, at: Place) -> Part[T] | None:
+        """The page at a place; None where the walk must start again."""
+        try:
+            response = await self.ask(self._query(at, self.size))
+        except Rejected as error:
+            if at.token is None or error.platform_code != STALE_PAGE:
+                raise
+            return None
+        found = wire.parse(self.answer, response)
+        names = {self.name(item) for item in found.items}
+        if at.tail and names.isdisjoint(at.tail) and at.starts < PATIENCE:
+            return None
+        return Part(found.items, found.next_page, wire.moment_of(response))
+
+    async def after(self, at: Place, part: Part[T]) -> Place:
+        """The place that follows a page which is not the last."""
+        starts = at.starts if at.token is None else 0
+        shorter = len(part.items) - OVERLAP
+        if not self.by_offset or shorter < 1:
+            return Place(token=part.following, starts=starts)
+        ahead = wire.parse(youtube.AHEAD, await self.ask({**self._query(at, shorter), "part": "id"}))
+        if ahead.next_page is None:
+            return at.again()
+        return Place(token=ahead.next_page, tail=_tail(part.items, self.name), starts=starts)
+
+    def _query(self, at: Place, size: int) -> dict[str, object]:
+        return {"maxResults": size, **({} if at.token is None else {"pageToken": at.token})}
+
+
+def _tail(items: Sequence[T], name: Callable[[T], str]) -> tuple[str, ...]:
+    return tuple(name(item) for item in items[-OVERLAP:])
+
+
+class UploadsWalk(wire.Shape):
+    """Reads a channel's uploads down to what an earlier walk has seen.
+
+    The list is ordered by upload, and a video that becomes public later stands where it was uploaded.
+    So the first walk of each day goes `LATE` further down.
+    """
+
+    at: Place = Place()
+    playlist: wire.Id | None = None
+    """The list's id, where it does not follow from the channel's."""
+    newest: wire.Moment | None = None
+    """The newest upload seen by this walk."""
+    floor: wire.Moment | None = None
+    """How far down this walk goes."""
+    known: wire.Moment | None = None
+    """The newest upload seen by the walks before."""
+    day: date | None = None
+    """Of the last walk that went further down."""
+
+    def seen(self, part: Part[youtube.Entry]) -> "UploadsWalk":
+        """The walk once it has read a page, whose first sets how far it goes."""
+        changed: dict[str, object] = {}
+        if self.newest is None:
+            changed["newest"] = max((entry.snippet.added_at for entry in part.items), default=self.known)
+            today = part.asked_at.date() if part.asked_at is not None else None
+            looks_far = self.known is not None and today != self.day
+            changed["floor"] = self.known - LATE if self.known is not None and looks_far else self.known
+            changed["day"] = today
+        return self.model_copy(update=changed)
+
+    def reached(self, part: Part[youtube.Entry], since: datetime | None) -> bool:
+        """Whether what follows was read before, or is older than wanted."""
+        bounds = [bound for bound in (self.floor, None if since is None else since - LATE) if bound is not None]
+        return any(entry.snippet.added_at < bound for entry in part.items[-1:] for bound in bounds)
+
+    def done(self) -> "UploadsWalk":
+        return UploadsWalk(known=self.newest, day=self.day, playlist=self.playlist)
+
+
+class LongThread(wire.Shape):
+    """A comment not all answers to which came with it."""
+
+    top: youtube.CommentId
+    author: wire.Words
+    post: wire.Id | None = None
+
+
+class ThreadsWalk(wire.Shape):
+    """Reads comments newest first, and then those answers that are too many to come with them."""
+
+    at: Place = Place()
+    read: bool = False
+    long: tuple[LongThread, ...] = ()
+    inside: Place = Place()
+    newest: wire.Moment | None = None
+    known: wire.Moment | None = None
+    """Comments up to here were read by the walks before."""
