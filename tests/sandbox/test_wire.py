@@ -16,6 +16,7 @@ import app.sandbox
 from app.sandbox import recount, texts
 from app.sandbox.entities import Profile
 from app.sandbox.ledger import ForeignLedgerError
+from app.sandbox.limits import Counter
 from app.sandbox.server import Sandbox, build
 from app.sandbox.wire import Wire, WireError, compatible, declared, profiles
 from tests.sandbox.conftest import Hands, Visitor
@@ -194,3 +195,18 @@ def test_a_world_keeps_the_communities_it_began_with(hands: Hands, ledger_path: 
 def test_an_unknown_platform_is_refused(hands: Hands) -> None:
     with pytest.raises(ValueError, match="myspace"):
         build(seed=7, real=hands, beat=None, platforms=["myspace"])
+
+
+def test_points_are_counted_in_windows_that_begin_where_they_are_told(hands: Hands) -> None:
+    """A day of points that begins at eight in the morning, UTC; it is six."""
+    counter, day = Counter(hands), {"seconds": 86_400, "start": 8 * HOUR}
+    assert (counter.window("app", 100, cost=60, **day).remaining, counter.window("app", 100, **day).remaining) == (
+        40,
+        39,
+    )
+    assert counter.window("app", 100, cost=50, **day).refused
+    hands.at += 2 * HOUR - 1
+    allowance = counter.window("app", 100, **day)
+    assert (allowance.refused, allowance.reset_at) == (True, hands.at + 1)
+    hands.at += 1
+    assert counter.window("app", 100, **day).remaining == 99
