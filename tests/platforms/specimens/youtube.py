@@ -1,0 +1,131 @@
+"""YouTube, for the suites. Its errors are Google's: `errors[].reason` tells, or `details[].reason`."""
+
+from typing import Final
+
+from app.platforms.abilities import ReplyTo
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    MessageKind,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.platforms.specimens import Refusal, Specimen, someone
+
+FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
+WINTER: Final = {"date": "Mon, 23 Nov 2026 06:00:00 GMT"}
+"""Ten in the evening in California, two hours before the day's quota begins anew."""
+
+
+def said(status: int, reason: str, detail: str | None = None, domain: str = "youtube.quota") -> dict[str, object]:
+    error: dict[str, object] = {
+        "code": status,
+        "message": f"The request <code>{reason}</code> was refused.",
+        "errors": [{"message": "of YouTube's", "domain": domain, "reason": reason}],
+    }
+    if detail is not None:
+        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": detail, "domain": "googleapis.com"}
+        error["details"] = [{"@type": "type.googleapis.com/google.rpc.LocalizedMessage"}, info]
+    return {"error": error}
+
+
+def error(
+    means: type[PlatformError],
+    status: int,
+    reason: str,
+    detail: str | None = None,
+    *,
+    to_a_change: type[PlatformError] | None = None,
+    scopes: tuple[str, ...] | None = None,
+) -> Refusal:
+    name = f"{status} {reason}{'' if detail is None else f', {detail}'}"
+    return Refusal(name, means, said(status, reason, detail), status, to_a_change=to_a_change, scopes=scopes)
+
+
+def spent(status: int, reason: str, detail: str | None = None, *, told: bool) -> tuple[Refusal, Refusal]:
+    """A quota is that of a key, which reads, or that of the application, which changes."""
+    name, body = f"{status} {reason}{', the hour known' if told else ''}", said(status, reason, detail)
+    headers, seconds = (WINTER, 7200.0) if told else ({}, None)
+    return (
+        Refusal(
+            f"{name}, of a key", Throttled, body, status, headers,
+            retry_after=seconds, scope=Scope.TOKEN, refuses="reads",
+        ),
+        Refusal(
+            f"{name}, of the application", Throttled, body, status, headers,
+            retry_after=seconds, scope=Scope.APP, refuses="changes",
+        ),
+    )  # fmt: skip
+
+
+def of_token(means: type[PlatformError], status: int, reason: str) -> Refusal:
+    return Refusal(
+        f"{status} {reason}", means, {"error": reason, "error_description": "of Google's"}, status,
+        to_a_change=OutcomeUnknown if means is Transient else None,
+    )  # fmt: skip
+
+
+def rounded(size: int) -> int:
+    """Three digits are shown of a channel's size, rounded down."""
+    step = 10 ** max(len(str(size)) - 3, 0)
+    return size // step * step
+
+
+SPECIMEN: Final = Specimen(
+    address="https://www.youtube.com/channel/UC_x5XG1OV2P6uZZ5FSM9Ttw",
+    external_id="UC_x5XG1OV2P6uZZ5FSM9Ttw",
+    tokens={
+        Token.APP: "AIzaSyA1youtube0key0secret0kWm3",
+        Token.COMMUNITY: "ya29.a0youtube0access0secret0Zq8",
+        Token.REFRESH: "1//0gyoutube0refresh0secret0Tx5",
+    },
+    app={"client_id": "1234-abc.apps.googleusercontent.com", "client_secret": "GOCSPX-youtube0client0secret0"},
+    post_ids=("dQw4w9WgXcQ", "JE8xdDp5B8Q"),
+    comment=ReplyTo(
+        "UgyWeTdgc4sc1xgmbld4AaABAg", "UgyWeTdgc4sc1xgmbld4AaABAg:UC5", MessageKind.COMMENT, someone("UC5"),
+        "JE8xdDp5B8Q",
+    ),
+    refusals=(
+        *spent(403, "quotaExceeded", told=True),
+        *spent(403, "dailyLimitExceeded", told=False),
+        *spent(403, "rateLimitExceeded", told=False),
+        *spent(403, "userRateLimitExceeded", told=False),
+        *spent(429, "rateLimitExceeded", "RATE_LIMIT_EXCEEDED", told=False),
+        error(AuthExpired, 400, "keyInvalid"),
+        error(AuthExpired, 400, "badRequest", "API_KEY_INVALID"),
+        error(AuthExpired, 401, "authError"),
+        error(AuthExpired, 401, "required", "CREDENTIALS_MISSING"),
+        error(MissingPermission, 403, "insufficientPermissions", scopes=(FORCE_SSL,)),
+        error(MissingPermission, 403, "forbidden", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", scopes=(FORCE_SSL,)),
+        error(MissingPermission, 403, "forbidden", scopes=()),
+        error(MissingPermission, 403, "accessNotConfigured", "SERVICE_DISABLED", scopes=()),
+        error(MissingPermission, 403, "SERVICE_UNAVAILABLE", scopes=()),
+        error(Gone, 404, "channelNotFound"),
+        error(Gone, 404, "videoNotFound"),
+        error(Gone, 404, "playlistNotFound"),
+        error(Gone, 404, "commentNotFound"),
+        error(Rejected, 403, "commentsDisabled"),
+        error(Rejected, 400, "invalidParameter"),
+        error(Rejected, 400, "commentTextTooLong"),
+        error(Transient, 400, "processingFailure", to_a_change=OutcomeUnknown),
+        error(Transient, 500, "backendError", to_a_change=OutcomeUnknown),
+        error(Transient, 503, "SERVICE_UNAVAILABLE", to_a_change=OutcomeUnknown),
+        Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
+    ),
+    refresh_refusals=(
+        of_token(AuthExpired, 400, "invalid_grant"),
+        of_token(AuthExpired, 400, "unauthorized_client"),
+        of_token(Rejected, 401, "invalid_client"),
+        of_token(Rejected, 400, "invalid_request"),
+        of_token(Transient, 500, "internal_failure"),
+    ),
+    listed_by_conversations=frozenset({MessageKind.COMMENT}),
+    listed_by_comments=frozenset({MessageKind.COMMENT}),
+    size_shown=rounded,
+)  # fmt: skip
