@@ -91,12 +91,16 @@ async def renew(run: Run, community_id: UUID, line: Line) -> Line:
     if ours:
         try:
             granted = await line.adapter.refresh(line.credentials)
-        except Exception:
+        except Exception as error:
             async with run.step() as session:
+                # A person may have reconnected meanwhile, or we were so slow that another took over.
+                replaced = isinstance(error, AuthExpired) and await tokens.changed(session, community_id, line.held)
                 await tokens.not_renewed(session, community_id)
-            raise
-        async with run.step() as session:
-            await tokens.renewed(session, run.resources.keyring, community_id, granted)
+            if not replaced:
+                raise
+        else:
+            async with run.step() as session:
+                await tokens.renewed(session, run.resources.keyring, community_id, granted)
     async with run.step() as session:
         held = await tokens.held(session, run.resources.keyring, community_id)
     return replace(line, held=held, credentials=replace(line.credentials, tokens=held.texts))

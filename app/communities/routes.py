@@ -5,15 +5,15 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, status
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.access.current import CurrentActor, CurrentPager, Glance, Have, Work
 from app.communities import hook_routes, service
-from app.communities.models import Community, CommunityToken, Publication, State
-from app.communities.schemas import CommunityConnect, CommunityRead, Health, Reconnect, SeenAt, TokenRead
+from app.communities.health import health as connection_of
+from app.communities.models import Community, State
+from app.communities.schemas import CommunityConnect, CommunityRead, Health, Reconnect
 from app.kit.db import mine
 from app.kit.errors import NotFound
-from app.kit.jobs import Job
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems, router
 
@@ -78,49 +78,9 @@ async def read(who: CurrentActor, connection: Glance, community_id: UUID) -> Com
 
 
 @ROUTER.get("/{community_id}/health", operation_id="communities.health", responses=problems(404))
-async def health(who: CurrentActor, connection: Glance, community_id: UUID) -> Health:
+async def health(session: Work, have: Have, community_id: UUID) -> Health:
     """How its connection is: what was read when, what is missing, and what to do about it."""
-    known = (
-        select(func.count())
-        .where(mine(Publication, who.workspace_id), Publication.community_id == community_id)
-        .scalar_subquery()
-    )
-    next_poll = (
-        select(func.min(Job.run_at))
-        .where(Job.workspace_id == who.workspace_id, Job.kind == service.POLL, Job.key == str(community_id))
-        .where(Job.state == "waiting")
-        .scalar_subquery()
-    )
-    row = (
-        await connection.execute(
-            select(Community.__table__, known.label("publications"), next_poll.label("next_poll_at")).where(
-                mine(Community, who.workspace_id), Community.id == community_id
-            )
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound
-    tokens = await connection.execute(
-        select(CommunityToken.kind, CommunityToken.expires_at, CommunityToken.updated_at)
-        .where(mine(CommunityToken, who.workspace_id), CommunityToken.community_id == community_id)
-        .order_by(CommunityToken.kind)
-    )
-    return Health(
-        community_id=row.id,
-        state=row.state,
-        code=row.state_code,
-        reason=row.state_reason,
-        missing_scopes=row.missing_scopes,
-        tokens=[TokenRead.model_validate(token) for token in tokens],
-        polled_at=row.polled_at,
-        seen_at=SeenAt(size=row.size_seen_at, posts=row.posts_seen_at, conversations=row.conversations_seen_at),
-        event_at=row.event_at,
-        throttled_until=row.throttled_until,
-        next_poll_at=row.next_poll_at,
-        backfill_since=row.backfill_since,
-        backfilled_at=row.backfilled_at,
-        publications=row.publications,
-    )
+    return await connection_of(session, have.settings, have.keyring, community_id=community_id)
 
 
 @ROUTER.post(

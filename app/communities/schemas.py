@@ -23,7 +23,7 @@ TokenText = Annotated[
 ]
 Tokens = Annotated[
     dict[Token, TokenText],
-    Field(description="Tokens by their kind; VK needs both: `user` reads, `community` answers.", max_length=2),
+    Field(description="Tokens by their kind; VK needs both: `user` reads, `community` answers.", max_length=len(Token)),
 ]
 Address = Annotated[
     str,
@@ -98,7 +98,9 @@ class TokenRead(Output):
     """A token we hold; never its text."""
 
     kind: Token
-    expires_at: Instant | None
+    expires_at: Instant | None = Field(description="null: it does not end, or nobody says.")
+    renews_itself: bool = Field(description="A new one is fetched before it ends, without a person.")
+    missing_scopes: list[str]
     updated_at: Instant
 
 
@@ -108,6 +110,37 @@ class SeenAt(Output):
     size: Instant | None
     posts: Instant | None
     conversations: Instant | None
+
+
+class BudgetLeft(Output):
+    """What is left of a limit that we keep to."""
+
+    name: str = Field(description="What is counted.", examples=["calls"])
+    scope: str = Field(description="Whom it concerns.", examples=["token"])
+    token: Token | None = Field(description="The kind of token it is counted for; null: for all.")
+    calls: int
+    seconds: int
+    left: int
+    held_until: Instant | None = Field(description="The platform told us to stay away until then.")
+
+
+class Backfill(Output):
+    """How far the first walk back has come."""
+
+    since: Instant = Field(description="Older posts and messages are not wanted.")
+    reached: Instant | None = Field(description="When the oldest post read so far appeared.")
+    progress: float = Field(description="0 to 1: how much of the time back to `since` is read.")
+    done_at: Instant | None = Field(description="null: it goes on.")
+
+
+class Lag(Output):
+    """How late we are with what is due, in seconds; 0: nothing is late."""
+
+    size: float
+    posts: float
+    conversations: float
+    counters: float = Field(description="Of the post that waits longest for its counters to be read.")
+    stretch: float = Field(description="By how much all intervals are longer than planned, for want of calls; 1: not.")
 
 
 class Health(Output):
@@ -124,6 +157,7 @@ class Health(Output):
     event_at: Instant | None = Field(description="When the platform last called our hook; null: never.")
     throttled_until: Instant | None
     next_poll_at: Instant | None
-    backfill_since: Instant
-    backfilled_at: Instant | None = Field(description="When the first walk back was complete; null: it goes on.")
+    backfill: Backfill
+    budgets: list[BudgetLeft]
+    lag: Lag
     publications: int = Field(description="Posts known so far.")

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from app.communities.budgets import BudgetSpent
-from app.communities.calls import open_line
+from app.communities.calls import Line, fresh, mended, open_line
 from app.inquiries import sending
 from app.inquiries.service import RECONCILE, SEND
 from app.kit.jobs import Later, Run, job
@@ -22,10 +22,9 @@ from app.platforms.contract import (
     Transient,
 )
 
+SOON: Final = timedelta(seconds=2)
 ATTEMPTS: Final = 10
 """Over about a quarter of an hour, where the platform is unwell."""
-THROTTLED: Final = timedelta(seconds=60)
-"""For how long we stay away where the platform does not say."""
 
 
 @job(SEND, timeout=timedelta(seconds=90), attempts=ATTEMPTS)
@@ -37,11 +36,14 @@ async def send(run: Run, message_id: UUID) -> None:
             await run.finish(session)
             return
         _, line = await open_line(run.resources, session, intent.community_id)
-    if not isinstance(line.adapter, Replies):
+    adapter = line.adapter
+    if not isinstance(adapter, Replies):
         await _fail(run, message_id, "Instep cannot answer on this platform.")
         return
     try:
-        sent = await line.adapter.reply(line.credentials, intent.to, intent.text, str(message_id))
+        # Nothing is sent before the tokens are good: what goes wrong here leaves no doubt.
+        line = await _with_good_tokens(run, intent.community_id, line)
+        sent = await adapter.reply(line.credentials, intent.to, intent.text, str(message_id))
     except OutcomeUnknown as error:
         async with run.step() as session:
             await sending.unknown(session, message_id=message_id, why=f"No clear answer came: {error.message}.")
@@ -52,8 +54,16 @@ async def send(run: Run, message_id: UUID) -> None:
         raise Later(spent.until, str(spent)) from None
     except Throttled as error:
         await _put_back(run, message_id, "The platform asks for fewer calls; it is sent a little later.")
-        wait = THROTTLED if error.retry_after is None else timedelta(seconds=error.retry_after)
-        raise Later(run.now + wait, error.message) from None
+        raise Later(await line.throttled(error), error.message) from None
+    except Later:
+        await _put_back(run, message_id, "The token is being renewed.")
+        raise
+    except AuthExpired as error:
+        if await _mended(run, intent.community_id, line, error):
+            await _put_back(run, message_id, "The token was renewed.")
+            raise Later(run.now + SOON, error.message) from None
+        await _fail(run, message_id, _words(error))
+        return
     except (Transient, Malformed) as error:
         if run.attempt < ATTEMPTS:
             await _put_back(run, message_id, "The platform is unwell; it is tried again.")
@@ -74,6 +84,23 @@ async def reconcile(run: Run, message_id: UUID) -> None:
     async with run.step() as session:
         await sending.give_up(session, message_id=message_id)
         await run.finish(session)
+
+
+async def _with_good_tokens(run: Run, community_id: UUID, line: Line) -> Line:
+    try:
+        return await fresh(run, community_id, line)
+    except OutcomeUnknown as error:
+        raise Transient(error.message) from None
+
+
+async def _mended(run: Run, community_id: UUID, line: Line, error: AuthExpired) -> bool:
+    """Whether there is, or soon will be, a good token; where none comes, the answer fails and can be sent anew."""
+    try:
+        return await mended(run, community_id, line, error)
+    except (Later, BudgetSpent):
+        return True
+    except PlatformError:
+        return False
 
 
 def _words(error: PlatformError) -> str:

@@ -1,6 +1,6 @@
 """A platform made for tests: an adapter over a world that the test arranges."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from app.communities import calls, service
+from app.communities import calls, health, service
 from app.kit.resources import Resources
 from app.platforms.contract import (
     Address,
@@ -168,9 +168,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     from app.platforms import adapters
 
     known = MappingProxyType({**adapters(), "fake": kind})
-    monkeypatch.setattr(service, "adapters", lambda: known)
-    monkeypatch.setattr(calls, "adapter_of", known.__getitem__)
+    know(monkeypatch, known)
     return made
+
+
+def know(monkeypatch: pytest.MonkeyPatch, known: Mapping[str, Any]) -> None:
+    """Let these be the adapters there are."""
+    monkeypatch.setattr(service, "adapters", lambda: known)
+    for room in (calls, health):
+        monkeypatch.setattr(room, "adapter_of", known.__getitem__)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ async def test_a_connected_community_is_read_to_the_end(
     seen = await health(agency, community)
     assert seen["state"] == "healthy"
     assert seen["publications"] == 5
-    assert seen["backfilled_at"] is not None
+    assert seen["backfill"]["done_at"] is not None
     assert seen["next_poll_at"] is not None
     assert world.calls.count("posts") == 3, "three pages of two"
     assert await rows(agency, Message) == 2

@@ -163,7 +163,7 @@ def _places(api: Api, running: Demo) -> list[Place]:
             one["id"],
             keys[one["platform"], one["external_id"]],
             one["platform"],
-            utc(api.get(f"/v1/communities/{one['id']}/health")["backfill_since"]),
+            utc(api.get(f"/v1/communities/{one['id']}/health")["backfill"]["since"]),
         )
         for one in api.all("/v1/communities")
     ]

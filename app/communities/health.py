@@ -1,0 +1,145 @@
+"""How a community's connection is: what was read when, what is missing, and what to do about it."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities import budgets, tokens
+from app.communities.calls import own_app
+from app.communities.models import Community, CommunityToken, Publication
+from app.communities.planner import Stretch
+from app.communities.polling import rounds
+from app.communities.schemas import Backfill, BudgetLeft, Health, Lag, SeenAt, TokenRead
+from app.communities.service import POLL
+from app.kit.crypto import Keyring, SealBroken
+from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.jobs import Job
+from app.platforms import adapter as adapter_of
+from app.platforms.contract import Token
+from app.settings import Settings
+
+
+async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *, community_id: UUID) -> Health:
+    """Everything there is to say about a community's connection."""
+    community = await fetch(session, Community, community_id)
+    rows = (
+        await session.execute(
+            select(CommunityToken.__table__)
+            .where(mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id)
+            .order_by(CommunityToken.kind)
+        )
+    ).all()
+    kind = adapter_of(community.platform)
+    app = own_app(settings, community.platform)
+    by_itself = tokens.renewable(kind, [Token(row.kind) for row in rows], app)
+    left = await budgets.left(session, kind.spec, community.base_url, _opened(keyring, rows), now(session))
+    known, waiting = await _publications(session, community_id)
+    return Health(
+        community_id=community.id,
+        state=community.state,
+        code=community.state_code,
+        reason=community.state_reason,
+        missing_scopes=sorted({*community.missing_scopes, *(scope for row in rows for scope in row.missing_scopes)}),
+        tokens=[
+            TokenRead(
+                kind=row.kind,
+                expires_at=row.expires_at,
+                renews_itself=Token(row.kind) in by_itself,
+                missing_scopes=row.missing_scopes,
+                updated_at=row.updated_at,
+            )
+            for row in rows
+        ],
+        polled_at=community.polled_at,
+        seen_at=SeenAt(
+            size=community.size_seen_at, posts=community.posts_seen_at, conversations=community.conversations_seen_at
+        ),
+        event_at=community.event_at,
+        throttled_until=community.throttled_until,
+        next_poll_at=await _next_poll(session, community_id),
+        backfill=_backfill(community, now(session)),
+        publications=known,
+        budgets=[
+            BudgetLeft(
+                name=one.name,
+                scope=one.scope,
+                token=one.token,
+                calls=one.calls,
+                seconds=one.seconds,
+                left=one.left,
+                held_until=one.held_until,
+            )
+            for one in left
+        ],
+        lag=_lag(community, waiting, settings.poll_pace, now(session)),
+    )
+
+
+def _opened(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]:
+    """The tokens of which budgets are counted; one that no key opens is left out, its state tells of it."""
+    found: dict[Token, str] = {}
+    for row in rows:
+        try:
+            found[Token(row.kind)] = keyring.open(row.sealed)
+        except SealBroken:
+            continue
+    return found
+
+
+async def _publications(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
+    """How many are known, and since when one waits for its counters to be read."""
+    row = (
+        await session.execute(
+            select(func.count(), func.min(Publication.measure_at)).where(
+                mine(Publication, workspace_of(session)), Publication.community_id == community_id
+            )
+        )
+    ).one()
+    return row[0], row[1]
+
+
+async def _next_poll(session: AsyncSession, community_id: UUID) -> datetime | None:
+    at: datetime | None = await session.scalar(
+        select(func.min(Job.run_at)).where(
+            Job.workspace_id == workspace_of(session),
+            Job.kind == POLL,
+            Job.key == str(community_id),
+            Job.state == "waiting",
+        )
+    )
+    return at
+
+
+def _backfill(community: Community, at: datetime) -> Backfill:
+    wanted = max((at if community.backfilled_at is None else community.backfilled_at) - community.backfill_since, _TINY)
+    reached = community.backfilled_to
+    share = 0.0 if reached is None else min((at - reached) / wanted, 1.0)
+    return Backfill(
+        since=community.backfill_since,
+        reached=reached,
+        progress=1.0 if community.backfilled_at is not None else round(max(share, 0.0), 3),
+        done_at=community.backfilled_at,
+    )
+
+
+_TINY = timedelta(seconds=1)
+
+
+def _lag(community: Community, waiting: datetime | None, factor: float, at: datetime) -> Lag:
+    stretch = Stretch(community.lists_stretch, community.looks_stretch)
+    due = rounds(community, factor, stretch)
+
+    def late(moment: datetime | None) -> float:
+        return 0.0 if moment is None else max((at - moment).total_seconds(), 0.0)
+
+    return Lag(
+        size=late(due["size"]),
+        posts=late(due["posts"]),
+        conversations=late(due["conversations"]),
+        counters=late(waiting),
+        stretch=round(max(stretch.lists, stretch.looks), 2),
+    )

@@ -1,0 +1,256 @@
+"""Tokens that end: renewed once, by whoever comes first, and never replaced by nothing."""
+
+import asyncio
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+from sqlalchemy import select
+
+from app.communities import tokens
+from app.communities.models import CommunityToken
+from app.kit import events
+from app.kit import jobs as kit_jobs
+from app.kit.clock import SetClock
+from app.platforms import adapters
+from app.platforms.abilities import Granted, TokenState
+from app.platforms.contract import (
+    AuthExpired,
+    CommunitySnapshot,
+    Credentials,
+    OutcomeUnknown,
+    PlatformError,
+    Spec,
+    Token,
+)
+from tests.communities.conftest import Fake, World, know
+from tests.conftest import Agency
+
+POLL = "communities.poll"
+ACCESS, REFRESH, USER = Token.COMMUNITY, Token.REFRESH, Token.USER
+
+
+@dataclass
+class Desk:
+    """Where the platform gives out tokens: each refresh token is good once."""
+
+    good: str = "access-0"
+    refresh: str = "refresh-0"
+    given: int = 0
+    calls: int = 0
+    lifetime: timedelta | None = timedelta(hours=1)
+    fail: list[PlatformError] = field(default_factory=list)
+    states: dict[Token, TokenState] = field(default_factory=dict)
+    before: Any = None
+    """Awaited while a refresh is under way."""
+
+
+class Renewing(Fake):
+    spec: ClassVar[Spec] = replace(Fake.spec, key="renewing", tokens=frozenset({ACCESS, REFRESH, USER}), public=False)
+    desk: ClassVar[Desk]
+
+    @classmethod
+    def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
+        return frozenset({ACCESS, REFRESH}) if REFRESH in tokens else frozenset()
+
+    async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
+        desk = self.desk
+        desk.calls += 1
+        if desk.before is not None:
+            await desk.before()
+        if desk.fail:
+            raise desk.fail.pop(0)
+        if c.tokens[REFRESH] != desk.refresh:
+            raise AuthExpired("the refresh token was used before", token=REFRESH)
+        desk.given += 1
+        desk.good, desk.refresh = f"access-{desk.given}", f"refresh-{desk.given}"
+        return {ACCESS: Granted(desk.good, desk.lifetime), REFRESH: Granted(desk.refresh, None)}
+
+    async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
+        return self.desk.states
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        found = await super().community(c)
+        if c.tokens.get(ACCESS) != self.desk.good:
+            raise AuthExpired("the token has ended", token=ACCESS)
+        # A community for each address.
+        return replace(found, external_id=c.address.rpartition("/")[2])
+
+
+@pytest.fixture
+def desk(world: World, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk()
+    kind = type("RenewingHere", (Renewing,), {"world": world, "desk": made})
+    know(monkeypatch, {**adapters(), "renewing": kind})
+    return made
+
+
+async def connect(agency: Agency, project_id: str, name: str = "name", **given: str) -> dict[str, Any]:
+    body = {
+        "project_id": project_id,
+        "platform": "renewing",
+        "address": f"https://fake.test/{name}",
+        "credentials": {"community": "access-0", "refresh": "refresh-0", **given},
+    }
+    made: dict[str, Any] = await agency.post("/v1/communities", body)
+    return made
+
+
+async def health(agency: Agency, community: dict[str, Any]) -> Any:
+    return await agency.get(f"/v1/communities/{community['id']}/health")
+
+
+async def texts(agency: Agency, community: dict[str, Any]) -> dict[Token, str]:
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        return dict((await tokens.held(session, agency.resources.keyring, community["id"])).texts)
+
+
+async def test_a_token_is_renewed_before_it_ends(agency: Agency, project_id: str, desk: Desk, clock: SetClock) -> None:
+    community = await connect(agency, project_id)
+    desk.good = "access-none"
+    await agency.work(POLL)
+    assert desk.calls == 1, "refused once, renewed once"
+    assert (await health(agency, community))["state"] == "healthy"
+    for _ in range(12):
+        clock.advance(timedelta(minutes=10))
+        await agency.work(POLL)
+        assert (await health(agency, community))["state"] == "healthy"
+    assert 2 <= desk.given <= 4, "about once an hour, ten minutes ahead"
+    assert await texts(agency, community) == {ACCESS: desk.good, REFRESH: desk.refresh}
+
+
+async def test_many_workers_renew_once(agency: Agency, project_id: str, desk: Desk, clock: SetClock) -> None:
+    """Ten communities of one grant, whose refresh token is good a single time, polled at once."""
+    communities = [await connect(agency, project_id, f"n{n}") for n in range(10)]
+    desk.good = "access-none"
+    arrived = asyncio.Event()
+
+    async def slowly() -> None:
+        arrived.set()
+        await asyncio.sleep(0)
+
+    desk.before = slowly
+    for _ in range(6):  # those that come too late wait two seconds
+        jobs = await agency.due(POLL)
+        await asyncio.gather(*(kit_jobs.perform(agency.resources, one) for one in jobs))
+        clock.advance(timedelta(seconds=2))
+    assert desk.calls == desk.given == 1
+    for community in communities:
+        seen = await health(agency, community)
+        assert (seen["state"], seen["code"]) == ("healthy", None)
+        assert await texts(agency, community) == {ACCESS: "access-1", REFRESH: "refresh-1"}
+
+
+async def test_the_loser_does_not_blame_the_token(agency: Agency, project_id: str, desk: Desk, clock: SetClock) -> None:
+    """A worker that read the old token is refused after another has stored the new one."""
+    community = await connect(agency, project_id)
+    await agency.work(POLL)
+    clock.advance(timedelta(hours=2))
+    # While our worker is at it, somebody else renews: what it holds is refused.
+    desk.good, desk.refresh, desk.given = "access-1", "refresh-1", 1
+    stored = False
+
+    async def other() -> None:
+        nonlocal stored
+        if not stored:
+            stored = True
+            async with agency.resources.transaction(agency.workspace_id) as session:
+                granted = {ACCESS: Granted("access-1", None), REFRESH: Granted("refresh-1", None)}
+                await tokens.renewed(session, agency.resources.keyring, uuid.UUID(community["id"]), granted)
+
+    desk.before = other
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["code"]) == ("healthy", None)
+    assert await texts(agency, community) == {ACCESS: "access-1", REFRESH: "refresh-1"}
+
+
+async def test_a_refused_refresh_asks_for_a_person_and_overwrites_nothing(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    community = await connect(agency, project_id, refresh="revoked")
+    desk.good = "access-none"
+    for _ in range(4):
+        await agency.work(POLL)
+        clock.advance(timedelta(minutes=5))
+    seen = await health(agency, community)
+    assert (seen["state"], seen["code"]) == ("reauth_required", "auth-expired")
+    assert await texts(agency, community) == {ACCESS: "access-0", REFRESH: "revoked"}
+
+
+@pytest.mark.parametrize("died", [True, False])
+async def test_a_refresh_whose_answer_is_lost_is_tried_again(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock, died: bool
+) -> None:
+    community = await connect(agency, project_id)
+    desk.good = "access-none"
+    if died:
+
+        class Killed(BaseException):
+            pass
+
+        async def die() -> None:
+            desk.before = None
+            raise Killed
+
+        desk.before = die
+        with pytest.raises(Killed):
+            await agency.work(POLL)
+        clock.advance(tokens.AT_WORK)
+        async with agency.resources.db.reading(None) as connection:
+            left = select(kit_jobs.Job.id).where(kit_jobs.Job.workspace_id == agency.workspace_id)
+            for job in (await connection.scalars(left)).all():
+                assert await kit_jobs.perform(agency.resources, job)
+    else:
+        desk.fail.append(OutcomeUnknown("no answer"))
+        await agency.work(POLL)
+        assert (await health(agency, community))["state"] != "reauth_required"
+        clock.advance(timedelta(minutes=1))
+    await agency.work(POLL)
+    assert (await health(agency, community))["state"] == "healthy"
+    assert await texts(agency, community) == {ACCESS: "access-1", REFRESH: "refresh-1"}
+
+
+def test_a_token_is_never_empty_and_never_shown() -> None:
+    with pytest.raises(ValueError, match="never empty"):
+        Granted("", None)
+    assert "hidden" not in repr(Granted("hidden", None))
+
+
+async def test_a_person_is_told_seven_days_before_a_token_ends(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    """Once, and only of what is not renewed by itself."""
+    community = await connect(agency, project_id, user="user-0")
+    desk.states = {
+        USER: TokenState(missing_scopes=("stats",), lifetime=timedelta(days=8)),
+        REFRESH: TokenState(lifetime=timedelta(days=1)),
+    }
+    told: list[Any] = []
+
+    async def topics() -> list[dict[str, Any]]:
+        async with agency.resources.transaction(agency.workspace_id) as session:
+            rows = await session.scalars(
+                select(events.EventRecord).where(events.EventRecord.topic == "community.token-expiring")
+            )
+            return [row.data for row in rows]
+
+    await agency.work(POLL)
+    assert await topics() == told
+    seen = await health(agency, community)
+    assert seen["missing_scopes"] == ["stats"]
+    ends = clock.now() + timedelta(days=8)
+    desk.states = {}
+    clock.advance(timedelta(days=1))
+    for _ in range(3):
+        await agency.work(POLL)
+        clock.advance(timedelta(hours=2))
+    (event,) = await topics()
+    assert (event["kind"], event["community_id"]) == ("user", community["id"])
+    assert event["expires_at"].startswith(ends.strftime("%Y-%m-%dT%H:%M"))
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        rows = await session.execute(select(CommunityToken.kind, CommunityToken.warned_at))
+        assert {kind for kind, warned_at in rows if warned_at is not None} == {"user"}
