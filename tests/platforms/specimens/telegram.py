@@ -1,0 +1,89 @@
+"""Telegram, for the suites. 400 and 403 are told apart by their words."""
+
+from typing import Final
+
+from app.platforms.abilities import ReplyTo
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    MessageKind,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.platforms.specimens import Refusal, Specimen, someone
+
+GROUP: Final = "-1002000000077"
+
+
+def error(
+    means: type[PlatformError],
+    code: int,
+    words: str,
+    *,
+    to_a_change: type[PlatformError] | None = None,
+    scopes: tuple[str, ...] | None = None,
+    **parameters: int,
+) -> Refusal:
+    said = {"ok": False, "error_code": code, "description": words, "parameters": parameters}
+    return Refusal(words, means, said, code, to_a_change=to_a_change, scopes=scopes)
+
+
+WAIT: Final = {
+    "ok": False, "error_code": 429, "description": "Too Many Requests: retry after 14",
+    "parameters": {"retry_after": 14},
+}  # fmt: skip
+
+SPECIMEN: Final = Specimen(
+    address="https://t.me/coffee_daily",
+    external_id="-1001000000077",
+    aliases=frozenset({GROUP, "7000000077"}),
+    tokens={Token.COMMUNITY: "7000000077:AAbot-secret_1234567890123456789012"},
+    token_in_url=True,
+    post_ids=("16", "32"),
+    comment=ReplyTo(f"{GROUP}_5000048", f"{GROUP}_5000016_5", MessageKind.COMMENT, someone("5"), "16"),
+    message=ReplyTo("5_12", "5", MessageKind.MESSAGE, someone("5"), None),
+    silent=frozenset({"posts", "metrics", "conversations"}),
+    refusals=(
+        Refusal("a bot's calls", Throttled, WAIT, 429, retry_after=14.0, scope=Scope.TOKEN, refuses="reads"),
+        Refusal("a chat's messages", Throttled, WAIT, 429, retry_after=14.0, scope=Scope.COMMUNITY, refuses="changes"),
+        Refusal("too many", Throttled, b"", 429, scope=Scope.TOKEN, refuses="reads"),
+        error(AuthExpired, 401, "Unauthorized"),
+        error(AuthExpired, 404, "Not Found"),
+        error(AuthExpired, 400, "Logged out"),
+        error(Rejected, 404, "Not Found: method not found"),
+        error(Gone, 400, "Bad Request: chat not found"),
+        error(Gone, 400, "Bad Request: message to be replied not found"),
+        error(Gone, 400, "Bad Request: PEER_ID_INVALID"),
+        error(
+            Gone, 400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=-1002000000078
+        ),
+        error(Rejected, 400, "Bad Request: message is too long"),
+        error(Rejected, 400, "Bad Request: message text is empty"),
+        error(Rejected, 413, "Request Entity Too Large"),
+        error(Rejected, 403, "Forbidden: bot was blocked by the user"),
+        error(Rejected, 403, "Forbidden: user is deactivated"),
+        error(Rejected, 403, "Forbidden: bot can't initiate conversation with a user"),
+        error(MissingPermission, 403, "Forbidden: bot was kicked from the channel chat", scopes=("administrator",)),
+        error(MissingPermission, 403, "Forbidden: bot is not a member of the channel chat", scopes=("administrator",)),
+        error(
+            MissingPermission, 400, "Bad Request: need administrator rights in the channel chat",
+            scopes=("can_post_messages",),
+        ),
+        error(
+            MissingPermission, 400, "Bad Request: not enough rights to send text messages to the chat",
+            scopes=("can_send_messages",),
+        ),
+        error(MissingPermission, 400, "Bad Request: CHAT_ADMIN_REQUIRED", scopes=("administrator",)),
+        error(MissingPermission, 403, "Forbidden: something new", scopes=("administrator",)),
+        error(Transient, 409, "Conflict: terminated by other getUpdates request"),
+        error(Transient, 500, "Internal Server Error", to_a_change=OutcomeUnknown),
+        error(Transient, 502, "Bad Gateway", to_a_change=OutcomeUnknown),
+        Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
+    ),
+)  # fmt: skip
