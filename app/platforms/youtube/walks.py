@@ -4,7 +4,7 @@ A list is paged by tokens. Those of comments stand for a comment, so that the ne
 below it, whatever appears or vanishes (their text, decoded, names it). Those of playlists stand for an
 offset (`CAoQAA` is 10): when a video is deleted meanwhile, another slips onto the page already read,
 and would be passed over. So there the next page begins `OVERLAP` items before the last one's end, and
-must show one of those again; where it does not, the walk starts again at the top.
+must show one of those again; where it does not, the walk starts again at the top, and overlaps more.
 
 The token for such a page is not given: it is that of a page which is so much shorter, asked for by
 itself. That costs one more unit for each page but the last, and most walks have one page alone.
@@ -12,7 +12,7 @@ A token that YouTube no longer takes has the walk start again as well.
 Unverified: that a token may be used with another `maxResults` than the one it came with.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, Generic, TypeVar
@@ -28,8 +28,8 @@ from app.platforms.youtube.errors import STALE_PAGE
 T = TypeVar("T")
 
 OVERLAP: Final = 5
-PATIENCE: Final = 3
-"""After so many starts the pages are taken as they come: the list may change faster than it is read."""
+PATIENCE: Final = 4
+"""After so many starts the pages are taken as they come: YouTube does not page as we think it does."""
 LATE: Final = timedelta(days=30)
 """For so long after its upload, a video that becomes public is found."""
 
@@ -83,21 +83,18 @@ class Paged(Generic[T]):
 
     async def after(self, at: Place, part: Part[T]) -> Place:
         """The place that follows a page which is not the last."""
-        starts = at.starts if at.token is None else 0
-        shorter = len(part.items) - OVERLAP
-        if not self.by_offset or shorter < 1:
-            return Place(token=part.following, starts=starts)
+        overlap = OVERLAP << min(at.starts, PATIENCE)
+        shorter = max(1, len(part.items) - overlap)
+        if not self.by_offset or len(part.items) < 2:
+            return Place(token=part.following, starts=at.starts)
         ahead = wire.parse(youtube.AHEAD, await self.ask({**self._query(at, shorter), "part": "id"}))
         if ahead.next_page is None:
             return at.again()
-        return Place(token=ahead.next_page, tail=_tail(part.items, self.name), starts=starts)
+        tail = tuple(self.name(item) for item in part.items[shorter:])
+        return Place(token=ahead.next_page, tail=tail, starts=at.starts)
 
     def _query(self, at: Place, size: int) -> dict[str, object]:
         return {"maxResults": size, **({} if at.token is None else {"pageToken": at.token})}
-
-
-def _tail(items: Sequence[T], name: Callable[[T], str]) -> tuple[str, ...]:
-    return tuple(name(item) for item in items[-OVERLAP:])
 
 
 class UploadsWalk(wire.Shape):

@@ -73,7 +73,7 @@ def of_token(means: type[PlatformError], status: int, reason: str) -> Refusal:
 
 def rounded(size: int) -> int:
     """Three digits are shown of a channel's size, rounded down."""
-    step = 10 ** max(len(str(size)) - 3, 0)
+    step: int = 10 ** max(len(str(size)) - 3, 0)
     return size // step * step
 
 
