@@ -1,1 +1,1 @@
-"""Odnoklassniki's private parts."""
+"""What Odnoklassniki's adapter is made of: signature, error table, shapes of answers, translation, cursors."""

@@ -1,0 +1,124 @@
+"""How Odnoklassniki is called: signed forms (REST), the group's token in the query (Graph), uploads, OAuth."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import httpx
+from pydantic import TypeAdapter
+
+from app.platforms import wire
+from app.platforms.abilities import Picture
+from app.platforms.contract import COST, AuthExpired, Cost, Credentials, MissingPermission, PlatformError, Token
+from app.platforms.odnoklassniki import shapes as ok
+from app.platforms.odnoklassniki.errors import CHANGES, from_answer
+from app.platforms.odnoklassniki.sign import secret_of, sign
+
+T = TypeVar("T")
+
+JSON: Final = {"content-type": "application/json;charset=utf-8"}
+"""The Graph API insists on it."""
+
+
+class Api:
+    """Both APIs, as what is asked and what is understood."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def rest(
+        self, c: Credentials, answer: TypeAdapter[T], method: str, fields: Mapping[str, str], *, changes: bool = False
+    ) -> T:
+        """Call a method with the administrator's token. All of it is a form, so that addresses tell nothing."""
+        token = _token(c, Token.USER)
+        form = {**fields, "method": method, "format": "json", "application_key": _setting(c, "application_key")}
+        signature = sign(form, secret_of(token, _setting(c, "application_secret")))
+        request = self._http.build_request(
+            "POST",
+            _url(c, "fb.do"),
+            data={**form, "access_token": token, "sig": signature},
+            extensions=_extensions(token, Token.USER, changes=changes),
+        )
+        return await self._send(answer, request, Token.USER, changes=changes)
+
+    async def graph(
+        self, c: Credentials, answer: TypeAdapter[T], path: str, query: Mapping[str, str] | None = None
+    ) -> T:
+        """Read from the Graph API with the group's token."""
+        token = _token(c, Token.COMMUNITY)
+        request = self._http.build_request(
+            "GET",
+            _url(c, f"graph/me/{path}"),
+            params={**(query or {}), "access_token": token},
+            extensions=_extensions(token, Token.COMMUNITY, changes=False),
+        )
+        return await self._send(answer, request, Token.COMMUNITY, changes=False)
+
+    async def graph_post(self, c: Credentials, answer: TypeAdapter[T], path: str, body: object) -> T:
+        """Change something through the Graph API with the group's token."""
+        token = _token(c, Token.COMMUNITY)
+        request = self._http.build_request(
+            "POST",
+            _url(c, f"graph/me/{path}"),
+            params={"access_token": token},
+            content=json.dumps(body),
+            headers=JSON,
+            extensions=_extensions(token, Token.COMMUNITY, changes=True),
+        )
+        return await self._send(answer, request, Token.COMMUNITY, changes=True)
+
+    async def upload(self, url: str, picture: Picture) -> ok.Uploaded:
+        """Bring a picture to the address that was given for it."""
+        name = f"picture.{picture.media_type.rpartition('/')[2]}"
+        request = self._http.build_request(
+            "POST", url, files={"pic1": (name, picture.content, picture.media_type)}, extensions={COST: Cost()}
+        )
+        return wire.parse(ok.UPLOADED, await wire.read(self._http, request, from_answer))
+
+    async def renew(self, c: Credentials) -> ok.Granted:
+        """A new access token for the refresh token."""
+        token = _token(c, Token.REFRESH)
+        form = {"grant_type": "refresh_token", "refresh_token": token}
+        form |= {"client_id": _setting(c, "application_id"), "client_secret": _setting(c, "application_secret")}
+        extensions = _extensions(token, Token.REFRESH, changes=True)
+        request = self._http.build_request("POST", _url(c, "oauth/token.do"), data=form, extensions=extensions)
+        return await self._send(ok.GRANTED, request, Token.REFRESH, changes=True)
+
+    async def _send(self, answer: TypeAdapter[T], request: httpx.Request, kind: Token, *, changes: bool) -> T:
+        if changes:
+            return wire.confirmed(answer, await wire.write(self._http, request, _blaming(kind)))
+        return wire.parse(answer, await wire.read(self._http, request, _blaming(kind)))
+
+
+def _blaming(kind: Token) -> Callable[[httpx.Response], PlatformError | None]:
+    """What an answer says went wrong, naming the token that is no longer good."""
+
+    def classify(response: httpx.Response) -> PlatformError | None:
+        said = from_answer(response)
+        if isinstance(said, AuthExpired):
+            said.token = kind
+        return said
+
+    return classify
+
+
+def _extensions(token: str, kind: Token, *, changes: bool) -> dict[str, object]:
+    return {COST: Cost(token=token, kind=kind)} | ({CHANGES: True} if changes else {})
+
+
+def _token(c: Credentials, kind: Token) -> str:
+    token = c.tokens.get(kind)
+    if token is None:
+        raise AuthExpired(f"Odnoklassniki needs a {kind} token for this", token=kind)
+    return token
+
+
+def _setting(c: Credentials, name: str) -> str:
+    found = c.app.get(name)
+    if not found:
+        raise MissingPermission(f"the installation's {name} for Odnoklassniki is not set")
+    return found
+
+
+def _url(c: Credentials, path: str) -> str:
+    return f"{c.base_url.rstrip('/')}/{path}"

@@ -1,0 +1,181 @@
+"""Odnoklassniki's error codes and what each means for us. Source: apiok.ru, "Errors"; names as given there.
+
+OK answers 200 to almost everything; `error_code` tells. Unverified: which of "blocked" and "limit" ends when,
+for OK never says.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+import httpx
+from pydantic import ValidationError
+
+from app.platforms import wire
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Malformed,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Transient,
+)
+from app.platforms.odnoklassniki import shapes as ok
+
+
+class Means(Enum):
+    """What an error calls for."""
+
+    WAIT = "too many calls"
+    RECONNECT = "the token is not accepted"
+    FORBIDDEN = "the token may not do this"
+    GONE = "there is no such thing"
+    UNWELL = "Odnoklassniki is unwell"
+    REFUSED = "Odnoklassniki refused the request"
+
+
+WAITS: Final[Mapping[int, Scope]] = {
+    7: Scope.TOKEN,  # ACTION_BLOCKED
+    8: Scope.TOKEN,  # FLOOD_BLOCKED
+    9: Scope.ADDRESS,  # IP_BLOCKED
+    11: Scope.TOKEN,  # LIMIT_REACHED
+    26: Scope.APP,  # TOTAL_LIMIT_REACHED
+}
+"""Whom a pause concerns."""
+
+_RECONNECT = (
+    *(102, 103),  # session expired, session key
+    *(401, 402, 403, 453, 514),  # login, captcha, human check, session required, verification required
+)
+_FORBIDDEN = (
+    *(10, 22, 23, 24, 25, 50, 200),  # not granted, not activated, not involved, not owner, not active, not admin
+    *(101, 104, 105, 210, 900),  # the application: its key, its secret, disabled, unknown
+    *(455, 456, 457, 458, 701),  # restrictions of friends, groups and privacy; another author
+)
+_GONE = (
+    *(106, 140, 141, 160, 300),  # ids of an entity, a message, a comment, a group; NOT_FOUND
+    *(700, 702, 705, 706),  # comment and chat not found, not active any more
+)
+_UNWELL = (1, 2, 30, 31, 5000, 9999)
+_REFUSED = (
+    *(3, 4, 12, 21),
+    *(100, 110, 120, 121, 130, 150, 151, 211, 212, 213, 214, 220),
+    *(324, 451, 454),
+    *(500, 501, 502, 503, 504, 505, 508, 511, 512, 513),  # photos; 511: the antispam
+    *(600, 601, 602, 603, 604, 605, 606, 607, 610),  # topics
+    *(704, 707, 708, 709, 800, 801, 802),
+    *(1001, 1003, 1004, 1005, 1101, 1102, 1103, 1200, 1300, 1301, 1302, 1400, 1401, 2001),
+)
+
+CODES: Final[Mapping[int, Means]] = {
+    code: means
+    for means, codes in (
+        (Means.WAIT, tuple(WAITS)),
+        (Means.RECONNECT, _RECONNECT),
+        (Means.FORBIDDEN, _FORBIDDEN),
+        (Means.GONE, _GONE),
+        (Means.UNWELL, _UNWELL),
+        (Means.REFUSED, _REFUSED),
+    )
+    for code in codes
+}
+
+UNKNOWN: Final = Means.UNWELL
+"""A code that nobody documents: trying later is harmless, giving up is not."""
+
+WORDS: Final[Mapping[int, str]] = {
+    7: "Odnoklassniki has blocked this action for a while",
+    8: "Odnoklassniki's flood control stopped the same action being done too often",
+    9: "Odnoklassniki has blocked our network address",
+    10: "the token has not been granted this permission",
+    11: "the limit of calls of this method is reached",
+    50: "the token's owner is no administrator of the group",
+    100: "Odnoklassniki says that a parameter is missing or wrong",
+    101: "Odnoklassniki does not know the application's key",
+    102: "the token has expired",
+    103: "Odnoklassniki no longer accepts the token",
+    104: "the signature is wrong: the application's secret, or a token of another application",
+    200: "the application may not do this",
+    210: "Odnoklassniki has switched the application off",
+    454: "Odnoklassniki's censor refused the text",
+    456: "the group does not allow this",
+    458: "this person's privacy settings do not allow this",
+    511: "Odnoklassniki takes this for spam",
+    514: "Odnoklassniki wants the token's owner to verify themselves",
+    600: "the post has more parts than Odnoklassniki allows",
+    601: "the text is longer than Odnoklassniki allows",
+    607: "Odnoklassniki does not understand a link in the post",
+}
+"""What a person should know; for the other codes the class says it."""
+
+OAUTH: Final[Mapping[str, Means]] = {
+    "invalid_client": Means.FORBIDDEN,
+    "unauthorized_client": Means.FORBIDDEN,
+    "server_error": Means.UNWELL,
+    "temporarily_unavailable": Means.UNWELL,
+}
+"""What the token endpoint says by a word (RFC 6749, 5.2); all others mean that a person must reconnect."""
+
+CHANGES: Final = "odnoklassniki.changes"
+"""Marks a request that changes something, in its `extensions`: all methods have one path."""
+
+
+def from_answer(response: httpx.Response) -> PlatformError | None:
+    """What an answer says went wrong: OK's own code where there is one, whatever the status."""
+    request = wire.request_of(response)
+    changes = request is not None and CHANGES in request.extensions
+    try:
+        code = ok.FAILURE.validate_json(response.content).error_code
+    except ValidationError:
+        said = _from_word(response, changes=changes) if _is_oauth(request) else None
+        return said or _from_status(response, changes=changes)
+    means, told = CODES.get(code, UNKNOWN), str(code)
+    message = WORDS.get(code, f"{means.value} (Odnoklassniki's error {code})")
+    if means is Means.WAIT:
+        return Throttled(message, retry_after=wire.retry_after(response), scope=WAITS[code], platform_code=told)
+    return _error(means, message, told, changes=changes)
+
+
+def _error(means: Means, message: str, told: str, *, changes: bool) -> PlatformError:
+    kinds: Mapping[Means, type[PlatformError]] = {
+        Means.RECONNECT: AuthExpired,
+        Means.FORBIDDEN: MissingPermission,
+        Means.GONE: Gone,
+        Means.UNWELL: OutcomeUnknown if changes else Transient,
+        Means.REFUSED: Rejected,
+    }
+    return kinds[means](message, platform_code=told)
+
+
+def _is_oauth(request: httpx.Request | None) -> bool:
+    return request is not None and request.url.path == "/oauth/token.do"
+
+
+def _from_word(response: httpx.Response, *, changes: bool) -> PlatformError | None:
+    """The token endpoint names its errors."""
+    try:
+        word = ok.OAUTH_FAILURE.validate_json(response.content).error
+    except ValidationError:
+        return None
+    means = OAUTH.get(word, Means.RECONNECT)
+    return _error(means, means.value, word if word in OAUTH else "invalid_grant", changes=changes)
+
+
+def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError | None:
+    code = str(response.status_code)
+    if response.is_success:
+        return None
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        wait = wire.retry_after(response)
+        return Throttled(Means.WAIT.value, retry_after=wait, scope=Scope.TOKEN, platform_code=code)
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        return AuthExpired(WORDS[103], platform_code=code)
+    if response.is_server_error:
+        return _error(Means.UNWELL, Means.UNWELL.value, code, changes=changes)
+    if response.is_client_error and response.status_code != httpx.codes.NOT_FOUND:
+        return Rejected(Means.REFUSED.value, platform_code=code)
+    return Malformed("this is not how Odnoklassniki answers: the API's address may be wrong", platform_code=code)

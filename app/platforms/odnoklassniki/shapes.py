@@ -1,0 +1,255 @@
+"""Odnoklassniki's answers, as far as we read them.
+
+There is no schema. Sources: apiok.ru (pages of the methods), github.com/apiok/documentation, and public
+clients that run against it. What none of them shows is named "unverified" where it is assumed.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter, model_validator
+
+from app.platforms import wire
+
+MOSCOW: Final = ZoneInfo("Europe/Moscow")
+
+
+def _text(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+def _milliseconds(value: object) -> object:
+    if type(value) is not int or not 0 <= value < 2**43:
+        raise ValueError("not milliseconds since 1970")
+    return datetime.fromtimestamp(value / 1000, UTC)
+
+
+def _moscow_time(value: object) -> object:
+    told = datetime.fromisoformat(value if isinstance(value, str) else "")
+    return told.replace(tzinfo=MOSCOW).astimezone(UTC)
+
+
+def _id_of_made(value: object) -> object:
+    """The id alone, or in an object."""
+    found = value
+    while isinstance(found, dict):
+        found = next((found[name] for name in ("comment_id", "id", "comment") if name in found), None)
+    return _text(found)
+
+
+Id = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=200)]
+"""OK writes ids as texts, and lets callers choose numbers."""
+Millis = Annotated[datetime, BeforeValidator(_milliseconds)]
+MoscowTime = Annotated[datetime, BeforeValidator(_moscow_time)]
+"""`2026-11-23 09:00:00`, without a zone, in Moscow."""
+MadeId = Annotated[str, BeforeValidator(_id_of_made), Field(min_length=1, max_length=200)]
+
+
+class Failure(wire.Shape):
+    """Every refusal of both APIs; mostly with status 200."""
+
+    error_code: wire.Number
+
+
+class OAuthFailure(wire.Shape):
+    error: wire.Words
+
+
+class Granted(wire.Shape):
+    access_token: Annotated[str, Field(min_length=1)] = Field(repr=False)
+    refresh_token: Annotated[str, Field(min_length=1)] | None = Field(default=None, repr=False)
+    expires_in: Annotated[wire.Count, Field(strict=False)] | None = None
+    """Seconds; OK writes a text."""
+
+
+class Target(wire.Shape):
+    """What an address leads to. Unverified: the names of its fields."""
+
+    type: wire.Words
+    id: Id = Field(validation_alias=AliasChoices("objectId", "objectIdStr", "id"))
+
+
+class Group(wire.Shape):
+    uid: Id
+    name: wire.Words
+    shortname: wire.Words = ""
+    members_count: wire.Count | None = None
+
+
+class Stat(wire.Shape):
+    """A topic in the group's statistics."""
+
+    id: Id
+    created_ms: wire.Count | None = None
+    reach: wire.Count | None = None
+
+
+class Listing(wire.Shape):
+    """A page. At least one of its fields is there: an answer without any says nothing."""
+
+    anchor: wire.Words | None = None
+    has_more: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Listing":
+        if not self.model_fields_set:
+            raise ValueError("neither items nor an end")
+        return self
+
+
+class Stats(Listing):
+    topics: tuple[Stat, ...] = ()
+
+
+class Summary(wire.Shape):
+    count: wire.Count | None = None
+
+
+class Discussed(wire.Shape):
+    comments_count: wire.Count | None = None
+
+
+class Part(wire.Shape):
+    """A part of a topic: a text, photos, a link …"""
+
+    type: wire.Words = ""
+    text: wire.Words = ""
+
+
+class Topic(wire.Shape):
+    id: Id
+    created_ms: wire.Count
+    author_ref: wire.Words | None = None
+    is_on_behalf_of_group: bool = False
+    media: tuple[Part, ...] = ()
+    like_summary: Summary | None = None
+    discussion_summary: Discussed | None = None
+    reshare_summary: Summary | None = None
+    views_count: wire.Count | None = None
+
+
+class Topics(wire.Shape):
+    media_topics: tuple[Topic, ...]
+
+
+class Comment(wire.Shape):
+    id: Id
+    date: MoscowTime
+    text: wire.Words = ""
+    author_id: Id | None = None
+    author_ref: wire.Words | None = None
+    author_name: wire.Words = ""
+    reply_to_comment_id: Id | None = None
+    reply_to_id: Id | None = None
+
+
+class Comments(Listing):
+    comments: tuple[Comment, ...] = ()
+
+
+class Upload(wire.Shape):
+    upload_url: Annotated[str, Field(pattern=r"^https?://")] = Field(repr=False)
+    photo_ids: Annotated[tuple[Id, ...], Field(min_length=1)]
+
+
+class Photo(wire.Shape):
+    token: Annotated[str, Field(min_length=1)]
+
+
+class Uploaded(wire.Shape):
+    photos: Mapping[str, Photo]
+
+
+class Owner(wire.Shape):
+    """Whose a token of the Graph API is."""
+
+    group_id: Id
+    name: wire.Words = ""
+
+
+class Chat(wire.Shape):
+    chat_id: Id
+    type: wire.Words = ""
+    last: wire.Count = Field(validation_alias="lastEventTime")
+
+
+class Chats(wire.Shape):
+    chats: tuple[Chat, ...]
+    marker: wire.Words | None = None
+
+
+class Sender(wire.Shape):
+    """A person, or the group itself. Unverified: how the group is named."""
+
+    id: Id = Field(validation_alias=AliasChoices("user_id", "group_id", "chat_id"))
+    name: wire.Words = ""
+
+
+class Recipient(wire.Shape):
+    chat_id: Id
+
+
+class Body(wire.Shape):
+    mid: Id
+    text: wire.Words = ""
+    reply_to: Id | None = None
+
+
+class Message(wire.Shape):
+    """The same in a chat's history and in a call of the hook."""
+
+    sender: Sender
+    recipient: Recipient
+    message: Body
+    timestamp: Millis
+
+
+class Messages(wire.Shape):
+    messages: tuple[Message, ...]
+
+
+class SentMessage(wire.Shape):
+    message_id: Id
+
+
+class Hook(wire.Shape):
+    url: str
+
+
+class Hooks(wire.Shape):
+    subscriptions: tuple[Hook, ...]
+
+
+class Done(wire.Shape):
+    success: bool
+
+
+class HookCall(wire.Shape):
+    """The envelope; older calls do not name their kind."""
+
+    kind: wire.Words = Field(default="MESSAGE_CREATED", validation_alias="webhookType")
+
+
+FAILURE: Final = TypeAdapter(Failure)
+OAUTH_FAILURE: Final = TypeAdapter(OAuthFailure)
+GRANTED: Final = TypeAdapter(Granted)
+TARGET: Final = TypeAdapter(Target)
+GROUPS: Final = TypeAdapter(tuple[Group, ...])
+STATS: Final = TypeAdapter(Stats)
+TOPICS: Final = TypeAdapter(Topics)
+COMMENTS: Final = TypeAdapter(Comments)
+MADE_COMMENT: Final = TypeAdapter(MadeId)
+MADE_TOPIC: Final = TypeAdapter(Id)
+UPLOAD: Final = TypeAdapter(Upload)
+UPLOADED: Final = TypeAdapter(Uploaded)
+PERMITTED: Final[TypeAdapter[bool]] = TypeAdapter(bool)
+OWNER: Final = TypeAdapter(Owner)
+CHATS: Final = TypeAdapter(Chats)
+MESSAGES: Final = TypeAdapter(Messages)
+SENT_MESSAGE: Final = TypeAdapter(SentMessage)
+HOOKS: Final = TypeAdapter(Hooks)
+DONE: Final = TypeAdapter(Done)
+HOOK_CALL: Final = TypeAdapter(HookCall)
+MESSAGE: Final = TypeAdapter(Message)

@@ -1,0 +1,103 @@
+"""Odnoklassniki's shapes as the contract's types."""
+
+from datetime import UTC, datetime
+
+from app.platforms.contract import (
+    MessageKind,
+    Metric,
+    MetricStatus,
+    PostMetrics,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+)
+from app.platforms.odnoklassniki import shapes as ok
+
+
+def bare(reference: str) -> str:
+    """`user:1` and `group:1` without their kind."""
+    return reference.rpartition(":")[2]
+
+
+def is_own(shape: ok.Topic, group: str) -> bool:
+    """Whether the group itself says it, and not somebody in it."""
+    return shape.is_on_behalf_of_group or shape.author_ref in {None, f"group:{group}"}
+
+
+def metrics(shape: ok.Topic, reach: int | MetricStatus) -> PostMetrics:
+    """A counter that the topic lacks is one that OK does not show for it (comments that are switched off)."""
+    given: dict[Metric, int | None] = {
+        Metric.REACTIONS: shape.like_summary.count if shape.like_summary else None,
+        Metric.COMMENTS: shape.discussion_summary.comments_count if shape.discussion_summary else None,
+        Metric.SHARES: shape.reshare_summary.count if shape.reshare_summary else None,
+        Metric.VIEWS: shape.views_count,
+        Metric.REACH: None if isinstance(reach, MetricStatus) else reach,
+    }
+    counters = {metric: count for metric, count in given.items() if count is not None}
+    missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
+    if isinstance(reach, MetricStatus):
+        missing[Metric.REACH] = reach
+    return PostMetrics(shape.id, counters, missing)
+
+
+def post(shape: ok.Topic, group: str, reach: int | None) -> RemotePost:
+    return RemotePost(
+        external_id=shape.id,
+        url=topic_url(group, shape.id),
+        text="\n\n".join(part.text.strip() for part in shape.media if part.text.strip()),
+        published_at=datetime.fromtimestamp(shape.created_ms / 1000, UTC),
+        metrics=metrics(shape, MetricStatus.PENDING if reach is None else reach),
+    )
+
+
+def topic_url(group: str, topic: str) -> str:
+    return f"https://ok.ru/group/{group}/topic/{topic}"
+
+
+def person(reference: str | None, name: str, group: str | None) -> RemotePerson:
+    """Whoever `user:1`, `group:1` or a bare id is. `group` is ours; where it is not known, a group is."""
+    kind, _, own = (reference or "user:").rpartition(":")
+    ours = kind == "group" if group is None else own == group
+    page = "group" if kind == "group" else "profile"
+    return RemotePerson(own, name, f"https://ok.ru/{page}/{own}" if own else None, is_community=ours)
+
+
+def comment(shape: ok.Comment, topic: str, group: str) -> RemoteMessage:
+    """A comment. Comments stand in one list, so that its thread is one customer below one topic.
+
+    What the group writes belongs to the customer it answers.
+    """
+    author = person(shape.author_ref or shape.author_id, shape.author_name, group)
+    customer = author.external_id
+    if author.is_community and shape.reply_to_id is not None:
+        customer = bare(shape.reply_to_id)
+    above = shape.reply_to_comment_id
+    return RemoteMessage(
+        external_id=comment_id(topic, shape.id),
+        thread_id=f"comment:{topic}:{customer}",
+        kind=MessageKind.COMMENT,
+        author=author,
+        text=shape.text.strip(),
+        sent_at=shape.date,
+        url=topic_url(group, topic),
+        post_id=topic,
+        in_reply_to=None if above is None else comment_id(topic, above),
+    )
+
+
+def comment_id(topic: str, comment: str) -> str:
+    """Unique within the group, which OK's own need not be."""
+    return f"comment:{topic}:{comment}"
+
+
+def message(shape: ok.Message, group: str | None) -> RemoteMessage:
+    """A direct message; its thread is the chat."""
+    return RemoteMessage(
+        external_id=shape.message.mid,
+        thread_id=shape.recipient.chat_id,
+        kind=MessageKind.MESSAGE,
+        author=person(shape.sender.id, shape.sender.name, group),
+        text=shape.message.text.strip(),
+        sent_at=shape.timestamp,
+        in_reply_to=shape.message.reply_to,
+    )
