@@ -1,12 +1,14 @@
 """Google's errors and what each means for us.
 
 YouTube says `{"error": {"code", "message", "errors": [{"reason"}], "status", "details": [{"reason"}]}}`;
-Google's token endpoints say `{"error": "invalid_grant", "error_description"}`.
+Google's token endpoints say `{"error": "invalid_grant", "error_description"}`. Their words for people
+are not passed on: they may repeat what was sent.
 Sources: developers.google.com/youtube/v3/docs/errors, /docs/core_errors, RFC 6749; python-youtube's
 recordings. Unverified: which of the two forms of a refused key and of a spent quota is sent today; both
 are understood.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from enum import Enum, auto
@@ -36,6 +38,8 @@ PACIFIC: Final = ZoneInfo("America/Los_Angeles")
 """Its midnight is when the day's quota begins anew."""
 KEY: Final = "x-goog-api-key"
 
+WORD: Final = re.compile(r"[A-Za-z]{1,40}")
+"""A reason that nobody documents, and surely no token."""
 COMMENTS_OFF: Final = "commentsDisabled"
 STALE_PAGE: Final = "invalidPageToken"
 
@@ -124,6 +128,8 @@ WORDS: Final[Mapping[str, str]] = {
     "invalid_client": "Google does not accept the application's client_id or client_secret",
     "deleted_client": "Google no longer knows the application's client_id",
     COMMENTS_OFF: "comments are switched off under this video",
+    "commentTextTooLong": "the answer is longer than YouTube allows",
+    "operationNotSupported": "YouTube does not let this comment be answered",
     "parentCommentIsPrivate": "the comment is not public, so nobody can answer it",
 }
 """What a person should know; for the others the class says it."""
@@ -143,7 +149,6 @@ Reasons = Annotated[tuple[Reason, ...], BeforeValidator(lambda value: tuple(_rea
 
 
 class Fault(wire.Shape):
-    message: wire.Words = ""
     errors: Reasons = ()
     details: Reasons = ()
 
@@ -152,7 +157,6 @@ class Complaint(wire.Shape):
     """Either form."""
 
     error: Fault | wire.Words
-    error_description: wire.Words = ""
 
 
 def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
@@ -184,24 +188,24 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
         case Means.GONE:
             return Gone("YouTube knows no such thing (any more)", platform_code=code)
         case _:
-            return Rejected(WORDS.get(reason) or _refusal(response, said), platform_code=code)
+            return Rejected(WORDS.get(reason) or f"YouTube refused the request ({code})", platform_code=code)
 
 
 _NAMES: Final = {Token.APP: "API key", Token.COMMUNITY: "access token", Token.REFRESH: "refresh token"}
 
 
 def _meaning(said: Complaint | None, status: int) -> tuple[str, Means]:
-    """The reason given, empty for none that is known, and what it means."""
+    """The reason given, empty for none, and what it means."""
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return "", Means.UNWELL
     fault = said.error if said is not None else ""
-    if isinstance(fault, str):
-        return (fault, REASONS[fault]) if fault in REASONS else ("", STATUSES.get(status, Means.REFUSED))
-    for each in (*fault.details, *fault.errors):
+    given = (Reason(reason=fault),) if isinstance(fault, str) else (*fault.details, *fault.errors)
+    for each in given:
         if each.reason in REASONS:
             daily = str(each.metadata.get("quota_unit", "")).startswith("1/d")
             return each.reason, Means.TOMORROW if daily else REASONS[each.reason]
-    return "", STATUSES.get(status, Means.REFUSED)
+    unknown = next((each.reason for each in given if WORD.fullmatch(each.reason)), "")
+    return unknown, STATUSES.get(status, Means.REFUSED)
 
 
 def _throttled(response: httpx.Response, means: Means, code: str) -> Throttled:
@@ -232,16 +236,6 @@ def _used(response: httpx.Response) -> Token:
 
 def _refused(response: httpx.Response, reason: str) -> Token:
     return Token.APP if reason in {"keyInvalid", "keyExpired", "API_KEY_INVALID"} else _used(response)
-
-
-def _refusal(response: httpx.Response, said: Complaint | None) -> str:
-    words = ""
-    if said is not None:
-        words = said.error.message if isinstance(said.error, Fault) else said.error_description or said.error
-    request = wire.request_of(response)
-    secrets = (*wire.sent_secrets(response), "" if request is None else request.headers.get(KEY, ""))
-    detail = wire.explanation(wire.plain(words), secrets)
-    return f"YouTube refused the request{': ' if detail else ''}{detail}"
 
 
 def _complaint(response: httpx.Response) -> Complaint | None:

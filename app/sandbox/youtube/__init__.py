@@ -11,6 +11,7 @@ from app.sandbox.entities import Habit, Profile
 from app.sandbox.wire import Wire
 from app.sandbox.youtube import ids, shapes, tokens
 from app.sandbox.youtube.api import routes
+from app.sandbox.youtube.channels import Channels
 from app.sandbox.youtube.errors import refusal
 
 _HABITS: Final[frozenset[Habit]] = frozenset({"view"})
@@ -41,5 +42,5 @@ WIRE: Final = Wire(
     limits={"units": 10_000},
     token_of=tokens.token_of,
     fault=_fault,
-    fold=shapes.Sizes,
+    fold=Channels,
 )

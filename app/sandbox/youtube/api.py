@@ -20,8 +20,9 @@ from app.sandbox.grants import Grant
 from app.sandbox.ledger import Fields
 from app.sandbox.network import BadParameterError, Network, Params, answer
 from app.sandbox.youtube import ids, shapes, tokens
+from app.sandbox.youtube.channels import Channels
 from app.sandbox.youtube.errors import RefusedError, refusal
-from app.sandbox.youtube.shapes import Json, Sizes
+from app.sandbox.youtube.shapes import Json
 
 PACIFIC: Final = ZoneInfo("America/Los_Angeles")
 AT_ONCE: Final = 50
@@ -159,8 +160,9 @@ def channels(call: Call) -> Json:
         found = [call.network.world.communities[call.grant.community]]
     else:
         raise RefusedError("missingRequiredParameter")
-    sizes = call.network.part(Sizes)
-    return shapes.listing("channel", [shapes.channel(c, sizes, call.parts) for c in found], len(found), 5)
+    hidden = call.network.part(Channels).hidden
+    items = [shapes.channel(c, call.parts, hidden=c.key in hidden) for c in found]
+    return shapes.listing("channel", items, len(items), 5)
 
 
 def playlist_items(call: Call) -> Json:

@@ -12,9 +12,7 @@ import orjson
 
 from app.sandbox import instants
 from app.sandbox.entities import Community, Entry
-from app.sandbox.ledger import Record
 from app.sandbox.people import person
-from app.sandbox.world import World
 from app.sandbox.youtube import ids
 
 Json = dict[str, object]
@@ -22,18 +20,6 @@ Json = dict[str, object]
 SITE: Final = "https://www.youtube.com"
 SHOWN: Final = 5
 """So many answers come with the comment they stand under."""
-
-
-class Sizes:
-    """Which channels hide their size: the ledger's `youtube_size`, of the kind `hidden` or `shown`."""
-
-    def __init__(self, world: World) -> None:
-        self.hidden: set[str] = set()
-        world.listeners.append(self._follow)
-
-    def _follow(self, record: Record, c: Community) -> None:
-        if record["type"] == "youtube_size":
-            (self.hidden.add if record["kind"] == "hidden" else self.hidden.discard)(c.key)
 
 
 def rounded(size: int) -> int:
@@ -98,10 +84,9 @@ def _words(entry: Entry) -> tuple[str, str]:
     return title[:100], title[100:] + description
 
 
-def channel(c: Community, sizes: Sizes, wanted: Collection[str]) -> Json:
+def channel(c: Community, wanted: Collection[str], *, hidden: bool) -> Json:
     words = {"title": c.profile.title, "description": c.profile.about}
-    hidden = c.key in sizes.hidden
-    shown = {} if hidden else {"subscriberCount": str(rounded(len(c.followers)))}
+    shown: Json = {} if hidden else {"subscriberCount": str(rounded(len(c.followers)))}
     parts: Json = {
         "snippet": {
             **words, "customUrl": f"@{c.key}", "publishedAt": "2015-03-01T09:00:00Z", "localized": words,
