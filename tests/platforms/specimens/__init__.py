@@ -26,7 +26,9 @@ To write one:
    answered to the read `Refusal.of`, and to the first change there is, unless `refuses` is "reads".
    `refresh_refusals`: the same for the token endpoint, whose errors mostly have a form of their own.
 7. For the sandbox, what lists bring: `listed_by_conversations`, `listed_by_comments`; where the
-   sandbox's numbers reach us changed (YouTube rounds sizes), `size_shown`.
+   sandbox's numbers reach us changed (YouTube rounds sizes), `size_shown`. `limits`: every limit of
+   `Wire.limits` that counts calls. `codes`: errors that `Wire.fault` makes. `hook_secrets`: where
+   `GET /_sandbox/communities` tells them under other names than `Spec.hook_secrets`.
 
 Nothing here may be taken from the adapter under test: a table checked against itself is always right.
 """
@@ -35,7 +37,7 @@ import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import httpx
@@ -43,7 +45,7 @@ import httpx
 from app.platforms.abilities import Draft, Picture, ReplyTo
 from app.platforms.contract import Credentials, MessageKind, PlatformError, RemotePerson, Scope, Spec, Token
 
-__all__ = ["PIXEL", "Refusal", "Specimen", "drafts", "says", "someone", "specimen"]
+__all__ = ["PIXEL", "Limited", "Refusal", "Specimen", "drafts", "says", "someone", "specimen"]
 
 PIXEL: Final = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
@@ -91,6 +93,25 @@ class Refusal:
         return httpx.Response(self.status, headers=self.headers, content=content)
 
 
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A limit of the sandbox's wire format, and what meeting it must be called."""
+
+    name: str
+    """Without the wire format's name: `user_rps`."""
+    scope: Scope
+    call: str = "community"
+    """What meets it: a read or a change that needs no ids (`publish text`), by its name in `calls`."""
+    timed: bool = True
+    """The platform tells, or its documentation, when the next call may be made."""
+
+
+def hook_secrets(connection: Mapping[str, Any]) -> Mapping[str, str]:
+    """What the sandbox tells of a community's hook, of its application, and of itself, by the names it has there."""
+    told = {**connection, **connection.get("app", {}), **connection.get("callback", {})}
+    return {name: value for name, value in told.items() if isinstance(value, str)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specimen:
     """See the module."""
@@ -119,6 +140,14 @@ class Specimen:
     """Every new message of these kinds comes with `conversations`."""
     listed_by_comments: frozenset[MessageKind] = frozenset()
     size_shown: Callable[[int], int | None] = lambda size: size
+    limits: tuple[Limited, ...] = ()
+    codes: Mapping[int | str, type[PlatformError]] = field(default_factory=dict)
+    hook_secrets: Callable[[Mapping[str, Any]], Mapping[str, str]] = hook_secrets
+    """From what the control API tells of a community, at least those of `Spec.hook_secrets`."""
+    hook_source: str | None = None
+    """The network address that calls come from, where that is what they are known by (Odnoklassniki)."""
+    hook_signed: bool = False
+    """A call's signature covers its body."""
 
     def credentials(self, base_url: str) -> Credentials:
         return Credentials(self.address, base_url, self.external_id, self.tokens, self.app, self.aliases)

@@ -17,7 +17,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
 
 STATUS: Final = {
     "id": "1", "created_at": "2026-01-01T00:00:00Z", "visibility": "public", "content": "", "uri": "u",
@@ -64,4 +64,5 @@ SPECIMEN: Final = Specimen(
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION, MessageKind.COMMENT}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
+    limits=(Limited("calls", Scope.TOKEN),),
 )  # fmt: skip

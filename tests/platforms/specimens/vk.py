@@ -18,7 +18,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
 
 PHOTO: Final = {"server": 1, "photo": "[]", "hash": "abc"}
 
@@ -81,4 +81,10 @@ SPECIMEN: Final = Specimen(
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
-)
+    limits=(Limited("user_rps", Scope.TOKEN, "posts"), Limited("community_rps", Scope.TOKEN)),
+    codes={
+        1: Transient, 5: AuthExpired, 6: Throttled, 7: MissingPermission, 9: Throttled, 10: Transient,
+        14: Throttled, 15: MissingPermission, 18: Gone, 27: AuthExpired, 28: AuthExpired, 29: Throttled,
+        100: Rejected, 203: MissingPermission, 214: Rejected, 1051: MissingPermission, 1117: AuthExpired,
+    },
+)  # fmt: skip

@@ -1,0 +1,13 @@
+"""The contract's suite: every adapter found, against the sandbox speaking its platform's wire format.
+
+    stage      a sandbox of one community, an adapter connected to it, and the way between them
+    walks      what a list brings, and what the ledger says it should bring
+    checks     one function for each thing that the contract promises: `CHECKS`
+    table      adapter × check, as it is printed at the end
+
+`python -m tests.platforms.contract [adapter …]` runs it by itself; pytest runs it as tests, together with
+tests of the suite: planted faults that have to make it red.
+
+What an adapter does under broken answers stands in `test_every_adapter.py`. That other communities are
+polled as before while one hangs belongs to the planner: `tests/communities`.
+"""

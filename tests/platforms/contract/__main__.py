@@ -1,0 +1,33 @@
+"""`python -m tests.platforms.contract [adapter …]`: run the suite and print its table."""
+
+import asyncio
+import sys
+import traceback
+
+from app.platforms import adapter
+from tests.platforms.contract.checks import run
+from tests.platforms.contract.table import Result, asked, table
+
+
+async def _results(keys: list[str]) -> dict[tuple[str, str], Result]:
+    results: dict[tuple[str, str], Result] = {}
+    for key, name in asked(keys):
+        try:
+            await run(name, key, adapter(key))
+        except Exception:  # the next check is to run whatever became of this one
+            results[key, name] = "FAILED"
+            sys.stderr.write(f"\n{key}: {name}\n{traceback.format_exc()}")
+        else:
+            results[key, name] = "ok"
+    return results
+
+
+def main(keys: list[str]) -> int:
+    """The number of checks that failed, at most 1."""
+    results = asyncio.run(_results(keys))
+    sys.stdout.write(table(results) + "\n")
+    return int("FAILED" in results.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""What is checked: one function for each promise of the contract."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from app.platforms.contract import Adapter
+from tests.platforms.contract.stage import Subject, staged
+from tests.platforms.specimens import Specimen
+
+Run = Callable[[Subject], Awaitable[None]]
+Known = Callable[[type[Adapter], Specimen], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One promise, and of which adapters it is asked."""
+
+    run: Run
+    known: Known
+
+
+REGISTERED: Final[dict[str, Check]] = {}
+"""By name; `suite` has them in the table's order."""
+
+
+def check(name: str, known: Known = lambda _, __: True) -> Callable[[Run], Run]:
+    """Put a function into the table. `known` tells whether an adapter has what it is about."""
+
+    def add(run: Run) -> Run:
+        assert name not in REGISTERED, f"there are two checks {name}"
+        REGISTERED[name] = Check(run, known)
+        return run
+
+    return add
+
+
+def has(ability: type) -> Known:
+    return lambda kind, _: issubclass(kind, ability)
+
+
+async def run(name: str, key: str, kind: type[Adapter]) -> None:
+    """One check of an adapter on a stage of its own; what is not as promised is an `AssertionError`."""
+    async with staged(key, kind) as subject:
+        await REGISTERED[name].run(subject)

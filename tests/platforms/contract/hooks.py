@@ -1,0 +1,166 @@
+"""Hooks: what is not verified is refused, what is verified says what the lists say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from app.platforms.abilities import Call, Event, Receives, Streams, Subscribes
+from app.platforms.contract import Malformed, MissingPermission, RemoteMessage
+from app.sandbox.entities import Community
+from app.sandbox.hooks import Delivery, Hook, Subscription
+from app.sandbox.ledger import Record
+from tests.platforms.calls import HOOK
+from tests.platforms.contract.checks import check, has
+from tests.platforms.contract.finding import remote_message, remote_post, when
+from tests.platforms.contract.stage import Subject, at
+
+GARBAGE = (b"", b"{", b"null", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"type": 1, "entry": 1, "update_id": "x"}')
+
+
+@dataclass(slots=True)
+class Post:
+    """What a hook of ours is sent: nothing goes over a network."""
+
+    s: Subject
+    hook: Hook
+    subscription: Subscription
+    sent: list[tuple[Record, Delivery]] = field(default_factory=list)
+
+    def follow(self, record: Record, community: Community) -> None:
+        world = self.s.sandbox.network.world
+        self.sent += [(record, one) for one in self.hook.events(world, self.subscription, community, record)]
+
+
+def subscribed(s: Subject) -> Post:
+    """From here on, events are sent to us."""
+    network = s.sandbox.network
+    hook = network.hooks.hook(s.community)
+    assert hook is not None, "the sandbox sends no events for this platform"
+    one = network.hooks.configure(s.community, HOOK, network.hooks.secret(s.community), origin="control")
+    post = Post(s, hook, one)
+    network.world.listeners.append(post.follow)
+    return post
+
+
+def secrets(s: Subject) -> dict[str, str]:
+    told = s.about.hook_secrets(s.connection)
+    return {name: told[name] for name in s.spec.hook_secrets}
+
+
+def call(s: Subject, one: Delivery, **changed: object) -> Call:
+    headers: Mapping[str, str] = httpx.Headers(dict(one.headers))
+    parts = {"body": one.body, "headers": headers, "query": one.query, "source": s.about.hook_source, **changed}
+    return Call(**parts)  # type: ignore[arg-type]
+
+
+def receive(s: Subject, one: Call, known: Mapping[str, str]) -> tuple[str, tuple[Event, ...]]:
+    assert issubclass(s.kind, Receives)
+    got = s.kind.receive(one, known)
+    return got.answer, got.events
+
+
+@check("hooks: events are what the lists show", has(Receives))
+async def same(s: Subject) -> None:
+    box = subscribed(s)
+    post = s.post()
+    made = [post, s.comment(post["id"]), s.comment(post["id"], "And when?", person=2)]
+    made += [s.message()] if "message" in s.community.profile.habits else []
+    made += [s.mention()] if "mention" in s.community.profile.habits else []
+    sent = [(record, one) for record, one in box.sent if record in made]
+    assert sent, "no event is sent"
+    told: dict[str, list[Event]] = {}
+    for record, one in sent:
+        answer, events = receive(s, call(s, one), secrets(s))
+        assert one.taken(200, answer), "the platform would send it again"
+        assert receive(s, call(s, one), secrets(s)) == (answer, events), "a repeat is another event"
+        told.setdefault(record["id"], []).extend(events)
+    all_of_them = [event for some in told.values() for event in some]
+    assert {event.account_id for event in all_of_them} <= {s.c.external_id, *s.c.aliases, None}
+    named = [event.event_id for event in all_of_them if event.event_id is not None]
+    assert len(set(named)) == len(named), "two events with one id"
+    if issubclass(s.kind, Streams):
+        return  # what goes to a hook is not to be read as well
+    for record in made:
+        if record["id"] not in told or not told[record["id"]]:
+            continue
+        await _as_listed(s, record, told[record["id"]])
+
+
+async def _as_listed(s: Subject, record: Record, events: list[Event]) -> None:
+    if record["type"] == "post":
+        posts = [one for event in events for one in event.posts]
+        assert [one.external_id for one in posts] == [await remote_post(s, record["id"])]
+        return
+    found = [one for event in events for one in event.messages if when(one) == int(at(record).timestamp())]
+    assert found, f"the event of a {record['type']} tells of none"
+    listed = await remote_message(s, record)
+    for one in found:
+        assert _core(one) == _core(listed), "the hook and the list tell of it differently"
+
+
+def _core(message: RemoteMessage) -> tuple[object, ...]:
+    return (
+        message.external_id, message.thread_id, message.kind, message.author.external_id,
+        message.author.is_community, message.text, message.post_id,
+    )  # fmt: skip
+
+
+@check("hooks: a missing or wrong signature is refused", has(Receives))
+async def forged(s: Subject) -> None:
+    box = subscribed(s)
+    s.comment(s.post()["id"])
+    assert box.sent
+    known = secrets(s)
+    assert known, "a hook without a secret"
+    for _, one in box.sent:
+        receive(s, call(s, one), known)
+        wrong: list[tuple[Call, Mapping[str, str]]] = [
+            (call(s, one), {name: f"{value}x"[::-1] for name, value in known.items()}),
+            (call(s, one), dict.fromkeys(known, "")),
+            (call(s, one), {}),
+        ]
+        if len(one.headers) > 1:
+            wrong.append((call(s, one, headers={}), known))
+            spoilt = {name: value[:-1] + ("0" if value[-1] != "0" else "1") for name, value in one.headers.items()}
+            wrong.append((call(s, one, headers=httpx.Headers(spoilt)), known))
+        if s.about.hook_signed:
+            wrong.append((call(s, one, body=one.body + b" "), known))
+            wrong.append((call(s, one, body=one.body.replace(b"1", b"2", 1)), known))
+        if s.about.hook_source is not None:
+            wrong += [(call(s, one, source=source), known) for source in (None, "203.0.113.9", "")]
+        for attempt, held in wrong:
+            with pytest.raises(MissingPermission):
+                receive(s, attempt, held)
+
+
+@check("hooks: garbage is told", has(Receives))
+async def garbage(s: Subject) -> None:
+    box = subscribed(s)
+    s.comment(s.post()["id"])
+    _, one = box.sent[0]
+    for body in GARBAGE:
+        with pytest.raises((Malformed, MissingPermission)):
+            receive(s, call(s, one, body=body), secrets(s))
+
+
+@check("hooks: the address is confirmed", lambda kind, _: issubclass(kind, Receives) and bool(kind.spec.hook_secrets))
+async def confirmed(s: Subject) -> None:
+    box = subscribed(s)
+    if box.hook.confirmation is None:
+        return
+    asked = box.hook.confirmation(s.sandbox.network.world, box.subscription, s.community)
+    answer, _ = receive(s, call(s, asked), {**secrets(s), "confirmation": box.subscription.verify})
+    assert asked.taken(200, answer), "the platform does not take our answer"
+
+
+@check("hooks: set, and asked about", has(Subscribes))
+async def set_(s: Subject) -> None:
+    made = s.adapter()
+    assert isinstance(made, Subscribes)
+    assert not (await made.subscription(s.c, HOOK)).subscribed, "before it was set"
+    await made.subscribe(s.c, HOOK, secrets(s))
+    await made.subscribe(s.c, HOOK, secrets(s))
+    assert (await made.subscription(s.c, HOOK)).subscribed
+    assert not (await made.subscription(s.c, f"{HOOK}/other")).subscribed

@@ -1,0 +1,300 @@
+"""Lists, counters and the stream: nothing is lost, nothing is made up."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from app.platforms.abilities import Inspects, ListsComments, MeasuresAcross, PostRef, Streams
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Metric,
+    MetricStatus,
+    MissingPermission,
+    Page,
+    PostMetrics,
+    RemotePost,
+)
+from app.sandbox.ledger import Record
+from app.sandbox.recount import Counters
+from tests.platforms.contract.checks import check, has
+from tests.platforms.contract.finding import remote_post, told_by, updates, when
+from tests.platforms.contract.stage import Item, Subject, at, moment
+from tests.platforms.contract.walks import LISTINGS, Listing, complete, walk
+from tests.platforms.specimens import Specimen
+
+DAY = 24 * 3600
+
+
+@check("community")
+async def community(s: Subject) -> None:
+    for follower in range(900_000, 900_007):
+        s.let("follow", person=s.community.number_of(follower))
+    found = await s.adapter().community(s.c)
+    assert found.external_id == s.c.external_id
+    assert found.size == s.about.size_shown(s.tally().size), "the size is not the ledger's"
+    assert s.community.profile.title in found.title
+
+
+# ── lists ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _of_each_list(name: str) -> Callable[[Callable[[Subject, Listing], Awaitable[None]]], None]:
+    """The same check for every list that an adapter has."""
+
+    def add(run: Callable[[Subject, Listing], Awaitable[None]]) -> None:
+        for listing in LISTINGS:
+
+            async def of_one(s: Subject, listing: Listing = listing) -> None:
+                await run(s, listing)
+
+            check(f"{listing.name}: {name}", listing.known)(of_one)
+
+    return add
+
+
+@_of_each_list("whole, once, newest first")
+async def paged(s: Subject, listing: Listing) -> None:
+    listing.fill(s)
+    done = await walk(listing, s)
+    complete(listing, s, done.items)
+    if listing.name == "posts":
+        times = [item.published_at for item in done.items if isinstance(item, RemotePost)]
+        assert times == sorted(times, reverse=True), "the first walk is not newest first"
+    again = await walk(listing, s, done.cursor)
+    assert {item.external_id for item in again.items} <= {item.external_id for item in done.items}
+    assert len({item.external_id for item in done.items}) == len(listing.standing(s))
+
+
+@_of_each_list("cursors survive a restart")
+async def restarted(s: Subject, listing: Listing) -> None:
+    """`walk` makes a new adapter for each page; here each cursor is used a second time besides."""
+    listing.fill(s)
+    done = await walk(listing, s, twice=True)
+    complete(listing, s, done.items)
+    s.later()
+    late = listing.add(s)
+    news = await walk(listing, s, done.cursor, twice=True)
+    assert int(at(late).timestamp()) in news.seconds, "the cursor of a walk that ended does not start the next one"
+
+
+@_of_each_list("late items")
+async def late(s: Subject, listing: Listing) -> None:
+    """Things are written between two calls, and within a page that takes several."""
+    listing.fill(s)
+    begun = len(s.way.requests)
+
+    def meanwhile(number: int) -> None:
+        if number - begun in range(1, 12, 2):
+            listing.add(s)
+
+    s.way.before = meanwhile
+    done = await walk(listing, s)
+    s.way.before = lambda _: None
+    news = await walk(listing, s, done.cursor)
+    complete(listing, s, {item.external_id: item for item in (*done.items, *news.items)}.values())
+
+
+@_of_each_list("deleted items")
+async def deleted(s: Subject, listing: Listing) -> None:
+    """What was read last goes, and much of what was read before, so that the rest moves up."""
+    listing.fill(s)
+    read: list[int] = []
+
+    def remove(page: Page[Item]) -> None:
+        read.extend(when(item) for item in page.items)
+        gone = [one for one in listing.removable(s) if _second(s, one) in read[-12:]]
+        for one in gone:
+            s.delete(one)
+
+    done = await walk(listing, s, after_each=remove)
+    standing = {at // 1000 for at in listing.standing(s)}
+    assert standing <= set(done.seconds), f"{len(standing - set(done.seconds))} {listing.name} were passed over"
+
+
+@_of_each_list("since")
+async def since(s: Subject, listing: Listing) -> None:
+    listing.fill(s)
+    times = listing.standing(s)
+    from_then = moment(times[len(times) // 3])
+    done = await walk(listing, s, since=from_then)
+    complete(listing, s, done.items, since=from_then)
+    added = listing.add(s)
+    news = await walk(listing, s, done.cursor, since=from_then)
+    assert int(at(added).timestamp()) in news.seconds, "after a walk with `since`, its cursor passes something over"
+
+
+@_of_each_list("nothing there")
+async def nothing(s: Subject, listing: Listing) -> None:
+    listing.fill(s)
+    done = await walk(listing, s, since=moment(s.now + DAY * 1000))
+    assert not done.items, "items older than `since`"
+    added = listing.add(s)
+    news = await walk(listing, s, done.cursor)
+    assert int(at(added).timestamp()) in news.seconds, "after an empty walk its cursor passes something over"
+
+
+def _second(s: Subject, record: Record) -> int:
+    return s.community.wall[int(record["id"])].at // 1000
+
+
+@check(
+    "comments: none of a deleted post",
+    lambda kind, about: issubclass(kind, ListsComments) and "comments" not in about.silent,
+)
+async def comments_of_nothing(s: Subject) -> None:
+    post = s.post()
+    empty = s.post("Nobody says anything")
+    made = s.adapter()
+    assert isinstance(made, ListsComments)
+    page = await made.comments(s.c, await remote_post(s, empty["id"]), None)
+    assert (page.items, page.more) == ((), False), "comments where nobody commented"
+    gone = await remote_post(s, post["id"])
+    s.delete(post)
+    with pytest.raises((Gone, MissingPermission)):  # VK does not tell which of the two it is
+        await made.comments(s.c, gone, None)
+
+
+@check("stream: every event once, oldest first", has(Streams))
+async def stream(s: Subject) -> None:
+    """Of more events than one call brings; a cursor that was not yet read on from may be asked again."""
+    await updates(s)
+    made = s.adapter()
+    assert isinstance(made, Streams)
+    wanted = [s.post(f"Post {number}") for number in range(20)]
+    wanted += [s.comment(wanted[-1]["id"], f"Comment {number}", person=number) for number in range(1, 130)]
+    wanted += [s.message(f"Message {number}", person=number) for number in range(1, 30)]
+    once = await made.updates(s.c, s.stream)
+    assert await made.updates(s.c, s.stream) == once, "a cursor, given again, brings something else"
+    found = await updates(s)
+    items: dict[str, Item] = {}
+    for event in found:
+        items |= {item.external_id: item for item in told_by(event)}
+    assert sorted(when(item) for item in items.values()) == sorted(int(at(one).timestamp()) for one in wanted)
+    times = [when(item) for event in found for item in told_by(event)]
+    assert times == sorted(times), "not oldest first"
+    assert len({event.event_id for event in found}) == len(found), "two events with one id"
+    assert not await updates(s), "events come again"
+
+
+# ── counters ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _measured(_: object, about: Specimen) -> bool:
+    return "metrics" not in about.silent
+
+
+@check("metrics: the ledger's, never 0 for unknown")
+async def metrics(s: Subject) -> None:
+    """Of posts that people react to in every way there is, when the platform has had the time to count."""
+    posts = [s.post(f"Post {number}") for number in range(3)]
+    for number, post in enumerate(posts[:2]):
+        _engage(s, post["id"], 3 + number)
+    s.later(s.spec.delay.total_seconds() + 3600)
+    records = [one["id"] for one in posts]
+    ids = tuple([await remote_post(s, one) for one in records])
+    before = s.tally(s.now - int(s.spec.delay.total_seconds() * 1000)).posts
+    found = await s.adapter().metrics(s.c, ids)
+    assert [one.external_id for one in found] == list(ids), "one record for each id, in its order"
+    for record, one in zip(records, found, strict=True):
+        _right(s, one, before[record], s.tally().posts[record])
+
+
+@check("metrics: deleted posts are gone", _measured)
+async def gone(s: Subject) -> None:
+    posts = [s.post(f"Post {number}") for number in range(3)]
+    ids = tuple([await remote_post(s, one["id"]) for one in posts])
+    s.delete(posts[1])
+    found = await s.adapter().metrics(s.c, ids)
+    assert [one.gone for one in found] == [False, True, False]
+    assert not found[1].counters
+    assert not found[1].missing
+
+
+@check("metrics: a batch, and no more", _measured)
+async def batch(s: Subject) -> None:
+    most = s.spec.metrics_batch
+    posts = [s.post(f"Post {number}") for number in range(most + 1)]
+    await remote_post(s, posts[0]["id"])  # finds the others on the way
+    ids = tuple([await remote_post(s, one["id"]) for one in posts])
+    assert [one.external_id for one in await s.adapter().metrics(s.c, ids[:most])] == list(ids[:most])
+    assert await s.adapter().metrics(s.c, ()) == ()
+    asked = len(s.way.requests)
+    with pytest.raises(ValueError, match=str(most)):
+        await s.adapter().metrics(s.c, ids)
+    assert len(s.way.requests) == asked
+
+
+@check("metrics: lists tell the same", LISTINGS[0].known)
+async def told_by_lists(s: Subject) -> None:
+    post = s.post()
+    _engage(s, post["id"], 4)
+    page = await s.adapter().posts(s.c, None)
+    for item in page.items:
+        assert item.metrics.external_id == item.external_id
+        assert item.metrics.counters.keys() | item.metrics.missing.keys() == set(Metric)
+    newest = next(item for item in page.items if when(item) == int(at(post).timestamp()))
+    now = s.tally().posts[post["id"]]
+    for metric, count in newest.metrics.counters.items():
+        assert count == getattr(now, metric.value), f"{metric}: {count} in the list"
+
+
+@check("metrics: across communities as one by one", has(MeasuresAcross))
+async def across(s: Subject) -> None:
+    posts = [s.post(f"Post {number}") for number in range(3)]
+    _engage(s, posts[0]["id"], 2)
+    s.delete(posts[1])
+    made = s.adapter()
+    assert isinstance(made, MeasuresAcross)
+    ids = tuple([await remote_post(s, one["id"]) for one in posts if one is not posts[1]])
+    assert s.c.external_id is not None
+    found = await made.metrics_across(s.c, tuple(PostRef(s.c.external_id, one) for one in ids))
+    assert found == await s.adapter().metrics(s.c, ids)
+
+
+def _engage(s: Subject, post: str, amount: int) -> None:
+    for person in range(1, amount + 1):
+        who = s.community.number_of(900_000 + person)
+        s.let("reaction", id=post, person=who)
+        for habit in ("share", "save", "quote"):
+            if habit in s.community.profile.habits:
+                s.let(habit, id=post, person=who)
+        if "view" in s.community.profile.habits:
+            s.let("view", id=post, count=3, unique=2)
+        s.comment(post, f"Comment {person}", person=person)
+
+
+def _right(s: Subject, found: PostMetrics, before: Counters, now: Counters) -> None:
+    """Each counter lies between what was so `Spec.delay` ago and what is so now; what is not given has a reason."""
+    assert not found.gone
+    assert found.counters.keys() | found.missing.keys() == set(Metric)
+    assert not found.counters.keys() & found.missing.keys()
+    asked = s.spec.metrics - s.spec.pushed - s.spec.counted
+    for metric in Metric:
+        if metric not in asked:
+            assert metric not in found.counters, (
+                f"{metric} is not to be had by asking, and yet {found.counters[metric]}"
+            )
+            assert metric in s.spec.metrics or found.missing[metric] is MetricStatus.UNSUPPORTED
+            continue
+        assert metric in found.counters, f"{metric} is {found.missing[metric]}"
+        bounds = sorted((getattr(before, metric.value) or 0, getattr(now, metric.value) or 0))
+        assert bounds[0] <= found.counters[metric] <= bounds[1], f"{metric}: {found.counters[metric]}, not {bounds}"
+
+
+# ── tokens ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@check("inspect", has(Inspects))
+async def inspect(s: Subject) -> None:
+    """A good token lacks nothing; one that was taken back is told to be no good."""
+    made = s.adapter()
+    assert isinstance(made, Inspects)
+    states = await made.inspect(s.c)
+    assert states
+    assert states.keys() <= s.c.tokens.keys()
+    assert all(not state.missing_scopes for state in states.values()), f"{states}"
+    for kind in states:
+        s.sandbox.network.grants.end(s.c.tokens[kind], "revoked")
+    with pytest.raises(AuthExpired):
+        await made.inspect(s.c)

@@ -1,0 +1,209 @@
+"""Limits, errors and tokens: each has its class, and no secret is seen."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from app.platforms.abilities import Refreshes
+from app.platforms.contract import (
+    AuthExpired,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.platforms.calls import Call, changes, reads, renewals
+from tests.platforms.contract.checks import check, has
+from tests.platforms.contract.stage import Subject, wire_of
+from tests.platforms.specimens import Limited
+
+ACCESS = (Token.USER, Token.COMMUNITY)
+"""The kinds that calls are made with, and not others fetched."""
+
+
+def _calls(s: Subject) -> dict[str, Call]:
+    made = s.adapter()
+    return reads(made, s.about) | changes(made, s.about)
+
+
+async def _said(call: Call, s: Subject) -> PlatformError | None:
+    try:
+        await call(s.c)
+    except PlatformError as error:
+        return error
+    return None
+
+
+# ── limits and errors ─────────────────────────────────────────────────────────────────────────────
+
+
+@check("limits: throttled, whom it concerns, until when", lambda _, about: bool(about.limits))
+async def limits(s: Subject) -> None:
+    for limit in s.about.limits:
+        await _meet(s, limit)
+
+
+async def _meet(s: Subject, limit: Limited) -> None:
+    wire = wire_of(s.spec.key)
+    assert wire is not None
+    allowed, name, call = s.sandbox.network.limits, f"{wire.name}_{limit.name}", _calls(s)[limit.call]
+    s.hands.at += 100_000  # what was counted before does not count
+    generous, allowed[name] = allowed[name], 2
+    error: PlatformError | None = None
+    for _ in range(6):
+        asked = len(s.way.requests)
+        if (error := await _said(call, s)) is not None:
+            break
+    assert isinstance(error, Throttled), f"{limit.name}: {error!r}"
+    assert len(s.way.requests) == asked + 1 or s.about.before(s.way.requests[asked]) is not None, "it asked again"
+    assert error.scope is limit.scope, f"{limit.name} concerns the {limit.scope}, not the {error.scope}"
+    assert (error.retry_after is not None) == limit.timed, f"{limit.name}: wait for {error.retry_after}"
+    if error.retry_after is not None:
+        if error.retry_after > 2:
+            s.hands.at += error.retry_after / 2
+            assert isinstance(await _said(call, s), Throttled), f"{limit.name}: too long a time"
+            s.hands.at += error.retry_after / 2
+        else:
+            s.hands.at += error.retry_after
+        assert await _said(call, s) is None, f"{limit.name}: too short a time"
+    allowed[name] = generous
+
+
+@check("errors: the platform's codes", lambda _, about: bool(about.codes))
+async def codes(s: Subject) -> None:
+    for code, means in s.about.codes.items():
+        effect = {"type": "platform_error", "code": code}
+        await s.control("faults", platform=s.spec.key, effect=effect)
+        error = await _said(s.adapter().community, s)
+        assert type(error) is means, f"{code} is {error!r}, not {means.__name__}"
+        s.clear_faults()
+
+
+@check("errors: unwell is not over")
+async def unwell(s: Subject) -> None:
+    """What is broken today may be tried again: reads are `Transient`, changes `OutcomeUnknown`."""
+    made = s.adapter()
+    for when in ("before", "after"):
+        for name, call in _calls(s).items():
+            await s.control("faults", platform=s.spec.key, when=when, effect={"type": "html", "status": 502})
+            error = await _said(call, s)
+            s.clear_faults()
+            changing = name in changes(made, s.about)
+            assert isinstance(error, Transient | OutcomeUnknown if changing else Transient), f"{name}: {error!r}"
+
+
+# ── tokens ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@check("tokens: one that ended is told", lambda kind, _: bool(set(kind.spec.tokens) & set(ACCESS)))
+async def ended(s: Subject) -> None:
+    """At least one call says so, and which token it is; nothing takes it for something else."""
+    grants = s.sandbox.network.grants
+    for kind in [one for one in ACCESS if one in s.c.tokens]:
+        for state in ("expired", "revoked"):
+            grants.end(s.c.tokens[kind], "expired" if state == "expired" else "revoked")
+            errors = [error for call in _calls(s).values() if (error := await _said(call, s)) is not None]
+            told = [error for error in errors if isinstance(error, AuthExpired)]
+            assert told, f"nobody says that the {kind} token is {state}"
+            assert {error.token for error in told} <= {kind, None}, "another token is blamed"
+            grants.end(s.c.tokens[kind], "good")
+
+
+@check("tokens: one that may not is told", lambda kind, _: bool(set(kind.spec.tokens) & set(ACCESS)))
+async def scopeless(s: Subject) -> None:
+    """Of tokens without any scope some call says so, and none says that they ended."""
+    tokens = dict(s.c.tokens)
+    for kind in [one for one in ACCESS if one in tokens]:
+        tokens[kind] = s.sandbox.network.grants.make(s.community, kind.value, [])
+    s.c = replace(s.c, tokens=tokens)
+    errors = [error for call in _calls(s).values() if (error := await _said(call, s)) is not None]
+    assert any(isinstance(error, MissingPermission) for error in errors), f"{errors}"
+    assert not any(isinstance(error, AuthExpired) for error in errors), f"{errors}"
+
+
+@check("refresh: new tokens are good", has(Refreshes))
+async def refreshed(s: Subject) -> None:
+    made = s.adapter()
+    assert isinstance(made, Refreshes)
+    renewable = made.renewable(s.c.tokens.keys(), s.c.app.keys())
+    assert renewable, "with everything that the sandbox gives, nothing can be renewed"
+    s.later(60)
+    granted = await made.refresh(s.c)
+    assert granted.keys() <= renewable
+    assert granted.keys() & {*ACCESS}
+    assert all(one.text and (one.lifetime is None or one.lifetime.total_seconds() > 60) for one in granted.values())
+    s.c = replace(s.c, tokens={**s.c.tokens, **{kind: one.text for kind, one in granted.items()}})
+    await s.adapter().community(s.c)
+    again = await made.refresh(s.c)
+    s.c = replace(s.c, tokens={**s.c.tokens, **{kind: one.text for kind, one in again.items()}})
+    await s.adapter().posts(s.c, None)
+
+
+@check("refresh: refused, a person must reconnect", has(Refreshes))
+async def refresh_refused(s: Subject) -> None:
+    made = s.adapter()
+    assert isinstance(made, Refreshes)
+    for token in s.c.tokens.values():
+        s.sandbox.network.grants.end(token, "revoked")
+    with pytest.raises(AuthExpired):
+        await made.refresh(s.c)
+
+
+@check("refresh: a lost answer is unknown", has(Refreshes))
+async def refresh_lost(s: Subject) -> None:
+    made, asked = s.adapter(), len(s.way.requests)
+    assert isinstance(made, Refreshes)
+    s.way.loses = lambda request: s.about.before(request) is None
+    with pytest.raises(OutcomeUnknown):
+        await made.refresh(s.c)
+    assert len(s.way.requests) == asked + 1, "sent once"
+
+
+# ── secrets ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _listening() -> Iterator[io.StringIO]:
+    """Everything that is logged, at any level."""
+    heard = io.StringIO()
+    handler, root = logging.StreamHandler(heard), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield heard
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+@check("no secret in any message, log or address")
+async def discreet(s: Subject) -> None:
+    """Not even where the platform's own words repeat it."""
+    secrets = s.secrets()
+    echo = json.dumps(dict.fromkeys(("error", "error_description", "message", "description"), " ".join(secrets)))
+    nested = json.dumps({"error": {"message": " ".join(secrets), "error_msg": " ".join(secrets), "code": 100}})
+    errors: list[PlatformError] = []
+    with _listening() as heard:
+        calls = _calls(s) | renewals(s.adapter())
+        for call in calls.values():
+            errors += [error for error in [await _said(call, s)] if error is not None]
+        for status in (400, 401, 403, 404, 429, 500):
+            for body in (echo, nested):
+                await s.control(
+                    "faults", platform=s.spec.key, effect={"type": "status", "status": status, "body": body}
+                )
+                errors += [error for call in calls.values() if (error := await _said(call, s)) is not None]
+                s.clear_faults()
+    told = [heard.getvalue(), *(f"{error} {error!r} {error.__dict__} {error.__cause__!r}" for error in errors)]
+    if not s.about.token_in_url:
+        told += [str(request.url) for request in s.way.requests]
+    seen = [text for text in told if any(secret in text for secret in secrets)]
+    assert not seen, f"a secret stands in {len(seen)} of {len(told)} texts"

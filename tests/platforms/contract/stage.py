@@ -1,0 +1,208 @@
+"""A sandbox of one community, an adapter connected to it, and the way between them."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any, Final, TypeAlias, Unpack
+
+import httpx
+
+from app.kit.http import LOGGERS
+from app.platforms.contract import Adapter, Credentials, MessageKind, RemoteMessage, RemotePost, Spec, Token
+from app.sandbox import instants
+from app.sandbox.entities import Community
+from app.sandbox.ledger import Fields, Record
+from app.sandbox.recount import Tally, tallies
+from app.sandbox.server import Sandbox, build
+from app.sandbox.wire import Wire, declared
+from tests.platforms.specimens import Specimen, specimen
+from tests.sandbox.conftest import Hands, generous
+
+BASE: Final = "http://localhost"
+SEED: Final = 7
+
+Item: TypeAlias = RemotePost | RemoteMessage
+
+
+def wire_of(key: str) -> Wire | None:
+    """The sandbox's wire format of a platform; None where it has none."""
+    return next((wire for wire in declared() if key in wire.platforms), None)
+
+
+class Way(httpx.AsyncBaseTransport):
+    """From an adapter to the sandbox. Things may happen on it, and answers get lost."""
+
+    def __init__(self, sandbox: Sandbox, real: Callable[[], float]) -> None:
+        self._real = real
+        self._inner = httpx.ASGITransport(sandbox.app)
+        self.requests: list[httpx.Request] = []
+        self.responses: list[httpx.Response] = []
+        self.before: Callable[[int], None] = lambda _: None
+        """Called with the number of each request, from 0, before it is carried out."""
+        self.loses: Callable[[httpx.Request], bool] = lambda _: False
+        """The answers to these requests, which are carried out, never arrive."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.before(len(self.requests))
+        self.requests.append(request)
+        response = await self._inner.handle_async_request(request)
+        await response.aread()
+        response.request = request
+        response.headers.setdefault("date", formatdate(self._real(), usegmt=True))  # every server tells it
+        if self.loses(request):
+            raise httpx.ReadError("the connection broke before its answer")
+        self.responses.append(response)
+        return response
+
+
+@dataclass(slots=True)
+class Subject:
+    """An adapter that is put to the test, and the world it is to tell of.
+
+    Time stands still unless `later` moves it.
+    """
+
+    kind: type[Adapter]
+    about: Specimen
+    sandbox: Sandbox
+    hands: Hands
+    way: Way
+    http: httpx.AsyncClient
+    community: Community
+    connection: Mapping[str, Any]
+    c: Credentials = field(init=False)
+    stream: str | None = None
+    """How far the stream of events has been read, where the platform has one."""
+    seen: dict[str, Item] = field(default_factory=dict)
+    """Posts and messages met so far, by id."""
+
+    @property
+    def spec(self) -> Spec:
+        return self.kind.spec
+
+    def adapter(self) -> Adapter:
+        """A new one, as after a restart."""
+        return self.kind(self.http)
+
+    async def connect(self) -> None:
+        """As a person does it: with the address, the tokens, and what is known of the application."""
+        told = self.kind.address(str(self.connection["address"]))
+        known = Credentials(
+            told.canonical, told.base_url or str(self.connection["base_url"]), None, self.tokens(), self.settings()
+        )
+        found = await self.adapter().community(known)
+        self.c = replace(known, external_id=found.external_id, aliases=found.aliases)
+
+    def tokens(self) -> dict[Token, str]:
+        given = self.connection["tokens"]
+        return {kind: given[kind.value] for kind in self.spec.tokens if given.get(kind.value)}
+
+    def settings(self) -> dict[str, str]:
+        told = {**self.connection, **self.connection.get("app", {})}
+        return {name: str(told[name]) for name in self.spec.app_settings}
+
+    def secrets(self) -> frozenset[str]:
+        """What must be seen nowhere."""
+        return replace(self.about, tokens=self.c.tokens, app=self.c.app, derived_secrets=()).secrets
+
+    # ── the world ─────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def now(self) -> int:
+        return self.sandbox.network.world.now
+
+    def later(self, seconds: float = 1) -> None:
+        """Let virtual time pass; whatever is due then happens."""
+        self.sandbox.network.clock.advance(int(seconds * 1000))
+        self.sandbox.network.tick()
+
+    def let(self, event: str, **fields: Unpack[Fields]) -> Record:
+        """Let something happen, a second after what happened before."""
+        self.later()
+        return self.sandbox.network.world.emit(event, self.community, "control", **fields)
+
+    def post(self, text: str = "Open on Sunday") -> Record:
+        return self.let("post", text=text)
+
+    def comment(self, post: str, text: str = "Until when?", *, parent: str | None = None, person: int = 1) -> Record:
+        fields = Fields(post=post, text=text, person=self.community.number_of(person), kind="question")
+        if parent is not None:
+            fields["parent"] = parent
+        return self.let("comment", **fields)
+
+    def message(self, text: str = "Is anybody there?", *, person: int = 1) -> Record:
+        return self.let("message", text=text, person=self.community.number_of(person), kind="question")
+
+    def mention(self, text: str = "I like it there", *, person: int = 1) -> Record:
+        return self.let("mention", text=text, person=self.community.number_of(person), kind="question")
+
+    def delete(self, record: Record) -> None:
+        """A post or a comment goes."""
+        world = self.sandbox.network.world
+        fields = Fields(id=record["id"])
+        if record["type"] != "post":
+            fields["post"] = record["post"]
+            fields["person"] = record["person"]
+        world.emit(
+            "post_deleted" if record["type"] == "post" else "comment_deleted", self.community, "control", **fields
+        )
+
+    def records(self, *types: str) -> list[Record]:
+        """The ledger's, of these types."""
+        return [one for one in self.sandbox.network.world.ledger.page(0, 10_000_000) if one["type"] in types]
+
+    def tally(self, at: int | None = None) -> Tally:
+        """What the ledger adds up to, now or at another instant."""
+        world = self.sandbox.network.world
+        return tallies(world.ledger.page(0, 10_000_000), world.now if at is None else at)[self.community.key]
+
+    def lets(self, kind: MessageKind) -> bool:
+        """Whether people here write messages of this kind."""
+        return kind is MessageKind.COMMENT or kind.value in self.community.profile.habits
+
+    async def control(self, path: str, **ask: object) -> Any:
+        """Pull a string of the sandbox's."""
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.sandbox.app), base_url=BASE) as http:
+            answer = await http.post(f"/_sandbox/{path}", json=ask)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def clear_faults(self) -> None:
+        self.sandbox.app.rules.clear()
+
+
+@asynccontextmanager
+async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
+    """An adapter of the platform `key`, connected to a community that few people write to."""
+    wire = wire_of(key)
+    assert wire is not None, f"the sandbox does not speak {key}"
+    one = min((profile for profile in wire.profiles if profile.platform == key), key=lambda profile: profile.busy)
+    hands = Hands()
+    sandbox = build(seed=SEED, real=hands, beat=None, speed=0, wires=[replace(wire, profiles=(one,))])
+    generous(sandbox)
+    sandbox.network.base_url = BASE
+    way = Way(sandbox, hands)
+    for name in LOGGERS:  # as the client of the house does it
+        logging.getLogger(name).setLevel(logging.WARNING)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url=BASE) as http:
+        (connection,) = (await http.get("/_sandbox/communities")).json()
+    try:
+        async with httpx.AsyncClient(transport=way) as http:
+            community = sandbox.network.world.communities[one.key]
+            subject = Subject(kind, specimen(key), sandbox, hands, way, http, community, connection)
+            await subject.connect()
+            yield subject
+    finally:
+        sandbox.network.world.ledger.close()
+
+
+def moment(milliseconds: int) -> datetime:
+    """A moment of the world's, in whole seconds: all that some platforms tell."""
+    return datetime.fromtimestamp(milliseconds // 1000, UTC)
+
+
+def at(record: Record) -> datetime:
+    return moment(instants.parse(record["at"]))

@@ -1,0 +1,13 @@
+"""All checks, in the order of the table."""
+
+from typing import Final
+
+from tests.platforms.contract import hooks, reading, refusals, writing
+from tests.platforms.contract.checks import REGISTERED, Check
+
+MODULES: Final = (reading, writing, refusals, hooks)
+"""Each registers its own when it is imported."""
+
+CHECKS: Final[dict[str, Check]] = {
+    name: check for module in MODULES for name, check in REGISTERED.items() if check.run.__module__ == module.__name__
+}

@@ -1,0 +1,44 @@
+"""Adapter × check."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from app.platforms import adapters
+from tests.platforms.contract.stage import wire_of
+from tests.platforms.contract.suite import CHECKS
+from tests.platforms.specimens import specimen
+
+Result = Literal["ok", "FAILED"]
+
+NOT_ASKED: Final = "–"
+"""The platform has no such thing."""
+NOT_RUN: Final = " "
+
+
+def asked(keys: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """What is to be checked: adapters that have a specimen and a wire format, by the checks that concern them."""
+    return [
+        (key, name)
+        for key, kind in sorted(adapters().items())
+        if (not keys or key in keys) and wire_of(key) is not None
+        for name, check in CHECKS.items()
+        if check.known(kind, specimen(key))
+    ]
+
+
+def table(results: Mapping[tuple[str, str], Result]) -> str:
+    """As text: a line for each check, a column for each adapter."""
+    keys = sorted({key for key, _ in results})
+    concerned = set(asked())
+    first = max(len(name) for name in CHECKS)
+
+    def cell(key: str, name: str) -> str:
+        if (key, name) not in concerned:
+            return NOT_ASKED
+        return results.get((key, name), NOT_RUN)
+
+    def line(label: str, cells: Sequence[str]) -> str:
+        padded = [cell.center(max(len(key), 6)) for key, cell in zip(keys, cells, strict=True)]
+        return f"{label:<{first}}  {'  '.join(padded)}".rstrip()
+
+    return "\n".join([line("", keys), *(line(name, [cell(key, name) for key in keys]) for name in CHECKS)])

@@ -1,0 +1,252 @@
+"""What a list brings, and what the world says it should bring.
+
+Items are known again by the second at which they were written: the stage lets nothing happen twice in one.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol
+
+from app.platforms.abilities import ListsComments
+from app.platforms.contract import Adapter, MessageKind, Page, RemotePost
+from app.sandbox.entities import Entry
+from app.sandbox.ledger import Record
+from tests.platforms.contract.finding import remote_post, when
+from tests.platforms.contract.stage import Item, Subject, moment
+from tests.platforms.specimens import Specimen
+
+MOST_PAGES: Final = 3000
+"""A walk of more pages than this goes in circles."""
+
+
+class Listing(Protocol):
+    """One of the lists of the contract."""
+
+    name: str
+
+    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+        """Whether the platform has it."""
+        ...
+
+    def fill(self, s: Subject) -> None:
+        """Make it long enough for several pages."""
+        ...
+
+    def add(self, s: Subject) -> Record:
+        """One more item, the newest."""
+        ...
+
+    async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]: ...
+
+    def standing(self, s: Subject) -> list[int]:
+        """When the items that it should bring were made, in milliseconds since 1970, newest first."""
+        ...
+
+    def removable(self, s: Subject) -> list[Record]:
+        """Items that can be deleted; none where a list's items cannot be."""
+        ...
+
+
+@dataclass(slots=True)
+class Walked:
+    """What a walk brought."""
+
+    cursor: str | None
+    items: list[Item] = field(default_factory=list)
+    """Without repeats, in the order they came first."""
+    pages: int = 0
+
+    @property
+    def seconds(self) -> list[int]:
+        return [when(item) for item in self.items]
+
+
+async def walk(
+    listing: Listing,
+    s: Subject,
+    cursor: str | None = None,
+    *,
+    since: datetime | None = None,
+    after_each: Callable[[Page[Item]], None] = lambda _: None,
+    twice: bool = False,
+) -> Walked:
+    """A walk to its end: each page of a new adapter, its cursor kept as text. `twice`: each is asked for twice."""
+    done = Walked(cursor)
+    known: dict[str, None] = {}
+    more = True
+    while more:
+        assert done.pages < MOST_PAGES, "the walk does not end"
+        page = await listing.page(s, done.cursor, since)
+        if twice:
+            again = await listing.page(s, done.cursor, since)
+            assert _same(page, again), "a cursor, given again, brings something else"
+        done.items += [item for item in page.items if _shown(item) and item.external_id not in known]
+        known |= dict.fromkeys(item.external_id for item in page.items)
+        done.pages += 1
+        assert page.cursor is None or isinstance(page.cursor, str)
+        assert page.cursor is not None or not page.more, "there is more, and no cursor to reach it"
+        done.cursor = None if page.cursor is None else str(json.loads(json.dumps(page.cursor)))
+        more = page.more
+        after_each(page)
+    return done
+
+
+def _shown(item: Item) -> bool:
+    return isinstance(item, RemotePost) or not item.deleted
+
+
+def _same(one: Page[Item], other: Page[Item]) -> bool:
+    ids = [[item.external_id for item in page.items] for page in (one, other)]
+    return ids[0] == ids[1] and one.more == other.more
+
+
+def complete(listing: Listing, s: Subject, items: Iterable[Item], *, since: datetime | None = None) -> None:
+    """Nothing that stands is missing, and nothing is there that does not stand."""
+    wanted = sorted(at // 1000 for at in listing.standing(s) if since is None or moment(at) >= since)
+    found = sorted(when(item) for item in items)
+    lacking, strange = _difference(wanted, found)
+    assert not lacking, f"{len(lacking)} of {len(wanted)} {listing.name} were passed over"
+    assert not strange, f"{len(strange)} of {len(found)} {listing.name} do not stand, or came under two ids"
+
+
+def _difference(wanted: Sequence[int], found: Sequence[int]) -> tuple[list[int], list[int]]:
+    left = list(found)
+    lacking = []
+    for one in wanted:
+        if one in left:
+            left.remove(one)
+        else:
+            lacking.append(one)
+    return lacking, left
+
+
+class Posts:
+    """`Adapter.posts`."""
+
+    name = "posts"
+
+    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+        return "posts" not in about.silent
+
+    def fill(self, s: Subject) -> None:
+        for number in range(170):
+            s.post(f"Post {number}")
+
+    def add(self, s: Subject) -> Record:
+        return s.post("One more")
+
+    async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]:
+        return await s.adapter().posts(s.c, cursor, since)
+
+    def standing(self, s: Subject) -> list[int]:
+        return [s.community.wall[post].at for post in reversed(s.community.posts)]
+
+    def removable(self, s: Subject) -> list[Record]:
+        return [Record(type="post", id=str(post), at="") for post in reversed(s.community.posts)]
+
+
+class Comments:
+    """`ListsComments.comments`, under one post."""
+
+    name = "comments"
+
+    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+        return issubclass(kind, ListsComments) and "comments" not in about.silent
+
+    def fill(self, s: Subject) -> None:
+        """120 comments; below one of them more answers than come with it, and an answer of the community's."""
+        post = s.post("Who comes along?")["id"]
+        tops = [s.comment(post, f"Comment {number}", person=number)["id"] for number in range(1, 121)]
+        below = tops[1]
+        for number in range(14):
+            made = s.comment(post, f"Answer {number}", parent=below, person=200 + number)["id"]
+            below = made if number == 3 else below
+        s.let("reply", via="comment", post=post, parent=tops[0], text="All of you")
+
+    def add(self, s: Subject) -> Record:
+        return s.comment(self._post(s), "Me too", person=300)
+
+    async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]:
+        made = s.adapter()
+        assert isinstance(made, ListsComments)
+        return await made.comments(s.c, await remote_post(s, self._post(s)), cursor, since)
+
+    def standing(self, s: Subject) -> list[int]:
+        return [entry.at for entry in self._entries(s)]
+
+    def removable(self, s: Subject) -> list[Record]:
+        written = [entry for entry in self._entries(s) if entry.person is not None]
+        return [
+            Record(type="comment", id=str(one.id), post=self._post(s), person=one.person or 0, at="") for one in written
+        ]
+
+    def _entries(self, s: Subject) -> list[Entry]:
+        post = int(self._post(s))
+        return [
+            entry
+            for entry in reversed(s.community.wall.values())
+            if entry.kind == "comment" and entry.post == post and not entry.deleted
+        ]
+
+    @staticmethod
+    def _post(s: Subject) -> str:
+        return str(next(post for post in reversed(s.community.posts) if "along" in s.community.wall[post].text))
+
+
+class Conversations:
+    """`Adapter.conversations`: what customers wrote, of the kinds that the platform lists."""
+
+    name = "conversations"
+
+    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+        return bool(about.listed_by_conversations)
+
+    def fill(self, s: Subject) -> None:
+        """Many people write once, one of them very often."""
+        post = s.post("Ask us anything")["id"]
+        for number in range(1, 206):
+            if self._lists(s, MessageKind.MESSAGE):
+                s.message(f"Message {number}", person=number)
+                s.message(f"Another {number}", person=700)
+        for number in range(1, 60):
+            if self._lists(s, MessageKind.MENTION):
+                s.mention(f"Mention {number}", person=number)
+            if self._lists(s, MessageKind.COMMENT):
+                s.comment(post, f"Comment {number}", person=number)
+
+    def add(self, s: Subject) -> Record:
+        """By the one who wrote very often, if it is a message: their conversation jumps to the top."""
+        if self._lists(s, MessageKind.MESSAGE):
+            return s.message("One more thing", person=700)
+        if self._lists(s, MessageKind.MENTION):
+            return s.mention("One more thing")
+        return s.comment(str(s.community.posts[-1]), "One more thing")
+
+    async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]:
+        page = await s.adapter().conversations(s.c, cursor, since)
+        # Whether the community's own words come with a list is the platform's affair.
+        return Page(tuple(one for one in page.items if not one.author.is_community), page.cursor, page.more)
+
+    def standing(self, s: Subject) -> list[int]:
+        entries = [*s.community.wall.values(), *s.community.mail.values()]
+        listed = [
+            entry.at
+            for entry in entries
+            if entry.kind != "post"
+            and MessageKind(entry.kind) in s.about.listed_by_conversations
+            and entry.person is not None
+            and not entry.deleted
+        ]
+        return sorted(listed, reverse=True)
+
+    def removable(self, s: Subject) -> list[Record]:
+        return []
+
+    @staticmethod
+    def _lists(s: Subject, kind: MessageKind) -> bool:
+        return kind in s.about.listed_by_conversations and s.lets(kind)
+
+
+LISTINGS: Final[tuple[Listing, ...]] = (Posts(), Comments(), Conversations())

@@ -1,0 +1,145 @@
+"""Replies and posts arrive once, and a lost answer is never taken for a failure."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+
+from app.platforms.abilities import Draft, Publishes, Replies, ReplyTo
+from app.platforms.contract import Adapter, MessageKind, OutcomeUnknown, Rejected, Sent
+from app.sandbox.ledger import Record
+from tests.platforms.contract.checks import check, has
+from tests.platforms.contract.finding import own_messages, remote_message, remote_post, reply_to
+from tests.platforms.contract.stage import Subject, at
+from tests.platforms.specimens import Specimen, drafts
+
+TEXT = "Yes, until six"
+
+
+# ── replies ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _asks(s: Subject, kind: MessageKind) -> Record:
+    match kind:
+        case MessageKind.COMMENT:
+            return s.comment(s.post()["id"])
+        case MessageKind.MENTION:
+            return s.mention()
+        case _:
+            return s.message()
+
+
+def _each_kind(name: str) -> Callable[[Callable[[Subject, MessageKind], Awaitable[None]]], None]:
+    """The same check for each kind of message that can be answered; a mention is answered as a comment is."""
+    given: dict[MessageKind, Callable[[Specimen], bool]] = {
+        MessageKind.COMMENT: lambda about: about.comment is not None,
+        MessageKind.MENTION: lambda about: MessageKind.MENTION in about.listed_by_conversations,
+        MessageKind.MESSAGE: lambda about: about.message is not None,
+    }
+
+    def add(run: Callable[[Subject, MessageKind], Awaitable[None]]) -> None:
+        for kind, answered in given.items():
+
+            def known(adapter: type[Adapter], about: Specimen, answered: Callable[[Specimen], bool] = answered) -> bool:
+                return issubclass(adapter, Replies) and answered(about)
+
+            async def of_one(s: Subject, kind: MessageKind = kind) -> None:
+                await run(s, kind)
+
+            check(f"reply to a {kind.value}: {name}", known)(of_one)
+
+    return add
+
+
+async def _reply(s: Subject, to: ReplyTo, key: str = "key-1") -> Sent:
+    made = s.adapter()
+    assert isinstance(made, Replies)
+    return await made.reply(s.c, to, TEXT, key)
+
+
+@_each_kind("arrives once, where it belongs")
+async def replied(s: Subject, kind: MessageKind) -> None:
+    asked = _asks(s, kind)
+    to = reply_to(await remote_message(s, asked))
+    assert to.kind is kind
+    before = len(s.records("reply"))
+    s.later()
+    sent = await _reply(s, to)
+    (made,) = s.records("reply")[before:]
+    assert TEXT in made["text"]
+    assert made["via"] == kind.value
+    if kind is MessageKind.MESSAGE:
+        assert made["person"] == asked["person"], "somebody else was answered"
+    else:
+        assert made.get("parent") == asked["id"], "something else was answered"
+        assert made.get("post") == asked.get("post")
+    assert sent.external_id
+    assert sent.sent_at is None or abs((sent.sent_at - at(made)).total_seconds()) < 1
+    shown = [one for one in await own_messages(s, asked) if TEXT in one.text]
+    assert not shown or sent.external_id in {one.external_id for one in shown}, "lists know it by another id"
+    assert {one.thread_id for one in shown} <= {to.thread_id}, "lists tell of it in another conversation"
+
+
+@_each_kind("a lost answer is unknown, and sent once")
+async def reply_lost(s: Subject, kind: MessageKind) -> None:
+    to = reply_to(await remote_message(s, _asks(s, kind)))
+    before = len(s.records("reply"))
+    await _lost(s, partial(_reply, s, to))
+    assert len(s.records("reply")) == before + 1
+    if s.spec.replies_remembered is not None:
+        sent = await _reply(s, to)
+        assert len(s.records("reply")) == before + 1, "the key does not make a repeat harmless"
+        assert sent.external_id
+
+
+async def _lost(s: Subject, change: Callable[[], Awaitable[Sent]]) -> None:
+    """The change arrives; its answer does not."""
+    s.way.loses = lambda request: s.about.before(request) is None
+    with pytest.raises(OutcomeUnknown):
+        await change()
+    s.way.loses = lambda _: False
+
+
+# ── posts ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _publish(s: Subject, draft: Draft, key: str = "key-1") -> Sent:
+    made = s.adapter()
+    assert isinstance(made, Publishes)
+    return await made.publish(s.c, draft, key)
+
+
+@check("publish: arrives once, with its pictures", has(Publishes))
+async def published(s: Subject) -> None:
+    for number, draft in enumerate(drafts(s.spec).values()):
+        before = len(s.records("post"))
+        s.later(3600)  # some platforms count posts by the hour
+        sent = await _publish(s, draft, f"key-{number}")
+        (made,) = s.records("post")[before:]
+        assert draft.text in made["text"]
+        assert len(made.get("media", [])) == len(draft.pictures)
+        assert sent.external_id
+        if "posts" not in s.about.silent:
+            assert sent.external_id == await remote_post(s, made["id"]), "lists know it by another id"
+
+
+@check("publish: a lost answer is unknown, and sent once", has(Publishes))
+async def publication_lost(s: Subject) -> None:
+    for number, draft in enumerate(drafts(s.spec).values()):
+        s.later(3600)
+        before = len(s.records("post"))
+        await _lost(s, partial(_publish, s, draft, f"key-{number}"))
+        assert len(s.records("post")) == before + 1
+        may = s.spec.publishing
+        if may is not None and may.remembered is not None:
+            await _publish(s, draft, f"key-{number}")
+            assert len(s.records("post")) == before + 1, "the key does not make a repeat harmless"
+
+
+@check("publish: what the platform would not take is not sent", has(Publishes))
+async def refused(s: Subject) -> None:
+    asked = len(s.way.requests)
+    for draft in drafts(s.spec).values():
+        with pytest.raises(Rejected):
+            await _publish(s, Draft("x" * (s.spec.text_limit + 1), draft.pictures))
+    assert len(s.way.requests) == asked
