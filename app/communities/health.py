@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import budgets, tokens
+from app.communities import budgets, hook_gaps, tokens
 from app.communities.calls import own_app
-from app.communities.models import Community, CommunityToken, Publication
+from app.communities.hooks import of
+from app.communities.models import Community, CommunityToken, Hook, HookState, Publication
 from app.communities.planner import Stretch
 from app.communities.polling import rounds
-from app.communities.schemas import Backfill, BudgetLeft, Health, Lag, SeenAt, TokenRead
+from app.communities.schemas import Backfill, BudgetLeft, Health, HookHealth, Lag, SeenAt, TokenRead
 from app.communities.service import POLL
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, mine, now, workspace_of
@@ -59,6 +60,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
             size=community.size_seen_at, posts=community.posts_seen_at, conversations=community.conversations_seen_at
         ),
         event_at=community.event_at,
+        hook=await _hook(session, community),
         throttled_until=community.throttled_until,
         next_poll_at=await _next_poll(session, community_id),
         backfill=_backfill(community, now(session)),
@@ -100,6 +102,25 @@ async def _publications(session: AsyncSession, community_id: UUID) -> tuple[int,
         )
     ).one()
     return row[0], row[1]
+
+
+async def _hook(session: AsyncSession, community: Community) -> HookHealth | None:
+    hook = await session.scalar(select(Hook).where(of(session, community.id)))
+    if hook is None:
+        return None
+    missed, missed_at = await hook_gaps.count(session, community.id)
+    return HookHealth(
+        state=None if hook.state is None else HookState(hook.state),
+        reason=hook.reason,
+        event_at=community.event_at,
+        checked_at=hook.checked_at,
+        subscribed=hook.subscribed,
+        delivering=hook.delivering,
+        waiting=hook.waiting,
+        detail=hook.detail,
+        missed=missed,
+        missed_at=missed_at,
+    )
 
 
 async def _next_poll(session: AsyncSession, community_id: UUID) -> datetime | None:

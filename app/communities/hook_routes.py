@@ -6,12 +6,13 @@ from uuid import UUID
 from fastapi import Path, Request, Response, status
 from fastapi.responses import PlainTextResponse
 from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.current import CurrentActor, Glance, Have, Work
-from app.communities import hooks
+from app.communities import hook_calls, hook_setup
 from app.communities.models import Community, Hook
 from app.communities.schemas import HookPut, HookRead
-from app.kit.db import mine
+from app.kit.db import after_commit, mine
 from app.kit.errors import NotFound, TooLarge
 from app.kit.routing import problems, router
 from app.platforms.abilities import Call
@@ -43,12 +44,13 @@ Platform = Annotated[str, Path(max_length=40, examples=["vk"])]
 async def open_hook(body: HookPut, session: Work, have: Have, community_id: UUID) -> HookRead:
     """Open a community's hook, or give it further secrets.
 
-    Enter the `url` at the platform. For VK (Manage → API usage → Callback API) take the text it
-    wants for a confirmation as `confirmation`, and choose a `secret` that you enter there as well:
-    without it every event is refused. Secrets are stored sealed and never shown again; those not
-    named stay as they are.
+    Where `state` is not null, the hook is set at the platform by the service itself, and `state`
+    tells in a moment how that went; send the same again to have it tried again. Otherwise enter the
+    `url` at the platform, and its secrets on both sides: without them every event is refused.
+    Secrets are stored sealed and never shown again; those not named stay as they are.
     """
-    community, hook = await hooks.keep(session, have.keyring, community_id=community_id, given=body.secrets)
+    community, hook = await hook_setup.keep(session, have, community_id=community_id, given=body.secrets)
+    _forget(session, have)
     return _shown(have, community.platform, hook, community.event_at)
 
 
@@ -57,14 +59,17 @@ async def read_hook(who: CurrentActor, connection: Glance, have: Have, community
     """A community's hook."""
     row = (
         await connection.execute(
-            select(Community.platform, Community.event_at, Hook.public_id, Hook.created_at)
+            select(
+                *(Community.platform, Community.event_at),
+                *(Hook.public_id, Hook.created_at, Hook.state, Hook.reason),
+            )
             .outerjoin(Hook, and_(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id))
             .where(mine(Community, who.workspace_id), Community.id == community_id)
         )
     ).one_or_none()
     if row is None:
         raise NotFound
-    hooks.receiver(row.platform)
+    hook_setup.receiver(row.platform)
     if row.public_id is None:
         raise NotFound("This community has no hook.", code="no-hook")
     return _shown(have, row.platform, row, row.event_at)
@@ -76,9 +81,23 @@ async def read_hook(who: CurrentActor, connection: Glance, have: Have, community
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 409),
 )
-async def close_hook(session: Work, community_id: UUID) -> None:
-    """Close a community's hook: its address is gone for good, and a new one will be another."""
-    await hooks.close(session, community_id=community_id)
+async def close_hook(session: Work, have: Have, community_id: UUID) -> None:
+    """Close a community's hook.
+
+    Its address is gone for good, and a new one will be another; communities of one application,
+    which share an address, keep it as long as one of them has its hook.
+    """
+    await hook_setup.close(session, community_id=community_id)
+    _forget(session, have)
+
+
+def _forget(session: AsyncSession, have: Have) -> None:
+    """This process knows at once what has changed; others within `hook_calls.MEMORY`."""
+
+    async def forget() -> None:
+        hook_calls.desk_of(have.db).forget()
+
+    after_commit(session, forget)
 
 
 @PUBLIC.get(
@@ -102,8 +121,9 @@ async def challenge(platform: Platform, hook_id: UUID, request: Request, have: H
 async def event(platform: Platform, hook_id: UUID, request: Request, have: Have) -> Response:
     """Take an event from a platform: verified, stored, and only then acknowledged.
 
-    For platforms alone. An event that is sent again, under the id the platform gave it, is answered
-    in the same way and has no further effect.
+    For platforms alone. What follows from it is done by a worker, a moment later. An event that is
+    sent again, under the id the platform gave it, is answered in the same way and has no further
+    effect.
     """
     return await _take(platform, hook_id, request, have)
 
@@ -111,7 +131,7 @@ async def event(platform: Platform, hook_id: UUID, request: Request, have: Have)
 async def _take(platform: str, hook_id: UUID, request: Request, have: Have) -> Response:
     source = request.client.host if request.client is not None else None
     call = Call(await _body(request), request.headers, request.query_params, source)
-    return PlainTextResponse(await hooks.take(have, platform, hook_id, call))
+    return PlainTextResponse(await hook_calls.take(have, platform, hook_id, call))
 
 
 async def _body(request: Request) -> bytes:
@@ -126,8 +146,10 @@ async def _body(request: Request) -> bytes:
 
 def _shown(have: Have, platform: str, hook: Any, event_at: Any) -> HookRead:
     return HookRead(
-        url=f"{have.settings.public_url.rstrip('/')}/hooks/{platform}/{hook.public_id}",
+        url=hook_setup.address(have.settings, platform, hook.public_id),
         platform=platform,
+        state=hook.state,
+        reason=hook.reason,
         created_at=hook.created_at,
         event_at=event_at,
     )

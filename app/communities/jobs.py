@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import budgets, hooks, lanes, pace, planner, publications, tokens
+from app.communities import hook_jobs as hook_jobs
 from app.communities.budgets import BudgetSpent
 from app.communities.calls import Line, fresh, mended, open_line, renewable
 from app.communities.events import Place

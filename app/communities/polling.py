@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import hooks, pace, publications, tokens
+from app.communities import hook_gaps, hooks, pace, publications, tokens
 from app.communities.budgets import Allowance
 from app.communities.calls import Line
 from app.communities.events import CommunityConnected, MessagesSeen, Place, SizeMeasured
@@ -148,6 +148,7 @@ class Poll:
             at = self.run.now
             async with self.run.step() as session:
                 new += await publications.store(session, self.place, page.items, at, self.factor)
+                await hook_gaps.reconcile(session, self.place, posts=page.items)
                 community = await self._mine(session)
                 community.posts_cursor = page.cursor
                 if community.backfilled_at is None:
@@ -245,6 +246,7 @@ class Poll:
         known = await publications.known(session, self.place, sorted(under))
         messages = tuple((message, known.get(message.post_id or "")) for message in page.items)
         await publish(session, MessagesSeen(self.place, messages))
+        await hook_gaps.reconcile(session, self.place, messages=page.items)
 
     async def _mine(self, session: AsyncSession) -> Community:
         return await fetch(session, Community, self.place.community_id, for_update=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.communities.models import State
+from app.communities.models import HookState, State
 from app.kit.schemas import Id, Input, Instant, Output
 from app.platforms.contract import Token
 
@@ -68,8 +68,12 @@ class HookPut(Input):
 class HookRead(Output):
     """Where the platform tells us what happens; never its secrets."""
 
-    url: str = Field(description="Enter it at the platform.", examples=["https://instep.example/hooks/vk/5c0e…"])
+    url: str = Field(description="Where the platform calls.", examples=["https://instep.example/hooks/vk/5c0e…"])
     platform: str
+    state: HookState | None = Field(
+        description="How setting it at the platform went; null: enter the `url` there yourself."
+    )
+    reason: str | None = Field(description="Why it is not subscribed, for people.")
     created_at: Instant
     event_at: Instant | None = Field(description="When the platform last told us something; null: never.")
 
@@ -143,6 +147,21 @@ class Lag(Output):
     stretch: float = Field(description="By how much all intervals are longer than planned, for want of calls; 1: not.")
 
 
+class HookHealth(Output):
+    """How a community's hook is: as setting it went, as the platform sees it, and by what it missed."""
+
+    state: HookState | None = Field(description="How setting it at the platform went; null: a person does that.")
+    reason: str | None = Field(description="Why it is not subscribed, for people.")
+    event_at: Instant | None = Field(description="When it last told us something new; null: never.")
+    checked_at: Instant | None = Field(description="When the platform was last asked about it; null: it cannot be.")
+    subscribed: bool | None = Field(description="The platform would call this very address; null: not known.")
+    delivering: bool | None = Field(description="Its last calls were taken; null: the platform does not say.")
+    waiting: int | None = Field(description="Events that wait to be sent; null: the platform does not say.")
+    detail: str | None = Field(description="What the platform complains of.")
+    missed: int = Field(description="Posts and messages of 30 days that a poll found and the hook had not told of.")
+    missed_at: Instant | None = Field(description="When the last of them was sent.")
+
+
 class Health(Output):
     """How a community's connection is, and what to do about it."""
 
@@ -154,7 +173,8 @@ class Health(Output):
     tokens: list[TokenRead]
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
     seen_at: SeenAt
-    event_at: Instant | None = Field(description="When the platform last called our hook; null: never.")
+    event_at: Instant | None = Field(description="When the platform last told us of something new; null: never.")
+    hook: HookHealth | None = Field(description="Null: it has none.")
     throttled_until: Instant | None
     next_poll_at: Instant | None
     backfill: Backfill

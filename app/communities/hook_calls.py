@@ -1,0 +1,308 @@
+"""Calls of platforms to our hooks: believed, stored together, and only then acknowledged.
+
+A call is believed once the platform's adapter has verified its raw bytes, and once each of its
+events is about a community that this hook may tell of: its own, one that the same token serves, or,
+where an application has one address, any of the workspace.
+
+While one commit is under way, the calls that come meanwhile wait and go together in the next one:
+under load a commit is shared by many, and a quiet hook does not wait at all. A call is acknowledged
+after the commit that holds its own events, never before.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import and_, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from app.communities import hooks
+from app.communities.hook_setup import opened, own_app, receiver
+from app.communities.hooks import Told
+from app.communities.models import Community, CommunityToken, Hook, HookRoute
+from app.kit.db import Database, mine
+from app.kit.errors import Forbidden, Invalid, NotFound, Unavailable
+from app.kit.resources import Resources
+from app.platforms.abilities import Call, Event
+from app.platforms.contract import Malformed, MissingPermission, Token
+
+log = structlog.get_logger()
+
+MEMORY: Final = 5.0
+"""Seconds for which a process remembers a hook's secrets, and whom an id means."""
+MOST: Final = 10_000
+"""Of each, so many are remembered."""
+BATCH: Final = 500
+"""Events of one commit."""
+MOST_WAITING: Final = 20_000
+"""With more events in memory than this, no further call is taken."""
+
+EVENTS: Final = Counter("instep_hook_events", "Events that platforms told us, by what became of them.", ["outcome"])
+
+T = TypeVar("T")
+
+
+async def take(have: Resources, platform: str, hook_id: UUID, call: Call) -> str:
+    """Verify a call, keep what it brings, and give the answer that the platform expects.
+
+    When this returns, all is committed. Raises `NotFound` for an address that is no hook's (any
+    more), `Forbidden` for a call that is not the platform's or speaks of another community,
+    `Invalid` for one that is not understood, `Unavailable` where its secrets cannot be opened.
+    """
+    desk = desk_of(have.db)
+    hook = await desk.hook(have, platform, hook_id)
+    try:
+        received = receiver(platform).receive(call, hook.secrets)
+    except MissingPermission as error:
+        raise Forbidden(_sentence(error.message), code="hook-not-verified") from None
+    except Malformed as error:
+        raise Invalid(_sentence(error.message), code="hook-not-understood") from None
+    at = have.clock.now()
+    events = []
+    for event in received.events:
+        community_id = await desk.addressee(have, hook, event)
+        if community_id is None:
+            EVENTS.labels("nobody's").inc()
+        elif (told := hooks.told(community_id, event, at)) is not None:
+            events.append(told)
+    if events:
+        await desk.keep(have, hook.workspace_id, events)
+    return received.answer
+
+
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:]}."
+
+
+# ── whose hook, and about whom ────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What has to be known of a hook to take a call."""
+
+    workspace_id: UUID
+    community_id: UUID
+    platform: str
+    base_url: str
+    accounts: frozenset[str]
+    """The community's id on the platform, and its aliases."""
+    of_app: bool
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+class Memory(Generic[T]):
+    """What was looked up, for `MEMORY` seconds; those who ask at once are told by one look."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._known: dict[Hashable, tuple[float, T]] = {}
+        self._asking: dict[Hashable, asyncio.Task[T]] = {}
+
+    async def get(self, key: Hashable, look: Callable[[], Awaitable[T]]) -> T:
+        """What is known under a key; what `look` raises is not remembered."""
+        known = self._known.get(key)
+        if known is not None and self._seconds() < known[0]:
+            return known[1]
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._look(key, look))
+        # One who goes away takes nobody else's answer along.
+        return await asyncio.shield(asking)
+
+    async def _look(self, key: Hashable, look: Callable[[], Awaitable[T]]) -> T:
+        try:
+            until = self._seconds() + MEMORY
+            found = await look()
+        finally:
+            del self._asking[key]
+        if len(self._known) >= MOST:
+            self._known.clear()
+        self._known[key] = (until, found)
+        return found
+
+    def forget(self) -> None:
+        """Look everything up anew."""
+        self._known.clear()
+
+
+_desks: WeakKeyDictionary[Database, "Desk"] = WeakKeyDictionary()
+
+
+def desk_of(db: Database) -> "Desk":
+    """This process' desk for a database."""
+    found = _desks.get(db)
+    if found is None:
+        found = _desks[db] = Desk()
+    return found
+
+
+@dataclass(slots=True)
+class _Waiting:
+    events: Sequence[Told]
+    done: asyncio.Future[None]
+
+
+class Desk:
+    """Where one process takes calls."""
+
+    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._hooks: Memory[Known] = Memory(seconds)
+        self._addressees: Memory[UUID | None] = Memory(seconds)
+        self._waiting: defaultdict[UUID, list[_Waiting]] = defaultdict(list)
+        self._writers: dict[UUID, asyncio.Task[None]] = {}
+        self._held = 0
+
+    def forget(self) -> None:
+        """Look up anew whose hooks there are: one was opened, changed or closed."""
+        self._hooks.forget()
+        self._addressees.forget()
+
+    async def hook(self, have: Resources, platform: str, hook_id: UUID) -> Known:
+        """The hook at an address; `NotFound` where there is none, `Unavailable` where no key opens its secrets."""
+        return await self._hooks.get((platform, hook_id), lambda: _find(have, platform, hook_id))
+
+    async def addressee(self, have: Resources, hook: Known, event: Event) -> UUID | None:
+        """The community that an event is about; None where it is none of this workspace's.
+
+        Raises `Forbidden` where this hook may not tell of it.
+        """
+        account_id = event.account_id
+        if account_id is None or account_id in hook.accounts:
+            return hook.community_id
+        key = (hook.workspace_id, hook.platform, hook.base_url, None if hook.of_app else hook.community_id, account_id)
+        found = await self._addressees.get(key, lambda: _about(have, hook, account_id))
+        if found is None and not hook.of_app:
+            raise Forbidden("The call is about another community than this hook's.", code="hook-of-another")
+        return found
+
+    async def keep(self, have: Resources, workspace_id: UUID, events: Sequence[Told]) -> None:
+        """Store a call's events; returns when they are committed, and raises where they are not."""
+        if self._held >= MOST_WAITING:
+            raise Unavailable("Too many events are waiting to be stored.", code="too-many-events")
+        waiting = _Waiting(events, asyncio.get_running_loop().create_future())
+        self._held += len(events)
+        self._waiting[workspace_id].append(waiting)
+        if workspace_id not in self._writers:
+            self._writers[workspace_id] = asyncio.create_task(self._write(have, workspace_id))
+        await waiting.done
+
+    async def _write(self, have: Resources, workspace_id: UUID) -> None:
+        """Store a workspace's events until none is waiting."""
+        try:
+            while calls := self._next(workspace_id):
+                for call, failure in await _together(have, workspace_id, calls):
+                    self._held -= len(call.events)
+                    if call.done.done():  # whoever called has gone away
+                        continue
+                    if failure is None:
+                        call.done.set_result(None)
+                    else:
+                        call.done.set_exception(failure)
+        finally:
+            del self._waiting[workspace_id]
+            del self._writers[workspace_id]
+
+    def _next(self, workspace_id: UUID) -> list[_Waiting]:
+        waiting, events = self._waiting[workspace_id], 0
+        for place, call in enumerate(waiting):
+            events += len(call.events)
+            if events > BATCH and place:
+                self._waiting[workspace_id] = waiting[place:]
+                return waiting[:place]
+        self._waiting[workspace_id] = []
+        return waiting
+
+
+async def _together(
+    have: Resources, workspace_id: UUID, calls: Sequence[_Waiting]
+) -> list[tuple[_Waiting, Exception | None]]:
+    """Store calls in one commit; where the database refuses something of them, each in its own."""
+    try:
+        await _store(have, workspace_id, calls)
+    except Exception as error:
+        if len(calls) == 1 or _is_away(error):
+            return [(call, error) for call in calls]
+    else:
+        return [(call, None) for call in calls]
+    return [outcome for call in calls for outcome in await _together(have, workspace_id, [call])]
+
+
+async def _store(have: Resources, workspace_id: UUID, calls: Sequence[_Waiting]) -> None:
+    events = [event for call in calls for event in call.events]
+    async with have.transaction(workspace_id) as session:
+        new = await hooks.store(session, events)
+    EVENTS.labels("stored").inc(new)
+    EVENTS.labels("repeated").inc(len(events) - new)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the database, not something of ours, is the matter."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return True
+
+
+async def _find(have: Resources, platform: str, hook_id: UUID) -> Known:
+    async with have.db.reading(None) as connection:
+        route = (
+            await connection.execute(
+                select(HookRoute.workspace_id, HookRoute.community_id).where(HookRoute.hook_id == hook_id)
+            )
+        ).one_or_none()
+    if route is None:
+        raise NotFound
+    async with have.db.reading(route.workspace_id) as connection:
+        row = (
+            await connection.execute(
+                select(Hook.sealed, Community.external_id, Community.aliases, Community.base_url)
+                .join(Community, and_(Community.workspace_id == Hook.workspace_id, Community.id == Hook.community_id))
+                .where(
+                    mine(Hook, route.workspace_id),
+                    Hook.community_id == route.community_id,
+                    Hook.public_id == hook_id,
+                    Community.platform == platform,
+                )
+            )
+        ).one_or_none()
+    if row is None:
+        raise NotFound
+    held = opened(have.keyring, row.sealed)
+    if held is None:
+        raise Unavailable("No key opens the secrets of this hook: give them to it anew.", code="hook-secrets-lost")
+    spec = receiver(platform).spec
+    return Known(
+        workspace_id=route.workspace_id,
+        community_id=route.community_id,
+        platform=platform,
+        base_url=row.base_url,
+        accounts=frozenset({row.external_id, *row.aliases} - {None}),
+        of_app=spec.hook_of_app,
+        secrets={**own_app(have.settings, spec), **held},
+    )
+
+
+async def _about(have: Resources, hook: Known, account_id: str) -> UUID | None:
+    """The community of an id; where the hook is not an application's, only one that the same token serves."""
+    async with have.db.reading(hook.workspace_id) as connection:
+        found = (await hooks.addressees(connection, hook.workspace_id, hook.platform, hook.base_url, {account_id})).get(
+            account_id
+        )
+        if found is None or hook.of_app:
+            return found
+        tokens = await connection.execute(
+            select(CommunityToken.community_id, CommunityToken.fingerprint).where(
+                mine(CommunityToken, hook.workspace_id),
+                CommunityToken.community_id.in_([hook.community_id, found]),
+                CommunityToken.kind == Token.COMMUNITY.value,
+            )
+        )
+        prints = {row.community_id: row.fingerprint for row in tokens}
+    return found if len(prints) == 2 and len(set(prints.values())) == 1 else None

@@ -1,0 +1,254 @@
+"""What follows from events that platforms told: the job's part (see `hooks`).
+
+It goes the way of what polls bring. Locks are taken in their order: a publication's rows before
+its counters', a community's threads before the publications they stand under, its own row last.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities import publications
+from app.communities.events import MessagesDeleted, MessagesSeen, Place, PostsMeasured
+from app.communities.hooks import EVENT, REMEMBERED, of
+from app.communities.models import Community, Hook, HookEvent, HookItem, Publication
+from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.events import publish
+from app.kit.jobs import LeaseLost, Run
+from app.platforms import adapter as adapter_of
+from app.platforms.abilities import Event
+from app.platforms.contract import MessageKind, Metric, MetricStatus, PostMetrics, RemoteMessage, Spec
+from app.projects.models import Project
+
+POST: Final = "post"
+
+
+async def apply(run: Run, batch: UUID) -> None:
+    """Do what follows from the events of one commit; one that fails holds up no other, and is tried again."""
+    async with run.step() as session:
+        mine_now = and_(HookEvent.workspace_id == workspace_of(session), HookEvent.batch == batch)
+        waiting = select(HookEvent.community_id).where(mine_now, HookEvent.told.is_not(None))
+        communities = sorted((await session.scalars(waiting.distinct())).all())
+    failures: list[Exception] = []
+    for community_id in communities:
+        failures += await _apply_all(run, batch, community_id)
+    if failures:
+        raise failures[0]
+
+
+async def _apply_all(run: Run, batch: UUID, community_id: UUID) -> list[Exception]:
+    """All events of one community together; where that fails, each alone. What failed in the end."""
+    async with run.step() as session:
+        work = await _begin(session, batch, community_id)
+    if work is None:
+        return []
+    try:
+        await work.do(run)
+    except LeaseLost:
+        raise
+    except Exception as error:
+        if len(work.events) == 1:
+            return [error]
+    else:
+        return []
+    failures: list[Exception] = []
+    for event_id, event in work.events.items():
+        try:
+            await replace(work, events={event_id: event}).do(run)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            failures.append(error)
+    return failures
+
+
+async def _begin(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Work | None":
+    """Read what is to be done, and note that something was told.
+
+    Apart from doing it: polls take the community's row last, and what the events concern before.
+    """
+    workspace_id = workspace_of(session)
+    rows = (
+        await session.execute(
+            select(HookEvent.event_id, HookEvent.told, HookEvent.received_at)
+            .where(HookEvent.workspace_id == workspace_id, HookEvent.community_id == community_id)
+            .where(HookEvent.batch == batch, HookEvent.told.is_not(None))
+            .order_by(HookEvent.received_at, HookEvent.event_id)
+        )
+    ).all()
+    if not rows:
+        return None
+    community = await fetch(session, Community, community_id)
+    zone = (await fetch(session, Project, community.project_id)).timezone
+    events = {row.event_id: EVENT.validate_json(row.told) for row in rows}
+    last = max(row.received_at for row in rows)
+    await session.execute(
+        update(Community)
+        .where(mine(Community, workspace_id), Community.id == community_id)
+        .where(or_(Community.event_at.is_(None), Community.event_at < last))
+        .values(event_at=last)
+    )
+    await _learn(session, community_id, set().union(*map(_kinds, events.values())), last)
+    place = Place(workspace_id, community.project_id, community_id, community.platform, zone)
+    return _Work(place, adapter_of(community.platform).spec, community.backfill_since, last, events)
+
+
+async def _learn(session: AsyncSession, community_id: UUID, kinds: set[str], at: datetime) -> None:
+    """Remember of which kinds of things the hook tells."""
+    known = await session.scalar(select(Hook.told).where(of(session, community_id)))
+    if known is None or kinds <= known.keys():
+        return
+    query = select(Hook).where(of(session, community_id)).with_for_update(key_share=True)
+    hook = await session.scalar(query.execution_options(populate_existing=True))
+    if hook is not None:
+        hook.told = {**dict.fromkeys(sorted(kinds), at.isoformat()), **hook.told}
+
+
+def kind_of(message: RemoteMessage) -> str:
+    """What a hook may tell of, or not: the community's own words are a kind apart."""
+    return f"{message.kind.value} of ours" if message.author.is_community else message.kind.value
+
+
+def _kinds(event: Event) -> set[str]:
+    return {POST for _ in event.posts} | {kind_of(message) for message in event.messages}
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Events of one community that are applied together."""
+
+    place: Place
+    spec: Spec
+    since: datetime
+    """Older posts and messages are not wanted, as with polls."""
+    received_at: datetime
+    events: Mapping[str, Event]
+
+    async def do(self, run: Run) -> None:
+        """Posts first, in a step of their own: their locks come after those of messages."""
+        posts = [post for event in self.events.values() for post in event.posts if post.published_at >= self.since]
+        if posts:
+            async with run.step() as session:
+                await publications.announced(session, self.place, posts, now(session))
+                if Metric.COMMENTS in self.spec.counted:
+                    await self._begin_count(session, {post.external_id for post in posts})
+        async with run.step() as session:
+            fresh = await self._heard(session)
+            await self._messages(session, fresh, run)
+            deleted = tuple(i for event in self.events.values() for i in event.deleted_ids)
+            if deleted:
+                await publish(session, MessagesDeleted(self.place, deleted))
+            await self._measures(session)
+            await session.execute(
+                update(HookEvent)
+                .where(HookEvent.workspace_id == self.place.workspace_id)
+                .where(HookEvent.community_id == self.place.community_id, HookEvent.event_id.in_(self.events))
+                .values(told=None)
+            )
+
+    async def _heard(self, session: AsyncSession) -> set[str]:
+        """Keep which posts and messages were told of; the messages that were never told of before."""
+        heard = {item for event in self.events.values() for item in items(event)}
+        if not heard:
+            return set()
+        ours = {"workspace_id": self.place.workspace_id, "community_id": self.place.community_id}
+        rows = [{**ours, "external_id": i, "post": post, "received_at": self.received_at} for i, post in sorted(heard)]
+        added = insert(HookItem).values(rows).on_conflict_do_nothing().returning(HookItem.external_id, HookItem.post)
+        return {row.external_id for row in await session.execute(added) if not row.post}
+
+    async def _messages(self, session: AsyncSession, fresh: set[str], run: Run) -> None:
+        messages = [m for event in self.events.values() for m in event.messages if m.sent_at >= self.since]
+        if not messages:
+            return
+        under = await publications.known(session, self.place, sorted({m.post_id for m in messages if m.post_id}))
+        await publish(session, MessagesSeen(self.place, tuple((m, under.get(m.post_id or "")) for m in messages)))
+        if Metric.COMMENTS in self.spec.counted:
+            # What is older than our memory may have been told before.
+            newest = {m.external_id: m for m in messages if m.sent_at > now(session) - REMEMBERED}
+            comments = [m for i, m in newest.items() if i in fresh and m.kind is MessageKind.COMMENT and not m.deleted]
+            await self._count(session, Counter(under[m.post_id] for m in comments if m.post_id in under), run)
+
+    async def _begin_count(self, session: AsyncSession, external_ids: set[str]) -> None:
+        """Where comments are counted by us there are none as a post appears."""
+        begun = await session.execute(
+            update(Publication)
+            .where(self._ours, Publication.external_id.in_(external_ids), Publication.comments.is_(None))
+            .values(comments=0)
+            .returning(Publication.id, Publication.external_id, Publication.published_at)
+        )
+        for row in begun.all():
+            await self._measured(
+                session, row.published_at, {row.id: PostMetrics(row.external_id, {Metric.COMMENTS: 0})}
+            )
+
+    async def _count(self, session: AsyncSession, more: Counter[UUID], run: Run) -> None:
+        counted = {}
+        for publication_id in sorted(more):
+            row = (
+                await session.execute(
+                    update(Publication)
+                    .where(self._ours, Publication.id == publication_id)
+                    .values(comments=func.coalesce(Publication.comments, 0) + more[publication_id])
+                    .returning(Publication.external_id, Publication.comments)
+                )
+            ).one()
+            counted[publication_id] = PostMetrics(row.external_id, {Metric.COMMENTS: row.comments})
+        if counted:
+            # The clock is read under the lock of the row: a later count is of a later instant.
+            await self._measured(session, run.now, counted)
+
+    async def _measures(self, session: AsyncSession) -> None:
+        """Counters that came with events, each at the platform's own moment."""
+        looks: defaultdict[datetime, dict[str, PostMetrics]] = defaultdict(dict)
+        for event in self.events.values():
+            for metrics in event.metrics:
+                if event.at is not None:
+                    earlier = looks[event.at].get(metrics.external_id)
+                    looks[event.at][metrics.external_id] = metrics if earlier is None else _both(earlier, metrics)
+        known = await publications.known(session, self.place, sorted({i for look in looks.values() for i in look}))
+        for at in sorted(looks):
+            found = {known[i]: metrics for i, metrics in looks[at].items() if i in known}
+            for publication_id in sorted(found):
+                if changed := _shown(found[publication_id], at):
+                    await session.execute(
+                        update(Publication).where(self._ours, Publication.id == publication_id).values(changed)
+                    )
+            await self._measured(session, at, {i: metrics for i, metrics in found.items() if not metrics.gone})
+
+    async def _measured(self, session: AsyncSession, at: datetime, found: Mapping[UUID, PostMetrics]) -> None:
+        """Counters that are not told are not missing, but those the platform never gives are."""
+        never = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in self.spec.metrics}
+        if found:
+            whole = tuple((i, replace(one, missing={**never, **one.missing})) for i, one in found.items())
+            await publish(session, PostsMeasured(self.place, at, whole))
+
+    @property
+    def _ours(self) -> ColumnElement[bool]:
+        return and_(mine(Publication, self.place.workspace_id), Publication.community_id == self.place.community_id)
+
+
+def _both(earlier: PostMetrics, later: PostMetrics) -> PostMetrics:
+    """Two events of one instant as one look."""
+    return replace(later, counters={**earlier.counters, **later.counters}, missing={**earlier.missing, **later.missing})
+
+
+def _shown(metrics: PostMetrics, at: datetime) -> dict[str, Any]:
+    """What a publication's row says of its counters."""
+    if metrics.gone:
+        return {"gone_at": at, "measure_at": None}
+    if Metric.COMMENTS in metrics.counters:
+        return {"comments": metrics.counters[Metric.COMMENTS]}
+    return {}
+
+
+def items(event: Event) -> Iterable[tuple[str, bool]]:
+    """The ids of the messages and the posts (True) that an event tells of."""
+    yield from ((message.external_id, False) for message in event.messages)
+    yield from ((post.external_id, True) for post in event.posts)

@@ -1,0 +1,138 @@
+"""The jobs of hooks: apply what was told, set a hook at its platform, ask whether it works."""
+
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities import hook_effects
+from app.communities.budgets import BudgetSpent
+from app.communities.calls import Line, open_line
+from app.communities.hook_calls import MEMORY
+from app.communities.hook_setup import PROBE, SUBSCRIBE, address, opened, own_app, sealed, sharing
+from app.communities.hooks import APPLY, of
+from app.communities.models import Community, Hook, HookEvent, HookState, State
+from app.kit.db import now, workspace_of
+from app.kit.jobs import Again, Later, Run, job
+from app.platforms.abilities import HookState as PlatformsView
+from app.platforms.abilities import Subscribes
+from app.platforms.contract import AuthExpired, Gone, MissingPermission, PlatformError, Rejected, Throttled
+
+SOON: Final = timedelta(seconds=30)
+"""A community that was not looked at yet is waited for so long."""
+LOOK: Final = timedelta(hours=1)
+"""How often it is looked whether a hook is to be asked about; and how long a silence makes us ask."""
+DAILY: Final = timedelta(hours=24)
+WEEK: Final = timedelta(days=7)
+LIVELY: Final = 50
+"""With so many events in the week before, an hour of silence is worth asking about."""
+
+
+@job(APPLY, timeout=timedelta(minutes=5), attempts=20)
+async def apply(run: Run, batch: UUID) -> None:
+    """Do what follows from the events of one commit."""
+    await hook_effects.apply(run, batch)
+
+
+@job(SUBSCRIBE)
+async def subscribe(run: Run, community_id: UUID) -> Again | None:
+    """Set a hook at its platform; how it went shows on the hook."""
+    async with run.step() as session:
+        community, line = await open_line(run.resources, session, community_id)
+        hook = await session.scalar(select(Hook).where(of(session, community_id)))
+    if hook is None:
+        return None
+    if community.external_id is None and community.state != State.FAILED:
+        raise Later(run.now + SOON, "the community was not looked at yet")
+    adapter = line.adapter
+    assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
+    held = opened(run.resources.keyring, hook.sealed) or {}
+    known = {**own_app(run.resources.settings, adapter.spec), **held}
+    url = address(run.resources.settings, community.platform, hook.public_id)
+    try:
+        chosen = await adapter.subscribe(line.credentials, url, known)
+    except (BudgetSpent, Throttled) as error:
+        raise await _later(line, error) from None
+    except (AuthExpired, MissingPermission, Rejected, Gone) as error:
+        await _keep(run, hook, HookState.REFUSED, error.message)
+        return None
+    except PlatformError as error:
+        await _keep(run, hook, HookState.WAITING, error.message)
+        raise
+    if chosen.items() <= known.items():
+        await _keep(run, hook, HookState.SUBSCRIBED)
+        return None
+    # The platform chose secrets: from now on we know its calls, which it may have tried already.
+    await _keep(run, hook, HookState.WAITING, chosen={**held, **chosen})
+    return Again(run.now + timedelta(seconds=MEMORY))
+
+
+async def _later(line: Line, error: BudgetSpent | Throttled) -> Later:
+    if isinstance(error, BudgetSpent):
+        return Later(error.until, str(error))
+    return Later(await line.throttled(error), error.message)
+
+
+async def _keep(
+    run: Run, hook: Hook, state: HookState, reason: str | None = None, *, chosen: dict[str, str] | None = None
+) -> None:
+    async with run.step() as session:
+        for one in await sharing(session, hook.public_id):
+            if chosen is not None:
+                one.sealed = sealed(run.resources.keyring, chosen)
+            if one.community_id == hook.community_id:
+                one.state, one.reason = state.value, reason
+
+
+@job(PROBE)
+async def probe(run: Run, community_id: UUID) -> Again | None:
+    """Ask a platform now and then how it sees a hook: daily, and once in each unusual silence."""
+    async with run.step() as session:
+        community, line = await open_line(run.resources, session, community_id)
+        hook = await session.scalar(select(Hook).where(of(session, community_id)))
+        if hook is None or not isinstance(line.adapter, Subscribes):
+            await run.finish(session)
+            return None
+        asks = community.state not in {State.PAUSED, State.FAILED} and await _worth_asking(session, hook, community)
+    if asks:
+        await _ask(run, hook, community, line)
+    return Again(run.now + LOOK)
+
+
+async def _worth_asking(session: AsyncSession, hook: Hook, community: Community) -> bool:
+    at = now(session)
+    if hook.checked_at is None or at - hook.checked_at >= DAILY:
+        return True
+    last = community.event_at
+    if last is None or at - last < LOOK or hook.checked_at >= last + LOOK:
+        return False
+    recent = (
+        select(HookEvent.event_id)
+        .where(HookEvent.workspace_id == workspace_of(session), HookEvent.community_id == community.id)
+        .where(HookEvent.received_at > last - WEEK)
+        .limit(LIVELY)
+        .subquery()
+    )
+    return (await session.scalar(select(func.count()).select_from(recent))) == LIVELY
+
+
+async def _ask(run: Run, hook: Hook, community: Community, line: Line) -> None:
+    assert isinstance(line.adapter, Subscribes)
+    url = address(run.resources.settings, community.platform, hook.public_id)
+    found: PlatformsView | None = None
+    try:
+        found = await line.adapter.subscription(line.credentials, url)
+        detail = found.detail
+    except (BudgetSpent, Throttled) as error:
+        raise await _later(line, error) from None
+    except PlatformError as error:
+        detail = error.message
+    async with run.step() as session:
+        for one in await sharing(session, hook.public_id):
+            if one.community_id == hook.community_id:
+                one.checked_at, one.detail = run.now, detail
+                one.subscribed = found.subscribed if found is not None else None
+                one.delivering = found.delivering if found is not None else None
+                one.waiting = found.waiting if found is not None else None
