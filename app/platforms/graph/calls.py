@@ -1,0 +1,177 @@
+"""Calls to Graph: where to, with which token, at whose expense, and what came of them."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeVar
+
+import httpx
+from pydantic import TypeAdapter
+
+from app.platforms import wire
+from app.platforms.contract import (
+    CALLS,
+    COST,
+    AuthExpired,
+    Cost,
+    Gone,
+    Malformed,
+    PlatformError,
+    Rejected,
+    Token,
+)
+from app.platforms.graph.errors import failure
+
+T = TypeVar("T")
+
+VERSION: Final = "v26.0"
+BATCH: Final = 50
+"""The most ids that one call takes; each of them is counted as a call."""
+PLATFORM: Final = "platform"
+"""What is counted for calls with a person's or the application's token."""
+PREPARES: Final = "instep.prepares"
+"""In a request's `extensions`: it is sent by POST, and yet may be repeated (an upload, a container, a question)."""
+
+Files = Mapping[str, tuple[str, bytes, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """With which token calls are made, to which host, and which community's limits they count against."""
+
+    base_url: str
+    token: str = field(repr=False)
+    kind: Token
+    target: str = ""
+    app_secret: str | None = field(default=None, repr=False)
+    """Of the application that the token was given to: it proves that the token is in the right hands."""
+
+    @property
+    def proof(self) -> Mapping[str, str]:
+        if not self.app_secret:
+            return {}
+        return {"appsecret_proof": hmac.new(self.app_secret.encode(), self.token.encode(), hashlib.sha256).hexdigest()}
+
+    def cost(self, calls: int, units: Mapping[str, int]) -> Cost:
+        name = CALLS if self.target else PLATFORM
+        return Cost(token=self.token, kind=self.kind, units={name: calls, **units}, target=self.target)
+
+
+class Calls:
+    """Calls by one HTTP client."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def get(
+        self,
+        way: Way,
+        path: str,
+        answer: TypeAdapter[T],
+        query: Mapping[str, str],
+        *,
+        calls: int = 1,
+        units: Mapping[str, int] | None = None,
+    ) -> T:
+        request = self._request("GET", way, path, params={**query, **way.proof}, cost=way.cost(calls, units or {}))
+        return wire.parse(answer, await wire.read(self._http, request, _of(way)))
+
+    async def nodes(self, way: Way, ids: Sequence[str], answer: TypeAdapter[dict[str, T]], fields: str) -> dict[str, T]:
+        """Several objects by their ids, without those that do not exist.
+
+        One that does not exist fails the whole call: the ids are then asked for in halves.
+        """
+        try:
+            found = await self.get(way, "", answer, {"ids": ",".join(ids), "fields": fields}, calls=len(ids))
+        except (Gone, Rejected) as error:
+            if len(ids) > 1:
+                return await self._halves(way, ids, answer, fields)
+            if isinstance(error, Gone):
+                return {}
+            raise
+        left_out = [node for node in ids if node not in found]
+        if not left_out:
+            return dict(found)
+        if len(ids) == 1:
+            raise Malformed("the answer does not hold what was asked for")
+        return {**found, **await self._halves(way, left_out, answer, fields)}
+
+    async def _halves(
+        self, way: Way, ids: Sequence[str], answer: TypeAdapter[dict[str, T]], fields: str
+    ) -> dict[str, T]:
+        middle = len(ids) // 2
+        halves = [half for half in (ids[:middle], ids[middle:]) if half]
+        return {node: value for half in halves for node, value in (await self.nodes(way, half, answer, fields)).items()}
+
+    async def change(
+        self,
+        way: Way,
+        path: str,
+        answer: TypeAdapter[T],
+        form: Mapping[str, str],
+        *,
+        files: Files | None = None,
+        units: Mapping[str, int] | None = None,
+    ) -> T:
+        """Send what changes something, once; `OutcomeUnknown` where no answer tells what became of it."""
+        request = self._request(
+            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1, units or {})
+        )
+        return wire.confirmed(answer, await wire.write(self._http, request, _of(way)))
+
+    async def prepare(
+        self, way: Way, path: str, answer: TypeAdapter[T], form: Mapping[str, str], *, files: Files | None = None
+    ) -> T:
+        """Send by POST what changes nothing for people: it may be repeated, and fails as a read does."""
+        return wire.parse(answer, await self.prepared(way, path, form, files=files))
+
+    async def prepared(
+        self, way: Way, path: str, form: Mapping[str, str], *, files: Files | None = None
+    ) -> httpx.Response:
+        """As `prepare`, with the answer as it came."""
+        request = self._request(
+            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1, {}), prepares=True
+        )
+        return await wire.read(self._http, request, _of(way))
+
+    def _request(
+        self,
+        method: Literal["GET", "POST"],
+        way: Way,
+        path: str,
+        *,
+        cost: Cost,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        files: Files | None = None,
+        prepares: bool = False,
+    ) -> httpx.Request:
+        return self._http.build_request(
+            method,
+            f"{way.base_url.rstrip('/')}/{VERSION}/{path}",
+            params=params,
+            data=data,
+            files=files,
+            headers=wire.bearer(way.token or None),
+            extensions={COST: cost, PREPARES: prepares},
+        )
+
+
+def classify(response: httpx.Response) -> PlatformError | None:
+    """What an answer says went wrong."""
+    request = wire.request_of(response)
+    changes = request is not None and request.method == "POST" and not request.extensions.get(PREPARES)
+    return failure(response, changes=changes)
+
+
+def _of(way: Way) -> wire.Classify:
+    """As `classify`, and which token it was that is not good."""
+
+    def said(response: httpx.Response) -> PlatformError | None:
+        error = classify(response)
+        if isinstance(error, AuthExpired):
+            error.token = way.kind
+        return error
+
+    return said

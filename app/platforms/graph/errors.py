@@ -1,0 +1,208 @@
+"""Graph's errors and what each means for us.
+
+Every refusal is `{"error": {"message", "type", "code", "error_subcode", "is_transient",
+"error_user_msg", "fbtrace_id"}}`, mostly with a status of 400, sometimes of 200 or 500: the code
+tells, and where the code says too little, its subcode. Sources: Graph's, Messenger's and
+Instagram's lists of error codes. Unverified: 21, 341, 2500, and that -2 was surely not done.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+from urllib.parse import parse_qsl
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from app.platforms import wire
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Malformed,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Transient,
+)
+from app.platforms.graph import usage
+
+
+class Retired(Rejected):
+    """The metric asked for exists no more."""
+
+
+class TooFew(Rejected):
+    """There are too few viewers for a count to be shown."""
+
+
+class Means(Enum):
+    """What an error calls for."""
+
+    WAIT = "too many calls"
+    RECONNECT = "the token is not accepted"
+    FORBIDDEN = "the token may not do this"
+    GONE = "there is no such thing"
+    UNWELL = "Meta's platform is unwell"
+    AGAIN = "it was not done, and may be tried again"
+    BLOCKED = "Meta has blocked this action for a while"
+    REFUSED = "Meta refused the request"
+
+
+CODES: Mapping[int, Means] = {
+    -2: Means.AGAIN,
+    **dict.fromkeys((-1, 1, 2), Means.UNWELL),
+    **dict.fromkeys((4, 9, 17, 32, 341, 613), Means.WAIT),
+    **dict.fromkeys(range(80_000, 80_015), Means.WAIT),
+    **dict.fromkeys((102, 104, 190), Means.RECONNECT),
+    **dict.fromkeys((3, 10, *range(200, 300)), Means.FORBIDDEN),
+    **dict.fromkeys((21, 33, 803), Means.GONE),
+    **dict.fromkeys((100, 352, 506, 551, 2500, 9004, 36_000, 36_001, 36_003, 36_004), Means.REFUSED),
+    24: Means.AGAIN,
+    25: Means.FORBIDDEN,
+    368: Means.BLOCKED,
+    9007: Means.AGAIN,
+}
+"""By code. One that is not here is judged by its status and `is_transient`."""
+
+SUBCODES: Mapping[tuple[int, int], Means] = {
+    (1, 2_207_057): Means.REFUSED,
+    (4, 2_207_051): Means.BLOCKED,
+    (10, 2_018_065): Means.REFUSED,
+    (10, 2_018_108): Means.REFUSED,
+    (10, 2_018_278): Means.REFUSED,
+    (10, 2_534_022): Means.REFUSED,
+    (100, 33): Means.GONE,
+    (100, 2_018_001): Means.GONE,
+    (100, 2_534_014): Means.GONE,
+    (200, 1_545_041): Means.REFUSED,
+}
+"""By code and subcode, where the subcode changes what the code means."""
+
+SCOPES: Mapping[int, Scope] = {4: Scope.APP, 341: Scope.APP, 17: Scope.TOKEN, 613: Scope.TOKEN}
+"""Whom a limit concerns; a Page's and an Instagram account's (9, 32, 80001 …) concern the community."""
+
+OUTSIDE = "the customer wrote more than 24 hours ago: Meta lets no answer through until they write again"
+WORDS: Mapping[tuple[int, int | None], str] = {
+    (4, None): "the application's limit of calls is used up",
+    (9, 2_207_042): "the account has published as many posts in a day as Instagram allows",
+    (10, 2_018_065): OUTSIDE,
+    (10, 2_018_108): OUTSIDE,
+    (10, 2_018_278): OUTSIDE,
+    (10, 2_534_022): OUTSIDE,
+    (17, None): "the person's limit of calls is used up",
+    (25, None): "the Instagram account is restricted: sign in to Instagram and do what it asks for",
+    (32, None): "the Page's limit of calls is used up",
+    (100, 33): "there is no such object, or the token may not see it",
+    (100, 2_018_001): "there is no such person to write to",
+    (190, 458): "the person has removed the application: connect again",
+    (190, 459): "the person has to confirm their account at facebook.com first",
+    (190, 460): "the person has changed their password: connect again",
+    (190, 463): "the token has expired",
+    (190, 464): "the person has to confirm their account at facebook.com first",
+    (190, 467): "the token was revoked",
+    (190, 492): "the person has no role on the Page any more",
+    (200, 1_545_041): "this person cannot be written to now",
+    (506, None): "the same text was posted just now",
+    (551, None): "this person cannot be written to now",
+    (9004, None): "the picture could not be fetched from its address",
+    (9007, None): "the picture is not ready yet",
+    (36_000, None): "the picture is larger than 8 MiB",
+    (36_001, None): "the picture is of no format that Instagram takes",
+    (36_003, None): "the picture's proportions are none that Instagram takes",
+}
+"""What a person should know; for the other codes Meta's own words, or what the code means."""
+
+RETIRED: Final = re.compile(r"must be a valid insights metric")
+TOO_FEW: Final = re.compile(r"[Nn]ot enough viewers")
+NEEDS: Final = re.compile(r"\b(?:pages|instagram|business|publish|read)_[a-z_]+\b|\bmanage_pages\b")
+SECRETS: Final = frozenset({"access_token", "appsecret_proof", "client_secret", "fb_exchange_token", "input_token"})
+
+
+class Fault(wire.Shape):
+    code: wire.Number
+    error_subcode: wire.Number | None = None
+    message: wire.Words = ""
+    error_user_msg: wire.Words | None = None
+    is_transient: bool = False
+
+
+class Failure(wire.Shape):
+    error: Fault
+
+
+FAILURE: Final = TypeAdapter(Failure)
+
+
+def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
+    """What an answer says went wrong; `changes`: to a request that changes something for people."""
+    try:
+        fault = FAILURE.validate_json(response.content).error
+    except ValidationError:
+        return None if response.is_success else _from_status(response, changes=changes)
+    means = SUBCODES.get((fault.code, fault.error_subcode or 0)) or CODES.get(fault.code)
+    if means is None:
+        unwell = response.is_server_error or fault.is_transient
+        means = Means.UNWELL if unwell else Means.REFUSED
+    if means is Means.REFUSED and "permission" in fault.message and NEEDS.search(fault.message):
+        means = Means.FORBIDDEN
+    return _made(means, fault, response, changes=changes)
+
+
+def _made(means: Means, fault: Fault, response: httpx.Response, *, changes: bool) -> PlatformError:
+    code = str(fault.code) if fault.error_subcode is None else f"{fault.code}/{fault.error_subcode}"
+    words = WORDS.get((fault.code, fault.error_subcode)) or WORDS.get((fault.code, None))
+    plain = words or f"{means.value} (Meta's error {code})"
+    match means:
+        case Means.WAIT:
+            scope = SCOPES.get(fault.code, Scope.COMMUNITY)
+            return Throttled(plain, retry_after=usage.free_in(response), scope=scope, platform_code=code)
+        case Means.BLOCKED if not changes:
+            wait = usage.free_in(response)
+            return Throttled(plain, retry_after=wait, scope=Scope.COMMUNITY, platform_code=code)
+        case Means.RECONNECT:
+            return AuthExpired(plain, platform_code=code)
+        case Means.FORBIDDEN if TOO_FEW.search(fault.message):
+            return TooFew("there are too few viewers for a count", platform_code=code)
+        case Means.FORBIDDEN:
+            scopes = tuple(dict.fromkeys(NEEDS.findall(fault.message)))
+            needs = f": it needs {', '.join(scopes)}" if scopes else ""
+            return MissingPermission(f"{plain}{needs}", scopes=scopes, platform_code=code)
+        case Means.GONE:
+            return Gone(plain, platform_code=code)
+        case Means.UNWELL if changes:
+            return OutcomeUnknown("Meta's platform failed while it handled the change", platform_code=code)
+        case Means.UNWELL | Means.AGAIN:
+            return Transient(plain, platform_code=code)
+        case _ if RETIRED.search(fault.message):
+            return Retired("the metric exists no more", platform_code=code)
+        case _:
+            said = wire.explanation(fault.error_user_msg or fault.message, _secrets(response))
+            return Rejected(words or f"{plain}: {said}", platform_code=code)
+
+
+def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
+    code = str(response.status_code)
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        wait = usage.free_in(response)
+        return Throttled(Means.WAIT.value, retry_after=wait, scope=Scope.COMMUNITY, platform_code=code)
+    if response.is_server_error:
+        kind = OutcomeUnknown if changes else Transient
+        return kind(Means.UNWELL.value, platform_code=code)
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        return AuthExpired(Means.RECONNECT.value, platform_code=code)
+    return Malformed("this is not how Graph answers: the API's address may be wrong", platform_code=code)
+
+
+def _secrets(response: httpx.Response) -> list[str]:
+    """What the request carried and nobody may read."""
+    request = wire.request_of(response)
+    if request is None:
+        return []
+    asked = list(request.url.params.multi_items())
+    if request.headers.get("content-type", "") == "application/x-www-form-urlencoded":
+        asked += parse_qsl(request.content.decode())
+    return [*wire.sent_secrets(response), *(value for name, value in asked if name in SECRETS)]

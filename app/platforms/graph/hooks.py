@@ -1,0 +1,154 @@
+"""What Meta sends to a hook: its question at first, then events, signed by the application's secret.
+
+    GET   hub.mode=subscribe, hub.verify_token, hub.challenge: the answer is the challenge
+    POST  X-Hub-Signature-256: sha256=HMAC(app secret, body)
+          {"object", "entry": [{"id", "time", "changes": [{"field", "value"}], "messaging": [...]}]}
+
+Events have no ids. What a message is called names its event; of any other the content does, so
+that what Meta sends again is known, whenever it is sent.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from app.platforms import wire
+from app.platforms.abilities import Call, Event, Received
+from app.platforms.contract import Malformed, MissingPermission, RemotePerson
+from app.platforms.graph import mail
+from app.platforms.graph import shapes as graph
+
+SECRETS: Final = frozenset({"verify_token", "app_secret"})
+SIGNATURE: Final = "x-hub-signature-256"
+CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
+TAKEN: Final = "EVENT_RECEIVED"
+
+
+def _milliseconds(value: object) -> datetime:
+    if type(value) is not int or not 0 <= value < 2**43:
+        raise ValueError("not milliseconds since 1970")
+    return datetime.fromtimestamp(value / 1000, UTC)
+
+
+def _some_time(value: object) -> datetime:
+    """Entries tell their time in seconds, or in milliseconds where they bring messages."""
+    if type(value) is int and 0 <= value < 2**33:
+        return datetime.fromtimestamp(value, UTC)
+    return _milliseconds(value)
+
+
+Milliseconds = Annotated[datetime, BeforeValidator(_milliseconds)]
+
+
+class Change(wire.Shape):
+    field: wire.Words
+    value: dict[str, Any]
+
+
+class Entry(wire.Shape):
+    """What happened in one community."""
+
+    id: graph.NodeId
+    time: Annotated[datetime, BeforeValidator(_some_time)]
+    changes: tuple[Change, ...] = ()
+    messaging: tuple[dict[str, Any], ...] = ()
+    standby: tuple[dict[str, Any], ...] = ()
+    """Messages that another application of the community's is to answer."""
+
+
+class Envelope(wire.Shape):
+    object: wire.Words
+    entry: tuple[Entry, ...]
+
+
+class Said(wire.Shape):
+    mid: graph.NodeId
+    text: wire.Words = ""
+    is_echo: bool = False
+    is_deleted: bool = False
+
+
+class Messaging(wire.Shape):
+    sender: graph.Person
+    recipient: graph.Person
+    timestamp: Milliseconds
+    message: Said
+
+
+ENVELOPE: Final = TypeAdapter(Envelope)
+Understand = Callable[[Entry, Change], Event | None]
+"""What a change tells; None where it is of no use to us."""
+
+
+def receive(call: Call, secrets: Mapping[str, str], kind: str, understand: Understand) -> Received:
+    """Verify one call, and understand what it tells of objects of this kind.
+
+    An event that is not understood is left out, so that those beside it are not lost: the poll
+    brings what it told.
+    """
+    if "hub.mode" in call.query and not call.body:
+        return Received(_challenge(call.query, secrets))
+    _verify(call, secrets)
+    envelope = wire.parse_bytes(ENVELOPE, call.body)
+    if envelope.object != kind:
+        return Received(TAKEN)
+    events = [event for entry in envelope.entry for event in _events(entry, understand)]
+    return Received(TAKEN, tuple(events))
+
+
+def event_id(account: str, *told: object) -> str:
+    """The same for the same content, and no other's."""
+    content = json.dumps([account, *told], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _challenge(query: Mapping[str, str], secrets: Mapping[str, str]) -> str:
+    expected, told = secrets.get("verify_token", ""), query.get("hub.verify_token", "")
+    if not expected or not hmac.compare_digest(told.encode(), expected.encode()):
+        raise MissingPermission("the question does not carry the token agreed with Meta")
+    challenge = query.get("hub.challenge", "")
+    if CHALLENGE.fullmatch(challenge) is None:
+        raise Malformed("there is no challenge to be echoed")
+    return challenge
+
+
+def _verify(call: Call, secrets: Mapping[str, str]) -> None:
+    secret = secrets.get("app_secret", "")
+    told = call.headers.get(SIGNATURE, "")
+    right = "sha256=" + hmac.new(secret.encode(), call.body, hashlib.sha256).hexdigest()
+    if not secret or not hmac.compare_digest(told.encode(), right.encode()):
+        raise MissingPermission("the call is not signed with the application's secret")
+
+
+def _events(entry: Entry, understand: Understand) -> list[Event]:
+    found: list[Event] = []
+    for change in entry.changes:
+        try:
+            event = understand(entry, change)
+        except ValidationError:
+            continue
+        if event is not None:
+            found.append(event)
+    for told in (*entry.messaging, *entry.standby):
+        try:
+            found.append(_message(entry, Messaging.model_validate_json(json.dumps(told))))
+        except ValidationError:  # read, delivered, a reaction
+            continue
+    return found
+
+
+def _message(entry: Entry, told: Messaging) -> Event:
+    said = told.message
+    if said.is_deleted:
+        return Event(event_id(entry.id, said.mid, "deleted"), entry.id, deleted_ids=(said.mid,))
+    by_us = said.is_echo or told.sender.id == entry.id
+    customer = told.recipient if by_us else told.sender
+    author = RemotePerson(told.sender.id, "", is_community=by_us)
+    message = mail.message(said.mid, customer.id, author, said.text, told.timestamp)
+    return Event(event_id(entry.id, said.mid), entry.id, messages=(message,))

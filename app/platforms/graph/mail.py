@@ -1,0 +1,126 @@
+"""Direct messages, which Facebook and Instagram tell in the same form.
+
+A thread is known by its customer, for that is all that events tell of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from app.platforms import wire
+from app.platforms.contract import Gone, MessageKind, Page, RemoteMessage, RemotePerson
+from app.platforms.graph import shapes as graph
+from app.platforms.graph.calls import Calls, Way
+from app.platforms.graph.walks import Branch, Mail, page
+
+THREADS_PAGE = 25
+WITH_THREAD = 20
+"""How many messages come with their thread: of older ones Meta tells the id alone."""
+MESSAGES_PAGE = 50
+MESSAGE_FIELDS = "id,created_time,from,to,message"
+THREAD_FIELDS = f"id,updated_time,participants,messages.limit({WITH_THREAD}){{{MESSAGE_FIELDS}}}"
+
+Own = Callable[[graph.Person], bool]
+"""Whether this is the community itself."""
+
+
+async def step(
+    calls: Calls,
+    way: Way,
+    path: str,
+    query: Mapping[str, str],
+    own: Own,
+    cursor: str | None,
+    since: datetime | None,
+) -> Page[RemoteMessage]:
+    """The next part of a walk over the messages of a list of threads."""
+    mail = wire.load(Mail, cursor) or Mail()
+    if mail.branches:
+        return await _inside(calls, way, mail, own, since)
+
+    async def ask(after: str | None) -> graph.Listing[graph.Thread]:
+        asked = {**query, "fields": THREAD_FIELDS, "limit": str(THREADS_PAGE)}
+        return await calls.get(way, path, graph.THREADS, asked | ({} if after is None else {"after": after}))
+
+    threads = await page(ask, mail)
+    if threads is None:
+        return Page((), wire.dump(mail.again()), more=True)
+    top = mail.top or max((thread.updated_time for thread in threads.data), default=mail.floor)
+    bounds = [bound for bound in (mail.floor, since) if bound is not None]
+    fresh = [thread for thread in threads.data if all(thread.updated_time >= bound for bound in bounds)]
+    branches = tuple(
+        Branch(id=thread.id, key=_customer(thread.participants.data, own), after=thread.messages.after)
+        for thread in fresh
+        if thread.messages.after is not None and _goes_on(thread.messages.data, mail.known, since)
+    )
+    items = tuple(
+        message
+        for thread in fresh
+        for message in _told(thread.messages.data, _customer(thread.participants.data, own), own, since)
+    )
+    read = threads.after is None or (len(threads.data) > 0 and threads.data[-1] not in fresh)
+    changed = {"top": top, "after": threads.after, "read": read, "branches": branches}
+    following, more = mail.model_copy(update=changed).next()
+    return Page(items, wire.dump(following), more)
+
+
+async def _inside(calls: Calls, way: Way, mail: Mail, own: Own, since: datetime | None) -> Page[RemoteMessage]:
+    """The next messages of the first thread that goes on, back to what is known."""
+    branch = mail.branches[0]
+
+    async def ask(after: str | None) -> graph.Listing[graph.Message]:
+        asked = {"fields": MESSAGE_FIELDS, "limit": str(MESSAGES_PAGE)}
+        asked |= {} if after is None else {"after": after}
+        return await calls.get(way, f"{branch.id}/messages", graph.MESSAGES, asked)
+
+    rest = mail.branches[1:]
+    items: tuple[RemoteMessage, ...] = ()
+    try:
+        messages = await page(ask, branch)
+    except Gone:
+        messages = graph.Listing[graph.Message](data=())
+    if messages is None:
+        rest = (branch.again(), *rest)
+    else:
+        items = tuple(_told(messages.data, branch.key, own, since))
+        if messages.after is not None and _goes_on(messages.data, mail.known, since):
+            rest = (branch.model_copy(update={"after": messages.after}), *rest)
+    following, more = mail.model_copy(update={"branches": rest}).next()
+    return Page(items, wire.dump(following), more)
+
+
+def _goes_on(messages: Sequence[graph.Message], known: datetime | None, since: datetime | None) -> bool:
+    """Whether there may be more below that is wanted; where Meta tells no times any more, there is not."""
+    times = [message.created_time for message in messages if message.created_time is not None]
+    bounds = [bound for bound in (known, since) if bound is not None]
+    return (bool(times) or not messages) and all(times[-1] >= bound for bound in bounds if times)
+
+
+def _customer(participants: Sequence[graph.Person], own: Own) -> str:
+    return next((person.id for person in participants if not own(person)), "")
+
+
+def _told(messages: Sequence[graph.Message], customer: str, own: Own, since: datetime | None) -> list[RemoteMessage]:
+    """Messages of which more than the id is told."""
+    found = []
+    for shape in messages:
+        if shape.created_time is None or shape.author is None or (since is not None and shape.created_time < since):
+            continue
+        with_whom = customer or _customer((shape.author, *shape.to.data), own)
+        author = person(shape.author, own)
+        found.append(message(shape.id, with_whom, author, shape.message, shape.created_time))
+    return found
+
+
+def message(mid: str, customer: str, author: RemotePerson, text: str, at: datetime) -> RemoteMessage:
+    return RemoteMessage(
+        external_id=mid,
+        thread_id=f"message-{customer}",
+        kind=MessageKind.MESSAGE,
+        author=author,
+        text=text.strip(),
+        sent_at=at,
+    )
+
+
+def person(shape: graph.Person, own: Own) -> RemotePerson:
+    return RemotePerson(shape.id, shape.name or shape.username, is_community=own(shape))

@@ -1,0 +1,257 @@
+"""A Facebook Page, its posts and their comments: Graph's shapes, and what they are to us."""
+
+import re
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import Field, TypeAdapter
+
+from app.platforms import wire
+from app.platforms.abilities import Event
+from app.platforms.contract import (
+    CommunitySnapshot,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    PostMetrics,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+)
+from app.platforms.graph import shapes as graph
+from app.platforms.graph.hooks import Change, Entry, event_id
+from app.platforms.graph.insights import Counts
+
+SITE: Final = "https://www.facebook.com"
+HOSTS: Final = frozenset({"facebook.com", "www.facebook.com", "m.facebook.com", "web.facebook.com", "fb.com", "fb.me"})
+NAME: Final = re.compile(r"[a-z0-9.]{1,80}")
+NUMBERED: Final = re.compile(r"(?:.*[-/])?(\d{5,20})")
+NOT_NAMES: Final = frozenset({"groups", "events", "watch", "marketplace", "share", "photo.php", "permalink.php"})
+
+PAGE_FIELDS: Final = "id,name,link,username,followers_count,fan_count"
+COUNTERS: Final = "shares,comments.filter(stream).summary(true).limit(0),reactions.summary(true).limit(0)"
+POST_FIELDS: Final = f"id,created_time,message,story,permalink_url,{COUNTERS}"
+METRIC_FIELDS: Final = f"id,{COUNTERS}"
+COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_url"
+
+INSIGHTS: Final = {"post_media_view": Metric.VIEWS, "post_total_media_view_unique": Metric.REACH}
+"""The names since `post_impressions` and `post_impressions_unique` were retired (2025-11, 2026-06)."""
+GIVEN: Final = frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES})
+
+POSTS: Final = frozenset({"post", "status", "photo", "video", "link", "share", "album", "reel"})
+"""The items of `feed` events that are posts, if the Page wrote them."""
+
+
+class Page(wire.Shape):
+    id: graph.NodeId
+    name: wire.Words
+    link: wire.Words | None = None
+    username: wire.Words | None = None
+    followers_count: wire.Count | None = None
+    fan_count: wire.Count | None = None
+
+
+class Keyed(wire.Shape):
+    """A Page, with its own token where the one who asks has a role on it."""
+
+    id: graph.NodeId
+    access_token: wire.Words = ""
+
+
+class Shares(wire.Shape):
+    count: wire.Count
+
+
+class Counters(wire.Shape):
+    """`shares` is left out while there are none, as far as anybody has seen."""
+
+    id: graph.NodeId
+    shares: Shares | None = None
+    comments: graph.Summed = graph.Summed()
+    reactions: graph.Summed = graph.Summed()
+
+
+class Post(Counters):
+    created_time: wire.Moment
+    message: wire.Words = ""
+    story: wire.Words = ""
+    permalink_url: wire.Words | None = None
+
+
+class Parent(wire.Shape):
+    id: graph.NodeId
+    author: graph.Person | None = Field(default=None, alias="from")
+
+
+class Comment(wire.Shape):
+    """Its author is not told of people whom the token may not see."""
+
+    id: graph.NodeId
+    created_time: wire.Moment
+    message: wire.Words = ""
+    author: graph.Person | None = Field(default=None, alias="from")
+    parent: Parent | None = None
+    permalink_url: wire.Words | None = None
+
+
+class MadePhoto(wire.Shape):
+    id: graph.NodeId
+    post_id: graph.NodeId | None = None
+
+
+class MadeComment(wire.Shape):
+    id: graph.NodeId
+    created_time: wire.Moment | None = None
+    permalink_url: wire.Words | None = None
+
+
+class Item(wire.Shape):
+    """What a `feed` event tells of."""
+
+    item: wire.Words
+    verb: wire.Words
+    post_id: graph.NodeId | None = None
+    comment_id: graph.NodeId | None = None
+    parent_id: graph.NodeId | None = None
+    author: graph.Person | None = Field(default=None, alias="from")
+    message: wire.Words = ""
+    created_time: wire.UnixTime | None = None
+    published: int = 1
+
+
+PAGE: Final = TypeAdapter(Page)
+KEYED: Final = TypeAdapter(Keyed)
+POSTS_PAGE: Final = TypeAdapter(graph.Listing[Post])
+COUNTERS_BY_ID: Final = TypeAdapter(dict[str, Counters])
+COMMENTS: Final = TypeAdapter(graph.Listing[Comment])
+MADE_PHOTO: Final = TypeAdapter(MadePhoto)
+MADE_COMMENT: Final = TypeAdapter(MadeComment)
+ITEM: Final = TypeAdapter(Item)
+
+
+def name_in(text: str) -> str | None:
+    """The name or number by which an address calls a Page; None where it is no Page's address."""
+    text = text.strip()
+    name = text.removeprefix("@")
+    if "/" in text:
+        try:
+            url = urlsplit(text if "://" in text else f"https://{text}")
+        except ValueError:
+            return None
+        if url.hostname not in HOSTS or url.scheme not in {"http", "https"}:
+            return None
+        path = url.path.strip("/")
+        if path == "profile.php":
+            path = parse_qs(url.query).get("id", [""])[0]
+        first = path.partition("/")[0]
+        # A Page's number stands behind its name: /people/Name/1000, /pages/Name/1000, /p/Name-1000.
+        numbered = NUMBERED.fullmatch(path) if first in {"people", "pages", "pg", "p"} else None
+        name = numbered[1] if numbered is not None else first
+    name = name.lower()
+    return name if NAME.fullmatch(name) and name not in NOT_NAMES | HOSTS else None
+
+
+def snapshot(shape: Page) -> CommunitySnapshot:
+    return CommunitySnapshot(
+        external_id=shape.id,
+        title=shape.name,
+        url=shape.link or f"{SITE}/{shape.username or shape.id}",
+        size=shape.fan_count if shape.followers_count is None else shape.followers_count,
+    )
+
+
+def metrics(shape: Counters, insights: Counts) -> PostMetrics:
+    """A counter that is left out is not known: pending, if it is one that Graph gives."""
+    told: dict[Metric, int | MetricStatus | None] = {
+        Metric.REACTIONS: shape.reactions.count,
+        Metric.COMMENTS: shape.comments.count,
+        Metric.SHARES: None if shape.shares is None else shape.shares.count,
+        **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
+    }
+    counters = {
+        metric: count for metric, count in told.items() if count is not None and not isinstance(count, MetricStatus)
+    }
+    missing = {metric: MetricStatus.PENDING if metric in GIVEN else MetricStatus.UNSUPPORTED for metric in Metric}
+    missing |= {metric: status for metric, status in told.items() if isinstance(status, MetricStatus)}
+    return PostMetrics(shape.id, counters, {metric: missing[metric] for metric in Metric if metric not in counters})
+
+
+def post(shape: Post) -> RemotePost:
+    return RemotePost(
+        external_id=shape.id,
+        url=shape.permalink_url or f"{SITE}/{shape.id}",
+        text=(shape.message or shape.story).strip(),
+        published_at=shape.created_time,
+        metrics=metrics(shape, {}),
+    )
+
+
+def comment(shape: Comment, post_id: str, us: str) -> RemoteMessage:
+    """A comment. Its thread is one customer below one comment of the first level; what the Page
+    answers belongs to the author of the comment it stands below."""
+    author = _author(shape.author, shape.id, us)
+    customer = author.external_id
+    if shape.parent is not None and author.is_community:
+        customer = _author(shape.parent.author, shape.parent.id, us).external_id
+    top = shape.id if shape.parent is None else shape.parent.id
+    return RemoteMessage(
+        external_id=shape.id,
+        thread_id=f"comment-{top}-{customer}",
+        kind=MessageKind.COMMENT,
+        author=author,
+        text=shape.message.strip(),
+        sent_at=shape.created_time,
+        url=shape.permalink_url,
+        post_id=post_id,
+        in_reply_to=None if shape.parent is None else shape.parent.id,
+    )
+
+
+def _author(shape: graph.Person | None, comment_id: str, us: str) -> RemotePerson:
+    if shape is None:
+        return RemotePerson(f"unknown-{comment_id}", "")
+    return RemotePerson(shape.id, shape.name, is_community=shape.id == us)
+
+
+def happened(entry: Entry, change: Change) -> Event | None:
+    """What a change of the Page's feed tells.
+
+    An answer of the Page's does not tell to whom it is: the poll brings it, with its thread. What
+    visitors post on the Page, and how posts change or go, is left to the poll as well.
+    """
+    if change.field != "feed":
+        return None
+    item = ITEM.validate_python(change.value)
+    known = event_id(entry.id, change.field, change.value)
+    if item.item == "comment" and item.comment_id is not None:
+        if item.verb == "remove":
+            return Event(known, entry.id, deleted_ids=(item.comment_id,))
+        told = _told_comment(item, entry) if item.verb in {"add", "edited"} else None
+        return None if told is None else Event(known, entry.id, messages=(told,))
+    by_page = item.author is not None and item.author.id == entry.id
+    if item.item in POSTS and item.verb == "add" and by_page and item.published and item.post_id is not None:
+        if item.created_time is None:
+            return None
+        new = Post(id=item.post_id, created_time=item.created_time, message=item.message)
+        return Event(known, entry.id, posts=(post(new),))
+    return None
+
+
+def _told_comment(item: Item, entry: Entry) -> RemoteMessage | None:
+    if item.comment_id is None or item.post_id is None or item.created_time is None:
+        return None
+    below = item.parent_id if item.parent_id not in {None, item.post_id} else None
+    author = _author(item.author, item.comment_id, entry.id)
+    if author.is_community and below is not None:
+        return None
+    return RemoteMessage(
+        external_id=item.comment_id,
+        thread_id=f"comment-{below or item.comment_id}-{author.external_id}",
+        kind=MessageKind.COMMENT,
+        author=author,
+        text=item.message.strip(),
+        sent_at=item.created_time,
+        post_id=item.post_id,
+        in_reply_to=below,
+        edited_at=entry.time if item.verb == "edited" else None,
+    )

@@ -1,0 +1,112 @@
+"""Facebook Pages, for the suites. A refusal is `{"error": {"code", …}}`, mostly with status 400."""
+
+from typing import Final
+
+import httpx
+
+from app.platforms.abilities import ReplyTo
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    MessageKind,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.platforms.specimens import Refusal, Specimen, says, someone
+
+
+def before(request: httpx.Request) -> httpx.Response | None:
+    """An album's pictures are uploaded unpublished, before the post that shows them."""
+    hidden = request.url.path.endswith("/photos") and b'name="published"\r\n\r\nfalse' in request.content
+    return says({"id": "901"}) if hidden else None
+
+
+def error(code: int, message: str = "of Meta's", **more: object) -> dict[str, object]:
+    return {"error": {"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "A1b2", **more}}
+
+
+def refused(
+    name: str, means: type[PlatformError], code: int, *, message: str = "of Meta's", status: int = 400,
+    to_a_change: type[PlatformError] | None = None, scopes: tuple[str, ...] | None = None, **more: object,
+) -> Refusal:  # fmt: skip
+    said = error(code, message, **more)
+    return Refusal(f"{code} {name}", means, said, status, to_a_change=to_a_change, scopes=scopes)
+
+
+def wait(name: str, code: int, scope: Scope, *, business: str | None = None, seconds: float | None = None) -> Refusal:
+    headers = {} if business is None else {"x-business-use-case-usage": business}
+    return Refusal(f"{code} {name}", Throttled, error(code), 400, headers, retry_after=seconds, scope=scope)
+
+
+FULL: Final = (
+    '{"77": [{"type": "pages", "call_count": 100, "total_cputime": 25, "total_time": 30,'
+    ' "estimated_time_to_regain_access": 19}]}'
+)
+REFUSALS: Final = (
+    wait("the application's limit", 4, Scope.APP),
+    wait("the person's limit", 17, Scope.TOKEN),
+    wait("the Page's limit", 32, Scope.COMMUNITY),
+    wait("a limit of this call", 613, Scope.TOKEN),
+    wait("the Page's limit, and until when", 80_001, Scope.COMMUNITY, business=FULL, seconds=1140.0),
+    wait("Instagram's limit, and until when", 80_002, Scope.COMMUNITY, business=FULL, seconds=1140.0),
+    wait("Messenger's limit", 80_006, Scope.COMMUNITY),
+    refused("the session", AuthExpired, 102, status=401),
+    refused("the token", AuthExpired, 190, status=401),
+    refused("the token has expired", AuthExpired, 190, error_subcode=463),
+    refused("the password was changed", AuthExpired, 190, error_subcode=460),
+    refused("the token, with status 200", AuthExpired, 190, status=200),
+    refused("capability", MissingPermission, 3),
+    refused(
+        "permission", MissingPermission, 10,
+        message="(#10) This endpoint requires the 'pages_read_engagement' permission or the 'Page Public Content"
+        " Access' feature.", scopes=("pages_read_engagement",),
+    ),
+    refused(
+        "permission", MissingPermission, 200, status=403,
+        message="(#200) Requires pages_manage_posts permission to manage the object",
+        scopes=("pages_manage_posts",),
+    ),
+    refused("permission", MissingPermission, 299),
+    refused(
+        "an object, for want of a permission", MissingPermission, 100,
+        message="(#100) Object does not exist, cannot be loaded due to missing permission. This endpoint requires the"
+        " 'pages_read_engagement' permission", scopes=("pages_read_engagement",),
+    ),
+    refused("no such object", Gone, 100, error_subcode=33, message="Unsupported get request. Object with ID '77'"),
+    refused("no such aliases", Gone, 803, status=404),
+    refused("a parameter", Rejected, 100, message="(#100) Invalid parameter"),
+    refused("written a day ago", Rejected, 10, error_subcode=2_018_278),
+    refused("the same post again", Rejected, 506),
+    refused("nobody to write to", Rejected, 551, error_subcode=1_545_041),
+    refused("an unknown code", Rejected, 1_234_567),
+    refused("unknown", Transient, 1, to_a_change=OutcomeUnknown, status=500),
+    refused("service", Transient, 2, to_a_change=OutcomeUnknown, status=503),
+    refused("an unknown code that passes", Transient, 1_234_567, to_a_change=OutcomeUnknown, is_transient=True),
+    Refusal("368 blocked", Throttled, error(368), 400, scope=Scope.COMMUNITY, refuses="reads"),
+    Refusal("368 blocked", Rejected, error(368), 400, refuses="changes"),
+)  # fmt: skip
+
+SPECIMEN: Final = Specimen(
+    address="https://www.facebook.com/coffee.house",
+    external_id="77",
+    tokens={Token.COMMUNITY: "EAABpage0secret0Nq7TzXo0kWm3", Token.USER: "EAABuser0secret0Kx2PfLr9vHd1"},
+    app={"client_id": "440044004400", "client_secret": "4b1d0app0secret0c0ffee0d15ea5e"},
+    post_ids=("77_1", "77_2"),
+    comment=ReplyTo("1_11", "comment-1_11-5", MessageKind.COMMENT, someone("5"), "77_1"),
+    message=ReplyTo("m_12", "message-5", MessageKind.MESSAGE, someone("5"), None),
+    before=before,
+    refusals=REFUSALS,
+    refresh_refusals=(
+        refused("the person's token", AuthExpired, 190, status=401),
+        refused("the application's secret", Rejected, 1_234_567),
+        refused("service", OutcomeUnknown, 2, status=503),
+    ),
+    listed_by_conversations=frozenset({MessageKind.MESSAGE}),
+    listed_by_comments=frozenset({MessageKind.COMMENT}),
+)
