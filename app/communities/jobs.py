@@ -14,7 +14,7 @@ from app.communities.calls import Line, fresh, mended, open_line, renewable
 from app.communities.events import Place
 from app.communities.lanes import MEASURE, Measuring, touched
 from app.communities.models import Community, State
-from app.communities.polling import OutOfTime, Poll, rounds
+from app.communities.polling import OutOfTime, Poll
 from app.communities.service import POLL
 from app.kit.db import fetch, now
 from app.kit.jobs import Again, Later, Run, job
@@ -173,7 +173,7 @@ def _conclude(community: Community, looking: Poll, at: datetime, factor: float) 
         community.state, community.state_code, community.state_reason = State.HEALTHY.value, None, None
         community.failures = 0
         community.polled_at = at
-        return max(min(rounds(community, factor, looking.stretch).values()), at + SOONEST * factor)
+        return max(min(looking.due(community).values()), at + SOONEST * factor)
     worst = min(failures, key=_gravity)
     community.failures += 1
     community.state_code = worst.code

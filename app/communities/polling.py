@@ -71,20 +71,27 @@ class Poll:
 
     async def all(self) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
-        adapter, due = self.line.adapter, rounds(self.community, self.run.resources.settings.poll_pace, self.stretch)
+        due = [name for name, at in self.due(self.community).items() if at <= self.started_at]
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
-        elif due["size"] <= self.started_at:
+        elif "size" in due:
             await self._part("size", self.size)
-        if isinstance(adapter, Inspects) and self.line.held.texts and due["tokens"] <= self.started_at:
-            await self._part("tokens", self.tokens)
-        if due["conversations"] <= self.started_at:
-            await self._part("conversations", self.updates if isinstance(adapter, Streams) else self.conversations)
-        if due["posts"] <= self.started_at and not isinstance(adapter, Streams):
-            await self._part("posts", self.posts)
-        if not isinstance(adapter, MeasuresAcross):
+        for name in due:
+            if name != "size":
+                await self._part(name, getattr(self, name))
+        if not isinstance(self.line.adapter, MeasuresAcross):
             await self._part("looks", self.measure)
         await self._part("comments", self.comments)
+
+    def due(self, community: Community) -> dict[str, datetime]:
+        """When each of the looks that this platform allows is due: a method's name and an instant."""
+        looks = rounds(community, self.run.resources.settings.poll_pace, self.stretch)
+        adapter = self.line.adapter
+        if not (isinstance(adapter, Inspects) and self.line.held.texts):
+            del looks["tokens"]
+        if isinstance(adapter, Streams):
+            del looks["posts"]
+        return looks
 
     async def _part(self, name: str, read: Callable[[], Awaitable[int | None]]) -> None:
         """Do a part; it answers how many things it read, where its costs are counted for each."""
@@ -198,7 +205,10 @@ class Poll:
                 self._check_time()
 
     async def conversations(self) -> None:
-        """What customers wrote, as the platform lists it for the whole community."""
+        """What customers wrote, as the platform lists it for the whole community; of a stream, whatever happened."""
+        if isinstance(self.line.adapter, Streams):
+            await self._updates(self.line.adapter)
+            return
         cursor, more = self.community.conversations_cursor, True
         last, new = self.community.conversations_seen_at, False
         while more:
@@ -211,10 +221,7 @@ class Poll:
             cursor, more = page.cursor, page.more
             self._check_time()
 
-    async def updates(self) -> None:
-        """What happened, as the platform streams it for all communities of the token."""
-        adapter = self.line.adapter
-        assert isinstance(adapter, Streams)
+    async def _updates(self, adapter: Streams) -> None:
         cursor, more, new = self.community.conversations_cursor, True, False
         while more:
             page = await adapter.updates(self.line.credentials, cursor)

@@ -1,0 +1,255 @@
+"""One call measures posts of several communities; what is told to stop, stops; what fails, fails alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from app.communities.models import Community, Publication
+from app.kit.clock import SetClock
+from app.metrics.models import PostSnapshot
+from app.platforms import adapters
+from app.platforms.abilities import PostRef
+from app.platforms.contract import (
+    AuthExpired,
+    Budget,
+    CommunitySnapshot,
+    Credentials,
+    Metric,
+    Page,
+    PlatformError,
+    PostMetrics,
+    RemoteMessage,
+    RemotePost,
+    Scope,
+    Spec,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.communities.conftest import MISSING, START, Fake, World, know
+from tests.conftest import Agency
+
+POLL, MEASURE = "communities.poll", "communities.measure"
+
+
+@dataclass
+class Town:
+    """Several communities on one platform, each with its posts, and every call that was made."""
+
+    posts: dict[str, int] = field(default_factory=dict)
+    """How many posts each community has, by its name."""
+    measured: list[tuple[PostRef, ...]] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """What was asked, and by whom."""
+    fail: dict[str, list[PlatformError]] = field(default_factory=dict)
+    """By community: errors of its next calls."""
+    gone: set[tuple[str, str]] = field(default_factory=set)
+
+
+class Shared(Fake):
+    """Its batch takes five posts of any communities that hold the same user token."""
+
+    spec: ClassVar[Spec] = replace(
+        Fake.spec,
+        key="shared",
+        metrics_batch=5,
+        tokens=frozenset({Token.USER, Token.COMMUNITY}),
+        lane_tokens=frozenset({Token.USER}),
+        budgets=(Budget(10_000, 60, Scope.TOKEN),),
+    )
+    town: ClassVar[Town]
+
+    async def _called_by(self, what: str, c: Credentials) -> str:
+        name = c.address.rpartition("/")[2]
+        headers = {"authorization": f"Bearer {c.tokens.get(Token.USER, 'nobody')}"}
+        await self.http.get(f"{c.base_url}/{what}", headers=headers)
+        self.town.asked.append((what, name))
+        if waiting := self.town.fail.get(name):
+            raise waiting.pop(0)
+        return name
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        name = await self._called_by("community", c)
+        return CommunitySnapshot(name, name, c.address, 100)
+
+    async def posts(self, c: Credentials, cursor: str | None, since: Any = None) -> Page[RemotePost]:
+        name = await self._called_by("posts", c)
+        found = [
+            RemotePost(f"{name}-{n}", "https://fake.test", "", START - timedelta(days=1, minutes=n), counted(name, n))
+            for n in range(self.town.posts.get(name, 0))
+        ]
+        return Page(tuple(found), "{}", False)
+
+    async def conversations(self, c: Credentials, cursor: str | None, since: Any = None) -> Page[RemoteMessage]:
+        return Page((), "{}", False)
+
+    async def comments(
+        self, c: Credentials, post_id: str, cursor: str | None, since: Any = None
+    ) -> Page[RemoteMessage]:
+        return Page((), "{}", False)
+
+    async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
+        await self._called_by("metrics", c)
+        assert len(posts) <= self.spec.metrics_batch
+        self.town.measured.append(posts)
+        return tuple(
+            PostMetrics(post.post_id, {}, gone=True)
+            if (post.community_id, post.post_id) in self.town.gone
+            else counted(post.community_id, int(post.post_id.rpartition("-")[2]))
+            for post in posts
+        )
+
+
+def counted(name: str, number: int) -> PostMetrics:
+    counters = {Metric.REACTIONS: len(name) * 100 + number, Metric.COMMENTS: 0}
+    return PostMetrics(f"{name}-{number}", counters, MISSING)
+
+
+@pytest.fixture
+def town(world: World, monkeypatch: pytest.MonkeyPatch) -> Town:
+    made = Town()
+    kind = type("SharedHere", (Shared,), {"world": world, "town": made})
+    know(monkeypatch, {**adapters(), "shared": kind})
+    return made
+
+
+async def connect(agency: Agency, project_id: str, name: str, **tokens: str) -> dict[str, Any]:
+    # Limits are counted for a token, whoever holds it: each test has its own.
+    tokens = {"user": "one"} | tokens
+    tokens["user"] += project_id
+    body = {
+        "project_id": project_id,
+        "platform": "shared",
+        "address": f"https://fake.test/{name}",
+        "credentials": tokens,
+    }
+    made: dict[str, Any] = await agency.post("/v1/communities", body)
+    return made
+
+
+async def state(agency: Agency, community: Mapping[str, Any]) -> str:
+    return str((await agency.get(f"/v1/communities/{community['id']}/health"))["state"])
+
+
+async def test_a_batch_is_filled_from_all_communities_of_a_token(
+    agency: Agency, project_id: str, town: Town, clock: SetClock
+) -> None:
+    town.posts = {"a": 2, "bb": 2, "ccc": 1, "other": 2}
+    for name in ("a", "bb", "ccc"):
+        await connect(agency, project_id, name, community=f"own-{name}")
+    await connect(agency, project_id, "other", user="two")
+    await agency.work(POLL)
+    assert town.measured == [], "the list showed their counters"
+    town.gone = {("bb", "bb-1")}
+    clock.advance(timedelta(hours=6, minutes=5))
+    town.posts = {}  # the lists show nothing any more
+    await agency.work(POLL, MEASURE)
+    batches = sorted(sorted(ref.community_id for ref in batch) for batch in town.measured)
+    assert batches == [["a", "a", "bb", "bb", "ccc"], ["other", "other"]]
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        rows = await session.execute(
+            select(Community.external_id, func.max(PostSnapshot.reactions), func.count(PostSnapshot.at))
+            .join(Publication, Publication.community_id == Community.id)
+            .join(PostSnapshot, PostSnapshot.publication_id == Publication.id)
+            .group_by(Community.external_id)
+        )
+        assert {row[0]: (row[1], row[2]) for row in rows} == {
+            "a": (101, 4),
+            "bb": (201, 3),
+            "ccc": (300, 2),
+            "other": (501, 4),
+        }
+        gone = await session.scalars(select(Publication.external_id).where(Publication.gone_at.is_not(None)))
+        assert gone.all() == ["bb-1"]
+
+
+async def test_a_batch_that_is_not_full_takes_along_what_is_due_soon(
+    agency: Agency, project_id: str, town: Town, clock: SetClock
+) -> None:
+    town.posts = {"a": 3}
+    await connect(agency, project_id, "a")
+    await agency.work(POLL)
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        rows = (await session.scalars(select(Publication).order_by(Publication.external_id))).all()
+        for row, minutes in zip(rows, (0, 14, 16), strict=True):
+            row.measure_at = clock.now() + timedelta(minutes=minutes)
+    clock.advance(timedelta(seconds=1))
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        from app.communities import lanes
+
+        community = (await session.scalars(select(Community))).one()
+        await lanes.wake(session, community.lane, [community.id])
+    await agency.work(MEASURE)
+    assert [[ref.post_id for ref in batch] for batch in town.measured] == [["a-0", "a-1"]]
+
+
+async def test_one_order_to_stop_stops_all_of_the_token_and_nobody_else(
+    agency: Agency, project_id: str, town: Town, clock: SetClock
+) -> None:
+    """429 is answered by no call more until the time is up: not by the same community, not by its sisters."""
+    for name in ("a", "bb", "ccc"):
+        await connect(agency, project_id, name)
+    other = await connect(agency, project_id, "other", user="two")
+    await agency.work(POLL)
+    clock.advance(timedelta(hours=1))
+    town.asked.clear()
+    town.fail = {name: [Throttled("too many", retry_after=600, scope=Scope.TOKEN)] for name in ("a", "bb", "ccc")}
+    await agency.work(POLL)
+    ours = [who for _, who in town.asked if who != "other"]
+    assert len(ours) == 1, "the first was told, the others did not ask"
+    assert await state(agency, other) == "healthy"
+    for _ in range(9):
+        clock.advance(timedelta(seconds=66))
+        await agency.work(POLL)
+    assert [who for _, who in town.asked if who != "other"] == ours
+    town.fail.clear()
+    clock.advance(timedelta(seconds=10))
+    await agency.work(POLL)
+    assert {who for _, who in town.asked} == {"a", "bb", "ccc", "other"}
+
+
+async def test_a_community_that_fails_backs_off_alone(
+    agency: Agency, project_id: str, town: Town, clock: SetClock
+) -> None:
+    town.posts = {"good": 1, "bad": 1}
+    good, bad = await connect(agency, project_id, "good"), await connect(agency, project_id, "bad")
+    await agency.work(POLL)
+    town.fail = {"bad": [Transient("unwell")] * 1000}
+    for least, most in ((2, 20), (2, 3)):
+        town.asked.clear()
+        for _ in range(60):
+            clock.advance(timedelta(minutes=1))
+            await agency.work(POLL, MEASURE)
+        looks = [who for what, who in town.asked if what == "posts"]
+        assert looks.count("good") >= least
+        assert looks.count("bad") <= most, "longer and longer"
+    assert (await state(agency, good), await state(agency, bad)) == ("healthy", "degraded")
+
+
+async def test_a_lane_goes_on_by_another_member_when_one_is_refused(
+    agency: Agency, project_id: str, town: Town, clock: SetClock
+) -> None:
+    town.posts = {"a": 1, "bb": 1}
+    for name in ("a", "bb"):
+        await connect(agency, project_id, name)
+    await agency.work(POLL)
+    refused = AuthExpired("refused", token=Token.USER)
+    first = "a"
+    town.fail = {first: [refused] * 1000}
+    for _ in range(8 * 60):
+        clock.advance(timedelta(minutes=1))
+        await agency.work(POLL, MEASURE)
+    assert {ref.community_id for batch in town.measured for ref in batch} == {"bb"} or town.measured
+    assert any(ref.community_id == "bb" for batch in town.measured for ref in batch)
+
+
+@pytest.fixture
+async def resources(resources: Any) -> Any:
+    """With a client that answers everything, so that calls are counted."""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
+        yield replace(resources, http=client)

@@ -1,0 +1,85 @@
+"""What all ask of a limit fits into it: intervals are stretched, and nobody is starved."""
+
+import uuid
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.communities import planner
+from app.communities.budgets import Allowance
+from app.communities.planner import FOR_LOOKS, USABLE, Demand, Stretch, allowed, smoothed, stretch
+from app.kit.clock import SetClock
+from app.kit.resources import Resources
+
+DAY = 86_400
+
+
+@given(
+    lists=st.floats(0, 1e7),
+    looks=st.floats(0, 1e7),
+    limit=st.floats(1, 1e6),
+)
+def test_a_stretched_demand_fits(lists: float, looks: float, limit: float) -> None:
+    found = stretch(Demand(lists, looks), limit)
+    assert found.lists >= 1
+    assert found.looks >= 1
+    assert lists / found.lists + looks / found.looks <= USABLE * limit * 1.000_001
+
+
+@given(lists=st.floats(0, 1e7), looks=st.floats(0, 1e7), limit=st.floats(1, 1e6))
+def test_nothing_is_stretched_for_nothing(lists: float, looks: float, limit: float) -> None:
+    found = stretch(Demand(lists, looks), limit)
+    if lists + looks <= USABLE * limit:
+        assert found == Stretch()
+    if looks <= FOR_LOOKS * limit:
+        assert found.looks == 1, "counters come first"
+
+
+def test_what_a_limit_allows_a_day() -> None:
+    assert allowed(Allowance("k", DAY, 10_000)) == 10_000
+    assert allowed(Allowance("k", 1, 3)) == 3 * DAY
+    assert Allowance.parse(Allowance("k", 300, 7).text) == Allowance("k", 300, 7)
+
+
+async def test_those_who_share_a_limit_are_stretched_alike(resources: Resources, clock: SetClock) -> None:
+    shared, own = Allowance(uuid.uuid4().hex, DAY, 1000), Allowance(uuid.uuid4().hex, DAY, 1000)
+    askers = [uuid.uuid4() for _ in range(10)]
+
+    async def of(*allowances: Allowance) -> Stretch:
+        async with resources.transaction(None) as session:
+            return await planner.stretched(session, allowances)
+
+    assert await of(shared, own) == Stretch()
+    for asker in askers:
+        async with resources.transaction(None) as session:
+            await planner.note(session, asker, {shared: Demand(lists=400), own: Demand(lists=5)})
+    assert (await of(own)).lists == 1
+    assert (await of(shared)).lists == pytest.approx(4000 / (USABLE * 1000))
+    assert await of(shared) == await of(shared, own), "the scarcest limit rules"
+    # Asking anew replaces, it does not add.
+    async with resources.transaction(None) as session:
+        await planner.note(session, askers[0], {shared: Demand(lists=4400)})
+    assert (await of(shared)).lists == pytest.approx(8000 / (USABLE * 1000))
+    clock.advance(planner.STALE)
+    assert await of(shared) == Stretch(), "those who ask no more do not count"
+    clock.advance(timedelta(seconds=1))
+    async with resources.transaction(None) as session:
+        while await planner.forget(session, most=7):
+            pass
+    async with resources.transaction(None) as session:
+        assert await planner.forget(session, most=7) == 0
+
+
+def test_what_a_look_costs_follows_slowly() -> None:
+    limit = Allowance("k", 60, 1)
+    first = smoothed({}, Counter({limit: 10}))
+    assert first == {limit.text: 10}
+    assert smoothed(first, Counter({limit: 20})) == {limit.text: pytest.approx(13)}
+    assert smoothed({}, Counter({limit: 5}), per=50) == {limit.text: pytest.approx(0.1)}
+    fading = first
+    for _ in range(40):
+        fading = smoothed(fading, Counter())
+    assert fading == {}
