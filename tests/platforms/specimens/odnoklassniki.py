@@ -20,7 +20,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
 
 USER: Final = "-s-7YB0administrator0secret0Kd2"
 SECRET: Final = "E1C0FFEE0APPLICATION0SECRET"
@@ -28,10 +28,10 @@ SECRET: Final = "E1C0FFEE0APPLICATION0SECRET"
 
 def before(request: httpx.Request) -> httpx.Response | None:
     """A picture takes two calls before the post: whereto, and the upload. Methods are named in the form."""
-    if request.url.path == "/upload":
+    if request.url.path == "/uploadImage":
         return says({"photos": {"photo-1": {"token": "upload-token"}}})
     if parse_qs(request.content.decode("latin-1")).get("method") == ["photosV2.getUploadUrl"]:
-        where = str(request.url.copy_with(path="/upload", query=None))
+        where = str(request.url.copy_with(path="/uploadImage", query=None))
         return says({"upload_url": where, "photo_ids": ["photo-1"], "expires_ms": 1, "ttl_ms": 1})
     return None
 
@@ -112,4 +112,25 @@ SPECIMEN: Final = Specimen(
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
+    limits=(
+        Limited("user_rps", Scope.TOKEN, timed=False),
+        Limited("community_rps", Scope.TOKEN, "conversations", timed=False),
+    ),
+    codes={
+        2: Transient,
+        8: Throttled,
+        9: Throttled,
+        10: MissingPermission,
+        11: Throttled,
+        50: MissingPermission,
+        100: Rejected,
+        101: MissingPermission,
+        102: AuthExpired,
+        103: AuthExpired,
+        104: MissingPermission,
+        160: Gone,
+        300: Gone,
+        9999: Transient,
+    },
+    hook_source="127.0.0.1",
 )
