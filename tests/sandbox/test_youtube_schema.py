@@ -1,0 +1,140 @@
+"""Every YouTube answer of a lively world, against Google's own discovery document."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from app.sandbox.youtube import ids
+from app.sandbox.youtube.errors import REASONS
+from tests.sandbox.conftest import Visitor
+from tests.sandbox.schemas import DATA, needs_data
+
+API = "/youtube/v3"
+SHAPES: Mapping[str, Mapping[str, Any]] = {
+    "uint64": {"pattern": r"^(0|[1-9]\d{0,19})$"},
+    "uint32": {"minimum": 0, "maximum": 2**32 - 1},
+    "int32": {"minimum": -(2**31), "maximum": 2**31 - 1},
+    "date-time": {"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"},
+}
+
+
+@pytest.fixture(scope="session")
+def platforms() -> tuple[str, ...]:
+    return ("youtube",)
+
+
+def _strict(schema: Any) -> Any:
+    """As JSON Schema: nothing that the document does not name, and formats as patterns."""
+    if "$ref" in schema:
+        return {"$ref": f"#/$defs/{schema['$ref']}"}
+    kept = {name: schema[name] for name in ("type", "enum") if name in schema}
+    if "items" in schema:
+        kept["items"] = _strict(schema["items"])
+    if "properties" in schema:
+        kept["properties"] = {name: _strict(one) for name, one in schema["properties"].items()}
+        kept["additionalProperties"] = False
+    elif "additionalProperties" in schema:
+        kept["additionalProperties"] = _strict(schema["additionalProperties"])
+    return {**kept, **SHAPES.get(schema.get("format", ""), {})}
+
+
+@lru_cache(maxsize=1)
+def _document() -> Any:
+    needs_data()
+    return json.loads((DATA / "youtube" / "discovery" / "youtube.v3.json").read_text())
+
+
+@lru_cache(maxsize=1)
+def _definitions() -> Any:
+    return {name: _strict(schema) for name, schema in _document()["schemas"].items()}
+
+
+def problems(name: str, answer: object) -> list[str]:
+    """What of an answer is not as the schema of that name says."""
+    validator = Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": _definitions()})
+    return [f"{'/'.join(map(str, one.absolute_path))}: {one.message[:200]}" for one in validator.iter_errors(answer)]
+
+
+def parameters(resource: str, method: str = "list") -> set[str]:
+    return set(_document()["resources"][resource]["methods"][method]["parameters"])
+
+
+async def ask(visitor: Visitor, path: str, kind: str = "app", **query: object) -> httpx.Response:
+    token = visitor.token("beanlab", kind)
+    headers = {"x-goog-api-key": token} if kind == "app" else {"authorization": f"Bearer {token}"}
+    return await visitor.http.get(f"{API}/{path}", params={k: str(v) for k, v in query.items()}, headers=headers)
+
+
+async def test_every_list_answers_as_the_document_says(visitor: Visitor) -> None:
+    c = visitor.world.communities["beanlab"]
+    comment = await visitor.act("beanlab", "comment", text="Is it <good>?\nReally?")
+    for number in range(8):
+        await visitor.act("beanlab", "comment", text=f"It is {number}", post=comment["post"], parent=comment["id"])
+    off = await visitor.act("beanlab", "post", text="No words\nplease", category="comments_off")
+    shy = await visitor.act("beanlab", "post", text="No likes", category="likes_hidden")
+    soon = await visitor.act("beanlab", "post", text="Soon", category="public_after:3600")
+    never = await visitor.act("beanlab", "post", text="Never", category="private")
+    top = ids.comment(c.wall[int(comment["id"])], c.wall[int(comment["id"])])
+    videos = [ids.video(c.wall[int(one["id"])]) for one in (off, shy, soon, never)]
+    everything = "id,snippet,contentDetails,status,statistics,replies"
+    channel = c.profile.external_id
+    calls: list[tuple[str, str, dict[str, object], int]] = [
+        ("channels", "Channel", {"id": channel}, 1),
+        ("channels", "Channel", {"forHandle": "@beanlab"}, 1),
+        ("channels", "Channel", {"forUsername": "nobody"}, 0),
+        ("playlistItems", "PlaylistItem", {"playlistId": ids.uploads(c), "maxResults": 50}, 50),
+        ("videos", "Video", {"id": ",".join(videos)}, 4),
+        ("videos", "Video", {"id": "AAAAAAAAAAA"}, 0),
+        ("commentThreads", "CommentThread", {"allThreadsRelatedToChannelId": channel, "maxResults": 100}, 100),
+        ("commentThreads", "CommentThread", {"videoId": ids.video(c.wall[int(comment["post"])])}, 0),
+        ("comments", "Comment", {"parentId": top, "maxResults": 5}, 5),
+    ]
+    for path, name, query, least in calls:
+        assert set(query) <= parameters(path), path
+        for kind in ("app", "community"):
+            answer = await ask(visitor, path, kind, part=everything, **query)
+            assert answer.status_code == 200, answer.text
+            assert problems(f"{name}ListResponse", answer.json()) == [], (path, query)
+            if kind == "community" or path != "videos":
+                assert len(answer.json().get("items", [])) >= least, (path, query)
+
+
+async def test_an_answer_is_a_comment_as_the_document_says(visitor: Visitor) -> None:
+    c = visitor.world.communities["beanlab"]
+    asked = c.wall[int((await visitor.act("beanlab", "comment"))["id"])]
+    said = {"snippet": {"parentId": ids.comment(asked, asked), "textOriginal": "Yes & no"}}
+    assert problems("Comment", said) == []
+    answer = await visitor.http.post(
+        f"{API}/comments", params={"part": "snippet"}, json=said, headers=visitor.bearer("beanlab")
+    )
+    assert answer.status_code == 200
+    assert problems("Comment", answer.json()) == []
+    assert answer.json()["snippet"]["textDisplay"] == "Yes &amp; no"
+
+
+async def test_what_is_checked_can_fail() -> None:
+    assert problems("VideoStatistics", {"viewCount": "12"}) == []
+    assert problems("VideoStatistics", {"viewCount": 12})
+    assert problems("VideoStatistics", {"viewCount": "012"})
+    assert problems("VideoStatistics", {"shareCount": "12"})
+    assert problems("CommentSnippet", {"publishedAt": "yesterday"})
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+async def test_errors_have_the_form_of_those_recorded(visitor: Visitor, reason: str) -> None:
+    needs_data()
+    recorded = json.loads((DATA / "youtube/python-youtube/testdata/error_response.json").read_text())
+    effect = {"type": "platform_error", "code": reason}
+    made = await visitor.http.post("/_sandbox/faults", json={"platform": "youtube", "effect": effect})
+    assert made.status_code == 201
+    said = (await ask(visitor, "channels")).json()
+    assert set(recorded["error"]) <= set(said["error"]) <= {*recorded["error"], "status", "details"}
+    assert {name: type(value) for name, value in said["error"]["errors"][0].items()} == {
+        name: type(value) for name, value in recorded["error"]["errors"][0].items()
+    }
+    assert said["error"]["errors"][0]["reason"] == reason
