@@ -1,1 +1,1 @@
-"""Bluesky's private parts."""
+"""What Bluesky's adapter is made of: shapes, translation, walks, records, sessions, errors."""

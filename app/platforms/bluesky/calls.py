@@ -1,0 +1,92 @@
+"""How Bluesky is called: which method, on which host, with which token, at what cost."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import httpx
+
+from app.platforms import wire
+from app.platforms.bluesky import translate
+from app.platforms.contract import CALLS, COST, Budget, Cost, Credentials, Scope, Token
+
+BASE: Final = "https://bsky.social"
+PUBLIC: Final = "https://public.api.bsky.app"
+CHAT: Final = {"atproto-proxy": "did:web:api.bsky.chat#bsky_chat"}
+
+PROFILE: Final = "app.bsky.actor.getProfile"
+PROFILES: Final = "app.bsky.actor.getProfiles"
+FEED: Final = "app.bsky.feed.getAuthorFeed"
+POSTS: Final = "app.bsky.feed.getPosts"
+THREAD: Final = "app.bsky.feed.getPostThread"
+NOTIFICATIONS: Final = "app.bsky.notification.listNotifications"
+CONVOS: Final = "chat.bsky.convo.listConvos"
+MESSAGES: Final = "chat.bsky.convo.getMessages"
+SEND: Final = "chat.bsky.convo.sendMessage"
+RECORD: Final = "com.atproto.repo.getRecord"
+PUT: Final = "com.atproto.repo.putRecord"
+UPLOAD: Final = "com.atproto.repo.uploadBlob"
+OPEN: Final = "com.atproto.server.createSession"
+RENEW: Final = "com.atproto.server.refreshSession"
+SESSION: Final = "com.atproto.server.getSession"
+
+CHANGES: Final = frozenset({SEND, PUT, OPEN, RENEW})
+"""They are sent once; `UPLOAD` may be repeated."""
+
+WRITES, SESSIONS, UPLOADS = "writes", "sessions", "uploads"
+HOUR, DAY = 3600, 86_400
+BUDGETS: Final = (
+    Budget(3000, 300, Scope.ADDRESS),
+    Budget(5000, HOUR, Scope.COMMUNITY, WRITES),
+    Budget(35_000, DAY, Scope.COMMUNITY, WRITES),
+    Budget(30, 300, Scope.COMMUNITY, SESSIONS),
+    Budget(300, DAY, Scope.COMMUNITY, SESSIONS),
+    Budget(1000, DAY, Scope.COMMUNITY, UPLOADS),
+)
+UNITS: Final = {PUT: {WRITES: 2}, UPLOAD: {UPLOADS: 1}, OPEN: {SESSIONS: 1}}
+"""What a call takes besides itself. A record that is put costs two points, one that is created three."""
+
+Query = Mapping[str, str | list[str]]
+
+
+def request(
+    http: httpx.AsyncClient,
+    c: Credentials,
+    method: str,
+    query: Query | None = None,
+    *,
+    kind: Token | None = Token.COMMUNITY,
+    json: object = None,
+    content: bytes | None = None,
+    media_type: str = "application/json",
+) -> httpx.Request:
+    """A call, with the token of `kind` where there is one."""
+    token = None if kind is None else c.tokens.get(kind)
+    posts = method in CHANGES or method == UPLOAD
+    host = PUBLIC if token is None and not posts and c.base_url == _home(c) else c.base_url
+    target = (c.external_id or translate.actor(c.address)) if method in UNITS else ""
+    cost = Cost(token or "", kind if token else None, {CALLS: 1, **UNITS.get(method, {})}, target)
+    return http.build_request(
+        "POST" if posts else "GET",
+        f"{host.rstrip('/')}/xrpc/{method}",
+        params=query,
+        json=json,
+        content=content,
+        headers={
+            **wire.bearer(token),
+            **(CHAT if method.startswith("chat.") else {}),
+            **({} if content is None else {"content-type": media_type}),
+        },
+        extensions={COST: cost},
+    )
+
+
+def method_of(response: httpx.Response) -> str:
+    """What was called."""
+    request = wire.request_of(response)
+    return "" if request is None else request.url.path.rpartition("/")[2]
+
+
+def _home(c: Credentials) -> str:
+    """The server that the account's address names; where another is asked, that stands for all hosts."""
+    told = translate.address(c.address)
+    return (told.base_url if told is not None else None) or BASE
