@@ -16,7 +16,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Refusal, Specimen, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, someone
 
 FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
 WINTER: Final = {"date": "Mon, 23 Nov 2026 06:00:00 GMT"}
@@ -128,4 +128,16 @@ SPECIMEN: Final = Specimen(
     listed_by_conversations=frozenset({MessageKind.COMMENT}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
     size_shown=rounded,
+    limits=(Limited("units", Scope.TOKEN),),
+    codes={
+        "quotaExceeded": Throttled, "dailyLimitExceeded": Throttled, "rateLimitExceeded": Throttled,
+        "userRateLimitExceeded": Throttled, "badRequest": AuthExpired, "keyInvalid": AuthExpired,
+        "authError": AuthExpired, "required": AuthExpired, "forbidden": MissingPermission,
+        "insufficientPermissions": MissingPermission, "accessNotConfigured": MissingPermission,
+        "channelNotFound": Gone, "videoNotFound": Gone, "playlistNotFound": Gone, "commentNotFound": Gone,
+        "parentCommentNotFound": Gone, "commentsDisabled": Rejected, "invalidPageToken": Rejected,
+        "invalidParameter": Rejected, "missingRequiredParameter": Rejected, "parentIdMissing": Rejected,
+        "commentTextRequired": Rejected, "commentTextTooLong": Rejected, "operationNotSupported": Rejected,
+        "processingFailure": Transient, "backendError": Transient, "backendNotConnected": Transient,
+    },
 )  # fmt: skip
