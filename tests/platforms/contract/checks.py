@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from app.platforms.contract import Adapter
+import pytest
+
+from app.platforms.contract import Adapter, PlatformError
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import Specimen
 
@@ -39,7 +41,11 @@ def has(ability: type) -> Known:
     return lambda kind, _: issubclass(kind, ability)
 
 
+RED: Final = (AssertionError, pytest.fail.Exception, PlatformError)
+"""What a check ends with where something is not as promised."""
+
+
 async def run(name: str, key: str, kind: type[Adapter]) -> None:
-    """One check of an adapter on a stage of its own; what is not as promised is an `AssertionError`."""
+    """One check of an adapter on a stage of its own; one of `RED` where something is not as promised."""
     async with staged(key, kind) as subject:
         await REGISTERED[name].run(subject)

@@ -84,7 +84,8 @@ async def same(s: Subject) -> None:
         assert receive(s, call(s, one), secrets(s)) == (answer, events), "a repeat is another event"
         told.setdefault(record["id"], []).extend(events)
     all_of_them = [event for some in told.values() for event in some]
-    assert {event.account_id for event in all_of_them} <= {s.c.external_id, *s.c.aliases, None}
+    whose = {event.account_id for event in all_of_them}
+    assert whose <= {s.c.external_id, *s.c.aliases, None}, "another community's"
     named = [event.event_id for event in all_of_them if event.event_id is not None]
     assert len(set(named)) == len(named), "two events with one id"
     if issubclass(s.kind, Streams):
@@ -98,7 +99,7 @@ async def same(s: Subject) -> None:
 async def _as_listed(s: Subject, record: Record, events: list[Event]) -> None:
     if record["type"] == "post":
         posts = [one for event in events for one in event.posts]
-        assert [one.external_id for one in posts] == [await remote_post(s, record["id"])]
+        assert [one.external_id for one in posts] == [await remote_post(s, record["id"])], "another post"
         return
     found = [one for event in events for one in event.messages if when(one) == int(at(record).timestamp())]
     assert found, f"the event of a {record['type']} tells of none"
@@ -118,7 +119,7 @@ def _core(message: RemoteMessage) -> tuple[object, ...]:
 async def forged(s: Subject) -> None:
     box = subscribed(s)
     _anything(s)
-    assert box.sent
+    assert box.sent, "no event is sent"
     known = secrets(s)
     assert known, "a hook without a secret"
     for _, one in box.sent:
@@ -169,5 +170,5 @@ async def set_(s: Subject) -> None:
     assert not (await made.subscription(s.c, HOOK)).subscribed, "before it was set"
     await made.subscribe(s.c, HOOK, secrets(s))
     await made.subscribe(s.c, HOOK, secrets(s))
-    assert (await made.subscription(s.c, HOOK)).subscribed
-    assert not (await made.subscription(s.c, f"{HOOK}/other")).subscribed
+    assert (await made.subscription(s.c, HOOK)).subscribed, "after it was set"
+    assert not (await made.subscription(s.c, f"{HOOK}/other")).subscribed, "at another address"

@@ -31,9 +31,9 @@ async def community(s: Subject) -> None:
     for follower in range(900_000, 900_007):
         s.let("follow", person=s.community.number_of(follower))
     found = await s.adapter().community(s.c)
-    assert found.external_id == s.c.external_id
+    assert found.external_id == s.c.external_id, "its id has changed"
     assert found.size == s.about.size_shown(s.tally().size), "the size is not the ledger's"
-    assert s.community.profile.title in found.title
+    assert s.community.profile.title in found.title, f"the title is {found.title}"
 
 
 # ── lists ─────────────────────────────────────────────────────────────────────────────────────────
@@ -62,8 +62,8 @@ async def paged(s: Subject, listing: Listing) -> None:
         times = [item.published_at for item in done.items if isinstance(item, RemotePost)]
         assert times == sorted(times, reverse=True), "the first walk is not newest first"
     again = await walk(listing, s, done.cursor)
-    assert {item.external_id for item in again.items} <= {item.external_id for item in done.items}
-    assert len({item.external_id for item in done.items}) == len(listing.standing(s))
+    new = {item.external_id for item in again.items} - {item.external_id for item in done.items}
+    assert not new, f"the next walk brings {len(new)} that are not new"
 
 
 @_of_each_list("cursors survive a restart")
@@ -91,6 +91,7 @@ async def late(s: Subject, listing: Listing) -> None:
     s.way.before = meanwhile
     done = await walk(listing, s)
     s.way.before = lambda _: None
+    listing.add(s)
     news = await walk(listing, s, done.cursor)
     complete(listing, s, {item.external_id: item for item in (*done.items, *news.items)}.values())
 
@@ -170,7 +171,8 @@ async def stream(s: Subject) -> None:
     items: dict[str, Item] = {}
     for event in found:
         items |= {item.external_id: item for item in told_by(event)}
-    assert sorted(when(item) for item in items.values()) == sorted(int(at(one).timestamp()) for one in wanted)
+    happened = sorted(int(at(one).timestamp()) for one in wanted)
+    assert sorted(when(item) for item in items.values()) == happened, "not what happened"
     times = [when(item) for event in found for item in told_by(event)]
     assert times == sorted(times), "not oldest first"
     assert len({event.event_id for event in found}) == len(found), "two events with one id"
@@ -206,9 +208,9 @@ async def gone(s: Subject) -> None:
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
     s.delete(posts[1])
     found = await s.adapter().metrics(s.c, ids)
-    assert [one.gone for one in found] == [False, True, False]
-    assert not found[1].counters
-    assert not found[1].missing
+    assert [one.gone for one in found] == [False, True, False], "the deleted one is not the one that is gone"
+    assert not found[1].counters, "counters of what is gone"
+    assert not found[1].missing, "a gone post lacks nothing"
 
 
 @check("metrics: a batch, and no more", _measured)
@@ -217,12 +219,13 @@ async def batch(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(most + 1)]
     await remote_post(s, posts[0]["id"])  # finds the others on the way
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
-    assert [one.external_id for one in await s.adapter().metrics(s.c, ids[:most])] == list(ids[:most])
-    assert await s.adapter().metrics(s.c, ()) == ()
+    found = await s.adapter().metrics(s.c, ids[:most])
+    assert [one.external_id for one in found] == list(ids[:most]), "one record for each id, in its order"
+    assert await s.adapter().metrics(s.c, ()) == (), "something of nothing"
     asked = len(s.way.requests)
     with pytest.raises(ValueError, match=str(most)):
         await s.adapter().metrics(s.c, ids)
-    assert len(s.way.requests) == asked
+    assert len(s.way.requests) == asked, "the platform was asked"
 
 
 @check("metrics: lists tell the same", LISTINGS[0].known)
@@ -231,8 +234,9 @@ async def told_by_lists(s: Subject) -> None:
     _engage(s, post["id"], 4)
     page = await s.adapter().posts(s.c, None)
     for item in page.items:
-        assert item.metrics.external_id == item.external_id
-        assert item.metrics.counters.keys() | item.metrics.missing.keys() == set(Metric)
+        assert item.metrics.external_id == item.external_id, "another post's metrics"
+        told = item.metrics.counters.keys() | item.metrics.missing.keys()
+        assert told == set(Metric), "a metric is neither there nor missing"
     newest = next(item for item in page.items if when(item) == int(at(post).timestamp()))
     now = s.tally().posts[post["id"]]
     for metric, count in newest.metrics.counters.items():
@@ -249,7 +253,7 @@ async def across(s: Subject) -> None:
     ids = tuple([await remote_post(s, one["id"]) for one in posts if one is not posts[1]])
     assert s.c.external_id is not None
     found = await made.metrics_across(s.c, tuple(PostRef(s.c.external_id, one) for one in ids))
-    assert found == await s.adapter().metrics(s.c, ids)
+    assert found == await s.adapter().metrics(s.c, ids), "not the same"
 
 
 def _engage(s: Subject, post: str, amount: int) -> None:
@@ -266,16 +270,18 @@ def _engage(s: Subject, post: str, amount: int) -> None:
 
 def _right(s: Subject, found: PostMetrics, before: Counters, now: Counters) -> None:
     """Each counter lies between what was so `Spec.delay` ago and what is so now; what is not given has a reason."""
-    assert not found.gone
-    assert found.counters.keys() | found.missing.keys() == set(Metric)
-    assert not found.counters.keys() & found.missing.keys()
+    assert not found.gone, "it stands"
+    told = found.counters.keys() | found.missing.keys()
+    assert told == set(Metric), "a metric is neither there nor missing"
+    assert not found.counters.keys() & found.missing.keys(), "a metric is there and missing"
     asked = s.spec.metrics - s.spec.pushed - s.spec.counted
     for metric in Metric:
         if metric not in asked:
             assert metric not in found.counters, (
                 f"{metric} is not to be had by asking, and yet {found.counters[metric]}"
             )
-            assert metric in s.spec.metrics or found.missing[metric] is MetricStatus.UNSUPPORTED
+            unsupported = found.missing[metric] is MetricStatus.UNSUPPORTED
+            assert metric in s.spec.metrics or unsupported, f"{metric} is {found.missing[metric]}"
             continue
         assert metric in found.counters, f"{metric} is {found.missing[metric]}"
         bounds = sorted((getattr(before, metric.value) or 0, getattr(now, metric.value) or 0))
@@ -291,8 +297,8 @@ async def inspect(s: Subject) -> None:
     made = s.adapter()
     assert isinstance(made, Inspects)
     states = await made.inspect(s.c)
-    assert states
-    assert states.keys() <= s.c.tokens.keys()
+    assert states, "nothing is told"
+    assert states.keys() <= s.c.tokens.keys(), "a token that nobody has"
     assert all(not state.missing_scopes for state in states.values()), f"{states}"
     for kind in states:
         s.sandbox.network.grants.end(s.c.tokens[kind], "revoked")

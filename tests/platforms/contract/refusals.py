@@ -124,8 +124,8 @@ async def scopeless(s: Subject) -> None:
         tokens[kind] = s.sandbox.network.grants.make(s.community, kind.value, [])
     s.c = replace(s.c, tokens=tokens)
     errors = [error for call in _calls(s).values() if (error := await _said(call, s)) is not None]
-    assert any(isinstance(error, MissingPermission) for error in errors), f"{errors}"
-    assert not any(isinstance(error, AuthExpired) for error in errors), f"{errors}"
+    assert not any(isinstance(error, AuthExpired) for error in errors), f"one is said to have ended: {errors}"
+    assert any(isinstance(error, MissingPermission) for error in errors), f"nobody misses a permission: {errors}"
 
 
 @check("refresh: new tokens are good", has(Refreshes))
@@ -136,9 +136,11 @@ async def refreshed(s: Subject) -> None:
     assert renewable, "with everything that the sandbox gives, nothing can be renewed"
     s.later(60)
     granted = await made.refresh(s.c)
-    assert granted.keys() <= renewable
-    assert granted.keys() & {*ACCESS}
-    assert all(one.text and (one.lifetime is None or one.lifetime.total_seconds() > 60) for one in granted.values())
+    assert granted.keys() <= renewable, "one that was not to be renewed"
+    assert granted.keys() & {*ACCESS}, "none to make calls with"
+    assert all(one.text and (one.lifetime is None or one.lifetime.total_seconds() > 60) for one in granted.values()), (
+        f"{granted}"
+    )
     s.c = replace(s.c, tokens={**s.c.tokens, **{kind: one.text for kind, one in granted.items()}})
     await s.adapter().community(s.c)
     again = await made.refresh(s.c)

@@ -17,8 +17,8 @@ from tests.platforms.contract.finding import remote_post, when
 from tests.platforms.contract.stage import Item, Subject, moment
 from tests.platforms.specimens import Specimen
 
-MOST_PAGES: Final = 3000
-"""A walk of more pages than this goes in circles."""
+MOST_PAGES: Final = 1000
+"""No list is filled so far that a walk would need more."""
 
 
 class Listing(Protocol):
@@ -75,9 +75,12 @@ async def walk(
     """A walk to its end: each page of a new adapter, its cursor kept as text. `twice`: each is asked for twice."""
     done = Walked(cursor)
     known: dict[str, None] = {}
+    been: set[str | None] = set()
     more = True
     while more:
+        assert done.cursor not in been, "the walk goes in circles"
         assert done.pages < MOST_PAGES, "the walk does not end"
+        been.add(done.cursor)
         page = await listing.page(s, done.cursor, since)
         if twice:
             again = await listing.page(s, done.cursor, since)
@@ -85,7 +88,7 @@ async def walk(
         done.items += [item for item in page.items if _shown(item) and item.external_id not in known]
         known |= dict.fromkeys(item.external_id for item in page.items)
         done.pages += 1
-        assert page.cursor is None or isinstance(page.cursor, str)
+        assert page.cursor is None or isinstance(page.cursor, str), "a cursor is a text"
         assert page.cursor is not None or not page.more, "there is more, and no cursor to reach it"
         done.cursor = None if page.cursor is None else str(json.loads(json.dumps(page.cursor)))
         more = page.more

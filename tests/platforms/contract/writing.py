@@ -61,20 +61,21 @@ async def _reply(s: Subject, to: ReplyTo, key: str = "key-1") -> Sent:
 async def replied(s: Subject, kind: MessageKind) -> None:
     asked = _asks(s, kind)
     to = reply_to(await remote_message(s, asked))
-    assert to.kind is kind
+    assert to.kind is kind, f"it is told as a {to.kind}"
     before = len(s.records("reply"))
     s.later()
     sent = await _reply(s, to)
-    (made,) = s.records("reply")[before:]
-    assert TEXT in made["text"]
-    assert made["via"] == kind.value
+    made = _only(s.records("reply")[before:])
+    assert TEXT in made["text"], "another text"
+    assert made["via"] == kind.value, f"it is a {made['via']}"
     if kind is MessageKind.MESSAGE:
         assert made["person"] == asked["person"], "somebody else was answered"
     else:
         assert made.get("parent") == asked["id"], "something else was answered"
-        assert made.get("post") == asked.get("post")
-    assert sent.external_id
-    assert sent.sent_at is None or abs((sent.sent_at - at(made)).total_seconds()) < 1
+        assert made.get("post") == asked.get("post"), "below another post"
+    assert sent.external_id, "it has no id"
+    told = sent.sent_at
+    assert told is None or abs((told - at(made)).total_seconds()) < 1, f"sent at {told}, not {made['at']}"
     shown = [one for one in await own_messages(s, asked) if TEXT in one.text]
     assert not shown or sent.external_id in {one.external_id for one in shown}, "lists know it by another id"
     assert {one.thread_id for one in shown} <= {to.thread_id}, "lists tell of it in another conversation"
@@ -85,11 +86,16 @@ async def reply_lost(s: Subject, kind: MessageKind) -> None:
     to = reply_to(await remote_message(s, _asks(s, kind)))
     before = len(s.records("reply"))
     await _lost(s, partial(_reply, s, to))
-    assert len(s.records("reply")) == before + 1
+    _only(s.records("reply")[before:])
     if s.spec.replies_remembered is not None:
         sent = await _reply(s, to)
         assert len(s.records("reply")) == before + 1, "the key does not make a repeat harmless"
-        assert sent.external_id
+        assert sent.external_id, "it has no id"
+
+
+def _only(made: list[Record]) -> Record:
+    assert len(made) == 1, f"it happened {len(made)} times"
+    return made[0]
 
 
 async def _lost(s: Subject, change: Callable[[], Awaitable[Sent]]) -> None:
@@ -115,10 +121,11 @@ async def published(s: Subject) -> None:
         before = len(s.records("post"))
         s.later(3600)  # some platforms count posts by the hour
         sent = await _publish(s, draft, f"key-{number}")
-        (made,) = s.records("post")[before:]
-        assert draft.text in made["text"]
-        assert len(made.get("media", [])) == len(draft.pictures)
-        assert sent.external_id
+        made = _only(s.records("post")[before:])
+        assert draft.text in made["text"], "another text"
+        pictures = len(made.get("media", []))
+        assert pictures == len(draft.pictures), f"{pictures} pictures instead of {len(draft.pictures)}"
+        assert sent.external_id, "it has no id"
         if "posts" not in s.about.silent:
             assert sent.external_id == await remote_post(s, made["id"]), "lists know it by another id"
 
@@ -129,7 +136,7 @@ async def publication_lost(s: Subject) -> None:
         s.later(3600)
         before = len(s.records("post"))
         await _lost(s, partial(_publish, s, draft, f"key-{number}"))
-        assert len(s.records("post")) == before + 1
+        _only(s.records("post")[before:])
         may = s.spec.publishing
         if may is not None and may.remembered is not None:
             await _publish(s, draft, f"key-{number}")
@@ -142,4 +149,4 @@ async def refused(s: Subject) -> None:
     for draft in drafts(s.spec).values():
         with pytest.raises(Rejected):
             await _publish(s, Draft("x" * (s.spec.text_limit + 1), draft.pictures))
-    assert len(s.way.requests) == asked
+    assert len(s.way.requests) == asked, "something was sent"
