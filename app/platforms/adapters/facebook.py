@@ -59,8 +59,8 @@ from app.platforms.contract import (
 )
 from app.platforms.graph import hooks, insights, mail, pages, subscriptions, tokens, usage
 from app.platforms.graph import shapes as graph
-from app.platforms.graph.calls import BATCH, PLATFORM, VERSION, Calls, Way, classify
-from app.platforms.graph.walks import Place, Walk, page
+from app.platforms.graph.calls import BATCH, PLATFORM, VERSION, Calls, Way, classify, known
+from app.platforms.graph.walks import Place, Walk, page, part
 
 POSTS_PAGE: Final = 50
 COMMENTS_PAGE: Final = 100
@@ -129,11 +129,10 @@ class Facebook:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """Each walk starts at the top, so the newest fifty posts always come with fresh counters."""
-        walk, way, us = wire.load(Walk, cursor) or Walk(), _way(c), _known(c)
+        walk, way, us = wire.load(Walk, cursor) or Walk(), _way(c), known(c)
 
         async def ask(after: str | None) -> graph.Listing[pages.Post]:
-            query = {"fields": pages.POST_FIELDS, "limit": str(POSTS_PAGE)}
-            query |= {} if after is None else {"after": after}
+            query = part(pages.POST_FIELDS, POSTS_PAGE, after)
             return await self._calls.get(way, f"{us}/published_posts", pages.POSTS_PAGE, query)
 
         listing = await page(ask, walk)
@@ -153,8 +152,8 @@ class Facebook:
         found = await self._calls.nodes(way, ids, pages.COUNTERS_BY_ID, pages.METRIC_FIELDS)
         if not found:
             # What the token may not see looks like what is gone: that posts can be read at all is seen here.
-            query = {"fields": "id,created_time", "limit": "1"}
-            await self._calls.get(way, f"{_known(c)}/published_posts", pages.POSTS_PAGE, query)
+            query = part("id,created_time", 1, None)
+            await self._calls.get(way, f"{known(c)}/published_posts", pages.POSTS_PAGE, query)
         seen = await insights.read(self._calls, way, [i for i in ids if i in found], tuple(pages.INSIGHTS))
         if seen and all(status is MetricStatus.PENDING for counts in seen.values() for status in counts.values()):
             seen = await self._too_small(c, way, seen)
@@ -164,12 +163,11 @@ class Facebook:
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Comments of all levels, newest first, to the end or to `since`."""
-        at, way, us = wire.load(Place, cursor) or Place(), _way(c), _known(c)
+        at, way, us = wire.load(Place, cursor) or Place(), _way(c), known(c)
 
         async def ask(after: str | None) -> graph.Listing[pages.Comment]:
             query = {"filter": "stream", "order": "reverse_chronological"}
-            query |= {"fields": pages.COMMENT_FIELDS, "limit": str(COMMENTS_PAGE)}
-            query |= {} if after is None else {"after": after}
+            query |= part(pages.COMMENT_FIELDS, COMMENTS_PAGE, after)
             return await self._calls.get(way, f"{post_id}/comments", pages.COMMENTS, query)
 
         listing = await page(ask, at)
@@ -189,7 +187,7 @@ class Facebook:
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Messenger's messages. Comments come from `comments`, and faster from events."""
-        us = _known(c)
+        us = known(c)
         query = {"platform": "messenger"}
         return await mail.step(
             self._calls, _way(c), f"{us}/conversations", query, lambda person: person.id == us, cursor, since
@@ -204,7 +202,7 @@ class Facebook:
                 "messaging_type": "RESPONSE",
                 "message": json.dumps({"text": text}),
             }
-            sent = await self._calls.change(way, f"{_known(c)}/messages", graph.SENT_MESSAGE, form)
+            sent = await self._calls.change(way, f"{known(c)}/messages", graph.SENT_MESSAGE, form)
             return Sent(external_id=sent.message_id)
         form = {"message": text, "fields": "id,created_time,permalink_url"}
         made = await self._calls.change(way, f"{to.external_id}/comments", pages.MADE_COMMENT, form)
@@ -213,7 +211,7 @@ class Facebook:
     async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
         """A text, a picture with its caption, or an album of pictures uploaded before. `key` is not known here."""
         drafts.check(draft, self.spec)
-        way, us = _way(c), _known(c)
+        way, us = _way(c), known(c)
         if len(draft.pictures) == 1:
             form = {"caption": draft.text, **_shown(draft.pictures[0])}
             files = {"source": _file(draft.pictures[0])}
@@ -275,7 +273,7 @@ class Facebook:
             self._calls,
             c,
             _way(c),
-            f"{_known(c)}/subscribed_apps",
+            f"{known(c)}/subscribed_apps",
             kind="page",
             fields=EVENTS,
             given=EVENTS,
@@ -285,7 +283,7 @@ class Facebook:
         return {}
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
-        path = f"{_known(c)}/subscribed_apps"
+        path = f"{known(c)}/subscribed_apps"
         return await subscriptions.state(self._calls, c, _way(c), path, kind="page", given=EVENTS, url=url)
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -296,7 +294,7 @@ class Facebook:
         self, c: Credentials, way: Way, seen: dict[str, insights.Counts]
     ) -> dict[str, insights.Counts]:
         """No insight of any post: either they are late, or the Page has too few likes to have any."""
-        shape = await self._calls.get(way, _known(c), pages.PAGE, {"fields": pages.PAGE_FIELDS})
+        shape = await self._calls.get(way, known(c), pages.PAGE, {"fields": pages.PAGE_FIELDS})
         if shape.fan_count is None or shape.fan_count >= ENOUGH_LIKES:
             return seen
         return {post: dict.fromkeys(counts, MetricStatus.UNSUPPORTED) for post, counts in seen.items()}
@@ -310,12 +308,6 @@ def _way(c: Credentials) -> Way:
         raise AuthExpired("Facebook needs the Page's own token", token=Token.COMMUNITY)
     target = c.external_id or c.address
     return Way(c.base_url, c.tokens[Token.COMMUNITY], Token.COMMUNITY, target, c.app.get("client_secret"))
-
-
-def _known(c: Credentials) -> str:
-    if c.external_id is None:
-        raise ValueError("the community's id is not known yet: ask for `community` first")
-    return c.external_id
 
 
 def _app_known(app: Collection[str]) -> bool:

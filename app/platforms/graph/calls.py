@@ -15,6 +15,7 @@ from app.platforms.contract import (
     COST,
     AuthExpired,
     Cost,
+    Credentials,
     Gone,
     Malformed,
     PlatformError,
@@ -46,6 +47,8 @@ class Way:
     target: str = ""
     app_secret: str | None = field(default=None, repr=False)
     """Of the application that the token was given to: it proves that the token is in the right hands."""
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What each call takes from budgets of other names."""
 
     @property
     def proof(self) -> Mapping[str, str]:
@@ -53,13 +56,13 @@ class Way:
             return {}
         return {"appsecret_proof": hmac.new(self.app_secret.encode(), self.token.encode(), hashlib.sha256).hexdigest()}
 
-    def cost(self, calls: int, units: Mapping[str, int]) -> Cost:
+    def cost(self, calls: int) -> Cost:
         name = CALLS if self.target else PLATFORM
-        return Cost(token=self.token, kind=self.kind, units={name: calls, **units}, target=self.target)
+        return Cost(token=self.token, kind=self.kind, units={name: calls, **self.units}, target=self.target)
 
 
 class Calls:
-    """Calls by one HTTP client."""
+    """Calls by one HTTP client. A path that begins with `/` is one without a version."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
@@ -72,9 +75,8 @@ class Calls:
         query: Mapping[str, str],
         *,
         calls: int = 1,
-        units: Mapping[str, int] | None = None,
     ) -> T:
-        request = self._request("GET", way, path, params={**query, **way.proof}, cost=way.cost(calls, units or {}))
+        request = self._request("GET", way, path, params={**query, **way.proof}, cost=way.cost(calls))
         return wire.parse(answer, await wire.read(self._http, request, _of(way)))
 
     async def nodes(self, way: Way, ids: Sequence[str], answer: TypeAdapter[dict[str, T]], fields: str) -> dict[str, T]:
@@ -112,12 +114,9 @@ class Calls:
         form: Mapping[str, str],
         *,
         files: Files | None = None,
-        units: Mapping[str, int] | None = None,
     ) -> T:
         """Send what changes something, once; `OutcomeUnknown` where no answer tells what became of it."""
-        request = self._request(
-            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1, units or {})
-        )
+        request = self._request("POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1))
         return wire.confirmed(answer, await wire.write(self._http, request, _of(way)))
 
     async def prepare(
@@ -131,7 +130,7 @@ class Calls:
     ) -> httpx.Response:
         """As `prepare`, with the answer as it came."""
         request = self._request(
-            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1, {}), prepares=True
+            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1), prepares=True
         )
         return await wire.read(self._http, request, _of(way))
 
@@ -149,13 +148,20 @@ class Calls:
     ) -> httpx.Request:
         return self._http.build_request(
             method,
-            f"{way.base_url.rstrip('/')}/{VERSION}/{path}",
+            way.base_url.rstrip("/") + (path if path.startswith("/") else f"/{VERSION}/{path}"),
             params=params,
             data=data,
             files=files,
             headers=wire.bearer(way.token or None),
             extensions={COST: cost, PREPARES: prepares},
         )
+
+
+def known(c: Credentials) -> str:
+    """The community's id."""
+    if c.external_id is None:
+        raise ValueError("the community's id is not known yet: ask for `community` first")
+    return c.external_id
 
 
 def classify(response: httpx.Response) -> PlatformError | None:

@@ -71,6 +71,7 @@ CODES: Mapping[int, Means] = {
 SUBCODES: Mapping[tuple[int, int], Means] = {
     (1, 2_207_057): Means.REFUSED,
     (4, 2_207_051): Means.BLOCKED,
+    (9, 2_207_042): Means.REFUSED,
     (10, 2_018_065): Means.REFUSED,
     (10, 2_018_108): Means.REFUSED,
     (10, 2_018_278): Means.REFUSED,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from app.platforms import wire
 from app.platforms.abilities import Call, Event, Received
@@ -52,10 +52,12 @@ class Change(wire.Shape):
 
 
 class Entry(wire.Shape):
-    """What happened in one community."""
+    """What happened in one community. Instagram's own login puts a single change into the entry itself."""
 
     id: graph.NodeId
     time: Annotated[datetime, BeforeValidator(_some_time)]
+    field: wire.Words | None = None
+    value: dict[str, Any] = Field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     messaging: tuple[dict[str, Any], ...] = ()
     standby: tuple[dict[str, Any], ...] = ()
@@ -128,7 +130,8 @@ def _verify(call: Call, secrets: Mapping[str, str]) -> None:
 
 def _events(entry: Entry, understand: Understand) -> list[Event]:
     found: list[Event] = []
-    for change in entry.changes:
+    alone = () if entry.field is None else (Change(field=entry.field, value=entry.value),)
+    for change in (*entry.changes, *alone):
         try:
             event = understand(entry, change)
         except ValidationError:

@@ -4,14 +4,16 @@ One retired name fails a whole call, and so does one post that a metric does not
 that is refused is asked again in parts, until what was refused stands alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    Metric,
     MetricStatus,
     MissingPermission,
     PlatformError,
+    PostMetrics,
     Rejected,
     Throttled,
 )
@@ -68,3 +70,13 @@ def _counts(found: graph.Insights | None, names: Sequence[str]) -> Counts:
         return dict.fromkeys(names, MetricStatus.ERROR)
     told = {insight.name: insight.count for insight in found.insights.data}
     return {name: MetricStatus.PENDING if (count := told.get(name)) is None else count for name in names}
+
+
+def known(post: str, told: Mapping[Metric, int | MetricStatus | None], given: Collection[Metric]) -> PostMetrics:
+    """Counters, and why others are missing: one of those `given` that was left out is pending."""
+    counters = {
+        name: count for name, count in told.items() if count is not None and not isinstance(count, MetricStatus)
+    }
+    missing = {metric: MetricStatus.PENDING if metric in given else MetricStatus.UNSUPPORTED for metric in Metric}
+    missing |= {metric: status for metric, status in told.items() if isinstance(status, MetricStatus)}
+    return PostMetrics(post, counters, {metric: missing[metric] for metric in Metric if metric not in counters})

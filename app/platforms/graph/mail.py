@@ -10,7 +10,7 @@ from app.platforms import wire
 from app.platforms.contract import Gone, MessageKind, Page, RemoteMessage, RemotePerson
 from app.platforms.graph import shapes as graph
 from app.platforms.graph.calls import Calls, Way
-from app.platforms.graph.walks import Branch, Mail, page
+from app.platforms.graph.walks import Branch, Mail, page, part
 
 THREADS_PAGE = 25
 WITH_THREAD = 20
@@ -38,8 +38,7 @@ async def step(
         return await _inside(calls, way, mail, own, since)
 
     async def ask(after: str | None) -> graph.Listing[graph.Thread]:
-        asked = {**query, "fields": THREAD_FIELDS, "limit": str(THREADS_PAGE)}
-        return await calls.get(way, path, graph.THREADS, asked | ({} if after is None else {"after": after}))
+        return await calls.get(way, path, graph.THREADS, {**query, **part(THREAD_FIELDS, THREADS_PAGE, after)})
 
     threads = await page(ask, mail)
     if threads is None:
@@ -68,9 +67,8 @@ async def _inside(calls: Calls, way: Way, mail: Mail, own: Own, since: datetime 
     branch = mail.branches[0]
 
     async def ask(after: str | None) -> graph.Listing[graph.Message]:
-        asked = {"fields": MESSAGE_FIELDS, "limit": str(MESSAGES_PAGE)}
-        asked |= {} if after is None else {"after": after}
-        return await calls.get(way, f"{branch.id}/messages", graph.MESSAGES, asked)
+        query = part(MESSAGE_FIELDS, MESSAGES_PAGE, after)
+        return await calls.get(way, f"{branch.id}/messages", graph.MESSAGES, query)
 
     rest = mail.branches[1:]
     items: tuple[RemoteMessage, ...] = ()

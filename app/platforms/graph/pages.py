@@ -20,7 +20,7 @@ from app.platforms.contract import (
 )
 from app.platforms.graph import shapes as graph
 from app.platforms.graph.hooks import Change, Entry, event_id
-from app.platforms.graph.insights import Counts
+from app.platforms.graph.insights import Counts, known
 
 SITE: Final = "https://www.facebook.com"
 HOSTS: Final = frozenset({"facebook.com", "www.facebook.com", "m.facebook.com", "web.facebook.com", "fb.com", "fb.me"})
@@ -168,12 +168,7 @@ def metrics(shape: Counters, insights: Counts) -> PostMetrics:
         Metric.SHARES: None if shape.shares is None else shape.shares.count,
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
-    counters = {
-        metric: count for metric, count in told.items() if count is not None and not isinstance(count, MetricStatus)
-    }
-    missing = {metric: MetricStatus.PENDING if metric in GIVEN else MetricStatus.UNSUPPORTED for metric in Metric}
-    missing |= {metric: status for metric, status in told.items() if isinstance(status, MetricStatus)}
-    return PostMetrics(shape.id, counters, {metric: missing[metric] for metric in Metric if metric not in counters})
+    return known(shape.id, told, GIVEN)
 
 
 def post(shape: Post) -> RemotePost:
@@ -222,18 +217,18 @@ def happened(entry: Entry, change: Change) -> Event | None:
     if change.field != "feed":
         return None
     item = ITEM.validate_python(change.value)
-    known = event_id(entry.id, change.field, change.value)
+    told_as = event_id(entry.id, change.field, change.value)
     if item.item == "comment" and item.comment_id is not None:
         if item.verb == "remove":
-            return Event(known, entry.id, deleted_ids=(item.comment_id,))
+            return Event(told_as, entry.id, deleted_ids=(item.comment_id,))
         told = _told_comment(item, entry) if item.verb in {"add", "edited"} else None
-        return None if told is None else Event(known, entry.id, messages=(told,))
+        return None if told is None else Event(told_as, entry.id, messages=(told,))
     by_page = item.author is not None and item.author.id == entry.id
     if item.item in POSTS and item.verb == "add" and by_page and item.published and item.post_id is not None:
         if item.created_time is None:
             return None
         new = Post(id=item.post_id, created_time=item.created_time, message=item.message)
-        return Event(known, entry.id, posts=(post(new),))
+        return Event(told_as, entry.id, posts=(post(new),))
     return None
 
 

@@ -40,6 +40,11 @@ async def page(ask: Callable[[str | None], Awaitable[Listing[T]]], at: Place) ->
         return None
 
 
+def part(fields: str, limit: int, after: str | None) -> dict[str, str]:
+    """What a page of a list is asked for by."""
+    return {"fields": fields, "limit": str(limit)} | ({} if after is None else {"after": after})
+
+
 class Walk(Place):
     """Reads a list, newest first, down to what an earlier walk has seen: everything from `known` on."""
 
@@ -99,3 +104,11 @@ class Mail(Place):
         if self.top == self.floor:
             return Mail(known=self.top, floor=self.top), False
         return Mail(known=self.known, floor=self.top), True
+
+
+class Inbox(wire.Shape):
+    """Reads messages, then media in which the account is tagged."""
+
+    mail: wire.Words | None = None
+    tags: Walk = Walk()
+    tags_next: bool = False
