@@ -38,15 +38,19 @@ async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost]
     """Keep what a page of a community's posts shows, and tell of it; how many posts are new.
 
     A list is read far more often than counters are wanted: those of a known post are taken from it
-    when they are due, and passed over otherwise. `factor` is on every interval.
+    when they are due, and passed over otherwise; of a post that shows nothing new, nothing is
+    written. `factor` is on every interval.
     """
     newest = {post.external_id: post for post in posts}
     if not newest:
         return 0
     known = await _known(session, place, list(newest))
     due = {i: known.get(i) is None or known[i].due(at) for i in newest}
+    shown = [i for i in newest if due[i] or known[i].differs(newest[i])]
+    if not shown:
+        return 0
     # In one order, so that nobody waits in a circle.
-    values = [_row(place, newest[i], at, factor, known.get(i), due=due[i]) for i in sorted(newest)]
+    values = [_row(place, newest[i], at, factor, known.get(i), due=due[i]) for i in sorted(shown)]
     added = insert(Publication).values(values)
     taken = ("url", "text", "edited_at", "comments", "measure_at", "total", "still")
     rows: Result[Any] = await session.execute(
@@ -77,18 +81,31 @@ class _Known:
     measure_at: datetime | None
     total: int | None
     still: int
+    shown: tuple[object, ...] = ()
+    """Its link, text, last edit and comments, and when it was seen to be gone."""
 
     def due(self, at: datetime) -> bool:
         return self.measure_at is None or self.measure_at <= at + SOON
 
+    def differs(self, post: RemotePost) -> bool:
+        return self.shown != (post.url, post.text, post.edited_at, post.metrics.counters.get(Metric.COMMENTS), None)
+
 
 async def _known(session: AsyncSession, place: Place, external_ids: Sequence[str]) -> dict[str, _Known]:
     rows = await session.execute(
-        select(Publication.external_id, Publication.measure_at, Publication.total, Publication.still).where(
-            _of(place), Publication.external_id.in_(external_ids)
-        )
+        select(
+            Publication.external_id,
+            Publication.measure_at,
+            Publication.total,
+            Publication.still,
+            Publication.url,
+            Publication.text,
+            Publication.edited_at,
+            Publication.comments,
+            Publication.gone_at,
+        ).where(_of(place), Publication.external_id.in_(external_ids))
     )
-    return {row.external_id: _Known(row.measure_at, row.total, row.still) for row in rows}
+    return {row[0]: _Known(row[1], row[2], row[3], tuple(row[4:])) for row in rows}
 
 
 def _row(
