@@ -154,6 +154,10 @@ class Subject:
         """The ledger's, of these types."""
         return [one for one in self.sandbox.network.world.ledger.page(0, 10_000_000) if one["type"] in types]
 
+    def accepted(self, kind: str) -> list[Record]:
+        """Those of the ledger's records that came through the platform's wire format."""
+        return [one for one in self.records(kind) if one["origin"] == "api"]
+
     def tally(self, at: int | None = None) -> Tally:
         """What the ledger adds up to, now or at another instant."""
         world = self.sandbox.network.world

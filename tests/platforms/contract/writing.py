@@ -62,10 +62,10 @@ async def replied(s: Subject, kind: MessageKind) -> None:
     asked = _asks(s, kind)
     to = reply_to(await remote_message(s, asked))
     assert to.kind is kind, f"it is told as a {to.kind}"
-    before = len(s.records("reply"))
+    before = len(s.accepted("reply"))
     s.later()
     sent = await _reply(s, to)
-    made = _only(s.records("reply")[before:])
+    made = _only(s.accepted("reply")[before:])
     assert TEXT in made["text"], "another text"
     assert made["via"] == kind.value, f"it is a {made['via']}"
     if kind is MessageKind.MESSAGE:
@@ -84,12 +84,12 @@ async def replied(s: Subject, kind: MessageKind) -> None:
 @_each_kind("a lost answer is unknown, and sent once")
 async def reply_lost(s: Subject, kind: MessageKind) -> None:
     to = reply_to(await remote_message(s, _asks(s, kind)))
-    before = len(s.records("reply"))
+    before = len(s.accepted("reply"))
     await _lost(s, partial(_reply, s, to))
-    _only(s.records("reply")[before:])
+    _only(s.accepted("reply")[before:])
     if s.spec.replies_remembered is not None:
         sent = await _reply(s, to)
-        assert len(s.records("reply")) == before + 1, "the key does not make a repeat harmless"
+        assert len(s.accepted("reply")) == before + 1, "the key does not make a repeat harmless"
         assert sent.external_id, "it has no id"
 
 
@@ -118,10 +118,10 @@ async def _publish(s: Subject, draft: Draft, key: str = "key-1") -> Sent:
 @check("publish: arrives once, with its pictures", has(Publishes))
 async def published(s: Subject) -> None:
     for number, draft in enumerate(drafts(s.spec).values()):
-        before = len(s.records("post"))
+        before = len(s.accepted("post"))
         s.later(3600)  # some platforms count posts by the hour
         sent = await _publish(s, draft, f"key-{number}")
-        made = _only(s.records("post")[before:])
+        made = _only(s.accepted("post")[before:])
         assert draft.text in made["text"], "another text"
         pictures = len(made.get("media", []))
         assert pictures == len(draft.pictures), f"{pictures} pictures instead of {len(draft.pictures)}"
@@ -134,13 +134,13 @@ async def published(s: Subject) -> None:
 async def publication_lost(s: Subject) -> None:
     for number, draft in enumerate(drafts(s.spec).values()):
         s.later(3600)
-        before = len(s.records("post"))
+        before = len(s.accepted("post"))
         await _lost(s, partial(_publish, s, draft, f"key-{number}"))
-        _only(s.records("post")[before:])
+        _only(s.accepted("post")[before:])
         may = s.spec.publishing
         if may is not None and may.remembered is not None:
             await _publish(s, draft, f"key-{number}")
-            assert len(s.records("post")) == before + 1, "the key does not make a repeat harmless"
+            assert len(s.accepted("post")) == before + 1, "the key does not make a repeat harmless"
 
 
 @check("publish: what the platform would not take is not sent", has(Publishes))
