@@ -43,7 +43,7 @@ def annotated(text: str, dids: Mapping[str, str]) -> Json:
     """The `facets` of a text, where it has any: without them its links cannot be followed."""
     facets = [
         {"index": {"byteStart": _bytes(text, start), "byteEnd": _bytes(text, end)}, "features": [feature]}
-        for start, end, feature in _features(text, dids)
+        for start, end, feature in sorted(_features(text, dids), key=lambda found: found[:2])
     ]
     return {"facets": facets} if facets else {}
 

@@ -1,0 +1,143 @@
+"""Bluesky, for the suites. An error is a name and words; which of them are told apart, the servers' code says."""
+
+import base64
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+import httpx
+
+from app.platforms.abilities import ReplyTo
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    MessageKind,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.platforms.specimens import Refusal, Specimen, says, someone
+
+US: Final = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
+CUSTOMER: Final = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
+DATE: Final = "Mon, 23 Nov 2026 06:00:00 GMT"
+RESET: Final = "1795413750"
+"""Two minutes and a half later."""
+
+
+def uri(did: str, rkey: str) -> str:
+    return f"at://{did}/app.bsky.feed.post/{rkey}"
+
+
+COMMENT: Final = uri(CUSTOMER, "3k2yihcrp6f2c")
+
+
+def jwt(signature: str, **claims: object) -> str:
+    """A token that says something of itself."""
+    parts = [{"typ": "at+jwt", "alg": "ES256K"}, claims]
+    return ".".join(
+        [*(base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in parts), signature]
+    )
+
+
+def before(request: httpx.Request) -> httpx.Response | None:
+    """Posts are looked up, and whether a record is there already; pictures are uploaded."""
+    match request.url.path.rpartition("/")[2]:
+        case "app.bsky.feed.getPosts":
+            post = {
+                "uri": COMMENT, "cid": "bafyreia", "author": {"did": CUSTOMER, "handle": "customer.bsky.social"},
+                "record": {"$type": "app.bsky.feed.post", "text": "", "createdAt": "2026-11-23T05:00:00Z"},
+                "indexedAt": "2026-11-23T05:00:00Z",
+            }  # fmt: skip
+            return says({"posts": [post]}, date=DATE)
+        case "chat.bsky.convo.getMessages":
+            return says({"messages": []}, date=DATE)
+        case "com.atproto.repo.getRecord":
+            return says({"error": "RecordNotFound", "message": "Could not locate record: at://…"}, 400, date=DATE)
+        case "com.atproto.repo.uploadBlob":
+            return says({"blob": {"$type": "blob", "ref": {"$link": "bafkreia"}, "mimeType": "image/png", "size": 68}})
+        case _:
+            return None
+
+
+def error(
+    means: type[PlatformError],
+    status: int,
+    name: str,
+    words: str,
+    *,
+    to_a_change: type[PlatformError] | None = None,
+    scopes: tuple[str, ...] | None = None,
+) -> Refusal:
+    body = {"error": name, "message": words}
+    return Refusal(f"{status} {name}: {words}", means, body, status, to_a_change=to_a_change, scopes=scopes)
+
+
+def spent(
+    name: str,
+    scope: Scope,
+    refuses: Literal["both", "reads", "changes"],
+    retry_after: float | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Refusal:
+    body = {"error": "RateLimitExceeded", "message": "Rate Limit Exceeded"}
+    return Refusal(name, Throttled, body, 429, headers, retry_after=retry_after, scope=scope, refuses=refuses)
+
+
+def until(policy: str) -> dict[str, str]:
+    return {"date": DATE, "ratelimit-reset": RESET, "ratelimit-policy": policy}
+
+
+SPECIMEN: Final = Specimen(
+    address="https://bsky.app/profile/name.bsky.social",
+    external_id=US,
+    tokens={
+        Token.COMMUNITY: jwt("Qm1community1signature", scope="com.atproto.appPassPrivileged", iat=1795413600),
+        Token.REFRESH: jwt("Qm2refresh2signature", scope="com.atproto.refresh", exp=1803189600),
+        Token.PASSWORD: "abcd-efgh-ijkl-mnop",
+    },
+    post_ids=(uri(US, "3k2yinh52ne2x"), uri(US, "3kaheyt6vpc22")),
+    comment=ReplyTo(COMMENT, "comment:1", MessageKind.COMMENT, someone(CUSTOMER), uri(US, "3k2yinh52ne2x")),
+    message=ReplyTo("3kconvo/3kmessage", "direct:3kconvo", MessageKind.MESSAGE, someone(CUSTOMER), None),
+    before=before,
+    refusals=(
+        error(AuthExpired, 400, "ExpiredToken", "Token has expired"),
+        error(AuthExpired, 400, "InvalidToken", "Token could not be verified"),
+        error(AuthExpired, 401, "AuthMissing", "Authentication Required"),
+        error(AuthExpired, 401, "AuthenticationRequired", "Authentication Required"),
+        error(
+            MissingPermission, 400, "InvalidToken", "Bad token method", scopes=("com.atproto.appPassPrivileged",)
+        ),
+        error(MissingPermission, 400, "InvalidToken", "Bad token scope"),
+        error(MissingPermission, 400, "BlockedByActor", "Requester is blocked by actor", scopes=()),
+        error(Gone, 400, "InvalidRequest", "Profile not found"),
+        error(Gone, 400, "InvalidRequest", "Could not find user: name.bsky.social"),
+        error(Gone, 400, "NotFound", "Post not found: at://…"),
+        error(Gone, 401, "AccountTakedown", "Account has been taken down"),
+        error(Gone, 400, "AccountDeactivated", "Account is deactivated"),
+        error(Rejected, 400, "InvalidRequest", "Error: uris must not have more than 25 elements"),
+        error(Rejected, 400, "InvalidRequest", "Could not find blob: bafkreia"),
+        error(Rejected, 501, "MethodNotImplemented", "Method Not Implemented"),
+        error(Rejected, 413, "PayloadTooLarge", "request entity too large"),
+        Refusal("a server that is none of Bluesky's", Rejected, b"<html>", 404),
+        error(Transient, 502, "UpstreamFailure", "Upstream service unreachable", to_a_change=OutcomeUnknown),
+        error(Transient, 500, "InternalServerError", "Internal Server Error", to_a_change=OutcomeUnknown),
+        spent("too many from this address", Scope.ADDRESS, "both", 150.0, until("3000;w=300")),
+        spent("too many, to be tried later", Scope.ADDRESS, "reads", 9.0, {"retry-after": "9"}),
+        spent("too many writes of this account", Scope.COMMUNITY, "changes", 150.0, until("5000;w=3600")),
+        spent("too many", Scope.ADDRESS, "reads"),
+    ),
+    refresh_refusals=(
+        error(AuthExpired, 401, "AccountTakedown", "Account has been taken down"),
+        error(OutcomeUnknown, 502, "UpstreamFailure", "Upstream service unreachable"),
+        spent("too many sessions", Scope.ADDRESS, "both", 150.0, until("3000;w=300")),
+    ),
+    listed_by_conversations=frozenset({MessageKind.COMMENT, MessageKind.MENTION, MessageKind.MESSAGE}),
+    listed_by_comments=frozenset({MessageKind.COMMENT}),
+)  # fmt: skip
