@@ -17,7 +17,7 @@ from app.cli.database import plain
 from app.cli.doctor import Finding, Level, examine
 from app.cli.main import app
 from app.communities import service as communities
-from app.communities.calls import credentials
+from app.communities import tokens
 from app.communities.models import Community
 from app.kit.crypto import Keyring
 from app.kit.db import Database, workspace_of
@@ -112,9 +112,8 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
         async def check(session: AsyncSession, token: str) -> None:
             community = (await session.scalars(select(Community))).one()
-            assert (await credentials(session, Keyring(settings().secret_keys), community)).tokens == {
-                Token.COMMUNITY: token
-            }
+            held = await tokens.held(session, Keyring(settings().secret_keys), community.id)
+            assert held.texts == {Token.COMMUNITY: token}
 
         monkeypatch.setenv("INSTEP_SECRET_KEYS", old)
         run(each(connect))
