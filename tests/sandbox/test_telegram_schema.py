@@ -1,0 +1,146 @@
+"""Every answer and every update of a lively channel, against Telegram's own description of the Bot API."""
+
+import copy
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.sandbox.telegram import shapes
+from app.sandbox.telegram.api import METHODS
+from app.sandbox.telegram.updates import KINDS
+from tests.platforms.specimens import PIXEL
+from tests.platforms.telegram_api import api, fields, problems, returns
+from tests.sandbox.conftest import Visitor
+
+NAMES = {name.lower(): name for name in (
+    "getMe", "getChat", "getChatMemberCount", "getChatMember", "getUpdates", "setWebhook", "deleteWebhook",
+    "getWebhookInfo", "sendMessage", "sendPhoto", "sendMediaGroup",
+)}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def platforms() -> tuple[str, ...]:
+    return ("telegram",)
+
+
+async def ask(visitor: Visitor, method: str, files: Any = None, **sent: Any) -> Any:
+    """A method's whole answer; its parameters are Telegram's."""
+    assert sent.keys() | (files or {}).keys() <= fields(method).keys() | {"a", "b"}
+    token = visitor.token("coffee_daily", "community")
+    url = f"/bot{token}/{method}"
+    answer = await (visitor.http.post(url, data=sent, files=files) if files else visitor.http.post(url, json=sent))
+    visitor.hands.at += 2
+    return answer.json()
+
+
+async def calls(visitor: Visitor) -> AsyncIterator[tuple[str, Any]]:
+    """Every method, with what it answers, in all its shapes."""
+    c = visitor.world.communities["coffee_daily"]
+    comment = await visitor.act("coffee_daily", "comment", text="Until when?")
+    message = await visitor.act("coffee_daily", "message", text="Hello?")
+    person, channel, group = int(message["person"]), c.profile.external_id, shapes.group_id(c)
+    picture = ("1.png", PIXEL, "image/png")
+    yield "getMe", await ask(visitor, "getMe")
+    for chat in (channel, group, person):
+        yield "getChat", await ask(visitor, "getChat", chat_id=chat)
+        yield "getChatMemberCount", await ask(visitor, "getChatMemberCount", chat_id=chat)
+    for chat in (channel, group):
+        for user in (shapes.bot_id(c.profile), person, c.followers.page(0, 1)[0]):
+            yield "getChatMember", await ask(visitor, "getChatMember", chat_id=chat, user_id=user)
+    yield "getUpdates", await ask(visitor, "getUpdates", allowed_updates=list(KINDS))
+    under = {"message_id": 5_000_000 + 16 * int(comment["id"])}
+    yield "sendMessage", await ask(visitor, "sendMessage", chat_id=channel, text="Open")
+    yield "sendMessage", await ask(visitor, "sendMessage", chat_id=group, text="Until six", reply_parameters=under)
+    yield "sendMessage", await ask(visitor, "sendMessage", chat_id=person, text="Yes")
+    yield "sendPhoto", await ask(visitor, "sendPhoto", {"photo": picture}, chat_id=channel, caption="Here")
+    yield "sendPhoto", await ask(visitor, "sendPhoto", {"photo": picture}, chat_id=person)
+    album = json.dumps([{"type": "photo", "media": f"attach://{name}", "caption": name} for name in "ab"])
+    yield (
+        "sendMediaGroup",
+        await ask(visitor, "sendMediaGroup", {"a": picture, "b": picture}, chat_id=channel, media=album),
+    )
+    visitor.hands.at += 1800
+    await visitor.act("coffee_daily", "comment", text="Thanks", post=comment["post"], parent=comment["id"])
+    yield "getUpdates", await ask(visitor, "getUpdates")
+    yield "getWebhookInfo", await ask(visitor, "getWebhookInfo")
+    yield "setWebhook", await ask(visitor, "setWebhook", url="https://instep.example/hook", secret_token="sesame")
+    yield "getWebhookInfo", await ask(visitor, "getWebhookInfo")
+    yield "deleteWebhook", await ask(visitor, "deleteWebhook")
+
+
+async def test_every_method_answers_as_telegram_says(visitor: Visitor) -> None:
+    count, kinds = Counter[str](), Counter[str]()
+    async for method, answer in calls(visitor):
+        assert answer.keys() == {"ok", "result"}, (method, answer)
+        assert problems(returns(method), answer["result"]) == [], method
+        count[method] += 1
+        if method == "getUpdates":
+            kinds.update(name for update in answer["result"] for name in update if name != "update_id")
+    assert set(count) == set(NAMES.values())
+    assert set(NAMES) == set(METHODS)
+    assert set(kinds) == {"message", "channel_post", "message_reaction_count"}
+
+
+async def test_an_album_and_history_are_told_as_telegram_says(visitor: Visitor) -> None:
+    """What this channel did before the story begins, and what its administrator does by hand."""
+    c = visitor.world.communities["coffee_daily"]
+    media = [visitor.world.emit("media", c, "control", kind="image/png", count=67)["id"] for _ in range(3)]
+    visitor.world.emit("post", c, "control", text="Spring", media=media)
+    answer = await ask(visitor, "getUpdates")
+    assert problems(returns("getUpdates"), answer["result"]) == []
+    assert any("media_group_id" in update.get("channel_post", {}) for update in answer["result"])
+    old = [one for one in c.wall.values() if one.kind == "comment" and one.person is None]
+    assert old
+    for entry in c.wall.values():
+        if entry.kind == "comment" and not entry.deleted:
+            assert problems(["Message"], shapes.comment(c, entry, visitor.world.born)) == []
+    for entry in c.mail.values():
+        assert problems(["Message"], shapes.direct(c, entry)) == []
+
+
+async def test_refusals_answer_as_telegram_says(visitor: Visitor) -> None:
+    limits = visitor.sandbox.network.limits
+    limits["telegram_bot_rps"] = 1
+    token = visitor.token("coffee_daily", "community")
+    answers: list[httpx.Response] = [
+        await visitor.http.post(f"/bot{token}/{method}", json={"chat_id": "@nobody"})
+        for method in ("getChat", "getMe", "x")
+    ]
+    answers.append(await visitor.http.post("/bot1:x/getMe"))
+    assert [one.status_code for one in answers] == [400, 429, 404, 404]
+    for one in answers:
+        said = one.json()
+        assert (said["ok"], said["error_code"]) == (False, one.status_code)
+        assert isinstance(said["description"], str)
+        assert problems(["ResponseParameters"], said.get("parameters", {})) == []
+    assert answers[1].json()["parameters"]["retry_after"] >= 1
+
+
+def test_the_check_finds_what_is_wrong() -> None:
+    good: Any = {"update_id": 1, "message": {
+        "message_id": 2, "date": 3, "chat": {"id": 4, "type": "private"},
+        "forward_origin": {"type": "channel", "date": 1, "chat": {"id": 4, "type": "channel"}, "message_id": 9},
+    }}  # fmt: skip
+    assert problems(["Update"], good) == []
+    wrong = [
+        ("update_id",), ("message", "message_id"), ("message", "chat", "type"), ("message", "forward_origin", "type"),
+        ("message", "forward_origin", "message_id"),
+    ]  # fmt: skip
+    for place in wrong:
+        for change in ("missing", "list"):
+            broken = copy.deepcopy(good)
+            inner = broken
+            for name in place[:-1]:
+                inner = inner[name]
+            if change == "missing":
+                del inner[place[-1]]
+            else:
+                inner[place[-1]] = []
+            assert problems(["Update"], broken) != [], (place, change)
+    assert problems(["Update"], {**good, "views": 5}) == [".views: not in Update"]
+    assert problems(["Integer"], True) != []
+    assert len(api()["types"]) > 300
