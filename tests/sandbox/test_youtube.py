@@ -116,7 +116,7 @@ async def test_the_quota_is_in_units_and_by_project_and_ends_at_midnight_in_cali
 async def test_uploads_are_paged_by_offset_and_comments_by_place(visitor: Visitor) -> None:
     c = visitor.world.communities["beanlab"]
 
-    async def uploads(**more: object) -> Any:
+    async def uploads(**more: Any) -> Any:
         return (await ask(visitor, "playlistItems", part="snippet", playlistId=ids.uploads(c), **more)).json()
 
     first = await uploads(maxResults=10)
@@ -136,8 +136,14 @@ async def test_uploads_are_paged_by_offset_and_comments_by_place(visitor: Visito
     made = [int((await visitor.act("beanlab", "comment", text=str(n)))["id"]) for n in range(7)]
     post = video(visitor, str(c.posts[-1]))
 
-    async def threads(**more: object) -> Any:
-        query = {"part": "id,snippet", "videoId": post, "maxResults": 3, "textFormat": "plainText", **more}
+    async def threads(**more: Any) -> Any:
+        query: dict[str, Any] = {
+            "part": "id,snippet",
+            "videoId": post,
+            "maxResults": 3,
+            "textFormat": "plainText",
+            **more,
+        }
         return (await ask(visitor, "commentThreads", **query)).json()
 
     page = await threads()
@@ -189,7 +195,7 @@ async def test_what_owners_switch_off(visitor: Visitor) -> None:
     found = (await ask(visitor, "videos", part="statistics", id=named)).json()["items"]
     assert "commentCount" not in found[0]["statistics"]
     assert "likeCount" not in found[1]["statistics"]
-    size = {"part": "statistics", "id": c.profile.external_id}
+    size: dict[str, Any] = {"part": "statistics", "id": c.profile.external_id}
     shown = (await ask(visitor, "channels", **size)).json()["items"][0]["statistics"]
     assert shown["subscriberCount"] == str(len(c.followers) // 10 * 10)
     visitor.world.emit("youtube_size", c, "control", kind="hidden")

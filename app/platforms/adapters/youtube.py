@@ -273,7 +273,7 @@ class YouTube:
         long = tuple(
             LongThread(top=thread.id, author=thread.snippet.top.author, post=thread.snippet.video_id)
             for thread, time in zip(part.items, times, strict=True)
-            if thread.snippet.answers > len(thread.replies.comments) and (bound is None or time >= bound)
+            if thread.snippet.answers > len(thread.replies.comments) and (bound is None or time > bound)
         )
         changed = {
             "at": Place() if read else await threads.after(walk.at, part),
