@@ -1,0 +1,133 @@
+"""Replies and posts that get lost, doubled and misdirected, and tokens that are no good."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+from uuid import uuid4
+
+from app.platforms.abilities import Draft, Granted, ReplyTo
+from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.adapters.telegram import Telegram
+from app.platforms.adapters.vk import Vk
+from app.platforms.adapters.youtube import YouTube
+from app.platforms.contract import AuthExpired, Credentials, OutcomeUnknown, Sent, Token, Transient
+from app.platforms.vk import shapes
+from tests.platforms.contract.planted import Planted
+
+
+class Sure(Mastodon):
+    """A lost answer is a failure."""
+
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+        try:
+            return await super().reply(c, to, text, key)
+        except OutcomeUnknown as error:
+            raise Transient(error.message) from None
+
+
+class Insisting(Vk):
+    """A lost answer is asked for again, with another key."""
+
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+        try:
+            return await super().reply(c, to, text, key)
+        except OutcomeUnknown:
+            return await super().reply(c, to, text, f"{key} again")
+
+
+class Keyless(Vk):
+    """The key is not handed on."""
+
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+        return await super().reply(c, to, text, uuid4().hex)
+
+
+class Elsewhere(Vk):
+    """The comment is written below the post, and not below the question."""
+
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+        form = {"owner_id": f"-{c.external_id}", "post_id": to.post_id, "from_group": c.external_id, "message": text}
+        made = await self._call(c, shapes.NEW_COMMENT, "wall.createComment", (Token.COMMUNITY,), form)
+        return Sent(external_id=f"comment-{made.comment_id}")
+
+
+class OtherId(Vk):
+    """A message that was sent has another id than in lists."""
+
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+        sent = await super().reply(c, to, text, key)
+        return replace(sent, external_id=sent.external_id.removeprefix("message-"))
+
+
+class OnePicture(Telegram):
+    """Of an album, the first picture."""
+
+    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+        return await super().publish(c, replace(draft, pictures=draft.pictures[:1]), key)
+
+
+class Twice(Telegram):
+    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+        await super().publish(c, draft, key)
+        return await super().publish(c, draft, key)
+
+
+class Repeating(Telegram):
+    """A post whose answer was lost is published again."""
+
+    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+        try:
+            return await super().publish(c, draft, key)
+        except OutcomeUnknown:
+            return await super().publish(c, draft, key)
+
+
+class Cutting(Telegram):
+    """A text that is too long is cut off."""
+
+    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+        return await super().publish(c, replace(draft, text=draft.text[:100]), key)
+
+
+class WorthlessTokens(YouTube):
+    """What is given out is not the token."""
+
+    async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
+        return {kind: Granted("token", one.lifetime) for kind, one in (await super().refresh(c)).items()}
+
+
+class Unmoved(YouTube):
+    """A refusal changes nothing."""
+
+    async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
+        try:
+            return await super().refresh(c)
+        except AuthExpired:
+            return {}
+
+
+class Resending(YouTube):
+    """A refresh token is used again although it may have been used."""
+
+    async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
+        try:
+            return await super().refresh(c)
+        except OutcomeUnknown:
+            return await super().refresh(c)
+
+
+PLANTED: Final[tuple[Planted, ...]] = (
+    ("reply to a comment: a lost answer is unknown, and sent once", Sure, "the change was sent"),
+    ("reply to a message: a lost answer is unknown, and sent once", Sure, "the change was sent"),
+    ("reply to a comment: a lost answer is unknown, and sent once", Insisting, "it happened 2 times"),
+    ("reply to a message: a lost answer is unknown, and sent once", Keyless, "harmless"),
+    ("reply to a comment: arrives once, where it belongs", Elsewhere, "something else was answered"),
+    ("reply to a message: arrives once, where it belongs", OtherId, "another id"),
+    ("publish: arrives once, with its pictures", OnePicture, "1 pictures instead of 2"),
+    ("publish: arrives once, with its pictures", Twice, "it happened 2 times"),
+    ("publish: a lost answer is unknown, and sent once", Repeating, "it happened 2 times"),
+    ("publish: what the platform would not take is not sent", Cutting, "DID NOT RAISE"),
+    ("refresh: new tokens are good", WorthlessTokens, "token"),
+    ("refresh: refused, a person must reconnect", Unmoved, "DID NOT RAISE"),
+    ("refresh: a lost answer is unknown", Resending, "sent once"),
+)

@@ -1,0 +1,104 @@
+"""Counters that are made up."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from app.platforms.abilities import PostRef, TokenState
+from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.adapters.telegram import Telegram
+from app.platforms.adapters.vk import Vk
+from app.platforms.adapters.youtube import YouTube
+from app.platforms.contract import CommunitySnapshot, Credentials, Metric, Page, PostMetrics, RemotePost, Token
+from tests.platforms.contract.planted import Planted
+
+
+class RoundSize(Mastodon):
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        found = await super().community(c)
+        return replace(found, size=(found.size or 0) // 100 * 100)
+
+
+class ZeroForUnknown(Vk):
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        return tuple(
+            PostMetrics(one.external_id, {**dict.fromkeys(Metric, 0), **one.counters}, gone=one.gone)
+            for one in await super().metrics(c, ids)
+        )
+
+
+class Silent(Vk):
+    """A metric is neither there nor missing."""
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        return tuple(replace(one, missing={}) for one in await super().metrics(c, ids))
+
+
+class Swapped(Vk):
+    """Comments are told as reactions, and reactions as comments."""
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        swap = {Metric.REACTIONS: Metric.COMMENTS, Metric.COMMENTS: Metric.REACTIONS}
+        return tuple(
+            replace(one, counters={swap.get(name, name): count for name, count in one.counters.items()})
+            for one in await super().metrics(c, ids)
+        )
+
+
+class ZerosForGone(Mastodon):
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        return tuple(
+            PostMetrics(one.external_id, dict.fromkeys(Metric, 0)) if one.gone else one
+            for one in await super().metrics(c, ids)
+        )
+
+
+class AnyBatch(Mastodon):
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        return (await super().metrics(c, ids[:20])) + (await super().metrics(c, ids[20:]))
+
+
+class EmptyLists(Mastodon):
+    """What lists tell of counters is nothing."""
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
+        page = await super().posts(c, cursor, since)
+        zeros = dict.fromkeys(self.spec.metrics, 0)
+        items = (replace(one, metrics=replace(one.metrics, counters=zeros)) for one in page.items)
+        return replace(page, items=tuple(items))
+
+
+class Disordered(YouTube):
+    """The records come in another order than the posts were asked for."""
+
+    async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
+        return (await super().metrics_across(c, posts))[::-1]
+
+
+class Zealous(Telegram):
+    """Every right is missed."""
+
+    async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
+        return {kind: TokenState(missing_scopes=("all",)) for kind in await super().inspect(c)}
+
+
+class Careless(Telegram):
+    """Nobody asks whether the token is good."""
+
+    async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
+        return dict.fromkeys(c.tokens, TokenState())
+
+
+PLANTED: Final[tuple[Planted, ...]] = (
+    ("community", RoundSize, "not the ledger's"),
+    ("metrics: the ledger's, never 0 for unknown", ZeroForUnknown, "not to be had"),
+    ("metrics: the ledger's, never 0 for unknown", Silent, "neither there nor missing"),
+    ("metrics: the ledger's, never 0 for unknown", Swapped, "reactions: "),
+    ("metrics: deleted posts are gone", ZerosForGone, "is gone"),
+    ("metrics: a batch, and no more", AnyBatch, "DID NOT RAISE"),
+    ("metrics: lists tell the same", EmptyLists, "in the list"),
+    ("metrics: across communities as one by one", Disordered, "not the same"),
+    ("inspect", Zealous, "all"),
+    ("inspect", Careless, "DID NOT RAISE"),
+)

@@ -1,0 +1,79 @@
+"""Hooks that trust, mumble and crash."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import orjson
+
+from app.platforms.abilities import Call, HookState, Received
+from app.platforms.adapters.telegram import Telegram
+from app.platforms.adapters.vk import Vk
+from app.platforms.contract import Credentials
+from tests.platforms.contract.planted import Planted
+
+
+class Trusting(Vk):
+    """The secret is not looked at."""
+
+    @classmethod
+    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+        given = orjson.loads(call.body).get("secret", "")
+        return super().receive(call, {**secrets, "secret": given})
+
+
+class Mumbling(Vk):
+    """Events are acknowledged, and nothing is made of them."""
+
+    @classmethod
+    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+        got = super().receive(call, secrets)
+        return replace(got, events=tuple(replace(event, messages=()) for event in got.events))
+
+
+class Unthreaded(Vk):
+    """A comment that a hook tells belongs to another conversation than in lists."""
+
+    @classmethod
+    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+        got = super().receive(call, secrets)
+        return replace(
+            got,
+            events=tuple(
+                replace(event, messages=tuple(replace(one, thread_id=one.external_id) for one in event.messages))
+                for event in got.events
+            ),
+        )
+
+
+class Crashing(Vk):
+    """What is not understood is not told."""
+
+    @classmethod
+    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+        if not call.body.startswith(b'{"group_id"'):
+            return Received("ok")
+        return super().receive(call, secrets)
+
+
+class Unconfirmed(Vk):
+    @classmethod
+    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+        return replace(super().receive(call, secrets), answer="ok")
+
+
+class Certain(Telegram):
+    """A hook at any address is taken for ours."""
+
+    async def subscription(self, c: Credentials, url: str) -> HookState:
+        return replace(await super().subscription(c, url), subscribed=True)
+
+
+PLANTED: Final[tuple[Planted, ...]] = (
+    ("hooks: a missing or wrong signature is refused", Trusting, "DID NOT RAISE"),
+    ("hooks: events are what the lists show", Mumbling, "tells of none"),
+    ("hooks: events are what the lists show", Unthreaded, "differently"),
+    ("hooks: garbage is told", Crashing, "DID NOT RAISE"),
+    ("hooks: the address is confirmed", Unconfirmed, "does not take"),
+    ("hooks: set, and asked about", Certain, "before it was set"),
+)

@@ -1,0 +1,194 @@
+"""Lists that lose, repeat, hide and forget."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import httpx
+
+from app.platforms.abilities import Event
+from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.adapters.telegram import Telegram
+from app.platforms.adapters.vk import Vk
+from app.platforms.contract import Credentials, Gone, Page, PlatformError, RemoteMessage, RemotePost, Token
+from app.platforms.vk import shapes, translate
+from tests.platforms.contract.planted import Planted
+
+Posts = Page[RemotePost]
+Messages = Page[RemoteMessage]
+
+WHOLE: Final = "whole, once, newest first"
+
+
+class WrongOrder(Mastodon):
+    """Each page oldest first."""
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
+        page = await super().posts(c, cursor, since)
+        return replace(page, items=page.items[::-1])
+
+
+class LostPage(Mastodon):
+    """The second page is not handed on."""
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
+        page = await super().posts(c, cursor, since)
+        return replace(page, items=()) if cursor is not None and page.more else page
+
+
+class LostLastPage(Vk):
+    """The walk ends one page early."""
+
+    async def comments(
+        self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
+    ) -> Messages:
+        page = await super().comments(c, post_id, cursor, since)
+        return replace(page, more=False)
+
+
+class Replacing(Vk):
+    """The first item comes again in the place of the last."""
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
+        page = await super().posts(c, cursor, since)
+        return replace(page, items=(*page.items[:-1], page.items[0])) if page.items else page
+
+
+class TwoNames(Mastodon):
+    """An item has another id each time."""
+
+    async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
+        page = await super().conversations(c, cursor, since)
+        return replace(page, items=tuple(replace(one, external_id=f"{one.external_id}/{n}") for n, one in
+                                         enumerate((*page.items, *page.items[:1]))))  # fmt: skip
+
+
+class Swallowing(Mastodon):
+    """A failure is an empty page."""
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
+        try:
+            return await super().posts(c, cursor, since)
+        except PlatformError:
+            return Page((), cursor, more=False)
+
+
+class Forgetful(Mastodon):
+    """Cursors mean something only to the object that gave them."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        super().__init__(http)
+        self._given: list[str | None] = [None]
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
+        place = int(cursor or 0)
+        page = await super().posts(c, self._given[place] if place < len(self._given) else None, since)
+        self._given.append(page.cursor)
+        return replace(page, cursor=str(len(self._given) - 1))
+
+
+class Counting(Mastodon):
+    """What a cursor brings depends on how often it was asked."""
+
+    asked = 0
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
+        page = await super().posts(c, cursor, since)
+        Counting.asked += 1
+        return replace(page, items=page.items[Counting.asked % 2 :])
+
+
+class StaleCursor(Vk):
+    """The cursor of a walk that ended passes over what came since."""
+
+    async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
+        return Page((), cursor, more=False) if cursor == "done" else await self._first(c, cursor, since)
+
+    async def _first(self, c: Credentials, cursor: str | None, since: datetime | None) -> Messages:
+        page = await super().conversations(c, cursor, since)
+        return page if page.more else replace(page, cursor="done")
+
+
+class ByOffset(Vk):
+    """Pages by offset alone, as if nothing ever vanished."""
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
+        offset = int(cursor or 0)
+        query = {"owner_id": -int(c.external_id or 0), "filter": "owner", "offset": offset, "count": 50}
+        wall = await self._call(c, shapes.WALL, "wall.get", (Token.USER,), query)
+        done = offset + 50 >= wall.count
+        items = tuple(translate.post(one) for one in wall.items)
+        return Page(items, None if done else str(offset + 50), more=not done)
+
+
+class SinceIgnored(Mastodon):
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
+        return await super().posts(c, cursor)
+
+
+class SinceTooMuch(Vk):
+    """An answer to an old comment is left out with it."""
+
+    async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
+        page = await super().conversations(c, cursor, since)
+        return replace(page, items=tuple(one for one in page.items if since is None or one.sent_at > since))
+
+
+class NothingForGone(Mastodon):
+    """No comments, of a post that is not there."""
+
+    async def comments(
+        self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
+    ) -> Messages:
+        try:
+            return await super().comments(c, post_id, cursor, since)
+        except Gone:
+            return Page((), "{}", more=False)
+
+
+class LosesEvents(Telegram):
+    """One event of each page is not handed on."""
+
+    async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
+        page = await super().updates(c, cursor)
+        return replace(page, items=page.items[1:])
+
+
+class Backwards(Telegram):
+    """The newest event first."""
+
+    async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
+        page = await super().updates(c, cursor)
+        return replace(page, items=page.items[::-1])
+
+
+class Again(Telegram):
+    """Each page starts at the oldest event there is."""
+
+    async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
+        page = await super().updates(c, None)
+        return replace(page, more=False)
+
+
+PLANTED: Final[tuple[Planted, ...]] = (
+    (f"posts: {WHOLE}", WrongOrder, "not newest first"),
+    (f"posts: {WHOLE}", LostPage, "passed over"),
+    (f"comments: {WHOLE}", LostLastPage, "passed over"),
+    (f"posts: {WHOLE}", Replacing, "passed over"),
+    (f"conversations: {WHOLE}", TwoNames, "under two ids"),
+    ("errors: unwell is not over", Swallowing, "posts: None"),
+    ("posts: cursors survive a restart", Forgetful, "in circles"),
+    (f"posts: {WHOLE}", Forgetful, "in circles"),
+    ("posts: cursors survive a restart", Counting, "something else"),
+    ("conversations: late items", StaleCursor, "passed over"),
+    ("conversations: cursors survive a restart", StaleCursor, "does not start the next one"),
+    ("conversations: nothing there", StaleCursor, "passes something over"),
+    ("posts: deleted items", ByOffset, "passed over"),
+    ("posts: since", SinceIgnored, "do not stand"),
+    ("posts: nothing there", SinceIgnored, "older than `since`"),
+    ("conversations: since", SinceTooMuch, "passed over"),
+    ("comments: none of a deleted post", NothingForGone, "DID NOT RAISE"),
+    ("stream: every event once, oldest first", LosesEvents, "not what happened"),
+    ("stream: every event once, oldest first", Backwards, "not oldest first"),
+    ("stream: every event once, oldest first", Again, "not what happened"),
+)

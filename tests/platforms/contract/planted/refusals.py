@@ -1,0 +1,98 @@
+"""Errors that are called something else, and secrets that are told."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import httpx
+
+from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.adapters.vk import Vk
+from app.platforms.contract import (
+    Adapter,
+    AuthExpired,
+    CommunitySnapshot,
+    Credentials,
+    Page,
+    PlatformError,
+    RemoteMessage,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.platforms.contract.planted import Planted
+
+Messages = Page[RemoteMessage]
+
+
+class Telling(Mastodon):
+    """A refusal repeats the token."""
+
+    def classify(self, response: httpx.Response) -> PlatformError | None:
+        said = super().classify(response)
+        if said is not None:
+            said.args = (f"{said.message} with {response.request.headers.get('authorization')}",)
+        return said
+
+
+class Logging(Vk):
+    """The token is logged, where only somebody who debugs would look."""
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        logging.getLogger("vk").debug("asking with %s", c.tokens)
+        return await super().community(c)
+
+
+class InAddress(Mastodon):
+    """The token is in the query."""
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        where = f"{c.base_url}/api/v1/accounts/{c.external_id}"
+        await self._http.get(where, params={"access_token": c.tokens[Token.COMMUNITY]})
+        return await super().community(c)
+
+
+def _said(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
+    """What VK says went wrong is told in another way."""
+
+    class Changed(Vk):
+        def classify(self, response: httpx.Response) -> PlatformError | None:
+            said = super().classify(response)
+            return None if said is None else change(said)
+
+    return Changed
+
+
+def _throttled(retry_after: float | None, scope: Scope) -> Callable[[PlatformError], PlatformError]:
+    def changed(said: PlatformError) -> PlatformError:
+        return Throttled(said.message, retry_after=retry_after, scope=scope) if isinstance(said, Throttled) else said
+
+    return changed
+
+
+class Blaming(Vk):
+    """The token that ended is taken for the other one."""
+
+    async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
+        try:
+            return await super().conversations(c, cursor, since)
+        except AuthExpired as error:
+            raise AuthExpired(error.message, token=Token.USER) from None
+
+
+PLANTED: Final[tuple[Planted, ...]] = (
+    ("no secret in any message, log or address", Telling, "a secret stands"),
+    ("no secret in any message, log or address", Logging, "a secret stands"),
+    ("no secret in any message, log or address", InAddress, "a secret stands"),
+    ("limits: throttled, whom it concerns, until when", _said(_throttled(None, Scope.TOKEN)), "wait for None"),
+    ("limits: throttled, whom it concerns, until when", _said(_throttled(0.5, Scope.TOKEN)), "too short"),
+    ("limits: throttled, whom it concerns, until when", _said(_throttled(60.0, Scope.TOKEN)), "too long"),
+    ("limits: throttled, whom it concerns, until when", _said(_throttled(1.0, Scope.ADDRESS)), "concerns the token"),
+    ("limits: throttled, whom it concerns, until when", _said(lambda said: Transient(said.message)), "Transient"),
+    ("errors: the platform's codes", _said(lambda said: Transient(said.message)), "is Transient"),
+    ("tokens: one that ended is told", _said(lambda said: Transient(said.message)), "nobody says"),
+    ("tokens: one that ended is told", Blaming, "blamed"),
+    ("tokens: one that may not is told", _said(lambda said: AuthExpired(said.message)), "said to have ended"),
+)
