@@ -47,10 +47,11 @@ def wait(seconds: int) -> RefusedError:
 
 
 def fault(code: int | str) -> Response:
-    """An error of Telegram's, by its code."""
-    if int(code) not in _WORDS:
+    """An error of Telegram's, by its code and, where that says too little, its words: `400 chat not found`."""
+    number, _, detail = str(code).partition(" ")
+    if not number.isdecimal() or int(number) not in _WORDS:
         raise ValueError(f"Telegram has no error {code}")
-    return (wait(5) if int(code) == 429 else RefusedError(int(code), "made up")).answer
+    return (wait(5) if int(number) == 429 else RefusedError(int(number), detail)).answer
 
 
 def token_of(request: Request, _: bytes) -> str:

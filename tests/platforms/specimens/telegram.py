@@ -16,7 +16,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Refusal, Specimen, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, someone
 
 GROUP: Final = "-1002000000077"
 
@@ -86,4 +86,15 @@ SPECIMEN: Final = Specimen(
         error(Transient, 502, "Bad Gateway", to_a_change=OutcomeUnknown),
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
     ),
+    limits=(
+        Limited("bot_rps", Scope.TOKEN),
+        Limited("chat_rps", Scope.COMMUNITY, "publish text"),
+        Limited("group_rpm", Scope.COMMUNITY, "publish text"),
+    ),
+    codes={
+        400: Rejected, 401: AuthExpired, 403: MissingPermission, 404: AuthExpired, 409: Transient, 413: Rejected,
+        429: Throttled, 500: Transient, 502: Transient, "400 chat not found": Gone, "400 message is too long": Rejected,
+        "400 member list is inaccessible": MissingPermission, "403 bot was blocked by the user": Rejected,
+        "403 bot was kicked from the channel chat": MissingPermission, "404 method not found": Rejected,
+    },
 )  # fmt: skip
