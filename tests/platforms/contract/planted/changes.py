@@ -127,7 +127,7 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("publish: arrives once, with its pictures", Twice, "it happened 2 times"),
     ("publish: a lost answer is unknown, and sent once", Repeating, "it happened 2 times"),
     ("publish: what the platform would not take is not sent", Cutting, "DID NOT RAISE"),
-    ("refresh: new tokens are good", WorthlessTokens, "token"),
+    ("refresh: new tokens are good", WorthlessTokens, "a new token is no good"),
     ("refresh: refused, a person must reconnect", Unmoved, "DID NOT RAISE"),
     ("refresh: a lost answer is unknown", Resending, "sent once"),
 )
