@@ -1,0 +1,172 @@
+"""A Graph of few words: objects, lists whose cursors end with the items they point to, insights, refusals.
+
+It answers what it was told to hold, cut down to the fields that were asked for, and keeps what it was sent.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+NOW = "Mon, 23 Nov 2026 06:00:00 GMT"
+Node = dict[str, Any]
+
+
+def at(minutes: float) -> str:
+    """A moment as Graph writes it."""
+    return (START + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S+0000")
+
+
+def fault(code: int, subcode: int | None = None, message: str = "of Meta's", **more: object) -> Node:
+    extra = {} if subcode is None else {"error_subcode": subcode}
+    return {"error": {"message": message, "type": "OAuthException", "code": code, **extra, **more}}
+
+
+class Refused(Exception):
+    def __init__(self, said: Node, status: int = 400) -> None:
+        super().__init__(json.dumps(said))
+        self.answer = httpx.Response(status, json=said)
+
+
+NOT_THERE = fault(100, 33, "Unsupported get request. Object with ID 'x' does not exist, missing permissions")
+RETIRED = fault(100, None, "(#100) The value must be a valid insights metric")
+
+
+def names(fields: str) -> list[str]:
+    """The top level of a field list."""
+    found, depth, name = [], 0, ""
+    for letter in fields + ",":
+        depth += (letter in "({") - (letter in ")}")
+        if letter == "," and not depth:
+            found.append(re.split(r"[.({]", name)[0])
+            name = ""
+        else:
+            name += letter
+    return found
+
+
+@dataclass
+class World:
+    """`tokens` are those it takes; `nodes` by id; `lists` by path, newest first."""
+
+    tokens: frozenset[str]
+    nodes: dict[str, Node] = field(default_factory=dict)
+    lists: dict[str, list[Node]] = field(default_factory=dict)
+    insights: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    """By post, then metric; None: not counted yet."""
+    metrics: set[str] = field(default_factory=set)
+    """The insights' names that exist."""
+    answers: dict[str, Node | Callable[[], Node]] = field(default_factory=dict)
+    """By the path's end, for what is neither a node nor a list."""
+    refuses: dict[str, httpx.Response] = field(default_factory=dict)
+    """By a part of the path and query."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    between: Callable[[], None] = lambda: None
+    """What happens before each answer."""
+    requests: list[httpx.Request] = field(default_factory=list)
+    sent: list[tuple[str, Node]] = field(default_factory=list)
+    """Path and form of each POST."""
+    page: int = 1000
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        self.between()
+        assert not any(token and token in str(request.url) for token in self.tokens), "a token in an address"
+        path = request.url.path.removeprefix("/v26.0").strip("/")
+        for part, answer in self.refuses.items():
+            if part in f"{path}?{request.url.query.decode()}":
+                return answer
+        try:
+            return httpx.Response(200, json=self._answer(request, path), headers={"date": NOW, **self.headers})
+        except Refused as refused:
+            return refused.answer
+
+    def _answer(self, request: httpx.Request, path: str) -> Any:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if token not in self.tokens:
+            raise Refused(fault(190, 463), 401)
+        if request.method == "POST":
+            self.sent.append((path, form(request)))
+        query = dict(request.url.params)
+        if "ids" in query:
+            return {node: self._node(node, query) for node in query["ids"].split(",")}
+        if request.method == "GET" and path in self.lists:
+            return self._list(path, query)
+        if request.method == "GET" and path in self.nodes:
+            return self._node(path, query)
+        for end, answer in self.answers.items():
+            if path.endswith(end):
+                return answer() if callable(answer) else answer
+        raise Refused(NOT_THERE)
+
+    def _node(self, node: str, query: Mapping[str, str]) -> Node:
+        if node not in self.nodes:
+            raise Refused(NOT_THERE)
+        found = cut(self.nodes[node], query["fields"])
+        if (asked := re.search(r"insights\.metric\(([a-z_,]+)\)", query["fields"])) is not None:
+            wanted = asked[1].split(",")
+            if not set(wanted) <= self.metrics:
+                raise Refused(RETIRED)
+            has = self.insights.get(node, {})
+            if not set(wanted) <= has.keys():
+                raise Refused(fault(100, 2_108_006, "Media posted before business account conversion"))
+            found["insights"] = {
+                "data": [
+                    {"name": name, "period": "lifetime", "values": [{"value": value}]}
+                    for name in wanted
+                    if (value := has[name]) is not None
+                ]
+            }
+        return found
+
+    def _list(self, path: str, query: Mapping[str, str]) -> Node:
+        items = self.lists[path]
+        start = 0
+        if "after" in query:
+            last = base64.urlsafe_b64decode(query["after"]).decode()
+            places = [place for place, item in enumerate(items) if item["id"] == last]
+            if not places:
+                raise Refused(fault(100, None, "(#100) Invalid cursor"))
+            start = places[0] + 1
+        size = min(self.page, int(query["limit"]))
+        shown = items[start : start + size]
+        answer: Node = {"data": [cut(item, query["fields"]) for item in shown]}
+        if shown:
+            after = base64.urlsafe_b64encode(shown[-1]["id"].encode()).decode()
+            answer["paging"] = {"cursors": {"before": "b", "after": after}}
+            if start + size < len(items):
+                answer["paging"]["next"] = f"https://graph.facebook.com/v26.0/{path}?access_token=x&after={after}"
+        return answer
+
+
+def cut(node: Node, fields: str) -> Node:
+    """What of it was asked for."""
+    return {name: value for name, value in node.items() if name in names(fields)}
+
+
+def form(request: httpx.Request) -> Node:
+    """What was sent, files as their bytes, without the proof."""
+    kind = request.headers["content-type"]
+    if kind == "application/x-www-form-urlencoded":
+        found: Node = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+    else:
+        parts = message_from_bytes(b"content-type: " + kind.encode() + b"\r\n\r\n" + request.content)
+        found = {}
+        for part in parts.get_payload():
+            assert not isinstance(part, str)
+            name = str(part.get_param("name", header="content-disposition"))
+            body = part.get_payload(decode=True)
+            assert isinstance(body, bytes)
+            found[name] = body if part.get_filename() else body.decode()
+    return {name: value for name, value in found.items() if name != "appsecret_proof"}
