@@ -219,7 +219,7 @@ class Bluesky:
         query = {"repo": _known(c), "collection": records.POST, "rkey": records.rkey(key)}
         response = await self._read(c, calls.RECORD, query, may_be_missing=True)
         if response.is_success:
-            return _sent(wire.parse(bsky.REF, response).uri, None)
+            return _sent(wire.parse(bsky.STORED, response).uri, None)
         at = _clock(response)
         record = records.post(draft.text, at, await self._mentioned(c, draft.text))
         if draft.pictures:
@@ -238,7 +238,7 @@ class Bluesky:
 
         response = await wire.write(self._http, calls.request(self._http, c, calls.PUT, json=body), classify)
         if response.is_success:
-            return _sent(wire.confirmed(bsky.REF, response).uri, at)
+            return _sent(wire.confirmed(bsky.STORED, response).uri, at)
         return _sent(records.uri(us, key), None)  # it was written before
 
     async def _answer(self, c: Credentials, to: ReplyTo, text: str) -> Sent:

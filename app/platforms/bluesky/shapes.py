@@ -174,6 +174,12 @@ class Uploaded(Lex):
     """As it goes into a record, unchanged."""
 
 
+class Stored(Lex):
+    """A record that stands in a repository."""
+
+    uri: Uri
+
+
 class Complaint(Lex):
     error: wire.Words = ""
     message: wire.Words = ""
@@ -191,4 +197,4 @@ MESSAGE: Final = TypeAdapter(Message)
 SESSION: Final = TypeAdapter(Session)
 WHOSE: Final = TypeAdapter(Whose)
 UPLOADED: Final = TypeAdapter(Uploaded)
-REF: Final = TypeAdapter(Ref)
+STORED: Final = TypeAdapter(Stored)
