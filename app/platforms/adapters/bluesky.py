@@ -233,7 +233,7 @@ class Bluesky:
         body = {"repo": us, "collection": records.POST, "rkey": records.rkey(key), "record": record, "swapRecord": None}
 
         def classify(response: httpx.Response) -> PlatformError | None:
-            said = self.classify(response)
+            said = _judge(c)(response)
             return None if said is not None and said.platform_code == "InvalidSwap" else said
 
         response = await wire.write(self._http, calls.request(self._http, c, calls.PUT, json=body), classify)
@@ -252,12 +252,12 @@ class Bluesky:
                 return Sent(translate.message_id(convo, one.id), one.sent_at)
         body = {"convoId": convo, "message": {"text": text, **records.annotated(text, {})}}
         request = calls.request(self._http, c, calls.SEND, json=body)
-        made = wire.confirmed(bsky.MESSAGE, await wire.write(self._http, request, self.classify))
+        made = wire.confirmed(bsky.MESSAGE, await wire.write(self._http, request, _judge(c)))
         return Sent(translate.message_id(convo, made.id), made.sent_at)
 
     async def _upload(self, c: Credentials, picture: Picture) -> Mapping[str, object]:
         request = calls.request(self._http, c, calls.UPLOAD, content=picture.content, media_type=picture.media_type)
-        return wire.parse(bsky.UPLOADED, await wire.read(self._http, request, self.classify)).blob
+        return wire.parse(bsky.UPLOADED, await wire.read(self._http, request, _judge(c))).blob
 
     async def _mentioned(self, c: Credentials, text: str) -> Mapping[str, str]:
         """The DIDs of the handles in a text that are somebody's."""
@@ -291,7 +291,7 @@ class Bluesky:
 
     async def _session(self, c: Credentials, request: httpx.Request, by: Token) -> Mapping[Token, Granted]:
         def classify(response: httpx.Response) -> PlatformError | None:
-            said = self.classify(response)
+            said = _judge(c)(response)
             if isinstance(said, AuthExpired):
                 said.token = by
             elif isinstance(said, Gone):  # taken down, or deactivated: a person has to see to it
@@ -315,7 +315,7 @@ class Bluesky:
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
         """By the error's name; a table in `errors` says what each means."""
-        return classified(response)
+        return classified(response, wire.sent_secrets(response))
 
     @classmethod
     def usage(cls, response: httpx.Response) -> Usage | None:
@@ -337,7 +337,7 @@ class Bluesky:
         may_be_missing: bool = False,
     ) -> httpx.Response:
         def classify(response: httpx.Response) -> PlatformError | None:
-            said = self.classify(response)
+            said = _judge(c)(response)
             return None if may_be_missing and isinstance(said, Gone) else said
 
         return await wire.read(self._http, calls.request(self._http, c, method, query, kind=kind), classify)
@@ -350,6 +350,11 @@ def _known(c: Credentials) -> str:
     if c.external_id is None:
         raise ValueError("the community's id is not known yet: ask for `community` first")
     return c.external_id
+
+
+def _judge(c: Credentials) -> wire.Classify:
+    """`classify`, to which all the tokens are known that must not be told."""
+    return lambda response: classified(response, c.tokens.values())
 
 
 def _clock(response: httpx.Response) -> datetime:

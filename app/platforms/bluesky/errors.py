@@ -6,7 +6,7 @@ say several things, which only the words tell apart. Sources: the lexicons, and 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
@@ -45,6 +45,7 @@ class Means(Enum):
     REFUSED = "Bluesky refused the request"
 
 
+NAME: Final = re.compile(r"[A-Za-z]{1,60}")
 NAMES: Final[Mapping[str, Means]] = {
     "ExpiredToken": Means.RECONNECT,
     "InvalidToken": Means.RECONNECT,
@@ -87,13 +88,16 @@ EVERYBODYS: Final = "3000;w=300"
 """The `ratelimit-policy` of the limit that all calls from our network address share."""
 
 
-def classified(response: httpx.Response) -> PlatformError | None:
-    """What went wrong, by the error's name, else by its words and its status; None where nothing did."""
+def classified(response: httpx.Response, secrets: Collection[str]) -> PlatformError | None:
+    """What went wrong, by the error's name, else by its words and its status; None where nothing did.
+
+    `secrets` are kept out of the words, should the platform repeat them.
+    """
     if response.is_success:
         return None
     method = calls.method_of(response)
     said, status = _complaint(response), response.status_code
-    told = said.error or str(status)
+    told = said.error if NAME.fullmatch(said.error) is not None else str(status)
     if status == httpx.codes.TOO_MANY_REQUESTS or said.error == "RateLimitExceeded":
         return Throttled(
             "Bluesky asks for fewer calls",
@@ -115,8 +119,7 @@ def classified(response: httpx.Response) -> PlatformError | None:
         return AuthExpired(means.value, token=Token.COMMUNITY, platform_code=told)
     if means is Means.GONE:
         return Gone(means.value, platform_code=told)
-    # The request of a session holds the password, which its answer might repeat.
-    detail = "" if method == calls.OPEN else wire.explanation(said.message, wire.sent_secrets(response))
+    detail = wire.explanation(said.message, secrets)
     return Rejected(f"{means.value}: {detail}" if detail else means.value, platform_code=told)
 
 

@@ -22,7 +22,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
 
 US: Final = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 CUSTOMER: Final = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
@@ -140,4 +140,16 @@ SPECIMEN: Final = Specimen(
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT, MessageKind.MENTION, MessageKind.MESSAGE}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
+    # Of an account's own limits `test_bluesky` tells: a repeated post is none, so that it counts once.
+    limits=(Limited("calls", Scope.ADDRESS),),
+    codes={
+        "ExpiredToken": AuthExpired,
+        "InvalidToken": AuthExpired,
+        "AccountTakedown": Gone,
+        "InvalidRequest": Gone,
+        "BlockedByActor": MissingPermission,
+        "RateLimitExceeded": Throttled,
+        "UpstreamFailure": Transient,
+        "MethodNotImplemented": Rejected,
+    },
 )  # fmt: skip
