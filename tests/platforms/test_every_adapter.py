@@ -183,10 +183,10 @@ async def test_a_change_is_sent_once_and_what_became_of_it_is_told(
 @pytest.mark.parametrize("case", _cases("changes"))
 async def test_what_comes_before_a_change_fails_as_a_read(case: Case) -> None:
     """However many lookups and uploads there are: each of them fails once."""
-    hang_up, failed = FAULTS["closed without an answer"].handler(Deadlines()), 0
+    truncated, failed = FAULTS["truncated"].handler(Deadlines()), 0
     while True:
         counted = Counted()
-        handler = met_by(hang_up, case.before, lambda: server, counted, first=failed + 1)
+        handler = met_by(truncated, case.before, lambda: server, counted, first=failed + 1)
         async with serving(handler) as server, client(allow=[server.address]) as http:
             with pytest.raises((Transient, OutcomeUnknown)) as caught:
                 await case.call(http)(case.about.credentials(f"http://{server.address}"))
