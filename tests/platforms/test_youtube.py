@@ -444,6 +444,42 @@ async def test_a_walk_passes_over_nothing(count: int, changes: list[tuple[bool, 
         assert set(server.ids) <= seen
 
 
+async def test_many_deleted_at_once_have_the_walk_start_again() -> None:
+    server = Uploads([*range(100, 0, -1)])
+    made, seen = served_by(server), set[int]()
+    with pages_of(20):
+        page = await made.posts(credentials(), None)
+        seen |= {int(post.external_id) for post in page.items}
+        del server.ids[:18]
+        while page.more:
+            page = await made.posts(credentials(), page.cursor)
+            seen |= {int(post.external_id) for post in page.items}
+    assert seen == {*range(1, 101)}
+
+
+async def test_a_walk_goes_down_to_what_is_known() -> None:
+    server = Uploads([*range(100, 0, -1)])
+    made, seen = served_by(server), set[int]()
+    with pages_of(40):
+        page = await made.posts(credentials(), None)
+        while page.more:
+            page = await made.posts(credentials(), page.cursor)
+        server.ids = [*range(200, 0, -1)]
+        page = await made.posts(credentials(), page.cursor)
+        while page.more:
+            seen |= {int(post.external_id) for post in page.items}
+            page = await made.posts(credentials(), page.cursor)
+    seen |= {int(post.external_id) for post in page.items}
+    assert {*range(101, 201)} <= seen < {*range(1, 201)}
+
+
+async def test_a_video_that_is_not_shown_is_gone() -> None:
+    made, _ = answering(listing({"id": "v", "statistics": {"viewCount": "1"}}))
+    gone, there = await made.metrics(credentials(), ("w", "v"))
+    assert (gone.external_id, gone.gone, gone.counters, gone.missing) == ("w", True, {}, {})
+    assert (there.external_id, there.gone, there.counters) == ("v", False, {Metric.VIEWS: 1})
+
+
 async def test_a_walk_with_nothing_new_costs_two_calls() -> None:
     server = Uploads([*range(100, 0, -1)])
     made = served_by(server)
@@ -639,8 +675,10 @@ async def test_comments_that_are_switched_off_are_none(stage: Subject) -> None:
     known = '{"known":"2026-11-01T00:00:00Z"}'
     page = await made.conversations(credentials(), known)
     assert (page.items, page.cursor, page.more) == ((), known, False)
-    made, _ = answering(refused(403, "forbidden"))
+    made, _ = answering(refused(403, "forbidden"), refused(400, "invalidParameter"))
     with pytest.raises(MissingPermission):
+        await made.comments(credentials(), "v", None)
+    with pytest.raises(Rejected):
         await made.comments(credentials(), "v", None)
 
 
