@@ -63,6 +63,7 @@ def build(
     callback_url: str | None = None,
     platforms: Collection[str] | None = None,
     wires: Iterable[Wire] | None = None,
+    alive: bool = True,
 ) -> Sandbox:
     """A sandbox whose world is born now, or, where the ledger tells of one, that world taken up again.
 
@@ -70,6 +71,7 @@ def build(
     `callback_url` is where the events of platforms that call back go; `{platform}`, `{community}` and `{external_id}`
     in it are filled in. `platforms` are those whose communities are founded, all unless told; a world that is taken
     up again has those it had. `wires` are the wire formats to choose from, instead of those of all folders.
+    In a world that is not `alive` nothing has happened, and nothing happens by itself.
     Raises `ForeignLedgerError` where the ledger was written by another seed or version, `ValueError` for a
     platform that is not there.
     """
@@ -86,7 +88,7 @@ def build(
     world = World(seed=seed, born=born, ledger=book, profiles=[one for one in profiles(spoken) if one.key in chosen])
     spoken = tuple(one for one in spoken if any(profile.key in world.communities for profile in one.profiles))
     try:
-        grants, hooks, folds = _relive(world, spoken)
+        grants, hooks, folds = _relive(world, spoken, alive=alive)
         clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
         network = Network(world, clock, grants, real, Counter(real), hooks, spoken, folds)
         network.tick()
@@ -130,13 +132,13 @@ def _head(ledger: Path) -> list[Record]:
     return [] if first is None else [first, *takewhile(lambda record: record["type"] == "community", records)]
 
 
-def _relive(world: World, wires: tuple[Wire, ...]) -> tuple[Grants, Hooks, tuple[object, ...]]:
+def _relive(world: World, wires: tuple[Wire, ...], *, alive: bool) -> tuple[Grants, Hooks, tuple[object, ...]]:
     """Let the world come to where its ledger ends, or to its birth."""
     past = world.ledger.recorded()
-    life = Life(world)
+    begin = Life(world).begin if alive else world.found
     grants, hooks = Grants(world, wires), Hooks(world, wires)
     folds = tuple(wire.fold(world) for wire in wires if wire.fold is not None)
-    life.begin()
+    begin()
     for record in past:
         if record["origin"] != "note":
             world.advance(instants.parse(record["at"]))
