@@ -28,7 +28,7 @@ DAY = 24 * 3600
 
 @check("community")
 async def community(s: Subject) -> None:
-    for follower in range(900_000, 900_007):
+    for follower in range(900_000, 901_007):  # four digits, of which some platforms show three
         s.let("follow", person=s.community.number_of(follower))
     found = await s.adapter().community(s.c)
     assert found.external_id == s.c.external_id, "its id has changed"
@@ -204,6 +204,17 @@ async def metrics(s: Subject) -> None:
     assert [one.external_id for one in found] == list(ids), "one record for each id, in its order"
     for record, one in zip(records, found, strict=True):
         _right(s, one, before[record], s.tally().posts[record])
+
+
+@check("metrics: what comes late is pending", lambda kind, _: bool(kind.spec.delay))
+async def pending(s: Subject) -> None:
+    """Of a post of this moment: it is not yet known, which is neither 0 nor never."""
+    made = s.post()
+    (found,) = await s.adapter().metrics(s.c, (await remote_post(s, made["id"]),))
+    asked = s.spec.metrics - s.spec.pushed - s.spec.counted
+    late = {metric for metric in asked if metric not in found.counters}
+    assert late, "nothing comes late"
+    assert {found.missing[metric] for metric in late} == {MetricStatus.PENDING}, f"{found.missing}"
 
 
 @check("metrics: deleted posts are gone", _measured)

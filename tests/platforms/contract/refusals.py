@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.platforms.abilities import Refreshes
+from app.platforms.abilities import Refreshes, TellsUsage
 from app.platforms.contract import (
     AuthExpired,
     MissingPermission,
@@ -74,6 +74,25 @@ async def _meet(s: Subject, limit: Limited) -> None:
             s.hands.at += error.retry_after
         assert await _said(call, s) is None, f"{limit.name}: too short a time"
     allowed[name] = generous
+
+
+@check("limits: how much is used up", lambda kind, about: issubclass(kind, TellsUsage) and bool(about.limits))
+async def used(s: Subject) -> None:
+    """With every call more of some limit."""
+    wire, allowed = wire_of(s.spec.key), s.sandbox.network.limits
+    assert wire is not None
+    assert issubclass(s.kind, TellsUsage)
+    s.hands.at += 100_000
+    allowed.update({f"{wire.name}_{limit.name}": 20 for limit in s.about.limits})
+    shares: list[float] = []
+    for _ in range(5):
+        asked = len(s.way.responses)
+        await s.adapter().community(s.c)
+        told = [usage for one in s.way.responses[asked:] if (usage := s.kind.usage(one)) is not None]
+        assert told, "nothing is told"
+        shares.append(max(usage.share for usage in told))
+    assert shares == sorted(set(shares)), f"the shares are {shares}"
+    assert 0 < shares[0] < shares[-1] <= 1, f"the shares are {shares}"
 
 
 @check("errors: the platform's codes", lambda _, about: bool(about.codes))

@@ -23,6 +23,8 @@ from tests.sandbox.conftest import Hands, generous
 
 BASE: Final = "http://localhost"
 SEED: Final = 7
+SIZE: Final = 300
+"""Followers to begin with: so few that the world's past is soon told."""
 
 Item: TypeAlias = RemotePost | RemoteMessage
 
@@ -183,7 +185,8 @@ async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
     """An adapter of the platform `key`, connected to a community that few people write to."""
     wire = wire_of(key)
     assert wire is not None, f"the sandbox does not speak {key}"
-    one = min((profile for profile in wire.profiles if profile.platform == key), key=lambda profile: profile.busy)
+    quiet = min((profile for profile in wire.profiles if profile.platform == key), key=lambda profile: profile.busy)
+    one = replace(quiet, size=SIZE)
     hands = Hands()
     sandbox = build(seed=SEED, real=hands, beat=None, speed=0, wires=[replace(wire, profiles=(one,))])
     generous(sandbox)

@@ -7,6 +7,8 @@ from typing import Final
 
 import httpx
 
+from app.platforms.abilities import Usage
+from app.platforms.adapters.bluesky import Bluesky
 from app.platforms.adapters.mastodon import Mastodon
 from app.platforms.adapters.vk import Vk
 from app.platforms.contract import (
@@ -82,6 +84,15 @@ class Blaming(Vk):
             raise AuthExpired(error.message, token=Token.USER) from None
 
 
+class Unchanging(Bluesky):
+    """However much is used up, it is the same."""
+
+    @classmethod
+    def usage(cls, response: httpx.Response) -> Usage | None:
+        found = super().usage(response)
+        return None if found is None else Usage(0.25, found.scope)
+
+
 PLANTED: Final[tuple[Planted, ...]] = (
     ("no secret in any message, log or address", Telling, "a secret stands"),
     ("no secret in any message, log or address", Logging, "a secret stands"),
@@ -95,4 +106,5 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("tokens: one that ended is told", _said(lambda said: Transient(said.message)), "nobody says"),
     ("tokens: one that ended is told", Blaming, "blamed"),
     ("tokens: one that may not is told", _said(lambda said: AuthExpired(said.message)), "said to have ended"),
+    ("limits: how much is used up", Unchanging, "the shares are"),
 )
