@@ -179,8 +179,9 @@ async def test_posts_and_what_is_known_of_them() -> None:
     assert [one.text for one in posts] == ["post 2", "Coffee changed its picture"]
     assert posts[0].url == "https://fb.com/2"
     assert posts[0].published_at == START + timedelta(minutes=2)
-    assert posts[0].metrics.counters == {Metric.REACTIONS: 5, Metric.COMMENTS: 2}
-    assert posts[0].metrics.missing[Metric.SHARES] is MetricStatus.PENDING, "left out is not none"
+    assert posts[0].metrics.counters == {Metric.REACTIONS: 5, Metric.COMMENTS: 2, Metric.SHARES: 0}
+    assert posts[1].metrics.missing[Metric.SHARES] is MetricStatus.PENDING, "nothing is told of it"
+    assert not posts[1].metrics.counters
     assert posts[0].metrics.missing[Metric.VIEWS] is MetricStatus.PENDING
     assert posts[0].metrics.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
 
@@ -226,6 +227,21 @@ async def test_a_walk_ends_at_what_is_known_or_too_old() -> None:
     items, _ = await walked(lambda at: adapter(graph).posts(credentials(), at), cursor)
     assert items[0].external_id == f"{PAGE}_13"
     assert len(graph.requests) == 3, "down to the first page that ends with something older than known"
+
+
+async def test_a_walk_whose_cursors_end_again_and_again_still_ends() -> None:
+    """What was read last goes at once, and the cursor with it."""
+    graph = world()
+    graph.page = 10
+    posts = graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(170, 0, -1)]
+    found, cursor, more = set[str](), None, True
+    while more:
+        page = await adapter(graph).posts(credentials(), cursor)
+        found |= {one.external_id for one in page.items}
+        gone = {one.external_id for one in page.items[-3:]}
+        posts[:] = [one for one in posts if one["id"] not in gone]
+        cursor, more = page.cursor, page.more
+    assert {one["id"] for one in posts} <= found
 
 
 async def test_a_graph_that_takes_none_of_its_cursors_is_told() -> None:

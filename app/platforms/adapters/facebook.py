@@ -15,8 +15,8 @@ Budgets are what a Page with a single engaged person has; real limits are 4,800 
 them, and answers tell how much is used.
 Sources: Meta's business SDK (api_specs of v26.0), developers.facebook.com, python-facebook.
 Unverified: that forms are taken by `oauth/access_token`, and `method=get` by all of Graph, as
-Facebook's own SDKs use them; that `shares` is left out while there are none; that a post has at
-most ten pictures, of 4 MiB. Reviews, visitors' posts and mentions are not read.
+Facebook's own SDKs use them; that `shares`, left out beside other counters, are none; that a post
+has at most ten pictures, of 4 MiB. Reviews, visitors' posts and mentions are not read.
 """
 
 import json
@@ -181,7 +181,7 @@ class Facebook:
         reached = since is not None and times == sorted(times, reverse=True) and any(t < since for t in times[-1:])
         if listing.after is None or reached:
             return Page(items, "{}", more=False)
-        return Page(items, wire.dump(at.model_copy(update={"after": listing.after})), more=True)
+        return Page(items, wire.dump(at.seen(times).model_copy(update={"after": listing.after})), more=True)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None

@@ -200,7 +200,7 @@ class Instagram:
             if top.replies.after is not None:
                 branches.append(Branch(id=top.id, key=customer, after=top.replies.after))
         changed = {"after": listing.after, "read": listing.after is None, "branches": tuple(branches)}
-        return _part(items, tree.model_copy(update=changed), since)
+        return _part(items, tree.seen([top.timestamp for top in listing.data]).model_copy(update=changed), since)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None

@@ -58,7 +58,7 @@ async def step(
     )
     read = threads.after is None or (len(threads.data) > 0 and threads.data[-1] not in fresh)
     changed = {"top": top, "after": threads.after, "read": read, "branches": branches}
-    following, more = mail.model_copy(update=changed).next()
+    following, more = mail.seen([thread.updated_time for thread in threads.data]).model_copy(update=changed).next()
     return Page(items, wire.dump(following), more)
 
 

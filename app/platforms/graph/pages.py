@@ -63,12 +63,19 @@ class Shares(wire.Shape):
 
 
 class Counters(wire.Shape):
-    """`shares` is left out while there are none, as far as anybody has seen."""
+    """Of a post. Like all that is empty, `shares` is left out while there are none."""
 
     id: graph.NodeId
     shares: Shares | None = None
     comments: graph.Summed = graph.Summed()
     reactions: graph.Summed = graph.Summed()
+
+    @property
+    def shared(self) -> int | None:
+        """None where this is an answer without counters, which says nothing of them."""
+        if self.shares is not None:
+            return self.shares.count
+        return None if self.reactions.count is None else 0
 
 
 class Post(Counters):
@@ -165,7 +172,7 @@ def metrics(shape: Counters, insights: Counts) -> PostMetrics:
     told: dict[Metric, int | MetricStatus | None] = {
         Metric.REACTIONS: shape.reactions.count,
         Metric.COMMENTS: shape.comments.count,
-        Metric.SHARES: None if shape.shares is None else shape.shares.count,
+        Metric.SHARES: shape.shared,
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
     return known(shape.id, told, GIVEN)

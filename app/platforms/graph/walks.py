@@ -16,7 +16,7 @@ T = TypeVar("T")
 P = TypeVar("P", bound="Place")
 
 RESTARTS: Final = 5
-"""How often a walk begins again: were it Graph that takes none of its own cursors, it would never end."""
+"""How often a walk begins again without coming further: else one whose cursors are never taken would not end."""
 
 
 class Place(wire.Shape):
@@ -24,10 +24,19 @@ class Place(wire.Shape):
 
     after: wire.Words | None = None
     restarts: wire.Count = 0
+    deepest: wire.Moment | None = None
+    """The oldest item of the walk."""
 
     def again(self) -> Self:
         """The list's start."""
         return self.model_copy(update={"after": None, "restarts": self.restarts + 1})
+
+    def seen(self, times: Sequence[datetime]) -> Self:
+        """After a page of items of these times."""
+        oldest = min(times, default=None)
+        if oldest is None or (self.deepest is not None and self.deepest <= oldest):
+            return self
+        return self.model_copy(update={"deepest": oldest, "restarts": 0})
 
 
 async def page(ask: Callable[[str | None], Awaitable[Listing[T]]], at: Place) -> Listing[T] | None:
@@ -61,7 +70,7 @@ class Walk(Place):
         bound = max((moment for moment in (self.known, since) if moment is not None), default=None)
         if after is None or (bound is not None and any(time < bound for time in times[-1:])):
             return Walk(known=newest), False
-        return self.model_copy(update={"after": after, "newest": newest}), True
+        return self.seen(times).model_copy(update={"after": after, "newest": newest}), True
 
 
 class Branch(Place):
