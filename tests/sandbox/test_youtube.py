@@ -1,13 +1,16 @@
 """YouTube's habits that its discovery document does not tell."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.sandbox.server import build
 from app.sandbox.youtube import ids
+from app.sandbox.youtube.channels import Channels
 from app.sandbox.youtube.tokens import client
-from tests.sandbox.conftest import Visitor
+from tests.sandbox.conftest import Hands, Visitor
 from tests.sandbox.test_youtube_schema import API, ask
 
 
@@ -240,6 +243,27 @@ async def test_only_a_comment_of_the_first_level_is_answered(visitor: Visitor) -
     for _ in range(2):
         assert (await said(ids.comment(one, one), "Yes")).status_code == 200
     assert len(visitor.records()) == before + 2, "nothing drops a repeat"
+
+
+async def test_what_happened_survives_a_restart(hands: Hands, ledger_path: Path) -> None:
+    """Hidden sizes, answers that went with their comment, and tokens that were fetched."""
+    token = ""
+    for again in (False, True):
+        sandbox = build(seed=7, real=hands, beat=None, ledger=ledger_path, platforms=["youtube"])
+        network = sandbox.network
+        c = network.world.communities["beanlab"]
+        if not again:
+            post, person = str(c.posts[-1]), c.number_of(1)
+            top = network.world.emit("comment", c, "control", post=post, person=person, text="a", kind="other")
+            network.world.emit("comment", c, "control", post=post, parent=top["id"], person=person, text="b", kind="x")
+            network.world.emit("comment_deleted", c, "control", id=top["id"], post=post, person=person)
+            network.world.emit("youtube_size", c, "control", kind="hidden")
+            token = network.grants.make(c, "community", seconds=3599, origin="api")
+            standing = {*c.wall}
+        assert {*c.wall} == standing
+        assert network.part(Channels).hidden == {"beanlab"}
+        assert network.grants.find(token, "youtube") is not None
+        network.world.ledger.close()
 
 
 async def test_rules_meet_keys_and_tokens(visitor: Visitor) -> None:
