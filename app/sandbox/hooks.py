@@ -81,6 +81,10 @@ class Hook:
     """The kinds of events one can choose from, all chosen at first; empty where all are always sent."""
     told: Callable[[World, Community], Mapping[str, object]] = lambda _, __: {}
     """What else the control API tells of where a community's events go."""
+    secret: Callable[[World, Community], str] | None = None
+    """The secret used where none is given, if it is not the community's own but the application's."""
+    code: Callable[[World, Community], str] | None = None
+    """The word for the confirmation where none is given, likewise."""
 
 
 class Hooks:
@@ -102,10 +106,14 @@ class Hooks:
 
     def code(self, c: Community) -> str:
         """The word for the confirmation where none is given."""
+        if (hook := self.hook(c)) is not None and hook.code is not None:
+            return hook.code(self._world, c)
         return hashlib.sha256(f"{self._world.seed}:{c.key}:confirmation".encode()).hexdigest()[:8]
 
     def secret(self, c: Community) -> str:
         """The secret used where none is given."""
+        if (hook := self.hook(c)) is not None and hook.secret is not None:
+            return hook.secret(self._world, c)
         return hashlib.sha256(f"{self._world.seed}:{c.key}:callback".encode()).hexdigest()[:32]
 
     def of(self, c: Community) -> list[Subscription]:
