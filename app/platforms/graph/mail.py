@@ -87,10 +87,11 @@ async def _inside(calls: Calls, way: Way, mail: Mail, own: Own, since: datetime 
 
 
 def _goes_on(messages: Sequence[graph.Message], known: datetime | None, since: datetime | None) -> bool:
-    """Whether there may be more below that is wanted; where Meta tells no times any more, there is not."""
-    times = [message.created_time for message in messages if message.created_time is not None]
-    bounds = [bound for bound in (known, since) if bound is not None]
-    return (bool(times) or not messages) and all(times[-1] >= bound for bound in bounds if times)
+    """Whether there may be more below that is wanted; below one of which no time is told, there is nothing."""
+    if not messages:
+        return True
+    oldest = messages[-1].created_time
+    return oldest is not None and all(oldest >= bound for bound in (known, since) if bound is not None)
 
 
 def _customer(participants: Sequence[graph.Person], own: Own) -> str:

@@ -13,7 +13,6 @@ from app.platforms.contract import Rejected
 from app.platforms.graph.shapes import Listing
 
 T = TypeVar("T")
-P = TypeVar("P", bound="Place")
 
 RESTARTS: Final = 5
 """How often a walk begins again without coming further: else one whose cursors are never taken would not end."""

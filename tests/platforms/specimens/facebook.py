@@ -109,4 +109,5 @@ SPECIMEN: Final = Specimen(
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
+    hook_signed=True,
 )

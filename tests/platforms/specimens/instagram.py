@@ -58,4 +58,5 @@ SPECIMEN: Final = Specimen(
     refresh_refusals=(refused("the token", AuthExpired, 190, status=401),),
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
+    hook_signed=True,
 )
