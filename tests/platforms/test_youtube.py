@@ -204,10 +204,11 @@ async def test_a_channel_is_looked_up_once(address: str, query: dict[str, str]) 
 
 
 async def test_a_hidden_size_is_unknown(stage: Subject) -> None:
-    followers = len(stage.community.followers)
-    assert followers > 1000
-    assert (await YouTube(stage.http).community(stage.c)).size == followers // 10 * 10
-    stage.sandbox.network.world.emit("youtube_size", stage.community, "control", kind="hidden")
+    world, c = stage.sandbox.network.world, stage.community
+    for number in range(1234 - len(c.followers)):
+        world.emit("follow", c, "control", person=c.number_of(800_000 + number))
+    assert (await YouTube(stage.http).community(stage.c)).size == 1230
+    world.emit("youtube_size", c, "control", kind="hidden")
     assert (await YouTube(stage.http).community(stage.c)).size is None
 
 
