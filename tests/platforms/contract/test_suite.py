@@ -26,7 +26,7 @@ seen_green: set[tuple[str, type[Adapter]]] = set()
 
 
 def test_every_promise_has_its_fault() -> None:
-    """Of checks that are asked of some adapter; of those that are the same for every list, or for every kind of message, one is enough."""
+    """One is enough for what is the same with every list, or with every kind of message."""
 
     def promise(name: str) -> str:
         several = name.startswith(("posts:", "comments:", "conversations:", "reply to a "))

@@ -6,11 +6,21 @@ from datetime import datetime
 from typing import Final
 
 from app.platforms.abilities import PostRef, TokenState
+from app.platforms.adapters.instagram import Instagram
 from app.platforms.adapters.mastodon import Mastodon
 from app.platforms.adapters.telegram import Telegram
 from app.platforms.adapters.vk import Vk
 from app.platforms.adapters.youtube import YouTube
-from app.platforms.contract import CommunitySnapshot, Credentials, Metric, Page, PostMetrics, RemotePost, Token
+from app.platforms.contract import (
+    CommunitySnapshot,
+    Credentials,
+    Metric,
+    MetricStatus,
+    Page,
+    PostMetrics,
+    RemotePost,
+    Token,
+)
 from tests.platforms.contract.planted import Planted
 
 
@@ -59,6 +69,26 @@ class AnyBatch(Mastodon):
         return (await super().metrics(c, ids[:20])) + (await super().metrics(c, ids[20:]))
 
 
+class Hasty(Instagram):
+    """What comes late is 0 until then."""
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        return tuple(
+            replace(one, counters={**dict.fromkeys(self.spec.metrics, 0), **one.counters}, missing={})
+            for one in await super().metrics(c, ids)
+        )
+
+
+class Never(Instagram):
+    """What comes late is told never to come."""
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        return tuple(
+            replace(one, missing=dict.fromkeys(one.missing, MetricStatus.UNSUPPORTED))
+            for one in await super().metrics(c, ids)
+        )
+
+
 class EmptyLists(Mastodon):
     """What lists tell of counters is nothing."""
 
@@ -97,6 +127,8 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("metrics: the ledger's, never 0 for unknown", Swapped, "reactions: "),
     ("metrics: deleted posts are gone", ZerosForGone, "is gone"),
     ("metrics: a batch, and no more", AnyBatch, "DID NOT RAISE"),
+    ("metrics: what comes late is pending", Hasty, "nothing comes late"),
+    ("metrics: what comes late is pending", Never, "unsupported"),
     ("metrics: lists tell the same", EmptyLists, "in the list"),
     ("metrics: across communities as one by one", Disordered, "not the same"),
     ("inspect", Zealous, "all"),
