@@ -139,7 +139,7 @@ async def test_the_group(okru: Ok) -> None:
 async def test_topics_are_listed_by_the_statistics_and_looked_up(okru: Ok) -> None:
     posts = [str(one) for one in okru.visitor.world.communities[KEY].posts[::-1]]
     seen: list[str] = []
-    more: dict[str, object] = {}
+    more: dict[str, Any] = {}
     while True:
         page = await okru.rest("group.getStatTopics", gid=GROUP, count=9, fields="ID,CREATED_MS,REACH", **more)
         seen += [one["id"] for one in page["topics"]]
@@ -151,7 +151,7 @@ async def test_topics_are_listed_by_the_statistics_and_looked_up(okru: Ok) -> No
         "media_topics"
     ]
     assert [one["id"] for one in told] == posts[:3], "what does not stand is left out"
-    between = {"start_time": told[2]["created_ms"], "end_time": told[1]["created_ms"]}
+    between: dict[str, Any] = {"start_time": told[2]["created_ms"], "end_time": told[1]["created_ms"]}
     page = await okru.rest("group.getStatTopics", gid=GROUP, **between)
     assert [one["id"] for one in page["topics"]] == posts[1:3], "both moments are taken in"
     assert _code(await okru.rest("mediatopic.getByIds", topic_ids=",".join(posts[:2]))) == 100, "media_limit"
@@ -164,7 +164,7 @@ async def test_comments_are_one_list_both_ways(okru: Ok) -> None:
     texts = ["Я", *(f"И я, {number}" for number in range(6))]
     for text in texts[1:]:
         await okru.visitor.act(KEY, "comment", post=topic, parent=first, text=text)
-    asked = {"discussionId": topic, "discussionType": "GROUP_TOPIC", "count": 3}
+    asked: dict[str, Any] = {"discussionId": topic, "discussionType": "GROUP_TOPIC", "count": 3}
     for direction, begin, expected in (("FORWARD", "FIRST", texts), ("BACKWARD", "LAST", texts[::-1])):
         seen: list[str] = []
         anchor = begin
@@ -191,7 +191,7 @@ async def test_a_topic_with_pictures(okru: Ok) -> None:
         assert _code((await okru.http.post(spoilt, files={"pic1": PNG})).json()) == 103
         assert _code((await okru.http.post(where["upload_url"], content=b"x")).json()) == 505
     media = [{"type": "text", "text": "Смотрите"}, {"type": "photo", "list": [{"id": one} for one in tokens]}]
-    asked = {"gid": GROUP, "type": "GROUP_THEME", "attachment": json.dumps({"media": media})}
+    asked: dict[str, Any] = {"gid": GROUP, "type": "GROUP_THEME", "attachment": json.dumps({"media": media})}
     made = await okru.rest("mediatopic.post", **asked)
     record = next(one for one in okru.visitor.records() if one["type"] == "post" and one["id"] == made)
     assert (record["text"], len(record["media"])) == ("Смотрите", 2)

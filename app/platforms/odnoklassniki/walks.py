@@ -30,7 +30,7 @@ class Mail(wire.Shape):
     at `floor` or later, each down to `known`, and begins at `top`. A chat that changes meanwhile jumps
     to the list's beginning. Where the list was read at once, the next walk finds it there; where it
     took several pages (`long`), it may have jumped past us with messages unread, so that one more pass
-    follows, from `top` on.
+    follows, from `top` on, until a pass finds nothing that is newer than its `floor`.
     """
 
     known: wire.Count = 0
@@ -49,7 +49,8 @@ def after(mail: Mail) -> tuple[Mail, bool]:
     if mail.chats or not mail.read:
         return mail, True
     top = mail.floor if mail.top is None else max(mail.top, mail.floor)
-    return (Mail(known=mail.known, floor=top), True) if mail.long else (Mail(known=top, floor=top), False)
+    again = mail.long and top > mail.floor
+    return (Mail(known=mail.known, floor=top), True) if again else (Mail(known=top, floor=top), False)
 
 
 def next_anchor(listing: ok.Listing, before: str | None, *, filled: bool) -> str | None:

@@ -1,0 +1,550 @@
+"""Odnoklassniki's adapter: what the suites over all adapters do not ask."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import parse_qs, parse_qsl
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.platforms.abilities import Call, Draft, Event, Picture, ReplyTo
+from app.platforms.adapters.odnoklassniki import Odnoklassniki
+from app.platforms.contract import (
+    COST,
+    AuthExpired,
+    Cost,
+    Credentials,
+    Gone,
+    Malformed,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    MissingPermission,
+    OutcomeUnknown,
+    Page,
+    RemoteMessage,
+    RemotePerson,
+    Token,
+)
+from app.platforms.odnoklassniki.errors import CODES, from_answer
+from app.platforms.odnoklassniki.sign import secret_of, sign
+from app.sandbox.odnoklassniki import call as other_side
+from tests.platforms.contract.stage import Subject, staged
+
+GROUP: Final = "57000000000077"
+TOKENS: Final = {Token.USER: "-s-user", Token.COMMUNITY: "tkn-group", Token.REFRESH: "ref"}
+APP: Final = {"application_id": "512", "application_key": "CBAKEY", "application_secret": "SECRET"}
+C: Final = Credentials(f"https://ok.ru/group/{GROUP}", "https://api.example", GROUP, TOKENS, APP)
+DAY: Final = 24 * 3600 * 1000
+CUSTOMER: Final = RemotePerson("5", "A Customer")
+
+
+@pytest.fixture
+async def s() -> AsyncIterator[Subject]:
+    async with staged("odnoklassniki", Odnoklassniki) as subject:
+        yield subject
+
+
+class Peer:
+    """Answers by method, as told; keeps what it was asked."""
+
+    def __init__(self, **said: Any) -> None:
+        self.said = {name.replace("_", "."): answers for name, answers in said.items()}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        form = dict(parse_qsl(request.content.decode())) if request.url.path == "/fb.do" else {}
+        name = form.get("method") or request.url.path
+        self.asked.append((name, form))
+        answers = self.said[name]
+        return httpx.Response(200, json=next(answers) if isinstance(answers, Iterator) else answers)
+
+    def adapter(self) -> Odnoklassniki:
+        return Odnoklassniki(httpx.AsyncClient(transport=httpx.MockTransport(self)))
+
+
+def refused(code: int) -> object:
+    return {"error_code": code, "error_msg": "x"}
+
+
+def topic(number: int, **more: object) -> dict[str, object]:
+    return {"id": str(number), "created_ms": number * DAY, "like_summary": {"count": number}} | more
+
+
+# ── signature ─────────────────────────────────────────────────────────────────────────────────────
+
+names = st.text(st.characters(codec="ascii", categories=("Ll", "Lu", "Nd"), include_characters="_"), min_size=1)
+forms = st.dictionaries(names.filter(lambda name: name not in {"access_token", "session_key", "sig"}), st.text())
+
+
+def test_the_signature_is_what_odnoklassniki_says() -> None:
+    """`k=v` sorted by name without separators, then MD5(token + secret), all of it MD5 in lower case."""
+    secret = hashlib.md5(b"tokenSECRET").hexdigest()
+    line = f"application_key=KEYfields=uidformat=jsonmethod=users.getCurrentUser{secret}"
+    form = {"method": "users.getCurrentUser", "format": "json", "fields": "uid", "application_key": "KEY"}
+    assert secret_of("token", "SECRET") == secret
+    assert sign(form, secret) == hashlib.md5(line.encode()).hexdigest()
+
+
+@given(forms, st.text(), st.randoms())
+def test_the_order_of_parameters_is_no_part_of_the_signature(form: dict[str, str], secret: str, random: Any) -> None:
+    shuffled = list(form.items())
+    random.shuffle(shuffled)
+    assert sign(dict(shuffled), secret) == sign(form, secret)
+
+
+@given(forms, st.text(), st.text())
+def test_session_parameters_are_not_signed(form: dict[str, str], secret: str, session: str) -> None:
+    carried = {**form, "access_token": session, "session_key": session, "sig": session}
+    assert sign(carried, secret) == sign(form, secret)
+
+
+@given(forms.filter(bool), st.text(), st.data())
+def test_every_other_parameter_is_signed(form: dict[str, str], secret: str, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(form)))
+    assert sign({**form, name: form[name] + "x"}, secret) != sign(form, secret)
+    assert sign(form, secret + "x") != sign(form, secret)
+
+
+@given(forms, st.text())
+def test_the_other_side_signs_alike(form: dict[str, str], secret: str) -> None:
+    assert sign(form, secret) == other_side.signature(form.items(), secret)
+
+
+async def test_tokens_stand_in_no_address_where_a_form_is_taken(s: Subject) -> None:
+    await s.adapter().posts(s.c, None)
+    await s.adapter().conversations(s.c, None)
+    rest, *_, graph = s.way.requests
+    assert (rest.url.path, rest.url.query) == ("/fb.do", b"")
+    assert rest.extensions[COST] == Cost(token=s.c.tokens[Token.USER], kind=Token.USER)
+    assert graph.url.path == "/graph/me/chats"
+    assert graph.extensions[COST] == Cost(token=s.c.tokens[Token.COMMUNITY], kind=Token.COMMUNITY)
+    sent = parse_qs(rest.content.decode())
+    assert sent["access_token"] == [s.c.tokens[Token.USER]]
+    assert "application_secret" not in sent
+
+
+@pytest.mark.parametrize("missing", ["application_key", "application_secret"])
+async def test_without_the_application_nothing_is_sent(missing: str) -> None:
+    peer = Peer()
+    c = replace(C, app={name: value for name, value in APP.items() if name != missing})
+    with pytest.raises(MissingPermission, match=missing):
+        await peer.adapter().community(c)
+    assert not peer.requests
+
+
+# ── the group ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("typed", "canonical"),
+    [
+        ("https://ok.ru/group/53038939046008", "https://ok.ru/group/53038939046008"),
+        ("https://ok.ru/group/53038939046008/topic/66", "https://ok.ru/group/53038939046008"),
+        ("m.ok.ru/group53038939046008", "https://ok.ru/group/53038939046008"),
+        ("group53038939046008", "https://ok.ru/group/53038939046008"),
+        (" http://www.odnoklassniki.ru/apiok/ ", "https://ok.ru/apiok"),
+        ("ok.ru/ApiOK", "https://ok.ru/apiok"),
+        ("@apiok", "https://ok.ru/apiok"),
+    ],
+)
+def test_an_address_has_one_spelling(typed: str, canonical: str) -> None:
+    assert Odnoklassniki.address(typed).canonical == canonical
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("", "ok.ru", "ok.ru/group", "ok.ru/feed", "ok.ru/a/b", "ok.ru/группа", "group/0", "ftp://ok.ru/apiok"),
+        *("https://[ok.ru/apiok", "https://ok.ru/profile/561104947330", "https://vk.com/club1"),
+    ],
+)
+def test_what_is_no_group_is_told(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"ok\.ru"):
+        Odnoklassniki.address(typed)
+
+
+async def test_a_group_is_found_by_its_name(s: Subject) -> None:
+    named = replace(s.c, external_id=None, address=f"https://ok.ru/{s.community.key}")
+    numbered = replace(s.c, external_id=None, address=f"https://ok.ru/group/{s.c.external_id}")
+    asked = len(s.way.requests)
+    found = await s.adapter().community(named)
+    assert len(s.way.requests) == asked + 2
+    assert await s.adapter().community(numbered) == found
+    assert len(s.way.requests) == asked + 3
+    assert (found.external_id, found.url) == (s.c.external_id, f"https://ok.ru/{s.community.key}")
+    with pytest.raises(Gone):
+        await s.adapter().community(replace(named, address="https://ok.ru/nobody"))
+
+
+async def test_the_groups_own_token_knows_its_name_but_not_its_size(s: Subject) -> None:
+    alone = replace(s.c, external_id=None, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
+    found = await s.adapter().community(alone)
+    assert (found.external_id, found.size) == (s.c.external_id, None)
+    with pytest.raises(MissingPermission, match="another group"):
+        await s.adapter().community(replace(alone, external_id="1"))
+    with pytest.raises(AuthExpired) as caught:
+        await s.adapter().posts(replace(alone, external_id=s.c.external_id), None)
+    assert caught.value.token is Token.USER
+    nobody = await s.adapter().conversations(replace(s.c, tokens={}), "kept")
+    assert nobody == Page((), "kept", more=False)
+
+
+# ── topics ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_others_write_on_the_wall_is_not_the_groups() -> None:
+    told = [
+        topic(5, author_ref=f"group:{GROUP}", media=[{"type": "text", "text": "Ours "}, {"type": "photo"}]),
+        topic(4, author_ref="user:5", media=[{"type": "text", "text": "Somebody's"}]),
+        topic(3, author_ref="user:9", is_on_behalf_of_group=True),
+        topic(2),
+    ]
+    stats = {"topics": [{"id": "5", "created_ms": 5 * DAY, "reach": 7}], "has_more": False}
+    peer = Peer(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": told})
+    page = await peer.adapter().posts(C, None)
+    assert [post.external_id for post in page.items] == ["5", "3", "2"]
+    assert page.items[0].text == "Ours"
+    assert page.items[0].metrics.counters == {Metric.REACTIONS: 5, Metric.REACH: 7}
+    assert page.items[0].metrics.missing[Metric.COMMENTS] is MetricStatus.UNSUPPORTED, "switched off, not 0"
+    assert page.items[1].metrics.missing[Metric.REACH] is MetricStatus.PENDING
+
+
+async def test_the_next_walk_reads_the_last_day_again() -> None:
+    """A topic may get into the statistics late."""
+    stats = {"topics": [{"id": "9"}], "has_more": False}
+    peer = Peer(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [topic(9)]})
+    first = await peer.adapter().posts(C, None)
+    second = await peer.adapter().posts(C, first.cursor)
+    third = await peer.adapter().posts(C, second.cursor, datetime.fromtimestamp(9 * DAY / 1000 - 60, UTC))
+    starts = [form.get("start_time") for name, form in peer.asked if name == "group.getStatTopics"]
+    assert starts == [None, str(8 * DAY), str(9 * DAY - 60_000)]
+    assert second.items == first.items == third.items
+
+
+@pytest.mark.parametrize("listing", [{"has_more": True}, {"has_more": True, "anchor": "A"}])
+async def test_a_list_that_does_not_get_on_is_told(listing: dict[str, object]) -> None:
+    peer = Peer(group_getStatTopics={"topics": [{"id": "9"}], **listing}, mediatopic_getByIds={"media_topics": []})
+    with pytest.raises(Malformed):
+        await peer.adapter().posts(C, '{"anchor":"A"}')
+
+
+async def test_a_page_without_any_topic_that_stands_goes_on() -> None:
+    peer = Peer(group_getStatTopics={"anchor": "B", "has_more": True}, mediatopic_getByIds={"media_topics": []})
+    page = await peer.adapter().posts(C, None)
+    assert (page.items, page.more) == ((), True)
+    assert len(peer.asked) == 1, "nothing is looked up"
+
+
+@pytest.mark.parametrize(
+    ("stats", "status"),
+    [
+        (refused(50), MetricStatus.NO_PERMISSION),
+        (refused(10), MetricStatus.NO_PERMISSION),
+        (refused(2), MetricStatus.ERROR),
+        ({"topics": [], "has_more": False}, MetricStatus.PENDING),
+        ({"topics": [{"id": "5"}], "has_more": False}, MetricStatus.PENDING),
+    ],
+)
+async def test_without_reach_the_rest_still_comes(stats: object, status: MetricStatus) -> None:
+    peer = Peer(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [topic(5, views_count=0)]})
+    five, six = await peer.adapter().metrics(C, ("5", "6"))
+    assert five.counters == {Metric.REACTIONS: 5, Metric.VIEWS: 0}
+    assert five.missing[Metric.REACH] is status
+    assert six.gone
+
+
+async def test_reach_is_asked_for_from_the_newest_topic_that_is_still_without(s: Subject) -> None:
+    """One page of the statistics holds 50 topics; those between two that are wanted are not read."""
+    old = s.post()
+    s.later(3600)
+    others = [s.post(f"Post {number}") for number in range(60)]
+    ids = (old["id"], others[0]["id"], others[-1]["id"])
+    s.let("view", id=old["id"], count=9, unique=4)
+    asked = len(s.way.requests)
+    found = await s.adapter().metrics(s.c, ids)
+    assert [one.counters[Metric.REACH] for one in found] == [s.community.wall[int(one)].reach for one in ids]
+    assert found[0].counters[Metric.REACH] >= 4
+    assert len(s.way.requests) - asked == 3, "the topics; from the newest on; from the second on"
+
+
+# ── comments ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_moscow_is_three_hours_ahead_and_was_four() -> None:
+    said = [{"id": "2", "date": "2026-11-23 09:00:00"}, {"id": "1", "date": "2014-01-01 04:00:00"}]
+    page = await Peer(discussions_getComments={"comments": said, "has_more": False}).adapter().comments(C, "66", None)
+    assert [one.sent_at for one in page.items] == [
+        datetime(2026, 11, 23, 6, tzinfo=UTC),
+        datetime(2014, 1, 1, tzinfo=UTC),
+    ]
+
+
+async def test_the_groups_answer_belongs_to_the_customer(s: Subject) -> None:
+    post = s.post()["id"]
+    asked = s.comment(post, "Until when?", person=1)
+    s.let("reply", via="comment", post=post, parent=asked["id"], text="Until six")
+    s.comment(post, "Me too", person=2)
+    made = Odnoklassniki(s.http)
+    page = await made.comments(s.c, post, None)
+    third, ours, first = page.items
+    assert [one.author.is_community for one in page.items] == [False, True, False]
+    assert ours.thread_id == first.thread_id != third.thread_id
+    assert ours.in_reply_to == first.external_id
+    assert first.external_id.startswith(f"comment:{post}:"), "ids of comments may repeat from topic to topic"
+    assert first.author.url == f"https://ok.ru/profile/{first.author.external_id}"
+
+
+async def test_the_next_walk_reads_new_comments_alone(s: Subject) -> None:
+    post = s.post()["id"]
+    for number in range(250):
+        s.comment(post, f"Comment {number}")
+    made = Odnoklassniki(s.http)
+    page = await made.comments(s.c, post, None)
+    while page.more:
+        page = await made.comments(s.c, post, page.cursor)
+    s.comment(post, "One more")
+    asked = len(s.way.requests)
+    page = await made.comments(s.c, post, page.cursor)
+    assert (page.items[0].text, page.more, len(s.way.requests) - asked) == ("One more", False, 1)
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _read(s: Subject, cursor: str | None) -> tuple[dict[str, RemoteMessage], str | None]:
+    found: dict[str, RemoteMessage] = {}
+    while True:
+        page = await s.adapter().conversations(s.c, cursor)
+        found |= {one.external_id: one for one in page.items}
+        cursor = page.cursor
+        if not page.more:
+            return found, cursor
+
+
+async def test_messages_of_one_moment_are_all_read(s: Subject) -> None:
+    """Time stands still: before and after a walk, in chats that are known and in new ones, over a page's end."""
+    world, c = s.sandbox.network.world, s.community
+
+    def write(person: int, text: str) -> None:
+        world.emit("message", c, "control", person=c.number_of(person), text=text, kind="question")
+
+    s.later()
+    for number in range(60):
+        write(1, f"At once {number}")
+    for person in range(2, 130):
+        write(person, "Hello")
+    found, cursor = await _read(s, None)
+    assert sum(one.text.startswith("At once") for one in found.values()) >= 50
+    assert sum(one.text == "Hello" for one in found.values()) == 128
+    write(1, "Once more")
+    write(200, "I am new")
+    news, _ = await _read(s, cursor)
+    assert {"Once more", "I am new"} <= {one.text for one in news.values()}
+
+
+async def test_nothing_new_costs_two_calls(s: Subject) -> None:
+    s.message()
+    _, cursor = await _read(s, None)
+    asked = len(s.way.requests)
+    again, _ = await _read(s, cursor)
+    assert len(again) == 1
+    assert len(s.way.requests) - asked == 2, "the chats, and the one that was written in last"
+
+
+async def test_chats_of_several_people_are_not_read() -> None:
+    chats = [{"chat_id": "chat:C1", "type": "CHAT", "lastEventTime": 5}]
+    peer = Peer(**{"/graph/me/chats": {"chats": chats}})
+    page = await peer.adapter().conversations(C, None)
+    assert (page.items, page.more, len(peer.requests)) == ((), False, 1)
+
+
+# ── writing ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_album_keeps_its_order() -> None:
+    peer = Peer(
+        photosV2_getUploadUrl=iter({"upload_url": f"https://up.example/{n}", "photo_ids": [f"p{n}"]} for n in "01"),
+        mediatopic_post="66",
+        **{f"/{n}": {"photos": {f"p{n}": {"token": f"t{n}"}}} for n in "01"},
+    )
+    pictures = (Picture(b"one", "image/png"), Picture(b"two", "image/jpeg"))
+    sent = await peer.adapter().publish(C, Draft("Открыто", pictures), "key")
+    assert (sent.external_id, sent.url) == ("66", f"https://ok.ru/group/{GROUP}/topic/66")
+    *_, (method, form) = peer.asked
+    assert (method, form["type"], form["gid"]) == ("mediatopic.post", "GROUP_THEME", GROUP)
+    media = [{"type": "text", "text": "Открыто"}, {"type": "photo", "list": [{"id": "t0"}, {"id": "t1"}]}]
+    assert json.loads(form["attachment"]) == {"media": media, "onBehalfOfGroup": "true"}
+    uploads = [one for one in peer.requests if one.url.host == "up.example"]
+    assert [b"one" in one.content for one in uploads] == [True, False]
+    assert all(one.extensions[COST] == Cost() for one in uploads), "an upload carries no token of ours"
+
+
+async def test_a_picture_that_did_not_arrive_is_not_posted() -> None:
+    where = {"upload_url": "https://up.example/0", "photo_ids": ["p0"]}
+    peer = Peer(photosV2_getUploadUrl=where, **{"/0": {"photos": {"other": {"token": "t"}}}})
+    with pytest.raises(Malformed):
+        await peer.adapter().publish(C, Draft("", (Picture(b"one", "image/png"),)), "key")
+    assert [method for method, _ in peer.asked] == ["photosV2.getUploadUrl", "/0"]
+
+
+async def test_a_change_whose_answer_is_not_understood_may_have_been_made() -> None:
+    peer = Peer(discussions_addDiscussionComment=None, mediatopic_post={"ok": True})
+    with pytest.raises(OutcomeUnknown):
+        await peer.adapter().publish(C, Draft("Hello"), "key")
+    with pytest.raises(OutcomeUnknown):
+        await peer.adapter().reply(C, ReplyTo("comment:66:1", "t", MessageKind.COMMENT, CUSTOMER, "66"), "Hi", "key")
+    assert len(peer.requests) == 2
+
+
+# ── tokens ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("said", "granted"),
+    [
+        ({"access_token": "new", "expires_in": "1800"}, {Token.USER: ("new", timedelta(minutes=30))}),
+        ({"access_token": "new", "expires_in": 60}, {Token.USER: ("new", timedelta(minutes=1))}),
+        (
+            {"access_token": "new", "refresh_token": "next"},
+            {Token.USER: ("new", timedelta(minutes=30)), Token.REFRESH: ("next", None)},
+        ),
+    ],
+)
+async def test_new_tokens(said: object, granted: dict[Token, tuple[str, timedelta | None]]) -> None:
+    peer = Peer(**{"/oauth/token.do": said})
+    found = await peer.adapter().refresh(C)
+    assert {kind: (one.text, one.lifetime) for kind, one in found.items()} == granted
+    (request,) = peer.requests
+    assert request.url.query == b""
+    form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+    assert form == {
+        "grant_type": "refresh_token", "refresh_token": "ref", "client_id": "512", "client_secret": "SECRET"
+    }  # fmt: skip
+
+
+def test_what_can_be_renewed() -> None:
+    assert Odnoklassniki.renewable(TOKENS, APP) == {Token.USER}
+    assert not Odnoklassniki.renewable({Token.USER}, APP)
+    assert not Odnoklassniki.renewable(TOKENS, {"application_key"})
+
+
+async def test_missing_permissions_are_named(s: Subject) -> None:
+    made = Odnoklassniki(s.http)
+    token = s.sandbox.network.grants.make(s.community, "user", ["VALUABLE_ACCESS", "GROUP_CONTENT"])
+    states = await made.inspect(replace(s.c, tokens={Token.USER: token}))
+    assert {kind: state.missing_scopes for kind, state in states.items()} == {Token.USER: ("PHOTO_CONTENT",)}
+    alone = replace(s.c, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
+    assert (await made.inspect(alone)).keys() == {Token.COMMUNITY}
+
+
+# ── errors ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("code", [*CODES, 424242])
+def test_no_code_is_taken_for_success(code: int) -> None:
+    error = from_answer(httpx.Response(200, json={"error_code": code, "error_msg": "SECRET"}))
+    assert error is not None
+    assert error.platform_code == str(code)
+    assert "SECRET" not in str(error)
+
+
+@pytest.mark.parametrize("said", [[], {}, "66", True, None, [{"error_code": 1}]])
+def test_what_has_no_code_is_no_error(said: object) -> None:
+    assert from_answer(httpx.Response(200, json=said)) is None
+
+
+# ── hooks ─────────────────────────────────────────────────────────────────────────────────────────
+
+MESSAGE: Final = {
+    "sender": {"user_id": "user:123456789012", "name": "A Customer"},
+    "recipient": {"chat_id": "chat:C3ecb9d02a600"},
+    "message": {"text": "text", "seq": 98211023614189660, "mid": "mid:C3ecb9d02a600.15cea67d78d2059"},
+    "timestamp": 1498581292941,
+}
+
+
+def events(body: object, source: str | None = "217.20.145.193", **secrets: str) -> tuple[Event, ...]:
+    call = Call(json.dumps(body).encode(), {}, {}, source)
+    received = Odnoklassniki.receive(call, secrets)
+    assert received.answer == "ok"
+    return received.events
+
+
+@pytest.mark.parametrize("body", [MESSAGE, MESSAGE | {"webhookType": "MESSAGE_CREATED"}])
+def test_a_message_is_told_once_under_its_own_id(body: dict[str, object]) -> None:
+    (event,) = events(body)
+    assert (event.event_id, event.account_id) == ("mid:C3ecb9d02a600.15cea67d78d2059", None)
+    (message,) = event.messages
+    assert message == RemoteMessage(
+        "mid:C3ecb9d02a600.15cea67d78d2059", "chat:C3ecb9d02a600", MessageKind.MESSAGE,
+        RemotePerson("123456789012", "A Customer", "https://ok.ru/profile/123456789012"), "text",
+        datetime(2017, 6, 27, 16, 34, 52, 941000, UTC),
+    )  # fmt: skip
+
+
+def test_the_groups_own_words_are_known() -> None:
+    (event,) = events(MESSAGE | {"sender": {"user_id": "group:57000000000077"}})
+    assert event.messages[0].author.is_community
+
+
+@pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_CALLBACK"])
+def test_other_events_are_taken_and_bring_nothing(kind: str) -> None:
+    assert events({"webhookType": kind, "chat_id": 1}) == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "sources", "right"),
+    [
+        ("217.20.145.192", None, True),
+        ("217.20.151.175", None, True),
+        ("217.20.153.63", "", True),
+        ("::ffff:217.20.153.48", None, True),
+        ("217.20.153.64", None, False),
+        ("217.20.145.191", None, False),
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("127.0.0.1", "127.0.0.0/8, ::1", True),
+        ("::1", "127.0.0.0/8, ::1", True),
+        ("217.20.145.193", "127.0.0.0/8", False),
+        ("10.1.2.3", "10.1.2.0/24,192.0.2.1", True),
+        ("192.0.2.2", "10.1.2.0/24,192.0.2.1", False),
+        ("127.0.0.1", "127.0.0.0/8,nonsense", False),
+        ("127.0.0.1", ",", False),
+        ("", None, False),
+        (None, None, False),
+        ("localhost", "127.0.0.0/8", False),
+    ],
+)
+def test_a_call_is_believed_by_where_it_comes_from(source: str | None, sources: str | None, right: bool) -> None:
+    secrets = {} if sources is None else {"sources": sources}
+    if right:
+        assert events(MESSAGE, source, **secrets)
+        return
+    with pytest.raises(MissingPermission):
+        events(MESSAGE, source, **secrets)
+
+
+def test_the_source_is_looked_at_before_the_body() -> None:
+    with pytest.raises(MissingPermission):
+        Odnoklassniki.receive(Call(b"{", {}, {}, "203.0.113.9"), {})
+    with pytest.raises(Malformed):
+        Odnoklassniki.receive(Call(b"{", {}, {}, "217.20.145.193"), {})
+
+
+async def test_a_hook_is_set_once(s: Subject) -> None:
+    made, url = Odnoklassniki(s.http), "https://instep.example/v1/hooks/1"
+    for _ in range(2):
+        assert await made.subscribe(s.c, url, {}) == {}
+    posts = [request for request in s.way.requests if request.url.path == "/graph/me/subscribe"]
+    assert len(posts) == 1
+    assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED"]}
+    assert posts[0].headers["content-type"] == "application/json;charset=utf-8"
