@@ -58,8 +58,9 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
             await run.finish(session)
             return None
         stretch = await planner.stretched(session, touched(community.costs))
+        waiting = await publications.waiting(session, community_id, community.backfill_since, run.now)
     place = Place(community.workspace_id, project.id, community.id, community.platform, project.timezone)
-    looking = Poll(run, community, place, line, stretch, run.now)
+    looking = Poll(run, community, place, line, stretch, waiting, run.now)
     try:
         looking.line = line = await fresh(run, community_id, line)
         await looking.all()
@@ -78,11 +79,14 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
     except PlatformError as error:
         looking.failures["community"] = error
     async with run.step() as session:
-        await hooks.forget(session, community_id, most=PAGE)
+        planning = community.planned_at is None or run.now >= community.planned_at + PLAN
+        if planning:
+            await hooks.forget(session, community_id, most=PAGE)
         community = await fetch(session, Community, community_id, for_update=True)
         at = _conclude(community, looking, run.now, run.resources.settings.poll_pace)
-        await tokens.warn(session, community, renewable(looking.line))
-        await _plan(session, looking, community)
+        lane = await _plan(session, looking, community, anew=planning)
+        if lane and (planning or looking.shown):
+            await lanes.wake(session, lane, [community_id])
         await run.finish(session, Again(at) if at is not None else None)
     return None
 
@@ -145,19 +149,20 @@ async def _refused(run: Run, community_id: UUID, line: Line, error: AuthExpired)
         return worse
 
 
-async def _plan(session: AsyncSession, looking: Poll, community: Community) -> None:
-    """Leave a note of what this community asks of each limit, and remember what its looks cost."""
+async def _plan(session: AsyncSession, looking: Poll, community: Community, *, anew: bool) -> str:
+    """Remember what a community's looks cost; now and then leave a note of what it asks of each limit. Its lane."""
     community.costs = {**community.costs, **looking.costs}
     community.lists_stretch, community.looks_stretch = looking.stretch.lists, looking.stretch.looks
     lane = lanes.name(looking.line, community)
     if lane != community.lane:
         community.lane = lane
         await session.flush()
-    if community.planned_at is None or now(session) >= community.planned_at + PLAN:
+    if anew:
         community.planned_at = now(session)
+        await tokens.warn(session, community, renewable(looking.line))
         looks = 0.0 if lane else pace.looks_a_day(await publications.ages(session, [community.id], now(session)))
         await planner.note(session, community.id, lanes.demands(community, looks))
-    await lanes.wake(session, lane, [community.id])
+    return lane
 
 
 def _conclude(community: Community, looking: Poll, at: datetime, factor: float) -> datetime | None:

@@ -242,6 +242,16 @@ class Publication(Owned, Base):
             "measure_at",
             postgresql_where=text("measure_at IS NOT NULL"),
         ),
+        Index(
+            "ix_publication_moved",
+            "workspace_id",
+            "community_id",
+            "published_at",
+            postgresql_where=text(
+                "gone_at IS NULL AND comments IS DISTINCT FROM comments_read "
+                "AND (comments > 0 OR comments_read IS NOT NULL)"
+            ),
+        ),
         Index(None, "workspace_id", "project_id", "published_at", "id"),
         {"postgresql_with": {"fillfactor": 70}},
     )

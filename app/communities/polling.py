@@ -22,6 +22,7 @@ from app.communities.events import CommunityConnected, MessagesSeen, Place, Size
 from app.communities.models import Community, State
 from app.communities.pace import Round
 from app.communities.planner import Stretch, smoothed
+from app.communities.publications import Waiting
 from app.kit.db import fetch
 from app.kit.events import publish
 from app.kit.jobs import Run
@@ -58,7 +59,10 @@ class Poll:
     place: Place
     line: Line
     stretch: Stretch
+    waiting: Waiting
     started_at: datetime
+    shown: bool = False
+    """The list showed something of posts that is new."""
     failures: dict[str, PlatformError] = field(default_factory=dict)
     """What failed, by the part that failed: one part does not stop the others."""
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -79,9 +83,11 @@ class Poll:
         for name in due:
             if name != "size":
                 await self._part(name, getattr(self, name))
-        if not isinstance(self.line.adapter, MeasuresAcross):
+        looked = (self.shown or self.waiting.counters) and not isinstance(self.line.adapter, MeasuresAcross)
+        if looked:
             await self._part("looks", self.measure)
-        await self._part("comments", self.comments)
+        if looked or self.shown or self.waiting.comments:
+            await self._part("comments", self.comments)
 
     def due(self, community: Community) -> dict[str, datetime]:
         """When each of the looks that this platform allows is due: a method's name and an instant."""
@@ -154,7 +160,8 @@ class Poll:
             page = await self.line.adapter.posts(self.line.credentials, cursor, self.community.backfill_since)
             at = self.run.now
             async with self.run.step() as session:
-                new += await publications.store(session, self.place, page.items, at, self.factor)
+                kept = await publications.store(session, self.place, page.items, at, self.factor)
+                self.shown, new = self.shown or kept.written > 0, new + kept.new
                 await hook_gaps.reconcile(session, self.place, posts=page.items)
                 community = await self._mine(session)
                 community.posts_cursor = page.cursor

@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
-    or_,
     select,
     text,
     update,
@@ -30,12 +29,25 @@ from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
 
+# Written as the index `ix_publication_moved` has it, or it would not be used.
+MOVED: Final = text(
+    "gone_at IS NULL AND comments IS DISTINCT FROM comments_read AND (comments > 0 OR comments_read IS NOT NULL)"
+)
+"""The comments counter has moved since the comments were read."""
 SOON: Final = timedelta(minutes=2)
 """A post that a list shows so shortly before its counters are due is measured by the list."""
 
 
-async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime, factor: float) -> int:
-    """Keep what a page of a community's posts shows, and tell of it; how many posts are new.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many posts of a page were written, and how many of those are new."""
+
+    written: int
+    new: int
+
+
+async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime, factor: float) -> Kept:
+    """Keep what a page of a community's posts shows, and tell of it.
 
     A list is read far more often than counters are wanted: those of a known post are taken from it
     when they are due, and passed over otherwise; of a post that shows nothing new, nothing is
@@ -43,12 +55,12 @@ async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost]
     """
     newest = {post.external_id: post for post in posts}
     if not newest:
-        return 0
+        return Kept(0, 0)
     known = await _known(session, place, list(newest))
     due = {i: known.get(i) is None or known[i].due(at) for i in newest}
     shown = [i for i in newest if due[i] or known[i].differs(newest[i])]
     if not shown:
-        return 0
+        return Kept(0, 0)
     # In one order, so that nobody waits in a circle.
     values = [_row(place, newest[i], at, factor, known.get(i), due=due[i]) for i in sorted(shown)]
     added = insert(Publication).values(values)
@@ -71,7 +83,7 @@ async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost]
     await publish(session, PublicationsSeen(place, seen))
     metrics = tuple((one.id, newest[one.external_id].metrics) for one in seen if due[one.external_id])
     await publish(session, PostsMeasured(place, at, metrics))
-    return sum(one.new for one in seen)
+    return Kept(len(seen), sum(one.new for one in seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,19 +287,35 @@ async def measured(
     await publish(session, PostsMeasured(place, at, alive))
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What of a community's publications waits to be read."""
+
+    counters: bool
+    comments: bool
+
+
+async def waiting(session: AsyncSession, community_id: UUID, since: datetime, at: datetime) -> Waiting:
+    """Whether counters are due, or comments counters have moved since comments were read."""
+    ours = mine(Publication, workspace_of(session)) & (Publication.community_id == community_id)
+    row = (
+        await session.execute(
+            select(
+                select(Publication.id).where(ours, Publication.measure_at <= at).exists(),
+                select(Publication.id).where(ours, MOVED, Publication.published_at >= since).exists(),
+            )
+        )
+    ).one()
+    return Waiting(row[0], row[1])
+
+
 async def with_new_comments(
     session: AsyncSession, place: Place, since: datetime, limit: int
 ) -> list[tuple[UUID, str, str | None, int]]:
     """Publications whose comments counter has moved since they were read: id, external id, cursor, counter."""
     rows = await session.execute(
         select(Publication.id, Publication.external_id, Publication.comments_cursor, Publication.comments)
-        .where(
-            _of(place),
-            Publication.gone_at.is_(None),
-            Publication.published_at >= since,
-            Publication.comments.is_distinct_from(Publication.comments_read),
-            or_(Publication.comments > 0, Publication.comments_read.is_not(None)),
-        )
+        .where(_of(place), MOVED, Publication.published_at >= since)
         .order_by(Publication.published_at.desc())
         .limit(limit)
     )

@@ -55,6 +55,16 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("lane <> ''"),
     )
+    op.create_index(
+        "ix_publication_moved",
+        "publication",
+        ["workspace_id", "community_id", "published_at"],
+        unique=False,
+        postgresql_where=sa.text(
+            "gone_at IS NULL AND comments IS DISTINCT FROM comments_read "
+            "AND (comments > 0 OR comments_read IS NOT NULL)"
+        ),
+    )
     op.create_table(
         "call_demand",
         sa.Column("key", sa.Text(), nullable=False),
@@ -70,6 +80,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("call_demand")
+    op.drop_index("ix_publication_moved", table_name="publication")
     op.drop_index(op.f("ix_community_workspace_id_lane"), table_name="community")
     for table, columns in reversed(NEW.items()):
         for column in reversed(columns):

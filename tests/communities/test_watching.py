@@ -133,7 +133,7 @@ async def test_a_page_and_its_cursor_are_kept_together(
     fill(world)
     real, stored = publications.store, 0
 
-    async def fail_once(*args: Any) -> int:
+    async def fail_once(*args: Any) -> publications.Kept:
         nonlocal stored
         stored += 1
         if stored == 2:
