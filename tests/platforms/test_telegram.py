@@ -141,6 +141,14 @@ async def test_a_number_is_named_only_while_something_below_it_waits() -> None:
     assert "message_reaction_count" in fake.asked[0]["allowed_updates"]
 
 
+@pytest.mark.parametrize("waiting", [99, 100])
+async def test_a_full_page_may_not_be_the_last(waiting: int) -> None:
+    updates = [{"update_id": number, "channel_post": posted(number, text="x")} for number in range(1, waiting + 1)]
+    page = await Fake([good(updates)]).adapter().updates(C, None)
+    assert len(page.items) == waiting
+    assert page.more == (waiting == 100)
+
+
 async def test_while_a_hook_is_set_the_stream_is_empty() -> None:
     words = (
         "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
@@ -196,20 +204,22 @@ def cost(request: httpx.Request) -> Cost:
 async def test_what_calls_cost() -> None:
     pictures = tuple(Picture(PIXEL, "image/png") for _ in range(3))
     album = [posted(20), posted(21), posted(22)]
-    fake = Fake([good(commented(70)), good(message(8, {"id": 5, "type": "private"})), good(album), good([])])
+    private = message(8, {"id": 5, "type": "private"})
+    fake = Fake([good(commented(70)), good(private), good(album), good([]), good({**CHANNEL}), good(9)])
     made = fake.adapter()
     await made.reply(C, TO_COMMENT, "x", "key")
     await made.reply(C, TO_MESSAGE, "x", "key")
     await made.publish(C, Draft("x", pictures), "key")
     await made.updates(C, None)
+    await made.community(C)
     found = [cost(request) for request in fake.requests]
     assert [dict(one.units) for one in found] == [
         {"calls": 1, "sends": 1, "group sends": 1},
         {"calls": 1, "sends": 1},
         {"calls": 1, "sends": 3, "group sends": 3},
-        {"calls": 1},
+        *[{"calls": 1}] * 3,
     ]
-    assert [one.target for one in found] == [str(GROUP["id"]), "5", str(CHANNEL["id"]), ""]
+    assert [one.target for one in found] == [str(GROUP["id"]), "5", str(CHANNEL["id"]), "", "", ""]
     assert {budget.name for budget in Telegram.spec.budgets} == {name for one in found for name in one.units}
 
 
@@ -254,6 +264,13 @@ async def test_limits_of_messages_and_of_calls_concern_different_ones() -> None:
     assert (sending.value.retry_after, reading.value.retry_after) == (14, 14)
 
 
+async def test_a_refusal_counts_whatever_its_status() -> None:
+    refused = httpx.Response(200, json=bad(400, "Bad Request: message is too long"))
+    made = Telegram(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: refused)))
+    with pytest.raises(Rejected):
+        await made.publish(C, Draft("x"), "key")
+
+
 async def test_words_of_telegrams_never_show_the_token() -> None:
     said = bad(400, f"Bad Request: {TOKEN} and {TOKEN.partition(':')[2]} are odd\nindeed")
     with pytest.raises(Rejected) as caught:
@@ -272,6 +289,15 @@ async def test_words_of_telegrams_never_show_the_token() -> None:
 def test_a_call_without_the_secret_is_closed(headers: dict[str, str], secrets: dict[str, str]) -> None:
     with pytest.raises(MissingPermission):
         Telegram.receive(Call(b"not even JSON", headers, {}), secrets)
+
+
+async def test_a_hook_is_set_with_its_secret_and_nothing_is_dropped() -> None:
+    fake = Fake([good(True)])
+    assert await fake.adapter().subscribe(C, "https://instep.example/hook", {"secret": "sesame"}) == {}
+    [asked] = fake.asked
+    assert (asked["url"], asked["secret_token"]) == ("https://instep.example/hook", "sesame")
+    assert asked["drop_pending_updates"] is False
+    assert {"channel_post", "message", "message_reaction_count"} <= set(asked["allowed_updates"])
 
 
 def test_a_call_that_is_not_understood_is_told() -> None:

@@ -91,7 +91,8 @@ async def test_a_comment_below_a_comment_tells_that_one() -> None:
 async def test_words_in_the_group_under_no_post_have_a_thread_that_answers_share() -> None:
     first = await heard(commented(60))
     second = await heard(commented(61, message_thread_id=60, reply_to_message=commented(60)))
-    assert first.thread_id == second.thread_id
+    third = await heard(commented(62, reply_to_message=commented(60)))
+    assert first.thread_id == second.thread_id == third.thread_id
     assert first.post_id is None
     assert first.in_reply_to is None
 
@@ -116,6 +117,8 @@ async def test_who_speaks_for_another_community_of_the_bot() -> None:
     stranger = replace(C, external_id="-1007", aliases=frozenset({"-1008"}))
     top = commented(52, STAND_IN, sender_chat=CHANNEL, reply_to_message=copied(40, 16))
     assert (await heard(top, c=stranger)).author.is_community, "the post tells whose it is"
+    nameless = commented(52, STAND_IN, sender_chat=GROUP)
+    assert (await heard(nameless, c=stranger)).author.is_community, "an administrator speaks for the group"
     deep = commented(52, STAND_IN, sender_chat=CHANNEL, reply_to_message=commented(50))
     found = await heard(deep, c=stranger)
     assert not found.author.is_community, "not known: better a customer too many than one unheard"
