@@ -72,8 +72,10 @@ def _features(text: str, dids: Mapping[str, str]) -> Iterator[tuple[int, int, Js
 
 def _trimmed(link: str) -> str:
     """Without the punctuation of the sentence in which it stands."""
-    link = link.rstrip(".,;:!?'")
-    return link[:-1] if link.endswith(")") and "(" not in link else link
+    trimmed = link.rstrip(".,;:!?'")
+    if trimmed.endswith(")") and trimmed.count(")") > trimmed.count("("):
+        trimmed = trimmed[:-1]
+    return trimmed if trimmed == link else _trimmed(trimmed)
 
 
 def _bytes(text: str, place: int) -> int:

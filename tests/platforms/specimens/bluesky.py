@@ -26,6 +26,8 @@ from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
 
 US: Final = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 CUSTOMER: Final = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
+CID: Final = "bafyreifzi5xyrf3c5jw7cci4zrltyl25ik2dboznop4qo4cotcfbyjtita"
+BLOB: Final = "bafkreic3cp5ky525vsukjvrzxsc2h3jka2gud74l2hgeatw2rhj2qycnmq"
 DATE: Final = "Mon, 23 Nov 2026 06:00:00 GMT"
 RESET: Final = "1795413750"
 """Two minutes and a half later."""
@@ -51,7 +53,7 @@ def before(request: httpx.Request) -> httpx.Response | None:
     match request.url.path.rpartition("/")[2]:
         case "app.bsky.feed.getPosts":
             post = {
-                "uri": COMMENT, "cid": "bafyreia", "author": {"did": CUSTOMER, "handle": "customer.bsky.social"},
+                "uri": COMMENT, "cid": CID, "author": {"did": CUSTOMER, "handle": "customer.bsky.social"},
                 "record": {"$type": "app.bsky.feed.post", "text": "", "createdAt": "2026-11-23T05:00:00Z"},
                 "indexedAt": "2026-11-23T05:00:00Z",
             }  # fmt: skip
@@ -61,7 +63,7 @@ def before(request: httpx.Request) -> httpx.Response | None:
         case "com.atproto.repo.getRecord":
             return says({"error": "RecordNotFound", "message": "Could not locate record: at://…"}, 400, date=DATE)
         case "com.atproto.repo.uploadBlob":
-            return says({"blob": {"$type": "blob", "ref": {"$link": "bafkreia"}, "mimeType": "image/png", "size": 68}})
+            return says({"blob": {"$type": "blob", "ref": {"$link": BLOB}, "mimeType": "image/png", "size": 68}})
         case _:
             return None
 
