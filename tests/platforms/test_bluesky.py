@@ -287,7 +287,8 @@ async def test_an_answer_below_our_post_is_a_comment_and_all_else_a_mention() ->
         ("e", mention, None, f"mention:{uri(CUSTOMER, 'e')}:{CUSTOMER}"),
     ]
     assert page.more, "direct messages are still to come"
-    assert server.requests[0].url.params.get_list("reasons") == ["reply", "mention", "quote"]
+    asked = server.requests[0].url.params
+    assert (asked.get_list("reasons"), asked["priority"]) == (["reply", "mention", "quote"], "false")
 
 
 async def test_comments_and_conversations_tell_of_one_thing_alike(stage: Subject) -> None:

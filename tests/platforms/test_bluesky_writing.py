@@ -163,7 +163,7 @@ async def test_what_is_written_is_as_the_lexicons_say() -> None:
         name = request.url.path.rpartition("/")[2]
         query: dict[str, Any] = {key: request.url.params.get_list(key) for key in request.url.params}
         plural = {"uris", "actors", "reasons"}
-        sent = {key: value if key in plural else _number(value[0]) for key, value in query.items()}
+        sent = {key: value if key in plural else _typed(value[0]) for key, value in query.items()}
         assert problems(name, "parameters", sent) == []
         if request.headers.get("content-type") == "application/json":
             body = json.loads(request.content)
@@ -186,8 +186,9 @@ async def test_what_is_written_is_as_the_lexicons_say() -> None:
     assert len(asked) > 15
 
 
-def _number(value: str) -> object:
-    return int(value) if value.isdecimal() else value
+def _typed(value: str) -> object:
+    """A parameter as the lexicon counts it."""
+    return int(value) if value.isdecimal() else {"true": True, "false": False}.get(value, value)
 
 
 def test_a_records_key_is_a_tid_of_its_own() -> None:

@@ -165,7 +165,13 @@ class Bluesky:
         inbox = wire.load(Inbox, cursor) or Inbox()
         if inbox.reading == "mail":
             return await self._mail(c, inbox, since)
-        query: calls.Query = {"limit": str(PAGE), "reasons": list(REASONS), **inbox.told.query()}
+        # Without `priority` an account's own settings may leave out whom it does not follow.
+        query: calls.Query = {
+            "limit": str(PAGE),
+            "priority": "false",
+            "reasons": list(REASONS),
+            **inbox.told.query(),
+        }
         answer = wire.parse(bsky.NOTIFICATIONS, await self._read(c, calls.NOTIFICATIONS, query))
         walk, more = inbox.told.after([one.indexed_at for one in answer.notifications], answer.cursor, since)
         mail = not more and sessions.reads_messages(c.tokens[Token.COMMUNITY])

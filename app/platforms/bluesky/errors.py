@@ -74,6 +74,7 @@ NAMES: Final[Mapping[str, Means]] = {
     "InternalServerError": Means.UNWELL,
     "MethodNotImplemented": Means.REFUSED,
 }
+WORDS: Final = {"AuthFactorTokenRequired": "this password opens nothing without a code by email: use an app password"}
 UNPRIVILEGED: Final = re.compile(r"bad token (scope|method)", re.IGNORECASE)
 """An `InvalidToken` that is good, but of an app password which may not do this."""
 MISSING: Final = re.compile(
@@ -116,7 +117,7 @@ def classified(response: httpx.Response, secrets: Collection[str]) -> PlatformEr
         scopes = (PRIVILEGED,) if UNPRIVILEGED.search(said.message) else ()
         return MissingPermission(means.value, scopes=scopes, platform_code=told)
     if means is Means.RECONNECT:
-        return AuthExpired(means.value, token=Token.COMMUNITY, platform_code=told)
+        return AuthExpired(WORDS.get(told, means.value), token=Token.COMMUNITY, platform_code=told)
     if means is Means.GONE:
         return Gone(means.value, platform_code=told)
     detail = wire.explanation(said.message, secrets)
