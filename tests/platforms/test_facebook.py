@@ -439,9 +439,9 @@ class Mailbox:
         self.graph, self.minute = graph, 0
         self.all: set[str] = set()
 
-    def say(self, who: str, *, ours: bool = False) -> None:
-        self.minute += 1
-        mid, thread = f"m_{self.minute}", f"t_{who}"
+    def say(self, who: str, *, ours: bool = False, minutes: int = 1) -> None:
+        self.minute += minutes
+        mid, thread = f"m_{len(self.all) + 1}", f"t_{who}"
         self.all.add(mid)
         people = [{"id": who, "name": f"Name {who}"}, {"id": PAGE, "name": "Coffee"}]
         message = {
@@ -499,6 +499,16 @@ async def test_no_message_is_passed_over(seed: int) -> None:
     asked = len(graph.requests)
     await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
     assert len(graph.requests) == asked + 1, "nothing new costs one call"
+
+
+async def test_messages_of_the_same_second_are_not_passed_over() -> None:
+    graph = world()
+    box = Mailbox(graph)
+    box.say("100")
+    _, cursor = await walked(lambda at: adapter(graph).conversations(credentials(), at))
+    box.say("101", minutes=0)
+    items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
+    assert "m_2" in {one.external_id for one in items}
 
 
 async def test_messages_that_are_too_old_or_hidden_are_left_out() -> None:
@@ -629,7 +639,10 @@ async def test_tokens_are_inspected() -> None:
     assert set(found) == {Token.COMMUNITY, Token.USER}
     assert [said["input_token"] for _, said in graph.sent] == [PAGE_TOKEN, USER_TOKEN]
     assert graph.requests[0].headers["authorization"] == f"Bearer {APP_TOKEN}"
-    told |= {"data_access_expires_at": 0}
+    told |= {"expires_at": seen - 3600}
+    found = await adapter(graph).inspect(credentials())
+    assert found[Token.USER].lifetime == timedelta(hours=23), "whichever ends first"
+    told |= {"data_access_expires_at": 0, "expires_at": 0}
     assert (await adapter(graph).inspect(credentials()))[Token.USER].lifetime is None
     assert await adapter(graph).inspect(credentials(app={})) == {}
     told |= {"is_valid": False}
@@ -692,7 +705,8 @@ def events(*entries: Node, kind: str = "page") -> tuple[Event, ...]:
 def test_the_question_is_answered() -> None:
     query = {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1158201444"}
     assert Facebook.receive(Call(b"", {}, query), SECRETS) == Received("1158201444")
-    for wrong, secrets in (({**query, "hub.verify_token": "x"}, SECRETS), (query, {"verify_token": ""}), (query, {})):
+    nothing = {**query, "hub.verify_token": ""}
+    for wrong, secrets in (({**query, "hub.verify_token": "x"}, SECRETS), (query, {}), (nothing, {"verify_token": ""})):
         with pytest.raises(MissingPermission):
             Facebook.receive(Call(b"", {}, wrong), secrets)
     with pytest.raises(Malformed):
