@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from app.sandbox.entities import Community
 from app.sandbox.graph import ids, instagram, limits, mail, oauth, pages, subscriptions
-from app.sandbox.graph.call import VERSION, Call, Caller, admitted, parameters
+from app.sandbox.graph.call import VERSION, Call, admitted, parameters
 from app.sandbox.graph.errors import GraphError, gone, invalid
 from app.sandbox.graph.kept import Kept
 from app.sandbox.graph.nodes import Graph, Json, Node
@@ -161,16 +161,16 @@ def _found(call: Call, wanted: str) -> Node:
         if wanted in {ids.APP, "app"} and call.network.world.communities:
             return Node("application", ids.APP, next(iter(call.world.communities.values())))
         raise gone(wanted, call.method.lower())
-    node = _me(call.caller, c) if wanted == "me" else _below(call, c, wanted)
+    node = _me(call, c) if wanted == "me" else _below(call, c, wanted)
     if node is None:
         raise gone(wanted, call.method.lower())
     return node
 
 
-def _me(caller: Caller, c: Community) -> Node:
-    if caller.is_page:
+def _me(call: Call, c: Community) -> Node:
+    if call.caller.is_page:
         return pages.page(c)
-    return instagram.account(c) if ids.is_instagram(c) else Node("user", ids.user(c), c)
+    return instagram.account(call, c) if ids.is_instagram(c) else Node("user", ids.user(c), c)
 
 
 def _below(call: Call, c: Community, wanted: str) -> Node | None:
@@ -203,8 +203,8 @@ def _of_page_node(call: Call, c: Community, wanted: str) -> Node | None:
 
 
 def _of_account(call: Call, c: Community, wanted: str) -> Node | None:
-    if wanted == c.profile.external_id:
-        return instagram.account(c)
+    if wanted == c.profile.external_id or (call.caller.is_instagram_login and wanted == ids.app_scoped(c)):
+        return instagram.account(call, c)
     if wanted == ids.page(c) and not call.caller.is_instagram_login:
         return pages.page(c)
     found = ids.read(wanted, [c])

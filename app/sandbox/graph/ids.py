@@ -40,6 +40,11 @@ def user(c: Community) -> str:
     return f"{10_220_000_000_000_000 + c.profile.number}"
 
 
+def app_scoped(c: Community) -> str:
+    """An account, as Instagram's own login alone tells of it to one application."""
+    return f"{27_000_000_000_000_000 + c.profile.number}"
+
+
 def person(c: Community, number: int) -> str:
     """A customer, as this Page or account knows them."""
     return str((_IGSID if is_instagram(c) else _PSID) + number)

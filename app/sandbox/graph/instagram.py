@@ -15,8 +15,9 @@ from app.sandbox.people import person
 SITE: Final = "https://www.instagram.com"
 
 
-def account(c: Community) -> Node:
-    return Node("account", c.profile.external_id, c)
+def account(call: Call, c: Community) -> Node:
+    """Its `id` is another one where Instagram's own login is used; both are good in addresses."""
+    return Node("account", ids.app_scoped(c) if call.caller.is_instagram_login else c.profile.external_id, c)
 
 
 def media(c: Community, entry: Entry) -> Node:
@@ -142,9 +143,9 @@ ACCOUNT: Final = Kind(
     "IGUser",
     "",
     fields={
-        "user_id": lambda call, node: _login(call, node.id),
+        "user_id": lambda call, node: _login(call, int(node.c.profile.external_id)),
         "account_type": lambda call, node: _login(call, "BUSINESS"),
-        "ig_id": lambda _, node: int(node.id) % 10**10,
+        "ig_id": lambda _, node: int(node.c.profile.external_id) % 10**10,
         "username": lambda _, node: node.c.key,
         "name": lambda _, node: node.c.profile.title,
         "biography": lambda _, node: node.c.profile.about,

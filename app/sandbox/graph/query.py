@@ -28,6 +28,8 @@ class Field:
 
 def parsed(text: str) -> tuple[Field, ...]:
     """The fields a text names. Error 2500 for what cannot be read."""
+    if not text:
+        return ()
     found, end = _fields(text, 0)
     if end != len(text):
         raise _unread(text, end)

@@ -1,0 +1,50 @@
+"""Whoever calls Graph."""
+
+from typing import Any
+
+from app.sandbox.graph import ids
+from tests.sandbox.conftest import Visitor
+
+PAGE, ACCOUNT = "cornercafe", "corner.cafe"
+"""A Page, and an account on Instagram."""
+
+
+class Someone:
+    """Whoever has a community's token."""
+
+    def __init__(self, visitor: Visitor, community: str, kind: str = "community") -> None:
+        self.visitor, self.world = visitor, visitor.world
+        self.c = visitor.world.communities[community]
+        self.token = visitor.token(community, kind)
+
+    async def call(self, method: str, path: str, /, *, status: int = 200, files: Any = None, **params: Any) -> Any:
+        sent = {name: str(value) for name, value in params.items()}
+        where: dict[str, Any] = {"data": sent, "files": files} if method == "POST" else {"params": sent}
+        answer = await self.visitor.http.request(
+            method, f"/v26.0/{path}", headers={"Authorization": f"Bearer {self.token}"}, **where
+        )
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def get(self, path: str, /, **params: Any) -> Any:
+        return await self.call("GET", path, **params)
+
+    async def post(self, path: str, /, **params: Any) -> Any:
+        return await self.call("POST", path, **params)
+
+    async def refused(self, method: str, path: str, /, status: int = 400, **params: Any) -> tuple[int, int | None]:
+        error = (await self.call(method, path, status=status, **params))["error"]
+        return error["code"], error.get("error_subcode")
+
+    async def act(self, act: str, **fields: object) -> Any:
+        return await self.visitor.act(self.c.key, act, **fields)
+
+    def post_id(self, number: str | int) -> str:
+        """What Meta calls a post of the world's."""
+        return ids.post(self.c, int(number)) if self.c.key == PAGE else ids.make(ids.MEDIA, self.c, int(number))
+
+    def number(self, post_id: str) -> str:
+        """What the world calls a post of Meta's."""
+        found = ids.read(post_id.rpartition("_")[2], [self.c])
+        assert found is not None
+        return str(found[2])

@@ -1,0 +1,243 @@
+"""Every answer that Graph gives here, against Meta's own lists of fields, edges and types."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import httpx
+import pytest
+
+from app.sandbox.graph import ids
+from app.sandbox.graph.api import GRAPH
+from app.sandbox.graph.call import app_secret
+from app.sandbox.graph.insights import MEDIA, POST
+from tests.sandbox.conftest import Visitor
+from tests.sandbox.schemas import DATA, needs_data
+
+META = DATA / "meta"
+SPECS: Mapping[str, tuple[str, ...]] = {
+    "page": ("Page",), "managed": ("Page",), "post": ("PagePost",), "comment": ("Comment",), "photo": ("Photo",),
+    "user": ("User",), "application": ("Application",), "thread": ("UnifiedThread",), "media": ("IGMedia",),
+    "child": ("IGMedia",), "tagged": ("IGMedia",), "ig_comment": ("IGComment",),
+    "account": ("IGUser", "IGUserForIGOnlyAPI"), "container": ("ShadowIGMediaBuilder",),
+}  # fmt: skip
+"""Which specification a kind of node has; that of a message is not published."""
+RECORDED = {"tasks"}
+"""Comes with `/me/accounts`, as the recordings show; no specification has it."""
+
+BELOW = {
+    "posts": "PagePost", "feed": "PagePost", "published_posts": "PagePost", "comments": "Comment", "accounts": "Page",
+    "media": "IGMedia", "tags": "IGMedia", "children": "IGMedia", "replies": "IGComment",
+}  # fmt: skip
+"""What stands at the end of an edge."""
+
+
+@pytest.fixture(scope="module")
+def platforms() -> tuple[str, ...]:
+    return ("facebook", "instagram")
+
+
+@pytest.fixture(autouse=True)
+def _data() -> None:
+    needs_data()
+
+
+@cache
+def fields_of(name: str) -> dict[str, str]:
+    """The fields of a specification with their types; its edges, which lead to lists, are `edge`."""
+    spec = json.loads((META / "api_specs" / f"{name}.json").read_text())
+    edges = {(api.get("endpoint") or "").strip("/"): "edge" for api in spec["apis"] if api["method"] == "GET"}
+    return edges | {one["name"]: one["type"] for one in spec["fields"]}
+
+
+def problems(node: Mapping[str, Any], specs: tuple[str, ...], where: str = "") -> list[str]:
+    """Fields that no specification has, and values of a wrong type."""
+    known = {name: type_ for spec in specs for name, type_ in fields_of(spec).items()}
+    found: list[str] = []
+    for name, value in node.items():
+        place = f"{where}/{name}"
+        if name not in known and name not in RECORDED:
+            found.append(f"{place}: no such field")
+        elif name in known and not fits(value, known[name]):
+            found.append(f"{place}: {value!r} is no {known[name]}")
+        elif isinstance(value, dict) and known.get(name, "") in {"Comment", "IGUser", "IGMedia", "IGCommentFromUser"}:
+            found += problems(value, (known[name],), place)
+    return found
+
+
+def fits(value: object, type_: str) -> bool:
+    if type_.startswith("list"):
+        return isinstance(value, list)
+    match type_:
+        case "string":
+            return isinstance(value, str)
+        case "int" | "unsigned int":
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        case "bool":
+            return isinstance(value, bool)
+        case "datetime":
+            return isinstance(value, str) and datetime.strptime(value, "%Y-%m-%dT%H:%M:%S%z").tzinfo is not None
+        case "edge":
+            return isinstance(value, dict) and set(value) <= {"data", "paging", "summary"}
+    return isinstance(value, dict)
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"id": "1", "fan_count": 3}, []),
+        ({"id": 1}, ["/id: 1 is no string"]),
+        ({"fan_count": "3"}, ["/fan_count: '3' is no unsigned int"]),
+        ({"fans": 3}, ["/fans: no such field"]),
+        ({"feed": []}, ["/feed: [] is no edge"]),
+    ],
+)
+def test_the_check_finds_what_is_wrong(node: dict[str, Any], said: list[str]) -> None:
+    assert problems(node, ("Page",)) == said
+
+
+# ── every kind of node ────────────────────────────────────────────────────────────────────────────
+
+
+async def _made(visitor: Visitor) -> AsyncIterator[tuple[str, str, str, str]]:
+    """One node of each kind: the kind, its id, and the community and kind of the token that sees it."""
+    page, account = (visitor.world.communities[key] for key in ("cornercafe", "corner.cafe"))
+    for kind in ("page", "user"):
+        yield kind, "me", "cornercafe", "community" if kind == "page" else "user"
+    yield "account", "me", "corner.cafe", "user"
+    comment = await visitor.act("cornercafe", "comment")
+    below = await visitor.act("cornercafe", "comment", post=comment["post"], parent=comment["id"])
+    await visitor.act("cornercafe", "react", post=comment["post"])
+    await visitor.act("cornercafe", "share", post=comment["post"])
+    message = await visitor.act("cornercafe", "message")
+    yield "post", ids.post(page, int(comment["post"])), "cornercafe", "community"
+    for one in (comment, below):
+        yield "comment", ids.comment(page, int(one["post"]), int(one["id"])), "cornercafe", "community"
+    yield "thread", ids.thread(page, page.dialogs[message["person"]].number), "cornercafe", "community"
+    yield "message", ids.message(page, int(message["id"])), "cornercafe", "community"
+    files = {"source": ("a.png", b"12345", "image/png")}
+    photo = await _post(visitor, "me/photos", "cornercafe", {"published": "false"}, files=files)
+    yield "photo", photo["id"], "cornercafe", "community"
+
+    remark = await visitor.act("corner.cafe", "comment")
+    answer = await visitor.act("corner.cafe", "comment", post=remark["post"], parent=remark["id"])
+    mention = await visitor.act("corner.cafe", "mention")
+    yield "media", ids.make(ids.MEDIA, account, int(remark["post"])), "corner.cafe", "community"
+    for one in (remark, answer):
+        yield "ig_comment", ids.make(ids.IG_COMMENT, account, int(one["id"])), "corner.cafe", "community"
+    yield "tagged", ids.make(ids.TAGGED, account, int(mention["id"])), "corner.cafe", "community"
+    picture = {"image_url": "https://example.org/a.jpg", "caption": "Bun"}
+    container = await _post(visitor, f"{account.profile.external_id}/media", "corner.cafe", picture)
+    yield "container", container["id"], "corner.cafe", "community"
+    yield "child", ids.make(ids.CHILD, account, 1), "corner.cafe", "community"
+
+
+async def _post(visitor: Visitor, path: str, community: str, form: Mapping[str, str], **more: Any) -> Any:
+    answer = await visitor.http.post(f"/v26.0/{path}", data=form, headers=_bearer(visitor, community), **more)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def _bearer(visitor: Visitor, community: str, kind: str = "community") -> dict[str, str]:
+    return {"Authorization": f"Bearer {visitor.token(community, kind)}"}
+
+
+async def test_every_field_of_every_node_is_as_specified(visitor: Visitor) -> None:
+    seen: set[str] = set()
+    async for kind, wanted, community, token in _made(visitor):
+        spec = GRAPH.kinds[kind]
+        edges = [name for name in spec.edges if name not in {"insights", "conversations", "subscribed_apps"}]
+        asked = ",".join([*spec.fields, *(f"{name}.limit(2).summary(true)" for name in edges)])
+        answer = await visitor.http.get(
+            f"/v26.0/{wanted}", params={"fields": asked}, headers=_bearer(visitor, community, token)
+        )
+        assert answer.status_code == 200, answer.text
+        if kind in SPECS:
+            assert problems(answer.json(), SPECS[kind]) == [], kind
+            usual = await visitor.http.get(f"/v26.0/{wanted}", headers=_bearer(visitor, community, token))
+            assert problems(usual.json(), SPECS[kind]) == [], kind
+        for edge in edges:
+            below = "IGComment" if kind == "media" else BELOW.get(edge)
+            for one in answer.json().get(edge, {}).get("data", []) if below else []:
+                assert problems(one, (below,)) == [], (kind, edge)
+        seen.add(kind)
+    assert seen | {"managed", "application"} == set(GRAPH.kinds)
+
+
+async def test_the_pages_of_a_person_and_the_application(visitor: Visitor) -> None:
+    for wanted in ("cornercafe", "corner.cafe"):
+        told = await visitor.http.get("/v26.0/me/accounts", headers=_bearer(visitor, "cornercafe", "user"))
+        recorded = json.loads((META / "python-facebook/testdata/base/user_accounts_token.json").read_text())
+        assert set(told.json()["data"][0]) == set(recorded["data"][0]), wanted
+        assert problems(told.json()["data"][0], ("Page",)) == []
+    token = f"{ids.APP}|{app_secret(visitor.world)}"
+    application = await visitor.http.get(f"/v26.0/{ids.APP}", params={"access_token": token})
+    assert problems(application.json(), ("Application",)) == []
+
+
+async def test_a_message_is_as_recorded(visitor: Visitor) -> None:
+    """There is no specification: the recordings say which fields it has."""
+    recorded = json.loads((META / "python-facebook/testdata/facebook/apidata/messages/messages_info.json").read_text())
+    known = next(iter(recorded.values()))
+    message = await visitor.act("cornercafe", "message")
+    page = visitor.world.communities["cornercafe"]
+    answer = await visitor.http.get(
+        f"/v26.0/{ids.message(page, int(message['id']))}", params={"fields": "from,to,tags,created_time"},
+        headers=_bearer(visitor, "cornercafe"),
+    )  # fmt: skip
+    told = answer.json()
+    assert set(told) <= set(known)
+    assert set(told["from"]) == set(known["from"])
+    assert set(told["to"]["data"][0]) == set(known["to"]["data"][0])
+    assert datetime.strptime(told["created_time"], "%Y-%m-%dT%H:%M:%S%z")
+
+
+@pytest.mark.parametrize(
+    ("community", "metrics", "spec"),
+    [("cornercafe", POST, "InsightsResult"), ("corner.cafe", MEDIA, "InstagramInsightsResult")],
+)
+async def test_insights_are_as_specified(
+    visitor: Visitor, community: str, metrics: Mapping[str, Any], spec: str
+) -> None:
+    c = visitor.world.communities[community]
+    wanted = ids.post(c, c.posts[0]) if spec == "InsightsResult" else ids.make(ids.MEDIA, c, c.posts[0])
+    answer = await visitor.http.get(
+        f"/v26.0/{wanted}/insights", params={"metric": ",".join(metrics)}, headers=_bearer(visitor, community)
+    )
+    data = answer.json()["data"]
+    assert [one["name"] for one in data] == list(metrics)
+    for one in data:
+        assert problems(one, (spec,)) == []
+        assert set(one["values"][0]) <= set(fields_of("InsightsValue"))
+    if spec == "InstagramInsightsResult":
+        known = json.loads((META / "insights-metrics-v26.json").read_text())
+        assert set(metrics) <= set(known["ig_metric"])
+
+
+async def test_edges_are_those_of_the_specifications(visitor: Visitor) -> None:
+    """`feed`, `posts` and the others can be read, and made by POST, where Meta's lists have them."""
+    for kind, specs in SPECS.items():
+        for method, names in (("GET", GRAPH.kinds[kind].edges), ("POST", GRAPH.kinds[kind].changes)):
+            known = {
+                (api.get("endpoint") or "").strip("/")
+                for spec in specs
+                for api in json.loads((META / "api_specs" / f"{spec}.json").read_text())["apis"]
+                if api["method"] == method
+            }
+            assert set(names) <= known | {"likes", "reactions"}, (kind, method)
+    assert visitor.world.communities
+
+
+async def test_errors_are_as_recorded(visitor: Visitor) -> None:
+    recorded = json.loads((META / "python-facebook/testdata/base/error_data.json").read_text())["error"]
+    answers: list[httpx.Response] = [
+        await visitor.http.get("/v26.0/me", headers={"Authorization": "Bearer nonsense"}),
+        await visitor.http.get("/v26.0/1", headers=_bearer(visitor, "cornercafe")),
+        await visitor.http.get("/v26.0/me?fields=colour", headers=_bearer(visitor, "cornercafe")),
+    ]
+    for answer in answers:
+        told = answer.json()["error"]
+        assert set(recorded) <= set(told) <= {*recorded, "error_subcode", "is_transient"}
+        assert [type(told[name]) for name in recorded] == [type(recorded[name]) for name in recorded]
