@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import httpx
 
@@ -100,7 +100,9 @@ class World:
             self.sent.append((path, form(request)))
         query = dict(request.url.params)
         if "ids" in query:
-            return {node: self._node(node, query) for node in query["ids"].split(",")}
+            raise Refused(fault(100, None, "The ids query parameter is deprecated in v26.0+"), 500)
+        if request.method == "POST" and not path:
+            return [self._part(one["relative_url"]) for one in json.loads(self.sent.pop()[1]["batch"])]
         if request.method == "GET" and path in self.lists:
             return self._list(path, query)
         if request.method == "GET" and path in self.nodes:
@@ -109,6 +111,17 @@ class World:
             if path.endswith(end):
                 return answer() if callable(answer) else answer
         raise Refused(NOT_THERE)
+
+    def _part(self, url: str) -> Node:
+        """An answer of a batch."""
+        asked = httpx.URL(f"https://graph.example/{url}")
+        answer = next((said for part, said in self.refuses.items() if part in unquote(url)), None)
+        try:
+            node = asked.path.removeprefix("/v26.0/")
+            answer = answer or httpx.Response(200, json=self._node(node, dict(asked.params)))
+        except Refused as refused:
+            answer = refused.answer
+        return {"code": answer.status_code, "body": answer.text}
 
     def _node(self, node: str, query: Mapping[str, str]) -> Node:
         if node not in self.nodes:

@@ -309,7 +309,8 @@ async def test_a_retired_metric_is_unsupported_and_fails_no_other() -> None:
     found = await adapter(graph).metrics(credentials(), ids(1, 2, 3))
     assert [one.counters[Metric.REACH] for one in found] == [50, 100, 150]
     assert {one.missing[Metric.VIEWS] for one in found} == {MetricStatus.UNSUPPORTED}
-    assert len(graph.requests) == 4, "the counters, both metrics, then each alone: not each post"
+    costs = [request.extensions[COST].units["calls"] for request in graph.requests]
+    assert costs == [3, 3, 2, 3], "the counters, both metrics, each alone of one post, the other of all"
 
 
 async def test_a_post_that_has_no_such_metric_fails_no_other() -> None:

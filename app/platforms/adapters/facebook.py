@@ -143,13 +143,13 @@ class Facebook:
         return Page(posts, wire.dump(walk), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        """Counters in one call and insights in another; each id is counted as a call in both."""
+        """Counters in one call and insights in another; each post is counted as a call in both."""
         if len(ids) > self.spec.metrics_batch:
             raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
         if not ids:
             return ()
         way = _way(c)
-        found = await self._calls.nodes(way, ids, pages.COUNTERS_BY_ID, pages.METRIC_FIELDS)
+        found = await self._calls.nodes(way, ids, pages.POST_COUNTERS, pages.METRIC_FIELDS)
         if not found:
             # What the token may not see looks like what is gone: that posts can be read at all is seen here.
             query = part("id,created_time", 1, None)

@@ -13,7 +13,7 @@ type of media has. An empty insight is one to come. Stories are not listed.
 A post takes a container for each picture, which Instagram fetches from its public address, and one
 for an album. Budgets are what an account with a single viewer has; answers tell how much is used.
 Sources: Meta's business SDK (api_specs of v26.0), developers.facebook.com, python-facebook.
-Unverified: that graph.instagram.com takes `ids`, and tokens in headers, as graph.facebook.com does;
+Unverified: that graph.instagram.com takes batches, and tokens in headers, as graph.facebook.com does;
 that media are listed by `tags` the newest first.
 """
 
@@ -160,13 +160,13 @@ class Instagram:
         return Page(posts, wire.dump(walk), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        """Counters in one call, insights in one more for each type of media; each id is counted as a call."""
+        """Counters in one call, insights in one more for each type of media; each post is counted as a call."""
         if len(ids) > self.spec.metrics_batch:
             raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
         if not ids:
             return ()
         way = _way(c)
-        found = await self._calls.nodes(way, ids, accounts.COUNTERS_BY_ID, accounts.METRIC_FIELDS)
+        found = await self._calls.nodes(way, ids, accounts.POST_COUNTERS, accounts.METRIC_FIELDS)
         if not found:
             # What the token may not see looks like what is gone: that media can be read at all is seen here.
             query = part("id,timestamp", 1, None)

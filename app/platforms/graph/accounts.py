@@ -150,7 +150,7 @@ class NewComment(wire.Shape):
 USER: Final = TypeAdapter(User)
 LINKED: Final = TypeAdapter(Linked)
 MEDIA: Final = TypeAdapter(graph.Listing[Media])
-COUNTERS_BY_ID: Final = TypeAdapter(dict[str, Counters])
+POST_COUNTERS: Final = TypeAdapter(Counters)
 COMMENTS: Final = TypeAdapter(graph.Listing[Comment])
 REPLIES: Final = TypeAdapter(graph.Listing[Reply])
 TAGGED: Final = TypeAdapter(graph.Listing[Tagged])

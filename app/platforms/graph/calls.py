@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
@@ -19,16 +20,18 @@ from app.platforms.contract import (
     Gone,
     Malformed,
     PlatformError,
-    Rejected,
     Token,
+    Transient,
 )
+from app.platforms.graph import shapes as graph
 from app.platforms.graph.errors import failure
 
 T = TypeVar("T")
+S = TypeVar("S", bound=wire.Shape)
 
 VERSION: Final = "v26.0"
 BATCH: Final = 50
-"""The most ids that one call takes; each of them is counted as a call."""
+"""The most reads that one call takes; each of them is counted as a call."""
 PLATFORM: Final = "platform"
 """What is counted for calls with a person's or the application's token."""
 PREPARES: Final = "instep.prepares"
@@ -73,38 +76,30 @@ class Calls:
         path: str,
         answer: TypeAdapter[T],
         query: Mapping[str, str],
-        *,
-        calls: int = 1,
     ) -> T:
-        request = self._request("GET", way, path, params={**query, **way.proof}, cost=way.cost(calls))
+        request = self._request("GET", way, path, params={**query, **way.proof}, cost=way.cost(1))
         return wire.parse(answer, await wire.read(self._http, request, _of(way)))
 
-    async def nodes(self, way: Way, ids: Sequence[str], answer: TypeAdapter[dict[str, T]], fields: str) -> dict[str, T]:
-        """Several objects by their ids, without those that do not exist.
-
-        One that does not exist fails the whole call: the ids are then asked for in halves.
-        """
-        try:
-            found = await self.get(way, "", answer, {"ids": ",".join(ids), "fields": fields}, calls=len(ids))
-        except (Gone, Rejected) as error:
-            if len(ids) > 1:
-                return await self._halves(way, ids, answer, fields)
-            if isinstance(error, Gone):
-                return {}
-            raise
-        left_out = [node for node in ids if node not in found]
-        if not left_out:
-            return dict(found)
-        if len(ids) == 1:
+    async def batch(self, way: Way, urls: Sequence[str], answer: TypeAdapter[S]) -> list[S | PlatformError]:
+        """Several reads in one call, each with an answer, or an error, of its own."""
+        asked = [{"method": "GET", "relative_url": f"{VERSION}/{url}"} for url in urls]
+        form = {"batch": json.dumps(asked), "include_headers": "false"}
+        response = await self.prepared(way, "", form, calls=len(urls))
+        parts = wire.parse(graph.BATCH, response)
+        if len(parts) != len(urls):
             raise Malformed("the answer does not hold what was asked for")
-        return {**found, **await self._halves(way, left_out, answer, fields)}
+        return [_part(part, response, answer, _of(way)) for part in parts]
 
-    async def _halves(
-        self, way: Way, ids: Sequence[str], answer: TypeAdapter[dict[str, T]], fields: str
-    ) -> dict[str, T]:
-        middle = len(ids) // 2
-        halves = [half for half in (ids[:middle], ids[middle:]) if half]
-        return {node: value for half in halves for node, value in (await self.nodes(way, half, answer, fields)).items()}
+    async def nodes(self, way: Way, ids: Sequence[str], answer: TypeAdapter[S], fields: str) -> dict[str, S]:
+        """Several objects by their ids, without those that do not exist."""
+        found: dict[str, S] = {}
+        for node, told in zip(ids, await self.batch(way, [f"{i}?fields={fields}" for i in ids], answer), strict=True):
+            if isinstance(told, Gone):
+                continue
+            if isinstance(told, PlatformError):
+                raise told
+            found[node] = told
+        return found
 
     async def change(
         self,
@@ -126,11 +121,11 @@ class Calls:
         return wire.parse(answer, await self.prepared(way, path, form, files=files))
 
     async def prepared(
-        self, way: Way, path: str, form: Mapping[str, str], *, files: Files | None = None
+        self, way: Way, path: str, form: Mapping[str, str], *, files: Files | None = None, calls: int = 1
     ) -> httpx.Response:
         """As `prepare`, with the answer as it came."""
         request = self._request(
-            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1), prepares=True
+            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(calls), prepares=True
         )
         return await wire.read(self._http, request, _of(way))
 
@@ -181,3 +176,16 @@ def _of(way: Way) -> wire.Classify:
         return error
 
     return said
+
+
+def _part(
+    part: graph.Part | None, whole: httpx.Response, answer: TypeAdapter[S], said: wire.Classify
+) -> S | PlatformError:
+    """One answer of a batch. It is null where Graph came to no end in time."""
+    if part is None:
+        return Transient("Meta's platform came to no end in time")
+    response = httpx.Response(part.code, headers=whole.headers, content=part.body, request=whole.request)
+    try:
+        return said(response) or wire.parse(answer, response)
+    except Malformed as error:
+        return error

@@ -1,7 +1,7 @@
 """Insights: counters that come late, by names that Meta retires, asked for apart from all others.
 
-One retired name fails a whole call, and so does one post that a metric does not suit. So a call
-that is refused is asked again in parts, until what was refused stands alone.
+One retired name fails all that are asked for with it, and so does one that does not suit the post.
+So what was refused is asked for again in parts, until what was refused stands alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,41 +33,52 @@ async def read(calls: Calls, way: Way, ids: Sequence[str], names: Sequence[str])
     """
     if not ids or not names:
         return {post: {} for post in ids}
-    fields = f"id,insights.metric({','.join(names)}).period(lifetime){{name,values,total_value}}"
-    query = {"ids": ",".join(ids), "fields": fields}
     try:
-        found = await calls.get(way, "", graph.INSIGHTS, query, calls=len(ids))
-    except (AuthExpired, Throttled):
-        raise
-    except MissingPermission:
-        return _all(ids, names, MetricStatus.NO_PERMISSION)
-    except (Rejected, Gone) as error:
-        return await _apart(calls, way, ids, names, error)
-    except PlatformError:
-        return _all(ids, names, MetricStatus.ERROR)
-    return {post: _counts(found.get(post), names) for post in ids}
+        answers = await calls.batch(way, [_url(post, names) for post in ids], graph.INSIGHTS)
+    except PlatformError as error:
+        answers = [error] * len(ids)
+    found: dict[str, Counts] = {}
+    refused: dict[str, PlatformError] = {}
+    for post, told in zip(ids, answers, strict=True):
+        match told:
+            case AuthExpired() | Throttled():
+                raise told
+            case Rejected() | Gone():
+                refused[post] = told
+            case PlatformError():
+                denied = isinstance(told, MissingPermission)
+                found[post] = dict.fromkeys(names, MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR)
+            case _:
+                found[post] = _counts(told, names)
+    return {**found, **(await _apart(calls, way, refused, names) if refused else {})}
 
 
 async def _apart(
-    calls: Calls, way: Way, ids: Sequence[str], names: Sequence[str], error: PlatformError
+    calls: Calls, way: Way, refused: Mapping[str, PlatformError], names: Sequence[str]
 ) -> dict[str, Counts]:
-    """Ask again in parts: a retired metric is one for every post, another refusal may be one post's."""
-    if len(ids) > 1 and not isinstance(error, Retired):
-        middle = len(ids) // 2
-        return {**await read(calls, way, ids[:middle], names), **await read(calls, way, ids[middle:], names)}
-    if len(names) > 1:
-        alone = [await read(calls, way, ids, (name,)) for name in names]
-        return {post: {name: count for each in alone for name, count in each[post].items()} for post in ids}
-    return _all(ids, names, MetricStatus.PENDING if isinstance(error, TooFew) else MetricStatus.UNSUPPORTED)
+    """Ask again without the retired metrics, which one post tells for all; else for each metric alone."""
+    if len(names) == 1:
+        return {
+            post: {names[0]: MetricStatus.PENDING if isinstance(error, TooFew) else MetricStatus.UNSUPPORTED}
+            for post, error in refused.items()
+        }
+    posts = list(refused)
+    sample = next((post for post, error in refused.items() if isinstance(error, Retired)), None)
+    if sample is not None:
+        alone = await calls.batch(way, [_url(sample, (name,)) for name in names], graph.INSIGHTS)
+        gone = [name for name, told in zip(names, alone, strict=True) if isinstance(told, Retired)]
+        if gone:
+            rest = await read(calls, way, posts, [name for name in names if name not in gone])
+            return {post: {**rest[post], **dict.fromkeys(gone, MetricStatus.UNSUPPORTED)} for post in posts}
+    each = [await read(calls, way, posts, (name,)) for name in names]
+    return {post: {name: count for one in each for name, count in one[post].items()} for post in posts}
 
 
-def _all(ids: Sequence[str], names: Sequence[str], status: MetricStatus) -> dict[str, Counts]:
-    return {post: dict.fromkeys(names, status) for post in ids}
+def _url(post: str, names: Sequence[str]) -> str:
+    return f"{post}?fields=id,insights.metric({','.join(names)}).period(lifetime){{name,values,total_value}}"
 
 
-def _counts(found: graph.Insights | None, names: Sequence[str]) -> Counts:
-    if found is None:
-        return dict.fromkeys(names, MetricStatus.ERROR)
+def _counts(found: graph.Insights, names: Sequence[str]) -> Counts:
     told = {insight.name: insight.count for insight in found.insights.data}
     return {name: MetricStatus.PENDING if (count := told.get(name)) is None else count for name in names}
 

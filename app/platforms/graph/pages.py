@@ -129,7 +129,7 @@ class Item(wire.Shape):
 PAGE: Final = TypeAdapter(Page)
 KEYED: Final = TypeAdapter(Keyed)
 POSTS_PAGE: Final = TypeAdapter(graph.Listing[Post])
-COUNTERS_BY_ID: Final = TypeAdapter(dict[str, Counters])
+POST_COUNTERS: Final = TypeAdapter(Counters)
 COMMENTS: Final = TypeAdapter(graph.Listing[Comment])
 MADE_PHOTO: Final = TypeAdapter(MadePhoto)
 MADE_COMMENT: Final = TypeAdapter(MadeComment)

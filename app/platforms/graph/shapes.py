@@ -83,6 +83,9 @@ class Insight(wire.Shape):
 
 
 class Insights(wire.Shape):
+    """A post with its insights, which are left out where there are none yet."""
+
+    id: NodeId
     insights: Listing[Insight] = Listing[Insight](data=())
 
 
@@ -101,6 +104,13 @@ class Thread(wire.Shape):
     updated_time: wire.Moment
     participants: Listing[Person] = Listing[Person](data=())
     messages: Listing[Message] = Listing[Message](data=())
+
+
+class Part(wire.Shape):
+    """An answer of a batch; its body is JSON in a text."""
+
+    code: Annotated[int, Field(ge=100, le=599)]
+    body: wire.Words
 
 
 class Made(wire.Shape):
@@ -157,7 +167,8 @@ class AppSubscription(wire.Shape):
 
 MESSAGES: Final = TypeAdapter(Listing[Message])
 THREADS: Final = TypeAdapter(Listing[Thread])
-INSIGHTS: Final = TypeAdapter(dict[str, Insights])
+BATCH: Final = TypeAdapter(list[Part | None])
+INSIGHTS: Final = TypeAdapter(Insights)
 MADE: Final = TypeAdapter(Made)
 SENT_MESSAGE: Final = TypeAdapter(SentMessage)
 DONE: Final = TypeAdapter(Done)
