@@ -17,7 +17,7 @@ from app.platforms.abilities import (
     TellsUsage,
 )
 from app.platforms.adapters.bluesky import ADAPTER, Bluesky
-from app.platforms.bluesky.walks import OVERLAP, Walk
+from app.platforms.bluesky.walks import Walk
 from app.platforms.contract import (
     Adapter,
     Credentials,
@@ -218,9 +218,9 @@ def test_a_cursor_that_is_no_moment_is_used_as_it_is() -> None:
 
 def test_a_walk_reads_on_below_what_is_known() -> None:
     known = Walk(known=NOON)
-    _, more = known.after([NOON - OVERLAP + timedelta(minutes=1)], "c", None)
+    _, more = known.after([NOON - timedelta(minutes=55)], "c", None)
     assert more, "something may have come late"
-    walk, more = known.after([NOON + timedelta(hours=1), NOON - OVERLAP - timedelta(minutes=1)], "c", None)
+    walk, more = known.after([NOON + timedelta(hours=1), NOON - timedelta(minutes=65)], "c", None)
     assert (more, walk) == (False, Walk(known=NOON + timedelta(hours=1)))
     walk, more = known.after([], "c", None)
     assert more, "an empty page is not the end"
@@ -251,6 +251,24 @@ async def test_a_conversation_that_jumps_to_the_top_is_read_all_the_same(stage: 
     found = await walked(stage.c, stage.adapter().conversations)
     wanted = [entry for entry in stage.community.mail.values() if entry.person is not None]
     assert {one.text for one in found if one.kind is MessageKind.MESSAGE} >= {entry.text for entry in wanted}
+
+
+async def test_what_is_new_in_a_conversation_is_read_down_to_what_is_known(stage: Subject) -> None:
+    for number in range(120):
+        stage.message(f"{number}", person=1)
+    made = Bluesky(stage.http)
+    cursor: str | None = None
+    for _ in range(2):
+        found, more = [], True
+        while more:
+            page = await made.conversations(stage.c, cursor)
+            found += [one.text for one in page.items if one.kind is MessageKind.MESSAGE]
+            cursor, more = page.cursor, page.more
+        stage.message("News", person=1)
+    assert found == ["News"]
+    assert [request.url.path.rpartition(".")[2] for request in stage.way.requests[-4:]] == [
+        "listNotifications", "listConvos", "getMessages", "listConvos",
+    ]  # fmt: skip
 
 
 # ── conversations ─────────────────────────────────────────────────────────────────────────────────
