@@ -46,12 +46,16 @@ class Way(httpx.AsyncBaseTransport):
         """Called with the number of each request, from 0, before it is carried out."""
         self.loses: Callable[[httpx.Request], bool] = lambda _: False
         """The answers to these requests, which are carried out, never arrive."""
+        self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
+        """Answers in place of the sandbox's; nothing is carried out."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.before(len(self.requests))
         self.requests.append(request)
-        response = await self._inner.handle_async_request(request)
-        await response.aread()
+        await request.aread()
+        if (response := self.instead(request)) is None:
+            response = await self._inner.handle_async_request(request)
+            await response.aread()
         response.request = request
         response.headers.setdefault("date", formatdate(self._real(), usegmt=True))  # every server tells it
         if self.loses(request):
@@ -175,6 +179,10 @@ class Subject:
             answer = await http.post(f"/_sandbox/{path}", json=ask)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
+
+    def changes(self, request: httpx.Request) -> bool:
+        """Whether a request is the change itself, and not what comes before it."""
+        return request.method != "GET" and self.about.before(request) is None
 
     def clear_faults(self) -> None:
         self.sandbox.app.rules.clear()

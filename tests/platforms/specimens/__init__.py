@@ -146,6 +146,8 @@ class Specimen:
     """From what the control API tells of a community, at least those of `Spec.hook_secrets`."""
     hook_source: str | None = None
     """The network address that calls come from, where that is what they are known by (Odnoklassniki)."""
+    hinted_by_hooks: frozenset[MessageKind] = frozenset()
+    """Of these a hook says that there are some, and not which (Instagram's mentions)."""
     hook_signed: bool = False
     """A call's signature covers its body."""
 

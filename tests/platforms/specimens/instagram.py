@@ -11,11 +11,12 @@ from app.platforms.contract import (
     MissingPermission,
     OutcomeUnknown,
     Rejected,
+    Scope,
     Token,
     Transient,
 )
-from tests.platforms.specimens import Specimen, says, someone
-from tests.platforms.specimens.facebook import REFUSALS, refused
+from tests.platforms.specimens import Limited, Specimen, says, someone
+from tests.platforms.specimens.facebook import CODES, REFUSALS, refused
 
 US: Final = "17841400000000077"
 
@@ -58,5 +59,12 @@ SPECIMEN: Final = Specimen(
     refresh_refusals=(refused("the token", AuthExpired, 190, status=401),),
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
+    hinted_by_hooks=frozenset({MessageKind.MENTION}),
+    limits=(
+        Limited("instagram_calls", Scope.COMMUNITY),
+        Limited("conversations_rps", Scope.TOKEN, "conversations", timed=False),
+        Limited("app_calls", Scope.APP, "inspect", timed=False),
+    ),
+    codes=CODES,
     hook_signed=True,
 )
