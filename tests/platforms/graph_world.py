@@ -37,7 +37,6 @@ class Refused(Exception):
 
 
 NOT_THERE = fault(100, 33, "Unsupported get request. Object with ID 'x' does not exist, missing permissions")
-RETIRED = fault(100, None, "(#100) The value must be a valid insights metric")
 
 
 def names(fields: str) -> list[str]:
@@ -64,6 +63,8 @@ class World:
     """By post, then metric; None: not counted yet."""
     metrics: set[str] = field(default_factory=set)
     """The insights' names that exist."""
+    retired: Node = field(default_factory=lambda: fault(100, None, "(#100) The value must be a valid insights metric"))
+    """What is said of other names."""
     answers: dict[str, Node | Callable[[], Node]] = field(default_factory=dict)
     """By the path's end, for what is neither a node nor a list."""
     refuses: dict[str, httpx.Response] = field(default_factory=dict)
@@ -130,7 +131,7 @@ class World:
         if (asked := re.search(r"insights\.metric\(([a-z_,]+)\)", query["fields"])) is not None:
             wanted = asked[1].split(",")
             if not set(wanted) <= self.metrics:
-                raise Refused(RETIRED)
+                raise Refused(self.retired)
             has = self.insights.get(node, {})
             if not set(wanted) <= has.keys():
                 raise Refused(fault(100, 2_108_006, "Media posted before business account conversion"))

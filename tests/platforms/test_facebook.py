@@ -303,8 +303,17 @@ async def test_what_may_not_be_seen_is_not_taken_for_gone() -> None:
     assert caught.value.scopes == ("pages_read_engagement",)
 
 
-async def test_a_retired_metric_is_unsupported_and_fails_no_other() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "(#100) The value must be a valid insights metric",
+        "Starting from version v22.0 and above, the impressions metric is no longer supported for the queried media.",
+        "(#100) metric[0] must be one of the following values: reach, saved",
+    ],
+)
+async def test_a_retired_metric_is_unsupported_and_fails_no_other(words: str) -> None:
     graph = measured(3)
+    graph.retired = fault(100, None, words)
     graph.metrics.remove("post_media_view")
     found = await adapter(graph).metrics(credentials(), ids(1, 2, 3))
     assert [one.counters[Metric.REACH] for one in found] == [50, 100, 150]

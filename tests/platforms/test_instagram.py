@@ -267,6 +267,9 @@ async def test_messages_then_tags() -> None:
     assert [one.external_id for one in mentions] == ["tag-183", "tag-182", "tag-181"]
     assert (mentions[0].text, mentions[0].author.name, mentions[0].url) == ("post 3", "bob", "https://ig.example/3")
     assert graph.requests[0].extensions[COST].units == {"calls": 1, "conversations": 1}
+    asked = len(graph.requests)
+    await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
+    assert len(graph.requests) == asked + 3, "threads of what is known, and the first page of tags down to it"
     graph.lists[f"{US}/tags"].insert(0, media(4, username="bob"))
     since = START + timedelta(minutes=4)
     items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at, since), cursor)

@@ -117,7 +117,9 @@ WORDS: Mapping[tuple[int, int | None], str] = {
 }
 """What a person should know; for the other codes Meta's own words, or what the code means."""
 
-RETIRED: Final = re.compile(r"must be a valid insights metric")
+RETIRED: Final = re.compile(
+    r"must be a valid insights metric|metric is no longer supported|metric\[\d+\] must be one of the following values"
+)
 TOO_FEW: Final = re.compile(r"[Nn]ot enough viewers")
 NEEDS: Final = re.compile(r"\b(?:pages|instagram|business|publish|read)_[a-z_]+\b|\bmanage_pages\b")
 SECRETS: Final = frozenset({"access_token", "appsecret_proof", "client_secret", "fb_exchange_token", "input_token"})

@@ -18,7 +18,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
@@ -92,6 +92,15 @@ REFUSALS: Final = (
     Refusal("368 blocked", Rejected, error(368), 400, refuses="changes"),
 )  # fmt: skip
 
+CODES: Final[dict[int | str, type[PlatformError]]] = {
+    **dict.fromkeys((1, 2), Transient),
+    **dict.fromkeys((3, 10, 200), MissingPermission),
+    **dict.fromkeys((4, 17, 32, 368, 613, 80_001, 80_002), Throttled),
+    **dict.fromkeys((100, "10/2018278", 506, 551), Rejected),
+    **dict.fromkeys((102, 190, "190/460", "190/463"), AuthExpired),
+    **dict.fromkeys(("100/33", 803), Gone),
+}
+
 SPECIMEN: Final = Specimen(
     address="https://www.facebook.com/coffee.house",
     external_id="77",
@@ -109,5 +118,7 @@ SPECIMEN: Final = Specimen(
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
     listed_by_comments=frozenset({MessageKind.COMMENT}),
+    limits=(Limited("page_calls", Scope.COMMUNITY), Limited("app_calls", Scope.APP, "inspect", timed=False)),
+    codes=CODES,
     hook_signed=True,
 )
