@@ -49,7 +49,6 @@ MISSING: Final = (
     "replied message not found",
     "message thread not found",
     "peer_id_invalid",
-    "group chat was upgraded",
     "chat was deactivated",
     "chat is deactivated",
 )
