@@ -1,11 +1,18 @@
-"""A PostgreSQL of a benchmark's own: migrated, durable, gone afterwards."""
+"""Servers of a benchmark's own: a PostgreSQL, migrated and durable, and applications on a core."""
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
+import psutil
 
 from app.cli.database import APP, OWNER, prepare_database
 from app.cli.migrate import migrate
@@ -31,3 +38,51 @@ async def database() -> AsyncIterator[Urls]:
         urls = Urls(postgres.url(database=NAME), postgres.url(OWNER, NAME), postgres.url(APP, NAME))
         await asyncio.to_thread(migrate, urls.owner)
         yield urls
+
+
+async def first(client: httpx.AsyncClient, url: str) -> httpx.Response:
+    """The first answer of a server that is starting."""
+    for _ in range(200):
+        try:
+            answer = await client.get(url)
+        except httpx.TransportError:
+            await asyncio.sleep(0.05)
+            continue
+        answer.raise_for_status()
+        return answer
+    raise RuntimeError(f"no answer from {url}")
+
+
+@contextmanager
+def serve(factory: str | None, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """A uvicorn process on the first core, `instep api` without a factory; its port and its id."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
+        number = str(listening.fileno())
+        command = ["-c", "from app.cli.main import app; app()", "api", "--fd", number]
+        if factory is not None:
+            command = ["-m", "benchmarks._serve", factory, number]
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            env=environment,
+            pass_fds=[listening.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            pin(process.pid, 0)
+            yield listening.getsockname()[1], process.pid
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def pin(pid: int, core: int) -> None:
+    """Give a process one of the cores we may use."""
+    cores = sorted(os.sched_getaffinity(0)) if pid != os.getpid() else sorted(psutil.Process().cpu_affinity() or ())
+    os.sched_setaffinity(pid, {cores[core]})
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)

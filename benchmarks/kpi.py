@@ -13,25 +13,20 @@ another project at each request. Server CPU is the robust figure on a machine th
 """
 
 import argparse
-import asyncio
 import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import httpx
-import psutil
 from sqlalchemy import text
 
 from app.access import service as access
@@ -43,7 +38,7 @@ from app.kpis.contract import Asked
 from app.kpis.windows import Days
 from benchmarks import _bare
 from benchmarks._load import Run, burst, get
-from benchmarks._servers import Urls, database
+from benchmarks._servers import Urls, cpu, database, first, pin, serve
 
 NOW = datetime.now(UTC)
 """The server's clock is the machine's: what was seen long ago would be another, slower, question."""
@@ -127,7 +122,7 @@ async def main(arguments: Sequence[str]) -> None:
         ids = await _statements(urls, workspace_id, asked.keys)
         with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, ExitStack() as stack:
             contenders = await _contenders(stack, Path(folder), urls, key, ids, asked.keys)
-            _pin(os.getpid(), -1)
+            pin(os.getpid(), -1)
             await _race(contenders, asked.rounds, asked.seconds, asked.connections)
             _print(contenders, asked.connections)
 
@@ -202,13 +197,13 @@ async def _contenders(
         "INSTEP_REQUESTS_PER_MINUTE": "100000000",
         "INSTEP_ENVIRONMENT": "test",
     }
-    ours, pid = stack.enter_context(_serve(None, environment))
+    ours, pid = stack.enter_context(serve(None, environment))
     query = f"from={WINDOW.first}&to={WINDOW.last}"
     made = []
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
         for name in keys:
             paths = [f"/v1/projects/{project_id}/kpis/{name}?{query}" for project_id in ids]
-            answer = await _first(client, f"http://127.0.0.1:{ours}{paths[0]}")
+            answer = await first(client, f"http://127.0.0.1:{ours}{paths[0]}")
             made.append(Contender(name, ours, pid, [get(path, Authorization=f"Bearer {key}") for path in paths]))
             if name == keys[0]:
                 (folder / "body").write_bytes(answer.content)
@@ -216,9 +211,9 @@ async def _contenders(
         bare = []
         for name, factory in (("starlette", "starlette"), ("fastapi", "fastapi"), ("fastapi, model", "model")):
             port, pid = stack.enter_context(
-                _serve(f"benchmarks._bare:{factory}", {**environment, _bare.BODY: str(folder / "body")})
+                serve(f"benchmarks._bare:{factory}", {**environment, _bare.BODY: str(folder / "body")})
             )
-            await _first(client, f"http://127.0.0.1:{port}{_path(ids[0], keys[0])}")
+            await first(client, f"http://127.0.0.1:{port}{_path(ids[0], keys[0])}")
             bare.append(Contender(name, port, pid, made[0].requests))
     return [*bare, *made]
 
@@ -227,63 +222,16 @@ def _path(project_id: uuid.UUID, key: str) -> str:
     return f"/v1/projects/{project_id}/kpis/{key}"
 
 
-async def _first(client: httpx.AsyncClient, url: str) -> httpx.Response:
-    """The first answer of a server that is starting."""
-    for _ in range(200):
-        try:
-            answer = await client.get(url)
-        except httpx.TransportError:
-            await asyncio.sleep(0.05)
-            continue
-        answer.raise_for_status()
-        return answer
-    raise RuntimeError(f"no answer from {url}")
-
-
-@contextmanager
-def _serve(factory: str | None, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """A uvicorn process on the first core, `instep api` without a factory; its port and its id."""
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
-        number = str(listening.fileno())
-        command = ["-c", "from app.cli.main import app; app()", "api", "--fd", number]
-        if factory is not None:
-            command = ["-m", "benchmarks._serve", factory, number]
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            env=environment,
-            pass_fds=[listening.fileno()],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            _pin(process.pid, 0)
-            yield listening.getsockname()[1], process.pid
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _pin(pid: int, core: int) -> None:
-    """Give a process one of the cores we may use."""
-    cores = sorted(os.sched_getaffinity(0)) if pid != os.getpid() else sorted(psutil.Process().cpu_affinity() or ())
-    os.sched_setaffinity(pid, {cores[core]})
-
-
 async def _race(contenders: list[Contender], rounds: int, seconds: float, connections: int) -> None:
     """By turns, so that a noisy moment falls on all of them."""
     for contender in contenders:
         await burst(contender.port, contender.requests, connections=connections, seconds=0.4)
     for _ in range(rounds):
         for contender in contenders:
-            before = _cpu(contender.pid)
+            before = cpu(contender.pid)
             run = await burst(contender.port, contender.requests, connections=connections, seconds=seconds)
             contender.runs.append(run)
-            contender.cpu.append((_cpu(contender.pid) - before) / run.requests)
-
-
-def _cpu(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
+            contender.cpu.append((cpu(contender.pid) - before) / run.requests)
 
 
 def _print(contenders: list[Contender], connections: int) -> None:
@@ -297,5 +245,5 @@ def _print(contenders: list[Contender], connections: int) -> None:
     for one in contenders:
         rate = middle([run.rate for run in one.runs])
         p50, p99 = (middle([run.at(share) for run in one.runs]) * 1000 for share in (0.5, 0.99))
-        cpu = middle(one.cpu)
-        print(f"{one.name:22}{rate:8.0f}{p50:9.2f}{p99:9.2f}{cpu * 1e6:9.0f}{cpu / bare:13.1f}{cpu / fast:11.1f}")
+        took = middle(one.cpu)
+        print(f"{one.name:22}{rate:8.0f}{p50:9.2f}{p99:9.2f}{took * 1e6:9.0f}{took / bare:13.1f}{took / fast:11.1f}")

@@ -4,7 +4,7 @@ A call is believed once the platform's adapter has verified its raw bytes, and o
 events is about a community that this hook may tell of: its own, one that the same token serves, or,
 where an application has one address, any of the workspace.
 
-While one commit is under way, the calls that come meanwhile wait and go together in the next one:
+While `COMMITS` are under way, the calls that come meanwhile wait and go together in the next one:
 under load a commit is shared by many, and a quiet hook does not wait at all. A call is acknowledged
 after the commit that holds its own events, never before.
 """
@@ -39,8 +39,12 @@ MEMORY: Final = 5.0
 """Seconds for which a process remembers a hook's secrets, and whom an id means."""
 MOST: Final = 10_000
 """Of each, so many are remembered."""
+COMMITS: Final = 2
+"""So many at once for one workspace: PostgreSQL writes them to disk together."""
 BATCH: Final = 500
 """Events of one commit."""
+PAUSE: Final = 0.02
+"""Seconds between two rings for one workspace: the worker that comes takes along what was stored meanwhile."""
 MOST_WAITING: Final = 20_000
 """With more events in memory than this, no further call is taken."""
 
@@ -157,8 +161,10 @@ class Desk:
         self._hooks: Memory[Known] = Memory(seconds)
         self._addressees: Memory[UUID | None] = Memory(seconds)
         self._waiting: defaultdict[UUID, list[_Waiting]] = defaultdict(list)
-        self._writers: dict[UUID, asyncio.Task[None]] = {}
+        self._writers: defaultdict[UUID, set[asyncio.Task[None]]] = defaultdict(set)
         self._held = 0
+        self._due: dict[UUID, UUID] = {}
+        self._ringing: asyncio.Task[None] | None = None
 
     def forget(self) -> None:
         """Look up anew whose hooks there are: one was opened, changed or closed."""
@@ -190,57 +196,62 @@ class Desk:
         waiting = _Waiting(events, asyncio.get_running_loop().create_future())
         self._held += len(events)
         self._waiting[workspace_id].append(waiting)
-        if workspace_id not in self._writers:
-            self._writers[workspace_id] = asyncio.create_task(self._write(have, workspace_id))
+        writers = self._writers[workspace_id]
+        if len(writers) < COMMITS:
+            writer = asyncio.create_task(self._write(have, workspace_id))
+            writers.add(writer)
+            writer.add_done_callback(writers.discard)
         await waiting.done
 
     async def _write(self, have: Resources, workspace_id: UUID) -> None:
         """Store a workspace's events until none is waiting."""
-        try:
-            while calls := self._next(workspace_id):
-                for call, failure in await _together(have, workspace_id, calls):
-                    self._held -= len(call.events)
-                    if call.done.done():  # whoever called has gone away
-                        continue
-                    if failure is None:
-                        call.done.set_result(None)
-                    else:
-                        call.done.set_exception(failure)
-        finally:
-            del self._waiting[workspace_id]
-            del self._writers[workspace_id]
+        while calls := self._next(workspace_id):
+            for call, failure in await self._together(have, workspace_id, calls):
+                self._held -= len(call.events)
+                if call.done.done():  # whoever called has gone away
+                    continue
+                if failure is None:
+                    call.done.set_result(None)
+                else:
+                    call.done.set_exception(failure)
 
     def _next(self, workspace_id: UUID) -> list[_Waiting]:
-        waiting, events = self._waiting[workspace_id], 0
+        waiting, events = self._waiting.pop(workspace_id, []), 0
         for place, call in enumerate(waiting):
             events += len(call.events)
             if events > BATCH and place:
                 self._waiting[workspace_id] = waiting[place:]
                 return waiting[:place]
-        self._waiting[workspace_id] = []
         return waiting
 
+    async def _together(
+        self, have: Resources, workspace_id: UUID, calls: Sequence[_Waiting]
+    ) -> list[tuple[_Waiting, Exception | None]]:
+        """Store calls in one commit; where the database refuses something of them, each in its own."""
+        try:
+            await self._store(have, workspace_id, [event for call in calls for event in call.events])
+        except Exception as error:
+            if len(calls) == 1 or _is_away(error):
+                return [(call, error) for call in calls]
+        else:
+            return [(call, None) for call in calls]
+        return [outcome for call in calls for outcome in await self._together(have, workspace_id, [call])]
 
-async def _together(
-    have: Resources, workspace_id: UUID, calls: Sequence[_Waiting]
-) -> list[tuple[_Waiting, Exception | None]]:
-    """Store calls in one commit; where the database refuses something of them, each in its own."""
-    try:
-        await _store(have, workspace_id, calls)
-    except Exception as error:
-        if len(calls) == 1 or _is_away(error):
-            return [(call, error) for call in calls]
-    else:
-        return [(call, None) for call in calls]
-    return [outcome for call in calls for outcome in await _together(have, workspace_id, [call])]
+    async def _store(self, have: Resources, workspace_id: UUID, events: Sequence[Told]) -> None:
+        async with have.db.reading(workspace_id) as connection:  # in autocommit: one statement, one trip
+            new, job_id = await hooks.store(connection, workspace_id, events, have.clock.now())
+        if new:
+            self._due[workspace_id] = job_id
+            if self._ringing is None or self._ringing.done():
+                self._ringing = asyncio.create_task(self._ring(have))
+        EVENTS.labels("stored").inc(new)
+        EVENTS.labels("repeated").inc(len(events) - new)
 
-
-async def _store(have: Resources, workspace_id: UUID, calls: Sequence[_Waiting]) -> None:
-    events = [event for call in calls for event in call.events]
-    async with have.transaction(workspace_id) as session:
-        new = await hooks.store(session, events)
-    EVENTS.labels("stored").inc(new)
-    EVENTS.labels("repeated").inc(len(events) - new)
+    async def _ring(self, have: Resources) -> None:
+        while self._due:
+            due, self._due = self._due, {}
+            await have.doorbell.ring([(job_id, "0") for job_id in due.values()])
+            await asyncio.sleep(PAUSE)
 
 
 def _is_away(error: Exception) -> bool:

@@ -15,7 +15,7 @@ from app.communities.hook_setup import PROBE, SUBSCRIBE, address, opened, own_ap
 from app.communities.hooks import APPLY, of
 from app.communities.models import Community, Hook, HookEvent, HookState, State
 from app.kit.db import now, workspace_of
-from app.kit.jobs import Again, Later, Run, job
+from app.kit.jobs import Again, Job, Later, Run, job, perform
 from app.platforms.abilities import HookState as PlatformsView
 from app.platforms.abilities import Subscribes
 from app.platforms.contract import AuthExpired, Gone, MissingPermission, PlatformError, Rejected, Throttled
@@ -26,14 +26,30 @@ LOOK: Final = timedelta(hours=1)
 """How often it is looked whether a hook is to be asked about; and how long a silence makes us ask."""
 DAILY: Final = timedelta(hours=24)
 WEEK: Final = timedelta(days=7)
+AT_ONCE: Final = 100
+"""Commits whose events one run applies at most beside its own."""
 LIVELY: Final = 50
 """With so many events in the week before, an hour of silence is worth asking about."""
 
 
 @job(APPLY, timeout=timedelta(minutes=5), attempts=20)
 async def apply(run: Run, batch: UUID) -> None:
-    """Do what follows from the events of one commit."""
+    """Do what follows from the events of one commit, then of others that were stored meanwhile.
+
+    Under load a ring stands for several commits of a workspace (`hook_calls.PAUSE`).
+    """
     await hook_effects.apply(run, batch)
+    async with run.step() as session:
+        others = await session.scalars(
+            select(Job.id)
+            .where(Job.workspace_id == workspace_of(session), Job.kind == APPLY)
+            .where(Job.state == "waiting", Job.run_at <= now(session))
+            .order_by(Job.run_at)
+            .limit(AT_ONCE)
+        )
+        await run.finish(session)
+    for job_id in others.all():
+        await perform(run.resources, job_id)
 
 
 @job(SUBSCRIBE)

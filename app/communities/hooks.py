@@ -16,14 +16,29 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, delete, exists, literal, or_, select, text, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.events import Place
 from app.communities.models import Community, Hook, HookEvent, HookItem, HookMissed
 from app.kit.db import mine, now, workspace_of
 from app.kit.ids import uuid7
-from app.kit.jobs import enqueue
+from app.kit.jobs import FRESH, ring_after_commit
 from app.platforms.abilities import Event
 
 APPLY: Final = "communities.apply-events"
@@ -52,41 +67,49 @@ def told(community_id: UUID, event: Event, at: datetime) -> Told | None:
     return Told(community_id, event.event_id, EVENT.dump_json(event).decode(), at)
 
 
-async def store(session: AsyncSession, events: Sequence[Told]) -> int:
-    """Keep events, and have those that are new applied; how many they are."""
-    batch = uuid7()
+async def store(
+    executor: AsyncSession | AsyncConnection, workspace_id: UUID, events: Sequence[Told], at: datetime
+) -> tuple[int, UUID]:
+    """Keep events, and have those that are new applied; how many they are, and the id of the job that does it.
+
+    One statement, which may be a unit of work by itself. The job is one of their own: nobody who
+    stores waits for one who applies.
+    """
+    job_id = uuid7()
     # In one order, so that nobody waits in a circle.
     rows = sorted(events, key=lambda one: (one.community_id, one.event_id))
-    new: int = await session.scalar(
+    new = await executor.scalar(
         _STORE,
         {
-            "workspace_id": workspace_of(session),
-            "batch": batch,
+            "workspace_id": workspace_id,
             "community_ids": [one.community_id for one in rows],
             "event_ids": [one.event_id for one in rows],
             "texts": [one.text for one in rows],
             "moments": [one.at for one in rows],
+            "job_id": job_id,
+            "job_kind": APPLY,
+            "job_args": {"batch": str(job_id)},
+            "job_at": at,
         },
     )
-    if new:
-        # A job of their own: nobody who stores waits for one who applies.
-        await enqueue(session, APPLY, workspace_id=workspace_of(session), key=str(batch), batch=batch)
-    return new
+    return int(new or 0), job_id
 
 
-_STORE: Final = text("""
+_STORE: Final = text(f"""
 WITH added AS (
     INSERT INTO hook_event (workspace_id, community_id, event_id, batch, told, received_at)
-    SELECT :workspace_id, community_id, event_id, :batch, told, at
+    SELECT :workspace_id, community_id, event_id, :job_id, told, at
     FROM unnest(
         CAST(:community_ids AS uuid[]), CAST(:event_ids AS text[]), CAST(:texts AS text[]),
         CAST(:moments AS timestamptz[])
     ) AS came (community_id, event_id, told, at)
     ON CONFLICT DO NOTHING
     RETURNING 1
-)
+), job AS ({FRESH} WHERE EXISTS (SELECT FROM added))
 SELECT count(*) FROM added
-""")
+""").bindparams(  # noqa: S608 - a constant of ours
+    bindparam("workspace_id", type_=Uuid()), bindparam("job_id", type_=Uuid()), bindparam("job_args", type_=JSONB)
+)
 
 
 async def happened(session: AsyncSession, place: Place, events: Sequence[Event]) -> int:
@@ -109,7 +132,12 @@ async def happened(session: AsyncSession, place: Place, events: Sequence[Event])
         one = told(community_id, event, now(session)) if community_id is not None else None
         if one is not None:
             kept.append(one)
-    return await store(session, kept) if kept else 0
+    if not kept:
+        return 0
+    new, job_id = await store(session, place.workspace_id, kept, now(session))
+    if new:
+        ring_after_commit(session, job_id)
+    return new
 
 
 async def addressees(

@@ -208,10 +208,17 @@ async def enqueue(
     )
     row = stored.one()
     if due <= now(session):
-        _ring_after_commit(session, row.id, row.fence)
+        ring_after_commit(session, row.id, row.fence)
 
 
-def _ring_after_commit(session: AsyncSession, job_id: UUID, fence: int) -> None:
+FRESH: Final = """
+INSERT INTO job (id, workspace_id, kind, key, args, state, run_at, attempts, fence, created_at)
+SELECT :job_id, :workspace_id, :job_kind, CAST(:job_id AS text), :job_args, 'waiting', :job_at, 0, 0, :job_at
+"""
+"""A job that no other can join, made by a larger statement: what `enqueue` does, without a trip of its own."""
+
+
+def ring_after_commit(session: AsyncSession, job_id: UUID, fence: int = 0) -> None:
     """Collect the ids of a unit of work, so that they are rung in one go."""
     ids: list[tuple[UUID, str]] | None = session.info.get("rings")
     if ids is None:
@@ -284,7 +291,7 @@ async def _put_back(session: AsyncSession, job_id: UUID, *, at: datetime | None,
         )
     ).one()
     if row.run_at <= now(session):
-        _ring_after_commit(session, job_id, row.fence)
+        ring_after_commit(session, job_id, row.fence)
 
 
 async def perform(resources: Resources, job_id: UUID) -> bool:

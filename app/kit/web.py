@@ -29,10 +29,14 @@ _KEY_PREFIX = re.compile(r"Bearer isk_([A-Za-z0-9]{12})_", re.IGNORECASE)
 
 
 class RequestContext:
-    """Gives each request its id, tells how it went, and answers 500 where nobody else did."""
+    """Gives each request its id, tells how it went, and answers 500 where nobody else did.
 
-    def __init__(self, app: ASGIApp) -> None:
+    What begins with a path of `crowds` and goes well is counted, and not logged line by line.
+    """
+
+    def __init__(self, app: ASGIApp, *, crowds: tuple[str, ...] = ()) -> None:
         self.app = app
+        self.crowds = crowds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,7 +75,8 @@ class RequestContext:
             took = time.perf_counter() - started
             route = getattr(scope.get("route"), "path_format", "none")
             telemetry.REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(took)
-            log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
+            if status >= 400 or not scope["path"].startswith(self.crowds):
+                log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
             structlog.contextvars.clear_contextvars()
 
 

@@ -306,15 +306,11 @@ async def test_the_same_event_a_hundred_times_at_once_has_one_effect(
 
 
 async def test_what_cannot_be_kept_is_not_acknowledged(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its repeat then is no repeat."""
-
-    async def fails(*_: Any) -> None:
-        raise RuntimeError("in the middle of it")
-
+    """Its repeat then is no repeat: an event and its job are there, or neither."""
     before = await street.stored()
     with monkeypatch.context() as broken:
-        broken.setattr(hooks, "enqueue", fails)
-        assert (await street.call(street.event())).status_code == 500
+        broken.setattr(hooks, "APPLY", None)  # what PostgreSQL does not take for a job
+        assert (await street.knock(street.event())).status_code == 500
     assert await street.stored() == before
     assert (await street.call(street.event())).text == "ok"
     assert len((await street.stored())["message"]) == len(before["message"]) + 1

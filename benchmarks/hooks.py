@@ -1,0 +1,288 @@
+"""Taking events from a platform, beside the least that could take them.
+
+First that they are taken rightly: one event a thousand times at once has one effect, and a server
+that is killed while it takes events has lost none that it acknowledged. Then how fast, each a
+uvicorn process on one core; the load generator has the other one, PostgreSQL what it gets of both:
+
+- `verify`: Starlette; reads the body, verifies it, forgets it
+- `insert`: Starlette and asyncpg; reads the body and inserts one row, unverified
+- `instep`: `instep api`; verified, routed, deduplicated, stored with its job, in a shared commit
+
+Every event is another one. What follows from them is a worker's part, and measured apart.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+from pydantic import SecretStr
+from sqlalchemy import insert, select, text
+
+from app.access.models import Workspace
+from app.cli.database import plain
+from app.cli.servers import start_valkey
+from app.communities import hook_setup, hooks
+from app.communities.models import Community
+from app.kit import events, jobs
+from app.kit.clock import SystemClock
+from app.kit.crypto import Keyring
+from app.kit.db import Database
+from app.kit.ids import uuid7
+from app.kit.resources import Resources, SilentDoorbell
+from app.projects.models import Project
+from app.settings import Settings
+from benchmarks import _bare_hooks
+from benchmarks._bare_hooks import SECRET
+from benchmarks._load import Run, burst
+from benchmarks._servers import Urls, cpu, database, pin, serve
+
+PLATFORM = "vk"
+GROUP = 1
+CUSTOMERS = 5000
+
+
+@dataclass
+class Contender:
+    """A server under load."""
+
+    name: str
+    port: int
+    pid: int
+    runs: list[Run] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """Seconds of the server process for each request."""
+
+
+@dataclass(frozen=True)
+class Street:
+    """A community with a hook."""
+
+    have: Resources
+    workspace_id: UUID
+    path: str
+
+    def event(self, name: str, number: int = 0) -> bytes:
+        """A call that tells of a customer's message, as VK sends it."""
+        message = {
+            "id": abs(hash(name)) % 10**9,
+            "date": int(time.time()),
+            "from_id": 500 + number % CUSTOMERS,
+            "peer_id": 500 + number % CUSTOMERS,
+            "text": "Are you open on Sunday, and is there room for six of us at the window? " * 2,
+            "conversation_message_id": 1,
+        }
+        whole = {"type": "message_new", "group_id": GROUP, "event_id": name, "v": "5.199", "secret": SECRET}
+        body = orjson.dumps({**whole, "object": {"message": message}})
+        head = f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    async def count(self, query: str) -> int:
+        """What the database counts in this workspace."""
+        async with self.have.transaction(self.workspace_id) as session:
+            return int((await session.scalars(text(query))).one())
+
+    async def apply(self) -> tuple[int, float]:
+        """Do what follows from all that was taken; how many events, and the seconds it took."""
+        waiting = await self.count("SELECT count(*) FROM hook_event WHERE told IS NOT NULL")
+        async with self.have.transaction(None) as session:
+            due = (await session.scalars(select(jobs.Job.id).where(jobs.Job.kind == hooks.APPLY))).all()
+        started = time.perf_counter()
+        for job_id in due:
+            await jobs.perform(self.have, job_id)
+        return waiting, time.perf_counter() - started
+
+
+async def main(arguments: Sequence[str]) -> None:
+    """Print whether all is taken once, then events a second and latencies of each contender."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks hooks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parallel", type=int, default=1000, help="how often one event is told at once")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each contender in each round")
+    parser.add_argument("--connections", type=int, nargs="+", default=[16, 64])
+    asked = parser.parse_args(arguments)
+    jobs.collect()
+    events.listen()
+    async with _street() as (urls, street, environment):
+        with ExitStack() as stack:
+            ours = stack.enter_context(serve(None, environment))
+            await _ready(ours[0], street.event("warm"))
+            pin(os.getpid(), -1)
+            await _once(street, ours[0], asked.parallel)
+            await _killed(street, environment)
+            contenders = [Contender("instep", *ours)]
+            for name in ("verify", "insert"):
+                found = stack.enter_context(serve(f"benchmarks._bare_hooks:{name}", environment))
+                await _ready(found[0], street.event("warm"))
+                contenders.insert(-1, Contender(name, *found))
+            for connections in asked.connections:
+                await _race(street, contenders, asked.rounds, asked.seconds, connections)
+                _print(contenders, connections)
+            bare = await asyncpg.connect(plain(urls.app))
+            print(f"\nrows of `insert`: {await bare.fetchval('SELECT count(*) FROM bare_event'):,}")
+            await bare.close()
+        applied, seconds = await street.apply()
+        left = await street.count("SELECT count(*) FROM hook_event WHERE told IS NOT NULL")
+        print(f"applied by one worker: {applied:,} events, {applied / seconds:,.0f}/s; {left} left")
+
+
+@asynccontextmanager
+async def _street() -> AsyncIterator[tuple[Urls, Street, dict[str, str]]]:
+    with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, start_valkey(Path(folder)) as valkey:
+        async with database() as urls:
+            bare = await asyncpg.connect(plain(urls.superuser))
+            await bare.execute(_bare_hooks.TABLE)
+            await bare.execute("GRANT ALL ON bare_event, bare_event_id_seq TO PUBLIC")
+            await bare.close()
+            configured = Settings(
+                _env_file=None, environment="test", database_url=urls.app, redis_url=valkey.url, log_level="error"
+            )
+            db = Database(urls.app, pool=2)
+            have = Resources(configured, SystemClock(), db, Keyring(configured.secret_keys), SilentDoorbell())
+            environment = {
+                **os.environ,
+                "DATABASE_URL": urls.app,
+                "REDIS_URL": valkey.url,
+                "INSTEP_ENVIRONMENT": "test",
+                _bare_hooks.URL: plain(urls.app),
+            }
+            yield urls, await _settle(have), environment
+            await db.close()
+
+
+async def _settle(have: Resources) -> Street:
+    workspace_id, project_id, community_id, at = uuid7(), uuid7(), uuid7(), datetime.now(UTC)
+    mine: dict[str, Any] = {"workspace_id": workspace_id, "created_at": at}
+    project = {"id": project_id, "name": "Bicycles", "timezone": "Europe/Minsk", "working_hours": {}}
+    community = {
+        "id": community_id,
+        "project_id": project_id,
+        "platform": PLATFORM,
+        "address": "https://vk.com/club1",
+        "base_url": "https://api.vk.example",
+        "external_id": str(GROUP),
+        "backfill_since": at - timedelta(days=1),
+    }
+    async with have.transaction(workspace_id) as session:
+        await session.execute(insert(Workspace), [{**mine, "name": "Step & Co"}])
+        await session.execute(insert(Project), [{**mine, **project}])
+        await session.execute(insert(Community), [{**mine, **community}])
+        given = {"secret": SecretStr(SECRET)}
+        _, hook = await hook_setup.keep(session, have, community_id=community_id, given=given)
+    return Street(have, workspace_id, f"/hooks/{PLATFORM}/{hook.public_id}")
+
+
+async def _ready(port: int, request: bytes) -> None:
+    """Wait until a server takes events."""
+    for _ in range(200):
+        try:
+            await _ask(port, [request])
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("no server")
+
+
+async def _ask(port: int, requests: Iterable[bytes]) -> int:
+    """Send requests on one connection, one after the other; how many were acknowledged before it broke."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    acknowledged = 0
+    try:
+        for request in requests:
+            writer.write(request)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(answer.decode(errors="replace"))
+            assert await reader.readexactly(2) == b"ok"
+            acknowledged += 1
+    except (asyncio.IncompleteReadError, ConnectionResetError):
+        return acknowledged
+    finally:
+        writer.close()
+    return acknowledged
+
+
+async def _once(street: Street, port: int, times: int) -> None:
+    """One event many times at once; raises unless it had one effect."""
+    await street.apply()
+    stored, messages = "SELECT count(*) FROM hook_event", "SELECT count(*) FROM message"
+    before = await street.count(stored), await street.count(messages)
+    request = street.event("told a thousand times")
+    acknowledged = sum(await asyncio.gather(*(_ask(port, [request]) for _ in range(times))))
+    await street.apply()
+    after = await street.count(stored), await street.count(messages)
+    if acknowledged != times or after != (before[0] + 1, before[1] + 1):
+        raise RuntimeError(f"{acknowledged} of {times} acknowledged; before {before}, after {after}")
+    print(f"one event {times:,} times at once: {acknowledged:,} acknowledged, 1 stored, 1 message")
+
+
+async def _killed(street: Street, environment: dict[str, str], connections: int = 64) -> None:
+    """Kill a server while it takes events; raises where an acknowledged one is not stored."""
+    with serve(None, environment) as (port, pid):
+        await _ready(port, street.event("warm"))
+        names = [[f"kill {one} {n}" for n in range(5000)] for one in range(connections)]
+        tellers = [
+            asyncio.create_task(_ask(port, (street.event(name, n) for n, name in enumerate(mine)))) for mine in names
+        ]
+        await asyncio.sleep(1.0)
+        os.kill(pid, signal.SIGKILL)
+        told = await asyncio.gather(*tellers)
+    acknowledged = {name for mine, count in zip(names, told, strict=True) for name in mine[:count]}
+    async with street.have.transaction(street.workspace_id) as session:
+        stored = set(
+            (await session.scalars(text("SELECT event_id FROM hook_event WHERE event_id LIKE 'kill %'"))).all()
+        )
+    if not acknowledged <= stored:
+        raise RuntimeError(f"{len(acknowledged - stored)} acknowledged events are lost")
+    unanswered = len(stored - acknowledged)
+    print(f"killed while taking events: {len(acknowledged):,} acknowledged, 0 lost, {unanswered} stored unanswered\n")
+
+
+async def _race(street: Street, contenders: list[Contender], rounds: int, seconds: float, connections: int) -> None:
+    """By turns, so that a noisy moment falls on all of them; raises where an event of ours is not stored once."""
+    stored = "SELECT count(*) FROM hook_event"
+    for contender in contenders:
+        contender.runs.clear()
+        contender.cpu.clear()
+    for turn in range(-1, rounds):
+        for contender in contenders:
+            names = (f"{contender.name} {connections} {turn} {n}" for n in range(int(8000 * seconds)))
+            requests = [street.event(name, n) for n, name in enumerate(names)]
+            before, known = cpu(contender.pid), await street.count(stored)
+            run = await burst(contender.port, requests, connections=connections, seconds=seconds)
+            new = await street.count(stored) - known
+            if contender.name == "instep" and new != min(run.requests, len(requests)):
+                raise RuntimeError(f"{run.requests} acknowledged, {new} stored")
+            if turn >= 0:  # the first one only warms up
+                contender.runs.append(run)
+                contender.cpu.append((cpu(contender.pid) - before) / run.requests)
+
+
+def _print(contenders: Sequence[Contender], connections: int) -> None:
+    rates = {one.name: statistics.median(run.rate for run in one.runs) for one in contenders}
+    used = {one.name: statistics.median(one.cpu) for one in contenders}
+    print(f"medians of {len(contenders[0].runs)} rounds by turns, {connections} connections")
+    measured = f"{'events/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}"
+    print(f"{'':10}{measured}{'x verify':>10}{'x insert':>10}{'CPU x insert':>14}")
+    for one in contenders:
+        p50, p99 = (statistics.median(run.at(share) for run in one.runs) * 1000 for share in (0.5, 0.99))
+        against = [rates[one.name] / rates[other] for other in ("verify", "insert")]
+        print(
+            f"{one.name:10}{rates[one.name]:10,.0f}{p50:9.2f}{p99:9.2f}{used[one.name] * 1e6:9.0f}"
+            f"{against[0]:10.2f}{against[1]:10.2f}{used[one.name] / used['insert']:14.2f}"
+        )
