@@ -69,6 +69,8 @@ class World:
     """By the path's end, for what is neither a node nor a list."""
     refuses: dict[str, httpx.Response] = field(default_factory=dict)
     """By a part of the path and query."""
+    cuts_off: str = ""
+    """Parts of a batch whose address holds this come to no end."""
     headers: Mapping[str, str] = field(default_factory=dict)
     between: Callable[[], None] = lambda: None
     """What happens before each answer."""
@@ -113,8 +115,10 @@ class World:
                 return answer() if callable(answer) else answer
         raise Refused(NOT_THERE)
 
-    def _part(self, url: str) -> Node:
+    def _part(self, url: str) -> Node | None:
         """An answer of a batch."""
+        if self.cuts_off and self.cuts_off in unquote(url):
+            return None
         asked = httpx.URL(f"https://graph.example/{url}")
         answer = next((said for part, said in self.refuses.items() if part in unquote(url)), None)
         try:

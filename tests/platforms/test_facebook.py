@@ -50,6 +50,7 @@ from app.platforms.contract import (
     Scope,
     Throttled,
     Token,
+    Transient,
 )
 from tests.platforms.graph_world import START, Node, World, at, fault
 from tests.platforms.specimens import PIXEL
@@ -377,6 +378,39 @@ async def test_insights_do_not_hide_that_nothing_more_is_to_be_asked(code: int, 
     with pytest.raises(kind):
         await adapter(graph).metrics(credentials(), ids(1, 2))
     assert len(graph.requests) == 2
+
+
+def told(*parts: object) -> Facebook:
+    """To a Graph that answers every batch with these parts."""
+    answer = [{"code": 400 if "error" in str(one) else 200, "body": json.dumps(one)} if one else None for one in parts]
+    return Facebook(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [
+        ((None, None), Transient),
+        ((counted(1, 1, 1),), Malformed),
+        ((counted(1, 1, 1), {"name": "no id"}), Malformed),
+        ((counted(1, 1, 1), fault(190, 463)), AuthExpired),
+        ((counted(1, 1, 1), fault(80_001)), Throttled),
+    ],
+)
+async def test_a_batch_of_which_a_part_fails_is_not_taken_for_whole(
+    parts: tuple[object, ...], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind) as caught:
+        await told(*parts).metrics(credentials(), ids(1, 2))
+    if isinstance(caught.value, AuthExpired):
+        assert caught.value.token is Token.COMMUNITY
+
+
+async def test_an_insight_that_did_not_come_in_time_is_an_error() -> None:
+    graph = measured(2)
+    graph.cuts_off = "77_2?fields=id,insights"
+    one, other = await adapter(graph).metrics(credentials(), ids(1, 2))
+    assert one.counters[Metric.VIEWS] == 100
+    assert other.missing[Metric.VIEWS] is MetricStatus.ERROR
 
 
 # ── comments and messages ─────────────────────────────────────────────────────────────────────────
