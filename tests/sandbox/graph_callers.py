@@ -41,7 +41,11 @@ class Someone:
 
     def post_id(self, number: str | int) -> str:
         """What Meta calls a post of the world's."""
-        return ids.post(self.c, int(number)) if self.c.key == PAGE else ids.make(ids.MEDIA, self.c, int(number))
+        return (
+            ids.post(self.c, int(number))
+            if self.c.profile.platform == "facebook"
+            else ids.make(ids.MEDIA, self.c, int(number))
+        )
 
     def number(self, post_id: str) -> str:
         """What the world calls a post of Meta's."""

@@ -242,15 +242,16 @@ async def test_a_post_may_be_another_method(page: Someone) -> None:
 
 # ── insights ──────────────────────────────────────────────────────────────────────────────────────
 
-METRICS = {PAGE: "post_media_view,post_total_media_view_unique", ACCOUNT: "views,reach,saved,shares"}
+METRICS = {"veloklub.nord": "post_media_view,post_total_media_view_unique", "lingua.school": "views,reach"}
+"""What calm communities are asked for."""
 
 
-async def _insights(someone: Someone, post: str, metric: str | None = None) -> dict[str, int]:
-    told = await someone.get(f"{someone.post_id(post)}/insights", metric=metric or METRICS[someone.c.key])
+async def _insights(someone: Someone, post: str) -> dict[str, int]:
+    told = await someone.get(f"{someone.post_id(post)}/insights", metric=METRICS[someone.c.key])
     return {one["name"]: one["values"][0]["value"] for one in told["data"]}
 
 
-@pytest.mark.parametrize("key", [PAGE, ACCOUNT])
+@pytest.mark.parametrize("key", METRICS)
 async def test_insights_are_a_day_late_and_settled_at_midnight(visitor: Visitor, key: str) -> None:
     someone = Someone(visitor, key)
     visitor.sandbox.network.clock.set_speed(0)
@@ -259,14 +260,15 @@ async def test_insights_are_a_day_late_and_settled_at_midnight(visitor: Visitor,
     assert await _insights(someone, post) == {}, "no 0 for what is not known yet"
     await visitor.http.post("/_sandbox/clock", json={"advance": DAY})
     before = await _insights(someone, post)
-    views, reach = list(before.values())[:2]
-    assert views >= 10 > 7 <= reach
+    views, reach = before.values()
+    assert views >= 10
+    assert reach >= 7
     await someone.act("view", id=post, count=1_000_000, unique=900_000)
     assert await _insights(someone, post) == before, "today's are not told today"
     await visitor.http.post("/_sandbox/clock", json={"advance": DAY})
-    after = list((await _insights(someone, post)).values())
-    assert after[0] >= 1_000_000 + views
-    assert after[1] >= 900_000 + reach
+    later_views, later_reach = (await _insights(someone, post)).values()
+    assert later_views >= 1_000_000 + views
+    assert later_reach >= 900_000 + reach
 
 
 @pytest.mark.parametrize("metric", ["post_impressions", "post_media_view,post_impressions_unique", "likes", ""])

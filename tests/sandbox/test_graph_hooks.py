@@ -1,0 +1,207 @@
+"""Meta's hooks: an address is confirmed by its challenge, events are signed, and some come together."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from app.sandbox.graph import ids
+from app.sandbox.graph.call import app_secret, verify_token
+from app.sandbox.server import build
+from tests.sandbox.conftest import Hands, Visitor, generous, served
+from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
+
+
+class Listener:
+    """Our address, as Meta calls it."""
+
+    def __init__(self, secret: str, word: str) -> None:
+        self.secret, self.word, self.refuse = secret, word, 0
+        self.heard: list[Any] = []
+        self.challenged = 0
+        self._more = asyncio.Event()
+        self.app = Starlette(routes=[Route("/", self._confirm), Route("/", self._hear, methods=["POST"])])
+
+    async def _confirm(self, request: Request) -> Response:
+        asked = request.query_params
+        if (asked["hub.mode"], asked["hub.verify_token"]) != ("subscribe", self.word):
+            return Response(status_code=403)
+        self.challenged += 1
+        self._more.set()
+        return PlainTextResponse(asked["hub.challenge"])
+
+    async def _hear(self, request: Request) -> Response:
+        body = await request.body()
+        signature = hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()
+        assert request.headers["x-hub-signature-256"] == f"sha256={signature}"
+        self.heard.append(orjson.loads(body))
+        self._more.set()
+        self.refuse -= 1
+        return Response(status_code=500 if self.refuse >= 0 else 200)
+
+    async def until(self, ready: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not ready():
+                self._more.clear()
+                await self._more.wait()
+
+    def values(self, field: str) -> list[Any]:
+        """What was told of a field, in order; of messages, those."""
+        found: list[Any] = []
+        for one in self.heard:
+            for entry in one["entry"]:
+                found += [change["value"] for change in entry.get("changes", []) if change["field"] == field]
+                found += entry.get("messaging", []) if field == "messages" else []
+        return found
+
+
+@pytest.fixture
+async def visitor(hands: Hands) -> AsyncIterator[Visitor]:
+    """A world that stands still, and calls back."""
+    sandbox = build(seed=7, real=hands, beat=None, speed=0, platforms=["facebook", "instagram"])
+    generous(sandbox)
+    sandbox.callbacks.retry = 0.01
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:
+        await sandbox.callbacks.start()
+        yield Visitor(sandbox, hands, http)
+        await sandbox.callbacks.stop()
+    sandbox.network.world.ledger.close()
+
+
+async def _confirmed(visitor: Visitor, listener: Listener, key: str, url: str) -> None:
+    """The dashboard names our address."""
+    told = await visitor.http.post("/_sandbox/callbacks", json={"community": key, "url": url})
+    assert told.json()["secret"] == app_secret(visitor.world)
+    await listener.until(lambda: listener.challenged == 1)
+    await _heard(visitor, key)
+
+
+async def _heard(visitor: Visitor, key: str) -> None:
+    """Meta has taken our answer to its challenge."""
+    (one,) = visitor.sandbox.callbacks.of(visitor.world.communities[key])
+    for _ in range(500):
+        if one.status == "ok":
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it is never confirmed")
+
+
+@pytest.fixture
+def listener(visitor: Visitor) -> Listener:
+    return Listener(app_secret(visitor.world), verify_token(visitor.world))
+
+
+async def test_a_pages_feed(visitor: Visitor, listener: Listener) -> None:
+    page = Someone(visitor, PAGE)
+    async with served(listener.app) as url:
+        await _confirmed(visitor, listener, PAGE, url)
+        listener.refuse = 1
+        post = (await page.post("me/feed", message="Open on Sunday"))["id"]
+        comment = await page.act("comment", post=page.number(post), text="Until when?", person=5)
+        wanted = ids.comment(page.c, int(comment["post"]), int(comment["id"]))
+        answer = (await page.post(f"{wanted}/comments", message="Six"))["id"]
+        await page.act("delete_comment", id=comment["id"])
+        await page.call("DELETE", post)
+        await listener.until(lambda: len(listener.heard) == 6)
+    assert listener.heard[0] == listener.heard[1], "what is not taken comes again, word by word"
+    assert {(one["object"], one["entry"][0]["id"]) for one in listener.heard} == {("page", ids.page(page.c))}
+    told = listener.values("feed")[1:]
+    seen = [(one["item"], one["verb"], one["post_id"], one.get("comment_id")) for one in told]
+    assert seen == [
+        ("status", "add", post, None),
+        ("comment", "add", post, wanted),
+        ("comment", "add", post, answer),
+        ("comment", "remove", post, wanted),
+        ("post", "remove", post, None),
+    ]
+    assert told[1]["from"]["id"] == ids.person(page.c, page.c.number_of(5))
+    assert (told[1]["parent_id"], told[2]["parent_id"], told[2]["from"]["id"]) == (post, wanted, ids.page(page.c))
+
+
+async def test_reactions_come_together(visitor: Visitor, listener: Listener) -> None:
+    page = Someone(visitor, PAGE)
+    async with served(listener.app) as url:
+        await _confirmed(visitor, listener, PAGE, url)
+        post = (await page.act("post"))["id"]
+        for person in (1, 2, 3):
+            await page.act("react", id=post, person=person)
+        await page.act("unreact", id=post, person=2)
+        await visitor.http.post("/_sandbox/clock", json={"advance": 20})
+        await listener.until(lambda: any(one["item"] == "reaction" for one in listener.values("feed")))
+    changes = [one["entry"][0].get("changes", []) for one in listener.heard]
+    (batch,) = [some for some in changes if any(one["value"]["item"] == "reaction" for one in some)]
+    ours = [one["value"] for one in batch if one["value"]["post_id"] == page.post_id(post)]
+    expected = [("add", 1), ("add", 2), ("add", 3), ("remove", 2)]
+    known = [(verb, ids.person(page.c, page.c.number_of(number))) for verb, number in expected]
+    assert [(one["verb"], one["from"]["id"]) for one in ours][:4] == known
+
+
+@pytest.mark.parametrize("key", [PAGE, ACCOUNT])
+async def test_messages_and_their_echoes(visitor: Visitor, listener: Listener, key: str) -> None:
+    someone = Someone(visitor, key)
+    us = someone.c.profile.external_id
+    async with served(listener.app) as url:
+        await _confirmed(visitor, listener, key, url)
+        message = await someone.act("message", text="Open?", person=5)
+        them = ids.person(someone.c, message["person"])
+        sent = await someone.post("me/messages", recipient=f'{{"id": "{them}"}}', message='{"text": "Yes"}')
+        await listener.until(lambda: len(listener.values("messages")) == 2)
+    first, echo = listener.values("messages")
+    assert (first["sender"]["id"], first["recipient"]["id"], first["message"]["text"]) == (them, us, "Open?")
+    assert first["timestamp"] == visitor.world.now, "in milliseconds"
+    assert "is_echo" not in first["message"]
+    assert (echo["sender"]["id"], echo["recipient"]["id"]) == (us, them)
+    assert (echo["message"]["mid"], echo["message"]["is_echo"]) == (sent["message_id"], True)
+
+
+async def test_comments_and_mentions_of_an_account(visitor: Visitor, listener: Listener) -> None:
+    account = Someone(visitor, ACCOUNT)
+    async with served(listener.app) as url:
+        await _confirmed(visitor, listener, ACCOUNT, url)
+        await account.act("react")
+        comment = await account.act("comment", text="Open?")
+        await account.act("comment", post=comment["post"], parent=comment["id"], text="And on Sunday?")
+        mention = await account.act("mention")
+        await listener.until(lambda: len(listener.heard) == 3)
+    one, below = listener.values("comments")
+    assert (one["text"], one["media"]["id"]) == ("Open?", account.post_id(comment["post"]))
+    assert "parent_id" not in one
+    assert below["parent_id"] == one["id"] == ids.make(ids.IG_COMMENT, account.c, int(comment["id"]))
+    assert listener.values("mentions") == [{"media_id": ids.make(ids.TAGGED, account.c, int(mention["id"]))}]
+    assert {one["object"] for one in listener.heard} == {"instagram"}
+
+
+async def test_the_application_and_the_page_have_to_agree(visitor: Visitor, listener: Listener) -> None:
+    """The application names an address and what it wants to hear; each Page says what it gives."""
+    page, app = Someone(visitor, PAGE), Someone(visitor, PAGE)
+    app.token = f"{ids.APP}|{app_secret(visitor.world)}"
+    listener.word = "open sesame"
+    assert (await page.get("me/subscribed_apps"))["data"] == []
+    async with served(listener.app) as url:
+        asked = {"object": "page", "callback_url": url, "verify_token": "open sesame", "fields": "feed,messages"}
+        assert await page.refused("POST", f"{ids.APP}/subscriptions", **asked) == (100, 33)
+        assert await app.post(f"{ids.APP}/subscriptions", **asked) == {"success": True}
+        assert await page.post("me/subscribed_apps", subscribed_fields="messages") == {"success": True}
+        await _heard(visitor, PAGE)
+        await page.act("comment")
+        await page.act("message", text="Open?")
+        await listener.until(lambda: bool(listener.heard))
+    (told,) = (await app.get(f"{ids.APP}/subscriptions"))["data"]
+    assert (told["object"], told["callback_url"], told["active"]) == ("page", url, True)
+    assert [field["name"] for field in told["fields"]] == ["feed", "messages"]
+    assert [entry["message"]["text"] for entry in listener.values("messages")] == ["Open?"]
+    assert listener.values("feed") == [], "the Page does not give it"
+    (ours,) = (await page.get("me/subscribed_apps"))["data"]
+    assert (ours["id"], ours["subscribed_fields"]) == (ids.APP, ["messages"])
+    assert await page.call("DELETE", "me/subscribed_apps") == {"success": True}
+    assert (await page.get("me/subscribed_apps"))["data"] == []
+    assert [sorted(one.topics) for one in visitor.sandbox.callbacks.of(page.c)] == [[]]

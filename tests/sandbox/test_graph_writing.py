@@ -1,0 +1,433 @@
+"""Graph's tokens and limits, and what is written there."""
+
+import hashlib
+import hmac
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from app.sandbox.graph import ids
+from app.sandbox.graph.call import app_secret
+from app.sandbox.graph.errors import KNOWN, fault
+from app.sandbox.server import build
+from tests.sandbox.conftest import Hands, Visitor, generous
+from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
+
+DAY = 86_400
+DOT = ("a.png", b"\x89PNG\xff\xfe-and-more", "image/png")
+
+
+@pytest.fixture(scope="session")
+def platforms() -> tuple[str, ...]:
+    return ("facebook", "instagram")
+
+
+@pytest.fixture
+def page(visitor: Visitor) -> Someone:
+    return Someone(visitor, PAGE)
+
+
+@pytest.fixture
+def account(visitor: Visitor) -> Someone:
+    return Someone(visitor, ACCOUNT)
+
+
+async def _door(visitor: Visitor, path: str, status: int = 200, **params: str) -> Any:
+    answer = await visitor.http.get(path, params=params)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def _app(visitor: Visitor) -> dict[str, str]:
+    return {"client_id": ids.APP, "client_secret": app_secret(visitor.world)}
+
+
+async def _allowed(visitor: Visitor, community: str, *scopes: str, kind: str = "community") -> Someone:
+    someone = Someone(visitor, community)
+    c = visitor.world.communities[community]
+    someone.token = visitor.sandbox.network.grants.make(c, kind, scopes)
+    return someone
+
+
+# ── tokens ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_tokens_travel_in_a_header_the_address_or_a_form(visitor: Visitor, page: Someone) -> None:
+    name = {"name": "The Corner Café", "id": ids.page(page.c)}
+    assert await page.get("me") == name
+    assert await _door(visitor, "/v26.0/me", access_token=page.token) == name
+    told = await visitor.http.post("/v26.0/me", data={"method": "get", "access_token": page.token})
+    assert told.json() == name
+    assert told.headers["facebook-api-version"] == "v26.0"
+    assert (await _door(visitor, "/v26.0/me", 400))["error"]["code"] == 104
+
+
+async def test_tokens_end(visitor: Visitor, page: Someone) -> None:
+    assert (await _door(visitor, "/v26.0/me", 400, access_token="EAAGnonsense"))["error"]["code"] == 190
+    for state, subcode in (("expired", 463), ("revoked", 460)):
+        await visitor.http.post("/_sandbox/tokens/state", json={"token": page.token, "state": state})
+        assert await page.refused("GET", "me") == (190, subcode)
+
+
+async def test_a_proof_that_is_sent_has_to_be_right(visitor: Visitor, page: Someone) -> None:
+    proof = hmac.new(app_secret(visitor.world).encode(), page.token.encode(), hashlib.sha256).hexdigest()
+    assert (await page.get("me", appsecret_proof=proof))["id"] == ids.page(page.c)
+    assert await page.refused("GET", "me", appsecret_proof=proof[:-1]) == (100, None)
+
+
+async def test_a_person_gets_the_tokens_of_pages(visitor: Visitor, page: Someone) -> None:
+    manager = Someone(visitor, PAGE, "user")
+    (managed,) = (await manager.get("me/accounts"))["data"]
+    assert (managed["id"], managed["access_token"]) == (ids.page(page.c), page.token)
+    assert (await manager.get(ids.page(page.c), fields="access_token"))["access_token"] == page.token
+    await visitor.http.post("/_sandbox/tokens/state", json={"token": page.token, "state": "revoked"})
+    manager.token = (await manager.get(ids.page(page.c), fields="access_token"))["access_token"]
+    assert manager.token != page.token
+    assert (await manager.get("me"))["id"] == ids.page(page.c)
+    poor = await _allowed(visitor, PAGE, "pages_show_list", kind="user")
+    poor.token = (await poor.get(ids.page(page.c), fields="access_token"))["access_token"]
+    assert await poor.refused("POST", "me/feed", 403, message="Hello") == (200, None), "it may no more than the person"
+
+
+async def test_a_persons_token_is_made_longer(visitor: Visitor) -> None:
+    manager = Someone(visitor, PAGE, "user")
+    asked = {"grant_type": "fb_exchange_token", "fb_exchange_token": manager.token}
+    told = await _door(visitor, "/oauth/access_token", **_app(visitor), **asked)
+    assert (told["token_type"], told["expires_in"]) == ("bearer", 60 * DAY)
+    await visitor.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "revoked"})
+    wrong = await _door(visitor, "/v26.0/oauth/access_token", 400, **_app(visitor), **asked)
+    assert (wrong["error"]["code"], wrong["error"]["error_subcode"]) == (190, 460)
+    manager.token = told["access_token"]
+    assert (await manager.get("me"))["id"] == ids.user(manager.c)
+    visitor.sandbox.network.clock.set_speed(0)
+    await visitor.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "expired"})
+    assert await manager.refused("GET", "me") == (190, 463)
+    unknown = await _door(visitor, "/oauth/access_token", 400, client_id="1", client_secret="x", **asked)
+    assert unknown["error"]["code"] == 101
+    wrong = await _door(visitor, "/oauth/access_token", 400, **{**_app(visitor), "client_secret": "x"}, **asked)
+    assert wrong["error"]["code"] == 1
+
+
+async def test_instagrams_own_login(visitor: Visitor, account: Someone) -> None:
+    """Its tokens renew themselves, and `me` is the account, with an id that nobody else knows."""
+    own = Someone(visitor, ACCOUNT, "user")
+    told = await _door(visitor, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
+    assert told["expires_in"] == 60 * DAY
+    assert "instagram_business_basic" in told["permissions"].split(",")
+    own.token = told["access_token"]
+    us = account.c.profile.external_id
+    me = await own.get("me", fields="user_id,username")
+    assert me == {"user_id": int(us), "username": ACCOUNT, "id": ids.app_scoped(own.c)}
+    assert (await own.get(me["id"], fields="username"))["username"] == ACCOUNT
+    assert (await account.get("me", fields="instagram_business_account{username}")) == {
+        "instagram_business_account": {"username": ACCOUNT, "id": us}, "id": ids.page(account.c),
+    }  # fmt: skip
+    for token in (account.token, visitor.token(PAGE, "user")):
+        wrong = await _door(visitor, "/refresh_access_token", 400, grant_type="ig_refresh_token", access_token=token)
+        assert wrong["error"]["code"] == 190
+
+
+async def test_what_a_token_may_is_told(visitor: Visitor, page: Someone) -> None:
+    token = f"{ids.APP}|{app_secret(visitor.world)}"
+    told = (await _door(visitor, "/debug_token", access_token=token, input_token=page.token))["data"]
+    assert (told["is_valid"], told["type"], told["expires_at"]) == (True, "PAGE", 0)
+    assert {"pages_messaging", "read_insights"} <= set(told["scopes"])
+    grants, c = visitor.sandbox.network.grants, page.c
+    short = grants.make(c, "user", ["pages_show_list"], 3600)
+    told = (await _door(visitor, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
+    assert (told["type"], told["scopes"]) == ("USER", ["pages_show_list"])
+    assert told["expires_at"] == visitor.world.now // 1000 + 3600
+    grants.end(short, "expired")
+    told = (await _door(visitor, "/debug_token", access_token=token, input_token=short))["data"]
+    assert (told["is_valid"], told["error"]["subcode"]) == (False, 463)
+    told = (await _door(visitor, "/debug_token", access_token=token, input_token="x"))["data"]
+    assert not told["is_valid"]
+
+
+@pytest.mark.parametrize(
+    ("community", "scope", "path", "code"),
+    [
+        (PAGE, "pages_read_engagement", "me/posts", 100),
+        (PAGE, "pages_read_user_content", "{post}/comments", 10),
+        (PAGE, "read_insights", "{post}/insights?metric=post_clicks", 10),
+        (PAGE, "pages_messaging", "me/conversations", 200),
+        (PAGE, "pages_manage_metadata", "me/subscribed_apps", 200),
+        (ACCOUNT, "instagram_basic", "{us}/media", 10),
+        (ACCOUNT, "instagram_manage_comments", "{post}/comments", 10),
+        (ACCOUNT, "instagram_manage_insights", "{post}/insights?metric=views", 10),
+        (ACCOUNT, "instagram_content_publish", "{us}/content_publishing_limit", 10),
+        (ACCOUNT, "instagram_manage_messages", "me/conversations?platform=instagram", 200),
+    ],
+)
+async def test_each_edge_takes_a_permission(visitor: Visitor, community: str, scope: str, path: str, code: int) -> None:
+    someone = Someone(visitor, community)
+    posts = someone.c.posts
+    wanted = path.format(post=someone.post_id(posts[0]), us=someone.c.profile.external_id)
+    query = dict(part.split("=") for part in wanted.partition("?")[2].split("&") if part)
+    wanted = wanted.partition("?")[0]
+    assert "data" in await (await _allowed(visitor, community, scope)).get(wanted, **query)
+    poor = await _allowed(visitor, community)
+    assert (await poor.refused("GET", wanted, 403 if code == 200 else 400, **query))[0] == code
+
+
+async def test_what_takes_a_pages_token(visitor: Visitor, page: Someone) -> None:
+    manager = Someone(visitor, PAGE, "user")
+    assert await manager.refused("GET", f"{ids.page(page.c)}/conversations") == (190, None)
+    assert await manager.refused("POST", f"{ids.page(page.c)}/feed", message="Hello") == (190, None)
+    wanted = f"{page.post_id(page.c.posts[0])}/insights"
+    assert await manager.refused("GET", wanted, metric="post_clicks") == (190, None)
+
+
+# ── limits and errors ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_usage_and_refusal_by_kind_of_token(visitor: Visitor, page: Someone, account: Someone) -> None:
+    limits, app = visitor.sandbox.network.limits, f"{ids.APP}|{app_secret(visitor.world)}"
+    manager = visitor.token(PAGE, "user")
+    cases = [
+        ("graph_app_calls", app, ids.APP, 4, "x-app-usage"),
+        ("graph_user_calls", manager, "me", 17, "x-app-usage"),
+        ("graph_user_calls", manager, ids.page(page.c), 32, "x-app-usage"),
+        ("graph_page_calls", page.token, "me", 80_001, "x-business-use-case-usage"),
+        ("graph_instagram_calls", account.token, "me", 80_002, "x-business-use-case-usage"),
+    ]
+    for name, token, path, code, header in cases:
+        visitor.hands.at += 100_000
+        limits[name] = 4
+        answers = [await visitor.http.get(f"/v26.0/{path}", params={"access_token": token}) for _ in range(5)]
+        assert [one.status_code for one in answers] == [200] * 4 + [400]
+        assert answers[4].json()["error"]["code"] == code
+        told = [json.loads(one.headers[header]) for one in answers]
+        if header == "x-app-usage":
+            assert [one["call_count"] for one in told] == [25, 50, 75, 100, 100]
+            continue
+        c = page.c if code == 80_001 else account.c
+        usages = [one[c.profile.external_id][0] for one in told]
+        assert [one["call_count"] for one in usages] == [25, 50, 75, 100, 100]
+        assert usages[3]["estimated_time_to_regain_access"] == 0
+        minutes = usages[4]["estimated_time_to_regain_access"]
+        assert 0 < minutes <= 1440
+        visitor.hands.at += minutes * 60
+        assert (await visitor.http.get(f"/v26.0/{path}", params={"access_token": token})).status_code == 200
+
+
+async def test_two_looks_at_the_conversations_a_second(visitor: Visitor, page: Someone) -> None:
+    visitor.sandbox.network.limits["graph_conversations_rps"] = 2
+    for _ in range(2):
+        await page.get("me/conversations", limit=1)
+    assert await page.refused("GET", "me/conversations") == (613, None)
+    visitor.hands.at += 1
+    await page.get("me/conversations", limit=1)
+
+
+@pytest.mark.parametrize("code", KNOWN)
+async def test_faults_have_the_platforms_form(visitor: Visitor, page: Someone, code: str) -> None:
+    ask = {"platform": "graph", "count": 1, "effect": {"type": "platform_error", "code": code}}
+    assert (await visitor.http.post("/_sandbox/faults", json=ask)).status_code == 201
+    answer = await visitor.http.get("/v26.0/me", params={"access_token": page.token})
+    error = answer.json()["error"]
+    said = str(error["code"]) + (f"/{error['error_subcode']}" if "error_subcode" in error else "")
+    assert (said, answer.status_code) == (code, KNOWN[code][1])
+    with pytest.raises(ValueError, match="no error 7"):
+        fault(7)
+
+
+# ── what is written on Facebook ───────────────────────────────────────────────────────────────────
+
+
+async def test_a_post_with_photos_that_were_uploaded_before(page: Someone) -> None:
+    photos = [
+        (await page.post("me/photos", published="false", caption=f"{n}", files={"source": DOT}))["id"] for n in range(2)
+    ]
+    before = len(page.c.posts)
+    attached = json.dumps([{"media_fbid": one} for one in photos])
+    post = (await page.post("me/feed", message="Two dots", attached_media=attached))["id"]
+    assert len(page.c.posts) == before + 1, "unpublished photos are no posts"
+    entry = page.c.wall[page.c.posts[-1]]
+    assert (post, entry.text, len(entry.media)) == (page.post_id(entry.id), "Two dots", 2)
+    assert [page.c.media[one].size for one in entry.media] == [len(DOT[1])] * 2
+    (album,) = (await page.get(f"{post}/attachments"))["data"]
+    assert (album["media_type"], len(album["subattachments"]["data"])) == ("album", 2)
+    assert await page.refused("POST", "me/feed", attached_media='[{"media_fbid": "1"}]') == (100, 33)
+    one_by_one = {f"attached_media[{n}]": json.dumps({"media_fbid": one}) for n, one in enumerate(photos)}
+    await page.post("me/feed", message="Again", **one_by_one)
+    assert len(page.c.wall[page.c.posts[-1]].media) == 2
+
+
+async def test_a_photo_is_a_post_by_itself(page: Someone) -> None:
+    told = await page.post("me/photos", message="A dot", files={"source": DOT})
+    assert told["post_id"] == page.post_id(page.c.posts[-1])
+    assert (await page.get(told["post_id"], fields="status_type"))["status_type"] == "added_photos"
+    assert await page.refused("POST", "me/photos", message="None") == (324, 2069019)
+    wrong = {"source": ("a.txt", b"words", "text/plain")}
+    assert await page.refused("POST", "me/photos", files=wrong) == (324, 2069019)
+
+
+async def test_nothing_is_known_again(page: Someone, account: Someone) -> None:
+    """The same, sent twice, is there twice."""
+    before = len(page.c.posts)
+    first, second = [(await page.post("me/feed", message="Again and again"))["id"] for _ in range(2)]
+    assert first != second
+    assert len(page.c.posts) == before + 2
+    comment = await page.act("comment")
+    wanted = ids.comment(page.c, int(comment["post"]), int(comment["id"]))
+    assert len({(await page.post(f"{wanted}/comments", message="Yes"))["id"] for _ in range(2)}) == 2
+    remark = await account.act("comment")
+    wanted = ids.make(ids.IG_COMMENT, account.c, int(remark["id"]))
+    assert len({(await account.post(f"{wanted}/replies", message="Yes"))["id"] for _ in range(2)}) == 2
+
+
+async def test_an_answer_can_be_read_as_it_is_made(page: Someone) -> None:
+    comment = await page.act("comment", text="Open?")
+    wanted = ids.comment(page.c, int(comment["post"]), int(comment["id"]))
+    told = await page.post(f"{wanted}/comments", message="Yes", fields="id,message,from,parent{id}")
+    assert (told["message"], told["from"]["id"], told["parent"]) == ("Yes", ids.page(page.c), {"id": wanted})
+    record = page.visitor.records()[-1]
+    assert (record["type"], record["via"], record["parent"]) == ("reply", "comment", comment["id"])
+    assert await page.refused("POST", f"{wanted}/comments", message=" ") == (100, None)
+    assert await page.refused("POST", "me/feed") == (197, None)
+
+
+# ── what is written on Instagram ──────────────────────────────────────────────────────────────────
+
+PICTURE = "https://example.org/a.jpg"
+
+
+async def _container(account: Someone, **params: Any) -> str:
+    made: str = (await account.post(f"{account.c.profile.external_id}/media", **params))["id"]
+    return made
+
+
+async def test_a_picture_is_prepared_and_published_once(visitor: Visitor, account: Someone) -> None:
+    visitor.sandbox.network.clock.set_speed(0)
+    visitor.sandbox.network.limits["graph_container_seconds"] = 30
+    us, made = account.c.profile.external_id, await _container(account, image_url=PICTURE, caption="Bun")
+    assert (await account.get(made, fields="status_code"))["status_code"] == "IN_PROGRESS"
+    assert await account.refused("POST", f"{us}/media_publish", creation_id=made) == (9007, 2207027)
+    await visitor.http.post("/_sandbox/clock", json={"advance": 30})
+    assert (await account.get(made, fields="status_code"))["status_code"] == "FINISHED"
+    media = (await account.post(f"{us}/media_publish", creation_id=made))["id"]
+    entry = account.c.wall[account.c.posts[-1]]
+    assert (media, entry.text, len(entry.media)) == (account.post_id(entry.id), "Bun", 1)
+    assert (await account.get(made, fields="status_code"))["status_code"] == "PUBLISHED"
+    assert await account.refused("POST", f"{us}/media_publish", creation_id=made) == (24, 2207008)
+    late = await _container(account, image_url=PICTURE)
+    await visitor.http.post("/_sandbox/clock", json={"advance": DAY})
+    assert (await account.get(late, fields="status_code"))["status_code"] == "EXPIRED"
+    assert await account.refused("POST", f"{us}/media_publish", creation_id=late) == (24, 2207008)
+
+
+async def test_a_carousel(account: Someone) -> None:
+    us = account.c.profile.external_id
+    items = [await _container(account, image_url=PICTURE, is_carousel_item="true") for _ in range(3)]
+    assert await account.refused("POST", f"{us}/media_publish", creation_id=items[0]) == (24, 2207008)
+    album = await _container(account, media_type="CAROUSEL", children=",".join(items), caption="Three")
+    media = (await account.post(f"{us}/media_publish", creation_id=album))["id"]
+    told = await account.get(media, fields="media_type,children{media_type}")
+    assert (told["media_type"], len(told["children"]["data"])) == ("CAROUSEL_ALBUM", 3)
+    for wrong in (items[:1], items * 4, ["1", "2"]):
+        code = (100, 2207028) if len(wrong) != 2 else (24, 2207006)
+        assert await account.refused("POST", f"{us}/media", media_type="CAROUSEL", children=",".join(wrong)) == code
+
+
+async def test_what_instagram_does_not_take(visitor: Visitor, account: Someone) -> None:
+    us = account.c.profile.external_id
+    assert await account.refused("POST", f"{us}/media", caption="Words alone") == (100, None)
+    assert await account.refused("POST", f"{us}/media", image_url="a.jpg") == (9004, 2207052)
+    assert await account.refused("POST", f"{us}/media", image_url=PICTURE, caption="x" * 2201) == (36004, 2207010)
+    assert await account.refused("POST", f"{us}/media_publish", creation_id="17889455560051444") == (24, 2207006)
+    visitor.sandbox.network.limits["graph_publish_daily"] = 2
+    for used in range(2):
+        told = await account.get(f"{us}/content_publishing_limit", fields="config,quota_usage")
+        assert told["data"] == [{"quota_usage": used, "config": {"quota_total": 2, "quota_duration": DAY}}]
+        await account.post(f"{us}/media_publish", creation_id=await _container(account, image_url=PICTURE))
+    last = await _container(account, image_url=PICTURE)
+    assert await account.refused("POST", f"{us}/media_publish", creation_id=last) == (9, 2207042)
+
+
+async def test_mentions_are_listed_and_answered(account: Someone) -> None:
+    mention = await account.act("mention", text="At @corner.cafe")
+    us = account.c.profile.external_id
+    tagged = (await account.get(f"{us}/tags", fields="caption,username"))["data"][0]
+    assert (tagged["caption"], tagged["id"]) == ("At @corner.cafe", ids.make(ids.TAGGED, account.c, int(mention["id"])))
+    await account.post(f"{us}/mentions", media_id=tagged["id"], message="Thank you")
+    record = account.visitor.records()[-1]
+    assert (record["type"], record["via"], record["parent"]) == ("reply", "mention", mention["id"])
+    assert await account.refused("POST", f"{us}/mentions", media_id="1", message="Thank you") == (100, 33)
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("key", "subcode", "limit"), [("veloklub.nord", 2018278, 2000), ("lingua.school", 2534022, 1000)]
+)
+async def test_messages_are_answered_within_a_day(visitor: Visitor, key: str, subcode: int, limit: int) -> None:
+    someone = Someone(visitor, key)
+    visitor.sandbox.network.clock.set_speed(0)
+    message = await someone.act("message", text="Open?", person=4711)
+    to = json.dumps({"id": ids.person(someone.c, message["person"])})
+    platform, other = ("messenger", "instagram") if limit == 2000 else ("instagram", "messenger")
+    told = await someone.get("me/conversations", platform=platform, fields="participants,messages{message,from}")
+    thread = told["data"][0]
+    assert thread["messages"]["data"][0]["message"] == "Open?"
+    assert (
+        thread["participants"]["data"][0]["id"] == thread["messages"]["data"][0]["from"]["id"] == json.loads(to)["id"]
+    )
+    assert (await someone.get("me/conversations", platform=other))["data"] == []
+
+    sent = await someone.post("me/messages", recipient=to, message='{"text": "Yes"}', messaging_type="RESPONSE")
+    assert sent["recipient_id"] == json.loads(to)["id"]
+    assert (await someone.get(sent["message_id"], fields="message"))["message"] == "Yes"
+    newest = (await someone.get(f"{thread['id']}/messages", limit=1, fields="message"))["data"]
+    assert newest == [{"message": "Yes", "id": sent["message_id"]}]
+
+    words = json.dumps({"text": "x" * (limit + 1)})
+    assert await someone.refused("POST", "me/messages", recipient=to, message=words) == (100, None)
+    nobody = json.dumps({"id": ids.person(someone.c, someone.c.number_of(999_998))})
+    assert await someone.refused("POST", "me/messages", recipient=nobody, message='{"text": "?"}') == (100, 2018001)
+    await visitor.http.post("/_sandbox/clock", json={"advance": DAY + 600})  # who is answered may yet say thanks
+    assert await someone.refused("POST", "me/messages", recipient=to, message='{"text": "?"}') == (10, subcode)
+    human = {"messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
+    await someone.post("me/messages", recipient=to, message='{"text": "Late"}', **human)
+
+
+async def test_messages_as_json(page: Someone) -> None:
+    message = await page.act("message")
+    sent = {"recipient": {"id": ids.person(page.c, message["person"])}, "message": {"text": "Yes"}}
+    answer = await page.visitor.http.post(
+        f"/v26.0/me/messages?{urlencode({'access_token': page.token})}", json={**sent, "messaging_type": "RESPONSE"}
+    )
+    assert answer.status_code == 200, answer.text
+    assert page.visitor.records()[-1]["text"] == "Yes"
+
+
+# ── what lasts ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_tokens_containers_and_what_was_published_survive_a_restart(hands: Hands, ledger_path: Path) -> None:
+    token = container = media = ""
+    for start in range(2):
+        sandbox = build(seed=7, real=hands, beat=None, speed=0, platforms=["instagram"], ledger=ledger_path)
+        generous(sandbox)
+        transport = httpx.ASGITransport(sandbox.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test") as http:
+            visitor = Visitor(sandbox, hands, http)
+            own = Someone(visitor, ACCOUNT, "user")
+            us = own.c.profile.external_id
+            if not start:
+                asked = {"grant_type": "ig_refresh_token", "access_token": own.token}
+                token = (await _door(visitor, "/refresh_access_token", **asked))["access_token"]
+                container = await _container(own, image_url=PICTURE, caption="Before")
+                media = (await own.post(f"{us}/media_publish", creation_id=container))["id"]
+            own.token = token
+            assert (await own.get(container, fields="status_code"))["status_code"] == "PUBLISHED"
+            assert (await own.get(media, fields="caption"))["caption"] == "Before"
+            told = await own.get(f"{us}/content_publishing_limit")
+            assert told["data"] == [{"quota_usage": 1}]
+        sandbox.network.world.ledger.close()
+    assert token not in ledger_path.read_text()
