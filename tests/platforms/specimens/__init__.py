@@ -25,8 +25,8 @@ To write one:
    it means. Of `Throttled` give the form with the time and, where it exists, the one without. They are
    answered to the read `Refusal.of`, and to the first change there is, unless `refuses` is "reads".
    `refresh_refusals`: the same for the token endpoint, whose errors mostly have a form of their own.
-7. For the sandbox, what lists bring: `listed_by_conversations`, `listed_by_comments`; where the
-   sandbox's numbers reach us changed (YouTube rounds sizes), `size_shown`. `limits`: every limit of
+7. For the sandbox, what lists bring: `listed_by_conversations`; where the sandbox's numbers reach us
+   changed (YouTube rounds sizes), `size_shown`. `limits`: every limit of
    `Wire.limits` that counts calls. `codes`: errors that `Wire.fault` makes. `hook_secrets`: where
    `GET /_sandbox/communities` tells them under other names than `Spec.hook_secrets`.
 
@@ -138,7 +138,6 @@ class Specimen:
     """Of all reads."""
     listed_by_conversations: frozenset[MessageKind] = frozenset()
     """Every new message of these kinds comes with `conversations`."""
-    listed_by_comments: frozenset[MessageKind] = frozenset()
     size_shown: Callable[[int], int | None] = lambda size: size
     limits: tuple[Limited, ...] = ()
     codes: Mapping[int | str, type[PlatformError]] = field(default_factory=dict)

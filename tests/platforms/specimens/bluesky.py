@@ -141,7 +141,6 @@ SPECIMEN: Final = Specimen(
         spent("too many sessions", Scope.ADDRESS, "both", 150.0, until("3000;w=300")),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT, MessageKind.MENTION, MessageKind.MESSAGE}),
-    listed_by_comments=frozenset({MessageKind.COMMENT}),
     # Of an account's own limits `test_bluesky` tells: a repeated post is none, so that it counts once.
     limits=(Limited("calls", Scope.ADDRESS),),
     codes={

@@ -117,7 +117,6 @@ SPECIMEN: Final = Specimen(
         refused("service", OutcomeUnknown, 2, status=503),
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
-    listed_by_comments=frozenset({MessageKind.COMMENT}),
     limits=(Limited("page_calls", Scope.COMMUNITY), Limited("app_calls", Scope.APP, "inspect", timed=False)),
     codes=CODES,
     hook_signed=True,

@@ -58,7 +58,6 @@ SPECIMEN: Final = Specimen(
     ),
     refresh_refusals=(refused("the token", AuthExpired, 190, status=401),),
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION}),
-    listed_by_comments=frozenset({MessageKind.COMMENT}),
     hinted_by_hooks=frozenset({MessageKind.MENTION}),
     limits=(
         Limited("instagram_calls", Scope.COMMUNITY),

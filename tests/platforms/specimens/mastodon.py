@@ -63,6 +63,5 @@ SPECIMEN: Final = Specimen(
         Refusal("too many", Throttled, {"error": "Too many requests"}, 429, scope=Scope.TOKEN),
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION, MessageKind.COMMENT}),
-    listed_by_comments=frozenset({MessageKind.COMMENT}),
     limits=(Limited("calls", Scope.TOKEN),),
 )  # fmt: skip

@@ -111,7 +111,6 @@ SPECIMEN: Final = Specimen(
         Refusal("out of service", OutcomeUnknown, {"error": "server_error", "error_description": "x"}, 500),
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
-    listed_by_comments=frozenset({MessageKind.COMMENT}),
     limits=(
         Limited("user_rps", Scope.TOKEN, timed=False),
         Limited("community_rps", Scope.TOKEN, "conversations", timed=False),

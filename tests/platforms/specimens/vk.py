@@ -80,7 +80,6 @@ SPECIMEN: Final = Specimen(
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
-    listed_by_comments=frozenset({MessageKind.COMMENT}),
     limits=(Limited("user_rps", Scope.TOKEN, "posts"), Limited("community_rps", Scope.TOKEN)),
     codes={
         1: Transient, 5: AuthExpired, 6: Throttled, 7: MissingPermission, 9: Throttled, 10: Transient,

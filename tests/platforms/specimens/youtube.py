@@ -126,7 +126,6 @@ SPECIMEN: Final = Specimen(
         of_token(Transient, 500, "internal_failure"),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT}),
-    listed_by_comments=frozenset({MessageKind.COMMENT}),
     size_shown=rounded,
     limits=(Limited("units", Scope.TOKEN),),
     codes={
