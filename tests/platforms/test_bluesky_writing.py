@@ -52,6 +52,8 @@ async def test_a_reply_is_a_record_of_ours_and_a_repeat_writes_nothing(stage: Su
     remote = next(one for one in await walked(stage.c, made.conversations))
     to = ReplyTo(remote.external_id, remote.thread_id, remote.kind, remote.author, remote.post_id)
     first = await made.reply(stage.c, to, "Until six, see https://velo.example/hours.", "key")
+    written = json.loads(stage.way.requests[-1].content)["record"]
+    assert (written["reply"]["root"]["uri"], written["reply"]["parent"]["uri"]) == (to.post_id, to.external_id)
     stage.later()
     again = await made.reply(stage.c, to, "Until six, see https://velo.example/hours.", "key")
     other = await made.reply(stage.c, to, "Bye", "another key")
