@@ -317,6 +317,22 @@ async def test_the_next_walk_reads_new_comments_alone(s: Subject) -> None:
     assert (page.items[0].text, page.more, len(s.way.requests) - asked) == ("One more", False, 1)
 
 
+async def test_many_new_comments_are_read_down_to_those_that_are_known(s: Subject) -> None:
+    post = s.post()["id"]
+    s.comment(post, "Known")
+    made = Odnoklassniki(s.http)
+    page = await made.comments(s.c, post, None)
+    for number in range(150):
+        s.comment(post, f"Comment {number}")
+    found = set()
+    while True:
+        page = await made.comments(s.c, post, page.cursor)
+        found |= {one.text for one in page.items}
+        if not page.more:
+            break
+    assert len(found) == 151
+
+
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -349,6 +365,33 @@ async def test_messages_of_one_moment_are_all_read(s: Subject) -> None:
     write(200, "I am new")
     news, _ = await _read(s, cursor)
     assert {"Once more", "I am new"} <= {one.text for one in news.values()}
+
+
+async def test_a_moment_that_two_pages_share_is_read_whole(s: Subject) -> None:
+    for amount in (10, 48, 5):
+        s.later()
+        for number in range(amount):
+            person = s.community.number_of(1)
+            s.sandbox.network.world.emit("message", s.community, "control", person=person, text=f"{amount} {number}")
+    found, _ = await _read(s, None)
+    assert sum(one.author.external_id.endswith("000001") for one in found.values()) == 63
+
+
+async def test_a_chat_that_jumps_past_us_is_read_from_where_it_was(s: Subject) -> None:
+    """It stands on the second page of chats, and at the beginning of the first when we come to the second."""
+    s.message("Long ago", person=1)
+    for person in range(2, 140):
+        s.message(person=person)
+    page = await s.adapter().conversations(s.c, None)
+    s.message("And now", person=1)
+    found = {one.text for one in page.items}
+    for _ in range(2):
+        while page.more:
+            page = await s.adapter().conversations(s.c, page.cursor)
+            found |= {one.text for one in page.items}
+        page = await s.adapter().conversations(s.c, page.cursor)
+        found |= {one.text for one in page.items}
+    assert {"Long ago", "And now"} <= found
 
 
 async def test_nothing_new_costs_two_calls(s: Subject) -> None:
@@ -444,6 +487,20 @@ async def test_missing_permissions_are_named(s: Subject) -> None:
     assert {kind: state.missing_scopes for kind, state in states.items()} == {Token.USER: ("PHOTO_CONTENT",)}
     alone = replace(s.c, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
     assert (await made.inspect(alone)).keys() == {Token.COMMUNITY}
+
+
+async def test_the_token_that_ended_is_named() -> None:
+    ended = refused(102)
+    peer = Peer(group_getInfo=ended, **{"/graph/me/chats": ended, "/oauth/token.do": {"error": "invalid_token"}})
+    made = peer.adapter()
+    for kind, call in (
+        (Token.USER, made.community(C)),
+        (Token.COMMUNITY, made.conversations(C, None)),
+        (Token.REFRESH, made.refresh(C)),
+    ):
+        with pytest.raises(AuthExpired) as caught:
+            await call
+        assert caught.value.token is kind
 
 
 # ── errors ────────────────────────────────────────────────────────────────────────────────────────
