@@ -75,7 +75,11 @@ def gained_by_all(window: Window, metrics: Metrics, symbol: str, title: str) -> 
 def gained_plainly(window: Window, metrics: Metrics) -> int | None:
     """What the window added to these counters of all posts, where nothing of it is missing; else None."""
     loaded = gains_of(window)
-    if window.complete(ENGAGEMENT) and loaded.connected <= window.first and loaded.plain(metrics):
+    owed = any(
+        since is not None and since <= window.last
+        for since in (loaded.pending_from(one, metrics, window.today) for one in window.communities(ENGAGEMENT))
+    )
+    if not owed and window.complete(ENGAGEMENT) and loaded.connected <= window.first and loaded.plain(metrics):
         return sum(map(AMOUNT[metrics], loaded.of_all(window.first, window.last)))
     return None
 
@@ -101,6 +105,10 @@ def gained(window: Window, community: Community, metrics: Metrics) -> tuple[int 
         since = max(window.first, community.backfill)
         until = min(window.last, community.connected - DAY)
         missing.append(Missing(community, Reason.GATHERED_BEFORE_CONNECTION, since, until))
+    owed = loaded.pending_from(community, given, window.today)
+    if owed is not None and owed <= min(window.last, window.today):
+        since, until = max(owed, window.first), min(window.last, window.today)
+        missing.append(Missing(community, Reason.PENDING, since, until))
     withheld = loaded.withheld(community, rows, given)
     if withheld:
         missing.append(whole(community, loaded.why(community, withheld[0]), window))
@@ -110,13 +118,15 @@ def gained(window: Window, community: Community, metrics: Metrics) -> tuple[int 
 
 
 def gathered(window: Window, metrics: Metrics) -> tuple[Excluded, ...]:
-    """What these counters had gathered before the first look, counted for the day of publication."""
-    loaded = gains_of(window)
-    if not loaded.baseline:
+    """What came as a sum for the day of publication: gathered before the first look, or given late."""
+    if not gains_of(window).baseline:
         return ()
-    rows = [row for community in window.communities(ENGAGEMENT) for row in window.rows(ENGAGEMENT, community)]
-    amount = sum((row.baseline_views if metrics == SEEN else row.baseline_engagement) or 0 for row in rows)
-    return (Excluded(amount, Reason.GATHERED_BEFORE_CONNECTION),) if amount else ()
+    amounts = {Reason.GATHERED_BEFORE_CONNECTION: 0, Reason.CAME_LATE: 0}
+    for community in window.communities(ENGAGEMENT):
+        for row in window.rows(ENGAGEMENT, community):
+            reason = Reason.CAME_LATE if row.day > community.connected else Reason.GATHERED_BEFORE_CONNECTION
+            amounts[reason] += (row.baseline_views if metrics == SEEN else row.baseline_engagement) or 0
+    return tuple(Excluded(amount, reason) for reason, amount in amounts.items() if amount)
 
 
 def size_at_end(window: Window, community: Community) -> tuple[int | None, list[Missing]]:

@@ -14,8 +14,10 @@ from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems, router
 from app.kit.schemas import Day
+from app.metrics import status
 from app.metrics.models import CommunityDay
-from app.metrics.schemas import SizeDayRead, SizeHistory
+from app.metrics.schemas import CommunityMetrics, SizeDayRead, SizeHistory
+from app.platforms import adapter as adapter_of
 from app.projects.models import Project
 
 ROUTER = router("/v1/communities", tag="communities")
@@ -59,3 +61,15 @@ async def snapshots(
         community_id=community_id,
         timezone=zone,
     )
+
+
+@ROUTER.get("/{community_id}/metrics", operation_id="communities.metrics", responses=problems(404))
+async def metrics(who: CurrentActor, connection: Glance, community_id: UUID) -> CommunityMetrics:
+    """How the counters of its posts are known: given, late, refused, or not to be had there at all."""
+    platform = await connection.scalar(
+        select(Community.platform).where(mine(Community, who.workspace_id), Community.id == community_id)
+    )
+    if platform is None:
+        raise NotFound
+    found = await status.of_community(connection, who.workspace_id, community_id, adapter_of(platform).spec)
+    return CommunityMetrics(community_id=community_id, data=found)

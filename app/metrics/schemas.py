@@ -4,6 +4,7 @@ from pydantic import Field
 
 from app.kit.paging import Page
 from app.kit.schemas import Day, Id, Instant, Output
+from app.platforms.contract import Metric, MetricStatus
 
 
 class SizeDayRead(Output):
@@ -24,3 +25,23 @@ class SizeHistory(Page[SizeDayRead]):
 
     community_id: Id
     timezone: str = Field(description="The project's, in which these are days.", examples=["Europe/Minsk"])
+
+
+class CommunityMetric(Output):
+    """How one counter of a community's posts is known."""
+
+    metric: Metric
+    status: MetricStatus = Field(
+        description="Of the community: what a person can mend comes first, then `ok` where any post has it."
+    )
+    posts: dict[MetricStatus, int] = Field(
+        description="How many posts have which status at their last look.", examples=[{"ok": 40, "pending": 2}]
+    )
+    captured_at: Instant | None = Field(description="When it was last read of any post; null: never.")
+
+
+class CommunityMetrics(Output):
+    """How the counters of a community's posts are known."""
+
+    community_id: Id
+    data: list[CommunityMetric]

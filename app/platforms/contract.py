@@ -189,8 +189,10 @@ class Spec:
     """Those of `metrics` that the platform does not count, so that we count events (Telegram's comments)."""
     lane_tokens: frozenset[Token] = frozenset()
     """For `MeasuresAcross`: communities with the same tokens of these kinds share a call; empty: all do."""
+    delayed: frozenset[Metric] = frozenset()
+    """Those of `metrics` that come `delay` late (Instagram's insights)."""
     delay: timedelta = timedelta(0)
-    """How late a counter may come; until then it is `pending` (Instagram's insights: 48 h)."""
+    """How late; until then such a counter is `pending`."""
     history: bool = True
     """What was there before the community was connected can be read."""
 

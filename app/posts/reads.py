@@ -1,6 +1,7 @@
 """Reading posts, in Core."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,13 +12,14 @@ from app.communities.models import Publication
 from app.kit.db import mine, workspace_of
 from app.kit.errors import NotFound
 from app.metrics.models import PostLast
+from app.metrics.status import captured
 from app.platforms.contract import Metric, MetricStatus
 from app.posts.models import Post
 from app.posts.schemas import PostMetric, PostMetricsRead
 
 REASONS: Final[Mapping[MetricStatus, str]] = {
     MetricStatus.UNSUPPORTED: "The platform does not give this metric.",
-    MetricStatus.PENDING: "The platform has not been asked for it yet.",
+    MetricStatus.PENDING: "It has not been read yet, or the platform gives it some days late.",
     MetricStatus.NO_PERMISSION: "The community's token may not read this metric.",
     MetricStatus.ERROR: "The platform failed to give it at the last look.",
 }
@@ -62,23 +64,25 @@ async def metrics(connection: AsyncConnection, workspace_id: UUID, post_id: UUID
             )
         )
     ).one_or_none()
+    read_at = await captured(connection, workspace_id, post.publication_id)
     return PostMetricsRead(
         post_id=post.id,
         publication_id=post.publication_id,
         captured_at=None if last is None else last.at,
         gone_at=post.gone_at,
-        data=[_metric(metric, last, matched=post.publication_id is not None) for metric in Metric],
+        data=[_metric(metric, last, read_at.get(metric), matched=post.publication_id is not None) for metric in Metric],
     )
 
 
-def _metric(metric: Metric, last: Row[Any] | None, *, matched: bool) -> PostMetric:
+def _metric(metric: Metric, last: Row[Any] | None, at: datetime | None, *, matched: bool) -> PostMetric:
     value: int | None = None if last is None else getattr(last, metric.value)
     if last is not None and metric.value in last.missing:
         status = MetricStatus(last.missing[metric.value])
     elif value is None:
         status = MetricStatus.PENDING
     else:
-        return PostMetric(metric=metric, status=MetricStatus.OK, value=value, reason=None, last_known=value)
-    return PostMetric(
-        metric=metric, status=status, value=None, reason=REASONS[status] if matched else UNMATCHED, last_known=value
-    )
+        return PostMetric(
+            metric=metric, status=MetricStatus.OK, value=value, reason=None, last_known=value, captured_at=at
+        )
+    reason = REASONS[status] if matched else UNMATCHED
+    return PostMetric(metric=metric, status=status, value=None, reason=reason, last_known=value, captured_at=at)

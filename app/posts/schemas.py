@@ -155,6 +155,7 @@ class PostMetric(BaseModel):
     value: int | None = Field(description="Null, with a reason, where it is not known now; never 0 instead.")
     reason: str | None
     last_known: int | None = Field(description="The newest value that was ever read.")
+    captured_at: Instant | None = Field(description="When that value was read; null: never.")
 
 
 class PostMetricsRead(BaseModel):

@@ -11,6 +11,7 @@ import pytest
 
 from app.communities import calls, health, service
 from app.kit.resources import Resources
+from app.metrics import routes as metrics_routes
 from app.platforms.contract import (
     Address,
     Budget,
@@ -175,7 +176,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def know(monkeypatch: pytest.MonkeyPatch, known: Mapping[str, Any]) -> None:
     """Let these be the adapters there are."""
     monkeypatch.setattr(service, "adapters", lambda: known)
-    for room in (calls, health):
+    for room in (calls, health, metrics_routes):
         monkeypatch.setattr(room, "adapter_of", known.__getitem__)
 
 

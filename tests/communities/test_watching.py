@@ -48,6 +48,9 @@ async def test_a_connected_community_is_read_to_the_end(
     assert world.calls.count("posts") == 3, "three pages of two"
     assert await rows(agency, Message) == 2
     assert await rows(agency, PostSnapshot) == 5
+    known = {row["metric"]: row for row in (await agency.get(f"/v1/communities/{community['id']}/metrics"))["data"]}
+    assert (known["reactions"]["status"], known["reactions"]["posts"]) == ("ok", {"ok": 5})
+    assert (known["views"]["status"], known["views"]["captured_at"]) == ("unsupported", None)
 
 
 async def test_nothing_is_stored_twice_when_all_is_read_again(

@@ -120,6 +120,32 @@ async def test_what_the_first_look_brought_is_called_so(client: Client) -> None:
     assert explained["corrections"] == [correction]
 
 
+async def test_what_comes_late_is_pending_and_then_filled_in_for_its_day(client: Client) -> None:
+    """Instagram's insights come up to 48 hours late: a day is not finished before, and 0 is not said meanwhile."""
+    place = await client.connect("instagram")
+    old, young = NOW - timedelta(days=5), NOW - timedelta(days=1)
+    for at in (old, young):
+        post = await client.publish(place, at)
+        await client.measure(place, at + timedelta(minutes=5), {post: {Metric.REACTIONS: 3}}, why="pending")
+        if at is old:
+            await client.measure(place, at + timedelta(days=2), {post: {Metric.VIEWS: 70, Metric.REACTIONS: 3}})
+    await client.looked(place)
+    day = client.day(old)
+    only: dict[str, Any] = {"from": str(day), "to": str(day)}
+    answer = await client.kpi("reach", **only)
+    assert _brief(answer) == (70, "ok", None), "it counts for the day of the post, not for that of the look"
+    explained = await client.agency.get(f"{client.path}/reach/explain", **only)
+    correction = {"amount": 70, "effect": "included", "reason": "came-late", "finding_id": None}
+    assert explained["corrections"] == [correction]
+    answer = await client.kpi("reach", **WEEK)
+    assert _brief(answer) == (70, "partial", "pending")
+    (gap,) = answer["coverage"]["gaps"]
+    assert (gap["from"], gap["to"], gap["reason"]) == ("2026-10-13", "2026-10-15", "pending")
+    points = {point["from"]: point for point in answer["series"]}
+    assert points[str(client.day(young))]["status"] != "ok"
+    assert points[str(day)] == points[str(day)] | {"value": 70, "status": "ok"}
+
+
 async def test_a_community_out_of_sight_makes_values_partial(client: Client) -> None:
     vk = await client.connect("vk")
     for days in (20, 10, 6):

@@ -206,6 +206,8 @@ async def test_metrics_say_how_they_are_known(agency: Agency, community_id: str,
         "quotes": ("no_permission", None, False),
         "saves": ("unsupported", None, False),
     }
+    captured = {row["metric"]: row["captured_at"] for row in known["data"] if row["captured_at"] is not None}
+    assert captured == dict.fromkeys(("reactions", "comments"), known["captured_at"])
 
 
 async def test_a_future_publication_is_refused(agency: Agency, community_id: str) -> None:

@@ -1,7 +1,7 @@
 """What the days added to the counters of the communities' posts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -67,6 +67,7 @@ class Gains(Loaded[GainDay]):
             community.id: sum(BIT[metric] for metric in given if metric in BIT)
             for community, given in self._given.items()
         }
+        self._delays = {community: _delay(community) for community in project.communities}
         self._plain: dict[Metrics, bool] = {}
         self._doubtful = any(row.unknown & self._bits.get(row.community_id, 0) for row in rows)
         self.baseline = any(row.baseline_views or row.baseline_engagement for row in rows)
@@ -90,6 +91,11 @@ class Gains(Loaded[GainDay]):
             return ()
         return tuple(metric for metric in given if all(row.unknown & BIT[metric] for row in rows))
 
+    def pending_from(self, community: Community, metrics: Metrics, today: date) -> date | None:
+        """The first day of which the platform may still owe some of these metrics; None where it owes none."""
+        late, days = self._delays[community]
+        return today - timedelta(days=days - 1) if late & frozenset(metrics) else None
+
     def why(self, community: Community, metric: Metric) -> str:
         """Why a metric is withheld."""
         return self._reasons.get((community.id, metric.value), NOT_GIVEN)
@@ -98,6 +104,14 @@ class Gains(Loaded[GainDay]):
     def doubtful(self) -> list[UUID]:
         """The communities of which a metric was withheld."""
         return sorted({row.community_id for row in self._all if row.unknown & self._bits.get(row.community_id, 0)})
+
+
+def _delay(community: Community) -> tuple[frozenset[Metric], int]:
+    """The metrics that come late, and on how many days, today among them, they may be missing."""
+    if community.platform is None or community.platform not in platforms.adapters():
+        return frozenset(), 0
+    spec = platforms.adapter(community.platform).spec
+    return spec.delayed, -(-spec.delay // timedelta(days=1)) + 1
 
 
 def _given(community: Community) -> frozenset[Metric]:

@@ -109,6 +109,7 @@ class Facebook:
         ),
         app_settings=tokens.APP_SETTINGS,
         scopes={Token.COMMUNITY: PERMISSIONS, Token.USER: (*PERMISSIONS, "pages_show_list")},
+        delayed=frozenset(pages.INSIGHTS.values()),
         delay=timedelta(hours=48),
     )
 

@@ -112,6 +112,7 @@ class Instagram:
                 "instagram_business_manage_messages",
             ),
         },
+        delayed=frozenset(accounts.INSIGHTS.values()),
         delay=timedelta(hours=48),
     )
 

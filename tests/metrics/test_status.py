@@ -1,0 +1,42 @@
+"""How the counters of a community's posts are known."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from app.metrics import service, status
+from app.platforms import adapter
+from app.platforms.contract import Metric, MetricStatus, PostMetrics
+from tests.metrics.conftest import NOON, Client
+
+
+def look(counters: dict[Metric, int], **missing: str) -> PostMetrics:
+    return PostMetrics("1", counters, {Metric(name): MetricStatus(why) for name, why in missing.items()})
+
+
+async def test_each_counter_of_a_community_says_how_it_is_known(client: Client) -> None:
+    place = client.places[0]
+    posts = [await client.show(NOON - timedelta(days=n)) for n in range(3)]
+    every: dict[str, Any] = {"quotes": "unsupported", "saves": "unsupported"}
+    looks = [
+        (look({Metric.REACTIONS: 3, Metric.VIEWS: 10, Metric.COMMENTS: 1, Metric.REACH: 9}, **every), 0),
+        (look({Metric.REACTIONS: 0, Metric.COMMENTS: 1}, views="pending", reach="no_permission", **every), 1),
+        (look({Metric.REACTIONS: 1}, views="pending", comments="error", reach="no_permission", **every), 2),
+    ]
+    for (found, hours), post in zip(looks, posts, strict=True):
+        async with client.work() as session:
+            await service.record_posts(session, place, NOON + timedelta(hours=hours), [(post, found)])
+    spec = replace(adapter("mastodon").spec, metrics=frozenset(Metric) - {Metric.QUOTES, Metric.SAVES})
+    async with client.db.reading(client.workspace_id) as connection:
+        read = await status.of_community(connection, client.workspace_id, place.community_id, spec)
+    rows = {row.metric: row for row in read}
+    at = {hours: NOON + timedelta(hours=hours) for hours in range(3)}
+    assert {name: (row.status, row.posts, row.captured_at) for name, row in rows.items()} == {
+        "reactions": ("ok", {"ok": 3}, at[2]),
+        "views": ("ok", {"ok": 1, "pending": 2}, at[0]),
+        "reach": ("no_permission", {"ok": 1, "no_permission": 2}, at[0]),
+        "comments": ("error", {"ok": 2, "error": 1}, at[1]),
+        "shares": ("pending", {"pending": 3}, None),
+        "quotes": ("unsupported", {"unsupported": 3}, None),
+        "saves": ("unsupported", {"unsupported": 3}, None),
+    }
