@@ -403,6 +403,17 @@ async def test_nothing_new_costs_two_calls(s: Subject) -> None:
     assert len(s.way.requests) - asked == 2, "the chats, and the one that was written in last"
 
 
+async def test_a_chat_that_is_gone_holds_no_other_up() -> None:
+    chats = [{"chat_id": f"chat:C{number}", "lastEventTime": number} for number in (2, 1)]
+    said = {"/graph/me/chats": {"chats": chats}, "/graph/me/messages/chat:C2": refused(705)}
+    peer = Peer(**said, **{"/graph/me/messages/chat:C1": {"messages": [MESSAGE]}})
+    page = await peer.adapter().conversations(C, None)
+    page = await peer.adapter().conversations(C, page.cursor)
+    assert (page.items, page.more) == ((), True)
+    page = await peer.adapter().conversations(C, page.cursor)
+    assert (len(page.items), page.more) == (1, False)
+
+
 async def test_chats_of_several_people_are_not_read() -> None:
     chats = [{"chat_id": "chat:C1", "type": "CHAT", "lastEventTime": 5}]
     peer = Peer(**{"/graph/me/chats": {"chats": chats}})

@@ -236,7 +236,10 @@ class Odnoklassniki:
         query |= {"to": str(bound)} if bound else {}
         query |= {} if mail.until is None else {"from": str(mail.until)}
         path = f"messages/{quote(mail.chats[0], safe=':')}"
-        found = (await self._api.graph(c, ok.MESSAGES, path, query)).messages
+        try:
+            found = (await self._api.graph(c, ok.MESSAGES, path, query)).messages
+        except Gone:  # this chat alone: the others still wait
+            found = ()
         times = [_milliseconds(shape.timestamp) for shape in found]
         items = tuple(translate.message(m, _known(c)) for m, at in zip(found, times, strict=True) if at >= bound)
         if len(found) < MESSAGES_PAGE or min(times) < bound:
