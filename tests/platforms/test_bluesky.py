@@ -377,6 +377,19 @@ async def test_a_chat_that_refuses_does_not_stop_the_notifications() -> None:
     assert server.requests[1].headers["atproto-proxy"] == "did:web:api.bsky.chat#bsky_chat"
 
 
+async def test_a_conversation_that_is_not_shown_does_not_hide_the_next() -> None:
+    member = {"did": CUSTOMER, "handle": "customer.example"}
+    convos = [{"id": f"c{n}", "rev": f"3k{n}", "members": [member], "muted": False, "unreadCount": 0} for n in (2, 1)]
+    message = {"id": "m", "rev": "3k1", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": THEN}
+    server = Server(
+        listNotifications={"notifications": []},
+        listConvos=[{"convos": convos}, {"convos": convos}],
+        getMessages=[says({"error": "InvalidRequest", "message": "Convo is odd"}, 400), {"messages": [message]}],
+    )
+    found = await walked(credentials(community=ACCESS), server.adapter.conversations)
+    assert [(one.text, one.author.name, one.thread_id) for one in found] == [("Hello", "customer.example", "direct:c1")]
+
+
 async def test_a_record_that_cannot_be_understood_hides_no_others() -> None:
     odd = {**notice("mention", "odd"), "record": {"text": 7, "reply": "no"}}
     server = Server(listNotifications={"notifications": [odd, notice("mention", "good")]})

@@ -115,6 +115,18 @@ async def test_two_at_once_write_one_post(stage: Subject) -> None:
     assert (sent.external_id, sent.sent_at) == (records.uri(ids.did(18), "key"), None)
 
 
+async def test_nobody_writes_without_a_session() -> None:
+    server = Server()
+    to = ReplyTo(uri(CUSTOMER, "c"), "t", MessageKind.COMMENT, someone(CUSTOMER), uri(US, "a"))
+    with pytest.raises(AuthExpired) as caught:
+        await server.adapter.publish(credentials(), Draft("Ours"), "key")
+    assert caught.value.token is Token.COMMUNITY
+    with pytest.raises(AuthExpired):
+        await server.adapter.reply(credentials(password="p"), to, "Ours", "key")
+    assert await server.adapter.inspect(credentials(refresh="r")) == {}
+    assert not server.requests
+
+
 async def test_without_a_clock_nothing_is_written() -> None:
     missing = says({"error": "RecordNotFound", "message": "Could not locate record"}, 400)
     server = Server(getRecord=missing)

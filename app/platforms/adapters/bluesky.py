@@ -195,17 +195,18 @@ class Bluesky:
                 page = {} if mail.at is None else {"cursor": mail.at}
                 listed = wire.parse(bsky.CONVOS, await self._read(c, calls.CONVOS, {"limit": str(CONVOS_PAGE), **page}))
                 mail, more = mail.listed(listed.convos, listed.cursor, us, since)
-        except Gone:  # we have left the conversation, or there is no chat at all
+        except MissingPermission:
+            more = False
+        except (Gone, Rejected):  # this conversation is not shown to us (any more), or there is no chat at all
             more = bool(mail.waiting)
             mail = mail.model_copy(update={"waiting": mail.waiting[1:], "inside": None}).next_pass()
-        except (MissingPermission, Rejected):
-            more = False
         return Page(items, wire.dump(Inbox(told=inbox.told, mail=mail, reading="mail" if more else "told")), more)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
         """Below the post that is answered, or in its conversation. A repeat with the same `key` writes nothing."""
+        _signed_in(c)
         if to.kind is MessageKind.MESSAGE:
             return await self._answer(c, to, text)
         response = await self._read(c, calls.POSTS, {"uris": [to.external_id]})
@@ -222,6 +223,7 @@ class Bluesky:
     async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
         """First it is looked whether `key` was published before, so that nothing is uploaded in vain."""
         drafts.check(draft, self.spec)
+        _signed_in(c)
         query = {"repo": _known(c), "collection": records.POST, "rkey": records.rkey(key)}
         response = await self._read(c, calls.RECORD, query, may_be_missing=True)
         if response.is_success:
@@ -254,7 +256,8 @@ class Bluesky:
         ids = [translate.message_id(convo, one.id) for one in history]
         since = history[: ids.index(to.external_id)] if to.external_id in ids else []  # newest first
         for one in since:
-            if one.sender is not None and one.sender.did == c.external_id and one.text == text:
+            said = one.text is not None and one.text.strip() == text.strip()
+            if said and one.sender is not None and one.sender.did == c.external_id:
                 return Sent(translate.message_id(convo, one.id), one.sent_at)
         body = {"convoId": convo, "message": {"text": text, **records.annotated(text, {})}}
         request = calls.request(self._http, c, calls.SEND, json=body)
@@ -311,6 +314,8 @@ class Bluesky:
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
         """The tokens tell themselves what they are; Bluesky, whether they are good, and the time."""
+        if Token.COMMUNITY not in c.tokens:
+            return {}
         response = await self._read(c, calls.SESSION)
         wire.parse(bsky.WHOSE, response)
         at = wire.moment_of(response)
@@ -356,6 +361,11 @@ def _known(c: Credentials) -> str:
     if c.external_id is None:
         raise ValueError("the community's id is not known yet: ask for `community` first")
     return c.external_id
+
+
+def _signed_in(c: Credentials) -> None:
+    if Token.COMMUNITY not in c.tokens:
+        raise AuthExpired("writing needs an account's session", token=Token.COMMUNITY)
 
 
 def _judge(c: Credentials) -> wire.Classify:
