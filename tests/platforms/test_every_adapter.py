@@ -35,7 +35,7 @@ from tests.platforms.calls import Call, changes, listing, reads, renewals
 from tests.platforms.faults import FAULTS, LARGE, Counted, Deadlines, met_by, spoken
 from tests.platforms.specimens import Refusal, Specimen, specimen
 
-MEMORY = 8 * MIB
+MEMORY = 4 * MIB
 """What a call may take at its peak, where the client accepts answers of one MiB."""
 
 
