@@ -1,6 +1,5 @@
 """Odnoklassniki's adapter: what the suites over all adapters do not ask."""
 
-import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -10,10 +9,8 @@ from urllib.parse import parse_qs, parse_qsl
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.platforms.abilities import Call, Draft, Event, Picture, ReplyTo
+from app.platforms.abilities import Draft, Picture, ReplyTo
 from app.platforms.adapters.odnoklassniki import Odnoklassniki
 from app.platforms.contract import (
     COST,
@@ -33,8 +30,6 @@ from app.platforms.contract import (
     Token,
 )
 from app.platforms.odnoklassniki.errors import CODES, from_answer
-from app.platforms.odnoklassniki.sign import secret_of, sign
-from app.sandbox.odnoklassniki import call as other_side
 from tests.platforms.contract.stage import Subject, staged
 
 GROUP: Final = "57000000000077"
@@ -43,6 +38,14 @@ APP: Final = {"application_id": "512", "application_key": "CBAKEY", "application
 C: Final = Credentials(f"https://ok.ru/group/{GROUP}", "https://api.example", GROUP, TOKENS, APP)
 DAY: Final = 24 * 3600 * 1000
 CUSTOMER: Final = RemotePerson("5", "A Customer")
+
+
+MESSAGE: Final = {
+    "sender": {"user_id": "user:123456789012", "name": "A Customer"},
+    "recipient": {"chat_id": "chat:C3ecb9d02a600"},
+    "message": {"text": "text", "seq": 98211023614189660, "mid": "mid:C3ecb9d02a600.15cea67d78d2059"},
+    "timestamp": 1498581292941,
+}
 
 
 @pytest.fixture
@@ -77,46 +80,6 @@ def refused(code: int) -> object:
 
 def topic(number: int, **more: object) -> dict[str, object]:
     return {"id": str(number), "created_ms": number * DAY, "like_summary": {"count": number}} | more
-
-
-# ── signature ─────────────────────────────────────────────────────────────────────────────────────
-
-names = st.text(st.characters(codec="ascii", categories=("Ll", "Lu", "Nd"), include_characters="_"), min_size=1)
-forms = st.dictionaries(names.filter(lambda name: name not in {"access_token", "session_key", "sig"}), st.text())
-
-
-def test_the_signature_is_what_odnoklassniki_says() -> None:
-    """`k=v` sorted by name without separators, then MD5(token + secret), all of it MD5 in lower case."""
-    secret = hashlib.md5(b"tokenSECRET").hexdigest()
-    line = f"application_key=KEYfields=uidformat=jsonmethod=users.getCurrentUser{secret}"
-    form = {"method": "users.getCurrentUser", "format": "json", "fields": "uid", "application_key": "KEY"}
-    assert secret_of("token", "SECRET") == secret
-    assert sign(form, secret) == hashlib.md5(line.encode()).hexdigest()
-
-
-@given(forms, st.text(), st.randoms())
-def test_the_order_of_parameters_is_no_part_of_the_signature(form: dict[str, str], secret: str, random: Any) -> None:
-    shuffled = list(form.items())
-    random.shuffle(shuffled)
-    assert sign(dict(shuffled), secret) == sign(form, secret)
-
-
-@given(forms, st.text(), st.text())
-def test_session_parameters_are_not_signed(form: dict[str, str], secret: str, session: str) -> None:
-    carried = {**form, "access_token": session, "session_key": session, "sig": session}
-    assert sign(carried, secret) == sign(form, secret)
-
-
-@given(forms.filter(bool), st.text(), st.data())
-def test_every_other_parameter_is_signed(form: dict[str, str], secret: str, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(sorted(form)))
-    assert sign({**form, name: form[name] + "x"}, secret) != sign(form, secret)
-    assert sign(form, secret + "x") != sign(form, secret)
-
-
-@given(forms, st.text())
-def test_the_other_side_signs_alike(form: dict[str, str], secret: str) -> None:
-    assert sign(form, secret) == other_side.signature(form.items(), secret)
 
 
 async def test_tokens_stand_in_no_address_where_a_form_is_taken(s: Subject) -> None:
@@ -528,91 +491,3 @@ def test_no_code_is_taken_for_success(code: int) -> None:
 @pytest.mark.parametrize("said", [[], {}, "66", True, None, [{"error_code": 1}]])
 def test_what_has_no_code_is_no_error(said: object) -> None:
     assert from_answer(httpx.Response(200, json=said)) is None
-
-
-# ── hooks ─────────────────────────────────────────────────────────────────────────────────────────
-
-MESSAGE: Final = {
-    "sender": {"user_id": "user:123456789012", "name": "A Customer"},
-    "recipient": {"chat_id": "chat:C3ecb9d02a600"},
-    "message": {"text": "text", "seq": 98211023614189660, "mid": "mid:C3ecb9d02a600.15cea67d78d2059"},
-    "timestamp": 1498581292941,
-}
-
-
-def events(body: object, source: str | None = "217.20.145.193", **secrets: str) -> tuple[Event, ...]:
-    call = Call(json.dumps(body).encode(), {}, {}, source)
-    received = Odnoklassniki.receive(call, secrets)
-    assert received.answer == "ok"
-    return received.events
-
-
-@pytest.mark.parametrize("body", [MESSAGE, MESSAGE | {"webhookType": "MESSAGE_CREATED"}])
-def test_a_message_is_told_once_under_its_own_id(body: dict[str, object]) -> None:
-    (event,) = events(body)
-    assert (event.event_id, event.account_id) == ("mid:C3ecb9d02a600.15cea67d78d2059", None)
-    (message,) = event.messages
-    assert message == RemoteMessage(
-        "mid:C3ecb9d02a600.15cea67d78d2059", "chat:C3ecb9d02a600", MessageKind.MESSAGE,
-        RemotePerson("123456789012", "A Customer", "https://ok.ru/profile/123456789012"), "text",
-        datetime(2017, 6, 27, 16, 34, 52, 941000, UTC),
-    )  # fmt: skip
-
-
-def test_the_groups_own_words_are_known() -> None:
-    (event,) = events(MESSAGE | {"sender": {"user_id": "group:57000000000077"}})
-    assert event.messages[0].author.is_community
-
-
-@pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_CALLBACK"])
-def test_other_events_are_taken_and_bring_nothing(kind: str) -> None:
-    assert events({"webhookType": kind, "chat_id": 1}) == ()
-
-
-@pytest.mark.parametrize(
-    ("source", "sources", "right"),
-    [
-        ("217.20.145.192", None, True),
-        ("217.20.151.175", None, True),
-        ("217.20.153.63", "", True),
-        ("::ffff:217.20.153.48", None, True),
-        ("217.20.153.64", None, False),
-        ("217.20.145.191", None, False),
-        ("127.0.0.1", None, False),
-        ("::1", None, False),
-        ("127.0.0.1", "127.0.0.0/8, ::1", True),
-        ("::1", "127.0.0.0/8, ::1", True),
-        ("217.20.145.193", "127.0.0.0/8", False),
-        ("10.1.2.3", "10.1.2.0/24,192.0.2.1", True),
-        ("192.0.2.2", "10.1.2.0/24,192.0.2.1", False),
-        ("127.0.0.1", "127.0.0.0/8,nonsense", False),
-        ("127.0.0.1", ",", False),
-        ("", None, False),
-        (None, None, False),
-        ("localhost", "127.0.0.0/8", False),
-    ],
-)
-def test_a_call_is_believed_by_where_it_comes_from(source: str | None, sources: str | None, right: bool) -> None:
-    secrets = {} if sources is None else {"sources": sources}
-    if right:
-        assert events(MESSAGE, source, **secrets)
-        return
-    with pytest.raises(MissingPermission):
-        events(MESSAGE, source, **secrets)
-
-
-def test_the_source_is_looked_at_before_the_body() -> None:
-    with pytest.raises(MissingPermission):
-        Odnoklassniki.receive(Call(b"{", {}, {}, "203.0.113.9"), {})
-    with pytest.raises(Malformed):
-        Odnoklassniki.receive(Call(b"{", {}, {}, "217.20.145.193"), {})
-
-
-async def test_a_hook_is_set_once(s: Subject) -> None:
-    made, url = Odnoklassniki(s.http), "https://instep.example/v1/hooks/1"
-    for _ in range(2):
-        assert await made.subscribe(s.c, url, {}) == {}
-    posts = [request for request in s.way.requests if request.url.path == "/graph/me/subscribe"]
-    assert len(posts) == 1
-    assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED"]}
-    assert posts[0].headers["content-type"] == "application/json;charset=utf-8"
