@@ -563,6 +563,7 @@ async def test_messages_that_are_too_old_or_hidden_are_left_out() -> None:
     since = START + timedelta(minutes=14)
     items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at, since))
     assert {one.external_id for one in items} == {f"m_{n}" for n in range(14, 21)}
+    assert not any(request.url.path.endswith("/messages") for request in graph.requests), "nothing older is asked for"
     graph.lists[f"{PAGE}/conversations"] = [
         {"id": "t_1", "updated_time": at(30), "messages": {"data": [{"id": "m_old"}]}}
     ]
