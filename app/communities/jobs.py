@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import budgets, hooks, lanes, pace, planner, publications, tokens
+from app.communities import budgets, crowding, hooks, lanes, pace, planner, publications, tokens
 from app.communities import hook_jobs as hook_jobs
 from app.communities.budgets import BudgetSpent
 from app.communities.calls import Line, fresh, mended, open_line, renewable
@@ -62,8 +62,9 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
     place = Place(community.workspace_id, project.id, community.id, community.platform, project.timezone)
     looking = Poll(run, community, place, line, stretch, waiting, run.now)
     try:
-        looking.line = line = await fresh(run, community_id, line)
-        await looking.all()
+        with crowding.place(run, community.base_url):
+            looking.line = line = await fresh(run, community_id, line)
+            await looking.all()
     except OutOfTime:
         return Again(run.now)
     except BudgetSpent as spent:
@@ -103,8 +104,9 @@ async def measure(run: Run, lane: str) -> Again | None:
         stretch = await planner.stretched(session, touched(community.costs))
     measuring = Measuring(run, lane, community, line, stretch)
     try:
-        measuring.line = await fresh(run, community.id, line)
-        at = await measuring.all()
+        with crowding.place(run, community.base_url):
+            measuring.line = await fresh(run, community.id, line)
+            at = await measuring.all()
     except BudgetSpent as spent:
         raise Later(spent.until, str(spent)) from None
     except Throttled as error:

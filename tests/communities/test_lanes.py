@@ -1,6 +1,8 @@
 """One call measures posts of several communities; what is told to stop, stops; what fails, fails alone."""
 
-from collections.abc import Mapping
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -9,7 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
+from app.communities import crowding
 from app.communities.models import Community, Publication
+from app.kit import jobs
 from app.kit.clock import SetClock
 from app.metrics.models import PostSnapshot
 from app.platforms import adapters
@@ -49,6 +53,8 @@ class Town:
     fail: dict[str, list[PlatformError]] = field(default_factory=dict)
     """By community: errors of its next calls."""
     gone: set[tuple[str, str]] = field(default_factory=set)
+    before: Callable[[], Awaitable[None]] | None = None
+    """Awaited in every call."""
 
 
 class Shared(Fake):
@@ -66,6 +72,8 @@ class Shared(Fake):
 
     async def _called_by(self, what: str, c: Credentials) -> str:
         name = c.address.rpartition("/")[2]
+        if self.town.before is not None:
+            await self.town.before()
         headers = {"authorization": f"Bearer {c.tokens.get(Token.USER, 'nobody')}"}
         await self.http.get(f"{c.base_url}/{what}", headers=headers)
         self.town.asked.append((what, name))
@@ -244,6 +252,45 @@ async def test_a_lane_goes_on_by_another_member_when_one_is_refused(
         await agency.work(POLL, MEASURE)
     assert "bb" in {ref.community_id for batch in town.measured for ref in batch}
     assert {who for what, who in town.asked if what == "metrics"} >= {"bb"}
+
+
+async def test_a_platform_that_hangs_takes_no_more_than_its_places(
+    agency: Agency, project_id: str, town: Town, clock: SetClock
+) -> None:
+    """However many communities hang, another platform's are looked at; the rest comes again shortly."""
+    many = crowding.MOST + 10
+    for number in range(many):
+        await connect(agency, project_id, f"n{number}")
+    hanging, waiting, full = 0, asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        nonlocal hanging
+        hanging += 1
+        if hanging == crowding.MOST:
+            full.set()
+        await waiting.wait()
+
+    town.before = hang
+    due = await agency.due(POLL)
+    attempts = [asyncio.create_task(jobs.perform(agency.resources, job)) for job in due]
+    calling = set(attempts)
+    async with asyncio.timeout(60):
+        while len(calling) > crowding.MOST:  # the others give their worker back
+            _, calling = await asyncio.wait(calling, return_when=asyncio.FIRST_COMPLETED)
+        await full.wait()
+    assert hanging == crowding.MOST
+    with crowding.place(run_of(agency), "https://another.test"):
+        pass
+    town.before = None
+    waiting.set()
+    await asyncio.gather(*attempts)
+    clock.advance(crowding.SHORTLY)
+    await agency.work(POLL)
+    assert {who for what, who in town.asked if what == "posts"} == {f"n{number}" for number in range(many)}
+
+
+def run_of(agency: Agency) -> jobs.Run:
+    return jobs.Run(agency.resources, uuid.uuid4(), POLL, agency.workspace_id, 1, 1)
 
 
 @pytest.fixture
