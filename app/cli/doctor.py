@@ -271,17 +271,20 @@ async def _seals(connection: asyncpg.Connection, keyring: Keyring) -> Finding:
     for row in await connection.fetch("SELECT DISTINCT workspace_id FROM api_key"):
         async with connection.transaction(readonly=True):
             await connection.execute("SELECT set_config('app.workspace_id', $1, true)", str(row["workspace_id"]))
-            for token in await connection.fetch("SELECT community_id, sealed FROM community_token"):
+            for held in await connection.fetch(
+                "SELECT community_id, sealed FROM community_token UNION ALL SELECT community_id, sealed FROM hook"
+            ):
                 try:
-                    keyring.open(token["sealed"])
+                    keyring.open(held["sealed"])
                 except SealBroken:
-                    lost.add(str(token["community_id"]))
+                    lost.add(str(held["community_id"]))
     if lost:
         some = ", ".join(sorted(lost)[:3]) + (", …" if len(lost) > 3 else "")
         return _failing(
             "sealed tokens",
             f"no key opens those of {len(lost)} communities: {some}",
-            "add the key that sealed them to INSTEP_SECRET_KEYS, or reconnect the communities",
+            "add the key that sealed them to INSTEP_SECRET_KEYS, or reconnect the communities and give their "
+            "hooks' secrets anew",
         )
     return _ok("sealed tokens", "the keys open all of them")
 

@@ -89,9 +89,9 @@ async def _waiting(session: AsyncSession, community_id: UUID) -> set[tuple[str, 
     return {item for text in texts if text is not None for item in items(EVENT.validate_json(text))}
 
 
-def missed(at: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-    """The condition for what counts as missed at an instant."""
-    return and_(HookMissed.sent_at <= at - GRACE, ~told_late())
+def missed(sent_by: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+    """The condition for what counts as missed; `sent_by` is `GRACE` ago."""
+    return and_(HookMissed.sent_at <= sent_by, ~told_late())
 
 
 async def count(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
@@ -102,7 +102,7 @@ async def count(session: AsyncSession, community_id: UUID) -> tuple[int, datetim
                 HookMissed.workspace_id == workspace_of(session),
                 HookMissed.community_id == community_id,
                 HookMissed.found_at > now(session) - WINDOW,
-                missed(now(session)),
+                missed(now(session) - GRACE),
             )
         )
     ).one()

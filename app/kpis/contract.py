@@ -79,6 +79,8 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     """The platform does not give this metric."""
     NO_PERMISSION = "no-permission"
+    HOOK_MISSED = "hook-missed"
+    """The platform did not tell of something at once, as it does by its hook; a poll found it later."""
     REAUTH_REQUIRED = "reauth-required"
     PAUSED = "paused"
 
@@ -101,6 +103,8 @@ class Community:
     size_seen_at: datetime | None = None
     posts_seen_at: datetime | None = None
     conversations_seen_at: datetime | None = None
+    unheard: bool = False
+    """Its hook has missed something, at some time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +219,16 @@ _day: Final = attrgetter("day")
 class Loaded(Generic[R]):
     """What a source knows of one project: rows by community and day, and how far its knowledge goes."""
 
-    def __init__(self, rows: Iterable[R], spans: Mapping[Community, Span], reason: str = Reason.NO_COMMUNITIES) -> None:
+    def __init__(
+        self,
+        rows: Iterable[R],
+        spans: Mapping[Community, Span],
+        reason: str = Reason.NO_COMMUNITIES,
+        unheard: Mapping[UUID | None, Sequence[tuple[date, date]]] | None = None,
+    ) -> None:
         self.spans = spans
+        self.unheard = unheard or {}
+        """By community: days on which something was sent that its hook missed, and those on which it was found."""
         self.communities = tuple(spans)
         self.reason = reason
         """Why there is nothing to know, where there are no spans."""
@@ -240,6 +252,12 @@ class Loaded(Generic[R]):
         if not days:
             return []
         return self._rows[community.id][bisect_left(days, first) : bisect_right(days, last)]
+
+    def missed(self, community: Community, window: "Window") -> Iterator[Missing]:
+        """Stretches of a window in which something was sent, and not found yet."""
+        for sent, found in self.unheard.get(community.id, ()):
+            if sent <= window.last and window.first <= found:
+                yield Missing(community, Reason.HOOK_MISSED, max(sent, window.first), min(found, window.last))
 
     def before(self, community: Community, day: date) -> R | None:
         """The last row of one community before a day."""

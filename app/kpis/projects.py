@@ -7,12 +7,13 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import any_, bindparam, select
+from sqlalchemy import any_, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
+from app.communities.models import HookMissed
 from app.kit.db import mine
 from app.kit.errors import NotFound
 from app.kpis.contract import Asked, Community, Kpi, Loaded, Project, Source
@@ -34,6 +35,7 @@ _COLUMNS: Final = (
     CommunityRow.size_seen_at,
     CommunityRow.posts_seen_at,
     CommunityRow.conversations_seen_at,
+    exists().where(HookMissed.workspace_id == CommunityRow.workspace_id, HookMissed.community_id == CommunityRow.id),
 )
 _STATEMENT: Final = Statement(
     select(*_COLUMNS)
@@ -86,7 +88,7 @@ def _project(rows: Sequence[Any], now: datetime) -> Project:
 
 
 def _community(row: Sequence[Any], zone: ZoneInfo) -> Community:
-    community_id, platform, title, created_at, backfill_since, state, size, posts, conversations = row
+    community_id, platform, title, created_at, backfill_since, state, size, posts, conversations, unheard = row
     connected = created_at.astimezone(zone).date()
     return Community(
         id=community_id,
@@ -98,6 +100,7 @@ def _community(row: Sequence[Any], zone: ZoneInfo) -> Community:
         size_seen_at=size,
         posts_seen_at=posts,
         conversations_seen_at=conversations,
+        unheard=unheard,
     )
 
 

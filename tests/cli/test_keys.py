@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -18,7 +19,7 @@ from app.cli.doctor import Finding, Level, examine
 from app.cli.main import app
 from app.communities import service as communities
 from app.communities import tokens
-from app.communities.models import Community
+from app.communities.models import Community, Hook
 from app.kit.crypto import Keyring
 from app.kit.db import Database, workspace_of
 from app.kit.ids import uuid7
@@ -134,3 +135,12 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("INSTEP_SECRET_KEYS", new)
         run(each(check))
         assert run(looked_at()).level is Level.OK
+
+        async def hook(session: AsyncSession, _: str) -> None:
+            community = (await session.scalars(select(Community))).one()
+            lost = Keyring([SecretStr(old)]).seal("{}")
+            mine = {"workspace_id": community.workspace_id, "community_id": community.id, "public_id": uuid7()}
+            session.add(Hook(**mine, sealed=lost, created_at=datetime.now(UTC)))
+
+        run(each(hook))
+        assert run(looked_at()).level is Level.FAILING, "a hook's secrets count as well"

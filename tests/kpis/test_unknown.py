@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.communities.events import Place
+from app.communities.models import HookItem, HookMissed
 from app.kpis import known
 from app.platforms.contract import Metric
 from tests.conftest import Agency
@@ -287,3 +289,51 @@ async def test_days_before_the_first_look_were_not_seen(client: Client) -> None:
             }
         ],
     }
+
+
+async def test_what_a_hook_has_missed_is_a_gap_until_it_was_found(client: Client) -> None:
+    place, other = await client.connect("vk"), await client.connect("mastodon")
+    for one in (place, other):
+        await client.looked(one)
+    before = (await client.kpi("inquiries_received", **WEEK))["coverage"]
+    assert before == {"expected": 14, "seen": 14, "gaps": []}
+    day, late = timedelta(days=1), NOW - timedelta(minutes=4)
+    await _missed(client, place, "comment", NOW - 3 * day, NOW - 2 * day)
+    await _missed(client, place, "message", late, NOW)
+    await _missed(client, place, "post", NOW - timedelta(hours=2), NOW)
+    ours = {"community_id": str(place.community_id), "reason": "hook-missed"}
+    answer = await client.kpi("inquiries_received", **WEEK)
+    assert _brief(answer) == (0, "ok", None)
+    assert answer["coverage"] == {
+        "expected": 14,
+        "seen": 12,
+        "gaps": [{**ours, "from": "2026-10-12", "to": "2026-10-13"}],
+    }
+    assert (await client.kpi("first_response_time", **WEEK))["coverage"]["gaps"] == answer["coverage"]["gaps"]
+    for one in (place, other):
+        await client.link(one)
+        await client.publish(one, NOW - day)
+    post = {**ours, "from": "2026-10-15", "to": "2026-10-15"}
+    assert [gap for gap in (await client.kpi("clicks_per_post", **WEEK))["coverage"]["gaps"] if gap == post] == [post]
+    for key in ("community_size", "engagement", "clicks"):
+        gaps = (await client.kpi(key, **WEEK))["coverage"]["gaps"]
+        assert "hook-missed" not in {gap["reason"] for gap in gaps}, key
+    async with client.agency.resources.transaction(client.agency.workspace_id) as session:
+        told = {"external_id": "comment", "post": False, "received_at": NOW}
+        session.add(HookItem(workspace_id=place.workspace_id, community_id=place.community_id, **told))
+    assert (await client.kpi("inquiries_received", **WEEK))["coverage"] == before, "told late, after all"
+
+
+async def _missed(client: Client, place: Place, kind: str, sent_at: datetime, found_at: datetime) -> None:
+    async with client.agency.resources.transaction(client.agency.workspace_id) as session:
+        session.add(
+            HookMissed(
+                workspace_id=place.workspace_id,
+                community_id=place.community_id,
+                external_id=kind,
+                post=kind == "post",
+                kind=kind,
+                sent_at=sent_at,
+                found_at=found_at,
+            )
+        )

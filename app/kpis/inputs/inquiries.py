@@ -13,6 +13,7 @@ from app.inquiries.models import Inquiry
 from app.kit.db import mine
 from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Span, Window
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day, polled
+from app.kpis.inputs.unheard import unheard
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
@@ -71,16 +72,19 @@ class Inquiries:
         rows: dict[UUID, list[InquiryDay]] = {project.id: [] for project in asked.projects}
         for row in await _STATEMENT.rows(connection, asked.values):
             rows[row[0]].append(InquiryDay._make(row))
+        late = await unheard(connection, asked, posts=False)
         return {
             project.id: Loaded(
-                rows[project.id], {community: span(project, community) for community in project.communities}
+                rows[project.id],
+                {community: span(project, community) for community in project.communities},
+                unheard=late,
             )
             for project in asked.projects
         }
 
     def gaps(self, loaded: Loaded[InquiryDay], community: Community, window: Window) -> Iterator[Missing]:
-        """None: what came while nobody looked is found by the next look, with its own time."""
-        yield from ()
+        """What came while nobody looked is found later, with its own time: only what a hook missed is late."""
+        yield from loaded.missed(community, window)
 
 
 def span(project: Project, community: Community) -> Span:

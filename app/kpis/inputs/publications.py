@@ -13,6 +13,7 @@ from app.kit.db import mine
 from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Window
 from app.kpis.inputs.engagement import span
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day
+from app.kpis.inputs.unheard import unheard
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
@@ -55,16 +56,19 @@ class Publications:
         rows: dict[UUID, list[PublishedDay]] = {project.id: [] for project in asked.projects}
         for row in await _STATEMENT.rows(connection, asked.values):
             rows[row[0]].append(PublishedDay._make(row))
+        late = await unheard(connection, asked, posts=True)
         return {
             project.id: Loaded(
-                rows[project.id], {community: span(project, community) for community in project.communities}
+                rows[project.id],
+                {community: span(project, community) for community in project.communities},
+                unheard=late,
             )
             for project in asked.projects
         }
 
     def gaps(self, loaded: Loaded[PublishedDay], community: Community, window: Window) -> Iterator[Missing]:
-        """None: what appeared while nobody looked is found by the next look."""
-        yield from ()
+        """What appeared while nobody looked is found later: only what a hook missed is late."""
+        yield from loaded.missed(community, window)
 
 
 PUBLICATIONS: Final = Publications()

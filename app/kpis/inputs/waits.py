@@ -13,6 +13,7 @@ from app.kit.db import mine
 from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Window
 from app.kpis.inputs.inquiries import span
 from app.kpis.inputs.parameters import END, PROJECTS, START, WORKSPACE, local_day
+from app.kpis.inputs.unheard import unheard
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
@@ -66,16 +67,19 @@ class Waits:
         rows: dict[UUID, list[Wait]] = {project.id: [] for project in asked.projects}
         for row in await _STATEMENT.rows(connection, asked.values):
             rows[row[0]].append(Wait._make(row))
+        late = await unheard(connection, asked, posts=False)
         return {
             project.id: Loaded(
-                rows[project.id], {community: span(project, community) for community in project.communities}
+                rows[project.id],
+                {community: span(project, community) for community in project.communities},
+                unheard=late,
             )
             for project in asked.projects
         }
 
     def gaps(self, loaded: Loaded[Wait], community: Community, window: Window) -> Iterator[Missing]:
-        """None: messages carry their own time."""
-        yield from ()
+        """Messages carry their own time: only what a hook missed is late."""
+        yield from loaded.missed(community, window)
 
 
 WAITS: Final = Waits()
