@@ -187,7 +187,12 @@ async def test_the_application_and_the_page_have_to_agree(visitor: Visitor, list
     listener.word = "open sesame"
     assert (await page.get("me/subscribed_apps"))["data"] == []
     async with served(listener.app) as url:
-        asked = {"object": "page", "callback_url": url, "verify_token": "open sesame", "fields": "feed,messages"}
+        asked: dict[str, Any] = {
+            "object": "page",
+            "callback_url": url,
+            "verify_token": "open sesame",
+            "fields": "feed,messages",
+        }
         assert await page.refused("POST", f"{ids.APP}/subscriptions", **asked) == (100, 33)
         assert await app.post(f"{ids.APP}/subscriptions", **asked) == {"success": True}
         assert await page.post("me/subscribed_apps", subscribed_fields="messages") == {"success": True}

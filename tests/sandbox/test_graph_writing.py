@@ -36,13 +36,13 @@ def account(visitor: Visitor) -> Someone:
     return Someone(visitor, ACCOUNT)
 
 
-async def _door(visitor: Visitor, path: str, status: int = 200, **params: str) -> Any:
+async def _door(visitor: Visitor, path: str, status: int = 200, **params: Any) -> Any:
     answer = await visitor.http.get(path, params=params)
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
-def _app(visitor: Visitor) -> dict[str, str]:
+def _app(visitor: Visitor) -> dict[str, Any]:
     return {"client_id": ids.APP, "client_secret": app_secret(visitor.world)}
 
 
@@ -95,7 +95,7 @@ async def test_a_person_gets_the_tokens_of_pages(visitor: Visitor, page: Someone
 
 async def test_a_persons_token_is_made_longer(visitor: Visitor) -> None:
     manager = Someone(visitor, PAGE, "user")
-    asked = {"grant_type": "fb_exchange_token", "fb_exchange_token": manager.token}
+    asked: dict[str, Any] = {"grant_type": "fb_exchange_token", "fb_exchange_token": manager.token}
     told = await _door(visitor, "/oauth/access_token", **_app(visitor), **asked)
     assert (told["token_type"], told["expires_in"]) == ("bearer", 60 * DAY)
     await visitor.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "revoked"})
@@ -420,7 +420,7 @@ async def test_tokens_containers_and_what_was_published_survive_a_restart(hands:
             own = Someone(visitor, ACCOUNT, "user")
             us = own.c.profile.external_id
             if not start:
-                asked = {"grant_type": "ig_refresh_token", "access_token": own.token}
+                asked: dict[str, Any] = {"grant_type": "ig_refresh_token", "access_token": own.token}
                 token = (await _door(visitor, "/refresh_access_token", **asked))["access_token"]
                 container = await _container(own, image_url=PICTURE, caption="Before")
                 media = (await own.post(f"{us}/media_publish", creation_id=container))["id"]

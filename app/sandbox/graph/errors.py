@@ -41,6 +41,7 @@ KNOWN: Final[dict[str, tuple[str, int]]] = {
     "803": ("(#803) Some of the aliases you requested do not exist", 404),
     "80001": ("There have been too many calls to this Page account. Wait a bit and try again.", 400),
     "80002": ("There have been too many calls to this Instagram account. Wait a bit and try again.", 400),
+    "80006": ("There have been too many calls to this Messenger account. Wait a bit and try again.", 400),
 }
 """By code, or code and subcode: the message, and HTTP's status."""
 _PASSING: Final = frozenset({1, 2, 4, 17, 32, 613})

@@ -7,7 +7,7 @@ from typing import Final
 from app.sandbox.entities import Community, Entry
 from app.sandbox.graph import ids, insights, mail, publishing, subscriptions
 from app.sandbox.graph.call import Call
-from app.sandbox.graph.kept import Container, Kept
+from app.sandbox.graph.kept import Kept
 from app.sandbox.graph.nodes import ABSENT, Args, Json, Kind, Listing, Node, instant, text_of
 from app.sandbox.graph.pages import comments_of, head, thread
 from app.sandbox.people import person
@@ -244,15 +244,11 @@ COMMENT: Final = Kind(
 )
 
 
-def _status(call: Call, one: Container) -> str:
-    return publishing.status(call, one)
-
-
 CONTAINER: Final = Kind(
     "ShadowIGMediaBuilder",
     "",
     fields={
-        "status_code": lambda call, node: _status(call, node.container),
-        "status": lambda call, node: publishing.STATUSES[_status(call, node.container)],
+        "status_code": lambda call, node: publishing.status(call, node.container),
+        "status": lambda call, node: publishing.STATUSES[publishing.status(call, node.container)],
     },
 )
