@@ -246,7 +246,7 @@ async def test_metrics_and_reach() -> None:
         Metric.VIEWS: 1000,
         Metric.REACH: 420,
     }
-    assert [name for name, _ in world.calls] == ["wall.getById"] + 4 * ["stats.getPostReach"]
+    assert [name for name, _ in world.calls] == ["wall.getById", "execute"] + 4 * ["stats.getPostReach"]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ async def test_reach_that_fails_fails_nothing_else(code: int, status: str) -> No
 
 async def test_reach_that_is_not_told_is_unknown() -> None:
     rows = [{"post_id": 2}, {"post_id": 3, "reach_total": 0}]
-    answers = iter([{"response": {"items": [post(key) for key in (2, 3, 4)]}}, {"response": rows}])
+    answers = iter([{"response": {"items": [post(key) for key in (2, 3, 4)]}}, {"response": [rows]}])
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
     two, three, four = await Vk(http).metrics(credentials(), ("2", "3", "4"))
     assert two.missing[Metric.REACH] is four.missing[Metric.REACH] is MetricStatus.PENDING

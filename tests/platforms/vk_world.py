@@ -3,6 +3,8 @@
 Its answers hold to VK's schema (`test_vk_schema` checks them); it knows which token a method takes.
 """
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +22,23 @@ METHODS = {
     "wall.getComments": {USER_TOKEN},
     "wall.createComment": {USER_TOKEN, GROUP_TOKEN},
     "stats.getPostReach": {USER_TOKEN},
+    "execute": {USER_TOKEN, GROUP_TOKEN},
     "messages.getConversations": {GROUP_TOKEN},
     "messages.getHistory": {GROUP_TOKEN},
     "messages.send": {GROUP_TOKEN},
+    "photos.getWallUploadServer": {USER_TOKEN},
+    "photos.saveWallPhoto": {USER_TOKEN},
+    "wall.post": {USER_TOKEN, GROUP_TOKEN},
+    "account.getAppPermissions": {USER_TOKEN},
+    "groups.getTokenPermissions": {GROUP_TOKEN},
+    "groups.getCallbackConfirmationCode": {USER_TOKEN, GROUP_TOKEN},
+    "groups.getCallbackServers": {USER_TOKEN, GROUP_TOKEN},
+    "groups.addCallbackServer": {USER_TOKEN, GROUP_TOKEN},
+    "groups.editCallbackServer": {USER_TOKEN, GROUP_TOKEN},
+    "groups.setCallbackSettings": {USER_TOKEN, GROUP_TOKEN},
+    "groups.getCallbackSettings": {USER_TOKEN, GROUP_TOKEN},
 }
+UPLOADED = {"server": 857416, "photo": '[{"photo": "5f3a"}]', "hash": "abc"}
 
 
 def post(key: int, **changes: object) -> dict[str, Any]:
@@ -80,8 +95,14 @@ class World:
     """Of post 1, oldest first, all levels."""
     messages: list[dict[str, Any]] = field(default_factory=list)
     """Oldest first, of all conversations."""
-    reach_error: int | None = None
+    reach_errors: dict[int, int] = field(default_factory=dict)
+    """By community."""
     errors: dict[str, int] = field(default_factory=dict)
+    servers: list[dict[str, Any]] = field(default_factory=list)
+    """Where events go; each with `events`, the names of those that are sent."""
+    mask: int = (1 << 2) + (1 << 13) + (1 << 20)
+    uploads: list[httpx.Request] = field(default_factory=list)
+    uploaded: dict[str, Any] = field(default_factory=lambda: UPLOADED)
     after: Callable[[], None] = lambda: None
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
@@ -89,6 +110,9 @@ class World:
         return httpx.AsyncClient(transport=httpx.MockTransport(self))
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/upload.php":
+            self.uploads.append(request)
+            return httpx.Response(200, json=self.uploaded)
         method = request.url.path.rpartition("/")[2]
         form = dict(httpx.QueryParams(request.content.decode()))
         assert request.method == "POST"
@@ -102,6 +126,8 @@ class World:
             answer = self.error(27)
         elif method in self.errors:
             answer = self.error(self.errors[method])
+        elif method == "execute":
+            answer = self._execute(form)
         else:
             answer = {"response": getattr(self, "_" + method.replace(".", "_"))(form)}
         response = httpx.Response(200, json=answer)  # what was said stays said, whatever happens then
@@ -127,8 +153,22 @@ class World:
         return {"count": len(self.posts), "items": self.wall()[offset : offset + count]}
 
     def _wall_getById(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        ids = [int(part.rpartition("_")[2]) for part in form["posts"].split(",")]
-        return {"items": [p for p in self.posts if p["id"] in ids]}
+        wanted = form["posts"].split(",")
+        return {"items": [p for p in self.posts if f"{p['owner_id']}_{p['id']}" in wanted]}
+
+    def _execute(self, form: dict[str, str]) -> dict[str, Any]:
+        """Calls of `stats.getPostReach`: `errors` are met by all of them, `reach_errors` by those of one wall."""
+        calls = re.findall(r"API\.stats\.getPostReach\((\{.*?\})\)", form["code"])
+        assert form["code"] == f"return [{','.join(f'API.stats.getPostReach({one})' for one in calls)}];"
+        assert 0 < len(calls) <= 25
+        self.calls += [("stats.getPostReach", json.loads(one)) for one in calls]
+        told: list[object] = []
+        failed = []
+        for one in map(json.loads, calls):
+            code = self.errors.get("stats.getPostReach", self.reach_errors.get(-one["owner_id"]))
+            told.append(False if code is not None else self._stats_getPostReach(one))
+            failed += [{"method": "stats.getPostReach", "error_code": code, "error_msg": "no"}] if code else []
+        return {"response": told} | ({"execute_errors": failed} if failed else {})
 
     def _stats_getPostReach(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
         ids = [int(part) for part in form["post_ids"].split(",")]
@@ -186,3 +226,46 @@ class World:
 
     def _wall_createComment(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
         return {"comment_id": 901, "parents_stack": []}
+
+    def _photos_getWallUploadServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"album_id": -14, "upload_url": "https://pu.vk.com/upload.php?act=do_add", "user_id": 1}
+
+    def _photos_saveWallPhoto(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        assert {name: form[name] for name in UPLOADED} == {name: str(value) for name, value in UPLOADED.items()}
+        photo = {"id": 70 + len(self.uploads), "owner_id": 1, "album_id": -14, "date": START, "has_tags": False}
+        return [{**photo, "access_key": "key"}]
+
+    def _wall_post(self, form: dict[str, str]) -> object:
+        return {"post_id": 902}
+
+    def _account_getAppPermissions(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return self.mask
+
+    def _groups_getTokenPermissions(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"mask": 4096, "permissions": [{"name": "messages", "setting": 4096}]}
+
+    def _groups_getCallbackConfirmationCode(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"code": "a1b2c3"}
+
+    def _groups_getCallbackServers(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        shown = [{name: value for name, value in one.items() if name != "events"} for one in self.servers]
+        return {"count": len(shown), "items": shown}
+
+    def _groups_addCallbackServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        server = {name: form[name] for name in ("title", "url", "secret_key")}
+        self.servers.append({**server, "id": 1 + len(self.servers), "creator_id": 1, "status": "wait", "events": set()})
+        return {"server_id": self.servers[-1]["id"]}
+
+    def _groups_editCallbackServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        self._server(form).update({name: form[name] for name in ("title", "url", "secret_key")} | {"status": "wait"})
+        return 1
+
+    def _groups_setCallbackSettings(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        self._server(form)["events"] |= {name for name, value in form.items() if value == "1" and "_" in name}
+        return 1
+
+    def _groups_getCallbackSettings(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"api_version": "5.199", "events": dict.fromkeys(sorted(self._server(form)["events"]), 1)}
+
+    def _server(self, form: dict[str, str]) -> dict[str, Any]:
+        return next(one for one in self.servers if one["id"] == int(form["server_id"]))

@@ -5,11 +5,20 @@ from typing import Any
 import pytest
 
 from app.sandbox.vk.api import METHODS
+from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Visitor
 from tests.sandbox.schemas import vk_problems, vk_tokens
 
 OWNER = -220000004
 GROUP = 220000004
+
+
+async def _uploaded(visitor: Visitor) -> dict[str, Any]:
+    """What the answer to an upload gives on."""
+    where = await visitor.vk("photos.getWallUploadServer", "user", group_id=GROUP)
+    picture = ("dot.png", PIXEL, "image/png")
+    told: dict[str, Any] = (await visitor.http.post(where["response"]["upload_url"], files={"photo": picture})).json()
+    return told
 
 
 async def _calls(visitor: Visitor) -> list[tuple[str, str, dict[str, Any], str]]:
@@ -56,6 +65,8 @@ async def _calls(visitor: Visitor) -> list[tuple[str, str, dict[str, Any], str]]
             {"owner_id": OWNER, "post_id": post, "message": "Да!", "reply_to_comment": comment["id"]}, "response",
         ),
         ("wall.post", "community", {"owner_id": OWNER, "message": "Скоро весна", "from_group": 1}, "response"),
+        ("photos.getWallUploadServer", "user", {"group_id": GROUP}, "response"),
+        ("photos.saveWallPhoto", "user", {"group_id": GROUP, **await _uploaded(visitor)}, "response"),
         ("wall.deleteComment", "user", {"owner_id": OWNER, "comment_id": below["id"]}, "response"),
         ("wall.delete", "user", {"owner_id": OWNER, "post_id": doomed}, "response"),
         ("messages.getConversations", "community", {"count": 200, "extended": 1}, "response"),
@@ -71,6 +82,11 @@ async def _calls(visitor: Visitor) -> list[tuple[str, str, dict[str, Any], str]]
         ),
         ("groups.setCallbackSettings", "community", {"group_id": GROUP, "server_id": 1, "like_add": 0}, "response"),
         ("groups.getCallbackServers", "user", {"group_id": GROUP}, "response"),
+        ("groups.getCallbackSettings", "community", {"group_id": GROUP, "server_id": 1}, "response"),
+        (
+            "groups.editCallbackServer", "community",
+            {"group_id": GROUP, "server_id": 1, "url": "http://127.0.0.1:9/a", "title": "x"}, "response",
+        ),
         ("groups.deleteCallbackServer", "community", {"group_id": GROUP, "server_id": 1}, "response"),
     ]  # fmt: skip
 

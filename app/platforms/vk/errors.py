@@ -6,6 +6,26 @@ call (market, ads, stories …) mean that this very request is wrong.
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import Final
+
+import httpx
+from pydantic import ValidationError
+
+from app.platforms import wire
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Malformed,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Token,
+    Transient,
+)
+from app.platforms.vk import shapes as vk
 
 
 class Means(Enum):
@@ -75,11 +95,72 @@ WORDS: Mapping[int, str] = {
     27: "VK does not accept the community's token",
     29: "the token's daily limit for this method is used up",
     100: "VK says that a parameter is missing or wrong",
-    214: "VK does not let this post be added (50 a day is its limit)",
+    214: "VK does not let this post be added: 50 a day is its limit, and the token must be allowed to post",
     901: "this person has not allowed the community to write to them",
     902: "this person's privacy settings do not let the community write to them",
     914: "the message is longer than VK allows",
-    1051: "VK does not offer this method to this kind of token",
+    1051: "VK does not let a token of VK ID do this: connect the community's own token",
     1117: "the token has expired",
 }
 """What a person should know; for the other codes the class says it."""
+
+
+RECONNECTING: Final = frozenset({"invalid_grant", "invalid_token", "access_denied", "token_expired", "unauthorized"})
+"""With these VK ID refuses a refresh token. Unverified: that there are no others."""
+BUSY: Final = frozenset({"slow_down", "too_many_requests"})
+FAILING: Final = frozenset({"server_error", "internal_error", "temporarily_unavailable"})
+
+
+def from_answer(response: httpx.Response, *, changes: bool = False) -> PlatformError | None:
+    """VK answers 200 with an `error`; other statuses come from what stands before it."""
+    if not response.is_success:
+        return _from_status(response, changes=changes)
+    try:
+        code = vk.FAILURE.validate_json(response.content).error.error_code
+    except ValidationError:
+        return None
+    return _from_code(code, changes=changes, wait=wire.retry_after(response))
+
+
+def from_id(response: httpx.Response) -> PlatformError | None:
+    """VK ID names its errors as OAuth does, with whatever status."""
+    try:
+        said = vk.REFUSED.validate_json(response.content).error
+    except ValidationError:
+        return None if response.is_success else _from_status(response, changes=True)
+    if said in RECONNECTING:
+        return AuthExpired("VK ID no longer accepts the refresh token", token=Token.REFRESH)
+    if said in BUSY:
+        return Throttled(WORDS[6], retry_after=wire.retry_after(response), scope=Scope.TOKEN)
+    if said in FAILING or response.is_server_error:
+        return OutcomeUnknown("VK ID failed while it renewed the token")
+    return Rejected("VK ID refuses to renew the token: the client_id or the device_id may be another's")
+
+
+def _from_code(code: int, *, changes: bool, wait: float | None) -> PlatformError:
+    means = CODES.get(code, UNKNOWN)
+    message, told = WORDS.get(code, f"{means.value} (VK's error {code})"), str(code)
+    if changes and code in UNDECIDED:
+        return OutcomeUnknown("VK failed while it handled the change", platform_code=told)
+    if means is Means.WAIT:
+        return Throttled(message, retry_after=SECONDS.get(code, wait), scope=Scope.TOKEN, platform_code=told)
+    kinds: Mapping[Means, type[PlatformError]] = {
+        Means.RECONNECT: AuthExpired,
+        Means.FORBIDDEN: MissingPermission,
+        Means.GONE: Gone,
+        Means.UNWELL: Transient,
+        Means.REFUSED: Rejected,
+    }
+    return kinds[means](message, platform_code=told)
+
+
+def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
+    code = str(response.status_code)
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return Throttled(WORDS[6], retry_after=wire.retry_after(response), scope=Scope.TOKEN, platform_code=code)
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        return AuthExpired(WORDS[5], platform_code=code)
+    if response.is_server_error:
+        kind = OutcomeUnknown if changes else Transient
+        return kind("VK is unwell", platform_code=code)
+    return Malformed("this is not how VK answers: the API's address may be wrong", platform_code=code)

@@ -40,6 +40,13 @@ class Failure(wire.Shape):
     error: Fault
 
 
+class Executed(wire.Shape, Generic[T]):
+    """What came of several calls in one, in their order: `false` for one that failed."""
+
+    response: list[T | Literal[False]]
+    execute_errors: tuple[Fault, ...] = ()
+
+
 class Counted(wire.Shape):
     count: wire.Count
 
@@ -189,6 +196,81 @@ class NewComment(wire.Shape):
     comment_id: Annotated[int, Field(gt=0)]
 
 
+class NewPost(wire.Shape):
+    post_id: Annotated[int, Field(gt=0)]
+
+
+class UploadServer(wire.Shape):
+    upload_url: wire.Words
+
+
+class Uploaded(wire.Shape):
+    """What an upload's answer gives on to the saving."""
+
+    server: wire.Number
+    photo: wire.Words
+    hash: wire.Words
+
+
+class Photo(wire.Shape):
+    id: Annotated[int, Field(gt=0)]
+    owner_id: wire.Number
+    access_key: wire.Words | None = None
+
+    @property
+    def attachment(self) -> str:
+        """As `wall.post` names it; the key lets others than its owner show it."""
+        key = "" if self.access_key is None else f"_{self.access_key}"
+        return f"photo{self.owner_id}_{self.id}{key}"
+
+
+class Granted(wire.Shape):
+    """Fresh tokens of VK ID."""
+
+    access_token: Annotated[str, Field(min_length=1, repr=False)]
+    refresh_token: Annotated[str, Field(min_length=1, repr=False)]
+    expires_in: wire.Count
+
+
+class Refused(wire.Shape):
+    """How VK ID refuses."""
+
+    error: wire.Words
+
+
+class Permission(wire.Shape):
+    name: wire.Words
+
+
+class Permissions(wire.Shape):
+    permissions: tuple[Permission, ...]
+
+
+class Server(wire.Shape):
+    """An address that a community's events go to."""
+
+    id: wire.Number
+    url: wire.Words
+    secret_key: Annotated[str, Field(repr=False)] = ""
+    status: wire.Words
+
+
+class Servers(wire.Shape):
+    items: list[Server]
+
+
+class NewServer(wire.Shape):
+    server_id: wire.Number
+
+
+class Settings(wire.Shape):
+    events: dict[str, Flag]
+
+
+class Confirmation(wire.Shape):
+    code: Annotated[str, Field(min_length=1, repr=False)]
+
+
 class Event(wire.Shape):
     """The envelope of a Callback API call; its object is read when the secret was right."""
 
@@ -214,12 +296,25 @@ FAILURE: Final = TypeAdapter(Failure)
 GROUPS: Final = TypeAdapter(Answer[Groups])
 WALL: Final = TypeAdapter(Answer[Wall])
 POSTS_BY_ID: Final = TypeAdapter(Answer[PostsById])
-REACH: Final = TypeAdapter(Answer[list[Reach]])
+REACH: Final = TypeAdapter(Executed[list[Reach]])
 COMMENTS: Final = TypeAdapter(Answer[Comments])
 TALKS: Final = TypeAdapter(Answer[Talks])
 HISTORY: Final = TypeAdapter(Answer[History])
 NEW_COMMENT: Final = TypeAdapter(Answer[NewComment])
 SENT_MESSAGE: Final = TypeAdapter(Answer[wire.Count])
+NEW_POST: Final = TypeAdapter(Answer[NewPost])
+UPLOAD_SERVER: Final = TypeAdapter(Answer[UploadServer])
+UPLOADED: Final = TypeAdapter(Uploaded)
+SAVED: Final = TypeAdapter(Answer[list[Photo]])
+GRANTED: Final = TypeAdapter(Granted)
+REFUSED: Final = TypeAdapter(Refused)
+MASK: Final = TypeAdapter(Answer[wire.Count])
+PERMISSIONS: Final = TypeAdapter(Answer[Permissions])
+CONFIRMATION: Final = TypeAdapter(Answer[Confirmation])
+SERVERS: Final = TypeAdapter(Answer[Servers])
+NEW_SERVER: Final = TypeAdapter(Answer[NewServer])
+SETTINGS: Final = TypeAdapter(Answer[Settings])
+DONE: Final = TypeAdapter(Answer[Literal[1]])
 EVENT: Final = TypeAdapter(Event)
 EVENT_MESSAGE_NEW: Final = TypeAdapter(EventOf[NewMessage])
 EVENT_MESSAGE: Final = TypeAdapter(EventOf[Message])

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from app.sandbox.entities import Habit, Profile
 from app.sandbox.network import answer
-from app.sandbox.vk import errors
+from app.sandbox.vk import errors, oauth, photos
 from app.sandbox.vk.api import routes
 from app.sandbox.vk.callbacks import HOOK
 from app.sandbox.wire import Wire
@@ -32,14 +32,16 @@ WIRE: Final = Wire(
     name="vk",
     profiles=PROFILES,
     tokens={
-        "user": ("wall", "groups", "stats", "offline"),
+        "user": ("wall", "groups", "stats", "offline", "photos"),
         "community": ("manage", "messages", "wall", "photos"),
+        "refresh": (),
     },
-    token=lambda profile, kind, digest: f"vk1.a.{digest}",
-    prefixes=("/method/",),
+    token=oauth.token,
+    prefixes=("/method/", photos.PATH, oauth.PATH),
     routes=routes,
     address=lambda _, c: f"https://vk.com/{c.key}",
-    limits={"user_rps": 3, "community_rps": 20},
+    connection=oauth.connection,
+    limits={"user_rps": 3, "community_rps": 20, "wall_get_day": 5000},
     fault=_fault,
     hook=HOOK,
 )

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from app.sandbox.grants import Grant
 from app.sandbox.network import BadParameterError, Network, Params, answer, bearer, params
-from app.sandbox.vk import errors, groups, mail, wall
+from app.sandbox.vk import errors, groups, mail, oauth, photos, several, wall
 from app.sandbox.vk.call import Call, Method
 from app.sandbox.vk.errors import VkError
 from app.sandbox.wire import Kind
@@ -29,6 +29,8 @@ METHODS: Final[dict[str, tuple[tuple[Kind, ...], dict[Kind, str], Method]]] = {
     "wall.delete": (_USER, {"user": "wall"}, wall.delete),
     "wall.deleteComment": (_USER, {"user": "wall"}, wall.delete_comment),
     "likes.getList": (_USER, {}, wall.likes_list),
+    "photos.getWallUploadServer": (_USER, {"user": "photos"}, photos.upload_server),
+    "photos.saveWallPhoto": (_USER, {"user": "photos"}, photos.save),
     "stats.getPostReach": (_USER, {"user": "stats"}, wall.post_reach),
     "messages.getConversations": (_BOTH, {"user": "messages", "community": "messages"}, mail.conversations),
     "messages.getHistory": (_BOTH, {"user": "messages", "community": "messages"}, mail.history),
@@ -44,6 +46,8 @@ METHODS: Final[dict[str, tuple[tuple[Kind, ...], dict[Kind, str], Method]]] = {
     "groups.getCallbackConfirmationCode": (_BOTH, {"user": "groups", "community": "manage"}, groups.confirmation_code),
     "groups.addCallbackServer": (_BOTH, {"user": "groups", "community": "manage"}, groups.add_server),
     "groups.getCallbackServers": (_BOTH, {"user": "groups", "community": "manage"}, groups.servers),
+    "groups.editCallbackServer": (_BOTH, {"user": "groups", "community": "manage"}, groups.edit_server),
+    "groups.getCallbackSettings": (_BOTH, {"user": "groups", "community": "manage"}, groups.callback_settings),
     "groups.deleteCallbackServer": (_BOTH, {"user": "groups", "community": "manage"}, groups.delete_server),
     "groups.setCallbackSettings": (_BOTH, {"user": "groups", "community": "manage"}, groups.server_settings),
 }
@@ -58,14 +62,27 @@ def routes(network: Network) -> list[Route]:
         try:
             found = await params(request)
             grant = _admitted(network, name, found, bearer(request) or found.get("access_token"))
-            content = METHODS[name][2](Call(network, found, grant))
+            call = Call(network, found, grant)
+            if name == several.NAME:
+                return answer(several.execute(call, _done))
+            content = _done(name, call)
         except VkError as refused:
             return answer(errors.body(refused.code, refused.detail, _said(name, found)))
         except BadParameterError as bad:
             return answer(errors.body(100, str(bad), _said(name, found)))
         return answer({"response": content})
 
-    return [Route("/method/{name}", method, methods=["GET", "POST"])]
+    async def upload(request: Request) -> Response:
+        return await photos.upload(network, request)
+
+    async def renew(request: Request) -> Response:
+        return await oauth.renew(network, request)
+
+    return [
+        Route("/method/{name}", method, methods=["GET", "POST"]),
+        Route(photos.PATH, upload, methods=["POST"]),
+        Route(oauth.PATH, renew, methods=["POST"]),
+    ]
 
 
 def _said(name: str, found: Params | None) -> list[tuple[str, str]]:
@@ -76,10 +93,10 @@ def _admitted(network: Network, name: str, found: Params, token: str) -> Grant:
     """The rights of a call that may be made; the error VK gives otherwise, in VK's order."""
     if not found.get("v"):
         raise VkError(8)
-    if name not in METHODS:
+    if name not in METHODS and name != several.NAME:
         raise VkError(3)
     grant = network.grants.find(token, "vk")
-    if grant is None or grant.state == "revoked":
+    if grant is None or grant.state == "revoked" or grant.kind not in _BOTH:
         raise VkError(5)
     if grant.state == "expired":
         raise VkError(1117)
@@ -88,10 +105,23 @@ def _admitted(network: Network, name: str, found: Params, token: str) -> Grant:
     key = grant.name if grant.kind == "user" else grant.community
     if not network.counter.second(f"vk/{key}", rate):
         raise VkError(6)
-    kinds, rights, _ = METHODS[name]
+    return grant
+
+
+def _done(name: str, call: Call) -> object:
+    """What a method answers to a token that may call it."""
+    grant, network = call.grant, call.network
+    if name not in METHODS:
+        raise VkError(3)
+    kinds, rights, method = METHODS[name]
     if grant.kind not in kinds:
         raise VkError(27) if grant.kind == "community" else VkError(15, "method is available with group auth only")
     right = rights.get(grant.kind)
     if right is not None and right not in grant.scopes:
         raise VkError(15, "no access to call this method. It cannot be called with current scopes.")
-    return grant
+    if name == "wall.post" and oauth.MARK in grant.scopes:
+        raise VkError(1051)
+    day = network.limits["vk_wall_get_day"]
+    if name == "wall.get" and network.counter.window(f"vk/wall.get/{grant.name}", day, 86_400).refused:
+        raise VkError(29)
+    return method(call)

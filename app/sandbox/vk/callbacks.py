@@ -21,9 +21,23 @@ from app.sandbox.world import World
 
 VERSION: Final = "5.199"
 EVENTS: Final = frozenset({
-    "wall_post_new", "wall_reply_new", "wall_reply_delete", "message_new", "message_reply", "group_join",
-    "group_leave", "like_add", "like_remove",
+    "wall_post_new", "wall_reply_new", "wall_reply_edit", "wall_reply_delete", "wall_reply_restore", "message_new",
+    "message_reply", "message_edit", "group_join", "group_leave", "like_add", "like_remove",
 })  # fmt: skip
+
+UNHEARD: Final = frozenset({
+    "audio_new", "board_post_delete", "board_post_edit", "board_post_new", "board_post_restore",
+    "donut_money_withdraw", "donut_money_withdraw_error", "donut_subscription_cancelled",
+    "donut_subscription_create", "donut_subscription_expired", "donut_subscription_price_changed",
+    "donut_subscription_prolonged", "group_change_photo", "group_change_settings", "group_officers_edit",
+    "lead_forms_new", "market_comment_delete", "market_comment_edit", "market_comment_new",
+    "market_comment_restore", "market_order_edit", "market_order_new", "message_allow", "message_deny",
+    "message_reaction_event", "message_read", "message_typing_state", "photo_comment_delete",
+    "photo_comment_edit", "photo_comment_new", "photo_comment_restore", "photo_new", "poll_vote_new",
+    "user_block", "user_unblock", "video_comment_delete", "video_comment_edit", "video_comment_new",
+    "video_comment_restore", "video_new", "wall_repost", "wall_schedule_post_delete", "wall_schedule_post_new",
+})  # fmt: skip
+"""What VK has besides, and nobody does here."""
 
 
 def _confirmation(world: World, server: Subscription, c: Community) -> Delivery:

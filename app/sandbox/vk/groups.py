@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.sandbox.entities import PEOPLE_PER_COMMUNITY
+from app.sandbox.entities import PEOPLE_PER_COMMUNITY, Community
 from app.sandbox.hooks import Subscription
 from app.sandbox.vk import shapes
 from app.sandbox.vk.call import Call
+from app.sandbox.vk.callbacks import EVENTS, UNHEARD, VERSION
 from app.sandbox.vk.errors import VkError
 
 _GROUP_BITS: Final = {"photos": 4, "messages": 4096, "wall": 8192, "docs": 131_072, "manage": 262_144}
-_USER_BITS: Final = {"wall": 8192, "offline": 65_536, "groups": 262_144, "stats": 1_048_576}
+_USER_BITS: Final = {"photos": 4, "wall": 8192, "offline": 65_536, "groups": 262_144, "stats": 1_048_576}
 
 
 def get_by_id(call: Call) -> object:
@@ -93,6 +94,32 @@ def _server(call: Call, server: Subscription) -> dict[str, object]:
         "id": server.id, "title": server.title, "url": server.url, "secret_key": server.secret,
         "creator_id": shapes.admin_id(call.own), "status": server.status,
     }  # fmt: skip
+
+
+def edit_server(call: Call) -> object:
+    """A server that is set anew is asked for the confirmation again."""
+    c, old = _known(call)
+    url, secret = call.params.get("url"), call.params.get("secret_key")
+    if not url.startswith(("http://", "https://")):
+        raise VkError(100, "url is incorrect")
+    detail = {"server": old.id, "url": url, "secret": secret, "title": call.params.get("title"), "verify": old.verify}
+    call.network.world.emit("callback_set", c, "api", detail={**detail, "topics": sorted(old.topics)})
+    return 1
+
+
+def callback_settings(call: Call) -> object:
+    _, server = _known(call)
+    events = {name: int(name in server.topics) for name in sorted(EVENTS | UNHEARD)}
+    return {"api_version": VERSION, "events": events}
+
+
+def _known(call: Call) -> tuple[Community, Subscription]:
+    """The server that is meant."""
+    c, server_id = call.mine(call.required("group_id")), call.required("server_id")
+    found = next((one for one in call.network.hooks.of(c) if one.id == server_id), None)
+    if found is None:
+        raise VkError(100, "server_id is incorrect")
+    return c, found
 
 
 def delete_server(call: Call) -> object:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry
+from app.sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry, Media
 from app.sandbox.people import person
 
 Json = dict[str, object]
+
+WALL_ALBUM = -14
+FIRST_PHOTO = 456_239_000
+"""A picture's id is so much more as a photo's."""
 
 
 def group_id(c: Community) -> int:
@@ -63,6 +67,16 @@ def likes(entry: Entry) -> Json:
     return {"can_like": 1, "can_publish": 1, "count": len(entry.reactors), "user_likes": 0, "repost_disabled": False}
 
 
+def photo(c: Community, media: Media) -> Json:
+    """A photo of the administrator's, who uploads for the wall."""
+    photo_id = FIRST_PHOTO + int(media.id)
+    url = f"https://sun9-1.userapi.com/{photo_id}.{media.type.rpartition('/')[2]}"
+    return {
+        "album_id": WALL_ALBUM, "date": media.at // 1000, "id": photo_id, "owner_id": admin_id(c), "has_tags": False,
+        "text": "", "sizes": [{"type": "x", "width": 604, "height": 402, "url": url}],
+    }  # fmt: skip
+
+
 def post(c: Community, entry: Entry) -> Json:
     owner = -group_id(c)
     return {
@@ -76,7 +90,7 @@ def post(c: Community, entry: Entry) -> Json:
         "type": "post",
         "marked_as_ads": 0,
         "is_favorite": False,
-        "attachments": [],
+        "attachments": [{"type": "photo", "photo": photo(c, c.media[one])} for one in entry.media if one in c.media],
         "post_source": {"type": "vk"},
         "donut": {"is_donut": False},
         "hash": f"{entry.id:x}{entry.at:x}",

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from app.sandbox.entities import Entry
 from app.sandbox.instants import DAY
 from app.sandbox.ledger import Fields
-from app.sandbox.vk import shapes
+from app.sandbox.vk import photos, shapes
 from app.sandbox.vk.call import Call
 from app.sandbox.vk.errors import VkError
 from app.sandbox.vk.shapes import Json
@@ -148,8 +148,8 @@ def post(call: Call) -> object:
     key, known = call.repeated("guid")
     if known is not None:
         return {"post_id": int(known)}
-    text = call.params.get("message").strip()
-    if not text:
+    text, pictures = call.params.get("message").strip(), photos.attached(call, c)
+    if not text and not pictures:
         raise VkError(100, "message or attachments are required")
     if "publish_date" in call.params:
         raise VkError(100, "publish_date: postponed posts are not kept here")
@@ -158,6 +158,8 @@ def post(call: Call) -> object:
     if sum(one.at > world.now - DAY and not one.category for one in recent) >= POSTS_A_DAY:
         raise VkError(214)
     fields = Fields(text=text)
+    if pictures:
+        fields["media"] = pictures
     if key:
         fields["key"] = key
     return {"post_id": int(world.emit("post", c, "api", **fields)["id"])}

@@ -20,16 +20,16 @@ from app.platforms.contract import (
 )
 from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
 
-PHOTO: Final = {"server": 1, "photo": "[]", "hash": "abc"}
+PHOTO: Final = {"server": 1, "photo": '[{"photo": "5f3a"}]', "hash": "abc"}
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
     """A picture takes three calls before the post: whereto, the upload, the saving."""
     match request.url.path.rpartition("/")[2]:
         case "photos.getWallUploadServer":
-            where = str(request.url.copy_with(path="/upload", query=None))
+            where = str(request.url.copy_with(path="/upload.php", query=None))
             return says({"response": {"upload_url": where, "album_id": -14, "user_id": 1}})
-        case "upload":
+        case "upload.php":
             return says(PHOTO)
         case "photos.saveWallPhoto":
             return says({"response": [{"id": 3, "owner_id": 1, "album_id": -14, "date": 1, "sizes": []}]})
@@ -44,6 +44,10 @@ def error(
     return Refusal(f"{code} {name}", means, said, to_a_change=to_a_change)
 
 
+def id_error(name: str, means: type[PlatformError], code: str, status: int = 400) -> Refusal:
+    return Refusal(f"{code} {name}", means, {"error": code, "error_description": "of VK ID's"}, status)
+
+
 def wait(name: str, code: int, seconds: float | None) -> Refusal:
     said = {"error": {"error_code": code, "error_msg": "of VK's", "request_params": []}}
     return Refusal(f"{code} {name}", Throttled, said, retry_after=seconds, scope=Scope.TOKEN)
@@ -52,7 +56,12 @@ def wait(name: str, code: int, seconds: float | None) -> Refusal:
 SPECIMEN: Final = Specimen(
     address="https://vk.com/club77",
     external_id="77",
-    tokens={Token.USER: "vk1.a.user-secret-1234567", Token.COMMUNITY: "vk1.a.group-secret-7654321"},
+    tokens={
+        Token.USER: "vk1.a.user-secret-1234567",
+        Token.COMMUNITY: "vk1.a.group-secret-7654321",
+        Token.REFRESH: "QFYw2xkQDbSkK8bN:vk2.a.refresh-secret-1122334",
+    },
+    app={"client_id": "51234567"},
     post_ids=("1", "2"),
     comment=ReplyTo("comment-11", "comment-11-5", MessageKind.COMMENT, someone("5"), "1"),
     message=ReplyTo("message-12", "message-5", MessageKind.MESSAGE, someone("5"), None),
@@ -79,8 +88,21 @@ SPECIMEN: Final = Specimen(
         error("inside", Transient, 10, to_a_change=OutcomeUnknown),
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
     ),
+    refresh_refusals=(
+        id_error("used or too old", AuthExpired, "invalid_grant"),
+        id_error("no such token", AuthExpired, "invalid_token", 401),
+        id_error("another application", Rejected, "invalid_client"),
+        id_error("a parameter", Rejected, "invalid_request", 200),
+        id_error("inside", OutcomeUnknown, "server_error", 500),
+        Refusal("too many", Throttled, {"error": "slow_down"}, 400, {"retry-after": "9"}, None, 9.0, Scope.TOKEN),
+        Refusal("a broken server", OutcomeUnknown, b"<html>", 502),
+    ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
-    limits=(Limited("user_rps", Scope.TOKEN, "posts"), Limited("community_rps", Scope.TOKEN)),
+    limits=(
+        Limited("user_rps", Scope.TOKEN, "posts"),
+        Limited("community_rps", Scope.TOKEN),
+        Limited("wall_get_day", Scope.TOKEN, "posts", timed=False),
+    ),
     codes={
         1: Transient, 5: AuthExpired, 6: Throttled, 7: MissingPermission, 9: Throttled, 10: Transient,
         14: Throttled, 15: MissingPermission, 18: Gone, 27: AuthExpired, 28: AuthExpired, 29: Throttled,

@@ -47,7 +47,7 @@ class Elsewhere(Vk):
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
         form = {"owner_id": f"-{c.external_id}", "post_id": to.post_id, "from_group": c.external_id, "message": text}
-        made = await self._call(c, shapes.NEW_COMMENT, "wall.createComment", (Token.COMMUNITY,), form)
+        made = await self._calls.call(c, shapes.NEW_COMMENT, "wall.createComment", (Token.COMMUNITY,), form)
         return Sent(external_id=f"comment-{made.comment_id}")
 
 

@@ -115,7 +115,7 @@ class ByOffset(Vk):
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         offset = int(cursor or 0)
         query = {"owner_id": -int(c.external_id or 0), "filter": "owner", "offset": offset, "count": 50}
-        wall = await self._call(c, shapes.WALL, "wall.get", (Token.USER,), query)
+        wall = await self._calls.call(c, shapes.WALL, "wall.get", (Token.USER,), query)
         done = offset + 50 >= wall.count
         items = tuple(translate.post(one) for one in wall.items)
         return Page(items, None if done else str(offset + 50), more=not done)

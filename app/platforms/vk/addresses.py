@@ -1,0 +1,46 @@
+"""A community's address, and what is known of it, in VK's terms."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from app.platforms.contract import Credentials
+
+HOSTS: Final = frozenset({"vk.com", "vk.ru", "m.vk.com", "m.vk.ru", "www.vk.com", "www.vk.ru", "vkontakte.ru"})
+NUMBERED: Final = re.compile(r"(?:club|public|event|-)(\d{1,18})")
+SCREEN_NAME: Final = re.compile(r"[a-z0-9_][a-z0-9_.]{1,31}")
+PERSON: Final = re.compile(r"id\d+")
+
+
+def canonical(text: str) -> str:
+    """`https://vk.com/club1` or `https://vk.com/name`; `ValueError`, for a person, where it is none."""
+    text = text.strip()
+    name = text.removeprefix("@")
+    if "/" in text:
+        try:
+            url = urlsplit(text if "://" in text else f"https://{text}")
+        except ValueError:
+            url = urlsplit("")
+        name = url.path.strip("/") if url.hostname in HOSTS and url.scheme in {"http", "https"} else ""
+    name = name.lower()
+    if PERSON.fullmatch(name):
+        raise ValueError("this is a person's page; a community's looks like https://vk.com/name")
+    if (numbered := NUMBERED.fullmatch(name)) is not None and int(numbered[1]) > 0:
+        return f"https://vk.com/club{int(numbered[1])}"
+    if numbered is not None or SCREEN_NAME.fullmatch(name) is None or name in HOSTS:
+        raise ValueError("a VK community's address looks like https://vk.com/name or https://vk.com/club1")
+    return f"https://vk.com/{name}"
+
+
+def name_of(c: Credentials) -> str:
+    """What `groups.getById` finds the community by: its number, or the name in its address."""
+    name = c.external_id or c.address.rpartition("/")[2]
+    numbered = NUMBERED.fullmatch(name)
+    return numbered[1] if numbered else name
+
+
+def known(c: Credentials) -> int:
+    """The community's id; it owns its wall under the negative of it."""
+    if c.external_id is None:
+        raise ValueError("the community's id is not known yet: ask for `community` first")
+    return int(c.external_id)

@@ -1,0 +1,57 @@
+"""How many people a post has reached: known to administrators, asked community by community.
+
+A batch of posts may be of a hundred communities, each a call of its own with three of them a second;
+`execute` takes 25 of these calls as one. What fails within it fails apart from the others.
+Unverified: that calls within `execute` count as one against the limit of calls a second alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from app.platforms.contract import AuthExpired, Credentials, MetricStatus, MissingPermission, PlatformError, Token
+from app.platforms.vk import shapes as vk
+from app.platforms.vk.calls import AT_ONCE, Calls
+from app.platforms.vk.errors import CODES, Means
+
+BATCH: Final = 30
+"""Posts of one community in one call."""
+
+Place = tuple[int, int]
+"""A post's owner and its id."""
+Reach = int | MetricStatus
+
+
+async def reach(calls: Calls, c: Credentials, posts: Iterable[Place]) -> Mapping[Place, Reach]:
+    """Reach by post; where VK does not give it, why. A post of which nothing is told is not among them."""
+    by_owner: dict[int, list[int]] = {}
+    for owner, post in posts:
+        by_owner.setdefault(owner, []).append(post)
+    asked = [(owner, ids[n : n + BATCH]) for owner, ids in by_owner.items() for n in range(0, len(ids), BATCH)]
+    found: dict[Place, Reach] = {}
+    for n in range(0, len(asked), AT_ONCE):
+        found |= await _together(calls, c, asked[n : n + AT_ONCE])
+    return found
+
+
+async def _together(calls: Calls, c: Credentials, asked: Sequence[tuple[int, list[int]]]) -> dict[Place, Reach]:
+    each = [{"owner_id": owner, "post_ids": ",".join(map(str, ids))} for owner, ids in asked]
+    try:
+        told = await calls.many(c, vk.REACH, "stats.getPostReach", (Token.USER,), each)
+    except (MissingPermission, AuthExpired):
+        return {(owner, post): MetricStatus.NO_PERMISSION for owner, ids in asked for post in ids}
+    except PlatformError:
+        return {(owner, post): MetricStatus.ERROR for owner, ids in asked for post in ids}
+    found: dict[Place, Reach] = {}
+    # A call that failed answers `false`; the errors stand apart, in the order of the calls.
+    errors = iter(told.execute_errors)
+    for (owner, ids), rows in zip(asked, told.response, strict=False):
+        if rows is False:
+            found |= {(owner, post): _why(next(errors, None)) for post in ids}
+        else:
+            found |= {(owner, row.post_id): row.reach_total for row in rows if row.reach_total is not None}
+    return found
+
+
+def _why(error: vk.Fault | None) -> MetricStatus:
+    refused = error is not None and CODES.get(error.error_code) in {Means.FORBIDDEN, Means.RECONNECT}
+    return MetricStatus.NO_PERMISSION if refused else MetricStatus.ERROR
