@@ -100,9 +100,14 @@ class Way(httpx.AsyncBaseTransport):
     def __init__(self, sandbox: Sandbox, clock: Clock, log: Log) -> None:
         self._inner, self._clock, self._log = httpx.ASGITransport(sandbox.app), clock, log
         self._platforms = {prefix: wire for wire in sandbox.network.wires for prefix in wire.prefixes}
+        # One wire format may serve several platforms: then the community called about tells which.
+        self._owners = {
+            one.profile.external_id: one.profile.platform for one in sandbox.network.world.communities.values()
+        }
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        at, platform, cost = self._clock.now().timestamp(), self._platform(request), cost_of(request)
+        at, cost = self._clock.now().timestamp(), cost_of(request)
+        platform = self._owners.get(cost.target) or self._platform(request)
         told = (platform, hashlib.sha256(cost.token.encode()).hexdigest()[:12])
         self._log.calls[platform] += 1
         if at < self._log.until.get(told, 0):
@@ -125,7 +130,7 @@ class Way(httpx.AsyncBaseTransport):
 
     def _platform(self, request: httpx.Request) -> str:
         wire = next(wire for prefix, wire in self._platforms.items() if request.url.path.startswith(prefix))
-        return wire.name if wire.name in adapters() else str(request.extensions.get("platform", "")) or "facebook"
+        return min(wire.platforms)
 
 
 def fullest(made: Sequence[tuple[float, int]], seconds: int) -> int:
@@ -181,6 +186,18 @@ def founded(clock: Clock, communities: int) -> Sandbox:
             wire, number = crowd(wire, platform, share, number)
         wires.append(wire)
     return build(seed=7, real=lambda: clock.now().timestamp(), beat=None, wires=wires, alive=False)
+
+
+def squeeze(sandbox: Sandbox, share: float) -> None:
+    """Leave a sample of communities its share of what all communities have together."""
+
+    def smaller(budget: Budget) -> Budget:
+        together = budget.scope in {Scope.ADDRESS, Scope.APP} or budget.token in SHARED
+        return replace(budget, calls=max(1, round(budget.calls * share))) if together else budget
+
+    for kind in adapters().values():
+        kind.spec = replace(kind.spec, budgets=tuple(smaller(budget) for budget in kind.spec.budgets))
+    sandbox.network.limits["youtube_units"] = round(sandbox.network.limits["youtube_units"] * share)
 
 
 def fill(sandbox: Sandbox, rng: random.Random, posts: int) -> int:
@@ -337,6 +354,11 @@ async def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--posts", type=int, default=1_000_000)
     parser.add_argument("--hours", type=int, default=24, help="virtual hours, after the first read of everything")
     parser.add_argument("--refusals", type=int, default=50, help="429s that platforms say of themselves")
+    parser.add_argument(
+        "--of",
+        type=int,
+        help="the communities are a sample of so many: limits that all share are made smaller in proportion",
+    )
     parser.add_argument("--width", type=int, default=8, help="jobs at once")
     asked = parser.parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -344,6 +366,8 @@ async def main(arguments: Sequence[str]) -> None:
     events.listen()
     rng, clock, log, began = random.Random(7), Clock(START), Log(), time.monotonic()
     sandbox = founded(clock, asked.communities)
+    if asked.of is not None:
+        squeeze(sandbox, asked.communities / asked.of)
     sandbox.network.base_url = BASE
     posts = fill(sandbox, rng, asked.posts)
     print(f"{len(sandbox.network.world.communities)} communities, {posts} posts ({time.monotonic() - began:.0f} s)")
