@@ -93,6 +93,8 @@ async def _begin(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Wo
         update(Community)
         .where(mine(Community, workspace_id), Community.id == community_id)
         .where(or_(Community.event_at.is_(None), Community.event_at < last))
+        # A stream that we read ourselves (Telegram's) makes no poll less needed.
+        .where(select(Hook.id).where(of(session, community_id)).exists())
         .values(event_at=last)
     )
     await _learn(session, community_id, set().union(*map(_kinds, events.values())), last)
