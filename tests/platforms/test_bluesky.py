@@ -167,6 +167,13 @@ async def test_reposts_answers_and_what_is_others_are_left_out() -> None:
     assert server.requests[0].url.params["filter"] == "posts_no_replies"
 
 
+async def test_a_repost_of_something_old_does_not_end_a_walk() -> None:
+    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": THEN, "by": {}}
+    old = post("old", did=CUSTOMER, at="2023-01-01T00:00:00Z")
+    server = Server(getAuthorFeed=feed({"post": old, "reason": repost}, cursor=THEN))
+    assert (await server.adapter.posts(credentials(), None, datetime(2026, 1, 1, tzinfo=UTC))).more
+
+
 @pytest.mark.parametrize(
     ("claimed", "published"),
     [
