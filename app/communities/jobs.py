@@ -86,7 +86,7 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
         community = await fetch(session, Community, community_id, for_update=True)
         at = _conclude(community, looking, run.now, run.resources.settings.poll_pace)
         lane = await _plan(session, looking, community, anew=planning)
-        if lane and (planning or looking.shown):
+        if lane and (planning or looking.shown or waiting.counters):
             await lanes.wake(session, lane, [community_id])
         await run.finish(session, Again(at) if at is not None else None)
     return None

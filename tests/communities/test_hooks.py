@@ -268,7 +268,7 @@ async def test_a_new_post_is_measured_at_the_next_poll(street: Street) -> None:
     assert await looks(street, post) == 0
     # Not all anew: the list of posts was read a moment ago, and is not due.
     await street.agency.post(f"/v1/communities/{street.id}/resume", status=200)
-    await street.agency.work("communities.poll")
+    await street.agency.work("communities.poll", "communities.measure")
     assert await looks(street, post) > 0
 
 
