@@ -203,6 +203,17 @@ async def test_what_is_gone_never_was_or_is_anothers_is_all_the_same(page: Someo
         assert await page.refused("GET", wanted) == (100, 33)
 
 
+async def test_answers_outlive_what_they_answer(page: Someone) -> None:
+    top = await page.act("comment", text="Oops")
+    below = await page.act("comment", post=top["post"], parent=top["id"], text="What?")
+    await page.act("delete_comment", id=top["id"])
+    assert await page.refused("GET", ids.comment(page.c, int(top["post"]), int(top["id"]))) == (100, 33)
+    found = await _walk(page, f"{page.post_id(top['post'])}/comments", fields="message,parent")
+    wanted = ids.comment(page.c, int(top["post"]), int(below["id"]))
+    assert [one for one in found if one["id"] == wanted] == [{"message": "What?", "id": wanted}]
+    assert "Oops" not in {one["message"] for one in found}
+
+
 async def test_several_ids_in_one_call_are_refused_as_a_servers_error(page: Someone) -> None:
     """Since v26.0, whatever the version: `500`, of which no repeat comes better."""
     assert await page.refused("GET", "", 500, ids=page.post_id(page.c.posts[0])) == (100, None)

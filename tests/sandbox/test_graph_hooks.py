@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from app.sandbox.graph import ids
 from app.sandbox.graph.call import app_secret, verify_token
+from app.sandbox.graph.events import HOOK
 from app.sandbox.server import build
 from tests.sandbox.conftest import Hands, Visitor, generous, served
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
@@ -98,6 +99,16 @@ async def _heard(visitor: Visitor, key: str) -> None:
 @pytest.fixture
 def listener(visitor: Visitor) -> Listener:
     return Listener(app_secret(visitor.world), verify_token(visitor.world))
+
+
+async def test_the_challenge_has_to_be_said_as_it_is(visitor: Visitor) -> None:
+    c, hooks = visitor.world.communities[PAGE], visitor.sandbox.callbacks
+    one = hooks.configure(c, "http://127.0.0.1:9/", hooks.secret(c), origin="control")
+    assert HOOK.confirmation is not None
+    asked = HOOK.confirmation(visitor.world, one, c)
+    challenge = asked.query["hub.challenge"]
+    answers = [(200, challenge), (200, f'"{challenge}"'), (200, ""), (403, challenge)]
+    assert [asked.taken(*answer) for answer in answers] == [True, False, False, False]
 
 
 async def test_a_pages_feed(visitor: Visitor, listener: Listener) -> None:

@@ -240,10 +240,10 @@ async def test_faults_have_the_platforms_form(visitor: Visitor, page: Someone, c
 
 
 async def test_a_post_with_photos_that_were_uploaded_before(page: Someone) -> None:
+    before = len(page.c.posts)
     photos = [
         (await page.post("me/photos", published="false", caption=f"{n}", files={"source": DOT}))["id"] for n in range(2)
     ]
-    before = len(page.c.posts)
     attached = json.dumps([{"media_fbid": one} for one in photos])
     post = (await page.post("me/feed", message="Two dots", attached_media=attached))["id"]
     assert len(page.c.posts) == before + 1, "unpublished photos are no posts"
@@ -329,7 +329,8 @@ async def test_a_carousel(account: Someone) -> None:
     media = (await account.post(f"{us}/media_publish", creation_id=album))["id"]
     told = await account.get(media, fields="media_type,children{media_type}")
     assert (told["media_type"], len(told["children"]["data"])) == ("CAROUSEL_ALBUM", 3)
-    for wrong in (items[:1], items * 4, ["1", "2"]):
+    alone = await _container(account, image_url=PICTURE)
+    for wrong in (items[:1], items * 4, ["1", "2"], [items[0], alone]):
         code = (100, 2207028) if len(wrong) != 2 else (24, 2207006)
         assert await account.refused("POST", f"{us}/media", media_type="CAROUSEL", children=",".join(wrong)) == code
 
