@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.communities import pace
 from app.communities.events import Place, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Publication
-from app.kit.db import mine, workspace_of
+from app.kit.db import mine, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
@@ -198,6 +198,17 @@ async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> 
         .limit(limit)
     )
     return [(row.id, row.external_id) for row in rows]
+
+
+async def wanted_now(session: AsyncSession, community_id: UUID) -> None:
+    """Have all counters of a community's publications read anew."""
+    ours = mine(Publication, workspace_of(session)) & (Publication.community_id == community_id)
+    held = select(Publication.id).where(ours, Publication.measure_at.is_not(None))
+    # Held in the order of `store`: nobody waits in a circle.
+    ids = (await session.scalars(held.order_by(Publication.external_id).with_for_update())).all()
+    await session.execute(
+        update(Publication).where(ours, Publication.id.in_(ids)).values(measure_at=now(session), total=None)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.communities import lanes, publications
 from app.communities.models import Community, CommunityToken, Hook, State
 from app.communities.tokens import keep as keep_tokens
 from app.kit import jobs
@@ -149,6 +150,8 @@ async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
     if community.state == State.PAUSED:
         raise Conflict("It is paused: resume it first.", code="community-paused")
     community.size_seen_at = community.posts_seen_at = community.conversations_seen_at = None
+    await publications.wanted_now(session, community_id)
+    await lanes.wake(session, community.lane, [community_id])
     return community
 
 
