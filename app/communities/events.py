@@ -24,6 +24,8 @@ class Place:
     platform: str
     timezone: str
     """The project's, IANA."""
+    us: frozenset[str] = frozenset()
+    """The ids by which the platform calls the community, for what does not tell whether it is the author."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,8 @@ async def _begin(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Wo
         .values(event_at=last)
     )
     await _learn(session, community_id, set().union(*map(_kinds, events.values())), last)
-    place = Place(workspace_id, community.project_id, community_id, community.platform, zone)
+    us = frozenset({community.external_id, *community.aliases} - {None})
+    place = Place(workspace_id, community.project_id, community_id, community.platform, zone, us)
     return _Work(place, adapter_of(community.platform).spec, community.backfill_since, last, events)
 
 
@@ -142,8 +143,9 @@ class _Work:
                 if Metric.COMMENTS in self.spec.counted:
                     await self._begin_count(session, {post.external_id for post in posts})
         async with run.step() as session:
-            fresh = await self._heard(session)
-            await self._messages(session, fresh, run)
+            under = await self._under(session)
+            fresh = await self._heard(session, under)
+            await self._messages(session, fresh, under, run)
             deleted = tuple(i for event in self.events.values() for i in event.deleted_ids)
             if deleted:
                 await publish(session, MessagesDeleted(self.place, deleted))
@@ -155,27 +157,52 @@ class _Work:
                 .values(told=None)
             )
 
-    async def _heard(self, session: AsyncSession) -> set[str]:
+    async def _under(self, session: AsyncSession) -> dict[str, UUID]:
+        """The publications that messages stand under. An answer that names no post stands where that stands
+        which it answers, if that was told of.
+        """
+        told = {message.external_id: message for event in self.events.values() for message in event.messages}
+        tops = {i: _top(message, told) for i, message in told.items()}
+        named = sorted({top.post_id for top in tops.values() if top.post_id is not None})
+        posts = await publications.known(session, self.place, named)
+        above = {top.in_reply_to for top in tops.values() if top.post_id is None and top.in_reply_to is not None}
+        earlier = await self._stood_under(session, above) if above else {}
+        found = {i: posts.get(top.post_id or "") or earlier.get(top.in_reply_to or "") for i, top in tops.items()}
+        return {i: publication_id for i, publication_id in found.items() if publication_id is not None}
+
+    async def _stood_under(self, session: AsyncSession, external_ids: set[str]) -> dict[str, UUID]:
+        rows = await session.execute(
+            select(HookItem.external_id, HookItem.publication_id)
+            .where(HookItem.workspace_id == self.place.workspace_id, HookItem.community_id == self.place.community_id)
+            .where(HookItem.external_id.in_(sorted(external_ids)), ~HookItem.post)
+            .where(HookItem.publication_id.is_not(None))
+        )
+        return {row.external_id: row.publication_id for row in rows}
+
+    async def _heard(self, session: AsyncSession, under: Mapping[str, UUID]) -> set[str]:
         """Keep which posts and messages were told of; the messages that were never told of before."""
         heard = {item for event in self.events.values() for item in items(event)}
         if not heard:
             return set()
         ours = {"workspace_id": self.place.workspace_id, "community_id": self.place.community_id}
-        rows = [{**ours, "external_id": i, "post": post, "received_at": self.received_at} for i, post in sorted(heard)]
+        ours |= {"received_at": self.received_at}
+        rows = [
+            {**ours, "external_id": i, "post": post, "publication_id": None if post else under.get(i)}
+            for i, post in sorted(heard)
+        ]
         added = insert(HookItem).values(rows).on_conflict_do_nothing().returning(HookItem.external_id, HookItem.post)
         return {row.external_id for row in await session.execute(added) if not row.post}
 
-    async def _messages(self, session: AsyncSession, fresh: set[str], run: Run) -> None:
+    async def _messages(self, session: AsyncSession, fresh: set[str], under: Mapping[str, UUID], run: Run) -> None:
         messages = [m for event in self.events.values() for m in event.messages if m.sent_at >= self.since]
         if not messages:
             return
-        under = await publications.known(session, self.place, sorted({m.post_id for m in messages if m.post_id}))
-        await publish(session, MessagesSeen(self.place, tuple((m, under.get(m.post_id or "")) for m in messages)))
+        await publish(session, MessagesSeen(self.place, tuple((m, under.get(m.external_id)) for m in messages)))
         if Metric.COMMENTS in self.spec.counted:
             # What is older than our memory may have been told before.
             newest = {m.external_id: m for m in messages if m.sent_at > now(session) - REMEMBERED}
             comments = [m for i, m in newest.items() if i in fresh and m.kind is MessageKind.COMMENT and not m.deleted]
-            await self._count(session, Counter(under[m.post_id] for m in comments if m.post_id in under), run)
+            await self._count(session, Counter(under[m.external_id] for m in comments if m.external_id in under), run)
 
     async def _begin_count(self, session: AsyncSession, external_ids: set[str]) -> None:
         """Where comments are counted by us there are none as a post appears."""
@@ -234,6 +261,16 @@ class _Work:
     @property
     def _ours(self) -> ColumnElement[bool]:
         return and_(mine(Publication, self.place.workspace_id), Publication.community_id == self.place.community_id)
+
+
+def _top(message: RemoteMessage, told: Mapping[str, RemoteMessage]) -> RemoteMessage:
+    """The first above a message, as far as it was told together with it, that names the post; else the last above."""
+    for _ in told:
+        above = told.get(message.in_reply_to or "") if message.post_id is None else None
+        if above is None:
+            break
+        message = above
+    return message
 
 
 def _both(earlier: PostMetrics, later: PostMetrics) -> PostMetrics:

@@ -205,6 +205,8 @@ class HookItem(Base):
     external_id: Mapped[str] = mapped_column(primary_key=True)
     post: Mapped[bool] = mapped_column(primary_key=True)
     """Ids of posts and of messages are apart."""
+    publication_id: Mapped[UUID | None]
+    """What a message stands under, so that it is known of its answers too."""
     received_at: Mapped[datetime]
 
 

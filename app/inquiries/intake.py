@@ -7,7 +7,7 @@ own time of sending wins over ours.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -38,6 +38,7 @@ async def store(session: AsyncSession, place: Place, seen: Sequence[tuple[Remote
     if not seen:
         return
     await hold(session, place.community_id)
+    seen = await _recognised(session, place, seen)
     gone = await _gone(session, place, {message.external_id for message, _ in seen})
     rows = _folded(session, place, [message for message, _ in seen], gone)
     threads = set((await session.scalars(_upsert(rows))).all())
@@ -87,6 +88,46 @@ async def deleted(session: AsyncSession, place: Place, external_ids: Collection[
         await recount(
             session, project_id=place.project_id, community_id=place.community_id, threads=set(threads.values())
         )
+
+
+async def _recognised(
+    session: AsyncSession, place: Place, seen: Sequence[tuple[RemoteMessage, UUID | None]]
+) -> Sequence[tuple[RemoteMessage, UUID | None]]:
+    """The messages, with the community's own among them known for its own.
+
+    What reads a hook's call does not know who we are. It then takes us for a customer with a thread
+    of our own: such an answer belongs to the thread of what it answers.
+    """
+
+    def taken_for_a_customer(message: RemoteMessage) -> bool:
+        return message.author.external_id in place.us and not message.author.is_community
+
+    if not any(taken_for_a_customer(message) for message, _ in seen):
+        return seen
+    answered = {m.in_reply_to for m, _ in seen if taken_for_a_customer(m) and m.in_reply_to is not None}
+    threads = await _threads(session, place, answered)
+    found = []
+    # An answer comes after what it answers, which may be an answer of ours in turn.
+    for message, publication_id in sorted(seen, key=lambda pair: pair[0].sent_at):
+        known = message
+        if taken_for_a_customer(message):
+            author = replace(message.author, is_community=True)
+            thread_id = threads.get(message.in_reply_to or "", message.thread_id)
+            known = replace(message, thread_id=thread_id, author=author)
+        threads[known.external_id] = known.thread_id
+        found.append((known, publication_id))
+    return found
+
+
+async def _threads(session: AsyncSession, place: Place, external_ids: Collection[str]) -> dict[str, str]:
+    rows = await session.execute(
+        select(Message.external_id, Message.thread_id).where(
+            mine(Message, place.workspace_id),
+            Message.community_id == place.community_id,
+            Message.external_id == any_(literal(sorted(external_ids), ARRAY(Text))),
+        )
+    )
+    return {row.external_id: row.thread_id for row in rows}
 
 
 async def _gone(session: AsyncSession, place: Place, external_ids: Collection[str]) -> set[str]:

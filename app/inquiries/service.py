@@ -18,6 +18,7 @@ from app.inquiries.waiting import Change
 from app.kit.db import fetch, mine, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
+from app.platforms import drafts
 from app.platforms.abilities import Replies
 
 SEND: Final = "inquiries.send"
@@ -41,8 +42,9 @@ async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic
             "answer there; what you write is found by the next poll.",
             code="replies-unsupported",
         )
-    if len(text) > kind.spec.text_limit:
-        detail = f"{kind.spec.title} takes at most {kind.spec.text_limit} characters; these are {len(text)}."
+    limit, long = kind.spec.reply_limit or kind.spec.text_limit, drafts.length(text, kind.spec.text_unit)
+    if long > limit:
+        detail = f"{kind.spec.title} takes answers of at most {limit} characters; these are {long}."
         raise Invalid(
             detail,
             code="text-too-long",

@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from app import platforms
 from app.inquiries import sending
 from app.kit import jobs
 from app.kit.clock import SetClock
@@ -20,6 +22,7 @@ from app.platforms.contract import (
     Rejected,
     Scope,
     Sent,
+    TextUnit,
     Throttled,
     Transient,
 )
@@ -103,6 +106,29 @@ async def test_what_cannot_be_sent_is_refused_at_once(town: Town, agency: Agency
     await town.see(town.said("1", NOON, "", deleted=True))
     assert (await agency.post(f"{path}/messages", {"text": "Да."}, status=409))["code"] == "nothing-to-answer"
     assert await agency.due("inquiries.send") == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "fits", "long"),
+    [
+        (TextUnit.CHARACTERS, "Да, да", "Да, да!"),
+        (TextUnit.UTF16, "Да 👍!", "Да 👍!!"),
+        (TextUnit.GRAPHEMES, "Да 👨‍👩‍👧!!", "Да 👨‍👩‍👧!!!"),
+    ],
+)
+async def test_an_answer_is_as_long_as_its_platform_counts(
+    town: Town, agency: Agency, monkeypatch: pytest.MonkeyPatch, unit: TextUnit, fits: str, long: str
+) -> None:
+    kind: Any = platforms.adapters()["forgetful"]
+    monkeypatch.setattr(kind, "spec", replace(kind.spec, text_limit=1000, reply_limit=6, text_unit=unit))
+    path = await ask(town)
+    refused = await agency.post(f"{path}/messages", {"text": long}, status=422)
+    assert (refused["code"], refused["detail"]) == (
+        "text-too-long",
+        "Forgetful takes answers of at most 6 characters; these are 7.",
+    )
+    assert await ours(town, path) == []
+    await agency.post(f"{path}/messages", {"text": fits}, status=202)
 
 
 async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) -> None:

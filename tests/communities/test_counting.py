@@ -1,0 +1,120 @@
+"""Comments that a platform does not count (Telegram's) are counted as it tells of them, at any depth."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+
+from app.communities import hooks
+from app.communities.events import Place
+from app.communities.models import Community, Publication
+from app.inquiries.models import Inquiry
+from app.kit.clock import SetClock
+from app.platforms.abilities import Event
+from app.platforms.contract import MessageKind, PostMetrics, RemoteMessage, RemotePerson, RemotePost
+from tests.communities.conftest import START
+from tests.conftest import Agency
+
+POSTED = START - timedelta(minutes=5)
+
+
+async def settle(agency: Agency, project_id: str) -> Place:
+    place = Place(agency.workspace_id, UUID(project_id), uuid4(), "telegram", "Europe/Minsk")
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        session.add(
+            Community(
+                workspace_id=place.workspace_id,
+                id=place.community_id,
+                project_id=place.project_id,
+                platform=place.platform,
+                address=f"https://t.me/c/{place.community_id}",
+                base_url="https://api.telegram.test",
+                external_id="-1001",
+                aliases=["-1002"],
+                state="healthy",
+                backfill_since=START - timedelta(days=1),
+                created_at=START,
+            )
+        )
+    return place
+
+
+def post(number: int) -> Event:
+    told = RemotePost(str(number), "https://t.me/c/1", "News", POSTED, PostMetrics(str(number), {}))
+    return Event(f"post {number}", None, posts=(told,))
+
+
+def comment(name: str, *, post_id: str | None = None, above: str | None = None, by: str = "olga") -> Event:
+    """What somebody wrote below a post, or below another's comment: then the post is not named."""
+    told = RemoteMessage(
+        external_id=name,
+        thread_id=f"root_{by}",
+        kind=MessageKind.COMMENT,
+        author=RemotePerson(by, by.title()),
+        text="How much?",
+        sent_at=POSTED + timedelta(minutes=1),
+        post_id=post_id,
+        in_reply_to=above,
+    )
+    return Event(f"told of {name}", None, messages=(told,))
+
+
+async def tell(agency: Agency, place: Place, events: Sequence[Event]) -> None:
+    """The platform tells of these together, and a worker does what follows."""
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        await hooks.happened(session, place, events)
+    await agency.work(hooks.APPLY)
+
+
+async def counted(agency: Agency, place: Place) -> dict[str, int | None]:
+    query = select(Publication.external_id, Publication.comments).where(
+        Publication.workspace_id == place.workspace_id, Publication.community_id == place.community_id
+    )
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        return {row.external_id: row.comments for row in await session.execute(query)}
+
+
+async def test_an_answer_to_a_comment_counts_for_the_post_above(
+    agency: Agency, project_id: str, clock: SetClock
+) -> None:
+    place = await settle(agency, project_id)
+    await tell(agency, place, [post(1), post(2)])
+    assert await counted(agency, place) == {"1": 0, "2": 0}
+    deep = [comment("c", above="b", by="ivan"), comment("b", above="a", by="vera"), comment("a", post_id="1")]
+    await tell(agency, place, deep)
+    assert await counted(agency, place) == {"1": 3, "2": 0}
+    await tell(agency, place, [comment("d", above="c", by="vera")])
+    await tell(agency, place, [comment("e", above="nobody knows what")])
+    assert await counted(agency, place) == {"1": 4, "2": 0}
+    await tell(agency, place, [comment("d", above="c", by="vera"), *deep])
+    assert await counted(agency, place) == {"1": 4, "2": 0}, "told again"
+
+
+async def test_an_inquiry_that_begins_below_a_comment_stands_under_the_post(
+    agency: Agency, project_id: str, clock: SetClock
+) -> None:
+    place = await settle(agency, project_id)
+    await tell(agency, place, [post(1), comment("a", post_id="1")])
+    await tell(agency, place, [comment("b", above="a", by="vera")])
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        rows = await session.execute(
+            select(Inquiry.customer_name, Publication.external_id)
+            .join(Publication, Publication.id == Inquiry.publication_id)
+            .where(Inquiry.community_id == place.community_id)
+        )
+        assert {(row.customer_name, row.external_id) for row in rows} == {("Olga", "1"), ("Vera", "1")}
+
+
+async def test_the_community_itself_deep_in_a_thread_is_no_customer(
+    agency: Agency, project_id: str, clock: SetClock
+) -> None:
+    """What reads a hook's call does not know that this group, or this channel, is us."""
+    place = await settle(agency, project_id)
+    await tell(agency, place, [post(1), comment("a", post_id="1")])
+    await tell(agency, place, [comment("b", above="a", by="-1002"), comment("c", above="b", by="-1001")])
+    (inquiry,) = (await agency.get("/v1/inquiries", community_id=str(place.community_id)))["data"]
+    assert (inquiry["status"], inquiry["customer"]["name"]) == ("answered", "Olga")
+    thread = (await agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
+    assert sorted(one["direction"] for one in thread) == ["agency", "agency", "customer"]
+    assert await counted(agency, place) == {"1": 3}
