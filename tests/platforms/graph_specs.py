@@ -1,10 +1,9 @@
-"""What Meta's business SDK says of Graph's objects, and every recorded answer of it."""
+"""What Meta's business SDK says of Graph's objects."""
 
 import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -74,19 +73,6 @@ def unsent(kind: str, edge: str, sent: dict[str, Any]) -> set[str]:
     about = spec(kind)
     assert about is not None
     return {re.sub(r"\[\d+\]$", "", name) for name in sent} - about.written[edge] - {"source", "fields"}
-
-
-def recordings(*folders: str) -> dict[str, Any]:
-    """Recorded answers by their path."""
-    root = data("meta/python-facebook/testdata")
-    found = [
-        path for folder in folders for path in ([root / folder] if folder.endswith(".json") else _all(root / folder))
-    ]
-    return {str(path.relative_to(root)): json.loads(path.read_text()) for path in found}
-
-
-def _all(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.json"))
 
 
 def saying(content: object, status: int = 200) -> httpx.AsyncClient:

@@ -1,0 +1,95 @@
+"""Bluesky's records and views, from MarshalX/atproto."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from app.platforms.adapters.bluesky import Bluesky
+from app.platforms.bluesky import shapes
+from app.platforms.contract import Credentials, Malformed, MessageKind, Metric
+from tests.platforms.recorded import Ours, Recorded
+from tests.platforms.specimens.bluesky import US
+
+
+def served(body: object, status: int = 200) -> Bluesky:
+    response = httpx.Response(status, json=body)
+    return Bluesky(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: response)))
+
+
+def account(did: str) -> Credentials:
+    return Credentials(f"https://bsky.app/profile/{did}", "https://bsky.social", did)
+
+
+def as_post(raw: dict[str, Any]) -> dict[str, Any]:
+    """A recorded record of a post, as a view would show it."""
+    author = {"did": raw["uri"].split("/")[2], "handle": "test.marshal.dev"}
+    return {
+        "uri": raw["uri"], "cid": raw["cid"], "author": author, "record": raw["value"],
+        "indexedAt": "2024-06-07T03:19:53.642Z",
+    }  # fmt: skip
+
+
+async def same_post(view: dict[str, Any], did: str) -> None:
+    """A post as it stands in a feed, and as `getPosts` shows it, against an independent reading."""
+    (found,) = (await served({"feed": [{"post": view}]}).posts(account(did), None)).items
+    (counted,) = await served({"posts": [view]}).metrics(account(did), (view["uri"],))
+    assert found.metrics == counted
+    assert (found.external_id, found.text) == (view["uri"], view["record"]["text"])
+    assert found.url == view["uri"].replace("at://", "https://bsky.app/profile/").replace("app.bsky.feed.post", "post")
+    names = {
+        Metric.REACTIONS: "likeCount", Metric.COMMENTS: "replyCount", Metric.SHARES: "repostCount",
+        Metric.QUOTES: "quoteCount", Metric.SAVES: "bookmarkCount",
+    }  # fmt: skip
+    assert found.metrics.counters == {metric: view[name] for metric, name in names.items() if name in view}
+    assert found.metrics.counters.keys() | found.metrics.missing.keys() == set(Metric)
+    claimed, indexed = (datetime.fromisoformat(one) for one in (view["record"]["createdAt"], view["indexedAt"]))
+    assert found.published_at == (min(claimed, indexed) if claimed.tzinfo is not None else indexed)
+
+
+async def post_record(raw: Any) -> None:
+    """As `getRecord` answers it: an author's own words, one of them with no zone in its date."""
+    await same_post(as_post(raw), raw["uri"].split("/")[2])
+    assert shapes.STORED.validate_python(raw).uri == raw["uri"]
+
+
+async def thread(raw: Any) -> None:
+    top = raw["thread"]["post"]
+    await same_post(top, top["author"]["did"])
+    page = await served(raw).comments(account(top["author"]["did"]), top["uri"], None)
+    replies = raw["thread"].get("replies", [])
+    assert len(page.items) == len([one for one in replies if "post" in one])
+    if not replies:
+        # Nobody has answered this post: hang it below itself, so that it is read as a comment as well.
+        below = {"thread": {**raw["thread"], "replies": [{"post": top}]}}
+        (comment,) = (await served(below).comments(account(US), top["uri"], None)).items
+        assert (comment.kind, comment.text, comment.author.name) == (
+            MessageKind.COMMENT, top["record"]["text"], top["author"]["displayName"],
+        )  # fmt: skip
+
+
+async def other_record(raw: Any) -> None:
+    """No answer of ours, and told to be none where it comes all the same."""
+    with pytest.raises(Malformed):
+        await served(raw).posts(account(US), None)
+    with pytest.raises(Malformed):
+        await served(raw).metrics(account(US), (f"at://{US}/app.bsky.feed.post/1",))
+
+
+ROOT: Final = "bluesky/marshalx-tests/tests"
+RECORDED: Final = Recorded(
+    files=(f"{ROOT}/**/*.json",),
+    left_out={
+        ".*/get_follows": "whom an account follows",
+        ".*/resolve_handle": "a handle's DID alone: profiles bring it",
+        ".*/did_doc": "a repository's description and its DID document",
+        ".*/signature-fixtures": "signatures, which are the servers' affair",
+    },
+    ours={
+        ".*/(extended_)?post_record": Ours("records of posts", post_record),
+        ".*/thread_view_.*": Ours("threads", thread),
+        ".*/[a-z_]*record": Ours("records of likes, feeds and of no known lexicon", other_record, refused=True),
+    },
+    schemas={"bluesky/lexicons/**/*": "the lexicons: `test_bluesky_lexicons` and the sandbox's answers hold to them"},
+)

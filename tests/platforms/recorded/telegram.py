@@ -1,0 +1,9 @@
+"""Telegram publishes the description of every type, and nobody answers of its own."""
+
+from typing import Final
+
+from tests.platforms.recorded import Recorded
+
+RECORDED: Final = Recorded(
+    schemas={"telegram/api.json": "the Bot API's types: `test_telegram_recordings` makes answers and updates of them"}
+)

@@ -1,0 +1,126 @@
+"""`python -m tests.platforms.recordings [platform …]`: what became of every recorded answer, as a table.
+
+It ends with 1 where one is not explained, or is understood in another way than it should be.
+"""
+
+import asyncio
+import re
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from app.platforms import adapters
+from tests.platforms.data import FOLDER
+from tests.platforms.recorded import Recorded, recorded
+
+OF_NOBODY = ("README.md", "**/LICENSE*")
+
+
+@dataclass(slots=True)
+class Count:
+    """What became of a platform's recorded answers."""
+
+    files: int = 0
+    parsed: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    unexplained: list[str] = field(default_factory=list)
+    """Names that no table knows."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Names, and how the adapter misunderstood."""
+
+    @property
+    def ours(self) -> int:
+        return self.parsed.total() + self.refused.total() + len(self.failed)
+
+    @property
+    def good(self) -> bool:
+        return not self.unexplained and not self.failed
+
+    def row(self, key: str) -> tuple[object, ...]:
+        answers = self.ours + self.left_out.total() + len(self.unexplained)
+        refused, left_out = self.refused.total(), self.left_out.total()
+        return key, self.files, answers, self.ours, self.parsed.total(), refused, left_out, len(self.unexplained)
+
+
+HEAD = ("platform", "files", "answers", "concern us", "parsed", "typed errors", "left out", "unexplained")
+
+
+def files(*patterns: str, folder: Path = FOLDER) -> list[Path]:
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+
+
+async def count(told: Recorded) -> Count:
+    """Hold every recorded answer of a platform against its table."""
+    found = Count()
+    for path in files(*told.files):
+        found.files += 1
+        for answer in told.answers(path):
+            why = next((why for names, why in told.left_out.items() if re.fullmatch(names, answer.name)), None)
+            if why is not None:
+                found.left_out[why] += 1
+                continue
+            ours = next((one for names, one in told.ours.items() if re.fullmatch(names, answer.name)), None)
+            if ours is None:
+                found.unexplained.append(answer.name)
+                continue
+            try:
+                await ours.read(answer.content)
+            except (Exception, pytest.fail.Exception):  # the next one is to be read whatever became of this
+                found.failed[answer.name] = traceback.format_exc()
+            else:
+                (found.refused if ours.refused else found.parsed)[ours.what] += 1
+    return found
+
+
+def unclaimed(tables: Sequence[Recorded]) -> list[Path]:
+    """Files among the platforms' data that no table speaks of."""
+    claimed = {path for table in tables for path in files(*table.files, *table.schemas)}
+    return sorted({*files("**/*")} - claimed - {*files(*OF_NOBODY)})
+
+
+def report(counts: dict[str, Count]) -> Iterator[str]:
+    """The table, and what its numbers are made of."""
+    rows = [HEAD, *(found.row(key) for key, found in counts.items())]
+    rows.append(("", *(sum(column) for column in zip(*(found.row("")[1:] for found in counts.values()), strict=True))))
+    widths = [max(len(str(row[n])) for row in rows) for n in range(len(HEAD))]
+    for row in rows:
+        yield " | ".join(
+            str(cell).ljust(w) if n == 0 else str(cell).rjust(w)
+            for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+    for key, found in counts.items():
+        yield ""
+        yield key
+        for title, told in (("parsed", found.parsed), ("typed error", found.refused), ("left out", found.left_out)):
+            yield from (f"{number:6}  {title}: {what}" for what, number in sorted(told.items()))
+        for what, number in sorted(
+            Counter({why: len(files(path)) for path, why in recorded(key).schemas.items()}).items()
+        ):
+            yield f"{number:6}  files without answers: {what}"
+        yield from (f"        UNEXPLAINED: {name}" for name in found.unexplained)
+        yield from (f"        FAILED: {name}\n{how}" for name, how in found.failed.items())
+
+
+async def _counts(keys: Sequence[str]) -> dict[str, Count]:
+    return {key: await count(recorded(key)) for key in keys}
+
+
+def main(keys: list[str]) -> int:
+    if not FOLDER.exists():
+        sys.stderr.write(f"no platform data at {FOLDER}\n")
+        return 2
+    counts = asyncio.run(_counts(keys or sorted(adapters())))
+    strange = [] if keys else unclaimed([recorded(key) for key in counts])
+    sys.stdout.write("\n".join(report(counts)) + "\n")
+    sys.stdout.writelines(f"UNEXPLAINED: {path}\n" for path in strange)
+    return int(bool(strange) or not all(found.good for found in counts.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,89 @@
+"""Bluesky's lexicons: their errors have classes, and what we read stands in them."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from app.platforms.bluesky import calls, shapes
+from app.platforms.bluesky.errors import NAMES
+from app.platforms.contract import PlatformError
+from tests.platforms.data import data
+from tests.platforms.recorded.bluesky import served
+from tests.platforms.specimens.bluesky import CID, US
+from tests.sandbox.lexicons import definition, methods, problems
+
+
+def named() -> Iterator[tuple[str, str]]:
+    """Every error that a method of ours may answer, by its lexicon."""
+    data("bluesky/lexicons")
+    for method in sorted(methods() & {value for value in vars(calls).values() if isinstance(value, str)}):
+        for error in definition(method, "")[0].get("errors", []):
+            yield method, error["name"]
+
+
+def test_every_error_of_the_lexicons_has_a_class_of_its_own() -> None:
+    """`InvalidSwap` is no failure where we ask for it, and a refusal elsewhere."""
+    refusals = {"InvalidSwap", "ConvoLocked"}
+    counts: Counter[str] = Counter()
+    for method, name in named():
+        request = httpx.Request("POST", f"https://bsky.social/xrpc/{method}")
+        response = httpx.Response(400, json={"error": name, "message": "words"}, request=request)
+        said = served({}).classify(response)
+        assert isinstance(said, PlatformError)
+        assert name in NAMES or name in refusals, f"{method} may say {name}, which nobody has thought of"
+        counts[f"{name}: {type(said).__name__}"] += 1
+    for what, count in sorted(counts.items()):
+        print(f"{count:4}  {what}")  # noqa: T201 — the counts are what this test is read for
+    assert counts.total() > 10
+
+
+def test_what_we_read_stands_in_the_lexicons() -> None:
+    """The least that a lexicon demands is understood: nothing that it lets be absent is missed."""
+    data("bluesky/lexicons")
+    author = {"did": US, "handle": "a.b"}
+    post = {"uri": f"at://{US}/app.bsky.feed.post/1", "cid": CID, "author": author, "record": {}, "indexedAt": _now()}
+    least: dict[str, tuple[Any, Any]] = {
+        calls.PROFILE: (shapes.PROFILE, author),
+        calls.PROFILES: (shapes.PROFILES, {"profiles": [author]}),
+        calls.FEED: (shapes.FEED, {"feed": [{"post": post}]}),
+        calls.POSTS: (shapes.POSTS, {"posts": [post]}),
+        calls.THREAD: (shapes.THREADS, {"thread": {"$type": "app.bsky.feed.defs#threadViewPost", "post": post}}),
+        calls.NOTIFICATIONS: (
+            shapes.NOTIFICATIONS, {"notifications": [{**post, "reason": "reply", "isRead": False}]},
+        ),
+        calls.CONVOS: (
+            shapes.CONVOS,
+            {"convos": [{"id": "a", "rev": "b", "members": [author], "muted": False, "unreadCount": 0}]},
+        ),
+        calls.MESSAGES: (
+            shapes.MESSAGES,
+            {
+                "messages": [
+                    {"$type": f"chat.bsky.convo.defs#{kind}", "id": "a", "rev": "b", "sentAt": _now(), **more}
+                    for kind, more in (
+                        ("messageView", {"text": "", "sender": {"did": US}}),
+                        ("deletedMessageView", {"sender": {"did": US}}),
+                        ("systemMessageView", {"data": {"$type": "chat.bsky.convo.defs#systemMessageDataLockConvo",
+                                                        "lockedBy": {"did": US}}}),
+                    )
+                ]
+            },
+        ),
+        calls.SEND: (shapes.MESSAGE, {"id": "a", "rev": "b", "text": "", "sender": {"did": US}, "sentAt": _now()}),
+        calls.RECORD: (shapes.STORED, {"uri": post["uri"], "value": {}}),
+        calls.PUT: (shapes.STORED, {"uri": post["uri"], "cid": CID}),
+        calls.OPEN: (shapes.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),
+        calls.RENEW: (shapes.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),
+        calls.SESSION: (shapes.WHOSE, author),
+    }  # fmt: skip
+    for method, (shape, answer) in least.items():
+        assert problems(method, "output", answer) == [], method
+        shape.validate_json(json.dumps(answer))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
