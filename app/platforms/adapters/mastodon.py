@@ -1,99 +1,83 @@
 """Mastodon, and the servers that speak its API (GoToSocial, Takahe, Pleroma).
 
 Public accounts are read without a token. With the account's own token (`read write`), mentions and
-direct statuses come through notifications, and replies can be sent.
+direct statuses come through notifications, and replies and posts can be sent. A token does not end
+(unless an administrator has it so), and there is nothing with which to fetch another.
 
 Lists are paged by id, which stays right whatever appears or vanishes. `min_id` gives the items
 just above an id; a list is at its end when a page is empty, for a page may be short earlier.
-Sources: docs.joinmastodon.org, the OpenAPI of abraham/mastodon-openapi, mastodon_mock 0.6.1.
-Unverified: that every such server keeps ids in the order of time, as Mastodon does.
+
+A batch leaves out what its token may not see, so that a post for followers, asked for with another
+account's token or none, would seem to be deleted. Therefore only accounts without a token share their
+batches, whose posts anybody sees; one with a token is measured with it.
+
+What limits there are, answers tell; those to changes tell of limits that concern this kind of change
+alone. Servers may allow longer texts than 500 characters; a text is checked before anybody is asked,
+so that 500 is the limit here. GoToSocial and Takahe do not remember keys: what is repeated there within
+the hour appears twice. Which server it is, a `Spec` cannot say.
+Sources: docs.joinmastodon.org, the OpenAPI of abraham/mastodon-openapi, Mastodon's source, mastodon_mock
+0.6.1. Unverified: that every such server keeps ids in the order of time, as Mastodon does.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, Literal
-from urllib.parse import urlsplit
 
 import httpx
-from pydantic import ValidationError
 
-from app.platforms import wire
-from app.platforms.abilities import ReplyTo
+from app.platforms import drafts, wire
+from app.platforms.abilities import Draft, Picture, PostRef, ReplyTo, TokenState, Usage
 from app.platforms.contract import (
+    CALLS,
+    COST,
     Address,
-    AuthExpired,
     Budget,
     CommunitySnapshot,
+    Cost,
     Credentials,
     Gone,
-    Malformed,
     MessageKind,
     Metric,
-    MissingPermission,
     OutcomeUnknown,
     Page,
     PlatformError,
     PostMetrics,
-    Rejected,
+    Publishing,
     RemoteMessage,
     RemotePost,
     Scope,
     Sent,
     Spec,
-    Throttled,
     Token,
     Transient,
 )
 from app.platforms.mastodon import translate
+from app.platforms.mastodon.addresses import HINT, canonical, split
+from app.platforms.mastodon.errors import failure
+from app.platforms.mastodon.limits import usage
 from app.platforms.mastodon.shapes import (
     ACCOUNT,
+    APPLICATION,
     CONTEXT,
     CREATED,
+    MEDIA,
     NOTIFICATIONS,
     STATUS,
     STATUSES,
-    Complaint,
     Notification,
     Status,
 )
+from app.platforms.mastodon.walks import Walk
 
 PAGE = 40
 MENTIONS_PAGE = 20
 """Each mention that answers something costs one more call, to learn what it stands under."""
 
-NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
-HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
-HANDLE = re.compile(rf"@?({NAME})@({HOST})(:\d{{1,5}})?")
-PATH = re.compile(rf"/(?:@|users/)({NAME})(?:@({HOST}))?/?")
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-class Walk(wire.Shape):
-    """How far a list paged by id has been read.
-
-    Going back: everything from `newest` down to `below` is read. Otherwise everything up to
-    `newest` is, and the next page is what lies just above it.
-    """
-
-    newest: wire.Id | None = None
-    below: wire.Id | None = None
-
-    def query(self) -> dict[str, str]:
-        if self.below is not None:
-            return {"max_id": self.below}
-        return {} if self.newest is None else {"min_id": self.newest}
-
-    def after(self, ids: Sequence[str], *, far_enough: bool) -> "tuple[Walk, bool]":
-        """The walk after a page of `ids`, newest first, and whether there is more to it."""
-        going_back = self.below is not None or self.newest is None
-        # A server that ignores where we are would show the same page for ever.
-        if not ids or ids[-1] == self.below or (not going_back and ids[0] == self.newest):
-            return Walk(newest=self.newest), False
-        if not going_back:
-            return Walk(newest=ids[0]), True
-        newest = self.newest or ids[0]
-        return (Walk(newest=newest), False) if far_enough else (Walk(newest=newest, below=ids[-1]), True)
+WRITING: Final = "statuses"
+UPLOADING: Final = "media"
+REMEMBERED: Final = timedelta(minutes=50)
+"""A key is remembered for an hour, less some minutes for the way."""
+SCOPES: Final = ("read:accounts", "read:notifications", "read:statuses", "write:media", "write:statuses")
 
 
 class Mastodon:
@@ -105,14 +89,26 @@ class Mastodon:
         api_version="v1",
         base_url=None,
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES}),
-        budgets=(Budget(300, 300, Scope.TOKEN), Budget(300, 300, Scope.ADDRESS)),
+        budgets=(
+            Budget(300, 300, Scope.TOKEN),
+            Budget(300, 300, Scope.ADDRESS),
+            Budget(30, 1800, Scope.TOKEN, UPLOADING),
+            Budget(300, 10_800, Scope.TOKEN, WRITING),
+        ),
         metrics_batch=20,
         text_limit=500,
         tokens=frozenset({Token.COMMUNITY}),
         public=True,
-        address_hint="https://mastodon.social/@name",
-        # An hour on Mastodon, less some minutes for the way. GoToSocial and Takahe remember nothing.
-        replies_remembered=timedelta(minutes=50),
+        address_hint=HINT,
+        replies_remembered=REMEMBERED,
+        publishing=Publishing(
+            pictures=4,
+            picture_types=frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"}),
+            picture_bytes=16 * 2**20,
+            remembered=REMEMBERED,
+        ),
+        scopes={Token.COMMUNITY: SCOPES},
+        lane_tokens=frozenset({Token.COMMUNITY}),
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -120,22 +116,15 @@ class Mastodon:
 
     @classmethod
     def address(cls, text: str) -> Address:
-        """`https://host/@name`, `https://host/users/name`, `@name@host` or `name@host`.
-
-        The name is taken in lower case, as servers do. Plain http is for this machine alone.
-        """
-        scheme, name, host = _split(text.strip())
-        hostname = urlsplit(f"//{host}").hostname or ""
-        if scheme == "http" and hostname not in LOOPBACK:
-            raise ValueError(f"a Mastodon address starts with https://, for example {cls.spec.address_hint}")
-        base = f"{scheme}://{host.lower()}"
-        return Address(canonical=f"{base}/@{name.lower()}", base_url=base)
+        """`https://host/@name`, `https://host/users/name`, `@name@host` or `name@host`."""
+        spelling, base = canonical(text)
+        return Address(canonical=spelling, base_url=base)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         if c.external_id is not None:
             response = await self._get(c, f"accounts/{c.external_id}")
         else:
-            _, name, _ = _split(c.address)
+            _, name, _ = split(c.address)
             response = await self._get(c, "accounts/lookup", {"acct": name})
         account = wire.parse(ACCOUNT, response)
         if account.suspended:
@@ -175,6 +164,9 @@ class Mastodon:
             found = {s.id: s for s in wire.parse(STATUSES, response)}
             return tuple(translate.counted(found[i]) if i in found else translate.gone(i) for i in ids)
         return tuple([await self._single(c, i) for i in ids])
+
+    async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
+        return await self.metrics(c, tuple(post.post_id for post in posts))
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
@@ -218,45 +210,29 @@ class Mastodon:
             "in_reply_to_id": asked.id,
             "visibility": asked.visibility,
         }
-        request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key})
-        made = wire.confirmed(CREATED, await wire.write(self._http, request, self.classify))
-        return Sent(external_id=made.id, sent_at=made.created_at, url=made.url)
+        return await self._write(c, form, key)
+
+    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+        """A status that everybody sees, whatever the account's own settings are."""
+        drafts.check(draft, self.spec)
+        media = [await self._upload(c, picture) for picture in draft.pictures]
+        return await self._write(c, {"status": draft.text, "visibility": "public", "media_ids[]": media}, key)
+
+    async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
+        """The scopes of the application, where the server tells them (from 4.3 on): a token has no others."""
+        if Token.COMMUNITY not in c.tokens:
+            return {}
+        told = wire.parse(APPLICATION, await self._get(c, "apps/verify_credentials"))
+        may = SCOPES if told.scopes is None else told.scopes
+        missing = tuple(scope for scope in SCOPES if scope not in may and scope.partition(":")[0] not in may)
+        return {Token.COMMUNITY: TokenState(missing)}
+
+    @classmethod
+    def usage(cls, response: httpx.Response) -> Usage | None:
+        return usage(response)
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
-        """The status tells what went wrong; the body's `error` is for people."""
-        status = response.status_code
-        if response.is_success:
-            return None
-        request = wire.request_of(response)
-        authorised = request is not None and "authorization" in request.headers
-        said = _complaint(response)
-        code = str(status)
-        if status == httpx.codes.TOO_MANY_REQUESTS:
-            return Throttled(
-                "the server asks for fewer calls",
-                retry_after=wire.retry_after(response, wire.iso_date(response.headers.get("x-ratelimit-reset"))),
-                scope=Scope.TOKEN if authorised else Scope.ADDRESS,
-                platform_code=code,
-            )
-        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            refused = said is not None and status == httpx.codes.SERVICE_UNAVAILABLE
-            if request is not None and request.method == "POST" and not refused:
-                return OutcomeUnknown("the server failed while it handled the change", platform_code=code)
-            return Transient("the server is unwell", platform_code=code)
-        # Takahe answers a bad token with 400 and plain text.
-        if status == httpx.codes.UNAUTHORIZED or (status == httpx.codes.BAD_REQUEST and authorised and said is None):
-            return AuthExpired("the server does not accept the token", token=Token.COMMUNITY, platform_code=code)
-        if status == httpx.codes.FORBIDDEN:
-            scopes = ("read", "write") if said is not None and "scope" in said.lower() else ()
-            return MissingPermission("the server does not allow this", scopes=scopes, platform_code=code)
-        if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
-            return Gone("the server has no such account or status", platform_code=code)
-        if status == httpx.codes.REQUEST_TIMEOUT:
-            return Transient("the server waited for us in vain", platform_code=code)
-        if not response.is_client_error:
-            return Malformed("the server sends us elsewhere, where we do not follow", platform_code=code)
-        detail = "" if said is None else f": {wire.explanation(said, wire.sent_secrets(response))}"
-        return Rejected(f"the server refused the request{detail}", platform_code=code)
+        return failure(response)
 
     def _but_no_batch(self, response: httpx.Response) -> PlatformError | None:
         missing = {httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED}
@@ -285,6 +261,31 @@ class Mastodon:
             return [translate.comment(status, [status, *reversed(above[1:])], root.id, us)]
         return [translate.message(status, MessageKind.MENTION, f"mention:{root.id}:{status.account.id}", us)]
 
+    async def _upload(self, c: Credentials, picture: Picture) -> str:
+        """A picture that is ready to be shown; its id."""
+        name = f"picture.{picture.media_type.rpartition('/')[2]}"
+        file = (name, picture.content, picture.media_type)
+        request = self._request(
+            c, "POST", "media", version="v2", data={"description": picture.alt}, file=file, counted=UPLOADING
+        )
+        response = await wire.read(self._http, request, self._but_repeatable)
+        made = wire.parse(MEDIA, response)
+        if response.status_code == httpx.codes.ACCEPTED:
+            response = await self._get(c, f"media/{made.id}")
+            if response.status_code == httpx.codes.PARTIAL_CONTENT:
+                raise Transient("the server is still at work on a picture")
+        return made.id
+
+    def _but_repeatable(self, response: httpx.Response) -> PlatformError | None:
+        """An upload that may have been made is simply made again."""
+        said = self.classify(response)
+        return Transient(said.message, platform_code=said.platform_code) if isinstance(said, OutcomeUnknown) else said
+
+    async def _write(self, c: Credentials, form: Mapping[str, str | list[str]], key: str) -> Sent:
+        request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key}, counted=WRITING)
+        made = wire.confirmed(CREATED, await wire.write(self._http, request, self.classify))
+        return Sent(external_id=made.id, sent_at=made.created_at, url=made.url)
+
     async def _get(self, c: Credentials, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
         return await wire.read(self._http, self._request(c, "GET", path, query), self.classify)
 
@@ -295,38 +296,28 @@ class Mastodon:
         path: str,
         query: Mapping[str, str | list[str]] | None = None,
         *,
-        data: Mapping[str, str] | None = None,
+        version: str = "v1",
+        data: Mapping[str, str | list[str]] | None = None,
+        file: tuple[str, bytes, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        counted: str | None = None,
     ) -> httpx.Request:
+        """`counted`: what it is besides a call."""
+        token = c.tokens.get(Token.COMMUNITY)
+        units = {CALLS: 1} if counted is None else {CALLS: 1, counted: 1}
+        cost = Cost(token or "", Token.COMMUNITY if token else None, units, target=f"{c.external_id} {counted or ''}")
         return self._http.build_request(
             method,
-            f"{c.base_url.rstrip('/')}/api/v1/{path}",
+            f"{c.base_url.rstrip('/')}/api/{version}/{path}",
             params=query,
             data=data,
-            headers={**wire.bearer(c.tokens.get(Token.COMMUNITY)), **(headers or {})},
+            files=None if file is None else {"file": file},
+            headers={**wire.bearer(token), **(headers or {})},
+            extensions={COST: cost},
         )
 
 
 ADAPTER: Final = Mastodon
-
-
-def _split(text: str) -> tuple[str, str, str]:
-    """Scheme, name and host of an address as people write it."""
-    if (handle := HANDLE.fullmatch(text)) is not None:
-        return "https", handle[1], handle[2] + (handle[3] or "")
-    try:
-        url = urlsplit(text)
-        host = f"{url.hostname or ''}:{url.port}" if url.port else url.hostname or ""
-    except ValueError:
-        url, host = urlsplit(""), ""
-    path = PATH.fullmatch(url.path)
-    plain_host = re.fullmatch(HOST, url.hostname or "") is not None or url.hostname in LOOPBACK
-    if path is None or not plain_host or url.scheme not in {"http", "https"} or url.username is not None:
-        raise ValueError(f"a Mastodon address looks like {Mastodon.spec.address_hint} or @name@mastodon.social")
-    if ":" in (url.hostname or ""):
-        host = f"[{url.hostname}]" + (f":{url.port}" if url.port else "")
-    # `https://here/@name@there` is how `here` shows an account that lives on `there`.
-    return ("https", path[1], path[2]) if path[2] else (url.scheme, path[1], host)
 
 
 def _known(c: Credentials) -> str:
@@ -337,10 +328,3 @@ def _known(c: Credentials) -> str:
 
 def _older(page: Sequence[Status] | Sequence[Notification], since: datetime | None) -> bool:
     return since is not None and len(page) > 0 and page[-1].created_at < since
-
-
-def _complaint(response: httpx.Response) -> str | None:
-    try:
-        return Complaint.model_validate_json(response.content).error
-    except ValidationError:
-        return None

@@ -60,6 +60,17 @@ class Created(wire.Shape):
     url: wire.Words | None = None
 
 
+class Media(wire.Shape):
+    """A file that was uploaded."""
+
+    id: wire.Id
+
+
+class Application(wire.Shape):
+    name: wire.Words
+    scopes: tuple[wire.Words, ...] | None = None
+
+
 class Complaint(wire.Shape):
     error: wire.Words
 
@@ -70,3 +81,5 @@ STATUSES: Final = TypeAdapter(list[Status])
 CONTEXT: Final = TypeAdapter(Context)
 NOTIFICATIONS: Final = TypeAdapter(list[Notification])
 CREATED: Final = TypeAdapter(Created)
+MEDIA: Final = TypeAdapter(Media)
+APPLICATION: Final = TypeAdapter(Application)

@@ -25,5 +25,12 @@ WIRE: Final = Wire(
     prefixes=("/api/v1/", "/api/v2/", "/@"),
     routes=routes,
     address=lambda network, c: f"{network.base_url}/@{c.key}",
-    limits={"calls": 300, "seconds": 300},
+    limits={
+        "calls": 300,
+        "seconds": 300,
+        "media": 30,
+        "media_seconds": 1800,
+        "statuses": 300,
+        "statuses_seconds": 10_800,
+    },
 )

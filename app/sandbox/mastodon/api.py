@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -15,79 +14,22 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from app.sandbox import instants
-from app.sandbox.entities import Community, Entry, Notice
+from app.sandbox.entities import Community, Notice
 from app.sandbox.grants import Grant
 from app.sandbox.instants import HOUR
 from app.sandbox.ledger import Fields
 from app.sandbox.limits import Allowance
-from app.sandbox.mastodon import instance
+from app.sandbox.mastodon import instance, media
+from app.sandbox.mastodon.call import MISSING, Call, Handler, RefusedError
 from app.sandbox.mastodon.shapes import Json, Shapes, visibility
-from app.sandbox.network import BadParameterError, Network, Params, answer, bearer, params
+from app.sandbox.network import BadParameterError, Network, Params, answer, bearer
 from app.sandbox.people import Person
 
+_OWN: Final = {"/api/v2/media": "media", "/api/v1/statuses": "statuses"}
+"""What is limited besides by the limit of all calls, when it is written."""
+_SECONDS: Final = {"calls": "seconds", "media": "media_seconds", "statuses": "statuses_seconds"}
 STATUSES_AT_ONCE: Final = 20
 """`GET /api/v1/statuses?id[]=` takes no more; DEFAULT_STATUSES_LIMIT in Mastodon's base_controller.rb."""
-
-
-class RefusedError(Exception):
-    """An answer that is an error."""
-
-    def __init__(self, status: int, error: str) -> None:
-        super().__init__(error)
-        self.status = status
-        self.error = error
-
-
-_MISSING: Final = (404, "Record not found")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call, understood as far as all calls are alike."""
-
-    network: Network
-    request: Request
-    params: Params
-    grant: Grant | None
-    shapes: Shapes
-
-    def community(self, scope: str) -> Community:
-        """The community whose token it is; 401 without one, 403 without the scope."""
-        if self.grant is None:
-            raise RefusedError(401, "The access token is invalid")
-        if scope not in self.grant.scopes and scope.partition(":")[0] not in self.grant.scopes:
-            raise RefusedError(403, "This action is outside the authorized scopes")
-        return self.network.world.communities[self.grant.community]
-
-    def limit(self, default: int, most: int) -> int:
-        return max(min(self.params.integer("limit", default) or default, most), 1)
-
-    def path_id(self) -> int:
-        value = str(self.request.path_params["id"])
-        if not value.isascii() or not value.isdecimal() or len(value) > 20:
-            raise RefusedError(*_MISSING)
-        return int(value)
-
-    def status(self, status_id: int) -> tuple[Community, Entry]:
-        """A status that this caller may see; 404 otherwise."""
-        for c in self.network.communities("mastodon"):
-            entry = self.network.world.entry(c, status_id)
-            mine = self.grant is not None and self.grant.community == c.key
-            if entry is None and mine:
-                entry = c.mail.get(status_id)
-            if entry is not None and (mine or visibility(entry) != "private"):
-                return c, entry
-        raise RefusedError(*_MISSING)
-
-    def account(self) -> Community | Person:
-        account_id = self.path_id()
-        found = self.shapes.community(account_id) or self.shapes.person_of_account(account_id)
-        if found is None:
-            raise RefusedError(*_MISSING)
-        return found
-
-
-Handler: TypeAlias = Callable[[Call], Response]
 
 
 def routes(network: Network) -> list[Route]:
@@ -95,6 +37,9 @@ def routes(network: Network) -> list[Route]:
     table: tuple[tuple[str, str, Handler], ...] = (
         ("GET", "/api/v1/instance", instance_v1),
         ("GET", "/api/v2/instance", instance_v2),
+        ("GET", "/api/v1/apps/verify_credentials", application),
+        ("POST", "/api/v2/media", media.upload),
+        ("GET", "/api/v1/media/{id}", media.show),
         ("GET", "/api/v1/accounts/verify_credentials", verify_credentials),
         ("GET", "/api/v1/accounts/lookup", lookup),
         ("GET", "/api/v1/accounts/{id}", account),
@@ -117,15 +62,14 @@ def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitab
         token = bearer(request)
         found: Params | None
         try:
-            found = await params(request)
+            found = await media.params(request)
         except BadParameterError:
             found = None
         network.tick()
         token = token or (found.get("access_token") if found is not None else "")
         grant = network.grants.find(token, "mastodon") if token else None
         caller = grant.name if grant is not None else f"address:{request.client.host if request.client else ''}"
-        limits = network.limits
-        allowance = network.counter.window(f"mastodon/{caller}", limits["mastodon_calls"], limits["mastodon_seconds"])
+        allowance = _allowance(network, request, caller)
         try:
             response = handler(_admitted(network, request, found, grant, allowance))
         except RefusedError as refused:
@@ -138,6 +82,19 @@ def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitab
         return response
 
     return endpoint
+
+
+def _allowance(network: Network, request: Request, caller: str) -> Allowance:
+    """Of the limits that a call is counted against, the one it is nearest to."""
+    names = ["calls", *(name for path, name in _OWN.items() if (request.method, request.url.path) == ("POST", path))]
+    limits = network.limits
+    stands = [
+        network.counter.window(
+            f"mastodon/{name}/{caller}", limits[f"mastodon_{name}"], limits[f"mastodon_{_SECONDS[name]}"]
+        )
+        for name in names
+    ]
+    return min(stands, key=lambda one: (not one.refused, one.remaining))
 
 
 def _admitted(
@@ -167,6 +124,18 @@ def instance_v2(call: Call) -> Response:
     return answer(instance.v2(call.network.base_url, users))
 
 
+def application(call: Call) -> Response:
+    """The application's scopes, which here are the token's."""
+    if call.grant is None:
+        raise RefusedError(401, "The access token is invalid")
+    scopes = sorted(call.grant.scopes)
+    uri = "urn:ietf:wg:oauth:2.0:oob"
+    return answer({
+        "id": "1", "name": "Instep", "website": None, "scopes": scopes, "redirect_uris": [uri], "redirect_uri": uri,
+        "vapid_key": "BCk-QqERU0q-CfYZjcuB6lnyyOYfJ2AifKqfeGIm7Z-HiTU5T9eTG5GxVA0_OH5mMlI4UkkDTpaZwozy0TzdZ2M=",
+    })  # fmt: skip
+
+
 def verify_credentials(call: Call) -> Response:
     return answer(call.shapes.credentials(call.community("read:accounts")))
 
@@ -174,7 +143,7 @@ def verify_credentials(call: Call) -> Response:
 def lookup(call: Call) -> Response:
     found = call.shapes.named(call.params.get("acct"))
     if found is None:
-        raise RefusedError(*_MISSING)
+        raise RefusedError(*MISSING)
     return answer(call.shapes.account(found))
 
 
@@ -272,8 +241,8 @@ def publish(call: Call) -> Response:
     known = world.keys.get(name) if key else None
     if known is not None and world.now - instants.parse(known["at"]) < HOUR:
         return answer(call.shapes.status(*call.status(int(known["id"]))))
-    text = call.params.get("status").strip()
-    if not text:
+    text, pictures = call.params.get("status").strip(), media.attached(call, c)
+    if not text and not pictures:
         raise RefusedError(422, "Validation failed: Text can't be blank")
     if len(text) > instance.TEXT_LIMIT:
         raise RefusedError(422, f"Validation failed: Text character limit of {instance.TEXT_LIMIT} exceeded")
@@ -285,6 +254,8 @@ def publish(call: Call) -> Response:
         fields["key"] = name
     if wanted in ("unlisted", "private"):
         fields["kind"] = wanted
+    if pictures:
+        fields["media"] = pictures
     event = _addressed(call, fields, wanted)
     record = world.emit(event, c, "api", **fields)
     return answer(call.shapes.status(*call.status(int(record["id"]))))
@@ -322,7 +293,7 @@ def delete(call: Call) -> Response:
     c = call.community("write:statuses")
     owner, entry = call.status(call.path_id())
     if owner is not c or entry.person is not None or entry.kind == "message":
-        raise RefusedError(*_MISSING)
+        raise RefusedError(*MISSING)
     rendered = {**call.shapes.status(c, entry), "text": entry.text}
     call.network.world.emit("post_deleted" if entry.kind == "post" else "comment_deleted", c, "api", id=str(entry.id))
     return answer(rendered)

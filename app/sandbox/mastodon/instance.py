@@ -4,10 +4,13 @@ from typing import Final
 
 VERSION: Final = "4.4.3"
 TEXT_LIMIT: Final = 500
+PICTURES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
+PICTURE_BYTES: Final = 16_777_216
+DESCRIPTION_LIMIT: Final = 1500
 
 _MEDIA: Final = {
-    "supported_mime_types": ["image/jpeg", "image/png", "image/gif", "image/webp"],
-    "image_size_limit": 16_777_216,
+    "supported_mime_types": PICTURES,
+    "image_size_limit": PICTURE_BYTES,
     "image_matrix_limit": 33_177_600,
     "video_size_limit": 103_809_024,
     "video_frame_rate_limit": 120,
@@ -38,7 +41,7 @@ def v2(base_url: str, users: int) -> dict[str, object]:
             "urls": {"streaming": None, "status": None, "about": f"{base_url}/about"},
             "accounts": {"max_featured_tags": 10, "max_pinned_statuses": 5},
             "statuses": _STATUSES,
-            "media_attachments": {**_MEDIA, "description_limit": 1500},
+            "media_attachments": {**_MEDIA, "description_limit": DESCRIPTION_LIMIT},
             "polls": _POLLS,
             "translation": {"enabled": False},
             "limited_federation": False,

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from app.sandbox import instants
-from app.sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry, Notice
+from app.sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry, Media, Notice
 from app.sandbox.network import Network
 from app.sandbox.people import Person, person
 
@@ -15,6 +15,8 @@ Json = dict[str, object]
 
 _PEOPLE: Final = 109_400_000_000_000_000
 """Account ids of persons start here."""
+_MEDIA: Final = 115_000_000_000_000_000
+"""Ids of pictures start here."""
 _TOKENS: Final = re.compile(r"(https?://[^\s<]+)|(?<!\w)@([A-Za-z0-9_]+)(@[\w.:-]+)?|(?<!\w)#(\w+)")
 
 
@@ -140,7 +142,7 @@ class Shapes:
             "reblog": None,
             "application": None if entry.person is not None else {"name": "Web", "website": None},
             "account": self.account(author),
-            "media_attachments": [],
+            "media_attachments": [self.media(c, c.media[one]) for one in entry.media if one in c.media],
             "mentions": mentions,
             "tags": tags,
             "emojis": [],
@@ -148,6 +150,16 @@ class Shapes:
             "card": None,
             "poll": None,
         }
+
+    def media(self, c: Community, media: Media) -> Json:
+        media_id = media_id_of(c, media.id)
+        url = f"{self._base}/media/{media_id}.{media.type.rpartition('/')[2]}"
+        size = {"width": 600, "height": 400, "size": "600x400", "aspect": 1.5}
+        return {
+            "id": media_id, "type": "image", "url": url, "preview_url": url, "remote_url": None,
+            "description": media.detail.get("description") or None, "blurhash": None,
+            "meta": {"original": size, "small": size},
+        }  # fmt: skip
 
     def answers(self, c: Community, entry: Entry) -> list[Entry]:
         """The direct answers that stand; a direct message's are counted by nobody."""
@@ -238,6 +250,17 @@ class Shapes:
             "accounts": [self.account(self.person(dialog.person))],
             "last_status": self.status(c, last),
         }
+
+
+def media_id_of(c: Community, media: str) -> str:
+    """No two communities share an id."""
+    return str(_MEDIA + c.profile.number * 10**12 + int(media))
+
+
+def media_of(c: Community, media_id: str) -> str:
+    """The picture of the community's with that id; empty for what cannot be one."""
+    number = int(media_id) - _MEDIA - c.profile.number * 10**12 if media_id.isdecimal() else 0
+    return str(number) if number > 0 else ""
 
 
 def visibility(entry: Entry) -> str:

@@ -1,6 +1,6 @@
 """Mastodon, for the suites."""
 
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 
@@ -34,6 +34,14 @@ def before(request: httpx.Request) -> httpx.Response | None:
     return None
 
 
+def throttled(name: str, refuses: Literal["reads", "changes"], scope: Scope) -> tuple[Refusal, Refusal]:
+    """With the moment of its end, and without."""
+    said = {"error": "Too many requests"}
+    until = {"date": "Mon, 23 Nov 2026 06:00:00 GMT", "x-ratelimit-reset": "2026-11-23T06:02:30.000000Z"}
+    known = Refusal(f"{name}, until a moment", Throttled, said, 429, until, None, 150.0, scope, refuses=refuses)
+    return known, Refusal(name, Throttled, said, 429, scope=scope, refuses=refuses)
+
+
 SPECIMEN: Final = Specimen(
     address="https://mastodon.example/@name",
     external_id="77",
@@ -55,13 +63,13 @@ SPECIMEN: Final = Specimen(
         Refusal("not valid", Rejected, {"error": "Validation failed: Text can't be blank"}, 422),
         Refusal("the server's database", Transient, {"error": "Remote data could not be fetched"}, 503),
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
-        Refusal(
-            "too many, until a moment", Throttled, {"error": "Too many requests"}, 429,
-            {"date": "Mon, 23 Nov 2026 06:00:00 GMT", "x-ratelimit-reset": "2026-11-23T06:02:30.000000Z"},
-            retry_after=150.0, scope=Scope.TOKEN,
-        ),
-        Refusal("too many", Throttled, {"error": "Too many requests"}, 429, scope=Scope.TOKEN),
+        *throttled("too many", "reads", Scope.TOKEN),
+        *throttled("too many changes of a kind", "changes", Scope.COMMUNITY),
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION, MessageKind.COMMENT}),
-    limits=(Limited("calls", Scope.TOKEN),),
+    limits=(
+        Limited("calls", Scope.TOKEN),
+        Limited("statuses", Scope.COMMUNITY, "publish text"),
+        Limited("media", Scope.COMMUNITY, "publish picture"),
+    ),
 )  # fmt: skip

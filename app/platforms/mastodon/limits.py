@@ -1,0 +1,43 @@
+"""How much of a limit is used up, as Mastodon's answers tell it.
+
+    x-ratelimit-limit        300
+    x-ratelimit-remaining    299
+    x-ratelimit-reset        2026-11-22T10:05:00.000000Z
+
+Mastodon tells of the limit of all calls where something is read; where something is written or
+uploaded, of the limit of that alone, which is nobody else's concern.
+"""
+
+import httpx
+
+from app.platforms import wire
+from app.platforms.abilities import Usage
+from app.platforms.contract import Scope
+
+
+def usage(response: httpx.Response) -> Usage | None:
+    """How near the caller is to the limit of all calls; None where the answer does not tell."""
+    request = wire.request_of(response)
+    if request is None or request.method != "GET":
+        return None
+    limit, remaining = (_number(response, name) for name in ("limit", "remaining"))
+    if not limit or remaining is None:
+        return None
+    reset, now = wire.iso_date(response.headers.get("x-ratelimit-reset")), wire.moment_of(response)
+    return Usage(
+        share=1 - remaining / limit,
+        scope=whom(request),
+        resets_in=None if reset is None or now is None else max(0.0, (reset - now).total_seconds()),
+    )
+
+
+def whom(request: httpx.Request | None) -> Scope:
+    """Whose limit a request is counted against: a change against one of its own kind, too."""
+    if request is None or "authorization" not in request.headers:
+        return Scope.ADDRESS
+    return Scope.TOKEN if request.method == "GET" else Scope.COMMUNITY
+
+
+def _number(response: httpx.Response, name: str) -> int | None:
+    told = response.headers.get(f"x-ratelimit-{name}", "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 12 else None
