@@ -16,10 +16,8 @@ from pydantic.fields import FieldInfo
 
 from app.kpis import known
 from app.kpis.contract import Kpi
-from app.platforms import adapters
-from app.platforms.contract import Metric, MetricStatus
-from app.platforms.routes import Platform, describe
 from app.settings import Settings
+from tests.shipping import platforms
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = """\
@@ -89,31 +87,6 @@ def settings_example() -> str:
     return "\n".join(lines).rstrip()
 
 
-def platforms_table() -> str:
-    """The capability matrix, a column for each platform."""
-    known_ones: list[Platform] = [describe(kind) for _, kind in sorted(adapters().items())]
-
-    def yes(there: bool) -> str:
-        return "yes" if there else "no"
-
-    lines: list[tuple[str, list[str]]] = [
-        ("API", [one.api_version for one in known_ones]),
-        ("an address", [f"`{one.address_hint}`" for one in known_ones]),
-        ("size and posts without a token", [yes(one.public) for one in known_ones]),
-        ("tokens it takes", [", ".join(one.tokens) for one in known_ones]),
-        *((f"{metric}", [yes(one.metrics[metric] is MetricStatus.OK) for one in known_ones]) for metric in Metric),
-        *((f"ability: {name}", [yes(one.abilities[name]) for one in known_ones]) for name in known_ones[0].abilities),
-        ("characters of a post", [f"{one.text_limit:,}" for one in known_ones]),
-        (
-            "limits kept to",
-            ["; ".join(f"{b.calls} in {b.seconds} s per {b.scope}" for b in one.limits) for one in known_ones],
-        ),
-    ]
-    rows = ["| | " + " | ".join(one.title for one in known_ones) + " |", "|---" * (len(known_ones) + 1) + "|"]
-    rows += [f"| {title} | {' | '.join(cells)} |" for title, cells in lines]
-    return "\n".join(rows)
-
-
 def kpis() -> str:
     """The catalogue as a page."""
     lines = [
@@ -157,10 +130,13 @@ def files() -> dict[str, str]:
     """Each file that has generated parts, as it should be."""
     readme = (ROOT / "README.md").read_text()
     readme = within(readme, "settings", f"\n{settings_table()}\n")
-    readme = within(readme, "platforms", f"\n{platforms_table()}\n")
+    readme = within(readme, "platforms", f"\n{platforms.matrix()}\n")
+    page = (ROOT / "docs/platforms.md").read_text()
+    for one in platforms.known():
+        page = within(page, one.key, f"\n{platforms.facts(one)}\n")
     example = (ROOT / ".env.example").read_text()
     example = within(example, "settings", f"\n{settings_example()}\n", "# --- {} ---", "# --- end of {} ---")
-    return {"README.md": readme, ".env.example": example, "docs/kpis.md": kpis()}
+    return {"README.md": readme, ".env.example": example, "docs/platforms.md": page, "docs/kpis.md": kpis()}
 
 
 if __name__ == "__main__":

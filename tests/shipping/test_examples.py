@@ -100,7 +100,7 @@ async def caller(app: FastAPI, resources: Resources, dropped: None) -> AsyncIter
 
 async def test_the_examples_are_found_and_work(caller: Agency, clock: SetClock) -> None:
     matrix = {row["key"]: row for row in (await caller.get("/v1/platforms"))["data"]}
-    assert matrix["plaza"]["metrics"]["views"] == "unsupported"
+    assert matrix["plaza"]["metrics"]["views"]["status"] == "unsupported"
     assert "shares" in {row["key"] for row in (await caller.get("/v1/kpis"))["data"]}
 
     project = await caller.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})

@@ -1,0 +1,196 @@
+"""What is said of each platform: by `GET /v1/platforms`, and to people in docs/platforms.md."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+
+from app.platforms import abilities, adapters, routes
+from app.platforms.contract import Adapter, Budget, Metric, Scope, Spec, Token
+from docs.examples.plaza import Plaza
+from tests.cli.processes import ROOT
+from tests.conftest import Agency
+from tests.shipping import platforms
+
+PAGE = (ROOT / "docs/platforms.md").read_text()
+KEYS = sorted(adapters())
+JSON = re.compile(r"^(?:INSTEP_PLATFORM_APPS=')?(\{.*\})'?$", re.MULTILINE)
+
+
+# ── what is answered ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_every_platform_found_is_told(stranger: httpx.AsyncClient) -> None:
+    answer = await stranger.get("/v1/platforms")
+    assert [one["key"] for one in answer.json()["data"]] == KEYS
+    again = await stranger.get("/v1/platforms", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_is_told_is_what_the_spec_says(key: str) -> None:
+    kind = adapters()[key]
+    spec, told = kind.spec, routes.describe(kind).model_dump(mode="json")
+    counters: Mapping[str, Mapping[str, object]] = told["metrics"]
+    assert counters.keys() == set(Metric)
+    assert {name for name, use in counters.items() if use["status"] == "ok"} == spec.metrics
+    assert {name for name, use in counters.items() if use["how"] == "told"} == spec.pushed
+    assert {name for name, use in counters.items() if use["how"] == "counted"} == spec.counted
+    assert {name for name, use in counters.items() if use["delay_hours"]} == spec.delayed
+    assert {one["kind"]: tuple(one["scopes"]) for one in told["tokens"]} == {
+        token: spec.scopes.get(token, ()) for token in spec.tokens
+    }
+    assert len(told["limits"]) == len(spec.budgets) > 0
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_adapter_can_what_its_spec_says(key: str) -> None:
+    """A spec that tells of pictures no code publishes, or of secrets no code verifies, misleads people."""
+    kind = adapters()[key]
+    spec = kind.spec
+    assert (spec.publishing is not None) == issubclass(kind, abilities.Publishes)
+    assert bool(spec.hook_secrets) == issubclass(kind, abilities.Receives)
+    assert issubclass(kind, abilities.Receives) or not issubclass(kind, abilities.Subscribes)
+    assert spec.pushed | spec.counted | spec.delayed <= spec.metrics
+    assert not spec.pushed & spec.counted
+    assert bool(spec.delayed) == bool(spec.delay)
+    assert spec.scopes.keys() <= spec.tokens
+    assert spec.lane_tokens <= spec.tokens
+    assert not spec.lane_tokens or issubclass(kind, abilities.MeasuresAcross)
+    if issubclass(kind, abilities.Refreshes):
+        assert kind.renewable(spec.tokens, spec.app_settings)
+        assert kind.renewable(spec.tokens, spec.app_settings) <= spec.tokens
+        assert not kind.renewable((), spec.app_settings)
+
+
+class Square(Plaza):
+    """A platform with a little of everything."""
+
+    spec: ClassVar[Spec] = replace(
+        Plaza.spec,
+        key="square",
+        metrics=frozenset({Metric.VIEWS, Metric.REACTIONS, Metric.COMMENTS, Metric.SAVES}),
+        pushed=frozenset({Metric.REACTIONS}),
+        counted=frozenset({Metric.COMMENTS}),
+        delayed=frozenset({Metric.SAVES}),
+        delay=timedelta(hours=36),
+        tokens=frozenset({Token.COMMUNITY, Token.REFRESH}),
+        scopes={Token.COMMUNITY: ("read", "write")},
+        app_settings=frozenset({"client_id"}),
+        hook_secrets=frozenset({"word"}),
+        replies_remembered=timedelta(minutes=50),
+        reply_limit=200,
+        budgets=(Budget(7, 60, Scope.APP, "units", Token.COMMUNITY),),
+        history=False,
+    )
+
+    @classmethod
+    def receive(cls, call: abilities.Call, secrets: Mapping[str, str]) -> abilities.Received:
+        raise NotImplementedError
+
+    @classmethod
+    def renewable(cls, tokens: Any, app: Any) -> frozenset[Token]:
+        return frozenset({Token.COMMUNITY}) if Token.REFRESH in tokens and "client_id" in app else frozenset()
+
+    async def refresh(self, c: object) -> Mapping[Token, abilities.Granted]:
+        raise NotImplementedError
+
+
+def told_of(kind: type[Adapter]) -> dict[str, Any]:
+    return routes.describe(kind).model_dump(mode="json")
+
+
+def test_each_thing_has_its_place() -> None:
+    told = told_of(Square)
+    assert told["metrics"]["views"] == {"status": "ok", "how": "asked", "delay_hours": 0}
+    assert told["metrics"]["reach"] == {"status": "unsupported", "how": None, "delay_hours": 0}
+    assert told["metrics"]["reactions"]["how"] == "told"
+    assert told["metrics"]["comments"]["how"] == "counted"
+    assert told["metrics"]["saves"] == {"status": "ok", "how": "asked", "delay_hours": 36}
+    community, refresh = told["tokens"]
+    assert (community["kind"], community["scopes"], community["renewed_with"]) == (
+        "community",
+        ["read", "write"],
+        ["refresh"],
+    )
+    assert (refresh["scopes"], refresh["renewed_with"]) == ([], [])
+    assert community["purpose"] != refresh["purpose"]
+    assert told["hooks"] == {"secrets": ["word"], "of_app": False, "sets_itself": False}
+    assert told["publishing"] is None
+    assert told["replying"] is None, "what the spec says of answers does not matter where nobody can send them"
+    assert told["limits"] == [{"name": "units", "calls": 7, "seconds": 60, "scope": "app", "token": "community"}]
+    assert (told["app_settings"], told["history"]) == (["client_id"], False)
+    able = {name for name, there in told["abilities"].items() if there}
+    assert able == {"refresh", "hooks"}
+
+
+def test_every_ability_is_told() -> None:
+    protocols = {
+        protocol
+        for protocol in vars(abilities).values()
+        if getattr(protocol, "_is_protocol", False) and protocol.__module__ == abilities.__name__
+    }
+    assert set(routes.ABILITIES.values()) == protocols
+    assert routes.ABILITIES.keys() == routes.Abilities.model_fields.keys()
+    assert routes.PURPOSES.keys() == set(Token)
+
+
+# ── what people read ──────────────────────────────────────────────────────────────────────────────
+
+
+def section(key: str) -> str:
+    """What a person reads about a platform."""
+    title = adapters()[key].spec.title
+    _, found, rest = PAGE.partition(f"\n## {title}\n")
+    assert found, f"docs/platforms.md has no section about {title}"
+    return rest.partition("\n## ")[0]
+
+
+def examples(text: str) -> list[dict[str, Any]]:
+    """Every piece of JSON in it."""
+    blocks = re.findall(r"```(?:sh|json)\n(.*?)```", text, re.DOTALL)
+    joined = [re.sub(r"\n(?!INSTEP|curl|\{|\n)", "", block) for block in blocks]
+    return [json.loads(piece) for block in joined for piece in JSON.findall(block)]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_its_section_shows_how_it_is_connected(key: str) -> None:
+    spec = adapters()[key].spec
+    found = examples(section(key))
+    bodies = [one for one in found if "platform" in one]
+    assert [body["platform"] for body in bodies] == [key]
+    assert adapters()[key].address(bodies[0]["address"])
+    assert set() < bodies[0]["credentials"].keys() <= spec.tokens
+    apps = [one for one in found if key in one]
+    assert [app.keys() for app in apps] == ([{key}] if spec.app_settings else [])
+    for app in apps:
+        assert spec.app_settings <= app[key].keys() <= spec.app_settings | spec.hook_secrets
+    for one in found:
+        assert one.get("secrets", {}).keys() <= spec.hook_secrets
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_its_section_says_what_it_does_not_give(key: str) -> None:
+    spec, text = adapters()[key].spec, section(key)
+    prose = text.partition(f"<!-- {key} -->")[0]
+    missing = prose.partition("\nNot given: ")[2].partition("\n\n")[0].replace("*", "")
+    for metric in set(Metric) - spec.metrics - {Metric.QUOTES, Metric.SAVES}:
+        assert re.search(rf"\b{metric}\b", missing), f"why there is no {metric} on {spec.title}"
+    assert "\nUnverified: " in prose
+    assert platforms.facts(routes.describe(adapters()[key])) in text
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_what_is_shown_is_taken(key: str, agency: Agency) -> None:
+    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    (body,) = (one for one in examples(section(key)) if "platform" in one)
+    community = await agency.post("/v1/communities", body | {"project_id": project["id"]})
+    assert community["state"] == "connecting"
+    for secrets in (one for one in examples(section(key)) if "secrets" in one):
+        answer = await agency.http.put(f"/v1/communities/{community['id']}/hook", json=secrets)
+        assert answer.status_code == 200, answer.text

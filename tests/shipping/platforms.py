@@ -1,0 +1,181 @@
+"""What the code knows of platforms, as the documentation shows it: the matrix, and each one's facts."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from app.platforms import adapters
+from app.platforms.contract import CALLS, Scope, TextUnit
+from app.platforms.routes import Hooks, How, Limit, MetricUse, Platform, Publishing, TokenUse, describe
+
+YES: Final = "✓"
+NO: Final = "–"
+ABSENT: Final = "not given"
+UNITS: Final = {
+    TextUnit.CHARACTERS: "characters",
+    TextUnit.UTF16: "UTF-16 units",
+    TextUnit.GRAPHEMES: "graphemes",
+}
+CONCERNED: Final = {
+    Scope.TOKEN: "token",
+    Scope.ADDRESS: "network address of ours",
+    Scope.APP: "application",
+    Scope.COMMUNITY: "community or chat",
+}
+SIZES: Final = (("MiB", 2**20), ("MB", 10**6), ("kB", 10**3))
+TIMES: Final = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def known() -> list[Platform]:
+    """Every platform found, in the order of the keys."""
+    return [describe(kind) for _, kind in sorted(adapters().items())]
+
+
+# ── the matrix ────────────────────────────────────────────────────────────────────────────────────
+
+
+def matrix() -> str:
+    """The capability matrix, a column for each platform."""
+    all_of_them = known()
+    rows: list[tuple[str, Callable[[Platform], str]]] = [
+        *((metric.value, _counter(metric.value)) for metric in all_of_them[0].metrics),
+        ("read without a token", lambda one: _mark(one.public)),
+        ("posts from before the connection", lambda one: _mark(one.history)),
+        ("tells us at once", lambda one: _mark(one.abilities.hooks or one.abilities.stream)),
+        ("counters in one call", lambda one: str(one.metrics_batch) if _asked(one) else NO),
+        ("… of several communities", lambda one: _mark(one.abilities.measure_across)),
+        ("customers answered", lambda one: _mark(one.replying is not None)),
+        ("posts published", lambda one: _mark(one.publishing is not None)),
+        ("pictures in a post", lambda one: str(one.publishing.pictures) if one.publishing else NO),
+        ("text of a post", lambda one: f"{one.text_limit:,}" if one.publishing else NO),
+        ("tokens renewed", lambda one: _mark(any(token.renewed_with for token in one.tokens))),
+    ]
+    head = "| | " + " | ".join(one.title for one in all_of_them) + " |"
+    lines = [f"| {title} | {' | '.join(cell(one) for one in all_of_them)} |" for title, cell in rows]
+    return "\n".join([head, "|---|" + ":-:|" * len(all_of_them), *lines])
+
+
+def _mark(there: bool) -> str:
+    return YES if there else NO
+
+
+def _counter(name: str) -> Callable[[Platform], str]:
+    def cell(one: Platform) -> str:
+        use = next(use for metric, use in one.metrics.items() if metric.value == name)
+        if use.delay_hours:
+            return f"{use.delay_hours:g} h late"
+        return {None: NO, How.ASKED: YES}.get(use.how, str(use.how))
+
+    return cell
+
+
+def _asked(one: Platform) -> bool:
+    return any(use.how is How.ASKED for use in one.metrics.values())
+
+
+# ── one platform's facts ──────────────────────────────────────────────────────────────────────────
+
+
+def facts(one: Platform) -> str:
+    """A table of what is known of one platform."""
+    rows = {
+        "API": one.api_version,
+        "Tokens": "<br>".join(_token(token) for token in one.tokens),
+        "Without a token": "size and posts" if one.public else "nothing",
+        "`INSTEP_PLATFORM_APPS`": _names(one.app_settings) or "nothing",
+        "Hook": _hook(one.hooks),
+        "Counters": _counters(one),
+        "Counters in one call": f"{one.metrics_batch} posts{_across(one)}" if _asked(one) else "cannot be asked for",
+        "Before the connection": "is read" if one.history else "cannot be read",
+        "A post": _post(one),
+        "An answer": _answer(one),
+        "Limits kept to": "<br>".join(_limit(limit) for limit in one.limits),
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def _token(one: TokenUse) -> str:
+    said = f"`{one.kind}`"
+    if one.scopes:
+        said += f": {_names(one.scopes)}"
+    if one.renewed_with:
+        others = ["itself" if other is one.kind else f"`{other}`" for other in one.renewed_with]
+        said += f" (renewed with {' or '.join(others)})"
+    return said
+
+
+def _hook(one: Hooks | None) -> str:
+    if one is None:
+        return "none: it never calls us"
+    whose = "one address for all communities of an application" if one.of_app else "an address for each community"
+    setting = "set at the platform by itself" if one.sets_itself else "entered at the platform by a person"
+    return f"{whose}, {setting}; secrets: {_names(one.secrets)}"
+
+
+def _counters(one: Platform) -> str:
+    groups = defaultdict(list)
+    for metric, use in one.metrics.items():
+        groups[_known(use)].append(metric.value)
+    parts = sorted(groups.items(), key=lambda part: (part[0] == ABSENT, part[0]))
+    return "; ".join(f"{words}: {', '.join(some)}" if words else ", ".join(some) for words, some in parts)
+
+
+def _known(use: MetricUse) -> str:
+    if use.delay_hours:
+        return f"{use.delay_hours:g} h late"
+    return {How.ASKED: "", How.TOLD: "told by events alone", How.COUNTED: "counted by us", None: ABSENT}[use.how]
+
+
+def _across(one: Platform) -> str:
+    return ", of several communities" if one.abilities.measure_across else ""
+
+
+def _post(one: Platform) -> str:
+    if one.publishing is None:
+        return "cannot be published"
+    return f"{one.text_limit:,} {UNITS[one.text_unit]}; {_pictures(one, one.publishing)}; " + _repeats(
+        one.publishing.remembered_seconds
+    )
+
+
+def _pictures(one: Platform, may: Publishing) -> str:
+    if not may.pictures:
+        return "no pictures"
+    types = ", ".join(kind.removeprefix("image/").upper() for kind in may.picture_types)
+    size = "from a public address" if may.by_url else f"each up to {_bytes(may.picture_bytes)}"
+    said = f"{'up to' if may.text_alone else '1 to'} {may.pictures} pictures ({types}), {size}"
+    if may.caption_limit != one.text_limit:
+        said += f", with {may.caption_limit:,} {UNITS[one.text_unit]} at most"
+    return said
+
+
+def _answer(one: Platform) -> str:
+    if one.replying is None:
+        return "cannot be sent"
+    return f"{one.replying.text_limit:,} {UNITS[one.text_unit]}; {_repeats(one.replying.remembered_seconds)}"
+
+
+def _repeats(seconds: int | None) -> str:
+    return "a repeat would appear twice" if seconds is None else f"a repeat within {_time(seconds)} is dropped"
+
+
+def _limit(one: Limit) -> str:
+    what = CALLS if one.name == CALLS else f"`{one.name}`"
+    whom = f"`{one.token}` token" if one.token and one.scope is Scope.TOKEN else CONCERNED[one.scope]
+    also = f", with `{one.token}` tokens" if one.token and one.scope is not Scope.TOKEN else ""
+    return f"{one.calls:,} {what} in {_time(one.seconds)} for each {whom}{also}"
+
+
+def _names(some: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in some)
+
+
+def _bytes(count: int) -> str:
+    unit, size = next((unit, size) for unit, size in SIZES if count % size == 0)
+    return f"{count // size} {unit}"
+
+
+def _time(seconds: int) -> str:
+    unit, length = next((unit, length) for unit, length in TIMES if seconds % length == 0)
+    count = seconds // length
+    return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
