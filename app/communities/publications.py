@@ -271,7 +271,7 @@ async def measured(
     """Keep counters that were read at `at`, and say when the next look is due."""
     by_id = dict(found)
     rows = await session.execute(
-        select(Publication.id, Publication.published_at, Publication.total, Publication.still)
+        select(Publication.id, Publication.published_at, Publication.total, Publication.still, Publication.comments)
         .where(_of(place), Publication.id.in_(list(by_id)))
         .order_by(Publication.external_id)  # the order of `store`
         .with_for_update()
@@ -287,7 +287,8 @@ async def measured(
                 "id": row.id,
                 "measure_at": None if metrics.gone else pace.next_look(row.published_at, at, factor, still=still),
                 "gone_at": at if metrics.gone else None,
-                "comments": metrics.counters.get(Metric.COMMENTS),
+                # Where we count comments ourselves, looks do not bring them.
+                "comments": metrics.counters.get(Metric.COMMENTS, row.comments),
                 "total": None if metrics.gone else total,
                 "still": still,
             }

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from app.communities import hooks
+from app.communities import hooks, publications
 from app.communities.events import Place
 from app.communities.models import Community, Publication
 from app.inquiries.models import Inquiry
@@ -118,3 +118,13 @@ async def test_the_community_itself_deep_in_a_thread_is_no_customer(
     thread = (await agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
     assert sorted(one["direction"] for one in thread) == ["agency", "agency", "customer"]
     assert await counted(agency, place) == {"1": 3}
+
+
+async def test_a_look_that_brings_no_count_takes_none_away(agency: Agency, project_id: str, clock: SetClock) -> None:
+    place = await settle(agency, project_id)
+    await tell(agency, place, [post(1), comment("a", post_id="1")])
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        found = await publications.known(session, place, ["1"])
+        await publications.measured(session, place, [(found["1"], PostMetrics("1", {}))], clock.now(), 1.0)
+    await tell(agency, place, [comment("b", post_id="1", by="vera")])
+    assert await counted(agency, place) == {"1": 2}
