@@ -1,5 +1,7 @@
 """Bluesky's habits that its lexicons do not tell."""
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ HOUR = 3600
 @pytest.fixture(scope="session")
 def platforms() -> tuple[str, ...]:
     return ("bluesky",)
+
+
+def scope(token: str) -> object:
+    """What a session may do, as its token tells."""
+    told = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))["scope"]
 
 
 class Account:
@@ -79,7 +87,7 @@ async def test_a_feed_is_paged_below_a_moment_until_a_page_is_empty(account: Acc
     c = account.visitor.world.communities["windowseat"]
     seen: list[str] = []
     cursor: dict[str, Any] = {}
-    while True:
+    while len(seen) < 1000:
         page = await account.get("app.bsky.feed.getAuthorFeed", actor=US, limit=7, filter="posts_no_replies", **cursor)
         seen += [one["post"]["uri"].rpartition("/")[2] for one in page["feed"]]
         if "cursor" not in page:
@@ -96,6 +104,31 @@ async def test_what_shares_its_moment_with_the_cursor_is_passed_over(account: Ac
     page = await account.get(method, actor=US, limit=1)
     below = await account.get(method, actor=US, limit=2, cursor=page["cursor"])
     assert {one["post"]["record"]["text"] for one in below["feed"]}.isdisjoint({"At once"})
+
+    for _ in range(3):
+        await account.visitor.act("windowseat", "mention", text="At once")
+    method = "app.bsky.notification.listNotifications"
+    told = await account.get(method, limit=1)
+    below = await account.get(method, limit=2, cursor=told["cursor"])
+    assert {one["record"].get("text") for one in below["notifications"]}.isdisjoint({"@windowseat.bsky.social At once"})
+
+
+async def test_a_post_stands_in_feeds_where_it_claims_to_have_been_written(account: Account) -> None:
+    backdated = await account.put(createdAt="2020-01-01T00:00:00.000Z")
+    feed = (await account.get("app.bsky.feed.getAuthorFeed", actor=US, limit=100))["feed"]
+    assert backdated["uri"] not in {one["post"]["uri"] for one in feed[:50]}
+
+
+async def test_posts_show_their_counters(account: Account) -> None:
+    c = account.visitor.world.communities["windowseat"]
+    entry = c.wall[c.posts[-3]]
+    for act in ("save", "quote", "share"):
+        await account.visitor.act("windowseat", act, id=str(entry.id))
+    shown = await account.get("app.bsky.feed.getPosts", uris=[ids.uri(US, ids.POST, ids.rkey(entry.id))])
+    counts = {name: shown["posts"][0][f"{name}Count"] for name in ("bookmark", "quote", "repost", "like")}
+    likes = len(entry.reactors)
+    assert counts == {"bookmark": entry.saves, "quote": entry.quotes, "repost": entry.shares, "like": likes}
+    assert min(entry.saves, entry.quotes, entry.shares) > 0
 
 
 async def test_26_posts_are_too_many_and_those_that_are_gone_are_left_out(account: Account) -> None:
@@ -235,6 +268,8 @@ async def test_the_chat_is_behind_a_header_and_a_right(account: Account) -> None
     session = await account.open(password=narrow)
     refused = await account.get(method, 400, headers={**CHAT, "Authorization": f"Bearer {session['accessJwt']}"})
     assert refused == {"error": "InvalidToken", "message": "Bad token method"}
+    assert scope(session["accessJwt"]) == "com.atproto.appPass"
+    assert scope((await account.open())["accessJwt"]) == "com.atproto.appPassPrivileged"
 
 
 # ── sessions and limits ───────────────────────────────────────────────────────────────────────────
