@@ -10,6 +10,7 @@ effect whose answer never arrived is found here all the same.
     follow, unfollow    person
     post                id, text, category, media?, key?       post_deleted, post_forgotten   id
     comment             id, post, parent?, person, text, kind      comment_deleted   id, post?
+    comment_restored    id, post, parent?, person, text, detail {at}: a deleted one is back, written when it was
     mention             id, person, text, kind: a customer writes about the community, under no post
     message             id, person, text, kind: a customer's direct message
     reply               id, via (comment, mention, message), post?, parent?, person?, text, media?, key?:

@@ -142,7 +142,7 @@ def _fold(f: _Folding, record: Record) -> None:
             tally.posts[record["id"]] = Counters(views=shown, reach=shown)
         case "post_deleted" | "post_forgotten":
             tally.posts.pop(record["id"], None)
-        case "comment":
+        case "comment" | "comment_restored":
             _commented(f, record, 1)
         case "reply" if "post" in record:
             _commented(f, record, 1)

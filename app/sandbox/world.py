@@ -8,7 +8,7 @@ birth and accepted effects, the world is the same, however often it is asked and
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -195,6 +195,8 @@ class World:
                 self._drop_post(c, int(record["id"]))
             case "comment_deleted":
                 self._drop_comment(c, int(record["id"]))
+            case "comment_restored":
+                self._restore_comment(record, c)
         if "key" in record:
             self.keys[record["key"]] = record
             if len(self.keys) > MAX_KEYS:
@@ -324,6 +326,22 @@ class World:
             if above is not None:
                 above.replies.remove(gone.id)
             gone = above
+
+    @staticmethod
+    def _restore_comment(record: Record, c: Community) -> None:
+        """A deleted comment is where it was, if what it stands under still is."""
+        post, parent = int(record["post"]), int(record["parent"]) if "parent" in record else None
+        top, above = c.wall.get(post), c.wall.get(post if parent is None else parent)
+        if top is None or above is None:
+            return
+        entry = c.wall.get(int(record["id"]))
+        if entry is None:
+            written = instants.parse(str(record["detail"]["at"]))
+            entry = Entry(int(record["id"]), "comment", written, "", record["person"], post=post, parent=parent)
+            c.wall[entry.id] = entry
+            insort(above.replies, entry.id)
+        entry.text, entry.deleted = record["text"], False
+        top.comments += 1
 
 
 def _discard(ordered: list[int], value: int) -> None:

@@ -1,9 +1,12 @@
 """VK's habits that its schema does not tell."""
 
+import json
 from typing import Any
 
 import pytest
 
+from app.sandbox.recount import counters
+from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Visitor
 
 OWNER, GROUP = -220000004, 220000004
@@ -133,3 +136,180 @@ async def test_fifty_posts_a_day(visitor: Visitor) -> None:
     ]
     assert all("response" in one for one in answers[:50])
     assert _code(answers[50]) == 214
+
+
+# ── several methods at once ───────────────────────────────────────────────────────────────────
+
+
+async def test_execute_does_several_and_tells_what_failed(visitor: Visitor) -> None:
+    posts = visitor.world.communities["velo_dvor"].posts
+    calls = [
+        f'API.stats.getPostReach({{"owner_id": {OWNER}, "post_ids": "{posts[-1]},{posts[-2]}"}})',
+        'API.stats.getPostReach({"owner_id": -220000005, "post_ids": "1"})',
+        "API.utils.getServerTime({})",
+        "API.wall.everything({})",
+    ]
+    answer = await visitor.vk("execute", code=f"return [{','.join(calls)}];")
+    reach, denied, time, unknown = answer["response"]
+    assert {one["post_id"] for one in reach} == {posts[-1], posts[-2]}
+    assert (denied, unknown) == (False, False)
+    assert isinstance(time, int)
+    failed = [(one["method"], one["error_code"]) for one in answer["execute_errors"]]
+    assert failed == [("stats.getPostReach", 15), ("wall.everything", 3)]
+
+
+async def test_execute_keeps_to_25_and_to_what_it_understands(visitor: Visitor) -> None:
+    calls = ["API.utils.getServerTime({})"] * 25
+    assert len((await visitor.vk("execute", code=f"return [{','.join(calls)}];"))["response"]) == 25
+    assert _code(await visitor.vk("execute", code=f"return [{','.join([*calls, calls[0]])}];")) == 13
+    for code in ("", "return 1;", "return [API.wall.get({]);", "return [API.wall.get({}) API.wall.get({})];"):
+        assert _code(await visitor.vk("execute", code=code)) == 12
+    visitor.sandbox.network.limits.update(vk_user_rps=1)
+    visitor.hands.at += 10
+    assert "response" in await visitor.vk("execute", code=f"return [{','.join(calls)}];"), "it counts as one call"
+    assert _code(await visitor.vk("execute", code="return [];")) == 6
+
+
+async def test_five_thousand_walls_a_day(visitor: Visitor) -> None:
+    visitor.sandbox.network.limits.update(vk_wall_get_day=2)
+    answers: list[Any] = [await visitor.vk("wall.get", owner_id=OWNER) for _ in range(3)]
+    assert ["error" in one for one in answers] == [False, False, True]
+    assert _code(answers[2]) == 29
+    assert "response" in await visitor.vk("wall.getById", posts=f"{OWNER}_1"), "other methods are not concerned"
+    visitor.hands.at += 86_400
+    assert "response" in await visitor.vk("wall.get", owner_id=OWNER)
+
+
+# ── pictures ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def _photo(visitor: Visitor) -> str:
+    """A picture on its way to a post: its name as an attachment."""
+    where = (await visitor.vk("photos.getWallUploadServer", group_id=GROUP))["response"]["upload_url"]
+    told = (await visitor.http.post(where, files={"photo": ("dot.png", PIXEL, "image/png")})).json()
+    (saved,) = (await visitor.vk("photos.saveWallPhoto", group_id=GROUP, **told))["response"]
+    return f"photo{saved['owner_id']}_{saved['id']}_{saved['access_key']}"
+
+
+async def test_a_post_shows_its_pictures_in_their_order(visitor: Visitor) -> None:
+    names = [await _photo(visitor) for _ in range(3)][::-1]
+    fields: dict[str, Any] = {"owner_id": OWNER, "from_group": 1, "attachments": ",".join(names)}
+    made = (await visitor.vk("wall.post", "community", **fields))["response"]["post_id"]
+    (shown,) = (await visitor.vk("wall.getById", posts=f"{OWNER}_{made}"))["response"]["items"]
+    assert [one["photo"]["id"] for one in shown["attachments"]] == [int(name.split("_")[1]) for name in names]
+    records = [one for one in visitor.records() if one["type"] == "media"]
+    assert [(one["kind"], one["count"]) for one in records] == [("image/png", len(PIXEL))] * 3
+
+
+async def test_pictures_that_are_not_there_are_refused(visitor: Visitor) -> None:
+    name = await _photo(visitor)
+    bare = name.rpartition("_")[0]
+    for attachments in (bare, f"{bare}_wrong", "photo1_1", "doc1_1", "x", ",".join([name] * 11)):
+        fields: dict[str, Any] = {"owner_id": OWNER, "message": "x", "attachments": attachments}
+        assert _code(await visitor.vk("wall.post", "community", **fields)) == 100, attachments
+    mine = await visitor.vk("wall.post", owner_id=OWNER, from_group=1, attachments=bare)
+    assert "response" in mine, "its owner needs no key"
+    assert "response" in await visitor.vk("wall.post", "community", owner_id=OWNER, attachments=name)
+
+
+async def test_an_upload_has_its_own_address_and_what_is_saved_is_what_was_uploaded(visitor: Visitor) -> None:
+    where = (await visitor.vk("photos.getWallUploadServer", group_id=GROUP))["response"]["upload_url"]
+    for url, kind in ((f"{where}x", "image/png"), (where, "text/html")):
+        answer = (await visitor.http.post(url, files={"photo": ("x", PIXEL, kind)})).json()
+        assert answer["error"].startswith("ERR_UPLOAD")
+    told = (await visitor.http.post(where, files={"photo": ("dot.png", PIXEL, "image/png")})).json()
+    told["photo"] = json.dumps([{"photo": "x", "kind": "image/gif", "size": 1}])
+    assert _code(await visitor.vk("photos.saveWallPhoto", group_id=GROUP, **told)) == 121
+    assert _code(await visitor.vk("photos.getWallUploadServer", "community", group_id=GROUP)) == 27
+
+
+# ── VK ID ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _renew(visitor: Visitor, **changes: str) -> tuple[int, Any]:
+    connections = (await visitor.http.get("/_sandbox/communities")).json()
+    mine = next(one for one in connections if one["key"] == "velo_dvor")
+    device, _, token = mine["tokens"]["refresh"].partition(":")
+    form = {"grant_type": "refresh_token", "refresh_token": token, "device_id": device, "state": "s" * 32}
+    form |= {"client_id": mine["app"]["client_id"], **changes}
+    answer = await visitor.http.post("/oauth2/auth", data=form)
+    return answer.status_code, answer.json()
+
+
+async def test_a_refresh_token_is_good_once(visitor: Visitor) -> None:
+    status, fresh = await _renew(visitor)
+    assert (status, fresh["expires_in"], fresh["state"]) == (200, 3600, "s" * 32)
+    assert (await _renew(visitor))[1]["error"] == "invalid_grant"
+    status, again = await _renew(visitor, refresh_token=fresh["refresh_token"])
+    assert (status, again["access_token"] != fresh["access_token"]) == (200, True)
+    token = again["access_token"]
+    assert "response" in await visitor.vk("wall.get", access_token=token, owner_id=OWNER)
+    assert _code(await visitor.vk("wall.post", access_token=token, owner_id=OWNER, from_group=1, message="x")) == 1051
+    visitor.hands.at += 3601
+    assert _code(await visitor.vk("wall.get", access_token=token, owner_id=OWNER)) == 1117
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"device_id": "another"}, "invalid_grant"),
+        ({"refresh_token": "vk2.a.wrong"}, "invalid_grant"),
+        ({"client_id": "1"}, "invalid_client"),
+        ({"state": ""}, "invalid_request"),
+        ({"grant_type": "password"}, "invalid_request"),
+    ],
+)
+async def test_what_vk_id_refuses(visitor: Visitor, changes: dict[str, str], error: str) -> None:
+    status, answer = await _renew(visitor, **changes)
+    assert (status, answer["error"]) == (400, error)
+
+
+async def test_a_refresh_token_calls_nothing(visitor: Visitor) -> None:
+    assert _code(await visitor.vk("wall.get", "refresh", owner_id=OWNER)) == 5
+
+
+# ── what comes back ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_deleted_comment_is_restored_where_it_was(visitor: Visitor) -> None:
+    c = visitor.world.communities["velo_dvor"]
+    post = (await visitor.act("velo_dvor", "post", text="Кто с нами?"))["id"]
+    made = [(await visitor.act("velo_dvor", "comment", post=post, text=f"Я {n}"))["id"] for n in range(3)]
+
+    async def shown() -> list[Any]:
+        page = await visitor.vk("wall.getComments", owner_id=OWNER, post_id=post, count=100)
+        told = [(str(one["id"]), one["text"], one["date"], one["from_id"]) for one in page["response"]["items"]]
+        return [one for one in told if one[0] in made]  # meanwhile others comment, too
+
+    before = await shown()
+    restore: dict[str, Any] = {"owner_id": OWNER, "comment_id": made[1]}
+    assert _code(await visitor.vk("wall.restoreComment", **restore)) == 243
+    visitor.hands.at += 60
+    await visitor.act("velo_dvor", "delete_comment", id=made[1])
+    assert [one[0] for one in await shown()] == [made[0], made[2]]
+    visitor.hands.at += 60
+    assert (await visitor.vk("wall.restoreComment", **restore))["response"] == 1
+    assert await shown() == before
+    added_up = counters(visitor.records(), "velo_dvor", post, visitor.world.now)
+    assert added_up is not None
+    assert added_up.comments == c.wall[int(post)].comments
+    assert _code(await visitor.vk("wall.restoreComment", owner_id=OWNER, comment_id=10**6)) == 211
+
+
+# ── the Callback API's servers ────────────────────────────────────────────────────────────────
+
+
+async def test_a_server_is_edited_and_asked_again(visitor: Visitor) -> None:
+    async def call(method: str, **fields: Any) -> Any:
+        return (await visitor.vk(f"groups.{method}", "community", group_id=GROUP, **fields))["response"]
+
+    made = (await call("addCallbackServer", url="http://127.0.0.1:9/a", title="x", secret_key="s"))["server_id"]
+    await call("setCallbackSettings", server_id=made, like_add=0)
+    await call("editCallbackServer", server_id=made, url="http://127.0.0.1:9/b", title="y", secret_key="t")
+    (server,) = (await call("getCallbackServers"))["items"]
+    told = {name: server[name] for name in ("id", "url", "title", "secret_key", "status")}
+    assert told == {"id": made, "url": "http://127.0.0.1:9/b", "title": "y", "secret_key": "t", "status": "wait"}
+    events = (await call("getCallbackSettings", server_id=made))["events"]
+    assert [events[name] for name in ("like_add", "message_new", "wall_reply_restore", "audio_new")] == [0, 1, 1, 0]
+    for method in ("getCallbackSettings", "editCallbackServer"):
+        assert _code(await visitor.vk(f"groups.{method}", "community", group_id=GROUP, server_id=99)) == 100

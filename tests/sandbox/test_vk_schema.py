@@ -68,6 +68,7 @@ async def _calls(visitor: Visitor) -> list[tuple[str, str, dict[str, Any], str]]
         ("photos.getWallUploadServer", "user", {"group_id": GROUP}, "response"),
         ("photos.saveWallPhoto", "user", {"group_id": GROUP, **await _uploaded(visitor)}, "response"),
         ("wall.deleteComment", "user", {"owner_id": OWNER, "comment_id": below["id"]}, "response"),
+        ("wall.restoreComment", "user", {"owner_id": OWNER, "comment_id": below["id"]}, "response"),
         ("wall.delete", "user", {"owner_id": OWNER, "post_id": doomed}, "response"),
         ("messages.getConversations", "community", {"count": 200, "extended": 1}, "response"),
         ("messages.getHistory", "community", {"peer_id": peer}, "response"),
@@ -98,6 +99,16 @@ async def test_every_method_answers_as_the_schema_says(visitor: Visitor) -> None
         answer = await visitor.vk(name, kind, **fields)
         assert "response" in answer, (name, answer)
         assert vk_problems(name, answer, response) == ([], []), name
+
+
+async def test_a_post_with_a_picture_is_as_the_schema_says(visitor: Visitor) -> None:
+    saved = await visitor.vk("photos.saveWallPhoto", "user", group_id=GROUP, **await _uploaded(visitor))
+    (photo,) = saved["response"]
+    name = f"photo{photo['owner_id']}_{photo['id']}_{photo['access_key']}"
+    made = await visitor.vk("wall.post", "community", owner_id=OWNER, attachments=name)
+    answer = await visitor.vk("wall.getById", posts=f"{OWNER}_{made['response']['post_id']}")
+    assert answer["response"]["items"][0]["attachments"]
+    assert vk_problems("wall.getById", answer) == ([], [])
 
 
 async def test_errors_answer_as_the_schema_says(visitor: Visitor) -> None:

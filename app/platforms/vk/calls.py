@@ -77,7 +77,7 @@ class Calls:
             "POST", url, files={"photo": (name, picture.content, picture.media_type)}, extensions={COST: Cost()}
         )
         uploaded = wire.parse(vk.UPLOADED, await wire.read(self._http, request, from_answer))
-        if uploaded.photo in {"", "[]"}:
+        if isinstance(uploaded, vk.Refused) or uploaded.photo in {"", "[]"}:
             raise Rejected("VK did not take the picture")
         return uploaded
 

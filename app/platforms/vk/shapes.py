@@ -233,7 +233,7 @@ class Granted(wire.Shape):
 
 
 class Refused(wire.Shape):
-    """How VK ID refuses."""
+    """How VK ID refuses, and the servers that take uploads."""
 
     error: wire.Words
 
@@ -304,7 +304,7 @@ NEW_COMMENT: Final = TypeAdapter(Answer[NewComment])
 SENT_MESSAGE: Final = TypeAdapter(Answer[wire.Count])
 NEW_POST: Final = TypeAdapter(Answer[NewPost])
 UPLOAD_SERVER: Final = TypeAdapter(Answer[UploadServer])
-UPLOADED: Final = TypeAdapter(Uploaded)
+UPLOADED: Final[TypeAdapter[Uploaded | Refused]] = TypeAdapter(Uploaded | Refused)
 SAVED: Final = TypeAdapter(Answer[list[Photo]])
 GRANTED: Final = TypeAdapter(Granted)
 REFUSED: Final = TypeAdapter(Refused)

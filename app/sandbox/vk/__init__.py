@@ -8,6 +8,7 @@ from app.sandbox.entities import Habit, Profile
 from app.sandbox.network import answer
 from app.sandbox.vk import errors, oauth, photos
 from app.sandbox.vk.api import routes
+from app.sandbox.vk.bin import Bin
 from app.sandbox.vk.callbacks import HOOK
 from app.sandbox.wire import Wire
 
@@ -44,4 +45,5 @@ WIRE: Final = Wire(
     limits={"user_rps": 3, "community_rps": 20, "wall_get_day": 5000},
     fault=_fault,
     hook=HOOK,
+    fold=Bin,
 )

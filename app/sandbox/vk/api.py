@@ -28,6 +28,7 @@ METHODS: Final[dict[str, tuple[tuple[Kind, ...], dict[Kind, str], Method]]] = {
     "wall.post": (_BOTH, {"user": "wall", "community": "wall"}, wall.post),
     "wall.delete": (_USER, {"user": "wall"}, wall.delete),
     "wall.deleteComment": (_USER, {"user": "wall"}, wall.delete_comment),
+    "wall.restoreComment": (_USER, {"user": "wall"}, wall.restore_comment),
     "likes.getList": (_USER, {}, wall.likes_list),
     "photos.getWallUploadServer": (_USER, {"user": "photos"}, photos.upload_server),
     "photos.saveWallPhoto": (_USER, {"user": "photos"}, photos.save),

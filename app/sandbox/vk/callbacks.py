@@ -71,8 +71,10 @@ def _event(record: Record, c: Community) -> tuple[str, Json] | None:
     kind = record["type"]
     if kind == "post":
         return "wall_post_new", shapes.post(c, c.wall[int(record["id"])])
+    if kind == "comment_restored":
+        return "wall_reply_restore", _comment(record, c)
     if kind == "comment" or (kind == "reply" and record["via"] == "comment"):
-        return "wall_reply_new", {**shapes.comment(c, c.wall[int(record["id"])]), "post_owner_id": -shapes.group_id(c)}
+        return "wall_reply_new", _comment(record, c)
     if kind == "comment_deleted":
         author = record.get("person") or -shapes.group_id(c)
         return "wall_reply_delete", {
@@ -100,6 +102,10 @@ def _event(record: Record, c: Community) -> tuple[str, Json] | None:
             "post_id": entry.post or 0,
         }
     return None
+
+
+def _comment(record: Record, c: Community) -> Json:
+    return {**shapes.comment(c, c.wall[int(record["id"])]), "post_owner_id": -shapes.group_id(c)}
 
 
 HOOK: Final = Hook(

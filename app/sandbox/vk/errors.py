@@ -28,6 +28,7 @@ TEXTS: Final[dict[int, str]] = {
     212: "Access to post comments denied",
     213: "Access to status replies denied",
     214: "Access to adding post denied: a limit of 50 posts a day",
+    243: "Comment has not been deleted",
     901: "Can't send messages for users without permission",
     914: "Message is too long",
     1051: "Method is unavailable for the current profile",

@@ -8,6 +8,7 @@ from app.sandbox.entities import Entry
 from app.sandbox.instants import DAY
 from app.sandbox.ledger import Fields
 from app.sandbox.vk import photos, shapes
+from app.sandbox.vk.bin import Bin
 from app.sandbox.vk.call import Call
 from app.sandbox.vk.errors import VkError
 from app.sandbox.vk.shapes import Json
@@ -180,6 +181,20 @@ def delete_comment(call: Call) -> object:
     if c is not call.own or entry is None or entry.kind != "comment":
         raise VkError(211)
     world.emit("comment_deleted", c, "api", id=str(entry.id), post=str(entry.post), person=entry.person or 0)
+    return 1
+
+
+def restore_comment(call: Call) -> object:
+    """Bring a customer's comment back that was deleted."""
+    c, world, comment_id = call.wall(), call.network.world, call.required("comment_id")
+    if c is not call.own:
+        raise VkError(211)
+    if world.entry(c, comment_id) is not None:
+        raise VkError(243)
+    known = call.network.part(Bin).deleted.get((c.key, comment_id))
+    if known is None or any(c.wall.get(int(known[one])) is None for one in ("post", "parent") if one in known):
+        raise VkError(211)
+    world.emit("comment_restored", c, "api", **known)
     return 1
 
 
