@@ -153,17 +153,22 @@ async def _refused(run: Run, community_id: UUID, line: Line, error: AuthExpired)
 
 async def _plan(session: AsyncSession, looking: Poll, community: Community, *, anew: bool) -> str:
     """Remember what a community's looks cost; now and then leave a note of what it asks of each limit. Its lane."""
-    community.costs = {**community.costs, **looking.costs}
+    costs = {**community.costs, **looking.costs}
+    costs["heard"] = planner.added(costs.get("heard", {}), looking.heard)
     community.lists_stretch, community.looks_stretch = looking.stretch.lists, looking.stretch.looks
     lane = lanes.name(looking.line, community)
     if lane != community.lane:
         community.lane = lane
         await session.flush()
     if anew:
+        if community.planned_at is not None:
+            over = now(session) - community.planned_at
+            costs["comments"] = planner.a_day(costs.get("comments", {}), costs.pop("heard"), over)
         community.planned_at = now(session)
         await tokens.warn(session, community, renewable(looking.line))
         looks = 0.0 if lane else pace.looks_a_day(await publications.ages(session, [community.id], now(session)))
-        await planner.note(session, community.id, lanes.demands(community, looks))
+        await planner.note(session, community.id, lanes.demands(community, costs, looks))
+    community.costs = costs
     return lane
 
 

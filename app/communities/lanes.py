@@ -41,7 +41,6 @@ LISTS: Final[Mapping[str, pace.Round]] = {
     "tokens": pace.TOKENS,
     "posts": pace.POSTS,
     "conversations": pace.CONVERSATIONS,
-    "comments": pace.POSTS,
 }
 
 
@@ -154,17 +153,20 @@ def touched(costs: Mapping[str, Mapping[str, float]]) -> Iterable[Allowance]:
     return {Allowance.parse(text) for part in costs.values() for text in part}
 
 
-def demands(community: Community, looks_a_day: float) -> dict[Allowance, Demand]:
+def demands(
+    community: Community, costs: Mapping[str, Mapping[str, float]], looks_a_day: float
+) -> dict[Allowance, Demand]:
     """What a community would like to take a day from each limit."""
+    often = {"looks": looks_a_day, "comments": 1.0, "heard": 0.0}
+    for part, one in LISTS.items():
+        idle = {"posts": community.posts_idle, "conversations": community.conversations_idle}.get(part, 0)
+        often[part] = pace.DAY / one.interval(1.0, idle=idle, told=community.is_told)
     lists: dict[str, float] = {}
     looks: dict[str, float] = {}
-    for part, spent in community.costs.items():
+    for part, spent in costs.items():
+        kind = looks if part == "looks" else lists
         for text, units in spent.items():
-            if part in LISTS:
-                idle = {"posts": community.posts_idle, "conversations": community.conversations_idle}.get(part, 0)
-                lists[text] = lists.get(text, 0.0) + units * (pace.DAY / LISTS[part].interval(1.0, idle=idle))
-            else:
-                looks[text] = looks.get(text, 0.0) + units * looks_a_day
+            kind[text] = kind.get(text, 0.0) + units * often[part]
     return {
         Allowance.parse(text): Demand(lists.get(text, 0.0), looks.get(text, 0.0))
         for text in lists.keys() | looks.keys()

@@ -1,6 +1,6 @@
 """Tables of communities."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -90,6 +90,12 @@ class Community(Owned, Base):
     aliases: Mapped[list[Any]] = mapped_column(default=list)
     """Other ids under which events tell of it (`CommunitySnapshot.aliases`)."""
     created_at: Mapped[datetime]
+
+    @property
+    def is_told(self) -> bool:
+        """The platform told us something by itself of late, and is believed to go on doing so."""
+        seen = self.conversations_seen_at or self.created_at
+        return self.event_at is not None and seen - self.event_at < timedelta(days=1)
 
 
 class CommunityToken(Owned, Base):

@@ -99,7 +99,7 @@ async def forget(session: AsyncSession, *, most: int) -> int:
     return len(gone.all())
 
 
-def smoothed(old: Mapping[str, float], spent: Counter[Allowance], per: float = 1.0) -> dict[str, float]:
+def smoothed(old: Mapping[str, float], spent: Mapping[Allowance, float], per: float = 1.0) -> dict[str, float]:
     """What one look costs, by limit: mostly as before, a little as it was this time.
 
     Keys are `Allowance.text`. `per`: for how many things it was spent.
@@ -111,6 +111,20 @@ def smoothed(old: Mapping[str, float], spent: Counter[Allowance], per: float = 1
         for text in known
     }
     return {text: round(units, 4) for text, units in mixed.items() if units >= 0.001}
+
+
+def added(old: Mapping[str, float], spent: Counter[Allowance]) -> dict[str, float]:
+    """What was spent so far, by `Allowance.text`."""
+    total = dict(old)
+    for one, units in spent.items():
+        total[one.text] = total.get(one.text, 0.0) + units
+    return total
+
+
+def a_day(old: Mapping[str, float], spent: Mapping[str, float], over: timedelta) -> dict[str, float]:
+    """Units a day, from what was spent over some time: mostly as before, a little as it was this time."""
+    days = max(over / timedelta(days=1), 1 / 24)
+    return smoothed(old, {Allowance.parse(text): units / days for text, units in spent.items()})
 
 
 _KEYS: Final = bindparam("keys", type_=ARRAY(Text))

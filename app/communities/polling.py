@@ -42,8 +42,6 @@ log = structlog.get_logger()
 SLICE: Final = timedelta(seconds=20)
 """A poll that takes longer makes room for other communities and goes on later."""
 COMMENTS_PER_POLL: Final = 50
-TALKATIVE: Final = timedelta(days=1)
-"""A platform that told us something by itself within this time is believed to go on doing so."""
 
 
 class OutOfTime(Exception):
@@ -66,7 +64,9 @@ class Poll:
     failures: dict[str, PlatformError] = field(default_factory=dict)
     """What failed, by the part that failed: one part does not stop the others."""
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What each part took from which limit (`planner.smoothed`)."""
+    """What a look of each part took from which limit (`planner.smoothed`)."""
+    heard: Counter[Allowance] = field(default_factory=Counter)
+    """What reading comments took: it has no rhythm of its own, so what counts is how much it is a day."""
 
     @property
     def factor(self) -> float:
@@ -110,9 +110,11 @@ class Poll:
             log.warning("poll.part_failed", part=name, code=error.code, detail=error.message)
             self.failures[name] = error
             return
+        spent: Counter[Allowance] = self.line.meter.spent - before
+        if name == "comments":
+            self.heard += spent
         # The first walk back reads far more than any later one.
-        if self.community.backfilled_at is not None and read_things != 0:
-            spent: Counter[Allowance] = self.line.meter.spent - before
+        elif self.community.backfilled_at is not None and read_things != 0:
             self.costs[name] = smoothed(self.community.costs.get(name, {}), spent, read_things or 1)
 
     def _check_time(self) -> None:
@@ -268,8 +270,7 @@ class Poll:
 
 def rounds(community: Community, factor: float, stretch: Stretch) -> dict[str, datetime]:
     """When each of the regular looks is due."""
-    told = community.event_at is not None and _newest(community) - community.event_at < TALKATIVE
-    listed = factor * stretch.lists
+    told, listed = community.is_told, factor * stretch.lists
 
     def due(seen_at: datetime | None, one: Round, *, idle: int = 0, told: bool = False) -> datetime:
         return community.created_at if seen_at is None else seen_at + one.interval(listed, idle=idle, told=told)
@@ -282,11 +283,6 @@ def rounds(community: Community, factor: float, stretch: Stretch) -> dict[str, d
             community.conversations_seen_at, pace.CONVERSATIONS, idle=community.conversations_idle, told=told
         ),
     }
-
-
-def _newest(community: Community) -> datetime:
-    """The last look at what events would tell."""
-    return community.conversations_seen_at or community.created_at
 
 
 def _oldest(known: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:

@@ -83,3 +83,12 @@ def test_what_a_look_costs_follows_slowly() -> None:
     for _ in range(40):
         fading = smoothed(fading, Counter())
     assert fading == {}
+
+
+def test_what_has_no_rhythm_is_counted_by_the_day() -> None:
+    """Comments are read when somebody writes some: ten units in an hour are 240 a day, not ten each time we look."""
+    limit = Allowance("k", DAY, 1000)
+    spent = planner.added(planner.added({}, Counter({limit: 4})), Counter({limit: 6}))
+    assert spent == {limit.text: 10}
+    assert planner.a_day({}, spent, timedelta(hours=1)) == {limit.text: pytest.approx(240)}
+    assert planner.a_day({limit.text: 100}, {}, timedelta(hours=1)) == {limit.text: pytest.approx(70)}
