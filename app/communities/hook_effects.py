@@ -184,8 +184,8 @@ class _Work:
         heard = {item for event in self.events.values() for item in items(event)}
         if not heard:
             return set()
-        ours = {"workspace_id": self.place.workspace_id, "community_id": self.place.community_id}
-        ours |= {"received_at": self.received_at}
+        ours: dict[str, Any] = {"workspace_id": self.place.workspace_id, "community_id": self.place.community_id}
+        ours["received_at"] = self.received_at
         rows = [
             {**ours, "external_id": i, "post": post, "publication_id": None if post else under.get(i)}
             for i, post in sorted(heard)
@@ -213,9 +213,9 @@ class _Work:
             .returning(Publication.id, Publication.external_id, Publication.published_at)
         )
         for row in begun.all():
-            await self._measured(
-                session, row.published_at, {row.id: PostMetrics(row.external_id, {Metric.COMMENTS: 0})}
-            )
+            # Where the platform's clock is ahead, what is counted next would be older than nothing.
+            at = min(row.published_at, now(session))
+            await self._measured(session, at, {row.id: PostMetrics(row.external_id, {Metric.COMMENTS: 0})})
 
     async def _count(self, session: AsyncSession, more: Counter[UUID], run: Run) -> None:
         counted = {}
