@@ -11,6 +11,7 @@ from app.communities.events import Place
 from app.communities.models import Community, Publication
 from app.inquiries.models import Inquiry
 from app.kit.clock import SetClock
+from app.metrics.models import PostLast
 from app.platforms.abilities import Event
 from app.platforms.contract import MessageKind, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import START
@@ -128,3 +129,18 @@ async def test_a_look_that_brings_no_count_takes_none_away(agency: Agency, proje
         await publications.measured(session, place, [(found["1"], PostMetrics("1", {}))], clock.now(), 1.0)
     await tell(agency, place, [comment("b", post_id="1", by="vera")])
     assert await counted(agency, place) == {"1": 2}
+
+
+async def test_a_platforms_clock_that_is_ahead_loses_no_count(agency: Agency, project_id: str, clock: SetClock) -> None:
+    place = await settle(agency, project_id)
+    clock.advance(POSTED - timedelta(seconds=30) - clock.now())
+    await tell(agency, place, [post(1)])
+    clock.advance(timedelta(seconds=1))
+    await tell(agency, place, [comment("a", post_id="1")])
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        last = await session.scalar(
+            select(PostLast.comments)
+            .join(Publication, Publication.id == PostLast.publication_id)
+            .where(Publication.community_id == place.community_id)
+        )
+    assert last == 1
