@@ -1,0 +1,168 @@
+"""A platform made for tests that tells of what happens, as Meta's do: signed, many events in one call."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+import pytest
+from pydantic import TypeAdapter
+from sqlalchemy import text
+
+from app.communities import hook_effects, hook_setup, hooks
+from app.platforms.abilities import Call, Event, HookState, Received
+from app.platforms.contract import (
+    CommunitySnapshot,
+    Credentials,
+    Malformed,
+    Metric,
+    MissingPermission,
+    PlatformError,
+    Spec,
+    Token,
+)
+from tests.communities.conftest import Fake, World, know
+from tests.conftest import Agency
+
+EVENTS = TypeAdapter(tuple[Event, ...])
+
+
+@dataclass
+class Desk:
+    """What the platform knows of our hooks, and how it answers when asked about them."""
+
+    urls: list[str] = field(default_factory=list)
+    """Those it was given, in turn."""
+    secrets: list[dict[str, str]] = field(default_factory=list)
+    chooses: dict[str, str] = field(default_factory=dict)
+    """Secrets that it hands out."""
+    fail: list[PlatformError] = field(default_factory=list)
+    """What the next calls raise."""
+    state: HookState = field(default_factory=lambda: HookState(True, True, 0))
+    asked: int = 0
+
+
+class Teller(Fake):
+    """The adapter."""
+
+    spec: ClassVar[Spec] = replace(
+        Fake.spec,
+        tokens=frozenset({Token.COMMUNITY}),
+        metrics=frozenset({Metric.VIEWS, Metric.REACTIONS, Metric.COMMENTS}),
+        hook_secrets=frozenset({"secret", "verify"}),
+        hook_of_app=True,
+    )
+    desk: ClassVar[Desk]
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        self._called("community")
+        name = c.address.rpartition("/")[2]
+        return CommunitySnapshot(name, name.title(), c.address, 5, frozenset({f"{name} talks"}))
+
+    @classmethod
+    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+        if not call.body:
+            if not secrets.get("verify") or call.query.get("verify") != secrets["verify"]:
+                raise MissingPermission("the challenge does not name what we agreed upon")
+            return Received(call.query["challenge"])
+        right = hmac.new(secrets.get("secret", "").encode(), call.body, hashlib.sha256).hexdigest()
+        if not secrets.get("secret") or not hmac.compare_digest(call.headers.get("x-signature", ""), right):
+            raise MissingPermission("the call is not signed by the platform")
+        try:
+            return Received("EVENT_RECEIVED", EVENTS.validate_json(call.body))
+        except ValueError:
+            raise Malformed("the events are not understood") from None
+
+    def _asked(self) -> None:
+        self.desk.asked += 1
+        if self.desk.fail:
+            raise self.desk.fail.pop(0)
+
+    async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        self._asked()
+        self.desk.urls.append(url)
+        self.desk.secrets.append(dict(secrets))
+        return self.desk.chooses
+
+    async def subscription(self, c: Credentials, url: str) -> HookState:
+        self._asked()
+        return self.desk.state
+
+
+@dataclass
+class Town:
+    """An agency with communities on that platform, and somebody who calls their hooks."""
+
+    agency: Agency
+    stranger: httpx.AsyncClient
+    project_id: str
+    kind: type[Teller]
+    secret: str = "agreed-upon"
+
+    @property
+    def desk(self) -> Desk:
+        """The platform's side."""
+        return self.kind.desk
+
+    def allow(self, **changes: Any) -> None:
+        """Change what the platform is."""
+        self.kind.spec = replace(self.kind.spec, **changes)
+
+    async def connect(self, name: str, token: str = "t") -> str:
+        """A community that was looked at; its id."""
+        body = {"project_id": self.project_id, "platform": "fake", "address": f"https://fake.test/{name}"}
+        made = await self.agency.post("/v1/communities", {**body, "credentials": {"community": token}})
+        await self.agency.work("communities.poll")
+        return str(made["id"])
+
+    async def open(self, community_id: str, **given: str) -> str:
+        """A hook; its path."""
+        body = {"secrets": {"secret": self.secret, **given}}
+        hook = await self.agency.put(f"/v1/communities/{community_id}/hook", body)
+        return urlsplit(str(hook["url"])).path
+
+    async def call(self, path: str, *events: Event, **headers: str) -> httpx.Response:
+        """The platform calls."""
+        body = EVENTS.dump_json(events)
+        signed = {"x-signature": hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()}
+        return await self.stranger.post(path, content=body, headers=signed | headers)
+
+    async def tell(self, path: str, *events: Event) -> None:
+        """The platform calls, and a worker does what follows."""
+        answer = await self.call(path, *events)
+        assert (answer.status_code, answer.text) == (200, "EVENT_RECEIVED"), answer.text
+        await self.agency.work(hooks.APPLY)
+
+    async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        """What the database says of this agency."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            return [tuple(row) for row in await session.execute(text(query), values)]
+
+    async def said(self) -> list[tuple[str, str]]:
+        """Every message: of which community, and its id on the platform."""
+        rows = await self.rows("SELECT community_id, external_id FROM message ORDER BY external_id")
+        return [(str(UUID(str(community_id))), external_id) for community_id, external_id in rows]
+
+    async def health(self, community_id: str) -> Any:
+        """What a community's health says of its hook."""
+        return (await self.agency.get(f"/v1/communities/{community_id}/health"))["hook"]
+
+
+@pytest.fixture
+def town(
+    agency: Agency, stranger: httpx.AsyncClient, project_id: str, monkeypatch: pytest.MonkeyPatch, world: World
+) -> Town:
+    """An agency, and the platform."""
+    from app.platforms import adapters
+
+    kind = type("TellerHere", (Teller,), {"world": world, "desk": Desk()})
+    known = MappingProxyType({**adapters(), "fake": kind})
+    know(monkeypatch, known)
+    monkeypatch.setattr(hook_setup, "adapters", lambda: known)
+    monkeypatch.setattr(hook_effects, "adapter_of", known.__getitem__)
+    return Town(agency, stranger, project_id, kind)

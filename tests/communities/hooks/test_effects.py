@@ -1,0 +1,239 @@
+"""What follows from events: counters, comments that we count, gaps, and that one failure is one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.communities import hook_gaps, hooks
+from app.inquiries import intake
+from app.kit.clock import SetClock
+from app.platforms.abilities import Event
+from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
+from tests.communities.conftest import HOUR, START, World
+from tests.communities.hooks.conftest import Town
+
+MINUTE = timedelta(minutes=1)
+
+
+def posted(number: int, at: datetime = START) -> RemotePost:
+    """A post of the community."""
+    post_id = f"p{number}"
+    return RemotePost(post_id, f"https://fake.test/{post_id}", f"Post {number}", at, PostMetrics(post_id, {}))
+
+
+def comment(number: int, at: datetime = START, post: str = "p1", *, ours: bool = False) -> RemoteMessage:
+    """A comment under a post."""
+    author = RemotePerson("a" if ours else "olga", "", is_community=ours)
+    return RemoteMessage(f"c{number}", f"{post} olga", MessageKind.COMMENT, author, "Where?", at, post_id=post)
+
+
+async def looks(town: Town) -> list[tuple[Any, ...]]:
+    """Every look at counters that is stored."""
+    return await town.rows(
+        "SELECT p.external_id, s.at, s.views, s.reactions, s.comments FROM post_snapshot s "
+        "JOIN publication p ON p.workspace_id = s.workspace_id AND p.id = s.publication_id ORDER BY 1, 2"
+    )
+
+
+# ── counters ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_counters_are_kept_as_of_the_platforms_moment(town: Town, clock: SetClock) -> None:
+    path = await town.open(await town.connect("a"))
+    await town.tell(path, Event("post", "a", posts=(posted(1),)))
+    clock.advance(HOUR)
+
+    def told(event_id: str, minutes: int, **counters: int) -> Event:
+        found = PostMetrics("p1", {Metric(name): value for name, value in counters.items()})
+        return Event(event_id, "a", metrics=(found,), at=START + minutes * MINUTE)
+
+    unknown = Event("u", "a", metrics=(PostMetrics("p9", {Metric.VIEWS: 1}),), at=START)
+    later, early, same = told("1", 30, reactions=5), told("2", 10, reactions=3, views=40), told("3", 30, views=90)
+    await town.tell(path, later, same, unknown)
+    await town.tell(path, early)
+    await town.tell(path, later)
+    assert await looks(town) == [("p1", START + 10 * MINUTE, 40, 3, None), ("p1", START + 30 * MINUTE, 90, 5, None)]
+    assert await town.rows("SELECT sum(reactions), sum(views), sum(comments) FROM rollup_day") == [(5, 90, None)]
+    ((missing,),) = await town.rows("SELECT missing FROM post_last")
+    assert missing == dict.fromkeys(("reach", "shares", "quotes", "saves"), "unsupported"), "not told is not missing"
+
+
+async def test_a_post_that_is_told_to_be_gone_is_gone(town: Town) -> None:
+    path = await town.open(await town.connect("a"))
+    await town.tell(path, Event("1", "a", posts=(posted(1),)))
+    await town.tell(path, Event("2", "a", metrics=(PostMetrics("p1", {}, gone=True),), at=START + MINUTE))
+    assert await town.rows("SELECT gone_at, measure_at FROM publication") == [(START + MINUTE, None)]
+    assert await looks(town) == []
+
+
+async def test_comments_that_the_platform_does_not_count_are_counted_by_us(town: Town, clock: SetClock) -> None:
+    town.allow(counted=frozenset({Metric.COMMENTS}))
+    path = await town.open(await town.connect("a"))
+    await town.tell(path, Event("p", "a", posts=(posted(1),)))
+    assert await looks(town) == [("p1", START, None, None, 0)], "it appeared without any"
+    clock.advance(MINUTE)
+    one, two = comment(1), comment(2, ours=True)
+    await town.tell(path, Event("1", "a", messages=(one,)), Event("2", "a", messages=(one, two)))
+    clock.advance(MINUTE)
+    edited = replace(one, text="Where to?", edited_at=START + MINUTE)
+    await town.tell(path, Event("3", "a", messages=(edited,)), Event("1", "a", messages=(one,)))
+    await town.tell(path, Event("4", "a", messages=(comment(3, post="p9"), comment(4, START - timedelta(days=31)))))
+    direct = replace(comment(5), kind=MessageKind.MESSAGE)
+    await town.tell(
+        path, Event("5", "a", messages=(direct,)), Event("6", "a", messages=(replace(comment(6), deleted=True),))
+    )
+    assert (await looks(town))[1:] == [("p1", START + MINUTE, None, None, 2)]
+    clock.advance(MINUTE)
+    await town.tell(path, Event("7", "a", messages=(comment(7),)))
+    assert (await looks(town))[2:] == [("p1", START + 3 * MINUTE, None, None, 3)]
+    assert await town.rows("SELECT comments FROM publication") == [(3,)]
+    assert await town.rows("SELECT sum(comments) FROM rollup_day WHERE source = 'observed'") == [(3,)]
+
+
+async def test_where_the_platform_counts_them_we_do_not(town: Town) -> None:
+    path = await town.open(await town.connect("a"))
+    await town.tell(path, Event("1", "a", posts=(posted(1),), messages=(comment(1),)))
+    assert await looks(town) == []
+
+
+# ── one failure is one ────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_event_that_cannot_be_applied_holds_up_no_other(
+    town: Town, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await town.connect("a"), await town.connect("b")
+    path = await town.open(a)
+    real = intake.store
+
+    async def fails(session: Any, place: Any, seen: Sequence[Any]) -> None:
+        await real(session, place, seen)
+        if any(message.external_id == "m2" for message, _ in seen):
+            raise RuntimeError("this one")
+
+    events = [Event(f"e{n}", "b" if n == 4 else "a", messages=(world.says("olga", n, START),)) for n in range(5)]
+    with monkeypatch.context() as broken:
+        broken.setattr(intake, "store", fails)
+        await town.tell(path, *events)
+        assert await town.said() == [(a, "m0"), (a, "m1"), (a, "m3"), (b, "m4")]
+        await town.tell(path, Event("e5", "a", messages=(world.says("olga", 5, START),)))
+        assert (a, "m5") in await town.said(), "nor those that come later"
+    assert await town.rows("SELECT event_id FROM hook_event WHERE told IS NOT NULL") == [("e2",)]
+    clock.advance(HOUR)
+    await town.agency.work(hooks.APPLY)
+    assert (a, "m2") in await town.said()
+    assert await town.rows("SELECT count(*) FROM hook_event WHERE told IS NOT NULL") == [(0,)]
+
+
+async def test_one_run_takes_along_what_was_stored_meanwhile(
+    town: Town, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One ring may stand for many commits."""
+    from app.kit import jobs
+
+    path = await town.open(await town.connect("a"))
+    for n in range(5):
+        await town.call(path, Event(f"e{n}", "a", messages=(world.says("olga", n, START),)))
+    first, *others = await town.agency.due(hooks.APPLY)
+    assert len(others) == 4
+    await jobs.perform(town.agency.resources, first)
+    assert len(await town.said()) == 5
+    assert await town.agency.due(hooks.APPLY) == []
+
+
+# ── what it missed ────────────────────────────────────────────────────────────────────────────────
+
+
+async def missed(town: Town, community_id: str) -> tuple[int, str | None]:
+    found = await town.health(community_id)
+    return found["missed"], found["missed_at"]
+
+
+async def poll(town: Town, community_id: str) -> None:
+    await town.agency.post(f"/v1/communities/{community_id}/sync", status=202)
+    await town.agency.work("communities.poll")
+
+
+async def test_what_a_poll_finds_first_counts_as_missed(town: Town, world: World, clock: SetClock) -> None:
+    """The control beside it: what was told, what is older than the hook, and kinds it never told of."""
+    a = await town.connect("a")
+    path = await town.open(a)
+    await town.tell(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
+    clock.advance(HOUR)
+    old, told, ours = (
+        world.says("olga", 0, START - MINUTE),
+        world.says("olga", 2, START + MINUTE),
+        comment(3, START + HOUR),
+    )
+    unheard = world.says("olga", 4, START + 30 * MINUTE)
+    await town.tell(path, Event("2", "a", messages=(told,)))
+    world.messages = [old, world.says("olga", 1, START), told, unheard, ours]
+    world.posts = [world.post(1, START + MINUTE, 0)]
+    await poll(town, a)
+    assert await missed(town, a) == (1, "2026-10-15T12:30:00.000000Z")
+    await poll(town, a)
+    assert await town.rows("SELECT external_id, post, kind, sent_at, found_at FROM hook_missed") == [
+        ("m4", False, "message", START + 30 * MINUTE, START + HOUR)
+    ], "once, however often it is found"
+    await town.tell(path, Event("3", "a", posts=(posted(9, START + HOUR),)))
+    clock.advance(HOUR)
+    world.posts = [world.post(2, START + 2 * HOUR - 10 * MINUTE, 0), *world.posts]
+    await poll(town, a)
+    assert (await missed(town, a))[0] == 2, "of posts it tells by now"
+    clock.advance(hook_gaps.WINDOW)
+    assert await missed(town, a) == (0, None)
+
+
+async def test_what_is_told_a_little_later_was_not_missed(town: Town, world: World, clock: SetClock) -> None:
+    a = await town.connect("a")
+    path = await town.open(a)
+    await town.tell(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
+    clock.advance(HOUR)
+    fresh = world.says("olga", 2, START + HOUR - MINUTE)
+    world.messages = [fresh]
+    await poll(town, a)
+    assert await missed(town, a) == (0, None), "it may still be told"
+    clock.advance(hook_gaps.GRACE)
+    assert (await missed(town, a))[0] == 1
+    await town.tell(path, Event("2", "a", messages=(fresh,)))
+    assert await missed(town, a) == (0, None)
+    clock.advance(hooks.REMEMBERED - timedelta(days=1))
+    await poll(town, a)
+    assert await town.rows("SELECT count(*) FROM hook_missed") == [(0,)]
+
+
+async def test_what_waits_to_be_applied_was_told(town: Town, world: World, clock: SetClock) -> None:
+    a = await town.connect("a")
+    path = await town.open(a)
+    await town.tell(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
+    clock.advance(HOUR)
+    message = world.says("olga", 2, START + 30 * MINUTE)
+    await town.call(path, Event("2", "a", messages=(message,)))
+    world.messages = [message]
+    await poll(town, a)
+    assert await missed(town, a) == (0, None)
+
+
+async def test_without_a_hook_nothing_is_missed(town: Town, world: World, clock: SetClock) -> None:
+    a = await town.connect("a")
+    clock.advance(HOUR)
+    world.messages = [world.says("olga", 1, START)]
+    await poll(town, a)
+    assert await town.rows("SELECT count(*) FROM hook_missed") == [(0,)]
+    assert await town.health(a) is None
+
+
+def test_an_event_is_written_down_whole() -> None:
+    event = Event(
+        "1",
+        "a",
+        (comment(1),),
+        (posted(1),),
+        ("c9",),
+        (PostMetrics("p1", {Metric.VIEWS: 2}, gone=False),),
+        START,
+    )
+    assert hooks.EVENT.validate_json(hooks.EVENT.dump_json(event)) == event
