@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Visitor
 
 ACCOUNT = "109300000000000001"
@@ -147,3 +148,63 @@ async def test_the_rate_limit_is_told_and_kept(visitor: Visitor) -> None:
     assert reset == datetime.fromtimestamp(visitor.hands.at // 300 * 300 + 300, UTC)
     visitor.hands.at = reset.timestamp()
     assert (await visitor.http.get("/api/v1/instance")).status_code == 200
+
+
+async def test_a_status_shows_its_pictures_described(visitor: Visitor) -> None:
+    bearer = visitor.bearer()
+    made = []
+    for number in range(2):
+        files = {"file": ("dot.png", PIXEL, "image/png")}
+        answer = await visitor.http.post(
+            "/api/v2/media", headers=bearer, files=files, data={"description": f"dot {number}"}
+        )
+        assert answer.status_code == 200
+        made.append(answer.json()["id"])
+    again = (await visitor.http.get(f"/api/v1/media/{made[0]}", headers=bearer)).json()
+    assert (again["id"], again["description"]) == (made[0], "dot 0")
+    wrote = await visitor.http.post("/api/v1/statuses", headers=bearer, data={"media_ids[]": made[::-1]})
+    assert [one["id"] for one in wrote.json()["media_attachments"]] == made[::-1]
+    assert [one["count"] for one in visitor.records() if one["type"] == "media"] == [len(PIXEL)] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "error"),
+    [
+        ("text/html", PIXEL, "File content type is invalid"),
+        ("image/png", b"", "File can't be blank"),
+        ("image/png", b"x" * (16_777_216 + 1), "File file size must be less"),
+    ],
+)
+async def test_refusals_of_a_picture(visitor: Visitor, kind: str, content: bytes, error: str) -> None:
+    files = {"file": ("x", content, kind)}
+    answer = await visitor.http.post("/api/v2/media", headers=visitor.bearer(), files=files)
+    assert (answer.status_code, error in answer.json()["error"]) == (422, True)
+
+
+async def test_pictures_are_their_communitys_and_four_at_most(visitor: Visitor) -> None:
+    files = {"file": ("dot.png", PIXEL, "image/png")}
+    mine = (await visitor.http.post("/api/v2/media", headers=visitor.bearer(), files=files)).json()["id"]
+    assert (await visitor.http.post("/api/v2/media", files=files)).status_code == 401
+    assert (await visitor.http.get(f"/api/v1/media/{mine}", headers=visitor.bearer("lingua"))).status_code == 404
+    for ids, key in (([mine] * 5, "coffee"), ([mine], "lingua"), (["1"], "coffee"), (["x"], "coffee")):
+        data = {"status": "x", "media_ids[]": ids}
+        refused = await visitor.http.post("/api/v1/statuses", headers=visitor.bearer(key), data=data)
+        assert refused.status_code == 422, ids
+
+
+async def test_uploads_have_a_limit_of_their_own(visitor: Visitor) -> None:
+    visitor.sandbox.network.limits.update(mastodon_media=2)
+    files = {"file": ("dot.png", PIXEL, "image/png")}
+    answers = [await visitor.http.post("/api/v2/media", headers=visitor.bearer(), files=files) for _ in range(3)]
+    assert [one.status_code for one in answers] == [200, 200, 429]
+    assert [one.headers["x-ratelimit-remaining"] for one in answers] == ["1", "0", "0"]
+    reset = datetime.fromisoformat(answers[2].headers["x-ratelimit-reset"])
+    assert reset == datetime.fromtimestamp(visitor.hands.at // 1800 * 1800 + 1800, UTC)
+    read = await visitor.http.get("/api/v1/instance", headers=visitor.bearer())
+    assert (read.status_code, read.headers["x-ratelimit-limit"]) == (200, "1000000")
+
+
+async def test_what_an_application_may_do_is_told(visitor: Visitor) -> None:
+    told = await visitor.http.get("/api/v1/apps/verify_credentials", headers=visitor.bearer())
+    assert told.json()["scopes"] == ["read", "write"]
+    assert (await visitor.http.get("/api/v1/apps/verify_credentials")).status_code == 401

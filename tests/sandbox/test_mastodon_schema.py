@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Visitor
 from tests.sandbox.schemas import mastodon_problems
 
@@ -19,6 +20,7 @@ async def test_every_endpoint_answers_as_the_openapi_says(visitor: Visitor) -> N
         ("/api/v1/instance", "/api/v1/instance"),
         ("/api/v2/instance", "/api/v2/instance"),
         ("/api/v1/accounts/verify_credentials", "/api/v1/accounts/verify_credentials"),
+        ("/api/v1/apps/verify_credentials", "/api/v1/apps/verify_credentials"),
         ("/api/v1/accounts/lookup", "/api/v1/accounts/lookup?acct=coffee"),
         ("/api/v1/accounts/{id}", f"/api/v1/accounts/{account}"),
         ("/api/v1/accounts/{id}", f"/api/v1/accounts/{109_400_000_000_000_000 + comment['person']}"),
@@ -39,7 +41,14 @@ async def test_every_endpoint_answers_as_the_openapi_says(visitor: Visitor) -> N
         assert mastodon_problems(path, "get", 200, content) == [], url
         assert answer.headers["x-ratelimit-reset"].endswith("Z")
 
-    wrote = await visitor.http.post("/api/v1/statuses", headers=bearer, data={"status": "Hello #coffee"})
+    files = {"file": ("dot.png", PIXEL, "image/png")}
+    media = await visitor.http.post("/api/v2/media", headers=bearer, files=files, data={"description": "a dot"})
+    assert mastodon_problems("/api/v2/media", "post", 200, media.json()) == []
+    shown = await visitor.http.get(f"/api/v1/media/{media.json()['id']}", headers=bearer)
+    assert mastodon_problems("/api/v1/media/{id}", "get", 200, shown.json()) == []
+    said = {"status": "Hello #coffee", "media_ids[]": [media.json()["id"]]}
+    wrote = await visitor.http.post("/api/v1/statuses", headers=bearer, data=said)
+    assert wrote.json()["media_attachments"]
     assert mastodon_problems("/api/v1/statuses", "post", 200, wrote.json()) == []
     gone = await visitor.http.delete(f"/api/v1/statuses/{wrote.json()['id']}", headers=bearer)
     assert mastodon_problems("/api/v1/statuses/{id}", "delete", 200, gone.json()) == []
