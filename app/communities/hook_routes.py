@@ -59,10 +59,13 @@ Platform = Annotated[str, Path(max_length=40, examples=["vk"])]
 async def open_hook(body: HookPut, session: Work, have: Have, community_id: UUID) -> HookRead:
     """Open a community's hook, or give it further secrets.
 
-    Where `state` is not null, the hook is set at the platform by the service itself, and `state`
-    tells in a moment how that went; send the same again to have it tried again. Otherwise enter the
-    `url` at the platform, and its secrets on both sides: without them every event is refused.
-    Secrets are stored sealed and never shown again; those not named stay as they are.
+    Then the platform tells us by itself what happens, and polling becomes rarer. Where `state` is
+    not null, the service sets the hook at the platform, and `state` tells in a moment how that went;
+    send the same again to have it tried again. Otherwise, and where it is `refused`, enter the `url`
+    at the platform, and its secrets on both sides: without them every event is refused. Secrets are
+    stored sealed and never shown again; those not named stay as they are.
+
+    409 `hooks-unsupported`: this platform never calls us. 422 `unexpected-secret` names those it has.
     """
     community, hook = await hook_setup.keep(session, have, community_id=community_id, given=body.secrets)
     _forget(session, have)
@@ -71,7 +74,10 @@ async def open_hook(body: HookPut, session: Work, have: Have, community_id: UUID
 
 @ROUTER.get("/{community_id}/hook", operation_id="communities.read-hook", responses=problems(404, 409))
 async def read_hook(who: CurrentActor, connection: Glance, have: Have, community_id: UUID) -> HookRead:
-    """A community's hook."""
+    """A community's hook.
+
+    Whether it works is told by `hook` of `GET /v1/communities/{id}/health`.
+    """
     row = (
         await connection.execute(
             select(

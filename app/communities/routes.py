@@ -11,7 +11,7 @@ from app.access.current import CurrentActor, CurrentPager, Glance, Have, Work
 from app.communities import hook_routes, service
 from app.communities.health import health as connection_of
 from app.communities.models import Community, State
-from app.communities.schemas import CommunityConnect, CommunityRead, Health, Reconnect
+from app.communities.schemas import CommunityRead, Connecting, Health, Reconnect
 from app.kit.db import mine
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
@@ -24,11 +24,16 @@ _NEWEST = Keyset((Community.created_at, Community.id))
 
 
 @ROUTER.post("", operation_id="communities.connect", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
-async def connect(body: CommunityConnect, session: Work, have: Have) -> CommunityRead:
+async def connect(body: Connecting, session: Work, have: Have) -> CommunityRead:
     """Connect a community to a project.
 
-    It is looked at at once; whether it answers shows in its health a moment later. Mastodon
-    accounts are public and need no token.
+    It is looked at at once: the answer says `connecting`, and a moment later
+    `GET /v1/communities/{id}/health` says whether it answers, what its tokens lack, and how far its
+    past is read. `GET /v1/platforms` tells how addresses are written and which tokens there are;
+    docs/platforms.md where to get them. A platform whose data is public needs none to be watched.
+
+    422 with the `code` `unknown-platform`, `invalid-address`, `credentials-needed` or
+    `unexpected-token` says what to mend; 409 `already-connected`, that this workspace has it.
     """
     community = await service.connect(
         session,
@@ -79,7 +84,14 @@ async def read(who: CurrentActor, connection: Glance, community_id: UUID) -> Com
 
 @ROUTER.get("/{community_id}/health", operation_id="communities.health", responses=problems(404))
 async def health(session: Work, have: Have, community_id: UUID) -> Health:
-    """How its connection is: what was read when, what is missing, and what to do about it."""
+    """How its connection is: what was read when, what is missing, and what to do about it.
+
+    For a person: `state` and `reason`. For a script: act on `state` `reauth_required` (reconnect)
+    and `code`; leave `degraded` to the service. Figures are as fresh as `seen_at`; `lag` says how
+    late that is, and `lag.stretch` above 1, with `budgets`, that the platform's limits are why.
+    `backfill` is the progress of the first reading of the past, `hook` how the platform's own calls
+    come in and what they missed.
+    """
     return await connection_of(session, have.settings, have.keyring, community_id=community_id)
 
 
@@ -90,13 +102,20 @@ async def health(session: Work, have: Have, community_id: UUID) -> Health:
     responses=problems(404, 409),
 )
 async def sync(session: Work, community_id: UUID) -> CommunityRead:
-    """Have everything of a community read anew, as soon as a worker is free."""
+    """Have everything of a community read anew, as soon as a worker is free.
+
+    Within the platform's limits: it may take its turn. Nothing is read twice into the figures.
+    """
     return CommunityRead.model_validate(await service.sync(session, community_id=community_id))
 
 
 @ROUTER.post("/{community_id}/reconnect", operation_id="communities.reconnect", responses=problems(404, 409))
 async def reconnect(body: Reconnect, session: Work, have: Have, community_id: UUID) -> CommunityRead:
-    """Give it new tokens and try again."""
+    """Give it new tokens and try again.
+
+    For `reauth_required`, for missing permissions, or before a token ends. Tokens that are not
+    named stay; what was read stays, and reading goes on where it stood.
+    """
     community = await service.reconnect(session, have.keyring, community_id=community_id, tokens=body.credentials)
     return CommunityRead.model_validate(community)
 

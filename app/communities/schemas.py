@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
 from app.communities.models import HookState, State
@@ -23,7 +24,12 @@ TokenText = Annotated[
 ]
 Tokens = Annotated[
     dict[Token, TokenText],
-    Field(description="Tokens by their kind; VK needs both: `user` reads, `community` answers.", max_length=len(Token)),
+    Field(
+        description="Tokens by their kind. Which a platform takes, with which permissions, and which renew others, is "
+        "told by `tokens` of `GET /v1/platforms`. They are stored sealed and never shown again.",
+        max_length=len(Token),
+        examples=[{"community": "the-communitys-token", "user": "an-administrators-token"}],
+    ),
 ]
 Address = Annotated[
     str,
@@ -40,13 +46,74 @@ Address = Annotated[
 class CommunityConnect(Input):
     """A community to connect to a project."""
 
-    project_id: Id
-    platform: str = Field(strict=True, max_length=40, examples=["mastodon"])
+    project_id: Id = Field(description="The client's project.")
+    platform: str = Field(
+        strict=True, max_length=40, description="A `key` of `GET /v1/platforms`.", examples=["mastodon"]
+    )
     address: Address
     credentials: Tokens = Field(default_factory=dict)
     backfill_days: Annotated[int, Field(strict=True, ge=0, le=730)] = Field(
-        default=90, description="How far back posts and messages are fetched at first."
+        default=90,
+        description="How many days back posts and messages are fetched at first, where the platform lets them be read.",
     )
+
+
+Connecting = Annotated[
+    CommunityConnect,
+    Body(
+        openapi_examples={
+            "public": {
+                "summary": "A public account, without a token",
+                "description": "Size, posts and comments are read; messages and answers take a token.",
+                "value": {
+                    "project_id": "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a",
+                    "platform": "mastodon",
+                    "address": "https://mastodon.social/@coffee",
+                },
+            },
+            "bot": {
+                "summary": "A Telegram channel, with its bot's token",
+                "value": {
+                    "project_id": "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a",
+                    "platform": "telegram",
+                    "address": "@coffee",
+                    "credentials": {"community": "123456789:the-bots-token"},
+                },
+            },
+            "two": {
+                "summary": "A VK community, with its two tokens",
+                "description": "The community's own answers, an administrator's reads the wall.",
+                "value": {
+                    "project_id": "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a",
+                    "platform": "vk",
+                    "address": "https://vk.com/coffee",
+                    "credentials": {"community": "vk1.a.the-communitys", "user": "vk1.a.an-administrators"},
+                },
+            },
+            "fetched": {
+                "summary": "A Facebook Page, with the token of a person who has a role on it",
+                "description": "The Page's own token is fetched with it.",
+                "value": {
+                    "project_id": "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a",
+                    "platform": "facebook",
+                    "address": "https://www.facebook.com/coffee",
+                    "credentials": {"user": "EAA-a-long-lived-token"},
+                },
+            },
+            "renewed": {
+                "summary": "A YouTube channel, with an API key and a refresh token",
+                "description": "The key reads; the refresh token fetches the access that answers.",
+                "value": {
+                    "project_id": "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a",
+                    "platform": "youtube",
+                    "address": "https://www.youtube.com/@coffee",
+                    "credentials": {"app": "AIza-the-api-key", "refresh": "1//the-refresh-token"},
+                    "backfill_days": 365,
+                },
+            },
+        }
+    ),
+]
 
 
 SecretName = Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
@@ -58,9 +125,11 @@ class HookPut(Input):
     secrets: Annotated[
         dict[SecretName, TokenText],
         Field(
-            description="VK: `secret`, which every event carries, and `confirmation`, which VK asks for once.",
+            description="Which there are is told by `hooks` of `GET /v1/platforms`. Where the service sets the hook "
+            "itself, those that it can make up or fetch may be left out (`{}`); what only a person knows, an "
+            "application's secret for one, may stand in the installation's settings instead.",
             max_length=10,
-            examples=[{"secret": "a-long-secret-of-your-own", "confirmation": "a1b2c3d4"}],
+            examples=[{}, {"secret": "a-long-secret-of-your-own", "confirmation": "a1b2c3d4"}],
         ),
     ]
 
@@ -69,11 +138,13 @@ class HookRead(Output):
     """Where the platform tells us what happens; never its secrets."""
 
     url: str = Field(description="Where the platform calls.", examples=["https://instep.example/hooks/vk/5c0e…"])
-    platform: str
+    platform: str = Field(examples=["vk"])
     state: HookState | None = Field(
-        description="How setting it at the platform went; null: enter the `url` there yourself."
+        description="How setting it at the platform went: `waiting` for a worker or for the platform, `subscribed`, or "
+        "`refused`. null: enter the `url` there yourself.",
+        examples=["subscribed"],
     )
-    reason: str | None = Field(description="Why it is not subscribed, for people.")
+    reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
     created_at: Instant
     event_at: Instant | None = Field(description="When the platform last told us something; null: never.")
 
@@ -84,17 +155,30 @@ class Reconnect(Input):
     credentials: Tokens = Field(min_length=1)
 
 
+Connection = Annotated[
+    State,
+    Field(
+        description="`connecting`: not looked at yet. `healthy`: all is read. `degraded`: some of it fails; it is tried "
+        "again by itself, and `reason` of its health says what a person can do. `reauth_required`: the platform refuses "
+        "the tokens, reconnect. `paused`: by you, resume. `failed`: it could not be connected.",
+        examples=["healthy"],
+    ),
+]
+
+
 class CommunityRead(Output):
     """A connected community."""
 
     id: Id
     project_id: Id
-    platform: str
-    address: str
-    external_id: str | None
-    title: str | None
-    url: str | None
-    state: State
+    platform: str = Field(examples=["vk"])
+    address: str = Field(description="In its one canonical spelling.", examples=["https://vk.com/coffee"])
+    external_id: str | None = Field(
+        description="Its id on the platform; null until it was looked at.", examples=["225000001"]
+    )
+    title: str | None = Field(description="Its name there; null until it was looked at.", examples=["Coffee house"])
+    url: str | None = Field(description="Where people find it.", examples=["https://vk.com/coffee"])
+    state: Connection
     created_at: Instant
 
 
@@ -102,49 +186,66 @@ class TokenRead(Output):
     """A token we hold; never its text."""
 
     kind: Token
-    expires_at: Instant | None = Field(description="null: it does not end, or nobody says.")
+    expires_at: Instant | None = Field(
+        description="When it ends, as forecast; null: it does not, or nobody says. One that ends within seven days and "
+        "is not renewed by itself is announced as the event `community.token-expiring`."
+    )
     renews_itself: bool = Field(description="A new one is fetched before it ends, without a person.")
-    missing_scopes: list[str]
-    updated_at: Instant
+    missing_scopes: list[str] = Field(
+        description="Permissions it should have and lacks, in the platform's words.", examples=[["wall"]]
+    )
+    updated_at: Instant = Field(description="When it was last given or renewed.")
 
 
 class SeenAt(Output):
-    """When each kind of thing was last read to the end."""
+    """When each kind of thing was last read to the end; null: never."""
 
     size: Instant | None
     posts: Instant | None
-    conversations: Instant | None
+    conversations: Instant | None = Field(
+        description="Comments, messages and mentions, as far as the platform lists them."
+    )
 
 
 class BudgetLeft(Output):
-    """What is left of a limit that we keep to."""
+    """What is left of a limit that we keep to. Whoever shares the token, address or application takes from it too."""
 
     name: str = Field(description="What is counted.", examples=["calls"])
-    scope: str = Field(description="Whom it concerns.", examples=["token"])
-    token: Token | None = Field(description="The kind of token it is counted for; null: for all.")
-    calls: int
-    seconds: int
-    left: int
-    held_until: Instant | None = Field(description="The platform told us to stay away until then.")
+    scope: str = Field(
+        description="Whom it concerns: a `token`, our network `address`, the installation's `app`, or a `community`.",
+        examples=["token"],
+    )
+    token: Token | None = Field(description="The kind of token it is counted for; null: for all.", examples=["user"])
+    calls: int = Field(description="So many, or so many units,", examples=[300])
+    seconds: int = Field(description="in so many seconds.", examples=[300])
+    left: int = Field(description="So many may be made at once.", examples=[271])
+    held_until: Instant | None = Field(
+        description="The platform told us to stay away until then, and nobody calls it before; null: it did not.",
+        examples=[None],
+    )
 
 
 class Backfill(Output):
-    """How far the first walk back has come."""
+    """How far the first walk back has come. It goes on where it stood, whatever stops it."""
 
     since: Instant = Field(description="Older posts and messages are not wanted.")
     reached: Instant | None = Field(description="When the oldest post read so far appeared.")
-    progress: float = Field(description="0 to 1: how much of the time back to `since` is read.")
+    progress: float = Field(description="0 to 1: how much of the time back to `since` is read.", examples=[0.42])
     done_at: Instant | None = Field(description="null: it goes on.")
 
 
 class Lag(Output):
     """How late we are with what is due, in seconds; 0: nothing is late."""
 
-    size: float
-    posts: float
-    conversations: float
-    counters: float = Field(description="Of the post that waits longest for its counters to be read.")
-    stretch: float = Field(description="By how much all intervals are longer than planned, for want of calls; 1: not.")
+    size: float = Field(examples=[0])
+    posts: float = Field(examples=[0])
+    conversations: float = Field(examples=[12.5])
+    counters: float = Field(description="Of the post that waits longest for its counters to be read.", examples=[140])
+    stretch: float = Field(
+        description="So many times longer than planned are all intervals, because what shares a limit asks for more "
+        "than it allows; 1: as planned.",
+        examples=[1.8],
+    )
 
 
 class HookHealth(Output):
@@ -158,7 +259,10 @@ class HookHealth(Output):
     delivering: bool | None = Field(description="Its last calls were taken; null: the platform does not say.")
     waiting: int | None = Field(description="Events that wait to be sent; null: the platform does not say.")
     detail: str | None = Field(description="What the platform complains of.")
-    missed: int = Field(description="Posts and messages of 30 days that a poll found and the hook had not told of.")
+    missed: int = Field(
+        description="Posts and messages of 30 days that a poll found and the hook had not told of five minutes after "
+        "they were sent; a gap in the coverage of what is told at once."
+    )
     missed_at: Instant | None = Field(description="When the last of them was sent.")
 
 
@@ -166,18 +270,26 @@ class Health(Output):
     """How a community's connection is, and what to do about it."""
 
     community_id: Id
-    state: State
-    code: str | None = Field(description="Why it is not healthy, for programs.", examples=["auth-expired"])
-    reason: str | None = Field(description="Why it is not healthy and what to do, for people.")
-    missing_scopes: list[str]
-    tokens: list[TokenRead]
+    state: Connection
+    code: str | None = Field(
+        description="Why it is not healthy, for programs: `auth-expired`, `missing-permission`, `gone`, `rejected`, "
+        "`transient`, `malformed`.",
+        examples=[None],
+    )
+    reason: str | None = Field(description="Why it is not healthy and what to do, for people.", examples=[None])
+    missing_scopes: list[str] = Field(
+        description="Permissions that its tokens should have and lack, as the platform told us; reconnect with them."
+    )
+    tokens: list[TokenRead] = Field(description="What is held of its tokens; never their text.")
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
     seen_at: SeenAt
     event_at: Instant | None = Field(description="When the platform last told us of something new; null: never.")
-    hook: HookHealth | None = Field(description="Null: it has none.")
-    throttled_until: Instant | None
-    next_poll_at: Instant | None
+    hook: HookHealth | None = Field(description="null: it has none, everything is found by polling.")
+    throttled_until: Instant | None = Field(
+        description="The platform told us, about this community, to come back then; null: it did not."
+    )
+    next_poll_at: Instant | None = Field(description="When it is looked at next; null: not by itself.")
     backfill: Backfill
-    budgets: list[BudgetLeft]
+    budgets: list[BudgetLeft] = Field(description="What is left of each limit that looking at it takes from.")
     lag: Lag
     publications: int = Field(description="Posts known so far.")

@@ -35,7 +35,7 @@ def _words_of(node: ast.AST) -> list[ast.expr]:
     """What a node says to people: bare strings, and the examples and descriptions of fields."""
     if isinstance(node, ast.Expr):
         return [node.value] if isinstance(node.value, ast.Constant) else []
-    if isinstance(node, ast.keyword) and node.arg in {"examples", "description", "json_schema_extra"}:
+    if isinstance(node, ast.keyword) and node.arg in {"examples", "openapi_examples", "description", "json_schema_extra"}:
         return [node.value]
     return []
 
