@@ -44,6 +44,23 @@ def _unix_time(value: object) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
+def as_text(value: object) -> object:
+    """Some write ids as numbers now and then; to us they are texts."""
+    return str(value) if type(value) is int else value
+
+
+def _above_zero_or_none(value: object) -> object:
+    return None if type(value) is int and value < 0 else value
+
+
+def within_utc(moment: datetime) -> datetime:
+    """A zone may put a moment before the first year, or behind the last."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not within the calendar") from None
+
+
 def _storable(text: str) -> str:
     """PostgreSQL keeps no NUL in a text."""
     return text.replace("\x00", "")
@@ -52,8 +69,10 @@ def _storable(text: str) -> str:
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
 Words = Annotated[str, AfterValidator(_storable)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+ShownCount = Annotated[Count | None, BeforeValidator(_above_zero_or_none)]
+"""A counter that may be hidden: then it is left out, null, or below zero."""
 Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-Moment = AwareDatetime
+Moment = Annotated[AwareDatetime, AfterValidator(within_utc)]
 UnixTime = Annotated[datetime, BeforeValidator(_unix_time)]
 """Seconds since 1970 in the answer; an aware datetime when understood."""
 

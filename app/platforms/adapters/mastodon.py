@@ -133,7 +133,7 @@ class Mastodon:
             external_id=account.id,
             title=account.display_name or account.username,
             url=account.url,
-            size=account.followers_count,
+            size=account.size,
         )
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.abilities import Event
@@ -50,14 +50,12 @@ INSIGHTS: Final[Mapping[str, Metric]] = {
 OF_STORIES: Final = ("views", "reach", "shares")
 GIVEN: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, *INSIGHTS.values()})
 
-AnyId = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
-
 
 class User(wire.Shape):
     """Instagram's own login tells as `id` what only the application knows, and as `user_id` what all know."""
 
     id: graph.NodeId
-    user_id: AnyId | None = None
+    user_id: graph.NodeId | None = None
     username: wire.Words
     name: wire.Words = ""
     followers_count: wire.Count | None = None
@@ -136,7 +134,7 @@ class Writer(wire.Shape):
 
     id: graph.NodeId
     username: wire.Words = ""
-    self_ig_scoped_id: AnyId | None = None
+    self_ig_scoped_id: graph.NodeId | None = None
 
 
 class NewComment(wire.Shape):

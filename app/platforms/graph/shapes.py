@@ -13,8 +13,9 @@ from app.platforms.contract import Malformed
 
 T = TypeVar("T")
 
-NodeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:$=+/-]{1,500}$")]
-"""Ids are numbers, numbers joined by `_`, or (of messages and their threads) something like Base64."""
+NodeId = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=r"^[A-Za-z0-9_.:$=+/-]{1,500}$")]
+"""Ids are numbers, numbers joined by `_`, or (of messages and their threads) something like Base64.
+Some hooks write those that are numbers as numbers."""
 
 Present = Annotated[bool, BeforeValidator(lambda value: value is not None)]
 """Whether something is there: the address of a next page holds the token, so it is not kept."""

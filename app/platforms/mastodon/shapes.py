@@ -1,45 +1,65 @@
-"""The parts of Mastodon's answers that we read."""
+"""The parts of Mastodon's answers that we read.
 
-from typing import Final
+What its relatives do otherwise is understood as well: ids were numbers before Mastodon 2 and counters
+could fall below zero before 4; glitch-soc hides a size as -1, Pleroma as 0 and says so beside it;
+Pixelfed has pictures without a text; not everybody counts everything.
+"""
 
-from pydantic import TypeAdapter
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from app.platforms import wire
 
+Id = Annotated[wire.Id, BeforeValidator(wire.as_text)]
+
+
+class Hidden(wire.Shape):
+    """What Pleroma and Akkoma say of an account besides."""
+
+    hide_followers_count: bool | None = None
+
 
 class Account(wire.Shape):
-    id: wire.Id
+    id: Id
     acct: wire.Words
     username: wire.Words
     display_name: wire.Words | None = None
     url: wire.Words
-    followers_count: wire.Count
+    followers_count: wire.ShownCount = None
+    hidden: Hidden | None = Field(None, alias="pleroma")
     suspended: bool | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Followers; None where the account hides how many they are, except from itself."""
+        hides = self.hidden is not None and self.hidden.hide_followers_count
+        return None if hides and not self.followers_count else self.followers_count
 
 
 class Author(wire.Shape):
-    id: wire.Id
+    id: Id
     acct: wire.Words
     display_name: wire.Words | None = None
     url: wire.Words | None = None
 
 
 class Status(wire.Shape):
-    id: wire.Id
+    id: Id
     created_at: wire.Moment
     edited_at: wire.Moment | None = None
-    in_reply_to_id: wire.Id | None = None
+    in_reply_to_id: Id | None = None
     visibility: wire.Words
     spoiler_text: wire.Words | None = None
-    content: wire.Words
+    content: wire.Words | None
     uri: wire.Words
     url: wire.Words | None = None
     account: Author
     reblog: object = None
-    favourites_count: wire.Count
-    reblogs_count: wire.Count
-    replies_count: wire.Count
-    quotes_count: wire.Count | None = None
+    favourites_count: wire.ShownCount = None
+    reblogs_count: wire.ShownCount = None
+    replies_count: wire.ShownCount = None
+    quotes_count: wire.ShownCount = None
 
 
 class Context(wire.Shape):
@@ -48,14 +68,14 @@ class Context(wire.Shape):
 
 
 class Notification(wire.Shape):
-    id: wire.Id
+    id: Id
     type: wire.Words
     created_at: wire.Moment
     status: Status | None = None
 
 
 class Created(wire.Shape):
-    id: wire.Id
+    id: Id
     created_at: wire.Moment
     url: wire.Words | None = None
 
@@ -63,7 +83,7 @@ class Created(wire.Shape):
 class Media(wire.Shape):
     """A file that was uploaded."""
 
-    id: wire.Id
+    id: Id
 
 
 class Application(wire.Shape):

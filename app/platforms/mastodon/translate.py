@@ -17,19 +17,19 @@ from app.platforms.mastodon.shapes import Status
 
 def text(status: Status) -> str:
     """What it says, below its content warning if it has one."""
-    warning, body = (status.spoiler_text or "").strip(), wire.plain(status.content)
+    warning, body = (status.spoiler_text or "").strip(), wire.plain(status.content or "")
     return f"{warning}\n\n{body}".strip() if warning else body
 
 
 def counted(status: Status) -> PostMetrics:
-    """Its counters; quotes where the server counts them."""
-    counters = {
+    """Its counters, as far as the server counts them."""
+    given = {
         Metric.REACTIONS: status.favourites_count,
         Metric.COMMENTS: status.replies_count,
         Metric.SHARES: status.reblogs_count,
+        Metric.QUOTES: status.quotes_count,
     }
-    if status.quotes_count is not None:
-        counters[Metric.QUOTES] = status.quotes_count
+    counters = {metric: count for metric, count in given.items() if count is not None}
     missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
     return PostMetrics(status.id, counters, missing)
 

@@ -14,10 +14,8 @@ from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter, model_va
 from app.platforms import wire
 
 MOSCOW: Final = ZoneInfo("Europe/Moscow")
-
-
-def _text(value: object) -> object:
-    return str(value) if type(value) is int else value
+NO_NUL: Final = r"^[^\x00]{1,200}$"
+"""Of ids, of whose form nothing is documented: what can be kept as a text."""
 
 
 def _milliseconds(value: object) -> object:
@@ -28,7 +26,7 @@ def _milliseconds(value: object) -> object:
 
 def _moscow_time(value: object) -> object:
     told = datetime.fromisoformat(value if isinstance(value, str) else "")
-    return told.replace(tzinfo=MOSCOW).astimezone(UTC)
+    return wire.within_utc(told.replace(tzinfo=MOSCOW))
 
 
 def _id_of_made(value: object) -> object:
@@ -36,15 +34,15 @@ def _id_of_made(value: object) -> object:
     found = value
     while isinstance(found, dict):
         found = next((found[name] for name in ("comment_id", "id", "comment") if name in found), None)
-    return _text(found)
+    return wire.as_text(found)
 
 
-Id = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=200)]
+Id = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=NO_NUL)]
 """OK writes ids as texts, and lets callers choose numbers."""
 Millis = Annotated[datetime, BeforeValidator(_milliseconds)]
 MoscowTime = Annotated[datetime, BeforeValidator(_moscow_time)]
 """`2026-11-23 09:00:00`, without a zone, in Moscow."""
-MadeId = Annotated[str, BeforeValidator(_id_of_made), Field(min_length=1, max_length=200)]
+MadeId = Annotated[str, BeforeValidator(_id_of_made), Field(pattern=NO_NUL)]
 
 
 class Failure(wire.Shape):
@@ -120,7 +118,7 @@ class Part(wire.Shape):
 
 class Topic(wire.Shape):
     id: Id
-    created_ms: wire.Count
+    created_ms: Annotated[int, Field(ge=0, lt=2**43)]
     author_ref: wire.Words | None = None
     is_on_behalf_of_group: bool = False
     media: tuple[Part, ...] = ()

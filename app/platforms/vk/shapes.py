@@ -5,9 +5,9 @@ required here.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from app.platforms import wire
 
@@ -22,6 +22,10 @@ def _flag(value: object) -> object:
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
 """VK writes yes as `1` in one place and as `true` in another, and leaves no out."""
+
+
+SomeTime = Annotated[wire.UnixTime | None, BeforeValidator(lambda value: None if value == 0 else value)]
+"""A moment; 0 where there was none."""
 
 
 class Answer(wire.Shape, Generic[T]):
@@ -95,7 +99,7 @@ class Post(wire.Shape):
     owner_id: wire.Number
     from_id: wire.Number | None = None
     date: wire.UnixTime
-    edited: wire.UnixTime | None = None
+    edited: SomeTime = None
     text: wire.Words = ""
     post_type: wire.Words = "post"
     is_pinned: Flag = False
@@ -164,7 +168,7 @@ class Peer(wire.Shape):
 class Message(wire.Shape):
     id: wire.Count
     date: wire.UnixTime
-    update_time: wire.UnixTime | None = None
+    update_time: SomeTime = None
     from_id: wire.Number
     peer_id: wire.Number
     conversation_message_id: wire.Count = 0
@@ -281,7 +285,14 @@ class Event(wire.Shape):
 
 
 class NewMessage(wire.Shape):
+    """Servers that were set by hand to a version below 5.103 are told the message alone."""
+
     message: Message
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, raw: Any) -> Any:
+        return raw if not isinstance(raw, Mapping) or "message" in raw else {"message": raw}
 
 
 class DeletedComment(wire.Shape):

@@ -43,7 +43,7 @@ from urllib.parse import quote
 import httpx
 
 from app.platforms.abilities import Draft, Picture, ReplyTo
-from app.platforms.contract import Credentials, MessageKind, PlatformError, RemotePerson, Scope, Spec, Token
+from app.platforms.contract import Credentials, MessageKind, Metric, PlatformError, RemotePerson, Scope, Spec, Token
 
 __all__ = ["PIXEL", "Limited", "Refusal", "Specimen", "drafts", "says", "someone", "specimen"]
 
@@ -136,6 +136,8 @@ class Specimen:
     """Of `posts`, `metrics`, `conversations`, `comments`."""
     hollow: frozenset[str] = frozenset()
     """Of all reads."""
+    absent_if_none: frozenset[Metric] = frozenset()
+    """Counters that answers leave out where there are none, which is all they say of none."""
     listed_by_conversations: frozenset[MessageKind] = frozenset()
     """Every new message of these kinds comes with `conversations`."""
     size_shown: Callable[[int], int | None] = lambda size: size

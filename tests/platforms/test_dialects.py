@@ -1,0 +1,143 @@
+"""Answers as some servers, versions and accounts give them, unlike those that are documented first."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.platforms.adapters.facebook import Facebook
+from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.contract import Adapter, Credentials, Malformed, Metric, MetricStatus
+from app.platforms.odnoklassniki import shapes as ok
+from app.platforms.vk import shapes as vk
+from app.platforms.wire import parse_bytes
+from tests.platforms.specimens import says, specimen
+from tests.platforms.test_facebook import SECRETS, called
+from tests.platforms.test_vk import event, receive
+
+Json = Any
+
+
+def answered(kind: type[Adapter], body: object) -> tuple[Any, Credentials]:
+    """An adapter, whatever it asks being answered so, and whom to ask about."""
+    about = specimen(kind.spec.key)
+    made = kind(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: says(body))))
+    return made, about.credentials(kind.spec.base_url or "https://a.example")
+
+
+# ── Mastodon's relatives ──────────────────────────────────────────────────────────────────────────
+
+
+def account(**more: object) -> Json:
+    return {"id": "7", "acct": "cafe", "username": "cafe", "url": "https://a.example/@cafe", **more}
+
+
+def status(**more: object) -> Json:
+    return {
+        "id": "70", "created_at": "2026-11-24T05:00:00.000Z", "visibility": "public", "content": "<p>Open</p>",
+        "uri": "https://a.example/70", "account": {"id": specimen("mastodon").external_id, "acct": "cafe"}, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [
+        ({"followers_count": 12}, 12),
+        ({"followers_count": 0}, 0),
+        ({"followers_count": -1}, None),
+        ({"followers_count": None}, None),
+        ({}, None),
+        ({"followers_count": 0, "pleroma": {"hide_followers_count": True}}, None),
+        ({"followers_count": 0, "pleroma": {"hide_followers_count": False}}, 0),
+        ({"followers_count": 12, "pleroma": {"hide_followers_count": True}}, 12),
+        ({"followers_count": 0, "pleroma": {}}, 0),
+    ],
+)
+async def test_a_size_may_be_hidden_in_several_ways(told: Json, size: int | None) -> None:
+    """As -1 (glitch-soc), as 0 with a word about it (Pleroma), or not at all; an account sees its own."""
+    made, c = answered(Mastodon, account(**told))
+    assert (await made.community(c)).size == size
+
+
+async def test_a_server_need_not_count_everything() -> None:
+    """Answers are counted since Mastodon 2.5; counters below zero were a mistake until 4.0."""
+    made, c = answered(Mastodon, [status(favourites_count=2, reblogs_count=-1)])
+    (found,) = await made.metrics(c, ("70",))
+    assert found.counters == {Metric.REACTIONS: 2}
+    for metric in (Metric.COMMENTS, Metric.SHARES, Metric.QUOTES):
+        assert found.missing[metric] is MetricStatus.UNSUPPORTED
+
+
+async def test_a_picture_may_come_without_a_text() -> None:
+    made, c = answered(Mastodon, [status(content=None)])
+    (post,) = (await made.posts(c, None)).items
+    assert post.text == ""
+
+
+async def test_ids_may_be_numbers() -> None:
+    made, c = answered(Mastodon, [status(id=70, in_reply_to_id=None)])
+    assert [one.external_id for one in await made.metrics(c, ("70",))] == ["70"]
+    for wrong in (7.5, True, [7]):
+        made, c = answered(Mastodon, [status(id=wrong)])
+        with pytest.raises(Malformed):
+            await made.metrics(c, ("70",))
+
+
+# ── Meta's hooks ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_hook_may_write_ids_as_numbers() -> None:
+    said = {"mid": "m_1", "text": "Until when?"}
+    told = {"sender": {"id": 5}, "recipient": {"id": 77}, "timestamp": 1_795_413_600_000, "message": said}
+    body = {"object": "page", "entry": [{"id": 77, "time": 1_795_413_600_000, "messaging": [told]}]}
+    (happened,) = Facebook.receive(called(body), SECRETS).events
+    (message,) = happened.messages
+    assert (happened.account_id, message.author.external_id, message.thread_id) == ("77", "5", "message-5")
+
+
+# ── VK ────────────────────────────────────────────────────────────────────────────────────────────
+
+MESSAGE: Json = {"id": 3, "date": 1_795_413_600, "from_id": 5, "peer_id": 5, "text": "Until when?"}
+
+
+@pytest.mark.parametrize("told", [MESSAGE, {"message": MESSAGE, "client_info": {"lang_id": 0}}])
+def test_a_new_message_may_come_alone(told: Json) -> None:
+    """As it does to servers that are set to a version below 5.103."""
+    (only,) = receive(event("message_new", told)).events
+    assert [one.external_id for one in only.messages] == ["message-3"]
+
+
+def test_a_moment_of_zero_is_none() -> None:
+    (only,) = receive(event("message_edit", {**MESSAGE, "update_time": 0})).events
+    assert [one.edited_at for one in only.messages] == [None]
+
+
+def test_a_deleted_comment_may_have_lost_its_author() -> None:
+    told = {"id": 8, "date": 1_795_413_600, "deleted": True, "parents_stack": [], "thread": {"count": 1, "items": []}}
+    (found,) = parse_bytes(vk.COMMENTS, says({"response": {"count": 3, "items": [told]}}).content).response.items
+    assert (found.deleted, found.from_id, found.text, found.answers) == (True, 0, "", ())
+
+
+# ── what cannot be kept ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_moment_outside_the_calendar_is_told(moment: str) -> None:
+    made, c = answered(Mastodon, [status(created_at=moment)])
+    with pytest.raises(Malformed, match="created_at"):
+        await made.posts(c, None)
+
+
+@pytest.mark.parametrize(
+    ("topic", "place"), [({"id": "1\x00"}, "id"), ({"created_ms": 2**60}, "created_ms")], ids=["a NUL", "a far year"]
+)
+def test_a_topic_that_cannot_be_kept_is_told(topic: Json, place: str) -> None:
+    whole = {"id": "1", "created_ms": 1_795_413_600_000, **topic}
+    with pytest.raises(Malformed, match=place):
+        parse_bytes(ok.TOPICS, says({"media_topics": [whole]}).content)
+
+
+def test_a_moscow_date_is_within_the_calendar() -> None:
+    told = {"id": "1", "date": "0001-01-01 00:00:00"}
+    with pytest.raises(Malformed, match="date"):
+        parse_bytes(ok.COMMENTS, says({"comments": [told]}).content)

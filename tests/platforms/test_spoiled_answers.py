@@ -1,0 +1,316 @@
+"""Answers that have been spoiled: an adapter understands what is left, or says what is wrong, and makes nothing up.
+
+Every read is carried out once against the sandbox, and its answers kept; then one of them is spoiled in one
+place and the read repeated. Recorded answers of the platforms are spoiled as well, where they are there.
+"""
+
+import asyncio
+import copy
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final, TypeVar
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.platforms import adapter, adapters
+from app.platforms.contract import (
+    Adapter,
+    CommunitySnapshot,
+    Credentials,
+    MessageKind,
+    Metric,
+    Page,
+    PlatformError,
+    PostMetrics,
+)
+from tests.platforms.calls import reads
+from tests.platforms.contract.stage import Subject, staged
+from tests.platforms.recorded import recorded
+from tests.platforms.recordings import files
+from tests.platforms.specimens import Specimen, specimen
+
+Json = Any
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, object]], object]
+
+EXAMPLES: Final = 150
+"""For each platform, of either kind."""
+PAGES: Final = 6
+"""How far a list is walked."""
+DAY: Final = 86_400
+UNEVEN: Final = frozenset({Metric.SHARES, Metric.QUOTES, Metric.SAVES})
+"""What people may not have done within a day."""
+STRANGE: Final[tuple[Json, ...]] = (
+    None, True, 0, -1, 7, 1.5, 2**70, -(2**70), 10**400, "", "x", "7", "\x00", "\ud800", "9" * 300,
+    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "x" * 100_000,
+    [], {}, [None], [[]], [{}], {"": None}, {"\x00": "\x00"},
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A read, and what it was answered."""
+
+    name: str
+    c: Credentials
+    about: Specimen
+    answers: tuple[Json, ...]
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def call(self, kind: type[Adapter], answers: tuple[bytes, ...]) -> Awaitable[object]:
+        """The same again, from these answers; the last one answers all that is asked besides."""
+        asked = iter(answers)
+
+        def server(_: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, headers=self.headers, content=next(asked, answers[-1]))
+
+        made = kind(httpx.AsyncClient(transport=httpx.MockTransport(server)))
+        return _walked(reads(made, self.about)[self.name], made, self)
+
+
+async def _walked(call: Callable[[Credentials], Awaitable[object]], made: Adapter, heard: Heard) -> object:
+    """A list is walked to its end, or for some pages."""
+    page = await call(heard.c)
+    if not isinstance(page, Page) or heard.name == "updates":
+        return page
+    items = [*page.items]
+    for _ in range(PAGES):
+        if not page.more:
+            break
+        page = await _next(made, heard, page.cursor)
+        items += page.items
+    return Page(tuple(items), page.cursor, page.more)
+
+
+async def _next(made: Any, heard: Heard, cursor: str | None) -> Page[object]:
+    where = (heard.about.post_ids[0],) if heard.name == "comments" else ()
+    found: Page[object] = await getattr(made, heard.name)(heard.c, *where, cursor)
+    return found
+
+
+# ── what is spoiled ───────────────────────────────────────────────────────────────────────────────
+
+
+async def _happenings(subject: Subject) -> None:
+    """Something of everything, and a day for people to see it."""
+    post = subject.post("Open on Sunday")
+    first = subject.comment(post["id"])
+    subject.comment(post["id"], "Until six", parent=first["id"], person=2)
+    for kind, let in ((MessageKind.MESSAGE, subject.message), (MessageKind.MENTION, subject.mention)):
+        if subject.lets(kind):
+            let()
+    subject.later(DAY)
+
+
+@cache
+def heard(key: str) -> tuple[Heard, ...]:
+    return asyncio.run(_heard(key))
+
+
+async def _heard(key: str) -> tuple[Heard, ...]:
+    found: list[Heard] = []
+    async with staged(key, adapter(key)) as subject:
+        await _happenings(subject)
+        made = subject.adapter()
+        posts = [one.external_id for one in (await made.posts(subject.c, None)).items]
+        about = replace(
+            subject.about, post_ids=tuple(posts[-1:]) or subject.about.post_ids, external_id=str(subject.c.external_id)
+        )
+        for name, call in reads(made, about).items():
+            before = len(subject.way.responses)
+            await _walked(call, made, Heard(name, subject.c, about, ()))
+            told = subject.way.responses[before:]
+            answers = tuple(json.loads(one.content) for one in told)
+            if answers:
+                found.append(Heard(name, subject.c, about, answers, (("date", told[0].headers["date"]),)))
+    return tuple(found)
+
+
+@cache
+def recordings(key: str) -> tuple[Heard, ...]:
+    """Recorded answers, each to every read."""
+    about, told = specimen(key), recorded(key)
+    c = about.credentials(adapter(key).spec.base_url or "https://a.example")
+    contents = [one.content for path in files(*told.files) for one in told.answers(path)]
+    raws = [getattr(one, "raw", one) for one in contents]
+    names = reads(adapter(key)(httpx.AsyncClient()), about)
+    return tuple(Heard(name, c, about, (raw,)) for raw in raws if raw is not None for name in names)
+
+
+def places(document: Json, here: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    yield here
+    inner = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    for name, value in inner:
+        yield from places(value, (*here, name))
+
+
+@dataclass(frozen=True)
+class Spoiling:
+    """What is done to which answer; the numbers are taken modulo what there is."""
+
+    which: int
+    answer: int
+    place: int
+    how: str
+    value: Json = field(default=None)
+
+    def __call__(self, answers: tuple[Json, ...]) -> tuple[bytes, ...]:
+        whole = [json.dumps(one).encode() for one in answers]
+        at = self.answer % len(answers)
+        whole[at] = self._spoiled(copy.deepcopy(answers[at]))
+        return tuple(whole)
+
+    def _spoiled(self, document: Json) -> bytes:
+        known = list(places(document))
+        place = known[self.place % len(known)]
+        if self.how == "cut off":
+            text = json.dumps(document).encode()
+            return text[: self.place % (len(text) + 1)]
+        if not place:
+            return json.dumps(self.value).encode()
+        around = document
+        for name in place[:-1]:
+            around = around[name]
+        match self.how:
+            case "dropped":
+                del around[place[-1]]
+            case "nested":
+                inner: Json = around[place[-1]]
+                for _ in range(50 + self.place % 400):
+                    inner = [inner]
+                around[place[-1]] = inner
+            case "repeated" if isinstance(around[place[-1]], list):
+                around[place[-1]] *= 2
+            case "as text":
+                around[place[-1]] = str(around[place[-1]])
+            case "with more" if isinstance(around[place[-1]], dict):
+                around[place[-1]] |= {"": self.value, "unheard_of": self.value}
+            case _:
+                around[place[-1]] = self.value
+        return json.dumps(document).encode()
+
+
+HOWS: Final = ("dropped", "null", "strange", "nested", "repeated", "as text", "with more", "cut off")
+NUMBERS = st.integers(0, 10**6)
+
+
+def _spoiling(which: int, answer: int, place: int, how: str, value: Json) -> Spoiling:
+    return Spoiling(which, answer, place, how, None if how == "null" else value)
+
+
+SPOILINGS = st.builds(_spoiling, NUMBERS, NUMBERS, NUMBERS, st.sampled_from(HOWS), st.sampled_from(STRANGE))
+
+
+# ── what comes of it ──────────────────────────────────────────────────────────────────────────────
+
+
+def storable(value: object) -> None:
+    """It can be kept: no NUL in a text, moments that have a zone and fit one, numbers of 63 bits."""
+    match value:
+        case str():
+            assert "\x00" not in value
+            value.encode()
+        case datetime():
+            assert value.tzinfo is not None
+            value.astimezone(UTC)
+        case bool():
+            pass
+        case int():
+            assert -(2**63) <= value < 2**63
+        case tuple() | list() | frozenset():
+            for one in value:
+                storable(one)
+        case Mapping():
+            for name, one in value.items():
+                storable(name)
+                storable(one)
+        case _ if is_dataclass(value):
+            for one in fields(value):
+                storable(getattr(value, one.name))
+        case _:
+            pass
+
+
+def counters(result: object) -> dict[tuple[str, str], int]:
+    """Every number that is told of a post or of the community."""
+    match result:
+        case CommunitySnapshot():
+            return {} if result.size is None else {("", "size"): result.size}
+        case PostMetrics():
+            return {(result.external_id, metric): count for metric, count in result.counters.items()}
+        case Page():
+            return counters(result.items)
+        case tuple():
+            return {name: count for one in result for name, count in counters(getattr(one, "metrics", one)).items()}
+    return {}
+
+
+def invented(before: object, after: object, about: Specimen) -> dict[tuple[str, str], int]:
+    """What is 0 now and was not."""
+    known, never = counters(before), {str(metric) for metric in about.absent_if_none}
+    return {
+        name: count for name, count in counters(after).items() if not count and known.get(name) and name[1] not in never
+    }
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
+    """Hypothesis runs no coroutines by itself."""
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+async def tried(kind: type[Adapter], heard: Heard, spoiling: Spoiling) -> object:
+    """What a spoiled answer is understood as; nothing where a typed error says what is wrong with it."""
+    try:
+        result = await heard.call(kind, spoiling(heard.answers))
+    except PlatformError as error:
+        storable(error.message)
+        return None
+    storable(result)
+    return result
+
+
+async def whole(kind: type[Adapter], heard: Heard) -> object:
+    return await heard.call(kind, tuple(json.dumps(one).encode() for one in heard.answers))
+
+
+bounded = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+@pytest.mark.parametrize("key", sorted(adapters()))
+def test_an_answer_of_the_sandbox_may_be_spoiled(key: str, run: Run) -> None:
+    kind, told = adapter(key), heard(key)
+    known = {one.name: run(whole(kind, one)) for one in told}
+    shown = {metric for result in known.values() for (_, metric), count in counters(result).items() if count}
+    assert shown >= {"size"} | (kind.spec.metrics - kind.spec.pushed - kind.spec.counted - UNEVEN), "nothing to lose"
+
+    @bounded
+    @given(SPOILINGS)
+    def holds(spoiling: Spoiling) -> None:
+        one = told[spoiling.which % len(told)]
+        result = run(tried(kind, one, spoiling))
+        if spoiling.how in {"dropped", "null"}:
+            assert invented(known[one.name], result, one.about) == {}
+
+    holds()
+
+
+@pytest.mark.parametrize("key", [key for key in sorted(adapters()) if files(*recorded(key).files)])
+def test_a_recorded_answer_may_be_spoiled(key: str, run: Run) -> None:
+    kind, told = adapter(key), recordings(key)
+
+    @bounded
+    @given(SPOILINGS)
+    def holds(spoiling: Spoiling) -> None:
+        run(tried(kind, told[spoiling.which % len(told)], spoiling))
+
+    holds()
