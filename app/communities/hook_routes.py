@@ -128,7 +128,7 @@ def _forget(session: AsyncSession, have: Have) -> None:
     responses=_TEXT | problems(403, 404),
 )
 async def challenge(platform: Platform, hook_id: UUID, request: Request, have: Have) -> Response:
-    """Answer a platform that asks by GET whether the address is ours."""
+    """For platforms: answer one that asks by GET whether the address is ours."""
     return await _take(platform, hook_id, request, have)
 
 
@@ -140,9 +140,9 @@ async def challenge(platform: Platform, hook_id: UUID, request: Request, have: H
     openapi_extra=_EVENT,
 )
 async def event(platform: Platform, hook_id: UUID, request: Request, have: Have) -> Response:
-    """Take an event from a platform: verified, stored, and only then acknowledged.
+    """For platforms: take an event, which is verified, stored, and only then acknowledged.
 
-    For platforms alone. What follows from it is done by a worker, a moment later. An event that is
+    What follows from it is done by a worker, a moment later. An event that is
     sent again, under the id the platform gave it, is answered in the same way and has no further
     effect.
     """

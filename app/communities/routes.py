@@ -84,7 +84,7 @@ async def read(who: CurrentActor, connection: Glance, community_id: UUID) -> Com
 
 @ROUTER.get("/{community_id}/health", operation_id="communities.health", responses=problems(404))
 async def health(session: Work, have: Have, community_id: UUID) -> Health:
-    """How its connection is: what was read when, what is missing, and what to do about it.
+    """A community's health: what was read when, what is missing, and what to do about it.
 
     For a person: `state` and `reason`. For a script: act on `state` `reauth_required` (reconnect)
     and `code`; leave `degraded` to the service. Figures are as fresh as `seen_at`; `lag` says how
@@ -111,7 +111,7 @@ async def sync(session: Work, community_id: UUID) -> CommunityRead:
 
 @ROUTER.post("/{community_id}/reconnect", operation_id="communities.reconnect", responses=problems(404, 409))
 async def reconnect(body: Reconnect, session: Work, have: Have, community_id: UUID) -> CommunityRead:
-    """Give it new tokens and try again.
+    """Reconnect a community with new tokens.
 
     For `reauth_required`, for missing permissions, or before a token ends. Tokens that are not
     named stay; what was read stays, and reading goes on where it stood.
@@ -122,7 +122,7 @@ async def reconnect(body: Reconnect, session: Work, have: Have, community_id: UU
 
 @ROUTER.post("/{community_id}/pause", operation_id="communities.pause", responses=problems(404, 409))
 async def pause(session: Work, community_id: UUID) -> CommunityRead:
-    """Leave it alone until it is resumed."""
+    """Pause a community: it is left alone until it is resumed."""
     return CommunityRead.model_validate(await service.pause(session, community_id=community_id))
 
 

@@ -158,9 +158,9 @@ class Reconnect(Input):
 Connection = Annotated[
     State,
     Field(
-        description="`connecting`: not looked at yet. `healthy`: all is read. `degraded`: some of it fails; it is tried "
-        "again by itself, and `reason` of its health says what a person can do. `reauth_required`: the platform refuses "
-        "the tokens, reconnect. `paused`: by you, resume. `failed`: it could not be connected.",
+        description="`connecting`: not looked at yet. `healthy`: all is read. `degraded`: some of it fails; it is "
+        "tried again by itself, and `reason` of its health says what a person can do. `reauth_required`: the platform "
+        "refuses the tokens, reconnect. `paused`: by you, resume. `failed`: it could not be connected.",
         examples=["healthy"],
     ),
 ]
@@ -192,7 +192,7 @@ class TokenRead(Output):
     )
     renews_itself: bool = Field(description="A new one is fetched before it ends, without a person.")
     missing_scopes: list[str] = Field(
-        description="Permissions it should have and lacks, in the platform's words.", examples=[["wall"]]
+        description="Permissions it should have and lacks, in the platform's words.", examples=[[]]
     )
     updated_at: Instant = Field(description="When it was last given or renewed.")
 
@@ -212,7 +212,8 @@ class BudgetLeft(Output):
 
     name: str = Field(description="What is counted.", examples=["calls"])
     scope: str = Field(
-        description="Whom it concerns: a `token`, our network `address`, the installation's `app`, or a `community`.",
+        description="Whom it concerns: a `token`, our network `address`, or the installation's `app`. Those of one "
+        "community or chat are not shown.",
         examples=["token"],
     )
     token: Token | None = Field(description="The kind of token it is counted for; null: for all.", examples=["user"])
@@ -251,19 +252,24 @@ class Lag(Output):
 class HookHealth(Output):
     """How a community's hook is: as setting it went, as the platform sees it, and by what it missed."""
 
-    state: HookState | None = Field(description="How setting it at the platform went; null: a person does that.")
-    reason: str | None = Field(description="Why it is not subscribed, for people.")
+    state: HookState | None = Field(
+        description="How setting it at the platform went; null: a person does that.", examples=["subscribed"]
+    )
+    reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
     event_at: Instant | None = Field(description="When it last told us something new; null: never.")
     checked_at: Instant | None = Field(description="When the platform was last asked about it; null: it cannot be.")
     subscribed: bool | None = Field(description="The platform would call this very address; null: not known.")
     delivering: bool | None = Field(description="Its last calls were taken; null: the platform does not say.")
-    waiting: int | None = Field(description="Events that wait to be sent; null: the platform does not say.")
-    detail: str | None = Field(description="What the platform complains of.")
+    waiting: int | None = Field(
+        description="Events that wait to be sent; null: the platform does not say.", examples=[0]
+    )
+    detail: str | None = Field(description="What the platform complains of.", examples=[None])
     missed: int = Field(
         description="Posts and messages of 30 days that a poll found and the hook had not told of five minutes after "
-        "they were sent; a gap in the coverage of what is told at once."
+        "they were sent; a gap in the coverage of what is told at once.",
+        examples=[0],
     )
-    missed_at: Instant | None = Field(description="When the last of them was sent.")
+    missed_at: Instant | None = Field(description="When the last of them was sent.", examples=[None])
 
 
 class Health(Output):
@@ -278,7 +284,8 @@ class Health(Output):
     )
     reason: str | None = Field(description="Why it is not healthy and what to do, for people.", examples=[None])
     missing_scopes: list[str] = Field(
-        description="Permissions that its tokens should have and lack, as the platform told us; reconnect with them."
+        description="Permissions that its tokens should have and lack, as the platform told us; reconnect with them.",
+        examples=[[]],
     )
     tokens: list[TokenRead] = Field(description="What is held of its tokens; never their text.")
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
@@ -286,10 +293,11 @@ class Health(Output):
     event_at: Instant | None = Field(description="When the platform last told us of something new; null: never.")
     hook: HookHealth | None = Field(description="null: it has none, everything is found by polling.")
     throttled_until: Instant | None = Field(
-        description="The platform told us, about this community, to come back then; null: it did not."
+        description="The platform told us, about this community, to come back then; null: it did not.",
+        examples=[None],
     )
     next_poll_at: Instant | None = Field(description="When it is looked at next; null: not by itself.")
     backfill: Backfill
     budgets: list[BudgetLeft] = Field(description="What is left of each limit that looking at it takes from.")
     lag: Lag
-    publications: int = Field(description="Posts known so far.")
+    publications: int = Field(description="Posts known so far.", examples=[412])

@@ -1,4 +1,4 @@
-"""The platforms Instep speaks to: what an adapter is, and one file for each of them."""
+"""The platforms Instep speaks to, one file for each: what it can and cannot give, and what an adapter is."""
 
 import importlib
 from functools import lru_cache

@@ -48,7 +48,7 @@ class TokenUse(BaseModel):
     purpose: str = Field(examples=[PURPOSES[Token.USER]])
     scopes: list[str] = Field(
         description="The permissions it should have, in the platform's words; empty: it has no such thing.",
-        examples=[["photos", "stats", "wall"]],
+        examples=[["read", "write"]],
     )
     renewed_with: list[Token] = Field(
         description="Each of these, given too, has it renewed before it ends, without a person. That may take the "
@@ -121,7 +121,7 @@ class Hooks(BaseModel):
 
     secrets: list[str] = Field(
         description="What a hook has to know; names for the `secrets` of that request.",
-        examples=[["confirmation", "secret"]],
+        examples=[["secret"]],
     )
     of_app: bool = Field(
         description="One address and its secrets serve all communities of an application; else each has its own."
@@ -146,13 +146,13 @@ class Limit(BaseModel):
 class Platform(BaseModel):
     """A platform's capabilities."""
 
-    key: str = Field(description="As `platform` of `POST /v1/communities` takes it.", examples=["mastodon"])
-    title: str = Field(examples=["Mastodon"])
-    api_version: str = Field(description="The version of its API that is spoken.", examples=["v1"])
+    key: str = Field(description="As `platform` of `POST /v1/communities` takes it.", examples=["plaza"])
+    title: str = Field(examples=["Plaza"])
+    api_version: str = Field(description="The version of its API that is spoken.", examples=["1"])
     address_hint: str = Field(
-        description="How a community's address is written.", examples=["https://mastodon.social/@name"]
+        description="How a community's address is written.", examples=["https://plaza.example/name"]
     )
-    public: bool = Field(description="Size and posts can be read without any token.")
+    public: bool = Field(description="Size and posts can be read without any token.", examples=[False])
     history: bool = Field(description="What was there before the community was connected can be read.")
     tokens: list[TokenUse] = Field(description="The kinds of token it knows how to use, of which some may be enough.")
     app_settings: list[str] = Field(
@@ -171,7 +171,7 @@ class Platform(BaseModel):
     )
     metrics_batch: int = Field(description="So many posts' counters come with one call.", examples=[100])
     abilities: Abilities
-    text_limit: int = Field(description="Of one post, in `text_unit`.", examples=[500])
+    text_limit: int = Field(description="Of one post, in `text_unit`.", examples=[1000])
     text_unit: TextUnit = Field(
         description="`graphemes`: what a reader takes for one character. `utf16`: an emoji counts as two, or more."
     )

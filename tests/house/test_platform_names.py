@@ -18,6 +18,7 @@ OWN = (
     "app/cli/demo.py",
 )
 """Adapters, and what shows or imitates certain platforms."""
+WORDS = frozenset({"examples", "openapi_examples", "description", "json_schema_extra"})
 
 
 def named(source: str, names: frozenset[str]) -> list[int]:
@@ -35,7 +36,7 @@ def _words_of(node: ast.AST) -> list[ast.expr]:
     """What a node says to people: bare strings, and the examples and descriptions of fields."""
     if isinstance(node, ast.Expr):
         return [node.value] if isinstance(node.value, ast.Constant) else []
-    if isinstance(node, ast.keyword) and node.arg in {"examples", "openapi_examples", "description", "json_schema_extra"}:
+    if isinstance(node, ast.keyword) and node.arg in WORDS:
         return [node.value]
     return []
 
