@@ -5,8 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
+from app.platforms.abilities import Call
 from app.platforms.adapters.facebook import Facebook
 from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.adapters.odnoklassniki import Odnoklassniki
+from app.platforms.adapters.telegram import SECRET_HEADER, Telegram
 from app.platforms.contract import Adapter, Credentials, Malformed, Metric, MetricStatus
 from app.platforms.odnoklassniki import shapes as ok
 from app.platforms.vk import shapes as vk
@@ -116,6 +119,46 @@ def test_a_deleted_comment_may_have_lost_its_author() -> None:
     told = {"id": 8, "date": 1_795_413_600, "deleted": True, "parents_stack": [], "thread": {"count": 1, "items": []}}
     (found,) = parse_bytes(vk.COMMENTS, says({"response": {"count": 3, "items": [told]}}).content).response.items
     assert (found.deleted, found.from_id, found.text, found.answers) == (True, 0, "", ())
+
+
+# ── Telegram ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("content", "is_post"),
+    [
+        ({"giveaway": {"chats": [], "winner_count": 3}}, True),
+        ({"giveaway_winners": {"winner_count": 3}}, True),
+        ({"invoice": {"title": "Coffee"}}, True),
+        ({"giveaway_created": {}}, False),
+        ({"giveaway_completed": {"winner_count": 3}}, False),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_what_people_can_react_to_is_a_post_and_what_telegram_says_is_none(content: Json, is_post: bool) -> None:
+    post = {"message_id": 2, "date": 1_795_413_600, "chat": {"id": -1001, "type": "channel"}, **content}
+    call = Call(says({"update_id": 1, "channel_post": post}).content, {SECRET_HEADER: "s"}, {})
+    posts = [one for told in Telegram.receive(call, {"secret": "s"}).events for one in told.posts]
+    assert [one.external_id for one in posts] == (["2"] if is_post else [])
+
+
+# ── Odnoklassniki ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_group_may_write_with_a_bare_id() -> None:
+    """The kind of an author stands in a field of its own, and its id without it."""
+    said = {
+        "id": "MTpA=",
+        "date": "2026-11-24 12:53:02",
+        "text": "Until six",
+        "like_count": 1,
+        "type": "ACTIVE_MESSAGE",
+    }
+    ours = {"author_id": specimen("odnoklassniki").external_id, "author_type": "GROUP", "author_name": "Coffee"}
+    made, c = answered(Odnoklassniki, {"comments": [{**said, **ours}, {**said, "author_id": "5"}], "has_more": False})
+    first, second = (await made.comments(c, "1", None)).items
+    assert (first.author.is_community, second.author.is_community) == (True, False)
+    assert first.sent_at.isoformat() == "2026-11-24T09:53:02+00:00"
 
 
 # ── what cannot be kept ───────────────────────────────────────────────────────────────────────────

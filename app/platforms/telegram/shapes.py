@@ -15,6 +15,7 @@ T = TypeVar("T")
 CONTENT: Final = frozenset({
     "text", "rich_message", "animation", "audio", "document", "live_photo", "paid_media", "photo", "sticker", "story",
     "video", "video_note", "voice", "caption", "checklist", "contact", "dice", "game", "poll", "venue", "location",
+    "invoice", "giveaway", "giveaway_winners",
 })  # fmt: skip
 """A message with none of these says nothing: somebody came, went, pinned …"""
 
