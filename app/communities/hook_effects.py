@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,7 +23,7 @@ from app.kit.db import fetch, mine, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import LeaseLost, Run
 from app.platforms import adapter as adapter_of
-from app.platforms.abilities import Event
+from app.platforms.abilities import Event, Streams
 from app.platforms.contract import MessageKind, Metric, MetricStatus, PostMetrics, RemoteMessage, Spec
 from app.projects.models import Project
 
@@ -88,19 +88,19 @@ async def _begin(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Wo
     community = await fetch(session, Community, community_id)
     zone = (await fetch(session, Project, community.project_id)).timezone
     events = {row.event_id: EVENT.validate_json(row.told) for row in rows}
-    last = max(row.received_at for row in rows)
+    last, kind = max(row.received_at for row in rows), adapter_of(community.platform)
     await session.execute(
         update(Community)
         .where(mine(Community, workspace_id), Community.id == community_id)
         .where(or_(Community.event_at.is_(None), Community.event_at < last))
-        # A stream that we read ourselves (Telegram's) makes no poll less needed.
-        .where(select(Hook.id).where(of(session, community_id)).exists())
+        # A stream that we read ourselves makes no poll less needed.
+        .where(or_(literal(not issubclass(kind, Streams)), select(Hook.id).where(of(session, community_id)).exists()))
         .values(event_at=last)
     )
     await _learn(session, community_id, set().union(*map(_kinds, events.values())), last)
     us = frozenset({community.external_id, *community.aliases} - {None})
     place = Place(workspace_id, community.project_id, community_id, community.platform, zone, us)
-    return _Work(place, adapter_of(community.platform).spec, community.backfill_since, last, events)
+    return _Work(place, kind.spec, community.backfill_since, last, events)
 
 
 async def _learn(session: AsyncSession, community_id: UUID, kinds: set[str], at: datetime) -> None:
@@ -139,7 +139,8 @@ class _Work:
         posts = [post for event in self.events.values() for post in event.posts if post.published_at >= self.since]
         if posts:
             async with run.step() as session:
-                await publications.announced(session, self.place, posts, now(session))
+                asked_for = self.spec.metrics - self.spec.pushed - self.spec.counted
+                await publications.announced(session, self.place, posts, now(session) if asked_for else None)
                 if Metric.COMMENTS in self.spec.counted:
                     await self._begin_count(session, {post.external_id for post in posts})
         async with run.step() as session:

@@ -149,11 +149,14 @@ def _row(
     }
 
 
-async def announced(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime) -> None:
+async def announced(
+    session: AsyncSession, place: Place, posts: Sequence[RemotePost], measure_at: datetime | None
+) -> None:
     """Keep posts that the platform told of by itself, as far as they are not known, and tell of them.
 
     The telling may be late: a known post is not put back to how it was, and counters, which are of
-    an instant that nobody names, are left to the next look, which is due at once.
+    an instant that nobody names, are left to the next look. `measure_at`: when that is due; None where
+    a platform's counters come with events alone, and looks would bring nothing.
     """
     values = [
         {
@@ -166,7 +169,7 @@ async def announced(session: AsyncSession, place: Place, posts: Sequence[RemoteP
             "text": post.text,
             "published_at": post.published_at,
             "edited_at": post.edited_at,
-            "measure_at": at,
+            "measure_at": measure_at,
         }
         for post in posts
     ]

@@ -13,7 +13,7 @@ from app.inquiries.models import Inquiry
 from app.kit.clock import SetClock
 from app.metrics.models import PostLast
 from app.platforms.abilities import Event
-from app.platforms.contract import MessageKind, PostMetrics, RemoteMessage, RemotePerson, RemotePost
+from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import START
 from tests.conftest import Agency
 
@@ -144,3 +144,20 @@ async def test_a_platforms_clock_that_is_ahead_loses_no_count(agency: Agency, pr
             .where(Publication.community_id == place.community_id)
         )
     assert last == 1
+
+
+async def test_counters_that_come_with_events_alone_are_not_looked_at(
+    agency: Agency, project_id: str, clock: SetClock
+) -> None:
+    """A look brings nothing, and would say of what was told that it is yet to come."""
+    place = await settle(agency, project_id)
+    counted_at = POSTED + timedelta(minutes=2)
+    told = Event("counts", None, metrics=(PostMetrics("1", {Metric.REACTIONS: 7}),), at=counted_at)
+    await tell(agency, place, [post(1), comment("a", post_id="1"), told])
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        assert (
+            await publications.waiting(session, place.community_id, START, START + timedelta(days=9))
+        ).counters is False
+    shown = await agency.get(f"/v1/communities/{place.community_id}/metrics")
+    status = {one["metric"]: one["status"] for one in shown["data"]}
+    assert (status["reactions"], status["comments"], status["views"]) == ("ok", "ok", "unsupported")
