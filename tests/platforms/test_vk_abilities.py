@@ -128,14 +128,15 @@ async def test_reach_that_one_community_hides_hides_no_others(code: int, status:
 async def test_reach_of_which_nothing_is_told_is_not_made_up() -> None:
     """An answer that is shorter than what was asked, and a failure without its reason."""
     answers: list[Any] = [
-        {"response": {"items": [post(1, owner_id=-owner) for owner in (5, 6, 7)]}},
-        {"response": [False, [{"post_id": 1, "reach_total": 3}]]},
+        {"response": {"items": [post(1, owner_id=-owner) for owner in (5, 6, 7, 8)]}},
+        {"response": [False, [{"post_id": 1, "reach_total": 3}], []]},
     ]
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answers.pop(0))))
-    five, six, seven = await Vk(http).metrics_across(credentials(), (*of(5, 1), *of(6, 1), *of(7, 1)))
+    refs = (*of(5, 1), *of(6, 1), *of(7, 1), *of(8, 1))
+    five, six, seven, eight = await Vk(http).metrics_across(credentials(), refs)
     assert five.missing[Metric.REACH] is MetricStatus.ERROR
     assert six.counters[Metric.REACH] == 3
-    assert seven.missing[Metric.REACH] is MetricStatus.PENDING
+    assert seven.missing[Metric.REACH] is eight.missing[Metric.REACH] is MetricStatus.PENDING
 
 
 # ── publishing ────────────────────────────────────────────────────────────────────────────────────
@@ -212,6 +213,7 @@ class VkId:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         form = dict(httpx.QueryParams(request.content.decode()))
         self.asked.append((str(request.url), form))
+        assert request.extensions[COST] == Cost(form["refresh_token"], Token.REFRESH, {}), "it is no call of the API's"
         fresh = {"access_token": f"vk2.a.{len(self.asked)}", "refresh_token": "vk2.a.new", "expires_in": 3600}
         return httpx.Response(200, json={**fresh, "state": form["state"], "user_id": 1, "token_type": "Bearer"})
 

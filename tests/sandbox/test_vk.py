@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.sandbox.recount import counters
+from app.sandbox.vk.callbacks import HOOK
 from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Visitor
 
@@ -290,6 +291,15 @@ async def test_a_deleted_comment_is_restored_where_it_was(visitor: Visitor) -> N
     visitor.hands.at += 60
     assert (await visitor.vk("wall.restoreComment", **restore))["response"] == 1
     assert await shown() == before
+    server = visitor.sandbox.network.hooks.configure(c, "http://127.0.0.1:9/", "s", origin="control")
+    (record,) = [one for one in visitor.records() if one["type"] == "comment_restored"]
+    (told,) = HOOK.events(visitor.world, server, c, record)
+    event = json.loads(told.body)
+    assert (event["type"], str(event["object"]["id"]), event["object"]["text"]) == (
+        "wall_reply_restore",
+        made[1],
+        "Я 1",
+    )
     added_up = counters(visitor.records(), "velo_dvor", post, visitor.world.now)
     assert added_up is not None
     assert added_up.comments == c.wall[int(post)].comments
