@@ -19,6 +19,7 @@ from app.platforms.contract import (
     MessageKind,
     Metric,
     MetricStatus,
+    MissingPermission,
     Page,
     PlatformError,
     PostMetrics,
@@ -126,6 +127,8 @@ class Plaza:
             return None
         if status == httpx.codes.UNAUTHORIZED:
             return AuthExpired("the token is no longer good", token=Token.COMMUNITY)
+        if status == httpx.codes.FORBIDDEN:
+            return MissingPermission("the token may not do this")
         if status == httpx.codes.NOT_FOUND:
             return Gone("there is no such group or post")
         if status == httpx.codes.TOO_MANY_REQUESTS:

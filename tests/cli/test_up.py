@@ -121,7 +121,7 @@ def test_ctrl_c_in_a_terminal_ends_make_quietly(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("there are no pseudo terminals here (/dev/pts is not mounted)")
     with subprocess.Popen(
-        ["make", "-f", str(makefile), "up"],
+        ["make", "--no-print-directory", "-f", str(makefile), "up"],
         cwd=ROOT,
         env=clean_environment(),
         preexec_fn=lambda: os.login_tty(theirs),
@@ -148,7 +148,7 @@ def test_a_killed_make_takes_it_along(tmp_path: Path) -> None:
     command = f"{sys.executable} -m app.cli.main up --data {tmp_path / 'd'} --port 0"
     makefile.write_text(f"up:\n\t@exec env INSTEP_TIED=1 {command}\n.PHONY: up\n")
     with subprocess.Popen(
-        ["make", "-f", str(makefile), "up"],
+        ["make", "--no-print-directory", "-f", str(makefile), "up"],
         cwd=ROOT,
         env=clean_environment(),
         stdin=subprocess.DEVNULL,

@@ -137,6 +137,7 @@ def test_the_example_passes_the_suite_of_all_adapters(tmp_path: Path) -> None:
     (tmp_path / "drop_in.py").write_text(
         "import importlib\n"
         f"importlib.import_module({app.platforms.FOLDER!r}).__path__.append({str(tmp_path / 'adapters')!r})\n"
+        f"importlib.import_module('tests.platforms.specimens').__path__.append({str(PLAZA.parent / 'specimens')!r})\n"
     )
     answer = subprocess.run(
         [sys.executable, "-m", "pytest", "-v", "-p", "drop_in", "-k", "plaza or found", SUITE],
