@@ -195,7 +195,7 @@ class YouTube:
         granted = {Token.COMMUNITY: Granted(fetched.access, timedelta(seconds=fetched.lifetime))}
         if fetched.refresh:
             ends = fetched.refresh_lifetime
-            granted[Token.REFRESH] = Granted(fetched.refresh, None if ends is None else timedelta(seconds=ends))
+            granted[Token.REFRESH] = Granted(fetched.refresh, timedelta(seconds=ends) if ends else None)
         return granted
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:

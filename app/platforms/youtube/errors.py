@@ -42,6 +42,8 @@ WORD: Final = re.compile(r"[A-Za-z]{1,40}")
 """A reason that nobody documents, and surely no token."""
 COMMENTS_OFF: Final = "commentsDisabled"
 STALE_PAGE: Final = "invalidPageToken"
+FAILED: Final = "processingFailure"
+""""While this can be a transient error, it usually indicates that the request's input is invalid." """
 
 
 class Means(Enum):
@@ -57,7 +59,10 @@ class Means(Enum):
     REFUSED = auto()
 
 
-_TOMORROW: Final = ("quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg")
+_TOMORROW: Final = (
+    *("quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg", "variableTermExpiredDailyExceeded"),
+    *("quotaExceeded402", "dailyLimitExceeded402"),
+)
 _WAIT: Final = (
     *("rateLimitExceeded", "userRateLimitExceeded", "rateLimitExceededUnreg", "userRateLimitExceededUnreg"),
     *("servingLimitExceeded", "concurrentLimitExceeded", "variableTermLimitExceeded", "limitExceeded"),
@@ -68,6 +73,7 @@ _RECONNECT: Final = (
     *("authError", "required", "expired", "authorizationRequired", "youtubeSignupRequired"),
     *("ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_TYPE_UNSUPPORTED", "CREDENTIALS_MISSING", "ACCOUNT_STATE_INVALID"),
     *("authenticatedUserAccountClosed", "authenticatedUserAccountSuspended", "authenticatedUserNotChannel"),
+    *("accountDeleted", "accountDisabled", "accountUnverified"),
     *("invalid_grant", "invalid_token", "access_denied", "admin_policy_enforced", "org_internal", "invalid_scope"),
     *("unauthorized_client",),
 )
@@ -86,7 +92,7 @@ _GONE: Final = (
 )
 _UNWELL: Final = (
     *("backendError", "internalError", "internalServerError", "serviceUnavailable", "backendNotConnected"),
-    *("processingFailure", "internal_failure", "temporarily_unavailable", "server_error"),
+    *(FAILED, "internal_failure", "temporarily_unavailable", "server_error"),
 )
 _REFUSED: Final = (
     *(COMMENTS_OFF, STALE_PAGE, "parentCommentIsPrivate", "operationNotSupported", "commentTextRequired"),
@@ -119,6 +125,17 @@ STATUSES: Final[Mapping[int, Means]] = {
 }
 """Where no reason is known; other 4xx are refusals."""
 
+SENTENCES: Final[Mapping[str, str]] = {
+    "api key not valid": "keyInvalid",
+    "api key not found": "keyInvalid",
+    "api key expired": "keyExpired",
+    "missing a valid api key": "keyInvalid",
+    "unregistered callers": "keyInvalid",
+}
+"""Google's words, in lower case, for a key that is not good: the reason beside them may be `badRequest` alone."""
+DAILY: Final = re.compile(r"\bper day\b|PerDay|^1/d\b")
+"""A limit by the day, in words, by its name, or by its unit."""
+
 WORDS: Final[Mapping[str, str]] = {
     "accessNotConfigured": "the YouTube Data API is not switched on in the key's or application's Google project",
     "SERVICE_DISABLED": "the YouTube Data API is not switched on in the key's or application's Google project",
@@ -149,6 +166,7 @@ Reasons = Annotated[tuple[Reason, ...], BeforeValidator(lambda value: tuple(_rea
 
 
 class Fault(wire.Shape):
+    message: object = None
     errors: Reasons = ()
     details: Reasons = ()
 
@@ -166,6 +184,8 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
     status = response.status_code
     said = _complaint(response)
     reason, means = _meaning(said, status)
+    if _path(response).endswith("/tokeninfo") and status == httpx.codes.BAD_REQUEST and reason != "invalid_request":
+        means = Means.RECONNECT  # it may say no more than `{"error_description": "Invalid Value"}`
     code = reason or str(status)
     if means is Means.WAIT or means is Means.TOMORROW:
         return _throttled(response, means, code)
@@ -200,10 +220,18 @@ def _meaning(said: Complaint | None, status: int) -> tuple[str, Means]:
         return "", Means.UNWELL
     fault = said.error if said is not None else ""
     given = (Reason(reason=fault),) if isinstance(fault, str) else (*fault.details, *fault.errors)
+    words = "" if isinstance(fault, str) else str(fault.message)
+    for sentence, reason in SENTENCES.items():
+        if sentence in words.lower():
+            return reason, Means.RECONNECT
     for each in given:
+        if each.reason == "required" and status == httpx.codes.BAD_REQUEST:
+            return each.reason, Means.REFUSED  # a parameter is; with 401 it is a token
         if each.reason in REASONS:
-            daily = str(each.metadata.get("quota_unit", "")).startswith("1/d")
-            return each.reason, Means.TOMORROW if daily else REASONS[each.reason]
+            means = REASONS[each.reason]
+            told = (words, *(str(each.metadata.get(name, "")) for name in ("quota_unit", "quota_limit")))
+            daily = means is Means.WAIT and any(DAILY.search(text) for text in told)
+            return each.reason, Means.TOMORROW if daily else means
     unknown = next((each.reason for each in given if WORD.fullmatch(each.reason)), "")
     return unknown, STATUSES.get(status, Means.REFUSED)
 
@@ -231,7 +259,12 @@ def _used(response: httpx.Response) -> Token:
     request = wire.request_of(response)
     if request is not None and KEY in request.headers:
         return Token.APP
-    return Token.REFRESH if request is not None and request.url.path.endswith("/token") else Token.COMMUNITY
+    return Token.REFRESH if _path(response).endswith("/token") else Token.COMMUNITY
+
+
+def _path(response: httpx.Response) -> str:
+    request = wire.request_of(response)
+    return "" if request is None else request.url.path
 
 
 def _refused(response: httpx.Response, reason: str) -> Token:

@@ -4,9 +4,9 @@ An answer says its `kind` and leaves out every list that is empty and every coun
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Final, Generic, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from app.platforms import wire
 
@@ -25,11 +25,17 @@ CommentId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
 class Listing(wire.Shape, Generic[T]):
-    """The envelope of every list."""
+    """The envelope of every list. It is one by its kind, or by its items: `{}` is none."""
 
-    kind: wire.Words
+    kind: wire.Words = ""
     next_page: wire.Words | None = Field(None, alias="nextPageToken")
     items: tuple[T, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if not self.kind and "items" not in self.model_fields_set:
+            raise ValueError("neither kind nor items")
+        return self
 
 
 # ── channels ──────────────────────────────────────────────────────────────────────────────────────
@@ -46,7 +52,9 @@ class ChannelStatistics(wire.Shape):
 
 
 class Playlists(wire.Shape):
-    uploads: wire.Id | None = None
+    """Of a list that the channel has not, the id is an empty text."""
+
+    uploads: Annotated[wire.Id | None, BeforeValidator(lambda value: value or None)] = None
 
 
 class ChannelDetails(wire.Shape):
@@ -119,8 +127,8 @@ class AuthorId(wire.Shape):
 class CommentSnippet(wire.Shape):
     author: wire.Words = Field("", alias="authorDisplayName")
     author_url: wire.Words | None = Field(None, alias="authorChannelUrl")
-    author_id: AuthorId = Field(AuthorId(), alias="authorChannelId")
-    """Empty where the author's channel is closed."""
+    author_id: AuthorId | None = Field(None, alias="authorChannelId")
+    """Left out, or empty, where the author's channel is closed."""
     text: wire.Words = Field("", alias="textDisplay")
     published_at: wire.Moment = Field(alias="publishedAt")
     updated_at: wire.Moment | None = Field(None, alias="updatedAt")
@@ -133,7 +141,8 @@ class Comment(wire.Shape):
     @property
     def author(self) -> str:
         """Its author's channel; one that is closed is nobody else's."""
-        return self.snippet.author_id.value or f"unknown-{self.id}"
+        told = self.snippet.author_id
+        return (told.value if told is not None else None) or f"unknown-{self.id}"
 
 
 class ThreadSnippet(wire.Shape):
@@ -165,9 +174,11 @@ class Fetched(wire.Shape):
     """Google's answer to a refresh token."""
 
     access: wire.Words = Field(alias="access_token", min_length=1)
-    lifetime: Annotated[int, Field(gt=0, le=10**9)] = Field(alias="expires_in")
+    lifetime: Annotated[int, Field(gt=0, le=10**9), BeforeValidator(_count)] = Field(alias="expires_in")
     refresh: wire.Words | None = Field(None, alias="refresh_token")
-    refresh_lifetime: Annotated[int, Field(gt=0, le=10**9)] | None = Field(None, alias="refresh_token_expires_in")
+    refresh_lifetime: Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_count)] | None = Field(
+        None, alias="refresh_token_expires_in"
+    )
 
 
 class TokenInfo(wire.Shape):

@@ -8,7 +8,9 @@ must show one of those again; where it does not, the walk starts again at the to
 
 The token for such a page is not given: it is that of a page which is so much shorter, asked for by
 itself. That costs one more unit for each page but the last, and most walks have one page alone.
-A token that YouTube no longer takes has the walk start again as well.
+A token that YouTube no longer takes has the walk start again as well; it may call that a failure of its
+own (`processingFailure`). Of comments, YouTube has been seen to take no notice of a token (answers, in
+2024): a page that leads to itself is the last.
 Unverified: that a token may be used with another `maxResults` than the one it came with.
 """
 
@@ -21,9 +23,9 @@ import httpx
 from pydantic import TypeAdapter
 
 from app.platforms import wire
-from app.platforms.contract import Rejected
+from app.platforms.contract import Rejected, Transient
 from app.platforms.youtube import shapes as youtube
-from app.platforms.youtube.errors import STALE_PAGE
+from app.platforms.youtube.errors import FAILED, STALE_PAGE
 
 T = TypeVar("T")
 
@@ -71,15 +73,17 @@ class Paged(Generic[T]):
         """The page at a place; None where the walk must start again."""
         try:
             response = await self.ask(self._query(at, self.size))
-        except Rejected as error:
-            if at.token is None or error.platform_code != STALE_PAGE:
+        except (Rejected, Transient) as error:
+            stale = error.platform_code == STALE_PAGE or (error.platform_code == FAILED and at.starts < PATIENCE)
+            if at.token is None or not stale:
                 raise
             return None
         found = wire.parse(self.answer, response)
+        following = found.next_page if found.next_page != at.token else None
         names = {self.name(item) for item in found.items}
         if at.tail and names.isdisjoint(at.tail) and at.starts < PATIENCE:
             return None
-        return Part(found.items, found.next_page, wire.moment_of(response))
+        return Part(found.items, following or None, wire.moment_of(response))
 
     async def after(self, at: Place, part: Part[T]) -> Place:
         """The place that follows a page which is not the last."""
