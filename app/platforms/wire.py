@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import httpx
 from pydantic import (
@@ -21,6 +21,8 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 
 from app.kit.http import AddressRefused, BodyTooLarge, may_have_been_sent
@@ -75,6 +77,27 @@ Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[AwareDatetime, AfterValidator(within_utc)]
 UnixTime = Annotated[datetime, BeforeValidator(_unix_time)]
 """Seconds since 1970 in the answer; an aware datetime when understood."""
+
+
+def _or_error(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError as error:
+        return error
+
+
+def _but_errors(found: list[Any]) -> list[Any]:
+    understood = [one for one in found if not isinstance(one, ValidationError)]
+    if found and not understood:
+        raise found[0]
+    return understood
+
+
+Understood = Annotated[list[Annotated[T, WrapValidator(_or_error)]], AfterValidator(_but_errors)]
+"""A list whose odd items are left out, unless all of them are odd. Not for lists in which absence means something.
+
+Items are validated as Python's values: a text is no `Moment` in them.
+"""
 
 Classify = Callable[[httpx.Response], PlatformError | None]
 

@@ -172,7 +172,7 @@ UPDATE: Json = {
     "update_id": 1,
     "message": {
         "message_id": 2, "date": 1_795_413_600, "text": "hello",
-        "chat": {"id": -1002, "type": "supergroup"}, "from": {"id": 5, "is_bot": False, "first_name": "Ann"},
+        "chat": {"id": -1001234567890, "type": "supergroup"}, "from": {"id": 5, "is_bot": False, "first_name": "Ann"},
     },
 }  # fmt: skip
 

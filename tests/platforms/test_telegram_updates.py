@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.platforms.abilities import Event
-from app.platforms.contract import MessageKind, Metric, PostMetrics, RemotePerson
+from app.platforms.contract import Malformed, MessageKind, Metric, PostMetrics, RemotePerson
 from tests.platforms.telegram_world import (
     ANN,
     AT,
@@ -178,6 +178,56 @@ async def test_reactions_are_counted_together() -> None:
 async def test_that_the_bots_place_changed_is_an_event_of_the_channel() -> None:
     [event] = await told({"my_chat_member": {"chat": CHANNEL, "date": AT}})
     assert event == Event("1", str(CHANNEL["id"]))
+
+
+# ── servers of before, and odd ones ──────────────────────────────────────────────────────────────
+
+
+def legacy(number: int, post: int, **more: Json) -> Json:
+    """A channel's post as a group showed it before Bot API 5.5 and 7.0."""
+    telegram = {"id": 777000, "is_bot": False, "first_name": "Telegram"}
+    forwarded = {"forward_from_chat": CHANNEL, "forward_from_message_id": post, "forward_date": AT}
+    return message(number, GROUP, **{"from": telegram, **forwarded, "text": "post", **more})
+
+
+@pytest.mark.parametrize("more", [{}, {"is_automatic_forward": True}, {"sender_chat": CHANNEL}])
+async def test_a_post_copied_by_a_server_of_before_is_known(more: Json) -> None:
+    copy = legacy(40, 16, **more)
+    assert by_hook({"message": copy}) == (), "it is no comment"
+    found = await heard(commented(50, reply_to_message=copy))
+    assert (found.post_id, found.in_reply_to) == ("16", None)
+    assert found.url == "https://t.me/coffee/16?comment=50"
+    answer = commented(51, STAND_IN, sender_chat=CHANNEL, reply_to_message=copy)
+    [event] = by_hook({"message": answer})
+    assert event.messages[0].author.is_community, "the channel speaks below its own post"
+
+
+async def test_what_a_person_forwards_stays_theirs() -> None:
+    found = await heard(commented(50, forward_from_chat=CHANNEL, forward_from_message_id=16))
+    assert (found.author.external_id, found.author.is_community, found.post_id) == ("5", False, None)
+
+
+@pytest.mark.parametrize(
+    ("chat", "private"), [({"id": 5, "first_name": "Ann"}, True), ({"id": -77, "title": "We"}, False)]
+)
+async def test_an_example_that_leaves_out_the_chats_type_is_understood(chat: Json, *, private: bool) -> None:
+    found = await heard(message(7, chat, **{"from": ANN}, text="/start"))
+    assert (found.kind is MessageKind.MESSAGE, found.external_id) == (private, f"{chat['id']}_7")
+    assert found.url is None, "a basic group has no address"
+
+
+async def test_null_is_what_is_not_told() -> None:
+    shape = commented(50, sender_chat=None, reply_to_message=None, edit_date=None, caption=None)
+    assert (await heard(shape)).text == "Until when?"
+    assert by_hook({"message": {**shape, "text": None}, "channel_post": None}) == (), "nothing was said"
+
+
+async def test_an_update_that_is_not_understood_stops_no_others() -> None:
+    odd = {"message": {**commented(50), "date": "yesterday"}}
+    [event] = await told(odd, {"message": commented(51)}, odd)
+    assert event.messages[0].external_id == f"{GROUP['id']}_51"
+    with pytest.raises(Malformed):
+        await told(odd)
 
 
 # ── albums ────────────────────────────────────────────────────────────────────────────────────────

@@ -208,7 +208,7 @@ class Telegram:
         except ValueError:
             raise Rejected("this is no message of Telegram's") from None
         made = await self._call(c, telegram.SENT, "sendMessage", form)
-        url = None if private else f"{translate.page(made.chat)}/{made.message_id}"
+        url = None if private else translate.seen_at(made.chat, made.message_id)
         return Sent(external_id=translate.message_id(made), sent_at=made.date, url=url)
 
     async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
@@ -289,7 +289,9 @@ class Telegram:
         """The stream is not to be read while updates go to a hook; that is no failure."""
         said = errors.refusal(response)
         hooked = (
-            said is not None and said.error_code == httpx.codes.CONFLICT and "webhook is active" in said.description
+            said is not None
+            and response.status_code == httpx.codes.CONFLICT
+            and "webhook is active" in said.description
         )
         return None if hooked else self.classify(response)
 

@@ -2,9 +2,11 @@
 
 The code alone says little: 400 and 403 are told apart by the words of `description`, of which no list
 is published. Those below are known from bots' libraries. Unverified: that Telegram keeps to them; one
-that is not here means by its code: 400 `Rejected`, 403 `MissingPermission`.
+that is not here means by its code: 400 `Rejected`, 403 `MissingPermission`. Servers of long ago said with
+401 what is 403 now, and put "[Error]: " before the words.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -38,19 +40,36 @@ PERSONAL: Final = (
     "can't initiate conversation",
     "can't send messages to bots",
     "can't send messages to the bot",
+    "user_is_blocked",
+    "you_blocked_user",
+    "input_user_deactivated",
+    "user_is_bot",
+    "privacy_premium_required",
 )
 """A person does not hear us; nothing is wrong with the token."""
 
 MISSING: Final = (
     "chat not found",
     "user not found",
+    "member not found",
+    "participant_id_invalid",
+    "user_not_participant",
     "message to be replied not found",
     "message to reply not found",
+    "reply message not found",
     "replied message not found",
+    "message_id_invalid",
     "message thread not found",
+    "topic_deleted",
     "peer_id_invalid",
+    "channel_invalid",
+    "chat_id_invalid",
     "chat was deactivated",
     "chat is deactivated",
+    "group was deactivated",
+    "group is deactivated",
+    "chat was deleted",
+    "to a supergroup chat",
 )
 """What is spoken of does not exist, or no longer under this id."""
 
@@ -58,16 +77,23 @@ RIGHTS: Final[Mapping[str, str]] = {
     "need administrator rights in the channel": POST,
     "not enough rights to send": SEND,
     "not enough rights to post": POST,
+    "not enough rights": ADMINISTRATOR,
     "have no rights to send": SEND,
     "chat_write_forbidden": SEND,
+    "chat_send_": SEND,
+    "chat_guest_send_forbidden": SEND,
     "chat_restricted": SEND,
+    "user_banned_in_channel": SEND,
     "chat_admin_required": ADMINISTRATOR,
     "channel_private": ADMINISTRATOR,
     "member list is inaccessible": ADMINISTRATOR,
     "bot is not a member": ADMINISTRATOR,
     "bot was kicked": ADMINISTRATOR,
 }
-"""Words, and the right that is missing where they are said."""
+"""Words, and the right that is missing where they are said: the first that are found."""
+
+BEFORE: Final = re.compile(r"^\[?error\]?: ", re.IGNORECASE)
+WAIT: Final = re.compile(r"retry after (\d{1,9})\b", re.IGNORECASE)
 
 
 def refusal(response: httpx.Response) -> telegram.Failure | None:
@@ -83,10 +109,10 @@ def classified(response: httpx.Response, *, changes: bool, secrets: Collection[s
     said = refusal(response)
     if said is None and response.is_success:
         return None
-    code = response.status_code if said is None else said.error_code
+    code = _code(response, said)
     told = str(code)
     if code == httpx.codes.TOO_MANY_REQUESTS:
-        wait = None if said is None else said.parameters.retry_after
+        wait = None if said is None else _wait(said)
         return Throttled(
             "Telegram asks for fewer messages to this chat" if changes else "Telegram asks for fewer calls of this bot",
             retry_after=wire.retry_after(response) if wait is None else float(wait),
@@ -103,18 +129,34 @@ def classified(response: httpx.Response, *, changes: bool, secrets: Collection[s
         return Transient("Telegram waited for us in vain", platform_code=told)
     if said is None:
         return Rejected("the request was refused by something that stands before Telegram", platform_code=told)
-    return _refused(said, secrets)
+    return _refused(code, said, secrets)
 
 
-def _refused(said: telegram.Failure, secrets: Collection[str]) -> PlatformError:
+def _code(response: httpx.Response, said: telegram.Failure | None) -> int:
+    """The complaint's own code, else the status; a complaint that tells none with a good status is a refusal."""
+    if said is not None and said.error_code is not None:
+        return said.error_code
+    return int(httpx.codes.BAD_REQUEST) if response.is_success else response.status_code
+
+
+def _wait(said: telegram.Failure) -> int | None:
+    """The seconds that a complaint of too many requests names; long ago its words alone did."""
+    if said.parameters.retry_after is not None:
+        return said.parameters.retry_after
+    named = WAIT.search(said.description)
+    return None if named is None else int(named[1])
+
+
+def _refused(status: int, said: telegram.Failure, secrets: Collection[str]) -> PlatformError:
     """What a complaint of Telegram's own with a code from 400 to 499 means."""
-    code, words = str(said.error_code), said.description.lower()
+    description = BEFORE.sub("", said.description)
+    code, words = str(status), description.lower()
     # A text that has not a token's form is answered with 404.
-    if said.error_code == httpx.codes.UNAUTHORIZED or words in {"not found", "logged out"}:
+    if words in {"unauthorized", "not found", "logged out"}:
         return AuthExpired("Telegram does not accept the bot's token", token=Token.COMMUNITY, platform_code=code)
-    if said.error_code == httpx.codes.CONFLICT:
+    if status == httpx.codes.CONFLICT:
         return Transient("somebody else reads this bot's updates, too", platform_code=code)
-    detail = wire.explanation(said.description.partition(": ")[2] or said.description, secrets)
+    detail = wire.explanation(description.partition(": ")[2] or description, secrets)
     if said.parameters.migrate_to_chat_id is not None:
         return Gone("the group has a new id: the community must be read anew", platform_code=code)
     if any(known in words for known in PERSONAL):
@@ -122,7 +164,9 @@ def _refused(said: telegram.Failure, secrets: Collection[str]) -> PlatformError:
     if any(known in words for known in MISSING):
         return Gone(f"Telegram says: {detail}", platform_code=code)
     right = next((right for known, right in RIGHTS.items() if known in words), None)
-    if right is None and said.error_code == httpx.codes.FORBIDDEN:
+    if right is None and status == httpx.codes.UNAUTHORIZED:
+        return AuthExpired("Telegram does not accept the bot's token", token=Token.COMMUNITY, platform_code=code)
+    if right is None and status == httpx.codes.FORBIDDEN:
         right = ADMINISTRATOR
     if right is not None:
         return MissingPermission(f"the bot may not do this: {detail}", scopes=(right,), platform_code=code)

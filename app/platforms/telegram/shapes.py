@@ -19,6 +19,11 @@ CONTENT: Final = frozenset({
 })  # fmt: skip
 """A message with none of these says nothing: somebody came, went, pinned …"""
 
+TELEGRAM: Final = 777000
+"""The account in whose name Telegram copies a channel's posts into its discussion group."""
+BASIC: Final = range(-(10**12), 0)
+"""The ids of groups that are not supergroups."""
+
 _LINE: Final = ("label", "summary", "text", "alternative_text", "expression", "credit", "caption")
 _BLOCKS: Final = ("blocks", "items", "cells")
 
@@ -35,6 +40,15 @@ def _plain(rich: object, between: str = "") -> str:
     return ""
 
 
+class Api(wire.Shape):
+    """Telegram leaves out what is not there; libraries and servers between us may write null."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _told(cls, raw: Any) -> Any:
+        return {name: value for name, value in raw.items() if value is not None} if isinstance(raw, Mapping) else raw
+
+
 class Answer(wire.Shape, Generic[T]):
     """The envelope of every good answer."""
 
@@ -42,21 +56,21 @@ class Answer(wire.Shape, Generic[T]):
     result: T
 
 
-class Parameters(wire.Shape):
+class Parameters(Api):
     migrate_to_chat_id: wire.Number | None = None
     retry_after: wire.Count | None = None
 
 
-class Failure(wire.Shape):
-    """The envelope of every refusal; the status says the same as `error_code`."""
+class Failure(Api):
+    """The envelope of every refusal; the status says the same as `error_code`, which may be absent."""
 
     ok: Literal[False]
-    error_code: wire.Count
+    error_code: wire.Count | None = None
     description: wire.Words = ""
     parameters: Parameters = Parameters()
 
 
-class Chat(wire.Shape):
+class Chat(Api):
     id: wire.Number
     type: wire.Words
     """`private`, `group`, `supergroup` or `channel`."""
@@ -66,11 +80,25 @@ class Chat(wire.Shape):
     """The chat in which people write to a channel itself."""
 
 
+class Place(Chat):
+    """The chat of a message."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_type(cls, raw: Any) -> Any:
+        """Updates of 2015, and Telegram's examples of a webhook's calls, leave it out where the id says it."""
+        if not isinstance(raw, Mapping) or "type" in raw or type(number := raw.get("id")) is not int:
+            return raw
+        if number > 0:
+            return {**raw, "type": "private"}
+        return {**raw, "type": "group"} if number in BASIC else raw
+
+
 class FullChat(Chat):
     linked_chat_id: wire.Number | None = None
 
 
-class User(wire.Shape):
+class User(Api):
     id: wire.Count
     first_name: wire.Words
     last_name: wire.Words = ""
@@ -78,7 +106,7 @@ class User(wire.Shape):
     can_read_all_group_messages: bool = False
 
 
-class Member(wire.Shape):
+class Member(Api):
     """Somebody's place in a chat."""
 
     status: wire.Words
@@ -86,7 +114,7 @@ class Member(wire.Shape):
     """Told of administrators of channels alone."""
 
 
-class Origin(wire.Shape):
+class Origin(Api):
     """Where a forwarded message stood first; `chat` and `message_id` only where that was a channel."""
 
     type: wire.Words
@@ -94,10 +122,10 @@ class Origin(wire.Shape):
     message_id: wire.Count | None = None
 
 
-class Message(wire.Shape):
+class Message(Api):
     message_id: wire.Count
     date: wire.UnixTime
-    chat: Chat
+    chat: Place
     sender: User | None = Field(None, validation_alias="from")
     """Where `sender_chat` is told, a bot that stands in for it."""
     sender_chat: Chat | None = None
@@ -117,18 +145,30 @@ class Message(wire.Shape):
     @model_validator(mode="before")
     @classmethod
     def _says_something(cls, raw: Any) -> Any:
-        return {**raw, "has_content": bool(CONTENT & raw.keys())} if isinstance(raw, Mapping) else raw
+        if not isinstance(raw, Mapping):
+            return raw
+        return {**_of_before(raw), **raw, "has_content": any(raw.get(name) is not None for name in CONTENT)}
 
     @property
     def words(self) -> str:
         return (self.text or self.caption or self.rich_message).strip()
 
 
-class ReactionCount(wire.Shape):
+class ReactionCount(Api):
     total_count: wire.Count
 
 
-class Reactions(wire.Shape):
+def _of_before(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What servers before Bot API 7.0 tell of a forwarded message, and those before 5.5 of a channel's copied post."""
+    chat, sender = raw.get("forward_from_chat"), raw.get("from")
+    if "forward_origin" in raw or not isinstance(chat, Mapping):
+        return {}
+    origin = {"type": "channel", "chat": chat, "message_id": raw.get("forward_from_message_id")}
+    copied = isinstance(sender, Mapping) and sender.get("id") == TELEGRAM
+    return {"forward_origin": origin, "is_automatic_forward": copied}
+
+
+class Reactions(Api):
     """How often each reaction stands at a message now."""
 
     chat: Chat
@@ -137,14 +177,14 @@ class Reactions(wire.Shape):
     reactions: list[ReactionCount]
 
 
-class Membership(wire.Shape):
+class Membership(Api):
     """The bot's place in a chat has changed."""
 
     chat: Chat
     date: wire.UnixTime
 
 
-class Update(wire.Shape):
+class Update(Api):
     """Something that happened: at most one of the fields besides its id is there."""
 
     update_id: wire.Count
@@ -160,7 +200,7 @@ UPDATES: Final = tuple(name for name in Update.model_fields if name != "update_i
 """The kinds that we ask for; `message_reaction_count` comes only to those who name it."""
 
 
-class Webhook(wire.Shape):
+class Webhook(Api):
     url: wire.Words
     pending_update_count: wire.Count
     last_error_date: wire.UnixTime | None = None
@@ -172,7 +212,7 @@ CHAT: Final = TypeAdapter(Answer[FullChat])
 COUNT: Final = TypeAdapter(Answer[wire.Count])
 ME: Final = TypeAdapter(Answer[User])
 MEMBER: Final = TypeAdapter(Answer[Member])
-STREAM: Final = TypeAdapter(Answer[list[Update]])
+STREAM: Final = TypeAdapter(Answer[wire.Understood[Update]])
 SENT: Final = TypeAdapter(Answer[Message])
 SENT_ALBUM: Final = TypeAdapter(Answer[Annotated[list[Message], Field(min_length=1)]])
 WEBHOOK: Final = TypeAdapter(Answer[Webhook])

@@ -33,8 +33,15 @@ def metrics(post_id: str) -> PostMetrics:
 
 
 def page(chat: telegram.Chat) -> str:
-    """Where a channel or group can be seen."""
+    """Where a channel or supergroup can be seen."""
     return f"https://t.me/{chat.username or f'c/{-chat.id - ZERO}'}"
+
+
+def seen_at(chat: telegram.Chat, number: int | None = None) -> str | None:
+    """Where a chat, or a message in it, can be seen; None where it has no address (a basic group)."""
+    if not chat.username and -chat.id <= ZERO:
+        return None
+    return page(chat) if number is None else f"{page(chat)}/{number}"
 
 
 def message_id(shape: telegram.Message) -> str:
@@ -132,7 +139,7 @@ def comment(shape: telegram.Message, us: Collection[str]) -> RemoteMessage:
     root = shape.message_thread_id or (above or shape).message_id
     origin = None if top is None else top.forward_origin
     post_id = None if origin is None or origin.message_id is None else str(origin.message_id)
-    where = f"{page(shape.chat)}/{shape.message_id}"
+    where = seen_at(shape.chat, shape.message_id)
     if origin is not None and origin.chat is not None and post_id is not None:
         where = f"{page(origin.chat)}/{post_id}?comment={shape.message_id}"
     return RemoteMessage(
@@ -152,7 +159,7 @@ def comment(shape: telegram.Message, us: Collection[str]) -> RemoteMessage:
 def author(shape: telegram.Message, *, is_community: bool) -> RemotePerson:
     """A chat that somebody speaks for counts, not the bot that Telegram shows in its place."""
     if (chat := shape.sender_chat) is not None:
-        return RemotePerson(str(chat.id), chat.title, page(chat), is_community)
+        return RemotePerson(str(chat.id), chat.title, seen_at(chat), is_community)
     if (user := shape.sender) is None:
         return RemotePerson(str(shape.chat.id), shape.chat.title, None, is_community)
     name = f"{user.first_name} {user.last_name}".strip()
@@ -166,7 +173,9 @@ def _is_ours(shape: telegram.Message, top: telegram.Message | None, us: Collecti
         return False
     if str(shape.chat.id) in us and str(sender.id) in us:
         return True
-    return sender.id in {shape.chat.id, top.sender_chat.id if top is not None and top.sender_chat is not None else 0}
+    origin = None if top is None else top.forward_origin
+    channels = (None if top is None else top.sender_chat, None if origin is None else origin.chat)
+    return sender.id in {shape.chat.id, *(channel.id for channel in channels if channel is not None)}
 
 
 def _above(shape: telegram.Message) -> str | None:
