@@ -46,7 +46,9 @@ async def test_ids_are_read_back(visitor: Visitor) -> None:
 async def test_who_may_and_who_may_not(visitor: Visitor) -> None:
     c = visitor.world.communities["beanlab"]
     channel = {"part": "id", "id": c.profile.external_id}
-    assert reason(await visitor.http.get(f"{API}/channels", params=channel)) == (403, "forbidden")
+    keyless = await visitor.http.get(f"{API}/channels", params=channel)
+    assert reason(keyless) == (403, "forbidden")
+    assert keyless.json()["error"]["message"] == "The request is missing a valid API key."
     assert reason(await visitor.http.get(f"{API}/channels", params={**channel, "key": "no"})) == (400, "badRequest")
     nobody = {"authorization": "Bearer no"}
     assert reason(await visitor.http.get(f"{API}/channels", params=channel, headers=nobody)) == (401, "authError")

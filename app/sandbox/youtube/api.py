@@ -126,7 +126,7 @@ def _endpoint(network: Network, handler: Handler, units: int) -> Callable[[Reque
             _count(network, grant, units)
             response = answer(handler(Call(network, wanted, grant, await request.body())))
         except RefusedError as refused:
-            response = refusal(str(refused))
+            response = refusal(*refused.args)
         except BadParameterError:
             response = refusal("invalidParameter")
         response.headers["Date"] = format_datetime(datetime.fromtimestamp(int(network.real()), UTC), usegmt=True)

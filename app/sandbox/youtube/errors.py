@@ -14,6 +14,9 @@ _QUOTA: Final = (
 )
 _OFF: Final = 'The video identified by the <code><a href="#videoId">videoId</a></code> parameter has disabled comments.'
 
+NO_KEY: Final = "The request is missing a valid API key."
+"""The reason is `forbidden` here as well."""
+
 _STATUSES: Final = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 
 REASONS: Final[dict[str, tuple[int, str, str]]] = {
@@ -21,7 +24,7 @@ REASONS: Final[dict[str, tuple[int, str, str]]] = {
     "dailyLimitExceeded": (403, "usageLimits", "Daily Limit Exceeded."),
     "rateLimitExceeded": (403, "usageLimits", "Rate Limit Exceeded"),
     "userRateLimitExceeded": (403, "usageLimits", "User Rate Limit Exceeded"),
-    "forbidden": (403, "global", "The request is missing a valid API key."),
+    "forbidden": (403, "youtube.comment", "The comment cannot be created due to insufficient permissions."),
     "insufficientPermissions": (403, "global", "Request had insufficient authentication scopes."),
     "accessNotConfigured": (403, "usageLimits", "YouTube Data API v3 has not been used in project 1 before."),
     "commentsDisabled": (403, "youtube.commentThread", _OFF),
@@ -57,14 +60,14 @@ _INFO: Final = {
 
 
 class RefusedError(Exception):
-    """A call is refused; `args[0]` is the reason."""
+    """A call is refused; `args` are the reason and, where it has others than its own, the words."""
 
 
-def refusal(reason: str) -> Response:
+def refusal(reason: str, words: str | None = None) -> Response:
     """The whole answer. `ValueError` for a reason that there is none."""
     if reason not in REASONS:
         raise ValueError(f"YouTube has no error {reason}; there are {', '.join(sorted(REASONS))}")
-    status, domain, message = REASONS[reason]
+    status, domain, message = REASONS[reason] if words is None else (REASONS[reason][0], "global", words)
     error: dict[str, object] = {
         "code": status,
         "message": message,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.sandbox.entities import Community
 from app.sandbox.grants import Grant
 from app.sandbox.network import BadParameterError, Network, Params, answer, bearer, params
-from app.sandbox.youtube.errors import RefusedError
+from app.sandbox.youtube.errors import NO_KEY, RefusedError
 
 FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
 HOUR: Final = 3599
@@ -45,7 +45,7 @@ def admitted(network: Network, request: Request, wanted: Params) -> Grant:
     key = request.headers.get("x-goog-api-key") or wanted.get("key")
     token = bearer(request) or wanted.get("access_token")
     if not key and not token:
-        raise RefusedError("forbidden")
+        raise RefusedError("forbidden", NO_KEY)
     grant = network.grants.find(token or key, "youtube")
     if grant is None or grant.state != "good" or grant.kind != ("community" if token else "app"):
         raise RefusedError("authError" if token else "badRequest")
