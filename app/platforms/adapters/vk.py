@@ -309,8 +309,9 @@ class Vk:
     async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
         """A user's token of VK ID, and the next refresh token: each is good for one time."""
         device, fresh = await self._calls.renew(c)
+        life = timedelta(seconds=fresh.expires_in) if fresh.expires_in else None
         return {
-            Token.USER: Granted(fresh.access_token, timedelta(seconds=fresh.expires_in)),
+            Token.USER: Granted(fresh.access_token, life),
             Token.REFRESH: Granted(f"{device}:{fresh.refresh_token}", REFRESH_LIFE),
         }
 

@@ -48,7 +48,8 @@ async def _together(calls: Calls, c: Credentials, asked: Sequence[tuple[int, lis
         if rows is False:
             found |= {(owner, post): _why(next(errors, None)) for post in ids}
         else:
-            found |= {(owner, row.post_id): row.reach_total for row in rows if row.reach_total is not None}
+            told_of = {row.post_id: row.reach_total for row in rows}
+            found |= {(owner, post): total for post, total in told_of.items() if post is not None and total is not None}
     return found
 
 

@@ -26,6 +26,12 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 
 SomeTime = Annotated[wire.UnixTime | None, BeforeValidator(lambda value: None if value == 0 else value)]
 """A moment; 0 where there was none."""
+SomeWords = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+"""Words that may be left out, or null."""
+Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
+"""A list that may be left out, or null."""
+CHATS: Final = 2_000_000_000
+"""Peers from here on are chats of several people."""
 
 
 class Answer(wire.Shape, Generic[T]):
@@ -52,41 +58,44 @@ class Executed(wire.Shape, Generic[T]):
 
 
 class Counted(wire.Shape):
-    count: wire.Count
-
-
-class MaybeCounted(wire.Shape):
-    count: wire.Count | None = None
+    count: wire.ShownCount = None
 
 
 class Group(wire.Shape):
     id: Annotated[int, Field(gt=0)]
     name: wire.Words
-    screen_name: wire.Words = ""
-    members_count: wire.Count | None = None
+    screen_name: SomeWords = ""
+    members_count: wire.ShownCount = None
     deactivated: wire.Words | None = None
 
 
 class Groups(wire.Shape):
+    """Before 5.139 VK lists the groups alone."""
+
     groups: list[Group]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, raw: Any) -> Any:
+        return {"groups": raw} if isinstance(raw, list) else raw
 
 
 class User(wire.Shape):
     id: wire.Number
-    first_name: wire.Words = ""
-    last_name: wire.Words = ""
+    first_name: SomeWords = ""
+    last_name: SomeWords = ""
 
 
 class NamedGroup(wire.Shape):
     id: wire.Number
-    name: wire.Words = ""
+    name: SomeWords = ""
 
 
 class Extended(wire.Shape):
     """Who is mentioned by id elsewhere in the answer."""
 
-    profiles: tuple[User, ...] = ()
-    groups: tuple[NamedGroup, ...] = ()
+    profiles: Several[User] = ()
+    groups: Several[NamedGroup] = ()
 
     def names(self) -> Mapping[int, str]:
         """Names by id, communities' ids being negative."""
@@ -100,14 +109,14 @@ class Post(wire.Shape):
     from_id: wire.Number | None = None
     date: wire.UnixTime
     edited: SomeTime = None
-    text: wire.Words = ""
+    text: SomeWords = ""
     post_type: wire.Words = "post"
     is_pinned: Flag = False
     is_deleted: Flag = False
     likes: Counted | None = None
-    comments: MaybeCounted | None = None
+    comments: Counted | None = None
     reposts: Counted | None = None
-    views: MaybeCounted | None = None
+    views: Counted | None = None
 
 
 class DeletedPost(wire.Shape):
@@ -123,12 +132,19 @@ class Wall(wire.Shape):
 
 
 class PostsById(wire.Shape):
+    """Before 5.139 VK lists the posts alone."""
+
     items: list[DeletedPost | Post]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, raw: Any) -> Any:
+        return {"items": raw} if isinstance(raw, list) else raw
 
 
 class Reach(wire.Shape):
-    post_id: wire.Number
-    reach_total: wire.Count | None = None
+    post_id: wire.Number | None = None
+    reach_total: wire.ShownCount = None
 
 
 class Comment(wire.Shape):
@@ -136,9 +152,9 @@ class Comment(wire.Shape):
     from_id: wire.Number = 0
     post_id: wire.Number | None = None
     date: wire.UnixTime
-    text: wire.Words = ""
+    text: SomeWords = ""
     deleted: Flag = False
-    parents_stack: tuple[wire.Number, ...] = ()
+    parents_stack: Several[wire.Number] = ()
     reply_to_user: wire.Number | None = None
     reply_to_comment: wire.Number | None = None
     thread: "Thread | None" = None
@@ -151,7 +167,7 @@ class Comment(wire.Shape):
 
 class Thread(wire.Shape):
     count: wire.Count
-    items: tuple[Comment, ...] = ()
+    items: Several[Comment] = ()
 
 
 class Comments(Extended):
@@ -170,10 +186,23 @@ class Message(wire.Shape):
     date: wire.UnixTime
     update_time: SomeTime = None
     from_id: wire.Number
+    """0 for a community's own message as it was told before 5.80."""
+    out: Flag = False
     peer_id: wire.Number
     conversation_message_id: wire.Count = 0
-    text: wire.Words
+    text: SomeWords = ""
     deleted: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, raw: Any) -> Any:
+        """Before 5.80 a message tells its customer as `user_id`, whoever wrote it, and its text as `body`."""
+        if not isinstance(raw, Mapping) or "body" not in raw or "peer_id" in raw:
+            return raw
+        customer, chat = raw.get("user_id"), raw.get("chat_id")
+        author = raw.get("from_id", 0 if raw.get("out") == 1 else customer)
+        peer = CHATS + chat if type(chat) is int else customer
+        return {**raw, "text": raw["body"], "from_id": author, "peer_id": peer}
 
 
 class Conversation(wire.Shape):
@@ -234,6 +263,7 @@ class Granted(wire.Shape):
     access_token: Annotated[str, Field(min_length=1, repr=False)]
     refresh_token: Annotated[str, Field(min_length=1, repr=False)]
     expires_in: wire.Count
+    """Seconds; 0 for a token that does not end."""
 
 
 class Refused(wire.Shape):

@@ -17,8 +17,6 @@ from app.platforms.contract import (
 from app.platforms.vk import shapes as vk
 
 POSTS = frozenset({"post", "copy", "photo", "video", "clip", "post_ads"})
-CHATS = 2_000_000_000
-"""Peers from here on are chats of several people."""
 
 
 def is_own(shape: vk.Post, owner: int) -> bool:
@@ -90,11 +88,12 @@ def comment(shape: vk.Comment, top: int | None, post_id: int, us: int, names: Ma
 def message(shape: vk.Message, us: int, names: Mapping[int, str]) -> RemoteMessage:
     """A direct message; one that is not to be had carries the id 0, and is known by its place."""
     own = shape.id or f"{shape.peer_id}-{shape.conversation_message_id}"
+    author = -us if shape.out and not shape.from_id else shape.from_id
     return RemoteMessage(
         external_id=f"message-{own}",
         thread_id=f"message-{shape.peer_id}",
         kind=MessageKind.MESSAGE,
-        author=person(shape.from_id, us, names),
+        author=person(author, us, names),
         text="" if shape.deleted else shape.text.strip(),
         sent_at=shape.date,
         edited_at=shape.update_time,
@@ -102,8 +101,8 @@ def message(shape: vk.Message, us: int, names: Mapping[int, str]) -> RemoteMessa
     )
 
 
-def happened(event: vk.Event, body: bytes) -> Event:
-    """What a verified event brings; nothing, where it is of a kind that does not concern us."""
+def happened(event: vk.Event, name: str, body: bytes) -> Event:
+    """What a verified event, known by `name`, brings; nothing, where it is of a kind that does not concern us."""
     us = event.group_id
     messages: tuple[RemoteMessage, ...] = ()
     posts: tuple[RemotePost, ...] = ()
@@ -125,8 +124,8 @@ def happened(event: vk.Event, body: bytes) -> Event:
             posts = (post(new),) if is_own(new, -us) else ()
         case _:
             pass
-    return Event(event.event_id, str(us), messages, posts, deleted)
+    return Event(name, str(us), messages, posts, deleted)
 
 
 def _direct(shape: vk.Message, us: int) -> tuple[RemoteMessage, ...]:
-    return (message(shape, us, {}),) if 0 < shape.peer_id < CHATS else ()
+    return (message(shape, us, {}),) if 0 < shape.peer_id < vk.CHATS else ()
