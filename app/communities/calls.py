@@ -62,10 +62,15 @@ async def open_line(resources: Resources, session: AsyncSession, community_id: U
 async def fresh(run: Run, community_id: UUID, line: Line) -> Line:
     """A line whose tokens are good for some minutes: those that end are renewed first.
 
-    Raises `Later` while another worker renews them, and what `Refreshes.refresh` raises.
+    Raises `Later` while another worker renews them, `AuthExpired` where one cannot be opened, and what
+    `Refreshes.refresh` raises.
     """
     kinds = renewable(line)
-    return await renew(run, community_id, line) if kinds and tokens.due(line.held, kinds, run.now) else line
+    if kinds and tokens.due(line.held, kinds, run.now):
+        line = await renew(run, community_id, line)
+    for kind in sorted(line.held.lost):
+        raise AuthExpired("No key of this installation opens the stored token.", token=kind)
+    return line
 
 
 async def mended(run: Run, community_id: UUID, line: Line, error: AuthExpired) -> bool:
@@ -85,22 +90,22 @@ async def renew(run: Run, community_id: UUID, line: Line) -> Line:
     assert isinstance(line.adapter, Refreshes), "asked of adapters that refresh"
     try:
         async with run.step() as session:
-            ours = await tokens.claim(session, community_id, line.held)
+            claim = await tokens.claim(session, community_id, line.held)
     except tokens.BeingRenewed as other:
         raise Later(other.at, str(other)) from None
-    if ours:
+    if claim is not None:
         try:
             granted = await line.adapter.refresh(line.credentials)
         except Exception as error:
             async with run.step() as session:
                 # A person may have reconnected meanwhile, or we were so slow that another took over.
                 replaced = isinstance(error, AuthExpired) and await tokens.changed(session, community_id, line.held)
-                await tokens.not_renewed(session, community_id)
+                await tokens.not_renewed(session, claim)
             if not replaced:
                 raise
         else:
             async with run.step() as session:
-                await tokens.renewed(session, run.resources.keyring, community_id, granted)
+                await tokens.renewed(session, run.resources.keyring, claim, granted)
     async with run.step() as session:
         held = await tokens.held(session, run.resources.keyring, community_id)
     return replace(line, held=held, credentials=replace(line.credentials, tokens=held.texts))

@@ -143,12 +143,14 @@ async def poll_now(session: AsyncSession, community_id: UUID) -> None:
 
 
 async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
-    """Have everything of a community read anew, now."""
+    """Have everything of a community read anew, now; one that could not be connected is tried again."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     if community.state == State.PAUSED:
         raise Conflict("It is paused: resume it first.", code="community-paused")
+    if community.state == State.FAILED:
+        community.state, community.failures = State.CONNECTING.value, 0
     community.size_seen_at = community.posts_seen_at = community.conversations_seen_at = None
     await publications.wanted_now(session, community_id)
     await lanes.wake(session, community.lane, [community_id])
@@ -172,6 +174,8 @@ async def reconnect(
     community.missing_scopes = []
     community.failures = 0
     community.throttled_until = None
+    # Otherwise nothing might be due, and new tokens that are not good would pass for good ones.
+    community.size_seen_at = community.tokens_seen_at = None
     return community
 
 

@@ -8,6 +8,7 @@ transaction, and stores what came. Whoever finds them marked waits, and goes on 
 
 import hashlib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,13 +16,13 @@ from uuid import UUID
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import TokenExpiring
 from app.communities.models import Community, CommunityToken
-from app.kit.crypto import Keyring
+from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import mine, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
@@ -56,6 +57,19 @@ class Held:
     ends_at: Mapping[Token, datetime | None]
     versions: Mapping[Token, int]
     renewed_at: datetime | None
+    lost: frozenset[Token] = frozenset()
+    """Those that no key of this installation opens; they are not among `texts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The tokens that one worker renews: those of a community, and of all that share its grant."""
+
+    community_id: UUID
+    versions: Mapping[tuple[UUID, Token], int]
+    """By community and kind, as they were marked."""
+    same: frozenset[tuple[UUID, Token]]
+    """Those with the community's own text, its own among them; another's own (a page's) stays what it is."""
 
 
 async def keep(session: AsyncSession, keyring: Keyring, community_id: UUID, tokens: Mapping[Token, SecretStr]) -> None:
@@ -88,6 +102,7 @@ async def _store(
                 "inspected_at": None,
                 "warned_at": None,
                 "renewing_until": None,
+                "renewed_at": None,
             },
         )
     )
@@ -107,12 +122,17 @@ async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> H
             )
         )
     ).all()
+    texts: dict[Token, str] = {}
+    for row in rows:
+        with suppress(SealBroken):
+            texts[Token(row.kind)] = keyring.open(row.sealed)
     renewed = [row.renewed_at for row in rows if row.renewed_at is not None]
     return Held(
-        texts={Token(row.kind): keyring.open(row.sealed) for row in rows},
+        texts=texts,
         ends_at={Token(row.kind): row.expires_at for row in rows},
         versions={Token(row.kind): row.version for row in rows},
         renewed_at=max(renewed, default=None),
+        lost=frozenset(Token(row.kind) for row in rows) - texts.keys(),
     )
 
 
@@ -130,46 +150,49 @@ def due(known: Held, kinds: Collection[Token], at: datetime) -> bool:
 # ── renewing ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def claim(session: AsyncSession, community_id: UUID, known: Held) -> bool:
-    """Mark the tokens of a grant as being renewed; False where they have changed since they were read.
+async def claim(session: AsyncSession, community_id: UUID, known: Held) -> Claim | None:
+    """Mark the tokens of a grant as being renewed; None where they have changed since they were read.
 
     Raises `BeingRenewed` where another worker is at it.
     """
     rows = await _grant(session, community_id)
-    versions = {Token(row.kind): row.version for row in rows if row.community_id == community_id}
-    if versions != known.versions:
-        return False
+    own = {Token(row.kind): row for row in rows if row.community_id == community_id}
+    if {kind: row.version for kind, row in own.items()} != known.versions:
+        return None
     busy = [row.renewing_until for row in rows if row.renewing_until is not None and row.renewing_until > now(session)]
     if busy:
         raise BeingRenewed(min(now(session) + timedelta(seconds=2), max(busy)))
     for row in rows:
         row.renewing_until = now(session) + AT_WORK
-    return True
+    marked = {(row.community_id, Token(row.kind)): row for row in rows}
+    texts = {kind: row.fingerprint for kind, row in own.items()}
+    same = frozenset(place for place, row in marked.items() if row.fingerprint == texts.get(place[1]))
+    return Claim(community_id, {place: row.version for place, row in marked.items()}, same)
 
 
-async def renewed(
-    session: AsyncSession, keyring: Keyring, community_id: UUID, granted: Mapping[Token, Granted]
-) -> None:
-    """Keep what a platform has granted, for every community of the grant."""
-    rows = await _grant(session, community_id)
-    sharing = sorted({row.community_id for row in rows if row.renewing_until is not None} | {community_id})
-    ours = {row.kind: row.fingerprint for row in rows if row.community_id == community_id}
-    for one in sharing:
-        theirs = {row.kind: row.fingerprint for row in rows if row.community_id == one}
-        for kind, new in sorted(granted.items()):
-            # Another's own token (a page's, of one administrator's many) stays.
-            if one != community_id and theirs.get(kind.value, "") != ours.get(kind.value):
-                continue
-            ends_at = None if new.lifetime is None else now(session) + new.lifetime
-            await _store(session, keyring, one, kind, new.text, ends_at)
-    for row in await _grant(session, community_id):
-        row.renewing_until, row.renewed_at = None, now(session)
-    log.info("tokens.renewed", kinds=sorted(granted), communities=len(sharing))
+async def renewed(session: AsyncSession, keyring: Keyring, claim: Claim, granted: Mapping[Token, Granted]) -> None:
+    """Keep what a platform has granted, for every community of the grant.
+
+    What was replaced meanwhile stays: a person has given another grant's.
+    """
+    rows = await _claimed(session, claim)
+    versions = {(row.community_id, Token(row.kind)): row.version for row in rows}
+    fetched = {(claim.community_id, kind) for kind in granted if (claim.community_id, kind) not in claim.versions}
+    stale = {place for place in claim.same | fetched if versions.get(place) == claim.versions.get(place)}
+    for community_id, kind in sorted(place for place in stale if place[1] in granted):
+        new = granted[kind]
+        ends_at = None if new.lifetime is None else now(session) + new.lifetime
+        await _store(session, keyring, community_id, kind, new.text, ends_at)
+    replaced = {place for place, version in versions.items() if version != claim.versions.get(place)}
+    for row in await _claimed(session, claim):
+        if (row.community_id, Token(row.kind)) not in replaced:
+            row.renewing_until, row.renewed_at = None, now(session)
+    log.info("tokens.renewed", kinds=sorted(granted), communities=len({place[0] for place in claim.versions}))
 
 
-async def not_renewed(session: AsyncSession, community_id: UUID) -> None:
+async def not_renewed(session: AsyncSession, claim: Claim) -> None:
     """The platform did not renew them: the next may try."""
-    for row in await _grant(session, community_id):
+    for row in await _claimed(session, claim):
         row.renewing_until = None
 
 
@@ -184,7 +207,7 @@ async def changed(session: AsyncSession, community_id: UUID, known: Held) -> boo
 
 
 async def _grant(session: AsyncSession, community_id: UUID) -> list[CommunityToken]:
-    """The tokens of a community and of those that share its grant, locked in the order of `reseal`."""
+    """The tokens of a community and of those that share its grant, locked."""
     own = mine(CommunityToken, workspace_of(session))
     sources = select(CommunityToken.kind, CommunityToken.fingerprint).where(
         own,
@@ -194,9 +217,21 @@ async def _grant(session: AsyncSession, community_id: UUID) -> list[CommunityTok
     sharing = select(CommunityToken.community_id).where(
         own, tuple_(CommunityToken.kind, CommunityToken.fingerprint).in_(sources)
     )
+    return await _locked(
+        session, (CommunityToken.community_id == community_id) | CommunityToken.community_id.in_(sharing)
+    )
+
+
+async def _claimed(session: AsyncSession, claim: Claim) -> list[CommunityToken]:
+    communities = {community_id for community_id, _ in claim.versions}
+    return await _locked(session, CommunityToken.community_id.in_(communities))
+
+
+async def _locked(session: AsyncSession, chosen: ColumnElement[bool]) -> list[CommunityToken]:
+    """Tokens of this workspace, locked in the order of `reseal`."""
     rows = await session.scalars(
         select(CommunityToken)
-        .where(own, (CommunityToken.community_id == community_id) | CommunityToken.community_id.in_(sharing))
+        .where(mine(CommunityToken, workspace_of(session)), chosen)
         .order_by(CommunityToken.community_id, CommunityToken.kind)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -209,31 +244,23 @@ async def _grant(session: AsyncSession, community_id: UUID) -> list[CommunityTok
 
 async def inspected(session: AsyncSession, community_id: UUID, states: Mapping[Token, TokenState]) -> None:
     """Keep what a platform told of a community's tokens."""
-    for row in await _own(session, community_id):
+    for row in await _locked(session, CommunityToken.community_id == community_id):
         row.inspected_at = now(session)
         state = states.get(Token(row.kind))
         if state is not None:
             row.missing_scopes = list(state.missing_scopes)
             if state.lifetime is not None:
                 row.expires_at = now(session) + state.lifetime
+                if state.lifetime > WARNING:  # prolonged: its end is news once more
+                    row.warned_at = None
 
 
 async def warn(session: AsyncSession, community: Community, by_itself: Collection[Token]) -> None:
     """Tell, once, of tokens that end within `WARNING`, other than those that are renewed by themselves."""
-    for row in await _own(session, community.id):
+    for row in await _locked(session, CommunityToken.community_id == community.id):
         ends = row.expires_at
         if ends is None or row.warned_at is not None or Token(row.kind) in by_itself or ends > now(session) + WARNING:
             continue
         row.warned_at = now(session)
         place = (community.id, community.project_id, community.platform)
         await publish(session, TokenExpiring(*place, Token(row.kind), ends))
-
-
-async def _own(session: AsyncSession, community_id: UUID) -> list[CommunityToken]:
-    rows = await session.scalars(
-        select(CommunityToken)
-        .where(mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id)
-        .order_by(CommunityToken.kind)
-        .with_for_update()
-    )
-    return list(rows)

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import select
+from pydantic import SecretStr
+from sqlalchemy import select, text
 
 from app.communities import tokens
 from app.communities.models import CommunityToken
@@ -158,8 +159,8 @@ async def test_the_loser_does_not_blame_the_token(agency: Agency, project_id: st
         if not stored:
             stored = True
             async with agency.resources.transaction(agency.workspace_id) as session:
-                granted = {ACCESS: Granted("access-1", None), REFRESH: Granted("refresh-1", None)}
-                await tokens.renewed(session, agency.resources.keyring, uuid.UUID(community["id"]), granted)
+                given = {ACCESS: SecretStr("access-1"), REFRESH: SecretStr("refresh-1")}
+                await tokens.keep(session, agency.resources.keyring, uuid.UUID(community["id"]), given)
 
     desk.before = other
     await agency.work(POLL)
@@ -254,3 +255,134 @@ async def test_a_person_is_told_seven_days_before_a_token_ends(
     async with agency.resources.transaction(agency.workspace_id) as session:
         rows = await session.execute(select(CommunityToken.kind, CommunityToken.warned_at))
         assert {kind for kind, warned_at in rows if warned_at is not None} == {"user"}
+
+
+# ── a person in the middle ────────────────────────────────────────────────────────────────────────
+
+
+async def reconnect(agency: Agency, its: dict[str, Any], /, **given: str) -> None:
+    await agency.post(f"/v1/communities/{its['id']}/reconnect", {"credentials": given}, status=200)
+
+
+async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    """It is another grant's. Those that share the old one, which is used up, get what the platform gave for it."""
+    a, b = await connect(agency, project_id, "a"), await connect(agency, project_id, "b")
+    desk.good = "access-none"
+
+    async def person() -> None:
+        desk.before = None
+        await reconnect(agency, a, community="theirs", refresh="theirs-too", user="and-this")
+
+    desk.before = person
+    first, *_ = await agency.due(POLL)
+    await kit_jobs.perform(agency.resources, first)
+    assert await texts(agency, a) == {ACCESS: "theirs", REFRESH: "theirs-too", USER: "and-this"}
+    assert await texts(agency, b) == {ACCESS: "access-1", REFRESH: "refresh-1"}
+    assert await rows(agency, "SELECT count(*) FROM community_token WHERE renewing_until IS NOT NULL") == [(0,)]
+
+
+async def test_what_a_person_leaves_as_it_is_is_renewed_all_the_same(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    community = await connect(agency, project_id)
+    desk.good = "access-none"
+
+    async def person() -> None:
+        desk.before = None
+        await reconnect(agency, community, community="theirs")
+
+    desk.before = person
+    first, *_ = await agency.due(POLL)
+    await kit_jobs.perform(agency.resources, first)
+    assert await texts(agency, community) == {ACCESS: "theirs", REFRESH: "refresh-1"}, "the old one is used up"
+
+
+async def test_a_token_of_a_person_is_renewed_at_once_however_lately_the_last_one_was(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    community = await connect(agency, project_id)
+    desk.good = "access-none"
+    await agency.work(POLL)
+    assert desk.calls == 1
+    desk.good, desk.refresh = "access-9", "theirs"
+    clock.advance(timedelta(minutes=1))
+    await reconnect(agency, community, community="ended-long-ago", refresh="theirs")
+    await agency.work(POLL)
+    assert desk.calls == 2
+    assert (await health(agency, community))["state"] == "healthy"
+
+
+async def test_new_tokens_are_tried_at_once(agency: Agency, project_id: str, desk: Desk, clock: SetClock) -> None:
+    """Nothing is due a moment after a poll: what was never used would pass for good."""
+    community = await connect(agency, project_id)
+    await agency.work(POLL)
+    assert (await health(agency, community))["state"] == "healthy"
+    desk.states = {ACCESS: TokenState(missing_scopes=("stats",))}
+    await reconnect(agency, community, community="wrong", refresh="wrong")
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["code"]) == ("degraded", "auth-expired")
+    desk.good = "right"
+    await reconnect(agency, community, community="right", refresh="right")
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["code"], seen["reason"]) == ("healthy", None, None)
+    assert seen["missing_scopes"] == ["stats"], "and the platform is asked what they may do"
+
+
+# ── what cannot be opened, and what ends ──────────────────────────────────────────────────────────
+
+
+async def rows(agency: Agency, query: str) -> list[tuple[Any, ...]]:
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        return [tuple(row) for row in await session.execute(text(query))]
+
+
+@pytest.mark.parametrize("kind", ["community", "refresh"])
+async def test_a_token_that_no_key_opens_is_fetched_anew_or_asked_for(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock, kind: str
+) -> None:
+    community = await connect(agency, project_id)
+    await agency.work(POLL)
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        await session.execute(text("UPDATE community_token SET sealed = 'lost' WHERE kind = :kind"), {"kind": kind})
+    for _ in range(3):
+        clock.advance(timedelta(minutes=5))
+        await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["code"]) == {
+        "community": ("healthy", None),
+        "refresh": ("reauth_required", "auth-expired"),
+    }[kind]
+    failed = f"SELECT count(*) FROM job WHERE error IS NOT NULL AND workspace_id = '{agency.workspace_id}'"
+    assert await rows(agency, failed) == [(0,)]
+    await reconnect(agency, community, community=desk.good, refresh=desk.refresh)
+    await agency.work(POLL)
+    assert (await health(agency, community))["state"] == "healthy"
+
+
+async def test_each_token_that_is_given_is_told_of_once_and_a_prolonged_one_anew(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    community = await connect(agency, project_id, user="user-0")
+
+    async def told() -> int:
+        await agency.work(POLL)
+        ((number,),) = await rows(agency, "SELECT count(*) FROM event WHERE topic = 'community.token-expiring'")
+        return int(number)
+
+    desk.states = {USER: TokenState(lifetime=timedelta(days=6))}
+    assert [await told(), await told()] == [1, 1]
+    await reconnect(agency, community, user="user-1")
+    assert await told() == 1, "the note of a token's end is worked out hourly"
+    clock.advance(timedelta(hours=1))
+    assert await told() == 2
+    desk.states = {USER: TokenState(lifetime=timedelta(days=60))}
+    clock.advance(timedelta(days=1))
+    assert await told() == 2
+    desk.states = {USER: TokenState(lifetime=timedelta(days=7))}
+    for _ in range(3):
+        clock.advance(timedelta(days=1))
+        assert await told() == 3
