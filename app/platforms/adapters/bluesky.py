@@ -128,7 +128,7 @@ class Bluesky:
         if not ids:
             return ()
         query = {"uris": list(dict.fromkeys(ids))}
-        answer = wire.parse(bsky.POSTS, await self._read(c, calls.POSTS, query, kind=None))
+        answer = wire.parse(bsky.MEASURED, await self._read(c, calls.POSTS, query, kind=None))
         found = {post.uri: translate.counted(post) for post in answer.posts}
         return tuple(found.get(uri) or PostMetrics(uri, {}, gone=True) for uri in ids)
 

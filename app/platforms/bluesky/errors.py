@@ -78,8 +78,8 @@ WORDS: Final = {"AuthFactorTokenRequired": "this password opens nothing without 
 UNPRIVILEGED: Final = re.compile(r"bad token (scope|method)", re.IGNORECASE)
 """An `InvalidToken` that is good, but of an app password which may not do this."""
 MISSING: Final = re.compile(
-    r"(profile|post|actor|account|user|record) not found"
-    r"|could not (find|locate) (user|account|repo|root|record|post|profile)"
+    r"(profile|post|actor|account|user|record|repo|convo|conversation|message) not found"
+    r"|could not (find|locate) (user|account|repo|root|record|post|profile|convo|message)"
     r"|unable to resolve handle",
     re.IGNORECASE,
 )

@@ -1,8 +1,23 @@
-"""The parts of Bluesky's answers that we read. Source: the lexicons of bluesky-social/atproto."""
+"""The parts of Bluesky's answers that we read. Source: the lexicons of bluesky-social/atproto.
 
-from typing import Annotated, Final
+Nobody has promised that what strangers' software writes is right: one odd record, counter or entry must
+not hide a page of others.
+"""
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from app.platforms import wire
@@ -14,11 +29,50 @@ Uri = Annotated[
 ]
 """`at://<did>/<collection>/<rkey>`: a record in somebody's repository."""
 
+FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def _moment(value: object) -> datetime:
+    """A server shows what an author's software wrote, and a year before the first with it."""
+    text = value if isinstance(value, str) else None
+    if text is not None and text.startswith(("-", "0000-")):
+        return FIRST
+    found = wire.iso_date(text)
+    if found is None:
+        raise ValueError("not a moment")
+    return wire.within_utc(found)
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+
+
+def _or(fallback: Callable[[], object]) -> WrapValidator:
+    """What is not understood is taken for `fallback`."""
+
+    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            return fallback()
+
+    return WrapValidator(validate)
+
+
+ODD: Final = -1
+"""A counter that is none."""
+Counter = Annotated[int | None, Field(ge=0, le=2**63 - 1), _or(lambda: ODD)]
+
 
 class Lex(wire.Shape):
     """A lexicon's object: its names are in camel case."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _told(cls, raw: Any) -> Any:
+        """Some servers write null where the lexicons have nothing."""
+        return {name: value for name, value in raw.items() if value is not None} if isinstance(raw, Mapping) else raw
 
 
 class Ref(Lex):
@@ -30,7 +84,7 @@ class Ref(Lex):
 
 class Author(Lex):
     did: Did
-    handle: wire.Words
+    handle: wire.Words = ""
     display_name: wire.Words | None = None
 
 
@@ -39,7 +93,7 @@ class Profile(Author):
 
 
 class Profiles(Lex):
-    profiles: list[Author]
+    profiles: wire.Understood[Author]
 
 
 class ReplyRefs(Lex):
@@ -50,34 +104,34 @@ class ReplyRefs(Lex):
 class Record(Lex):
     """What its author's software wrote."""
 
-    text: wire.Words = ""
-    created_at: wire.Words | None = None
-    reply: ReplyRefs | None = None
+    text: Annotated[wire.Words, _or(str)] = ""
+    created_at: Annotated[wire.Words | None, _or(lambda: None)] = None
+    reply: Annotated[ReplyRefs | None, _or(lambda: None)] = None
 
 
-def _or_nothing(value: object, handler: ValidatorFunctionWrapHandler) -> Record:
-    try:
-        understood: Record = handler(value)
-    except ValidationError:
-        return Record()
-    return understood
+Written = Annotated[Record, _or(Record)]
 
 
-Written = Annotated[Record, WrapValidator(_or_nothing)]
-"""Nobody has promised that a stranger's record is right, and one that is not must not hide a page of others."""
+class Counted(Lex):
+    """What a post's counters need."""
 
-
-class Post(Lex):
     uri: Uri
+    like_count: Counter = None
+    reply_count: Counter = None
+    repost_count: Counter = None
+    quote_count: Counter = None
+    bookmark_count: Counter = None
+
+
+class Post(Counted):
     cid: wire.Words
     author: Author
     record: Written
-    indexed_at: wire.Moment
-    like_count: wire.Count | None = None
-    reply_count: wire.Count | None = None
-    repost_count: wire.Count | None = None
-    quote_count: wire.Count | None = None
-    bookmark_count: wire.Count | None = None
+    indexed_at: Moment
+
+
+class Measured(Lex):
+    posts: list[Counted]
 
 
 class Posts(Lex):
@@ -87,7 +141,7 @@ class Posts(Lex):
 class Reason(Lex):
     """Why a post stands in a feed, if it is not for being its author's: a repost, or a pin."""
 
-    indexed_at: wire.Moment | None = None
+    indexed_at: Moment | None = None
 
 
 class FeedEntry(Lex):
@@ -96,7 +150,7 @@ class FeedEntry(Lex):
 
 
 class Feed(Lex):
-    feed: list[FeedEntry]
+    feed: wire.Understood[FeedEntry]
     cursor: wire.Words | None = None
 
 
@@ -104,7 +158,10 @@ class Thread(Lex):
     """A post and what answers it; without one where it is deleted, blocked, or not for us."""
 
     post: Post | None = None
-    replies: "list[Thread] | None" = None
+    replies: "list[Below] | None" = None
+
+
+Below = Annotated[Thread, _or(Thread)]
 
 
 class Threads(Lex):
@@ -116,11 +173,11 @@ class Notification(Lex):
     author: Author
     reason: wire.Words
     record: Written
-    indexed_at: wire.Moment
+    indexed_at: Moment
 
 
 class Notifications(Lex):
-    notifications: list[Notification]
+    notifications: wire.Understood[Notification]
     cursor: wire.Words | None = None
 
 
@@ -137,23 +194,23 @@ class Message(Lex):
     rev: wire.Id
     text: wire.Words | None = None
     sender: Member | None = None
-    sent_at: wire.Moment
+    sent_at: Moment
 
 
 class Convo(Lex):
     id: wire.Id
     rev: wire.Id
     members: list[Member]
-    last_message: Message | None = None
+    last_message: Annotated[Message | None, _or(lambda: None)] = None
 
 
 class Convos(Lex):
-    convos: list[Convo]
+    convos: wire.Understood[Convo]
     cursor: wire.Words | None = None
 
 
 class Messages(Lex):
-    messages: list[Message]
+    messages: wire.Understood[Message]
     cursor: wire.Words | None = None
 
 
@@ -181,13 +238,14 @@ class Stored(Lex):
 
 
 class Complaint(Lex):
-    error: wire.Words = ""
-    message: wire.Words = ""
+    error: Annotated[wire.Words, _or(str)] = ""
+    message: Annotated[wire.Words, _or(str)] = ""
 
 
 PROFILE: Final = TypeAdapter(Profile)
 PROFILES: Final = TypeAdapter(Profiles)
 POSTS: Final = TypeAdapter(Posts)
+MEASURED: Final = TypeAdapter(Measured)
 FEED: Final = TypeAdapter(Feed)
 THREADS: Final = TypeAdapter(Threads)
 NOTIFICATIONS: Final = TypeAdapter(Notifications)

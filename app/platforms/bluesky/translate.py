@@ -2,13 +2,24 @@
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from app.platforms import wire
 from app.platforms.bluesky.records import NAME
-from app.platforms.bluesky.shapes import Author, FeedEntry, Message, Notification, Post, Profile, Record, Thread
+from app.platforms.bluesky.shapes import (
+    ODD,
+    Author,
+    Counted,
+    FeedEntry,
+    Message,
+    Notification,
+    Post,
+    Profile,
+    Record,
+    Thread,
+)
 from app.platforms.bluesky.walks import Talk
 from app.platforms.contract import (
     Address,
@@ -24,6 +35,7 @@ from app.platforms.contract import (
 
 SITE: Final = "https://bsky.app"
 HOME: Final = "bsky.social"
+UNSET: Final = datetime(1970, 1, 2, tzinfo=UTC)
 NO_HANDLE: Final = "handle.invalid"
 """Shown where an account's handle does not lead to it (any more)."""
 HANDLE: Final = re.compile(NAME)
@@ -69,7 +81,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def community(profile: Profile) -> CommunitySnapshot:
-    shown = profile.did if profile.handle == NO_HANDLE else profile.handle
+    shown = profile.did if profile.handle in {"", NO_HANDLE} else profile.handle
     return CommunitySnapshot(
         external_id=profile.did,
         title=profile.display_name or shown,
@@ -82,7 +94,7 @@ def person(author: Author, us: str) -> RemotePerson:
     """Linked by DID, for a handle may become somebody else's."""
     return RemotePerson(
         external_id=author.did,
-        name=author.display_name or author.handle,
+        name=author.display_name or author.handle or author.did,
         url=f"{SITE}/profile/{author.did}",
         is_community=author.did == us,
     )
@@ -103,9 +115,12 @@ def url(uri: str) -> str:
 
 
 def moment(record: Record, indexed_at: datetime) -> datetime:
-    """When something was written: Bluesky's own rule, for anybody may write any date into a record."""
+    """When something was written: Bluesky's own rule, for anybody may write any date into a record.
+
+    What a clock shows that was never set (1970, or the first year) is not told at all.
+    """
     claimed = wire.iso_date(record.created_at)
-    return indexed_at if claimed is None else min(claimed, indexed_at)
+    return indexed_at if claimed is None or claimed < UNSET else min(claimed, indexed_at)
 
 
 def place(entry: FeedEntry) -> datetime:
@@ -114,8 +129,8 @@ def place(entry: FeedEntry) -> datetime:
     return moment(entry.post.record, entry.post.indexed_at) if reposted is None else reposted
 
 
-def counted(post: Post) -> PostMetrics:
-    """Its counters; those that an older server does not count are unsupported."""
+def counted(post: Counted) -> PostMetrics:
+    """Its counters; those that an older server does not count are unsupported, one that is no number is an error."""
     given = {
         Metric.REACTIONS: post.like_count,
         Metric.COMMENTS: post.reply_count,
@@ -123,8 +138,12 @@ def counted(post: Post) -> PostMetrics:
         Metric.QUOTES: post.quote_count,
         Metric.SAVES: post.bookmark_count,
     }
-    counters = {metric: count for metric, count in given.items() if count is not None}
-    missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
+    counters = {metric: count for metric, count in given.items() if count is not None and count != ODD}
+    missing = {
+        metric: MetricStatus.ERROR if given.get(metric) == ODD else MetricStatus.UNSUPPORTED
+        for metric in Metric
+        if metric not in counters
+    }
     return PostMetrics(post.uri, counters, missing)
 
 

@@ -14,6 +14,7 @@ from app.platforms.bluesky.shapes import Convo, Message, Uri
 
 OVERLAP: Final = timedelta(hours=1)
 STEP: Final = timedelta(milliseconds=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Walk(wire.Shape):
@@ -29,7 +30,8 @@ class Walk(wire.Shape):
     def after(self, times: Sequence[datetime], cursor: str | None, since: datetime | None) -> "tuple[Walk, bool]":
         """The walk after a page of items of these `times`, and whether there is more to it."""
         newest = max([*times, *(one for one in (self.newest, self.known) if one is not None)], default=None)
-        bounds = [bound for bound in (since, self.known and self.known - OVERLAP) if bound is not None]
+        # What was written by clocks that were never set must not be counted below the first year.
+        bounds = [bound for bound in (since, self.known and max(self.known, EPOCH) - OVERLAP) if bound is not None]
         reached = bool(times) and any(times[-1] < bound for bound in bounds)
         # A server that ignores where we are would show the same page for ever.
         if cursor is None or reached or cursor == self.below:
@@ -41,9 +43,13 @@ class Walk(wire.Shape):
 def _just_above(cursor: str) -> str:
     """A cursor that is a moment leaves out others of the same: the next page starts a little above it."""
     moment = wire.iso_date(cursor)
-    if moment is None:
+    try:
+        above = None if moment is None else moment.astimezone(UTC) + STEP
+    except OverflowError:
+        above = None
+    if above is None:
         return cursor
-    return (moment + STEP).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return above.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Tree(wire.Shape):
