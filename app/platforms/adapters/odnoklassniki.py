@@ -124,11 +124,11 @@ class Odnoklassniki:
     async def community(self, c: Credentials) -> CommunitySnapshot:
         """The group; with its own token alone its size is not to be had."""
         if Token.USER not in c.tokens and Token.COMMUNITY in c.tokens:
-            owner = await self._api.graph(c, ok.OWNER, "info")
-            group = translate.bare(owner.group_id)
+            reference, name = await self._api.owner(c)
+            group = translate.bare(reference)
             if addresses.number(c) not in {None, group}:
                 raise MissingPermission("the group's token is another group's")
-            return CommunitySnapshot(group, owner.name, f"https://ok.ru/group/{group}", None)
+            return CommunitySnapshot(group, name, f"https://ok.ru/group/{group}", None)
         asked = addresses.number(c)
         if asked is None:
             target = await self._api.rest(c, ok.TARGET, "url.getInfo", {"url": c.address})
@@ -241,7 +241,8 @@ class Odnoklassniki:
         except Gone:  # this chat alone: the others still wait
             found = ()
         times = [_milliseconds(shape.timestamp) for shape in found]
-        items = tuple(translate.message(m, _known(c)) for m, at in zip(found, times, strict=True) if at >= bound)
+        fresh = [shape for shape, at in zip(found, times, strict=True) if at >= bound]
+        items = tuple(translate.message(shape, _known(c)) for shape in fresh if translate.is_said(shape))
         if len(found) < MESSAGES_PAGE or min(times) < bound:
             mail, more = after(mail.model_copy(update={"chats": mail.chats[1:], "until": None}))
             return Page(items, wire.dump(mail), more)
@@ -340,7 +341,7 @@ class Odnoklassniki:
             ]
             found[Token.USER] = TokenState(missing_scopes=tuple(missing))
         if Token.COMMUNITY in c.tokens:
-            await self._api.graph(c, ok.OWNER, "info")
+            await self._api.owner(c)
             found[Token.COMMUNITY] = TokenState()
         return found
 
@@ -353,9 +354,11 @@ class Odnoklassniki:
         """
         if not comes_from(call.source, secrets.get("sources")):
             raise MissingPermission("the call does not come from an address of Odnoklassniki")
-        if wire.parse_bytes(ok.HOOK_CALL, call.body).kind != "MESSAGE_CREATED":
+        if not wire.parse_bytes(ok.HOOK_CALL, call.body).brings_message:
             return Received("ok")
         shape = wire.parse_bytes(ok.MESSAGE, call.body)
+        if not translate.is_said(shape):
+            return Received("ok")
         return Received("ok", (Event(shape.message.mid, None, (translate.message(shape, None),)),))
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:

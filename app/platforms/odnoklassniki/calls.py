@@ -54,6 +54,13 @@ class Api:
         )
         return await self._send(answer, request, Token.COMMUNITY, changes=False)
 
+    async def owner(self, c: Credentials) -> tuple[str, str]:
+        """The group whose token it is, as `group:1`, and its name; `MissingPermission` where it is a person's."""
+        owner = await self.graph(c, ok.OWNER, "info")
+        if owner.group_id is None:
+            raise MissingPermission("the token is a person's, and not the group's own")
+        return owner.group_id, owner.name
+
     async def graph_post(self, c: Credentials, answer: TypeAdapter[T], path: str, body: object) -> T:
         """Change something through the Graph API with the group's token."""
         token = _token(c, Token.COMMUNITY)

@@ -128,9 +128,8 @@ def from_answer(response: httpx.Response) -> PlatformError | None:
     """What an answer says went wrong: OK's own code where there is one, whatever the status."""
     request = wire.request_of(response)
     changes = request is not None and CHANGES in request.extensions
-    try:
-        code = ok.FAILURE.validate_json(response.content).error_code
-    except ValidationError:
+    code = _code(response)
+    if code is None:
         said = _from_word(response, changes=changes) if _is_oauth(request) else None
         return said or _from_status(response, changes=changes)
     means, told = CODES.get(code, UNKNOWN), str(code)
@@ -138,6 +137,15 @@ def from_answer(response: httpx.Response) -> PlatformError | None:
     if means is Means.WAIT:
         return Throttled(message, retry_after=wire.retry_after(response), scope=WAITS[code], platform_code=told)
     return _error(means, message, told, changes=changes)
+
+
+def _code(response: httpx.Response) -> int | None:
+    """The code in the answer, or in the header that OK sends beside it, whatever the answer looks like."""
+    try:
+        return ok.FAILURE.validate_json(response.content).error_code
+    except ValidationError:
+        told = response.headers.get("invocation-error", "").strip()
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 10 else None
 
 
 def _error(means: Means, message: str, told: str, *, changes: bool) -> PlatformError:

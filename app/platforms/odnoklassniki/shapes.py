@@ -6,12 +6,14 @@ clients that run against it. What none of them shows is named "unverified" where
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter, model_validator
 
 from app.platforms import wire
+
+T = TypeVar("T")
 
 MOSCOW: Final = ZoneInfo("Europe/Moscow")
 NO_NUL: Final = r"^[^\x00]{1,200}$"
@@ -26,7 +28,13 @@ def _milliseconds(value: object) -> object:
 
 def _moscow_time(value: object) -> object:
     told = datetime.fromisoformat(value if isinstance(value, str) else "")
-    return wire.within_utc(told.replace(tzinfo=MOSCOW))
+    return wire.within_utc(told if told.tzinfo is not None else told.replace(tzinfo=MOSCOW))
+
+
+def _groups(value: object) -> object:
+    """A list alone; in an object, says the documentation; null where it is empty."""
+    found = value["groups"] if isinstance(value, dict) and "groups" in value else value
+    return () if found is None else found
 
 
 def _id_of_made(value: object) -> object:
@@ -37,6 +45,10 @@ def _id_of_made(value: object) -> object:
     return wire.as_text(found)
 
 
+SomeWords = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+"""Words that may be left out, or null."""
+Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
+"""A list: OK writes null where it is empty, or leaves it out."""
 Id = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=NO_NUL)]
 """OK writes ids as texts, and lets callers choose numbers."""
 Millis = Annotated[datetime, BeforeValidator(_milliseconds)]
@@ -72,8 +84,8 @@ class Target(wire.Shape):
 class Group(wire.Shape):
     uid: Id
     name: wire.Words
-    shortname: wire.Words = ""
-    members_count: wire.Count | None = None
+    shortname: SomeWords = ""
+    members_count: wire.ShownCount = None
 
 
 class Stat(wire.Shape):
@@ -81,7 +93,7 @@ class Stat(wire.Shape):
 
     id: Id
     created_ms: wire.Count | None = None
-    reach: wire.Count | None = None
+    reach: wire.ShownCount = None
 
 
 class Listing(wire.Shape):
@@ -98,53 +110,53 @@ class Listing(wire.Shape):
 
 
 class Stats(Listing):
-    topics: tuple[Stat, ...] = ()
+    topics: Several[Stat] = ()
 
 
 class Summary(wire.Shape):
-    count: wire.Count | None = None
+    count: wire.ShownCount = None
 
 
 class Discussed(wire.Shape):
-    comments_count: wire.Count | None = None
+    comments_count: wire.ShownCount = None
 
 
 class Part(wire.Shape):
     """A part of a topic: a text, photos, a link …"""
 
-    type: wire.Words = ""
-    text: wire.Words = ""
+    type: SomeWords = ""
+    text: SomeWords = ""
 
 
 class Topic(wire.Shape):
     id: Id
     created_ms: Annotated[int, Field(ge=0, lt=2**43)]
     author_ref: wire.Words | None = None
-    is_on_behalf_of_group: bool = False
-    media: tuple[Part, ...] = ()
+    is_on_behalf_of_group: bool | None = None
+    media: Several[Part] = ()
     like_summary: Summary | None = None
     discussion_summary: Discussed | None = None
     reshare_summary: Summary | None = None
-    views_count: wire.Count | None = None
+    views_count: wire.ShownCount = None
 
 
 class Topics(wire.Shape):
-    media_topics: tuple[Topic, ...]
+    media_topics: Several[Topic]
 
 
 class Comment(wire.Shape):
     id: Id
     date: MoscowTime
-    text: wire.Words = ""
+    text: SomeWords = ""
     author_id: Id | None = None
     author_ref: wire.Words | None = None
-    author_name: wire.Words = ""
+    author_name: SomeWords = ""
     reply_to_comment_id: Id | None = None
     reply_to_id: Id | None = None
 
 
 class Comments(Listing):
-    comments: tuple[Comment, ...] = ()
+    comments: Several[Comment] = ()
 
 
 class Upload(wire.Shape):
@@ -161,20 +173,27 @@ class Uploaded(wire.Shape):
 
 
 class Owner(wire.Shape):
-    """Whose a token of the Graph API is."""
+    """Whose a token of the Graph API is: a group's, or a person's, who has no `group_id`."""
 
-    group_id: Id
-    name: wire.Words = ""
+    group_id: Id | None = None
+    user_id: Id | None = None
+    name: SomeWords = ""
+
+    @model_validator(mode="after")
+    def _somebody(self) -> "Owner":
+        if self.group_id is None and self.user_id is None:
+            raise ValueError("nobody's")
+        return self
 
 
 class Chat(wire.Shape):
     chat_id: Id
-    type: wire.Words = ""
+    type: SomeWords = ""
     last: wire.Count = Field(validation_alias="lastEventTime")
 
 
 class Chats(wire.Shape):
-    chats: tuple[Chat, ...]
+    chats: Several[Chat]
     marker: wire.Words | None = None
 
 
@@ -182,7 +201,7 @@ class Sender(wire.Shape):
     """A person, or the group itself. Unverified: how the group is named."""
 
     id: Id = Field(validation_alias=AliasChoices("user_id", "group_id", "chat_id"))
-    name: wire.Words = ""
+    name: SomeWords = ""
 
 
 class Recipient(wire.Shape):
@@ -191,7 +210,7 @@ class Recipient(wire.Shape):
 
 class Body(wire.Shape):
     mid: Id
-    text: wire.Words = ""
+    text: SomeWords = ""
     reply_to: Id | None = None
 
 
@@ -205,7 +224,7 @@ class Message(wire.Shape):
 
 
 class Messages(wire.Shape):
-    messages: tuple[Message, ...]
+    messages: Several[Message]
 
 
 class SentMessage(wire.Shape):
@@ -217,7 +236,7 @@ class Hook(wire.Shape):
 
 
 class Hooks(wire.Shape):
-    subscriptions: tuple[Hook, ...]
+    subscriptions: Several[Hook]
 
 
 class Done(wire.Shape):
@@ -225,16 +244,40 @@ class Done(wire.Shape):
 
 
 class HookCall(wire.Shape):
-    """The envelope; older calls do not name their kind."""
+    """The envelope; older calls do not name their kind, which may be a change of the chat."""
 
-    kind: wire.Words = Field(default="MESSAGE_CREATED", validation_alias="webhookType")
+    kind: wire.Words | None = Field(default=None, validation_alias="webhookType")
+    message: Any = None
+
+    @property
+    def brings_message(self) -> bool:
+        return self.kind == "MESSAGE_CREATED" or (self.kind is None and self.message is not None)
+
+
+class Notice(wire.Shape):
+    """What stands in the text of a message in which the chat itself tells what happened to it.
+
+    Seen in public clients: `{"ai":1,"pa":[2],"ty":"CHAT_CREATED"}`, `{"ui":1,"ty":"JOIN_BY_LINK"}`.
+    """
+
+    ty: Annotated[str, Field(pattern=r"^[A-Z_]{2,60}$")]
+    ai: wire.Number | None = None
+    ui: wire.Number | None = None
+
+    @model_validator(mode="after")
+    def _of_somebody(self) -> "Notice":
+        if self.ai is None and self.ui is None:
+            raise ValueError("nobody did it")
+        return self
 
 
 FAILURE: Final = TypeAdapter(Failure)
 OAUTH_FAILURE: Final = TypeAdapter(OAuthFailure)
 GRANTED: Final = TypeAdapter(Granted)
 TARGET: Final = TypeAdapter(Target)
-GROUPS: Final = TypeAdapter(tuple[Group, ...])
+GROUPS: Final[TypeAdapter[tuple[Group, ...]]] = TypeAdapter(
+    Annotated[tuple[Group, ...], Field(strict=False), BeforeValidator(_groups)]
+)
 STATS: Final = TypeAdapter(Stats)
 TOPICS: Final = TypeAdapter(Topics)
 COMMENTS: Final = TypeAdapter(Comments)
@@ -251,3 +294,4 @@ HOOKS: Final = TypeAdapter(Hooks)
 DONE: Final = TypeAdapter(Done)
 HOOK_CALL: Final = TypeAdapter(HookCall)
 MESSAGE: Final = TypeAdapter(Message)
+NOTICE: Final = TypeAdapter(Notice)

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from app.platforms.contract import (
     MessageKind,
     Metric,
@@ -21,7 +23,7 @@ def bare(reference: str) -> str:
 
 def is_own(shape: ok.Topic, group: str) -> bool:
     """Whether the group itself says it, and not somebody in it."""
-    return shape.is_on_behalf_of_group or shape.author_ref in {None, f"group:{group}"}
+    return bool(shape.is_on_behalf_of_group) or shape.author_ref in {None, f"group:{group}"}
 
 
 def metrics(shape: ok.Topic, reach: int | MetricStatus) -> PostMetrics:
@@ -88,6 +90,15 @@ def comment(shape: ok.Comment, topic: str, group: str) -> RemoteMessage:
 def comment_id(topic: str, comment: str) -> str:
     """Unique within the group, which OK's own need not be."""
     return f"comment:{topic}:{comment}"
+
+
+def is_said(shape: ok.Message) -> bool:
+    """Whether somebody says it, and not the chat itself, which tells of its members, its title …"""
+    try:
+        ok.NOTICE.validate_json(shape.message.text)
+    except ValidationError:
+        return True
+    return False
 
 
 def message(shape: ok.Message, group: str | None) -> RemoteMessage:
