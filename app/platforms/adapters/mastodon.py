@@ -1,8 +1,11 @@
-"""Mastodon, and the servers that speak its API (GoToSocial, Takahe, Pleroma).
+"""Mastodon, and the servers that speak its API (GoToSocial, Takahe, Pleroma, Pixelfed, Friendica, Sharkey).
 
 Public accounts are read without a token. With the account's own token (`read write`), mentions and
 direct statuses come through notifications, and replies and posts can be sent. A token does not end
 (unless an administrator has it so), and there is nothing with which to fetch another.
+
+Since 4.3 a server keeps what strangers write in private out of the list of notifications, until the account
+accepts it: customers are strangers, so that it is asked for.
 
 Lists are paged by id, which stays right whatever appears or vanishes. `min_id` gives the items
 just above an id; a list is at its end when a page is empty, for a page may be short earlier.
@@ -51,20 +54,21 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from app.platforms.mastodon import translate
+from app.platforms.mastodon import lists, translate
 from app.platforms.mastodon.addresses import HINT, canonical, split
 from app.platforms.mastodon.errors import failure
 from app.platforms.mastodon.limits import usage
+from app.platforms.mastodon.lists import Unclear
 from app.platforms.mastodon.shapes import (
     ACCOUNT,
     APPLICATION,
-    CONTEXT,
+    COUNTED,
     CREATED,
     MEDIA,
-    NOTIFICATIONS,
     STATUS,
-    STATUSES,
-    Notification,
+    Counted,
+    Mention,
+    Other,
     Status,
 )
 from app.platforms.mastodon.walks import Walk
@@ -77,6 +81,7 @@ WRITING: Final = "statuses"
 UPLOADING: Final = "media"
 REMEMBERED: Final = timedelta(minutes=50)
 """A key is remembered for an hour, less some minutes for the way."""
+NO_BATCH: Final = frozenset({400, 404, 405, 501})
 SCOPES: Final = ("read:accounts", "read:notifications", "read:statuses", "write:media", "write:statuses")
 
 
@@ -132,19 +137,21 @@ class Mastodon:
         return CommunitySnapshot(
             external_id=account.id,
             title=account.display_name or account.username,
-            url=account.url,
+            url=account.url or c.address,
             size=account.size,
         )
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         walk = wire.load(Walk, cursor) or Walk()
         query = {"limit": str(PAGE), "exclude_replies": "true", "exclude_reblogs": "true", **walk.query()}
-        statuses = wire.parse(STATUSES, await self._get(c, f"accounts/{_known(c)}/statuses", query))
+        response = await self._get(c, f"accounts/{_known(c)}/statuses", query)
+        statuses = lists.understood(response, lists.STATUSES, lists.STATUSES_APART)
         walk, more = walk.after([s.id for s in statuses], far_enough=_older(statuses, since))
         posts = tuple(
             translate.post(s)
             for s in statuses
-            if s.reblog is None
+            if isinstance(s, Status)
+            and s.reblog is None
             and s.in_reply_to_id is None
             and s.visibility != "direct"
             and s.account.id == c.external_id
@@ -153,7 +160,10 @@ class Mastodon:
         return Page(posts, wire.dump(walk), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        """One call, and where the server has no batch (before 4.3, GoToSocial, Takahe) one for each post."""
+        """One call, and where the server has no batch (before 4.3, GoToSocial, Takahe) one for each post.
+
+        So it is where the batch is empty: what is gone is told by itself then.
+        """
         if len(ids) > self.spec.metrics_batch:
             raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
         if not ids:
@@ -161,8 +171,10 @@ class Mastodon:
         request = self._request(c, "GET", "statuses", {"id[]": list(ids)})
         response = await wire.read(self._http, request, self._but_no_batch)
         if response.status_code == httpx.codes.OK:
-            found = {s.id: s for s in wire.parse(STATUSES, response)}
-            return tuple(translate.counted(found[i]) if i in found else translate.gone(i) for i in ids)
+            listed = lists.understood(response, lists.COUNTED, lists.COUNTED_APART)
+            found = {s.id: translate.counted(s) if isinstance(s, Counted) else translate.unclear(s.id) for s in listed}
+            if found:
+                return tuple(found.get(i) or translate.gone(i) for i in ids)
         return tuple([await self._single(c, i) for i in ids])
 
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
@@ -172,7 +184,7 @@ class Mastodon:
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Every answer below a post in one page; without a token a server shows the first 60 alone."""
-        context = wire.parse(CONTEXT, await self._get(c, f"statuses/{post_id}/context"))
+        context = lists.around(await self._get(c, f"statuses/{post_id}/context"))
         known = {s.id: s for s in context.descendants}
         items = tuple(
             translate.comment(s, translate.chain(s, known), post_id, _known(c))
@@ -189,9 +201,10 @@ class Mastodon:
         if Token.COMMUNITY not in c.tokens:
             return Page((), cursor, more=False)
         walk = wire.load(Walk, cursor) or Walk()
-        query = {"limit": str(MENTIONS_PAGE), "types[]": "mention", **walk.query()}
-        found = wire.parse(NOTIFICATIONS, await self._get(c, "notifications", query))
-        statuses = [n.status for n in found if n.status is not None and n.type == "mention"]
+        query = {"limit": str(MENTIONS_PAGE), "types[]": "mention", "include_filtered": "true", **walk.query()}
+        response = await self._get(c, "notifications", query)
+        found = lists.understood(response, lists.NOTICES, lists.NOTICES_APART)
+        statuses = [n.status for n in found if isinstance(n, Mention) and n.status is not None]
         walk, more = walk.after([n.id for n in found], far_enough=_older(found, since))
         items: list[RemoteMessage] = []
         for status in statuses:
@@ -235,12 +248,12 @@ class Mastodon:
         return failure(response)
 
     def _but_no_batch(self, response: httpx.Response) -> PlatformError | None:
-        missing = {httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED}
-        return None if response.status_code in missing else self.classify(response)
+        """Pleroma's takes `ids[]`, and misses it with 400; what else may be wrong, a single post's answer tells."""
+        return None if response.status_code in NO_BATCH else self.classify(response)
 
     async def _single(self, c: Credentials, post_id: str) -> PostMetrics:
         try:
-            return translate.counted(wire.parse(STATUS, await self._get(c, f"statuses/{post_id}")))
+            return translate.counted(wire.parse(COUNTED, await self._get(c, f"statuses/{post_id}")))
         except Gone:
             return translate.gone(post_id)
 
@@ -249,7 +262,7 @@ class Mastodon:
         above: list[Status] = []
         if status.in_reply_to_id is not None:
             try:
-                above = wire.parse(CONTEXT, await self._get(c, f"statuses/{status.id}/context")).ancestors
+                above = lists.around(await self._get(c, f"statuses/{status.id}/context")).ancestors
             except Gone:
                 return []
         us = _known(c)
@@ -312,7 +325,7 @@ class Mastodon:
             params=query,
             data=data,
             files=None if file is None else {"file": file},
-            headers={**wire.bearer(token), **(headers or {})},
+            headers={"accept": "application/json", **wire.bearer(token), **(headers or {})},
             extensions={COST: cost},
         )
 
@@ -326,5 +339,6 @@ def _known(c: Credentials) -> str:
     return c.external_id
 
 
-def _older(page: Sequence[Status] | Sequence[Notification], since: datetime | None) -> bool:
-    return since is not None and len(page) > 0 and page[-1].created_at < since
+def _older(page: Sequence[Status | Other | Unclear], since: datetime | None) -> bool:
+    moments = [one.created_at for one in page if not isinstance(one, Unclear) and one.created_at is not None]
+    return since is not None and len(moments) > 0 and moments[-1] < since

@@ -1,4 +1,18 @@
-"""What Mastodon's answers say went wrong."""
+"""What Mastodon's answers say went wrong, and those of its relatives.
+
+    Mastodon, GoToSocial    {"error": "Record not found"}
+    Pleroma                 as well, or {"errors": {"detail": "Not Found"}}
+    Pixelfed                as well, or {"message": "Unauthenticated."}
+    Misskey's family        {"error": {"code": "NO_SUCH_NOTE", "message": "No such note."}}
+
+Sharkey and Firefish give such a code with 401 whatever it says (Sharkey's `endpoints/status.ts`), so that
+a code counts for more than the status.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
 import httpx
 from pydantic import ValidationError
@@ -16,23 +30,49 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from app.platforms.mastodon.limits import whom
-from app.platforms.mastodon.shapes import Complaint
+from app.platforms.mastodon.limits import resets_at, whom
+
+CODE: Final = re.compile(r"[A-Z][A-Z_]{3,59}")
+CODES: Final[Mapping[str, int]] = {
+    "NO_SUCH_NOTE": 404,
+    "NO_SUCH_USER": 404,
+    "AUTHENTICATION_FAILED": 401,
+    "CREDENTIAL_REQUIRED": 401,
+    "PERMISSION_DENIED": 403,
+    "ROLE_PERMISSION_DENIED": 403,
+    "YOUR_ACCOUNT_SUSPENDED": 403,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "INTERNAL_ERROR": 500,
+}
+"""The status that fits; other codes are refusals."""
+SCOPE: Final = re.compile(r"\b(?:read|write|follow|push|admin)(?::[a-z_]+)*\b")
+
+
+class Complaint(wire.Shape):
+    error: object = None
+    errors: object = None
+    message: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a body in JSON says; either may be empty."""
+
+    words: str = ""
+    code: str = ""
 
 
 def failure(response: httpx.Response) -> PlatformError | None:
-    """The status tells what went wrong; the body's `error` is for people."""
-    status = response.status_code
+    """The status tells what went wrong, or a code in the body; the words are for people."""
     if response.is_success:
         return None
     request = wire.request_of(response)
-    authorised = request is not None and "authorization" in request.headers
-    said = _complaint(response)
-    code = str(status)
+    said = _said(response)
+    status, code = _status(response, said), said.code if said is not None and said.code else str(response.status_code)
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return Throttled(
             "the server asks for fewer calls",
-            retry_after=wire.retry_after(response, wire.iso_date(response.headers.get("x-ratelimit-reset"))),
+            retry_after=wire.retry_after(response, resets_at(response)),
             scope=whom(request),
             platform_code=code,
         )
@@ -41,24 +81,55 @@ def failure(response: httpx.Response) -> PlatformError | None:
         if request is not None and request.method == "POST" and not refused:
             return OutcomeUnknown("the server failed while it handled the change", platform_code=code)
         return Transient("the server is unwell", platform_code=code)
-    # Takahe answers a bad token with 400 and plain text.
-    if status == httpx.codes.UNAUTHORIZED or (status == httpx.codes.BAD_REQUEST and authorised and said is None):
+    if status == httpx.codes.UNAUTHORIZED:
         return AuthExpired("the server does not accept the token", token=Token.COMMUNITY, platform_code=code)
     if status == httpx.codes.FORBIDDEN:
-        scopes = ("read", "write") if said is not None and "scope" in said.lower() else ()
-        return MissingPermission("the server does not allow this", scopes=scopes, platform_code=code)
+        return MissingPermission("the server does not allow this", scopes=_scopes(said), platform_code=code)
     if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return Gone("the server has no such account or status", platform_code=code)
     if status == httpx.codes.REQUEST_TIMEOUT:
         return Transient("the server waited for us in vain", platform_code=code)
-    if not response.is_client_error:
+    if not 400 <= status < 500:
         return Malformed("the server sends us elsewhere, where we do not follow", platform_code=code)
-    detail = "" if said is None else f": {wire.explanation(said, wire.sent_secrets(response))}"
+    words = said.words if said is not None else ""
+    detail = f": {wire.explanation(words, wire.sent_secrets(response))}" if words else ""
     return Rejected(f"the server refused the request{detail}", platform_code=code)
 
 
-def _complaint(response: httpx.Response) -> str | None:
+def _status(response: httpx.Response, said: Said | None) -> int:
+    """The status, or the one that would fit better."""
+    status, request = response.status_code, wire.request_of(response)
+    authorised = request is not None and "authorization" in request.headers
+    if said is None:
+        # Takahe answers a bad token with 400 and plain text.
+        text = not response.text.lstrip().startswith("<")
+        return 401 if status == httpx.codes.BAD_REQUEST and authorised and text else status
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return status
+    if said.code:
+        return CODES.get(said.code, 400 if status == httpx.codes.UNAUTHORIZED else status)
+    if status == httpx.codes.UNPROCESSABLE_ENTITY and "requires an authenticated user" in said.words:
+        return 401  # the token is an application's, and nobody's own
+    return status
+
+
+def _scopes(said: Said | None) -> tuple[str, ...]:
+    words = "" if said is None else said.words.lower()
+    if "insufficient permissions" in words:  # Pleroma names them
+        return tuple(dict.fromkeys(SCOPE.findall(words)))
+    return ("read", "write") if "scope" in words else ()
+
+
+def _said(response: httpx.Response) -> Said | None:
+    """None where the body is no object of JSON."""
     try:
-        return Complaint.model_validate_json(response.content).error
+        told = Complaint.model_validate_json(response.content)
     except ValidationError:
         return None
+    error = told.error if told.error is not None else told.errors
+    if isinstance(error, dict):
+        code, words = error.get("code"), error.get("message", error.get("detail"))
+    else:
+        code, words = error, error
+    known = code if isinstance(code, str) and CODE.fullmatch(code) else ""
+    return Said(next((one for one in (words, told.message) if isinstance(one, str)), ""), known)

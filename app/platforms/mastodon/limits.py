@@ -4,9 +4,12 @@
     x-ratelimit-remaining    299
     x-ratelimit-reset        2026-11-22T10:05:00.000000Z
 
+GoToSocial writes that moment in seconds since 1970, and counts all calls of a network address together.
 Mastodon tells of the limit of all calls where something is read; where something is written or
 uploaded, of the limit of that alone, which is nobody else's concern.
 """
+
+from datetime import UTC, datetime
 
 import httpx
 
@@ -23,7 +26,7 @@ def usage(response: httpx.Response) -> Usage | None:
     limit, remaining = (_number(response, name) for name in ("limit", "remaining"))
     if not limit or remaining is None:
         return None
-    reset, now = wire.iso_date(response.headers.get("x-ratelimit-reset")), wire.moment_of(response)
+    reset, now = resets_at(response), wire.moment_of(response)
     return Usage(
         share=1 - remaining / limit,
         scope=whom(request),
@@ -36,6 +39,14 @@ def whom(request: httpx.Request | None) -> Scope:
     if request is None or "authorization" not in request.headers:
         return Scope.ADDRESS
     return Scope.TOKEN if request.method == "GET" else Scope.COMMUNITY
+
+
+def resets_at(response: httpx.Response) -> datetime | None:
+    """When a limit begins anew; None where the answer does not tell."""
+    seconds = _number(response, "reset")
+    if seconds is not None and seconds < 2**33:
+        return datetime.fromtimestamp(seconds, UTC)
+    return wire.iso_date(response.headers.get("x-ratelimit-reset"))
 
 
 def _number(response: httpx.Response, name: str) -> int | None:

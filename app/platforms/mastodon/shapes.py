@@ -2,12 +2,13 @@
 
 What its relatives do otherwise is understood as well: ids were numbers before Mastodon 2 and counters
 could fall below zero before 4; glitch-soc hides a size as -1, Pleroma as 0 and says so beside it;
-Pixelfed has pictures without a text; not everybody counts everything.
+Pixelfed has pictures without a text; not everybody counts everything. Pixelfed and Sharkey hide a size as 0
+without a word, which nobody can tell from having no followers.
 """
 
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter
 
 from app.platforms import wire
 
@@ -22,10 +23,9 @@ class Hidden(wire.Shape):
 
 class Account(wire.Shape):
     id: Id
-    acct: wire.Words
     username: wire.Words
     display_name: wire.Words | None = None
-    url: wire.Words
+    url: wire.Words | None = None
     followers_count: wire.ShownCount = None
     hidden: Hidden | None = Field(None, alias="pleroma")
     suspended: bool | None = None
@@ -44,22 +44,27 @@ class Author(wire.Shape):
     url: wire.Words | None = None
 
 
-class Status(wire.Shape):
+class Counted(wire.Shape):
+    """What is counted of a status."""
+
     id: Id
+    uri: wire.Words
+    favourites_count: wire.ShownCount = None
+    reblogs_count: wire.ShownCount = None
+    replies_count: wire.ShownCount = None
+    quotes_count: wire.ShownCount = None
+
+
+class Status(Counted):
     created_at: wire.Moment
     edited_at: wire.Moment | None = None
     in_reply_to_id: Id | None = None
     visibility: wire.Words
     spoiler_text: wire.Words | None = None
     content: wire.Words | None
-    uri: wire.Words
     url: wire.Words | None = None
     account: Author
     reblog: object = None
-    favourites_count: wire.ShownCount = None
-    reblogs_count: wire.ShownCount = None
-    replies_count: wire.ShownCount = None
-    quotes_count: wire.ShownCount = None
 
 
 class Context(wire.Shape):
@@ -67,11 +72,24 @@ class Context(wire.Shape):
     descendants: list[Status]
 
 
-class Notification(wire.Shape):
+class Other(wire.Shape):
+    """A notification of which no more is wanted than where it stands."""
+
     id: Id
     type: wire.Words
-    created_at: wire.Moment
+    created_at: wire.Moment | None = None
+
+
+class Mention(Other):
     status: Status | None = None
+
+
+def _what(value: object) -> str:
+    return "mention" if isinstance(value, dict) and value.get("type") == "mention" else "other"
+
+
+Notice = Annotated[Annotated[Mention, Tag("mention")] | Annotated[Other, Tag("other")], Discriminator(_what)]
+"""What comes with other kinds of notification may be anything."""
 
 
 class Created(wire.Shape):
@@ -91,15 +109,9 @@ class Application(wire.Shape):
     scopes: tuple[wire.Words, ...] | None = None
 
 
-class Complaint(wire.Shape):
-    error: wire.Words
-
-
 ACCOUNT: Final = TypeAdapter(Account)
 STATUS: Final = TypeAdapter(Status)
-STATUSES: Final = TypeAdapter(list[Status])
-CONTEXT: Final = TypeAdapter(Context)
-NOTIFICATIONS: Final = TypeAdapter(list[Notification])
+COUNTED: Final = TypeAdapter(Counted)
 CREATED: Final = TypeAdapter(Created)
 MEDIA: Final = TypeAdapter(Media)
 APPLICATION: Final = TypeAdapter(Application)

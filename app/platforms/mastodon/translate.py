@@ -1,6 +1,7 @@
 """From Mastodon's shapes to what every platform has."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from app.platforms import wire
 from app.platforms.contract import (
@@ -12,7 +13,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
-from app.platforms.mastodon.shapes import Status
+from app.platforms.mastodon.shapes import Counted, Status
 
 
 def text(status: Status) -> str:
@@ -21,7 +22,10 @@ def text(status: Status) -> str:
     return f"{warning}\n\n{body}".strip() if warning else body
 
 
-def counted(status: Status) -> PostMetrics:
+GIVEN: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES})
+
+
+def counted(status: Counted) -> PostMetrics:
     """Its counters, as far as the server counts them."""
     given = {
         Metric.REACTIONS: status.favourites_count,
@@ -32,6 +36,12 @@ def counted(status: Status) -> PostMetrics:
     counters = {metric: count for metric, count in given.items() if count is not None}
     missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
     return PostMetrics(status.id, counters, missing)
+
+
+def unclear(post_id: str) -> PostMetrics:
+    """Of a post that is there, and of which nothing else is understood."""
+    missing = {m: MetricStatus.ERROR if m in GIVEN else MetricStatus.UNSUPPORTED for m in Metric}
+    return PostMetrics(post_id, {}, missing)
 
 
 def gone(post_id: str) -> PostMetrics:
