@@ -176,7 +176,8 @@ class Telegram:
         """All that happened around the bot, for all of its communities.
 
         A number is named only as long as Telegram remembers what lies below it: after a quiet week
-        it starts with any other number, and a higher one would give up what nobody has read.
+        it starts with any other number, and a higher one would give up what nobody has read. An update that
+        is not understood stops no others: it is given up with those that follow.
         """
         reading = wire.load(Reading, cursor) or Reading()
         form: dict[str, object] = {"limit": STREAM_PAGE, "timeout": 0, "allowed_updates": telegram.UPDATES}
