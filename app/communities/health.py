@@ -129,7 +129,7 @@ async def _next_poll(session: AsyncSession, community_id: UUID) -> datetime | No
             Job.workspace_id == workspace_of(session),
             Job.kind == POLL,
             Job.key == str(community_id),
-            Job.state == "waiting",
+            Job.state != "dead",
         )
     )
     return at
@@ -138,7 +138,7 @@ async def _next_poll(session: AsyncSession, community_id: UUID) -> datetime | No
 def _backfill(community: Community, at: datetime) -> Backfill:
     wanted = max((at if community.backfilled_at is None else community.backfilled_at) - community.backfill_since, _TINY)
     reached = community.backfilled_to
-    share = 0.0 if reached is None else min((at - reached) / wanted, 1.0)
+    share = 0.0 if reached is None else min((at - reached) / wanted, _ALMOST)
     return Backfill(
         since=community.backfill_since,
         reached=reached,
@@ -148,6 +148,8 @@ def _backfill(community: Community, at: datetime) -> Backfill:
 
 
 _TINY = timedelta(seconds=1)
+_ALMOST = 0.999
+"""What is still under way is not done, however far back its oldest post is (a pinned one, say)."""
 
 
 def _lag(community: Community, waiting: datetime | None, factor: float, at: datetime) -> Lag:

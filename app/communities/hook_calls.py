@@ -96,8 +96,9 @@ class Known:
     community_id: UUID
     platform: str
     base_url: str
-    accounts: frozenset[str]
-    """The community's id on the platform, and its aliases."""
+    account_id: str | None
+    """The community's on the platform; None until it was looked at."""
+    aliases: frozenset[str]
     of_app: bool
     secrets: Mapping[str, str] = field(repr=False)
 
@@ -122,19 +123,23 @@ class Memory(Generic[T]):
         return await asyncio.shield(asking)
 
     async def _look(self, key: Hashable, look: Callable[[], Awaitable[T]]) -> T:
+        asked = asyncio.current_task()
         try:
             until = self._seconds() + MEMORY
             found = await look()
+            if self._asking.get(key) is asked:
+                if len(self._known) >= MOST:
+                    self._known.clear()
+                self._known[key] = (until, found)
         finally:
-            del self._asking[key]
-        if len(self._known) >= MOST:
-            self._known.clear()
-        self._known[key] = (until, found)
+            if self._asking.get(key) is asked:
+                del self._asking[key]
         return found
 
     def forget(self) -> None:
-        """Look everything up anew."""
+        """Look everything up anew; a look that is under way may have come too early, and is not remembered."""
         self._known.clear()
+        self._asking.clear()
 
 
 _desks: WeakKeyDictionary[Database, "Desk"] = WeakKeyDictionary()
@@ -181,10 +186,12 @@ class Desk:
         Raises `Forbidden` where this hook may not tell of it.
         """
         account_id = event.account_id
-        if account_id is None or account_id in hook.accounts:
+        if account_id is None or account_id == hook.account_id:
             return hook.community_id
         key = (hook.workspace_id, hook.platform, hook.base_url, None if hook.of_app else hook.community_id, account_id)
         found = await self._addressees.get(key, lambda: _about(have, hook, account_id))
+        if found is None and account_id in hook.aliases:
+            return hook.community_id
         if found is None and not hook.of_app:
             raise Forbidden("The call is about another community than this hook's.", code="hook-of-another")
         return found
@@ -294,7 +301,8 @@ async def _find(have: Resources, platform: str, hook_id: UUID) -> Known:
         community_id=route.community_id,
         platform=platform,
         base_url=row.base_url,
-        accounts=frozenset({row.external_id, *row.aliases} - {None}),
+        account_id=row.external_id,
+        aliases=frozenset(row.aliases),
         of_app=spec.hook_of_app,
         secrets={**own_app(have.settings, spec), **held},
     )
@@ -306,7 +314,7 @@ async def _about(have: Resources, hook: Known, account_id: str) -> UUID | None:
         found = (await hooks.addressees(connection, hook.workspace_id, hook.platform, hook.base_url, {account_id})).get(
             account_id
         )
-        if found is None or hook.of_app:
+        if found is None or found == hook.community_id or hook.of_app:
             return found
         tokens = await connection.execute(
             select(CommunityToken.community_id, CommunityToken.fingerprint).where(

@@ -7,7 +7,7 @@ its counters', a community's threads before the publications they stand under, i
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,6 +28,8 @@ from app.platforms.contract import MessageKind, Metric, MetricStatus, PostMetric
 from app.projects.models import Project
 
 POST: Final = "post"
+SKEW: Final = timedelta(minutes=5)
+"""A platform's clock may be so far ahead of ours. What is told of a later moment would be the newest for long."""
 
 
 async def apply(run: Run, batch: UUID) -> None:
@@ -240,8 +242,9 @@ class _Work:
         for event in self.events.values():
             for metrics in event.metrics:
                 if event.at is not None:
-                    earlier = looks[event.at].get(metrics.external_id)
-                    looks[event.at][metrics.external_id] = metrics if earlier is None else _both(earlier, metrics)
+                    at = min(event.at, self.received_at + SKEW)
+                    earlier = looks[at].get(metrics.external_id)
+                    looks[at][metrics.external_id] = metrics if earlier is None else _both(earlier, metrics)
         known = await publications.known(session, self.place, sorted({i for look in looks.values() for i in look}))
         for at in sorted(looks):
             found = {known[i]: metrics for i, metrics in looks[at].items() if i in known}

@@ -1,7 +1,8 @@
 """The jobs of hooks: apply what was told, set a hook at its platform, ask whether it works."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -9,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import hook_effects
 from app.communities.budgets import BudgetSpent
-from app.communities.calls import Line, open_line
+from app.communities.calls import Line, fresh, mended, open_line
 from app.communities.hook_calls import MEMORY
 from app.communities.hook_setup import PROBE, SUBSCRIBE, address, opened, own_app, sealed, sharing
 from app.communities.hooks import APPLY, of
@@ -18,7 +19,17 @@ from app.kit.db import now, workspace_of
 from app.kit.jobs import Again, Job, Later, Run, job, perform
 from app.platforms.abilities import HookState as PlatformsView
 from app.platforms.abilities import Subscribes
-from app.platforms.contract import AuthExpired, Gone, MissingPermission, PlatformError, Rejected, Throttled
+from app.platforms.contract import (
+    AuthExpired,
+    Credentials,
+    Gone,
+    MissingPermission,
+    PlatformError,
+    Rejected,
+    Throttled,
+)
+
+T = TypeVar("T")
 
 SOON: Final = timedelta(seconds=30)
 """A community that was not looked at yet is waited for so long."""
@@ -52,7 +63,8 @@ async def apply(run: Run, batch: UUID) -> None:
         await perform(run.resources, job_id)
 
 
-@job(SUBSCRIBE)
+# Neither is given up because a platform was unwell: what a hook's state says would stay as it is.
+@job(SUBSCRIBE, attempts=1000)
 async def subscribe(run: Run, community_id: UUID) -> Again | None:
     """Set a hook at its platform; how it went shows on the hook."""
     async with run.step() as session:
@@ -66,9 +78,15 @@ async def subscribe(run: Run, community_id: UUID) -> Again | None:
     assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
     held = opened(run.resources.keyring, hook.sealed) or {}
     known = {**own_app(run.resources.settings, adapter.spec), **held}
+    if lacking := sorted(adapter.spec.hook_given - known.keys()):
+        reason = (
+            f"Without {', '.join(lacking)}, which only a person knows, no call can be believed: open the hook with it."
+        )
+        await _keep(run, hook, HookState.REFUSED, reason)
+        return None
     url = address(run.resources.settings, community.platform, hook.public_id)
     try:
-        chosen = await adapter.subscribe(line.credentials, url, known)
+        chosen = await _answer(run, community_id, line, lambda c: adapter.subscribe(c, url, known))
     except (BudgetSpent, Throttled) as error:
         raise await _later(line, error) from None
     except (AuthExpired, MissingPermission, Rejected, Gone) as error:
@@ -83,6 +101,17 @@ async def subscribe(run: Run, community_id: UUID) -> Again | None:
     # The platform chose secrets: from now on we know its calls, which it may have tried already.
     await _keep(run, hook, HookState.WAITING, chosen={**held, **chosen})
     return Again(run.now + timedelta(seconds=MEMORY))
+
+
+async def _answer(run: Run, community_id: UUID, line: Line, ask: Callable[[Credentials], Awaitable[T]]) -> T:
+    """What a platform answers to tokens that were renewed, where that was needed."""
+    line = await fresh(run, community_id, line)
+    try:
+        return await ask(line.credentials)
+    except AuthExpired as error:
+        if not await mended(run, community_id, line, error):
+            raise
+    raise Later(run.now, "the tokens were renewed")
 
 
 async def _later(line: Line, error: BudgetSpent | Throttled) -> Later:
@@ -102,7 +131,7 @@ async def _keep(
                 one.state, one.reason = state.value, reason
 
 
-@job(PROBE)
+@job(PROBE, attempts=1000)
 async def probe(run: Run, community_id: UUID) -> Again | None:
     """Ask a platform now and then how it sees a hook: daily, and once in each unusual silence."""
     async with run.step() as session:
@@ -135,11 +164,12 @@ async def _worth_asking(session: AsyncSession, hook: Hook, community: Community)
 
 
 async def _ask(run: Run, hook: Hook, community: Community, line: Line) -> None:
-    assert isinstance(line.adapter, Subscribes)
+    adapter = line.adapter
+    assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
     url = address(run.resources.settings, community.platform, hook.public_id)
     found: PlatformsView | None = None
     try:
-        found = await line.adapter.subscription(line.credentials, url)
+        found = await _answer(run, community.id, line, lambda c: adapter.subscription(c, url))
         detail = found.detail
     except (BudgetSpent, Throttled) as error:
         raise await _later(line, error) from None

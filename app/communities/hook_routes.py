@@ -150,7 +150,8 @@ async def event(platform: Platform, hook_id: UUID, request: Request, have: Have)
 
 
 async def _take(platform: str, hook_id: UUID, request: Request, have: Have) -> Response:
-    source = request.client.host if request.client is not None else None
+    # Behind our own proxies whoever called them, as far as they tell (`web.client_address`).
+    source: str | None = request.scope.get("client_address")
     call = Call(await _body(request), request.headers, request.query_params, source)
     return PlainTextResponse(await hook_calls.take(have, platform, hook_id, call))
 

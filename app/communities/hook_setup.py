@@ -83,8 +83,8 @@ async def keep(
     """Open a community's hook, or give it further secrets; those not named stay as they are.
 
     Where we can set it at the platform ourselves, that is done as soon as a worker is free, and
-    secrets that were not given are made up. Raises `Conflict` where the platform never calls us,
-    `Invalid` for a secret it does not use.
+    secrets that were not given, and are ours to choose, are made up. Raises `Conflict` where the
+    platform never calls us, `Invalid` for a secret it does not use.
     """
     community = await fetch(session, Community, community_id)
     kind = receiver(community.platform)
@@ -113,7 +113,8 @@ async def keep(
     held |= {name: text.get_secret_value() for name, text in given.items()}
     if by_us:
         hook.state, hook.reason = HookState.WAITING.value, None
-        for name in sorted(kind.spec.hook_secrets - held.keys() - own_app(have.settings, kind.spec).keys()):
+        ours = kind.spec.hook_secrets - kind.spec.hook_given - kind.spec.hook_optional
+        for name in sorted(ours - held.keys() - own_app(have.settings, kind.spec).keys()):
             held[name] = secrets.token_urlsafe(32)
     for one in hooks:
         one.sealed = sealed(have.keyring, held)

@@ -9,6 +9,7 @@ Storing waits for nobody: neither for polls, which hold a community's rows, nor 
 what came before (`hook_effects`).
 """
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,6 +45,8 @@ from app.platforms.abilities import Event
 APPLY: Final = "communities.apply-events"
 REMEMBERED: Final = timedelta(days=30)
 """For how long it is known what was told; no platform repeats an event for so long."""
+LONGEST: Final = 500
+"""Characters of an event's id. An index takes no more than some thousand bytes."""
 
 EVENT: Final = TypeAdapter(Event)
 """How an event is written down until it is applied."""
@@ -64,7 +67,10 @@ def told(community_id: UUID, event: Event, at: datetime) -> Told | None:
     """An event to store; None for one of which nothing is kept."""
     if event.event_id is None:
         return None
-    return Told(community_id, event.event_id, EVENT.dump_json(event).decode(), at)
+    event_id = event.event_id
+    if len(event_id) > LONGEST:
+        event_id = hashlib.sha256(event_id.encode()).hexdigest()
+    return Told(community_id, event_id, EVENT.dump_json(event).decode(), at)
 
 
 async def store(

@@ -176,7 +176,9 @@ Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 def client_address(scope: Scope, headers: Headers, proxies: Networks) -> str:
     """Who is calling: the nearest address in `X-Forwarded-For` that is not a proxy of ours."""
     nearest = scope["client"][0] if scope.get("client") else "unknown"
-    chain = [part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]
+    # A proxy may add to the header or add another: what stands last was written last.
+    told = ",".join(headers.getlist("x-forwarded-for"))
+    chain = [part.strip() for part in told.split(",") if part.strip()]
     while chain and _within(nearest, proxies):
         nearest = chain.pop()
     return nearest

@@ -172,6 +172,10 @@ class Spec:
     """For how long a reply repeated with the same key is dropped; None where it would be sent twice."""
     hook_secrets: frozenset[str] = frozenset()
     """The names of the secrets that `Receives.receive` needs; empty where the platform never calls us."""
+    hook_given: frozenset[str] = frozenset()
+    """Those of `hook_secrets` that a person has to give, for nobody can make them up (Meta's app secret)."""
+    hook_optional: frozenset[str] = frozenset()
+    """Those of `hook_secrets` that need not be given, nor are they made up (Odnoklassniki's networks)."""
     hook_of_app: bool = False
     """One address takes the events of all communities that an application may see (Meta), not of one."""
     text_unit: TextUnit = TextUnit.CHARACTERS

@@ -210,6 +210,42 @@ async def test_an_address_that_leads_nowhere_fails_for_good(
     assert await agency.due() == []
 
 
+async def test_what_could_not_be_connected_is_tried_again_when_asked(
+    agency: Agency, community: dict[str, Any], world: World
+) -> None:
+    world.fail["community"] = [Gone("No such account.")]
+    await agency.work(POLL)
+    assert (await health(agency, community))["state"] == "failed"
+    asked = await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+    assert asked["state"] == "connecting"
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["code"], seen["reason"]) == ("healthy", None, None)
+
+
+async def test_the_first_walk_tells_how_far_it_has_come(
+    agency: Agency, community: dict[str, Any], world: World
+) -> None:
+    """And while it walks, it is not done, nor is it left alone."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(method: str) -> None:
+        if method == "posts" and world.calls.count("posts") == 2:
+            raise Killed
+
+    world.posts = [world.post(n, START - n * HOUR, 1) for n in range(1, 4)]
+    world.posts[0] = world.post(1, START - timedelta(days=90) + HOUR / 60, 1)  # it is pinned
+    world.after = die
+    with pytest.raises(Killed):
+        await agency.work(POLL)
+    seen = await health(agency, community)
+    assert seen["backfill"]["done_at"] is None
+    assert 0.9 < seen["backfill"]["progress"] < 1
+    assert seen["next_poll_at"] == "2026-10-15T12:00:00.000000Z", "a worker is at it"
+
+
 async def test_a_platform_that_is_unwell_is_left_alone_for_longer_and_longer(
     agency: Agency, community: dict[str, Any], world: World, clock: SetClock
 ) -> None:

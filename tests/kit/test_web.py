@@ -59,6 +59,12 @@ def test_only_our_own_proxies_are_believed(nearest: str, forwarded: str, address
     assert client_address(scope, Headers({"x-forwarded-for": forwarded}), PROXIES) == address
 
 
+@pytest.mark.parametrize(("lines", "address"), [(["6.6.6.6", "1.2.3.4"], "1.2.3.4"), (["6.6.6.6", ""], "6.6.6.6")])
+def test_a_proxy_may_add_a_line_of_its_own(lines: list[str], address: str) -> None:
+    headers = Headers(raw=[(b"x-forwarded-for", line.encode()) for line in lines])
+    assert client_address({"type": "http", "client": ("10.0.0.1", 1)}, headers, PROXIES) == address
+
+
 async def test_configured_origins_may_call_and_others_may_not(configuration: Settings, resources: Resources) -> None:
     async with served(configuration, resources, cors_origins=["https://app.example"]) as client:
         asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}

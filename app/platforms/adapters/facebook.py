@@ -99,6 +99,7 @@ class Facebook:
         public=False,
         address_hint="https://www.facebook.com/name",
         hook_secrets=hooks.SECRETS,
+        hook_given=hooks.GIVEN,
         hook_of_app=True,
         # A message's limit; a comment may have 8,000.
         reply_limit=2000,

@@ -89,6 +89,7 @@ class Instagram:
         public=False,
         address_hint="https://www.instagram.com/name",
         hook_secrets=hooks.SECRETS,
+        hook_given=hooks.GIVEN,
         hook_of_app=True,
         # A message's limit; a comment may have 2,200.
         reply_limit=1000,

@@ -103,6 +103,7 @@ class Odnoklassniki:
         public=False,
         address_hint="https://ok.ru/group/57000000000000",
         hook_secrets=frozenset({"sources"}),
+        hook_optional=frozenset({"sources"}),
         publishing=Publishing(
             pictures=10, picture_types=frozenset({"image/jpeg", "image/png", "image/gif"}), picture_bytes=10 * 2**20
         ),

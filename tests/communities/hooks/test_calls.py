@@ -1,6 +1,7 @@
 """Calls to hooks: whom they are about, who is believed, and that what is acknowledged is stored."""
 
 import asyncio
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -72,6 +73,28 @@ async def test_a_hook_of_one_community_tells_of_those_that_its_token_serves(
         assert (answer.status_code, answer.json()["code"]) == (403, "hook-of-another")
     assert len(await town.said()) == 2
     assert c
+
+
+async def test_an_id_of_its_own_goes_before_another_name_of_the_hooks_community(town: Town, world: World) -> None:
+    """A channel's discussion group may be connected too; a stream takes it for itself, and so does a hook."""
+    town.allow(hook_of_app=False)
+    a, group = await town.connect("a", "one"), await town.connect("a talks", "one")
+    path = await town.open(a)
+    await town.tell(path, says(world, 1, "a talks"), says(world, 2, "a"))
+    assert await town.said() == [(group, "m1"), (a, "m2")]
+    b, _ = await town.connect("b", "one"), await town.connect("b talks", "another")
+    path = await town.open(b)
+    await town.tell(path, says(world, 3, "b talks"))
+    assert (await town.said())[2:] == [(b, "m3")], "of one with another token it may not tell: then it is its own"
+
+
+async def test_an_event_with_a_very_long_id_is_one_event(town: Town, world: World) -> None:
+    """An index takes no such thing."""
+    path = await town.open(await town.connect("a"))
+    named = random.Random(7).randbytes(4_000).hex()
+    await town.tell(path, says(world, 1, "a", event_id=named), says(world, 2, "a", event_id=named + "0"))
+    await town.tell(path, says(world, 3, "a", event_id=named))
+    assert [external_id for _, external_id in await town.said()] == ["m1", "m2"]
 
 
 async def test_a_stream_tells_of_all_that_its_token_serves(town: Town, world: World) -> None:
@@ -255,6 +278,27 @@ async def test_those_who_ask_at_once_are_told_by_one_look() -> None:
     assert looks == 1
     assert [type(one) for one in found] == [asyncio.CancelledError] + [LookupError] * 9
     assert [await memory.get("key", look), await memory.get("key", look)] == [2, 2], "what failed is not remembered"
+
+
+async def test_a_look_that_came_too_early_is_not_remembered() -> None:
+    """Something changes while it is looked up: who asks afterwards is told how it is now."""
+    now, entered, go = "old", asyncio.Event(), asyncio.Event()
+    memory: hook_calls.Memory[str] = hook_calls.Memory(lambda: 0.0)
+
+    async def look() -> str:
+        found = now
+        entered.set()
+        await go.wait()
+        return found
+
+    early = asyncio.create_task(memory.get("key", look))
+    await entered.wait()
+    now = "new"
+    memory.forget()
+    late = asyncio.create_task(memory.get("key", look))
+    await asyncio.sleep(0)
+    go.set()
+    assert [await early, await late, await memory.get("key", look)] == ["old", "new", "new"]
 
 
 async def test_an_event_before_a_hook_was_opened_stays_one(town: Town, world: World, clock: SetClock) -> None:

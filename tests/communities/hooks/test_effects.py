@@ -61,6 +61,22 @@ async def test_counters_are_kept_as_of_the_platforms_moment(town: Town, clock: S
     assert missing == dict.fromkeys(("reach", "shares", "quotes", "saves"), "unsupported"), "not told is not missing"
 
 
+async def test_a_moment_far_in_the_future_is_not_the_newest_for_ever(town: Town, clock: SetClock) -> None:
+    path = await town.open(await town.connect("a"))
+    await town.tell(path, Event("post", "a", posts=(posted(1),)))
+
+    def told(event_id: str, at: datetime, reactions: int) -> Event:
+        return Event(event_id, "a", metrics=(PostMetrics("p1", {Metric.REACTIONS: reactions}),), at=at)
+
+    ahead = START + MINUTE
+    await town.tell(path, told("2", ahead, 2), told("1", ahead - timedelta(seconds=1), 1))
+    assert [row[3] for row in await looks(town)] == [1, 2], "a clock may be a little ahead: its order counts"
+    await town.tell(path, told("3", START + timedelta(days=900), 3))
+    clock.advance(HOUR)
+    await town.tell(path, told("4", START + HOUR, 4))
+    assert await town.rows("SELECT reactions, at FROM post_last") == [(4, START + HOUR)]
+
+
 async def test_a_post_that_is_told_to_be_gone_is_gone(town: Town) -> None:
     path = await town.open(await town.connect("a"))
     await town.tell(path, Event("1", "a", posts=(posted(1),)))

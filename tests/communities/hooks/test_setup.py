@@ -3,14 +3,15 @@
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
 
-from app.communities import hook_calls, hook_jobs, hook_setup
+from app.communities import hook_calls, hook_jobs, hook_setup, tokens
 from app.kit.clock import SetClock
-from app.platforms.abilities import Event, HookState
-from app.platforms.contract import MissingPermission, Rejected, Scope, Throttled, Transient
+from app.platforms.abilities import Event, Granted, HookState
+from app.platforms.contract import AuthExpired, MissingPermission, Rejected, Scope, Throttled, Token, Transient
 from tests.communities.conftest import START, World
 from tests.communities.hooks.conftest import Town
 
@@ -113,6 +114,58 @@ async def test_a_community_that_was_not_looked_at_is_waited_for(town: Town, cloc
     await town.agency.work("communities.poll")
     clock.advance(hook_jobs.SOON)
     await town.agency.work(SUBSCRIBE)
+    assert (await read(town, a))["state"] == "subscribed"
+
+
+async def test_what_only_a_person_knows_is_not_made_up_but_asked_for(town: Town) -> None:
+    """With a secret of our own making every call would be refused, and all would look well."""
+    town.allow(hook_given=frozenset({"secret"}), hook_secrets=frozenset({"secret", "verify", "networks"}))
+    town.allow(hook_optional=frozenset({"networks"}))
+    a = await town.connect("a")
+    await put(town, a)
+    await town.agency.work(SUBSCRIBE)
+    found = await read(town, a)
+    assert (found["state"], town.desk.asked) == ("refused", 0)
+    assert "secret" in found["reason"]
+    assert (await town.health(a))["reason"] == found["reason"]
+    path = await town.open(a)
+    await town.agency.work(SUBSCRIBE)
+    found = await read(town, a)
+    assert (found["state"], found["reason"]) == ("subscribed", None)
+    assert set(town.desk.secrets[-1]) == {"secret", "verify"}
+    assert (await town.call(path)).status_code == 200
+
+
+@pytest.mark.parametrize("job", [SUBSCRIBE, PROBE])
+async def test_a_token_that_has_ended_is_renewed_for_it(
+    town: Town, monkeypatch: pytest.MonkeyPatch, clock: SetClock, job: str
+) -> None:
+    async def refresh(*_: Any) -> dict[Token, Granted]:
+        return {Token.COMMUNITY: Granted("new", None)}
+
+    monkeypatch.setattr(town.kind, "refresh", refresh, raising=False)
+    monkeypatch.setattr(town.kind, "renewable", lambda *_: frozenset({Token.COMMUNITY}), raising=False)
+    a = await town.connect("a")
+    await town.open(a)
+    if job == PROBE:
+        await town.agency.work(SUBSCRIBE)
+        clock.advance(hook_setup.SETTLED)
+    town.desk.fail = [AuthExpired("the token has ended", token=Token.COMMUNITY)]
+    await town.agency.work(job)
+    assert (await read(town, a))["state"] == "subscribed"
+    assert (await town.health(a))["subscribed"] is (True if job == PROBE else None)
+    async with town.agency.resources.transaction(town.agency.workspace_id) as session:
+        held = await tokens.held(session, town.agency.resources.keyring, UUID(a))
+    assert held.texts == {Token.COMMUNITY: "new"}
+
+
+async def test_a_platform_that_is_unwell_for_long_is_not_given_up(town: Town, clock: SetClock) -> None:
+    a = await town.connect("a")
+    town.desk.fail = [Transient("down for hours")] * 15
+    await put(town, a)
+    for _ in range(16):
+        await town.agency.work(SUBSCRIBE)
+        clock.advance(timedelta(hours=1))
     assert (await read(town, a))["state"] == "subscribed"
 
 
