@@ -51,8 +51,9 @@ def test_a_call_that_brings_no_message_is_taken() -> None:
     """OK would repeat it for eight hours, and then forget the hook."""
     change = {"sender": MESSAGE["sender"], "recipient": MESSAGE["recipient"], "timestamp": 1}
     assert received({**change, "chat_control": {"title": "Sales"}}) == 0
-    with pytest.raises(Malformed):
-        received({**change, "webhookType": "MESSAGE_CREATED"})
+    for wrong in ({**change, "webhookType": "MESSAGE_CREATED"}, {"timestamp": 1}):
+        with pytest.raises(Malformed):
+            received(wrong)
 
 
 @pytest.mark.parametrize("about", ["community", "inspect"])

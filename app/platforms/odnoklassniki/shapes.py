@@ -247,7 +247,14 @@ class HookCall(wire.Shape):
     """The envelope; older calls do not name their kind, which may be a change of the chat."""
 
     kind: wire.Words | None = Field(default=None, validation_alias="webhookType")
+    recipient: Any = None
     message: Any = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "HookCall":
+        if self.kind is self.recipient is self.message is None:
+            raise ValueError("neither a kind nor a chat")
+        return self
 
     @property
     def brings_message(self) -> bool:
