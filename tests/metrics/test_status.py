@@ -40,3 +40,28 @@ async def test_each_counter_of_a_community_says_how_it_is_known(client: Client) 
         "quotes": ("unsupported", {"unsupported": 3}, None),
         "saves": ("unsupported", {"unsupported": 3}, None),
     }
+
+
+async def test_when_a_counter_was_last_read_is_told_whatever_came_later(client: Client) -> None:
+    """A look that failed, or that an event brought for another counter, is none at this one."""
+    place = client.places[0]
+    first, second = await client.show(NOON), await client.show(NOON)
+    looks = [
+        (first, 0, look({Metric.VIEWS: 10, Metric.REACTIONS: 1})),
+        (second, 1, look({Metric.REACTIONS: 2, Metric.SHARES: 1})),
+        (first, 2, look({Metric.REACTIONS: 3}, views="error")),
+        (second, 3, look({Metric.COMMENTS: 1}, shares="no_permission")),
+    ]
+    for post, hours, found in looks:
+        async with client.work() as session:
+            await service.record_posts(session, place, NOON + timedelta(hours=hours), [(post, found)])
+    spec = replace(adapter("mastodon").spec, metrics=frozenset(Metric))
+    async with client.db.reading(client.workspace_id) as connection:
+        read = await status.of_community(connection, client.workspace_id, place.community_id, spec)
+    told = {row.metric.value: (row.status.value, row.captured_at) for row in read}
+    at = [NOON + timedelta(hours=hours) for hours in range(4)]
+    assert told["views"] == ("error", at[0])
+    assert told["reactions"] == ("ok", at[2])
+    assert told["comments"] == ("ok", at[3])
+    assert told["shares"] == ("no_permission", at[1])
+    assert told["saves"] == ("pending", None)
