@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import orjson
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,6 +22,7 @@ from app.kit.http import Request, Response
 from app.kit.resources import Resources
 from app.platforms.abilities import TellsUsage
 from app.platforms.contract import COST, Adapter, Budget, Cost, Scope, Spec, Throttled, Token
+from app.settings import Settings
 
 PATIENCE: Final = 2.0
 """Seconds a call waits for its turn; a longer wait is given back to the planner."""
@@ -89,11 +89,11 @@ class Meter:
         """Take what a request costs from every limit it concerns; `BudgetSpent` where one has too little left."""
         self._last = cost = cost_of(request)
         charges = [
-            Charge(_key(self._kind.spec.key, self._base_url, budget.scope, cost, budget.name), budget, units)
+            Charge(_key(self._whose(budget.scope), budget.scope, cost, budget.name), budget, units)
             for budget in self._kind.spec.budgets
             if (units := cost.units.get(budget.name, 0)) and _concerns(budget, cost)
         ]
-        holds = [_key(self._kind.spec.key, self._base_url, scope, cost) for scope in Scope]
+        holds = [_key(self._whose(scope), scope, cost) for scope in Scope]
         while (free_at := await self._take(charges, holds)) is not None:
             wait = (free_at - self._resources.clock.now()).total_seconds()
             if wait > PATIENCE:
@@ -118,23 +118,26 @@ class Meter:
         return until
 
     async def _stay_away(self, scope: Scope, until: datetime) -> None:
-        key = _key(self._kind.spec.key, self._base_url, scope, self._last)
+        key = _key(self._whose(scope), scope, self._last)
         async with self._resources.transaction(None) as session:
             await session.execute(_STAY_AWAY, {"key": key, "until": _milliseconds(until)})
 
+    def _whose(self, scope: Scope) -> str:
+        return _counted_by(self._kind.spec, self._base_url, self._resources.settings, scope)
+
     async def _take(self, charges: Collection[Charge], holds: Collection[str]) -> datetime | None:
         """Count a request; None, or when there is room for it."""
-        at = self._resources.clock.now()
-        async with self._resources.transaction(None) as session:
-            counts = await _locked(session, charges, holds)
-            taken, free_at = _together(charges, counts, _milliseconds(at))
-            held = max((slots[-1][0] for (_, seconds), slots in counts.items() if seconds == HOLD), default=0)
-            free_at = max(free_at, held if held > _milliseconds(at) else 0)
-            if not free_at and taken:
-                keys, lengths, slots = zip(*((key, seconds, s) for (key, seconds), s in taken.items()), strict=True)
-                dumped = [orjson.dumps(one).decode() for one in slots]
-                await session.execute(_KEEP, {"keys": list(keys), "lengths": list(lengths), "counts": dumped})
-        return datetime.fromtimestamp(free_at / 1000, UTC) if free_at else None
+        keys, lengths, calls, units = zip(*(_asked(one) for one in charges), strict=True) if charges else ((),) * 4
+        asked = {"keys": keys, "lengths": lengths, "calls": calls, "units": units, "holds": holds}
+        told = {name: list(values) for name, values in asked.items()}
+        while True:
+            # In autocommit: one statement, one trip, and those who share a limit wait for nothing longer.
+            async with self._resources.db.reading(None) as connection:
+                at = _milliseconds(self._resources.clock.now())
+                row = (await connection.execute(_TAKE, {**told, "at": at})).one()
+                if not row.missing:
+                    return datetime.fromtimestamp(row.free_at / 1000, UTC) if row.free_at else None
+                await connection.execute(_MAKE, {"keys": told["keys"], "lengths": told["lengths"]})
 
 
 def cost_of(request: Request) -> Cost:
@@ -151,68 +154,26 @@ def _concerns(budget: Budget, cost: Cost) -> bool:
     return budget.token is None or cost.kind is budget.token
 
 
-def _key(platform: str, base_url: str, scope: Scope, cost: Cost, name: str = "") -> str:
+def _counted_by(spec: Spec, base_url: str, settings: Settings, scope: Scope) -> str:
+    """Who counts: the API that is called, or the owner of an application that several platforms know."""
+    if scope is Scope.APP and spec.app_of is not None:
+        known = settings.platform_apps.get(spec.key, {}).get("client_id")
+        return f"{spec.app_of}\n{known.get_secret_value() if known is not None else ''}"
+    return f"{spec.key}\n{base_url}"
+
+
+def _key(counted_by: str, scope: Scope, cost: Cost, name: str = "") -> str:
     """Whom a limit concerns, without naming the token."""
     concerned = {Scope.TOKEN: cost.token, Scope.COMMUNITY: cost.target or cost.token}.get(scope, "")
-    whom = f"{platform}\n{base_url}\n{scope}\n{concerned}\n{name}"
-    return hashlib.sha256(whom.encode()).hexdigest()[:40]
+    return hashlib.sha256(f"{counted_by}\n{scope}\n{concerned}\n{name}".encode()).hexdigest()[:40]
 
 
 def _milliseconds(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-Slots = list[list[int]]
-"""`[number, calls]` of each part of a window that had calls, oldest first; a hold's `[[until, 0]]`."""
-Counts = dict[tuple[str, int], Slots]
-
-
-async def _locked(session: AsyncSession, charges: Collection[Charge], holds: Collection[str]) -> Counts:
-    """The counts that are concerned, held until the commit; those never used are made."""
-    wanted = {(charge.key, charge.budget.seconds) for charge in charges}
-    keys = sorted({*holds, *(key for key, _ in wanted)})
-    while True:
-        rows = await session.execute(_LOCK, {"keys": keys})
-        counts: Counts = {(row.key, row.seconds): row.slots for row in rows}
-        missing = sorted(wanted - counts.keys())
-        if not missing:
-            return counts
-        # One may be forgotten between two statements; then it is made once more.
-        made = {"keys": [key for key, _ in missing], "lengths": [seconds for _, seconds in missing]}
-        await session.execute(_MAKE, made)
-
-
-def _together(charges: Iterable[Charge], counts: Mapping[tuple[str, int], Slots], at: int) -> tuple[Counts, int]:
-    """All counts after a request, and when there is room where one of them has none (else 0)."""
-    taken: Counts = {}
-    free_at = 0
-    for charge in charges:
-        place = (charge.key, charge.budget.seconds)
-        taken[place], free = take(counts[place], charge.budget, at, charge.units)
-        free_at = max(free_at, free or 0)
-    return taken, free_at
-
-
-def take(slots: Slots, budget: Budget, at: int, units: int = 1) -> tuple[Slots, int | None]:
-    """Count `units` at `at` (milliseconds) if there is room: the new counts, and when there is room if there is none.
-
-    In *any* stretch of `budget.seconds` there are at most `budget.calls`, however it lies: a tenth
-    of the stretch is counted as one, and counts until the whole of it is out of sight.
-    """
-    length = budget.seconds * 1000 // SLOTS
-    current = at // length
-    kept = [[slot, count] for slot, count in slots if slot >= current - SLOTS]
-    over = sum(count for _, count in kept) + min(units, budget.calls) - budget.calls
-    if over > 0:
-        for slot, count in kept:
-            over -= count
-            if over <= 0:
-                return kept, (slot + SLOTS + 1) * length
-    if kept and kept[-1][0] == current:
-        kept[-1][1] += units
-    else:
-        kept.append([current, units])
-    return kept, None
+def _asked(charge: Charge) -> tuple[str, int, int, int]:
+    return charge.key, charge.budget.seconds, charge.budget.calls, charge.units
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +191,12 @@ class Left:
 
 
 async def left(
-    session: AsyncSession, spec: Spec, base_url: str, tokens: Mapping[Token, str], at: datetime
+    session: AsyncSession,
+    settings: Settings,
+    spec: Spec,
+    base_url: str,
+    tokens: Mapping[Token, str],
+    at: datetime,
 ) -> list[Left]:
     """What is left of a community's budgets at this instant. Chats of their own are not among them."""
     shown: list[tuple[Budget, Token | None, str, str]] = []
@@ -242,11 +208,11 @@ async def left(
             kinds = [kind for kind in sorted(tokens) if budget.token in {None, kind}]
         for kind in kinds:
             cost = Cost(token=tokens[kind] if kind is not None else "", kind=kind)
-            key = _key(spec.key, base_url, budget.scope, cost, budget.name)
-            shown.append((budget, kind, key, _key(spec.key, base_url, budget.scope, cost)))
+            whose = _counted_by(spec, base_url, settings, budget.scope)
+            shown.append((budget, kind, _key(whose, budget.scope, cost, budget.name), _key(whose, budget.scope, cost)))
     keys = sorted({key for _, _, *both in shown for key in both})
     rows = await session.execute(_READ, {"keys": keys})
-    counts: Counts = {(row.key, row.seconds): row.slots for row in rows}
+    counts: dict[tuple[str, int], list[list[int]]] = {(row.key, row.seconds): row.slots for row in rows}
     found = []
     for budget, kind, key, hold in shown:
         first = _milliseconds(at) // (budget.seconds * 1000 // SLOTS) - SLOTS
@@ -268,18 +234,62 @@ async def forget(session: AsyncSession, *, most: int) -> int:
 _KEYS: Final = bindparam("keys", type_=ARRAY(Text))
 _LENGTHS: Final = bindparam("lengths", type_=ARRAY(BigInteger))
 _READ: Final = text("SELECT key, seconds, slots FROM call_budget WHERE key = ANY(:keys)").bindparams(_KEYS)
-# In one order, so that nobody waits in a circle.
-_LOCK: Final = text(
-    "SELECT key, seconds, slots FROM call_budget WHERE key = ANY(:keys) ORDER BY key, seconds FOR UPDATE"
-).bindparams(_KEYS)
 _MAKE: Final = text(
     "INSERT INTO call_budget (key, seconds, slots) SELECT k, s, '[]' FROM unnest(:keys, :lengths) AS new (k, s) "
     "ON CONFLICT DO NOTHING"
 ).bindparams(_KEYS, _LENGTHS)
-_KEEP: Final = text(
-    "UPDATE call_budget SET slots = new.c::jsonb FROM unnest(:keys, :lengths, :counts) AS new (k, s, c) "
-    "WHERE key = new.k AND seconds = new.s"
-).bindparams(_KEYS, _LENGTHS, bindparam("counts", type_=ARRAY(Text)))
+# In *any* stretch of a window there are at most as many units as the limit, however it lies: a tenth of
+# it is counted as one, and counts until the whole of it is out of sight. Where one limit has no room,
+# or nobody may call, nothing is taken from any of them, and `free_at` tells when there will be.
+# Rows are locked in one order, so that nobody waits in a circle.
+_TAKE: Final = text(f"""
+WITH asked AS (
+    SELECT key, seconds, calls, units, seconds * 1000 / {SLOTS} AS length,
+           CAST(:at AS bigint) / (seconds * 1000 / {SLOTS}) AS current
+    FROM unnest(:keys, :lengths, :calls, :units) AS limits (key, seconds, calls, units)
+), locked AS MATERIALIZED (
+    SELECT key, seconds, slots FROM call_budget WHERE key = ANY(:keys || :holds) ORDER BY key, seconds FOR UPDATE
+), counted AS MATERIALIZED (
+    SELECT asked.key, asked.seconds, taken.slots, full_until.free_at
+    FROM asked JOIN locked USING (key, seconds)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(jsonb_agg(jsonb_build_array(slot, count) ORDER BY slot), '[]') AS slots FROM (
+            SELECT slot, sum(count)::bigint AS count FROM (
+                SELECT (part ->> 0)::bigint, (part ->> 1)::bigint FROM jsonb_array_elements(locked.slots) AS part
+                UNION ALL SELECT asked.current, asked.units
+            ) AS parts (slot, count) WHERE slot >= asked.current - {SLOTS} GROUP BY slot
+        ) AS kept
+    ) AS taken
+    CROSS JOIN LATERAL (
+        SELECT min((slot + {SLOTS} + 1) * asked.length) AS free_at FROM (
+            SELECT slot, sum(count) OVER (ORDER BY slot) AS freed,
+                   sum(count) OVER () + least(asked.units, asked.calls) - asked.calls AS over
+            FROM (
+                SELECT (part ->> 0)::bigint, (part ->> 1)::bigint FROM jsonb_array_elements(locked.slots) AS part
+            ) AS parts (slot, count) WHERE slot >= asked.current - {SLOTS}
+        ) AS old WHERE over > 0 AND freed >= over
+    ) AS full_until
+), told AS MATERIALIZED (
+    SELECT greatest(
+               coalesce((SELECT max(free_at) FROM counted), 0),
+               coalesce((SELECT max((slots -> -1 ->> 0)::bigint) FROM locked
+                         WHERE seconds = {HOLD} AND (slots -> -1 ->> 0)::bigint > :at), 0)
+           ) AS free_at,
+           (SELECT count(*) FROM asked) - (SELECT count(*) FROM counted) AS missing
+), kept AS (
+    UPDATE call_budget SET slots = counted.slots FROM counted, told
+    WHERE told.free_at = 0 AND told.missing = 0
+      AND call_budget.key = counted.key AND call_budget.seconds = counted.seconds
+)
+SELECT free_at, missing FROM told
+""").bindparams(  # noqa: S608 - numbers of ours
+    _KEYS,
+    _LENGTHS,
+    bindparam("calls", type_=ARRAY(BigInteger)),
+    bindparam("units", type_=ARRAY(BigInteger)),
+    bindparam("holds", type_=ARRAY(Text)),
+    bindparam("at", type_=BigInteger),
+)
 _STAY_AWAY: Final = text(f"""
 INSERT INTO call_budget (key, seconds, slots) VALUES (:key, {HOLD}, jsonb_build_array(jsonb_build_array(:until, 0)))
 ON CONFLICT (key, seconds) DO UPDATE SET slots = excluded.slots

@@ -37,7 +37,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
     kind = adapter_of(community.platform)
     app = own_app(settings, community.platform)
     by_itself = tokens.renewable(kind, [Token(row.kind) for row in rows], app)
-    left = await budgets.left(session, kind.spec, community.base_url, _opened(keyring, rows), now(session))
+    left = await budgets.left(session, settings, kind.spec, community.base_url, _opened(keyring, rows), now(session))
     known, waiting = await _publications(session, community_id)
     return Health(
         community_id=community.id,

@@ -185,6 +185,10 @@ class Spec:
     """None where nothing can be published through the API."""
     app_settings: frozenset[str] = frozenset()
     """What has to be known of the installation's own application (`client_id` …): `Credentials.app`."""
+    app_of: str | None = None
+    """Who knows applications, where several platforms know the same ones (Meta): those with one `client_id` are
+    one, and share what `Scope.APP` counts.
+    """
     scopes: Mapping[Token, tuple[str, ...]] = field(default_factory=dict)
     """The permissions each kind of token should have."""
     pushed: frozenset[Metric] = frozenset()

@@ -2,24 +2,29 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities import budgets
-from app.communities.budgets import SLOTS, BudgetSpent, Meter, Slots, take
+from app.communities.budgets import SLOTS, BudgetSpent, Meter
 from app.communities.models import CallBudget
 from app.kit.clock import SetClock
-from app.kit.resources import Resources
+from app.kit.crypto import Keyring
+from app.kit.db import Database
+from app.kit.resources import Resources, SilentDoorbell
 from app.platforms.abilities import Usage
 from app.platforms.contract import CALLS, COST, Adapter, Budget, Cost, Scope, Throttled, Token
+from app.settings import Settings
 from tests.communities.conftest import Fake
 
 
@@ -32,7 +37,7 @@ def request(token: str = "") -> httpx.Request:
 
 
 def key(host: str, token: str) -> str:
-    return budgets._key("fake", host, Scope.TOKEN, Cost(token=token), CALLS)
+    return budgets._key(f"fake\n{host}", Scope.TOKEN, Cost(token=token), CALLS)
 
 
 @pytest.fixture
@@ -105,22 +110,70 @@ async def test_counts_that_nobody_uses_are_forgotten(resources: Resources, clock
     assert await counts() == ["a", "a", "b", "b"]
 
 
-async def test_a_count_that_is_forgotten_at_this_very_moment_is_counted_anew(
+async def test_a_count_that_was_forgotten_meanwhile_is_counted_anew(
     resources: Resources, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meter = Meter(resources, limited(Budget(1, 300, Scope.TOKEN)), host)
-    real = AsyncSession.execute
+    real = AsyncConnection.execute
     forgotten = iter([True])
 
-    async def execute(session: AsyncSession, statement: Any, *args: Any, **options: Any) -> Any:
-        if statement is budgets._LOCK and next(forgotten, False):
-            await real(session, delete(CallBudget).where(CallBudget.key == key(host, "a")))
-        return await real(session, statement, *args, **options)
+    async def execute(connection: AsyncConnection, statement: Any, *args: Any, **options: Any) -> Any:
+        done = await real(connection, statement, *args, **options)
+        if statement is budgets._MAKE and next(forgotten, False):
+            await real(connection, delete(CallBudget).where(CallBudget.key == key(host, "a")))
+        return done
 
-    monkeypatch.setattr(AsyncSession, "execute", execute)
+    monkeypatch.setattr(AsyncConnection, "execute", execute)
     await meter.before(request("a"))
+    assert next(forgotten, False) is False, "it was forgotten"
     with pytest.raises(BudgetSpent):
         await meter.before(request("a"))
+
+
+async def test_writers_on_connections_of_their_own_lose_no_call(configuration: Settings, host: str) -> None:
+    """Each statement locks, counts and keeps what the one before it has kept."""
+    kind = limited(Budget(100, 86_400, Scope.ADDRESS), Budget(1000, 86_400, Scope.TOKEN))
+    db = Database(configuration.database_url, pool=8, clock=(clock := SetClock(datetime(2026, 10, 15, tzinfo=UTC))))
+    try:
+        have = Resources(configuration, clock, db, Keyring(configuration.secret_keys), SilentDoorbell())
+        meters = [Meter(have, kind, host) for _ in range(16)]
+        outcomes = await asyncio.gather(
+            *(meter.before(request("ab"[n % 2])) for n, meter in enumerate(meters * 10)), return_exceptions=True
+        )
+        assert Counter(type(outcome) for outcome in outcomes) == {type(None): 100, BudgetSpent: 60}
+        async with have.transaction(None) as session:
+            ours = [key(host, token) for token in "ab"]
+            counts = (await session.scalars(select(CallBudget.slots).where(CallBudget.key.in_(ours)))).all()
+        assert sum(units for slots in counts for _, units in slots) == 100, "what one limit refused took nothing"
+    finally:
+        await db.close()
+
+
+async def test_what_two_platforms_know_as_one_application_is_counted_together(resources: Resources, host: str) -> None:
+    """By its id: another application has counts of its own; and an order to stop concerns both."""
+    owner = uuid.uuid4().hex
+    apps = {key: {"client_id": SecretStr(app)} for key, app in (("one", "1"), ("two", "1"), ("three", "3"))}
+    have = replace(resources, settings=resources.settings.model_copy(update={"platform_apps": apps}))
+
+    def meter(platform: str) -> Meter:
+        budgets = (Budget(3, 3600, Scope.APP, "platform"),)
+        spec = replace(Fake.spec, key=platform, budgets=budgets, app_of=owner)
+        return Meter(have, type("Known", (Fake,), {"spec": spec}), f"{host}/{platform}")
+
+    asked = httpx.Request("GET", "https://x.test", extensions={COST: Cost(units={"platform": 1})})
+    one, two, three = meter("one"), meter("two"), meter("three")
+    for together in (one, two, one, three):
+        await together.before(asked)
+    with pytest.raises(BudgetSpent):
+        await two.before(asked)
+    await three.before(asked)
+    await three.throttled(Throttled("", retry_after=60, scope=Scope.APP))
+    with pytest.raises(BudgetSpent):
+        await three.before(asked)
+    spec = two._kind.spec
+    async with resources.transaction(None) as session:
+        (left,) = await budgets.left(session, have.settings, spec, f"{host}/two", {}, resources.clock.now())
+    assert left.left == 0
 
 
 def test_a_cost_never_shows_its_token() -> None:
@@ -233,7 +286,7 @@ async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host
 
     async def shown(token: str) -> list[tuple[Scope, int, bool]]:
         async with resources.transaction(None) as session:
-            found = await budgets.left(session, kind.spec, host, {Token.USER: token}, clock.now())
+            found = await budgets.left(session, resources.settings, kind.spec, host, {Token.USER: token}, clock.now())
         return [(one.scope, one.left, one.held_until is not None) for one in found]
 
     assert await shown("a") == [(Scope.TOKEN, 7, True), (Scope.ADDRESS, 2, False)]
@@ -242,24 +295,38 @@ async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host
     assert await shown("a") == [(Scope.TOKEN, 10, False), (Scope.ADDRESS, 5, False)]
 
 
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
 @given(
     calls=st.integers(1, 20),
     seconds=st.integers(1, 600),
-    gaps=st.lists(st.integers(0, 700_000), min_size=1, max_size=60),
+    gaps=st.lists(st.tuples(st.integers(0, 700_000), st.integers(1, 25)), min_size=1, max_size=30),
 )
-def test_no_stretch_of_the_window_has_more_than_the_limit(calls: int, seconds: int, gaps: list[int]) -> None:
+async def test_no_stretch_of_the_window_has_more_than_the_limit(
+    resources: Resources, clock: SetClock, calls: int, seconds: int, gaps: list[tuple[int, int]]
+) -> None:
     """However calls are spread, and however the stretch that is looked at lies."""
     budget = Budget(calls, seconds, Scope.TOKEN)
-    slots: Slots = []
-    made: list[int] = []
-    at = 1_790_000_000_000
-    for gap in gaps:
-        at += gap
-        slots, free_at = take(slots, budget, at)
+    meter = Meter(resources, limited(budget), f"https://{uuid.uuid4().hex}.test")
+    made: list[tuple[datetime, int]] = []
+
+    async def take(units: int) -> datetime | None:
+        cost = Cost(token="a", units={CALLS: units})
+        charge = budgets.Charge(budgets._key("any", Scope.TOKEN, cost, meter._base_url), budget, units)
+        return await meter._take([charge], [])
+
+    for gap, wanted in gaps:
+        clock.advance(timedelta(milliseconds=gap))
+        units = min(wanted, calls) if wanted % 7 else wanted  # now and then more than there ever are
+        free_at = await take(units)
         if free_at is not None:
-            assert at < free_at <= at + seconds * 1000 * (1 + 2 / SLOTS)
-            at = free_at
-            slots, still = take(slots, budget, at)
-            assert still is None, "there is room when it says so"
-        made.append(at)
-        assert sum(earlier > at - seconds * 1000 for earlier in made) <= calls
+            assert clock.now() < free_at <= clock.now() + timedelta(seconds=seconds) * (1 + 2 / SLOTS)
+            clock.at = free_at
+            assert await take(units) is None, "there is room when it says so"
+        made.append((clock.now(), units))
+        window = [units for at, units in made if at > clock.now() - timedelta(seconds=seconds)]
+        assert sum(window) <= calls or window == [units], "more than are allowed are taken alone"
