@@ -45,6 +45,22 @@ async def test_notifications_walk_forward_by_min_id(visitor: Visitor) -> None:
     assert seen == [one["id"] for one in made]
 
 
+async def test_a_strangers_private_words_are_filtered_until_they_are_answered(visitor: Visitor) -> None:
+    async def newest(**query: str) -> Any:
+        answer = await visitor.http.get("/api/v1/notifications", params=query, headers=visitor.bearer())
+        return answer.json()[0]["status"]
+
+    seen = await visitor.act("coffee", "comment", text="In public", person=910_003)
+    first = await visitor.act("coffee", "message", text="In private", person=910_004)
+    assert (await newest())["id"] == seen["id"]
+    told = await newest(include_filtered="true")
+    assert told["id"] == first["id"]
+    form = {"status": f"@{told['account']['acct']} Yes", "in_reply_to_id": first["id"], "visibility": "direct"}
+    assert (await visitor.http.post("/api/v1/statuses", data=form, headers=visitor.bearer())).is_success
+    then = await visitor.act("coffee", "message", text="Thanks", person=910_004)
+    assert (await newest())["id"] == then["id"]
+
+
 async def test_a_deleted_status_and_a_taken_back_favourite_leave_no_notification(visitor: Visitor) -> None:
     async def newest() -> list[tuple[str, str]]:
         found: list[Any] = (await visitor.http.get("/api/v1/notifications?limit=2", headers=visitor.bearer())).json()

@@ -307,12 +307,15 @@ def notifications(call: Call) -> Response:
     limit = call.limit(40, 80)
     kinds, without = set(call.params.all("types")), set(call.params.all("exclude_types"))
     high, since, low = (call.params.integer(name) for name in ("max_id", "since_id", "min_id"))
+    all_of_them = call.params.flag("include_filtered")
 
     def wanted(notices: Iterable[Notice]) -> Iterable[tuple[Notice, Json]]:
         for one in notices:
             if (high is not None and one.id >= high) or one.id <= max(since or 0, low or 0):
                 continue
             if (kinds and one.type not in kinds) or one.type in without:
+                continue
+            if not all_of_them and call.shapes.filtered(c, one):
                 continue
             if (rendered := call.shapes.notice(c, one)) is not None:
                 yield one, rendered

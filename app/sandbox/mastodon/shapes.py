@@ -242,6 +242,17 @@ class Shapes:
             return None
         return {**rendered, "status": self.status(c, entry)}
 
+    def filtered(self, c: Community, notice: Notice) -> bool:
+        """What a new account's policy keeps out of the list: private words to which it has said nothing yet.
+
+        Source: `filter_private_mentions` in Mastodon's `notification_policy.rb`; nobody is followed here.
+        """
+        entry = None if notice.entry is None else c.mail.get(notice.entry)
+        dialog = None if entry is None or entry.peer is None else c.dialogs.get(entry.peer)
+        if entry is None or dialog is None:
+            return False
+        return all(c.mail[one].person is not None for one in dialog.messages if one < entry.id)
+
     def conversation(self, c: Community, dialog: Dialog) -> Json:
         last = c.mail[dialog.messages[-1]]
         return {
