@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.platforms.adapters.vk import Vk
-from app.platforms.contract import MessageKind, Metric, MetricStatus, Token
+from app.platforms.contract import MessageKind, Metric, MetricStatus, Throttled, Token, Transient
 from app.platforms.vk import shapes as vk
 from tests.platforms.data import data
 from tests.platforms.test_vk import answering, credentials, event, receive, told
@@ -156,11 +156,40 @@ async def test_a_token_that_does_not_end_is_not_at_its_end(seconds: int, life: t
     assert (await answering(said).refresh(c))[Token.USER].lifetime == life
 
 
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("[id5|Ann], until six", "Ann, until six"),
+        ("[club77|Coffee] and [public78|Tea]: [https://vk.com/menu|the menu] ", "Coffee and Tea: the menu"),
+        ("[id5:bp-77_1|Ann], thanks", "Ann, thanks"),
+        ("[id|x] [5|x] [id5] a|b [id5|] [note|this] []", "[id|x] [5|x] [id5] a|b [id5|] [note|this] []"),
+    ],
+)
+async def test_mentions_are_read_as_names(written: str, seen: str) -> None:
+    wall = answering({"response": {"count": 1, "items": [post(2, text=written)]}})
+    tree = answering({"response": {"count": 1, "items": [comment(10, 5, text=written)]}})
+    texts = [one.text for one in (await wall.posts(credentials(), None)).items]
+    texts += [one.text for one in (await tree.comments(credentials(), "1", None)).items]
+    texts += [one.text for one in told(event("message_new", {"message": message(1, 5, text=written)})).messages]
+    assert texts == [seen] * 3
+
+
+def test_a_code_counts_whatever_the_status() -> None:
+    said = Vk(httpx.AsyncClient()).classify(httpx.Response(401, json={"error": {"error_code": 6}}))
+    assert isinstance(said, Throttled)
+    assert isinstance(Vk(httpx.AsyncClient()).classify(httpx.Response(502, json={})), Transient)
+
+
+def test_what_the_communitys_mailbox_has_sent_is_the_communitys() -> None:
+    [found] = told(event("message_reply", message(1, 5, out=True, from_id=5))).messages
+    assert (found.author.external_id, found.author.is_community) == (f"-{GROUP}", True)
+
+
 # ── older versions ────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_lists_that_stand_alone() -> None:
-    """Before 5.139 `groups.getById` and `wall.getById` answer nothing but the list."""
+    """In older versions `groups.getById` and `wall.getById` answer nothing but the list."""
     alone = answering({"response": [{"id": GROUP, "name": "Coffee", "screen_name": "coffee", "members_count": 3}]})
     assert (await alone.community(credentials())).size == 3
     answers = iter([{"response": [post(2)]}, {"response": [[]]}])

@@ -112,13 +112,11 @@ FAILING: Final = frozenset({"server_error", "internal_error", "temporarily_unava
 
 
 def from_answer(response: httpx.Response, *, changes: bool = False) -> PlatformError | None:
-    """VK answers 200 with an `error`; other statuses come from what stands before it."""
-    if not response.is_success:
-        return _from_status(response, changes=changes)
+    """VK answers 200 with an `error`; other statuses come from what stands before it, mostly without one."""
     try:
         code = vk.FAILURE.validate_json(response.content).error.error_code
     except ValidationError:
-        return None
+        return None if response.is_success else _from_status(response, changes=changes)
     return _from_code(code, changes=changes, wait=wire.retry_after(response))
 
 

@@ -70,7 +70,7 @@ class Group(wire.Shape):
 
 
 class Groups(wire.Shape):
-    """Before 5.139 VK lists the groups alone."""
+    """Older versions list the groups alone."""
 
     groups: list[Group]
 
@@ -132,7 +132,7 @@ class Wall(wire.Shape):
 
 
 class PostsById(wire.Shape):
-    """Before 5.139 VK lists the posts alone."""
+    """Older versions list the posts alone."""
 
     items: list[DeletedPost | Post]
 
@@ -188,6 +188,7 @@ class Message(wire.Shape):
     from_id: wire.Number
     """0 for a community's own message as it was told before 5.80."""
     out: Flag = False
+    """The community wrote it: it is the community's mail that is read."""
     peer_id: wire.Number
     conversation_message_id: wire.Count = 0
     text: SomeWords = ""

@@ -1,6 +1,8 @@
 """VK's shapes as the contract's types."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from app.platforms import wire
 from app.platforms.abilities import Event
@@ -16,7 +18,14 @@ from app.platforms.contract import (
 )
 from app.platforms.vk import shapes as vk
 
+MENTION: Final = re.compile(r"\[(?:(?:id|club|public|event)\d+(?::[\w-]*)?|https?://[^\s\[\]|]+)\|([^\[\]|]+)\]")
+"""`[id5|Ann]`, `[id5:bp-77_1|Ann]`, `[club77|Coffee]`, `[https://vk.com/coffee|Coffee]`."""
 POSTS = frozenset({"post", "copy", "photo", "video", "clip", "post_ads"})
+
+
+def plain(text: str) -> str:
+    """What a reader sees: of a mention and a link, the name."""
+    return MENTION.sub(r"\1", text).strip()
 
 
 def is_own(shape: vk.Post, owner: int) -> bool:
@@ -44,7 +53,7 @@ def post(shape: vk.Post) -> RemotePost:
     return RemotePost(
         external_id=str(shape.id),
         url=f"https://vk.com/wall{shape.owner_id}_{shape.id}",
-        text=shape.text.strip(),
+        text=plain(shape.text),
         published_at=shape.date,
         metrics=metrics(shape, MetricStatus.PENDING),
         edited_at=shape.edited,
@@ -76,7 +85,7 @@ def comment(shape: vk.Comment, top: int | None, post_id: int, us: int, names: Ma
         thread_id=f"comment-{first}-{customer}",
         kind=MessageKind.COMMENT,
         author=person(shape.from_id, us, names),
-        text="" if shape.deleted else shape.text.strip(),
+        text="" if shape.deleted else plain(shape.text),
         sent_at=shape.date,
         url=f"https://vk.com/wall-{us}_{post_id}?reply={shape.id}",
         post_id=str(post_id),
@@ -88,13 +97,13 @@ def comment(shape: vk.Comment, top: int | None, post_id: int, us: int, names: Ma
 def message(shape: vk.Message, us: int, names: Mapping[int, str]) -> RemoteMessage:
     """A direct message; one that is not to be had carries the id 0, and is known by its place."""
     own = shape.id or f"{shape.peer_id}-{shape.conversation_message_id}"
-    author = -us if shape.out and not shape.from_id else shape.from_id
+    author = -us if shape.out else shape.from_id
     return RemoteMessage(
         external_id=f"message-{own}",
         thread_id=f"message-{shape.peer_id}",
         kind=MessageKind.MESSAGE,
         author=person(author, us, names),
-        text="" if shape.deleted else shape.text.strip(),
+        text="" if shape.deleted else plain(shape.text),
         sent_at=shape.date,
         edited_at=shape.update_time,
         deleted=shape.deleted,
