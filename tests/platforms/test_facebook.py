@@ -391,7 +391,7 @@ def told(*parts: object) -> Facebook:
     [
         ((None, None), Transient),
         ((counted(1, 1, 1),), Malformed),
-        ((counted(1, 1, 1), {"name": "no id"}), Malformed),
+        ((fault(2), fault(100, 33)), Transient),
         ((counted(1, 1, 1), fault(190, 463)), AuthExpired),
         ((counted(1, 1, 1), fault(80_001)), Throttled),
     ],
@@ -403,6 +403,32 @@ async def test_a_batch_of_which_a_part_fails_is_not_taken_for_whole(
         await told(*parts).metrics(credentials(), ids(1, 2))
     if isinstance(caught.value, AuthExpired):
         assert caught.value.token is Token.COMMUNITY
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        (None, MetricStatus.ERROR),
+        ({"name": "no id"}, MetricStatus.ERROR),
+        (fault(2), MetricStatus.ERROR),
+        (fault(200), MetricStatus.NO_PERMISSION),
+    ],
+)
+async def test_a_post_that_fails_does_not_take_the_others_along(part: Node | None, status: MetricStatus) -> None:
+    one, other = await told(counted(1, 10, 2), part).metrics(credentials(), ids(1, 2))
+    assert one.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 2}
+    assert (other.external_id, other.counters, other.gone) == (f"{PAGE}_2", {}, False)
+    assert {other.missing[metric] for metric in Facebook.spec.metrics} == {status}
+    assert other.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
+
+
+async def test_a_post_is_known_by_the_id_it_was_asked_for_by() -> None:
+    """The posts of a Page that was moved keep their old ids, and answer with new ones."""
+    graph = measured(1)
+    graph.nodes["66_1"] = graph.nodes[f"{PAGE}_1"]
+    (found,) = await adapter(graph).metrics(credentials(), ("66_1",))
+    assert found.external_id == "66_1"
+    assert found.counters[Metric.REACTIONS] == 10
 
 
 async def test_an_insight_that_did_not_come_in_time_is_an_error() -> None:
@@ -845,10 +871,16 @@ async def test_the_hook_is_set_and_asked_about() -> None:
     assert (at_app["object"], at_app["callback_url"], at_app["verify_token"]) == ("page", HOOK, "agreed")
     assert at_page == {"subscribed_fields": "feed,messages,message_echoes"}
     fields = ["feed", "messages", "message_echoes"]
-    there = [{"object": "page", "callback_url": HOOK, "active": True, "fields": [{"name": "feed", "version": "v26.0"}]}]
+    versioned = [{"name": name, "version": "v26.0"} for name in fields]
+    there: list[Node] = [{"object": "page", "callback_url": HOOK, "active": True, "fields": versioned}]
     listed = {"data": [{"id": "4400", "name": "Instep", "subscribed_fields": fields}]}
     graph.answers = {"/subscribed_apps": listed, "/subscriptions": {"data": there}}
     assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True)
+    there[0]["fields"] = fields
+    assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True), "as it was before v3.2"
+    there[0]["fields"] = versioned[:2]
+    state = await adapter(graph).subscription(credentials(), HOOK)
+    assert (state.subscribed, state.detail) == (False, "the application does not send: message_echoes")
     assert not (await adapter(graph).subscription(credentials(), HOOK + "0")).subscribed
     unseen = await adapter(graph).subscription(credentials(app={}), HOOK)
     assert unseen.subscribed

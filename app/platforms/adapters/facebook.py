@@ -21,6 +21,7 @@ has at most ten pictures, of 4 MiB. Reviews, visitors' posts and mentions are no
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
@@ -59,7 +60,7 @@ from app.platforms.contract import (
 )
 from app.platforms.graph import hooks, insights, mail, pages, subscriptions, tokens, usage
 from app.platforms.graph import shapes as graph
-from app.platforms.graph.calls import BATCH, PLATFORM, VERSION, Calls, Way, classify, known
+from app.platforms.graph.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, Way, classify, known
 from app.platforms.graph.walks import Place, Walk, page, part
 
 POSTS_PAGE: Final = 50
@@ -91,6 +92,7 @@ class Facebook:
         metrics=pages.GIVEN,
         budgets=(
             Budget(4800, DAY, Scope.COMMUNITY),
+            Budget(2, 1, Scope.COMMUNITY, MAIL),
             Budget(200, 3600, Scope.APP, PLATFORM),
         ),
         metrics_batch=BATCH,
@@ -108,6 +110,7 @@ class Facebook:
             picture_types=frozenset({"image/jpeg", "image/png", "image/gif"}),
             picture_bytes=4 * 1024 * 1024,
         ),
+        app_of=META,
         app_settings=tokens.APP_SETTINGS,
         scopes={Token.COMMUNITY: PERMISSIONS, Token.USER: (*PERMISSIONS, "pages_show_list")},
         delayed=frozenset(pages.INSIGHTS.values()),
@@ -156,10 +159,11 @@ class Facebook:
             # What the token may not see looks like what is gone: that posts can be read at all is seen here.
             query = part("id,created_time", 1, None)
             await self._calls.get(way, f"{known(c)}/published_posts", pages.POSTS_PAGE, query)
-        seen = await insights.read(self._calls, way, [i for i in ids if i in found], tuple(pages.INSIGHTS))
+        good = [i for i in ids if isinstance(found.get(i), pages.Counters)]
+        seen = await insights.read(self._calls, way, good, tuple(pages.INSIGHTS))
         if seen and all(status is MetricStatus.PENDING for counts in seen.values() for status in counts.values()):
             seen = await self._too_small(c, way, seen)
-        return tuple(pages.metrics(found[i], seen[i]) if i in found else PostMetrics(i, {}, gone=True) for i in ids)
+        return tuple(pages.metrics(i, found.get(i), seen.get(i, {})) for i in ids)
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
@@ -189,10 +193,10 @@ class Facebook:
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Messenger's messages. Comments come from `comments`, and faster from events."""
-        us = known(c)
+        us, way = known(c), replace(_way(c), units={MAIL: 1})
         query = {"platform": "messenger"}
         return await mail.step(
-            self._calls, _way(c), f"{us}/conversations", query, lambda person: person.id == us, cursor, since
+            self._calls, way, f"{us}/conversations", query, lambda person: person.id == us, cursor, since
         )
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
@@ -286,7 +290,9 @@ class Facebook:
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
         path = f"{known(c)}/subscribed_apps"
-        return await subscriptions.state(self._calls, c, _way(c), path, kind="page", given=EVENTS, url=url)
+        return await subscriptions.state(
+            self._calls, c, _way(c), path, kind="page", fields=EVENTS, given=EVENTS, url=url
+        )
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
         """The error's code tells, whatever the status."""

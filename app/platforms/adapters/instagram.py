@@ -50,7 +50,7 @@ from app.platforms.contract import (
 )
 from app.platforms.graph import accounts, hooks, insights, mail, subscriptions, tokens, usage
 from app.platforms.graph import shapes as graph
-from app.platforms.graph.calls import BATCH, PLATFORM, VERSION, Calls, Way, classify, known
+from app.platforms.graph.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, Way, classify, known
 from app.platforms.graph.walks import Branch, Inbox, Tree, Walk, page, part
 
 INSTAGRAM: Final = "https://graph.instagram.com"
@@ -59,7 +59,6 @@ MEDIA_PAGE: Final = 50
 COMMENTS_PAGE: Final = 50
 DAY: Final = 86_400
 POSTS: Final = "posts"
-MAIL: Final = "conversations"
 STATUS_ASKED: Final = 5
 """How often a container is asked whether it is ready, before the whole is left for later."""
 
@@ -94,6 +93,7 @@ class Instagram:
         # A message's limit; a comment may have 2,200.
         reply_limit=1000,
         publishing=Publishing(pictures=10, picture_types=frozenset({"image/jpeg"}), text_alone=False, by_url=True),
+        app_of=META,
         app_settings=tokens.APP_SETTINGS,
         scopes={
             Token.COMMUNITY: (
@@ -174,10 +174,11 @@ class Instagram:
             query = part("id,timestamp", 1, None)
             await self._calls.get(way, f"{known(c)}/media", accounts.MEDIA, query)
         seen: dict[str, insights.Counts] = {}
-        for names in {shape.insights for shape in found.values()}:
-            alike = [i for i in ids if i in found and found[i].insights == names]
+        good = {i: shape for i, shape in found.items() if isinstance(shape, accounts.Counters)}
+        for names in {shape.insights for shape in good.values()}:
+            alike = [i for i in good if good[i].insights == names]
             seen |= await insights.read(self._calls, way, alike, names)
-        return tuple(accounts.metrics(found[i], seen[i]) if i in found else PostMetrics(i, {}, gone=True) for i in ids)
+        return tuple(accounts.metrics(i, found.get(i), seen.get(i, {})) for i in ids)
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
@@ -198,6 +199,8 @@ class Instagram:
         for top in listing.data:
             customer = accounts.person(top, own).external_id
             items.append(accounts.comment(top, None, customer, post_id, own))
+            if top.replies is None:
+                continue
             items += [accounts.comment(reply, top.id, customer, post_id, own) for reply in top.replies.data]
             if top.replies.after is not None:
                 branches.append(Branch(id=top.id, key=customer, after=top.replies.after))
@@ -315,7 +318,14 @@ class Instagram:
     async def subscription(self, c: Credentials, url: str) -> HookState:
         way = _way(c)
         return await subscriptions.state(
-            self._calls, _seen(c, way), way, "me/subscribed_apps", kind="instagram", given=_given(way), url=url
+            self._calls,
+            _seen(c, way),
+            way,
+            "me/subscribed_apps",
+            kind="instagram",
+            fields=EVENTS,
+            given=_given(way),
+            url=url,
         )
 
     def classify(self, response: httpx.Response) -> PlatformError | None:

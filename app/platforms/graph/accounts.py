@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import Field, TypeAdapter
+from pydantic import AliasChoices, Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.abilities import Event
@@ -21,7 +21,7 @@ from app.platforms.contract import (
 )
 from app.platforms.graph import shapes as graph
 from app.platforms.graph.hooks import Change, Entry, event_id
-from app.platforms.graph.insights import Counts, known
+from app.platforms.graph.insights import Counts, known, unknown
 
 SITE: Final = "https://www.instagram.com"
 HOSTS: Final = frozenset({"instagram.com", "www.instagram.com", "m.instagram.com", "instagr.am"})
@@ -57,8 +57,8 @@ class User(wire.Shape):
     id: graph.NodeId
     user_id: graph.NodeId | None = None
     username: wire.Words
-    name: wire.Words = ""
-    followers_count: wire.Count | None = None
+    name: graph.Words = ""
+    followers_count: wire.ShownCount = None
 
 
 class Linked(wire.Shape):
@@ -72,9 +72,9 @@ class Counters(wire.Shape):
     """`like_count` is left out where the account hides it."""
 
     id: graph.NodeId
-    like_count: wire.Count | None = None
-    comments_count: wire.Count | None = None
-    media_product_type: wire.Words = ""
+    like_count: wire.ShownCount = None
+    comments_count: wire.ShownCount = None
+    media_product_type: graph.Words = ""
 
     @property
     def insights(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Counters(wire.Shape):
 
 
 class Media(Counters):
-    caption: wire.Words = ""
+    caption: graph.Words = ""
     timestamp: wire.Moment
     permalink: wire.Words | None = None
 
@@ -92,10 +92,10 @@ class Tagged(wire.Shape):
     """Somebody's media in which the account is tagged."""
 
     id: graph.NodeId
-    caption: wire.Words = ""
+    caption: graph.Words = ""
     timestamp: wire.Moment
     permalink: wire.Words | None = None
-    username: wire.Words = ""
+    username: graph.Words = ""
 
 
 class Reply(wire.Shape):
@@ -103,13 +103,13 @@ class Reply(wire.Shape):
 
     id: graph.NodeId
     timestamp: wire.Moment
-    text: wire.Words = ""
-    username: wire.Words = ""
-    author: graph.Person | None = Field(default=None, alias="from")
+    text: graph.Words = ""
+    username: graph.Words = ""
+    author: graph.Someone = Field(default=None, alias="from")
 
 
 class Comment(Reply):
-    replies: graph.Listing[Reply] = graph.Listing[Reply](data=())
+    replies: graph.Listing[Reply] | None = None
 
 
 class Quota(wire.Shape):
@@ -125,23 +125,23 @@ class Container(wire.Shape):
     """What is to become a post. One that is not published within a day ends."""
 
     id: graph.NodeId
-    status_code: wire.Words
-    status: wire.Words = ""
+    status_code: graph.Words = ""
+    status: graph.Words = ""
 
 
 class Writer(wire.Shape):
-    """Who wrote a comment; `self_ig_scoped_id` is there where the account itself did."""
+    """Who wrote a comment, by an id mostly; `self_ig_scoped_id` is there where the account itself did."""
 
-    id: graph.NodeId
-    username: wire.Words = ""
+    id: graph.NodeId | None = None
+    username: graph.Words = ""
     self_ig_scoped_id: graph.NodeId | None = None
 
 
 class NewComment(wire.Shape):
-    id: graph.NodeId
-    text: wire.Words = ""
-    author: Writer = Field(alias="from")
-    media: graph.Made
+    id: graph.NodeId = Field(validation_alias=AliasChoices("id", "comment_id"))
+    text: graph.Words = ""
+    author: Writer | None = Field(default=None, alias="from")
+    media: graph.Made | None = None
     parent_id: graph.NodeId | None = None
 
 
@@ -185,14 +185,19 @@ def snapshot(shape: User) -> CommunitySnapshot:
     )
 
 
-def metrics(shape: Counters, insights: Counts) -> PostMetrics:
+def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) -> PostMetrics:
+    """The counters of the media that were asked for by this id: the answer may tell another."""
+    if shape is None:
+        return PostMetrics(post, {}, gone=True)
+    if isinstance(shape, MetricStatus):
+        return unknown(post, shape, GIVEN)
     told: dict[Metric, int | MetricStatus | None] = {
         Metric.REACTIONS: MetricStatus.UNSUPPORTED if shape.like_count is None else shape.like_count,
         Metric.COMMENTS: shape.comments_count,
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
     told |= {metric: MetricStatus.UNSUPPORTED for name, metric in INSIGHTS.items() if name not in shape.insights}
-    return known(shape.id, told, GIVEN)
+    return known(post, told, GIVEN)
 
 
 def post(shape: Media) -> RemotePost:
@@ -201,7 +206,7 @@ def post(shape: Media) -> RemotePost:
         url=shape.permalink or SITE,
         text=shape.caption.strip(),
         published_at=shape.timestamp,
-        metrics=metrics(shape, {}),
+        metrics=metrics(shape.id, shape, {}),
     )
 
 
@@ -227,7 +232,13 @@ def comment(shape: Reply, top: str | None, customer: str, post_id: str, own: Own
 
 
 def _message(
-    comment_id: str, top: str | None, customer: str, author: RemotePerson, text: str, post_id: str, at: wire.Moment
+    comment_id: str,
+    top: str | None,
+    customer: str,
+    author: RemotePerson,
+    text: str,
+    post_id: str | None,
+    at: wire.Moment,
 ) -> RemoteMessage:
     return RemoteMessage(
         external_id=comment_id,
@@ -243,12 +254,13 @@ def _message(
 
 def mention(shape: Tagged, own: Own) -> RemoteMessage:
     """Media in which somebody tagged the account. Only their name is told."""
-    author = graph.Person(id=shape.username or f"unknown-{shape.id}", username=shape.username)
+    told = graph.Person(id=shape.username or f"unknown-{shape.id}", username=shape.username)
+    author = RemotePerson(told.id, told.username, f"{SITE}/{told.username}" if told.username else None, own(told))
     return RemoteMessage(
         external_id=f"tag-{shape.id}",
         thread_id=f"tag-{shape.id}",
         kind=MessageKind.MENTION,
-        author=RemotePerson(author.id, shape.username, f"{SITE}/{shape.username}", own(author)),
+        author=author,
         text=shape.caption.strip(),
         sent_at=shape.timestamp,
         url=shape.permalink,
@@ -258,16 +270,19 @@ def mention(shape: Tagged, own: Own) -> RemoteMessage:
 def happened(entry: Entry, change: Change) -> Event | None:
     """What a new comment tells. It has no time of its own but that of its entry.
 
-    An answer of the account's own does not tell to whom it is, and a mention does not tell its
-    words: the poll brings both.
+    An answer of the account's own does not tell to whom it is: the poll brings it. A mention does
+    not tell its words, and those in captions and comments are not listed either.
     """
-    if change.field not in {"comments", "live_comments"}:
+    if change.field not in {"comments", "live_comments"} or entry.time is None:
         return None
     told = NEW_COMMENT.validate_python(change.value)
-    by_us = told.author.id == entry.id or told.author.self_ig_scoped_id is not None
+    writer = told.author or Writer()
+    by_us = writer.id == entry.id or writer.self_ig_scoped_id is not None
     if by_us and told.parent_id is not None:
         return None
-    name = told.author.username
-    author = RemotePerson(told.author.id, name, f"{SITE}/{name}" if name else None, by_us)
-    message = _message(told.id, told.parent_id, author.external_id, author, told.text, told.media.id, entry.time)
+    name = writer.username
+    known_as = writer.id or name or f"unknown-{told.id}"
+    author = RemotePerson(known_as, name, f"{SITE}/{name}" if name else None, by_us)
+    post_id = None if told.media is None else told.media.id
+    message = _message(told.id, told.parent_id, known_as, author, told.text, post_id, entry.time)
     return Event(event_id(entry.id, change.field, change.value), entry.id, messages=(message,))

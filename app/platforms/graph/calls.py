@@ -19,7 +19,10 @@ from app.platforms.contract import (
     Credentials,
     Gone,
     Malformed,
+    MetricStatus,
+    MissingPermission,
     PlatformError,
+    Throttled,
     Token,
     Transient,
 )
@@ -34,6 +37,10 @@ BATCH: Final = 50
 """The most reads that one call takes; each of them is counted as a call."""
 PLATFORM: Final = "platform"
 """What is counted for calls with a person's or the application's token."""
+MAIL: Final = "conversations"
+"""What is counted for calls about messages: Meta takes two a second for each Page, and each account."""
+META: Final = "meta"
+"""Facebook and Instagram know the same applications."""
 PREPARES: Final = "instep.prepares"
 """In a request's `extensions`: it is sent by POST, and yet may be repeated (an upload, a container, a question)."""
 
@@ -90,15 +97,30 @@ class Calls:
             raise Malformed("the answer does not hold what was asked for")
         return [_part(part, response, answer, _of(way)) for part in parts]
 
-    async def nodes(self, way: Way, ids: Sequence[str], answer: TypeAdapter[S], fields: str) -> dict[str, S]:
-        """Several objects by their ids, without those that do not exist."""
-        found: dict[str, S] = {}
+    async def nodes(
+        self, way: Way, ids: Sequence[str], answer: TypeAdapter[S], fields: str
+    ) -> dict[str, S | MetricStatus]:
+        """Several objects by their ids, without those that do not exist.
+
+        One that is refused or fails is told by its status, so that the others are known. But where
+        none is known, the token is not good, or too many calls were made, that is raised.
+        """
+        found: dict[str, S | MetricStatus] = {}
+        failed: PlatformError | None = None
         for node, told in zip(ids, await self.batch(way, [f"{i}?fields={fields}" for i in ids], answer), strict=True):
-            if isinstance(told, Gone):
-                continue
-            if isinstance(told, PlatformError):
-                raise told
-            found[node] = told
+            match told:
+                case AuthExpired() | Throttled():
+                    raise told
+                case Gone():
+                    continue
+                case PlatformError():
+                    failed = failed or told
+                    denied = isinstance(told, MissingPermission)
+                    found[node] = MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR
+                case _:
+                    found[node] = told
+        if failed is not None and all(isinstance(one, MetricStatus) for one in found.values()):
+            raise failed
         return found
 
     async def change(

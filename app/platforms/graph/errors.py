@@ -2,18 +2,20 @@
 
 Every refusal is `{"error": {"message", "type", "code", "error_subcode", "is_transient",
 "error_user_msg", "fbtrace_id"}}`, mostly with a status of 400, sometimes of 200 or 500: the code
-tells, and where the code says too little, its subcode. Sources: Graph's, Messenger's and
-Instagram's lists of error codes. Unverified: 21, 341, 2500, and that -2 was surely not done.
+tells, and where the code says too little, its subcode. Old ones have no code, or write it into the
+message; what is about logins is told as `{"error_type", "error_message", "code": 400}`. Sources:
+Graph's, Messenger's and Instagram's lists of error codes, and what other clients take for a token's
+end. Unverified: 5, 21, 341, 450 to 453, and that -2 was surely not done.
 """
 
 import re
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
 from app.platforms.contract import (
@@ -28,6 +30,7 @@ from app.platforms.contract import (
     Throttled,
     Transient,
 )
+from app.platforms.graph import shapes as graph
 from app.platforms.graph import usage
 
 
@@ -54,11 +57,11 @@ class Means(Enum):
 
 CODES: Mapping[int, Means] = {
     -2: Means.AGAIN,
-    **dict.fromkeys((-1, 1, 2), Means.UNWELL),
+    **dict.fromkeys((-1, 1, 2, 1200), Means.UNWELL),
     **dict.fromkeys((4, 9, 17, 32, 341, 613), Means.WAIT),
     **dict.fromkeys(range(80_000, 80_015), Means.WAIT),
-    **dict.fromkeys((102, 104, 190), Means.RECONNECT),
-    **dict.fromkeys((3, 10, *range(200, 300)), Means.FORBIDDEN),
+    **dict.fromkeys((102, 104, 190, *range(450, 454)), Means.RECONNECT),
+    **dict.fromkeys((3, 5, 10, *range(200, 300)), Means.FORBIDDEN),
     **dict.fromkeys((21, 33, 803), Means.GONE),
     **dict.fromkeys((100, 352, 506, 551, 2500, 9004, 36_000, 36_001, 36_003, 36_004), Means.REFUSED),
     24: Means.AGAIN,
@@ -69,6 +72,7 @@ CODES: Mapping[int, Means] = {
 """By code. One that is not here is judged by its status and `is_transient`."""
 
 SUBCODES: Mapping[tuple[int, int], Means] = {
+    (1, 2_207_052): Means.REFUSED,
     (1, 2_207_057): Means.REFUSED,
     (4, 2_207_051): Means.BLOCKED,
     (9, 2_207_042): Means.REFUSED,
@@ -95,16 +99,19 @@ WORDS: Mapping[tuple[int, int | None], str] = {
     (10, 2_018_278): OUTSIDE,
     (10, 2_534_022): OUTSIDE,
     (17, None): "the person's limit of calls is used up",
+    (1, 2_207_052): "the picture could not be fetched from its address",
     (25, None): "the Instagram account is restricted: sign in to Instagram and do what it asks for",
     (32, None): "the Page's limit of calls is used up",
     (100, 33): "there is no such object, or the token may not see it",
     (100, 2_018_001): "there is no such person to write to",
+    (100, 2_207_052): "the picture could not be fetched from its address",
     (190, 458): "the person has removed the application: connect again",
     (190, 459): "the person has to confirm their account at facebook.com first",
     (190, 460): "the person has changed their password: connect again",
     (190, 463): "the token has expired",
     (190, 464): "the person has to confirm their account at facebook.com first",
     (190, 467): "the token was revoked",
+    (190, 490): "the person has to confirm their account at facebook.com first",
     (190, 492): "the person has no role on the Page any more",
     (200, 1_545_041): "this person cannot be written to now",
     (506, None): "the same text was posted just now",
@@ -122,19 +129,47 @@ RETIRED: Final = re.compile(
 )
 TOO_FEW: Final = re.compile(r"[Nn]ot enough viewers")
 NEEDS: Final = re.compile(r"\b(?:pages|instagram|business|publish|read)_[a-z_]+\b|\bmanage_pages\b")
+NO_TOKEN: Final = 2500
+"""Said of requests without a good token, and of others that Graph cannot make sense of."""
 SECRETS: Final = frozenset({"access_token", "appsecret_proof", "client_secret", "fb_exchange_token", "input_token"})
 
 
+NUMBERED: Final = re.compile(r"^\(#(\d{1,7})\)")
+LOGIN: Final = re.compile(r"access.token|session", re.IGNORECASE)
+KIND: Final = re.compile(r"[A-Za-z]{1,60}")
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value) else value
+
+
+Code = Annotated[wire.Number | None, BeforeValidator(_number)]
+
+
 class Fault(wire.Shape):
-    code: wire.Number
-    error_subcode: wire.Number | None = None
-    message: wire.Words = ""
+    code: Code = None
+    error_subcode: Code = None
+    type: graph.Words = ""
+    message: graph.Words = ""
     error_user_msg: wire.Words | None = None
-    is_transient: bool = False
+    is_transient: bool | None = None
 
 
 class Failure(wire.Shape):
-    error: Fault
+    error: Fault | None = None
+    error_type: wire.Words | None = None
+    error_message: graph.Words = ""
+    error_code: Code = None
+    error_msg: graph.Words = ""
+
+    @property
+    def fault(self) -> Fault | None:
+        """What went wrong, in whichever way it is told; None where nothing is said to have."""
+        if self.error is not None:
+            return self.error if self.error != Fault() else None
+        if self.error_code is not None:
+            return Fault(code=self.error_code, message=self.error_msg)
+        return None if self.error_type is None else Fault(type=self.error_type, message=self.error_message)
 
 
 FAILURE: Final = TypeAdapter(Failure)
@@ -143,25 +178,50 @@ FAILURE: Final = TypeAdapter(Failure)
 def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
     """What an answer says went wrong; `changes`: to a request that changes something for people."""
     try:
-        fault = FAILURE.validate_json(response.content).error
+        fault = FAILURE.validate_json(response.content).fault
     except ValidationError:
+        fault = None
+    if fault is None:
         return None if response.is_success else _from_status(response, changes=changes)
-    means = SUBCODES.get((fault.code, fault.error_subcode or 0)) or CODES.get(fault.code)
+    code = _code(fault)
+    means = SUBCODES.get((code or 0, fault.error_subcode or 0)) or CODES.get(code or 0)
+    if code == NO_TOKEN and LOGIN.search(fault.message):
+        means = Means.RECONNECT
     if means is None:
-        unwell = response.is_server_error or fault.is_transient
-        means = Means.UNWELL if unwell else Means.REFUSED
+        means = _unnumbered(response, fault)
     if means is Means.REFUSED and "permission" in fault.message and NEEDS.search(fault.message):
         means = Means.FORBIDDEN
-    return _made(means, fault, response, changes=changes)
+    return _made(means, fault.model_copy(update={"code": code}), response, changes=changes)
+
+
+def _unnumbered(response: httpx.Response, fault: Fault) -> Means:
+    """What an error means whose number is not known."""
+    if response.is_server_error or fault.is_transient:
+        return Means.UNWELL
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return Means.WAIT
+    return Means.RECONNECT if response.status_code == httpx.codes.UNAUTHORIZED else Means.REFUSED
+
+
+def _code(fault: Fault) -> int | None:
+    """The error's number; where none is told, what its message begins with, or is about."""
+    if fault.code is not None:
+        return fault.code
+    if (numbered := NUMBERED.match(fault.message)) is not None:
+        return int(numbered[1])
+    return 190 if fault.type == "OAuthException" and LOGIN.search(fault.message) else None
 
 
 def _made(means: Means, fault: Fault, response: httpx.Response, *, changes: bool) -> PlatformError:
-    code = str(fault.code) if fault.error_subcode is None else f"{fault.code}/{fault.error_subcode}"
-    words = WORDS.get((fault.code, fault.error_subcode)) or WORDS.get((fault.code, None))
+    number = fault.code or 0
+    kind = fault.type if KIND.fullmatch(fault.type) else "0"
+    code = kind if fault.code is None else str(number)
+    code = code if fault.error_subcode is None else f"{code}/{fault.error_subcode}"
+    words = WORDS.get((number, fault.error_subcode)) or WORDS.get((number, None))
     plain = words or f"{means.value} (Meta's error {code})"
     match means:
         case Means.WAIT:
-            scope = SCOPES.get(fault.code, Scope.COMMUNITY)
+            scope = SCOPES.get(number, Scope.COMMUNITY)
             return Throttled(plain, retry_after=usage.free_in(response), scope=scope, platform_code=code)
         case Means.BLOCKED if not changes:
             wait = usage.free_in(response)

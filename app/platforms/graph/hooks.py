@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
 from app.platforms.abilities import Call, Event, Received
@@ -29,58 +29,63 @@ GIVEN: Final = frozenset({"app_secret"})
 SIGNATURE: Final = "x-hub-signature-256"
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 TAKEN: Final = "EVENT_RECEIVED"
-
-
-def _milliseconds(value: object) -> datetime:
-    if type(value) is not int or not 0 <= value < 2**43:
-        raise ValueError("not milliseconds since 1970")
-    return datetime.fromtimestamp(value / 1000, UTC)
+MESSAGES: Final = "messages"
+"""The field of messages, which the samples of Meta's dashboard bring as changes."""
 
 
 def _some_time(value: object) -> datetime:
-    """Entries tell their time in seconds, or in milliseconds where they bring messages."""
-    if type(value) is int and 0 <= value < 2**33:
-        return datetime.fromtimestamp(value, UTC)
-    return _milliseconds(value)
+    """Seconds or milliseconds since 1970, also as a text; or written out.
+
+    Entries tell their time in seconds, or in milliseconds where they bring messages; the samples
+    that Meta's dashboard sends mix all of these.
+    """
+    if isinstance(value, str) and (written := wire.iso_date(value)) is not None:
+        return wire.within_utc(written)
+    number = int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,15}", value) else value
+    if type(number) is not int or not 0 <= number < 2**43:
+        raise ValueError("not a moment since 1970")
+    return datetime.fromtimestamp(number if number < 2**33 else number / 1000, UTC)
 
 
-Milliseconds = Annotated[datetime, BeforeValidator(_milliseconds)]
+SomeTime = Annotated[datetime, BeforeValidator(_some_time)]
 
 
 class Change(wire.Shape):
+    """Of a Page's or a person's own fields, the new value may be a mere text."""
+
     field: wire.Words
-    value: dict[str, Any]
+    value: Any = None
 
 
 class Entry(wire.Shape):
     """What happened in one community. Instagram's own login puts a single change into the entry itself."""
 
     id: graph.NodeId
-    time: Annotated[datetime, BeforeValidator(_some_time)]
+    time: SomeTime | None = None
     field: wire.Words | None = None
-    value: dict[str, Any] = Field(default_factory=dict)
-    changes: tuple[Change, ...] = ()
-    messaging: tuple[dict[str, Any], ...] = ()
-    standby: tuple[dict[str, Any], ...] = ()
+    value: Any = None
+    changes: tuple[Any, ...] | None = None
+    messaging: tuple[Any, ...] | None = None
+    standby: tuple[Any, ...] | None = None
     """Messages that another application of the community's is to answer."""
 
 
 class Envelope(wire.Shape):
     object: wire.Words
-    entry: tuple[Entry, ...]
+    entry: tuple[Any, ...]
 
 
 class Said(wire.Shape):
     mid: graph.NodeId
-    text: wire.Words = ""
-    is_echo: bool = False
-    is_deleted: bool = False
+    text: graph.Words = ""
+    is_echo: bool | None = None
+    is_deleted: bool | None = None
 
 
 class Messaging(wire.Shape):
     sender: graph.Person
     recipient: graph.Person
-    timestamp: Milliseconds
+    timestamp: SomeTime
     message: Said
 
 
@@ -101,7 +106,7 @@ def receive(call: Call, secrets: Mapping[str, str], kind: str, understand: Under
     envelope = wire.parse_bytes(ENVELOPE, call.body)
     if envelope.object != kind:
         return Received(TAKEN)
-    events = [event for entry in envelope.entry for event in _events(entry, understand)]
+    events = [event for told in envelope.entry for event in _understood(told, understand)]
     return Received(TAKEN, tuple(events))
 
 
@@ -129,17 +134,28 @@ def _verify(call: Call, secrets: Mapping[str, str]) -> None:
         raise MissingPermission("the call is not signed with the application's secret")
 
 
+def _understood(told: object, understand: Understand) -> list[Event]:
+    try:
+        return _events(Entry.model_validate_json(json.dumps(told)), understand)
+    except ValidationError:
+        return []
+
+
 def _events(entry: Entry, understand: Understand) -> list[Event]:
     found: list[Event] = []
-    alone = () if entry.field is None else (Change(field=entry.field, value=entry.value),)
-    for change in (*entry.changes, *alone):
+    said = [*(entry.messaging or ()), *(entry.standby or ())]
+    alone = () if entry.field is None else ({"field": entry.field, "value": entry.value},)
+    for told in (*(entry.changes or ()), *alone):
         try:
+            change = Change.model_validate(told)
             event = understand(entry, change)
         except ValidationError:
             continue
         if event is not None:
             found.append(event)
-    for told in (*entry.messaging, *entry.standby):
+        elif change.field == MESSAGES:
+            said.append(change.value)
+    for told in said:
         try:
             found.append(_message(entry, Messaging.model_validate_json(json.dumps(told))))
         except ValidationError:  # read, delivered, a reaction

@@ -79,7 +79,8 @@ def _url(post: str, names: Sequence[str]) -> str:
 
 
 def _counts(found: graph.Insights, names: Sequence[str]) -> Counts:
-    told = {insight.name: insight.count for insight in found.insights.data}
+    listed = () if found.insights is None else found.insights.data
+    told = {insight.name: count for insight in listed if (count := insight.count) is not None}
     return {name: MetricStatus.PENDING if (count := told.get(name)) is None else count for name in names}
 
 
@@ -91,3 +92,8 @@ def known(post: str, told: Mapping[Metric, int | MetricStatus | None], given: Co
     missing = {metric: MetricStatus.PENDING if metric in given else MetricStatus.UNSUPPORTED for metric in Metric}
     missing |= {metric: status for metric, status in told.items() if isinstance(status, MetricStatus)}
     return PostMetrics(post, counters, {metric: missing[metric] for metric in Metric if metric not in counters})
+
+
+def unknown(post: str, status: MetricStatus, given: Collection[Metric]) -> PostMetrics:
+    """A post of which no counter could be read."""
+    return known(post, dict.fromkeys(given, status), given)

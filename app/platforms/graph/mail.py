@@ -47,14 +47,14 @@ async def step(
     bounds = [bound for bound in (mail.floor, since) if bound is not None]
     fresh = [thread for thread in threads.data if all(thread.updated_time >= bound for bound in bounds)]
     branches = tuple(
-        Branch(id=thread.id, key=_customer(thread.participants.data, own), after=thread.messages.after)
+        Branch(id=thread.id, key=_customer(thread.people, own), after=thread.newest.after)
         for thread in fresh
-        if thread.messages.after is not None and _goes_on(thread.messages.data, mail.known, since)
+        if thread.newest.after is not None and _goes_on(thread.newest.data, mail.known, since)
     )
     items = tuple(
         message
         for thread in fresh
-        for message in _told(thread.messages.data, _customer(thread.participants.data, own), own, since)
+        for message in _told(thread.newest.data, thread.id, _customer(thread.people, own), own, since)
     )
     read = threads.after is None or (len(threads.data) > 0 and threads.data[-1] not in fresh)
     changed = {"top": top, "after": threads.after, "read": read, "branches": branches}
@@ -79,7 +79,7 @@ async def _inside(calls: Calls, way: Way, mail: Mail, own: Own, since: datetime 
     if messages is None:
         rest = (branch.again(), *rest)
     else:
-        items = tuple(_told(messages.data, branch.key, own, since))
+        items = tuple(_told(messages.data, branch.id, branch.key, own, since))
         if messages.after is not None and _goes_on(messages.data, mail.known, since):
             rest = (branch.model_copy(update={"after": messages.after}), *rest)
     following, more = mail.model_copy(update={"branches": rest}).next()
@@ -98,14 +98,22 @@ def _customer(participants: Sequence[graph.Person], own: Own) -> str:
     return next((person.id for person in participants if not own(person)), "")
 
 
-def _told(messages: Sequence[graph.Message], customer: str, own: Own, since: datetime | None) -> list[RemoteMessage]:
+def _told(
+    messages: Sequence[graph.Message], thread: str, customer: str, own: Own, since: datetime | None
+) -> list[RemoteMessage]:
     """Messages of which more than the id is told."""
     found = []
     for shape in messages:
-        if shape.created_time is None or shape.author is None or (since is not None and shape.created_time < since):
+        if shape.created_time is None or (since is not None and shape.created_time < since):
             continue
-        with_whom = customer or _customer((shape.author, *shape.to.data), own)
-        author = person(shape.author, own)
+        with_whom = customer or _customer(shape.people, own) or f"unknown-{thread}"
+        if shape.author is not None:
+            author = person(shape.author, own)
+        elif any(own(one) for one in shape.people):
+            # What was written to us is a customer's, also of one whom Meta does not show any more.
+            author = RemotePerson(with_whom, "")
+        else:
+            continue
         found.append(message(shape.id, with_whom, author, shape.message, shape.created_time))
     return found
 

@@ -1,10 +1,10 @@
 """A Facebook Page, its posts and their comments: Graph's shapes, and what they are to us."""
 
 import re
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.abilities import Event
@@ -19,8 +19,8 @@ from app.platforms.contract import (
     RemotePost,
 )
 from app.platforms.graph import shapes as graph
-from app.platforms.graph.hooks import Change, Entry, event_id
-from app.platforms.graph.insights import Counts, known
+from app.platforms.graph.hooks import Change, Entry, SomeTime, event_id
+from app.platforms.graph.insights import Counts, known, unknown
 
 SITE: Final = "https://www.facebook.com"
 HOSTS: Final = frozenset({"facebook.com", "www.facebook.com", "m.facebook.com", "web.facebook.com", "fb.com", "fb.me"})
@@ -40,11 +40,13 @@ GIVEN: Final = frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.C
 
 POSTS: Final = frozenset({"post", "status", "photo", "video", "link", "share", "album", "reel"})
 """The items of `feed` events that are posts, if the Page wrote them."""
+EDITED: Final = frozenset({"edited", "edit", "update"})
+REMOVED: Final = frozenset({"remove", "delete"})
 
 
 class Page(wire.Shape):
     id: graph.NodeId
-    name: wire.Words
+    name: graph.Words = ""
     link: wire.Words | None = None
     username: wire.Words | None = None
     followers_count: wire.Count | None = None
@@ -55,7 +57,7 @@ class Keyed(wire.Shape):
     """A Page, with its own token where the one who asks has a role on it."""
 
     id: graph.NodeId
-    access_token: wire.Words = ""
+    access_token: graph.Words = ""
 
 
 class Shares(wire.Shape):
@@ -80,14 +82,14 @@ class Counters(wire.Shape):
 
 class Post(Counters):
     created_time: wire.Moment
-    message: wire.Words = ""
-    story: wire.Words = ""
+    message: graph.Words = ""
+    story: graph.Words = ""
     permalink_url: wire.Words | None = None
 
 
 class Parent(wire.Shape):
     id: graph.NodeId
-    author: graph.Person | None = Field(default=None, alias="from")
+    author: graph.Someone = Field(default=None, alias="from")
 
 
 class Comment(wire.Shape):
@@ -95,8 +97,8 @@ class Comment(wire.Shape):
 
     id: graph.NodeId
     created_time: wire.Moment
-    message: wire.Words = ""
-    author: graph.Person | None = Field(default=None, alias="from")
+    message: graph.Words = ""
+    author: graph.Someone = Field(default=None, alias="from")
     parent: Parent | None = None
     permalink_url: wire.Words | None = None
 
@@ -113,17 +115,25 @@ class MadeComment(wire.Shape):
 
 
 class Item(wire.Shape):
-    """What a `feed` event tells of."""
+    """What a `feed` event tells of. Until v2.10 it named its author as the sender."""
 
     item: wire.Words
     verb: wire.Words
     post_id: graph.NodeId | None = None
     comment_id: graph.NodeId | None = None
     parent_id: graph.NodeId | None = None
-    author: graph.Person | None = Field(default=None, alias="from")
-    message: wire.Words = ""
-    created_time: wire.UnixTime | None = None
-    published: int = 1
+    author: graph.Someone = Field(default=None, alias="from")
+    sender_id: graph.NodeId | None = None
+    sender_name: graph.Words = ""
+    message: graph.Words = ""
+    created_time: SomeTime | None = None
+    published: Annotated[bool, BeforeValidator(lambda value: value not in (0, "0"))] = True
+
+    @property
+    def who(self) -> graph.Person | None:
+        if self.author is not None or self.sender_id is None:
+            return self.author
+        return graph.Person(id=self.sender_id, name=self.sender_name)
 
 
 PAGE: Final = TypeAdapter(Page)
@@ -161,21 +171,28 @@ def name_in(text: str) -> str | None:
 def snapshot(shape: Page) -> CommunitySnapshot:
     return CommunitySnapshot(
         external_id=shape.id,
-        title=shape.name,
+        title=shape.name or shape.username or shape.id,
         url=shape.link or f"{SITE}/{shape.username or shape.id}",
         size=shape.fan_count if shape.followers_count is None else shape.followers_count,
     )
 
 
-def metrics(shape: Counters, insights: Counts) -> PostMetrics:
-    """A counter that is left out is not known: pending, if it is one that Graph gives."""
+def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) -> PostMetrics:
+    """The counters of the post that was asked for by this id: the answer may tell another.
+
+    A counter that is left out is not known: pending, if it is one that Graph gives.
+    """
+    if shape is None:
+        return PostMetrics(post, {}, gone=True)
+    if isinstance(shape, MetricStatus):
+        return unknown(post, shape, GIVEN)
     told: dict[Metric, int | MetricStatus | None] = {
         Metric.REACTIONS: shape.reactions.count,
         Metric.COMMENTS: shape.comments.count,
         Metric.SHARES: shape.shared,
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
-    return known(shape.id, told, GIVEN)
+    return known(post, told, GIVEN)
 
 
 def post(shape: Post) -> RemotePost:
@@ -184,7 +201,7 @@ def post(shape: Post) -> RemotePost:
         url=shape.permalink_url or f"{SITE}/{shape.id}",
         text=(shape.message or shape.story).strip(),
         published_at=shape.created_time,
-        metrics=metrics(shape, {}),
+        metrics=metrics(shape.id, shape, {}),
     )
 
 
@@ -226,11 +243,11 @@ def happened(entry: Entry, change: Change) -> Event | None:
     item = ITEM.validate_python(change.value)
     told_as = event_id(entry.id, change.field, change.value)
     if item.item == "comment" and item.comment_id is not None:
-        if item.verb == "remove":
+        if item.verb in REMOVED:
             return Event(told_as, entry.id, deleted_ids=(item.comment_id,))
-        told = _told_comment(item, entry) if item.verb in {"add", "edited"} else None
+        told = _told_comment(item, entry) if item.verb in {"add", *EDITED} else None
         return None if told is None else Event(told_as, entry.id, messages=(told,))
-    by_page = item.author is not None and item.author.id == entry.id
+    by_page = item.who is not None and item.who.id == entry.id
     if item.item in POSTS and item.verb == "add" and by_page and item.published and item.post_id is not None:
         if item.created_time is None:
             return None
@@ -243,8 +260,9 @@ def _told_comment(item: Item, entry: Entry) -> RemoteMessage | None:
     if item.comment_id is None or item.post_id is None or item.created_time is None:
         return None
     below = item.parent_id if item.parent_id not in {None, item.post_id} else None
-    author = _author(item.author, item.comment_id, entry.id)
-    if author.is_community and below is not None:
+    author = _author(item.who, item.comment_id, entry.id)
+    edited = item.verb in EDITED
+    if (author.is_community and below is not None) or (edited and entry.time is None):
         return None
     return RemoteMessage(
         external_id=item.comment_id,
@@ -255,5 +273,5 @@ def _told_comment(item: Item, entry: Entry) -> RemoteMessage | None:
         sent_at=item.created_time,
         post_id=item.post_id,
         in_reply_to=below,
-        edited_at=entry.time if item.verb == "edited" else None,
+        edited_at=entry.time if edited else None,
     )

@@ -5,6 +5,7 @@ without is required. Source: Meta's business SDK (`api_specs`), python-facebook'
 """
 
 from typing import Annotated, Final, Generic, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
@@ -17,8 +18,23 @@ NodeId = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=r"^[A-Za-z0
 """Ids are numbers, numbers joined by `_`, or (of messages and their threads) something like Base64.
 Some hooks write those that are numbers as numbers."""
 
-Present = Annotated[bool, BeforeValidator(lambda value: value is not None)]
-"""Whether something is there: the address of a next page holds the token, so it is not kept."""
+Words = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+"""A text; where there is none it is left out, empty, or null."""
+
+PLACE: Final = ("after", "until", "__paging_token", "offset")
+"""What says in an address where a page begins."""
+
+
+def _place(address: object) -> object:
+    """Where the page at an address begins, without the rest of it: that holds the token.
+
+    A cursor, or where a list is paged by time its query, with a question mark in front.
+    """
+    if not isinstance(address, str) or not address:
+        return address or None
+    asked = dict(parse_qsl(urlsplit(address).query))
+    where: dict[str, str] = {name: asked[name] for name in PLACE if name in asked}
+    return where.get("after") or f"?{urlencode(where)}"
 
 
 class Cursors(wire.Shape):
@@ -26,28 +42,31 @@ class Cursors(wire.Shape):
 
 
 class Paging(wire.Shape):
-    cursors: Cursors = Cursors()
-    next: Present = False
+    cursors: Cursors | None = None
+    next: Annotated[wire.Words | None, BeforeValidator(_place)] = None
 
 
 class Listing(wire.Shape, Generic[T]):
     """A page of a list. It may be short, or empty, and have another after it."""
 
     data: tuple[T, ...]
-    paging: Paging = Paging()
+    paging: Paging | None = None
 
     @property
     def after(self) -> str | None:
         """Where the next page begins; None at the list's end."""
-        if not self.paging.next:
+        if self.paging is None or self.paging.next is None:
             return None
-        if self.paging.cursors.after is None:
+        where = (None if self.paging.cursors is None else self.paging.cursors.after) or self.paging.next
+        if where == "?":
             raise Malformed("the list goes on, and does not say where")
-        return self.paging.cursors.after
+        return where
 
 
 class Total(wire.Shape):
-    total_count: wire.Count
+    """`total_count` is left out where the token may not see it."""
+
+    total_count: wire.Count | None = None
 
 
 class Summed(wire.Shape):
@@ -62,8 +81,16 @@ class Summed(wire.Shape):
 
 class Person(wire.Shape):
     id: NodeId
-    name: wire.Words = ""
-    username: wire.Words = ""
+    name: Words = ""
+    username: Words = ""
+
+
+def _known(value: object) -> object:
+    return None if isinstance(value, dict) and not value.get("id") else value
+
+
+Someone = Annotated[Person | None, BeforeValidator(_known)]
+"""Who wrote something; None where that is not told, or not by an id."""
 
 
 class Value(wire.Shape):
@@ -74,11 +101,15 @@ class Insight(wire.Shape):
     """A metric. What is not counted yet has no values, or is not among the insights at all."""
 
     name: wire.Words
-    values: tuple[Value, ...] = ()
+    period: Words = "lifetime"
+    values: tuple[Value, ...] | None = None
     total_value: Value | None = None
 
     @property
     def count(self) -> int | None:
+        """Since the post appeared: a day's, or a week's, is another count."""
+        if self.period not in {"", "lifetime"}:
+            return None
         told = self.total_value or (self.values[-1] if self.values else None)
         return told.value if told is not None and type(told.value) is int and told.value >= 0 else None
 
@@ -87,7 +118,7 @@ class Insights(wire.Shape):
     """A post with its insights, which are left out where there are none yet."""
 
     id: NodeId
-    insights: Listing[Insight] = Listing[Insight](data=())
+    insights: Listing[Insight] | None = None
 
 
 class Message(wire.Shape):
@@ -95,23 +126,37 @@ class Message(wire.Shape):
 
     id: NodeId
     created_time: wire.Moment | None = None
-    author: Person | None = Field(default=None, alias="from")
-    to: Listing[Person] = Listing[Person](data=())
-    message: wire.Words = ""
+    author: Someone = Field(default=None, alias="from")
+    to: Listing[Someone] | None = None
+    message: Words = ""
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        return tuple(one for one in (self.author, *(self.to.data if self.to is not None else ())) if one is not None)
 
 
 class Thread(wire.Shape):
     id: NodeId
     updated_time: wire.Moment
-    participants: Listing[Person] = Listing[Person](data=())
-    messages: Listing[Message] = Listing[Message](data=())
+    participants: Listing[Someone] | None = None
+    messages: Listing[Message] | None = None
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        listed = () if self.participants is None else self.participants.data
+        return tuple(one for one in listed if one is not None)
+
+    @property
+    def newest(self) -> Listing[Message]:
+        """The messages that come with it."""
+        return self.messages or Listing[Message](data=())
 
 
 class Part(wire.Shape):
     """An answer of a batch; its body is JSON in a text."""
 
     code: Annotated[int, Field(ge=100, le=599)]
-    body: wire.Words
+    body: Words = ""
 
 
 class Made(wire.Shape):
@@ -120,6 +165,11 @@ class Made(wire.Shape):
 
 class SentMessage(wire.Shape):
     message_id: NodeId
+
+
+def _whether(value: object) -> object:
+    """Older edges answer `true` by itself."""
+    return {"success": value} if isinstance(value, bool) else value
 
 
 class Done(wire.Shape):
@@ -153,6 +203,11 @@ class Subscribed(wire.Shape):
     subscribed_fields: tuple[wire.Words, ...] = ()
 
 
+def _field(value: object) -> object:
+    """A field of a subscription, by its name alone, as it was before v3.2."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class AppField(wire.Shape):
     name: wire.Words
 
@@ -161,9 +216,9 @@ class AppSubscription(wire.Shape):
     """Where an application has the events of one kind of object sent to."""
 
     object: wire.Words
-    callback_url: wire.Words = ""
+    callback_url: Words = ""
     active: bool = True
-    fields: tuple[AppField, ...] = ()
+    fields: tuple[Annotated[AppField, BeforeValidator(_field)], ...] = ()
 
 
 MESSAGES: Final = TypeAdapter(Listing[Message])
@@ -172,7 +227,7 @@ BATCH: Final = TypeAdapter(list[Part | None])
 INSIGHTS: Final = TypeAdapter(Insights)
 MADE: Final = TypeAdapter(Made)
 SENT_MESSAGE: Final = TypeAdapter(SentMessage)
-DONE: Final = TypeAdapter(Done)
+DONE: Final[TypeAdapter[Done]] = TypeAdapter(Annotated[Done, BeforeValidator(_whether)])
 GRANTED: Final = TypeAdapter(Granted)
 DEBUGGED: Final = TypeAdapter(Debugged)
 SUBSCRIBED: Final = TypeAdapter(Listing[Subscribed])

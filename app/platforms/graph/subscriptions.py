@@ -33,9 +33,18 @@ async def subscribe(
 
 
 async def state(
-    calls: Calls, c: Credentials, way: Way, path: str, *, kind: str, given: Sequence[str], url: str
+    calls: Calls,
+    c: Credentials,
+    way: Way,
+    path: str,
+    *,
+    kind: str,
+    fields: Sequence[str],
+    given: Sequence[str],
+    url: str,
 ) -> HookState:
-    """Whether the community gives its events to the application, and the application sends them to `url`."""
+    """Whether the community gives its events to the application, and the application sends those of
+    `fields` to `url`."""
     ours = c.app.get("client_id")
     listed = (await calls.get(way, path, graph.SUBSCRIBED, {})).data
     missing = set(given)
@@ -48,8 +57,13 @@ async def state(
     if app is None:
         return HookState(True, detail=DASHBOARD)
     sent = await calls.get(app, f"{ours}/subscriptions", graph.APP_SUBSCRIPTIONS, {})
-    there = any(one.object == kind and one.callback_url == url and one.active for one in sent.data)
-    return HookState(there, detail="" if there else "the application sends events to another address, or to none")
+    there = [one for one in sent.data if one.object == kind and one.callback_url == url and one.active]
+    if not there:
+        return HookState(False, detail="the application sends events to another address, or to none")
+    told = {field.name for one in there for field in one.fields}
+    missing = set(fields) - told if told else set()
+    detail = f"the application does not send: {', '.join(sorted(missing))}" if missing else ""
+    return HookState(not missing, detail=detail)
 
 
 def _done(told: graph.Done) -> None:

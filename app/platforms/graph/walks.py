@@ -1,12 +1,14 @@
 """How far Graph's lists have been read: what the cursors of walks hold.
 
 Graph's own cursor (`after`) points to an item. It stays right whatever appears or vanishes, but
-ends with the item it points to; then the walk begins again at the list's start.
+ends with the item it points to; then the walk begins again at the list's start. Some lists are
+paged by time (`until`), and say so in the address of their next page alone.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, Self, TypeVar
+from urllib.parse import parse_qsl
 
 from app.platforms import wire
 from app.platforms.contract import Rejected
@@ -50,7 +52,10 @@ async def page(ask: Callable[[str | None], Awaitable[Listing[T]]], at: Place) ->
 
 def part(fields: str, limit: int, after: str | None) -> dict[str, str]:
     """What a page of a list is asked for by."""
-    return {"fields": fields, "limit": str(limit)} | ({} if after is None else {"after": after})
+    asked = {"fields": fields, "limit": str(limit)}
+    if after is None:
+        return asked
+    return asked | (dict(parse_qsl(after[1:])) if after.startswith("?") else {"after": after})
 
 
 class Walk(Place):

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from app.platforms.adapters.facebook import Facebook
@@ -67,18 +68,24 @@ async def a_page(raw: Any) -> None:
         assert (found.external_id, found.title, found.size) == (one["id"], one["name"], size)
 
 
-async def list_by_time(raw: Any) -> None:
-    """A person's posts, whose list says where it goes on by an address alone."""
-    assert "next" not in raw["paging"] or "cursors" not in raw["paging"]
-    with pytest.raises(Malformed):
-        await Facebook(saying(raw)).posts(us(), None)
-
-
 async def list_of_posts(raw: Any) -> None:
     walked = await Facebook(saying(raw)).posts(us(), None)
     for post, one in zip(walked.items, raw["data"], strict=True):
         same_post(post, one)
     assert walked.more == ("next" in raw["paging"])
+    if not walked.more:
+        return
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"data": []})
+
+    await Facebook(httpx.AsyncClient(transport=httpx.MockTransport(answer))).posts(us(), walked.cursor)
+    told = httpx.URL(raw["paging"]["next"]).params
+    where = [name for name in ("after", "until", "__paging_token") if name in told]
+    assert where
+    assert [asked[0].url.params[name] for name in where] == [told[name] for name in where]
 
 
 async def posts(raw: Any) -> None:
@@ -156,7 +163,6 @@ RECORDED: Final = Recorded(
     ours={
         r".*/error[^/]*": Ours("refusals", refusal, refused=True),
         r".*/base/object_.*|.*/base/objects_default|.*/pages/(single|multi)_.*|.*/models/page": Ours("Pages", a_page),
-        r".*/posts/feed_fields_p1": Ours("a person's posts, listed by time", list_by_time, refused=True),
         r".*/base/full_connecions_.*|.*/posts/feeds?_.*": Ours("lists of posts", list_of_posts),
         r".*/posts/(single|multi)_.*|.*/models/post": Ours("posts", posts),
         r".*/comments/comments_p.": Ours("comments recorded without ids", comments_without_ids, refused=True),

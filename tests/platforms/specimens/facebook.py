@@ -119,7 +119,11 @@ SPECIMEN: Final = Specimen(
     ),
     absent_if_none=frozenset({Metric.SHARES}),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
-    limits=(Limited("page_calls", Scope.COMMUNITY), Limited("app_calls", Scope.APP, "inspect", timed=False)),
+    limits=(
+        Limited("page_calls", Scope.COMMUNITY),
+        Limited("conversations_rps", Scope.TOKEN, "conversations", timed=False),
+        Limited("app_calls", Scope.APP, "inspect", timed=False),
+    ),
     codes=CODES,
     hook_signed=True,
 )
