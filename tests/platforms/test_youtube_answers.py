@@ -102,6 +102,9 @@ async def test_a_limit_by_the_day_is_told_in_several_ways(
         (404, "commentThreadNotFound", Gone),
         (400, "invalidCriteria", Rejected),
         (400, "unexpectedParameter", Rejected),
+        (409, "aborted", Transient),
+        (409, "SERVICE_UNAVAILABLE", Transient),
+        (409, "conflict", Rejected),
     ],
 )
 async def test_what_else_is_documented_has_its_class(status: int, reason: str, means: type[PlatformError]) -> None:

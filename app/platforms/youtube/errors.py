@@ -92,12 +92,13 @@ _GONE: Final = (
 )
 _UNWELL: Final = (
     *("backendError", "internalError", "internalServerError", "serviceUnavailable", "backendNotConnected"),
-    *(FAILED, "internal_failure", "temporarily_unavailable", "server_error"),
+    *(FAILED, "internal_failure", "temporarily_unavailable", "server_error", "aborted"),
 )
 _REFUSED: Final = (
     *(COMMENTS_OFF, STALE_PAGE, "parentCommentIsPrivate", "operationNotSupported", "commentTextRequired"),
     *("commentTextTooLong", "invalidCommentMetadata", "channelOrVideoIdMissing", "parentIdMissing"),
     *("invalid_client", "deleted_client", "disabled_client", "invalid_request", "unsupported_grant_type"),
+    *("conflict", "duplicate"),
 )
 
 REASONS: Final[Mapping[str, Means]] = {
@@ -121,6 +122,7 @@ STATUSES: Final[Mapping[int, Means]] = {
     404: Means.GONE,
     410: Means.GONE,
     408: Means.UNWELL,
+    409: Means.UNWELL,
     429: Means.WAIT,
 }
 """Where no reason is known; other 4xx are refusals."""
