@@ -1,0 +1,151 @@
+"""One event has one effect: told a thousand times, under several ids, to dying workers, at bad moments."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from app.communities import hook_effects, hooks
+from app.kit import jobs
+from app.kit.clock import SetClock
+from app.platforms.abilities import Event
+from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
+from tests.communities.conftest import START, World
+from tests.communities.hooks.conftest import Town
+
+POST = RemotePost("p1", "https://fake.test/p1", "News", START - timedelta(minutes=1), PostMetrics("p1", {}))
+
+
+def comment(number: int, **changes: Any) -> RemoteMessage:
+    """What Olga wrote under the post."""
+    author = RemotePerson("olga", "Olga")
+    shape = {"text": "Where?", "sent_at": START + timedelta(seconds=number), "post_id": "p1", **changes}
+    return RemoteMessage(f"c{number}", "p1 olga", MessageKind.COMMENT, author, **shape)
+
+
+async def counted(town: Town) -> str:
+    """A hook's path, on a platform whose comments we count; a post has appeared."""
+    town.allow(counted=frozenset({Metric.COMMENTS}))
+    path = await town.open(await town.connect("a"))
+    await town.tell(path, Event("post", "a", posts=(POST,)))
+    return path
+
+
+async def apply(town: Town, workers: int = 4) -> None:
+    """Workers take what waits, all at once."""
+    due = await town.agency.due(hooks.APPLY)
+    await asyncio.gather(*(jobs.perform(town.agency.resources, one) for one in due for _ in range(workers)))
+    await town.agency.work(hooks.APPLY)
+
+
+async def figures(town: Town) -> tuple[Any, ...]:
+    """Comments of the post, its newest counter, messages, inquiries."""
+    (row,) = await town.rows(
+        "SELECT (SELECT comments FROM publication), (SELECT comments FROM post_last), (SELECT count(*) FROM message), "
+        "(SELECT count(*) FROM inquiry)"
+    )
+    return row
+
+
+async def test_one_event_a_thousand_times_at_once(town: Town) -> None:
+    path = await counted(town)
+    event = Event("1", "a", messages=(comment(1),))
+    answers = await asyncio.gather(*(town.call(path, event) for _ in range(1000)))
+    assert {(answer.status_code, answer.text) for answer in answers} == {(200, "EVENT_RECEIVED")}
+    await apply(town)
+    assert await figures(town) == (1, 1, 1, 1)
+    assert await town.rows("SELECT count(*), count(told) FROM hook_event WHERE event_id = '1'") == [(1, 0)]
+
+
+async def test_one_comment_told_under_many_ids_is_counted_once(town: Town) -> None:
+    """Each in a commit of its own, and applied by workers that do not know of each other."""
+    path = await counted(town)
+    for n in range(8):
+        await town.call(path, Event(f"told {n}", "a", messages=(comment(1), comment(2, text=f"edition {n}"))))
+    assert len(await town.agency.due(hooks.APPLY)) == 8
+    await apply(town)
+    assert await figures(town) == (2, 2, 2, 1)
+
+
+@pytest.mark.parametrize("order", list(permutations(("new", "edited", "deleted"))))
+async def test_a_comment_its_edit_and_its_deletion_in_any_order(town: Town, order: Sequence[str]) -> None:
+    path = await counted(town)
+    told = {
+        "new": Event("new", "a", messages=(comment(1),)),
+        "edited": Event(
+            "edited", "a", messages=(comment(1, text="Where to?", edited_at=START + timedelta(minutes=1)),)
+        ),
+        "deleted": Event("deleted", "a", deleted_ids=("c1",)),
+    }
+    for name in order:
+        await town.tell(path, told[name])
+    assert await town.rows("SELECT text, deleted_at IS NOT NULL FROM message") == [("Where to?", True)]
+    assert (await figures(town))[:3] == (1, 1, 1)
+
+
+async def test_a_repeated_id_with_other_content_is_a_repeat(town: Town, world: World) -> None:
+    path = await counted(town)
+    await town.tell(path, Event("1", "a", messages=(comment(1),)))
+    await town.tell(path, Event("1", "a", messages=(comment(2),), deleted_ids=("c1",)))
+    assert await figures(town) == (1, 1, 1, 1)
+    assert await town.rows("SELECT deleted_at FROM message") == [(None,)]
+
+
+class Killed(BaseException):
+    """The process dies."""
+
+
+@pytest.mark.parametrize("step", ["_under", "_heard", "_messages", "_measures"])
+async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
+    town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The post is stored by then, in a step before that of what stands under it."""
+    town.allow(counted=frozenset({Metric.COMMENTS}))
+    path = await town.open(await town.connect("a"))
+    counters = PostMetrics("p1", {Metric.REACTIONS: 3})
+    at = START + timedelta(minutes=1)
+    await town.call(path, Event("1", "a", posts=(POST,), messages=(comment(1),), metrics=(counters,), at=at))
+
+    async def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as deadly:
+        deadly.setattr(hook_effects._Work, step, die)
+        with pytest.raises(Killed):
+            await town.agency.work(hooks.APPLY)
+    assert await town.rows("SELECT count(*), count(told) FROM hook_event") == [(1, 1)]
+    assert await town.rows("SELECT count(*) FROM publication") == [(1,)]
+    assert await town.rows("SELECT count(*) FROM hook_item") == [(0,)]
+    clock.advance(jobs.LEASE + timedelta(seconds=1))
+    left = await town.rows("SELECT id FROM job WHERE kind = :kind AND workspace_id = :id", **_ours(town))
+    for (job_id,) in left:
+        await jobs.perform(town.agency.resources, job_id)
+    assert await figures(town) == (1, 1, 1, 1)
+    assert await town.rows("SELECT reactions FROM post_last") == [(3,)]
+    assert await town.rows("SELECT id FROM job WHERE kind = :kind AND workspace_id = :id", **_ours(town)) == []
+
+
+def _ours(town: Town) -> dict[str, Any]:
+    return {"kind": hooks.APPLY, "id": town.agency.workspace_id}
+
+
+@pytest.mark.parametrize("meanwhile", ["pause", "reconnect", "close"])
+async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_community(town: Town, meanwhile: str) -> None:
+    """The platform will not tell it again."""
+    a = await town.connect("a")
+    path = await town.open(a)
+    await town.call(path, Event("1", "a", posts=(POST,), messages=(comment(1),)))
+    if meanwhile == "pause":
+        await town.agency.post(f"/v1/communities/{a}/pause", status=200)
+    elif meanwhile == "reconnect":
+        body = {"credentials": {"community": "another"}}
+        await town.agency.post(f"/v1/communities/{a}/reconnect", body, status=200)
+    else:
+        await town.agency.http.delete(f"/v1/communities/{a}/hook")
+    await town.agency.work(hooks.APPLY)
+    assert await town.said() == [(a, "c1")]
+    seen = await town.agency.get(f"/v1/communities/{a}")
+    assert seen["state"] == {"pause": "paused", "reconnect": "connecting", "close": "healthy"}[meanwhile]
