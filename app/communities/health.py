@@ -118,7 +118,8 @@ async def _hook(session: AsyncSession, community: Community) -> HookHealth | Non
         delivering=hook.delivering,
         waiting=hook.waiting,
         detail=hook.detail,
-        missed=missed,
+        # Of a hook that never told of anything nobody knows of what it should have told.
+        missed=missed if hook.told else None,
         missed_at=missed_at,
     )
 

@@ -264,9 +264,10 @@ class HookHealth(Output):
         description="Events that wait to be sent; null: the platform does not say.", examples=[0]
     )
     detail: str | None = Field(description="What the platform complains of.", examples=[None])
-    missed: int = Field(
+    missed: int | None = Field(
         description="Posts and messages of 30 days that a poll found and the hook had not told of five minutes after "
-        "they were sent; a gap in the coverage of what is told at once.",
+        "they were sent; a gap in the coverage of what is told at once. Of a kind of thing that it never told of it "
+        "need not tell; null: it has told of nothing so far, so nobody knows whether it works.",
         examples=[0],
     )
     missed_at: Instant | None = Field(description="When the last of them was sent.", examples=[None])

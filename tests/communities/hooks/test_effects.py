@@ -163,7 +163,7 @@ async def test_one_run_takes_along_what_was_stored_meanwhile(
 # ── what it missed ────────────────────────────────────────────────────────────────────────────────
 
 
-async def missed(town: Town, community_id: str) -> tuple[int, str | None]:
+async def missed(town: Town, community_id: str) -> tuple[int | None, str | None]:
     found = await town.health(community_id)
     return found["missed"], found["missed_at"]
 
@@ -230,6 +230,21 @@ async def test_what_waits_to_be_applied_was_told(town: Town, world: World, clock
     await town.call(path, Event("2", "a", messages=(message,)))
     world.messages = [message]
     await poll(town, a)
+    assert await missed(town, a) == (0, None)
+
+
+async def test_a_hook_that_never_told_of_anything_is_not_said_to_have_missed_nothing(
+    town: Town, world: World, clock: SetClock
+) -> None:
+    """It looks connected, and nothing comes: unknown is not 0."""
+    a = await town.connect("a")
+    path = await town.open(a)
+    clock.advance(HOUR)
+    world.messages = [world.says("olga", 1, START + MINUTE)]
+    await poll(town, a)
+    assert await missed(town, a) == (None, None)
+    assert (await town.health(a))["event_at"] is None
+    await town.tell(path, Event("1", "a", messages=(world.says("olga", 2, START + HOUR),)))
     assert await missed(town, a) == (0, None)
 
 
