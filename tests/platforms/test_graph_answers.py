@@ -85,6 +85,31 @@ async def test_a_list_that_does_not_say_where_it_goes_on_is_told(address: str) -
         await facebook({"data": [], "paging": {"next": address}}).posts(credentials(), None)
 
 
+TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your request"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [fault(1, None, TOO_MUCH), fault(1, 99, "An unknown error occurred", error_user_msg=TOO_MUCH)],
+)
+async def test_what_is_too_much_at_once_is_asked_for_in_parts(said: Node) -> None:
+    limits: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        limits.append(int(request.url.params["limit"]))
+        most = 2 if "published_posts" in request.url.path else 0
+        if limits[-1] > most:
+            return httpx.Response(500, json=said)
+        return httpx.Response(200, json={"data": [post()], "paging": {"next": f"{NEXT}&after=a1"}})
+
+    adapter = Facebook(httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+    page = await adapter.posts(credentials(), None)
+    assert (len(page.items), page.more, limits) == (1, True, [50, 10, 2])
+    with pytest.raises(Transient):
+        await adapter.comments(credentials(), f"{PAGE}_1", None)
+    assert limits[3:] == [100, 20, 4, 1]
+
+
 # ── what is empty ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -178,6 +203,13 @@ async def test_a_subscription_is_taken_with_a_single_word() -> None:
     graph.refuses["subscribed_apps"] = httpx.Response(200, json=False)
     with pytest.raises(Rejected):
         await Facebook(graph.client()).subscribe(credentials(), "https://x.example/h", {"verify_token": "x"})
+
+
+async def test_permissions_that_are_not_told_are_not_said_to_lack() -> None:
+    state = await facebook({"data": {"is_valid": True, "expires_at": 0}}).inspect(credentials())
+    assert {one.missing_scopes for one in state.values()} == {()}
+    state = await facebook({"data": {"is_valid": True, "scopes": []}}).inspect(credentials())
+    assert all(one.missing_scopes for one in state.values())
 
 
 # ── errors ────────────────────────────────────────────────────────────────────────────────────────

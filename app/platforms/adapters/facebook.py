@@ -136,11 +136,11 @@ class Facebook:
         """Each walk starts at the top, so the newest fifty posts always come with fresh counters."""
         walk, way, us = wire.load(Walk, cursor) or Walk(), _way(c), known(c)
 
-        async def ask(after: str | None) -> graph.Listing[pages.Post]:
-            query = part(pages.POST_FIELDS, POSTS_PAGE, after)
+        async def ask(after: str | None, limit: int) -> graph.Listing[pages.Post]:
+            query = part(pages.POST_FIELDS, limit, after)
             return await self._calls.get(way, f"{us}/published_posts", pages.POSTS_PAGE, query)
 
-        listing = await page(ask, walk)
+        listing = await page(ask, walk, POSTS_PAGE)
         if listing is None:
             return Page((), wire.dump(walk.again()), more=True)
         walk, more = walk.past([post.created_time for post in listing.data], listing.after, since)
@@ -171,12 +171,12 @@ class Facebook:
         """Comments of all levels, newest first, to the end or to `since`."""
         at, way, us = wire.load(Place, cursor) or Place(), _way(c), known(c)
 
-        async def ask(after: str | None) -> graph.Listing[pages.Comment]:
+        async def ask(after: str | None, limit: int) -> graph.Listing[pages.Comment]:
             query = {"filter": "stream", "order": "reverse_chronological"}
-            query |= part(pages.COMMENT_FIELDS, COMMENTS_PAGE, after)
+            query |= part(pages.COMMENT_FIELDS, limit, after)
             return await self._calls.get(way, f"{post_id}/comments", pages.COMMENTS, query)
 
-        listing = await page(ask, at)
+        listing = await page(ask, at, COMMENTS_PAGE)
         if listing is None:
             return Page((), wire.dump(at.again()), more=True)
         items = tuple(

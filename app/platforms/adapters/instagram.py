@@ -150,11 +150,11 @@ class Instagram:
         """Each walk starts at the top, so the newest fifty posts always come with fresh counters."""
         walk, way, us = wire.load(Walk, cursor) or Walk(), _way(c), known(c)
 
-        async def ask(after: str | None) -> graph.Listing[accounts.Media]:
-            query = part(accounts.MEDIA_FIELDS, MEDIA_PAGE, after)
+        async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Media]:
+            query = part(accounts.MEDIA_FIELDS, limit, after)
             return await self._calls.get(way, f"{us}/media", accounts.MEDIA, query)
 
-        listing = await page(ask, walk)
+        listing = await page(ask, walk, MEDIA_PAGE)
         if listing is None:
             return Page((), wire.dump(walk.again()), more=True)
         walk, more = walk.past([media.timestamp for media in listing.data], listing.after, since)
@@ -188,11 +188,11 @@ class Instagram:
         if tree.branches:
             return await self._answers(way, tree, post_id, own, since)
 
-        async def ask(after: str | None) -> graph.Listing[accounts.Comment]:
-            query = part(accounts.COMMENT_FIELDS, COMMENTS_PAGE, after)
+        async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Comment]:
+            query = part(accounts.COMMENT_FIELDS, limit, after)
             return await self._calls.get(way, f"{post_id}/comments", accounts.COMMENTS, query)
 
-        listing = await page(ask, tree)
+        listing = await page(ask, tree, COMMENTS_PAGE)
         if listing is None:
             return Page((), wire.dump(tree.again()), more=True)
         items, branches = [], []
@@ -220,11 +220,11 @@ class Instagram:
             inbox = inbox.model_copy(update={"mail": told.cursor, "tags_next": not told.more})
             return Page(told.items, wire.dump(inbox), more=True)
 
-        async def ask(after: str | None) -> graph.Listing[accounts.Tagged]:
-            query = part(accounts.TAGGED_FIELDS, MEDIA_PAGE, after)
+        async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Tagged]:
+            query = part(accounts.TAGGED_FIELDS, limit, after)
             return await self._calls.get(way, f"{known(c)}/tags", accounts.TAGGED, query)
 
-        listing = await page(ask, inbox.tags)
+        listing = await page(ask, inbox.tags, MEDIA_PAGE)
         if listing is None:
             return Page((), wire.dump(inbox.model_copy(update={"tags": inbox.tags.again()})), more=True)
         walk, more = inbox.tags.past([media.timestamp for media in listing.data], listing.after, since)
@@ -317,15 +317,9 @@ class Instagram:
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
         way = _way(c)
+        seen, given, path = _seen(c, way), _given(way), "me/subscribed_apps"
         return await subscriptions.state(
-            self._calls,
-            _seen(c, way),
-            way,
-            "me/subscribed_apps",
-            kind="instagram",
-            fields=EVENTS,
-            given=_given(way),
-            url=url,
+            self._calls, seen, way, path, kind="instagram", fields=EVENTS, given=given, url=url
         )
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -338,13 +332,13 @@ class Instagram:
         """The next answers to the first comment that waits; a comment that is gone has none."""
         branch, rest = tree.branches[0], tree.branches[1:]
 
-        async def ask(after: str | None) -> graph.Listing[accounts.Reply]:
-            query = part(accounts.REPLY_FIELDS, COMMENTS_PAGE, after)
+        async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Reply]:
+            query = part(accounts.REPLY_FIELDS, limit, after)
             return await self._calls.get(way, f"{branch.id}/replies", accounts.REPLIES, query)
 
         items: list[RemoteMessage] = []
         try:
-            listing = await page(ask, branch)
+            listing = await page(ask, branch, COMMENTS_PAGE)
         except Gone:
             listing = graph.Listing[accounts.Reply](data=())
         if listing is None:

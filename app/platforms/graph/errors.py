@@ -42,6 +42,10 @@ class TooFew(Rejected):
     """There are too few viewers for a count to be shown."""
 
 
+class TooMuch(Transient):
+    """So much at once came to no end: of less it may."""
+
+
 class Means(Enum):
     """What an error calls for."""
 
@@ -127,6 +131,7 @@ WORDS: Mapping[tuple[int, int | None], str] = {
 RETIRED: Final = re.compile(
     r"must be a valid insights metric|metric is no longer supported|metric\[\d+\] must be one of the following values"
 )
+TOO_MUCH: Final = "reduce the amount of data"
 TOO_FEW: Final = re.compile(r"[Nn]ot enough viewers")
 NEEDS: Final = re.compile(r"\b(?:pages|instagram|business|publish|read)_[a-z_]+\b|\bmanage_pages\b")
 NO_TOKEN: Final = 2500
@@ -238,6 +243,8 @@ def _made(means: Means, fault: Fault, response: httpx.Response, *, changes: bool
             return Gone(plain, platform_code=code)
         case Means.UNWELL if changes:
             return OutcomeUnknown("Meta's platform failed while it handled the change", platform_code=code)
+        case Means.UNWELL if TOO_MUCH in f"{fault.message} {fault.error_user_msg}":
+            return TooMuch("so much at once is too much for Meta's platform", platform_code=code)
         case Means.UNWELL | Means.AGAIN:
             return Transient(plain, platform_code=code)
         case _ if RETIRED.search(fault.message):

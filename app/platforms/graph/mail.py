@@ -37,10 +37,10 @@ async def step(
     if mail.branches:
         return await _inside(calls, way, mail, own, since)
 
-    async def ask(after: str | None) -> graph.Listing[graph.Thread]:
-        return await calls.get(way, path, graph.THREADS, {**query, **part(THREAD_FIELDS, THREADS_PAGE, after)})
+    async def ask(after: str | None, limit: int) -> graph.Listing[graph.Thread]:
+        return await calls.get(way, path, graph.THREADS, {**query, **part(THREAD_FIELDS, limit, after)})
 
-    threads = await page(ask, mail)
+    threads = await page(ask, mail, THREADS_PAGE)
     if threads is None:
         return Page((), wire.dump(mail.again()), more=True)
     top = mail.top or max((thread.updated_time for thread in threads.data), default=mail.floor)
@@ -66,14 +66,14 @@ async def _inside(calls: Calls, way: Way, mail: Mail, own: Own, since: datetime 
     """The next messages of the first thread that goes on, back to what is known."""
     branch = mail.branches[0]
 
-    async def ask(after: str | None) -> graph.Listing[graph.Message]:
-        query = part(MESSAGE_FIELDS, MESSAGES_PAGE, after)
+    async def ask(after: str | None, limit: int) -> graph.Listing[graph.Message]:
+        query = part(MESSAGE_FIELDS, limit, after)
         return await calls.get(way, f"{branch.id}/messages", graph.MESSAGES, query)
 
     rest = mail.branches[1:]
     items: tuple[RemoteMessage, ...] = ()
     try:
-        messages = await page(ask, branch)
+        messages = await page(ask, branch, MESSAGES_PAGE)
     except Gone:
         messages = graph.Listing[graph.Message](data=())
     if messages is None:

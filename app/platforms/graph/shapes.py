@@ -187,7 +187,7 @@ class Inspected(wire.Shape):
     """What is said of a token; a moment of 0 is none."""
 
     is_valid: bool
-    scopes: tuple[wire.Words, ...] = ()
+    scopes: tuple[wire.Words, ...] | None = None
     expires_at: wire.UnixTime | None = None
     data_access_expires_at: wire.UnixTime | None = None
 

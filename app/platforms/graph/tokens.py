@@ -35,7 +35,8 @@ async def inspect(
         told = wire.parse(graph.DEBUGGED, response).data
         if not told.is_valid:
             raise AuthExpired("Meta no longer accepts the token", token=kind)
-        missing = tuple(scope for scope in scopes[kind] if scope not in told.scopes)
+        has = scopes[kind] if told.scopes is None else told.scopes
+        missing = tuple(scope for scope in scopes[kind] if scope not in has)
         found[kind] = TokenState(missing, _lifetime(told, wire.moment_of(response)))
     return found
 

@@ -12,10 +12,12 @@ from urllib.parse import parse_qsl
 
 from app.platforms import wire
 from app.platforms.contract import Rejected
+from app.platforms.graph.errors import TooMuch
 from app.platforms.graph.shapes import Listing
 
 T = TypeVar("T")
 
+FEWER: Final = 5
 RESTARTS: Final = 5
 """How often a walk begins again without coming further: else one whose cursors are never taken would not end."""
 
@@ -40,14 +42,22 @@ class Place(wire.Shape):
         return self.model_copy(update={"deepest": oldest, "restarts": 0})
 
 
-async def page(ask: Callable[[str | None], Awaitable[Listing[T]]], at: Place) -> Listing[T] | None:
-    """The page of a list that begins there; None where the cursor is good no more."""
-    try:
-        return await ask(at.after)
-    except Rejected:
-        if at.after is None or at.restarts >= RESTARTS:
-            raise
-        return None
+async def page(ask: Callable[[str | None, int], Awaitable[Listing[T]]], at: Place, limit: int) -> Listing[T] | None:
+    """The page of a list that begins there; None where the cursor is good no more.
+
+    It has at most `limit` items, and fewer where so many are too much for Graph at once.
+    """
+    while True:
+        try:
+            return await ask(at.after, limit)
+        except TooMuch:
+            if limit == 1:
+                raise
+            limit = max(1, limit // FEWER)
+        except Rejected:
+            if at.after is None or at.restarts >= RESTARTS:
+                raise
+            return None
 
 
 def part(fields: str, limit: int, after: str | None) -> dict[str, str]:

@@ -28,12 +28,14 @@ def before(request: httpx.Request) -> httpx.Response | None:
     return says({"id": "901"}) if hidden else None
 
 
-def error(code: int, message: str = "of Meta's", **more: object) -> dict[str, object]:
-    return {"error": {"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "A1b2", **more}}
+def error(code: int | None, message: str = "of Meta's", **more: object) -> dict[str, object]:
+    """Old ones have no code."""
+    numbered = {} if code is None else {"code": code}
+    return {"error": {"message": message, "type": "OAuthException", **numbered, "fbtrace_id": "A1b2", **more}}
 
 
 def refused(
-    name: str, means: type[PlatformError], code: int, *, message: str = "of Meta's", status: int = 400,
+    name: str, means: type[PlatformError], code: int | None, *, message: str = "of Meta's", status: int = 400,
     to_a_change: type[PlatformError] | None = None, scopes: tuple[str, ...] | None = None, **more: object,
 ) -> Refusal:  # fmt: skip
     said = error(code, message, **more)
@@ -62,6 +64,14 @@ REFUSALS: Final = (
     refused("the token has expired", AuthExpired, 190, error_subcode=463),
     refused("the password was changed", AuthExpired, 190, error_subcode=460),
     refused("the token, with status 200", AuthExpired, 190, status=200),
+    wait("an action's limit", 341, Scope.APP),
+    refused("no token", AuthExpired, 104),
+    refused("no token", AuthExpired, 2500, message="An active access token must be used to query information"),
+    refused("a session", AuthExpired, 452),
+    refused("the application was removed", AuthExpired, 190, error_subcode=458),
+    refused("the account is to be confirmed", AuthExpired, 190, error_subcode=459),
+    refused("the token was revoked", AuthExpired, 190, error_subcode=467),
+    refused("the token, without a number", AuthExpired, None, message="Error validating access token."),
     refused("capability", MissingPermission, 3),
     refused(
         "permission", MissingPermission, 10,
@@ -83,11 +93,14 @@ REFUSALS: Final = (
     refused("no such aliases", Gone, 803, status=404),
     refused("a parameter", Rejected, 100, message="(#100) Invalid parameter"),
     refused("written a day ago", Rejected, 10, error_subcode=2_018_278),
+    refused("written long ago", Rejected, 10, error_subcode=2_018_065),
+    refused("nobody like that", Gone, 100, error_subcode=2_018_001),
     refused("the same post again", Rejected, 506),
     refused("nobody to write to", Rejected, 551, error_subcode=1_545_041),
     refused("an unknown code", Rejected, 1_234_567),
     refused("unknown", Transient, 1, to_a_change=OutcomeUnknown, status=500),
     refused("service", Transient, 2, to_a_change=OutcomeUnknown, status=503),
+    refused("a message not sent", Transient, 1200, to_a_change=OutcomeUnknown),
     refused("an unknown code that passes", Transient, 1_234_567, to_a_change=OutcomeUnknown, is_transient=True),
     Refusal("368 blocked", Throttled, error(368), 400, scope=Scope.COMMUNITY, refuses="reads"),
     Refusal("368 blocked", Rejected, error(368), 400, refuses="changes"),
