@@ -129,12 +129,14 @@ def worker() -> None:
 
     It ends when Redis goes away: run it under something that starts it again.
     """
+    import uvloop
     from arq.worker import run_worker
 
     from workers.main import worker_settings
 
     with _plainly():
         environment.load()
+        asyncio.set_event_loop(uvloop.new_event_loop())  # arq takes the loop that is set
         run_worker(worker_settings())  # type: ignore[arg-type]  # arq's protocol wants instances of what it reads as a class
 
 

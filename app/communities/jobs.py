@@ -26,7 +26,6 @@ from app.platforms.contract import (
     Rejected,
     Throttled,
 )
-from app.projects.models import Project
 
 log = structlog.get_logger()
 
@@ -51,27 +50,30 @@ _ADVICE: Final = {
 @job(POLL, timeout=timedelta(minutes=5), attempts=1000)
 async def poll(run: Run, community_id: UUID) -> Again | None:
     """Look at a community, then say when to look again."""
-    async with run.step() as session:
+    assert run.workspace_id is not None
+    async with run.resources.db.looking(run.workspace_id) as session:
         community, line = await open_line(run.resources, session, community_id)
-        project = await fetch(session, Project, community.project_id)
-        if community.state in {State.PAUSED, State.FAILED}:
-            await run.finish(session)
-            return None
+        timezone, waiting = await publications.standing(session, community, run.now)
         stretch = await planner.stretched(session, touched(community.costs))
-        waiting = await publications.waiting(session, community_id, community.backfill_since, run.now)
-    place = Place(community.workspace_id, project.id, community.id, community.platform, project.timezone)
+    if community.state in {State.PAUSED, State.FAILED}:
+        return None
+    place = Place(community.workspace_id, community.project_id, community.id, community.platform, timezone)
     looking = Poll(run, community, place, line, stretch, waiting, run.now)
     try:
         with crowding.place(run, community.base_url):
             looking.line = line = await fresh(run, community_id, line)
             await looking.all()
     except OutOfTime:
+        await looking.keep()
         return Again(run.now)
     except BudgetSpent as spent:
+        await looking.keep()
         raise Later(spent.until, str(spent)) from None
     except Throttled as error:
+        await looking.keep()
         raise Later(await _stay_away(run, community_id, line, error), error.message) from None
     except AuthExpired as error:
+        await looking.keep()
         # Whoever finds that somebody else has renewed the token goes on, and blames nobody.
         refused = await _refused(run, community_id, looking.line, error)
         if refused is None:
@@ -83,7 +85,7 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
         planning = community.planned_at is None or run.now >= community.planned_at + PLAN
         if planning:
             await hooks.forget(session, community_id, most=PAGE)
-        community = await fetch(session, Community, community_id, for_update=True)
+        community = await looking.conclude(session)
         at = _conclude(community, looking, run.now, run.resources.settings.poll_pace)
         lane = await _plan(session, looking, community, anew=planning)
         if lane and (planning or looking.shown or waiting.counters):
@@ -95,10 +97,10 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
 @job(MEASURE, timeout=timedelta(minutes=5), attempts=1000)
 async def measure(run: Run, lane: str) -> Again | None:
     """Read the counters that are due of all communities in one lane, in batches of the platform's size."""
-    async with run.step() as session:
+    assert run.workspace_id is not None
+    async with run.resources.db.looking(run.workspace_id) as session:
         chosen = await lanes.chosen(session, lane)
         if chosen is None:
-            await run.finish(session)
             return None
         community, line = await open_line(run.resources, session, chosen)
         stretch = await planner.stretched(session, touched(community.costs))

@@ -96,7 +96,7 @@ class Measuring:
         started, pace_factor = self.run.now, self.run.resources.settings.poll_pace
         factor = pace_factor * self.stretch.looks
         while True:
-            async with self.run.step() as session:
+            async with self.run.resources.db.looking(self.community.workspace_id) as session:
                 places = await self._places(session)
                 due = await publications.due_among(
                     session, list(places), self.run.now, self.run.now + AHEAD * factor, adapter.spec.metrics_batch

@@ -313,4 +313,4 @@ class CallBudget(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     seconds: Mapped[int] = mapped_column(primary_key=True)
     slots: Mapped[list[Any]]
-    """`[number, calls]` of each part of the window that had calls, oldest first (`budgets`); a hold's `[[until, 0]]`."""
+    """`[number, calls]` of each part of the window that had calls, oldest first; a hold: `[[until, 0]]`."""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy.exc import IntegrityError
@@ -42,6 +42,7 @@ log = structlog.get_logger()
 SLICE: Final = timedelta(seconds=20)
 """A poll that takes longer makes room for other communities and goes on later."""
 COMMENTS_PER_POLL: Final = 50
+WATCHED: Final = frozenset({State.HEALTHY.value, State.DEGRADED.value})
 
 
 class OutOfTime(Exception):
@@ -65,6 +66,12 @@ class Poll:
     """What failed, by the part that failed: one part does not stop the others."""
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     """What a look of each part took from which limit (`planner.smoothed`)."""
+    marks: dict[str, Any] = field(default_factory=dict)
+    """What the community's row is to say of looks that brought nothing else to keep: most do, and each is spared a
+    unit of work of its own.
+    """
+    news: list[SizeMeasured] = field(default_factory=list)
+    """What is to be told at the end, for the same reason."""
     heard: Counter[Allowance] = field(default_factory=Counter)
     """What reading comments took: it has no rhythm of its own, so what counts is how much it is a day."""
 
@@ -88,6 +95,22 @@ class Poll:
             await self._part("looks", self.measure)
         if looked or self.shown or self.waiting.comments:
             await self._part("comments", self.comments)
+
+    async def keep(self) -> None:
+        """Keep what was left for the end, where a poll ends before its time."""
+        if self.marks or self.news:
+            async with self.run.step() as session:
+                await self.conclude(session)
+
+    async def conclude(self, session: AsyncSession) -> Community:
+        """Keep what was left for the end; the community's row, locked."""
+        for one in self.news:
+            await publish(session, one)
+        community = await self._mine(session)
+        for name, value in self.marks.items():
+            setattr(community, name, value)
+        self.marks, self.news = {}, []
+        return community
 
     def due(self, community: Community) -> dict[str, datetime]:
         """When each of the looks that this platform allows is due: a method's name and an instant."""
@@ -124,7 +147,12 @@ class Poll:
     async def size(self) -> None:
         """Who the community is, and how large."""
         found = await self.line.adapter.community(self.line.credentials)
-        at = self.run.now
+        at, known = self.run.now, self.community
+        same = (known.external_id, known.title, known.url, known.aliases)
+        if same == (found.external_id, found.title, found.url, sorted(found.aliases)) and known.state in WATCHED:
+            self.marks["size_seen_at"] = at
+            self.news.append(SizeMeasured(self.place, at, found.size))
+            return
         try:
             async with self.run.step() as session:
                 community = await self._mine(session)
@@ -142,8 +170,8 @@ class Poll:
                     await publish(session, CommunityConnected(place.community_id, place.project_id, place.platform))
         except IntegrityError:
             raise Rejected("This community is connected already, under another spelling of its address.") from None
-        known = replace(self.line.credentials, external_id=found.external_id, aliases=found.aliases)
-        self.line = replace(self.line, credentials=known)
+        credentials = replace(self.line.credentials, external_id=found.external_id, aliases=found.aliases)
+        self.line = replace(self.line, credentials=credentials)
 
     async def tokens(self) -> None:
         """What the platform says about our tokens."""
@@ -161,6 +189,10 @@ class Poll:
         while more:
             page = await self.line.adapter.posts(self.line.credentials, cursor, self.community.backfill_since)
             at = self.run.now
+            if await self._shows_nothing_new(page, at):
+                self.marks |= {"posts_cursor": page.cursor, "posts_seen_at": at}
+                self.marks["posts_idle"] = 0 if new else self.community.posts_idle + 1
+                return
             async with self.run.step() as session:
                 kept = await publications.store(session, self.place, page.items, at, self.factor)
                 self.shown, new = self.shown or kept.written > 0, new + kept.new
@@ -175,6 +207,14 @@ class Poll:
                     community.backfilled_at = community.backfilled_at or at
             cursor, more = page.cursor, page.more
             self._check_time()
+
+    async def _shows_nothing_new(self, page: Page[RemotePost], at: datetime) -> bool:
+        """Whether there is nothing to keep of the last page of a walk, nor to hold a hook to."""
+        told = self.community.event_at is not None
+        if page.more or told or self.community.backfilled_at is None:
+            return False
+        async with self.run.resources.db.looking(self.place.workspace_id) as session:
+            return not await publications.changed(session, self.place, page.items, at)
 
     async def measure(self) -> int:
         """The counters that are due, in the platform's own batches; how many posts there were."""
@@ -224,6 +264,9 @@ class Poll:
             page = await self.line.adapter.conversations(self.line.credentials, cursor, self.community.backfill_since)
             new = new or any(last is None or message.sent_at > last for message in page.items)
             at = self.run.now
+            if not page.items and not page.more:
+                self._mark_conversations(page.cursor, at, new=new)
+                return
             async with self.run.step() as session:
                 await self._tell(session, page)
                 await self._read_conversations(session, page.cursor, at, more=page.more, new=new)
@@ -236,6 +279,10 @@ class Poll:
             page = await adapter.updates(self.line.credentials, cursor)
             new = new or bool(page.items)
             at = self.run.now
+            if not page.items and not page.more:
+                self._mark_conversations(page.cursor, at, new=new)
+                self.marks |= {"posts_seen_at": at, "backfilled_at": self.community.backfilled_at or at}
+                return
             async with self.run.step() as session:
                 await hooks.happened(session, self.place, page.items)
                 await self._read_conversations(session, page.cursor, at, more=page.more, new=new)
@@ -254,6 +301,10 @@ class Poll:
         if not more:
             community.conversations_seen_at = at
             community.conversations_idle = 0 if new else community.conversations_idle + 1
+
+    def _mark_conversations(self, cursor: str | None, at: datetime, *, new: bool) -> None:
+        self.marks |= {"conversations_cursor": cursor, "conversations_seen_at": at}
+        self.marks["conversations_idle"] = 0 if new else self.community.conversations_idle + 1
 
     async def _tell(self, session: AsyncSession, page: Page[RemoteMessage]) -> None:
         if not page.items:

@@ -1,6 +1,6 @@
 """Posts as they stand on the platforms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,11 +23,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import pace
 from app.communities.events import Place, PostsMeasured, PublicationsSeen, SeenPublication
-from app.communities.models import Publication
+from app.communities.models import Community, Publication
 from app.kit.db import mine, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
+from app.projects.models import Project
 
 # Written as the index `ix_publication_moved` has it, or it would not be used.
 MOVED: Final = text(
@@ -54,11 +55,9 @@ async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost]
     written. `factor` is on every interval.
     """
     newest = {post.external_id: post for post in posts}
-    if not newest:
-        return Kept(0, 0)
-    known = await _known(session, place, list(newest))
+    known = await _known(session, place, list(newest)) if newest else {}
     due = {i: known.get(i) is None or known[i].due(at) for i in newest}
-    shown = [i for i in newest if due[i] or known[i].differs(newest[i])]
+    shown = _shown(newest, known, at)
     if not shown:
         return Kept(0, 0)
     # In one order, so that nobody waits in a circle.
@@ -84,6 +83,17 @@ async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost]
     metrics = tuple((one.id, newest[one.external_id].metrics) for one in seen if due[one.external_id])
     await publish(session, PostsMeasured(place, at, metrics))
     return Kept(len(seen), sum(one.new for one in seen))
+
+
+async def changed(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime) -> bool:
+    """Whether `store` would write anything."""
+    newest = {post.external_id: post for post in posts}
+    return bool(newest) and bool(_shown(newest, await _known(session, place, list(newest)), at))
+
+
+def _shown(newest: Mapping[str, RemotePost], known: Mapping[str, "_Known"], at: datetime) -> list[str]:
+    """Those that are new, that show something new, or whose counters are due."""
+    return [i for i in newest if i not in known or known[i].due(at) or known[i].differs(newest[i])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,18 +320,22 @@ class Waiting:
     comments: bool
 
 
-async def waiting(session: AsyncSession, community_id: UUID, since: datetime, at: datetime) -> Waiting:
-    """Whether counters are due, or comments counters have moved since comments were read."""
-    ours = mine(Publication, workspace_of(session)) & (Publication.community_id == community_id)
+async def standing(session: AsyncSession, community: Community, at: datetime) -> tuple[str, Waiting]:
+    """A community's time zone, and whether counters are due, or have moved since comments were read."""
+    workspace_id = workspace_of(session)
+    ours = mine(Publication, workspace_id) & (Publication.community_id == community.id)
     row = (
         await session.execute(
             select(
+                Project.timezone,
                 select(Publication.id).where(ours, Publication.measure_at <= at).exists(),
-                select(Publication.id).where(ours, MOVED, Publication.published_at >= since).exists(),
-            )
+                select(Publication.id)
+                .where(ours, MOVED, Publication.published_at >= community.backfill_since)
+                .exists(),
+            ).where(mine(Project, workspace_id), Project.id == community.project_id)
         )
     ).one()
-    return Waiting(row[0], row[1])
+    return row[0], Waiting(row[1], row[2])
 
 
 async def with_new_comments(

@@ -131,6 +131,16 @@ class Database:
                 info["workspace_id"] = workspace_id
             yield connection
 
+    @asynccontextmanager
+    async def looking(self, workspace_id: uuid.UUID) -> AsyncIterator[AsyncSession]:
+        """As `reading`, for reads that are written as those of a unit of work are; nothing is to be written."""
+        async with (
+            self.reading(workspace_id) as connection,
+            AsyncSession(bind=connection, expire_on_commit=False, autoflush=False) as session,
+        ):
+            session.info.update(workspace_id=workspace_id, now=self.clock.now())
+            yield session
+
     async def close(self) -> None:
         """Close all connections."""
         await self._write.dispose()

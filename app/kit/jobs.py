@@ -21,7 +21,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Index, and_, case, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Index, Row, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -317,28 +317,33 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
     return True
 
 
-async def _claim(resources: Resources, job_id: UUID) -> tuple[Job, Kind] | None:
+async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | None:
     at = resources.clock.now()
     free = select(Job.id).where(Job.id == job_id, due(at)).with_for_update(skip_locked=True).scalar_subquery()
-    async with resources.transaction(None) as session:
-        row = await session.scalar(
-            update(Job)
-            .where(Job.id == free)
-            .values(state="running", fence=Job.fence + 1, attempts=Job.attempts + 1, leased_until=at + LEASE)
-            .returning(Job)
-        )
-        if row is None:
-            return None
-        kind = kinds.get(row.kind)
-        if kind is None:
-            # A newer or older version of this service knows it: leave it to that one.
-            log.warning("job.unknown_kind", job=row.kind)
-            await _put_back(session, row.id, at=at + timedelta(minutes=1), attempts=row.attempts - 1)
-            return None
-        if row.attempts > kind.attempts:
-            await _bury(session, row.id, {"code": "worker-died", "detail": "Every worker that took it ended midway."})
-            return None
+    taken = (
+        update(Job)
+        .where(Job.id == free)
+        .values(state="running", fence=Job.fence + 1, attempts=Job.attempts + 1, leased_until=at + LEASE)
+        .returning(Job.id, Job.workspace_id, Job.kind, Job.args, Job.attempts, Job.fence, Job.request_id)
+    )
+    async with resources.db.reading(None) as connection:  # in autocommit: one statement, one trip
+        row = (await connection.execute(taken)).one_or_none()
+    if row is None:
+        return None
+    kind = kinds.get(row.kind)
+    if kind is not None and row.attempts <= kind.attempts:
         return row, kind
+    with suppress(LeaseLost):
+        async with Run(resources, row.id, row.kind, row.workspace_id, row.attempts, row.fence).step() as session:
+            if kind is None:
+                # A newer or older version of this service knows it: leave it to that one.
+                log.warning("job.unknown_kind", job=row.kind)
+                await _put_back(session, row.id, at=at + timedelta(minutes=1), attempts=row.attempts - 1)
+            else:
+                await _bury(
+                    session, row.id, {"code": "worker-died", "detail": "Every worker that took it ended midway."}
+                )
+    return None
 
 
 def due(at: datetime) -> ColumnElement[bool]:

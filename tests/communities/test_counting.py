@@ -11,6 +11,7 @@ from app.communities.events import Place
 from app.communities.models import Community, Publication
 from app.inquiries.models import Inquiry
 from app.kit.clock import SetClock
+from app.kit.db import fetch
 from app.metrics.models import PostLast
 from app.platforms.abilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
@@ -155,9 +156,9 @@ async def test_counters_that_come_with_events_alone_are_not_looked_at(
     told = Event("counts", None, metrics=(PostMetrics("1", {Metric.REACTIONS: 7}),), at=counted_at)
     await tell(agency, place, [post(1), comment("a", post_id="1"), told])
     async with agency.resources.transaction(agency.workspace_id) as session:
-        assert (
-            await publications.waiting(session, place.community_id, START, START + timedelta(days=9))
-        ).counters is False
+        community = await fetch(session, Community, place.community_id)
+        _, waiting = await publications.standing(session, community, START + timedelta(days=9))
+        assert waiting.counters is False
     shown = await agency.get(f"/v1/communities/{place.community_id}/metrics")
     status = {one["metric"]: one["status"] for one in shown["data"]}
     assert (status["reactions"], status["comments"], status["views"]) == ("ok", "ok", "unsupported")
