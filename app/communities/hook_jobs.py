@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,13 +13,13 @@ from app.communities import hook_effects
 from app.communities.budgets import BudgetSpent
 from app.communities.calls import Line, fresh, mended, open_line
 from app.communities.hook_calls import MEMORY
-from app.communities.hook_setup import PROBE, SUBSCRIBE, address, opened, own_app, sealed, sharing
+from app.communities.hook_setup import PROBE, SUBSCRIBE, UNSUBSCRIBE, address, opened, own_app, sealed, sharing
 from app.communities.hooks import APPLY, of
 from app.communities.models import Community, Hook, HookEvent, HookState, State
 from app.kit.db import now, workspace_of
 from app.kit.jobs import Again, Job, Later, Run, job, perform
 from app.platforms.abilities import HookState as PlatformsView
-from app.platforms.abilities import Subscribes
+from app.platforms.abilities import Subscribes, Unsubscribes
 from app.platforms.contract import (
     AuthExpired,
     Credentials,
@@ -28,6 +29,8 @@ from app.platforms.contract import (
     Rejected,
     Throttled,
 )
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -101,6 +104,22 @@ async def subscribe(run: Run, community_id: UUID) -> Again | None:
     # The platform chose secrets: from now on we know its calls, which it may have tried already.
     await _keep(run, hook, HookState.WAITING, chosen={**held, **chosen})
     return Again(run.now + timedelta(seconds=MEMORY))
+
+
+@job(UNSUBSCRIBE, attempts=1000)
+async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
+    """Take a closed hook away at its platform; one whose tokens are no longer good is left to a person."""
+    async with run.step() as session:
+        community, line = await open_line(run.resources, session, community_id)
+    adapter = line.adapter
+    assert isinstance(adapter, Unsubscribes), "asked of adapters that unsubscribe"
+    url = address(run.resources.settings, community.platform, hook_id)
+    try:
+        await _answer(run, community_id, line, lambda c: adapter.unsubscribe(c, url))
+    except (BudgetSpent, Throttled) as error:
+        raise await _later(line, error) from None
+    except (AuthExpired, MissingPermission, Rejected, Gone) as error:
+        log.warning("hook.not_unsubscribed", code=error.code, detail=error.message)
 
 
 async def _answer(run: Run, community_id: UUID, line: Line, ask: Callable[[Credentials], Awaitable[T]]) -> T:

@@ -106,7 +106,8 @@ async def close_hook(session: Work, have: Have, community_id: UUID) -> None:
     """Close a community's hook.
 
     Its address is gone for good, and a new one will be another; communities of one application,
-    which share an address, keep it as long as one of them has its hook.
+    which share an address, keep it as long as one of them has its hook. Where nothing could be polled
+    as long as it is set at the platform, it is taken away there too.
     """
     await hook_setup.close(session, community_id=community_id)
     _forget(session, have)

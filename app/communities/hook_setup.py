@@ -27,12 +27,13 @@ from app.kit.ids import uuid7
 from app.kit.jobs import enqueue
 from app.kit.resources import Resources
 from app.platforms import adapters
-from app.platforms.abilities import Receives, Subscribes
+from app.platforms.abilities import Receives, Subscribes, Unsubscribes
 from app.platforms.contract import Adapter, Spec
 from app.settings import Settings
 
 SUBSCRIBE: Final = "communities.subscribe"
 PROBE: Final = "communities.probe-hook"
+UNSUBSCRIBE: Final = "communities.unsubscribe"
 SETTLED: Final = timedelta(minutes=5)
 """So long after it was opened a hook is asked about for the first time."""
 
@@ -171,12 +172,24 @@ async def sharing(session: AsyncSession, public_id: UUID) -> list[Hook]:
 
 
 async def close(session: AsyncSession, *, community_id: UUID) -> None:
-    """Forget a community's hook: its address leads nowhere from now on, unless others share it."""
+    """Forget a community's hook: its address leads nowhere from now on, unless others share it.
+
+    Where the platform has to know of that, a worker tells it.
+    """
     community = await fetch(session, Community, community_id)
-    receiver(community.platform)
+    kind = receiver(community.platform)
     closed = await session.scalar(delete(Hook).where(of(session, community_id)).returning(Hook.public_id))
     if closed is None:
         raise NotFound("This community has no hook.", code="no-hook")
     others = await sharing(session, closed)
     if others:
         await _lead(session, closed, others[0].community_id)
+    elif issubclass(kind, Unsubscribes):
+        await enqueue(
+            session,
+            UNSUBSCRIBE,
+            workspace_id=workspace_of(session),
+            key=str(closed),
+            community_id=community_id,
+            hook_id=closed,
+        )

@@ -286,3 +286,12 @@ class Subscribes(Protocol):
     async def subscription(self, c: Credentials, url: str) -> HookState:
         """How the platform sees the hook: the active probe of a community's health."""
         ...
+
+
+@runtime_checkable
+class Unsubscribes(Protocol):
+    """As long as a hook is set at the platform nothing can be polled: one that is closed is taken away."""
+
+    async def unsubscribe(self, c: Credentials, url: str) -> None:
+        """Have no events sent to `url` any more; again is harmless, and any other address stays."""
+        ...

@@ -29,6 +29,7 @@ ABILITIES: Final = {
     "usage": abilities.TellsUsage,
     "hooks": abilities.Receives,
     "subscribe": abilities.Subscribes,
+    "unsubscribe": abilities.Unsubscribes,
     "measure_across": abilities.MeasuresAcross,
 }
 
@@ -87,6 +88,7 @@ class Abilities(BaseModel):
     usage: bool = Field(description="Learn from answers how much of a limit is used up.")
     hooks: bool = Field(description="Be called when something happens; see `hooks`.")
     subscribe: bool = Field(description="Set that hook at the platform ourselves, and ask whether it works.")
+    unsubscribe: bool = Field(description="Take a closed hook away there: until then nothing could be polled.")
     measure_across: bool = Field(description="Read counters of several communities' posts in one call.")
 
 

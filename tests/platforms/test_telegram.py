@@ -19,6 +19,7 @@ from app.platforms.abilities import (
     ReplyTo,
     Streams,
     Subscribes,
+    Unsubscribes,
 )
 from app.platforms.adapters.telegram import ADAPTER, SECRET_HEADER, Telegram
 from app.platforms.contract import (
@@ -60,7 +61,7 @@ from tests.platforms.telegram_world import (
 def test_it_is_an_adapter_with_all_it_can() -> None:
     made: Adapter = Fake([]).adapter()
     assert ADAPTER is Telegram
-    for ability in (Streams, Replies, Publishes, Inspects, Receives, Subscribes):
+    for ability in (Streams, Replies, Publishes, Inspects, Receives, Subscribes, Unsubscribes):
         assert isinstance(made, ability)
     assert not isinstance(made, ListsComments)
 
@@ -298,6 +299,19 @@ async def test_a_hook_is_set_with_its_secret_and_nothing_is_dropped() -> None:
     assert (asked["url"], asked["secret_token"]) == ("https://instep.example/hook", "sesame")
     assert asked["drop_pending_updates"] is False
     assert {"channel_post", "message", "message_reaction_count"} <= set(asked["allowed_updates"])
+
+
+async def test_a_closed_hook_is_taken_away_and_somebody_elses_is_not() -> None:
+    """As long as one is set the stream stays empty. What waits is left for it."""
+    url, sight = "https://instep.example/hook", {"has_custom_certificate": False, "pending_update_count": 2}
+    fake = Fake([good({"url": url, **sight}), good(True)])
+    await fake.adapter().unsubscribe(C, url)
+    assert fake.asked[1] == {"drop_pending_updates": False}
+    assert fake.requests[1].url.path.endswith("/deleteWebhook")
+    for other in ("", f"{url}s"):
+        fake = Fake([good({"url": other, **sight})])
+        await fake.adapter().unsubscribe(C, url)
+        assert len(fake.asked) == 1
 
 
 def test_a_call_that_is_not_understood_is_told() -> None:

@@ -267,6 +267,11 @@ class Telegram:
         await self._call(c, telegram.DONE, "setWebhook", {**form, "drop_pending_updates": False})
         return {}
 
+    async def unsubscribe(self, c: Credentials, url: str) -> None:
+        """`updates` then brings what waits."""
+        if (await self._call(c, telegram.WEBHOOK, "getWebhookInfo", {})).url == url:
+            await self._call(c, telegram.DONE, "deleteWebhook", {"drop_pending_updates": False})
+
     async def subscription(self, c: Credentials, url: str) -> HookState:
         """Telegram tells its last failure, however long ago that was: it counts while updates wait."""
         hook = await self._call(c, telegram.WEBHOOK, "getWebhookInfo", {})

@@ -45,6 +45,7 @@ class Desk:
     """What the next calls raise."""
     state: HookState = field(default_factory=lambda: HookState(True, True, 0))
     asked: int = 0
+    taken_away: list[str] = field(default_factory=list)
 
 
 class Teller(Fake):
@@ -88,6 +89,10 @@ class Teller(Fake):
         self.desk.urls.append(url)
         self.desk.secrets.append(dict(secrets))
         return self.desk.chooses
+
+    async def unsubscribe(self, c: Credentials, url: str) -> None:
+        self._asked()
+        self.desk.taken_away.append(url)
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
         self._asked()

@@ -15,7 +15,7 @@ from app.platforms.contract import AuthExpired, MissingPermission, Rejected, Sco
 from tests.communities.conftest import START, World
 from tests.communities.hooks.conftest import Town
 
-SUBSCRIBE, PROBE = hook_setup.SUBSCRIBE, hook_setup.PROBE
+SUBSCRIBE, PROBE, UNSUBSCRIBE = hook_setup.SUBSCRIBE, hook_setup.PROBE, hook_setup.UNSUBSCRIBE
 
 
 async def read(town: Town, community_id: str) -> Any:
@@ -176,6 +176,27 @@ async def test_closed_meanwhile_nothing_is_set(town: Town) -> None:
     await town.agency.work(SUBSCRIBE)
     assert town.desk.asked == 0
     assert await town.health(a) is None
+
+
+async def test_a_closed_one_is_taken_away_at_the_platform(town: Town, clock: SetClock) -> None:
+    """As long as it is set, some let nothing be polled."""
+    a, b = await town.connect("a"), await town.connect("b")
+    url = (await put(town, a))["url"]
+    await put(town, b)
+    await town.agency.work(SUBSCRIBE)
+    await town.agency.http.delete(f"/v1/communities/{a}/hook")
+    assert await town.agency.due(UNSUBSCRIBE) == [], "another community has it still"
+    await town.agency.http.delete(f"/v1/communities/{b}/hook")
+    town.desk.fail = [Transient("down for a minute"), Throttled("slow down", retry_after=30, scope=Scope.TOKEN)]
+    for _ in range(3):
+        await town.agency.work(UNSUBSCRIBE)
+        clock.advance(timedelta(minutes=1))
+    assert town.desk.taken_away == [url]
+    opened = await put(town, a)
+    await town.agency.http.delete(f"/v1/communities/{a}/hook")
+    town.desk.fail = [MissingPermission("it lacks manage")]
+    await town.agency.work(UNSUBSCRIBE)
+    assert (town.desk.taken_away, opened["url"] != url) == ([url], True)
 
 
 # ── one address for an application ────────────────────────────────────────────────────────────────
