@@ -18,6 +18,7 @@ from app.communities.polling import OutOfTime, Poll
 from app.communities.service import POLL
 from app.kit.db import fetch, now
 from app.kit.jobs import Again, Later, Run, job
+from app.platforms.abilities import MeasuresAcross
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -86,7 +87,10 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
         if planning:
             await hooks.forget(session, community_id, most=PAGE)
         community = await looking.conclude(session)
-        at = _conclude(community, looking, run.now, run.resources.settings.poll_pace)
+        at = _conclude(community, looking, run)
+        if at is not None and not looking.failures and not isinstance(looking.line.adapter, MeasuresAcross):
+            first = await publications.first_due(session, [community_id])
+            at = at if first is None else min(at, max(first, _soonest(run)))
         lane = await _plan(session, looking, community, anew=planning)
         if lane and (planning or looking.shown or waiting.counters):
             await lanes.wake(session, lane, [community_id])
@@ -174,8 +178,9 @@ async def _plan(session: AsyncSession, looking: Poll, community: Community, *, a
     return lane
 
 
-def _conclude(community: Community, looking: Poll, at: datetime, factor: float) -> datetime | None:
+def _conclude(community: Community, looking: Poll, run: Run) -> datetime | None:
     """Write down how a poll went; when to look again, None where there is no use in it."""
+    at = run.now
     failures = list(looking.failures.values())
     if community.state == State.PAUSED:
         return None
@@ -187,7 +192,7 @@ def _conclude(community: Community, looking: Poll, at: datetime, factor: float) 
         community.state, community.state_code, community.state_reason = State.HEALTHY.value, None, None
         community.failures = 0
         community.polled_at = at
-        return max(min(looking.due(community).values()), at + SOONEST * factor)
+        return max(min(looking.due(community).values()), _soonest(run))
     worst = min(failures, key=_gravity)
     community.failures += 1
     community.state_code = worst.code
@@ -204,6 +209,10 @@ def _conclude(community: Community, looking: Poll, at: datetime, factor: float) 
     if not never_answered or isinstance(worst, AuthExpired | MissingPermission):
         community.state = State.DEGRADED.value
     return at + pace.back_off(community.failures)
+
+
+def _soonest(run: Run) -> datetime:
+    return run.now + SOONEST * run.resources.settings.poll_pace
 
 
 def _gravity(error: PlatformError) -> int:

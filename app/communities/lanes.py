@@ -6,10 +6,10 @@ of them makes the calls. Full batches are what makes counters cheap.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -27,7 +27,7 @@ from app.kit import jobs
 from app.kit.db import mine, now, workspace_of
 from app.kit.jobs import Run
 from app.platforms.abilities import MeasuresAcross, PostRef
-from app.platforms.contract import Spec
+from app.platforms.contract import PostMetrics, Spec
 from app.projects.models import Project
 
 MEASURE: Final = "communities.measure"
@@ -107,11 +107,11 @@ class Measuring:
             refs = tuple(PostRef(post.community, post.external_id) for post in due)
             found = await adapter.metrics_across(self.line.credentials, refs)
             at = self.run.now
-            pairs = sorted(zip(due, found, strict=True), key=lambda pair: pair[0].community_id)
-            for community_id, group in groupby(pairs, key=lambda pair: pair[0].community_id):
-                async with self.run.step() as session:
-                    measured = [(post.id, metrics) for post, metrics in group]
-                    await publications.measured(session, places[community_id], measured, at, factor)
+            looks: defaultdict[Place, list[tuple[UUID, PostMetrics]]] = defaultdict(list)
+            for post, metrics in zip(due, found, strict=True):
+                looks[places[post.community_id]].append((post.id, metrics))
+            async with self.run.step() as session:
+                await publications.measured(session, looks, at, factor)
             self.posts += len(due)
             if self.run.now - started >= SLICE:
                 return self.run.now

@@ -42,7 +42,7 @@ class Round:
 
 SLOWER: Final = 1.25
 """Each look that finds nothing new makes the next interval so much longer."""
-SIZE: Final = Round(every=timedelta(minutes=15), quiet=timedelta(hours=1), told=timedelta(hours=1))
+SIZE: Final = Round(every=timedelta(hours=1), quiet=timedelta(hours=1), told=timedelta(hours=1))
 POSTS: Final = Round(every=timedelta(minutes=5), quiet=timedelta(hours=1), told=timedelta(hours=1))
 CONVERSATIONS: Final = Round(every=timedelta(minutes=1), quiet=timedelta(minutes=15), told=timedelta(minutes=15))
 TOKENS: Final = Round(every=DAY, quiet=DAY, told=DAY)

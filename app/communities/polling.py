@@ -42,6 +42,8 @@ log = structlog.get_logger()
 SLICE: Final = timedelta(seconds=20)
 """A poll that takes longer makes room for other communities and goes on later."""
 COMMENTS_PER_POLL: Final = 50
+EARLY: Final = 0.1
+"""The share of its interval by which a look may come early: a poll that is under way is cheaper than another."""
 WATCHED: Final = frozenset({State.HEALTHY.value, State.DEGRADED.value})
 
 
@@ -82,7 +84,7 @@ class Poll:
 
     async def all(self) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
-        due = [name for name, at in self.due(self.community).items() if at <= self.started_at]
+        due = [name for name, at in self.due(self.community).items() if self._takes(name, at)]
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
         elif "size" in due:
@@ -111,6 +113,11 @@ class Poll:
             setattr(community, name, value)
         self.marks, self.news = {}, []
         return community
+
+    def _takes(self, name: str, at: datetime) -> bool:
+        """Whether a look is due; one that will be within a tenth of its interval is taken along."""
+        seen_at: datetime | None = getattr(self.community, f"{name}_seen_at")
+        return at - (at - seen_at) * EARLY <= self.started_at if seen_at is not None else at <= self.started_at
 
     def due(self, community: Community) -> dict[str, datetime]:
         """When each of the looks that this platform allows is due: a method's name and an instant."""
@@ -228,7 +235,7 @@ class Poll:
             at = self.run.now
             async with self.run.step() as session:
                 pairs = [(publication_id, metrics) for (publication_id, _), metrics in zip(due, found, strict=True)]
-                await publications.measured(session, self.place, pairs, at, self.factor)
+                await publications.measured(session, {self.place: pairs}, at, self.factor)
             measured += len(due)
             self._check_time()
 

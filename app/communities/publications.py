@@ -279,14 +279,17 @@ async def ages(session: AsyncSession, communities: Sequence[UUID], at: datetime)
 
 
 async def measured(
-    session: AsyncSession, place: Place, found: Sequence[tuple[UUID, PostMetrics]], at: datetime, factor: float
+    session: AsyncSession, looks: Mapping[Place, Sequence[tuple[UUID, PostMetrics]]], at: datetime, factor: float
 ) -> None:
-    """Keep counters that were read at `at`, and say when the next look is due."""
-    by_id = dict(found)
+    """Keep counters that were read at `at`, and say when the next look is due.
+
+    Those of all communities in one unit of work: first all publications, then what follows from them.
+    """
+    by_id = {publication_id: metrics for found in looks.values() for publication_id, metrics in found}
     rows = await session.execute(
         select(Publication.id, Publication.published_at, Publication.total, Publication.still, Publication.comments)
-        .where(_of(place), Publication.id.in_(list(by_id)))
-        .order_by(Publication.external_id)  # the order of `store`
+        .where(mine(Publication, workspace_of(session)), Publication.id.in_(list(by_id)))
+        .order_by(Publication.community_id, Publication.external_id)  # the order of `store`
         .with_for_update()
     )
     changes: list[dict[str, Any]] = []
@@ -296,7 +299,7 @@ async def measured(
         still = row.still + 1 if total == row.total else 0
         changes.append(
             {
-                "workspace_id": place.workspace_id,
+                "workspace_id": workspace_of(session),
                 "id": row.id,
                 "measure_at": None if metrics.gone else pace.next_look(row.published_at, at, factor, still=still),
                 "gone_at": at if metrics.gone else None,
@@ -308,8 +311,9 @@ async def measured(
         )
     if changes:
         await session.execute(update(Publication), changes)
-    alive = tuple(pair for pair in found if not pair[1].gone)
-    await publish(session, PostsMeasured(place, at, alive))
+    for place in sorted(looks, key=lambda place: place.community_id):
+        alive = tuple(pair for pair in looks[place] if not pair[1].gone)
+        await publish(session, PostsMeasured(place, at, alive))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,70 +21,43 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Index, Row, and_, case, delete, func, or_, select, text, update
+from sqlalchemy import (
+    Row,
+    case,
+    delete,
+    func,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import telemetry
-from app.kit.db import Base, after_commit, now
+from app.kit.db import after_commit, now
 from app.kit.ids import uuid7
+from app.kit.job_rows import FRESH, HOLD, LEASE, PUT_BACK, TAKE, Job, WorkerHeartbeat, due
 from app.kit.registry import rooms
 from app.kit.resources import Resources
 
+__all__ = [
+    "FRESH",
+    "LEASE",
+    "Again",
+    "Fatal",
+    "Job",
+    "Later",
+    "LeaseLost",
+    "Run",
+    "WorkerHeartbeat",
+    "due",
+    "enqueue",
+    "job",
+    "kinds",
+    "perform",
+    "ring_after_commit",
+]
+
 log = structlog.get_logger()
-
-LEASE: Final = timedelta(seconds=30)
-"""How long a worker may be silent before another one takes its job."""
-
-
-class Job(Base):
-    """A piece of work that is due. Not a workspace's row: the sweeper looks across all of them.
-
-    It therefore holds ids only, never anything that a client or customer wrote.
-    """
-
-    __tablename__ = "job"
-    __table_args__ = (
-        Index(
-            "uq_job_key",
-            "workspace_id",
-            "kind",
-            "key",
-            unique=True,
-            postgresql_where=text("state <> 'dead'"),
-            postgresql_nulls_not_distinct=True,
-        ),
-        Index("ix_job_due", "run_at", "id", postgresql_where=text("state = 'waiting'")),
-        Index("ix_job_leased", "leased_until", postgresql_where=text("state = 'running'")),
-        {"postgresql_with": {"fillfactor": 70}},
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    workspace_id: Mapped[UUID | None]
-    kind: Mapped[str]
-    key: Mapped[str]
-    """What it is about: while one is waiting or running, a second of the same kind and key joins it."""
-    args: Mapped[dict[str, Any]]
-    state: Mapped[str] = mapped_column(default="waiting")
-    run_at: Mapped[datetime]
-    rerun_at: Mapped[datetime | None]
-    """Asked for again while running: it goes on waiting when it ends."""
-    attempts: Mapped[int] = mapped_column(default=0)
-    fence: Mapped[int] = mapped_column(default=0)
-    leased_until: Mapped[datetime | None]
-    error: Mapped[dict[str, Any] | None]
-    request_id: Mapped[str | None]
-    created_at: Mapped[datetime]
-
-
-class WorkerHeartbeat(Base):
-    """When each worker was last seen alive."""
-
-    __tablename__ = "worker_heartbeat"
-
-    worker: Mapped[str] = mapped_column(primary_key=True)
-    at: Mapped[datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +184,6 @@ async def enqueue(
         ring_after_commit(session, row.id, row.fence)
 
 
-FRESH: Final = """
-INSERT INTO job (id, workspace_id, kind, key, args, state, run_at, attempts, fence, created_at)
-SELECT :job_id, :workspace_id, :job_kind, CAST(:job_id AS text), :job_args, 'waiting', :job_at, 0, 0, :job_at
-"""
-"""A job that no other can join, made by a larger statement: what `enqueue` does, without a trip of its own."""
-
-
 def ring_after_commit(session: AsyncSession, job_id: UUID, fence: int = 0) -> None:
     """Collect the ids of a unit of work, so that they are rung in one go."""
     ids: list[tuple[UUID, str]] | None = session.info.get("rings")
@@ -245,11 +211,7 @@ class Run:
     async def step(self) -> AsyncIterator[AsyncSession]:
         """A unit of work that holds the lease; `LeaseLost` where another worker has it."""
         async with self.resources.transaction(self.workspace_id) as session:
-            held = await session.scalar(
-                select(Job.id)
-                .where(Job.id == self.id, Job.fence == self.fence, Job.state == "running")
-                .with_for_update()
-            )
+            held = await session.scalar(HOLD, {"job_id": self.id, "held": self.fence})
             if held is None:
                 raise LeaseLost(f"{self.kind} {self.id} was taken by another worker")
             yield session
@@ -276,20 +238,7 @@ async def _end(session: AsyncSession, job_id: UUID) -> None:
 
 
 async def _put_back(session: AsyncSession, job_id: UUID, *, at: datetime | None, attempts: int) -> None:
-    row = (
-        await session.execute(
-            update(Job)
-            .where(Job.id == job_id)
-            .values(
-                state="waiting",
-                run_at=func.least(Job.rerun_at, at),
-                rerun_at=None,
-                leased_until=None,
-                attempts=attempts,
-            )
-            .returning(Job.run_at, Job.fence)
-        )
-    ).one()
+    row = (await session.execute(PUT_BACK, {"job_id": job_id, "again_at": at, "tried": attempts})).one()
     if row.run_at <= now(session):
         ring_after_commit(session, job_id, row.fence)
 
@@ -319,15 +268,9 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
 
 async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | None:
     at = resources.clock.now()
-    free = select(Job.id).where(Job.id == job_id, due(at)).with_for_update(skip_locked=True).scalar_subquery()
-    taken = (
-        update(Job)
-        .where(Job.id == free)
-        .values(state="running", fence=Job.fence + 1, attempts=Job.attempts + 1, leased_until=at + LEASE)
-        .returning(Job.id, Job.workspace_id, Job.kind, Job.args, Job.attempts, Job.fence, Job.request_id)
-    )
     async with resources.db.reading(None) as connection:  # in autocommit: one statement, one trip
-        row = (await connection.execute(taken)).one_or_none()
+        taken = await connection.execute(TAKE, {"job_id": job_id, "at": at, "until": at + LEASE})
+        row = taken.one_or_none()
     if row is None:
         return None
     kind = kinds.get(row.kind)
@@ -344,14 +287,6 @@ async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | 
                     session, row.id, {"code": "worker-died", "detail": "Every worker that took it ended midway."}
                 )
     return None
-
-
-def due(at: datetime) -> ColumnElement[bool]:
-    """What a worker may take at this instant: what waits, and what a silent worker has left."""
-    return or_(
-        and_(Job.state == "waiting", Job.run_at <= at),
-        and_(Job.state == "running", Job.leased_until < at),
-    )
 
 
 async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
