@@ -16,8 +16,20 @@ from typing import Any, ClassVar, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import BigInteger, ColumnElement, DateTime, ForeignKeyConstraint, MetaData, Text, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    ForeignKeyConstraint,
+    MetaData,
+    Text,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -170,12 +182,13 @@ _SET_WORKSPACE = text("SELECT set_config('app.workspace_id', :id, false)")
 
 
 def _engine(url: str, pool: int, **options: Any) -> AsyncEngine:
-    return create_async_engine(
+    made = create_async_engine(
         url,
         pool_size=pool,
         max_overflow=0,
         pool_timeout=10,
         json_serializer=_dumps,
+        hide_parameters=True,  # they are customers' words: in no error, and so in no log
         connect_args={
             "connection_class": _WorkspaceConnection,
             "timeout": 5,
@@ -183,6 +196,15 @@ def _engine(url: str, pool: int, **options: Any) -> AsyncEngine:
         },
         **options,
     )
+    event.listen(made.sync_engine, "handle_error", _without_rows)
+    return made
+
+
+def _without_rows(context: ExceptionContext) -> None:
+    """Forget the row that PostgreSQL quotes in an error: a traceback would show it."""
+    cause = context.original_exception.__cause__
+    if isinstance(cause, asyncpg.PostgresError):
+        cause.detail = None
 
 
 def _dumps(value: Any) -> str:

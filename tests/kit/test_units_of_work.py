@@ -1,6 +1,7 @@
 """The rules that everything rests on: one unit of work, one workspace, commit before the answer."""
 
 import asyncio
+import traceback
 import uuid
 from collections.abc import AsyncIterator
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import ApiKey, Workspace
@@ -30,6 +32,21 @@ async def bare(db: Database) -> AsyncIterator[Database]:
 async def visible(database: Database, workspace_id: uuid.UUID | None) -> list[uuid.UUID]:
     async with database.reading(workspace_id) as connection:
         return list((await connection.scalars(select(Workspace.workspace_id))).all())
+
+
+async def test_no_error_of_the_database_holds_what_was_sent_to_it(resources: Resources) -> None:
+    """It may be a customer's words, or a token; errors go to logs and to a job's record."""
+    words = f"what a customer wrote {uuid.uuid4()}"
+    nameless = text("INSERT INTO user_account (id, email, name, created_at) VALUES (:id, :words, NULL, now())")
+    with pytest.raises(IntegrityError) as refused:
+        async with resources.transaction(None) as session:
+            await session.execute(nameless, {"id": uuid.uuid4(), "words": words})
+    assert words not in "".join(traceback.format_exception(refused.value))
+    for reading in (resources.db.reading(uuid.uuid4()), resources.db.reading(None)):
+        with pytest.raises(DBAPIError) as misread:
+            async with reading as connection:
+                await connection.execute(text("SELECT length(:words) FROM nowhere"), {"words": words})
+        assert words not in "".join(traceback.format_exception(misread.value))
 
 
 async def test_the_commit_comes_before_the_answer(app: FastAPI, resources: Resources) -> None:
