@@ -3,6 +3,8 @@
 import asyncio
 import sys
 
+import uvloop
+
 from app.kit.registry import modules
 
 
@@ -13,7 +15,8 @@ def main() -> None:
     if name not in known:
         print(f"python -m benchmarks <name> [options]; names: {', '.join(known)}")
         raise SystemExit(0 if name in {"-h", "--help"} else 2)
-    asyncio.run(known[name].main(arguments))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the service runs
+        runner.run(known[name].main(arguments))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ which now and then somebody posts, reacts and writes; it counts calls and refuse
 limits. The service's own jobs poll it against a real PostgreSQL; the clock jumps from one due job
 to the next. Now and then a platform says 429 of itself.
 
+Everything is read once before the day begins, as fast as it will go: no limit is counted meanwhile,
+and when each post was last looked at is then spread over its interval, as if that had been long ago.
+
 Printed: calls by platform, beside what its limits allow; the fullest window of each limit, counted
 from a log of all requests and not by the budgets under test; refusals, and the calls that were made
 in spite of one; how old the newest counters of posts are, by the posts' age, every two hours.
@@ -29,7 +32,7 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
 from app.access.models import Workspace
-from app.communities import service
+from app.communities import pace, service
 from app.communities.budgets import cost_of
 from app.communities.models import Community
 from app.kit import events, jobs
@@ -44,6 +47,8 @@ from app.sandbox.bluesky.ids import did as bluesky_did
 from app.sandbox.entities import Community as Place
 from app.sandbox.entities import Profile
 from app.sandbox.faults import Effect, Rule
+from app.sandbox.limits import Allowance
+from app.sandbox.limits import Counter as Limits
 from app.sandbox.server import Sandbox, build
 from app.sandbox.wire import Wire, declared
 from app.sandbox.youtube.ids import channel as youtube_channel
@@ -54,7 +59,6 @@ START: Final = datetime(2026, 10, 15, tzinfo=UTC)
 BASE: Final = "http://127.0.0.1:9"
 YEAR: Final = 357 * 24 * 3600
 """Posts are spread evenly over so many seconds."""
-PER_COMMUNITY: Final = 500
 AGES: Final = (
     ("to 2 h", timedelta(hours=2)),
     ("to 24 h", timedelta(hours=24)),
@@ -85,7 +89,7 @@ class Log:
     """Every request, as it was made."""
 
     calls: Counter[str] = field(default_factory=Counter)
-    units: dict[tuple[str, int], list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    units: dict[tuple[str, int, str], list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
     """By platform, the budget's place in its spec, and whom it concerns: when, and how many units."""
     refused: Counter[str] = field(default_factory=Counter)
     in_spite: Counter[str] = field(default_factory=Counter)
@@ -116,8 +120,8 @@ class Way(httpx.AsyncBaseTransport):
             if (units := cost.units.get(budget.name, 0)) and budget.token in {None, cost.kind}:
                 whom = {Scope.TOKEN: cost.token, Scope.COMMUNITY: cost.target or cost.token}.get(budget.scope, "")
                 if whom or budget.scope is not Scope.TOKEN:
-                    key = f"{platform} {number} {hashlib.sha256(whom.encode()).hexdigest()[:12]}"
-                    self._log.units[key, number].append((at, units))
+                    digest = hashlib.sha256(whom.encode()).hexdigest()[:12]
+                    self._log.units[counted_by(platform, budget), number, digest].append((at, units))
         response = await self._inner.handle_async_request(request)
         await response.aread()
         response.request = request
@@ -131,6 +135,11 @@ class Way(httpx.AsyncBaseTransport):
     def _platform(self, request: httpx.Request) -> str:
         wire = next(wire for prefix, wire in self._platforms.items() if request.url.path.startswith(prefix))
         return min(wire.platforms)
+
+
+def counted_by(platform: str, budget: Budget) -> str:
+    """Who counts a limit: the platform, or who knows the application."""
+    return (adapters()[platform].spec.app_of if budget.scope is Scope.APP else None) or platform
 
 
 def fullest(made: Sequence[tuple[float, int]], seconds: int) -> int:
@@ -174,16 +183,15 @@ def external_id(model: Profile, number: int) -> str:
     return bluesky_did(number)
 
 
-def founded(clock: Clock, communities: int) -> Sandbox:
-    """A still world with so many communities, shared evenly among all platforms."""
+def founded(clock: Clock, platforms: Sequence[str], share: int) -> Sandbox:
+    """A still world with so many communities of each of these platforms."""
     wires: list[Wire] = []
     number = 100
-    platforms = sorted(adapters())
     for wire in declared():
-        mine = [platform for platform in platforms if platform in wire.platforms]
-        for platform in mine:
-            share = communities // len(platforms)
-            wire, number = crowd(wire, platform, share, number)
+        if not set(wire.platforms) & set(platforms):
+            continue
+        for platform in wire.platforms:
+            wire, number = crowd(wire, platform, share if platform in platforms else 0, number)
         wires.append(wire)
     return build(seed=7, real=lambda: clock.now().timestamp(), beat=None, wires=wires, alive=False)
 
@@ -197,14 +205,18 @@ def squeeze(sandbox: Sandbox, share: float) -> None:
 
     for kind in adapters().values():
         kind.spec = replace(kind.spec, budgets=tuple(smaller(budget) for budget in kind.spec.budgets))
-    sandbox.network.limits["youtube_units"] = round(sandbox.network.limits["youtube_units"] * share)
+    for name in {"youtube_units", "graph_app_calls"} & sandbox.network.limits.keys():
+        sandbox.network.limits[name] = max(1, round(sandbox.network.limits[name] * share))
 
 
 def fill(sandbox: Sandbox, rng: random.Random, posts: int) -> int:
-    """Give communities their past: so many posts over a year, each where it belongs in time."""
+    """Give communities their past: so many posts over a year, each where it belongs in time.
+
+    Only those whose past can be read: of the others we would never know.
+    """
     world = sandbox.network.world
-    places = list(world.communities.values())
-    each = min(PER_COMMUNITY, posts // len(places))
+    places = [one for one in world.communities.values() if adapters()[one.profile.platform].spec.history]
+    each = posts // max(len(places), 1)
     born = world.now
     world.now = born - YEAR * 1000
     moments = sorted((rng.randrange(YEAR * 1000 - 1), n) for n in range(len(places)) for _ in range(each))
@@ -307,11 +319,14 @@ async def due(resources: Resources, limit: int) -> tuple[list[UUID], datetime | 
         ).scalar_one_or_none()
 
 
-async def run(resources: Resources, clock: Clock, until: datetime, width: int) -> int:
-    """Do all jobs up to an instant; how many attempts there were."""
+async def run(resources: Resources, clock: Clock, until: datetime, width: int, *, limits: bool = True) -> int:
+    """Do all jobs up to an instant; how many attempts there were. Without `limits`, what was called is forgotten."""
     done = 0
     while True:
-        found, following = await due(resources, 2000)
+        found, following = await due(resources, 2000 if limits else width)
+        if not limits:
+            async with resources.transaction(None) as session:
+                await session.execute(text("DELETE FROM call_budget"))
         if not found:
             if following is None or following > until:
                 clock.at = max(clock.at, until)
@@ -329,12 +344,15 @@ async def run(resources: Resources, clock: Clock, until: datetime, width: int) -
 
 
 STALENESS: Final = text("""
-SELECT width_bucket(extract(epoch FROM :at - p.published_at), CAST(:tiers AS float8[])) AS tier,
+SELECT coalesce(c.platform, 'all') AS platform,
+       width_bucket(extract(epoch FROM :at - p.published_at), CAST(:tiers AS float8[])) AS tier,
        count(*) AS posts,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM :at - l.at)) AS middle,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM :at - l.at)) AS late
-FROM publication p JOIN post_last l ON l.workspace_id = p.workspace_id AND l.publication_id = p.id
-WHERE p.measure_at IS NOT NULL GROUP BY 1 ORDER BY 1
+FROM publication p
+JOIN post_last l ON l.workspace_id = p.workspace_id AND l.publication_id = p.id
+JOIN community c ON c.workspace_id = p.workspace_id AND c.id = p.community_id
+WHERE p.measure_at IS NOT NULL GROUP BY GROUPING SETS ((2), (c.platform, 2)) ORDER BY 1, 2
 """)
 
 
@@ -350,7 +368,7 @@ async def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks day", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--communities", type=int, default=2000)
+    parser.add_argument("--communities", type=int, default=2000, help="evenly on all the platforms")
     parser.add_argument("--posts", type=int, default=1_000_000)
     parser.add_argument("--hours", type=int, default=24, help="virtual hours, after the first read of everything")
     parser.add_argument("--refusals", type=int, default=50, help="429s that platforms say of themselves")
@@ -359,13 +377,14 @@ async def main(arguments: Sequence[str]) -> None:
         type=int,
         help="the communities are a sample of so many: limits that all share are made smaller in proportion",
     )
+    parser.add_argument("--platforms", nargs="+", choices=sorted(adapters()), default=sorted(adapters()))
     parser.add_argument("--width", type=int, default=8, help="jobs at once")
     asked = parser.parse_args(arguments)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     jobs.collect()
     events.listen()
     rng, clock, log, began = random.Random(7), Clock(START), Log(), time.monotonic()
-    sandbox = founded(clock, asked.communities)
+    sandbox = founded(clock, asked.platforms, asked.communities // len(asked.platforms))
     if asked.of is not None:
         squeeze(sandbox, asked.communities / asked.of)
     sandbox.network.base_url = BASE
@@ -394,32 +413,78 @@ async def main(arguments: Sequence[str]) -> None:
         resources = Resources(settings, clock, db, Keyring(settings.secret_keys), SilentDoorbell(), http)
         try:
             workspace = await connect(resources, sandbox, communities)
-            await first_read(resources, clock, log, workspace, asked.width)
+            await first_read(resources, sandbox, clock, log, workspace, asked.width)
             let_live(sandbox, rng, asked.hours * 3600)
             await day(resources, sandbox, clock, rng, log, workspace, asked)
         finally:
             await db.close()
 
 
-async def first_read(resources: Resources, clock: Clock, log: Log, workspace: UUID, width: int) -> None:
-    """Read everything once, however long it takes, and let the limits rest afterwards."""
+class Generous(Limits):
+    """Refuses nobody."""
+
+    def window(self, key: str, limit: int, seconds: int, *, cost: int = 1, start: float = 0) -> Allowance:
+        return replace(super().window(key, limit, seconds, cost=cost, start=start), remaining=limit, refused=False)
+
+    def second(self, key: str, limit: int) -> bool:
+        return True
+
+
+async def first_read(
+    resources: Resources, sandbox: Sandbox, clock: Clock, log: Log, workspace: UUID, width: int
+) -> None:
+    """Read everything once, and leave it as if that had been long ago: looks are spread, limits have rested."""
     began = time.monotonic()
-    for _ in range(48):
-        await run(resources, clock, clock.now() + timedelta(minutes=30), width)
-        async with resources.db.reading(workspace) as connection:
-            left = (
-                await connection.execute(
-                    select(Community.platform, Community.state).where(Community.backfilled_at.is_(None))
-                )
-            ).all()
+    sandbox.network.counter = Generous(lambda: clock.now().timestamp())
+    left: Sequence[Any] = ()
+    for _ in range(60):
+        await run(resources, clock, clock.now() + timedelta(minutes=1), width, limits=False)
+        async with resources.transaction(workspace) as session:
+            unread = select(Community.id, Community.platform, Community.state).where(Community.backfilled_at.is_(None))
+            left = (await session.execute(unread)).all()
+            # Some were told to wait for a limit; here they need not.
+            keys = [str(one.id) for one in left]
+            await session.execute(NOW, {"at": clock.now(), "kinds": ["communities.poll"], "keys": keys})
         if not left:
             break
     print(
         f"first read: {sum(log.calls.values())} calls in {(clock.now() - START).total_seconds() / 3600:.1f} virtual "
         f"hours ({time.monotonic() - began:.0f} s); not finished: {Counter((one.platform, one.state) for one in left)}"
     )
-    await run(resources, clock, clock.now() + timedelta(hours=1), width)
+    await rested(resources, sandbox, clock)
+    intervals = [(limit.total_seconds(), every.total_seconds()) for limit, every in pace.BY_AGE]
+    given = {"at": clock.now(), "tiers": [age for age, _ in intervals]}
+    given["every"] = [*(every for _, every in intervals), pace.FOR_EVER.total_seconds()]
+    async with resources.transaction(workspace) as session:
+        await session.execute(SPREAD, given)
+        await session.execute(LAST, given)
+        await session.execute(NOW, {**given, "kinds": ["communities.measure"], "keys": None})
+    # What everybody asks of the limits has to be known first.
+    await run(resources, clock, clock.now() + timedelta(hours=2), width)
+    await rested(resources, sandbox, clock)
     log.__init__()  # type: ignore[misc]
+
+
+async def rested(resources: Resources, sandbox: Sandbox, clock: Clock) -> None:
+    """Forget what was called so far, on both sides."""
+    sandbox.network.counter = Limits(lambda: clock.now().timestamp())
+    async with resources.transaction(None) as session:
+        await session.execute(text("DELETE FROM call_budget"))
+
+
+NOW: Final = text("""
+UPDATE job SET run_at = :at WHERE kind = ANY(:kinds) AND state = 'waiting'
+AND (CAST(:keys AS text[]) IS NULL OR key = ANY(CAST(:keys AS text[])))
+""")
+_INTERVAL: Final = """make_interval(secs => (CAST(:every AS float8[]))[
+    1 + width_bucket(extract(epoch FROM CAST(:at AS timestamptz) - published_at)::float8, CAST(:tiers AS float8[]))])"""
+SPREAD: Final = text(f"""
+UPDATE publication SET measure_at = CAST(:at AS timestamptz) + random() * {_INTERVAL} WHERE measure_at IS NOT NULL
+""")
+LAST: Final = text(f"""
+UPDATE post_last SET at = greatest(measure_at - {_INTERVAL}, published_at) FROM publication p
+WHERE post_last.workspace_id = p.workspace_id AND post_last.publication_id = p.id AND p.measure_at IS NOT NULL
+""")
 
 
 async def day(
@@ -433,21 +498,20 @@ async def day(
 ) -> None:
     """Let the hours pass, and print what they brought."""
     start, began, done = clock.now(), time.monotonic(), 0
-    platforms = sorted(adapters())
     refusals = sorted(rng.uniform(0, asked.hours) for _ in range(asked.refusals))
-    seen: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
+    seen: dict[tuple[str, int], list[tuple[int, float, float]]] = defaultdict(list)
     for hour in range(1, asked.hours + 1):
         while refusals and refusals[0] < hour:
             refusals.pop(0)
             effect = Effect(type="status", status=429, retry_after="600")
-            sandbox.app.add(Rule(platform=rng.choice(platforms), count=1, effect=effect))
+            sandbox.app.add(Rule(platform=rng.choice(asked.platforms), count=1, effect=effect))
         done += await run(resources, clock, start + timedelta(hours=hour), asked.width)
         if hour % 2 == 0:
             for row in await staleness(resources, workspace):
-                seen[row.tier].append((row.posts, row.middle, row.late))
+                seen[row.platform, row.tier].append((row.posts, row.middle, row.late))
         passed = time.monotonic() - began
         print(f"  hour {hour}: {sum(log.calls.values())} calls, {done} jobs ({passed:.0f} s)", flush=True)
-    report(log, asked.hours, seen)
+    report(log, asked.platforms, asked.hours, seen)
     async with resources.db.reading(workspace) as connection:
         states = (await connection.execute(select(Community.platform, Community.state, Community.state_code))).all()
         stretches = (
@@ -463,27 +527,34 @@ async def day(
     print(f"{done} jobs in {time.monotonic() - began:.0f} s")
 
 
-def report(log: Log, hours: int, seen: Mapping[int, Sequence[tuple[int, float, float]]]) -> None:
+def report(
+    log: Log,
+    platforms: Sequence[str],
+    hours: int,
+    seen: Mapping[tuple[str, int], Sequence[tuple[int, float, float]]],
+) -> None:
     """Print the day."""
     print(f"\n| platform | calls | fullest window of each limit | refused | calls in spite |\n|{'---|' * 5}")
-    for key, kind in sorted(adapters().items()):
+    for key in platforms:
         windows = []
-        for number, budget in enumerate(kind.spec.budgets):
-            most = max(
-                (
-                    fullest(made, budget.seconds)
-                    for (name, at), made in log.units.items()
-                    if at == number and name.startswith(f"{key} ")
-                ),
-                default=0,
-            )
-            windows.append(f"{shown(budget)}: {most} ({most / budget.calls:.0%})")
+        for number, budget in enumerate(adapters()[key].spec.budgets):
+            whose = counted_by(key, budget)
+            made = [units for (name, at, _), units in log.units.items() if (name, at) == (whose, number)]
+            most = max((fullest(one, budget.seconds) for one in made), default=0)
+            together = f" of {whose} together" if whose != key else ""
+            windows.append(f"{shown(budget)}{together}: {most} ({most / budget.calls:.0%})")
         print(f"| {key} | {log.calls[key]} | {'; '.join(windows)} | {log.refused[key]} | {log.in_spite[key]} |")
-    print(f"\n| age of post | posts | newest counters: p50 | p99 |\n|{'---|' * 4}")
+    columns = [*platforms, "all"] if len(platforms) > 1 else platforms
+    print(f"\nnewest counters of posts, p50 / p99, by their age\n\n| age | posts | {' | '.join(columns)} |")
+    print(f"|{'---|' * (len(columns) + 2)}")
     for tier, (label, _) in enumerate(AGES):
-        if rows := seen.get(tier):
-            posts = round(sum(row[0] for row in rows) / len(rows))
-            print(f"| {label} | {posts} | {span(max(row[1] for row in rows))} | {span(max(row[2] for row in rows))} |")
+        cells, posts = [], 0
+        for key in columns:
+            rows = seen.get((key, tier), [])
+            posts = max(posts, round(sum(row[0] for row in rows) / len(rows)) if rows else 0)
+            worst = [max(row[place] for row in rows) for place in (1, 2)] if rows else []
+            cells.append(" / ".join(map(span, worst)) or "–")
+        print(f"| {label} | {posts} | {' | '.join(cells)} |")
     print(f"\nstatuses: {dict(sorted(log.statuses.items()))}")
     print(f"{sum(log.calls.values()) * 24 / hours:.0f} calls a day")
 

@@ -1,4 +1,4 @@
-"""Ids as Meta's look: numbers of 15 to 18 digits, made from the world's, both ways."""
+"""Ids as Meta's look: numbers of 15 to 19 digits, made from the world's, both ways."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHILD: Final = "1795"
 TAGGED: Final = "1793"
 _PSID: Final = 6_000_000_000_000_000
 _IGSID: Final = 8_000_000_000_000_000
-_NUMBER: Final = re.compile(r"(\d{4})(\d{2})(\d{11})")
+_NUMBER: Final = re.compile(r"(\d{4})(\d{2,4})(\d{11})")
 
 
 def is_instagram(c: Community) -> bool:
