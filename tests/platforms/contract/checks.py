@@ -45,7 +45,12 @@ RED: Final = (AssertionError, pytest.fail.Exception, PlatformError)
 """What a check ends with where something is not as promised."""
 
 
+GREEN: Final[set[tuple[str, type[Adapter]]]] = set()
+"""Checks that adapters have passed in this process."""
+
+
 async def run(name: str, key: str, kind: type[Adapter]) -> None:
     """One check of an adapter on a stage of its own; one of `RED` where something is not as promised."""
     async with staged(key, kind) as subject:
         await REGISTERED[name].run(subject)
+    GREEN.add((name, kind))

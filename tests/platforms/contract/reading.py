@@ -39,7 +39,7 @@ async def community(s: Subject) -> None:
 # ── lists ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _of_each_list(name: str) -> Callable[[Callable[[Subject, Listing], Awaitable[None]]], None]:
+def of_each_list(name: str) -> Callable[[Callable[[Subject, Listing], Awaitable[None]]], None]:
     """The same check for every list that an adapter has."""
 
     def add(run: Callable[[Subject, Listing], Awaitable[None]]) -> None:
@@ -53,7 +53,7 @@ def _of_each_list(name: str) -> Callable[[Callable[[Subject, Listing], Awaitable
     return add
 
 
-@_of_each_list("whole, once, newest first")
+@of_each_list("whole, once, newest first")
 async def paged(s: Subject, listing: Listing) -> None:
     listing.fill(s)
     done = await walk(listing, s)
@@ -66,7 +66,7 @@ async def paged(s: Subject, listing: Listing) -> None:
     assert not new, f"the next walk brings {len(new)} that are not new"
 
 
-@_of_each_list("cursors survive a restart")
+@of_each_list("cursors survive a restart")
 async def restarted(s: Subject, listing: Listing) -> None:
     """`walk` makes a new adapter for each page; here each cursor is used a second time besides."""
     listing.fill(s)
@@ -78,7 +78,7 @@ async def restarted(s: Subject, listing: Listing) -> None:
     assert int(at(late).timestamp()) in news.seconds, "the cursor of a walk that ended does not start the next one"
 
 
-@_of_each_list("late items")
+@of_each_list("late items")
 async def late(s: Subject, listing: Listing) -> None:
     """Things are written between two calls, and within a page that takes several."""
     listing.fill(s)
@@ -96,7 +96,7 @@ async def late(s: Subject, listing: Listing) -> None:
     complete(listing, s, {item.external_id: item for item in (*done.items, *news.items)}.values())
 
 
-@_of_each_list("deleted items")
+@of_each_list("deleted items")
 async def deleted(s: Subject, listing: Listing) -> None:
     """What was read last goes, and much of what was read before, so that the rest moves up."""
     listing.fill(s)
@@ -113,7 +113,7 @@ async def deleted(s: Subject, listing: Listing) -> None:
     assert standing <= set(done.seconds), f"{len(standing - set(done.seconds))} {listing.name} were passed over"
 
 
-@_of_each_list("since")
+@of_each_list("since")
 async def since(s: Subject, listing: Listing) -> None:
     listing.fill(s)
     times = listing.standing(s)
@@ -125,7 +125,7 @@ async def since(s: Subject, listing: Listing) -> None:
     assert int(at(added).timestamp()) in news.seconds, "after a walk with `since`, its cursor passes something over"
 
 
-@_of_each_list("nothing there")
+@of_each_list("nothing there")
 async def nothing(s: Subject, listing: Listing) -> None:
     listing.fill(s)
     done = await walk(listing, s, since=moment(s.now + DAY * 1000))
@@ -186,7 +186,8 @@ async def stream(s: Subject) -> None:
 # ── counters ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _measured(_: object, about: Specimen) -> bool:
+def measured(_: object, about: Specimen) -> bool:
+    """Whether the platform can be asked for counters."""
     return "metrics" not in about.silent
 
 
@@ -195,7 +196,7 @@ async def metrics(s: Subject) -> None:
     """Of posts that people react to in every way there is, when the platform has had the time to count."""
     posts = [s.post(f"Post {number}") for number in range(3)]
     for number, post in enumerate(posts[:2]):
-        _engage(s, post["id"], 3 + number)
+        engage(s, post["id"], 3 + number)
     s.later(s.spec.delay.total_seconds() + 3600)
     records = [one["id"] for one in posts]
     ids = tuple([await remote_post(s, one) for one in records])
@@ -217,7 +218,7 @@ async def pending(s: Subject) -> None:
     assert {found.missing[metric] for metric in late} == {MetricStatus.PENDING}, f"{found.missing}"
 
 
-@check("metrics: deleted posts are gone", _measured)
+@check("metrics: deleted posts are gone", measured)
 async def gone(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(3)]
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
@@ -228,7 +229,7 @@ async def gone(s: Subject) -> None:
     assert not found[1].missing, "a gone post lacks nothing"
 
 
-@check("metrics: a batch, and no more", _measured)
+@check("metrics: a batch, and no more", measured)
 async def batch(s: Subject) -> None:
     most = s.spec.metrics_batch
     posts = [s.post(f"Post {number}") for number in range(most + 1)]
@@ -246,12 +247,14 @@ async def batch(s: Subject) -> None:
 @check("metrics: lists tell the same", LISTINGS[0].known)
 async def told_by_lists(s: Subject) -> None:
     post = s.post()
-    _engage(s, post["id"], 4)
+    engage(s, post["id"], 4)
     page = await s.adapter().posts(s.c, None)
     for item in page.items:
         assert item.metrics.external_id == item.external_id, "another post's metrics"
         told = item.metrics.counters.keys() | item.metrics.missing.keys()
         assert told == set(Metric), "a metric is neither there nor missing"
+        made_up = sorted(item.metrics.counters.keys() - s.spec.metrics)
+        assert not made_up, f"{made_up} are not to be had, and are in the list"
     newest = next(item for item in page.items if when(item) == int(at(post).timestamp()))
     now = s.tally().posts[post["id"]]
     for metric, count in newest.metrics.counters.items():
@@ -260,18 +263,25 @@ async def told_by_lists(s: Subject) -> None:
 
 @check("metrics: across communities as one by one", has(MeasuresAcross))
 async def across(s: Subject) -> None:
-    posts = [s.post(f"Post {number}") for number in range(3)]
-    _engage(s, posts[0]["id"], 2)
+    posts = [s.post(f"Post {number}") for number in range(4)]
+    engage(s, posts[0]["id"], 2)
     s.delete(posts[1])
+    s.later(s.spec.delay.total_seconds() + 3600)
     made = s.adapter()
     assert isinstance(made, MeasuresAcross)
-    ids = tuple([await remote_post(s, one["id"]) for one in posts if one is not posts[1]])
+    records = [one["id"] for one in posts if one is not posts[1]]
+    ids = tuple([await remote_post(s, one) for one in records])
     assert s.c.external_id is not None
+    before = s.tally(s.now - int(s.spec.delay.total_seconds() * 1000)).posts
     found = await made.metrics_across(s.c, tuple(PostRef(s.c.external_id, one) for one in ids))
+    assert [one.external_id for one in found] == list(ids), "one record for each id, in its order"
+    for record, one in zip(records, found, strict=True):
+        _right(s, one, before[record], s.tally().posts[record])
     assert found == await s.adapter().metrics(s.c, ids), "not the same"
 
 
-def _engage(s: Subject, post: str, amount: int) -> None:
+def engage(s: Subject, post: str, amount: int) -> None:
+    """So many people react to a post in every way there is."""
     for person in range(1, amount + 1):
         who = s.community.number_of(900_000 + person)
         s.let("reaction", id=post, person=who)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from app.platforms import adapters
 from app.platforms.contract import Adapter
-from tests.platforms.contract.checks import RED, run
-from tests.platforms.contract.planted import changes, figures, hooks, lists, refusals
+from tests.platforms.contract.checks import GREEN, RED, run
+from tests.platforms.contract.planted import changes, everywhere, figures, hooks, lists, refusals
+from tests.platforms.contract.planted.everywhere import Everywhere
 from tests.platforms.contract.suite import CHECKS
 from tests.platforms.contract.table import NOT_ASKED, asked, table
 
@@ -13,16 +15,26 @@ PLANTED = (*lists.PLANTED, *figures.PLANTED, *changes.PLANTED, *refusals.PLANTED
 
 @pytest.mark.parametrize(("name", "planted", "because"), PLANTED)
 async def test_a_planted_fault_is_found(name: str, planted: type[Adapter], because: str) -> None:
+    await _found(name, planted, because)
+
+
+@pytest.mark.parametrize("one", [pytest.param(one, id=one.id) for one in everywhere.PLANTED])
+async def test_it_is_found_in_every_adapter(one: Everywhere) -> None:
+    await _found(one.check, one.kind, one.because)
+
+
+@pytest.mark.parametrize("key", sorted(adapters()))
+def test_every_adapter_has_each_kind_of_fault(key: str) -> None:
+    assert {one.sort for one in everywhere.PLANTED if one.kind.spec.key == key} == set(everywhere.SORTS)
+
+
+async def _found(name: str, planted: type[Adapter], because: str) -> None:
+    """It is red with the fault, and green without it."""
     with pytest.raises(RED, match=because):
         await run(name, planted.spec.key, planted)
     sound = next(kind for kind in planted.__mro__ if kind.__module__.startswith("app.platforms.adapters."))
-    if (name, sound) not in seen_green:
+    if (name, sound) not in GREEN:  # once is enough
         await run(name, planted.spec.key, sound)
-        seen_green.add((name, sound))
-
-
-seen_green: set[tuple[str, type[Adapter]]] = set()
-"""Checks of adapters without a fault: once is enough."""
 
 
 def test_every_promise_has_its_fault() -> None:
@@ -32,7 +44,8 @@ def test_every_promise_has_its_fault() -> None:
         several = name.startswith(("posts:", "comments:", "conversations:", "reply to a "))
         return name.partition(": ")[2] if several else name
 
-    assert {promise(name) for _, name in asked()} == {promise(name) for name, _, _ in PLANTED}
+    found_by = {name for name, _, _ in PLANTED} | {one.check for one in everywhere.PLANTED}
+    assert {promise(name) for _, name in asked()} == {promise(name) for name in found_by}
 
 
 def test_the_table_shows_what_is_not_there() -> None:

@@ -84,7 +84,7 @@ async def walk(
         page = await listing.page(s, done.cursor, since)
         if twice:
             again = await listing.page(s, done.cursor, since)
-            assert _same(page, again), "a cursor, given again, brings something else"
+            assert same(page, again), "a cursor, given again, brings something else"
         done.items += [item for item in page.items if _shown(item) and item.external_id not in known]
         known |= dict.fromkeys(item.external_id for item in page.items)
         done.pages += 1
@@ -100,7 +100,8 @@ def _shown(item: Item) -> bool:
     return isinstance(item, RemotePost) or not item.deleted
 
 
-def _same(one: Page[Item], other: Page[Item]) -> bool:
+def same(one: Page[Item], other: Page[Item]) -> bool:
+    """Whether two pages bring the same items and say the same of what follows."""
     ids = [[item.external_id for item in page.items] for page in (one, other)]
     return ids[0] == ids[1] and one.more == other.more
 

@@ -130,7 +130,7 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("metrics: what comes late is pending", Hasty, "nothing comes late"),
     ("metrics: what comes late is pending", Never, "unsupported"),
     ("metrics: lists tell the same", EmptyLists, "in the list"),
-    ("metrics: across communities as one by one", Disordered, "not the same"),
+    ("metrics: across communities as one by one", Disordered, "in its order"),
     ("inspect", Zealous, "all"),
     ("inspect", Careless, "DID NOT RAISE"),
 )

@@ -1,0 +1,119 @@
+"""What fails on the way: it is told, and never taken for an end, for nothing, or for 0."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import httpx
+
+from app.platforms.abilities import Streams
+from app.platforms.contract import Metric, PlatformError, Throttled, Transient
+from tests.platforms.contract.checks import check, has
+from tests.platforms.contract.finding import remote_post, updates
+from tests.platforms.contract.reading import engage, measured, of_each_list
+from tests.platforms.contract.stage import Subject, moment
+from tests.platforms.contract.walks import Listing, same, walk
+
+PAGES = 3
+"""So many pages of a first walk are broken, each of their requests once."""
+
+
+def _breaks(s: Subject, number: int) -> Callable[[httpx.Request], httpx.Response | None]:
+    """The request with this number, from now on and from 0, is answered as by a server in trouble."""
+    first = len(s.way.requests)  # a request is counted before it is answered
+
+    def instead(_: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(502, html="<html>") if len(s.way.requests) - 1 - first == number else None
+
+    return instead
+
+
+async def _broken(s: Subject, listing: Listing, cursor: str | None, since: datetime | None) -> tuple[str | None, bool]:
+    """Break each request of a page; what the sound page says of going on."""
+    asked = len(s.way.requests)
+    sound = await listing.page(s, cursor, since)
+    for number in range(len(s.way.requests) - asked):
+        s.way.instead = _breaks(s, number)
+        try:
+            page = await listing.page(s, cursor, since)
+        except Transient:
+            continue
+        finally:
+            s.way.instead = lambda _: None
+        assert same(page, sound), f"request {number} of a page failed, and nobody says so"
+    return sound.cursor, sound.more
+
+
+@of_each_list("an error on the way is told")
+async def lists(s: Subject, listing: Listing) -> None:
+    """In the first pages of a walk, and where the next one begins: it is told, or it did not matter."""
+    listing.fill(s)
+    await listing.page(s, None, None)  # what has to be found out first is found out
+    cursor: str | None = None
+    for _ in range(PAGES):
+        cursor, more = await _broken(s, listing, cursor, None)
+        if not more:
+            break
+    done = await walk(listing, s, since=moment(listing.standing(s)[5]))
+    listing.add(s)
+    await _broken(s, listing, done.cursor, None)
+
+
+@check("metrics: an error on the way is told", measured)
+async def metrics(s: Subject) -> None:
+    """Each request of a reading fails once: it is told, or what it would have brought is missing."""
+    posts = [s.post(f"Post {number}") for number in range(2)]
+    for post in posts:
+        engage(s, post["id"], 3)
+    s.later(s.spec.delay.total_seconds() + 3600)
+    ids = tuple([await remote_post(s, one["id"]) for one in posts])
+    asked = len(s.way.requests)
+    sound = await s.adapter().metrics(s.c, ids)
+    for number in range(len(s.way.requests) - asked):
+        s.way.instead = _breaks(s, number)
+        try:
+            found = await s.adapter().metrics(s.c, ids)
+        except Transient:
+            continue
+        finally:
+            s.way.instead = lambda _: None
+        for was, now in zip(sound, found, strict=True):
+            assert not now.gone, "what could not be asked for is said to be gone"
+            assert now.counters.items() <= was.counters.items(), f"made up: {dict(now.counters)}"
+            assert now.counters.keys() | now.missing.keys() == set(Metric), "a metric is neither there nor missing"
+
+
+@check("metrics: the stream tells no 0 for unknown", has(Streams))
+async def streamed(s: Subject) -> None:
+    """A post that comes with the stream has the counters that come with it, and those alone."""
+    await updates(s)
+    engage(s, s.post()["id"], 2)
+    found = [post.metrics for event in await updates(s) for post in event.posts]
+    assert found, "the post does not come"
+    for one in found:
+        assert one.counters.keys() | one.missing.keys() == set(Metric), "a metric is neither there nor missing"
+        made_up = sorted(one.counters.keys() - (s.spec.metrics - s.spec.pushed - s.spec.counted))
+        assert not made_up, f"{made_up} cannot be known from it"
+
+
+@check("errors: `classify` alone says the same")
+async def classified(s: Subject) -> None:
+    """What a call raises is what the adapter says of the very answer: nothing is swallowed, or called otherwise."""
+    effects: list[dict[str, object]] = [{"type": "html", "status": 502}]
+    effects += [{"type": "platform_error", "code": code} for code in s.about.codes]
+    for effect in effects:
+        await s.control("faults", platform=s.spec.key, effect=effect)
+        said: PlatformError | None = None
+        try:
+            await s.adapter().community(s.c)
+        except PlatformError as error:
+            said = error
+        s.clear_faults()
+        alone = s.adapter().classify(s.way.responses[-1])
+        assert type(alone) is type(said), f"{effect}: {alone!r}, and the call says {said!r}"
+        if isinstance(said, Throttled):
+            assert isinstance(alone, Throttled)
+            assert alone.scope is said.scope
+        s.later()
+    sound = await s.adapter().community(s.c)
+    assert sound.external_id == s.c.external_id
+    assert s.adapter().classify(s.way.responses[-1]) is None, "an error is seen in a good answer"

@@ -1,0 +1,233 @@
+"""The same three faults in every adapter that is found: a wrong order, a swallowed error, 0 for unknown.
+
+No platform is named here. What an adapter does not have (Telegram has no list of posts) it cannot do wrong; what
+it has in its place (its stream) is spoiled as well.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import httpx
+
+from app.platforms import adapters
+from app.platforms.abilities import Event, HookState
+from app.platforms.contract import (
+    Adapter,
+    CommunitySnapshot,
+    Page,
+    PlatformError,
+    PostMetrics,
+    RemotePost,
+    Sent,
+)
+from tests.platforms.calls import changes, reads, renewals
+from tests.platforms.specimens import specimen
+
+T = TypeVar("T")
+Method = Callable[..., Awaitable[Any]]
+
+UNWELL: Final = "errors: unwell is not over"
+MADE_UP: Final = "is not to be had by asking, and yet 0|: 0, not"
+
+
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """A fault in one adapter, and the check that has to be red."""
+
+    fault: str
+    kind: type[Adapter]
+    check: str
+    because: str
+    """What the check says, a regular expression."""
+    sort: str = ""
+    """Of `SORTS`."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind.spec.key}: {self.fault}"
+
+
+def _with(kind: type[Adapter], name: str, around: Callable[[Method, Sequence[Any]], Awaitable[Any]]) -> type[Adapter]:
+    """The adapter with one of its methods done by `around`, which gets the sound one and what it was given."""
+
+    async def planted(self: Adapter, *given: Any, **named: Any) -> Any:
+        async def sound() -> Any:
+            return await getattr(super(made, self), name)(*given, **named)
+
+        return await around(sound, given)
+
+    made: type[Adapter] = type(f"Spoiled{kind.__name__}", (kind,), {name: planted})
+    return made
+
+
+def _changed(kind: type[Adapter], name: str, change: Callable[[Any], Any]) -> type[Adapter]:
+    async def around(sound: Method, _: Sequence[Any]) -> Any:
+        return change(await sound())
+
+    return _with(kind, name, around)
+
+
+# ── a wrong order ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _backwards(items: tuple[T, ...]) -> tuple[T, ...]:
+    return items[::-1]
+
+
+def _two_swapped(items: tuple[T, ...]) -> tuple[T, ...]:
+    return (*items[1:2], *items[:1], *items[2:])
+
+
+ORDERS: Final[dict[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]] = {
+    "backwards": _backwards,
+    "the first two swapped": _two_swapped,
+}
+
+
+def _orders(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
+    for how, spoil in ORDERS.items():
+
+        def page(found: Page[Any], spoil: Callable[[tuple[Any, ...]], tuple[Any, ...]] = spoil) -> Page[Any]:
+            return replace(found, items=spoil(found.items))
+
+        if "posts" in has:
+            planted = _changed(kind, "posts", page)
+            yield Everywhere(f"posts {how}", planted, "posts: whole, once, newest first", "not newest first")
+        if "updates" in has:
+            planted = _changed(kind, "updates", page)
+            yield Everywhere(f"updates {how}", planted, "stream: every event once, oldest first", "not oldest first")
+        if "metrics" in has:
+            planted = _changed(kind, "metrics", spoil)
+            yield Everywhere(f"metrics {how}", planted, "metrics: a batch, and no more", "in its order")
+        if "metrics_across" in has:
+            planted = _changed(kind, "metrics_across", spoil)
+            check = "metrics: across communities as one by one"
+            yield Everywhere(f"metrics_across {how}", planted, check, "in its order")
+
+
+# ── a swallowed error ─────────────────────────────────────────────────────────────────────────────
+
+
+def _nothing(kind: type[Adapter]) -> dict[str, Callable[[Sequence[Any]], Any]]:
+    """What each method says instead of its error, out of what it was given."""
+    return {
+        "community": lambda given: CommunitySnapshot(given[0].external_id or "", "", given[0].address, None),
+        **dict.fromkeys(("posts", "conversations", "updates"), lambda given: Page((), given[1], more=False)),
+        "comments": lambda given: Page((), given[2], more=False),
+        "metrics": lambda given: tuple(PostMetrics(one, dict.fromkeys(kind.spec.metrics, 0)) for one in given[1]),
+        "metrics_across": lambda _: (),
+        "inspect": lambda _: {},
+        "subscription": lambda _: HookState(subscribed=True),
+        **dict.fromkeys(("reply", "publish"), lambda _: Sent("1")),
+        "refresh": lambda _: {},
+    }
+
+
+def _swallows(
+    kind: type[Adapter], name: str, *, when: Callable[[Sequence[Any]], bool] = lambda _: True
+) -> type[Adapter]:
+    said = _nothing(kind)[name]
+
+    async def around(sound: Method, given: Sequence[Any]) -> Any:
+        try:
+            return await sound()
+        except PlatformError:
+            if when(given):
+                return said(given)
+            raise
+
+    return _with(kind, name, around)
+
+
+def _later(place: int, given: Sequence[Any]) -> bool:
+    """Whether a list was given a cursor, which stands at this place."""
+    return given[place] is not None
+
+
+def _deaf(kind: type[Adapter], to: type[PlatformError]) -> type[Adapter]:
+    """What the adapter is asked about an answer, of this class of errors, is that it is a good one."""
+
+    def classify(self: Adapter, response: httpx.Response) -> PlatformError | None:
+        said = kind.classify(self, response)
+        return None if isinstance(said, to) else said
+
+    made: type[Adapter] = type(f"Deaf{kind.__name__}", (kind,), {"classify": classify})
+    return made
+
+
+def _swallowed(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
+    for name in sorted(has - {"refresh"}):
+        first = name.removesuffix("_across")  # `metrics` may be made of it, and is asked before
+        yield Everywhere(f"{name} swallows errors", _swallows(kind, name), UNWELL, f"^{first}.*: None")
+    if "refresh" in has:
+        check = "refresh: refused, a person must reconnect"
+        yield Everywhere("refresh swallows errors", _swallows(kind, "refresh"), check, "DID NOT RAISE")
+    for name, place in (("posts", 1), ("conversations", 1), ("comments", 2)):
+        if name in has:
+            planted = _swallows(kind, name, when=partial(_later, place))
+            check = f"{name}: an error on the way is told"
+            yield Everywhere(f"{name} swallows errors of later pages", planted, check, "nobody says so")
+    alone = "errors: `classify` alone says the same"
+    yield Everywhere("classify swallows errors", _deaf(kind, PlatformError), alone, "None, and the call|is over")
+
+
+# ── 0 for unknown ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _zeros(one: PostMetrics) -> PostMetrics:
+    """Whatever is missing is 0."""
+    return replace(one, counters={**dict.fromkeys(one.missing, 0), **one.counters}, missing={})
+
+
+def _in_posts(posts: tuple[RemotePost, ...]) -> tuple[RemotePost, ...]:
+    return tuple(replace(one, metrics=_zeros(one.metrics)) for one in posts)
+
+
+def _in_event(event: Event) -> Event:
+    return replace(event, posts=_in_posts(event.posts))
+
+
+def _all_zeros(found: tuple[PostMetrics, ...]) -> tuple[PostMetrics, ...]:
+    return tuple(map(_zeros, found))
+
+
+def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
+    metrics, said = _changed(kind, "metrics", _all_zeros), "0 for unknown"
+    yield Everywhere(f"metrics: {said}", metrics, "metrics: the ledger's, never 0 for unknown", MADE_UP)
+    if kind.spec.delay:
+        yield Everywhere(f"metrics: {said} yet", metrics, "metrics: what comes late is pending", "nothing comes late")
+    if "metrics" in has:
+        planted = _swallows(kind, "metrics")
+        yield Everywhere("metrics: 0 for an error", planted, "metrics: an error on the way is told", "made up")
+    if "metrics_across" in has:
+        planted = _changed(kind, "metrics_across", _all_zeros)
+        check = "metrics: across communities as one by one"
+        yield Everywhere(f"metrics_across: {said}", planted, check, MADE_UP)
+    if "posts" in has:
+        planted = _changed(kind, "posts", lambda page: replace(page, items=_in_posts(page.items)))
+        yield Everywhere(f"posts: {said}", planted, "metrics: lists tell the same", "not to be had|: 0 in the list")
+    if "updates" in has:
+        planted = _changed(
+            kind, "updates", lambda page: replace(page, items=tuple(_in_event(one) for one in page.items))
+        )
+        check = "metrics: the stream tells no 0 for unknown"
+        yield Everywhere(f"updates: {said}", planted, check, "cannot be known")
+
+
+SORTS: Final = {"order": _orders, "swallowed": _swallowed, "unknown": _guessed}
+"""Each has something to spoil in every adapter."""
+
+
+def _faults() -> Iterator[Everywhere]:
+    for key, kind in sorted(adapters().items()):
+        about = specimen(key)
+        made = kind(httpx.AsyncClient(transport=httpx.AsyncBaseTransport()))  # only to see what it can do
+        calls = reads(made, about) | changes(made, about) | renewals(made)
+        has = frozenset(name.partition(" ")[0] for name in calls)
+        for sort, planted in SORTS.items():
+            yield from (replace(one, sort=sort) for one in planted(kind, has))
+
+
+PLANTED: Final = tuple(_faults())
