@@ -1,0 +1,183 @@
+"""A platform that hangs, whichever it is, does not keep the worker from another's communities.
+
+The adapters are the real ones, so are the jobs, the client and the servers on loopback; time passes when a test
+says so, and what hangs hangs until then.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from app.communities import crowding
+from app.communities.service import POLL
+from app.kit import jobs
+from app.kit.http import client
+from app.kit.resources import Resources
+from app.platforms import adapters
+from app.platforms.contract import CommunitySnapshot, Credentials, Page, RemotePost
+from tests.communities.conftest import Fake, World, know
+from tests.conftest import Agency
+from tests.kit.test_http import Handler, says, serving
+from tests.platforms.faults import Deadlines
+from tests.platforms.specimens import specimen
+from workers.main import WorkerSettings
+
+PLACES: Final = crowding.MOST + 1
+"""Jobs that our worker does at once; a real one has more, so that more platforms may hang."""
+HANGING: Final = PLACES + 2
+HEALTHY: Final = 3
+PATIENCE: Final = 60
+"""Seconds until a test that will never end is given up."""
+
+
+@dataclass
+class Hanging:
+    """What came to the platform that does not answer."""
+
+    asked: int = 0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def until(self, asked: int) -> None:
+        """Wait until so many requests wait for their answers."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.asked >= asked)
+
+
+class Healthy(Fake):
+    """Each look asks its server, over the worker's client."""
+
+    looked: ClassVar[set[str]]
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        return CommunitySnapshot(c.address, "Healthy", c.address, 1)
+
+    async def posts(self, c: Credentials, cursor: str | None, since: Any = None) -> Page[RemotePost]:
+        answer = await self.http.get(f"{c.base_url}/posts")
+        assert answer.json() == {}
+        self.looked.add(c.address)
+        return Page((), "", False)
+
+
+def _never(hanging: Hanging) -> Handler:
+    async def handler(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        async with hanging.changed:
+            hanging.asked += 1
+            hanging.changed.notify_all()
+        await reader.read()  # until the other side gives up
+
+    return handler
+
+
+@pytest.fixture
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> Deadlines:
+    made = Deadlines()
+    monkeypatch.setattr("app.kit.http.asyncio", made)
+    return made
+
+
+@pytest.fixture(params=sorted(adapters()))
+def platform(request: pytest.FixtureRequest) -> str:
+    """The one that hangs."""
+    return str(request.param)
+
+
+@pytest.fixture
+def hanging() -> Hanging:
+    return Hanging()
+
+
+@pytest.fixture
+async def resources(
+    resources: Resources, platform: str, hanging: Hanging, deadlines: Deadlines
+) -> AsyncIterator[Resources]:
+    """With a worker's client, and both platforms on loopback."""
+    async with (
+        serving(_never(hanging)) as bad,
+        serving(says(b"{}")) as good,
+        client(allow=[bad.address, good.address]) as http,
+    ):
+        urls = {platform: f"http://{bad.address}", "healthy": f"http://{good.address}"}
+        apps = {platform: {name: SecretStr(text) for name, text in specimen(platform).app.items()}}
+        settings = resources.settings.model_copy(update={"platform_urls": urls, "platform_apps": apps})
+        yield replace(resources, settings=settings, http=http)
+
+
+@pytest.fixture
+def looked(world: World, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The addresses of the healthy platform's communities that were looked at."""
+    found: set[str] = set()
+    here = {"world": world, "looked": found, "spec": replace(Fake.spec, key="healthy")}
+    kind = type("HealthyHere", (Healthy,), here)
+    know(monkeypatch, {**adapters(), "healthy": kind})
+    return found
+
+
+@pytest.fixture
+async def due(agency: Agency, project_id: str, platform: str, looked: set[str]) -> list[UUID]:
+    """The jobs of many communities that will hang, each with tokens of its own; behind them those that will not."""
+    about = specimen(platform)
+    for number in range(10, 10 + HANGING):
+        tokens = {kind.value: f"{text}{number}" for kind, text in about.tokens.items()}
+        await _connect(agency, project_id, platform, f"{about.address[:-2]}{number}", tokens)
+    first = await agency.due(POLL)
+    for number in range(HEALTHY):
+        await _connect(agency, project_id, "healthy", f"https://fake.test/{number}", {})
+    return first + [job for job in await agency.due(POLL) if job not in first]
+
+
+async def _connect(agency: Agency, project_id: str, platform: str, address: str, tokens: dict[str, str]) -> None:
+    body = {"project_id": project_id, "platform": platform, "address": address, "credentials": tokens}
+    await agency.post("/v1/communities", body)
+
+
+@asynccontextmanager
+async def _working(resources: Resources, due: list[UUID]) -> AsyncIterator[set[asyncio.Task[None]]]:
+    """A worker that does jobs in their order; its places, each of which ends when there is nothing left to begin."""
+    left = deque(due)
+
+    async def place() -> None:
+        while left:
+            await jobs.perform(resources, left.popleft())
+
+    places = {asyncio.create_task(place()) for _ in range(PLACES)}
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield places
+    finally:
+        for task in places:
+            task.cancel()
+        await asyncio.gather(*places, return_exceptions=True)
+
+
+async def test_others_are_polled_while_a_platform_hangs(
+    agency: Agency, due: list[UUID], hanging: Hanging, looked: set[str]
+) -> None:
+    async with _working(agency.resources, due) as places:
+        done, _ = await asyncio.wait(places, return_when=asyncio.FIRST_COMPLETED)
+        await hanging.until(crowding.MOST)
+        assert looked == {f"https://fake.test/{number}" for number in range(HEALTHY)}
+        assert [task.exception() for task in done] == [None], "one place did all that could be done"
+        assert hanging.asked == crowding.MOST, "each is asked once, and waited for"
+
+
+@pytest.mark.parametrize("platform", sorted(adapters())[:1], indirect=True)
+async def test_without_the_limit_they_would_not_be(
+    agency: Agency, due: list[UUID], hanging: Hanging, looked: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control, for one of them: every place waits for the platform that hangs."""
+    monkeypatch.setattr(crowding, "MOST", len(due))
+    async with _working(agency.resources, due) as places:
+        await hanging.until(PLACES)
+        assert not looked
+        assert not any(task.done() for task in places)
+
+
+def test_a_worker_has_places_for_two_platforms_that_hang() -> None:
+    assert WorkerSettings.max_jobs > 2 * crowding.MOST
