@@ -18,13 +18,13 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import pace
 from app.communities.events import Place, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
-from app.kit.db import mine, now, workspace_of
+from app.kit.bulk import added, among, columns
+from app.kit.db import Base, mine, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
@@ -62,22 +62,7 @@ async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost]
         return Kept(0, 0)
     # In one order, so that nobody waits in a circle.
     values = [_row(place, newest[i], at, factor, known.get(i), due=due[i]) for i in sorted(shown)]
-    added = insert(Publication).values(values)
-    taken = ("url", "text", "edited_at", "comments", "measure_at", "total", "still")
-    rows: Result[Any] = await session.execute(
-        added.on_conflict_do_update(
-            index_elements=["workspace_id", "community_id", "external_id"],
-            set_={**{name: added.excluded[name] for name in taken}, "gone_at": None},
-        ).returning(
-            Publication.id,
-            Publication.external_id,
-            Publication.url,
-            Publication.text,
-            Publication.published_at,
-            # A row that this very statement has made has no deleting transaction yet.
-            literal_column("(xmax = 0)").label("new"),
-        )
-    )
+    rows: Result[Any] = await session.execute(_STORE, columns(values, _STORED))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, row.new) for row in rows)
     await publish(session, PublicationsSeen(place, seen))
     metrics = tuple((one.id, newest[one.external_id].metrics) for one in seen if due[one.external_id])
@@ -125,7 +110,7 @@ async def _known(session: AsyncSession, place: Place, external_ids: Sequence[str
             Publication.edited_at,
             Publication.comments,
             Publication.gone_at,
-        ).where(_of(place), Publication.external_id.in_(external_ids))
+        ).where(_of(place), among(_TABLE.c.external_id, external_ids))
     )
     return {row[0]: _Known(row[1], row[2], row[3], tuple(row[4:])) for row in rows}
 
@@ -185,18 +170,7 @@ async def announced(
     ]
     if not values:
         return
-    rows = await session.execute(
-        insert(Publication)
-        .values(values)
-        .on_conflict_do_nothing(index_elements=["workspace_id", "community_id", "external_id"])
-        .returning(
-            Publication.id,
-            Publication.external_id,
-            Publication.url,
-            Publication.text,
-            Publication.published_at,
-        )
-    )
+    rows = await session.execute(_ANNOUNCE, columns(values, _ANNOUNCED))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, True) for row in rows)
     if seen:
         await publish(session, PublicationsSeen(place, seen))
@@ -288,7 +262,7 @@ async def measured(
     by_id = {publication_id: metrics for found in looks.values() for publication_id, metrics in found}
     rows = await session.execute(
         select(Publication.id, Publication.published_at, Publication.total, Publication.still, Publication.comments)
-        .where(mine(Publication, workspace_of(session)), Publication.id.in_(list(by_id)))
+        .where(mine(Publication, workspace_of(session)), among(_TABLE.c.id, list(by_id)))
         .order_by(Publication.community_id, Publication.external_id)  # the order of `store`
         .with_for_update()
     )
@@ -368,7 +342,7 @@ async def comments_read(
 async def known(session: AsyncSession, place: Place, external_ids: Sequence[str]) -> dict[str, UUID]:
     """Ids of a community's publications by their ids on the platform."""
     rows = await session.execute(
-        select(Publication.external_id, Publication.id).where(_of(place), Publication.external_id.in_(external_ids))
+        select(Publication.external_id, Publication.id).where(_of(place), among(_TABLE.c.external_id, external_ids))
     )
     return {row.external_id: row.id for row in rows}
 
@@ -376,6 +350,21 @@ async def known(session: AsyncSession, place: Place, external_ids: Sequence[str]
 def _of(place: Place) -> ColumnElement[bool]:
     return mine(Publication, place.workspace_id) & (Publication.community_id == place.community_id)
 
+
+_TABLE: Final = Base.metadata.tables[Publication.__tablename__]
+_UNIQUE: Final = ("workspace_id", "community_id", "external_id")
+_SHOWN: Final = tuple(_TABLE.c[name] for name in ("id", "external_id", "url", "text", "published_at"))
+_FIRST: Final = ("workspace_id", "id", "community_id", "project_id", "external_id", "url", "text", "published_at")
+_TAKEN: Final = ("url", "text", "edited_at", "comments", "measure_at", "total", "still")
+_STORED: Final = (*_FIRST, "edited_at", "comments", "measure_at", "total", "still")
+_NEW: Final = added(_TABLE, _STORED)
+_STORE: Final = _NEW.on_conflict_do_update(
+    index_elements=_UNIQUE,
+    set_={**{name: _NEW.excluded[name] for name in _TAKEN}, "gone_at": None},
+    # A row that this very statement has made has no deleting transaction yet.
+).returning(*_SHOWN, literal_column("(xmax = 0)").label("new"))
+_ANNOUNCED: Final = (*_FIRST, "edited_at", "measure_at")
+_ANNOUNCE: Final = added(_TABLE, _ANNOUNCED).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_SHOWN)
 
 # A look into the index for each community: those with nothing due cost next to nothing.
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))

@@ -16,12 +16,12 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import or_, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import Place, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.bulk import added, among, columns
+from app.kit.db import Base, fetch, mine, now, workspace_of
 from app.kit.errors import Conflict, Invalid, NotFound
 from app.kit.ids import uuid7
 from app.links import service as links
@@ -30,6 +30,12 @@ from app.posts import permalinks
 from app.posts.models import Origin, Post, Status
 from app.posts.service import Check, hold_publication, touch
 
+_TABLE: Final = Base.metadata.tables[Post.__tablename__]
+_COLUMNS: Final = (
+    *("workspace_id", "id", "project_id", "community_id", "publication_id", "origin", "text", "status", "timezone"),
+    *("permalink", "permalink_key", "published_at", "version", "created_at", "updated_at"),
+)
+_FOUND: Final = added(_TABLE, _COLUMNS).on_conflict_do_nothing()
 _AHEAD: Final = timedelta(minutes=5)
 """How far a caller's clock may be ahead of ours."""
 
@@ -136,7 +142,7 @@ async def seen(session: AsyncSession, event: PublicationsSeen) -> None:
 
 async def _posts_of(session: AsyncSession, publication_ids: Iterable[UUID]) -> dict[UUID, Post]:
     rows = await session.scalars(
-        select(Post).where(mine(Post, workspace_of(session)), Post.publication_id.in_(list(publication_ids)))
+        select(Post).where(mine(Post, workspace_of(session)), among(_TABLE.c.publication_id, list(publication_ids)))
     )
     return {post.publication_id: post for post in rows if post.publication_id is not None}
 
@@ -169,9 +175,7 @@ async def _welcome(session: AsyncSession, place: Place, fresh: Sequence[SeenPubl
         if post.category is not None:
             categories[post.category].append(publication.id)
     if found:
-        await session.execute(
-            insert(Post).values([_found(session, place, publication) for publication in found]).on_conflict_do_nothing()
-        )
+        await session.execute(_FOUND, columns([_found(session, place, publication) for publication in found], _COLUMNS))
     await session.flush()
     for category in sorted(categories):
         await set_category(session, categories[category], category)
