@@ -2,9 +2,11 @@
 
 import asyncio
 import gzip
+import json
+import socket
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -42,7 +44,7 @@ class Fault:
     """What a server does instead of answering, and what that is to be called."""
 
     handler: Callable[[Deadlines], Handler]
-    to_a_read: type[PlatformError]
+    to_a_read: type[PlatformError] | tuple[type[PlatformError], ...]
     to_a_change: tuple[type[PlatformError], ...] = (OutcomeUnknown,)
     to_a_renewal: tuple[type[PlatformError], ...] = (OutcomeUnknown,)
     retry_after: float | None = None
@@ -63,6 +65,18 @@ def _slowly(deadlines: Deadlines) -> Handler:
         writer.write(answer(b"", length=1000))
         for _byte in range(5):
             writer.write(b" ")
+            await writer.drain()
+        deadlines.over()
+
+    return handler
+
+
+def _head_slowly(deadlines: Deadlines) -> Handler:
+    """Not even the head of the answer comes in time."""
+
+    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for byte in answer(b"{}")[:5]:
+            writer.write(bytes([byte]))
             await writer.drain()
         deadlines.over()
 
@@ -104,14 +118,30 @@ async def _bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 UNWELL = (Transient, OutcomeUnknown)
 """A token endpoint that is unwell may, or may not, have given a new token out."""
 
+UNANSWERED = (Malformed, *UNWELL)
+"""Those whose errors are no part of a good answer do not understand one; the others know it."""
+
+_ERROR = json.dumps(
+    {
+        "ok": False,
+        "error": {"code": 2, "error_code": 10, "message": "unwell", "error_msg": "unwell", "type": "OAuthException"},
+        "error_code": 2,
+        "error_msg": "unwell",
+        "description": "unwell",
+    }
+).encode()
+"""Good by its status, with an error as several platforms put it: something broke on their side."""
+
 FAULTS: dict[str, Fault] = {
     "closed without an answer": Fault(_plain(_hang_up), Transient),
     "no answer in time": Fault(_silently, Transient),
     "a byte a second": Fault(_slowly, Transient),
+    "a byte a second of the head": Fault(_head_slowly, Transient),
     "truncated": Fault(_plain(_truncated), Transient),
     "truncated compression": Fault(_plain(says(gzip.compress(b"{}" * 100)[:-12], "content-encoding: gzip")), Transient),
     "truncated JSON": Fault(_plain(says(b'{"response": {"items": [{"id"')), Malformed),
     "a wrong type": Fault(_plain(says(b'{"response": "text", "result": "text", "data": "text"}')), Malformed),
+    "200 with an error": Fault(_plain(says(_ERROR)), UNANSWERED, UNANSWERED, UNANSWERED),
     "another language": Fault(_plain(says(b"<html>hello</html>")), Malformed),
     "a compressed bomb": Fault(_plain(_bomb), Malformed),
     "a gigabyte announced": Fault(_plain(says(b"", length=10**9)), Malformed),
@@ -129,6 +159,47 @@ FAULTS: dict[str, Fault] = {
     ),
     "429 without": Fault(_plain(says(b"", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,)),
 }
+
+NEVER_ACCEPTED = "never accepted"
+"""Besides `FAULTS`: a server that accepts no connection, `deaf`."""
+
+
+@asynccontextmanager
+async def deaf() -> AsyncIterator[str]:
+    """The address of a server whose queue is full: connecting to it takes for ever."""
+    with ExitStack() as open_:
+        server = open_.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            waiting = open_.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(server.getsockname())
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+MET = "fault"
+"""Under this name each test carries its adapter and its fault, also from another process."""
+
+
+def table(met: Mapping[tuple[str, str], list[bool]]) -> str:
+    """Fault × adapter as text: of how many calls it was put in the way, or how many of them took it badly."""
+    keys = sorted({key for key, _ in met})
+    faults = [fault for fault in (NEVER_ACCEPTED, *FAULTS) if any((key, fault) in met for key in keys)]
+    first = max(map(len, faults), default=0)
+
+    def cell(key: str, fault: str) -> str:
+        went = met.get((key, fault), [])
+        bad = went.count(False)
+        return f"{bad} FAILED" if bad else str(len(went) or "")
+
+    def line(label: str, cells: list[str]) -> str:
+        padded = [cell.center(max(len(key), 8)) for key, cell in zip(keys, cells, strict=True)]
+        return f"{label:<{first}}  {'  '.join(padded)}".rstrip()
+
+    return "\n".join([line("", keys), *(line(fault, [cell(key, fault) for key in keys]) for fault in faults)])
+
 
 LARGE = frozenset({"a compressed bomb", "a gigabyte announced", "a gigabyte"})
 

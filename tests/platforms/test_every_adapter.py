@@ -7,7 +7,7 @@ import asyncio
 import logging
 import socket
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +32,7 @@ from app.platforms.contract import (
 )
 from tests.kit.test_http import says, serving
 from tests.platforms.calls import Call, changes, listing, reads, renewals
-from tests.platforms.faults import FAULTS, LARGE, Counted, Deadlines, met_by, spoken
+from tests.platforms.faults import FAULTS, LARGE, MET, NEVER_ACCEPTED, Counted, Deadlines, deaf, met_by, spoken
 from tests.platforms.specimens import Refusal, Specimen, specimen
 
 MEMORY = 4 * MIB
@@ -68,6 +68,10 @@ class Case:
         return None if self.reads else self.about.before(request)
 
 
+Met = Callable[[Case, str], None]
+"""Notes for the table that a call has met a fault."""
+
+
 @cache
 def _made(kind: type[Adapter]) -> Adapter:
     """Only to see what it can do: it is asked nothing."""
@@ -99,6 +103,11 @@ def deadlines(monkeypatch: pytest.MonkeyPatch) -> Deadlines:
     made = Deadlines()
     monkeypatch.setattr("app.kit.http.asyncio", made)
     return made
+
+
+@pytest.fixture
+def met(record_property: Callable[[str, object], None]) -> Met:
+    return lambda case, fault: record_property(MET, (case.kind.spec.key, fault))
 
 
 def discreet(about: Specimen, error: BaseException, logged: str, heads: list[bytes]) -> None:
@@ -140,9 +149,14 @@ def test_adapters_are_found_by_their_files() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("case", _cases("reads"))
 async def test_a_read_that_fails_has_its_class(
-    case: Case, fault: str, deadlines: Deadlines, caplog: pytest.LogCaptureFixture
+    case: Case,
+    fault: str,
+    deadlines: Deadlines,
+    caplog: pytest.LogCaptureFixture,
+    met: Met,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    met(case, fault)
     expected = FAULTS[fault]
     async with (
         serving(expected.handler(deadlines)) as server,
@@ -162,9 +176,14 @@ async def test_a_read_that_fails_has_its_class(
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("case", _cases("changes", "renewals"))
 async def test_a_change_is_sent_once_and_what_became_of_it_is_told(
-    case: Case, fault: str, deadlines: Deadlines, caplog: pytest.LogCaptureFixture
+    case: Case,
+    fault: str,
+    deadlines: Deadlines,
+    caplog: pytest.LogCaptureFixture,
+    met: Met,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    met(case, fault)
     expected, counted = FAULTS[fault], Counted()
     handler = met_by(expected.handler(deadlines), case.before, lambda: server, counted)
     async with (
@@ -178,6 +197,15 @@ async def test_a_change_is_sent_once_and_what_became_of_it_is_told(
     if isinstance(caught.value, Throttled):
         assert caught.value.retry_after == expected.retry_after
     discreet(case.about, caught.value, caplog.text, server.heads)
+
+
+@pytest.mark.parametrize("case", _cases("reads", "changes", "renewals"))
+async def test_what_is_never_accepted_was_never_sent(case: Case, met: Met) -> None:
+    """The deadline, a real one, holds for connecting too; a change may then be tried again."""
+    met(case, NEVER_ACCEPTED)
+    async with deaf() as address, client(allow=[address], deadline=0.02) as http:
+        with pytest.raises(Transient, match="in time"):
+            await case.call(http)(case.about.credentials(f"http://{address}"))
 
 
 @pytest.mark.parametrize("case", _cases("changes"))
@@ -210,7 +238,8 @@ async def test_a_change_that_was_never_sent_may_be_tried_again(case: Case) -> No
 
 @pytest.mark.parametrize("fault", sorted(LARGE))
 @pytest.mark.parametrize("case", _cases("reads", "changes", "renewals"))
-async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str) -> None:
+async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str, met: Met) -> None:
+    met(case, fault)
     handler = met_by(FAULTS[fault].handler(Deadlines()), case.before, lambda: server, Counted())
     async with serving(handler) as server, client(allow=[server.address], max_bytes=MIB) as http:
         tracemalloc.start()
