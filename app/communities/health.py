@@ -150,7 +150,7 @@ def _backfill(community: Community, at: datetime) -> Backfill:
 
 _TINY = timedelta(seconds=1)
 _ALMOST = 0.999
-"""What is still under way is not done, however far back its oldest post is (a pinned one, say)."""
+"""What is still under way is not done, however far back it has come."""
 
 
 def _lag(community: Community, waiting: datetime | None, factor: float, at: datetime) -> Lag:

@@ -186,9 +186,9 @@ class Poll:
         assert isinstance(adapter, Inspects)
         states = await adapter.inspect(self.line.credentials)
         async with self.run.step() as session:
-            await tokens.inspected(session, self.place.community_id, states)
-            community = await self._mine(session)
-            community.tokens_seen_at = self.run.now
+            if await tokens.inspected(session, self.place.community_id, self.line.held, states):
+                community = await self._mine(session)
+                community.tokens_seen_at = self.run.now
 
     async def posts(self) -> None:
         """The community's own posts: first back to the wanted age, later what is new."""
@@ -207,7 +207,7 @@ class Poll:
                 community = await self._mine(session)
                 community.posts_cursor = page.cursor
                 if community.backfilled_at is None:
-                    community.backfilled_to = _oldest(community.backfilled_to, page.items)
+                    community.backfilled_to = _reached(community.backfilled_to, page.items)
                 if not page.more:
                     community.posts_seen_at = at
                     community.posts_idle = 0 if new else community.posts_idle + 1
@@ -343,5 +343,12 @@ def rounds(community: Community, factor: float, stretch: Stretch) -> dict[str, d
     }
 
 
-def _oldest(known: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:
-    return min([post.published_at for post in posts] + ([] if known is None else [known]), default=None)
+def _reached(known: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:
+    """How far back a walk has come that reads newest first.
+
+    One post that is older than the one after it (pinned, say) is out of that order, and tells nothing.
+    """
+    if not posts:
+        return known
+    at = posts[-1].published_at
+    return at if known is None else min(known, at)

@@ -242,9 +242,15 @@ async def _locked(session: AsyncSession, chosen: ColumnElement[bool]) -> list[Co
 # ── what the platform says of them ────────────────────────────────────────────────────────────────
 
 
-async def inspected(session: AsyncSession, community_id: UUID, states: Mapping[Token, TokenState]) -> None:
-    """Keep what a platform told of a community's tokens."""
-    for row in await _locked(session, CommunityToken.community_id == community_id):
+async def inspected(session: AsyncSession, community_id: UUID, known: Held, states: Mapping[Token, TokenState]) -> bool:
+    """Keep what a platform told of a community's tokens; whether all of them are still those it was asked about.
+
+    Of one that was replaced meanwhile nothing is known yet.
+    """
+    rows = await _locked(session, CommunityToken.community_id == community_id)
+    for row in rows:
+        if known.versions.get(Token(row.kind)) != row.version:
+            continue
         row.inspected_at = now(session)
         state = states.get(Token(row.kind))
         if state is not None:
@@ -253,6 +259,7 @@ async def inspected(session: AsyncSession, community_id: UUID, states: Mapping[T
                 row.expires_at = now(session) + state.lifetime
                 if state.lifetime > WARNING:  # prolonged: its end is news once more
                     row.warned_at = None
+    return {Token(row.kind): row.version for row in rows} == dict(known.versions)
 
 
 async def warn(session: AsyncSession, community: Community, by_itself: Collection[Token]) -> None:

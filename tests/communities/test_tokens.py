@@ -47,6 +47,8 @@ class Desk:
     states: dict[Token, TokenState] = field(default_factory=dict)
     before: Any = None
     """Awaited while a refresh is under way."""
+    inspecting: Any = None
+    """Awaited while the platform is asked about tokens."""
 
 
 class Renewing(Fake):
@@ -71,7 +73,10 @@ class Renewing(Fake):
         return {ACCESS: Granted(desk.good, desk.lifetime), REFRESH: Granted(desk.refresh, None)}
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        return self.desk.states
+        found = self.desk.states
+        if self.desk.inspecting is not None:
+            await self.desk.inspecting()
+        return found
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         found = await super().community(c)
@@ -281,6 +286,29 @@ async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
     assert await texts(agency, a) == {ACCESS: "theirs", REFRESH: "theirs-too", USER: "and-this"}
     assert await texts(agency, b) == {ACCESS: "access-1", REFRESH: "refresh-1"}
     assert await rows(agency, "SELECT count(*) FROM community_token WHERE renewing_until IS NOT NULL") == [(0,)]
+
+
+async def test_what_is_told_of_an_old_token_is_not_said_of_a_new_one(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    community = await connect(agency, project_id, user="old")
+    old = TokenState(missing_scopes=("stats",), lifetime=timedelta(days=1))
+    desk.states = {USER: old, REFRESH: TokenState(lifetime=timedelta(days=40))}
+
+    async def person() -> None:
+        desk.inspecting, desk.states = None, {USER: TokenState(lifetime=timedelta(days=60))}
+        await reconnect(agency, community, user="new")
+
+    desk.inspecting = person
+    first, *_ = await agency.due(POLL)
+    await kit_jobs.perform(agency.resources, first)
+    of_user = "SELECT missing_scopes, expires_at, inspected_at FROM community_token WHERE kind = 'user'"
+    assert await rows(agency, of_user) == [([], None, None)]
+    of_refresh = "SELECT expires_at FROM community_token WHERE kind = 'refresh'"
+    assert await rows(agency, of_refresh) == [(clock.now() + timedelta(days=40),)], "it is still the same"
+    await agency.work(POLL)
+    ((_, ends, _),) = await rows(agency, of_user)
+    assert ends == clock.now() + timedelta(days=60), "the new one was asked about at once"
 
 
 async def test_what_a_person_leaves_as_it_is_is_renewed_all_the_same(
