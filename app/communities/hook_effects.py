@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.communities import publications
 from app.communities.events import MessagesDeleted, MessagesSeen, Place, PostsMeasured
@@ -95,14 +96,23 @@ async def _begin(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Wo
         update(Community)
         .where(mine(Community, workspace_id), Community.id == community_id)
         .where(or_(Community.event_at.is_(None), Community.event_at < last))
-        # A stream that we read ourselves makes no poll less needed.
-        .where(or_(literal(not issubclass(kind, Streams)), select(Hook.id).where(of(session, community_id)).exists()))
+        # Neither a stream that we read ourselves nor a hook that is closed meanwhile makes any poll less needed.
+        .where(exists().where(of(session, community_id) if issubclass(kind, Streams) else _tells(session, community)))
         .values(event_at=last)
     )
     await _learn(session, community_id, set().union(*map(_kinds, events.values())), last)
     us = frozenset({community.external_id, *community.aliases} - {None})
     place = Place(workspace_id, community.project_id, community_id, community.platform, zone, us)
     return _Work(place, kind.spec, community.backfill_since, last, events)
+
+
+def _tells(session: AsyncSession, community: Community) -> ColumnElement[bool]:
+    """The condition for hooks that may tell of a community: its own, or another's to which its platform sends all."""
+    other = aliased(Community)
+    same = select(other.id).where(
+        mine(other, workspace_of(session)), other.platform == community.platform, other.base_url == community.base_url
+    )
+    return and_(mine(Hook, workspace_of(session)), Hook.community_id.in_(same))
 
 
 async def _learn(session: AsyncSession, community_id: UUID, kinds: set[str], at: datetime) -> None:

@@ -13,13 +13,14 @@ from uuid import UUID
 
 import orjson
 from pydantic import SecretStr
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import calls
 from app.communities.hooks import of
 from app.communities.models import Community, Hook, HookRoute, HookState
+from app.communities.service import poll_now
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, mine, now, workspace_of
 from app.kit.errors import Conflict, Invalid, NotFound
@@ -178,9 +179,23 @@ async def close(session: AsyncSession, *, community_id: UUID) -> None:
     """
     community = await fetch(session, Community, community_id)
     kind = receiver(community.platform)
+    # Nobody tells us any more: polls are needed as often as without a hook. A worker locks a poll's row first,
+    # the community second and its hook last.
+    await poll_now(session, community_id)
+    await session.execute(update(Community).where(_ours(session, Community.id == community_id)).values(event_at=None))
     closed = await session.scalar(delete(Hook).where(of(session, community_id)).returning(Hook.public_id))
     if closed is None:
         raise NotFound("This community has no hook.", code="no-hook")
+    # Its address may have told of others too, which have no hook of their own.
+    neighbours = and_(
+        Community.platform == community.platform,
+        Community.base_url == community.base_url,
+        Community.event_at.is_not(None),
+        ~exists().where(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id),
+    )
+    locked = select(Community.id).where(_ours(session, neighbours)).order_by(Community.id)
+    found = (await session.scalars(locked.with_for_update(key_share=True))).all()
+    await session.execute(update(Community).where(_ours(session, Community.id.in_(found))).values(event_at=None))
     others = await sharing(session, closed)
     if others:
         await _lead(session, closed, others[0].community_id)
@@ -193,3 +208,7 @@ async def close(session: AsyncSession, *, community_id: UUID) -> None:
             community_id=community_id,
             hook_id=closed,
         )
+
+
+def _ours(session: AsyncSession, chosen: ColumnElement[bool]) -> ColumnElement[bool]:
+    return and_(mine(Community, workspace_of(session)), chosen)

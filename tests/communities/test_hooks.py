@@ -556,6 +556,23 @@ async def test_a_closed_hook_is_gone_for_good(street: Street) -> None:
     assert (await street.call(street.event(), urlsplit(second["url"]).path)).text == "ok"
 
 
+async def test_a_closed_hook_makes_no_poll_rarer(street: Street, clock: SetClock) -> None:
+    async def next_poll() -> timedelta:
+        await street.agency.work("communities.poll")
+        return datetime.fromisoformat((await health(street))["next_poll_at"]) - clock.now()
+
+    await street.call(street.event())
+    clock.advance(timedelta(minutes=20))
+    assert await next_poll() > timedelta(minutes=10)
+    clock.advance(timedelta(minutes=2))
+    # What was stored before, and is applied after, does not count either.
+    await street.knock(street.event(event_id="late"))
+    assert (await street.agency.http.delete(f"/v1/communities/{street.id}/hook")).status_code == 204
+    await street.applied()
+    assert await next_poll() < timedelta(minutes=5), "it was looked at anew, at once"
+    assert (await health(street))["event_at"] is None
+
+
 async def test_opened_twice_at_once_it_is_one(street: Street) -> None:
     path = f"/v1/communities/{street.id}/hook"
     await street.agency.http.delete(path)

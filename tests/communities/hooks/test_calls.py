@@ -39,9 +39,14 @@ async def test_one_call_tells_of_several_communities(town: Town, world: World) -
     assert await town.said() == [(a, "m1"), (b, "m2"), (b, "m3"), (a, "m5")]
     assert hook_calls.EVENTS.labels("nobody's")._value.get() == before + 1
     assert await town.rows("SELECT count(*) FROM hook_event") == [(4,)]
-    for community_id in (a, b):
-        seen = await town.agency.get(f"/v1/communities/{community_id}/health")
-        assert seen["event_at"] == "2026-10-15T12:00:00.000000Z"
+
+    async def told() -> list[Any]:
+        seen = [await town.agency.get(f"/v1/communities/{community_id}/health") for community_id in (a, b)]
+        return [one["event_at"] for one in seen]
+
+    assert await told() == ["2026-10-15T12:00:00.000000Z"] * 2
+    assert (await town.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
+    assert await told() == [None, None], "nobody tells of either any more"
 
 
 async def test_another_agencys_community_of_that_id_is_never_touched(town: Town, world: World, rival: Agency) -> None:
