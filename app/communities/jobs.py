@@ -1,10 +1,12 @@
 """The community's job: to be looked at again and again."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
+from sqlalchemy import case, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import budgets, crowding, hooks, lanes, pace, planner, publications, tokens
@@ -16,16 +18,18 @@ from app.communities.lanes import MEASURE, Measuring, touched
 from app.communities.models import Community, State
 from app.communities.polling import OutOfTime, Poll
 from app.communities.service import POLL
-from app.kit.db import fetch, now
-from app.kit.jobs import Again, Later, Run, job
+from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.jobs import Again, Later, LeaseLost, Run, job
 from app.platforms.abilities import MeasuresAcross
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    Malformed,
     MissingPermission,
     PlatformError,
     Rejected,
     Throttled,
+    Transient,
 )
 
 log = structlog.get_logger()
@@ -39,6 +43,11 @@ PROBE: Final = timedelta(hours=6)
 PLAN: Final = timedelta(hours=1)
 """How often it is worked out anew what a community's posts ask for."""
 PAGE: Final = 1_000
+OUR_FAULT: Final = "internal-error"
+_OUR_FAULT: Final = (
+    "Instep itself fails at reading this community. Tell whoever runs it: its log says why. "
+    "It is tried again by itself."
+)
 
 _ADVICE: Final = {
     AuthExpired: "The platform refuses the token. Reconnect the community with a new one.",
@@ -51,6 +60,17 @@ _ADVICE: Final = {
 @job(POLL, timeout=timedelta(minutes=5), attempts=1000)
 async def poll(run: Run, community_id: UUID) -> Again | None:
     """Look at a community, then say when to look again."""
+    try:
+        return await _poll(run, community_id)
+    except (Later, LeaseLost):
+        raise
+    except Exception:
+        if run.attempt >= STRIKES:
+            await _noted(run, lambda session: _stumbled(session, community_id))
+        raise
+
+
+async def _poll(run: Run, community_id: UUID) -> Again | None:
     assert run.workspace_id is not None
     async with run.resources.db.looking(run.workspace_id) as session:
         community, line = await open_line(run.resources, session, community_id)
@@ -87,11 +107,12 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
         if planning:
             await hooks.forget(session, community_id, most=PAGE)
         community = await looking.conclude(session)
+        lane = await _enter(session, looking, community)
         at = _conclude(community, looking, run)
         if at is not None and not looking.failures and not isinstance(looking.line.adapter, MeasuresAcross):
             first = await publications.first_due(session, [community_id])
             at = at if first is None else min(at, max(first, _soonest(run)))
-        lane = await _plan(session, looking, community, anew=planning)
+        await _plan(session, looking, community, anew=planning)
         if lane and (planning or looking.shown or waiting.counters):
             await lanes.wake(session, lane, [community_id])
         await run.finish(session, Again(at) if at is not None else None)
@@ -101,6 +122,17 @@ async def poll(run: Run, community_id: UUID) -> Again | None:
 @job(MEASURE, timeout=timedelta(minutes=5), attempts=1000)
 async def measure(run: Run, lane: str) -> Again | None:
     """Read the counters that are due of all communities in one lane, in batches of the platform's size."""
+    try:
+        return await _measure(run, lane)
+    except (Later, LeaseLost):
+        raise
+    except Exception:
+        if run.attempt >= STRIKES:
+            await _noted(run, lambda session: lanes.failed(session, lane, None, OUR_FAULT, _OUR_FAULT))
+        raise
+
+
+async def _measure(run: Run, lane: str) -> Again | None:
     assert run.workspace_id is not None
     async with run.resources.db.looking(run.workspace_id) as session:
         chosen = await lanes.chosen(session, lane)
@@ -119,9 +151,12 @@ async def measure(run: Run, lane: str) -> Again | None:
         raise Later(await _stay_away(run, community.id, line, error), error.message) from None
     except AuthExpired as error:
         refused = await _refused(run, community.id, measuring.line, error)
-        return Again(run.now if refused is None else run.now + pace.back_off(1))
+        if refused is None:
+            return Again(run.now)
+        await _unread(run, measuring, refused)
+        return Again(run.now + pace.back_off(1 + community.looks_failures))
     except PlatformError as error:
-        log.warning("measure.failed", lane=lane, code=error.code, detail=error.message)
+        await _unread(run, measuring, error)
         return Again(run.now + pace.back_off(3))
     async with run.step() as session:
         await measuring.conclude(session)
@@ -157,25 +192,61 @@ async def _refused(run: Run, community_id: UUID, line: Line, error: AuthExpired)
         return worse
 
 
-async def _plan(session: AsyncSession, looking: Poll, community: Community, *, anew: bool) -> str:
-    """Remember what a community's looks cost; now and then leave a note of what it asks of each limit. Its lane."""
-    costs = {**community.costs, **looking.costs}
-    costs["heard"] = planner.added(costs.get("heard", {}), looking.heard)
-    community.lists_stretch, community.looks_stretch = looking.stretch.lists, looking.stretch.looks
+async def _unread(run: Run, measuring: Measuring, error: PlatformError) -> None:
+    """Say of all in a lane that their counters could not be read, whoever made the calls."""
+    log.warning("measure.failed", lane=measuring.lane, code=error.code, detail=error.message)
+    async with run.step() as session:
+        await lanes.failed(session, measuring.lane, measuring.community.id, error.code, _in_words(error))
+
+
+async def _noted(run: Run, note: Callable[[AsyncSession], Awaitable[None]]) -> None:
+    """Note, apart, that an attempt has failed again by our own fault. What exactly failed is for the log alone."""
+    try:
+        async with run.step() as session:
+            await note(session)
+    except Exception as error:  # what brought us here is raised next, and counts
+        log.warning("poll.fault_not_noted", exc_info=error)
+
+
+async def _stumbled(session: AsyncSession, community_id: UUID) -> None:
+    watched = Community.state.in_([State.HEALTHY.value, State.DEGRADED.value, State.CONNECTING.value])
+    await session.execute(
+        update(Community)
+        .where(mine(Community, workspace_of(session)), Community.id == community_id, watched)
+        .values(
+            state=case((Community.external_id.is_not(None), State.DEGRADED.value), else_=Community.state),
+            state_code=OUR_FAULT,
+            state_reason=_OUR_FAULT,
+            failures=Community.failures + 1,
+        )
+    )
+
+
+async def _enter(session: AsyncSession, looking: Poll, community: Community) -> str:
+    """Put a community into the lane that its tokens lead to, which may be another by now; its name."""
     lane = lanes.name(looking.line, community)
     if lane != community.lane:
         community.lane = lane
+        community.looks_code, community.looks_reason, community.looks_failures = None, None, 0
         await session.flush()
+    return lane
+
+
+async def _plan(session: AsyncSession, looking: Poll, community: Community, *, anew: bool) -> None:
+    """Remember what a community's looks cost; now and then leave a note of what it asks of each limit."""
+    costs = {**community.costs, **looking.costs}
+    costs["heard"] = planner.added(costs.get("heard", {}), looking.heard)
+    community.lists_stretch, community.looks_stretch = looking.stretch.lists, looking.stretch.looks
     if anew:
         if community.planned_at is not None:
             over = now(session) - community.planned_at
             costs["comments"] = planner.a_day(costs.get("comments", {}), costs.pop("heard"), over)
         community.planned_at = now(session)
         await tokens.warn(session, community, renewable(looking.line))
-        looks = 0.0 if lane else pace.looks_a_day(await publications.ages(session, [community.id], now(session)))
+        ages = [] if community.lane else await publications.ages(session, [community.id], now(session))
+        looks = pace.looks_a_day(ages)
         await planner.note(session, community.id, lanes.demands(community, costs, looks))
     community.costs = costs
-    return lane
 
 
 def _conclude(community: Community, looking: Poll, run: Run) -> datetime | None:
@@ -189,18 +260,28 @@ def _conclude(community: Community, looking: Poll, run: Run) -> datetime | None:
         {scope for error in failures if isinstance(error, MissingPermission) for scope in error.scopes}
     )
     if not failures:
-        community.state, community.state_code, community.state_reason = State.HEALTHY.value, None, None
-        community.failures = 0
+        # What a lane could not read is not read by a poll either.
+        unread = community.looks_code is not None
+        community.state = (State.DEGRADED if unread else State.HEALTHY).value
+        community.state_code, community.state_reason = community.looks_code, community.looks_reason
+        community.failures = community.refusals = 0
         community.polled_at = at
         return max(min(looking.due(community).values()), _soonest(run))
     worst = min(failures, key=_gravity)
     community.failures += 1
-    community.state_code = worst.code
-    advice = _ADVICE.get(type(worst), "It is tried again by itself.")
-    community.state_reason = f"{worst.message} {advice}"
+    refused, reauth = isinstance(worst, AuthExpired), community.state == State.REAUTH_REQUIRED
+    # Each poll asks again for what was refused: where nothing stopped it and nobody was unwell, that was answered.
+    taken = "community" not in looking.failures and not any(isinstance(e, Transient | Malformed) for e in failures)
+    if refused:
+        community.refusals += 1
+    elif taken:
+        community.refusals = 0
+    elif reauth:
+        return at + pace.back_off(community.failures)  # nothing is known of the token: what was said of it stands
+    community.state_code, community.state_reason = worst.code, _in_words(worst)
     never_answered = community.external_id is None
-    if isinstance(worst, AuthExpired):
-        if never_answered or community.failures >= STRIKES:
+    if refused:
+        if never_answered or reauth or community.refusals >= STRIKES:
             community.state = State.REAUTH_REQUIRED.value
             return at + PROBE
     elif never_answered and isinstance(worst, Gone | Rejected):
@@ -209,6 +290,11 @@ def _conclude(community: Community, looking: Poll, run: Run) -> datetime | None:
     if not never_answered or isinstance(worst, AuthExpired | MissingPermission):
         community.state = State.DEGRADED.value
     return at + pace.back_off(community.failures)
+
+
+def _in_words(error: PlatformError) -> str:
+    """What is wrong, and what to do about it, for people."""
+    return f"{error.message} {_ADVICE.get(type(error), 'It is tried again by itself.')}"
 
 
 def _soonest(run: Run) -> datetime:

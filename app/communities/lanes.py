@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from sqlalchemy import select, update
+from sqlalchemy import case, false, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import pace, planner, publications
@@ -64,9 +64,12 @@ async def wake(session: AsyncSession, lane: str, members: Sequence[UUID]) -> Non
 
 
 async def chosen(session: AsyncSession, lane: str) -> UUID | None:
-    """The community that makes the lane's calls: one that is well; None where nobody is."""
+    """The community that makes the lane's calls: one that is well, and did not fail at it; None where nobody is."""
     found: UUID | None = await session.scalar(
-        select(Community.id).where(_in(session, lane)).order_by(Community.failures, Community.id).limit(1)
+        select(Community.id)
+        .where(_in(session, lane))
+        .order_by(Community.failures, Community.looks_failures, Community.id)
+        .limit(1)
     )
     return found
 
@@ -74,6 +77,40 @@ async def chosen(session: AsyncSession, lane: str) -> UUID | None:
 def _in(session: AsyncSession, lane: str) -> Any:
     watched = [State.HEALTHY.value, State.DEGRADED.value, State.CONNECTING.value]
     return mine(Community, workspace_of(session)) & (Community.lane == lane) & Community.state.in_(watched)
+
+
+_READ: Final = (
+    Community.state.in_([State.HEALTHY.value, State.DEGRADED.value])
+    & (Community.failures == 0)
+    & (Community.state_code.is_(None) | (Community.state_code == Community.looks_code))
+)
+"""Polls found nothing wrong, and nobody says anything else: what a lane finds decides."""
+
+
+def _said(state: Any, code: str | None, reason: str | None) -> dict[str, Any]:
+    return {
+        "state": state,
+        "state_code": case((_READ, code), else_=Community.state_code),
+        "state_reason": case((_READ, reason), else_=Community.state_reason),
+    }
+
+
+async def failed(session: AsyncSession, lane: str, by: UUID | None, code: str, reason: str) -> None:
+    """Say of all in a lane that their counters could not be read. What polls say of them stands.
+
+    `by`: who made the calls, and leaves them to another the next time.
+    """
+    ours = Community.id == by if by is not None else false()
+    await session.execute(
+        update(Community)
+        .where(_in(session, lane))
+        .values(
+            looks_code=code,
+            looks_reason=reason,
+            looks_failures=Community.looks_failures + case((ours, 1), else_=0),
+            **_said(case((_READ, State.DEGRADED.value), else_=Community.state), code, reason),
+        )
+    )
 
 
 @dataclass(slots=True)
@@ -88,6 +125,8 @@ class Measuring:
     stretch: Stretch
     posts: int = 0
     """So many were measured."""
+    unwell: bool = False
+    """Of some it stands written that their counters could not be read, or that it failed at reading them."""
 
     async def all(self) -> datetime | None:
         """Measure what is due; when to come again, None where nothing will ever be due."""
@@ -118,17 +157,35 @@ class Measuring:
 
     async def _places(self, session: AsyncSession) -> dict[UUID, Place]:
         rows = await session.execute(
-            select(Community.id, Community.project_id, Community.platform, Project.timezone)
+            select(Community.id, Community.project_id, Community.platform, Project.timezone, Community.looks_code)
             .join(Project, (Project.workspace_id == Community.workspace_id) & (Project.id == Community.project_id))
             .where(_in(session, self.lane), Community.external_id.is_not(None))
             .order_by(Community.id)
         )
+        found = rows.all()
+        self.unwell = self.unwell or any(row.looks_code is not None for row in found)
         return {
-            row.id: Place(workspace_of(session), row.project_id, row.id, row.platform, row.timezone) for row in rows
+            row.id: Place(workspace_of(session), row.project_id, row.id, row.platform, row.timezone) for row in found
         }
+
+    async def _recovered(self, session: AsyncSession) -> None:
+        """Take back what `failed` has said, now that everything due could be read."""
+        ours = Community.id == self.community.id
+        await session.execute(
+            update(Community)
+            .where(_in(session, self.lane), Community.looks_code.is_not(None) | (ours & (Community.looks_failures > 0)))
+            .values(
+                looks_code=None,
+                looks_reason=None,
+                looks_failures=case((ours, 0), else_=Community.looks_failures),
+                **_said(case((_READ, State.HEALTHY.value), else_=Community.state), None, None),
+            )
+        )
 
     async def conclude(self, session: AsyncSession) -> None:
         """Remember what a look costs, and leave a note of what the lane asks for."""
+        if self.unwell or self.community.looks_failures:
+            await self._recovered(session)
         if not self.posts:
             return
         looks = smoothed(self.community.costs.get("looks", {}), self.line.meter.spent, self.posts)

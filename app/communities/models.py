@@ -59,11 +59,19 @@ class Community(Owned, Base):
     missing_scopes: Mapped[list[Any]] = mapped_column(default=list)
     failures: Mapped[int] = mapped_column(default=0)
     """Polls that failed in a row."""
+    refusals: Mapped[int] = mapped_column(default=0)
+    """Polls whose token was refused, since the platform last took it."""
+    looks_code: Mapped[str | None]
+    """Why the counters of its lane could not be read the last time; null: they could."""
+    looks_reason: Mapped[str | None]
+    """The same in words."""
+    looks_failures: Mapped[int] = mapped_column(default=0)
+    """Rounds of its lane in a row that failed while this community made the calls."""
     backfill_since: Mapped[datetime]
     """Older posts and messages are not wanted."""
     backfilled_at: Mapped[datetime | None]
     backfilled_to: Mapped[datetime | None]
-    """How far back the first walk has come: when the oldest post it has read appeared."""
+    """How far back the first walk has come: all newer posts are read."""
     posts_cursor: Mapped[str | None]
     conversations_cursor: Mapped[str | None]
     """Of the list, or of the stream of events, where the platform has one."""
@@ -86,7 +94,7 @@ class Community(Owned, Base):
     """When the last poll that succeeded ended."""
     throttled_until: Mapped[datetime | None]
     event_at: Mapped[datetime | None]
-    """When the platform last told us of an event here."""
+    """When the platform last told us of an event here by the hook that is open; null: it has not, or there is none."""
     aliases: Mapped[list[Any]] = mapped_column(default=list)
     """Other ids under which events tell of it (`CommunitySnapshot.aliases`)."""
     created_at: Mapped[datetime]

@@ -146,7 +146,7 @@ class HookRead(Output):
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
     created_at: Instant
-    event_at: Instant | None = Field(description="When the platform last told us something; null: never.")
+    event_at: Instant | None = Field(description="When the platform last told us something; null: not yet.")
 
 
 class Reconnect(Input):
@@ -230,7 +230,7 @@ class Backfill(Output):
     """How far the first walk back has come. It goes on where it stood, whatever stops it."""
 
     since: Instant = Field(description="Older posts and messages are not wanted.")
-    reached: Instant | None = Field(description="When the oldest post read so far appeared.")
+    reached: Instant | None = Field(description="All newer posts are read; null: none is.")
     progress: float = Field(description="0 to 1: how much of the time back to `since` is read.", examples=[0.42])
     done_at: Instant | None = Field(description="null: it goes on.")
 
@@ -280,7 +280,7 @@ class Health(Output):
     state: Connection
     code: str | None = Field(
         description="Why it is not healthy, for programs: `auth-expired`, `missing-permission`, `gone`, `rejected`, "
-        "`transient`, `malformed`.",
+        "`transient`, `malformed`; `internal-error`: not the platform fails but Instep.",
         examples=[None],
     )
     reason: str | None = Field(description="Why it is not healthy and what to do, for people.", examples=[None])
@@ -291,7 +291,10 @@ class Health(Output):
     tokens: list[TokenRead] = Field(description="What is held of its tokens; never their text.")
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
     seen_at: SeenAt
-    event_at: Instant | None = Field(description="When the platform last told us of something new; null: never.")
+    event_at: Instant | None = Field(
+        description="When the platform last told us of something new by the hook that is open; null: it has not, or "
+        "there is none."
+    )
     hook: HookHealth | None = Field(description="null: it has none, everything is found by polling.")
     throttled_until: Instant | None = Field(
         description="The platform told us, about this community, to come back then; null: it did not.",

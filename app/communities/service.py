@@ -172,7 +172,8 @@ async def reconnect(
     community.state = State.CONNECTING.value
     community.state_code = community.state_reason = None
     community.missing_scopes = []
-    community.failures = 0
+    community.failures = community.refusals = 0
+    _forget_lane(community)
     community.throttled_until = None
     # Otherwise nothing might be due, and new tokens that are not good would pass for good ones.
     community.size_seen_at = community.tokens_seen_at = None
@@ -184,7 +185,13 @@ async def pause(session: AsyncSession, *, community_id: UUID) -> Community:
     community = await fetch(session, Community, community_id, for_update=True)
     community.state = State.PAUSED.value
     community.state_code = community.state_reason = None
+    _forget_lane(community)
     return community
+
+
+def _forget_lane(community: Community) -> None:
+    """Nothing is known of how its lane would measure it now."""
+    community.looks_code, community.looks_reason, community.looks_failures = None, None, 0
 
 
 async def resume(session: AsyncSession, *, community_id: UUID) -> Community:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from app.communities import crowding
+from app.communities import crowding, publications
 from app.communities.models import Community, Publication
 from app.kit import jobs
 from app.kit.clock import SetClock
@@ -27,6 +27,7 @@ from app.platforms.contract import (
     Page,
     PlatformError,
     PostMetrics,
+    Rejected,
     RemoteMessage,
     RemotePost,
     Scope,
@@ -52,6 +53,8 @@ class Town:
     """What was asked, and by whom."""
     fail: dict[str, list[PlatformError]] = field(default_factory=dict)
     """By community: errors of its next calls."""
+    fail_metrics: list[PlatformError] = field(default_factory=list)
+    """Errors of the next calls for counters, whoever makes them."""
     gone: set[tuple[str, str]] = field(default_factory=set)
     before: Callable[[], Awaitable[None]] | None = None
     """Awaited in every call."""
@@ -104,6 +107,8 @@ class Shared(Fake):
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
         await self._called_by("metrics", c)
         assert len(posts) <= self.spec.metrics_batch
+        if self.town.fail_metrics:
+            raise self.town.fail_metrics.pop(0)
         self.town.measured.append(posts)
         return tuple(
             PostMetrics(post.post_id, {}, gone=True)
@@ -252,6 +257,63 @@ async def test_a_lane_goes_on_by_another_member_when_one_is_refused(
         await agency.work(POLL, MEASURE)
     assert "bb" in {ref.community_id for batch in town.measured for ref in batch}
     assert {who for what, who in town.asked if what == "metrics"} >= {"bb"}
+
+
+async def test_counters_that_cannot_be_read_are_nobodys_health(
+    agency: Agency, project_id: str, town: Town, clock: SetClock
+) -> None:
+    """All of the lane say so, polls that succeed meanwhile do not take it back, and what ends it is a good round."""
+    town.posts = {"a": 1, "bb": 1, "ccc": 1}
+    ours = [await connect(agency, project_id, name) for name in town.posts]
+    other = await connect(agency, project_id, "other", user="two")
+    await agency.work(POLL, MEASURE)
+    town.posts = {}  # the lists show nothing any more
+    town.fail_metrics = [Rejected("no counters today")] * 1000
+    clock.advance(timedelta(hours=6, minutes=5))
+    for _ in range(20):
+        await agency.work(POLL, MEASURE)
+        seen = [await agency.get(f"/v1/communities/{one['id']}/health") for one in ours]
+        assert [(one["state"], one["code"]) for one in seen] == [("degraded", "rejected")] * 3
+        assert seen[0]["reason"].startswith("no counters today")
+        assert await state(agency, other) == "healthy"
+        clock.advance(timedelta(minutes=1))
+    assert {who for what, who in town.asked if what == "metrics"} == {"a", "bb", "ccc"}, "each had its turn"
+    town.fail["ccc"] = [Transient("unwell")] * 1000
+    clock.advance(timedelta(hours=1))
+    await agency.work(POLL)
+    town.fail_metrics.clear()
+    await agency.work(MEASURE)
+    assert [await state(agency, one) for one in ours] == ["healthy", "healthy", "degraded"], "a poll has its own word"
+    town.fail.clear()
+    clock.advance(timedelta(hours=1))
+    await agency.work(POLL, MEASURE)
+    seen = [await agency.get(f"/v1/communities/{one['id']}/health") for one in ours]
+    assert [(one["state"], one["code"], one["reason"]) for one in seen] == [("healthy", None, None)] * 3
+
+
+async def test_a_fault_of_our_own_in_a_lane_is_said_too(
+    agency: Agency, project_id: str, town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.posts = {"a": 1}
+    community = await connect(agency, project_id, "a")
+    await agency.work(POLL, MEASURE)
+    town.posts = {}
+
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(publications, "measured", fail)
+        clock.advance(timedelta(hours=6, minutes=5))
+        states = []
+        for _ in range(4):
+            await agency.work(POLL, MEASURE)
+            states.append(await state(agency, community))
+            clock.advance(timedelta(seconds=65))
+    assert states == ["healthy", "healthy", "degraded", "degraded"]
+    clock.advance(timedelta(minutes=1))
+    await agency.work(POLL, MEASURE)
+    assert await state(agency, community) == "healthy"
 
 
 async def test_a_platform_that_hangs_takes_no_more_than_its_places(

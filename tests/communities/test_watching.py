@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from app.communities import publications
+from app.communities import planner, publications
+from app.communities.budgets import Allowance
 from app.communities.models import Community, CommunityToken, Publication
+from app.communities.planner import Demand
 from app.inquiries.models import Message
 from app.kit import jobs
 from app.kit.clock import SetClock
+from app.kit.ids import uuid7
 from app.metrics.models import PostSnapshot
 from app.platforms.contract import AuthExpired, Gone, MissingPermission, Scope, Throttled, Transient
 from tests.communities.conftest import HOUR, START, World
@@ -189,6 +192,103 @@ async def test_one_bad_minute_does_not_disconnect(
     assert (await health(agency, community))["state"] == "healthy"
 
 
+async def look(agency: Agency, community: dict[str, Any], clock: SetClock) -> Any:
+    """The health after another poll, of everything, a minute later."""
+    clock.advance(timedelta(minutes=1))
+    await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+    await agency.work(POLL)
+    return await health(agency, community)
+
+
+async def test_what_is_no_refusal_does_not_count_as_one(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    await agency.work(POLL)
+    for error in (Transient("Bad gateway."), Transient("Bad gateway."), AuthExpired("Token refused.")):
+        world.fail["conversations"] = [error]
+        assert (await look(agency, community, clock))["state"] == "degraded"
+    # A gateway that is down between two refusals says nothing of the token; an answer does.
+    world.fail["conversations"] = [Transient("Bad gateway.")]
+    assert (await look(agency, community, clock))["code"] == "transient"
+    world.fail["conversations"] = [AuthExpired("Token refused.")]
+    assert (await look(agency, community, clock))["state"] == "degraded"
+    world.fail["conversations"] = [MissingPermission("Not allowed.", scopes=("messages",))]
+    assert (await look(agency, community, clock))["code"] == "missing-permission"
+    for expected in ("degraded", "degraded", "reauth_required"):
+        world.fail["conversations"] = [AuthExpired("Token refused.")]
+        assert (await look(agency, community, clock))["state"] == expected
+
+
+async def test_a_refused_token_stays_refused_until_the_platform_takes_it(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    await agency.work(POLL)
+    for _ in range(3):
+        world.fail["conversations"] = [AuthExpired("Token refused.")]
+        refused = await look(agency, community, clock)
+    assert refused["state"] == "reauth_required"
+    for part in ("conversations", "community", "posts"):
+        world.fail = {part: [Transient("Bad gateway.")]}
+        seen = await look(agency, community, clock)
+        assert (seen["state"], seen["code"], seen["reason"]) == ("reauth_required", "auth-expired", refused["reason"])
+    due = clock.now().fromisoformat(seen["next_poll_at"])
+    assert due < clock.now() + timedelta(hours=1), "the gateway is asked again before the token is"
+    world.fail = {"conversations": [AuthExpired("Token refused.")]}
+    assert (await look(agency, community, clock))["state"] == "reauth_required"
+    world.fail = {"conversations": [MissingPermission("Not allowed.", scopes=("messages",))]}
+    seen = await look(agency, community, clock)
+    assert (seen["state"], seen["code"]) == ("degraded", "missing-permission"), "it was taken, and may not do all"
+    assert (await look(agency, community, clock))["state"] == "healthy"
+
+
+async def test_a_fault_of_our_own_does_not_pass_for_health(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await agency.work(POLL)
+    fill(world)
+
+    async def fail(*_: Any) -> publications.Kept:
+        raise RuntimeError("on the post of Ivan Ivanov")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(publications, "store", fail)
+        clock.advance(timedelta(minutes=10))
+        states = []
+        for _ in range(4):
+            await agency.work(POLL)
+            seen = await health(agency, community)
+            states.append((seen["state"], seen["code"]))
+            clock.advance(timedelta(seconds=30))
+    assert states == [("healthy", None)] * 2 + [("degraded", "internal-error")] * 2, "once may be chance"
+    assert "Ivan" not in seen["reason"]
+    assert "Instep" in seen["reason"]
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert (seen["state"], seen["code"], seen["reason"], seen["publications"]) == ("healthy", None, None, 5)
+
+
+async def test_counters_are_looked_at_when_they_are_due_however_seldom_lists_are(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    """Its limit is shared with many: lists are stretched more than a thousandfold, counters are not."""
+    world.posts = [world.post(1, START, 1)]
+    await agency.work(POLL)
+    shared = Allowance(community["id"], 86_400, 1000)
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        await planner.note(session, uuid7(), {shared: Demand(lists=1e6)})
+        row = (await session.scalars(select(Community))).one()
+        row.costs = {"posts": {shared.text: 1.0}}
+    await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+    await agency.work(POLL)
+    assert (await health(agency, community))["lag"]["stretch"] > 1000
+    world.calls.clear()
+    for _ in range(24):
+        clock.advance(timedelta(minutes=5))
+        await agency.work(POLL)
+    assert world.calls.count("metrics") == 8, "each quarter of an hour in its first two hours"
+    assert world.calls.count("posts") == 0
+
+
 async def test_a_part_that_may_not_be_read_does_not_stop_the_others(
     agency: Agency, community: dict[str, Any], world: World
 ) -> None:
@@ -226,7 +326,7 @@ async def test_what_could_not_be_connected_is_tried_again_when_asked(
 async def test_the_first_walk_tells_how_far_it_has_come(
     agency: Agency, community: dict[str, Any], world: World
 ) -> None:
-    """And while it walks, it is not done, nor is it left alone."""
+    """And while it walks, it is not done, nor is it left alone. A pinned post does not make it jump."""
 
     class Killed(BaseException):
         pass
@@ -235,14 +335,14 @@ async def test_the_first_walk_tells_how_far_it_has_come(
         if method == "posts" and world.calls.count("posts") == 2:
             raise Killed
 
-    world.posts = [world.post(n, START - n * HOUR, 1) for n in range(1, 4)]
-    world.posts[0] = world.post(1, START - timedelta(days=90) + HOUR / 60, 1)  # it is pinned
+    world.posts = [world.post(n, START - n * timedelta(days=18), 1) for n in range(1, 4)]
+    world.posts.insert(0, world.post(0, START - timedelta(days=90) + HOUR, 1))  # it is pinned
     world.after = die
     with pytest.raises(Killed):
         await agency.work(POLL)
     seen = await health(agency, community)
     assert seen["backfill"]["done_at"] is None
-    assert 0.9 < seen["backfill"]["progress"] < 1
+    assert (seen["backfill"]["progress"], seen["backfill"]["reached"]) == (0.2, "2026-09-27T12:00:00.000000Z")
     assert seen["next_poll_at"] == "2026-10-15T12:00:00.000000Z", "a worker is at it"
 
 
