@@ -15,26 +15,24 @@ PLANTED = (*lists.PLANTED, *figures.PLANTED, *changes.PLANTED, *refusals.PLANTED
 
 @pytest.mark.parametrize(("name", "planted", "because"), PLANTED)
 async def test_a_planted_fault_is_found(name: str, planted: type[Adapter], because: str) -> None:
-    await _found(name, planted, because)
-
-
-@pytest.mark.parametrize("one", [pytest.param(one, id=one.id) for one in everywhere.PLANTED])
-async def test_it_is_found_in_every_adapter(one: Everywhere) -> None:
-    await _found(one.check, one.kind, one.because)
-
-
-@pytest.mark.parametrize("key", sorted(adapters()))
-def test_every_adapter_has_each_kind_of_fault(key: str) -> None:
-    assert {one.sort for one in everywhere.PLANTED if one.kind.spec.key == key} == set(everywhere.SORTS)
-
-
-async def _found(name: str, planted: type[Adapter], because: str) -> None:
-    """It is red with the fault, and green without it."""
     with pytest.raises(RED, match=because):
         await run(name, planted.spec.key, planted)
     sound = next(kind for kind in planted.__mro__ if kind.__module__.startswith("app.platforms.adapters."))
     if (name, sound) not in GREEN:  # once is enough
         await run(name, planted.spec.key, sound)
+
+
+@pytest.mark.parametrize("one", [pytest.param(one, id=one.id) for one in everywhere.PLANTED])
+async def test_it_is_found_in_every_adapter(one: Everywhere) -> None:
+    """Without it the check is green, or `test_contract` is red."""
+    assert (one.kind.spec.key, one.check) in asked()
+    with pytest.raises(RED, match=one.because):
+        await run(one.check, one.kind.spec.key, one.kind)
+
+
+@pytest.mark.parametrize("key", sorted(adapters()))
+def test_every_adapter_has_each_kind_of_fault(key: str) -> None:
+    assert {one.sort for one in everywhere.PLANTED if one.kind.spec.key == key} == set(everywhere.SORTS)
 
 
 def test_every_promise_has_its_fault() -> None:
