@@ -40,8 +40,6 @@ STRIKES: Final = 3
 """So many refused tokens in a row make a person reconnect; one may be the platform's bad minute."""
 PROBE: Final = timedelta(hours=6)
 """A refused token is tried again this often: the platform may have erred."""
-PLAN: Final = timedelta(hours=1)
-"""How often it is worked out anew what a community's posts ask for."""
 PAGE: Final = 1_000
 OUR_FAULT: Final = "internal-error"
 _OUR_FAULT: Final = (
@@ -103,7 +101,7 @@ async def _poll(run: Run, community_id: UUID) -> Again | None:
     except PlatformError as error:
         looking.failures["community"] = error
     async with run.step() as session:
-        planning = community.planned_at is None or run.now >= community.planned_at + PLAN
+        planning = community.planned_at is None or run.now >= community.planned_at + planner.PLAN
         if planning:
             await hooks.forget(session, community_id, most=PAGE)
         community = await looking.conclude(session)

@@ -27,6 +27,8 @@ USABLE: Final = 0.8
 """The share of a limit that is planned; the rest is for answers, first reads and chance."""
 FOR_LOOKS: Final = 0.5
 """The share of a limit that counters may take before they are stretched too."""
+PLAN: Final = timedelta(hours=1)
+"""How often it is worked out anew what somebody asks for."""
 STALE: Final = timedelta(days=2)
 """A note that was not renewed for so long is of a community that is not watched any more."""
 
@@ -76,6 +78,13 @@ async def note(session: AsyncSession, asker: UUID, demands: Mapping[Allowance, D
                 "looks": [demands[one].looks for one in allowances],
             },
         )
+
+
+async def noted_lately(session: AsyncSession, asker: UUID, allowances: Iterable[Allowance]) -> bool:
+    """Whether `asker` left a note on any of these limits within `PLAN`."""
+    keys = [one.key for one in allowances]
+    given = {"keys": keys, "asker": asker, "since": now(session) - PLAN}
+    return bool(await session.scalar(_NOTED, given))
 
 
 async def stretched(session: AsyncSession, allowances: Iterable[Allowance]) -> Stretch:
@@ -141,6 +150,9 @@ ON CONFLICT (key, seconds, asker) DO UPDATE SET lists = excluded.lists, looks = 
 _SUM: Final = text(
     "SELECT key, seconds, sum(lists) AS lists, sum(looks) AS looks FROM call_demand "
     "WHERE key = ANY(:keys) AND at > :since GROUP BY key, seconds"
+).bindparams(_KEYS)
+_NOTED: Final = text(
+    "SELECT EXISTS (SELECT FROM call_demand WHERE key = ANY(:keys) AND asker = :asker AND at > :since)"
 ).bindparams(_KEYS)
 _FORGET: Final = text(
     "DELETE FROM call_demand WHERE (key, seconds, asker) IN ("

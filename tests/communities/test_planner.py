@@ -92,3 +92,22 @@ def test_what_has_no_rhythm_is_counted_by_the_day() -> None:
     assert spent == {limit.text: 10}
     assert planner.a_day({}, spent, timedelta(hours=1)) == {limit.text: pytest.approx(240)}
     assert planner.a_day({limit.text: 100}, {}, timedelta(hours=1)) == {limit.text: pytest.approx(70)}
+
+
+async def test_it_is_known_who_left_a_note_lately(resources: Resources, clock: SetClock) -> None:
+    one, other = (Allowance(uuid.uuid4().hex, DAY, 1000) for _ in range(2))
+    asker = uuid.uuid4()
+
+    async def lately(who: uuid.UUID, *allowances: Allowance) -> bool:
+        async with resources.transaction(None) as session:
+            return await planner.noted_lately(session, who, allowances)
+
+    assert not await lately(asker, one, other)
+    async with resources.transaction(None) as session:
+        await planner.note(session, asker, {one: Demand(looks=1)})
+    assert await lately(asker, one, other)
+    assert not await lately(asker, other)
+    assert not await lately(asker)
+    assert not await lately(uuid.uuid4(), one)
+    clock.advance(planner.PLAN)
+    assert not await lately(asker, one)
