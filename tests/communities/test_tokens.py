@@ -24,6 +24,7 @@ from app.platforms.contract import (
     Credentials,
     OutcomeUnknown,
     PlatformError,
+    Rejected,
     Spec,
     Token,
 )
@@ -286,6 +287,28 @@ async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
     assert await texts(agency, a) == {ACCESS: "theirs", REFRESH: "theirs-too", USER: "and-this"}
     assert await texts(agency, b) == {ACCESS: "access-1", REFRESH: "refresh-1"}
     assert await rows(agency, "SELECT count(*) FROM community_token WHERE renewing_until IS NOT NULL") == [(0,)]
+
+
+async def test_a_renewal_that_fails_tells_nothing_of_a_refused_token(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    """Nothing was asked with it: it stays refused, whatever the renewal failed of."""
+    community = await connect(agency, project_id)
+    await agency.work(POLL)
+    desk.good = "access-none"
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        of_access = "UPDATE community_token SET expires_at = :at WHERE kind = 'community'"
+        await session.execute(text(of_access), {"at": clock.now() + timedelta(hours=1)})
+        await session.execute(text("UPDATE community SET state = 'reauth_required', state_code = 'auth-expired'"))
+    clock.advance(timedelta(hours=2))
+    desk.fail = [Rejected("not today")]
+    await agency.work(POLL)
+    seen = await health(agency, community)
+    assert desk.fail == []
+    assert (seen["state"], seen["code"]) == ("reauth_required", "auth-expired")
+    clock.advance(timedelta(hours=1))
+    await agency.work(POLL)
+    assert (await health(agency, community))["state"] == "healthy", "it was renewed"
 
 
 async def test_what_is_told_of_an_old_token_is_not_said_of_a_new_one(
