@@ -3,8 +3,6 @@
 import asyncio
 import sys
 
-import uvloop
-
 from app.kit.registry import modules
 
 
@@ -15,7 +13,7 @@ def main() -> None:
     if name not in known:
         print(f"python -m benchmarks <name> [options]; names: {', '.join(known)}")
         raise SystemExit(0 if name in {"-h", "--help"} else 2)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the service runs
+    with asyncio.Runner(loop_factory=getattr(known[name], "LOOP", None)) as runner:
         runner.run(known[name].main(arguments))
 
 

@@ -28,6 +28,7 @@ from uuid import UUID
 
 import httpx
 import structlog
+import uvloop
 from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
@@ -55,6 +56,8 @@ from app.sandbox.youtube.ids import channel as youtube_channel
 from app.settings import Settings
 from benchmarks._servers import database
 
+LOOP: Final = uvloop.new_event_loop
+"""As the service runs."""
 START: Final = datetime(2026, 10, 15, tzinfo=UTC)
 BASE: Final = "http://127.0.0.1:9"
 YEAR: Final = 357 * 24 * 3600

@@ -21,6 +21,7 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+import uvloop
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,6 +36,8 @@ from app.kit.ids import uuid7
 from app.projects.models import Project
 from benchmarks._servers import database
 
+LOOP: Final = uvloop.new_event_loop
+"""As the service runs."""
 NOW: Final = datetime(2026, 10, 15, 12, tzinfo=UTC)
 WORKSPACE: Final = UUID(int=1)
 BATCH: Final = 100

@@ -56,9 +56,10 @@ INSERT INTO project (workspace_id, id, name, timezone, working_hours, version, c
     SELECT workspace_id, gen_random_uuid(), 'P', 'Europe/Minsk', '{{}}', 1, '{start}'
     FROM w, generate_series(1, {each});
 INSERT INTO community (workspace_id, id, project_id, platform, address, base_url, state, missing_scopes, failures,
+        refusals, looks_failures, posts_idle, conversations_idle, costs, lists_stretch, looks_stretch, lane, aliases,
         backfill_since, size_seen_at, posts_seen_at, conversations_seen_at, created_at)
     SELECT workspace_id, gen_random_uuid(), id, 'vk', gen_random_uuid(), 'https://api.vk.com', 'healthy', '[]', 0,
-        '{start}', '{now}', '{now}', '{now}', '{start}'
+        0, 0, 0, 0, '{{}}', 1, 1, '', '[]', '{start}', '{now}', '{now}', '{now}', '{start}'
     FROM project, generate_series(1, 4);
 INSERT INTO rollup_day (workspace_id, project_id, day, community_id, category, source, snapshots,
         views, views_n, reach_n, reactions, reactions_n, comments, comments_n, shares, shares_n, quotes_n, saves_n)
