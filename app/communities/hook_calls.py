@@ -30,7 +30,7 @@ from app.communities.models import Community, CommunityToken, Hook, HookRoute
 from app.kit.db import Database, mine
 from app.kit.errors import Forbidden, Invalid, NotFound, Unavailable
 from app.kit.resources import Resources
-from app.platforms.abilities import Call, Event
+from app.platforms.abilities import Call, Event, NotUnderstood
 from app.platforms.contract import Malformed, MissingPermission, Token
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ async def take(have: Resources, platform: str, hook_id: UUID, call: Call) -> str
 
     When this returns, all is committed. Raises `NotFound` for an address that is no hook's (any
     more), `Forbidden` for a call that is not the platform's or speaks of another community,
-    `Invalid` for one that is not understood, `Unavailable` where its secrets cannot be opened.
+    `Invalid` for one that is not understood and may be anybody's, `Unavailable` where its secrets cannot be opened.
     """
     desk = desk_of(have.db)
     hook = await desk.hook(have, platform, hook_id)
@@ -66,6 +66,10 @@ async def take(have: Resources, platform: str, hook_id: UUID, call: Call) -> str
         received = receiver(platform).receive(call, hook.secrets)
     except MissingPermission as error:
         raise Forbidden(_sentence(error.message), code="hook-not-verified") from None
+    except NotUnderstood as error:
+        EVENTS.labels("not understood").inc()
+        log.warning("hook.not_understood", platform=platform, community_id=str(hook.community_id), detail=error.message)
+        return error.answer
     except Malformed as error:
         raise Invalid(_sentence(error.message), code="hook-not-understood") from None
     at = have.clock.now()

@@ -1,6 +1,7 @@
 """What some platforms can do beyond `contract.Adapter`: a protocol for each ability."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
@@ -9,6 +10,7 @@ import httpx
 
 from app.platforms.contract import (
     Credentials,
+    Malformed,
     MessageKind,
     Page,
     PostMetrics,
@@ -246,6 +248,30 @@ class Received:
     events: tuple[Event, ...] = ()
 
 
+class NotUnderstood(Malformed):
+    """A call is the platform's own, and what it tells is not understood.
+
+    It gets its answer all the same: to be sent the same again would bring nothing, and a platform that is
+    refused too often sends nothing any more.
+    """
+
+    def __init__(self, message: str, answer: str) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
+@contextmanager
+def verified(answer: str) -> Iterator[None]:
+    """Around what is done with a call once it is believed: what is not understood is `NotUnderstood`."""
+    try:
+        yield
+    except Malformed as error:
+        failure = NotUnderstood(error.message, answer)
+    else:
+        return
+    raise failure
+
+
 @runtime_checkable
 class Receives(Protocol):
     """The platform calls us when something happens."""
@@ -255,7 +281,8 @@ class Receives(Protocol):
         """Verify and understand one call, from its raw bytes.
 
         `secrets` are this hook's (`Spec.hook_secrets`). Raises `MissingPermission` when the
-        signature or secret is missing or wrong, `Malformed` when the body is not understood.
+        signature or secret is missing or wrong, `Malformed` when the body is not understood, and
+        `NotUnderstood` where it is the platform's all the same.
         An event that concerns nobody, or of a kind we have no use for, is not among the events.
         """
         ...

@@ -34,6 +34,7 @@ from app.platforms.abilities import (
     Received,
     ReplyTo,
     TokenState,
+    verified,
 )
 from app.platforms.contract import (
     Address,
@@ -355,9 +356,10 @@ class Odnoklassniki:
         """
         if not comes_from(call.source, secrets.get("sources")):
             raise MissingPermission("the call does not come from an address of Odnoklassniki")
-        if not wire.parse_bytes(ok.HOOK_CALL, call.body).brings_message:
-            return Received("ok")
-        shape = wire.parse_bytes(ok.MESSAGE, call.body)
+        with verified("ok"):
+            if not wire.parse_bytes(ok.HOOK_CALL, call.body).brings_message:
+                return Received("ok")
+            shape = wire.parse_bytes(ok.MESSAGE, call.body)
         if not translate.is_said(shape):
             return Received("ok")
         return Received("ok", (Event(shape.message.mid, None, (translate.message(shape, None),)),))

@@ -31,7 +31,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from app.platforms import drafts, wire
-from app.platforms.abilities import Call, Draft, Event, HookState, Received, ReplyTo, TokenState
+from app.platforms.abilities import Call, Draft, Event, HookState, Received, ReplyTo, TokenState, verified
 from app.platforms.contract import (
     CALLS,
     COST,
@@ -258,7 +258,8 @@ class Telegram:
         given = call.headers.get(SECRET_HEADER, "")
         if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
             raise MissingPermission("the call does not carry the secret agreed with Telegram")
-        event = translate.happened(wire.parse_bytes(telegram.UPDATE, call.body), bot=None)
+        with verified("ok"):
+            event = translate.happened(wire.parse_bytes(telegram.UPDATE, call.body), bot=None)
         return Received("ok", () if event is None else (event,))
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:

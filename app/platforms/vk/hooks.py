@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.abilities import Call, Event, HookState, Received
+from app.platforms.abilities import Call, Event, HookState, Received, verified
 from app.platforms.contract import Credentials, MissingPermission, Token
 from app.platforms.vk import shapes as vk
 from app.platforms.vk import translate
@@ -45,7 +45,8 @@ def receive(call: Call, secrets: Mapping[str, str]) -> Received:
         return Received(secrets["confirmation"], (Event(None, str(event.group_id)),))
     # Servers set to an older version send events without ids. VK repeats a call as it was, so that its body will do.
     name = event.event_id or hashlib.sha256(call.body).hexdigest()
-    return Received("ok", (translate.happened(event, name, call.body),))
+    with verified("ok"):
+        return Received("ok", (translate.happened(event, name, call.body),))
 
 
 async def subscribe(calls: Calls, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
