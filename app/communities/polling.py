@@ -106,9 +106,9 @@ class Poll:
 
     async def conclude(self, session: AsyncSession) -> Community:
         """Keep what was left for the end; the community's row, locked."""
+        community = await self._mine(session)
         for one in self.news:
             await publish(session, one)
-        community = await self._mine(session)
         for name, value in self.marks.items():
             setattr(community, name, value)
         self.marks, self.news = {}, []
