@@ -89,8 +89,9 @@ async def _poll(run: Run, community_id: UUID) -> Again | None:
         await looking.keep()
         raise Later(spent.until, str(spent)) from None
     except Throttled as error:
+        until = await _stay_away(run, community_id, line, error)  # before all else: others are about to call
         await looking.keep()
-        raise Later(await _stay_away(run, community_id, line, error), error.message) from None
+        raise Later(until, error.message) from None
     except AuthExpired as error:
         await looking.keep()
         # Whoever finds that somebody else has renewed the token goes on, and blames nobody.

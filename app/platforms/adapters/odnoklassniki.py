@@ -58,6 +58,7 @@ from app.platforms.contract import (
     Scope,
     Sent,
     Spec,
+    Throttled,
     Token,
 )
 from app.platforms.odnoklassniki import addresses, translate
@@ -275,6 +276,8 @@ class Odnoklassniki:
                 stats = await self._stats(c, group, start_time=ends[0], end_time=ends[1])
                 reach |= {stat.id: stat.reach for stat in stats.topics if stat.reach is not None}
                 waiting = [topic for topic in waiting[1:] if topic not in reach]
+        except Throttled:  # nothing more is to be asked
+            raise
         except (MissingPermission, AuthExpired):
             return dict.fromkeys(waiting, MetricStatus.NO_PERMISSION) | reach
         except PlatformError:

@@ -8,7 +8,15 @@ Unverified: that calls within `execute` count as one against the limit of calls 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from app.platforms.contract import AuthExpired, Credentials, MetricStatus, MissingPermission, PlatformError, Token
+from app.platforms.contract import (
+    AuthExpired,
+    Credentials,
+    MetricStatus,
+    MissingPermission,
+    PlatformError,
+    Throttled,
+    Token,
+)
 from app.platforms.vk import shapes as vk
 from app.platforms.vk.calls import AT_ONCE, Calls
 from app.platforms.vk.errors import CODES, Means
@@ -37,6 +45,8 @@ async def _together(calls: Calls, c: Credentials, asked: Sequence[tuple[int, lis
     each = [{"owner_id": owner, "post_ids": ",".join(map(str, ids))} for owner, ids in asked]
     try:
         told = await calls.many(c, vk.REACH, "stats.getPostReach", (Token.USER,), each)
+    except Throttled:  # nothing more is to be asked
+        raise
     except (MissingPermission, AuthExpired):
         return {(owner, post): MetricStatus.NO_PERMISSION for owner, ids in asked for post in ids}
     except PlatformError:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import httpx
+import pytest
 
 from app.platforms.abilities import Streams
 from app.platforms.contract import Metric, PlatformError, Throttled, Transient
@@ -17,12 +18,14 @@ PAGES = 3
 """So many pages of a first walk are broken, each of their requests once."""
 
 
-def _breaks(s: Subject, number: int) -> Callable[[httpx.Request], httpx.Response | None]:
-    """The request with this number, from now on and from 0, is answered as by a server in trouble."""
+def _breaks(
+    s: Subject, number: int, answer: Callable[[], httpx.Response] = lambda: httpx.Response(502, html="<html>")
+) -> Callable[[httpx.Request], httpx.Response | None]:
+    """The request with this number, from now on and from 0, is answered so: as by a server in trouble."""
     first = len(s.way.requests)  # a request is counted before it is answered
 
     def instead(_: httpx.Request) -> httpx.Response | None:
-        return httpx.Response(502, html="<html>") if len(s.way.requests) - 1 - first == number else None
+        return answer() if len(s.way.requests) - 1 - first == number else None
 
     return instead
 
@@ -80,6 +83,26 @@ async def metrics(s: Subject) -> None:
             assert not now.gone, "what could not be asked for is said to be gone"
             assert now.counters.items() <= was.counters.items(), f"made up: {dict(now.counters)}"
             assert now.counters.keys() | now.missing.keys() == set(Metric), "a metric is neither there nor missing"
+
+
+@check("metrics: told to stop, no further call", measured)
+async def stopped(s: Subject) -> None:
+    """Whichever request of a reading it is that the platform refuses for having been called too often."""
+    posts = [s.post(f"Post {number}") for number in range(2)]
+    s.later(s.spec.delay.total_seconds() + 3600)
+    ids = tuple([await remote_post(s, one["id"]) for one in posts])
+    asked = len(s.way.requests)
+    await s.adapter().metrics(s.c, ids)
+    for number in range(len(s.way.requests) - asked):
+        before = len(s.way.requests)
+        s.way.instead = _breaks(s, number, lambda: httpx.Response(429, headers={"retry-after": "30"}))
+        try:
+            with pytest.raises(Throttled) as caught:
+                await s.adapter().metrics(s.c, ids)
+        finally:
+            s.way.instead = lambda _: None
+        assert caught.value.retry_after == 30
+        assert len(s.way.requests) == before + number + 1, "a call was made in spite of it"
 
 
 @check("metrics: the stream tells no 0 for unknown", has(Streams))

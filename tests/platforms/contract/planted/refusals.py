@@ -1,7 +1,8 @@
 """Errors that are called something else, and secrets that are told."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -10,14 +11,17 @@ import httpx
 from app.platforms.abilities import Usage
 from app.platforms.adapters.bluesky import Bluesky
 from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.adapters.odnoklassniki import Odnoklassniki
 from app.platforms.adapters.vk import Vk
 from app.platforms.contract import (
     Adapter,
     AuthExpired,
     CommunitySnapshot,
     Credentials,
+    MetricStatus,
     Page,
     PlatformError,
+    PostMetrics,
     RemoteMessage,
     Scope,
     Throttled,
@@ -54,6 +58,26 @@ class InAddress(Mastodon):
         where = f"{c.base_url}/api/v1/accounts/{c.external_id}"
         await self._http.get(where, params={"access_token": c.tokens[Token.COMMUNITY]})
         return await super().community(c)
+
+
+class Unheeding(Odnoklassniki):
+    """What was refused for having called too often is taken for a counter that cannot be read."""
+
+    async def _reach(self, c: Credentials, group: str, created: Mapping[str, int]) -> dict[str, int | MetricStatus]:
+        try:
+            return await super()._reach(c, group, created)
+        except Throttled:
+            return dict.fromkeys(created, MetricStatus.ERROR)
+
+
+class Insistent(Mastodon):
+    """Tries once more, at once."""
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        with suppress(Throttled):
+            return await super().metrics(c, ids)
+        await super().metrics(c, ids)
+        raise Throttled("too many calls", retry_after=30, scope=Scope.TOKEN)
 
 
 def _said(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
@@ -102,6 +126,8 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("limits: throttled, whom it concerns, until when", _said(_throttled(60.0, Scope.TOKEN)), "too long"),
     ("limits: throttled, whom it concerns, until when", _said(_throttled(1.0, Scope.ADDRESS)), "concerns the token"),
     ("limits: throttled, whom it concerns, until when", _said(lambda said: Transient(said.message)), "Transient"),
+    ("metrics: told to stop, no further call", Unheeding, "DID NOT RAISE"),
+    ("metrics: told to stop, no further call", Insistent, "in spite of it"),
     ("errors: the platform's codes", _said(lambda said: Transient(said.message)), "is Transient"),
     ("tokens: one that ended is told", _said(lambda said: Transient(said.message)), "nobody says"),
     ("tokens: one that ended is told", Blaming, "blamed"),
