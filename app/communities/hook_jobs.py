@@ -1,6 +1,7 @@
 """The jobs of hooks: apply what was told, set a hook at its platform, ask whether it works."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
@@ -46,6 +47,10 @@ LIVELY: Final = 50
 """With so many events in the week before, an hour of silence is worth asking about."""
 
 
+_among_others: ContextVar[bool] = ContextVar("among_others", default=False)
+"""This run is one of those that another run does beside its own."""
+
+
 @job(APPLY, timeout=timedelta(minutes=5), attempts=20)
 async def apply(run: Run, batch: UUID) -> None:
     """Do what follows from the events of one commit, then of others that were stored meanwhile.
@@ -53,6 +58,8 @@ async def apply(run: Run, batch: UUID) -> None:
     Under load a ring stands for several commits of a workspace (`hook_calls.PAUSE`).
     """
     await hook_effects.apply(run, batch)
+    if _among_others.get():
+        return  # who does the others does all of them, one after the other
     async with run.step() as session:
         others = await session.scalars(
             select(Job.id)
@@ -62,8 +69,12 @@ async def apply(run: Run, batch: UUID) -> None:
             .limit(AT_ONCE)
         )
         await run.finish(session)
-    for job_id in others.all():
-        await perform(run.resources, job_id)
+    alone = _among_others.set(True)
+    try:
+        for job_id in others.all():
+            await perform(run.resources, job_id)
+    finally:
+        _among_others.reset(alone)
 
 
 # Neither is given up because a platform was unwell: what a hook's state says would stay as it is.

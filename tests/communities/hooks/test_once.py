@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.communities import hook_effects, hooks
+from app.communities import hook_effects, hook_jobs, hooks
 from app.kit import jobs
 from app.kit.clock import SetClock
 from app.platforms.abilities import Event
@@ -149,3 +149,16 @@ async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_communit
     assert await town.said() == [(a, "c1")]
     seen = await town.agency.get(f"/v1/communities/{a}")
     assert seen["state"] == {"pause": "paused", "reconnect": "connecting", "close": "healthy"}[meanwhile]
+
+
+async def test_one_run_does_as_many_commits_as_it_may_and_no_more(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those it does besides take none along in their turn: a long queue would end in a deep pit."""
+    monkeypatch.setattr(hook_jobs, "AT_ONCE", 10)
+    path = await counted(town)
+    for n in range(40):
+        await town.call(path, Event(f"told {n}", "a", messages=(comment(n),)))
+    due = await town.agency.due(hooks.APPLY)
+    await jobs.perform(town.agency.resources, due[0])
+    assert len(await town.agency.due(hooks.APPLY)) == len(due) - 11
+    await town.agency.work(hooks.APPLY)
+    assert (await figures(town))[0] == 40
