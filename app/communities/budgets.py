@@ -7,6 +7,7 @@ before the time it named. A short wait is waited out; a long one is the planner'
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -120,7 +121,8 @@ class Meter:
     async def _stay_away(self, scope: Scope, until: datetime) -> None:
         key = _key(self._whose(scope), scope, self._last)
         async with self._resources.transaction(None) as session:
-            await session.execute(_STAY_AWAY, {"key": key, "until": _milliseconds(until)})
+            # Rounded up, as instants are rounded down: nobody is a part of a millisecond too early.
+            await session.execute(_STAY_AWAY, {"key": key, "until": math.ceil(until.timestamp() * 1000)})
 
     def _whose(self, scope: Scope) -> str:
         return _counted_by(self._kind.spec, self._base_url, self._resources.settings, scope)
@@ -169,7 +171,7 @@ def _key(counted_by: str, scope: Scope, cost: Cost, name: str = "") -> str:
 
 
 def _milliseconds(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
+    return math.floor(at.timestamp() * 1000)
 
 
 def _asked(charge: Charge) -> tuple[str, int, int, int]:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import hook_gaps, hooks, pace, publications, tokens
-from app.communities.budgets import Allowance
+from app.communities.budgets import Allowance, BudgetSpent
 from app.communities.calls import Line
 from app.communities.events import CommunityConnected, MessagesSeen, Place, SizeMeasured
 from app.communities.models import Community, State
@@ -66,6 +66,8 @@ class Poll:
     """The list showed something of posts that is new."""
     failures: dict[str, PlatformError] = field(default_factory=dict)
     """What failed, by the part that failed: one part does not stop the others."""
+    spent: dict[str, datetime] = field(default_factory=dict)
+    """Until when a part waits for a limit."""
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     """What a look of each part took from which limit (`planner.smoothed`)."""
     marks: dict[str, Any] = field(default_factory=dict)
@@ -127,7 +129,7 @@ class Poll:
             del looks["tokens"]
         if isinstance(adapter, Streams):
             del looks["posts"]
-        return looks
+        return {name: max(at, self.spent.get(name, at)) for name, at in looks.items()}
 
     async def _part(self, name: str, read: Callable[[], Awaitable[int | None]]) -> None:
         """Do a part; it answers how many things it read, where its costs are counted for each."""
@@ -136,6 +138,10 @@ class Poll:
             read_things = await read()
         except (Throttled, AuthExpired):
             raise
+        except BudgetSpent as wait:
+            # Other parts may have limits of their own: they need not wait for this one's.
+            self.spent[name] = wait.until
+            return
         except PlatformError as error:
             log.warning("poll.part_failed", part=name, code=error.code, detail=error.message)
             self.failures[name] = error

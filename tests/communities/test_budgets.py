@@ -247,6 +247,20 @@ async def test_whom_the_platform_told_to_stop_calls_no_more(
     await sister.before(request("a"))
 
 
+@pytest.mark.parametrize("microseconds", [1, 400, 500, 600, 999])
+async def test_nobody_calls_a_part_of_a_millisecond_too_early(
+    resources: Resources, clock: SetClock, host: str, microseconds: int
+) -> None:
+    meter = Meter(resources, limited(), host)
+    clock.advance(timedelta(microseconds=microseconds))
+    await meter.before(request("a"))
+    until = await meter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
+    for early in (1, 300, 700):
+        clock.at = until - timedelta(microseconds=early)
+        await meter.before(request("a"))  # so short a wait is waited out
+        assert clock.now() >= until
+
+
 async def test_of_two_orders_to_stop_the_longer_holds(resources: Resources, clock: SetClock, host: str) -> None:
     meter = Meter(resources, limited(), host)
     await meter.before(request("a"))
