@@ -47,7 +47,7 @@ class World:
     messages: list[RemoteMessage] = field(default_factory=list)
     """Oldest first."""
     comments: dict[str, list[RemoteMessage]] = field(default_factory=dict)
-    fail: dict[str, list[PlatformError]] = field(default_factory=dict)
+    fail: dict[str, list[Exception]] = field(default_factory=dict)
     """Errors that the next calls of a method raise."""
     calls: list[str] = field(default_factory=list)
     after: Callable[[str], None] | None = None

@@ -1,14 +1,14 @@
 """A community that is watched: what polling brings, and what it survives."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
 
 from app.communities import planner, publications
-from app.communities.budgets import Allowance
+from app.communities.budgets import Allowance, BudgetSpent
 from app.communities.models import Community, CommunityToken, Publication
 from app.communities.planner import Demand
 from app.inquiries.models import Message
@@ -86,6 +86,27 @@ async def test_counters_are_read_by_the_age_of_the_post(
             .group_by(Publication.external_id)
         )
         assert {row[0]: row[1] for row in looks} == {"1": 1 + 8 + 22, "2": 2}
+
+
+async def test_a_part_that_waits_for_a_limit_holds_up_no_other(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    """What customers write is listed at once, the posts when their limit allows it; nothing has failed."""
+    fill(world, 1)
+    await agency.work(POLL)
+    world.posts.insert(0, world.post(9, clock.now(), 1))
+    clock.advance(timedelta(minutes=5))
+    until = clock.now() + timedelta(hours=3)
+    world.fail["posts"] = [BudgetSpent(until)]  # as the meter says before the call
+    before = world.calls.count("conversations")
+    await agency.work(POLL)
+    assert world.calls.count("conversations") > before
+    health = await agency.get(f"/v1/communities/{community['id']}/health")
+    assert (health["state"], health["throttled_until"]) == ("healthy", None)
+    assert datetime.fromisoformat(health["next_poll_at"]) < until, "the others are looked at meanwhile"
+    clock.advance(timedelta(minutes=5))
+    await agency.work(POLL)
+    assert await rows(agency, Publication) == 2
 
 
 async def test_a_deleted_post_is_known_to_be_gone(
