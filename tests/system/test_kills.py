@@ -14,9 +14,9 @@ from tests.system.sandbox import Sandbox, sandbox
 from tests.system.serving import api, process
 from tests.system.town import RING, Agency, Store, closing, eventually, expected, stored, surroundings
 
-KILLS = 8
+KILLS = 12
 """Fewer than the ten attempts that a job has."""
-LONGEST_LIFE = 1.2
+LONGEST_LIFE = 2.5
 """Seconds that a worker has at most, once it has begun."""
 WATCHED = ("coffee", "velo_dvor", "kofe_zerno")
 
