@@ -108,10 +108,10 @@ async def _poll(run: Run, community_id: UUID) -> Again | None:
         community = await looking.conclude(session)
         lane = await _enter(session, looking, community)
         at = _conclude(community, looking, run)
+        await _plan(session, looking, community, anew=planning)
         if at is not None and not looking.failures and not isinstance(looking.line.adapter, MeasuresAcross):
             first = await publications.first_due(session, [community_id])
             at = at if first is None else min(at, max(first, _soonest(run), looking.spent.get("looks", first)))
-        await _plan(session, looking, community, anew=planning)
         if lane and (planning or looking.shown or waiting.counters):
             await lanes.wake(session, lane, [community_id])
         await run.finish(session, Again(at) if at is not None else None)

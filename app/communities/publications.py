@@ -9,7 +9,9 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    DateTime,
     Result,
+    Text,
     Uuid,
     bindparam,
     func,
@@ -23,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.communities import pace
 from app.communities.events import Place, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
-from app.kit.bulk import added, among, columns
+from app.kit.bulk import added, columns
 from app.kit.db import Base, mine, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
@@ -99,19 +101,7 @@ class _Known:
 
 
 async def _known(session: AsyncSession, place: Place, external_ids: Sequence[str]) -> dict[str, _Known]:
-    rows = await session.execute(
-        select(
-            Publication.external_id,
-            Publication.measure_at,
-            Publication.total,
-            Publication.still,
-            Publication.url,
-            Publication.text,
-            Publication.edited_at,
-            Publication.comments,
-            Publication.gone_at,
-        ).where(_of(place), among(_TABLE.c.external_id, external_ids))
-    )
+    rows = await session.execute(_KNOWN, _asked(place, external_ids=list(external_ids)))
     return {row[0]: _Known(row[1], row[2], row[3], tuple(row[4:])) for row in rows}
 
 
@@ -178,12 +168,7 @@ async def announced(
 
 async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> list[tuple[UUID, str]]:
     """The publications whose counters are due, the longest due first: id and external id."""
-    rows = await session.execute(
-        select(Publication.id, Publication.external_id)
-        .where(_of(place), Publication.measure_at <= at)
-        .order_by(Publication.measure_at)
-        .limit(limit)
-    )
+    rows = await session.execute(_DUE, _asked(place, at=at, most=limit))
     return [(row.id, row.external_id) for row in rows]
 
 
@@ -260,12 +245,7 @@ async def measured(
     Those of all communities in one unit of work: first all publications, then what follows from them.
     """
     by_id = {publication_id: metrics for found in looks.values() for publication_id, metrics in found}
-    rows = await session.execute(
-        select(Publication.id, Publication.published_at, Publication.total, Publication.still, Publication.comments)
-        .where(mine(Publication, workspace_of(session)), among(_TABLE.c.id, list(by_id)))
-        .order_by(Publication.community_id, Publication.external_id)  # the order of `store`
-        .with_for_update()
-    )
+    rows = await session.execute(_LOOKED_AT, {"workspace": workspace_of(session), "ids": list(by_id)})
     changes: list[dict[str, Any]] = []
     for row in rows:
         metrics = by_id[row.id]
@@ -300,19 +280,8 @@ class Waiting:
 
 async def standing(session: AsyncSession, community: Community, at: datetime) -> tuple[str, Waiting]:
     """A community's time zone, and whether counters are due, or have moved since comments were read."""
-    workspace_id = workspace_of(session)
-    ours = mine(Publication, workspace_id) & (Publication.community_id == community.id)
-    row = (
-        await session.execute(
-            select(
-                Project.timezone,
-                select(Publication.id).where(ours, Publication.measure_at <= at).exists(),
-                select(Publication.id)
-                .where(ours, MOVED, Publication.published_at >= community.backfill_since)
-                .exists(),
-            ).where(mine(Project, workspace_id), Project.id == community.project_id)
-        )
-    ).one()
+    asked = {"workspace": workspace_of(session), "project": community.project_id, "community": community.id}
+    row = (await session.execute(_STANDING, {**asked, "at": at, "since": community.backfill_since})).one()
     return row[0], Waiting(row[1], row[2])
 
 
@@ -320,12 +289,7 @@ async def with_new_comments(
     session: AsyncSession, place: Place, since: datetime, limit: int
 ) -> list[tuple[UUID, str, str | None, int]]:
     """Publications whose comments counter has moved since they were read: id, external id, cursor, counter."""
-    rows = await session.execute(
-        select(Publication.id, Publication.external_id, Publication.comments_cursor, Publication.comments)
-        .where(_of(place), MOVED, Publication.published_at >= since)
-        .order_by(Publication.published_at.desc())
-        .limit(limit)
-    )
+    rows = await session.execute(_MOVED, _asked(place, since=since, most=limit))
     return [(row.id, row.external_id, row.comments_cursor, row.comments) for row in rows]
 
 
@@ -341,14 +305,16 @@ async def comments_read(
 
 async def known(session: AsyncSession, place: Place, external_ids: Sequence[str]) -> dict[str, UUID]:
     """Ids of a community's publications by their ids on the platform."""
-    rows = await session.execute(
-        select(Publication.external_id, Publication.id).where(_of(place), among(_TABLE.c.external_id, external_ids))
-    )
+    rows = await session.execute(_IDS_OF, _asked(place, external_ids=list(external_ids)))
     return {row.external_id: row.id for row in rows}
 
 
 def _of(place: Place) -> ColumnElement[bool]:
     return mine(Publication, place.workspace_id) & (Publication.community_id == place.community_id)
+
+
+def _asked(place: Place, **more: object) -> dict[str, object]:
+    return {"workspace": place.workspace_id, "community": place.community_id, **more}
 
 
 _TABLE: Final = Base.metadata.tables[Publication.__tablename__]
@@ -390,3 +356,46 @@ SELECT min(first.measure_at) FROM unnest(:ids) AS chosen (id) CROSS JOIN LATERAL
     ORDER BY p.measure_at LIMIT 1
 ) AS first
 """).bindparams(_IDS)
+
+# Made once: putting a statement together costs more than sending it.
+_OURS: Final = (Publication.workspace_id == bindparam("workspace")) & (
+    Publication.community_id == bindparam("community")
+)
+_AT: Final = bindparam("at", type_=DateTime(timezone=True))
+_SINCE: Final = bindparam("since", type_=DateTime(timezone=True))
+_AMONG: Final = Publication.external_id == func.any(bindparam("external_ids", type_=ARRAY(Text)))
+_KNOWN: Final = select(
+    Publication.external_id,
+    Publication.measure_at,
+    Publication.total,
+    Publication.still,
+    Publication.url,
+    Publication.text,
+    Publication.edited_at,
+    Publication.comments,
+    Publication.gone_at,
+).where(_OURS, _AMONG)
+_IDS_OF: Final = select(Publication.external_id, Publication.id).where(_OURS, _AMONG)
+_DUE: Final = (
+    select(Publication.id, Publication.external_id)
+    .where(_OURS, Publication.measure_at <= _AT)
+    .order_by(Publication.measure_at)
+    .limit(bindparam("most"))
+)
+_LOOKED_AT: Final = (
+    select(Publication.id, Publication.published_at, Publication.total, Publication.still, Publication.comments)
+    .where(Publication.workspace_id == bindparam("workspace"), Publication.id == func.any(_IDS))
+    .order_by(Publication.community_id, Publication.external_id)  # the order of `store`
+    .with_for_update()
+)
+_MOVED: Final = (
+    select(Publication.id, Publication.external_id, Publication.comments_cursor, Publication.comments)
+    .where(_OURS, MOVED, Publication.published_at >= _SINCE)
+    .order_by(Publication.published_at.desc())
+    .limit(bindparam("most"))
+)
+_STANDING: Final = select(
+    Project.timezone,
+    select(Publication.id).where(_OURS, Publication.measure_at <= _AT).exists(),
+    select(Publication.id).where(_OURS, MOVED, Publication.published_at >= _SINCE).exists(),
+).where(Project.workspace_id == bindparam("workspace"), Project.id == bindparam("project"))

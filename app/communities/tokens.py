@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -115,13 +115,8 @@ def fingerprint(text: str) -> str:
 
 async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> Held:
     """A community's tokens, opened."""
-    rows = (
-        await session.execute(
-            select(CommunityToken.__table__).where(
-                mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id
-            )
-        )
-    ).all()
+    asked = {"workspace": workspace_of(session), "community": community_id}
+    rows = (await session.execute(_HELD, asked)).all()
     texts: dict[Token, str] = {}
     for row in rows:
         with suppress(SealBroken):
@@ -134,6 +129,11 @@ async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> H
         renewed_at=max(renewed, default=None),
         lost=frozenset(Token(row.kind) for row in rows) - texts.keys(),
     )
+
+
+_HELD: Final = select(CommunityToken.__table__).where(
+    CommunityToken.workspace_id == bindparam("workspace"), CommunityToken.community_id == bindparam("community")
+)
 
 
 def renewable(kind: type[Adapter], tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import asyncpg
 import orjson
@@ -22,7 +22,9 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     MetaData,
+    Select,
     Text,
+    bindparam,
     event,
     func,
     select,
@@ -234,13 +236,20 @@ def mine(model: type[Owned], workspace_id: uuid.UUID) -> ColumnElement[bool]:
     return model.workspace_id == workspace_id
 
 
+_BY_ID: Final[dict[tuple[type[Owned], bool], Select[Any]]] = {}
+"""Made once for each model: putting a statement together costs more than sending it."""
+
+
 async def fetch(session: AsyncSession, model: type[M], row_id: uuid.UUID, *, for_update: bool = False) -> M:
     """The row with this id in this workspace; `NotFound` where there is none, whoever else may have it."""
-    query = select(model).where(mine(model, workspace_of(session)), model.id == row_id)
-    if for_update:
-        # What was read before the lock may be old.
-        query = query.with_for_update(of=model).execution_options(populate_existing=True)
-    row = await session.scalar(query)
+    query = _BY_ID.get((model, for_update))
+    if query is None:
+        query = select(model).where(model.workspace_id == bindparam("workspace"), model.id == bindparam("wanted"))
+        if for_update:
+            # What was read before the lock may be old.
+            query = query.with_for_update(of=model).execution_options(populate_existing=True)
+        _BY_ID[model, for_update] = query
+    row: M | None = await session.scalar(query, {"workspace": workspace_of(session), "wanted": row_id})
     if row is None:
         raise NotFound
     return row
