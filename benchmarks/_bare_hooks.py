@@ -1,11 +1,18 @@
-"""The least that could take a platform's call: what inbound hooks are measured beside."""
+"""What inbound hooks are measured beside: the least that could take a call, and the way it is usually done."""
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
+from arq import create_pool
+from arq.connections import ArqRedis, RedisSettings
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import PlainTextResponse as Plain
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -16,9 +23,13 @@ from app.platforms.abilities import Call, Receives
 
 PATH: Final = "/hooks/{platform}/{hook_id}"
 SECRET: Final = "a-secret-of-the-benchmark"
-TABLE: Final = "CREATE TABLE bare_event (id bigserial PRIMARY KEY, body bytea NOT NULL)"
+TABLES: Final = (
+    "CREATE TABLE bare_event (id bigserial PRIMARY KEY, body bytea NOT NULL)",
+    "CREATE TABLE naive_event (id text PRIMARY KEY, body jsonb NOT NULL)",
+    "GRANT ALL ON bare_event, bare_event_id_seq, naive_event TO PUBLIC",
+)
 URL: Final = "INSTEP_BENCHMARK_URL"
-"""The environment variable that names the database of the table."""
+"""The environment variable that names the database of the tables."""
 
 
 def insert() -> Starlette:
@@ -49,3 +60,46 @@ def verify() -> Starlette:
         return PlainTextResponse(receiver.receive(call, {"secret": SECRET}).answer)
 
     return Starlette(routes=[Route(PATH, take, methods=["POST"])])
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class NaiveEvent(_Base):
+    """An event, one row and one job each."""
+
+    __tablename__ = "naive_event"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+def naive() -> FastAPI:
+    """As it is usually done: look whether the event is known, add it, commit, enqueue a job."""
+    queue: ArqRedis
+    engine = create_async_engine(os.environ[URL].replace("postgresql://", "postgresql+asyncpg://"), pool_size=10)
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        nonlocal queue
+        queue = await create_pool(RedisSettings.from_dsn(os.environ["REDIS_URL"]))
+        yield
+        await queue.aclose()
+        await engine.dispose()
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post(PATH, response_class=Plain)
+    async def take(platform: str, hook_id: str, body: dict[str, Any]) -> str:
+        if body.get("secret") != SECRET:
+            raise HTTPException(403)
+        async with sessions() as session:
+            if await session.get(NaiveEvent, body["event_id"]) is None:
+                session.add(NaiveEvent(id=body["event_id"], body=body))
+                await session.commit()
+                await queue.enqueue_job("apply", body["event_id"])
+        return "ok"
+
+    return app

@@ -6,6 +6,7 @@ uvicorn process on one core; the load generator has the other one, PostgreSQL wh
 
 - `verify`: Starlette; reads the body, verifies it, forgets it
 - `insert`: Starlette and asyncpg; reads the body and inserts one row, unverified
+- `naive`: as it is usually done: FastAPI, an ORM session, one commit and one arq job for each event
 - `instep`: `instep api`; verified, routed, deduplicated, stored with its job, in a shared commit
 
 Every event is another one. What follows from them is a worker's part, and measured apart.
@@ -125,7 +126,7 @@ async def main(arguments: Sequence[str]) -> None:
             await _once(street, ours[0], asked.parallel)
             await _killed(street, environment)
             contenders = [Contender("instep", *ours)]
-            for name in ("verify", "insert"):
+            for name in ("verify", "insert", "naive"):
                 found = stack.enter_context(serve(f"benchmarks._bare_hooks:{name}", environment))
                 await _ready(found[0], street.event("warm"))
                 contenders.insert(-1, Contender(name, *found))
@@ -145,8 +146,8 @@ async def _street() -> AsyncIterator[tuple[Urls, Street, dict[str, str]]]:
     with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, start_valkey(Path(folder)) as valkey:
         async with database() as urls:
             bare = await asyncpg.connect(plain(urls.superuser))
-            await bare.execute(_bare_hooks.TABLE)
-            await bare.execute("GRANT ALL ON bare_event, bare_event_id_seq TO PUBLIC")
+            for statement in _bare_hooks.TABLES:
+                await bare.execute(statement)
             await bare.close()
             configured = Settings(
                 _env_file=None, environment="test", database_url=urls.app, redis_url=valkey.url, log_level="error"
@@ -278,11 +279,11 @@ def _print(contenders: Sequence[Contender], connections: int) -> None:
     used = {one.name: statistics.median(one.cpu) for one in contenders}
     print(f"medians of {len(contenders[0].runs)} rounds by turns, {connections} connections")
     measured = f"{'events/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}"
-    print(f"{'':10}{measured}{'x verify':>10}{'x insert':>10}{'CPU x insert':>14}")
+    print(f"{'':10}{measured}{'x verify':>10}{'x insert':>10}{'x naive':>10}{'CPU x insert':>14}")
     for one in contenders:
         p50, p99 = (statistics.median(run.at(share) for run in one.runs) * 1000 for share in (0.5, 0.99))
-        against = [rates[one.name] / rates[other] for other in ("verify", "insert")]
+        against = [rates[one.name] / rates[other] for other in ("verify", "insert", "naive")]
         print(
             f"{one.name:10}{rates[one.name]:10,.0f}{p50:9.2f}{p99:9.2f}{used[one.name] * 1e6:9.0f}"
-            f"{against[0]:10.2f}{against[1]:10.2f}{used[one.name] / used['insert']:14.2f}"
+            f"{against[0]:10.2f}{against[1]:10.2f}{against[2]:10.2f}{used[one.name] / used['insert']:14.2f}"
         )
