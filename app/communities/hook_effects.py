@@ -8,33 +8,36 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.communities import publications
 from app.communities.events import MessagesDeleted, MessagesSeen, Place, PostsMeasured
-from app.communities.hooks import EVENT, REMEMBERED, of
+from app.communities.hooks import APPLY, EVENT, REMEMBERED, of
 from app.communities.models import Community, Hook, HookEvent, HookItem, Publication
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.bulk import added, columns
+from app.kit.db import Base, fetch, mine, now, workspace_of
 from app.kit.events import publish
-from app.kit.jobs import LeaseLost, Run
+from app.kit.jobs import LeaseLost, Run, take_along
 from app.platforms import adapter as adapter_of
 from app.platforms.abilities import Event, Streams
 from app.platforms.contract import MessageKind, Metric, MetricStatus, PostMetrics, RemoteMessage, Spec
 from app.projects.models import Project
 
 POST: Final = "post"
+TOGETHER: Final = 200
+"""So many events of a community are one unit of work: who answers a customer waits for it."""
 SKEW: Final = timedelta(minutes=5)
 """A platform's clock may be so far ahead of ours. What is told of a later moment would be the newest for long."""
 
 
 async def apply(run: Run, batch: UUID) -> None:
-    """Do what follows from the events of one commit; one that fails holds up no other, and is tried again."""
+    """Do what follows from the events of a batch; one that fails holds up no other, and is tried again."""
     async with run.step() as session:
         mine_now = and_(HookEvent.workspace_id == workspace_of(session), HookEvent.batch == batch)
         waiting = select(HookEvent.community_id).where(mine_now, HookEvent.told.is_not(None))
@@ -46,12 +49,31 @@ async def apply(run: Run, batch: UUID) -> None:
         raise failures[0]
 
 
+async def join(run: Run, batch: UUID, most: int) -> int:
+    """Make the events of up to `most` other commits that wait part of this batch; how many commits there were."""
+    async with run.step() as session:
+        others = [UUID(given["batch"]) for given in await take_along(session, APPLY, most=most)]
+        if others:
+            await session.execute(
+                update(HookEvent)
+                .where(HookEvent.workspace_id == workspace_of(session), HookEvent.batch.in_(others))
+                .where(HookEvent.told.is_not(None))
+                .values(batch=batch)
+            )
+    return len(others)
+
+
 async def _apply_all(run: Run, batch: UUID, community_id: UUID) -> list[Exception]:
-    """All events of one community together; where that fails, each alone. What failed in the end."""
+    """All events of one community; what failed in the end."""
     async with run.step() as session:
         work = await _begin(session, batch, community_id)
     if work is None:
         return []
+    return [failure for part in work.parts(TOGETHER) for failure in await _try(run, part)]
+
+
+async def _try(run: Run, work: "_Work") -> list[Exception]:
+    """Events together; where that fails, each half of them by itself, down to those that fail alone."""
     try:
         await work.do(run)
     except LeaseLost:
@@ -61,15 +83,7 @@ async def _apply_all(run: Run, batch: UUID, community_id: UUID) -> list[Exceptio
             return [error]
     else:
         return []
-    failures: list[Exception] = []
-    for event_id, event in work.events.items():
-        try:
-            await replace(work, events={event_id: event}).do(run)
-        except LeaseLost:
-            raise
-        except Exception as error:
-            failures.append(error)
-    return failures
+    return [failure for half in work.parts(-(-len(work.events) // 2)) for failure in await _try(run, half)]
 
 
 async def _begin(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Work | None":
@@ -146,6 +160,12 @@ class _Work:
     received_at: datetime
     events: Mapping[str, Event]
 
+    def parts(self, most: int) -> Iterable["_Work"]:
+        """The same with up to `most` events each, in their order."""
+        events = iter(self.events.items())
+        while part := dict(islice(events, most)):
+            yield replace(self, events=part)
+
     async def do(self, run: Run) -> None:
         """Posts first, in a step of their own: their locks come after those of messages."""
         posts = [post for event in self.events.values() for post in event.posts if post.published_at >= self.since]
@@ -203,8 +223,8 @@ class _Work:
             {**ours, "external_id": i, "post": post, "publication_id": None if post else under.get(i)}
             for i, post in sorted(heard)
         ]
-        added = insert(HookItem).values(rows).on_conflict_do_nothing().returning(HookItem.external_id, HookItem.post)
-        return {row.external_id for row in await session.execute(added) if not row.post}
+        new = await session.execute(_HEARD, columns(rows, _ITEM))
+        return {row.external_id for row in new if not row.post}
 
     async def _messages(self, session: AsyncSession, fresh: set[str], under: Mapping[str, UUID], run: Run) -> None:
         messages = [m for event in self.events.values() for m in event.messages if m.sent_at >= self.since]
@@ -305,3 +325,8 @@ def items(event: Event) -> Iterable[tuple[str, bool]]:
     """The ids of the messages and the posts (True) that an event tells of."""
     yield from ((message.external_id, False) for message in event.messages)
     yield from ((post.external_id, True) for post in event.posts)
+
+
+_ITEMS: Final = Base.metadata.tables[HookItem.__tablename__]
+_ITEM: Final = tuple(column.name for column in _ITEMS.columns)
+_HEARD: Final = added(_ITEMS, _ITEM).on_conflict_do_nothing().returning(_ITEMS.c.external_id, _ITEMS.c.post)

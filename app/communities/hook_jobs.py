@@ -1,7 +1,6 @@
 """The jobs of hooks: apply what was told, set a hook at its platform, ask whether it works."""
 
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
@@ -18,7 +17,7 @@ from app.communities.hook_setup import PROBE, SUBSCRIBE, UNSUBSCRIBE, address, o
 from app.communities.hooks import APPLY, of
 from app.communities.models import Community, Hook, HookEvent, HookState, State
 from app.kit.db import now, workspace_of
-from app.kit.jobs import Again, Job, Later, Run, job, perform
+from app.kit.jobs import Again, Later, Run, job
 from app.platforms.abilities import HookState as PlatformsView
 from app.platforms.abilities import Subscribes, Unsubscribes
 from app.platforms.contract import (
@@ -41,40 +40,27 @@ LOOK: Final = timedelta(hours=1)
 """How often it is looked whether a hook is to be asked about; and how long a silence makes us ask."""
 DAILY: Final = timedelta(hours=24)
 WEEK: Final = timedelta(days=7)
-AT_ONCE: Final = 100
-"""Commits whose events one run applies at most beside its own."""
+AT_ONCE: Final = 50
+"""Commits whose events are applied together at most, beside a run's own."""
+SLICE: Final = timedelta(seconds=20)
+"""A run that takes longer takes no further commits along."""
 LIVELY: Final = 50
 """With so many events in the week before, an hour of silence is worth asking about."""
 
 
-_among_others: ContextVar[bool] = ContextVar("among_others", default=False)
-"""This run is one of those that another run does beside its own."""
-
-
 @job(APPLY, timeout=timedelta(minutes=5), attempts=20)
 async def apply(run: Run, batch: UUID) -> None:
-    """Do what follows from the events of one commit, then of others that were stored meanwhile.
+    """Do what follows from the events of one commit, together with those of others that wait.
 
-    Under load a ring stands for several commits of a workspace (`hook_calls.PAUSE`).
+    Under load a ring stands for several commits of a workspace (`hook_calls.PAUSE`), and much of what
+    follows costs as much for one event as for many.
     """
-    await hook_effects.apply(run, batch)
-    if _among_others.get():
-        return  # who does the others does all of them, one after the other
-    async with run.step() as session:
-        others = await session.scalars(
-            select(Job.id)
-            .where(Job.workspace_id == workspace_of(session), Job.kind == APPLY)
-            .where(Job.state == "waiting", Job.run_at <= now(session))
-            .order_by(Job.run_at)
-            .limit(AT_ONCE)
-        )
-        await run.finish(session)
-    alone = _among_others.set(True)
-    try:
-        for job_id in others.all():
-            await perform(run.resources, job_id)
-    finally:
-        _among_others.reset(alone)
+    started, more = run.now, True
+    while more:
+        # Where something failed before, new events are not drawn into it.
+        joined = await hook_effects.join(run, batch, AT_ONCE) if run.attempt == 1 else 0
+        await hook_effects.apply(run, batch)
+        more = joined == AT_ONCE and run.now - started < SLICE
 
 
 # Neither is given up because a platform was unwell: what a hook's state says would stay as it is.

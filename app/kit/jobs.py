@@ -26,6 +26,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    select,
     text,
     update,
 )
@@ -33,7 +34,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import telemetry
-from app.kit.db import after_commit, now
+from app.kit.db import after_commit, now, workspace_of
 from app.kit.ids import uuid7
 from app.kit.job_rows import FRESH, HOLD, LEASE, PUT_BACK, TAKE, Job, WorkerHeartbeat, due
 from app.kit.registry import rooms
@@ -182,6 +183,23 @@ async def enqueue(
     row = stored.one()
     if due <= now(session):
         ring_after_commit(session, row.id, row.fence)
+
+
+async def take_along(session: AsyncSession, kind: str, *, most: int) -> list[dict[str, Any]]:
+    """End up to `most` jobs of a kind that wait in this workspace and were never tried; their arguments.
+
+    What they were for is then the caller's, in this unit of work.
+    """
+    waiting = (
+        select(Job.id)
+        .where(Job.workspace_id == workspace_of(session), Job.kind == kind, Job.state == "waiting")
+        .where(Job.run_at <= now(session), Job.attempts == 0)
+        .order_by(Job.run_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    taken = await session.scalars(delete(Job).where(Job.id.in_(waiting)).returning(Job.args))
+    return list(taken.all())
 
 
 def ring_after_commit(session: AsyncSession, job_id: UUID, fence: int = 0) -> None:

@@ -151,14 +151,75 @@ async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_communit
     assert seen["state"] == {"pause": "paused", "reconnect": "connecting", "close": "healthy"}[meanwhile]
 
 
-async def test_one_run_does_as_many_commits_as_it_may_and_no_more(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those it does besides take none along in their turn: a long queue would end in a deep pit."""
+async def test_commits_that_wait_are_applied_together(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hook_jobs, "AT_ONCE", 10)
+    monkeypatch.setattr(hook_effects, "TOGETHER", 7)
     path = await counted(town)
     for n in range(40):
         await town.call(path, Event(f"told {n}", "a", messages=(comment(n),)))
-    due = await town.agency.due(hooks.APPLY)
-    await jobs.perform(town.agency.resources, due[0])
-    assert len(await town.agency.due(hooks.APPLY)) == len(due) - 11
+    due, together = await town.agency.due(hooks.APPLY), []
+    do = hook_effects._Work.do
+
+    async def watched(work: hook_effects._Work, run: jobs.Run) -> None:
+        together.append(len(work.events))
+        await do(work, run)
+
+    monkeypatch.setattr(hook_effects._Work, "do", watched)
+    await jobs.perform(town.agency.resources, due[-1])
+    assert await town.agency.due(hooks.APPLY) == []
+    # Its own with ten others, then ten, ten and nine.
+    assert together == [7, 4, 7, 3, 7, 3, 7, 2]
+    assert (await figures(town))[::2] == (
+        40,
+        40,
+    )  # the clock stands, so the first count of this instant stays the newest
+
+
+async def test_an_event_that_fails_holds_up_none_of_those_it_was_joined_with(
+    town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await counted(town)
+    for n in range(20):
+        await town.call(path, Event(f"told {n:02}", "a", messages=(comment(n),)))
+    heard = hook_effects._Work._heard
+
+    async def spoiled(work: hook_effects._Work, *given: Any) -> set[str]:
+        if "told 13" in work.events:
+            raise ArithmeticError("of no good")
+        return await heard(work, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hook_effects._Work, "_heard", spoiled)
+        await jobs.perform(town.agency.resources, (await town.agency.due(hooks.APPLY))[0])
+        assert await town.rows("SELECT event_id FROM hook_event WHERE told IS NOT NULL") == [("told 13",)]
+        assert (await figures(town))[0] == 19
+        # What comes later is not drawn into its trouble.
+        await town.call(path, Event("later", "a", messages=(comment(20),)))
+        clock.advance(timedelta(minutes=1))
+        (failed, later) = await town.agency.due(hooks.APPLY)
+        await jobs.perform(town.agency.resources, failed)
+        assert await town.agency.due(hooks.APPLY) == [later]
     await town.agency.work(hooks.APPLY)
-    assert (await figures(town))[0] == 40
+    clock.advance(timedelta(minutes=1))
+    await town.agency.work(hooks.APPLY)
+    assert (await figures(town))[::2] == (21, 21)
+
+
+async def test_a_worker_that_dies_with_the_events_of_others_leaves_them_to_the_next(
+    town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await counted(town)
+    for n in range(5):
+        await town.call(path, Event(f"told {n}", "a", messages=(comment(n),)))
+
+    async def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as deadly:
+        deadly.setattr(hook_effects._Work, "do", die)
+        with pytest.raises(Killed):
+            await jobs.perform(town.agency.resources, (await town.agency.due(hooks.APPLY))[0])
+    (one,) = await town.rows("SELECT id FROM job WHERE kind = :kind AND workspace_id = :id", **_ours(town))
+    clock.advance(jobs.LEASE + timedelta(seconds=1))
+    await jobs.perform(town.agency.resources, one[0])
+    assert await figures(town) == (5, 5, 5, 1)
