@@ -43,7 +43,7 @@ COMMITS: Final = 2
 """So many at once for one workspace: PostgreSQL writes them to disk together."""
 BATCH: Final = 500
 """Events of one commit."""
-PAUSE: Final = 0.02
+PAUSE: Final = 0.1
 """Seconds between two rings for one workspace: the worker that comes takes along what was stored meanwhile."""
 MOST_WAITING: Final = 20_000
 """With more events in memory than this, no further call is taken."""

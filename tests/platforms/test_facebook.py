@@ -1,6 +1,7 @@
 """The Facebook adapter against a Graph of few words."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -420,6 +421,17 @@ async def test_a_post_that_fails_does_not_take_the_others_along(part: Node | Non
     assert (other.external_id, other.counters, other.gone) == (f"{PAGE}_2", {}, False)
     assert {other.missing[metric] for metric in Facebook.spec.metrics} == {status}
     assert other.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
+
+
+async def test_a_batch_that_was_compressed_on_its_way() -> None:
+    """Its headers tell of the whole, whose parts are plain."""
+    part = {"code": 200, "body": json.dumps(counted(1, 10, 2))}
+    packed = httpx.Response(
+        200, headers={"content-encoding": "gzip"}, content=gzip.compress(json.dumps([part, None]).encode())
+    )
+    facebook = Facebook(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: packed)))
+    one, _ = await facebook.metrics(credentials(), ids(1, 2))
+    assert one.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 2}
 
 
 async def test_a_post_is_known_by_the_id_it_was_asked_for_by() -> None:

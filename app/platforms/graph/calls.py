@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeVar
 import httpx
 from pydantic import TypeAdapter
 
+from app.kit.http import SECOND_HAND
 from app.platforms import wire
 from app.platforms.contract import (
     CALLS,
@@ -95,7 +96,9 @@ class Calls:
         parts = wire.parse(graph.BATCH, response)
         if len(parts) != len(urls):
             raise Malformed("the answer does not hold what was asked for")
-        return [_part(part, response, answer, _of(way)) for part in parts]
+        # What is true of the whole's body is not of a part's: who inflated the one would fail at the other.
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in SECOND_HAND]
+        return [_part(part, headers, response.request, answer, _of(way)) for part in parts]
 
     async def nodes(
         self, way: Way, ids: Sequence[str], answer: TypeAdapter[S], fields: str
@@ -201,12 +204,16 @@ def _of(way: Way) -> wire.Classify:
 
 
 def _part(
-    part: graph.Part | None, whole: httpx.Response, answer: TypeAdapter[S], said: wire.Classify
+    part: graph.Part | None,
+    headers: Sequence[tuple[str, str]],
+    request: httpx.Request,
+    answer: TypeAdapter[S],
+    said: wire.Classify,
 ) -> S | PlatformError:
     """One answer of a batch. It is null where Graph came to no end in time."""
     if part is None:
         return Transient("Meta's platform came to no end in time")
-    response = httpx.Response(part.code, headers=whole.headers, content=part.body, request=whole.request)
+    response = httpx.Response(part.code, headers=headers, content=part.body, request=request)
     try:
         return said(response) or wire.parse(answer, response)
     except Malformed as error:
