@@ -179,8 +179,7 @@ class _Work:
             under = await self._under(session)
             fresh = await self._heard(session, under)
             await self._messages(session, fresh, under, run)
-            deleted = tuple(i for event in self.events.values() for i in event.deleted_ids)
-            if deleted:
+            if deleted := self._deleted():
                 await publish(session, MessagesDeleted(self.place, deleted))
             await self._measures(session)
             await session.execute(
@@ -189,6 +188,16 @@ class _Work:
                 .where(HookEvent.community_id == self.place.community_id, HookEvent.event_id.in_(self.events))
                 .values(told=None)
             )
+
+    def _deleted(self) -> tuple[str, ...]:
+        """The messages that were deleted, and not restored by what was told after that."""
+        gone: dict[str, None] = {}
+        for event in self.events.values():
+            gone |= dict.fromkeys(event.deleted_ids)
+            for message in event.messages:
+                if message.restored:
+                    gone.pop(message.external_id, None)
+        return tuple(gone)
 
     async def _under(self, session: AsyncSession) -> dict[str, UUID]:
         """The publications that messages stand under. An answer that names no post stands where that stands

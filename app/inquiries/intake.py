@@ -1,7 +1,8 @@
 """Storing what was seen on a platform: repeated, late, out of order, edited or deleted, all the same.
 
 A message's stored state is what all sightings of it together say, whatever their order: the newest
-edit's words, deleted once it was seen deleted, its author's name once it was given. The platform's
+edit's words, deleted once it was seen deleted (until the platform tells that it was restored), its
+author's name once it was given. The platform's
 own time of sending wins over ours.
 """
 
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, func, literal, or_, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, delete, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,9 +40,10 @@ async def store(session: AsyncSession, place: Place, seen: Sequence[tuple[Remote
         return
     await hold(session, place.community_id)
     seen = await _recognised(session, place, seen)
+    back = await _restored(session, place, {message.external_id for message, _ in seen if message.restored})
     gone = await _gone(session, place, {message.external_id for message, _ in seen})
     rows = _folded(session, place, [message for message, _ in seen], gone)
-    threads = set((await session.scalars(_upsert(rows))).all())
+    threads = back | set((await session.scalars(_upsert(rows))).all())
     if not threads:
         return
     await adopt(session, place.community_id, threads)
@@ -88,6 +90,28 @@ async def deleted(session: AsyncSession, place: Place, external_ids: Collection[
         await recount(
             session, project_id=place.project_id, community_id=place.community_id, threads=set(threads.values())
         )
+
+
+async def _restored(session: AsyncSession, place: Place, external_ids: Collection[str]) -> set[str]:
+    """Take these messages for deleted no longer, seen or not; the threads in which that changed anything."""
+    if not external_ids:
+        return set()
+    ids = any_(literal(sorted(external_ids), ARRAY(Text)))
+    await session.execute(
+        delete(EarlyDeletion).where(
+            EarlyDeletion.workspace_id == place.workspace_id,
+            EarlyDeletion.community_id == place.community_id,
+            EarlyDeletion.external_id == ids,
+        )
+    )
+    back = await session.scalars(
+        update(Message)
+        .where(mine(Message, place.workspace_id), Message.community_id == place.community_id)
+        .where(Message.external_id == ids, Message.deleted_at.is_not(None))
+        .values(deleted_at=None)
+        .returning(Message.thread_id)
+    )
+    return set(back.all())
 
 
 async def _recognised(

@@ -301,6 +301,8 @@ class RemoteMessage:
     in_reply_to: str | None = None
     edited_at: datetime | None = None
     deleted: bool = False
+    restored: bool = False
+    """It was deleted, and the platform tells that it is back. To be seen without that is no such news."""
 
 
 @dataclass(frozen=True, slots=True)

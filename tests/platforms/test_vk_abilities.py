@@ -315,8 +315,8 @@ def test_a_comment_that_is_back_is_told_as_one_that_stands() -> None:
     (restored,) = told(event("wall_reply_restore", comment(11, 5))).messages
     (edited,) = told(event("wall_reply_edit", comment(11, 5, text="In other words"))).messages
     assert deleted.deleted_ids == (restored.external_id,) == (edited.external_id,)
-    assert (restored.deleted, restored.text) == (False, "comment 11")
-    assert replace(edited, text=restored.text) == restored
+    assert (restored.deleted, restored.restored, restored.text) == (False, True, "comment 11")
+    assert replace(edited, text=restored.text, restored=True) == restored
 
 
 def test_an_edited_message_is_told() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from app.platforms import wire
@@ -125,7 +126,8 @@ def happened(event: vk.Event, name: str, body: bytes) -> Event:
             shape = wire.parse_bytes(vk.EVENT_COMMENT, body).object
             if shape.post_id is None:
                 raise Malformed("the comment does not tell its post")
-            messages = (comment(shape, None, shape.post_id, us, {}),)
+            told = comment(shape, None, shape.post_id, us, {})
+            messages = (replace(told, restored=event.type == "wall_reply_restore"),)
         case "wall_reply_delete":
             deleted = (f"comment-{wire.parse_bytes(vk.EVENT_COMMENT_DELETED, body).object.id}",)
         case "wall_post_new":

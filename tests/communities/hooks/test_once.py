@@ -86,6 +86,35 @@ async def test_a_comment_its_edit_and_its_deletion_in_any_order(town: Town, orde
     assert (await figures(town))[:3] == (1, 1, 1)
 
 
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(
+    ("order", "gone"),
+    [
+        (("new", "deleted", "restored"), False),
+        (("deleted", "restored", "new"), False),
+        (("new", "restored"), False),
+        (("new", "deleted", "restored", "deleted again"), True),
+    ],
+)
+async def test_a_comment_that_is_restored(
+    town: Town, clock: SetClock, order: Sequence[str], *, gone: bool, together: bool
+) -> None:
+    path = await counted(town)
+    told = {
+        "new": Event("new", "a", messages=(comment(1),)),
+        "deleted": Event("deleted", "a", deleted_ids=("c1",)),
+        "restored": Event("restored", "a", messages=(comment(1, restored=True),)),
+        "deleted again": Event("deleted again", "a", deleted_ids=("c1",)),
+    }
+    for name in order:
+        await (town.call if together else town.tell)(path, told[name])
+        clock.advance(timedelta(seconds=1))
+    await town.agency.work(hooks.APPLY)
+    assert await town.rows("SELECT deleted_at IS NOT NULL FROM message") == [(gone,)]
+    assert await town.rows("SELECT status FROM inquiry") == [("resolved" if gone else "open",)]
+    assert (await figures(town))[:3] == (1, 1, 1)
+
+
 async def test_a_repeated_id_with_other_content_is_a_repeat(town: Town, world: World) -> None:
     path = await counted(town)
     await town.tell(path, Event("1", "a", messages=(comment(1),)))
