@@ -18,10 +18,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import Place
+from app.inquiries.holding import hold
 from app.inquiries.models import Delivery, Direction, EarlyDeletion, InquiryEvent, Message
-from app.inquiries.records import hold, insert_all
 from app.inquiries.recount import Origin, recount
-from app.kit.db import mine, now, workspace_of
+from app.kit.bulk import added, columns
+from app.kit.db import Base, mine, now, workspace_of
 from app.kit.ids import uuid7
 from app.platforms.contract import RemoteMessage
 
@@ -43,7 +44,7 @@ async def store(session: AsyncSession, place: Place, seen: Sequence[tuple[Remote
     back = await _restored(session, place, {message.external_id for message, _ in seen if message.restored})
     gone = await _gone(session, place, {message.external_id for message, _ in seen})
     rows = _folded(session, place, [message for message, _ in seen], gone)
-    threads = back | set((await session.scalars(_upsert(rows))).all())
+    threads = back | set((await session.scalars(_UPSERT, columns(rows, _SEEN))).all())
     if not threads:
         return
     await adopt(session, place.community_id, threads)
@@ -238,10 +239,10 @@ def _row(session: AsyncSession, place: Place, sighting: _Sighting) -> dict[str, 
     }
 
 
-def _upsert(rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Store the rows; gives the threads in which anything changed."""
-    added = insert_all(Message, rows)
-    given = added.excluded
+def _upsert() -> Any:
+    """Stores rows; gives the threads in which anything changed."""
+    new = added(_MESSAGE, _SEEN)
+    given = new.excluded
     first = and_(given["read"], ~Message.read)
     newer = func.coalesce(given.edited_at, _BEGINNING) > func.coalesce(Message.edited_at, _BEGINNING)
     # The copy of our own answer shows it as the platform does (with a mention in front, say).
@@ -249,7 +250,7 @@ def _upsert(rows: Sequence[Mapping[str, Any]]) -> Any:
     takes = or_(first, and_(given["read"], or_(newer, same)))
 
     def once_read(name: str) -> ColumnElement[Any]:
-        return case((given["read"], given[name]), else_=Message.__table__.c[name])
+        return case((given["read"], given[name]), else_=_MESSAGE.c[name])
 
     changed: dict[str, ColumnElement[Any]] = {
         "text": case((takes, given.text), else_=Message.text),
@@ -263,13 +264,21 @@ def _upsert(rows: Sequence[Mapping[str, Any]]) -> Any:
         "url": func.coalesce(given.url, Message.url),
         "in_reply_to": func.coalesce(Message.in_reply_to, given.in_reply_to),
     }
-    columns = Message.__table__.c
-    return added.on_conflict_do_update(
+    return new.on_conflict_do_update(
         index_elements=["workspace_id", "community_id", "external_id"],
         index_where=Message.external_id.is_not(None),
         set_=changed,
-        where=or_(*(columns[name].is_distinct_from(value) for name, value in changed.items())),
-    ).returning(Message.thread_id)
+        where=or_(*(_MESSAGE.c[name].is_distinct_from(value) for name, value in changed.items())),
+    ).returning(_MESSAGE.c.thread_id)
+
+
+_MESSAGE: Final = Base.metadata.tables[Message.__tablename__]
+_SEEN: Final = (
+    *("workspace_id", "id", "community_id", "thread_id", "external_id", "direction", "automatic", "author_id"),
+    *("author_name", "text", "sent_at", "edited_at", "deleted_at", "read", "url", "in_reply_to"),
+)
+_UPSERT: Final = _upsert()
+"""Put together once: that costs more than sending it."""
 
 
 async def adopt(session: AsyncSession, community_id: UUID, threads: Collection[str]) -> None:

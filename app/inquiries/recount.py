@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.inquiries.events import InquiryAnswered, InquiryReceived, InquiryReopened, InquiryResolved
 from app.inquiries.kinds import kind_of
 from app.inquiries.models import Delivery, Direction, Inquiry, InquiryEvent, Message, Status, Waiting
-from app.inquiries.records import insert_all
 from app.inquiries.waiting import Change, Course, Said, Turn, Wait, course
-from app.kit.db import mine, workspace_of
+from app.kit.bulk import added, columns
+from app.kit.db import Base, mine, workspace_of
 from app.kit.events import Event, publish
 from app.kit.ids import uuid7
 from app.projects.hours import working_seconds
@@ -28,8 +28,26 @@ from app.projects.service import WorkCalendar, calendar
 PREVIEW: Final = 200
 """Characters of the customer's newest message that a list shows."""
 
-_INQUIRY: Final = Inquiry.__table__
-_WAITING: Final = Waiting.__table__
+_INQUIRY: Final = Base.metadata.tables[Inquiry.__tablename__]
+_WAITING: Final = Base.metadata.tables[Waiting.__tablename__]
+
+# Put together once: that costs more than sending it.
+_THREAD: Final = ("workspace_id", "community_id", "thread_id")
+_COURSE: Final = (
+    *("channel", "publication_id", "post_id", "kind", "kind_by", "status", "customer_id", "customer_name", "preview"),
+    *("opened_at", "last_message_at", "first_answered_at", "handled_at"),
+    *("resolved_at", "resolution", "resolved_automatically", "version"),
+)
+_STATE: Final = (*_THREAD, "id", "project_id", *_COURSE)
+_NEW: Final = added(_INQUIRY, _STATE)
+_STORE: Final = _NEW.on_conflict_do_update(index_elements=_THREAD, set_={name: _NEW.excluded[name] for name in _COURSE})
+_ENDS: Final = ("ended_at", "ended_by", "opening", "working_seconds")
+_WAIT: Final = ("workspace_id", "id", "inquiry_id", "project_id", "community_id", "started_at", *_ENDS)
+_NEW_WAIT: Final = added(_WAITING, _WAIT)
+_STORE_WAITS: Final = _NEW_WAIT.on_conflict_do_update(
+    index_elements=["workspace_id", "inquiry_id", "started_at"],
+    set_={name: _NEW_WAIT.excluded[name] for name in _ENDS},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,7 @@ async def recount(
     threads: Collection[str],
     origins: Mapping[str, Origin] | None = None,
 ) -> None:
-    """Bring the inquiries of these threads up to date. Under `records.hold`, or with the inquiries' rows locked.
+    """Bring the inquiries of these threads up to date. Under `holding.hold`, or with the inquiries' rows locked.
 
     `origins` is needed where a thread may become an inquiry by this. A thread in which no customer
     has written is none.
@@ -78,14 +96,7 @@ async def recount(
             changed.append(state)
             news += _news(thread.known, state, went)
     if changed:
-        added = insert_all(Inquiry, changed)
-        kept = {"workspace_id", "id", "project_id", "community_id", "thread_id"}
-        await session.execute(
-            added.on_conflict_do_update(
-                index_elements=["workspace_id", "community_id", "thread_id"],
-                set_={name: added.excluded[name] for name in changed[0] if name not in kept},
-            )
-        )
+        await session.execute(_STORE, columns(changed, _STATE))
     await _link(session, community_id, threads)
     await _wait(session, project_id, community_id, courses)
     await publish(session, *news)
@@ -277,10 +288,4 @@ async def _store_waits(session: AsyncSession, changed: Sequence[Mapping[str, Any
         )
         await session.execute(delete(Waiting).where(unwanted).execution_options(synchronize_session=False))
     if changed:
-        added = insert_all(Waiting, changed)
-        await session.execute(
-            added.on_conflict_do_update(
-                index_elements=["workspace_id", "inquiry_id", "started_at"],
-                set_={name: added.excluded[name] for name in ("ended_at", "ended_by", "opening", "working_seconds")},
-            )
-        )
+        await session.execute(_STORE_WAITS, columns(changed, _WAIT))

@@ -22,8 +22,8 @@ from app import platforms
 from app.communities.models import Community
 from app.inquiries import intake
 from app.inquiries.events import ReplyFailed, ReplyNeedsReview
+from app.inquiries.holding import hold
 from app.inquiries.models import Delivery, Inquiry, Message
-from app.inquiries.records import hold
 from app.inquiries.recount import recount
 from app.inquiries.service import RECONCILE, STALE, record
 from app.kit.db import fetch, mine, now, workspace_of
