@@ -9,7 +9,6 @@ import asyncpg
 from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
 from fastapi import FastAPI, HTTPException
-from fastapi.responses import PlainTextResponse as Plain
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -91,7 +90,7 @@ def naive() -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
 
-    @app.post(PATH, response_class=Plain)
+    @app.post(PATH, response_class=PlainTextResponse)
     async def take(platform: str, hook_id: str, body: dict[str, Any]) -> str:
         if body.get("secret") != SECRET:
             raise HTTPException(403)

@@ -34,6 +34,14 @@ async def counted(town: Town) -> str:
     return path
 
 
+async def commented(town: Town, times: int) -> str:
+    """The same, with so many comments told, each in a commit of its own."""
+    path = await counted(town)
+    for n in range(times):
+        await town.call(path, Event(f"told {n:02}", "a", messages=(comment(n),)))
+    return path
+
+
 async def apply(town: Town, workers: int = 4) -> None:
     """Workers take what waits, all at once."""
     due = await town.agency.due(hooks.APPLY)
@@ -127,6 +135,10 @@ class Killed(BaseException):
     """The process dies."""
 
 
+async def die(*_: Any) -> None:
+    raise Killed
+
+
 @pytest.mark.parametrize("step", ["_under", "_heard", "_messages", "_measures"])
 async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch, step: str
@@ -137,9 +149,6 @@ async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
     counters = PostMetrics("p1", {Metric.REACTIONS: 3})
     at = START + timedelta(minutes=1)
     await town.call(path, Event("1", "a", posts=(POST,), messages=(comment(1),), metrics=(counters,), at=at))
-
-    async def die(*_: Any) -> None:
-        raise Killed
 
     with monkeypatch.context() as deadly:
         deadly.setattr(hook_effects._Work, step, die)
@@ -183,9 +192,7 @@ async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_communit
 async def test_commits_that_wait_are_applied_together(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hook_jobs, "AT_ONCE", 10)
     monkeypatch.setattr(hook_effects, "TOGETHER", 7)
-    path = await counted(town)
-    for n in range(40):
-        await town.call(path, Event(f"told {n}", "a", messages=(comment(n),)))
+    await commented(town, 40)
     due, together = await town.agency.due(hooks.APPLY), []
     do = hook_effects._Work.do
 
@@ -198,18 +205,14 @@ async def test_commits_that_wait_are_applied_together(town: Town, monkeypatch: p
     assert await town.agency.due(hooks.APPLY) == []
     # Its own with ten others, then ten, ten and nine.
     assert together == [7, 4, 7, 3, 7, 3, 7, 2]
-    assert (await figures(town))[::2] == (
-        40,
-        40,
-    )  # the clock stands, so the first count of this instant stays the newest
+    # The clock stands: the first count of this instant stays the newest.
+    assert (await figures(town))[::2] == (40, 40)
 
 
 async def test_an_event_that_fails_holds_up_none_of_those_it_was_joined_with(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = await counted(town)
-    for n in range(20):
-        await town.call(path, Event(f"told {n:02}", "a", messages=(comment(n),)))
+    path = await commented(town, 20)
     heard = hook_effects._Work._heard
 
     async def spoiled(work: hook_effects._Work, *given: Any) -> set[str]:
@@ -237,12 +240,7 @@ async def test_an_event_that_fails_holds_up_none_of_those_it_was_joined_with(
 async def test_a_worker_that_dies_with_the_events_of_others_leaves_them_to_the_next(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = await counted(town)
-    for n in range(5):
-        await town.call(path, Event(f"told {n}", "a", messages=(comment(n),)))
-
-    async def die(*_: Any) -> None:
-        raise Killed
+    await commented(town, 5)
 
     with monkeypatch.context() as deadly:
         deadly.setattr(hook_effects._Work, "do", die)
