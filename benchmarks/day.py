@@ -15,6 +15,7 @@ in spite of one; how old the newest counters of posts are, by the posts' age, ev
 
 import argparse
 import asyncio
+import gc
 import hashlib
 import random
 import time
@@ -62,6 +63,8 @@ START: Final = datetime(2026, 10, 15, tzinfo=UTC)
 BASE: Final = "http://127.0.0.1:9"
 YEAR: Final = 357 * 24 * 3600
 """Posts are spread evenly over so many seconds."""
+TOLD_EVERY: Final = 6
+"""Virtual hours after which the table is printed, so that a run cut short has told something."""
 AGES: Final = (
     ("to 2 h", timedelta(hours=2)),
     ("to 24 h", timedelta(hours=24)),
@@ -392,6 +395,7 @@ async def main(arguments: Sequence[str]) -> None:
         squeeze(sandbox, asked.communities / asked.of)
     sandbox.network.base_url = BASE
     posts = fill(sandbox, rng, asked.posts)
+    gc.freeze()  # the world stays: the collector need not walk through all of its posts again and again
     print(f"{len(sandbox.network.world.communities)} communities, {posts} posts ({time.monotonic() - began:.0f} s)")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url=BASE) as control:
         communities = (await control.get("/_sandbox/communities")).json()
@@ -514,7 +518,8 @@ async def day(
                 seen[row.platform, row.tier].append((row.posts, row.middle, row.late))
         passed = time.monotonic() - began
         print(f"  hour {hour}: {sum(log.calls.values())} calls, {done} jobs ({passed:.0f} s)", flush=True)
-    report(log, asked.platforms, asked.hours, seen)
+        if hour % TOLD_EVERY == 0 or hour == asked.hours:
+            report(log, asked.platforms, hour, seen)
     async with resources.db.reading(workspace) as connection:
         states = (await connection.execute(select(Community.platform, Community.state, Community.state_code))).all()
         stretches = (
@@ -559,7 +564,7 @@ def report(
             cells.append(" / ".join(map(span, worst)) or "–")
         print(f"| {label} | {posts} | {' | '.join(cells)} |")
     print(f"\nstatuses: {dict(sorted(log.statuses.items()))}")
-    print(f"{sum(log.calls.values()) * 24 / hours:.0f} calls a day")
+    print(f"{sum(log.calls.values()) * 24 / hours:.0f} calls a day", flush=True)
 
 
 def shown(budget: Budget) -> str:
