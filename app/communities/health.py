@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import budgets, hook_gaps, tokens
+from app.communities import budgets, hook_gaps, hook_odd, tokens
 from app.communities.calls import own_app
 from app.communities.hooks import of
 from app.communities.models import Community, CommunityToken, Hook, HookState, Publication
 from app.communities.planner import Stretch
 from app.communities.polling import rounds
-from app.communities.schemas import Backfill, BudgetLeft, Health, HookHealth, Lag, SeenAt, TokenRead
+from app.communities.schemas import Backfill, BudgetLeft, Health, HookHealth, Lag, NotUnderstood, SeenAt, TokenRead
 from app.communities.service import POLL
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, mine, now, workspace_of
@@ -39,6 +39,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
     by_itself = tokens.renewable(kind, [Token(row.kind) for row in rows], app)
     left = await budgets.left(session, settings, kind.spec, community.base_url, _opened(keyring, rows), now(session))
     known, waiting = await _publications(session, community_id)
+    odd, odd_at = await hook_odd.count(session, community_id)
     return Health(
         community_id=community.id,
         state=community.state,
@@ -61,6 +62,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
         ),
         event_at=community.event_at,
         hook=await _hook(session, community),
+        not_understood=NotUnderstood(events=odd, last_at=odd_at),
         throttled_until=community.throttled_until,
         next_poll_at=await _next_poll(session, community_id),
         backfill=_backfill(community, now(session)),

@@ -18,22 +18,18 @@ from typing import Final, Generic, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-import structlog
-from prometheus_client import Counter
 from sqlalchemy import and_, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from app.communities import hooks
 from app.communities.hook_setup import opened, own_app, receiver
-from app.communities.hooks import Told
-from app.communities.models import Community, CommunityToken, Hook, HookRoute
+from app.communities.hooks import EVENTS, Told
+from app.communities.models import Community, Hook, HookRoute
 from app.kit.db import Database, mine
 from app.kit.errors import Forbidden, Invalid, NotFound, Unavailable
 from app.kit.resources import Resources
-from app.platforms.abilities import Call, Event, NotUnderstood
-from app.platforms.contract import Malformed, MissingPermission, Token
-
-log = structlog.get_logger()
+from app.platforms.abilities import Call, Event
+from app.platforms.contract import Malformed, MissingPermission
 
 MEMORY: Final = 5.0
 """Seconds for which a process remembers a hook's secrets, and whom an id means."""
@@ -47,8 +43,6 @@ PAUSE: Final = 0.1
 """Seconds between two rings for one workspace: the worker that comes takes along what was stored meanwhile."""
 MOST_WAITING: Final = 20_000
 """With more events in memory than this, no further call is taken."""
-
-EVENTS: Final = Counter("instep_hook_events", "Events that platforms told us, by what became of them.", ["outcome"])
 
 T = TypeVar("T")
 
@@ -66,10 +60,6 @@ async def take(have: Resources, platform: str, hook_id: UUID, call: Call) -> str
         received = receiver(platform).receive(call, hook.secrets)
     except MissingPermission as error:
         raise Forbidden(_sentence(error.message), code="hook-not-verified") from None
-    except NotUnderstood as error:
-        EVENTS.labels("not understood").inc()
-        log.warning("hook.not_understood", platform=platform, community_id=str(hook.community_id), detail=error.message)
-        return error.answer
     except Malformed as error:
         raise Invalid(_sentence(error.message), code="hook-not-understood") from None
     at = have.clock.now()
@@ -256,7 +246,7 @@ class Desk:
             if self._ringing is None or self._ringing.done():
                 self._ringing = asyncio.create_task(self._ring(have))
         EVENTS.labels("stored").inc(new)
-        EVENTS.labels("repeated").inc(len(events) - new)
+        EVENTS.labels("repeated").inc(sum(event.understood for event in events) - new)
 
     async def _ring(self, have: Resources) -> None:
         while self._due:
@@ -313,19 +303,6 @@ async def _find(have: Resources, platform: str, hook_id: UUID) -> Known:
 
 
 async def _about(have: Resources, hook: Known, account_id: str) -> UUID | None:
-    """The community of an id; where the hook is not an application's, only one that the same token serves."""
+    whose = hooks.Telling(hook.workspace_id, hook.community_id, hook.platform, hook.base_url, hook.of_app)
     async with have.db.reading(hook.workspace_id) as connection:
-        found = (await hooks.addressees(connection, hook.workspace_id, hook.platform, hook.base_url, {account_id})).get(
-            account_id
-        )
-        if found is None or found == hook.community_id or hook.of_app:
-            return found
-        tokens = await connection.execute(
-            select(CommunityToken.community_id, CommunityToken.fingerprint).where(
-                mine(CommunityToken, hook.workspace_id),
-                CommunityToken.community_id.in_([hook.community_id, found]),
-                CommunityToken.kind == Token.COMMUNITY.value,
-            )
-        )
-        prints = {row.community_id: row.fingerprint for row in tokens}
-    return found if len(prints) == 2 and len(set(prints.values())) == 1 else None
+        return await hooks.addressee(connection, whose, account_id)

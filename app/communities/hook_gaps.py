@@ -83,6 +83,7 @@ async def _waiting(session: AsyncSession, community_id: UUID) -> set[tuple[str, 
         select(HookEvent.told).where(
             HookEvent.workspace_id == workspace_of(session),
             HookEvent.community_id == community_id,
+            HookEvent.batch.is_not(None),
             HookEvent.told.is_not(None),
         )
     )

@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
+from prometheus_client import Counter
 from pydantic import TypeAdapter
 from sqlalchemy import (
     ARRAY,
@@ -36,11 +38,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.events import Place
-from app.communities.models import Community, Hook, HookEvent, HookItem, HookMissed
+from app.communities.models import Community, CommunityToken, Hook, HookEvent, HookItem, HookMissed
 from app.kit.db import mine, now, workspace_of
 from app.kit.ids import uuid7
 from app.kit.jobs import FRESH, ring_after_commit
 from app.platforms.abilities import Event
+from app.platforms.contract import Token
+
+log = structlog.get_logger()
 
 APPLY: Final = "communities.apply-events"
 REMEMBERED: Final = timedelta(days=30)
@@ -50,6 +55,7 @@ LONGEST: Final = 500
 
 EVENT: Final = TypeAdapter(Event)
 """How an event is written down until it is applied."""
+EVENTS: Final = Counter("instep_hook_events", "Events that platforms told us, by what became of them.", ["outcome"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ class Told:
     text: str
     at: datetime
     """When it came."""
+    understood: bool = True
+    """Otherwise it is kept for `hook_odd`, and not applied."""
 
 
 def told(community_id: UUID, event: Event, at: datetime) -> Told | None:
@@ -70,6 +78,11 @@ def told(community_id: UUID, event: Event, at: datetime) -> Told | None:
     event_id = event.event_id
     if len(event_id) > LONGEST:
         event_id = hashlib.sha256(event_id.encode()).hexdigest()
+    if event.odd is not None:
+        EVENTS.labels("not understood").inc()
+        # What it says is not for logs.
+        log.warning("hook.not_understood", community_id=str(community_id), event_id=event_id, detail=event.odd.why)
+        return Told(community_id, event_id, event.odd.told, at, understood=False)
     return Told(community_id, event_id, EVENT.dump_json(event).decode(), at)
 
 
@@ -78,8 +91,8 @@ async def store(
 ) -> tuple[int, UUID]:
     """Keep events, and have those that are new applied; how many they are, and the id of the job that does it.
 
-    One statement, which may be a unit of work by itself. The job is one of their own: nobody who
-    stores waits for one who applies.
+    Those that are not understood are kept beside them, and not counted. One statement, which may be
+    a unit of work by itself. The job is one of their own: nobody who stores waits for one who applies.
     """
     job_id = uuid7()
     # In one order, so that nobody waits in a circle.
@@ -92,6 +105,7 @@ async def store(
             "event_ids": [one.event_id for one in rows],
             "texts": [one.text for one in rows],
             "moments": [one.at for one in rows],
+            "understood": [one.understood for one in rows],
             "job_id": job_id,
             "job_kind": APPLY,
             "job_args": {"batch": str(job_id)},
@@ -104,15 +118,15 @@ async def store(
 _STORE: Final = text(f"""
 WITH added AS (
     INSERT INTO hook_event (workspace_id, community_id, event_id, batch, told, received_at)
-    SELECT :workspace_id, community_id, event_id, :job_id, told, at
+    SELECT :workspace_id, community_id, event_id, CASE WHEN understood THEN CAST(:job_id AS uuid) END, told, at
     FROM unnest(
         CAST(:community_ids AS uuid[]), CAST(:event_ids AS text[]), CAST(:texts AS text[]),
-        CAST(:moments AS timestamptz[])
-    ) AS came (community_id, event_id, told, at)
+        CAST(:moments AS timestamptz[]), CAST(:understood AS boolean[])
+    ) AS came (community_id, event_id, told, at, understood)
     ON CONFLICT DO NOTHING
-    RETURNING 1
-), job AS ({FRESH} WHERE EXISTS (SELECT FROM added))
-SELECT count(*) FROM added
+    RETURNING batch
+), job AS ({FRESH} WHERE EXISTS (SELECT FROM added WHERE batch IS NOT NULL))
+SELECT count(batch) FROM added
 """).bindparams(  # noqa: S608 - a constant of ours
     bindparam("workspace_id", type_=Uuid()), bindparam("job_id", type_=Uuid()), bindparam("job_args", type_=JSONB)
 )
@@ -170,6 +184,34 @@ async def addressees(
         for alias in row.aliases:
             other.setdefault(alias, row.id)
     return {i: found for i in wanted if (found := own.get(i) or other.get(i)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Whose hook tells."""
+
+    workspace_id: UUID
+    community_id: UUID
+    platform: str
+    base_url: str
+    of_app: bool
+
+
+async def addressee(connection: AsyncConnection, whose: Telling, account_id: str) -> UUID | None:
+    """The community of an id; where the hook is not an application's, only one that the same token serves."""
+    known = await addressees(connection, whose.workspace_id, whose.platform, whose.base_url, {account_id})
+    found = known.get(account_id)
+    if found is None or found == whose.community_id or whose.of_app:
+        return found
+    tokens = await connection.execute(
+        select(CommunityToken.community_id, CommunityToken.fingerprint).where(
+            mine(CommunityToken, whose.workspace_id),
+            CommunityToken.community_id.in_([whose.community_id, found]),
+            CommunityToken.kind == Token.COMMUNITY.value,
+        )
+    )
+    prints = {row.community_id: row.fingerprint for row in tokens}
+    return found if len(prints) == 2 and len(set(prints.values())) == 1 else None
 
 
 def of(session: AsyncSession, community_id: UUID) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import case, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import budgets, crowding, hooks, lanes, pace, planner, publications, tokens
+from app.communities import budgets, crowding, hook_odd, hooks, lanes, pace, planner, publications, tokens
 from app.communities import hook_jobs as hook_jobs
 from app.communities.budgets import BudgetSpent
 from app.communities.calls import Line, fresh, mended, open_line, renewable
@@ -20,7 +20,7 @@ from app.communities.polling import OutOfTime, Poll
 from app.communities.service import POLL
 from app.kit.db import fetch, mine, now, workspace_of
 from app.kit.jobs import Again, Later, LeaseLost, Run, job
-from app.platforms.abilities import MeasuresAcross
+from app.platforms.abilities import MeasuresAcross, Receives
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -105,6 +105,9 @@ async def _poll(run: Run, community_id: UUID) -> Again | None:
         planning = community.planned_at is None or run.now >= community.planned_at + planner.PLAN
         if planning:
             await hooks.forget(session, community_id, most=PAGE)
+            if isinstance(looking.line.adapter, Receives):
+                understand, of_app = looking.line.adapter.understand, looking.line.adapter.spec.hook_of_app
+                await hook_odd.again(session, looking.place, community, understand, of_app=of_app, most=PAGE)
         community = await looking.conclude(session)
         lane = await _enter(session, looking, community)
         at = _conclude(community, looking, run)

@@ -194,6 +194,13 @@ class HookEvent(Base):
     __table_args__ = (
         Index(None, "workspace_id", "community_id", "received_at"),
         Index("ix_hook_event_waiting", "workspace_id", "batch", postgresql_where=text("told IS NOT NULL")),
+        Index(
+            "ix_hook_event_odd",
+            "workspace_id",
+            "community_id",
+            "received_at",
+            postgresql_where=text("batch IS NULL AND told IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -201,10 +208,10 @@ class HookEvent(Base):
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
     event_id: Mapped[str] = mapped_column(primary_key=True)
     """The platform's."""
-    batch: Mapped[UUID]
-    """What was stored with it in one commit; a job applies it."""
+    batch: Mapped[UUID | None]
+    """What was stored with it in one commit; a job applies it. Null: it is not understood, and none does."""
     told: Mapped[str | None]
-    """What happened, as JSON; null once it is applied."""
+    """What happened, as JSON; what is not understood, as the platform told it. Null once it is applied."""
     received_at: Mapped[datetime]
 
 

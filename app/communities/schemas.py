@@ -273,6 +273,16 @@ class HookHealth(Output):
     missed_at: Instant | None = Field(description="When the last of them was sent.", examples=[None])
 
 
+class NotUnderstood(Output):
+    """What the platform told by itself, by hook or stream, and this version does not understand.
+
+    It is kept for 30 days and tried again every hour: an upgrade that understands it brings what it tells.
+    """
+
+    events: int = Field(description="How many wait.", examples=[0])
+    last_at: Instant | None = Field(description="When the last of them came; null: none waits.", examples=[None])
+
+
 class Health(Output):
     """How a community's connection is, and what to do about it."""
 
@@ -296,6 +306,7 @@ class Health(Output):
         "there is none."
     )
     hook: HookHealth | None = Field(description="null: it has none, everything is found by polling.")
+    not_understood: NotUnderstood
     throttled_until: Instant | None = Field(
         description="The platform told us, about this community, to come back then; null: it did not.",
         examples=[None],

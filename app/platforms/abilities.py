@@ -1,7 +1,7 @@
 """What some platforms can do beyond `contract.Adapter`: a protocol for each ability."""
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
@@ -10,7 +10,6 @@ import httpx
 
 from app.platforms.contract import (
     Credentials,
-    Malformed,
     MessageKind,
     Page,
     PostMetrics,
@@ -59,6 +58,15 @@ class MeasuresAcross(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Odd:
+    """Something told that is not understood."""
+
+    told: str = field(repr=False)
+    """As it came, for `Receives.understand`, and without any secret."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened in a community, as the platform told it by itself."""
 
@@ -74,6 +82,15 @@ class Event:
     """Counters as they were at `at`; those the event does not tell are neither there nor `missing`."""
     at: datetime | None = None
     """The platform's moment; needed with `metrics`."""
+    odd: Odd | None = None
+    """What was told, where that is not understood: it is kept, and tried again once we have learned more."""
+
+
+def odd(told: bytes, why: str, account_id: str | None = None) -> Event:
+    """What a platform has told and is not understood, known by its content."""
+    # PostgreSQL keeps neither a NUL nor what is no UTF-8 in a text; JSON has none of both.
+    text = told.decode("utf-8", "replace").replace("\x00", "")
+    return Event(f"odd-{hashlib.sha256(told).hexdigest()}", account_id, odd=Odd(text, why))
 
 
 @runtime_checkable
@@ -83,7 +100,7 @@ class Streams(Protocol):
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
         """The events after `cursor`, oldest first; reading on from a cursor gives up what is before it.
 
-        Empty while the platform sends them to a hook instead.
+        Empty while the platform sends them to a hook instead. What is not understood is among them, as `odd`.
         """
         ...
 
@@ -248,30 +265,6 @@ class Received:
     events: tuple[Event, ...] = ()
 
 
-class NotUnderstood(Malformed):
-    """A call is the platform's own, and what it tells is not understood.
-
-    It gets its answer all the same: to be sent the same again would bring nothing, and a platform that is
-    refused too often sends nothing any more.
-    """
-
-    def __init__(self, message: str, answer: str) -> None:
-        super().__init__(message)
-        self.answer = answer
-
-
-@contextmanager
-def verified(answer: str) -> Iterator[None]:
-    """Around what is done with a call once it is believed: what is not understood is `NotUnderstood`."""
-    try:
-        yield
-    except Malformed as error:
-        failure = NotUnderstood(error.message, answer)
-    else:
-        return
-    raise failure
-
-
 @runtime_checkable
 class Receives(Protocol):
     """The platform calls us when something happens."""
@@ -281,10 +274,17 @@ class Receives(Protocol):
         """Verify and understand one call, from its raw bytes.
 
         `secrets` are this hook's (`Spec.hook_secrets`). Raises `MissingPermission` when the
-        signature or secret is missing or wrong, `Malformed` when the body is not understood, and
-        `NotUnderstood` where it is the platform's all the same.
+        signature or secret is missing or wrong, and `Malformed` when the body is not understood
+        so far that it could be told whose it is.
         An event that concerns nobody, or of a kind we have no use for, is not among the events.
+        One of the platform's own that is not understood is, as `odd`: it gets its answer like any other,
+        for to be sent again would bring nothing, and who is refused too often sends nothing any more.
         """
+        ...
+
+    @classmethod
+    def understand(cls, told: bytes) -> tuple[Event, ...]:
+        """The events of a call's body, or of an `Odd.told`, that was verified. Raises nothing."""
         ...
 
 

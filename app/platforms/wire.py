@@ -158,9 +158,14 @@ def parse_bytes(adapter: TypeAdapter[T], body: bytes) -> T:
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        failure = Malformed(f"the answer is not understood at {_place(first['loc'])}: {first['type']}")
+        failure = Malformed(f"the answer is not understood {why(error)}")
     raise failure
+
+
+def why(error: ValidationError) -> str:
+    """Where something is not as it should be, and what is wrong there."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"at {_place(first['loc'])}: {first['type']}"
 
 
 def confirmed(adapter: TypeAdapter[T], response: httpx.Response) -> T:

@@ -371,10 +371,10 @@ async def test_a_call_that_is_not_believed(street: Street, changes: dict[str, An
 
 async def test_an_odd_event_of_the_platform_is_acknowledged_and_counted(street: Street) -> None:
     """Refused it would be sent again and again, and in the end nothing would be sent any more."""
-    before, counted = await street.stored(), hook_calls.EVENTS.labels("not understood")._value.get()
+    before, counted = await street.stored(), hooks.EVENTS.labels("not understood")._value.get()
     odd = street.event(object={"message": {"id": "x"}})
     assert (await street.call(odd)).text == "ok"
-    assert hook_calls.EVENTS.labels("not understood")._value.get() == counted + 1
+    assert hooks.EVENTS.labels("not understood")._value.get() == counted + 1
     assert await street.stored() == before
     assert (await street.call(street.event(object={"message": {"id": "x"}}, secret="wrong"))).status_code == 403
 

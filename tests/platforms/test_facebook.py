@@ -764,7 +764,7 @@ def called(body: object, secret: str = SECRETS["app_secret"], **headers: str) ->
     return Call(raw, {"x-hub-signature-256": signature, **headers}, {})
 
 
-def entry(*changes: Node, messaging: tuple[Node, ...] = ()) -> Node:
+def entry(*changes: Node, messaging: tuple[object, ...] = ()) -> Node:
     found = [{"field": "feed", "value": change} for change in changes]
     return {"id": PAGE, "time": 1_772_355_660, "changes": found, "messaging": list(messaging)}
 
@@ -815,8 +815,8 @@ def test_the_signature_is_over_the_raw_bytes() -> None:
             Facebook.receive(bad, SECRETS)
     with pytest.raises(MissingPermission):
         Facebook.receive(called(body, ""), {"verify_token": "agreed", "app_secret": ""})
-    with pytest.raises(Malformed):
-        Facebook.receive(called(b"[]"), SECRETS)
+    [kept] = Facebook.receive(called(b"[]"), SECRETS).events
+    assert kept.odd is not None, "the control: whatever is signed is Meta's"
 
 
 def test_a_comment_is_told_as_it_is_listed() -> None:
@@ -870,8 +870,38 @@ def test_events_are_known_by_what_they_tell() -> None:
 def test_what_is_not_understood_takes_nothing_along() -> None:
     odd = new_comment(created_time="yesterday")
     other = {"id": "78", "time": 1, "changes": [{"field": "mention", "value": {"anything": 1}}]}
-    assert [e.messages[0].external_id for e in events(entry(odd, new_comment()), other)] == ["1_11"]
+    kept, told = events(entry(odd, new_comment()), other)
+    assert told.messages[0].external_id == "1_11"
+    assert (kept.account_id, kept.messages) == (PAGE, ())
     assert events(entry(new_comment()), kind="user") == ()
+
+
+def test_what_is_not_understood_is_kept_as_if_it_had_come_alone() -> None:
+    odd, strange = new_comment(created_time="yesterday"), {**new_message("m_9"), "timestamp": "noon"}
+    came = entry(odd, new_comment(), messaging=(strange, new_message(), "hm"))
+    kept = [event.odd for event in events(came, {"id": None}) if event.odd is not None]
+    bare = {name: value for name, value in came.items() if name not in {"changes", "messaging"}}
+    assert [json.loads(one.told) for one in kept] == [
+        {"object": "page", "entry": [one]}
+        for one in (
+            {**bare, "changes": [{"field": "feed", "value": odd}]},
+            {**bare, "messaging": [strange]},
+            {**bare, "messaging": ["hm"]},
+            {"id": None},
+        )
+    ]
+    for one in kept:
+        [again] = Facebook.understand(one.told.encode())
+        assert again.odd == one
+    mended = kept[1].told.replace('"noon"', str(new_message()["timestamp"]))
+    assert [e.messages[0].external_id for e in Facebook.understand(mended.encode())] == ["m_9"]
+
+
+def test_what_tells_of_no_message_is_not_kept() -> None:
+    """A customer has read, liked or pressed something: there is nothing that would be lost."""
+    whose = {name: value for name, value in new_message().items() if name != "message"}
+    for name in ("read", "delivery", "reaction", "postback"):
+        assert events(entry(messaging=({**whose, name: {"mid": "m_1"}},))) == ()
 
 
 async def test_the_hook_is_set_and_asked_about() -> None:

@@ -27,7 +27,6 @@ from app.platforms.contract import (
     Adapter,
     AuthExpired,
     Cost,
-    Malformed,
     MessageKind,
     Metric,
     MetricStatus,
@@ -314,10 +313,10 @@ async def test_a_closed_hook_is_taken_away_and_somebody_elses_is_not() -> None:
         assert len(fake.asked) == 1
 
 
-def test_a_call_that_is_not_understood_is_told() -> None:
+def test_a_call_that_is_not_understood_is_kept() -> None:
     for body in (b"", b"[]", b"{}", b'{"update_id": "1"}', b'{"update_id": 1, "message": {}}'):
-        with pytest.raises(Malformed):
-            Telegram.receive(Call(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"})
+        [event] = Telegram.receive(Call(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
+        assert (event.account_id, event.odd and event.odd.told) == (None, body.decode())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Telegram's updates as the contract's types."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -224,10 +225,21 @@ async def test_null_is_what_is_not_told() -> None:
 
 async def test_an_update_that_is_not_understood_stops_no_others() -> None:
     odd = {"message": {**commented(50), "date": "yesterday"}}
-    [event] = await told(odd, {"message": commented(51)}, odd)
+    event, *kept = await told(odd, {"message": commented(51)}, odd)
     assert event.messages[0].external_id == f"{GROUP['id']}_51"
-    with pytest.raises(Malformed):
-        await told(odd)
+    assert [json.loads(one.odd.told) for one in kept if one.odd] == [{"update_id": n, **odd} for n in (1, 3)]
+    assert [bool(one.odd) for one in await told(odd)] == [True]
+
+
+async def test_the_stream_goes_on_behind_an_update_that_is_not_understood() -> None:
+    """Otherwise the same would come again, until something else happened."""
+    fake = Fake([good([{"update_id": 7, "message": {}}]), good([])])
+    page = await fake.adapter().updates(C, None)
+    await fake.adapter().updates(C, page.cursor)
+    assert fake.asked[1]["offset"] == 8
+    for strange in (1, {}, {"update_id": "7"}, {"update_id": True}, {"update_id": 2**63}):
+        with pytest.raises(Malformed):
+            await Fake([good([strange])]).adapter().updates(C, None)
 
 
 # ── albums ────────────────────────────────────────────────────────────────────────────────────────

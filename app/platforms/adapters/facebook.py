@@ -31,6 +31,7 @@ from app.platforms import drafts, wire
 from app.platforms.abilities import (
     Call,
     Draft,
+    Event,
     Granted,
     HookState,
     Picture,
@@ -272,6 +273,10 @@ class Facebook:
     @classmethod
     def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
         return hooks.receive(call, secrets, "page", pages.happened)
+
+    @classmethod
+    def understand(cls, told: bytes) -> tuple[Event, ...]:
+        return hooks.understand(told, "page", pages.happened)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         """Where the application's settings are not known, its dashboard at Meta is to name the address."""

@@ -26,7 +26,18 @@ from typing import ClassVar, Final
 import httpx
 
 from app.platforms import drafts, wire
-from app.platforms.abilities import Call, Draft, Granted, HookState, Picture, Received, ReplyTo, TokenState, Usage
+from app.platforms.abilities import (
+    Call,
+    Draft,
+    Event,
+    Granted,
+    HookState,
+    Picture,
+    Received,
+    ReplyTo,
+    TokenState,
+    Usage,
+)
 from app.platforms.contract import (
     Address,
     AuthExpired,
@@ -297,6 +308,10 @@ class Instagram:
     @classmethod
     def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
         return hooks.receive(call, secrets, "instagram", accounts.happened)
+
+    @classmethod
+    def understand(cls, told: bytes) -> tuple[Event, ...]:
+        return hooks.understand(told, "instagram", accounts.happened)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         """Where the application's settings are not known, and for Instagram's own login, its dashboard

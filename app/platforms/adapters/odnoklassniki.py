@@ -34,7 +34,7 @@ from app.platforms.abilities import (
     Received,
     ReplyTo,
     TokenState,
-    verified,
+    odd,
 )
 from app.platforms.contract import (
     Address,
@@ -359,13 +359,18 @@ class Odnoklassniki:
         """
         if not comes_from(call.source, secrets.get("sources")):
             raise MissingPermission("the call does not come from an address of Odnoklassniki")
-        with verified("ok"):
-            if not wire.parse_bytes(ok.HOOK_CALL, call.body).brings_message:
-                return Received("ok")
-            shape = wire.parse_bytes(ok.MESSAGE, call.body)
-        if not translate.is_said(shape):
-            return Received("ok")
-        return Received("ok", (Event(shape.message.mid, None, (translate.message(shape, None),)),))
+        return Received("ok", cls.understand(call.body))
+
+    @classmethod
+    def understand(cls, told: bytes) -> tuple[Event, ...]:
+        """A message, or nothing."""
+        try:
+            if not wire.parse_bytes(ok.HOOK_CALL, told).brings_message:
+                return ()
+            shape = wire.parse_bytes(ok.MESSAGE, told)
+        except Malformed as error:
+            return (odd(told, error.message),)
+        return (Event(shape.message.mid, None, (translate.message(shape, None),)),) if translate.is_said(shape) else ()
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         if not (await self.subscription(c, url)).subscribed:

@@ -31,7 +31,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from app.platforms import drafts, wire
-from app.platforms.abilities import Call, Draft, Event, HookState, Received, ReplyTo, TokenState, verified
+from app.platforms.abilities import Call, Draft, Event, HookState, Received, ReplyTo, TokenState, odd
 from app.platforms.contract import (
     CALLS,
     COST,
@@ -42,6 +42,7 @@ from app.platforms.contract import (
     Cost,
     Credentials,
     Gone,
+    Malformed,
     MessageKind,
     Metric,
     MissingPermission,
@@ -177,7 +178,7 @@ class Telegram:
 
         A number is named only as long as Telegram remembers what lies below it: after a quiet week
         it starts with any other number, and a higher one would give up what nobody has read. An update that
-        is not understood stops no others: it is given up with those that follow.
+        is not understood stops no others.
         """
         reading = wire.load(Reading, cursor) or Reading()
         form: dict[str, object] = {"limit": STREAM_PAGE, "timeout": 0, "allowed_updates": telegram.UPDATES}
@@ -189,14 +190,14 @@ class Telegram:
         found = wire.parse(telegram.STREAM, response).result
         if not found:
             return Page((), wire.dump(Reading()), more=False)
+        updates, strange = translate.understood(found)
         us = {*c.aliases, c.external_id or ""}
         told = (
-            translate.happened(update, bot=_bot(c), us=us) for update in translate.joined(found, seen=reading.albums)
+            translate.happened(update, bot=_bot(c), us=us) for update in translate.joined(updates, seen=reading.albums)
         )
-        after = max(update.update_id for update in found) + 1
-        reading = Reading(next=after, albums=tuple(translate.albums_of(found)))
+        reading = Reading(next=translate.last(found) + 1, albums=tuple(translate.albums_of(updates)))
         events = tuple(event for event in told if event is not None)
-        return Page(events, wire.dump(reading), more=len(found) >= STREAM_PAGE)
+        return Page((*events, *strange), wire.dump(reading), more=len(found) >= STREAM_PAGE)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
         """Answer in the discussion group or the private chat. Telegram has no field for `key`."""
@@ -258,9 +259,16 @@ class Telegram:
         given = call.headers.get(SECRET_HEADER, "")
         if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
             raise MissingPermission("the call does not carry the secret agreed with Telegram")
-        with verified("ok"):
-            event = translate.happened(wire.parse_bytes(telegram.UPDATE, call.body), bot=None)
-        return Received("ok", () if event is None else (event,))
+        return Received("ok", cls.understand(call.body))
+
+    @classmethod
+    def understand(cls, told: bytes) -> tuple[Event, ...]:
+        """One update."""
+        try:
+            event = translate.happened(wire.parse_bytes(telegram.UPDATE, told), bot=None)
+        except Malformed as error:
+            return (odd(told, error.message),)
+        return () if event is None else (event,)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         """Have a bot's updates, of all its communities, sent to `url`; `updates` is then empty."""

@@ -26,6 +26,7 @@ from app.platforms import drafts, offsets, wire
 from app.platforms.abilities import (
     Call,
     Draft,
+    Event,
     Granted,
     HookState,
     Picture,
@@ -334,6 +335,10 @@ class Vk:
     @classmethod
     def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
         return hooks.receive(call, secrets)
+
+    @classmethod
+    def understand(cls, told: bytes) -> tuple[Event, ...]:
+        return hooks.understand(told)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return await hooks.subscribe(self._calls, c, url, secrets)

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
-from app.platforms.abilities import Call, Event, Received
+from app.platforms.abilities import Call, Event, Received, odd
 from app.platforms.contract import Malformed, MissingPermission, RemotePerson
 from app.platforms.graph import mail
 from app.platforms.graph import shapes as graph
@@ -70,6 +70,10 @@ class Entry(wire.Shape):
     """Messages that another application of the community's is to answer."""
 
 
+PARTS: Final = frozenset({"field", "value", "changes", "messaging", "standby"})
+"""What an entry tells."""
+
+
 class Envelope(wire.Shape):
     object: wire.Words
     entry: tuple[Any, ...]
@@ -90,24 +94,30 @@ class Messaging(wire.Shape):
 
 
 ENVELOPE: Final = TypeAdapter(Envelope)
-Understand = Callable[[Entry, Change], Event | None]
+Happened = Callable[[Entry, Change], Event | None]
 """What a change tells; None where it is of no use to us."""
 
 
-def receive(call: Call, secrets: Mapping[str, str], kind: str, understand: Understand) -> Received:
+def receive(call: Call, secrets: Mapping[str, str], kind: str, happened: Happened) -> Received:
     """Verify one call, and understand what it tells of objects of this kind.
 
-    An event that is not understood is left out, so that those beside it are not lost: the poll
-    brings what it told.
+    An event that is not understood takes none of those beside it along.
     """
     if "hub.mode" in call.query and not call.body:
         return Received(_challenge(call.query, secrets))
     _verify(call, secrets)
-    envelope = wire.parse_bytes(ENVELOPE, call.body)
+    return Received(TAKEN, understand(call.body, kind, happened))
+
+
+def understand(told: bytes, kind: str, happened: Happened) -> tuple[Event, ...]:
+    """What a call's body tells of objects of this kind."""
+    try:
+        envelope = wire.parse_bytes(ENVELOPE, told)
+    except Malformed as error:
+        return (odd(told, error.message),)
     if envelope.object != kind:
-        return Received(TAKEN)
-    events = [event for told in envelope.entry for event in _understood(told, understand)]
-    return Received(TAKEN, tuple(events))
+        return ()
+    return tuple(event for one in envelope.entry for event in _entry(kind, one, happened))
 
 
 def event_id(account: str, *told: object) -> str:
@@ -134,33 +144,44 @@ def _verify(call: Call, secrets: Mapping[str, str]) -> None:
         raise MissingPermission("the call is not signed with the application's secret")
 
 
-def _understood(told: object, understand: Understand) -> list[Event]:
+def _entry(kind: str, told: Any, happened: Happened) -> list[Event]:
+    """What one entry tells; a part of it that is not understood is told as if it had come alone."""
     try:
-        return _events(Entry.model_validate_json(json.dumps(told)), understand)
-    except ValidationError:
-        return []
-
-
-def _events(entry: Entry, understand: Understand) -> list[Event]:
+        entry = Entry.model_validate_json(json.dumps(told))
+    except ValidationError as error:
+        return [odd(_call(kind, told), f"the entry is not understood {wire.why(error)}")]
+    bare = {name: value for name, value in told.items() if name not in PARTS}
     found: list[Event] = []
+
+    def strange(name: str, part: Any, error: ValidationError) -> None:
+        why = f"one of the {name} is not understood {wire.why(error)}"
+        found.append(odd(_call(kind, {**bare, name: [part]}), why, entry.id))
+
     said = [*(entry.messaging or ()), *(entry.standby or ())]
     alone = () if entry.field is None else ({"field": entry.field, "value": entry.value},)
-    for told in (*(entry.changes or ()), *alone):
+    for part in (*(entry.changes or ()), *alone):
         try:
-            change = Change.model_validate(told)
-            event = understand(entry, change)
-        except ValidationError:
+            change = Change.model_validate(part)
+            event = happened(entry, change)
+        except ValidationError as error:
+            strange("changes", part, error)
             continue
         if event is not None:
             found.append(event)
         elif change.field == MESSAGES:
             said.append(change.value)
-    for told in said:
+    for part in said:
         try:
-            found.append(_message(entry, Messaging.model_validate_json(json.dumps(told))))
-        except ValidationError:  # read, delivered, a reaction
-            continue
+            found.append(_message(entry, Messaging.model_validate_json(json.dumps(part))))
+        except ValidationError as error:
+            # Without a message it tells that something was read, delivered or liked.
+            if not isinstance(part, dict) or "message" in part:
+                strange("messaging", part, error)
     return found
+
+
+def _call(kind: str, entry: Any) -> bytes:
+    return json.dumps({"object": kind, "entry": [entry]}).encode()
 
 
 def _message(entry: Entry, told: Messaging) -> Event:

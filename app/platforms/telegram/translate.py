@@ -4,11 +4,16 @@ Ids: a post is known by its number in the channel, a comment or message by its c
 number there (`-1001234_56`), for numbers are counted chat by chat.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from app.platforms.abilities import Event
+from pydantic import ValidationError
+
+from app.platforms import wire
+from app.platforms.abilities import Event, odd
 from app.platforms.contract import (
+    Malformed,
     MessageKind,
     Metric,
     MetricStatus,
@@ -46,6 +51,26 @@ def seen_at(chat: telegram.Chat, number: int | None = None) -> str | None:
 
 def message_id(shape: telegram.Message) -> str:
     return f"{shape.chat.id}_{shape.message_id}"
+
+
+def understood(found: Sequence[Any]) -> tuple[list[telegram.Update], list[Event]]:
+    """The updates of the stream; those that are not understood apart."""
+    updates, strange = [], []
+    for told in found:
+        try:
+            updates.append(telegram.UPDATE.validate_python(told))
+        except ValidationError as error:
+            strange.append(odd(json.dumps(told).encode(), f"the update is not understood {wire.why(error)}"))
+    return updates, strange
+
+
+def last(found: Sequence[Any]) -> int:
+    """The highest number of an update, understood or not; `Malformed` where none of them has any."""
+    numbers = [told.get("update_id") for told in found if isinstance(told, dict)]
+    known = [number for number in numbers if type(number) is int and 0 <= number < 2**63 - 1]
+    if not known:
+        raise Malformed("the updates have no numbers")
+    return max(known)
 
 
 def happened(update: telegram.Update, *, bot: str | None, us: Collection[str] = ()) -> Event | None:

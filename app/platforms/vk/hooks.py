@@ -2,12 +2,13 @@
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.abilities import Call, Event, HookState, Received, verified
-from app.platforms.contract import Credentials, MissingPermission, Token
+from app.platforms.abilities import Call, Event, HookState, Received, odd
+from app.platforms.contract import Credentials, Malformed, MissingPermission, Token
 from app.platforms.vk import shapes as vk
 from app.platforms.vk import translate
 from app.platforms.vk.addresses import known
@@ -43,10 +44,26 @@ def receive(call: Call, secrets: Mapping[str, str]) -> Received:
             raise MissingPermission("the confirmation text that VK asks for is not known")
         # Its id is nobody's: without a secret it may be made up, to have a later event taken for a repeat.
         return Received(secrets["confirmation"], (Event(None, str(event.group_id)),))
+    return Received("ok", (_understood(event, call.body),))
+
+
+def understand(told: bytes) -> tuple[Event, ...]:
+    """The event of a call's body."""
+    try:
+        event = wire.parse_bytes(vk.EVENT, told)
+    except Malformed as error:
+        return (odd(told, error.message),)
+    return (_understood(event, told),)
+
+
+def _understood(event: vk.Event, told: bytes) -> Event:
     # Servers set to an older version send events without ids. VK repeats a call as it was, so that its body will do.
-    name = event.event_id or hashlib.sha256(call.body).hexdigest()
-    with verified("ok"):
-        return Received("ok", (translate.happened(event, name, call.body),))
+    name = event.event_id or hashlib.sha256(told).hexdigest()
+    try:
+        return translate.happened(event, name, told)
+    except Malformed as error:
+        but_the_secret = {key: value for key, value in json.loads(told).items() if key != "secret"}
+        return odd(json.dumps(but_the_secret).encode(), error.message, str(event.group_id))
 
 
 async def subscribe(calls: Calls, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:

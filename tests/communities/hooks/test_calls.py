@@ -27,7 +27,7 @@ def says(world: World, number: int, account: str | None, event_id: str | None = 
 async def test_one_call_tells_of_several_communities(town: Town, world: World) -> None:
     a, b = await town.connect("a"), await town.connect("b")
     path = await town.open(a)
-    before = hook_calls.EVENTS.labels("nobody's")._value.get()
+    before = hooks.EVENTS.labels("nobody's")._value.get()
     await town.tell(
         path,
         says(world, 1, "a"),
@@ -37,7 +37,7 @@ async def test_one_call_tells_of_several_communities(town: Town, world: World) -
         says(world, 5, None),
     )
     assert await town.said() == [(a, "m1"), (b, "m2"), (b, "m3"), (a, "m5")]
-    assert hook_calls.EVENTS.labels("nobody's")._value.get() == before + 1
+    assert hooks.EVENTS.labels("nobody's")._value.get() == before + 1
     assert await town.rows("SELECT count(*) FROM hook_event") == [(4,)]
 
     async def told() -> list[Any]:

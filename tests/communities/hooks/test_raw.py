@@ -68,6 +68,12 @@ class Line:
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             return list(await session.scalars(text("SELECT text FROM message ORDER BY external_id")))
 
+    async def kept(self) -> int:
+        """How much is kept that is not understood."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            query = text("SELECT count(*) FROM hook_event WHERE batch IS NULL AND told IS NOT NULL")
+            return int(await session.scalar(query) or 0)
+
 
 @pytest.fixture
 async def line(agency: Agency, stranger: httpx.AsyncClient, project_id: str) -> Line:
@@ -111,25 +117,26 @@ async def test_signatures(line: Line, name: str) -> None:
 
 
 DEEP = b'{"object":"page","entry":[{"id":"777","time":1,"changes":[{"field":"feed","value":%s}]}]}'
-BODIES = {
+BODIES: dict[str, tuple[bytes, tuple[int, str], list[str] | None]] = {
+    # None: nothing is understood. Meta has signed it: to be sent it again would not help.
     "white space behind": (said() + b"\r\n \n", TAKEN, ["Hello?"]),
     "a NUL within": (said("Hel\0lo?"), TAKEN, ["Hello?"]),
     "the last of two keys counts": (b'{"object":"user",' + said()[1:], TAKEN, ["Hello?"]),
     "another object": (said().replace(b'"page"', b'"user"'), TAKEN, []),
-    "numbers without end": (DEEP % (b'{"x":' + b"9" * 6_000 + b"}"), None, []),
-    "no number": (DEEP % b'{"x":NaN,"y":1e999}', None, []),
-    "nested deeply": (DEEP % (b'{"a":' * 10_000 + b"1" + b"}" * 10_000), ODD, []),
-    "lists in lists": (b"[" * 100_000, ODD, []),
-    "a mark of byte order": (b"\xef\xbb\xbf" + said(), ODD, []),
-    "another charset": (said("Привет").decode().encode("utf-16"), ODD, []),
-    "bytes that are no text": (said("Hell?").replace(b"Hell", b"H\xe9ll"), ODD, []),
-    "half a character": (said().replace(b"Hello", b"\\ud83d"), ODD, []),
-    "a NUL behind": (said() + b"\0", ODD, []),
-    "something behind": (said() + b"{}", ODD, []),
-    "half of it": (said()[:-20], ODD, []),
-    "packed": (gzip.compress(said()), ODD, []),
-    "nothing": (b"", ODD, []),
-    "null": (b"null", ODD, []),
+    "numbers without end": (DEEP % (b'{"x":' + b"9" * 6_000 + b"}"), TAKEN, None),
+    "no number": (DEEP % b'{"x":NaN,"y":1e999}', TAKEN, None),
+    "nested deeply": (DEEP % (b'{"a":' * 10_000 + b"1" + b"}" * 10_000), TAKEN, None),
+    "lists in lists": (b"[" * 100_000, TAKEN, None),
+    "a mark of byte order": (b"\xef\xbb\xbf" + said(), TAKEN, None),
+    "another charset": (said("Привет").decode().encode("utf-16"), TAKEN, None),
+    "bytes that are no text": (said("Hell?").replace(b"Hell", b"H\xe9ll"), TAKEN, None),
+    "half a character": (said().replace(b"Hello", b"\\ud83d"), TAKEN, None),
+    "a NUL behind": (said() + b"\0", TAKEN, None),
+    "something behind": (said() + b"{}", TAKEN, None),
+    "half of it": (said()[:-20], TAKEN, None),
+    "packed": (gzip.compress(said()), TAKEN, None),
+    "nothing": (b"", TAKEN, None),
+    "null": (b"null", TAKEN, None),
     "a megabyte": (said("x" * 2**20), (413, "body-too-large"), []),
 }
 
@@ -139,8 +146,9 @@ async def test_bodies(line: Line, name: str) -> None:
     """Each of them signed as it is."""
     body, expected, known = BODIES[name]
     answer = await line.call(body, f"sha256={signature(body)}")
-    assert answer == expected if expected is not None else answer in {TAKEN, ODD}
-    assert await line.messages() == known
+    assert answer == expected
+    assert await line.messages() == (known or [])
+    assert await line.kept() == (known is None)
     assert await line.call(said(mid="m_2"), f"sha256={signature(said(mid='m_2'))}") == TAKEN, "the next one is taken"
 
 

@@ -151,8 +151,30 @@ async def garbage(s: Subject) -> None:
     _anything(s)
     _, one = box.sent[0]
     for body in GARBAGE:
-        with pytest.raises((Malformed, MissingPermission)):
-            receive(s, call(s, one, body=body), secrets(s))
+        try:
+            _, events = receive(s, call(s, one, body=body), secrets(s))
+        except (Malformed, MissingPermission):
+            continue
+        assert [event.odd is not None for event in events] == [True], "it is taken for nothing"
+
+
+@check("hooks: what is not understood is kept", has(Receives))
+async def kept(s: Subject) -> None:
+    assert issubclass(s.kind, Receives)
+    box = subscribed(s)
+    _anything(s)
+    for _, one in box.sent:
+        received = receive(s, call(s, one), secrets(s))[1]
+        assert s.kind.understand(one.body) == received, "another day it would be understood differently"
+    for body in GARBAGE:
+        [event] = s.kind.understand(body) or [None]
+        assert event is not None, "it is lost"
+        assert event.odd is not None, "it is taken for something"
+        [again] = s.kind.understand(event.odd.told.encode())
+        assert again.odd is not None, "it is lost the second time"
+        assert len(event.event_id or "") > len("odd-"), "it is not known when it comes again"
+    names = {event.event_id for body in GARBAGE for event in s.kind.understand(body)}
+    assert len(names) == len(GARBAGE), "one stands for another"
 
 
 @check("hooks: the address is confirmed", lambda kind, _: issubclass(kind, Receives) and bool(kind.spec.hook_secrets))

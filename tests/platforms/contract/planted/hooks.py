@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from app.platforms.abilities import Call, HookState, Received
+from app.platforms.abilities import Call, Event, HookState, Received, odd
 from app.platforms.adapters.telegram import Telegram
 from app.platforms.adapters.vk import Vk
 from app.platforms.contract import Credentials
@@ -56,6 +56,23 @@ class Crashing(Vk):
         return super().receive(call, secrets)
 
 
+class Losing(Vk):
+    """What is not understood is left out."""
+
+    @classmethod
+    def understand(cls, told: bytes) -> tuple[Event, ...]:
+        return tuple(event for event in super().understand(told) if event.odd is None)
+
+
+class Shortening(Vk):
+    """What is kept of something that is not understood passes for something else."""
+
+    @classmethod
+    def understand(cls, told: bytes) -> tuple[Event, ...]:
+        less = b'{"type": "group_join", "group_id": 1, "event_id": "e", "object": {}}'
+        return tuple(event if event.odd is None else odd(less, event.odd.why) for event in super().understand(told))
+
+
 class Unconfirmed(Vk):
     @classmethod
     def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
@@ -73,7 +90,9 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("hooks: a missing or wrong signature is refused", Trusting, "DID NOT RAISE"),
     ("hooks: events are what the lists show", Mumbling, "tells of none"),
     ("hooks: events are what the lists show", Unthreaded, "differently"),
-    ("hooks: garbage is told", Crashing, "DID NOT RAISE"),
+    ("hooks: garbage is told", Crashing, "taken for nothing"),
+    ("hooks: what is not understood is kept", Losing, "it is lost"),
+    ("hooks: what is not understood is kept", Shortening, "lost the second time"),
     ("hooks: the address is confirmed", Unconfirmed, "does not take"),
     ("hooks: set, and asked about", Certain, "before it was set"),
 )

@@ -1,0 +1,75 @@
+"""What platforms told us and we did not understand: kept as it came for as long as any event, and tried again.
+
+To refuse it would bring the same again, and in the end nothing more; and much of what is told by
+hook or stream can be read nowhere else. So it waits for a version of ours that understands it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.communities import hooks
+from app.communities.events import Place
+from app.communities.models import Community, HookEvent
+from app.kit.db import workspace_of
+from app.platforms.abilities import Event
+
+log = structlog.get_logger()
+
+
+async def again(
+    session: AsyncSession,
+    place: Place,
+    community: Community,
+    understand: Callable[[bytes], tuple[Event, ...]],
+    *,
+    of_app: bool,
+    most: int,
+) -> int:
+    """Try to understand up to `most` of what waits, the newest first; how much of it was understood.
+
+    Its events are stored as if they had just come, in this unit of work.
+    """
+    query = select(HookEvent.event_id, HookEvent.told).where(_odd(session, community.id))
+    rows = (await session.execute(query.order_by(HookEvent.received_at.desc()).limit(most))).all()
+    understood = []
+    for row in rows:
+        events = understand(row.told.encode())
+        if any(event.odd is not None for event in events):
+            continue
+        understood.append(row.event_id)
+        ours = [event for event in events if await _may_be_told(session, community, event, of_app=of_app)]
+        await hooks.happened(session, place, ours)
+    if understood:
+        done = update(HookEvent).where(_odd(session, community.id), HookEvent.event_id.in_(understood))
+        await session.execute(done.values(told=None))
+        log.info("hook.understood_later", community_id=str(community.id), events=len(understood))
+    return len(understood)
+
+
+async def count(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
+    """How much waits to be understood, and when the last of it came."""
+    query = select(func.count(), func.max(HookEvent.received_at)).where(_odd(session, community_id))
+    row = (await session.execute(query)).one()
+    return row[0], row[1]
+
+
+def _odd(session: AsyncSession, community_id: UUID) -> ColumnElement[bool]:
+    return and_(
+        HookEvent.workspace_id == workspace_of(session),
+        HookEvent.community_id == community_id,
+        HookEvent.batch.is_(None),
+        HookEvent.told.is_not(None),
+    )
+
+
+async def _may_be_told(session: AsyncSession, community: Community, event: Event, *, of_app: bool) -> bool:
+    """Whether a call that came for a community may tell this: as when it came, where that was not known."""
+    if event.account_id is None or event.account_id in {community.external_id, *community.aliases}:
+        return True
+    whose = hooks.Telling(community.workspace_id, community.id, community.platform, community.base_url, of_app)
+    return await hooks.addressee(await session.connection(), whose, event.account_id) is not None
