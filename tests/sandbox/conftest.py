@@ -98,9 +98,15 @@ def platforms() -> tuple[str, ...]:
     return ("mastodon", "vk")
 
 
+@pytest.fixture(scope="session")
+def speed() -> float:
+    """How fast the world lives; 0: not at all, though limits and tokens know how time goes by."""
+    return 1.0
+
+
 @pytest.fixture
-async def visitor(hands: Hands, platforms: tuple[str, ...]) -> AsyncIterator[Visitor]:
-    sandbox = build(seed=7, real=hands, beat=None, platforms=platforms)
+async def visitor(hands: Hands, platforms: tuple[str, ...], speed: float) -> AsyncIterator[Visitor]:
+    sandbox = build(seed=7, real=hands, beat=None, speed=speed, platforms=platforms)
     generous(sandbox)
     sandbox.network.base_url = "http://sandbox.test"
     transport = httpx.ASGITransport(sandbox.app)

@@ -185,6 +185,7 @@ async def test_what_takes_a_pages_token(visitor: Visitor, page: Someone) -> None
 # ── limits and errors ─────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("speed", [0], ids=["a still world, for days go by"])
 async def test_usage_and_refusal_by_kind_of_token(visitor: Visitor, page: Someone, account: Someone) -> None:
     limits, app = visitor.sandbox.network.limits, f"{ids.APP}|{app_secret(visitor.world)}"
     manager = visitor.token(PAGE, "user")
