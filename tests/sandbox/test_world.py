@@ -16,6 +16,8 @@ from app.sandbox.world import World
 from tests.sandbox.conftest import Hands
 
 BORN = 1_795_413_600_000
+TWO = ("mastodon", "vk")
+"""Whose communities are enough where it matters that they live, not how many there are."""
 
 
 def _world(seed: int, steps: list[int]) -> list[Record]:
@@ -81,13 +83,13 @@ async def _effects(sandbox: Sandbox, hands: Hands) -> None:
 
 
 async def test_a_restart_takes_the_world_up_again(ledger_path: Path, hands: Hands) -> None:
-    first = build(seed=7, real=hands, ledger=ledger_path, beat=None)
+    first = build(seed=7, real=hands, ledger=ledger_path, beat=None, platforms=TWO)
     await _effects(first, hands)
     first.network.world.ledger.close()
     before = list(read(ledger_path))
 
     hands.at += 30
-    again = build(seed=7, real=hands, ledger=ledger_path, beat=None)
+    again = build(seed=7, real=hands, ledger=ledger_path, beat=None, platforms=TWO)
     again.network.world.ledger.flush()
     after = list(read(ledger_path))
     assert after[: len(before)] == before
@@ -100,7 +102,7 @@ async def test_a_restart_takes_the_world_up_again(ledger_path: Path, hands: Hand
     # What came after the restart is what would have come without it.
     hands.at -= 4350
     straight_path = ledger_path.with_name("straight.jsonl")
-    straight = build(seed=7, real=hands, ledger=straight_path, beat=None)
+    straight = build(seed=7, real=hands, ledger=straight_path, beat=None, platforms=TWO)
     await _effects(straight, hands)
     hands.at += 3630
     straight.network.tick()
@@ -109,12 +111,12 @@ async def test_a_restart_takes_the_world_up_again(ledger_path: Path, hands: Hand
 
 
 async def test_a_line_cut_off_by_a_crash_is_dropped(ledger_path: Path, hands: Hands) -> None:
-    first = build(seed=7, real=hands, ledger=ledger_path, beat=None)
+    first = build(seed=7, real=hands, ledger=ledger_path, beat=None, platforms=TWO)
     await _effects(first, hands)
     first.network.world.ledger.close()
     whole = ledger_path.read_bytes()
     ledger_path.write_bytes(whole[:-10])
-    again = build(seed=7, real=hands, ledger=ledger_path, beat=None)
+    again = build(seed=7, real=hands, ledger=ledger_path, beat=None, platforms=TWO)
     again.network.world.ledger.close()
     assert ledger_path.read_bytes() == whole
 
