@@ -2,7 +2,7 @@
 
 A call is believed once the platform's adapter has verified its raw bytes, and once each of its
 events is about a community that this hook may tell of: its own, one that the same token serves, or,
-where an application has one address, any of the workspace.
+where an application has one address, any of the workspaces that share it.
 
 While `COMMITS` are under way, the calls that come meanwhile wait and go together in the next one:
 under load a commit is shared by many, and a quiet hook does not wait at all. A call is acknowledged
@@ -14,15 +14,15 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import and_, select
+from sqlalchemy import Row, and_, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from app.communities import hooks
-from app.communities.hook_setup import opened, own_app, receiver
+from app.communities.hook_setup import common, opened, own_app, receiver
 from app.communities.hooks import EVENTS, Told
 from app.communities.models import Community, Hook, HookRoute
 from app.kit.db import Database, mine
@@ -63,15 +63,19 @@ async def take(have: Resources, platform: str, hook_id: UUID, call: Call) -> str
     except Malformed as error:
         raise Invalid(_sentence(error.message), code="hook-not-understood") from None
     at = have.clock.now()
-    events = []
+    kept: defaultdict[UUID, list[Told]] = defaultdict(list)
     for event in received.events:
-        community_id = await desk.addressee(have, hook, event)
-        if community_id is None:
+        known = False
+        for home in hook.homes:
+            community_id = await desk.addressee(have, hook, home, event)
+            if community_id is None:
+                continue
+            known = True
+            if (told := hooks.told(community_id, event, at)) is not None:
+                kept[home.workspace_id].append(told)
+        if not known:
             EVENTS.labels("nobody's").inc()
-        elif (told := hooks.told(community_id, event, at)) is not None:
-            events.append(told)
-    if events:
-        await desk.keep(have, hook.workspace_id, events)
+    await asyncio.gather(*(desk.keep(have, workspace_id, events) for workspace_id, events in kept.items()))
     return received.answer
 
 
@@ -83,17 +87,27 @@ def _sentence(message: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What has to be known of a hook to take a call."""
+class Home:
+    """A community to which an address leads."""
 
     workspace_id: UUID
     community_id: UUID
+    account_id: str | None
+    """Its id on the platform; None until it was looked at."""
+    aliases: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What has to be known of a hook to take a call."""
+
+    homes: tuple[Home, ...]
+    """One; of the installation's own application one of each workspace."""
     platform: str
     base_url: str
-    account_id: str | None
-    """The community's on the platform; None until it was looked at."""
-    aliases: frozenset[str]
     of_app: bool
+    shared: bool
+    """Among all workspaces."""
     secrets: Mapping[str, str] = field(repr=False)
 
 
@@ -174,18 +188,18 @@ class Desk:
         """The hook at an address; `NotFound` where there is none, `Unavailable` where no key opens its secrets."""
         return await self._hooks.get((platform, hook_id), lambda: _find(have, platform, hook_id))
 
-    async def addressee(self, have: Resources, hook: Known, event: Event) -> UUID | None:
-        """The community that an event is about; None where it is none of this workspace's.
+    async def addressee(self, have: Resources, hook: Known, home: Home, event: Event) -> UUID | None:
+        """The community of a workspace that an event is about; None where it is none of them.
 
         Raises `Forbidden` where this hook may not tell of it.
         """
         account_id = event.account_id
-        if account_id is None or account_id == hook.account_id:
-            return hook.community_id
-        key = (hook.workspace_id, hook.platform, hook.base_url, None if hook.of_app else hook.community_id, account_id)
-        found = await self._addressees.get(key, lambda: _about(have, hook, account_id))
-        if found is None and account_id in hook.aliases:
-            return hook.community_id
+        if account_id is None or (account_id == home.account_id and not hook.shared):
+            return home.community_id
+        key = (home.workspace_id, hook.platform, hook.base_url, None if hook.of_app else home.community_id, account_id)
+        found = await self._addressees.get(key, lambda: _about(have, hook, home, account_id))
+        if found is None and account_id in home.aliases and not hook.shared:
+            return home.community_id
         if found is None and not hook.of_app:
             raise Forbidden("The call is about another community than this hook's.", code="hook-of-another")
         return found
@@ -264,45 +278,47 @@ def _is_away(error: Exception) -> bool:
 
 async def _find(have: Resources, platform: str, hook_id: UUID) -> Known:
     async with have.db.reading(None) as connection:
-        route = (
-            await connection.execute(
-                select(HookRoute.workspace_id, HookRoute.community_id).where(HookRoute.hook_id == hook_id)
-            )
-        ).one_or_none()
-    if route is None:
+        query = select(HookRoute.workspace_id, HookRoute.community_id).where(HookRoute.hook_id == hook_id)
+        routes = (await connection.execute(query.order_by(HookRoute.workspace_id))).all()
+    found = [(route, row) for route in routes if (row := await _at(have, platform, hook_id, *route)) is not None]
+    if not found:
         raise NotFound
-    async with have.db.reading(route.workspace_id) as connection:
-        row = (
+    first, spec = found[0][1], receiver(platform).spec
+    shared = common(have.settings, spec, first.base_url)
+    if of_everybody := shared is not None and shared.public_id == hook_id:
+        secrets = shared.secrets
+    else:
+        held = opened(have.keyring, first.sealed)
+        if held is None:
+            raise Unavailable("No key opens the secrets of this hook: give them to it anew.", code="hook-secrets-lost")
+        secrets = {**own_app(have.settings, spec), **held}
+    return Known(
+        homes=tuple(Home(*route, row.external_id, frozenset(row.aliases)) for route, row in found),
+        platform=platform,
+        base_url=first.base_url,
+        of_app=spec.hook_of_app,
+        shared=of_everybody,
+        secrets=secrets,
+    )
+
+
+async def _at(have: Resources, platform: str, hook_id: UUID, workspace_id: UUID, community_id: UUID) -> Row[Any] | None:
+    async with have.db.reading(workspace_id) as connection:
+        return (
             await connection.execute(
                 select(Hook.sealed, Community.external_id, Community.aliases, Community.base_url)
                 .join(Community, and_(Community.workspace_id == Hook.workspace_id, Community.id == Hook.community_id))
                 .where(
-                    mine(Hook, route.workspace_id),
-                    Hook.community_id == route.community_id,
+                    mine(Hook, workspace_id),
+                    Hook.community_id == community_id,
                     Hook.public_id == hook_id,
                     Community.platform == platform,
                 )
             )
         ).one_or_none()
-    if row is None:
-        raise NotFound
-    held = opened(have.keyring, row.sealed)
-    if held is None:
-        raise Unavailable("No key opens the secrets of this hook: give them to it anew.", code="hook-secrets-lost")
-    spec = receiver(platform).spec
-    return Known(
-        workspace_id=route.workspace_id,
-        community_id=route.community_id,
-        platform=platform,
-        base_url=row.base_url,
-        account_id=row.external_id,
-        aliases=frozenset(row.aliases),
-        of_app=spec.hook_of_app,
-        secrets={**own_app(have.settings, spec), **held},
-    )
 
 
-async def _about(have: Resources, hook: Known, account_id: str) -> UUID | None:
-    whose = hooks.Telling(hook.workspace_id, hook.community_id, hook.platform, hook.base_url, hook.of_app)
-    async with have.db.reading(hook.workspace_id) as connection:
-        return await hooks.addressee(connection, whose, account_id)
+async def _about(have: Resources, hook: Known, home: Home, account_id: str) -> UUID | None:
+    whose = hooks.Telling(home.workspace_id, home.community_id, hook.platform, hook.base_url, hook.of_app)
+    async with have.db.reading(home.workspace_id) as connection:
+        return await hooks.addressee(connection, whose, account_id, still_ours=hook.shared)

@@ -1,6 +1,7 @@
 """The jobs of hooks: apply what was told, set a hook at its platform, ask whether it works."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
@@ -13,7 +14,18 @@ from app.communities import hook_effects
 from app.communities.budgets import BudgetSpent
 from app.communities.calls import Line, fresh, mended, open_line
 from app.communities.hook_calls import MEMORY
-from app.communities.hook_setup import PROBE, SUBSCRIBE, UNSUBSCRIBE, address, opened, own_app, sealed, sharing
+from app.communities.hook_setup import (
+    PROBE,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    address,
+    common,
+    of_another_app,
+    opened,
+    own_app,
+    sealed,
+    sharing,
+)
 from app.communities.hooks import APPLY, of
 from app.communities.models import Community, Hook, HookEvent, HookState, State
 from app.kit.db import now, workspace_of
@@ -21,6 +33,7 @@ from app.kit.jobs import Again, Later, Run, job
 from app.platforms.abilities import HookState as PlatformsView
 from app.platforms.abilities import Subscribes, Unsubscribes
 from app.platforms.contract import (
+    Adapter,
     AuthExpired,
     Credentials,
     Gone,
@@ -76,8 +89,11 @@ async def subscribe(run: Run, community_id: UUID) -> Again | None:
         raise Later(run.now + SOON, "the community was not looked at yet")
     adapter = line.adapter
     assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
+    settings = run.resources.settings
     held = opened(run.resources.keyring, hook.sealed) or {}
-    known = {**own_app(run.resources.settings, adapter.spec), **held}
+    shared = common(settings, adapter.spec, community.base_url)
+    ours = shared is not None and shared.public_id == hook.public_id
+    known = {**own_app(settings, adapter.spec), **held} if shared is None or not ours else dict(shared.secrets)
     if lacking := sorted(adapter.spec.hook_given - known.keys()):
         reason = (
             f"Without {', '.join(lacking)}, which only a person knows, no call can be believed: open the hook with it."
@@ -86,7 +102,9 @@ async def subscribe(run: Run, community_id: UUID) -> Again | None:
         return None
     url = address(run.resources.settings, community.platform, hook.public_id)
     try:
-        chosen = await _answer(run, community_id, line, lambda c: adapter.subscribe(c, url, known))
+        chosen = await _answer(
+            run, community_id, line, lambda c: adapter.subscribe(_as(run, hook, adapter, c), url, known)
+        )
     except (BudgetSpent, Throttled) as error:
         raise await _later(line, error) from None
     except (AuthExpired, MissingPermission, Rejected, Gone) as error:
@@ -128,6 +146,12 @@ async def _answer(run: Run, community_id: UUID, line: Line, ask: Callable[[Crede
         if not await mended(run, community_id, line, error):
             raise
     raise Later(run.now, "the tokens were renewed")
+
+
+def _as(run: Run, hook: Hook, adapter: Adapter, c: Credentials) -> Credentials:
+    """Credentials that do not speak for the installation's application where a hook is that of another."""
+    held = opened(run.resources.keyring, hook.sealed) or {}
+    return replace(c, app={}) if of_another_app(run.resources.settings, adapter.spec, held) else c
 
 
 async def _later(line: Line, error: BudgetSpent | Throttled) -> Later:
@@ -185,7 +209,7 @@ async def _ask(run: Run, hook: Hook, community: Community, line: Line) -> None:
     url = address(run.resources.settings, community.platform, hook.public_id)
     found: PlatformsView | None = None
     try:
-        found = await _answer(run, community.id, line, lambda c: adapter.subscription(c, url))
+        found = await _answer(run, community.id, line, lambda c: adapter.subscription(_as(run, hook, adapter, c), url))
         detail = found.detail
     except (BudgetSpent, Throttled) as error:
         raise await _later(line, error) from None

@@ -2,11 +2,16 @@
 
 The hooks of one application share an address and its secrets (`Spec.hook_of_app`): its platform
 knows one for all communities. Each community has a row of its own all the same, for it is
-subscribed, and asked about, on its own.
+subscribed, and asked about, on its own. Where it is the installation's own application
+(`INSTEP_PLATFORM_APPS`), they share it among all workspaces (`common`): two addresses would take
+the events from each other, for the platform keeps the last.
 """
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol, cast
 from uuid import UUID
@@ -60,6 +65,37 @@ def own_app(settings: Settings, spec: Spec) -> dict[str, str]:
     return {name: text for name, text in calls.own_app(settings, spec.key).items() if name in spec.hook_secrets}
 
 
+@dataclass(frozen=True, slots=True)
+class Common:
+    """Where the events of the installation's own application come in, for all workspaces."""
+
+    public_id: UUID
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+def common(settings: Settings, spec: Spec, base_url: str) -> Common | None:
+    """None where an application has no address of its own, or the installation's is not known so well.
+
+    What nobody gave follows from what is known, so that all workspaces agree without asking each other.
+    """
+    known = own_app(settings, spec)
+    if not spec.hook_of_app or not spec.hook_given or not known.keys() >= spec.hook_given:
+        return None
+    key = "\n".join(known[name] for name in sorted(spec.hook_given)).encode()
+
+    def made(name: str) -> str:
+        return hmac.new(key, f"instep hook\n{spec.key}\n{base_url}\n{name}".encode(), hashlib.sha256).hexdigest()
+
+    others = spec.hook_secrets - spec.hook_optional - known.keys()
+    return Common(UUID(made("")[:32]), {**{name: made(name) for name in others}, **known})
+
+
+def of_another_app(settings: Settings, spec: Spec, held: Mapping[str, str]) -> bool:
+    """Whether secrets are those of another application than the installation's own."""
+    known = own_app(settings, spec)
+    return any(name in held and held[name] != known.get(name) for name in spec.hook_given)
+
+
 def address(settings: Settings, platform: str, public_id: UUID) -> str:
     """Where the platform finds a hook."""
     return f"{settings.public_url.rstrip('/')}/hooks/{platform}/{public_id}"
@@ -86,10 +122,16 @@ async def keep(
 
     Where we can set it at the platform ourselves, that is done as soon as a worker is free, and
     secrets that were not given, and are ours to choose, are made up. Raises `Conflict` where the
-    platform never calls us, `Invalid` for a secret it does not use.
+    platform never calls us, and where a hook would change its application; `Invalid` for a secret it does not use.
     """
     community = await fetch(session, Community, community_id)
     kind = receiver(community.platform)
+    texts = {name: text.get_secret_value() for name, text in given.items()}
+    shared = (
+        None
+        if of_another_app(have.settings, kind.spec, texts)
+        else common(have.settings, kind.spec, community.base_url)
+    )
     unused = set(given) - kind.spec.hook_secrets
     if unused:
         raise Invalid(
@@ -108,13 +150,22 @@ async def keep(
                 at=at,
                 community_id=community_id,
             )
-    public_id = await _make(session, have.keyring, community, of_app=kind.spec.hook_of_app)
+    public_id = await _make(session, have, community, kind.spec, shared)
     hooks = await sharing(session, public_id)
     hook = next(one for one in hooks if one.community_id == community_id)
-    held = opened(have.keyring, hook.sealed) or {}  # what nobody can open is lost: it is given anew
-    held |= {name: text.get_secret_value() for name, text in given.items()}
     if by_us:
         hook.state, hook.reason = HookState.WAITING.value, None
+    if shared is not None and public_id == shared.public_id:
+        if texts.items() <= shared.secrets.items():
+            return community, hook
+        raise Invalid(
+            f"This is {kind.spec.title}'s hook for the installation's own application: its secrets are the same for "
+            "everybody, and are told by INSTEP_PLATFORM_APPS.",
+            code="unexpected-secret",
+        )
+    held = opened(have.keyring, hook.sealed) or {}  # what nobody can open is lost: it is given anew
+    held |= texts
+    if by_us:
         ours = kind.spec.hook_secrets - kind.spec.hook_given - kind.spec.hook_optional
         for name in sorted(ours - held.keys() - own_app(have.settings, kind.spec).keys()):
             held[name] = secrets.token_urlsafe(32)
@@ -123,25 +174,18 @@ async def keep(
     return community, hook
 
 
-async def _make(session: AsyncSession, keyring: Keyring, community: Community, *, of_app: bool) -> UUID:
+async def _make(
+    session: AsyncSession, have: Resources, community: Community, spec: Spec, shared: Common | None
+) -> UUID:
     """See that a community has a hook; its address."""
     workspace_id = workspace_of(session)
-    public_id, empty = UUID(bytes=secrets.token_bytes(16)), sealed(keyring, {})
-    if of_app:
-        # One after the other, or two would open two addresses.
-        turn = func.hashtextextended(f"hooks {workspace_id} {community.platform}", 0)
-        await session.execute(select(func.pg_advisory_xact_lock(turn)))
-        shared = await session.execute(
-            select(Hook.public_id, Hook.sealed)
-            .join(Community, and_(Community.workspace_id == Hook.workspace_id, Community.id == Hook.community_id))
-            .where(mine(Hook, workspace_id), Community.platform == community.platform)
-            .where(Community.base_url == community.base_url)
-            .order_by(Hook.community_id)
-            .limit(1)
-        )
-        if (found := shared.one_or_none()) is not None:
-            public_id, empty = found
-    values = {"community_id": community.id, "public_id": public_id, "sealed": empty, "told": {}}
+    everybodys = common(have.settings, spec, community.base_url)
+    public_id, held = UUID(bytes=secrets.token_bytes(16)), sealed(have.keyring, {})
+    if shared is not None:
+        public_id = shared.public_id
+    elif spec.hook_of_app:
+        public_id, held = await _of_its_app(session, community, everybodys) or (public_id, held)
+    values = {"community_id": community.id, "public_id": public_id, "sealed": held, "told": {}}
     made: UUID | None = await session.scalar(
         insert(Hook)
         .values(workspace_id=workspace_id, id=uuid7(), created_at=now(session), **values)
@@ -149,19 +193,48 @@ async def _make(session: AsyncSession, keyring: Keyring, community: Community, *
         .returning(Hook.public_id)
     )
     if made is None:
-        return (await session.scalars(select(Hook.public_id).where(of(session, community.id)))).one()
+        there = (await session.scalars(select(Hook.public_id).where(of(session, community.id)))).one()
+        if shared is None and everybodys is not None and there == everybodys.public_id:
+            raise Conflict(
+                "This hook takes the events of the installation's own application: close it before it takes those "
+                "of another.",
+                code="hook-of-installation",
+            )
+        return there
     await _lead(session, made, community.id)
     return made
 
 
+async def _of_its_app(
+    session: AsyncSession, community: Community, everybodys: Common | None
+) -> tuple[UUID, str] | None:
+    """The address that the workspace's communities share, and its secrets; None where it is the first."""
+    # One after the other, or two would open two addresses.
+    turn = func.hashtextextended(f"hooks {workspace_of(session)} {community.platform}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(turn)))
+    query = (
+        select(Hook.public_id, Hook.sealed)
+        .join(Community, and_(Community.workspace_id == Hook.workspace_id, Community.id == Hook.community_id))
+        .where(mine(Hook, workspace_of(session)), Community.platform == community.platform)
+        .where(Community.base_url == community.base_url)
+        .order_by(Hook.community_id)
+        .limit(1)
+    )
+    if everybodys is not None:
+        query = query.where(Hook.public_id != everybodys.public_id)
+    found = (await session.execute(query)).one_or_none()
+    return None if found is None else (found.public_id, found.sealed)
+
+
 async def _lead(session: AsyncSession, public_id: UUID, community_id: UUID) -> None:
-    """Let an address lead to a community's hook, unless it leads to another that shares it."""
+    """Let an address lead to a community's hook, unless it leads to another of the workspace that shares it."""
     route = {"workspace_id": workspace_of(session), "community_id": community_id, "hook_id": public_id}
-    await session.execute(insert(HookRoute).values(route).on_conflict_do_nothing(index_elements=["hook_id"]))
+    statement = insert(HookRoute).values(route)
+    await session.execute(statement.on_conflict_do_nothing(index_elements=["hook_id", "workspace_id"]))
 
 
 async def sharing(session: AsyncSession, public_id: UUID) -> list[Hook]:
-    """The hooks at an address, locked. Their keys stay: events that come meanwhile need not wait."""
+    """This workspace's hooks at an address, locked. Their keys stay: events that come meanwhile need not wait."""
     query = (
         select(Hook)
         .where(mine(Hook, workspace_of(session)), Hook.public_id == public_id)

@@ -38,7 +38,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.events import Place
-from app.communities.models import Community, CommunityToken, Hook, HookEvent, HookItem, HookMissed
+from app.communities.models import Community, CommunityToken, Hook, HookEvent, HookItem, HookMissed, State
 from app.kit.db import mine, now, workspace_of
 from app.kit.ids import uuid7
 from app.kit.jobs import FRESH, ring_after_commit
@@ -55,6 +55,8 @@ LONGEST: Final = 500
 
 EVENT: Final = TypeAdapter(Event)
 """How an event is written down until it is applied."""
+READ: Final = frozenset({State.HEALTHY, State.DEGRADED})
+"""A community in one of these states is ours to read."""
 EVENTS: Final = Counter("instep_hook_events", "Events that platforms told us, by what became of them.", ["outcome"])
 
 
@@ -197,10 +199,20 @@ class Telling:
     of_app: bool
 
 
-async def addressee(connection: AsyncConnection, whose: Telling, account_id: str) -> UUID | None:
-    """The community of an id; where the hook is not an application's, only one that the same token serves."""
+async def addressee(
+    connection: AsyncConnection, whose: Telling, account_id: str, *, still_ours: bool = False
+) -> UUID | None:
+    """The community of an id; where the hook is not an application's, only one that the same token serves.
+
+    `still_ours`: only one that we may read. Who shares an application with other agencies is told no
+    more once a client has taken the permission away, though another agency is.
+    """
     known = await addressees(connection, whose.workspace_id, whose.platform, whose.base_url, {account_id})
     found = known.get(account_id)
+    if found is not None and still_ours:
+        state = select(Community.state).where(mine(Community, whose.workspace_id), Community.id == found)
+        if await connection.scalar(state) not in READ:
+            return None
     if found is None or found == whose.community_id or whose.of_app:
         return found
     tokens = await connection.execute(

@@ -150,7 +150,9 @@ class Hook(Owned, Base):
 
     community_id: Mapped[UUID]
     public_id: Mapped[UUID]
-    """The last part of its address (`HookRoute`); hooks of one application share it (`Spec.hook_of_app`)."""
+    """The last part of its address (`HookRoute`); hooks of one application share it (`Spec.hook_of_app`), those of the
+    installation's own application among all workspaces.
+    """
     sealed: Mapped[str]
     """Its secrets by name, as JSON, sealed."""
     state: Mapped[str | None]
@@ -169,19 +171,23 @@ class Hook(Owned, Base):
 
 
 class HookRoute(Base):
-    """From a hook's address to its community. Not a workspace's table: a platform comes with an address alone."""
+    """From a hook's address to a community of each workspace that shares it.
+
+    Not a workspace's table: a platform comes with an address alone.
+    """
 
     __tablename__ = "hook_route"
     __table_args__ = (
         ForeignKeyConstraint(
             ["workspace_id", "community_id"], ["hook.workspace_id", "hook.community_id"], ondelete="CASCADE"
         ),
+        UniqueConstraint("hook_id", "workspace_id"),
     )
 
     hook_id: Mapped[UUID] = mapped_column(primary_key=True)
-    """128 random bits."""
+    """128 bits that nobody can guess."""
     workspace_id: Mapped[UUID]
-    community_id: Mapped[UUID]
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
 class HookEvent(Base):

@@ -177,7 +177,9 @@ class Spec:
     hook_optional: frozenset[str] = frozenset()
     """Those of `hook_secrets` that need not be given, nor are they made up (Odnoklassniki's networks)."""
     hook_of_app: bool = False
-    """One address takes the events of all communities that an application may see (Meta), not of one."""
+    """One address takes the events of all communities that an application may see (Meta), not of one; that of the
+    installation's own application those of all workspaces.
+    """
     text_unit: TextUnit = TextUnit.CHARACTERS
     reply_limit: int | None = None
     """The limit of an answer's text; None: that of a post."""

@@ -43,6 +43,8 @@ class Desk:
     fail: list[PlatformError] = field(default_factory=list)
     """What the next calls raise."""
     state: HookState = field(default_factory=lambda: HookState(True, True, 0))
+    apps: list[dict[str, str]] = field(default_factory=list)
+    """For which application it was asked, each time."""
     asked: int = 0
     taken_away: list[str] = field(default_factory=list)
 
@@ -90,6 +92,7 @@ class Teller(Fake):
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         self._asked()
         self.desk.urls.append(url)
+        self.desk.apps.append(dict(c.app))
         self.desk.secrets.append(dict(secrets))
         return self.desk.chooses
 
@@ -99,6 +102,7 @@ class Teller(Fake):
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
         self._asked()
+        self.desk.apps.append(dict(c.app))
         return self.desk.state
 
 

@@ -1,0 +1,178 @@
+"""The installation's own application: its platform knows one address, and every agency here is told what is its own."""
+
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from app.communities import hook_setup, hooks
+from app.kit.clock import SetClock
+from app.platforms.abilities import Event
+from tests.communities.conftest import HOUR, START, World
+from tests.communities.hooks.conftest import Town
+from tests.conftest import Agency
+
+OURS = {"secret": "", "client_id": "7"}
+"""Its secret is another in each test: those before have left agencies behind, who share what it makes."""
+SET = hook_setup.SUBSCRIBE
+
+
+@pytest.fixture
+def ours(town: Town, monkeypatch: pytest.MonkeyPatch) -> Town:
+    """An agency on an installation whose application is known."""
+    town.allow(hook_given=frozenset({"secret"}), app_settings=frozenset({"client_id"}))
+    monkeypatch.setitem(OURS, "secret", f"the-apps-{uuid4()}")
+    app = {name: SecretStr(value) for name, value in OURS.items()}
+    monkeypatch.setitem(town.agency.resources.settings.platform_apps, "fake", app)
+    town.secret = OURS["secret"]
+    return town
+
+
+@pytest.fixture
+async def theirs(ours: Town, rival: Agency) -> Town:
+    """Another agency on it."""
+    project = (await rival.post("/v1/projects", {"name": "P", "timezone": "UTC"}))["id"]
+    return Town(rival, ours.stranger, project, ours.kind, secret=ours.secret)
+
+
+async def put(town: Town, community_id: str, **given: str) -> Any:
+    return await town.agency.put(f"/v1/communities/{community_id}/hook", {"secrets": given})
+
+
+async def opened(town: Town, name: str) -> tuple[str, str]:
+    """A community with a hook that is set at the platform, and its path."""
+    community_id = await town.connect(name)
+    path = urlsplit((await put(town, community_id))["url"]).path
+    await town.agency.work(SET)
+    assert (await town.agency.get(f"/v1/communities/{community_id}/hook"))["state"] == "subscribed"
+    return community_id, path
+
+
+def telling(world: World, number: int, account: str | None) -> Event:
+    return Event(f"e{number}", account, messages=(world.says("olga", number, START),))
+
+
+async def test_one_call_tells_each_agency_what_is_its_own(ours: Town, theirs: Town, world: World) -> None:
+    (a, path), (b, same), (shared, _) = await opened(ours, "a"), await opened(theirs, "b"), await opened(ours, "both")
+    theirs_too = await theirs.connect("both")
+    assert path == same
+    assert len(set(ours.desk.urls)) == 1, "whoever comes last takes it from nobody"
+    events = [telling(world, number, name) for number, name in enumerate(("a", "b", "both", "nobody"), 1)]
+    for _ in range(2):
+        answer = await ours.call(path, *events)
+        assert (answer.status_code, answer.text) == (200, "EVENT_RECEIVED")
+        for town in (ours, theirs):
+            await town.agency.work(hooks.APPLY)
+    assert await ours.said() == [(a, "m1"), (shared, "m3")]
+    assert await theirs.said() == [(b, "m2"), (theirs_too, "m3")]
+    for town in (ours, theirs):
+        assert await town.rows("SELECT count(*) FROM hook_event") == [(2,)]
+
+
+async def test_the_platform_is_told_the_same_secrets_by_everybody(ours: Town, theirs: Town) -> None:
+    _, path = await opened(ours, "a")
+    await opened(theirs, "b")
+    first, second = ours.desk.secrets
+    assert first == second
+    assert first["secret"] == OURS["secret"]
+    assert len(first["verify"]) >= 32
+    answer = await ours.stranger.get(path, params={"verify": first["verify"], "challenge": "42"})
+    assert answer.text == "42"
+    answer = await ours.stranger.get(path, params={"verify": "guessed", "challenge": "42"})
+    assert answer.status_code == 403
+
+
+async def test_it_leads_on_to_those_who_keep_theirs(ours: Town, theirs: Town, world: World) -> None:
+    (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
+    assert (await ours.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
+    await theirs.tell(path, telling(world, 1, "a"), telling(world, 2, "b"))
+    await ours.agency.work(hooks.APPLY)
+    assert (await ours.said(), await theirs.said()) == ([], [(b, "m2")])
+    assert (await theirs.agency.http.delete(f"/v1/communities/{b}/hook")).status_code == 204
+    assert (await ours.call(path, telling(world, 3, "b"))).status_code == 404
+    assert urlsplit((await put(ours, a))["url"]).path == path
+
+
+@pytest.mark.parametrize("state", ["reauth_required", "failed", "paused", "healthy"])
+async def test_who_may_not_read_a_community_is_not_told_of_it(
+    ours: Town, theirs: Town, world: World, state: str
+) -> None:
+    """A client has gone to another agency here, and what customers write is not for the one before."""
+    (a, path), (theirs_now, _) = await opened(ours, "a"), await opened(theirs, "a")
+    async with ours.agency.resources.transaction(ours.agency.workspace_id) as session:
+        await session.execute(text("UPDATE community SET state = :state WHERE id = :id"), {"state": state, "id": a})
+    await theirs.tell(path, telling(world, 1, "a"), telling(world, 2, "a talks"))
+    await ours.agency.work(hooks.APPLY)
+    assert await theirs.said() == [(theirs_now, "m1"), (theirs_now, "m2")]
+    assert await ours.said() == ([(a, "m1"), (a, "m2")] if state == "healthy" else [])
+    assert await ours.rows("SELECT count(*) FROM hook_event") == [(2 if state == "healthy" else 0,)]
+
+
+async def test_another_application_has_an_address_of_its_own(ours: Town, theirs: Town, world: World) -> None:
+    """Nor do we speak for ours there: the platform would send ours to that address."""
+    _, path = await opened(ours, "a")
+    b = await theirs.connect("b")
+    theirs.secret = "another-apps"
+    other = urlsplit((await put(theirs, b, secret=theirs.secret))["url"]).path
+    await theirs.agency.work(SET)
+    assert other != path
+    assert ours.desk.apps == [OURS, {}]
+    c = await theirs.connect("c")
+    assert urlsplit((await put(theirs, c, secret=theirs.secret))["url"]).path == other, "and its communities share it"
+    await theirs.tell(other, telling(world, 1, "b"), telling(world, 2, "c"), telling(world, 3, "a"))
+    assert (await theirs.said(), await ours.said()) == ([(b, "m1"), (c, "m2")], [])
+    assert (await ours.call(other, telling(world, 4, "b"))).status_code == 403, "ours is not believed there"
+    assert (await theirs.call(path, telling(world, 5, "a"))).status_code == 403, "nor theirs here"
+
+
+async def test_a_hook_does_not_change_its_application(ours: Town) -> None:
+    a, path = await opened(ours, "a")
+    for given, status, code in (
+        ({"secret": "another-apps"}, 409, "hook-of-installation"),
+        ({"verify": "a-word-of-our-own"}, 422, "unexpected-secret"),
+    ):
+        answer = await ours.agency.http.put(f"/v1/communities/{a}/hook", json={"secrets": given})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (await ours.call(path)).status_code == 200
+    assert urlsplit((await put(ours, a, secret=OURS["secret"]))["url"]).path == path, "what is the same may be said"
+    await ours.agency.http.delete(f"/v1/communities/{a}/hook")
+    assert urlsplit((await put(ours, a, secret="another-apps"))["url"]).path != path
+
+
+async def test_what_one_agency_cannot_be_told_is_not_acknowledged(
+    ours: Town, theirs: Town, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
+    store = hooks.store
+
+    async def fails(executor: Any, workspace_id: Any, *rest: Any) -> Any:
+        if workspace_id == theirs.agency.workspace_id:
+            raise ConnectionError("the database went away")
+        return await store(executor, workspace_id, *rest)
+
+    events = (telling(world, 1, "a"), telling(world, 2, "b"))
+    with monkeypatch.context() as broken:
+        broken.setattr(hooks, "store", fails)
+        assert (await ours.call(path, *events)).status_code >= 500
+    await ours.tell(path, *events)
+    await theirs.agency.work(hooks.APPLY)
+    assert (await ours.said(), await theirs.said()) == ([(a, "m1")], [(b, "m2")])
+
+
+async def test_what_is_not_understood_may_be_anybodys(
+    ours: Town, theirs: Town, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
+    assert (await ours.send(path, b"?")).status_code == 200
+    monkeypatch.setattr(ours.kind, "understand", staticmethod(lambda told: (telling(world, 1, "b"),)))
+    clock.advance(2 * HOUR)
+    for town in (ours, theirs):
+        await town.agency.work("communities.poll")
+        await town.agency.work(hooks.APPLY)
+    assert (await ours.said(), await theirs.said()) == ([], [(b, "m1")])
+    for town, community_id in ((ours, a), (theirs, b)):
+        health = await town.agency.get(f"/v1/communities/{community_id}/health")
+        assert health["not_understood"]["events"] == 0
