@@ -75,7 +75,8 @@ async def take(have: Resources, platform: str, hook_id: UUID, call: Call) -> str
                 kept[home.workspace_id].append(told)
         if not known:
             EVENTS.labels("nobody's").inc()
-    await asyncio.gather(*(desk.keep(have, workspace_id, events) for workspace_id, events in kept.items()))
+    for workspace_id, events in kept.items():
+        await desk.keep(have, workspace_id, events)
     return received.answer
 
 
