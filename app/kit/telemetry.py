@@ -22,6 +22,7 @@ QUEUE = CollectorRegistry()
 """How the jobs are doing as a whole: each API process looks when it is asked, workers do not."""
 JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.", registry=QUEUE)
 JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.", registry=QUEUE)
+ITEMS_LEFT_OUT = Counter("instep_answer_items_left_out", "Items of platforms' answers that are not understood.")
 PLATFORM_CALLS = Counter("instep_platform_calls", "Calls to platforms, by how they ended.", ["platform", "outcome"])
 
 _SECRET_NAME = re.compile(r"token|secret|password|authorization|api_?key|credential|cookie", re.IGNORECASE)

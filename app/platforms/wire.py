@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from typing import Annotated, Any, TypeVar
 
 import httpx
+import structlog
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -25,8 +26,11 @@ from pydantic import (
     WrapValidator,
 )
 
+from app.kit import telemetry
 from app.kit.http import AddressRefused, BodyTooLarge, may_have_been_sent
 from app.platforms.contract import Malformed, OutcomeUnknown, PlatformError, Rejected, Transient
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -88,13 +92,23 @@ def _or_error(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
 
 def _but_errors(found: list[Any]) -> list[Any]:
     understood = [one for one in found if not isinstance(one, ValidationError)]
-    if found and not understood:
-        raise found[0]
+    errors = [one for one in found if isinstance(one, ValidationError)]
+    if errors and not understood:
+        raise errors[0]
+    if errors:
+        left_out(len(errors), f"an item is not understood {why(errors[0])}")
     return understood
 
 
+def left_out(number: int, detail: str) -> None:
+    """Tell whoever runs this of items that are missing in a list; `detail` is of the first of them."""
+    telemetry.ITEMS_LEFT_OUT.inc(number)
+    log.warning("answer.items_left_out", items=number, detail=detail)
+
+
 Understood = Annotated[list[Annotated[T, WrapValidator(_or_error)]], AfterValidator(_but_errors)]
-"""A list whose odd items are left out, unless all of them are odd. Not for lists in which absence means something.
+"""A list whose odd items are left out and told of, unless all of them are odd. Not for lists in which absence means
+something.
 
 Items are validated as Python's values: a text is no `Moment` in them.
 """

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from app.platforms.contract import (
     AuthExpired,
@@ -104,8 +105,10 @@ async def test_what_is_no_mention_may_be_anything() -> None:
         notice(3, None, "severed_relationships") | {"created_at": None},
         notice(2, status(19, "2", created_at=None)),
     ]
-    page = await answering(says(found)).conversations(credentials(token=True), None)
+    with capture_logs() as logs:
+        page = await answering(says(found)).conversations(credentials(token=True), None)
     assert [(message.external_id, message.kind) for message in page.items] == [("20", MessageKind.MENTION)]
+    assert [(line["event"], line["items"]) for line in logs] == [("answer.items_left_out", 1)]
     assert page.more
     page = await answering(says([notice(5, {"id": "x"}, "pleroma:emoji_reaction")])).conversations(
         credentials(token=True), None

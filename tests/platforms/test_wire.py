@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from structlog.testing import capture_logs
 
+from app.kit import telemetry
 from app.platforms import wire
 from app.platforms.contract import Malformed
 
@@ -19,6 +21,10 @@ class Thing(wire.Shape):
     at: wire.Moment
     since: wire.UnixTime = datetime(2000, 1, 1, tzinfo=UTC)
     text: wire.Words = ""
+
+
+class Small(wire.Shape):
+    id: wire.Id
 
 
 THING = TypeAdapter(Thing)
@@ -140,3 +146,29 @@ def test_a_foreign_cursor_is_refused() -> None:
     with pytest.raises(ValueError, match="validation error"):
         wire.load(Thing, "not a cursor")
     assert wire.load(Thing, None) is None
+
+
+# ── lists ─────────────────────────────────────────────────────────────────────────────────────────
+
+MANY = TypeAdapter(wire.Understood[Small])
+
+
+def test_an_odd_item_hides_no_other_and_is_told_of() -> None:
+    before = telemetry.ITEMS_LEFT_OUT._value.get()
+    with capture_logs() as logs:
+        found = wire.parse_bytes(MANY, b'[{"id": "1"}, {"id": 2}, {"id": "3"}, {"name": "Ann"}]')
+    assert [one.id for one in found] == ["1", "3"]
+    assert telemetry.ITEMS_LEFT_OUT._value.get() == before + 2
+    [line] = logs
+    assert (line["event"], line["items"]) == ("answer.items_left_out", 2)
+    assert line["detail"] == "an item is not understood at id: string_type"
+    assert "Ann" not in str(line)
+
+
+def test_of_a_list_that_is_understood_nothing_is_told() -> None:
+    with capture_logs() as logs:
+        assert wire.parse_bytes(MANY, b"[]") == []
+        assert len(wire.parse_bytes(MANY, b'[{"id": "1"}]')) == 1
+        with pytest.raises(Malformed):
+            wire.parse_bytes(MANY, b'[{"id": 1}, {}]')
+    assert logs == []

@@ -49,9 +49,12 @@ def understood(
         return [*wire.parse(whole, response)]
     except Malformed as error:
         failure = error
-    found = [one for one in wire.parse(apart, response) if one is not None]
-    if all(isinstance(one, Unclear) for one in found):
+    told = wire.parse(apart, response)
+    found = [one for one in told if one is not None]
+    clear = sum(not isinstance(one, Unclear) for one in found)
+    if not clear:
         raise failure
+    wire.left_out(len(told) - clear, failure.message)
     return found
 
 
@@ -65,4 +68,5 @@ def around(response: httpx.Response) -> Context:
     above, below = ([one for one in part if isinstance(one, Status)] for part in (found.ancestors, found.descendants))
     if not above and not below:
         raise failure
+    wire.left_out(len(found.ancestors) + len(found.descendants) - len(above) - len(below), failure.message)
     return Context(ancestors=above, descendants=below)
