@@ -62,7 +62,9 @@ def receiver(platform: str) -> type[Receiver]:
 
 def own_app(settings: Settings, spec: Spec) -> dict[str, str]:
     """Those of a hook's secrets that are known of this installation's own application."""
-    return {name: text for name, text in calls.own_app(settings, spec.key).items() if name in spec.hook_secrets}
+    app = calls.own_app(settings, spec.key)
+    found = {name: app[called] for name, called in spec.hook_settings.items() if called in app}
+    return found | {name: text for name, text in app.items() if name in spec.hook_secrets}
 
 
 @dataclass(frozen=True, slots=True)

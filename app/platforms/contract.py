@@ -174,6 +174,8 @@ class Spec:
     """The names of the secrets that `Receives.receive` needs; empty where the platform never calls us."""
     hook_given: frozenset[str] = frozenset()
     """Those of `hook_secrets` that a person has to give, for nobody can make them up (Meta's app secret)."""
+    hook_settings: Mapping[str, str] = field(default_factory=dict)
+    """Those of `hook_secrets` that are one of `app_settings` under another name (Meta's app secret)."""
     hook_optional: frozenset[str] = frozenset()
     """Those of `hook_secrets` that need not be given, nor are they made up (Odnoklassniki's networks)."""
     hook_of_app: bool = False

@@ -94,6 +94,10 @@ class Square(Plaza):
         raise NotImplementedError
 
     @classmethod
+    def understand(cls, told: bytes) -> tuple[abilities.Event, ...]:
+        raise NotImplementedError
+
+    @classmethod
     def renewable(cls, tokens: Any, app: Any) -> frozenset[Token]:
         return frozenset({Token.COMMUNITY}) if Token.REFRESH in tokens and "client_id" in app else frozenset()
 

@@ -103,6 +103,7 @@ class Facebook:
         address_hint="https://www.facebook.com/name",
         hook_secrets=hooks.SECRETS,
         hook_given=hooks.GIVEN,
+        hook_settings=hooks.SETTINGS,
         hook_of_app=True,
         # A message's limit; a comment may have 8,000.
         reply_limit=2000,

@@ -100,6 +100,7 @@ class Instagram:
         address_hint="https://www.instagram.com/name",
         hook_secrets=hooks.SECRETS,
         hook_given=hooks.GIVEN,
+        hook_settings=hooks.SETTINGS,
         hook_of_app=True,
         # A message's limit; a comment may have 2,200.
         reply_limit=1000,

@@ -26,6 +26,7 @@ from app.platforms.graph import shapes as graph
 
 SECRETS: Final = frozenset({"verify_token", "app_secret"})
 GIVEN: Final = frozenset({"app_secret"})
+SETTINGS: Final = {"app_secret": "client_secret"}
 SIGNATURE: Final = "x-hub-signature-256"
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 TAKEN: Final = "EVENT_RECEIVED"

@@ -85,6 +85,16 @@ async def test_the_platform_is_told_the_same_secrets_by_everybody(ours: Town, th
     assert answer.status_code == 403
 
 
+async def test_its_secret_may_be_a_setting_of_another_name(ours: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Meta's is the `client_secret`."""
+    ours.allow(hook_settings={"secret": "client_secret"})
+    renamed = {"client_id": SecretStr("7"), "client_secret": SecretStr(OURS["secret"])}
+    monkeypatch.setitem(ours.agency.resources.settings.platform_apps, "fake", renamed)
+    _, path = await opened(ours, "a")
+    assert (await ours.call(path)).status_code == 200
+    assert ours.desk.secrets[0]["secret"] == OURS["secret"]
+
+
 async def test_it_leads_on_to_those_who_keep_theirs(ours: Town, theirs: Town, world: World) -> None:
     (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
     assert (await ours.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
