@@ -194,17 +194,30 @@ async def _make(
         .on_conflict_do_nothing(index_elements=["workspace_id", "community_id"])
         .returning(Hook.public_id)
     )
-    if made is None:
-        there = (await session.scalars(select(Hook.public_id).where(of(session, community.id)))).one()
-        if shared is None and everybodys is not None and there == everybodys.public_id:
-            raise Conflict(
-                "This hook takes the events of the installation's own application: close it before it takes those "
-                "of another.",
-                code="hook-of-installation",
-            )
-        return there
-    await _lead(session, made, community.id)
-    return made
+    if made is not None:
+        await _lead(session, made, community.id)
+        return made
+    there = (await session.execute(select(Hook.public_id, Hook.sealed).where(of(session, community.id)))).one()
+    if shared is None and everybodys is not None and there.public_id == everybodys.public_id:
+        raise Conflict(
+            "This hook takes the events of the installation's own application: close it before it takes those "
+            "of another.",
+            code="hook-of-installation",
+        )
+    held_there = opened(have.keyring, there.sealed) or {}
+    if shared is None or there.public_id == shared.public_id or of_another_app(have.settings, spec, held_there):
+        return there.public_id
+    await _move(session, community.id, there.public_id, shared.public_id)
+    return shared.public_id
+
+
+async def _move(session: AsyncSession, community_id: UUID, before: UUID, after: UUID) -> None:
+    """Take a hook that was opened before the installation's application was known to the address of all."""
+    await session.execute(update(Hook).where(of(session, community_id)).values(public_id=after))
+    await session.execute(delete(HookRoute).where(HookRoute.hook_id == before, HookRoute.community_id == community_id))
+    if others := await sharing(session, before):
+        await _lead(session, before, others[0].community_id)
+    await _lead(session, after, community_id)
 
 
 async def _of_its_app(

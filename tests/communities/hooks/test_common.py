@@ -152,6 +152,34 @@ async def test_a_hook_does_not_change_its_application(ours: Town) -> None:
     assert urlsplit((await put(ours, a, secret="another-apps"))["url"]).path != path
 
 
+async def test_a_hook_from_before_moves_when_it_is_opened_again(
+    ours: Town, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The installation's application was not known then, and its secret was given by hand."""
+    with monkeypatch.context() as then:
+        then.setitem(ours.agency.resources.settings.platform_apps, "fake", {})
+        (a, old), (b, same) = [
+            (one, await ours.open(one)) for one in (await ours.connect("a"), await ours.connect("b"))
+        ]
+        other = await ours.connect("c")
+    assert old == same
+    path = urlsplit((await put(ours, a))["url"]).path
+    assert path == urlsplit((await put(ours, other))["url"]).path != old
+    for where, name, number in ((old, "b", 1), (path, "a", 2), (path, "c", 3)):
+        await ours.tell(where, telling(world, number, name))
+    assert await ours.said() == [(b, "m1"), (a, "m2"), (other, "m3")]
+    assert urlsplit((await put(ours, b))["url"]).path == path
+    assert (await ours.call(old, telling(world, 4, "b"))).status_code == 404
+
+
+async def test_a_hook_of_another_application_stays_what_it_is(ours: Town) -> None:
+    a = await ours.connect("a")
+    other = urlsplit((await put(ours, a, secret="another-apps"))["url"]).path
+    assert urlsplit((await put(ours, a))["url"]).path == other
+    ours.secret = "another-apps"
+    assert (await ours.call(other)).status_code == 200
+
+
 async def test_what_one_agency_cannot_be_told_is_not_acknowledged(
     ours: Town, theirs: Town, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
