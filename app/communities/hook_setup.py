@@ -197,17 +197,17 @@ async def _make(
     if made is not None:
         await _lead(session, made, community.id)
         return made
-    there = (await session.execute(select(Hook.public_id, Hook.sealed).where(of(session, community.id)))).one()
-    if shared is None and everybodys is not None and there.public_id == everybodys.public_id:
+    there, held = (await session.execute(select(Hook.public_id, Hook.sealed).where(of(session, community.id)))).one()
+    if shared is None and everybodys is not None and there == everybodys.public_id:
         raise Conflict(
             "This hook takes the events of the installation's own application: close it before it takes those "
             "of another.",
             code="hook-of-installation",
         )
-    held_there = opened(have.keyring, there.sealed) or {}
-    if shared is None or there.public_id == shared.public_id or of_another_app(have.settings, spec, held_there):
-        return there.public_id
-    await _move(session, community.id, there.public_id, shared.public_id)
+    known = opened(have.keyring, held) or {}
+    if shared is None or there == shared.public_id or of_another_app(have.settings, spec, known):
+        return there
+    await _move(session, community.id, there, shared.public_id)
     return shared.public_id
 
 
