@@ -22,7 +22,7 @@ from sqlalchemy import Row, and_, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from app.communities import hooks
-from app.communities.hook_setup import common, opened, own_app, receiver
+from app.communities.hook_setup import common_at, opened, own_app, receiver
 from app.communities.hooks import EVENTS, Told
 from app.communities.models import Community, Hook, HookRoute
 from app.kit.db import Database, mine
@@ -285,8 +285,8 @@ async def _find(have: Resources, platform: str, hook_id: UUID) -> Known:
     if not found:
         raise NotFound
     first, spec = found[0][1], receiver(platform).spec
-    shared = common(have.settings, spec, first.base_url)
-    if of_everybody := shared is not None and shared.public_id == hook_id:
+    shared = common_at(have.settings, spec, first.base_url, hook_id)
+    if shared is not None:
         secrets = shared.secrets
     else:
         held = opened(have.keyring, first.sealed)
@@ -298,7 +298,7 @@ async def _find(have: Resources, platform: str, hook_id: UUID) -> Known:
         platform=platform,
         base_url=first.base_url,
         of_app=spec.hook_of_app,
-        shared=of_everybody,
+        shared=shared is not None,
         secrets=secrets,
     )
 

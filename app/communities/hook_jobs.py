@@ -19,7 +19,7 @@ from app.communities.hook_setup import (
     SUBSCRIBE,
     UNSUBSCRIBE,
     address,
-    common,
+    common_at,
     of_another_app,
     opened,
     own_app,
@@ -91,9 +91,8 @@ async def subscribe(run: Run, community_id: UUID) -> Again | None:
     assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
     settings = run.resources.settings
     held = opened(run.resources.keyring, hook.sealed) or {}
-    shared = common(settings, adapter.spec, community.base_url)
-    ours = shared is not None and shared.public_id == hook.public_id
-    known = {**own_app(settings, adapter.spec), **held} if shared is None or not ours else dict(shared.secrets)
+    shared = common_at(settings, adapter.spec, community.base_url, hook.public_id)
+    known = {**own_app(settings, adapter.spec), **held} if shared is None else shared.secrets
     if lacking := sorted(adapter.spec.hook_given - known.keys()):
         reason = (
             f"Without {', '.join(lacking)}, which only a person knows, no call can be believed: open the hook with it."

@@ -36,13 +36,15 @@ async def again(
     """
     query = select(HookEvent.event_id, HookEvent.told).where(_odd(session, community.id))
     rows = (await session.execute(query.order_by(HookEvent.received_at.desc()).limit(most))).all()
-    understood = []
+    understood: list[str] = []
+    ours: list[Event] = []
     for row in rows:
         events = understand(row.told.encode())
         if any(event.odd is not None for event in events):
             continue
         understood.append(row.event_id)
-        ours = [event for event in events if await _may_be_told(session, community, event, of_app=of_app)]
+        ours += [event for event in events if await _may_be_told(session, community, event, of_app=of_app)]
+    if ours:
         await hooks.happened(session, place, ours)
     if understood:
         done = update(HookEvent).where(_odd(session, community.id), HookEvent.event_id.in_(understood))

@@ -92,6 +92,12 @@ def common(settings: Settings, spec: Spec, base_url: str) -> Common | None:
     return Common(UUID(made("")[:32]), {**{name: made(name) for name in others}, **known})
 
 
+def common_at(settings: Settings, spec: Spec, base_url: str, public_id: UUID) -> Common | None:
+    """The same, where this is its address."""
+    found = common(settings, spec, base_url)
+    return found if found is not None and found.public_id == public_id else None
+
+
 def of_another_app(settings: Settings, spec: Spec, held: Mapping[str, str]) -> bool:
     """Whether secrets are those of another application than the installation's own."""
     known = own_app(settings, spec)
@@ -129,11 +135,8 @@ async def keep(
     community = await fetch(session, Community, community_id)
     kind = receiver(community.platform)
     texts = {name: text.get_secret_value() for name, text in given.items()}
-    shared = (
-        None
-        if of_another_app(have.settings, kind.spec, texts)
-        else common(have.settings, kind.spec, community.base_url)
-    )
+    everybodys = common(have.settings, kind.spec, community.base_url)
+    shared = None if of_another_app(have.settings, kind.spec, texts) else everybodys
     unused = set(given) - kind.spec.hook_secrets
     if unused:
         raise Invalid(
@@ -152,7 +155,7 @@ async def keep(
                 at=at,
                 community_id=community_id,
             )
-    public_id = await _make(session, have, community, kind.spec, shared)
+    public_id = await _make(session, have, community, kind.spec, everybodys, shared)
     hooks = await sharing(session, public_id)
     hook = next(one for one in hooks if one.community_id == community_id)
     if by_us:
@@ -177,11 +180,15 @@ async def keep(
 
 
 async def _make(
-    session: AsyncSession, have: Resources, community: Community, spec: Spec, shared: Common | None
+    session: AsyncSession,
+    have: Resources,
+    community: Community,
+    spec: Spec,
+    everybodys: Common | None,
+    shared: Common | None,
 ) -> UUID:
-    """See that a community has a hook; its address."""
+    """See that a community has a hook, at the address of everybody where it is `shared`; its address."""
     workspace_id = workspace_of(session)
-    everybodys = common(have.settings, spec, community.base_url)
     public_id, held = UUID(bytes=secrets.token_bytes(16)), sealed(have.keyring, {})
     if shared is not None:
         public_id = shared.public_id
@@ -248,6 +255,11 @@ async def _lead(session: AsyncSession, public_id: UUID, community_id: UUID) -> N
     await session.execute(statement.on_conflict_do_nothing(index_elements=["hook_id", "workspace_id"]))
 
 
+async def _leads(session: AsyncSession, public_id: UUID) -> bool:
+    """Whether an address leads to any workspace."""
+    return bool(await session.scalar(select(exists().where(HookRoute.hook_id == public_id))))
+
+
 async def sharing(session: AsyncSession, public_id: UUID) -> list[Hook]:
     """This workspace's hooks at an address, locked. Their keys stay: events that come meanwhile need not wait."""
     query = (
@@ -287,7 +299,7 @@ async def close(session: AsyncSession, *, community_id: UUID) -> None:
     others = await sharing(session, closed)
     if others:
         await _lead(session, closed, others[0].community_id)
-    elif issubclass(kind, Unsubscribes):
+    elif issubclass(kind, Unsubscribes) and not await _leads(session, closed):
         await enqueue(
             session,
             UNSUBSCRIBE,

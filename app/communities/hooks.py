@@ -55,7 +55,7 @@ LONGEST: Final = 500
 
 EVENT: Final = TypeAdapter(Event)
 """How an event is written down until it is applied."""
-READ: Final = frozenset({State.HEALTHY, State.DEGRADED})
+READ: Final = (State.HEALTHY, State.DEGRADED)
 """A community in one of these states is ours to read."""
 EVENTS: Final = Counter("instep_hook_events", "Events that platforms told us, by what became of them.", ["outcome"])
 
@@ -163,9 +163,17 @@ async def happened(session: AsyncSession, place: Place, events: Sequence[Event])
 
 
 async def addressees(
-    connection: AsyncConnection, workspace_id: UUID, platform: str, base_url: str, account_ids: Collection[str]
+    connection: AsyncConnection,
+    workspace_id: UUID,
+    platform: str,
+    base_url: str,
+    account_ids: Collection[str],
+    *also: ColumnElement[bool],
 ) -> dict[str, UUID]:
-    """The communities of a workspace that these ids on the platform mean; an id of its own before an alias."""
+    """The communities of a workspace that these ids on the platform mean; an id of its own before an alias.
+
+    `also`: what else has to be true of a community.
+    """
     if not account_ids:
         return {}
     wanted = sorted(account_ids)
@@ -176,6 +184,7 @@ async def addressees(
             Community.platform == platform,
             Community.base_url == base_url,
             or_(Community.external_id.in_(wanted), Community.aliases.has_any(literal(wanted, ARRAY(Text)))),
+            *also,
         )
         .order_by(Community.id)
     )
@@ -207,12 +216,9 @@ async def addressee(
     `still_ours`: only one that we may read. Who shares an application with other agencies is told no
     more once a client has taken the permission away, though another agency is.
     """
-    known = await addressees(connection, whose.workspace_id, whose.platform, whose.base_url, {account_id})
+    also = [Community.state.in_(READ)] if still_ours else []
+    known = await addressees(connection, whose.workspace_id, whose.platform, whose.base_url, {account_id}, *also)
     found = known.get(account_id)
-    if found is not None and still_ours:
-        state = select(Community.state).where(mine(Community, whose.workspace_id), Community.id == found)
-        if await connection.scalar(state) not in READ:
-            return None
     if found is None or found == whose.community_id or whose.of_app:
         return found
     tokens = await connection.execute(

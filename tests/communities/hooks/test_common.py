@@ -101,7 +101,11 @@ async def test_it_leads_on_to_those_who_keep_theirs(ours: Town, theirs: Town, wo
     await theirs.tell(path, telling(world, 1, "a"), telling(world, 2, "b"))
     await ours.agency.work(hooks.APPLY)
     assert (await ours.said(), await theirs.said()) == ([], [(b, "m2")])
+    await ours.agency.work(hook_setup.UNSUBSCRIBE)
+    assert ours.desk.taken_away == [], "another agency is told by it"
     assert (await theirs.agency.http.delete(f"/v1/communities/{b}/hook")).status_code == 204
+    await theirs.agency.work(hook_setup.UNSUBSCRIBE)
+    assert [urlsplit(url).path for url in ours.desk.taken_away] == [path]
     assert (await ours.call(path, telling(world, 3, "b"))).status_code == 404
     assert urlsplit((await put(ours, a))["url"]).path == path
 
