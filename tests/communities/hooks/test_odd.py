@@ -11,7 +11,7 @@ from app.communities import hooks
 from app.kit.clock import SetClock
 from app.platforms.abilities import Event, odd
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
-from tests.communities.conftest import HOUR, START
+from tests.communities.conftest import HOUR, START, World
 from tests.communities.hooks.conftest import EVENTS, Town
 
 BODY = b'{"a new kind": "Do you deliver?"}'
@@ -161,3 +161,17 @@ async def test_what_is_stored_of_understood_events_is_as_before(town: Town) -> N
     assert EVENTS.validate_json(f"[{older}]") == (said(),)
     await town.agency.work(hooks.APPLY)
     assert await town.said() == [(a, "m1")]
+
+
+async def test_it_says_nothing_of_what_a_hook_has_missed(town: Town, clock: SetClock, world: World) -> None:
+    """What polls find is held against what was told, and this tells of nothing that we know."""
+    a = await town.connect("a")
+    path = await town.open(a)
+    await town.tell(path, said())
+    await take(town, path)
+    clock.advance(HOUR)
+    world.messages.append(world.says("boris", 2, START + timedelta(minutes=30)))
+    await later(town, clock)
+    assert await town.said() == [(a, "m1"), (a, "m2")]
+    assert (await town.health(a))["missed"] == 1
+    assert (await town.agency.get(f"/v1/communities/{a}/health"))["state"] == "healthy"
