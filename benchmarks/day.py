@@ -20,7 +20,8 @@ import hashlib
 import random
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
@@ -76,18 +77,42 @@ AGES: Final = (
 
 
 class Clock:
-    """Time that jumps. Whoever waits for a moment moves it there; it never goes back."""
+    """Time that jumps: it stands still while anybody works, and goes to the next moment that somebody waits for."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
+        self._working = 0
+        self._waiting: list[tuple[datetime, asyncio.Future[None]]] = []
 
     def now(self) -> datetime:
         return self.at
 
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """Whoever sleeps works otherwise."""
+        self._working += 1
+        try:
+            yield
+        finally:
+            self._working -= 1
+            self._pass()
+
     async def sleep(self, seconds: float) -> None:
-        until = self.at + timedelta(seconds=seconds)
-        await asyncio.sleep(0)
-        self.at = max(self.at, until)
+        woken = asyncio.get_running_loop().create_future()
+        self._waiting.append((self.at + timedelta(seconds=seconds), woken))
+        self._working -= 1
+        self._pass()
+        await woken
+
+    def _pass(self) -> None:
+        if self._working or not self._waiting:
+            return
+        self.at = max(self.at, min(until for until, _ in self._waiting))
+        due = [woken for until, woken in self._waiting if until <= self.at]
+        self._waiting = [(until, woken) for until, woken in self._waiting if until > self.at]
+        self._working = len(due)
+        for woken in due:
+            woken.set_result(None)
 
 
 @dataclass
@@ -148,17 +173,18 @@ def counted_by(platform: str, budget: Budget) -> str:
     return (adapters()[platform].spec.app_of if budget.scope is Scope.APP else None) or platform
 
 
-def fullest(made: Sequence[tuple[float, int]], seconds: int) -> int:
-    """The most units in any stretch of so many seconds."""
+def fullest(made: Sequence[tuple[float, int]], budget: Budget) -> tuple[int, int]:
+    """The most units in any stretch of a limit's length, and how many requests ended one with too many."""
     window: deque[tuple[float, int]] = deque()
-    total = most = 0
+    total = most = over = 0
     for at, units in sorted(made):
         window.append((at, units))
         total += units
-        while window[0][0] <= at - seconds:
+        while window[0][0] <= at - budget.seconds:
             total -= window.popleft()[1]
         most = max(most, total)
-    return most
+        over += total > budget.calls
+    return most, over
 
 
 def crowd(wire: Wire, platform: str, count: int, first: int) -> tuple[Wire, int]:
@@ -342,8 +368,9 @@ async def run(resources: Resources, clock: Clock, until: datetime, width: int, *
         waiting = iter(found)
 
         async def work(waiting: Any = waiting) -> None:
-            for job in waiting:
-                await jobs.perform(resources, job)
+            with clock.work():
+                for job in waiting:
+                    await jobs.perform(resources, job)
 
         await asyncio.gather(*(work() for _ in range(width)))
         done += len(found)
@@ -548,9 +575,11 @@ def report(
         for number, budget in enumerate(adapters()[key].spec.budgets):
             whose = counted_by(key, budget)
             made = [units for (name, at, _), units in log.units.items() if (name, at) == (whose, number)]
-            most = max((fullest(one, budget.seconds) for one in made), default=0)
+            found = [fullest(one, budget) for one in made]
+            most, over = max((one for one, _ in found), default=0), sum(one for _, one in found)
             together = f" of {whose} together" if whose != key else ""
-            windows.append(f"{shown(budget)}{together}: {most} ({most / budget.calls:.0%})")
+            broken = f", over it {over} times" if over else ""
+            windows.append(f"{shown(budget)}{together}: {most} ({most / budget.calls:.0%}{broken})")
         print(f"| {key} | {log.calls[key]} | {'; '.join(windows)} | {log.refused[key]} | {log.in_spite[key]} |")
     columns = [*platforms, "all"] if len(platforms) > 1 else platforms
     print(f"\nnewest counters of posts, p50 / p99, by their age\n\n| age | posts | {' | '.join(columns)} |")

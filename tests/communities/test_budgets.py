@@ -74,6 +74,57 @@ async def test_many_at_once_get_no_more_than_the_limit(resources: Resources, hos
     assert all(outcome is None or isinstance(outcome, BudgetSpent) for outcome in outcomes)
 
 
+@pytest.mark.parametrize(("late", "counted"), [(0.1, 1), (0.11, 2), (0.9, 2)])
+async def test_a_turn_that_is_told_of_late_is_taken_anew(
+    resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch, late: float, counted: int
+) -> None:
+    """A call counts in the part of the window in which it is made; a part is a tenth of a second here."""
+    meter = Meter(resources, limited(Budget(5, 1, Scope.TOKEN), Budget(500, 300, Scope.TOKEN, "long")), host)
+    take = meter._take
+
+    async def slow(*what: Any) -> Any:
+        told = await take(*what)
+        clock.advance(timedelta(seconds=late))
+        return told
+
+    monkeypatch.setattr(meter, "_take", slow)
+    began = clock.now()
+    await meter.before(request("a"))
+    assert clock.now() == began + timedelta(seconds=late * counted), "taken anew once at most"
+    async with resources.transaction(None) as session:
+        slots = (await session.scalars(select(CallBudget.slots).where(CallBudget.key == key(host, "a")))).one()
+    assert sum(count for _, count in slots) == counted
+    assert slots[-1][0] == int((began.timestamp() + late * (counted - 1)) * 10)
+    assert [*meter.spent.values()] == [1], "what a call costs is not what is counted"
+
+
+async def test_a_place_taken_anew_keeps_the_limit(
+    resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five are allowed a second. One has its turn and is held up, until its place has passed and others call."""
+    kind = limited(Budget(5, 1, Scope.TOKEN))
+    held_up, others = Meter(resources, kind, host), Meter(resources, kind, host)
+    take, sent = held_up._take, list[datetime]()
+
+    async def call(meter: Meter) -> None:
+        await meter.before(request("a"))
+        sent.append(clock.now())
+
+    async def stalled(*what: Any) -> Any:
+        told = await take(*what)
+        monkeypatch.setattr(held_up, "_take", take)
+        clock.advance(timedelta(seconds=1.2))
+        for _ in range(4):
+            await call(others)
+        return told
+
+    monkeypatch.setattr(held_up, "_take", stalled)
+    for _ in range(5):
+        await call(held_up)
+    fullest = max(sum(at <= other < at + timedelta(seconds=1) for other in sent) for at in sent)
+    assert (len(sent), fullest) == (9, 5)
+
+
 async def test_every_limit_of_a_platform_counts(resources: Resources, host: str) -> None:
     kind = limited(Budget(100, 1, Scope.TOKEN), Budget(2, 86_400, Scope.TOKEN))
     meter = Meter(resources, kind, host)
@@ -331,7 +382,7 @@ async def test_no_stretch_of_the_window_has_more_than_the_limit(
     async def take(units: int) -> datetime | None:
         cost = Cost(token="a", units={CALLS: units})
         charge = budgets.Charge(budgets._key("any", Scope.TOKEN, cost, meter._base_url), budget, units)
-        return await meter._take([charge], [])
+        return (await meter._take([charge], []))[1]
 
     for gap, wanted in gaps:
         clock.advance(timedelta(milliseconds=gap))
