@@ -25,8 +25,8 @@ from app.platforms.abilities import TellsUsage
 from app.platforms.contract import COST, Adapter, Budget, Cost, Scope, Spec, Throttled, Token
 from app.settings import Settings
 
-PATIENCE: Final = 2.0
-"""Seconds a call waits for its turn; a longer wait is given back to the planner."""
+PATIENCE: Final = timedelta(seconds=2)
+"""How long a call waits for its turn, whoever comes before it; a longer wait is given back to the planner."""
 SLOTS: Final = 10
 """A window is counted in this many parts."""
 UNUSED: Final = timedelta(days=7)
@@ -130,14 +130,15 @@ class Meter:
 
     async def _turn(self, charges: Collection[Charge], holds: Collection[str]) -> datetime:
         """Count a request as soon as there is room for it; the instant it is counted at."""
+        clock = self._resources.clock
+        patient_until = clock.now() + PATIENCE
         while True:
             at, free_at = await self._take(charges, holds)
             if free_at is None:
                 return at
-            wait = (free_at - self._resources.clock.now()).total_seconds()
-            if wait > PATIENCE:
+            if free_at > patient_until:
                 raise BudgetSpent(free_at)
-            await self._resources.clock.sleep(max(wait, 0.01))
+            await clock.sleep(max((free_at - clock.now()).total_seconds(), 0.01))
 
     async def _take(self, charges: Collection[Charge], holds: Collection[str]) -> tuple[datetime, datetime | None]:
         """Count a request: at which instant, and None, or when there is room for it."""

@@ -105,10 +105,8 @@ async def _known(session: AsyncSession, place: Place, external_ids: Sequence[str
     return {row[0]: _Known(row[1], row[2], row[3], tuple(row[4:])) for row in rows}
 
 
-def _row(
-    place: Place, post: RemotePost, at: datetime, factor: float, known: _Known | None, *, due: bool
-) -> dict[str, Any]:
-    row = {
+def _written(place: Place, post: RemotePost) -> dict[str, Any]:
+    return {
         "workspace_id": place.workspace_id,
         "id": uuid7(),
         "community_id": place.community_id,
@@ -118,8 +116,13 @@ def _row(
         "text": post.text,
         "published_at": post.published_at,
         "edited_at": post.edited_at,
-        "comments": post.metrics.counters.get(Metric.COMMENTS),
     }
+
+
+def _row(
+    place: Place, post: RemotePost, at: datetime, factor: float, known: _Known | None, *, due: bool
+) -> dict[str, Any]:
+    row = {**_written(place, post), "comments": post.metrics.counters.get(Metric.COMMENTS)}
     before = known or _Known(None, None, 0)
     # What a list does not show (VK's reach) is asked for at once: an old post's next look may be a week away.
     pending = MetricStatus.PENDING in post.metrics.missing.values()
@@ -143,21 +146,7 @@ async def announced(
     an instant that nobody names, are left to the next look. `measure_at`: when that is due; None where
     a platform's counters come with events alone, and looks would bring nothing.
     """
-    values = [
-        {
-            "workspace_id": place.workspace_id,
-            "id": uuid7(),
-            "community_id": place.community_id,
-            "project_id": place.project_id,
-            "external_id": post.external_id,
-            "url": post.url,
-            "text": post.text,
-            "published_at": post.published_at,
-            "edited_at": post.edited_at,
-            "measure_at": measure_at,
-        }
-        for post in posts
-    ]
+    values = [{**_written(place, post), "measure_at": measure_at} for post in posts]
     if not values:
         return
     rows = await session.execute(_ANNOUNCE, columns(values, _ANNOUNCED))

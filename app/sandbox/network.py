@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email import policy
-from email.parser import BytesParser
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -16,6 +14,7 @@ from app.sandbox.entities import Community
 from app.sandbox.grants import Grants
 from app.sandbox.hooks import Hooks
 from app.sandbox.limits import Counter
+from app.sandbox.multipart import parts
 from app.sandbox.wire import Wire, bearer
 from app.sandbox.world import World
 
@@ -119,12 +118,7 @@ async def params(request: Request) -> Params:
         elif kind == "application/json":
             pairs += _flat(orjson.loads(body))
         elif kind == "multipart/form-data":
-            head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-            for part in BytesParser(policy=policy.HTTP).parsebytes(head + body).iter_parts():
-                name = part.get_param("name", header="content-disposition")
-                content = part.get_payload(decode=True)
-                if isinstance(name, str) and isinstance(content, bytes):
-                    pairs.append((name, content.decode()))
+            pairs += [(part.name, part.content.decode()) for part in parts(request.headers["content-type"], body)]
         else:
             pairs += parse_qsl(body.decode(), keep_blank_values=True)
     except (ValueError, AttributeError):

@@ -67,6 +67,31 @@ async def test_a_short_wait_is_waited_out(resources: Resources, clock: SetClock,
     assert timedelta(seconds=3) <= clock.now() - began <= timedelta(seconds=3.5)
 
 
+async def test_whom_others_come_before_again_and_again_waits_no_longer(
+    resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that wait for one limit do not keep a worker from all other work."""
+    kind = limited(Budget(1, 1, Scope.TOKEN))
+    meter, rival = Meter(resources, kind, host), Meter(resources, kind, host)
+    await rival.before(request("a"))
+    began, waits, sleep = clock.now(), list[float](), clock.sleep
+
+    async def overtaken(seconds: float) -> None:
+        waits.append(seconds)
+        assert len(waits) < 5, "waits for ever"
+        await sleep(seconds)
+        with monkeypatch.context() as patch:
+            patch.setattr(clock, "sleep", sleep)
+            await rival.before(request("a"))
+
+    monkeypatch.setattr(clock, "sleep", overtaken)
+    with pytest.raises(BudgetSpent) as spent:
+        await meter.before(request("a"))
+    assert clock.now() <= began + budgets.PATIENCE
+    assert clock.now() < spent.value.until <= clock.now() + timedelta(seconds=1.1)
+    assert waits, "it did wait"
+
+
 async def test_many_at_once_get_no_more_than_the_limit(resources: Resources, host: str) -> None:
     meter = Meter(resources, limited(Budget(5, 300, Scope.ADDRESS)), host)
     outcomes = await asyncio.gather(*(meter.before(request()) for _ in range(20)), return_exceptions=True)

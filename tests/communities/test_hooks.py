@@ -51,7 +51,7 @@ async def resources(
     resources: Resources, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Resources]:
     """Workers call the sandbox where VK would be, and wait for their turn however long it takes."""
-    monkeypatch.setattr(budgets, "PATIENCE", 1e9)
+    monkeypatch.setattr(budgets, "PATIENCE", timedelta(days=1000))
     settings = resources.settings.model_copy(
         update={"platform_urls": {"vk": "http://sandbox.test"}, "public_url": "https://instep.example/"}
     )

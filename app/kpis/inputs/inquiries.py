@@ -1,6 +1,6 @@
 """Customers' inquiries: how many came, and how many were handled."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.inquiries.models import Inquiry
 from app.kit.db import mine
-from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Span, Window
+from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, R, Section, Span, Window
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day, polled
 from app.kpis.inputs.unheard import unheard
 from app.kpis.statement import Statement
@@ -69,25 +69,30 @@ class Inquiries:
 
     async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[InquiryDay]]:
         """The days asked for, by community."""
-        rows: dict[UUID, list[InquiryDay]] = {project.id: [] for project in asked.projects}
-        for row in await _STATEMENT.rows(connection, asked.values):
-            rows[row[0]].append(InquiryDay._make(row))
-        late = await unheard(connection, asked, posts=False)
-        return {
-            project.id: Loaded(
-                rows[project.id],
-                {community: span(project, community) for community in project.communities},
-                unheard=late,
-            )
-            for project in asked.projects
-        }
+        return await heard(connection, asked, _STATEMENT, InquiryDay._make)
 
     def gaps(self, loaded: Loaded[InquiryDay], community: Community, window: Window) -> Iterator[Missing]:
         """What came while nobody looked is found later, with its own time: only what a hook missed is late."""
         yield from loaded.missed(community, window)
 
 
-def span(project: Project, community: Community) -> Span:
+async def heard(
+    connection: AsyncConnection, asked: Asked, statement: Statement, make: Callable[[Sequence[Any]], R]
+) -> dict[UUID, Loaded[R]]:
+    """What a statement finds of conversations, whose project stands first in a row, with what is known of them."""
+    rows: dict[UUID, list[R]] = {project.id: [] for project in asked.projects}
+    for row in await statement.rows(connection, asked.values):
+        rows[row[0]].append(make(row))
+    late = await unheard(connection, asked, posts=False)
+    return {
+        project.id: Loaded(
+            rows[project.id], {community: _span(project, community) for community in project.communities}, unheard=late
+        )
+        for project in asked.projects
+    }
+
+
+def _span(project: Project, community: Community) -> Span:
     """Conversations are known from where the backfill began."""
     return polled(project, community, since=community.backfill, seen_at=community.conversations_seen_at)
 

@@ -11,9 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.inquiries.models import Waiting
 from app.kit.db import mine
 from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Window
-from app.kpis.inputs.inquiries import span
+from app.kpis.inputs.inquiries import heard
 from app.kpis.inputs.parameters import END, PROJECTS, START, WORKSPACE, local_day
-from app.kpis.inputs.unheard import unheard
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
@@ -64,18 +63,7 @@ class Waits:
 
     async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[Wait]]:
         """Every wait that touches the days asked for, those that go on included."""
-        rows: dict[UUID, list[Wait]] = {project.id: [] for project in asked.projects}
-        for row in await _STATEMENT.rows(connection, asked.values):
-            rows[row[0]].append(Wait._make(row))
-        late = await unheard(connection, asked, posts=False)
-        return {
-            project.id: Loaded(
-                rows[project.id],
-                {community: span(project, community) for community in project.communities},
-                unheard=late,
-            )
-            for project in asked.projects
-        }
+        return await heard(connection, asked, _STATEMENT, Wait._make)
 
     def gaps(self, loaded: Loaded[Wait], community: Community, window: Window) -> Iterator[Missing]:
         """Messages carry their own time: only what a hook missed is late."""

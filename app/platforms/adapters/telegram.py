@@ -32,6 +32,7 @@ from pydantic import TypeAdapter
 
 from app.platforms import drafts, wire
 from app.platforms.abilities import Call, Draft, Event, HookState, Received, ReplyTo, TokenState, odd
+from app.platforms.addresses import on_site
 from app.platforms.contract import (
     CALLS,
     COST,
@@ -124,13 +125,9 @@ class Telegram:
         text = text.strip()
         number, name = NUMBER.fullmatch(text), text.removeprefix("@")
         if "/" in text:
-            try:
-                url = urlsplit(text if "://" in text else f"https://{text}")
-            except ValueError:
-                url = urlsplit("")
-            known = url.hostname in HOSTS and url.scheme in {"http", "https"}
-            number = PRIVATE_PATH.fullmatch(url.path) if known else None
-            path = PATH.fullmatch(url.path) if known else None
+            url = on_site(text, HOSTS)
+            number = PRIVATE_PATH.fullmatch(url.path) if url is not None else None
+            path = PATH.fullmatch(url.path) if url is not None else None
             name = path[1] if path is not None else ""
         if number is not None and int(number[1]) > 0:
             return Address(canonical=f"https://t.me/c/{int(number[1])}")

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from app.platforms import wire
+from app.platforms.addresses import on_site
 from app.platforms.bluesky.records import NAME
 from app.platforms.bluesky.shapes import (
     ODD,
@@ -34,6 +35,7 @@ from app.platforms.contract import (
 )
 
 SITE: Final = "https://bsky.app"
+HOSTS: Final = frozenset({"bsky.app"})
 HOME: Final = "bsky.social"
 UNSET: Final = datetime(1970, 1, 2, tzinfo=UTC)
 NO_HANDLE: Final = "handle.invalid"
@@ -70,12 +72,9 @@ def _split(text: str) -> tuple[str, str]:
     if "/" not in text:
         actor, _, server = text.removeprefix("@").partition("@")
         return actor, server
-    try:
-        url = urlsplit(text if "://" in text else f"https://{text}")
-    except ValueError:
-        return "", ""
-    path = PROFILE.fullmatch(url.path)
-    if path is None or url.netloc.lower() != "bsky.app" or url.scheme not in {"http", "https"}:
+    url = on_site(text, HOSTS)
+    path = PROFILE.fullmatch(url.path) if url is not None else None
+    if url is None or path is None:
         return "", ""
     return path[1], parse_qs(url.query).get("pds", [""])[-1]
 

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.abilities import Event
+from app.platforms.addresses import named
 from app.platforms.contract import (
     CommunitySnapshot,
     MessageKind,
@@ -161,16 +161,7 @@ Own = Callable[[graph.Person], bool]
 
 def name_in(text: str) -> str | None:
     """The account's name in an address; None where it is no account's address."""
-    text = text.strip()
-    name = text.removeprefix("@")
-    if "/" in text:
-        try:
-            url = urlsplit(text if "://" in text else f"https://{text}")
-        except ValueError:
-            return None
-        good = url.hostname in HOSTS and url.scheme in {"http", "https"}
-        name = url.path.strip("/").partition("/")[0] if good else ""
-    name = name.lower()
+    name = named(text, HOSTS).partition("/")[0]
     return name if NAME.fullmatch(name) and name not in NOT_NAMES | HOSTS else None
 
 

@@ -2,12 +2,13 @@
 
 import re
 from typing import Annotated, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.abilities import Event
+from app.platforms.addresses import on_site
 from app.platforms.contract import (
     CommunitySnapshot,
     MessageKind,
@@ -151,11 +152,8 @@ def name_in(text: str) -> str | None:
     text = text.strip()
     name = text.removeprefix("@")
     if "/" in text:
-        try:
-            url = urlsplit(text if "://" in text else f"https://{text}")
-        except ValueError:
-            return None
-        if url.hostname not in HOSTS or url.scheme not in {"http", "https"}:
+        url = on_site(text, HOSTS)
+        if url is None:
             return None
         path = url.path.strip("/")
         if path == "profile.php":

@@ -4,6 +4,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from app.platforms.addresses import named
 from app.platforms.contract import Credentials
 
 HOSTS: Final = frozenset({"ok.ru", "www.ok.ru", "m.ok.ru", "odnoklassniki.ru", "www.odnoklassniki.ru"})
@@ -15,15 +16,7 @@ OTHERS: Final = frozenset({"profile", "group", "game", "video", "music", "dk", "
 
 def canonical(text: str) -> str:
     """The one spelling of an address; `ValueError`, worded for a person, where it is no group's."""
-    text = text.strip()
-    name = text.removeprefix("@")
-    if "/" in text:
-        try:
-            url = urlsplit(text if "://" in text else f"https://{text}")
-        except ValueError:
-            url = urlsplit("")
-        name = url.path.strip("/") if url.hostname in HOSTS and url.scheme in {"http", "https"} else ""
-    name = name.lower()
+    name = named(text, HOSTS)
     if name.startswith("profile/"):
         raise ValueError("this is a person's page; a group's looks like https://ok.ru/group/57000000000000")
     if (numbered := NUMBERED.fullmatch(name)) is not None and int(numbered[1]) > 0:

@@ -2,8 +2,8 @@
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
 
+from app.platforms.addresses import named
 from app.platforms.contract import Credentials
 
 HOSTS: Final = frozenset({"vk.com", "vk.ru", "m.vk.com", "m.vk.ru", "www.vk.com", "www.vk.ru", "vkontakte.ru"})
@@ -14,15 +14,7 @@ PERSON: Final = re.compile(r"id\d+")
 
 def canonical(text: str) -> str:
     """`https://vk.com/club1` or `https://vk.com/name`; `ValueError`, for a person, where it is none."""
-    text = text.strip()
-    name = text.removeprefix("@")
-    if "/" in text:
-        try:
-            url = urlsplit(text if "://" in text else f"https://{text}")
-        except ValueError:
-            url = urlsplit("")
-        name = url.path.strip("/") if url.hostname in HOSTS and url.scheme in {"http", "https"} else ""
-    name = name.lower()
+    name = named(text, HOSTS)
     if PERSON.fullmatch(name):
         raise ValueError("this is a person's page; a community's looks like https://vk.com/name")
     if (numbered := NUMBERED.fullmatch(name)) is not None and int(numbered[1]) > 0:

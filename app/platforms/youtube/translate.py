@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from app.platforms.addresses import on_site
 from app.platforms.contract import (
     CommunitySnapshot,
     MessageKind,
@@ -34,12 +35,8 @@ def canonical(text: str) -> str | None:
         return f"{SITE}/channel/{text}"
     if HANDLE.fullmatch(text):
         return f"{SITE}/{text.lower()}"
-    try:
-        url = urlsplit(text if "://" in text else f"https://{text}")
-        hostname = url.hostname
-    except ValueError:
-        return None
-    if hostname not in HOSTS or url.scheme not in {"http", "https"} or url.username is not None:
+    url = on_site(text, HOSTS)
+    if url is None:
         return None
     path = unquote(url.path)
     if (handle := BY_HANDLE.fullmatch(path)) is not None:

@@ -6,8 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email import policy
-from email.parser import BytesParser
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -18,6 +16,7 @@ from app.sandbox.entities import Community
 from app.sandbox.grants import Grant
 from app.sandbox.graph import ids
 from app.sandbox.graph.errors import METHOD, GraphError, invalid
+from app.sandbox.multipart import parts
 from app.sandbox.network import Network
 from app.sandbox.world import World
 
@@ -141,15 +140,11 @@ async def parameters(request: Request) -> tuple[dict[str, str], dict[str, Pictur
         if kind == "application/json" and body:
             found |= {name: _text(value) for name, value in orjson.loads(body).items()}
         elif kind == "multipart/form-data":
-            head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-            for part in BytesParser(policy=policy.HTTP).parsebytes(head + body).iter_parts():
-                name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
-                if not isinstance(name, str) or not isinstance(content, bytes):
-                    continue
-                if part.get_filename() is not None:
-                    files[name] = Picture(content, part.get_content_type())
+            for part in parts(request.headers["content-type"], body):
+                if part.filename is not None:
+                    files[part.name] = Picture(part.content, part.content_type)
                 else:
-                    found[name] = content.decode()
+                    found[part.name] = part.content.decode()
         else:
             found |= dict(parse_qsl(body.decode(), keep_blank_values=True))
     except (ValueError, TypeError, AttributeError):

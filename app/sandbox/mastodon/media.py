@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from email import policy
-from email.parser import BytesParser
 from typing import Final
 
 from starlette.requests import Request
@@ -13,6 +11,7 @@ from app.sandbox import network
 from app.sandbox.entities import Community
 from app.sandbox.mastodon import instance, shapes
 from app.sandbox.mastodon.call import MISSING, Call, RefusedError
+from app.sandbox.multipart import parts
 from app.sandbox.network import Params, answer
 
 PATH: Final = "/api/v2/media"
@@ -26,18 +25,12 @@ async def params(request: Request) -> Params:
     kind = request.headers.get("content-type", "")
     if request.url.path != PATH or not kind.startswith("multipart/form-data"):
         return await network.params(request)
-    head = f"Content-Type: {kind}\r\n\r\n".encode()
     pairs: list[tuple[str, str]] = []
-    message = BytesParser(policy=policy.HTTP).parsebytes(head + await request.body())
-    for part in message.iter_parts() if message.is_multipart() else ():
-        content = part.get_payload(decode=True)
-        name = part.get_param("name", header="content-disposition")
-        if not isinstance(content, bytes):
-            continue
-        if name == "file":
-            pairs += [(TYPE, part.get_content_type()), (SIZE, str(len(content)))]
+    for part in parts(kind, await request.body()):
+        if part.name == "file":
+            pairs += [(TYPE, part.content_type), (SIZE, str(len(part.content)))]
         else:
-            pairs.append((str(name), content.decode(errors="replace")))
+            pairs.append((part.name, part.content.decode(errors="replace")))
     return Params(pairs)
 
 

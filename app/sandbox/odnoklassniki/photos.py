@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from email import policy
-from email.parser import BytesParser
 from typing import Final
 
 from starlette.requests import Request
@@ -13,6 +11,7 @@ from starlette.responses import Response
 
 from app.sandbox.entities import Community
 from app.sandbox.instants import DAY
+from app.sandbox.multipart import parts
 from app.sandbox.network import Network, answer
 from app.sandbox.odnoklassniki.call import Call, Methods
 from app.sandbox.odnoklassniki.errors import OkError, refusal
@@ -69,14 +68,8 @@ def _token(network: Network, c: Community, media: str) -> str:
 
 
 def _pictures(content_type: str, body: bytes) -> list[tuple[str, bytes]]:
-    head = f"Content-Type: {content_type}\r\n\r\n".encode()
-    parts = BytesParser(policy=policy.HTTP).parsebytes(head + body)
-    found = []
-    for part in parts.iter_parts() if parts.is_multipart() else ():
-        content = part.get_payload(decode=True)
-        if part.get_content_maintype() == "image" and isinstance(content, bytes):
-            found.append((part.get_content_type(), content))
-    return found
+    found = ((part.content_type, part.content) for part in parts(content_type, body))
+    return [(kind, content) for kind, content in found if kind.startswith("image/")]
 
 
 def _seal(network: Network, text: str) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from email import policy
-from email.parser import BytesParser
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -15,6 +13,7 @@ from starlette.responses import Response
 
 from app.sandbox.entities import Community
 from app.sandbox.grants import Grant
+from app.sandbox.multipart import parts
 from app.sandbox.network import Network, answer
 
 MAX_BODY: Final = 50 * 1000 * 1000
@@ -119,15 +118,11 @@ async def parameters(request: Request) -> tuple[dict[str, object], dict[str, Pic
         if kind == "application/json" and body:
             fields |= orjson.loads(body)
         elif kind == "multipart/form-data":
-            head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-            for part in BytesParser(policy=policy.HTTP).parsebytes(head + body).iter_parts():
-                name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
-                if not isinstance(name, str) or not isinstance(content, bytes):
-                    continue
-                if part.get_filename() is not None:
-                    files[name] = Picture(content, part.get_content_type())
+            for part in parts(request.headers["content-type"], body):
+                if part.filename is not None:
+                    files[part.name] = Picture(part.content, part.content_type)
                 else:
-                    fields[name] = content.decode()
+                    fields[part.name] = part.content.decode()
         else:
             fields |= dict(parse_qsl(body.decode()))
     except (ValueError, TypeError):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from email import policy
-from email.parser import BytesParser
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.sandbox.entities import Community
+from app.sandbox.multipart import parts
 from app.sandbox.network import Network, answer
 from app.sandbox.vk import shapes
 from app.sandbox.vk.call import Call
@@ -85,13 +84,8 @@ def _key(network: Network, c: Community, media: str) -> str:
 
 
 def _picture(content_type: str, body: bytes) -> tuple[str, bytes]:
-    head = f"Content-Type: {content_type}\r\n\r\n".encode()
-    message = BytesParser(policy=policy.HTTP).parsebytes(head + body)
-    for part in message.iter_parts() if message.is_multipart() else ():
-        content = part.get_payload(decode=True)
-        if part.get_param("name", header="content-disposition") == "photo" and isinstance(content, bytes):
-            return part.get_content_type(), content
-    return "", b""
+    found = ((part.content_type, part.content) for part in parts(content_type, body) if part.name == "photo")
+    return next(found, ("", b""))
 
 
 def _seal(network: Network, text: str) -> str:
