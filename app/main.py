@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from app.kit import docs, errors, events, openapi, telemetry, web
 from app.kit.clock import Clock, SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
+from app.kit.directory import Directory
 from app.kit.doorbell import ArqDoorbell
 from app.kit.registry import rooms
 from app.kit.resources import Doorbell, Resources
@@ -66,12 +68,12 @@ def create_app(
     openapi.install(app)
     docs.install(app)
     events.listen()
-    # What strangers call comes in crowds: found first.
-    for name in ("PUBLIC", "ROUTER"):
-        for room in rooms("routes"):
-            router = getattr(room, name, None)
-            if isinstance(router, APIRouter):
-                app.include_router(router)
+    routers = [getattr(room, name, None) for name in ("PUBLIC", "ROUTER") for room in rooms("routes")]
+    ours = [router for router in routers if isinstance(router, APIRouter)]
+    for router in ours:
+        app.include_router(router)
+    known = [route for router in ours for route in router.routes if isinstance(route, APIRoute)]
+    app.router.routes.insert(0, Directory(known))
     # The last one added is the outermost.
     app.add_middleware(web.BodyLimit, most=chosen.max_body_bytes)
     app.add_middleware(

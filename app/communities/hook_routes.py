@@ -31,7 +31,7 @@ class _Direct(Route):
         return handle
 
 
-ROUTER = router("", tag="communities")
+ROUTER = router("/v1/communities", tag="communities")
 PUBLIC = router("/hooks", tag="communities", public=True)
 PUBLIC.route_class = _Direct
 

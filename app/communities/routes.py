@@ -132,4 +132,4 @@ async def resume(session: Work, community_id: UUID) -> CommunityRead:
     return CommunityRead.model_validate(await service.resume(session, community_id=community_id))
 
 
-ROUTER.include_router(hook_routes.ROUTER)
+ROUTER.routes.extend(hook_routes.ROUTER.routes)

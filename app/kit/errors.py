@@ -24,7 +24,8 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+
+from app.kit.directory import Directory
 
 PROBLEM = "application/problem+json"
 
@@ -232,12 +233,9 @@ def install(app: FastAPI) -> None:
 
 def _allowed(request: Request) -> str:
     """All methods of a path: Starlette names those of the first route that it finds."""
-    methods: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches({**request.scope, "method": "OPTIONS"})
-        if match is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
-    return ", ".join(sorted(methods))
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    found = (route.methods(path) for route in request.app.routes if isinstance(route, Directory))
+    return ", ".join(sorted(set[str]().union(*found)))
 
 
 def _summary(found: Sequence[Mapping[str, Any]]) -> str:

@@ -77,8 +77,9 @@ class Route(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         # The first line of the docstring is the summary, what follows the description.
-        words = inspect.getdoc(endpoint) or ""
-        options["summary"] = options.get("summary") or words.partition("\n")[0].rstrip(".")
+        first, _, rest = (inspect.getdoc(endpoint) or "").partition("\n")
+        options["summary"] = options.get("summary") or first.rstrip(".")
+        options["description"] = options.get("description") or rest.strip() or first
         # What is no id leads nowhere (404), and does not stand in the way of `/posts/bulk`.
         super().__init__(_ID.sub(r"{\1:uuid}", path), endpoint, **options)
 

@@ -29,7 +29,7 @@ from app.posts.schemas import (
     Window,
 )
 
-ROUTER = router("/projects/{project_id}", tag="posts")
+ROUTER = router("/v1/projects/{project_id}", tag="posts")
 """Part of the room's own router, which stands under `/v1`."""
 
 CALENDAR_DAYS: Final = 62

@@ -98,6 +98,16 @@ async def test_every_refusal_is_a_problem(agency: Agency, method: str, path: str
     assert problem["instance"] == path.partition("?")[0]
 
 
+async def test_a_wrong_method_is_told_the_right_ones(agency: Agency) -> None:
+    project = await agency.post("/v1/projects", {"name": "Bicycles", "timezone": "Europe/Minsk"})
+    for path, methods in (
+        ("/v1/me", "GET"),
+        ("/v1/projects", "GET, POST"),
+        (f"/v1/projects/{project['id']}", "GET, PATCH"),
+    ):
+        assert (await agency.http.put(path)).headers["allow"] == methods
+
+
 @pytest.mark.parametrize(
     "body",
     [
