@@ -1,6 +1,7 @@
 """The HTTP service: everything it answers is found in the rooms' `routes.py`."""
 
 import importlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -58,6 +59,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=True,
+        telemetry=telemetry.traces(os.environ),
     )
     app.openapi_tags = [
         {"name": found.__name__.split(".")[1], "description": importlib.import_module(found.__package__).__doc__}

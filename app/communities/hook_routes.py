@@ -14,26 +14,12 @@ from app.communities.models import Community, Hook
 from app.communities.schemas import HookPut, HookRead
 from app.kit.db import after_commit, mine
 from app.kit.errors import NotFound, TooLarge
-from app.kit.routing import Handler, Route, problems, router
+from app.kit.routing import Direct, problems, router
 from app.platforms.abilities import Call
-
-
-class _Direct(Route):
-    """An operation without the machinery that reads declared parameters: events come in crowds."""
-
-    def get_route_handler(self) -> Handler:
-        async def handle(request: Request) -> Response:
-            found: Response = await self.endpoint(
-                **request.path_params, request=request, have=request.app.state.resources
-            )
-            return found
-
-        return handle
-
 
 ROUTER = router("/v1/communities", tag="communities")
 PUBLIC = router("/hooks", tag="communities", public=True)
-PUBLIC.route_class = _Direct
+PUBLIC.route_class = Direct
 
 MOST: Final = 256 * 1024
 """Bytes of one call; an event of VK, with all that is attached to a post, is far below."""
@@ -153,7 +139,8 @@ async def event(platform: Platform, hook_id: UUID, request: Request, have: Have)
 async def _take(platform: str, hook_id: UUID, request: Request, have: Have) -> Response:
     # Behind our own proxies whoever called them, as far as they tell (`web.client_address`).
     source: str | None = request.scope.get("client_address")
-    call = Call(await _body(request), request.headers, request.query_params, source)
+    query = request.query_params if request.scope["query_string"] else {}
+    call = Call(await _body(request), request.headers, query, source)
     return PlainTextResponse(await hook_calls.take(have, platform, hook_id, call))
 
 

@@ -28,7 +28,7 @@ class Directory(BaseRoute):
         }
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or scope.get("root_path") or "fastapi.telemetry" in scope:
+        if scope["type"] != "http" or scope.get("root_path") or scope.get("fastapi.telemetry") is not None:
             return Match.NONE, {}
         parts = scope["path"].split("/")
         shape = (scope["method"], len(parts), parts[1] if len(parts) > 1 else "", parts[2] if len(parts) > 2 else "")

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.kit import idempotency
 from app.kit.errors import PROBLEM, PreconditionFailed
@@ -90,6 +91,21 @@ class Route(APIRoute):
         if "GET" in (self.methods or ()):
             return _with_etag(handler)
         return handler
+
+
+class Direct(Route):
+    """An operation without the machinery that reads declared parameters: for what comes in crowds.
+
+    It is called with its path's parameters as they stand there, `request`, and `have`: the resources.
+    """
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)  # refused
+            return
+        request = Request(scope, receive, send)
+        answer = await self.endpoint(**scope["path_params"], request=request, have=scope["app"].state.resources)
+        await answer(scope, receive, send)
 
 
 def router(prefix: str, *, tag: str, public: bool = False) -> APIRouter:

@@ -3,10 +3,11 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import Processor
 
@@ -48,6 +49,20 @@ def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutabl
         elif isinstance(value, str):
             event[name] = redact(value)
     return event
+
+
+def traces(environment: Mapping[str, str]) -> TelemetryConfig:
+    """What FastAPI tells OpenTelemetry: nothing where the environment does not speak of it.
+
+    Never of hooks, whose addresses are secret, nor what was wrong with a request, which may hold a token.
+    """
+    asked = any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in environment)
+    return {
+        "tracing": asked,
+        "metrics": asked,
+        "logs": False,
+        "exclude": lambda scope: str(scope.get("path")).startswith("/hooks/"),
+    }
 
 
 def configure_logs(*, level: str, style: str) -> None:

@@ -55,8 +55,7 @@ class RequestContext:
             await send(message)
 
         started = time.perf_counter()
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self.app(scope, receive, tell)
         except Exception:
@@ -77,7 +76,7 @@ class RequestContext:
             telemetry.REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(took)
             if status >= 400 or not scope["path"].startswith(self.crowds):
                 log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
-            structlog.contextvars.clear_contextvars()
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 class BodyTooLarge(HTTPException):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import Depends, Query, Request, status
+from fastapi import Query, Request, status
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
@@ -16,7 +16,7 @@ from app.access.current import CurrentActor, CurrentPager, Glance, Have, Work
 from app.kit.db import mine
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import problems, router
+from app.kit.routing import Direct, problems, router
 from app.kit.schemas import Day, Id
 from app.links import audience, pages, service
 from app.links.models import Click, ClickDay, Link
@@ -27,6 +27,7 @@ from app.projects.models import Project
 
 ROUTER = router("/v1", tag="links")
 PUBLIC = router("", tag="links", public=True)
+PUBLIC.route_class = Direct
 
 _LINKS: Final = Keyset((Link.created_at, Link.id))
 _CLICKS: Final = Keyset((Click.at, Click.id))
@@ -35,15 +36,12 @@ _HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
 _LONGEST: Final = timedelta(days=366)
 
 
-async def routes(request: Request, have: Have) -> Routes:
+def routes(request: Request, have: Have) -> Routes:
     """This process' routes; made anew with its resources."""
     known: Routes | None = getattr(request.app.state, "link_routes", None)
     if known is None or known.have is not have:
         known = request.app.state.link_routes = Routes(have)
     return known
-
-
-CurrentRoutes = Annotated[Routes, Depends(routes)]
 
 
 def _shown(link: Any, have: Have) -> LinkRead:
@@ -99,10 +97,10 @@ async def read(link_id: UUID, who: CurrentActor, connection: Glance, have: Have)
 
 
 @ROUTER.patch("/links/{link_id}", operation_id="links.update", responses=problems(404))
-async def update(link_id: UUID, body: LinkUpdate, session: Work, have: Have, known: CurrentRoutes) -> LinkRead:
+async def update(link_id: UUID, body: LinkUpdate, request: Request, session: Work, have: Have) -> LinkRead:
     """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to be seen everywhere."""
     link = await service.change(session, link_id=link_id, changes=body.model_dump(exclude_unset=True))
-    known.forget(link.slug)
+    routes(request, have).forget(link.slug)
     return _shown(link, have)
 
 
@@ -189,13 +187,14 @@ def _on(day: date, row: Any) -> ClicksOnDay:
     return ClicksOnDay(day=day, people=row.people, bots=row.bots, repeats=row.repeats)
 
 
-async def _follow(slug: str, request: Request, known: Routes) -> Response:
+async def _follow(slug: str, request: Request, have: Have) -> Response:
+    known = routes(request, have)
     route = await known.find(slug) if _SLUG.fullmatch(slug) else None
     if route is None:
         return pages.nowhere(request, status.HTTP_404_NOT_FOUND)
     if route.archived:
         return pages.nowhere(request, status.HTTP_410_GONE)
-    await known.recorder.record(_visit(request, route, known.have))
+    await known.recorder.record(_visit(request, route, have))
     return Response(status_code=status.HTTP_302_FOUND, headers={**pages.HEADERS, "Location": route.location})
 
 
@@ -231,13 +230,13 @@ def _referrer(header: str) -> str | None:
     response_class=RedirectResponse,
     responses=pages.ANSWERS,
 )
-async def follow(slug: str, request: Request, known: CurrentRoutes) -> Response:
+async def follow(slug: str, request: Request, have: Have) -> Response:
     """Follow a tracked link: counted, then on to its target.
 
     The target is taken as it stands: a query string on the short address is not passed on. The
     answer must not be cached, so that every visit is seen.
     """
-    return await _follow(slug, request, known)
+    return await _follow(slug, request, have)
 
 
 @PUBLIC.head(
@@ -247,6 +246,6 @@ async def follow(slug: str, request: Request, known: CurrentRoutes) -> Response:
     response_class=RedirectResponse,
     responses=pages.ANSWERS,
 )
-async def look(slug: str, request: Request, known: CurrentRoutes) -> Response:
+async def look(slug: str, request: Request, have: Have) -> Response:
     """See where a tracked link leads; counted as a bot's visit."""
-    return await _follow(slug, request, known)
+    return await _follow(slug, request, have)

@@ -88,3 +88,22 @@ async def test_a_given_request_id_is_kept_if_it_can_be_one(stranger: httpx.Async
     for bad in ("short", "x" * 65, "with space 123", 'quote"12345'):
         answer = await stranger.get("/live", headers={"X-Request-ID": bad})
         assert answer.headers["x-request-id"] != bad
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked"),
+    [
+        ({"PATH": "/bin"}, False),
+        ({"OTEL_SERVICE_NAME": "instep"}, True),
+        ({"FASTAPI_OTEL_AUTO_CONFIGURE": "true"}, True),
+    ],
+)
+def test_opentelemetry_is_told_what_is_no_secret_where_it_is_asked_for(
+    environment: dict[str, str], *, asked: bool
+) -> None:
+    told = telemetry.traces(environment)
+    assert (told["tracing"], told["metrics"], told["logs"]) == (asked, asked, False)
+    excluded = told["exclude"]
+    assert excluded is not None
+    assert excluded({"path": "/hooks/vk/01890a5d"})
+    assert not excluded({"path": "/v1/projects"})
