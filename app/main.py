@@ -33,18 +33,17 @@ def create_app(
     configuration: Settings | None = None, *, clock: Clock | None = None, doorbell: Doorbell | None = None
 ) -> FastAPI:
     """The service, configured by the environment unless told otherwise."""
-    chosen = configuration or settings()
+    chosen, time = configuration or settings(), clock or SystemClock()
     if configuration is None:
         telemetry.configure_logs(level=chosen.log_level, style=chosen.log_format)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        found = clock or SystemClock()
-        db = Database(chosen.database_url, pool=chosen.database_pool, clock=found)
+        db = Database(chosen.database_url, pool=chosen.database_pool, clock=time)
         bell = doorbell or ArqDoorbell(chosen.redis_url)
         try:
             await db.refuse_mighty_role()
-            app.state.resources = Resources(chosen, found, db, Keyring(chosen.secret_keys), bell)
+            app.state.resources = Resources(chosen, time, db, Keyring(chosen.secret_keys), bell)
             yield
         finally:
             if isinstance(bell, ArqDoorbell):
@@ -84,6 +83,7 @@ def create_app(
         trusted_proxies=chosen.trusted_proxies,
         # Whole countries of visitors come from one carrier's address, all events of a platform from a few.
         exempt=("/live", "/ready", "/metrics", "/r/", "/hooks/"),
+        clock=time,
     )
     if chosen.cors_origins:
         app.add_middleware(

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from app.kit.clock import SetClock
 from app.kit.resources import Resources
 from app.kit.web import client_address
 from app.main import create_app
@@ -18,25 +20,32 @@ from app.settings import Settings
 
 def served(configuration: Settings, resources: Resources, **changed: Any) -> httpx.AsyncClient:
     settings = configuration.model_copy(update=changed)
-    app = create_app(settings)
+    app = create_app(settings, clock=resources.clock)
     app.state.resources = replace(resources, settings=settings)
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://instep.test"
     )
 
 
-async def test_over_the_limit_is_429_with_the_time_to_wait(configuration: Settings, resources: Resources) -> None:
+async def test_over_the_limit_is_429_with_the_time_to_wait(
+    configuration: Settings, resources: Resources, clock: SetClock
+) -> None:
+    clock.at = datetime(2026, 10, 15, 12, 0, 12, 300_000, UTC)
     async with served(configuration, resources, requests_per_minute=3) as client:
         answers = [await client.get("/v1/platforms") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert [answer.headers["ratelimit"].split(";")[1] for answer in answers] == ["r=2", "r=1", "r=0", "r=0"]
         refused = answers[-1]
         assert refused.json()["code"] == "too-many-requests"
-        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert refused.headers["retry-after"] == "48"
         other = await client.get("/v1/me", headers={"Authorization": f"Bearer isk_{'a' * 12}_{'b' * 43}"})
         assert other.status_code == 401, "another key is counted apart"
         for _ in range(5):
             assert (await client.get("/live")).status_code == 200, "probes are not counted"
+        clock.advance(timedelta(seconds=47.6))
+        assert (await client.get("/v1/platforms")).headers["retry-after"] == "1"
+        clock.advance(timedelta(seconds=0.1))
+        assert (await client.get("/v1/platforms")).headers["ratelimit"] == '"default";r=2;t=60'
 
 
 PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("127.0.0.1")]
