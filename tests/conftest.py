@@ -39,6 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
         test_servers.share()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with those that wait for processes: last, they would keep everybody waiting."""
+    slow = {"system", "cli", "shipping"}
+    items.sort(key=lambda item: item.path.parent.name not in slow)
+
+
 def pytest_unconfigure() -> None:
     """Stop them."""
     test_servers.unshare()
