@@ -20,9 +20,8 @@ demo: $(RUN) ## Run Instep with a sandbox social network and a sample agency
 up: $(RUN) ## Run Instep
 	@exec env INSTEP_TIED=1 $(BIN)/instep up $(ARGS)
 
-# One worker more than cores: there are always some that wait for a process.
 test: $(DEV) ## Run the tests, against a real PostgreSQL and Valkey
-	$(BIN)/python -m pytest -n 3 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(DEV) ## Look at style, types, layers, locks and the container's files
 	$(BIN)/ruff check .

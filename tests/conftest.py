@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with those that wait for processes: last, they would keep everybody waiting."""
+    """Begin with the longest, those that start processes: last, they would keep everybody waiting."""
     slow = {"system", "cli", "shipping"}
     items.sort(key=lambda item: item.path.parent.name not in slow)
 
