@@ -1,6 +1,7 @@
 """The whole service around a sandbox, as processes that tests kill, starve and restart."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ from tests.system.serving import environment
 PACE = 0.01
 """The service looks a hundred times as often as it would."""
 PATIENCE = 60.0
-RING = 20
-"""The first Valkey database of these tests: workers of two tests must not hear each other's rings."""
+RING = 20 + 8 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 5)
+"""The first Valkey database of these tests in this process: workers of two tests must not hear each other's rings."""
 
 
 def eventually(holds: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
