@@ -89,7 +89,7 @@ class Clock:
 
     @contextmanager
     def work(self) -> Iterator[None]:
-        """Whoever sleeps works otherwise."""
+        """Around whatever is done in this time; whoever sleeps does it in here."""
         self._working += 1
         try:
             yield

@@ -17,13 +17,14 @@ from arq.connections import RedisSettings
 from arq.cron import CronJob
 from prometheus_client import start_http_server
 
-from app.kit import events, jobs, rounds, telemetry
+from app.kit import events, garbage, jobs, rounds, telemetry
 from app.kit.clock import SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.doorbell import FUNCTION, ArqDoorbell, deserialize, redis_settings, serialize
 from app.kit.http import client
 from app.kit.resources import Resources
+from app.platforms import adapters
 from app.settings import settings
 
 log = structlog.get_logger()
@@ -46,6 +47,8 @@ async def startup(ctx: Context) -> None:
     ctx.update(resources=resources, outbound=outbound)
     events.listen()
     jobs.collect()
+    adapters()
+    garbage.spare()
     await rounds.ensure_recurring(resources)
     await rounds.beat(resources, NAME)
     if chosen.worker_metrics_port is not None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import socket
 import sys
@@ -101,6 +100,9 @@ def api(
     """Run the HTTP API alone. Needs DATABASE_URL and REDIS_URL."""
     import uvicorn
 
+    from app.kit import garbage
+    from app.platforms import adapters
+
     with _plainly():
         environment.load()
         config = uvicorn.Config(
@@ -120,19 +122,11 @@ def api(
             sockets = None if fd is None else [stack.enter_context(socket.socket(fileno=fd))]
             server = uvicorn.Server(config)
             config.load()
-            _settle()
+            adapters()  # or the first request would wait for them to be imported
+            garbage.spare()
             server.run(sockets=sockets)
             if not server.started:
                 raise typer.Exit(3)
-
-
-def _settle() -> None:
-    """Leave what is there for good out of every search for garbage: it would hold up all requests for 0.2 s."""
-    from app.platforms import adapters
-
-    adapters()  # or the first request would wait for them to be imported
-    gc.collect()
-    gc.freeze()
 
 
 @app.command()
@@ -149,7 +143,6 @@ def worker() -> None:
     with _plainly():
         environment.load()
         asyncio.set_event_loop(uvloop.new_event_loop())  # arq takes the loop that is set
-        _settle()
         run_worker(worker_settings())  # type: ignore[arg-type]  # arq's protocol wants instances of what it reads as a class
 
 

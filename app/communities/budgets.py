@@ -96,8 +96,8 @@ class Meter:
         ]
         holds = [_key(self._whose(scope), scope, cost) for scope in Scope]
         at = await self._turn(charges, holds)
-        part = timedelta(seconds=min((charge.budget.seconds for charge in charges), default=1) / SLOTS)
-        if self._resources.clock.now() - at > part:
+        late = (self._resources.clock.now() - at).total_seconds()
+        if any(late > charge.budget.seconds / SLOTS for charge in charges):
             # We heard of our turn late, as a busy process does: called now, it would fall among calls that
             # have counted it as past. Only once, so that a slow database does not use up the limit.
             await self._turn(charges, holds)

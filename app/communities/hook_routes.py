@@ -18,8 +18,7 @@ from app.kit.routing import Direct, problems, router
 from app.platforms.abilities import Call
 
 ROUTER = router("/v1/communities", tag="communities")
-PUBLIC = router("/hooks", tag="communities", public=True)
-PUBLIC.route_class = Direct
+PUBLIC = router("/hooks", tag="communities", public=True, kind=Direct)
 
 MOST: Final = 256 * 1024
 """Bytes of one call; an event of VK, with all that is attached to a post, is far below."""

@@ -30,9 +30,9 @@ class Directory(BaseRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or scope.get("root_path") or scope.get("fastapi.telemetry") is not None:
             return Match.NONE, {}
-        parts = scope["path"].split("/")
-        shape = (scope["method"], len(parts), parts[1] if len(parts) > 1 else "", parts[2] if len(parts) > 2 else "")
-        known = self._routes.get(shape) or self._routes.get((*shape[:3], None)) or ()
+        count, first, second = _begins(scope["path"])
+        method = scope["method"]
+        known = self._routes.get((method, count, first, second)) or self._routes.get((method, count, first, None)) or ()
         for route in known:
             match, child_scope = route.matches(scope)
             if match is Match.FULL:
@@ -53,8 +53,14 @@ class Directory(BaseRoute):
 
 
 def _shapes(route: APIRoute) -> list[Shape]:
-    parts = route.path_format.split("/")
-    if len(parts) < 2 or "{" in parts[1] or any(":path}" in part for part in route.path.split("/")):
+    count, first, second = _begins(route.path_format)
+    if "{" in first or ":path}" in route.path:
         return []
-    second = parts[2] if len(parts) > 2 else ""
-    return [(method, len(parts), parts[1], None if "{" in second else second) for method in sorted(route.methods or ())]
+    return [(method, count, first, None if "{" in second else second) for method in sorted(route.methods or ())]
+
+
+def _begins(path: str) -> tuple[int, str, str]:
+    """How many parts a path has, and the first two of them."""
+    parts = path.split("/")
+    _, first, second, *_ = (*parts, "", "")
+    return len(parts), first, second

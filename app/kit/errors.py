@@ -24,6 +24,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from app.kit.directory import Directory
 
@@ -233,9 +234,13 @@ def install(app: FastAPI) -> None:
 
 def _allowed(request: Request) -> str:
     """All methods of a path: Starlette names those of the first route that it finds."""
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    found = (route.methods(path) for route in request.app.routes if isinstance(route, Directory))
-    return ", ".join(sorted(set[str]().union(*found)))
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Directory):
+            methods |= route.methods(request.scope["path"].removeprefix(request.scope.get("root_path", "")))
+        elif route.matches({**request.scope, "method": "OPTIONS"})[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(methods))
 
 
 def _summary(found: Sequence[Mapping[str, Any]]) -> str:

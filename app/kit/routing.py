@@ -108,11 +108,11 @@ class Direct(Route):
         await answer(scope, receive, send)
 
 
-def router(prefix: str, *, tag: str, public: bool = False) -> APIRouter:
+def router(prefix: str, *, tag: str, public: bool = False, kind: type[Route] = Route) -> APIRouter:
     """A room's router; `public`: its operations need no credential."""
     tags: list[str | Enum] = [tag]
     statuses = (422, 429, 503) if public else (401, 403, 422, 429, 503)
-    return APIRouter(prefix=prefix, tags=tags, route_class=Route, responses=problems(*statuses))
+    return APIRouter(prefix=prefix, tags=tags, route_class=kind, responses=problems(*statuses))
 
 
 def version_tag(version: int) -> str:

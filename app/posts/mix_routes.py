@@ -30,7 +30,7 @@ from app.posts.schemas import (
 )
 
 ROUTER = router("/v1/projects/{project_id}", tag="posts")
-"""Part of the room's own router, which stands under `/v1`."""
+"""Part of the room's own router."""
 
 CALENDAR_DAYS: Final = 62
 CALENDAR_POSTS: Final = 2000

@@ -104,6 +104,7 @@ async def test_a_wrong_method_is_told_the_right_ones(agency: Agency) -> None:
         ("/v1/me", "GET"),
         ("/v1/projects", "GET, POST"),
         (f"/v1/projects/{project['id']}", "GET, PATCH"),
+        ("/docs", "GET, HEAD"),
     ):
         assert (await agency.http.put(path)).headers["allow"] == methods
 
