@@ -16,11 +16,11 @@ app(["api"])
 """
 WORKER = """
 import asyncio, gc, sys, arq.worker
+gc.freeze = lambda: print("app.inquiries.jobs" in sys.modules, len(gc.get_objects()))
 
 async def start(settings):
     context = {}
     await settings.on_startup(context)
-    print("app.inquiries.jobs" in sys.modules, gc.get_freeze_count())
     await settings.on_shutdown(context)
 
 arq.worker.run_worker = lambda settings: asyncio.get_event_loop().run_until_complete(start(settings))
