@@ -1,6 +1,7 @@
 """What a route asks for: who is calling, and the unit of work or connection in their workspace."""
 
 import hashlib
+import math
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 from uuid import UUID
@@ -10,11 +11,11 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.access.models import Scope
+from app.access.models import Scope, Workspace
 from app.access.service import Actor, Doorkeeper
 from app.kit import idempotency
-from app.kit.db import Database
-from app.kit.errors import Forbidden, Unauthenticated
+from app.kit.db import Database, workspace_of
+from app.kit.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from app.kit.ids import uuid7
 from app.kit.paging import Pager
 from app.kit.resources import Resources
@@ -103,14 +104,36 @@ CurrentPager = Annotated[Pager, Depends(pager)]
 async def founding(request: Request, have: Have) -> AsyncIterator[AsyncSession]:
     """A unit of work in a workspace that is about to exist.
 
-    With an `Idempotency-Key` the workspace's id follows from it, so that a repeat finds the answer
-    where the first one put it: in the workspace it made.
+    With an `Idempotency-Key` the workspace's id follows from it, so that a repeat makes no second one.
+    Whoever signs up has no credential yet that tells a repeat from a stranger's guess, and the answer
+    holds a secret: so the key must be hard to guess (`Invalid`), and a repeat is told that the
+    workspace exists (`Conflict`), not what was answered first.
     """
     key = idempotency.key_of(request)
-    workspace_id = uuid7() if key is None else _derived(key)
-    async with have.transaction(workspace_id) as session:
-        await idempotency.begin(request, session)
+    if key is None:
+        async with have.transaction(uuid7()) as session:
+            yield session
+        return
+    if guessable(key):
+        raise Invalid(
+            f"For a sign-up the {idempotency.HEADER} must be random; take a UUID.", code="guessable-idempotency-key"
+        )
+    async with have.transaction(_derived(key)) as session:
+        await idempotency.reserve(session, key)
+        made = await session.get(Workspace, workspace_of(session))
+        if made is not None:
+            raise Conflict(
+                f"A sign-up with this {idempotency.HEADER} was made already; its answer, and the API key in it, is not "
+                "shown again. If that key is lost, whoever runs this installation makes another: "
+                f"instep keys create {made.workspace_id}",
+                code="idempotency-key-taken",
+            )
         yield session
+
+
+def guessable(key: str) -> bool:
+    """Whether a key has clearly less than 128 random bits: it is short, or has few different characters."""
+    return len(key) < 22 or len(key) * math.log2(len(set(key))) < 80
 
 
 def _derived(key: str) -> UUID:

@@ -50,7 +50,8 @@ async def sign_up(body: WorkspaceCreate, session: Founding, have: Have) -> Works
     """Sign up an agency.
 
     Gives its workspace, its owner and a first API key that may do everything. The key is shown
-    only here.
+    only here: an `Idempotency-Key`, which must be random (a UUID, say), keeps a repeat from making a
+    second workspace, but a repeat is answered with 409 and not with the first answer.
     """
     if have.settings.sign_up == "closed":
         raise Forbidden("Sign-up is closed here; ask whoever runs this installation.", code="sign-up-closed")

@@ -254,7 +254,7 @@ class Desk:
         return [outcome for call in calls for outcome in await self._together(have, workspace_id, [call])]
 
     async def _store(self, have: Resources, workspace_id: UUID, events: Sequence[Told]) -> None:
-        async with have.db.reading(workspace_id) as connection:  # in autocommit: one statement, one trip
+        async with have.db.writing_at_once(workspace_id) as connection:
             new, job_id = await hooks.store(connection, workspace_id, events, have.clock.now())
         if new:
             self._due[workspace_id] = job_id

@@ -9,8 +9,8 @@ the setting `app.workspace_id`; where it is not set, there is nothing to see.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -32,11 +32,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.kit.clock import Clock, SystemClock
-from app.kit.errors import NotFound
+from app.kit.errors import CommitOutcomeUnknown, NotFound, broken_off
 from app.kit.ids import uuid7
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -110,7 +111,8 @@ class Database:
         """One unit of work in a workspace (None: in the tables that belong to none).
 
         Nothing is sent before the first statement. What `after_commit` collected runs once the
-        commit is through, and never when it is not.
+        commit is through, and never when it is not. `CommitOutcomeUnknown` where the connection breaks
+        between COMMIT and PostgreSQL's answer.
         """
         async with self._write.connect() as connection:
             raw = await connection.get_raw_connection()
@@ -120,7 +122,9 @@ class Database:
             async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
                 session.info.update(workspace_id=workspace_id, now=self.clock.now(), after_commit=waiting)
                 yield session
-                await session.commit()
+                await session.flush()  # what breaks here was surely not committed
+                with _committing():
+                    await session.commit()
         for call in waiting:
             await call()
 
@@ -144,6 +148,16 @@ class Database:
                 await connection.execute(_SET_WORKSPACE, {"id": str(workspace_id)})
                 info["workspace_id"] = workspace_id
             yield connection
+
+    @asynccontextmanager
+    async def writing_at_once(self, workspace_id: uuid.UUID) -> AsyncIterator[AsyncConnection]:
+        """As `reading`, for one statement that writes: it is its own commit, in one trip.
+
+        Raises `CommitOutcomeUnknown` where the connection breaks before PostgreSQL has answered it.
+        """
+        async with self.reading(workspace_id) as connection:
+            with _committing():
+                yield connection
 
     @asynccontextmanager
     async def looking(self, workspace_id: uuid.UUID) -> AsyncIterator[AsyncSession]:
@@ -178,6 +192,17 @@ class Database:
 
 class MightyRoleError(RuntimeError):
     """The runtime role could read every workspace."""
+
+
+@contextmanager
+def _committing() -> Iterator[None]:
+    """Tell a commit that PostgreSQL refused, which left nothing, from one whose answer never came."""
+    try:
+        yield
+    except (DBAPIError, OSError, TimeoutError) as error:
+        if broken_off(error):
+            raise CommitOutcomeUnknown from error
+        raise
 
 
 _SET_WORKSPACE = text("SELECT set_config('app.workspace_id', :id, false)")

@@ -13,10 +13,11 @@ programs compare it, people read `detail`.
     ├── Invalid             422   the input is not understood
     ├── TooMany             429   over the rate limit
     └── Unavailable         503   something we need is out of reach
+        └── CommitOutcomeUnknown  … and whether the change was made cannot be told
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import orjson
 from fastapi import FastAPI, Request
@@ -29,6 +30,7 @@ from starlette.routing import Match
 from app.kit.directory import Directory
 
 PROBLEM = "application/problem+json"
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 
 class AppError(Exception):
@@ -116,6 +118,19 @@ class Unavailable(AppError):
         super().__init__(detail, **{"headers": {"Retry-After": str(retry_after)}, **more})
 
 
+class CommitOutcomeUnknown(Unavailable):
+    """The connection to PostgreSQL broke during COMMIT: the change is there as a whole, or not at all.
+
+    A request is told what a repeat would do; everything else that meets this (a job, a poll) repeats
+    by itself, and finds what is there.
+    """
+
+    code = "outcome-unknown"
+
+    def __init__(self, detail: str = "The connection to the database broke during COMMIT.") -> None:
+        super().__init__(detail, code=self.code)
+
+
 def problem(
     *,
     status: int,
@@ -169,6 +184,9 @@ _LOST_RACES = frozenset({"40001", "40P01", "55P03"})
 _AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
 """PostgreSQL's codes for: it is being stopped, it crashed, it starts up, it has no connection left."""
 
+_BROKEN = ("08", "57P")
+"""How PostgreSQL's codes begin when a connection breaks or the server ends: no word about what was under way."""
+
 _EXPLAINED = {
     "extra_forbidden": "This field is not known here.",
     "missing": "This field is required.",
@@ -190,12 +208,42 @@ def _field_errors(error: RequestValidationError) -> list[dict[str, Any]]:
     ]
 
 
+def broken_off(error: DBAPIError | OSError | TimeoutError) -> bool:
+    """Whether PostgreSQL did not answer: the connection is gone, or was given up. False: the error is its answer."""
+    if not isinstance(error, DBAPIError):
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or state.startswith(_BROKEN)
+
+
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _what_a_repeat_does(request: Request) -> str:
+    """What to do when it is not known whether this request's change was made."""
+    if request.method != "POST":
+        return "Read it again before you repeat the change."
+    if request.headers.get(IDEMPOTENCY_KEY) is not None:
+        return f"Repeat the request with the same {IDEMPOTENCY_KEY}: what was done is not done again."
+    return (
+        "Look whether it was done before you repeat it. "
+        f"With an {IDEMPOTENCY_KEY} a repeat is safe: what was done is not done again."
+    )
+
+
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem answer."""
 
     async def app_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AppError)
         return render(request, error)
+
+    async def outcome_unknown(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CommitOutcomeUnknown)
+        if request.method in _REPEATABLE:
+            return render(request, Unavailable("The database is out of reach.", code="database-away"))
+        unknown = "The connection to the database broke while the change was being committed; it may have been made."
+        return render(request, CommitOutcomeUnknown(f"{unknown} {_what_a_repeat_does(request)}"))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -225,6 +273,7 @@ def install(app: FastAPI) -> None:
         return render(request, Unavailable("The database is out of reach; nothing was changed.", code="database-away"))
 
     app.add_exception_handler(AppError, app_error)
+    app.add_exception_handler(CommitOutcomeUnknown, outcome_unknown)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(DBAPIError, out_of_reach)

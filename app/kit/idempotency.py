@@ -23,9 +23,9 @@ from starlette.responses import Response
 
 from app.kit.crypto import Keyring
 from app.kit.db import Base, lock, now, workspace_of
-from app.kit.errors import Conflict, Invalid
+from app.kit.errors import IDEMPOTENCY_KEY, Conflict, Invalid
 
-HEADER: Final = "Idempotency-Key"
+HEADER: Final = IDEMPOTENCY_KEY
 KEPT: Final = timedelta(hours=24)
 KEYLESS: Final = "/hooks/"
 """POSTs below this path are a platform's: it sends no key, and each event's own id does its work."""
@@ -113,12 +113,7 @@ async def begin(request: Request, session: AsyncSession) -> None:
     if claim is None:
         return
     workspace_id = workspace_of(session)
-    if not await lock(session, "idempotency", workspace_id, claim.key):
-        raise Conflict(
-            "A request with this Idempotency-Key is still being worked on.",
-            code="idempotency-key-in-use",
-            headers={"Retry-After": "1"},
-        )
+    await reserve(session, claim.key)
     stored = await session.scalar(
         select(IdempotentAnswer).where(
             IdempotentAnswer.workspace_id == workspace_id,
@@ -133,6 +128,16 @@ async def begin(request: Request, session: AsyncSession) -> None:
             )
         raise Replay(_load(_keyring(request).open(stored.answer)))
     claim.session = session
+
+
+async def reserve(session: AsyncSession, key: str) -> None:
+    """Hold a key until this unit of work ends; `Conflict` while another request holds it."""
+    if not await lock(session, "idempotency", workspace_of(session), key):
+        raise Conflict(
+            f"A request with this {HEADER} is still being worked on.",
+            code="idempotency-key-in-use",
+            headers={"Retry-After": "1"},
+        )
 
 
 async def _store(request: Request, claim: Claim, response: Response) -> None:

@@ -34,21 +34,32 @@ _SECRET_TEXT = re.compile(
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|(?<=/bot)\d+:[A-Za-z0-9_-]+"
 )
+_SECRET_PATH = re.compile(r"(/hooks/[^/?#\s\"'\\]+/)[^{/?#\s\"'\\]+")
+"""A hook's address is as good as a password: what stands after the platform's name."""
 REDACTED = "…"
 
 
 def redact(text: str) -> str:
-    """Take keys, bearer tokens and passwords in URLs out of a text."""
-    return _SECRET_TEXT.sub(REDACTED, text)
+    """Take keys, bearer tokens, passwords in URLs and the secret part of hooks' addresses out of a text."""
+    return _SECRET_PATH.sub(rf"\1{REDACTED}", _SECRET_TEXT.sub(REDACTED, text))
 
 
 def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
-        if _SECRET_NAME.search(name):
-            event[name] = REDACTED
-        elif isinstance(value, str):
-            event[name] = redact(value)
+        event[name] = _redacted(name, value)
     return event
+
+
+def _redacted(name: str, value: Any) -> Any:
+    if _SECRET_NAME.search(name):
+        return REDACTED
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {key: _redacted(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(name, inner) for inner in value]
+    return value
 
 
 def traces(environment: Mapping[str, str]) -> TelemetryConfig:

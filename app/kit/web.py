@@ -59,7 +59,7 @@ class RequestContext:
         try:
             await self.app(scope, receive, tell)
         except Exception:
-            log.exception("request.crashed", method=scope["method"], path=scope["path"])
+            log.exception("request.crashed", method=scope["method"], route=_route(scope))
             if status:
                 raise  # the answer has begun: all that is left is to break the connection
             await problem(
@@ -72,11 +72,17 @@ class RequestContext:
             )(scope, receive, tell)
         finally:
             took = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path_format", "none")
+            route = _route(scope)
             telemetry.REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(took)
             if status >= 400 or not scope["path"].startswith(self.crowds):
                 log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
             structlog.contextvars.reset_contextvars(**bound)
+
+
+def _route(scope: Scope) -> str:
+    """The template of the path that is asked for, never the path itself: it may hold a secret (a hook's address)."""
+    route: str = getattr(scope.get("route"), "path_format", "none")
+    return route
 
 
 class BodyTooLarge(HTTPException):

@@ -7,8 +7,9 @@ one, so that a busy link costs a commit for many clicks and a quiet one does not
 double click, a reload) is not counted again; the row is kept and marked as a repeat.
 
 What may be lost: when PostgreSQL does not take a click within `PATIENCE`, the visitor is sent on
-all the same. `instep_clicks{outcome="lost"}` counts what is not stored, and `"late"` what was still
-being written when its visitor was sent on.
+all the same. `instep_clicks{outcome="lost"}` counts what is not stored, `"unknown"` what was under way
+when the connection broke during COMMIT, and `"late"` what was still being written when its visitor
+was sent on.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from prometheus_client import Counter
 from sqlalchemy import text
 
 from app.kit.db import Database
+from app.kit.errors import CommitOutcomeUnknown
 from app.kit.ids import uuid7
 
 log = structlog.get_logger()
@@ -88,6 +90,9 @@ class Recorder:
                 self._waiting[workspace_id] = rest
                 try:
                     await store(self._db, workspace_id, [(visit, again) for visit, again, _ in batch])
+                except CommitOutcomeUnknown:
+                    log.warning("clicks.outcome_unknown", clicks=len(batch))
+                    CLICKS.labels("unknown").inc(len(batch))
                 except Exception as error:  # the visitors are sent on, whatever it is
                     log.warning("clicks.lost", clicks=len(batch), error=type(error).__name__, detail=str(error)[:200])
                     CLICKS.labels("lost").inc(len(batch))

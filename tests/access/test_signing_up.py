@@ -1,9 +1,17 @@
 """Sign-up and API keys, as a caller meets them."""
 
+import asyncio
+import secrets
 import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
 import httpx
+import pytest
 
+from app.access.current import guessable
+from app.kit.clock import SetClock
 from tests.conftest import Agency
 
 
@@ -42,14 +50,56 @@ async def test_a_key_does_what_its_scopes_say(agency: Agency) -> None:
     assert refused.json()["code"] == "missing-scope"
 
 
-async def test_a_repeated_sign_up_gets_the_first_answer_again(stranger: httpx.AsyncClient) -> None:
-    body = {"name": "Twice", "owner": {"name": "Ben", "email": f"ben-{uuid.uuid4().hex}@agency.example"}}
-    key = {"Idempotency-Key": uuid.uuid4().hex}
+def agency_of(name: str) -> dict[str, Any]:
+    return {"name": name, "owner": {"name": "Ben", "email": f"ben-{uuid.uuid4().hex}@agency.example"}}
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=23), timedelta(days=2)])
+async def test_a_repeated_sign_up_makes_no_second_agency_and_shows_no_secret(
+    stranger: httpx.AsyncClient, clock: SetClock, later: timedelta
+) -> None:
+    """Whoever repeats key and body may be anybody: the first answer, with its API key, was for one."""
+    body, key = agency_of("Once"), {"Idempotency-Key": uuid.uuid4().hex}
     first = await stranger.post("/v1/workspaces", json=body, headers=key)
-    again = await stranger.post("/v1/workspaces", json=body, headers=key)
-    assert first.status_code == again.status_code == 201, again.text
-    assert first.json() == again.json()
-    assert again.headers["idempotent-replayed"] == "true"
-    other = await stranger.post("/v1/workspaces", json={**body, "name": "Other"}, headers=key)
-    assert other.status_code == 422
-    assert other.json()["code"] == "idempotency-key-reused"
+    assert first.status_code == 201
+    clock.advance(later)
+    for repeated in (body, {**body, "name": "Other"}, agency_of("Another")):
+        again = await stranger.post("/v1/workspaces", json=repeated, headers=key)
+        assert (again.status_code, again.json()["code"]) == (409, "idempotency-key-taken")
+        assert "isk_" not in again.text
+        assert body["owner"]["email"] not in again.text
+    made = {"Authorization": f"Bearer {first.json()['api_key']['key']}"}
+    assert (await stranger.get("/v1/me", headers=made)).json()["workspace"]["name"] == "Once"
+
+
+async def test_many_sign_ups_at_once_with_one_key_are_one(stranger: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    answers = await asyncio.gather(
+        *(stranger.post("/v1/workspaces", json=agency_of("Storm"), headers=key) for _ in range(8))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} <= {
+        "idempotency-key-in-use",
+        "idempotency-key-taken",
+    }
+
+
+@pytest.mark.parametrize(
+    "key", ["1", "sign-up", "a" * 255, "1234567890123456789012", "00000000-0000-0000-0000-000000000001", "ab" * 16]
+)
+async def test_a_key_that_can_be_guessed_signs_nobody_up(stranger: httpx.AsyncClient, key: str) -> None:
+    answer = await stranger.post("/v1/workspaces", json=agency_of("Guess"), headers={"Idempotency-Key": key})
+    assert (answer.status_code, answer.json()["code"]) == (422, "guessable-idempotency-key")
+
+
+@pytest.mark.parametrize("make", [lambda: uuid.uuid4().hex, lambda: str(uuid.uuid4()), lambda: secrets.token_urlsafe()])
+def test_random_keys_of_128_bits_are_good(make: Callable[[], str]) -> None:
+    assert not any(guessable(make()) for _ in range(2_000))
+
+
+async def test_a_refused_sign_up_does_not_use_up_its_key(stranger: httpx.AsyncClient) -> None:
+    body, key = agency_of("Second try"), {"Idempotency-Key": uuid.uuid4().hex}
+    assert (await stranger.post("/v1/workspaces", json={"name": ""}, headers=key)).status_code == 422
+    await stranger.post("/v1/workspaces", json=body)
+    assert (await stranger.post("/v1/workspaces", json=body, headers=key)).json()["code"] == "email-taken"
+    assert (await stranger.post("/v1/workspaces", json=agency_of("Ok"), headers=key)).status_code == 201

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import uuid
 from collections.abc import Iterator
 
 import httpx
@@ -11,8 +12,10 @@ import structlog
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
 
 from app.kit import telemetry
+from app.kit.routing import Direct
 from tests.conftest import Agency
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -46,6 +49,9 @@ def test_secrets_are_taken_out_of_texts(secret: str) -> None:
         f"postgresql://app:{secret}@db/instep",
         f"isk_{'p' * 12}_{secret}",
         f"https://api.telegram.org/bot12345:{secret}/getMe",
+        f"POST /hooks/vk/{secret} failed",
+        f"https://instep.example/hooks/telegram/{secret}?x=1",
+        f"{{'url': 'https://instep.example/hooks/facebook/{secret}'}}",
     ):
         assert secret not in telemetry.redact(text)
 
@@ -55,6 +61,14 @@ def test_fields_named_like_secrets_are_never_told(lines: io.StringIO) -> None:
     (line,) = told(lines)
     assert "hush" not in lines.getvalue()
     assert (line["event"], line["community"], line["level"]) == ("connected", "coffee", "info")
+
+
+def test_secrets_inside_a_field_are_not_told_either(lines: io.StringIO) -> None:
+    inside = {"token": "hush", "urls": ["/hooks/vk/hush", {"deep": ("Bearer hush", 7)}], "kept": "coffee"}
+    structlog.get_logger("app.test").info("asked", sent=inside)
+    assert "hush" not in lines.getvalue()
+    (line,) = told(lines)
+    assert line["sent"] == {"token": "…", "urls": ["/hooks/vk/…", {"deep": ["Bearer …", 7]}], "kept": "coffee"}
 
 
 def test_a_traceback_tells_no_secret_and_stays_on_its_line(lines: io.StringIO) -> None:
@@ -80,6 +94,25 @@ async def test_a_request_is_one_line_with_its_id_and_without_the_key(
     assert line["request_id"] == answer.headers["x-request-id"]
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/projects", 200)
     assert agency.key not in lines.getvalue()
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before the answer", "in the middle of it"])
+async def test_a_crash_tells_the_route_and_never_the_path(
+    stranger: httpx.AsyncClient, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, begun: bool
+) -> None:
+    """A hook's address is its secret, and what crashes may name it too."""
+    address = f"/hooks/vk/{uuid.uuid4()}"
+
+    async def crash(_: Direct, __: Scope, ___: Receive, send: Send) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError(f"cannot answer {address}")
+
+    monkeypatch.setattr(Direct, "handle", crash)
+    await stranger.post(address, content=b"{}")
+    (crashed,) = [line for line in told(lines) if line["event"] == "request.crashed"]
+    assert (crashed["method"], crashed["route"]) == ("POST", "/hooks/{platform}/{hook_id}")
+    assert address.rpartition("/")[2] not in lines.getvalue()
 
 
 async def test_a_given_request_id_is_kept_if_it_can_be_one(stranger: httpx.AsyncClient) -> None:
