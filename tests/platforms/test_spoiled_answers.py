@@ -50,6 +50,7 @@ DAY: Final = 86_400
 UNEVEN: Final = frozenset({Metric.SHARES, Metric.QUOTES, Metric.SAVES})
 """What people may not have done within a day."""
 NUL: Final = "a\x00b"
+VAST: Final = 2**70
 STRANGE: Final[tuple[Json, ...]] = (
     None, True, 0, -1, 7, 1.5, 2**70, -(2**70), 10**400, "", "x", "7", "\x00", "\ud800", "9" * 300,
     "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "x" * 10_000,
@@ -230,7 +231,7 @@ class Spoiling:
 
 
 def each(answers: tuple[Json, ...]) -> Iterator[Spoiling]:
-    """Every place once left out, null, and a text that cannot be kept. Items of a list, and answers with the same
+    """Every place once left out, null, a text and a number that cannot be kept. Items of a list, and answers with the same
     fields, are alike."""
     known: dict[object, tuple[int, int]] = {}
     for answer, document in enumerate(answers):
@@ -241,6 +242,7 @@ def each(answers: tuple[Json, ...]) -> Iterator[Spoiling]:
         yield Spoiling(answer, n, "dropped")
         yield Spoiling(answer, n, "null")
         yield Spoiling(answer, n, "strange", NUL)
+        yield Spoiling(answer, n, "strange", VAST)
 
 
 HOWS: Final = ("dropped", "strange", "nested", "repeated", "as text", "with more", "cut off")

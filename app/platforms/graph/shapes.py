@@ -111,7 +111,7 @@ class Insight(wire.Shape):
         if self.period not in {"", "lifetime"}:
             return None
         told = self.total_value or (self.values[-1] if self.values else None)
-        return told.value if told is not None and type(told.value) is int and told.value >= 0 else None
+        return told.value if told is not None and type(told.value) is int and 0 <= told.value < 2**63 else None
 
 
 class Insights(wire.Shape):

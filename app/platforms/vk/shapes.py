@@ -30,6 +30,8 @@ SomeWords = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is N
 """Words that may be left out, or null."""
 Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
 """A list that may be left out, or null."""
+ItemId = Annotated[int, Field(gt=0, le=2**63 - 1)]
+"""The number of a group, a post, a comment or a message."""
 CHATS: Final = 2_000_000_000
 """Peers from here on are chats of several people."""
 
@@ -62,7 +64,7 @@ class Counted(wire.Shape):
 
 
 class Group(wire.Shape):
-    id: Annotated[int, Field(gt=0)]
+    id: ItemId
     name: wire.Words
     screen_name: SomeWords = ""
     members_count: wire.ShownCount = None
@@ -104,7 +106,7 @@ class Extended(wire.Shape):
 
 
 class Post(wire.Shape):
-    id: Annotated[int, Field(gt=0)]
+    id: ItemId
     owner_id: wire.Number
     from_id: wire.Number | None = None
     date: wire.UnixTime
@@ -122,7 +124,7 @@ class Post(wire.Shape):
 class DeletedPost(wire.Shape):
     """What VK shows in place of a deleted post may have lost everything but its id."""
 
-    id: Annotated[int, Field(gt=0)]
+    id: ItemId
     is_deleted: Literal[True]
 
 
@@ -148,7 +150,7 @@ class Reach(wire.Shape):
 
 
 class Comment(wire.Shape):
-    id: Annotated[int, Field(gt=0)]
+    id: ItemId
     from_id: wire.Number = 0
     post_id: wire.Number | None = None
     date: wire.UnixTime
@@ -227,11 +229,11 @@ class History(Extended):
 
 
 class NewComment(wire.Shape):
-    comment_id: Annotated[int, Field(gt=0)]
+    comment_id: ItemId
 
 
 class NewPost(wire.Shape):
-    post_id: Annotated[int, Field(gt=0)]
+    post_id: ItemId
 
 
 class UploadServer(wire.Shape):
@@ -247,7 +249,7 @@ class Uploaded(wire.Shape):
 
 
 class Photo(wire.Shape):
-    id: Annotated[int, Field(gt=0)]
+    id: ItemId
     owner_id: wire.Number
     access_key: wire.Words | None = None
 
@@ -327,7 +329,7 @@ class NewMessage(wire.Shape):
 
 
 class DeletedComment(wire.Shape):
-    id: Annotated[int, Field(gt=0)]
+    id: ItemId
 
 
 class EventOf(wire.Shape, Generic[T]):
