@@ -231,8 +231,8 @@ class Spoiling:
 
 
 def each(answers: tuple[Json, ...]) -> Iterator[Spoiling]:
-    """Every place once left out, null, a text and a number that cannot be kept. Items of a list, and answers with the same
-    fields, are alike."""
+    """Every place once left out, null, a text and a number that cannot be kept. Items of a list, and answers with the
+    same fields, are alike."""
     known: dict[object, tuple[int, int]] = {}
     for answer, document in enumerate(answers):
         kind = tuple(document) if isinstance(document, dict) else ()
