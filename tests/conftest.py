@@ -5,7 +5,7 @@ of its own.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from app.kit.db import Database
 from app.kit.resources import Resources, SilentDoorbell
 from app.main import create_app
 from app.settings import Settings
+from tests import imports, parameters
 from tests import servers as test_servers
 
 
@@ -39,10 +40,24 @@ def pytest_configure(config: pytest.Config) -> None:
         test_servers.share()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Refuse parameters that somebody would have to await or close."""
+    report = yield
+    parameters.refuse(report)
+    return report
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest, those that start processes: last, they would keep everybody waiting."""
+    """Begin with the longest, those that start processes: last, they would keep everybody waiting.
+
+    Mark those that may need the platforms' data.
+    """
     slow = {"system", "cli", "shipping"}
     items.sort(key=lambda item: item.path.parent.name not in slow)
+    for item in items:
+        if imports.ROOT / "tests/platforms/data.py" in imports.reached(item.path):
+            item.add_marker("platform_data")
 
 
 def pytest_unconfigure() -> None:

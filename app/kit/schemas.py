@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -79,6 +79,38 @@ class Input(BaseModel):
     """A request body: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, str_max_length=100_000)
+
+
+UNCHANGED: Final = object()
+"""What a field that a patch leaves out holds; it is in no `changes()`, and nothing can store it."""
+
+
+class Patch(Input):
+    """A merge patch, the body of a `PATCH`: a field that is left out stays as it is.
+
+    Its fields are declared without defaults; none is required all the same, and no default is published,
+    for a client generated from the schema would send it and reset what nobody meant to change. `null` is
+    for fields whose type says so. Raises `TypeError` where a field is given a default.
+    """
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            if field.default_factory is _unchanged:
+                continue  # of the patch it is made from
+            if not field.is_required():
+                raise TypeError(f"{cls.__name__}.{name} has a default: a patch that leaves it out would reset it")
+            field.default_factory = _unchanged  # A factory, because of a default the schema would tell.
+        cls.model_rebuild(force=True)
+
+    def changes(self) -> dict[str, Any]:
+        """What is to change, by name: the fields that were sent, `null` among them."""
+        return self.model_dump(exclude_unset=True)
+
+
+def _unchanged() -> Any:
+    return UNCHANGED
 
 
 class Output(BaseModel):

@@ -98,7 +98,7 @@ async def read(link_id: UUID, who: CurrentActor, connection: Glance, have: Have)
 @ROUTER.patch("/links/{link_id}", operation_id="links.update", responses=problems(404))
 async def update(link_id: UUID, body: LinkUpdate, request: Request, session: Work, have: Have) -> LinkRead:
     """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to be seen everywhere."""
-    link = await service.change(session, link_id=link_id, changes=body.model_dump(exclude_unset=True))
+    link = await service.change(session, link_id=link_id, changes=body.changes())
     routes(request, have).forget(link.slug)
     return _shown(link, have)
 

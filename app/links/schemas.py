@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.kit.paging import Page
-from app.kit.schemas import Flag, Id, Input, Instant, Line, Output
+from app.kit.schemas import Flag, Id, Input, Instant, Line, Output, Patch
 from app.links import targets
 
 
@@ -50,11 +50,14 @@ class LinkCreate(Input):
     post_id: Id | None = Field(None, description="The post it stands in.")
 
 
-class LinkUpdate(Input):
-    """What may change of a link. Its target may not: clicks belong to the page they led to."""
+class LinkUpdate(Patch):
+    """What may change of a link; what is left out stays as it is.
 
-    title: Line | None = None
-    archived: Flag = Field(False, description="An archived link answers 410; its clicks stay.")
+    Its target may not change: clicks belong to the page they led to.
+    """
+
+    title: Line | None
+    archived: Flag = Field(description="An archived link answers 410; its clicks stay.")
 
 
 class LinkRead(Output):

@@ -202,9 +202,7 @@ async def read(post_id: UUID, who: CurrentActor, connection: Glance, response: R
 @ROUTER.patch("/posts/{post_id}", operation_id="posts.update", responses=problems(404, 409, 412))
 async def update(post_id: UUID, body: PostUpdate, session: Work, request: Request, response: Response) -> PostRead:
     """Change a post. Of a published one only the category may change; its figures move with it."""
-    post = await service.change(
-        session, post_id=post_id, changes=body.model_dump(exclude_unset=True), check=_check(request)
-    )
+    post = await service.change(session, post_id=post_id, changes=body.changes(), check=_check(request))
     return _told((await reads.these(session, [post.id]))[post.id], response)
 
 

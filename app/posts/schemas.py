@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, model_validator
 
 from app.kit.routing import FieldProblem
-from app.kit.schemas import Id, Input, Instant, Output, Text
+from app.kit.schemas import Id, Input, Instant, Output, Patch, Text
 from app.links import targets
 from app.platforms.contract import Metric, MetricStatus
 from app.posts.models import Category, Origin, Status
@@ -73,14 +73,14 @@ class PostCreate(Input):
         return self
 
 
-class PostUpdate(Input):
-    """What may change of a post. Once it is published, only its category may."""
+class PostUpdate(Patch):
+    """What may change of a post; what is left out stays as it is. Of a published one only the category may change."""
 
-    text: Text = ""
-    category: Category | None = None
-    status: PlanStatus = Status.DRAFT
-    planned_for: LocalTime | None = None
-    timezone: Zone = Field("UTC", examples=["Europe/Minsk"])
+    text: Text
+    category: Category | None
+    status: PlanStatus
+    planned_for: LocalTime | None
+    timezone: Zone
 
 
 class PostPublish(Input):

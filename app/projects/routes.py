@@ -76,7 +76,7 @@ async def update(
     project = await service.update(
         session,
         project_id=project_id,
-        **body.model_dump(exclude_unset=True),
+        **body.changes(),
         check=partial(check_version, request),
     )
     return _told(project, response)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Line, Output, Text
+from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Line, Output, Patch, Text
 from app.projects import hours
 
 
@@ -93,13 +93,12 @@ class ProjectCreate(Input):
     )
 
 
-class ProjectUpdate(Input):
+class ProjectUpdate(Patch):
     """A merge patch of a project: what is left out stays as it is."""
 
-    # The defaults only say that nothing is required: what is not sent is not looked at.
-    name: Line = Field(default_factory=str, examples=["Nina's"])
-    timezone: Zone = Field(default_factory=str)
-    archived: Flag = Field(default_factory=bool)
+    name: Line = Field(examples=["Nina's"])
+    timezone: Zone
+    archived: Flag
 
 
 class ProjectRead(Output):

@@ -1,8 +1,21 @@
-"""Prints which calls of which adapter met which fault, when they have."""
+"""What tests of adapters share; prints which calls of which adapter met which fault, when they have."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.platforms.faults import MET, table
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
+    """Hypothesis runs no coroutines by itself."""
+    with asyncio.Runner() as runner:
+        yield runner.run
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,7 +1,7 @@
 """Odnoklassniki's adapter: what the suites over all adapters do not ask."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -467,13 +467,14 @@ async def test_the_token_that_ended_is_named() -> None:
     ended = refused(102)
     peer = Peer(group_getInfo=ended, **{"/graph/me/chats": ended, "/oauth/token.do": {"error": "invalid_token"}})
     made = peer.adapter()
-    for kind, call in (
-        (Token.USER, made.community(C)),
-        (Token.COMMUNITY, made.conversations(C, None)),
-        (Token.REFRESH, made.refresh(C)),
-    ):
+    calls: dict[Token, Callable[[], Awaitable[object]]] = {
+        Token.USER: lambda: made.community(C),
+        Token.COMMUNITY: lambda: made.conversations(C, None),
+        Token.REFRESH: lambda: made.refresh(C),
+    }
+    for kind, call in calls.items():
         with pytest.raises(AuthExpired) as caught:
-            await call
+            await call()
         assert caught.value.token is kind
 
 

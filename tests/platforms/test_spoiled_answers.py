@@ -1,7 +1,7 @@
 """Answers that have been spoiled: an adapter understands what is left, or says what is wrong, and makes nothing up.
 
 Every read is carried out once against the sandbox, and its answers kept; then one of them is spoiled in one
-place and the read repeated. Recorded answers of the platforms are spoiled as well, where they are there.
+place and the read repeated. `test_spoiled_recordings` does the same to recorded answers.
 """
 
 import asyncio
@@ -32,9 +32,7 @@ from app.platforms.contract import (
 )
 from tests.platforms.calls import reads
 from tests.platforms.contract.stage import Subject, staged
-from tests.platforms.recorded import recorded
-from tests.platforms.recordings import files
-from tests.platforms.specimens import Specimen, specimen
+from tests.platforms.specimens import Specimen
 
 Json = Any
 TEXT: Final = "JSON in a text"
@@ -42,7 +40,7 @@ T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, object]], object]
 
 EXAMPLES: Final = 100
-"""For each platform, of either kind."""
+"""For each platform."""
 PAGES: Final = 3
 """How much further a list is walked than its first page, where that takes few calls."""
 FEW: Final = 10
@@ -143,17 +141,6 @@ async def _heard(key: str) -> tuple[Heard, ...]:
             if answers:
                 found.append(Heard(name, subject.c, about, answers, (("date", told[0].headers["date"]),), pages))
     return tuple(found)
-
-
-@cache
-def recordings(key: str) -> tuple[Heard, ...]:
-    """Recorded answers, each to every read."""
-    about, told = specimen(key), recorded(key)
-    c = about.credentials(adapter(key).spec.base_url or "https://a.example")
-    contents = [one.content for path in files(*told.files) for one in told.answers(path)]
-    raws = [getattr(one, "raw", one) for one in contents]
-    names = reads(adapter(key)(httpx.AsyncClient()), about)
-    return tuple(Heard(name, c, about, (raw,)) for raw in raws if raw is not None for name in names)
 
 
 def opened(value: Json) -> Json:
@@ -304,13 +291,6 @@ def invented(before: object, after: object, about: Specimen) -> dict[tuple[str, 
     }
 
 
-@pytest.fixture
-def run() -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
-    """Hypothesis runs no coroutines by itself."""
-    with asyncio.Runner() as runner:
-        yield runner.run
-
-
 async def tried(kind: type[Adapter], heard: Heard, spoiling: Spoiling) -> object:
     """What a spoiled answer is understood as; nothing where a typed error says what is wrong with it."""
     try:
@@ -340,15 +320,12 @@ def test_nothing_is_made_up_for_what_is_left_out(key: str, run: Run) -> None:
 
 @pytest.mark.parametrize("key", sorted(adapters()))
 def test_an_answer_of_the_sandbox_may_be_spoiled(key: str, run: Run) -> None:
-    _holds(adapter(key), heard(key), run)
+    holds_when_spoiled(adapter(key), heard(key), run)
 
 
-@pytest.mark.parametrize("key", [key for key in sorted(adapters()) if files(*recorded(key).files)])
-def test_a_recorded_answer_may_be_spoiled(key: str, run: Run) -> None:
-    _holds(adapter(key), recordings(key), run)
+def holds_when_spoiled(kind: type[Adapter], told: tuple[Heard, ...], run: Run) -> None:
+    """Whatever is done to one of these answers is understood, or told with a typed error."""
 
-
-def _holds(kind: type[Adapter], told: tuple[Heard, ...], run: Run) -> None:
     @bounded
     @given(NUMBERS, SPOILINGS)
     def holds(which: int, spoiling: Spoiling) -> None:

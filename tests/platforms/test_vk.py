@@ -3,7 +3,7 @@
 import itertools
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -544,15 +544,16 @@ def test_no_token_stands_in_an_error(code: int, text: str) -> None:
 async def test_what_is_not_understood_is_malformed(body: str) -> None:
     made = Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, text=body))))
     c = credentials()
-    for call in (
-        made.community(c),
-        made.posts(c, None),
-        made.metrics(c, ("1",)),
-        made.comments(c, "1", None),
-        made.conversations(c, None),
-    ):
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: made.community(c),
+        lambda: made.posts(c, None),
+        lambda: made.metrics(c, ("1",)),
+        lambda: made.comments(c, "1", None),
+        lambda: made.conversations(c, None),
+    ]
+    for call in calls:
         with pytest.raises(Malformed):
-            await call
+            await call()
 
 
 SECRETS = {"secret": "shared secret", "confirmation": "a1b2c3"}

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import regex
 
-from tests.sandbox.schemas import DATA, Json, needs_data
+from tests.platforms.data import data
+from tests.sandbox.schemas import Json
 
 DID: Final = r"did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]"
 HANDLE: Final = r"([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
@@ -37,7 +38,7 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
 @lru_cache(maxsize=1)
 def _lexicons() -> dict[str, Json]:
     found = {}
-    for path in (DATA / "bluesky" / "lexicons").rglob("*.json"):
+    for path in data("bluesky/lexicons").rglob("*.json"):
         lexicon = json.loads(path.read_text())
         found[lexicon["id"]] = lexicon["defs"]
     return found
@@ -45,7 +46,6 @@ def _lexicons() -> dict[str, Json]:
 
 def methods() -> set[str]:
     """All that can be called."""
-    needs_data()
     return {name for name, defs in _lexicons().items() if defs.get("main", {}).get("type") in ("query", "procedure")}
 
 
@@ -58,7 +58,6 @@ def definition(ref: str, home: str) -> tuple[Json, str]:
 
 def problems(method: str, part: Literal["parameters", "input", "output"], value: Json) -> list[str]:
     """What in a call's query or body, or in its answer, is not as the lexicon has it."""
-    needs_data()
     main = _lexicons()[method]["main"]
     schema = main.get(part) if part == "parameters" else main.get(part, {}).get("schema")
     if schema is None:
@@ -68,7 +67,6 @@ def problems(method: str, part: Literal["parameters", "input", "output"], value:
 
 def record_problems(value: Json) -> list[str]:
     """What in a record is not as the lexicon of its `$type` has it."""
-    needs_data()
     return list(_record(value, "record"))
 
 

@@ -1,24 +1,18 @@
-"""The platforms' own schemas, made usable. Found beside the repository; where absent, tests skip."""
+"""The platforms' own schemas, made usable. Where there are none, tests skip."""
 
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import pytest
 from jsonschema import Draft4Validator, Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4, DRAFT202012
 
-DATA = (Path(__file__).resolve().parents[3] / "shared" / "platform-data").resolve()
+from tests.platforms.data import data
+
 Json = Any
-
-
-def needs_data() -> None:
-    if not DATA.is_dir():
-        pytest.skip(f"the platforms' schemas are not here ({DATA.name} beside the repository)")
 
 
 def _lifted(schema: Json) -> Json:
@@ -41,7 +35,7 @@ def _lifted(schema: Json) -> Json:
 def _vk() -> tuple[Registry[Json], dict[str, Json]]:
     registry: Registry[Json] = Registry()
     methods: dict[str, Json] = {}
-    for path in sorted((DATA / "vk" / "schema").glob("*/*.json")):
+    for path in sorted(data("vk/schema").glob("*/*.json")):
         content = json.loads(path.read_text())
         if "groups_group" in content.get("definitions", {}):
             # It forbids further properties, and is then extended with `allOf`: nothing could ever satisfy both.
@@ -53,14 +47,12 @@ def _vk() -> tuple[Registry[Json], dict[str, Json]]:
 
 
 def vk_validator(file: str, definition: str) -> Draft4Validator:
-    needs_data()
-    uri = (DATA / "vk" / "schema" / file).as_uri()
+    uri = (data("vk/schema") / file).as_uri()
     return Draft4Validator({"$ref": f"{uri}#/definitions/{definition}"}, registry=_vk()[0])
 
 
 def vk_problems(method: str, answer: Json, response: str = "response") -> tuple[list[str], list[str]]:
     """(errors, warnings) of a method's answer: wrong types, and properties that are missing."""
-    needs_data()
     if "error" in answer:
         return _sorted(vk_validator("base/objects.json", "base_error").iter_errors(answer["error"]))
     registry, methods = _vk()
@@ -70,13 +62,11 @@ def vk_problems(method: str, answer: Json, response: str = "response") -> tuple[
 
 
 def vk_tokens(method: str) -> list[str]:
-    needs_data()
     found: list[str] = _vk()[1][method]["access_token_type"]
     return found
 
 
 def mastodon_problems(path: str, method: str, status: int, answer: Json) -> list[str]:
-    needs_data()
     registry, specification = _mastodon()
     responses = specification["paths"][path][method]["responses"]
     schema = responses[str(status)]["content"]["application/json"]["schema"]
@@ -88,7 +78,7 @@ def mastodon_problems(path: str, method: str, status: int, answer: Json) -> list
 
 @lru_cache(maxsize=1)
 def _mastodon() -> tuple[Registry[Json], Json]:
-    specification = json.loads((DATA / "mastodon" / "openapi" / "dist" / "schema.json").read_text())
+    specification = json.loads(data("mastodon/openapi/dist/schema.json").read_text())
     resource = Resource.from_contents(specification, DRAFT202012)
     return Registry().with_resource("urn:mastodon", resource), specification
 

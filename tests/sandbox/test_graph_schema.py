@@ -13,10 +13,9 @@ from app.sandbox.graph import ids
 from app.sandbox.graph.api import GRAPH
 from app.sandbox.graph.call import app_secret
 from app.sandbox.graph.insights import MEDIA, POST
+from tests.platforms.data import data
 from tests.sandbox.conftest import Visitor
-from tests.sandbox.schemas import DATA, needs_data
 
-META = DATA / "meta"
 SPECS: Mapping[str, tuple[str, ...]] = {
     "page": ("Page",), "managed": ("Page",), "post": ("PagePost",), "comment": ("Comment",), "photo": ("Photo",),
     "user": ("User",), "application": ("Application",), "thread": ("UnifiedThread",), "media": ("IGMedia",),
@@ -41,13 +40,13 @@ def platforms() -> tuple[str, ...]:
 
 @pytest.fixture(autouse=True)
 def _data() -> None:
-    needs_data()
+    data()
 
 
 @cache
 def fields_of(name: str) -> dict[str, str]:
     """The fields of a specification with their types; its edges, which lead to lists, are `edge`."""
-    spec = json.loads((META / "api_specs" / f"{name}.json").read_text())
+    spec = json.loads(data(f"meta/api_specs/{name}.json").read_text())
     edges = {(api.get("endpoint") or "").strip("/"): "edge" for api in spec["apis"] if api["method"] == "GET"}
     return edges | {one["name"]: one["type"] for one in spec["fields"]}
 
@@ -169,7 +168,7 @@ async def test_every_field_of_every_node_is_as_specified(visitor: Visitor) -> No
 async def test_the_pages_of_a_person_and_the_application(visitor: Visitor) -> None:
     for wanted in ("cornercafe", "corner.cafe"):
         told = await visitor.http.get("/v26.0/me/accounts", headers=_bearer(visitor, "cornercafe", "user"))
-        recorded = json.loads((META / "python-facebook/testdata/base/user_accounts_token.json").read_text())
+        recorded = json.loads(data("meta/python-facebook/testdata/base/user_accounts_token.json").read_text())
         assert set(told.json()["data"][0]) == set(recorded["data"][0]), wanted
         assert problems(told.json()["data"][0], ("Page",)) == []
     token = f"{ids.APP}|{app_secret(visitor.world)}"
@@ -179,7 +178,9 @@ async def test_the_pages_of_a_person_and_the_application(visitor: Visitor) -> No
 
 async def test_a_message_is_as_recorded(visitor: Visitor) -> None:
     """There is no specification: the recordings say which fields it has."""
-    recorded = json.loads((META / "python-facebook/testdata/facebook/apidata/messages/messages_info.json").read_text())
+    recorded = json.loads(
+        data("meta/python-facebook/testdata/facebook/apidata/messages/messages_info.json").read_text()
+    )
     known = next(iter(recorded.values()))
     message = await visitor.act("cornercafe", "message")
     page = visitor.world.communities["cornercafe"]
@@ -212,7 +213,7 @@ async def test_insights_are_as_specified(
         assert problems(one, (spec,)) == []
         assert set(one["values"][0]) <= set(fields_of("InsightsValue"))
     if spec == "InstagramInsightsResult":
-        known = json.loads((META / "insights-metrics-v26.json").read_text())
+        known = json.loads(data("meta/insights-metrics-v26.json").read_text())
         assert set(metrics) <= set(known["ig_metric"])
 
 
@@ -223,7 +224,7 @@ async def test_edges_are_those_of_the_specifications(visitor: Visitor) -> None:
             known = {
                 (api.get("endpoint") or "").strip("/")
                 for spec in specs
-                for api in json.loads((META / "api_specs" / f"{spec}.json").read_text())["apis"]
+                for api in json.loads(data(f"meta/api_specs/{spec}.json").read_text())["apis"]
                 if api["method"] == method
             }
             assert set(names) <= known | {"likes", "reactions"}, (kind, method)
@@ -231,7 +232,7 @@ async def test_edges_are_those_of_the_specifications(visitor: Visitor) -> None:
 
 
 async def test_errors_are_as_recorded(visitor: Visitor) -> None:
-    recorded = json.loads((META / "python-facebook/testdata/base/error_data.json").read_text())["error"]
+    recorded = json.loads(data("meta/python-facebook/testdata/base/error_data.json").read_text())["error"]
     answers: list[httpx.Response] = [
         await visitor.http.get("/v26.0/me", headers={"Authorization": "Bearer nonsense"}),
         await visitor.http.get("/v26.0/1", headers=_bearer(visitor, "cornercafe")),

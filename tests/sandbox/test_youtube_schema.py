@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 
 from app.sandbox.youtube import ids
 from app.sandbox.youtube.errors import REASONS
+from tests.platforms.data import data
 from tests.sandbox.conftest import Visitor
-from tests.sandbox.schemas import DATA, needs_data
 
 API = "/youtube/v3"
 SHAPES: Mapping[str, Mapping[str, Any]] = {
@@ -45,8 +45,7 @@ def _strict(schema: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _document() -> Any:
-    needs_data()
-    return json.loads((DATA / "youtube" / "discovery" / "youtube.v3.json").read_text())
+    return json.loads(data("youtube/discovery/youtube.v3.json").read_text())
 
 
 @lru_cache(maxsize=1)
@@ -127,8 +126,7 @@ async def test_what_is_checked_can_fail() -> None:
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
 async def test_errors_have_the_form_of_those_recorded(visitor: Visitor, reason: str) -> None:
-    needs_data()
-    recorded = json.loads((DATA / "youtube/python-youtube/testdata/error_response.json").read_text())
+    recorded = json.loads(data("youtube/python-youtube/testdata/error_response.json").read_text())
     effect = {"type": "platform_error", "code": reason}
     made = await visitor.http.post("/_sandbox/faults", json={"platform": "youtube", "effect": effect})
     assert made.status_code == 201

@@ -1,0 +1,200 @@
+"""Every PATCH changes what it is sent and nothing else, whatever its client's generator makes of the schema."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+from app.kit.registry import rooms
+from app.kit.schemas import Patch
+from tests.conftest import Agency
+from tests.house.conftest import Stock, stock
+
+BOOKKEEPING = {"version", "updated_at"}
+
+
+@dataclass(frozen=True)
+class Patched:
+    """A resource that can be patched."""
+
+    make: Callable[[Agency, Stock], Awaitable[str]]
+    """Make one of which every field that can change has another value than by default; its path."""
+    values: Mapping[str, Any]
+    """For each field that can change one more value."""
+    shows: Mapping[str, set[str]] = field(default_factory=dict)
+    """What of the answer a field changes, where that is not the one of its name."""
+
+
+async def _project(agency: Agency, have: Stock) -> str:
+    made = await agency.post("/v1/projects", {"name": "Bicycles", "timezone": "Asia/Tokyo"})
+    path = f"/v1/projects/{made['id']}"
+    await agency.patch(path, {"archived": True})
+    return path
+
+
+async def _post(agency: Agency, have: Stock) -> str:
+    body = {
+        "community_id": have.ids["community_id"],
+        "text": "Guess the roast!",
+        "category": "engaging",
+        "status": "planned",
+        "planned_for": "2026-10-20T09:30:00",
+        "timezone": "Asia/Tokyo",
+    }
+    return f"/v1/posts/{(await agency.post('/v1/posts', body))['id']}"
+
+
+async def _link(agency: Agency, have: Stock) -> str:
+    body = {
+        **{name: have.ids[name] for name in ("project_id", "community_id", "post_id")},
+        "target": "https://coffee.example/beans",
+        "title": "Beans",
+    }
+    path = f"/v1/links/{(await agency.post('/v1/links', body))['id']}"
+    await agency.patch(path, {"archived": True})
+    return path
+
+
+PATCHED: dict[str, Patched] = {
+    "/v1/projects/{project_id}": Patched(
+        _project,
+        {"name": "Scooters", "timezone": "Europe/Paris", "archived": False},
+        {"archived": {"archived_at"}},
+    ),
+    "/v1/posts/{post_id}": Patched(
+        _post,
+        {
+            "text": "Which roast is it?",
+            "category": "educational",
+            "status": "draft",
+            "planned_for": "2026-10-21T10:00:00",
+            "timezone": "Europe/Paris",
+        },
+        {"planned_for": {"planned_for", "planned_at"}, "timezone": {"timezone", "planned_at"}},
+    ),
+    "/v1/links/{link_id}": Patched(_link, {"title": "All beans", "archived": False}, {"archived": {"archived_at"}}),
+}
+
+
+@pytest.fixture
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document."""
+    return app.openapi()
+
+
+def resolved(document: dict[str, Any], schema: Any) -> Any:
+    """A schema with what it refers to in its place."""
+    if isinstance(schema, list):
+        return [resolved(document, one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        target: Any = document
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        return resolved(document, {**target, **{name: one for name, one in schema.items() if name != "$ref"}})
+    return {name: resolved(document, one) for name, one in schema.items()}
+
+
+def bodies(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The path of each PATCH with its body's schema."""
+    for path, item in document["paths"].items():
+        if "patch" in item:
+            for content in item["patch"]["requestBody"]["content"].values():
+                yield path, resolved(document, content["schema"])
+
+
+def defaults(schema: Any, place: str = "") -> Iterator[str]:
+    """Where a schema publishes a default. A property may be called `default`."""
+    if isinstance(schema, list):
+        for number, one in enumerate(schema):
+            yield from defaults(one, f"{place}[{number}]")
+    elif isinstance(schema, dict):
+        if "default" in schema:
+            yield place
+        for name, one in schema.items():
+            inner = one.items() if name == "properties" else ((name, one),)
+            for part, value in inner:
+                yield from defaults(value, f"{place}.{part}")
+
+
+def takes_null(schema: dict[str, Any]) -> bool:
+    kinds = schema.get("type", [])
+    return "null" in (kinds if isinstance(kinds, list) else [kinds]) or any(
+        takes_null(one) for one in (*schema.get("anyOf", ()), *schema.get("oneOf", ()))
+    )
+
+
+def test_no_patch_publishes_a_default(document: dict[str, Any]) -> None:
+    assert {path: list(defaults(schema)) for path, schema in bodies(document)} == {path: [] for path in PATCHED}
+
+
+def test_a_default_is_found_wherever_it_is() -> None:
+    nested = {"anyOf": [{"type": "null"}, {"type": "array", "items": {"properties": {"b": {"default": None}}}}]}
+    schema = {"properties": {"a": nested, "default": {"type": "string"}, "c": {"default": 1}}}
+    assert list(defaults(schema)) == [".a.anyOf[1].items.b", ".c"]
+
+
+def test_no_patch_requires_anything(document: dict[str, Any]) -> None:
+    assert {path: schema.get("required", []) for path, schema in bodies(document)} == {path: [] for path in PATCHED}
+
+
+def test_every_patch_takes_a_merge_patch() -> None:
+    routers = [router for room in rooms("routes") for router in vars(room).values() if isinstance(router, APIRouter)]
+    found = {
+        route.path_format: get_type_hints(route.endpoint).get("body")
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and "PATCH" in (route.methods or ())
+    }
+    assert found.keys() == PATCHED.keys()
+    for path, body in found.items():
+        assert isinstance(body, type), path
+        assert issubclass(body, Patch), path
+
+
+def test_every_field_of_every_patch_is_tried(document: dict[str, Any]) -> None:
+    tried = {path: set(patched.values) for path, patched in PATCHED.items()}
+    assert {path: set(schema["properties"]) for path, schema in bodies(document)} == tried
+
+
+@pytest.mark.parametrize("path", PATCHED)
+async def test_a_patch_changes_what_it_names_and_nothing_else(
+    path: str, agency: Agency, document: dict[str, Any]
+) -> None:
+    """Of a client that sends one field, and of one that adds whatever default is published."""
+    patched, have = PATCHED[path], await stock(agency)
+    fields = dict(bodies(document))[path]["properties"]
+    published = {name: schema["default"] for name, schema in fields.items() if "default" in schema}
+    for name, value in patched.values.items():
+        for body in ({name: value}, {**published, name: value}):
+            one = await patched.make(agency, have)
+            before = await agency.get(one)
+            answer = await agency.patch(one, body)
+            after = await agency.get(one)
+            assert answer == after
+            assert after.get(name, value) == value
+            changed = {key for key in before if before[key] != after[key]}
+            assert changed - BOOKKEEPING == patched.shows.get(name, {name}), (name, body)
+
+
+@pytest.mark.parametrize("path", PATCHED)
+async def test_null_is_refused_where_the_schema_has_none(path: str, agency: Agency, document: dict[str, Any]) -> None:
+    patched, have = PATCHED[path], await stock(agency)
+    fields = dict(bodies(document))[path]["properties"]
+    one = await patched.make(agency, have)
+    before = await agency.get(one)
+    for name in (name for name, schema in fields.items() if not takes_null(schema)):
+        problem = await agency.patch(one, {name: None}, 422)
+        assert [error["field"] for error in problem["errors"]] == [name]
+        assert await agency.get(one) == before
+
+
+@pytest.mark.parametrize("path", PATCHED)
+async def test_an_empty_patch_changes_nothing(path: str, agency: Agency) -> None:
+    one = await PATCHED[path].make(agency, await stock(agency))
+    before = await agency.get(one)
+    assert await agency.patch(one, {}) == before == await agency.get(one)

@@ -1,0 +1,42 @@
+"""Which modules of the tests a test module leads to, by the imports that stand in its source."""
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+@cache
+def imported(path: Path) -> frozenset[Path]:
+    """The files under `tests/` that a file imports, and those of the packages they lie in."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    found: set[Path] = set()
+    for name in names:
+        first, *rest = name.split(".")
+        if first != "tests":
+            continue
+        place = ROOT / first
+        for part in rest:
+            place /= part
+            found |= {file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()}
+    return frozenset(found)
+
+
+@cache
+def reached(path: Path) -> frozenset[Path]:
+    """Itself, the `conftest.py` that apply to it, and whatever these import, directly or not."""
+    folders = [folder for folder in path.parents if folder.is_relative_to(ROOT / "tests")]
+    todo = {path, *(folder / "conftest.py" for folder in folders if (folder / "conftest.py").is_file())}
+    found: set[Path] = set()
+    while todo:
+        one = todo.pop()
+        found.add(one)
+        todo |= imported(one) - found
+    return frozenset(found)

@@ -1,0 +1,31 @@
+"""Recorded answers of the platforms that have been spoiled: as `test_spoiled_answers` does to the sandbox's."""
+
+from functools import cache
+
+import httpx
+import pytest
+
+from app.platforms import adapter, adapters
+from tests.platforms.calls import reads
+from tests.platforms.data import data
+from tests.platforms.recorded import recorded
+from tests.platforms.recordings import files
+from tests.platforms.specimens import specimen
+from tests.platforms.test_spoiled_answers import Heard, Run, holds_when_spoiled
+
+
+@cache
+def recordings(key: str) -> tuple[Heard, ...]:
+    """Recorded answers, each to every read."""
+    about, told = specimen(key), recorded(key)
+    c = about.credentials(adapter(key).spec.base_url or "https://a.example")
+    contents = [one.content for path in files(*told.files) for one in told.answers(path)]
+    raws = [getattr(one, "raw", one) for one in contents]
+    names = reads(adapter(key)(httpx.AsyncClient()), about)
+    return tuple(Heard(name, c, about, (raw,)) for raw in raws if raw is not None for name in names)
+
+
+@pytest.mark.parametrize("key", [key for key in sorted(adapters()) if recorded(key).files])
+def test_a_recorded_answer_may_be_spoiled(key: str, run: Run) -> None:
+    data()
+    holds_when_spoiled(adapter(key), recordings(key), run)
