@@ -30,6 +30,8 @@ SKEW: Final = timedelta(minutes=2)
 """How far a platform's clock may be behind ours when a copy of our own answer is looked for."""
 
 UNRESOLVED: Final = (Delivery.OUTCOME_UNKNOWN.value, Delivery.NEEDS_REVIEW.value)
+UNDER_WAY: Final = timedelta(minutes=2)
+"""An answer that has been on its way for longer is in doubt: no attempt takes so long."""
 
 _MENTIONS: Final = re.compile(r"^(?:\s*(?:@\S+|\[(?:id|club|public)\d+\|[^\]]*\])[,:]?(?:\s+|$))+")
 _BEGINNING: Final = text("'-infinity'::timestamptz")
@@ -281,8 +283,17 @@ _UPSERT: Final = _upsert()
 """Put together once: that costs more than sending it."""
 
 
-async def adopt(session: AsyncSession, community_id: UUID, threads: Collection[str]) -> None:
-    """Recognise, among what was found, answers of ours of which it was not known whether they were sent."""
+async def adopt(
+    session: AsyncSession, community_id: UUID, threads: Collection[str], *, doubtful: UUID | None = None
+) -> None:
+    """Recognise, among what was found, answers of ours of which it was not known whether they were sent.
+
+    `doubtful`: an answer that is among them although it has not been on its way for long.
+    """
+    sending = and_(
+        Message.delivery == Delivery.SENDING.value,
+        or_(Message.intended_at <= now(session) - UNDER_WAY, Message.id == doubtful),
+    )
     of_threads = and_(
         mine(Message, workspace_of(session)),
         Message.community_id == community_id,
@@ -293,7 +304,7 @@ async def adopt(session: AsyncSession, community_id: UUID, threads: Collection[s
         (
             await session.scalars(
                 select(Message)
-                .where(of_threads, Message.delivery.in_(UNRESOLVED))
+                .where(of_threads, or_(Message.delivery.in_(UNRESOLVED), sending))
                 .order_by(Message.intended_at)
                 .with_for_update()
             )

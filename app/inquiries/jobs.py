@@ -1,12 +1,13 @@
 """Sending answers, and finding out what became of them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from app.communities.budgets import BudgetSpent
 from app.communities.calls import Line, fresh, mended, open_line
 from app.inquiries import sending
+from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
 from app.kit.jobs import Later, Run, job
 from app.platforms.abilities import Replies
@@ -27,7 +28,7 @@ ATTEMPTS: Final = 10
 """Over about a quarter of an hour, where the platform is unwell."""
 
 
-@job(SEND, timeout=timedelta(seconds=90), attempts=ATTEMPTS)
+@job(SEND, timeout=timedelta(seconds=90), attempts=ATTEMPTS, buried=sending.abandoned)
 async def send(run: Run, message_id: UUID) -> None:
     """Send an answer once; what became of it is committed together with the job's end."""
     async with run.step() as session:
@@ -38,7 +39,7 @@ async def send(run: Run, message_id: UUID) -> None:
         _, line = await open_line(run.resources, session, intent.community_id)
     adapter = line.adapter
     if not isinstance(adapter, Replies):
-        await _fail(run, message_id, "Instep cannot answer on this platform.")
+        await _fail(run, intent, "Instep cannot answer on this platform.")
         return
     try:
         # Nothing is sent before the tokens are good: what goes wrong here leaves no doubt.
@@ -50,28 +51,23 @@ async def send(run: Run, message_id: UUID) -> None:
             await run.finish(session)
         return
     except BudgetSpent as spent:
-        await _put_back(run, message_id, "It waits for its turn: the platform allows so many calls.")
-        raise Later(spent.until, str(spent)) from None
-    except Throttled as error:
-        await _put_back(run, message_id, "The platform asks for fewer calls; it is sent a little later.")
-        raise Later(await line.throttled(error), error.message) from None
-    except Later:
-        await _put_back(run, message_id, "The token is being renewed.")
-        raise
-    except AuthExpired as error:
-        if await _mended(run, intent.community_id, line, error):
-            await _put_back(run, message_id, "The token was renewed.")
-            raise Later(run.now + SOON, error.message) from None
-        await _fail(run, message_id, _words(error))
+        await _wait(run, intent, spent.until, str(spent), "It waits for its turn: the platform allows so many calls.")
         return
-    except (Transient, Malformed) as error:
-        if run.attempt < ATTEMPTS:
-            await _put_back(run, message_id, "The platform is unwell; it is tried again.")
-            raise
-        await _fail(run, message_id, f"The platform stayed unwell: {error.message}. Send it anew later.")
+    except Throttled as error:
+        until = await line.throttled(error)
+        await _wait(run, intent, until, error.message, "The platform asks for fewer calls; it is sent a little later.")
+        return
+    except Later as later:
+        await _wait(run, intent, later.at, str(later), "The token is being renewed.")
         return
     except PlatformError as error:
-        await _fail(run, message_id, _words(error))
+        if isinstance(error, AuthExpired):
+            # Written down before anything else can go wrong: nothing was sent.
+            await _put_back(run, intent, "The token is being renewed.")
+            if await _mended(run, intent.community_id, line, error):
+                await _wait(run, intent, run.now + SOON, error.message, "The token was renewed.")
+                return
+        await _refused(run, intent, error)
         return
     async with run.step() as session:
         await sending.delivered(session, message_id=message_id, sent=sent)
@@ -103,10 +99,13 @@ async def _mended(run: Run, community_id: UUID, line: Line, error: AuthExpired) 
         return False
 
 
-def _words(error: PlatformError) -> str:
-    """For people, with what to do next."""
+def _words(error: PlatformError, *, doubted: bool) -> str:
+    """For people, with what to do next; what is in doubt is not to be sent anew."""
+    if isinstance(error, Transient | Malformed):
+        return f"The platform stayed unwell: {error.message}.{'' if doubted else ' Send it anew later.'}"
     if isinstance(error, AuthExpired):
-        return "The platform refuses the token. Reconnect the community, then send the answer anew."
+        then = "." if doubted else ", then send the answer anew."
+        return f"The platform refuses the token. Reconnect the community{then}"
     if isinstance(error, MissingPermission):
         lacking = f" ({', '.join(error.scopes)})" if error.scopes else ""
         return f"The token may not answer here{lacking}. Reconnect the community with that permission."
@@ -117,12 +116,31 @@ def _words(error: PlatformError) -> str:
     return error.message
 
 
-async def _put_back(run: Run, message_id: UUID, why: str) -> None:
-    async with run.step() as session:
-        await sending.put_back(session, message_id=message_id, why=why)
+async def _wait(run: Run, intent: Intent, at: datetime, reason: str, why: str) -> None:
+    """Nothing was sent: try again at `at` (raises `Later`), unless it is in doubt and a repeat would be sent twice."""
+    if intent.doubted_until is not None and at >= intent.doubted_until:
+        await _fail(run, intent, why)
+        return
+    await _put_back(run, intent, why)
+    raise Later(at, reason)
 
 
-async def _fail(run: Run, message_id: UUID, why: str) -> None:
+async def _refused(run: Run, intent: Intent, error: PlatformError) -> None:
+    """Nothing was sent now. Raises `error` where it is tried again, as all is that was in doubt before."""
+    unwell, doubted = isinstance(error, Transient | Malformed), intent.doubted_until is not None
+    words = _words(error, doubted=doubted)
+    if run.attempt < ATTEMPTS and (unwell or doubted):
+        await _put_back(run, intent, "The platform is unwell; it is tried again." if unwell else words)
+        raise error
+    await _fail(run, intent, words)
+
+
+async def _put_back(run: Run, intent: Intent, why: str) -> None:
     async with run.step() as session:
-        await sending.failed(session, message_id=message_id, why=why)
+        await sending.put_back(session, intent=intent, why=why)
+
+
+async def _fail(run: Run, intent: Intent, why: str) -> None:
+    async with run.step() as session:
+        await sending.failed(session, intent=intent, why=why)
         await run.finish(session)

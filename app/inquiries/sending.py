@@ -4,9 +4,13 @@ queued → *sending* (the intent, committed before the call) → sent | failed |
 attempt that provably sent nothing goes back to queued.
 
 Where a worker died between the platform's answer and our commit, the message still stands as
-sending. A platform that drops repeats is asked again with the same key, as long as it remembers
-keys. Any other is not: the outcome is unknown, and polling looks for the answer in its thread.
-Where it does not turn up, a person has to look.
+sending: it is in doubt. A platform that drops repeats is asked again with the same key, as long as
+it remembers keys. Any other is not: the outcome is unknown, and polling looks for the answer in its
+thread. Where it does not turn up, a person has to look.
+
+That a repeat fails (the platform is away, asks for fewer calls, refuses the token) says nothing of
+the attempt before it. So only the platform's word that it has the answer, the poll that finds it,
+or a person ends the doubt: a message in doubt is never queued again, and never told to have failed.
 """
 
 from collections.abc import Sequence
@@ -23,7 +27,7 @@ from app.communities.models import Community
 from app.inquiries import intake
 from app.inquiries.events import ReplyFailed, ReplyNeedsReview
 from app.inquiries.holding import hold
-from app.inquiries.models import Delivery, Inquiry, Message
+from app.inquiries.models import Delivery, Inquiry, InquiryEvent, Message
 from app.inquiries.recount import recount
 from app.inquiries.service import RECONCILE, STALE, record
 from app.kit.db import fetch, mine, now, workspace_of
@@ -35,6 +39,7 @@ from app.platforms.contract import MessageKind, RemotePerson, Sent
 PATIENCE: Final = timedelta(hours=1)
 """How long polling may take to find an answer whose outcome is unknown."""
 
+_ENDED: Final = "A worker ended while it was sending this answer."
 _TOO_OLD: Final = "It could not be sent within a day. Send it anew if it still holds."
 
 
@@ -42,9 +47,14 @@ _TOO_OLD: Final = "It could not be sent within a day. Send it anew if it still h
 class Intent:
     """An answer that may be sent now."""
 
+    message_id: UUID
     community_id: UUID
     to: ReplyTo
     text: str
+    doubted_until: datetime | None = None
+    """None: nothing was sent before. Else nobody knows what became of an attempt before this one, and until
+    then the platform drops a repeat of it.
+    """
 
 
 async def intend(session: AsyncSession, *, message_id: UUID) -> Intent | None:
@@ -52,17 +62,26 @@ async def intend(session: AsyncSession, *, message_id: UUID) -> Intent | None:
     message, inquiry = await _locked(session, message_id)
     if message.delivery not in {Delivery.QUEUED.value, Delivery.SENDING.value}:
         return None
-    if message.delivery == Delivery.SENDING.value and not await _repeatable(session, message):
-        await _unknown(session, message, inquiry, "A worker ended while it was sending this answer.")
-        return None
-    if message.delivery == Delivery.QUEUED.value:
+    doubted_until: datetime | None = None
+    if message.delivery == Delivery.SENDING.value:
+        if await _found(session, message, inquiry):
+            return None
+        doubted_until = await _remembered_until(session, message)
+        if doubted_until is None or now(session) >= doubted_until:
+            await _unknown(session, message, inquiry, _ENDED)
+            return None
+    else:
         if now(session) - message.sent_at > STALE:
             await _failed(session, message, inquiry, _TOO_OLD)
             return None
         message.delivery, message.intended_at = Delivery.SENDING.value, now(session)
     answered = await _answered(session, message)
     if answered is None or answered.external_id is None:
-        await _failed(session, message, inquiry, "The message it answers is not known any more.")
+        why = "The message it answers is not known any more."
+        if doubted_until is None:
+            await _failed(session, message, inquiry, why)
+        else:
+            await _unknown(session, message, inquiry, f"{_ENDED} {why}")
         return None
     to = ReplyTo(
         external_id=answered.external_id,
@@ -71,16 +90,23 @@ async def intend(session: AsyncSession, *, message_id: UUID) -> Intent | None:
         author=RemotePerson(answered.author_id or "", answered.author_name),
         post_id=inquiry.post_id,
     )
-    return Intent(message.community_id, to, message.text)
+    return Intent(message.id, message.community_id, to, message.text, doubted_until)
 
 
-async def _repeatable(session: AsyncSession, message: Message) -> bool:
-    """Whether the platform still drops a repeat of this very answer."""
+async def _remembered_until(session: AsyncSession, message: Message) -> datetime | None:
+    """Until when the platform drops a repeat of this very answer; None where it would send it twice."""
     community = await fetch(session, Community, message.community_id)
     remembered = platforms.adapter(community.platform).spec.replies_remembered
-    return (
-        remembered is not None and message.intended_at is not None and now(session) - message.intended_at < remembered
-    )
+    return None if remembered is None or message.intended_at is None else message.intended_at + remembered
+
+
+async def _found(session: AsyncSession, message: Message, inquiry: Inquiry) -> bool:
+    """Whether polling has found it already, faster than we."""
+    await intake.adopt(session, message.community_id, [message.thread_id], doubtful=message.id)
+    if message.delivery != Delivery.SENT.value:
+        return False
+    await _recount(session, inquiry, [message.thread_id])
+    return True
 
 
 async def _answered(session: AsyncSession, message: Message) -> Message | None:
@@ -106,7 +132,11 @@ async def delivered(session: AsyncSession, *, message_id: UUID, sent: Sent) -> N
             Message.external_id == sent.external_id,
         )
     )
-    if copy is not None:
+    if copy is not None and await _only_found(session, copy):
+        # It was taken for another answer of ours with the same words: the platform knows better whose it is.
+        copy.external_id, copy.url, copy.sent_at = None, None, copy.intended_at or copy.sent_at
+        await _unknown(session, copy, inquiry, "What was found of it was another answer with the same words.")
+    elif copy is not None:
         await intake.merge(session, message, copy)
         await _recount(session, inquiry, [message.thread_id, copy.thread_id])
         return
@@ -121,18 +151,46 @@ async def delivered(session: AsyncSession, *, message_id: UUID, sent: Sent) -> N
     await _recount(session, inquiry, [message.thread_id])
 
 
-async def put_back(session: AsyncSession, *, message_id: UUID, why: str) -> None:
-    """Nothing was sent: it will be tried again."""
-    message, _ = await _locked(session, message_id)
-    if message.delivery == Delivery.SENDING.value:
+async def _only_found(session: AsyncSession, copy: Message) -> bool:
+    """Whether this is an answer of ours that polling has recognised, and of which the platform said nothing."""
+    found = select(InquiryEvent.id).where(
+        mine(InquiryEvent, workspace_of(session)),
+        InquiryEvent.inquiry_id == copy.inquiry_id,
+        InquiryEvent.type == "sent",
+        InquiryEvent.data.contains({"message_id": str(copy.id), "found": True}),
+    )
+    return copy.delivery is not None and await session.scalar(found.limit(1)) is not None
+
+
+async def put_back(session: AsyncSession, *, intent: Intent, why: str) -> None:
+    """This attempt sent nothing, and another follows. What was in doubt before it still is, and is not queued."""
+    message, inquiry = await _locked(session, intent.message_id)
+    if message.delivery != Delivery.SENDING.value:
+        return
+    if intent.doubted_until is None:
         message.delivery, message.delivery_detail, message.intended_at = Delivery.QUEUED.value, why, None
+    elif not await _found(session, message, inquiry):
+        message.delivery_detail = f"{_ENDED} The platform is asked again, and drops what it has already. {why}"
 
 
-async def failed(session: AsyncSession, *, message_id: UUID, why: str) -> None:
-    """It was not sent and will not be."""
-    message, inquiry = await _locked(session, message_id)
-    if message.delivery in {Delivery.QUEUED.value, Delivery.SENDING.value}:
+async def failed(session: AsyncSession, *, intent: Intent, why: str) -> None:
+    """This attempt sent nothing, and no other follows: it was not sent, unless that was in doubt before."""
+    message, inquiry = await _locked(session, intent.message_id)
+    if message.delivery not in {Delivery.QUEUED.value, Delivery.SENDING.value}:
+        return
+    if intent.doubted_until is None:
         await _failed(session, message, inquiry, why)
+    else:
+        await _unknown(session, message, inquiry, f"{_ENDED} The platform has not said since whether it has it: {why}")
+
+
+async def abandoned(session: AsyncSession, message_id: UUID) -> None:
+    """Its job was given up. Where an intent stands, nobody has seen what became of it."""
+    message, inquiry = await _locked(session, message_id)
+    if message.delivery == Delivery.QUEUED.value:
+        await _failed(session, message, inquiry, "Something went wrong here, and it was not sent. Send it anew.")
+    elif message.delivery == Delivery.SENDING.value:
+        await _unknown(session, message, inquiry, "Every worker that was sending this answer ended midway.")
 
 
 async def unknown(session: AsyncSession, *, message_id: UUID, why: str) -> None:
@@ -182,10 +240,7 @@ async def _unknown(session: AsyncSession, message: Message, inquiry: Inquiry, wh
     message.delivery_detail = f"{why} It is looked for on the platform and not sent again."
     record(session, inquiry.id, "outcome_unknown", None, message_id=str(message.id), detail=why)
     await session.flush()
-    # The poll may have been faster than we.
-    await intake.adopt(session, message.community_id, [message.thread_id])
-    if message.delivery == Delivery.SENT.value:
-        await _recount(session, inquiry, [message.thread_id])
+    if await _found(session, message, inquiry):
         return
     due: datetime = now(session) + PATIENCE
     await enqueue(

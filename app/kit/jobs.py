@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, TypeVar, get_type_hints
 from uuid import UUID
 
 import structlog
@@ -60,6 +60,8 @@ __all__ = [
 
 log = structlog.get_logger()
 
+R = TypeVar("R")
+
 
 @dataclass(frozen=True, slots=True)
 class Again:
@@ -85,6 +87,7 @@ class LeaseLost(Exception):
 
 
 Handler = Callable[..., Awaitable[Again | None]]
+Burial = Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Kind:
     timeout: timedelta
     attempts: int
     every: timedelta | None
+    buried: Burial | None = None
 
 
 kinds: Final[dict[str, Kind]] = {}
@@ -107,28 +111,31 @@ def job(
     timeout: timedelta = timedelta(seconds=60),
     attempts: int = 10,
     every: timedelta | None = None,
+    buried: Burial | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated function as the handler of jobs named `name` (`communities.poll`).
 
     It is called with a `Run` and the job's arguments, checked against its signature. `every`: one
-    such job, of no workspace, is always there and runs at this interval.
+    such job, of no workspace, is always there and runs at this interval. `buried`: called with a session
+    and the job's arguments in the unit of work that gives the job up, however it came to its end; for what
+    would otherwise wait for this job for ever.
     """
 
     def register(handler: Handler) -> Handler:
-        kinds[name] = Kind(name, _checked(handler), timeout, attempts, every)
+        burial = None if buried is None else _checked(buried)
+        kinds[name] = Kind(name, _checked(handler), timeout, attempts, every, burial)
         return handler
 
     return register
 
 
-def _checked(handler: Handler) -> Handler:
+def _checked(handler: Callable[..., Awaitable[R]]) -> Callable[..., Awaitable[R]]:
     """The handler, given a job's stored arguments as the types it asks for (an id as a `UUID`)."""
-    wanted = {
-        name: TypeAdapter(kind) for name, kind in get_type_hints(handler).items() if name not in {"run", "return"}
-    }
+    given = {"run", "session", "return"}
+    wanted = {name: TypeAdapter(kind) for name, kind in get_type_hints(handler).items() if name not in given}
 
-    async def call(run: "Run", **stored: Any) -> Again | None:
-        return await handler(run, **{name: kind.validate_python(stored[name]) for name, kind in wanted.items()})
+    async def call(first: "Run | AsyncSession", **stored: Any) -> R:
+        return await handler(first, **{name: kind.validate_python(stored[name]) for name, kind in wanted.items()})
 
     return call
 
@@ -301,9 +308,8 @@ async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | 
                 log.warning("job.unknown_kind", job=row.kind)
                 await _put_back(session, row.id, at=at + timedelta(minutes=1), attempts=row.attempts - 1)
             else:
-                await _bury(
-                    session, row.id, {"code": "worker-died", "detail": "Every worker that took it ended midway."}
-                )
+                died = {"code": "worker-died", "detail": "Every worker that took it ended midway."}
+                await _bury(session, row.id, kind, row.args, died)
     return None
 
 
@@ -324,7 +330,7 @@ async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
         await _settle(run, at=later.at, attempts=run.attempt - 1)
         return "later"
     except Exception as error:
-        return await _failed(run, kind, error)
+        return await _failed(run, kind, args, error)
     if not run.finished:
         if again is None and kind.every is not None:
             again = Again(run.now + kind.every)
@@ -334,7 +340,7 @@ async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
     return "done"
 
 
-async def _failed(run: Run, kind: Kind, error: Exception) -> str:
+async def _failed(run: Run, kind: Kind, args: dict[str, Any], error: Exception) -> str:
     what = {"code": type(error).__name__, "detail": str(error)[:2000], "at": run.now.isoformat()}
     final = isinstance(error, Fatal) or (run.attempt >= kind.attempts and kind.every is None)
     log.error("job.failed", final=final, exc_info=error)
@@ -343,7 +349,7 @@ async def _failed(run: Run, kind: Kind, error: Exception) -> str:
         return "failed"
     with suppress(LeaseLost):
         async with run.step() as session:
-            await _bury(session, run.id, what)
+            await _bury(session, run.id, kind, args, what)
     return "dead"
 
 
@@ -361,8 +367,15 @@ async def _settle(run: Run, *, at: datetime, attempts: int, error: dict[str, Any
                 await session.execute(update(Job).where(Job.id == run.id).values(error=error))
 
 
-async def _bury(session: AsyncSession, job_id: UUID, error: dict[str, Any]) -> None:
+async def _bury(session: AsyncSession, job_id: UUID, kind: Kind, args: dict[str, Any], error: dict[str, Any]) -> None:
     await session.execute(update(Job).where(Job.id == job_id).values(state="dead", error=error, leased_until=None))
+    if kind.buried is None:
+        return
+    try:
+        async with session.begin_nested():
+            await kind.buried(session, **args)
+    except Exception:  # given up all the same: it would be taken up, and die, for ever
+        log.exception("job.burial_failed")
 
 
 async def _keep_lease(run: Run) -> None:

@@ -409,7 +409,7 @@ class Malformed(PlatformError):
 
 
 class OutcomeUnknown(PlatformError):
-    """A change was sent and its answer did not come: look before sending it again."""
+    """A change was sent and its answer did not come, or is not understood: look before sending it again."""
 
     code = "outcome-unknown"
 

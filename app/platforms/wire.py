@@ -132,8 +132,9 @@ async def read(http: httpx.AsyncClient, request: httpx.Request, classify: Classi
 async def write(http: httpx.AsyncClient, request: httpx.Request, classify: Classify) -> httpx.Response:
     """Send a request that changes something, once.
 
-    Raises `OutcomeUnknown` when it may have gone out and no answer tells what became of it;
-    `classify` says so itself for an answer that leaves it open.
+    Raises `OutcomeUnknown` when it may have gone out and no answer tells what became of it, nor one that
+    cannot be understood (a page, a redirect); `classify` says so itself for an answer that leaves it open.
+    Nothing was changed where the status says that the request itself is wrong.
     """
     try:
         response = await http.send(request)
@@ -146,7 +147,8 @@ async def write(http: httpx.AsyncClient, request: httpx.Request, classify: Class
     else:
         if (said := classify(response)) is None:
             return response
-        failure = said
+        unclear = isinstance(said, Malformed) and not response.is_client_error
+        failure = OutcomeUnknown(f"the change was sent; {said.message}") if unclear else said
     raise failure
 
 

@@ -1,22 +1,28 @@
 """An answer is sent once, whatever goes wrong."""
 
+import random
 import uuid
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import select
 
 from app import platforms
-from app.inquiries import sending
+from app.communities.budgets import BudgetSpent
+from app.inquiries import intake, sending
+from app.inquiries.jobs import ATTEMPTS
 from app.kit import jobs
 from app.kit.clock import SetClock
-from app.kit.jobs import Job
+from app.kit.jobs import Job, Later
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    Malformed,
     MissingPermission,
     OutcomeUnknown,
     Rejected,
@@ -210,7 +216,8 @@ async def test_an_unwell_platform_is_tried_again_and_not_for_ever(
     for _ in range(12):
         await agency.work("inquiries.send")
         clock.advance(timedelta(hours=1))
-    assert (await ours(town, path))[-1]["delivery"] == "failed"
+    (message,) = [one for one in await ours(town, path) if one["text"] == "Ещё что-нибудь?"]
+    assert (message["delivery"], "Send it anew" in message["delivery_detail"]) == ("failed", True)
     assert await _waiting(agency) == []
 
 
@@ -372,3 +379,244 @@ async def test_an_answer_whose_job_is_gone_does_not_stay_on_its_way(
     clock.advance(timedelta(hours=25))
     await agency.work("inquiries.reconcile")
     assert [m["delivery"] for m in await ours(town, path)] == ["failed"]
+
+
+async def test_what_ends_a_job_midway_leaves_no_answer_on_its_way(
+    town: Town, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(TimeoutError())  # as where the job's time is over in the middle of the call
+    await agency.work("inquiries.send")
+    assert [m["delivery"] for m in await ours(town, path)] == ["sending"]
+    clock.advance(MINUTE)
+    await agency.work("inquiries.send")
+    assert ([m["delivery"] for m in await ours(town, path)], len(post.sent)) == (["outcome_unknown"], 1)
+    clock.advance(timedelta(hours=1))
+    await agency.work()
+    assert [m["delivery"] for m in await ours(town, path)] == ["needs_review"]
+
+
+@pytest.mark.parametrize("end", [Killed(), TimeoutError(), RuntimeError("a fault of ours")])
+async def test_an_answer_whose_every_worker_ended_midway_is_looked_for(
+    agency: Agency, post: Post, clock: SetClock, end: BaseException
+) -> None:
+    town = await settle(agency, "mindful")
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(end)
+    for _ in range(ATTEMPTS + 1):
+        with suppress(Killed):
+            await _once(agency, clock)
+    assert await _waiting(agency) == []
+    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+    clock.advance(timedelta(hours=1))
+    await agency.work()
+    assert [m["delivery"] for m in await ours(town, path)] == ["needs_review"]
+
+
+async def test_an_answer_that_no_worker_came_to_send_has_failed(
+    town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+
+    async def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("nothing can be intended")
+
+    monkeypatch.setattr(sending, "intend", broken)
+    while await _once(agency, clock):
+        pass
+    (message,) = await ours(town, path)
+    assert (message["delivery"], "Send it anew" in message["delivery_detail"], post.sent) == ("failed", True, [])
+
+
+def test_no_attempt_takes_so_long_that_it_is_taken_for_given_up() -> None:
+    assert jobs.kinds["inquiries.send"].timeout < intake.UNDER_WAY
+
+
+async def test_a_worker_that_ends_while_it_renews_a_token_leaves_no_doubt(
+    town: Town, agency: Agency, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(AuthExpired("no"), times=1)
+    monkeypatch.setattr("app.inquiries.jobs.mended", _killed)
+    with pytest.raises(Killed):
+        await agency.work("inquiries.send")
+    assert [m["delivery"] for m in await ours(town, path)] == ["queued"]
+
+
+async def test_the_platforms_word_counts_for_more_than_the_same_words(
+    town: Town, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await ask(town)
+    first = await answer(town, path)
+    post.behave = _raising(OutcomeUnknown("no answer came"))
+    await agency.work("inquiries.send")
+    clock.advance(MINUTE)
+    second = await answer(town, path)
+
+    async def seen_at_once() -> Sent:
+        await town.see(town.said("r2", clock.now(), "Пять рублей.", by=OURS))
+        assert {m["id"]: m["external_id"] for m in await ours(town, path)} == {first: "r2", second: None}
+        return Sent("r2", sent_at=clock.now())
+
+    post.behave = lambda _: seen_at_once()
+    await agency.work("inquiries.send")
+    told = {m["id"]: (m["external_id"], m["delivery"]) for m in await ours(town, path)}
+    assert told == {first: (None, "outcome_unknown"), second: ("r2", "sent")}
+    await town.see(town.said("r1", NOON, "Пять рублей.", by=OURS))
+    told = {m["id"]: (m["external_id"], m["delivery"]) for m in await ours(town, path)}
+    assert told == {first: ("r1", "sent"), second: ("r2", "sent")}
+
+
+async def test_the_message_it_answers_may_be_lost_while_it_is_in_doubt(
+    agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = await settle(agency, "mindful")
+    path = await _die(town, post, clock, monkeypatch)
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(sending, "_answered", nothing)
+    await _again(agency)
+    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+
+
+async def _once(agency: Agency, clock: SetClock) -> bool:
+    """Wait until the sending job is due, or its worker's lease is over, and do it; False where there is none."""
+    async with agency.resources.db.reading(None) as connection:
+        query = select(Job.id, Job.run_at, Job.leased_until).where(
+            Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send", Job.state != "dead"
+        )
+        row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return False
+    at = max(row.run_at, row.leased_until or row.run_at)
+    clock.advance(max(at - clock.now(), timedelta(0)) + timedelta(seconds=1))
+    await jobs.perform(agency.resources, row.id)
+    return True
+
+
+# ── the law ───────────────────────────────────────────────────────────────────────────────────────
+
+TOWNS: Final = 30
+UNSENT: Final[tuple[Callable[[datetime], Exception], ...]] = (
+    lambda at: Throttled("slow down", retry_after=90, scope=Scope.TOKEN),
+    lambda at: Throttled("slow down", retry_after=7200, scope=Scope.TOKEN),
+    lambda at: BudgetSpent(at + 5 * MINUTE),
+    lambda at: Later(at + MINUTE, "not now"),
+    lambda at: Transient("out of reach"),
+    lambda at: Malformed("what is that"),
+    lambda at: AuthExpired("no"),
+    lambda at: MissingPermission("no"),
+    lambda at: Gone("no"),
+    lambda at: Rejected("no"),
+)
+"""What a platform says that has not taken an answer, and what keeps us from asking it."""
+MIDWAY: Final[tuple[Callable[[], BaseException], ...]] = (
+    Killed,
+    TimeoutError,
+    lambda: RuntimeError("a fault of ours"),
+    lambda: OutcomeUnknown("no answer came"),
+)
+"""What ends a call, of which nobody knows then whether the platform has taken the answer."""
+STEPS: Final = ("delivered", "put_back", "failed", "unknown")
+"""What a worker may not live to write down."""
+
+
+@dataclass
+class Platform:
+    """What it has taken, by its own ledger, and what is going to happen next."""
+
+    clock: SetClock
+    rng: random.Random
+    remembered: timedelta | None
+    trouble: float
+    """How likely something goes wrong."""
+    taken: int = 0
+    taken_at: datetime | None = None
+
+    def take(self) -> Sent:
+        repeated = (
+            self.remembered is not None
+            and self.taken_at is not None
+            and self.clock.now() < self.taken_at + self.remembered
+        )
+        if not repeated:
+            self.taken, self.taken_at = self.taken + 1, self.clock.now()
+        return Sent("remote", sent_at=self.taken_at)
+
+    def behave(self, _: str) -> Sent:
+        if self.rng.random() > self.trouble:
+            return self.take()
+        kind = self.rng.choice(("unsent", "unsent", "before", "after"))
+        if kind == "unsent":
+            why = self.rng.choice(UNSENT)
+            raise why(self.clock.now())
+        if kind == "after":
+            self.take()
+        end = self.rng.choice(MIDWAY)
+        raise end()
+
+
+async def test_nothing_that_goes_wrong_makes_us_say_what_is_not_so_or_send_it_twice(
+    agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    rng = random.Random(seed)
+    ends: Counter[tuple[str, int]] = Counter()
+    for _ in range(TOWNS):
+        town = await settle(agency, rng.choice(("mindful", "mindful", "forgetful")))
+        remembered = platforms.adapter(town.place.platform).spec.replies_remembered
+        platform = Platform(clock, rng, remembered and timedelta(hours=1), rng.choice((0.5, 0.8, 0.95)))
+        post.behave = platform.behave
+        await town.see(town.said("1", clock.now() - MINUTE))
+        path = f"/v1/inquiries/{(await town.only())['id']}"
+        await answer(town, path)
+        story: list[str] = []
+        going = True
+        while going:
+            with monkeypatch.context() as patched:
+                if rng.random() < 0.3:
+                    patched.setattr(sending, rng.choice(STEPS), _killed)
+                with suppress(Killed):
+                    going = await _once(agency, clock)
+            story.append(await _told(town, path, platform, f"seed {seed}: {story}"))
+            if platform.taken and rng.random() < 0.1:
+                await _found(town, platform)
+                story.append("found")
+            clock.advance(rng.choice((timedelta(0), MINUTE, 20 * MINUTE)))
+        clock.advance(timedelta(hours=2))
+        await agency.work("inquiries.reconcile")
+        last = await _told(town, path, platform, f"seed {seed}: {story}")
+        assert last in {"sent", "failed", "needs_review"}, f"seed {seed}: {story}"
+        assert platform.taken or last != "sent", f"seed {seed}: {story}"
+        ends[last, platform.taken] += 1
+        if platform.taken:
+            await _found(town, platform)
+            assert await _told(town, path, platform, f"seed {seed}: {story}") == "sent", f"seed {seed}: {story}"
+    assert {"sent", "needs_review"} <= {last for last, _ in ends}, f"seed {seed}: {ends}"
+
+
+async def _killed(*_: Any, **__: Any) -> None:
+    raise Killed
+
+
+async def _found(town: Town, platform: Platform) -> None:
+    """A poll sees our answer on the platform."""
+    assert platform.taken_at is not None
+    await town.see(town.said("remote", platform.taken_at, "@olga Пять рублей.", by=OURS))
+
+
+async def _told(town: Town, path: str, platform: Platform, story: str) -> str:
+    """How far our answer is said to have come, where that is not untrue."""
+    (message,) = [one for one in await ours(town, path) if one["delivery"] is not None]
+    delivery = str(message["delivery"])
+    assert platform.taken <= 1, f"{story}: sent twice"
+    assert not platform.taken or delivery not in {"failed", "queued"}, f"{story}: {delivery}"
+    events = [event["type"] for event in (await town.agency.get(f"{path}/events"))["data"]]
+    assert not platform.taken or "failed" not in events, story
+    return delivery

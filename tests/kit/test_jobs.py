@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import jobs, rounds
 from app.kit.clock import SetClock
@@ -331,3 +332,40 @@ async def test_recurring_jobs_are_there_once_and_come_back(resources: Resources,
     (row,) = await stored(resources, kind)
     await jobs.perform(resources, row.id)
     assert [row.run_at for row in await stored(resources, kind)] == [clock.now() + timedelta(hours=24)]
+
+
+async def test_what_waits_for_a_job_hears_that_it_was_given_up(
+    resources: Resources, kind: str, clock: SetClock
+) -> None:
+    heard: list[tuple[str, uuid.UUID]] = []
+
+    async def buried(session: AsyncSession, thing_id: uuid.UUID) -> None:
+        state = await session.scalar(select(Job.state).where(Job.kind == kind))
+        heard.append((str(state), thing_id))
+
+    @jobs.job(kind, attempts=2, buried=buried)
+    async def handler(run: Run, thing_id: uuid.UUID) -> Again | None:
+        raise ValueError("no")
+
+    thing = uuid.uuid4()
+    job_id = await put(resources, kind, thing_id=thing)
+    await jobs.perform(resources, job_id)
+    assert heard == []
+    clock.advance(timedelta(minutes=1))
+    await jobs.perform(resources, job_id)
+    assert heard == [("dead", thing)]
+
+
+async def test_a_job_is_given_up_whatever_becomes_of_those_who_hear_of_it(
+    resources: Resources, kind: str, clock: SetClock
+) -> None:
+    async def buried(session: AsyncSession) -> None:
+        await session.execute(delete(Job).where(Job.kind == kind))
+        raise RuntimeError("a fault of ours")
+
+    @jobs.job(kind, buried=buried)
+    async def handler(run: Run) -> Again | None:
+        raise Fatal("no")
+
+    await jobs.perform(resources, await put(resources, kind))
+    assert [row.state for row in await stored(resources, kind)] == ["dead"]

@@ -141,7 +141,7 @@ FAULTS: dict[str, Fault] = {
     "truncated compression": Fault(_plain(says(gzip.compress(b"{}" * 100)[:-12], "content-encoding: gzip")), Transient),
     "truncated JSON": Fault(_plain(says(b'{"response": {"items": [{"id"')), Malformed),
     "a wrong type": Fault(_plain(says(b'{"response": "text", "result": "text", "data": "text"}')), Malformed),
-    "200 with an error": Fault(_plain(says(_ERROR)), UNANSWERED, UNANSWERED, UNANSWERED),
+    "200 with an error": Fault(_plain(says(_ERROR)), UNANSWERED, to_a_renewal=UNANSWERED),
     "another language": Fault(_plain(says(b"<html>hello</html>")), Malformed),
     "a compressed bomb": Fault(_plain(_bomb), Malformed),
     "a gigabyte announced": Fault(_plain(says(b"", length=10**9)), Malformed),
@@ -149,8 +149,7 @@ FAULTS: dict[str, Fault] = {
     "a redirect loop": Fault(
         _plain(says(b"", "location: /", status="302 Found")),
         Malformed,
-        (Malformed, OutcomeUnknown),
-        (Malformed, *UNWELL),
+        to_a_renewal=(Malformed, *UNWELL),
     ),
     "500": Fault(_plain(says(b"", status="500 Internal Server Error")), Transient, to_a_renewal=UNWELL),
     "503 with a page": Fault(_plain(says(b"<html>", status="503 Service Unavailable")), Transient, to_a_renewal=UNWELL),

@@ -473,6 +473,7 @@ async def test_a_message_is_answered_with_a_number_that_its_key_gives() -> None:
         (1, OutcomeUnknown),
         (10, OutcomeUnknown),
         (36, OutcomeUnknown),
+        (77_777, OutcomeUnknown),
         (6, Throttled),
         (9, Throttled),
         (15, MissingPermission),

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.kit import telemetry
 from app.platforms import wire
-from app.platforms.contract import Malformed
+from app.platforms.contract import Malformed, OutcomeUnknown, PlatformError
 
 
 class Thing(wire.Shape):
@@ -172,3 +172,21 @@ def test_of_a_list_that_is_understood_nothing_is_told() -> None:
         with pytest.raises(Malformed):
             wire.parse_bytes(MANY, b'[{"id": 1}, {}]')
     assert logs == []
+
+
+@pytest.mark.parametrize(
+    ("status", "of_a_change"), [(200, OutcomeUnknown), (303, OutcomeUnknown), (502, OutcomeUnknown), (404, Malformed)]
+)
+async def test_an_answer_nobody_understands_leaves_open_whether_a_change_was_made(
+    status: int, of_a_change: type[PlatformError]
+) -> None:
+    def puzzled(_: httpx.Response) -> PlatformError:
+        return Malformed("what is that")
+
+    answering = httpx.MockTransport(lambda _: httpx.Response(status, text="<html>"))
+    async with httpx.AsyncClient(transport=answering) as http:
+        request = http.build_request("POST", "https://platform.example/")
+        with pytest.raises(of_a_change):
+            await wire.write(http, request, puzzled)
+        with pytest.raises(Malformed):
+            await wire.read(http, request, puzzled)

@@ -78,10 +78,10 @@ CODES: Mapping[int, Means] = {
 }
 
 UNKNOWN = Means.UNWELL
-"""A code that nobody documents: trying later is harmless, giving up is not."""
+"""A code that nobody documents: to read later is harmless, giving up is not."""
 
 UNDECIDED = frozenset({1, 10, 13, 36})
-"""Codes that, answered to a change, leave open whether it was made."""
+"""Codes that, answered to a change, leave open whether it was made; so does one that nobody documents."""
 
 SECONDS = {6: 1.0}
 """How long to wait, where the code itself tells."""
@@ -138,7 +138,7 @@ def from_id(response: httpx.Response) -> PlatformError | None:
 def _from_code(code: int, *, changes: bool, wait: float | None) -> PlatformError:
     means = CODES.get(code, UNKNOWN)
     message, told = WORDS.get(code, f"{means.value} (VK's error {code})"), str(code)
-    if changes and code in UNDECIDED:
+    if changes and (code in UNDECIDED or code not in CODES):
         return OutcomeUnknown("VK failed while it handled the change", platform_code=told)
     if means is Means.WAIT:
         return Throttled(message, retry_after=SECONDS.get(code, wait), scope=Scope.TOKEN, platform_code=told)
