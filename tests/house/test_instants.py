@@ -167,7 +167,8 @@ async def test_the_last_instants_within_the_bounds_are_taken(agency: Agency) -> 
     last = "2199-12-31T23:59:59.999999Z"
     assert (await agency.post("/v1/api-keys", {"name": "script", "expires_at": last}))["expires_at"] == last
     assert {one["expires_at"] for one in (await agency.get("/v1/api-keys"))["data"]} == {last, None}
-    await agency.get("/v1/posts", **{"from": "1970-01-01T00:00:00Z", "to": last})
+    window: dict[str, Any] = {"from": "1970-01-01T00:00:00Z", "to": last}
+    await agency.get("/v1/posts", **window)
 
 
 async def test_what_is_to_expire_does_so_later(app: FastAPI, agency: Agency) -> None:
