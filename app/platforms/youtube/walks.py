@@ -78,7 +78,7 @@ class Paged(Generic[T]):
             if at.token is None or not stale:
                 raise
             return None
-        found = wire.parse(self.answer, response)
+        found = wire.parse_timely(self.answer, response)
         following = found.next_page if found.next_page != at.token else None
         names = {self.name(item) for item in found.items}
         if at.tail and names.isdisjoint(at.tail) and at.starts < PATIENCE:
