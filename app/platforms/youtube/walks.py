@@ -111,11 +111,11 @@ class UploadsWalk(wire.Shape):
     at: Place = Place()
     playlist: wire.Id | None = None
     """The list's id, where it does not follow from the channel's."""
-    newest: wire.Moment | None = None
+    newest: wire.SomeMoment = None
     """The newest upload seen by this walk."""
-    floor: wire.Moment | None = None
+    floor: wire.SomeMoment = None
     """How far down this walk goes."""
-    known: wire.Moment | None = None
+    known: wire.SomeMoment = None
     """The newest upload seen by the walks before."""
     day: date | None = None
     """Of the last walk that went further down."""
@@ -155,6 +155,6 @@ class ThreadsWalk(wire.Shape):
     read: bool = False
     long: tuple[LongThread, ...] = ()
     inside: Place = Place()
-    newest: wire.Moment | None = None
-    known: wire.Moment | None = None
+    newest: wire.SomeMoment = None
+    known: wire.SomeMoment = None
     """Comments up to here were read by the walks before."""
