@@ -55,7 +55,7 @@ class ApiKeyCreate(Input):
 
     name: Line = Field(examples=["reporting script"])
     scopes: list[Scope] = Field(default=[Scope.READ], min_length=1, max_length=3)
-    expires_at: Instant | None = None
+    expires_at: Instant | None = Field(None, description="Later than now; null: it does not expire.")
 
 
 class ApiKeyRead(Output):

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import ApiKey, Membership, Role, Scope, UserAccount, Workspace
-from app.kit.db import Database, now, workspace_of
+from app.kit.db import Database, in_the_future, now, workspace_of
 from app.kit.errors import Conflict, NotFound, Unauthenticated
 from app.kit.ids import uuid7
 
@@ -73,7 +73,11 @@ async def workspaces(session: AsyncSession) -> Sequence[UUID]:
 async def create_key(
     session: AsyncSession, *, name: str, scopes: Sequence[Scope], expires_at: datetime | None
 ) -> tuple[ApiKey, str]:
-    """A new key of this workspace and its full text, which is not kept anywhere."""
+    """A new key of this workspace and its full text, which is not kept anywhere.
+
+    Raises `Invalid` (`not-in-the-future`) for an `expires_at` that has passed.
+    """
+    in_the_future(session, "expires_at", expires_at)
     prefix = "".join(secrets.choice(_ALPHABET) for _ in range(12))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(43))
     key = ApiKey(

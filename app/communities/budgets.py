@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit import telemetry
+from app.kit import instants, telemetry
 from app.kit.db import now
 from app.kit.http import Request, Response
 from app.kit.resources import Resources
@@ -109,12 +109,12 @@ class Meter:
         """Rest where an answer tells that a limit is nearly used up."""
         usage = self._kind.usage(response) if issubclass(self._kind, TellsUsage) else None
         if usage is not None and usage.share >= NEARLY:
-            rest = UNTOLD if usage.resets_in is None else timedelta(seconds=usage.resets_in)
+            rest = UNTOLD if usage.resets_in is None else instants.span(usage.resets_in)
             await self._stay_away(usage.scope, self._resources.clock.now() + min(rest, timedelta(days=1)))
 
     async def throttled(self, error: Throttled) -> datetime:
         """The platform told us to stop: until when nobody whom it concerns calls again."""
-        wait = UNTOLD if error.retry_after is None else timedelta(seconds=error.retry_after)
+        wait = UNTOLD if error.retry_after is None else instants.span(error.retry_after)
         until = self._resources.clock.now() + min(max(wait, timedelta(seconds=1)), timedelta(days=1))
         await self._stay_away(error.scope, until)
         return until

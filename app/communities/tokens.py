@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import TokenExpiring
 from app.communities.models import Community, CommunityToken
+from app.kit import instants
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import mine, now, workspace_of
 from app.kit.events import publish
@@ -181,7 +182,7 @@ async def renewed(session: AsyncSession, keyring: Keyring, claim: Claim, granted
     stale = {place for place in claim.same | fetched if versions.get(place) == claim.versions.get(place)}
     for community_id, kind in sorted(place for place in stale if place[1] in granted):
         new = granted[kind]
-        ends_at = None if new.lifetime is None else now(session) + new.lifetime
+        ends_at = None if new.lifetime is None else instants.after(now(session), new.lifetime)
         await _store(session, keyring, community_id, kind, new.text, ends_at)
     replaced = {place for place, version in versions.items() if version != claim.versions.get(place)}
     for row in await _claimed(session, claim):
@@ -256,7 +257,7 @@ async def inspected(session: AsyncSession, community_id: UUID, known: Held, stat
         if state is not None:
             row.missing_scopes = list(state.missing_scopes)
             if state.lifetime is not None:
-                row.expires_at = now(session) + state.lifetime
+                row.expires_at = instants.after(now(session), state.lifetime)
                 if state.lifetime > WARNING:  # prolonged: its end is news once more
                     row.warned_at = None
     return {Token(row.kind): row.version for row in rows} == dict(known.versions)

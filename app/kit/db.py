@@ -18,11 +18,14 @@ import asyncpg
 import orjson
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     ColumnElement,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     MetaData,
     Select,
+    Table,
     Text,
     bindparam,
     event,
@@ -37,14 +40,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.kit.clock import Clock, SystemClock
-from app.kit.errors import CommitOutcomeUnknown, NotFound, broken_off
+from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, broken_off
 from app.kit.ids import uuid7
 
 AfterCommit = Callable[[], Awaitable[None]]
 
 
 class Base(DeclarativeBase):
-    """All tables. Text is unbounded (input is bounded where it comes in), instants are aware."""
+    """All tables. Text is unbounded (input is bounded where it comes in), instants are aware and finite.
+
+    PostgreSQL has an `infinity` of instants and of days, which Python has not: one in a row would break every list
+    that the row stands in. So each column of either kind has a check of its own.
+    """
 
     metadata = MetaData(
         naming_convention={
@@ -63,6 +70,14 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSONB(),
         list[Any]: JSONB(),
     }
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        table = vars(cls).get("__table__")
+        if isinstance(table, Table):
+            for column in table.columns:
+                if isinstance(column.type, DateTime | Date):
+                    table.append_constraint(CheckConstraint(func.isfinite(column), name=f"{column.name}_is_finite"))
 
 
 class Owned:
@@ -242,6 +257,14 @@ def now(session: AsyncSession) -> datetime:
     """The instant this unit of work began: one for all its rows."""
     at: datetime = session.info["now"]
     return at
+
+
+def in_the_future(session: AsyncSession, field: str, at: datetime | None) -> None:
+    """Raise `Invalid` (`not-in-the-future`) where the instant a body gives as `field` has come already."""
+    if at is not None and at <= now(session):
+        detail = "This instant has passed: give a later one."
+        problem = {"in": "body", "field": field, "code": "not-in-the-future", "detail": detail}
+        raise Invalid(f"{field}: {detail}", code="not-in-the-future", errors=[problem])
 
 
 def workspace_of(session: AsyncSession) -> uuid.UUID:

@@ -187,6 +187,20 @@ _AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
 _BROKEN = ("08", "57P")
 """How PostgreSQL's codes begin when a connection breaks or the server ends: no word about what was under way."""
 
+_OUT_OF_REACH = ("08", "53", "57", "58")
+"""PostgreSQL's classes of codes for: the connection broke, it lacks something, it is being stopped, its disk fails."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error tells of what is out of reach, and may go well the next time: no fault of what was asked."""
+    if isinstance(error, Unavailable | OSError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return isinstance(state, str) and (state in _LOST_RACES | _AWAY or state.startswith(_OUT_OF_REACH))
+
+
 _EXPLAINED = {
     "extra_forbidden": "This field is not known here.",
     "missing": "This field is required.",
@@ -268,7 +282,7 @@ def install(app: FastAPI) -> None:
         if state in _LOST_RACES:
             again = "Another request was changing the same; nothing was changed by this one. Send it again."
             return render(request, Unavailable(again, code="busy", retry_after=1))
-        if isinstance(error, DBAPIError) and not error.connection_invalidated and state not in _AWAY:
+        if not is_outage(error):
             raise error
         return render(request, Unavailable("The database is out of reach; nothing was changed.", code="database-away"))
 

@@ -6,7 +6,19 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from app.kit import instants
 
 
 def _written_as(pattern: str, example: str) -> Callable[[Any], Any]:
@@ -34,11 +46,15 @@ def _trimmed(value: str) -> str:
     return value.strip()
 
 
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except (OverflowError, ValueError):
-        raise ValueError("is out of range") from None
+def _utc(value: Any, handler: ValidatorFunctionWrapHandler) -> datetime:
+    """What is sent, a text, lies within bounds; what stands in a row is shown as it is."""
+    at: datetime = handler(value)
+    return instants.bounded(at) if isinstance(value, str) else at.astimezone(UTC)
+
+
+def _day(value: Any, handler: ValidatorFunctionWrapHandler) -> date:
+    day: date = handler(value)
+    return instants.bounded_day(day) if isinstance(value, str) else day
 
 
 def _rfc3339(value: datetime) -> str:
@@ -66,12 +82,18 @@ Flag = Annotated[bool, Field(strict=True)]
 Instant = Annotated[
     AwareDatetime,
     BeforeValidator(_INSTANT, json_schema_input_type=datetime),
-    AfterValidator(_utc),
+    WrapValidator(_utc, json_schema_input_type=datetime),
     PlainSerializer(_rfc3339, return_type=str, when_used="json"),
     Field(json_schema_extra={"format": "date-time"}, examples=["2026-10-01T09:30:00Z"]),
 ]
-"""An instant with its offset, given in UTC."""
-Day = Annotated[date, BeforeValidator(_DAY, json_schema_input_type=date), Field(examples=["2026-10-01"])]
+"""An instant with its offset, given in UTC; one that is sent lies within the bounds of `app.kit.instants`."""
+Day = Annotated[
+    date,
+    BeforeValidator(_DAY, json_schema_input_type=date),
+    WrapValidator(_day, json_schema_input_type=date),
+    Field(examples=["2026-10-01"]),
+]
+"""A local day; one that is sent lies within the bounds of `app.kit.instants`."""
 Id = Annotated[UUID, BeforeValidator(_ID, json_schema_input_type=UUID)]
 
 

@@ -4,13 +4,17 @@ Answers are plain dictionaries, ready to be written as JSON: `schemas` describes
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
+
 from app.kpis.contract import DAY, Community, Kpi, Loaded, Missing, Project, Reason, Span, Value, Window
 from app.kpis.windows import Days, Granularity
+
+log = structlog.get_logger()
 
 _EXPECTED: Final = frozenset({Reason.NOT_YET})
 """What is missing for no fault: it is no gap."""
@@ -25,6 +29,8 @@ class Question:
     granularity: Granularity
     compare: bool
     loaded: Mapping[str, Loaded[Any]]
+    broken: set[str] = field(default_factory=set)
+    """Keys of KPIs whose computation has failed: each is logged once."""
 
     def window(self, days: Days | None = None, only: Community | None = None) -> Window:
         """The inputs for some days (all of them) of some communities (all of them)."""
@@ -32,15 +38,46 @@ class Question:
         return Window(chosen.first, chosen.last, self.project.today, self.loaded, only)
 
     def value(self, kpi: Kpi, days: Days | None = None, only: Community | None = None) -> Value:
-        """The KPI's value for some days of some communities."""
-        return kpi.compute(self.window(days, only))
+        """The KPI's value for some days of some communities; one that cannot be computed is unknown."""
+        if (failed := self.failed(kpi)) is not None:
+            return self._unknown(kpi, failed.reason, days, only)
+        try:
+            return kpi.compute(self.window(days, only))
+        except Exception as error:  # it knows no database: nothing but a fault of its own, or of its inputs
+            self._report(kpi, error)
+            return self._unknown(kpi, Reason.NOT_COMPUTED, days, only)
+
+    def failed(self, kpi: Kpi) -> Loaded[Any] | None:
+        """An input of the KPI that could not be loaded; None where all are there."""
+        return next((one for source in kpi.needs if (one := self.loaded[source.key]).failed), None)
+
+    def lost(self, kpi: Kpi, of: Sequence[Community]) -> Sequence[Missing]:
+        """Days on which the KPI's sources have nothing, where that means a loss."""
+        window = self.window()
+        if self.failed(kpi) is not None:
+            return ()
+        try:
+            return [gap for source in kpi.needs for one in of for gap in source.gaps(window.of(source), one, window)]
+        except Exception as error:
+            self._report(kpi, error)
+            return self._unknown(kpi, Reason.NOT_COMPUTED).missing
+
+    def _unknown(self, kpi: Kpi, reason: str, days: Days | None = None, only: Community | None = None) -> Value:
+        first, last = self.window(days)[:2]
+        of = (only,) if only is not None else communities(kpi, self.loaded)
+        return Value(None, reason, [Missing(one, reason, first, last) for one in of])
+
+    def _report(self, kpi: Kpi, error: Exception) -> None:
+        if kpi.key not in self.broken:
+            log.error("kpis.not_computed", kpi=kpi.key, project_id=str(self.project.id), exc_info=error)
+        self.broken.add(kpi.key)
 
     def described(self) -> dict[str, Any]:
         """The window, for the answer."""
         return {
             "from": self.days.first,
             "to": self.days.last,
-            "timezone": self.project.zone.key,
+            "timezone": self.project.timezone,
             "granularity": self.granularity.value,
         }
 
@@ -155,8 +192,7 @@ def coverage(kpi: Kpi, question: Question, value: Value) -> dict[str, Any]:
     days = Days(question.days.first, min(question.days.last, question.project.today))
     of = communities(kpi, question.loaded)
     length = max((days.last - days.first).days + 1, 0)
-    window = question.window()
-    gaps = _joined([*value.missing, *_lost(kpi, of, window)])
+    gaps = _joined([*value.missing, *question.lost(kpi, of)])
     lost = {
         (gap.community.id, day) for gap in gaps for day in _each(max(gap.first, days.first), min(gap.last, days.last))
     }
@@ -168,12 +204,6 @@ def coverage(kpi: Kpi, question: Question, value: Value) -> dict[str, Any]:
             {"from": gap.first, "to": gap.last, "community_id": gap.community.id, "reason": gap.reason} for gap in gaps
         ],
     }
-
-
-def _lost(kpi: Kpi, of: Iterable[Community], window: Window) -> Iterable[Missing]:
-    for source in kpi.needs:
-        for community in of:
-            yield from source.gaps(window.of(source), community, window)
 
 
 def _joined(gaps: Iterable[Missing]) -> list[Missing]:

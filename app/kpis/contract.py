@@ -81,6 +81,10 @@ class Reason(StrEnum):
     NO_PERMISSION = "no-permission"
     HOOK_MISSED = "hook-missed"
     """The platform did not tell of something at once, as it does by its hook; a poll found it later."""
+    ZONE_NOT_KNOWN = "zone-not-known"
+    """PostgreSQL, or Python, does not know the project's time zone (any more): its days are not known."""
+    NOT_COMPUTED = "not-computed"
+    """Computing it failed, by a fault of ours; the log has it."""
     REAUTH_REQUIRED = "reauth-required"
     PAUSED = "paused"
 
@@ -119,6 +123,13 @@ class Project:
     now: datetime
     created_at: datetime
     communities: tuple[Community, ...]
+    timezone: str
+    """As it is stored: of one that Python does not know, `zone` is UTC."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing of it can be known; None for a sound one."""
+        return None if self.zone.key == self.timezone else Reason.ZONE_NOT_KNOWN
 
     def day_of(self, at: datetime) -> date:
         """The project's local day of an instant."""
@@ -225,7 +236,11 @@ class Loaded(Generic[R]):
         spans: Mapping[Community, Span],
         reason: str = Reason.NO_COMMUNITIES,
         unheard: Mapping[UUID | None, Sequence[tuple[date, date]]] | None = None,
+        *,
+        failed: bool = False,
     ) -> None:
+        self.failed = failed
+        """It could not be loaded, for `reason`: nothing may be computed from it."""
         self.spans = spans
         self.unheard = unheard or {}
         """By community: days on which something was sent that its hook missed, and those on which it was found."""

@@ -46,6 +46,8 @@ async def page(
     place = _read(kpi, pager, cursor)
     of = [one.id for one in answers.communities(kpi, question.loaded) if _known(kpi, question, one)]
     found: list[dict[str, Any]] = []
+    if not of:
+        return found, None
     for number in range(place.section, len(kpi.evidence)):
         section = kpi.evidence[number]
         after = place.after if number == place.section else None

@@ -1,25 +1,33 @@
 """The projects that KPIs are asked about, with their communities and their days."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import structlog
 from sqlalchemy import any_, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
 from app.communities.models import HookMissed
 from app.kit.db import mine
-from app.kit.errors import NotFound
-from app.kpis.contract import Asked, Community, Kpi, Loaded, Project, Source
+from app.kit.errors import NotFound, is_outage
+from app.kpis.contract import DAY, Asked, Community, Kpi, Loaded, Project, Reason, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
+
+log = structlog.get_logger()
+
+INVALID_PARAMETER: Final = "22023"
+"""PostgreSQL's code for, among others: there is no such time zone."""
 
 _COLUMNS: Final = (
     ProjectRow.id,
@@ -50,7 +58,14 @@ _STATEMENT: Final = Statement(
     .order_by(ProjectRow.created_at, ProjectRow.id, CommunityRow.created_at, CommunityRow.id)
 )
 
-_zone: Final = lru_cache(maxsize=1024)(ZoneInfo)
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    """UTC for one that is not known (any more): `Project.trouble` tells."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 async def find(
@@ -84,6 +99,7 @@ def _project(rows: Sequence[Any], now: datetime) -> Project:
         now=now,
         created_at=created_at,
         communities=tuple(_community(row[4:], zone) for row in rows if row[4] is not None),
+        timezone=timezone,
     )
 
 
@@ -105,10 +121,49 @@ def _community(row: Sequence[Any], zone: ZoneInfo) -> Community:
 
 
 async def load(connection: AsyncConnection, asked: Asked, kpis: Iterable[Kpi]) -> dict[UUID, dict[str, Loaded[Any]]]:
-    """What the KPIs need, by project and source: each source is asked once, for all projects."""
+    """What the KPIs need, by project and source: each source is asked once, for all projects.
+
+    Where that fails, those are sought out in whom the fault lies: of them the source is `failed`, and the others have
+    what they need. Raises `Unavailable` where it is the database that fails.
+    """
     found: dict[UUID, dict[str, Loaded[Any]]] = {project.id: {} for project in asked.projects}
     sources: dict[str, Source[Any]] = {source.key: source for kpi in kpis for source in kpi.needs}
+    sound = replace(asked, projects=tuple(project for project in asked.projects if project.trouble is None))
     for key, source in sources.items():
-        for project_id, loaded in (await source.load(connection, asked)).items():
+        for project in asked.projects:
+            if project.trouble is not None:
+                found[project.id][key] = _failed(project, asked, project.trouble)
+        for project_id, loaded in (await _loaded(connection, sound, source)).items():
             found[project_id][key] = loaded
     return found
+
+
+async def _loaded(connection: AsyncConnection, asked: Asked, source: Source[Any]) -> dict[UUID, Loaded[Any]]:
+    """One source; halved until the projects are alone of which it cannot be loaded. Reads are no transaction."""
+    if not asked.projects:
+        return {}
+    try:
+        return await source.load(connection, asked)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        middle = len(asked.projects) // 2
+        if not middle:
+            (project,) = asked.projects
+            reason = Reason.ZONE_NOT_KNOWN if _concerns_zone(error, project) else Reason.NOT_COMPUTED
+            log.exception("kpis.not_loaded", source=source.key, project_id=str(project.id), reason=reason)
+            return {project.id: _failed(project, asked, reason)}
+    halves = (asked.projects[:middle], asked.projects[middle:])
+    parts = [await _loaded(connection, replace(asked, projects=half), source) for half in halves]
+    return parts[0] | parts[1]
+
+
+def _failed(project: Project, asked: Asked, reason: str) -> Loaded[Any]:
+    """Nothing, of all communities."""
+    span = Span(asked.last + DAY, None, None, reason, before=reason)
+    return Loaded((), dict.fromkeys(project.communities, span), reason, failed=True)
+
+
+def _concerns_zone(error: Exception, project: Project) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) == INVALID_PARAMETER and f'"{project.timezone}"' in str(cause)

@@ -7,11 +7,12 @@ KPI needs. Its connection is still the one that is asked: workspace, pool and al
 from collections.abc import Mapping
 from typing import Any, Final
 
+import asyncpg
 from sqlalchemy import ClauseElement, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from app.kit.errors import Unavailable
+from app.kit.errors import Unavailable, is_outage
 
 _DIALECT: Final = make_url("postgresql+asyncpg://").get_dialect()()
 
@@ -34,6 +35,8 @@ class Statement:
             found: list[Any] = await raw.fetch(self._text, *given)
         except Exception as error:
             if not raw.is_closed():
+                if isinstance(error, asyncpg.PostgresError) and is_outage(error):
+                    raise Unavailable("The database is out of reach; try again.", code="database-away") from error
                 raise
             # SQLAlchemy did not see it break, and would lend it out again.
             await connection.invalidate(error)

@@ -4,12 +4,13 @@ Nothing here knows a platform. What leaves is a typed value or a `PlatformError`
 never holds a token, a URL or a piece of an answer that was not meant for people.
 """
 
+import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import httpx
 import structlog
@@ -25,8 +26,9 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic_core import PydanticCustomError
 
-from app.kit import telemetry
+from app.kit import instants, telemetry
 from app.kit.http import AddressRefused, BodyTooLarge, may_have_been_sent
 from app.platforms.contract import Malformed, OutcomeUnknown, PlatformError, Rejected, Transient
 
@@ -44,10 +46,43 @@ class Shape(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
+OUT_OF_BOUNDS: Final = "out_of_bounds"
+"""The type of pydantic's error for an instant that is one, and is not taken for real."""
+
+
+def bounded(moment: datetime) -> datetime:
+    """The same moment in UTC, within the bounds of `app.kit.instants`."""
+    try:
+        return instants.bounded(moment)
+    except instants.OutOfBounds as error:
+        raise PydanticCustomError(OUT_OF_BOUNDS, "{why}", {"why": str(error)}) from None
+
+
+def since_1970(value: int, per_second: int = 1) -> datetime:
+    """The moment that lies so many seconds, or parts of one, after 1970, within the bounds of `app.kit.instants`."""
+    if not instants.EARLIEST.timestamp() <= value / per_second < instants.LATEST.timestamp():
+        raise PydanticCustomError(OUT_OF_BOUNDS, "not a moment that is taken for real")
+    return datetime.fromtimestamp(value / per_second if per_second > 1 else value, UTC)
+
+
 def _unix_time(value: object) -> datetime:
-    if type(value) is not int or not 0 <= value < 2**33:
+    if type(value) is not int:
         raise ValueError("not seconds since 1970")
-    return datetime.fromtimestamp(value, UTC)
+    return since_1970(value)
+
+
+def _dispensable(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError as error:
+        if _out_of_bounds(error) is None:
+            raise
+        return None
+
+
+def _written(value: object) -> object:
+    """Within a wrapped validator a text is no moment by itself."""
+    return (iso(value) or value) if isinstance(value, str) else value
 
 
 def as_text(value: object) -> object:
@@ -57,14 +92,6 @@ def as_text(value: object) -> object:
 
 def _above_zero_or_none(value: object) -> object:
     return None if type(value) is int and value < 0 else value
-
-
-def within_utc(moment: datetime) -> datetime:
-    """A zone may put a moment before the first year, or behind the last."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("not within the calendar") from None
 
 
 def _storable(text: str) -> str:
@@ -78,9 +105,13 @@ Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 ShownCount = Annotated[Count | None, BeforeValidator(_above_zero_or_none)]
 """A counter that may be hidden: then it is left out, null, or below zero."""
 Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-Moment = Annotated[AwareDatetime, AfterValidator(within_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(bounded)]
 UnixTime = Annotated[datetime, BeforeValidator(_unix_time)]
 """Seconds since 1970 in the answer; an aware datetime when understood."""
+DISPENSABLE: Final = WrapValidator(_dispensable)
+"""For a moment without which all the rest can be understood: one that is out of bounds is None."""
+SomeMoment = Annotated[Moment | None, BeforeValidator(_written), DISPENSABLE]
+SomeUnixTime = Annotated[UnixTime | None, DISPENSABLE]
 
 
 def _or_error(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -178,6 +209,56 @@ def parse_bytes(adapter: TypeAdapter[T], body: bytes) -> T:
     raise failure
 
 
+def parse_timely(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+    """Understand an answer with lists, in which an item whose moment is out of bounds is left out, and told of.
+
+    Not for lists in which absence means something. `Malformed` as `parse` where anything else is not as it should be.
+    """
+    try:
+        return adapter.validate_json(response.content)
+    except ValidationError as error:
+        places = _out_of_bounds(error)
+        failure = Malformed(f"the answer is not understood {why(error)}")
+    if places is not None:
+        told = json.loads(response.content)
+        # From the end, so that the places of those before stay what they are.
+        if all(_take_out(told, place) for place in sorted(places, key=_order, reverse=True)):
+            found = parse_bytes(adapter, json.dumps(told).encode())
+            left_out(len(places), failure.message)
+            return found
+    raise failure
+
+
+def _out_of_bounds(error: ValidationError) -> set[tuple[str | int, ...]] | None:
+    """The list items that hold the moments which are out of bounds, by place; None where something else is wrong."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    if any(one["type"] != OUT_OF_BOUNDS for one in errors):
+        return None
+    places = [one["loc"] for one in errors]
+    lists = [max((at for at, step in enumerate(place) if isinstance(step, int)), default=-1) for place in places]
+    return {place[: last + 1] for place, last in zip(places, lists, strict=True)}
+
+
+def _order(place: tuple[str | int, ...]) -> list[tuple[int, str]]:
+    return [(step, "") if isinstance(step, int) else (-1, step) for step in place]
+
+
+def _take_out(told: Any, place: tuple[str | int, ...]) -> bool:
+    """Remove the list item at a place; whether it was found there."""
+    if not place:
+        return False
+    *above, last = place
+    for step in above:
+        try:
+            told = told[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    if not isinstance(told, list) or not isinstance(last, int) or last >= len(told):
+        return False
+    del told[last]
+    return True
+
+
 def why(error: ValidationError) -> str:
     """Where something is not as it should be, and what is wrong there."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -230,7 +311,20 @@ def retry_after(response: httpx.Response, reset: datetime | None = None) -> floa
 
 
 def iso_date(text: str | None) -> datetime | None:
-    """An aware ISO-8601 moment, or None."""
+    """An ISO-8601 moment in UTC, within the bounds of `app.kit.instants`; None for any other text."""
+    return _or_none(iso(text))
+
+
+def unix(seconds: int) -> datetime | None:
+    """The moment so many seconds after 1970; None outside the bounds of `app.kit.instants`."""
+    try:
+        return since_1970(seconds)
+    except PydanticCustomError:
+        return None
+
+
+def iso(text: str | None) -> datetime | None:
+    """An aware ISO-8601 moment, of whatever year, or None."""
     try:
         found = datetime.fromisoformat(text or "")
     except ValueError:
@@ -243,7 +337,14 @@ def _http_date(text: str | None) -> datetime | None:
         found = parsedate_to_datetime(text or "")
     except (ValueError, IndexError, OverflowError):
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return _or_none(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
+
+
+def _or_none(found: datetime | None) -> datetime | None:
+    try:
+        return None if found is None else instants.bounded(found)
+    except instants.OutOfBounds:
+        return None
 
 
 def explanation(text: str, secrets: Collection[str]) -> str:

@@ -3,7 +3,7 @@
 Rows are always locked in one order, so that nobody waits in a circle: community, publication, post.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from app.metrics.service import set_category
 from app.posts import times
 from app.posts.models import Origin, Post, Status
 from app.posts.schemas import PostCreate
+from app.projects import zones
 from app.projects.models import Project
 
 Check = Callable[[int], None]
@@ -37,10 +38,11 @@ async def create(session: AsyncSession, wanted: PostCreate) -> Post:
 async def create_many(session: AsyncSession, wanted: Sequence[PostCreate]) -> list[Post | AppError]:
     """Put posts into the plan, each on its own: what cannot be done is told in its place."""
     places = await _places(session, {item.community_id for item in wanted})
+    known = await zones.known(session) if any(item.timezone is not None for item in wanted) else frozenset()
     made: list[Post | AppError] = []
     for item in wanted:
         try:
-            made.append(_post(session, item, places))
+            made.append(_post(session, item, places, known))
         except AppError as error:
             made.append(error)
     session.add_all(post for post in made if isinstance(post, Post))
@@ -58,9 +60,13 @@ async def _places(session: AsyncSession, community_ids: set[UUID]) -> dict[UUID,
     return {row.id: (row.project_id, row.timezone) for row in rows}
 
 
-def _post(session: AsyncSession, item: PostCreate, places: Mapping[UUID, tuple[UUID, str]]) -> Post:
+def _post(
+    session: AsyncSession, item: PostCreate, places: Mapping[UUID, tuple[UUID, str]], known: Collection[str]
+) -> Post:
     if item.community_id not in places:
         raise NotFound("There is no such community here.")
+    if item.timezone is not None:
+        zones.require(item.timezone, known)
     project_id, project_zone = places[item.community_id]
     zone = item.timezone or project_zone
     return Post(
@@ -114,8 +120,11 @@ def touch(session: AsyncSession, post: Post) -> None:
 async def change(session: AsyncSession, *, post_id: UUID, changes: Mapping[str, Any], check: Check) -> Post:
     """Apply a merge patch: `text`, `category`, `status`, `planned_for`, `timezone`.
 
-    Raises `Conflict` (`already-published`) for anything but the category of a published post.
+    Raises `Conflict` (`already-published`) for anything but the category of a published post, `Invalid`
+    (`unknown-zone`) for a zone that PostgreSQL does not know.
     """
+    if "timezone" in changes:
+        zones.require(changes["timezone"], await zones.known(session))
     post = await hold(session, post_id)
     check(post.version)
     altered = {name: value for name, value in changes.items() if getattr(post, name) != value}

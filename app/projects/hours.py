@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 Opening = tuple[int, int]
 """From and to, in minutes after midnight; to 1440 at most."""
@@ -76,12 +76,6 @@ class WorkingHours:
                 {"day": day.isoformat(), "hours": _written(openings)} for day, openings in sorted(self.special.items())
             ],
         }
-
-
-@lru_cache(maxsize=1)
-def zones() -> frozenset[str]:
-    """The names of the IANA zones known here."""
-    return frozenset(available_timezones())
 
 
 def working_seconds(start: datetime, end: datetime, hours: WorkingHours, zone: ZoneInfo) -> int:

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Line, Output, Patch, Text
-from app.projects import hours
+from app.projects import hours, zones
 
 
 def _zone(value: str) -> str:
-    if value not in hours.zones():
+    if value not in zones.named():
         raise ValueError("must be the name of an IANA time zone, for example Europe/Minsk")
     return value
 

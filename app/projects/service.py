@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.db import fetch, mine, now, workspace_of
 from app.kit.events import publish
+from app.projects import zones
 from app.projects.events import ProjectCreated, ProjectZoneChanged
 from app.projects.hours import DEFAULT, WorkingHours
 from app.projects.models import Brief, Project
@@ -32,7 +33,11 @@ class WorkCalendar:
 
 
 async def create(session: AsyncSession, *, name: str, timezone: str, hours: WorkingHours | None = None) -> Project:
-    """A new project; it works Monday to Friday, 09:00 to 18:00, unless told otherwise."""
+    """A new project; it works Monday to Friday, 09:00 to 18:00, unless told otherwise.
+
+    Raises `Invalid` (`unknown-zone`) for a zone that PostgreSQL does not know.
+    """
+    zones.require(timezone, await zones.known(session))
     project = Project(
         workspace_id=workspace_of(session),
         name=name,
@@ -57,7 +62,12 @@ async def update(
     archived: bool | None = None,
     check: Check,
 ) -> Project:
-    """Change what is given. Another zone is told to whoever keeps figures by the project's day."""
+    """Change what is given. Another zone is told to whoever keeps figures by the project's day.
+
+    Raises `Invalid` (`unknown-zone`) for one that PostgreSQL does not know.
+    """
+    if timezone is not None:
+        zones.require(timezone, await zones.known(session))
     project = await fetch(session, Project, project_id, for_update=True)
     check(project.version)
     before = project.name, project.timezone, project.archived_at

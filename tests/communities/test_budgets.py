@@ -59,6 +59,14 @@ async def test_the_limit_holds_and_the_window_passes(resources: Resources, clock
     await meter.before(request("a"))
 
 
+@pytest.mark.parametrize("seconds", [2.0**63, 1e300, float("inf")])
+async def test_no_wait_is_too_long_to_be_kept(resources: Resources, clock: SetClock, host: str, seconds: float) -> None:
+    meter = Meter(resources, limited(Budget(3, 300, Scope.TOKEN)), host)
+    await meter.before(request("a"))
+    until = await meter.throttled(Throttled("slow down", retry_after=seconds, scope=Scope.TOKEN))
+    assert until == clock.now() + timedelta(days=1)
+
+
 async def test_a_short_wait_is_waited_out(resources: Resources, clock: SetClock, host: str) -> None:
     meter = Meter(resources, limited(Budget(3, 1, Scope.TOKEN)), host)
     began = clock.now()

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 
 from app.communities import tokens
 from app.communities.models import CommunityToken
-from app.kit import events
+from app.kit import events, instants
 from app.kit import jobs as kit_jobs
 from app.kit.clock import SetClock
 from app.platforms import adapters
@@ -225,6 +225,17 @@ def test_a_token_is_never_empty_and_never_shown() -> None:
     with pytest.raises(ValueError, match="never empty"):
         Granted("", None)
     assert "hidden" not in repr(Granted("hidden", None))
+
+
+async def test_a_token_that_is_said_to_last_for_ever_ends_within_bounds(
+    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+) -> None:
+    community = await connect(agency, project_id, user="user-0")
+    desk.good, desk.lifetime = "access-none", timedelta.max
+    desk.states = {USER: TokenState(lifetime=timedelta.max)}
+    await agency.work(POLL)
+    ends = {one["expires_at"] for one in (await health(agency, community))["tokens"]} - {None}
+    assert ends == {f"{instants.after(clock.now(), timedelta.max):%FT%T.%fZ}"}
 
 
 async def test_a_person_is_told_seven_days_before_a_token_ends(

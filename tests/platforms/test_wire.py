@@ -87,6 +87,58 @@ def test_a_deep_answer_is_malformed() -> None:
         wire.parse_bytes(THING, b"[" * 1_000_000)
 
 
+class Dated(wire.Shape):
+    at: wire.Moment
+    edited: wire.SomeMoment = None
+    seen: wire.SomeUnixTime = None
+    answers: "tuple[Dated, ...]" = ()
+
+
+class DatedList(wire.Shape):
+    items: tuple[Dated, ...]
+
+
+DATED = TypeAdapter(DatedList)
+FAR = "9999-12-31T23:59:59.999999Z"
+
+
+def timely(*items: object) -> DatedList:
+    return wire.parse_timely(DATED, httpx.Response(200, json={"items": items}))
+
+
+def test_an_item_out_of_bounds_is_left_out_and_told_of() -> None:
+    sound = {"at": "2026-01-01T00:00:00Z"}
+    before = telemetry.ITEMS_LEFT_OUT._value.get()
+    with capture_logs() as logs:
+        found = timely({"at": FAR}, sound, {**sound, "answers": [{"at": FAR}, sound, {"at": "0001-01-01T00:00:00Z"}]})
+    assert [len(one.answers) for one in found.items] == [0, 1]
+    assert telemetry.ITEMS_LEFT_OUT._value.get() == before + 3
+    assert [line["items"] for line in logs if line["event"] == "answer.items_left_out"] == [3]
+    assert timely({"at": FAR}).items == ()
+
+
+def test_a_moment_that_can_be_done_without_takes_nothing_along() -> None:
+    for far, seconds in ((FAR, 2**70), ("0001-01-01T00:00:00+14:00", -1)):
+        (one,) = timely({"at": "2026-01-01T00:00:00Z", "edited": far, "seen": seconds}).items
+        assert (one.edited, one.seen) == (None, None)
+    (one,) = timely({"at": "2026-01-01T03:00:00+03:00", "edited": "2026-01-01T03:00:00+0300", "seen": 1}).items
+    assert one.edited == one.at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert one.seen == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("odd", [{"at": "soon"}, {"at": "2026-01-01T00:00:00"}, {}, {"at": FAR, "edited": "soon"}])
+def test_what_is_no_moment_is_still_malformed(odd: object) -> None:
+    with pytest.raises(Malformed):
+        timely({"at": "2026-01-01T00:00:00Z"}, odd, {"at": FAR})
+
+
+def test_a_cursor_that_was_led_astray_begins_anew() -> None:
+    """One that was kept while such moments were still taken."""
+    found = wire.load(Dated, '{"at": "2026-01-01T00:00:00Z", "edited": "9999-12-31T23:59:59.999999Z"}')
+    assert found is not None
+    assert found.edited is None
+
+
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
 
 
@@ -103,6 +155,9 @@ DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
         ({"date": DATE}, "2026-11-22T10:05:00", None),
         ({"date": "nonsense", "retry-after": "-5"}, "nonsense", None),
         ({"retry-after": "9" * 400}, None, None),
+        ({"date": DATE, "retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, None, None),
+        ({"date": "Fri, 31 Dec 9999 23:59:59 GMT"}, "2026-11-22T10:05:00Z", None),
+        ({"date": DATE}, "9999-12-31T23:59:59-14:00", None),
     ],
 )
 def test_the_time_to_wait(headers: dict[str, str], reset: str | None, seconds: float | None) -> None:

@@ -27,6 +27,7 @@ from typing import ClassVar, Final
 
 import httpx
 
+from app.kit import instants
 from app.platforms import drafts, wire
 from app.platforms.abilities import (
     Call,
@@ -252,7 +253,7 @@ class Facebook:
             form |= {name: c.app[name] for name in sorted(tokens.APP_SETTINGS)}
             exchange = Way(c.base_url, "", Token.USER)
             told = await self._calls.change(exchange, "oauth/access_token", graph.GRANTED, form)
-            lifetime = None if told.expires_in is None else timedelta(seconds=told.expires_in)
+            lifetime = None if told.expires_in is None else instants.span(told.expires_in)
             granted[Token.USER] = Granted(told.access_token, lifetime)
             person = Way(c.base_url, told.access_token, Token.USER, app_secret=c.app.get("client_secret"))
         name = c.external_id or c.address.rpartition("/")[2]

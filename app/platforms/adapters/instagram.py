@@ -25,6 +25,7 @@ from typing import ClassVar, Final
 
 import httpx
 
+from app.kit import instants
 from app.platforms import drafts, wire
 from app.platforms.abilities import (
     Call,
@@ -294,7 +295,7 @@ class Instagram:
         way = Way(_host(c), c.tokens[Token.USER], Token.USER)
         form = {"method": "get", "grant_type": "ig_refresh_token"}
         told = await self._calls.change(way, "/refresh_access_token", graph.GRANTED, form)
-        lifetime = None if told.expires_in is None else timedelta(seconds=told.expires_in)
+        lifetime = None if told.expires_in is None else instants.span(told.expires_in)
         return {Token.USER: Granted(told.access_token, lifetime)}
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:

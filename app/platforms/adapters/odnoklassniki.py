@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import httpx
 
+from app.kit import instants
 from app.platforms import drafts, wire
 from app.platforms.abilities import (
     Call,
@@ -152,13 +153,16 @@ class Odnoklassniki:
         bound = latest(None if walk.known is None else walk.known - LATE, _moment(since))
         stats = await self._stats(c, group, anchor=walk.anchor, start_time=bound)
         reach = {stat.id: stat.reach for stat in stats.topics}
-        topics = await self._topics(c, tuple(reach), "media_topic.*")
-        told = [topic.created_ms for topic in topics]
+        found = await self._topics(c, tuple(reach), "media_topic.*")
+        topics = [(topic, topic.created_ms) for topic in found if topic.created_ms is not None]
+        if len(topics) < len(found):
+            wire.left_out(len(found) - len(topics), "a topic's moment is out of bounds")
+        told = [created for _, created in topics]
         newest = latest(*told, walk.newest, walk.known)
         posts = tuple(
-            translate.post(topic, group, reach.get(topic.id))
-            for topic in topics
-            if translate.is_own(topic, group) and (since is None or topic.created_ms >= _milliseconds(since))
+            translate.post(topic, created, group, reach.get(topic.id))
+            for topic, created in topics
+            if translate.is_own(topic, group) and (since is None or created >= _milliseconds(since))
         )
         anchor = next_anchor(stats, walk.anchor, filled=bool(stats.topics))
         if anchor is None:
@@ -175,8 +179,9 @@ class Odnoklassniki:
         found = {t.id: t for t in await self._topics(c, tuple(dict.fromkeys(p.post_id for p in posts)), COUNTERS)}
         created: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for post in posts:
-            if post.post_id in found:
-                created[post.community_id][post.post_id] = found[post.post_id].created_ms
+            topic = found.get(post.post_id)
+            if topic is not None and topic.created_ms is not None:
+                created[post.community_id][post.post_id] = topic.created_ms
         reach: dict[str, int | MetricStatus] = {}
         for group, topics in created.items():
             reach |= await self._reach(c, group, topics)
@@ -243,10 +248,16 @@ class Odnoklassniki:
             found = (await self._api.graph(c, ok.MESSAGES, path, query)).messages
         except Gone:  # this chat alone: the others still wait
             found = ()
-        times = [_milliseconds(shape.timestamp) for shape in found]
-        fresh = [shape for shape, at in zip(found, times, strict=True) if at >= bound]
-        items = tuple(translate.message(shape, _known(c)) for shape in fresh if translate.is_said(shape))
-        if len(found) < MESSAGES_PAGE or min(times) < bound:
+        dated = [(shape, shape.timestamp) for shape in found if shape.timestamp is not None]
+        if len(dated) < len(found):
+            wire.left_out(len(found) - len(dated), "a message's moment is out of bounds")
+        times = [_milliseconds(at) for _, at in dated]
+        items = tuple(
+            translate.message(shape, at, _known(c))
+            for shape, at in dated
+            if _milliseconds(at) >= bound and translate.is_said(shape)
+        )
+        if len(found) < MESSAGES_PAGE or not times or min(times) < bound:
             mail, more = after(mail.model_copy(update={"chats": mail.chats[1:], "until": None}))
             return Page(items, wire.dump(mail), more)
         # The same moment once more: several messages may share it, on both sides of the page's end.
@@ -329,7 +340,7 @@ class Odnoklassniki:
 
     async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
         granted = await self._api.renew(c)
-        life = SHORT_LIFE if granted.expires_in is None else timedelta(seconds=granted.expires_in)
+        life = SHORT_LIFE if granted.expires_in is None else instants.span(granted.expires_in)
         found = {Token.USER: Granted(granted.access_token, life)}
         if granted.refresh_token is not None:
             found[Token.REFRESH] = Granted(granted.refresh_token, None)
@@ -370,7 +381,11 @@ class Odnoklassniki:
             shape = wire.parse_bytes(ok.MESSAGE, told)
         except Malformed as error:
             return (odd(told, error.message),)
-        return (Event(shape.message.mid, None, (translate.message(shape, None),)),) if translate.is_said(shape) else ()
+        if not translate.is_said(shape):
+            return ()
+        if shape.timestamp is None:
+            return (odd(told, "the message's moment is out of bounds"),)
+        return (Event(shape.message.mid, None, (translate.message(shape, shape.timestamp, None),)),)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         if not (await self.subscription(c, url)).subscribed:

@@ -22,6 +22,7 @@ from typing import ClassVar, Final
 
 import httpx
 
+from app.kit import instants
 from app.platforms import drafts, offsets, wire
 from app.platforms.abilities import (
     Call,
@@ -310,7 +311,7 @@ class Vk:
     async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
         """A user's token of VK ID, and the next refresh token: each is good for one time."""
         device, fresh = await self._calls.renew(c)
-        life = timedelta(seconds=fresh.expires_in) if fresh.expires_in else None
+        life = instants.span(fresh.expires_in) if fresh.expires_in else None
         return {
             Token.USER: Granted(fresh.access_token, life),
             Token.REFRESH: Granted(f"{device}:{fresh.refresh_token}", REFRESH_LIFE),

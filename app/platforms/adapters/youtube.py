@@ -19,11 +19,12 @@ is found); tokens of two kinds and their lifetimes; the limit of an answer's tex
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar, Final, Literal
 
 import httpx
 
+from app.kit import instants
 from app.platforms import wire
 from app.platforms.abilities import Granted, PostRef, ReplyTo, TokenState
 from app.platforms.contract import (
@@ -192,10 +193,10 @@ class YouTube:
         form |= {name: c.app[name] for name in sorted(APP_SETTINGS)}
         request = self._account(c, "token", form, Token.REFRESH)
         fetched = wire.confirmed(youtube.FETCHED, await wire.write(self._http, request, self.classify))
-        granted = {Token.COMMUNITY: Granted(fetched.access, timedelta(seconds=fetched.lifetime))}
+        granted = {Token.COMMUNITY: Granted(fetched.access, instants.span(fetched.lifetime))}
         if fetched.refresh:
             ends = fetched.refresh_lifetime
-            granted[Token.REFRESH] = Granted(fetched.refresh, timedelta(seconds=ends) if ends else None)
+            granted[Token.REFRESH] = Granted(fetched.refresh, instants.span(ends) if ends else None)
         return granted
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
@@ -208,7 +209,7 @@ class YouTube:
         request = self._account(c, "tokeninfo", {"access_token": c.tokens[Token.COMMUNITY]}, Token.COMMUNITY)
         told = wire.parse(youtube.TOKEN_INFO, await wire.read(self._http, request, self.classify))
         missing = tuple(scope for scope in self.spec.scopes[Token.COMMUNITY] if scope not in told.scope.split())
-        lifetime = None if told.lifetime is None else timedelta(seconds=told.lifetime)
+        lifetime = None if told.lifetime is None else instants.span(told.lifetime)
         return {Token.COMMUNITY: TokenState(missing, lifetime)}
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -231,7 +232,7 @@ class YouTube:
         response = await self._read(c, "videos", {"part": "snippet,statistics,status", "id": ",".join(ids)})
         return tuple(
             translate.post(video)
-            for video in wire.parse(youtube.VIDEOS, response).items
+            for video in wire.parse_timely(youtube.VIDEOS, response).items
             if video.status.privacy == "public" and (since is None or video.snippet.published_at >= since)
         )
 

@@ -7,7 +7,7 @@ say several things, which only the words tell apart. Sources: the lexicons, and 
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Final
 
@@ -127,7 +127,7 @@ def classified(response: httpx.Response, secrets: Collection[str]) -> PlatformEr
 def reset_of(response: httpx.Response) -> datetime | None:
     """When the limit starts anew, which Bluesky tells in seconds since 1970."""
     seconds = response.headers.get("ratelimit-reset", "")
-    return datetime.fromtimestamp(int(seconds), UTC) if re.fullmatch(r"[0-9]{1,10}", seconds) else None
+    return wire.unix(int(seconds)) if re.fullmatch(r"[0-9]{1,12}", seconds) else None
 
 
 def scope_of(response: httpx.Response) -> Scope:

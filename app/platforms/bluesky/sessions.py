@@ -21,8 +21,8 @@ UNPRIVILEGED: Final = "com.atproto.appPass"
 
 class Claims(wire.Shape):
     scope: wire.Words = ""
-    iat: wire.UnixTime | None = None
-    exp: wire.UnixTime | None = None
+    iat: wire.SomeUnixTime = None
+    exp: wire.SomeUnixTime = None
 
 
 def claims(token: str) -> Claims:

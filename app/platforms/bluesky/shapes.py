@@ -5,7 +5,7 @@ not hide a page of others.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from app.kit import instants
 from app.platforms import wire
 
 Did = Annotated[str, Field(max_length=500, pattern=r"^did:[a-z]+:[A-Za-z0-9._:%-]+$")]
@@ -29,18 +30,16 @@ Uri = Annotated[
 ]
 """`at://<did>/<collection>/<rkey>`: a record in somebody's repository."""
 
-FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
-
 
 def _moment(value: object) -> datetime:
-    """A server shows what an author's software wrote, and a year before the first with it."""
+    """A server shows what an author's software wrote, and a year before the first with it: as early as can be."""
     text = value if isinstance(value, str) else None
     if text is not None and text.startswith(("-", "0000-")):
-        return FIRST
-    found = wire.iso_date(text)
+        return instants.EARLIEST
+    found = wire.iso(text)
     if found is None:
         raise ValueError("not a moment")
-    return wire.within_utc(found)
+    return instants.EARLIEST if found < instants.EARLIEST else wire.bounded(found)
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -141,7 +140,7 @@ class Posts(Lex):
 class Reason(Lex):
     """Why a post stands in a feed, if it is not for being its author's: a repost, or a pin."""
 
-    indexed_at: Moment | None = None
+    indexed_at: Annotated[Moment | None, wire.DISPENSABLE] = None
 
 
 class FeedEntry(Lex):

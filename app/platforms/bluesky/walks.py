@@ -20,8 +20,8 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Walk(wire.Shape):
     """Reads a list down to what an earlier walk has seen, which is everything up to `known`."""
 
-    known: wire.Moment | None = None
-    newest: wire.Moment | None = None
+    known: wire.SomeMoment = None
+    newest: wire.SomeMoment = None
     below: wire.Words | None = None
 
     def query(self) -> dict[str, str]:

@@ -86,7 +86,7 @@ class Calls:
         query: Mapping[str, str],
     ) -> T:
         request = self._request("GET", way, path, params={**query, **way.proof}, cost=way.cost(1))
-        return wire.parse(answer, await wire.read(self._http, request, _of(way)))
+        return wire.parse_timely(answer, await wire.read(self._http, request, _of(way)))
 
     async def batch(self, way: Way, urls: Sequence[str], answer: TypeAdapter[S]) -> list[S | PlatformError]:
         """Several reads in one call, each with an answer, or an error, of its own."""

@@ -111,7 +111,7 @@ class MadePhoto(wire.Shape):
 
 class MadeComment(wire.Shape):
     id: graph.NodeId
-    created_time: wire.Moment | None = None
+    created_time: wire.SomeMoment = None
     permalink_url: wire.Words | None = None
 
 

@@ -188,8 +188,8 @@ class Inspected(wire.Shape):
 
     is_valid: bool
     scopes: tuple[wire.Words, ...] | None = None
-    expires_at: wire.UnixTime | None = None
-    data_access_expires_at: wire.UnixTime | None = None
+    expires_at: wire.SomeUnixTime = None
+    data_access_expires_at: wire.SomeUnixTime = None
 
 
 class Debugged(wire.Shape):

@@ -27,7 +27,7 @@ class Place(wire.Shape):
 
     after: wire.Words | None = None
     restarts: wire.Count = 0
-    deepest: wire.Moment | None = None
+    deepest: wire.SomeMoment = None
     """The oldest item of the walk."""
 
     def again(self) -> Self:
@@ -71,8 +71,8 @@ def part(fields: str, limit: int, after: str | None) -> dict[str, str]:
 class Walk(Place):
     """Reads a list, newest first, down to what an earlier walk has seen: everything from `known` on."""
 
-    newest: wire.Moment | None = None
-    known: wire.Moment | None = None
+    newest: wire.SomeMoment = None
+    known: wire.SomeMoment = None
 
     def past(self, times: Sequence[datetime], after: str | None, since: datetime | None) -> "tuple[Walk, bool]":
         """The walk after a page of items of these times, and whether there is more to it.
@@ -114,9 +114,9 @@ class Mail(Place):
     one before it began is the walk's last.
     """
 
-    known: wire.Moment | None = None
-    floor: wire.Moment | None = None
-    top: wire.Moment | None = None
+    known: wire.SomeMoment = None
+    floor: wire.SomeMoment = None
+    top: wire.SomeMoment = None
     read: bool = False
     branches: tuple[Branch, ...] = ()
 

@@ -9,7 +9,7 @@ Mastodon tells of the limit of all calls where something is read; where somethin
 uploaded, of the limit of that alone, which is nobody else's concern.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import httpx
 
@@ -44,8 +44,8 @@ def whom(request: httpx.Request | None) -> Scope:
 def resets_at(response: httpx.Response) -> datetime | None:
     """When a limit begins anew; None where the answer does not tell."""
     seconds = _number(response, "reset")
-    if seconds is not None and seconds < 2**33:
-        return datetime.fromtimestamp(seconds, UTC)
+    if seconds is not None:
+        return wire.unix(seconds)
     return wire.iso_date(response.headers.get("x-ratelimit-reset"))
 
 

@@ -57,7 +57,7 @@ class Counted(wire.Shape):
 
 class Status(Counted):
     created_at: wire.Moment
-    edited_at: wire.Moment | None = None
+    edited_at: wire.SomeMoment = None
     in_reply_to_id: Id | None = None
     visibility: wire.Words
     spoiler_text: wire.Words | None = None
@@ -77,7 +77,7 @@ class Other(wire.Shape):
 
     id: Id
     type: wire.Words
-    created_at: wire.Moment | None = None
+    created_at: wire.SomeMoment = None
 
 
 class Mention(Other):

@@ -5,7 +5,7 @@ clients that run against it. What none of them shows is named "unverified" where
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -21,14 +21,19 @@ NO_NUL: Final = r"^[^\x00]{1,200}$"
 
 
 def _milliseconds(value: object) -> object:
-    if type(value) is not int or not 0 <= value < 2**43:
+    if type(value) is not int:
         raise ValueError("not milliseconds since 1970")
-    return datetime.fromtimestamp(value / 1000, UTC)
+    return wire.since_1970(value, 1000)
+
+
+def _real_milliseconds(value: object) -> object:
+    _milliseconds(value)
+    return value
 
 
 def _moscow_time(value: object) -> object:
     told = datetime.fromisoformat(value if isinstance(value, str) else "")
-    return wire.within_utc(told if told.tzinfo is not None else told.replace(tzinfo=MOSCOW))
+    return wire.bounded(told if told.tzinfo is not None else told.replace(tzinfo=MOSCOW))
 
 
 def _groups(value: object) -> object:
@@ -52,6 +57,8 @@ Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda v
 Id = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=NO_NUL)]
 """OK writes ids as texts, and lets callers choose numbers."""
 Millis = Annotated[datetime, BeforeValidator(_milliseconds)]
+RealMillis = Annotated[int, BeforeValidator(_real_milliseconds)]
+"""As it is told, for it is given back; of a moment within the bounds."""
 MoscowTime = Annotated[datetime, BeforeValidator(_moscow_time)]
 """`2026-11-23 09:00:00`, without a zone, in Moscow."""
 MadeId = Annotated[str, BeforeValidator(_id_of_made), Field(pattern=NO_NUL)]
@@ -92,7 +99,7 @@ class Stat(wire.Shape):
     """A topic in the group's statistics."""
 
     id: Id
-    created_ms: wire.Count | None = None
+    created_ms: Annotated[RealMillis | None, wire.DISPENSABLE] = None
     reach: wire.ShownCount = None
 
 
@@ -130,7 +137,8 @@ class Part(wire.Shape):
 
 class Topic(wire.Shape):
     id: Id
-    created_ms: Annotated[int, Field(ge=0, lt=2**43)]
+    created_ms: Annotated[RealMillis | None, wire.DISPENSABLE]
+    """None of one that is out of bounds: of a topic that is left out, as topics that are gone are."""
     author_ref: wire.Words | None = None
     is_on_behalf_of_group: bool | None = None
     media: Several[Part] = ()
@@ -189,7 +197,7 @@ class Owner(wire.Shape):
 class Chat(wire.Shape):
     chat_id: Id
     type: SomeWords = ""
-    last: wire.Count = Field(validation_alias="lastEventTime")
+    last: RealMillis = Field(validation_alias="lastEventTime")
 
 
 class Chats(wire.Shape):
@@ -220,7 +228,8 @@ class Message(wire.Shape):
     sender: Sender
     recipient: Recipient
     message: Body
-    timestamp: Millis
+    timestamp: Annotated[Millis | None, wire.DISPENSABLE]
+    """None of one that is out of bounds: of a message that is left out, and counts where a page must be full."""
 
 
 class Messages(wire.Shape):

@@ -1,9 +1,10 @@
 """Odnoklassniki's shapes as the contract's types."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import ValidationError
 
+from app.platforms import wire
 from app.platforms.contract import (
     MessageKind,
     Metric,
@@ -42,12 +43,12 @@ def metrics(shape: ok.Topic, reach: int | MetricStatus) -> PostMetrics:
     return PostMetrics(shape.id, counters, missing)
 
 
-def post(shape: ok.Topic, group: str, reach: int | None) -> RemotePost:
+def post(shape: ok.Topic, created_ms: int, group: str, reach: int | None) -> RemotePost:
     return RemotePost(
         external_id=shape.id,
         url=topic_url(group, shape.id),
         text="\n\n".join(part.text.strip() for part in shape.media if part.text.strip()),
-        published_at=datetime.fromtimestamp(shape.created_ms / 1000, UTC),
+        published_at=wire.since_1970(created_ms, 1000),
         metrics=metrics(shape, MetricStatus.PENDING if reach is None else reach),
     )
 
@@ -101,7 +102,7 @@ def is_said(shape: ok.Message) -> bool:
     return False
 
 
-def message(shape: ok.Message, group: str | None) -> RemoteMessage:
+def message(shape: ok.Message, at: datetime, group: str | None) -> RemoteMessage:
     """A direct message; its thread is the chat."""
     return RemoteMessage(
         external_id=shape.message.mid,
@@ -109,6 +110,6 @@ def message(shape: ok.Message, group: str | None) -> RemoteMessage:
         kind=MessageKind.MESSAGE,
         author=person(shape.sender.id, shape.sender.name, group),
         text=shape.message.text.strip(),
-        sent_at=shape.timestamp,
+        sent_at=at,
         in_reply_to=shape.message.reply_to,
     )

@@ -55,7 +55,7 @@ class Calls:
         response = await self._send(c, method, kinds, parameters)
         if method in CHANGES:
             return wire.confirmed(answer, response).response
-        return wire.parse(answer, response).response
+        return wire.parse_timely(answer, response).response
 
     async def many(
         self,

@@ -78,7 +78,7 @@ class Paged(Generic[T]):
             if at.token is None or not stale:
                 raise
             return None
-        found = wire.parse(self.answer, response)
+        found = wire.parse_timely(self.answer, response)
         following = found.next_page if found.next_page != at.token else None
         names = {self.name(item) for item in found.items}
         if at.tail and names.isdisjoint(at.tail) and at.starts < PATIENCE:
@@ -111,11 +111,11 @@ class UploadsWalk(wire.Shape):
     at: Place = Place()
     playlist: wire.Id | None = None
     """The list's id, where it does not follow from the channel's."""
-    newest: wire.Moment | None = None
+    newest: wire.SomeMoment = None
     """The newest upload seen by this walk."""
-    floor: wire.Moment | None = None
+    floor: wire.SomeMoment = None
     """How far down this walk goes."""
-    known: wire.Moment | None = None
+    known: wire.SomeMoment = None
     """The newest upload seen by the walks before."""
     day: date | None = None
     """Of the last walk that went further down."""
@@ -155,6 +155,6 @@ class ThreadsWalk(wire.Shape):
     read: bool = False
     long: tuple[LongThread, ...] = ()
     inside: Place = Place()
-    newest: wire.Moment | None = None
-    known: wire.Moment | None = None
+    newest: wire.SomeMoment = None
+    known: wire.SomeMoment = None
     """Comments up to here were read by the walks before."""

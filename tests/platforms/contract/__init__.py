@@ -3,7 +3,7 @@
     stage      a sandbox of one community, an adapter connected to it, and the way between them
     walks      what a list brings, and what the ledger says it should bring; finding: one thing in particular
     reading    the checks themselves, one function for each thing that the contract promises; and
-               failing, writing, refusals, hooks
+               failing, writing, refusals, hooks, instants
     suite      all of them: `CHECKS`
     table      adapter × check, as it is printed at the end
     planted/   faults in real adapters, with which the suite itself is tested

@@ -48,6 +48,8 @@ class Way(httpx.AsyncBaseTransport):
         """The answers to these requests, which are carried out, never arrive."""
         self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
         """Answers in place of the sandbox's; nothing is carried out."""
+        self.spoils: Callable[[bytes], bytes] = lambda body: body
+        """What becomes of an answer's JSON on the way."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.before(len(self.requests))
@@ -56,6 +58,9 @@ class Way(httpx.AsyncBaseTransport):
         if (response := self.instead(request)) is None:
             response = await self._inner.handle_async_request(request)
             await response.aread()
+            if (spoilt := self.spoils(response.content)) != response.content:
+                kept = {name: value for name, value in response.headers.items() if name != "content-length"}
+                response = httpx.Response(response.status_code, headers=kept, content=spoilt)
         response.request = request
         response.headers.setdefault("date", formatdate(self._real(), usegmt=True))  # every server tells it
         if self.loses(request):

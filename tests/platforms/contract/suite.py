@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from tests.platforms.contract import failing, hooks, reading, refusals, writing
+from tests.platforms.contract import failing, hooks, instants, reading, refusals, writing
 from tests.platforms.contract.checks import REGISTERED, Check
 
-MODULES: Final = (reading, failing, writing, refusals, hooks)
+MODULES: Final = (reading, failing, writing, refusals, hooks, instants)
 """Each registers its own when it is imported."""
 
 CHECKS: Final[dict[str, Check]] = {

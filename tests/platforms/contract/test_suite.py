@@ -5,12 +5,12 @@ import pytest
 from app.platforms import adapters
 from app.platforms.contract import Adapter
 from tests.platforms.contract.checks import GREEN, RED, run
-from tests.platforms.contract.planted import changes, everywhere, figures, hooks, lists, refusals
+from tests.platforms.contract.planted import changes, everywhere, figures, hooks, instants, lists, refusals
 from tests.platforms.contract.planted.everywhere import Everywhere
 from tests.platforms.contract.suite import CHECKS
 from tests.platforms.contract.table import NOT_ASKED, asked, table
 
-PLANTED = (*lists.PLANTED, *figures.PLANTED, *changes.PLANTED, *refusals.PLANTED, *hooks.PLANTED)
+PLANTED = (*lists.PLANTED, *figures.PLANTED, *changes.PLANTED, *refusals.PLANTED, *hooks.PLANTED, *instants.PLANTED)
 
 
 @pytest.mark.parametrize(("name", "planted", "because"), PLANTED)

@@ -1,0 +1,49 @@
+"""Which time zones a project may have: those that Python and PostgreSQL both know.
+
+Each has a time zone database of its own, and computes local days by it. They need not agree: a system's folder holds
+files that are no zones (`localtime`), and Debian's leaves out old names (`Asia/Calcutta`). A zone that one of them
+does not know is refused where it is given, rather than break every figure of its project later.
+"""
+
+from collections.abc import Collection
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.errors import Invalid
+
+UNKNOWN: Final = "unknown-zone"
+_NO_ZONE: Final = frozenset({"Factory"})
+"""What a system shows that nobody has set up; it is in the database, and no place's."""
+_QUERY: Final = text("SELECT name FROM pg_timezone_names")
+
+
+@lru_cache(maxsize=1)
+def named() -> frozenset[str]:
+    """The IANA names, old ones included, as the package `tzdata` lists them: `ZoneInfo` falls back on its files."""
+    return frozenset(files("tzdata").joinpath("zones").read_text().split()) - _NO_ZONE
+
+
+_known: WeakKeyDictionary[Engine, frozenset[str]] = WeakKeyDictionary()
+
+
+async def known(session: AsyncSession) -> frozenset[str]:
+    """The IANA names that this session's PostgreSQL knows too; asked once, for that takes it about 50 ms."""
+    engine = session.get_bind().engine
+    found = _known.get(engine)
+    if found is None:
+        names = await session.scalars(_QUERY)
+        found = _known[engine] = named() & frozenset(names)
+    return found
+
+
+def require(zone: str, known: Collection[str]) -> None:
+    """Raise `Invalid` (`unknown-zone`) for a zone that is not among those `known`."""
+    if zone not in known:
+        detail = f"This installation's database does not know the time zone {zone}: give its present IANA name."
+        problem = {"in": "body", "field": "timezone", "code": UNKNOWN, "detail": detail}
+        raise Invalid(f"timezone: {detail}", code=UNKNOWN, errors=[problem])

@@ -1,0 +1,167 @@
+"""Moments near the ends of the calendar: none leaves an adapter, and none takes anything beside it along."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from app.kit.instants import EARLIEST, LATEST
+from app.platforms.abilities import Event, Receives, Streams
+from app.platforms.contract import Malformed, RemotePost
+from tests.platforms.contract.checks import check, has
+from tests.platforms.contract.finding import told_by, updates, when
+from tests.platforms.contract.hooks import subscribed
+from tests.platforms.contract.reading import of_each_list
+from tests.platforms.contract.stage import Item, Subject
+from tests.platforms.contract.walks import Listing, walk
+
+WRITTEN: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d.*")
+ENDS: Final[Sequence[tuple[str, int]]] = (
+    ("9999-12-31T23:59:59.999999", 253_402_300_799),
+    ("2200-01-01T00:00:00", 7_258_118_400),
+    ("0001-01-01T00:00:00", -62_135_596_800),
+    ("1969-12-31T23:59:59", -1),
+)
+"""Written out, and in seconds since 1970."""
+MOSCOW: Final = timezone(timedelta(hours=3))
+"""Of what is written without an offset."""
+YEAR: Final = 366 * 24 * 3600
+
+Concerns = Callable[[int], bool]
+"""Whether the moment at a second since 1970 is to be spoiled."""
+
+
+def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[bytes], bytes]:
+    """Puts an end of the calendar in place of moments, in whatever form the platform writes them."""
+    written, seconds = end
+    last = s.now // 1000 + YEAR
+
+    def spoil(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: spoil(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [spoil(one) for one in value]
+        if isinstance(value, str):
+            return _text(value)
+        for per_second in (1, 1000):
+            if type(value) is int and last - 4 * YEAR < value // per_second < last and concerns(value // per_second):
+                return seconds * per_second
+        return value
+
+    def _text(value: str) -> str:
+        if value[:1] in {"{", "["}:  # an answer within an answer
+            try:
+                return json.dumps(spoil(json.loads(value)))
+            except ValueError:
+                return value
+        if value.isdigit() and len(value) in {10, 13}:
+            return str(spoil(int(value)))
+        if WRITTEN.fullmatch(value) is None:
+            return value
+        told = datetime.fromisoformat(value)
+        if told.tzinfo is None:
+            told = told.replace(tzinfo=MOSCOW)
+        second = int(told.timestamp())
+        if not concerns(second):
+            return value
+        zone = re.search(r"(Z|[+-]\d\d:?\d\d)$", value)
+        return (written if "T" in value else written.replace("T", " ")) + (zone[0] if zone is not None else "")
+
+    def body(content: bytes) -> bytes:
+        try:
+            told = json.loads(content)
+        except ValueError:
+            return content
+        made = spoil(told)
+        return content if made == told else json.dumps(made).encode()
+
+    return body
+
+
+def within_bounds(items: Iterable[Item]) -> None:
+    for item in items:
+        moment = item.published_at if isinstance(item, RemotePost) else item.sent_at
+        for one in (moment, item.edited_at):
+            assert one is None or EARLIEST <= one < LATEST, f"{one} leaves the adapter"
+
+
+def events_within_bounds(events: Iterable[Event]) -> None:
+    for event in events:
+        within_bounds(told_by(event))
+        assert event.at is None or EARLIEST <= event.at < LATEST, f"{event.at} leaves the adapter"
+
+
+def _few(s: Subject) -> None:
+    """Some of everything, in one page of each list."""
+    post = s.post("Who comes along?")["id"]
+    for number in range(1, 5):
+        s.comment(post, f"Comment {number}", person=number)
+    for number in range(5, 9):
+        if "message" in s.community.profile.habits:
+            s.message(f"Message {number}", person=number)
+        if "mention" in s.community.profile.habits:
+            s.mention(f"Mention {number}", person=number)
+    for number in range(3):
+        s.post(f"Post {number}")
+
+
+@of_each_list("an extreme moment hides nothing else")
+async def lists(s: Subject, listing: Listing) -> None:
+    """Of one item in the list's middle; then of all."""
+    _few(s)
+    sound = (await walk(listing, s)).items
+    assert len(sound) > 2, "too few to hide one another"
+    victim = sound[len(sound) // 2]
+    others = {item.external_id for item in sound} - {victim.external_id}
+    for end in ENDS:
+        s.way.spoils = spoiler(s, end, lambda second: second == when(victim))
+        found = (await walk(listing, s)).items
+        within_bounds(found)
+        hidden = others - {item.external_id for item in found}
+        assert not hidden, f"{end[0]} hides {len(hidden)} of {len(others)} others"
+        s.way.spoils = spoiler(s, end, lambda _: True)
+        with suppress(Malformed):  # of which nothing is understood
+            within_bounds((await listing.page(s, None, None)).items)
+        s.way.spoils = lambda body: body
+
+
+@check("stream: an extreme moment hides nothing else", has(Streams))
+async def streamed(s: Subject) -> None:
+    """Of one event; it is told, if only as one that is not understood."""
+    await updates(s)
+    for end in ENDS:
+        _few(s)
+        newest = s.now // 1000
+        before, beside = s.stream, await updates(s)
+        victim = beside[len(beside) // 2]
+        moment = next((when(item) for item in told_by(victim)), newest)
+        s.stream = before
+        s.way.spoils = spoiler(s, end, moment.__eq__)
+        found = await updates(s)
+        s.way.spoils = lambda body: body
+        events_within_bounds(found)
+        told = {item.external_id for event in found for item in told_by(event)}
+        wanted = {item.external_id for event in beside if event is not victim for item in told_by(event)}
+        assert wanted <= told, f"{end[0]} hides others"
+        assert len(found) == len(beside), f"{end[0]} is lost"
+
+
+@check("hooks: an extreme moment goes no further", has(Receives))
+async def hooked(s: Subject) -> None:
+    """What brings one is kept: understood without it, or told as not understood."""
+    assert issubclass(s.kind, Receives)
+    box = subscribed(s)
+    _few(s)
+    spoilt = 0
+    for _, one in box.sent:
+        sound = s.kind.understand(one.body)
+        events_within_bounds(sound)
+        for end in ENDS:
+            body = spoiler(s, end, lambda _: True)(one.body)
+            spoilt += body != one.body
+            found = s.kind.understand(body)
+            events_within_bounds(found)
+            assert found or not sound, f"an event with {end[0]} is lost"
+    assert spoilt, "no event has a moment"
