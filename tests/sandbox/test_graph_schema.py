@@ -207,9 +207,9 @@ async def test_insights_are_as_specified(
     answer = await visitor.http.get(
         f"/v26.0/{wanted}/insights", params={"metric": ",".join(metrics)}, headers=_bearer(visitor, community)
     )
-    data = answer.json()["data"]
-    assert [one["name"] for one in data] == list(metrics)
-    for one in data:
+    told = answer.json()["data"]
+    assert [one["name"] for one in told] == list(metrics)
+    for one in told:
         assert problems(one, (spec,)) == []
         assert set(one["values"][0]) <= set(fields_of("InsightsValue"))
     if spec == "InstagramInsightsResult":
