@@ -172,12 +172,18 @@ async def test_a_moment_outside_the_calendar_is_told(moment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "place"), [({"id": "1\x00"}, "id"), ({"created_ms": 2**60}, "created_ms")], ids=["a NUL", "a far year"]
+    ("topic", "place"), [({"id": "1\x00"}, "id"), ({"created_ms": "soon"}, "created_ms")], ids=["a NUL", "no moment"]
 )
 def test_a_topic_that_cannot_be_kept_is_told(topic: Json, place: str) -> None:
     whole = {"id": "1", "created_ms": 1_795_413_600_000, **topic}
     with pytest.raises(Malformed, match=place):
         parse_bytes(ok.TOPICS, says({"media_topics": [whole]}).content)
+
+
+def test_a_topic_from_a_far_year_is_there_and_has_no_moment() -> None:
+    """It stands: were it missing, it would be taken for deleted."""
+    (topic,) = parse_bytes(ok.TOPICS, says({"media_topics": [{"id": "1", "created_ms": 2**60}]}).content).media_topics
+    assert topic.created_ms is None
 
 
 def test_a_moscow_date_is_within_the_calendar() -> None:

@@ -20,13 +20,13 @@ SECRET, WORD, PAGE = "the-apps-secret", "the-agreed-word", "777"
 HEADER = "X-Hub-Signature-256"
 
 
-def said(words: str = "Hello?", mid: str = "m_1") -> bytes:
+def said(words: str = "Hello?", mid: str = "m_1", written_at: int | str | None = None) -> bytes:
     """A customer's message, as Meta tells it."""
     at = round(START.timestamp() * 1000)
     message = {
         "sender": {"id": "5"},
         "recipient": {"id": PAGE},
-        "timestamp": at,
+        "timestamp": at if written_at is None else written_at,
         "message": {"mid": mid, "text": words},
     }
     return orjson.dumps({"object": "page", "entry": [{"id": PAGE, "time": at, "messaging": [message]}]})
@@ -114,6 +114,20 @@ async def test_signatures(line: Line, name: str) -> None:
     signed, answer = SIGNED[name]
     assert await line.call(said(), *signed) == answer
     assert await line.messages() == (["Hello?"] if answer == TAKEN else [])
+
+
+ENDS = ("9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z", 253_402_300_799_999, 7_258_118_400)
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_moment_at_the_end_of_the_calendar_spoils_no_list(line: Line, end: int | str) -> None:
+    """It is kept, as what is not understood; what is said beside it is known."""
+    for body in (said("Whenever?", "m_0", end), said()):
+        assert await line.call(body, f"sha256={signature(body)}") == TAKEN
+    assert await line.messages() == ["Hello?"]
+    assert await line.kept() == 1
+    (inquiry,) = (await line.agency.get("/v1/inquiries"))["data"]
+    assert inquiry["opened_at"] == f"{START:%FT%T.%fZ}"
 
 
 DEEP = b'{"object":"page","entry":[{"id":"777","time":1,"changes":[{"field":"feed","value":%s}]}]}'
