@@ -150,7 +150,8 @@ class Measuring:
             for post, metrics in zip(due, found, strict=True):
                 looks[places[post.community_id]].append((post.id, metrics))
             async with self.run.step() as session:
-                await publications.measured(session, looks, at, factor)
+                since = {post.id: post.measure_at for post in due}
+                await publications.measured(session, looks, at, factor, since=since)
             self.posts += len(due)
             if self.run.now - started >= SLICE:
                 return self.run.now

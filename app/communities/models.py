@@ -75,10 +75,17 @@ class Community(Owned, Base):
     posts_cursor: Mapped[str | None]
     conversations_cursor: Mapped[str | None]
     """Of the list, or of the stream of events, where the platform has one."""
+    # How far each part is known: the instant at which reading it began that came to its end. Figures rest on it, so
+    # only a read moves it, and only forward. To have a part read again is to ask for it: `request`.
     size_seen_at: Mapped[datetime | None]
     posts_seen_at: Mapped[datetime | None]
     conversations_seen_at: Mapped[datetime | None]
     tokens_seen_at: Mapped[datetime | None]
+    # When each part was last asked for anew. It stays: a read that began later has answered it.
+    size_requested_at: Mapped[datetime | None]
+    posts_requested_at: Mapped[datetime | None]
+    conversations_requested_at: Mapped[datetime | None]
+    tokens_requested_at: Mapped[datetime | None]
     posts_idle: Mapped[int] = mapped_column(default=0)
     """Looks in a row that found no new post."""
     conversations_idle: Mapped[int] = mapped_column(default=0)
@@ -104,6 +111,23 @@ class Community(Owned, Base):
         """The platform told us something by itself of late, and is believed to go on doing so."""
         seen = self.conversations_seen_at or self.created_at
         return self.event_at is not None and seen - self.event_at < timedelta(days=1)
+
+    def request(self, at: datetime, *parts: str) -> None:
+        """Ask for parts (`size`, `posts` …) anew: they are due at once, and what is known of them stays known.
+
+        A request is later than the last read, whatever the clocks of two machines say.
+        """
+        for part in parts:
+            seen_at: datetime | None = getattr(self, f"{part}_seen_at")
+            later = at if seen_at is None else max(at, seen_at + datetime.resolution)
+            setattr(self, f"{part}_requested_at", later)
+
+    def requested(self, part: str) -> datetime | None:
+        """When a part was asked for anew; None where it was not since it was last read."""
+        seen_at: datetime | None = getattr(self, f"{part}_seen_at")
+        requested_at: datetime | None = getattr(self, f"{part}_requested_at")
+        answered = requested_at is None or (seen_at is not None and requested_at <= seen_at)
+        return None if answered else requested_at
 
 
 class CommunityToken(Owned, Base):

@@ -118,6 +118,8 @@ class Poll:
 
     def _takes(self, name: str, at: datetime) -> bool:
         """Whether a look is due; one that will be within a tenth of its interval is taken along."""
+        if self.community.requested(name) is not None:
+            return True
         seen_at: datetime | None = getattr(self.community, f"{name}_seen_at")
         return at - (at - seen_at) * EARLY <= self.started_at if seen_at is not None else at <= self.started_at
 
@@ -153,17 +155,25 @@ class Poll:
         elif self.community.backfilled_at is not None and read_things != 0:
             self.costs[name] = smoothed(self.community.costs.get(name, {}), spent, read_things or 1)
 
+    def _begin(self, part: str) -> datetime:
+        """How far a part is known by a read that begins now: what is asked for while it goes on is not answered by it.
+
+        What was asked for before is, though it was another machine's clock that said when.
+        """
+        return max(self.run.now, self.community.requested(part) or self.run.now)
+
     def _check_time(self) -> None:
         if self.run.now - self.started_at >= SLICE:
             raise OutOfTime
 
     async def size(self) -> None:
         """Who the community is, and how large."""
+        began = self._begin("size")
         found = await self.line.adapter.community(self.line.credentials)
         at, known = self.run.now, self.community
         same = (known.external_id, known.title, known.url, known.aliases)
         if same == (found.external_id, found.title, found.url, sorted(found.aliases)) and known.state in WATCHED:
-            self.marks["size_seen_at"] = at
+            self.marks["size_seen_at"] = began
             self.news.append(SizeMeasured(self.place, at, found.size))
             return
         try:
@@ -175,7 +185,7 @@ class Poll:
                 community.external_id = found.external_id
                 community.title, community.url = found.title, found.url
                 community.aliases = sorted(found.aliases)
-                community.size_seen_at = at
+                community.size_seen_at = began
                 await session.flush()
                 await publish(session, SizeMeasured(self.place, at, found.size))
                 if first:
@@ -190,20 +200,21 @@ class Poll:
         """What the platform says about our tokens."""
         adapter = self.line.adapter
         assert isinstance(adapter, Inspects)
+        began = self._begin("tokens")
         states = await adapter.inspect(self.line.credentials)
         async with self.run.step() as session:
             if await tokens.inspected(session, self.place.community_id, self.line.held, states):
                 community = await self._mine(session)
-                community.tokens_seen_at = self.run.now
+                community.tokens_seen_at = began
 
     async def posts(self) -> None:
         """The community's own posts: first back to the wanted age, later what is new."""
-        cursor, more, new = self.community.posts_cursor, True, 0
+        began, cursor, more, new = self._begin("posts"), self.community.posts_cursor, True, 0
         while more:
             page = await self.line.adapter.posts(self.line.credentials, cursor, self.community.backfill_since)
             at = self.run.now
             if await self._shows_nothing_new(page, at):
-                self.marks |= {"posts_cursor": page.cursor, "posts_seen_at": at}
+                self.marks |= {"posts_cursor": page.cursor, "posts_seen_at": began}
                 self.marks["posts_idle"] = 0 if new else self.community.posts_idle + 1
                 return
             async with self.run.step() as session:
@@ -215,7 +226,7 @@ class Poll:
                 if community.backfilled_at is None:
                     community.backfilled_to = _reached(community.backfilled_to, page.items)
                 if not page.more:
-                    community.posts_seen_at = at
+                    community.posts_seen_at = began
                     community.posts_idle = 0 if new else community.posts_idle + 1
                     community.backfilled_at = community.backfilled_at or at
             cursor, more = page.cursor, page.more
@@ -237,11 +248,12 @@ class Poll:
                 due = await publications.due(session, self.place, self.run.now, batch)
             if not due:
                 return measured
-            found = await self.line.adapter.metrics(self.line.credentials, tuple(external for _, external in due))
+            found = await self.line.adapter.metrics(self.line.credentials, tuple(external for _, external, _ in due))
             at = self.run.now
             async with self.run.step() as session:
-                pairs = [(publication_id, metrics) for (publication_id, _), metrics in zip(due, found, strict=True)]
-                await publications.measured(session, {self.place: pairs}, at, self.factor)
+                since = {publication_id: due_at for publication_id, _, due_at in due}
+                pairs = list(zip(since, found, strict=True))
+                await publications.measured(session, {self.place: pairs}, at, self.factor, since=since)
             measured += len(due)
             self._check_time()
 
@@ -271,52 +283,52 @@ class Poll:
         if isinstance(self.line.adapter, Streams):
             await self._updates(self.line.adapter)
             return
-        cursor, more = self.community.conversations_cursor, True
+        began, cursor, more = self._begin("conversations"), self.community.conversations_cursor, True
         last, new = self.community.conversations_seen_at, False
         while more:
             page = await self.line.adapter.conversations(self.line.credentials, cursor, self.community.backfill_since)
             new = new or any(last is None or message.sent_at > last for message in page.items)
-            at = self.run.now
             if not page.items and not page.more:
-                self._mark_conversations(page.cursor, at, new=new)
+                self._mark_conversations(page.cursor, began, new=new)
                 return
             async with self.run.step() as session:
                 await self._tell(session, page)
-                await self._read_conversations(session, page.cursor, at, more=page.more, new=new)
+                await self._read_conversations(session, page.cursor, began, more=page.more, new=new)
             cursor, more = page.cursor, page.more
             self._check_time()
 
     async def _updates(self, adapter: Streams) -> None:
+        began, posts_began = self._begin("conversations"), self._begin("posts")
         cursor, more, new = self.community.conversations_cursor, True, False
         while more:
             page = await adapter.updates(self.line.credentials, cursor)
             new = new or bool(page.items)
             at = self.run.now
             if not page.items and not page.more:
-                self._mark_conversations(page.cursor, at, new=new)
-                self.marks |= {"posts_seen_at": at, "backfilled_at": self.community.backfilled_at or at}
+                self._mark_conversations(page.cursor, began, new=new)
+                self.marks |= {"posts_seen_at": posts_began, "backfilled_at": self.community.backfilled_at or at}
                 return
             async with self.run.step() as session:
                 await hooks.happened(session, self.place, page.items)
-                await self._read_conversations(session, page.cursor, at, more=page.more, new=new)
+                await self._read_conversations(session, page.cursor, began, more=page.more, new=new)
                 if not page.more:
                     community = await self._mine(session)
-                    community.posts_seen_at = at
+                    community.posts_seen_at = posts_began
                     community.backfilled_at = community.backfilled_at or at
             cursor, more = page.cursor, page.more
             self._check_time()
 
     async def _read_conversations(
-        self, session: AsyncSession, cursor: str | None, at: datetime, *, more: bool, new: bool
+        self, session: AsyncSession, cursor: str | None, began: datetime, *, more: bool, new: bool
     ) -> None:
         community = await self._mine(session)
         community.conversations_cursor = cursor
         if not more:
-            community.conversations_seen_at = at
+            community.conversations_seen_at = began
             community.conversations_idle = 0 if new else community.conversations_idle + 1
 
-    def _mark_conversations(self, cursor: str | None, at: datetime, *, new: bool) -> None:
-        self.marks |= {"conversations_cursor": cursor, "conversations_seen_at": at}
+    def _mark_conversations(self, cursor: str | None, began: datetime, *, new: bool) -> None:
+        self.marks |= {"conversations_cursor": cursor, "conversations_seen_at": began}
         self.marks["conversations_idle"] = 0 if new else self.community.conversations_idle + 1
 
     async def _tell(self, session: AsyncSession, page: Page[RemoteMessage]) -> None:
@@ -333,19 +345,21 @@ class Poll:
 
 
 def rounds(community: Community, factor: float, stretch: Stretch) -> dict[str, datetime]:
-    """When each of the regular looks is due."""
+    """When each of the regular looks is due: at once where it never was, else by its interval or by request."""
     told, listed = community.is_told, factor * stretch.lists
 
-    def due(seen_at: datetime | None, one: Round, *, idle: int = 0, told: bool = False) -> datetime:
-        return community.created_at if seen_at is None else seen_at + one.interval(listed, idle=idle, told=told)
+    def due(name: str, one: Round, *, idle: int = 0, told: bool = False) -> datetime:
+        seen_at: datetime | None = getattr(community, f"{name}_seen_at")
+        if seen_at is None:
+            return community.created_at
+        at = seen_at + one.interval(listed, idle=idle, told=told)
+        return min(at, community.requested(name) or at)
 
     return {
-        "size": due(community.size_seen_at, pace.SIZE),
-        "tokens": due(community.tokens_seen_at, pace.TOKENS),
-        "posts": due(community.posts_seen_at, pace.POSTS, idle=community.posts_idle, told=told),
-        "conversations": due(
-            community.conversations_seen_at, pace.CONVERSATIONS, idle=community.conversations_idle, told=told
-        ),
+        "size": due("size", pace.SIZE),
+        "tokens": due("tokens", pace.TOKENS),
+        "posts": due("posts", pace.POSTS, idle=community.posts_idle, told=told),
+        "conversations": due("conversations", pace.CONVERSATIONS, idle=community.conversations_idle, told=told),
     }
 
 

@@ -155,10 +155,10 @@ async def announced(
         await publish(session, PublicationsSeen(place, seen))
 
 
-async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> list[tuple[UUID, str]]:
-    """The publications whose counters are due, the longest due first: id and external id."""
+async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> list[tuple[UUID, str, datetime]]:
+    """The publications whose counters are due, the longest due first: id, external id, and since when."""
     rows = await session.execute(_DUE, _asked(place, at=at, most=limit))
-    return [(row.id, row.external_id) for row in rows]
+    return [(row.id, row.external_id, row.measure_at) for row in rows]
 
 
 async def wanted_now(session: AsyncSession, community_id: UUID) -> None:
@@ -181,6 +181,7 @@ class DuePost:
     community_id: UUID
     community: str
     """The community's id on the platform."""
+    measure_at: datetime
 
 
 async def due_among(
@@ -188,7 +189,7 @@ async def due_among(
 ) -> list[DuePost]:
     """As `due`, of several communities. Where one is due at `at`, those due by `until` fill the batch."""
     return [
-        DuePost(row.id, row.external_id, row.community_id, row.community)
+        DuePost(row.id, row.external_id, row.community_id, row.community, row.measure_at)
         for row in await session.execute(
             _DUE_AMONG,
             {"workspace": workspace_of(session), "ids": list(communities), "at": at, "until": until, "most": limit},
@@ -227,11 +228,18 @@ async def ages(session: AsyncSession, communities: Sequence[UUID], at: datetime)
 
 
 async def measured(
-    session: AsyncSession, looks: Mapping[Place, Sequence[tuple[UUID, PostMetrics]]], at: datetime, factor: float
+    session: AsyncSession,
+    looks: Mapping[Place, Sequence[tuple[UUID, PostMetrics]]],
+    at: datetime,
+    factor: float,
+    *,
+    since: Mapping[UUID, datetime],
 ) -> None:
     """Keep counters that were read at `at`, and say when the next look is due.
 
-    Those of all communities in one unit of work: first all publications, then what follows from them.
+    `since`: since when they were due, as it stood before they were read. Where that has changed, they were asked for
+    meanwhile, and stay due. Those of all communities in one unit of work: first all publications, then what follows
+    from them.
     """
     by_id = {publication_id: metrics for found in looks.values() for publication_id, metrics in found}
     rows = await session.execute(_LOOKED_AT, {"workspace": workspace_of(session), "ids": list(by_id)})
@@ -240,11 +248,13 @@ async def measured(
         metrics = by_id[row.id]
         total = sum(metrics.counters.values())
         still = row.still + 1 if total == row.total else 0
+        asked_for = row.measure_at is not None and row.measure_at != since[row.id]
+        next_at = row.measure_at if asked_for else pace.next_look(row.published_at, at, factor, still=still)
         changes.append(
             {
                 "workspace_id": workspace_of(session),
                 "id": row.id,
-                "measure_at": None if metrics.gone else pace.next_look(row.published_at, at, factor, still=still),
+                "measure_at": None if metrics.gone else next_at,
                 "gone_at": at if metrics.gone else None,
                 # Where we count comments ourselves, looks do not bring them.
                 "comments": metrics.counters.get(Metric.COMMENTS, row.comments),
@@ -324,7 +334,7 @@ _ANNOUNCE: Final = added(_TABLE, _ANNOUNCED).on_conflict_do_nothing(index_elemen
 # A look into the index for each community: those with nothing due cost next to nothing.
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))
 _DUE_AMONG: Final = text("""
-SELECT due.id, due.external_id, c.id AS community_id, c.external_id AS community
+SELECT due.id, due.external_id, due.measure_at, c.id AS community_id, c.external_id AS community
 FROM unnest(:ids) AS chosen (id)
 JOIN community c ON c.workspace_id = :workspace AND c.id = chosen.id
 CROSS JOIN LATERAL (
@@ -366,13 +376,20 @@ _KNOWN: Final = select(
 ).where(_OURS, _AMONG)
 _IDS_OF: Final = select(Publication.external_id, Publication.id).where(_OURS, _AMONG)
 _DUE: Final = (
-    select(Publication.id, Publication.external_id)
+    select(Publication.id, Publication.external_id, Publication.measure_at)
     .where(_OURS, Publication.measure_at <= _AT)
     .order_by(Publication.measure_at)
     .limit(bindparam("most"))
 )
 _LOOKED_AT: Final = (
-    select(Publication.id, Publication.published_at, Publication.total, Publication.still, Publication.comments)
+    select(
+        Publication.id,
+        Publication.published_at,
+        Publication.measure_at,
+        Publication.total,
+        Publication.still,
+        Publication.comments,
+    )
     .where(Publication.workspace_id == bindparam("workspace"), Publication.id == func.any(_IDS))
     .order_by(Publication.community_id, Publication.external_id)  # the order of `store`
     .with_for_update()

@@ -151,7 +151,7 @@ async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
         raise Conflict("It is paused: resume it first.", code="community-paused")
     if community.state == State.FAILED:
         community.state, community.failures = State.CONNECTING.value, 0
-    community.size_seen_at = community.posts_seen_at = community.conversations_seen_at = None
+    community.request(now(session), "size", "posts", "conversations")
     await publications.wanted_now(session, community_id)
     await lanes.wake(session, community.lane, [community_id])
     return community
@@ -176,7 +176,7 @@ async def reconnect(
     _forget_lane(community)
     community.throttled_until = None
     # Otherwise nothing might be due, and new tokens that are not good would pass for good ones.
-    community.size_seen_at = community.tokens_seen_at = None
+    community.request(now(session), "size", "tokens")
     return community
 
 

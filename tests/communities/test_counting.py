@@ -127,7 +127,8 @@ async def test_a_look_that_brings_no_count_takes_none_away(agency: Agency, proje
     await tell(agency, place, [post(1), comment("a", post_id="1")])
     async with agency.resources.transaction(agency.workspace_id) as session:
         found = await publications.known(session, place, ["1"])
-        await publications.measured(session, {place: [(found["1"], PostMetrics("1", {}))]}, clock.now(), 1.0)
+        looks = {place: [(found["1"], PostMetrics("1", {}))]}
+        await publications.measured(session, looks, clock.now(), 1.0, since={found["1"]: clock.now()})
     await tell(agency, place, [comment("b", post_id="1", by="vera")])
     assert await counted(agency, place) == {"1": 2}
 

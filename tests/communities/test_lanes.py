@@ -181,6 +181,29 @@ async def test_a_batch_is_filled_from_all_communities_of_a_token(
         assert gone.all() == ["bb-1"]
 
 
+async def test_what_is_asked_for_while_a_lane_reads_it_is_read_once_more(
+    agency: Agency, project_id: str, town: Town, clock: SetClock
+) -> None:
+    town.posts = {"a": 2, "bb": 1}
+    a, _ = await connect(agency, project_id, "a"), await connect(agency, project_id, "bb")
+    await agency.work(POLL)
+
+    async def sync() -> None:
+        town.before = None
+        clock.advance(timedelta(seconds=1))
+        await agency.post(f"/v1/communities/{a['id']}/sync", status=202)
+        clock.advance(timedelta(seconds=1))
+
+    town.posts = {}  # the lists show nothing any more
+    clock.advance(timedelta(hours=6, minutes=5))
+    await agency.work(POLL)
+    town.before = sync
+    await agency.work(MEASURE)
+    first, *others = [sorted(ref.post_id for ref in batch) for batch in town.measured]
+    assert first == ["a-0", "a-1", "bb-0"]
+    assert others == [["a-0", "a-1"]], "what belongs to another community was not asked for"
+
+
 async def test_a_batch_that_is_not_full_takes_along_what_is_due_soon(
     agency: Agency, project_id: str, town: Town, clock: SetClock
 ) -> None:

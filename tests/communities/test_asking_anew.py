@@ -1,0 +1,214 @@
+"""Asking for a read: it makes parts due, also while they are read, and takes away nothing that is known of them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from app.communities import service
+from app.communities.budgets import BudgetSpent
+from app.communities.models import Community, Publication
+from app.communities.service import POLL
+from app.kit.clock import SetClock
+from app.kit.db import mine
+from app.platforms import adapters
+from app.platforms.abilities import TokenState
+from app.platforms.contract import Credentials, Token
+from tests.communities.conftest import HOUR, START, Fake, World, know
+from tests.conftest import Agency
+
+SECOND: Final = timedelta(seconds=1)
+LANE: Final = frozenset({"looks_code", "looks_reason", "looks_failures"})
+SAID: Final = frozenset({"state", "state_code", "state_reason"})
+WRITTEN: Final[Mapping[str, frozenset[str]]] = {
+    "sync": frozenset({"size_requested_at", "posts_requested_at", "conversations_requested_at"}),
+    "reconnect": frozenset({"size_requested_at", "tokens_requested_at", "missing_scopes", "failures", "refusals"})
+    | {"throttled_until"}
+    | SAID
+    | LANE,
+    "pause": SAID | LANE,
+    "resume": frozenset({"state"}),
+}
+"""All that a request writes of a community: what is asked for, and how its connection is. How far it is known, how far
+cursors have come and what was learnt of its costs are none of it.
+"""
+PARTS: Final = {"community": "size", "posts": "posts", "conversations": "conversations", "inspect": "tokens"}
+"""By method of an adapter."""
+
+
+class Inspecting(Fake):
+    """It tells of tokens, too."""
+
+    async def inspect(self, c: Credentials) -> dict[Token, TokenState]:
+        self._called("inspect")
+        return {kind: TokenState() for kind in c.tokens}
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Two posts and two customers."""
+    made = World()
+    monkeypatch.setattr(Inspecting, "world", made, raising=False)
+    know(monkeypatch, MappingProxyType({**adapters(), "fake": Inspecting}))
+    made.posts = [made.post(number, START - number * HOUR, reactions=number) for number in (1, 2)]
+    made.messages = [made.says("ivan", 1, START - HOUR), made.says("olga", 2, START - HOUR / 2)]
+    return made
+
+
+@pytest.fixture
+async def watched(agency: Agency, project_id: str, world: World) -> str:
+    """A community that was read once; its id."""
+    body = {"project_id": project_id, "platform": "fake", "address": "https://fake.test/name"}
+    made = await agency.post("/v1/communities", {**body, "credentials": {"user": "a-token"}})
+    await agency.work(POLL)
+    world.calls.clear()
+    return str(made["id"])
+
+
+async def ask(agency: Agency, community_id: str, what: str) -> None:
+    body = {"credentials": {"user": "another-token"}} if what == "reconnect" else None
+    await agency.post(f"/v1/communities/{community_id}/{what}", body, status=202 if what == "sync" else 200)
+
+
+async def stored(agency: Agency, model: Any, **where: Any) -> list[dict[str, Any]]:
+    """Rows of this agency as they are."""
+    query = select(model.__table__).where(mine(model, agency.workspace_id)).filter_by(**where).order_by(model.id)
+    async with agency.resources.db.reading(agency.workspace_id) as connection:
+        return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
+def changed(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> set[str]:
+    """Columns that are not as they were."""
+    return {name for old, new in zip(before, after, strict=True) for name in old if old[name] != new[name]}
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: str, clock: SetClock, what: str) -> None:
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        # All that could be written is there to be written over.
+        said = {"state_code": "transient", "state_reason": "Away.", "looks_code": "gone", "looks_reason": "Gone."}
+        counted = {"failures": 2, "refusals": 1, "looks_failures": 3, "posts_idle": 4, "conversations_idle": 5}
+        moments = dict.fromkeys(("throttled_until", "event_at", "backfilled_to", "planned_at"), clock.now())
+        state = {"state": "paused" if what == "resume" else "degraded", "missing_scopes": ["messages"]}
+        ours = mine(Community, agency.workspace_id)
+        await session.execute(update(Community).where(ours).values({**state, **said, **counted, **moments}))
+    before, posts = await stored(agency, Community), await stored(agency, Publication)
+    assert {name for name, value in before[0].items() if value is None} == {
+        name for name in before[0] if name.endswith("_requested_at")
+    }
+    clock.advance(SECOND)
+    await ask(agency, watched, what)
+    assert changed(before, await stored(agency, Community)) == WRITTEN[what]
+    counters = {"measure_at", "total"} if what == "sync" else set()
+    assert changed(posts, await stored(agency, Publication)) == counters
+
+
+@pytest.mark.parametrize(
+    ("what", "parts"),
+    [("sync", {"community", "posts", "conversations"}), ("reconnect", {"community", "inspect"})],
+)
+async def test_what_is_asked_for_is_due_once(
+    agency: Agency, watched: str, world: World, clock: SetClock, what: str, parts: set[str]
+) -> None:
+    """At the very instant of the last read, and a second later; answered, it is due no more."""
+    for wait in (timedelta(0), SECOND):
+        clock.advance(wait)
+        await ask(agency, watched, what)
+        await agency.work(POLL)
+        assert parts <= set(world.calls)
+        world.calls.clear()
+        clock.advance(20 * SECOND)
+        async with agency.resources.transaction(agency.workspace_id) as session:
+            await service.poll_now(session, UUID(watched))
+        await agency.work(POLL)
+        assert world.calls == []
+
+
+def interrupted(
+    monkeypatch: pytest.MonkeyPatch, world: World, clock: SetClock, method: str, act: Callable[[], Awaitable[None]]
+) -> list[int]:
+    """Have something done once while a method's answer is on its way; how many calls were made by then."""
+    real = getattr(Inspecting, method)
+    calls: list[int] = []
+
+    async def answer(self: Any, *args: Any) -> Any:
+        found = await real(self, *args)
+        if not calls:
+            clock.advance(SECOND)
+            await act()
+            clock.advance(SECOND)
+            calls.append(len(world.calls))
+        return found
+
+    monkeypatch.setattr(Inspecting, method, answer)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [(method, "sync") for method in ("community", "posts", "conversations", "metrics")]
+    + [(method, "reconnect") for method in ("community", "inspect")],
+)
+async def test_what_is_asked_for_while_it_is_read_is_read_once_more(
+    agency: Agency,
+    watched: str,
+    world: World,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    what: str,
+) -> None:
+    """The answer that is on its way may be of before."""
+    clock.advance(timedelta(hours=25))
+    calls = interrupted(monkeypatch, world, clock, method, lambda: ask(agency, watched, what))
+    await agency.work(POLL)
+    assert method in world.calls[calls[0] :]
+    if method in PARTS:
+        (row,) = await stored(agency, Community)
+        assert row[f"{PARTS[method]}_seen_at"] >= row[f"{PARTS[method]}_requested_at"] > START
+
+
+async def test_a_part_is_known_up_to_where_its_read_began(
+    agency: Agency, watched: str, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happens while pages are read may stand on none of them."""
+
+    async def nothing() -> None:
+        """Time passes."""
+
+    clock.advance(HOUR)
+    began = clock.now()
+    world.posts.insert(0, world.post(9, began, 1))
+    interrupted(monkeypatch, world, clock, "posts", nothing)
+    await agency.work(POLL)
+    (row,) = await stored(agency, Community)
+    assert row["posts_seen_at"] == began
+
+
+async def test_lateness_counts_from_the_request(agency: Agency, watched: str, world: World, clock: SetClock) -> None:
+    """Not from the day it was connected; and health says how far it is known, as before."""
+    path = f"/v1/communities/{watched}/health"
+    seen = (await agency.get(path))["seen_at"]
+    clock.advance(SECOND)
+    await ask(agency, watched, "sync")
+    world.fail = {part: [BudgetSpent(clock.now() + HOUR)] for part in ("community", "posts", "conversations")}
+    await agency.work(POLL)
+    clock.advance(20 * SECOND)
+    health = await agency.get(path)
+    assert (health["seen_at"], health["lag"]["size"], health["lag"]["posts"]) == (seen, 20, 20)
+
+
+async def test_a_clock_that_is_behind_loses_no_request(
+    agency: Agency, watched: str, world: World, clock: SetClock
+) -> None:
+    """The machine that takes the request, and the one that polled."""
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        ahead = {f"{part}_seen_at": clock.now() + 5 * SECOND for part in PARTS.values()}
+        await session.execute(update(Community).where(mine(Community, agency.workspace_id)).values(ahead))
+    await ask(agency, watched, "sync")
+    await agency.work(POLL)
+    assert {"community", "posts", "conversations"} <= set(world.calls)
