@@ -104,7 +104,8 @@ async def health(session: Work, have: Have, community_id: UUID) -> Health:
 async def sync(session: Work, community_id: UUID) -> CommunityRead:
     """Have everything of a community read anew, as soon as a worker is free.
 
-    Within the platform's limits: it may take its turn. Nothing is read twice into the figures.
+    Within the platform's limits: it may take its turn, and figures stay as they are meanwhile. Nothing is read twice
+    into them.
     """
     return CommunityRead.model_validate(await service.sync(session, community_id=community_id))
 
