@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PATHS  := $(wildcard app workers migrations tests benchmarks)
+PATHS  := $(wildcard app workers migrations sandbox tests benchmarks)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check lock bench clean

@@ -13,10 +13,10 @@ from app.kit import docs, errors, events, openapi, telemetry, web
 from app.kit.clock import Clock, SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
-from app.kit.directory import Directory
 from app.kit.doorbell import ArqDoorbell
 from app.kit.registry import rooms
 from app.kit.resources import Doorbell, Resources
+from app.kit.route_index import RouteIndex
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
@@ -42,7 +42,7 @@ def create_app(
         db = Database(chosen.database_url, pool=chosen.database_pool, clock=time)
         bell = doorbell or ArqDoorbell(chosen.redis_url)
         try:
-            await db.refuse_mighty_role()
+            await db.require_unprivileged_role()
             app.state.resources = Resources(chosen, time, db, Keyring(chosen.secret_keys), bell)
             yield
         finally:
@@ -63,7 +63,7 @@ def create_app(
     app.openapi_tags = [
         {"name": found.__name__.split(".")[1], "description": importlib.import_module(found.__package__).__doc__}
         for found in rooms("routes")
-        if found.__package__ is not None
+        if found.__package__ is not None and found.__package__.count(".") == 1
     ]
     errors.install(app)
     openapi.install(app)
@@ -74,11 +74,11 @@ def create_app(
     for router in ours:
         app.include_router(router)
     known = [route for router in ours for route in router.routes if isinstance(route, APIRoute)]
-    app.router.routes.insert(0, Directory(known))
+    app.router.routes.insert(0, RouteIndex(known))
     # The last one added is the outermost.
     app.add_middleware(web.BodyLimit, most=chosen.max_body_bytes)
     app.add_middleware(
-        web.RateLimit,
+        web.RateLimitMiddleware,
         per_minute=chosen.requests_per_minute,
         trusted_proxies=chosen.trusted_proxies,
         # Whole countries of visitors come from one carrier's address, all events of a platform from a few.

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.platforms import adapter
-from app.platforms.abilities import Call, Receives
+from app.platforms.capabilities import Call, Receives
 
 PATH: Final = "/hooks/{platform}/{hook_id}"
 SECRET: Final = "a-secret-of-the-benchmark"

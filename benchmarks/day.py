@@ -35,28 +35,29 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
 from app.access.models import Workspace
-from app.communities import pace, service
-from app.communities.budgets import cost_of
+from app.communities import service
 from app.communities.models import Community
+from app.communities.polling import poll_schedule
+from app.communities.polling.rate_limits import cost_of
 from app.kit import events, jobs
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.ids import uuid7
 from app.kit.resources import Resources, SilentDoorbell
 from app.platforms import adapters
-from app.platforms.contract import Budget, Scope, Token
+from app.platforms.contract import RateLimit, Scope, Token
 from app.projects.models import Project
-from app.sandbox.bluesky.ids import did as bluesky_did
-from app.sandbox.entities import Community as Place
-from app.sandbox.entities import Profile
-from app.sandbox.faults import Effect, Rule
-from app.sandbox.limits import Allowance
-from app.sandbox.limits import Counter as Limits
-from app.sandbox.server import Sandbox, build
-from app.sandbox.wire import Wire, declared
-from app.sandbox.youtube.ids import channel as youtube_channel
 from app.settings import Settings
 from benchmarks._servers import database
+from sandbox.bluesky.ids import did as bluesky_did
+from sandbox.entities import Community as Place
+from sandbox.entities import Profile
+from sandbox.faults import Effect, Rule
+from sandbox.limits import Counter as Limits
+from sandbox.limits import Quota
+from sandbox.server import Sandbox, build
+from sandbox.wire import Wire, declared
+from sandbox.youtube.ids import channel as youtube_channel
 
 LOOP: Final = uvloop.new_event_loop
 """As the service runs."""
@@ -168,12 +169,12 @@ class Way(httpx.AsyncBaseTransport):
         return min(wire.platforms)
 
 
-def counted_by(platform: str, budget: Budget) -> str:
+def counted_by(platform: str, budget: RateLimit) -> str:
     """Who counts a limit: the platform, or who knows the application."""
     return (adapters()[platform].spec.app_of if budget.scope is Scope.APP else None) or platform
 
 
-def fullest(made: Sequence[tuple[float, int]], budget: Budget) -> tuple[int, int]:
+def fullest(made: Sequence[tuple[float, int]], budget: RateLimit) -> tuple[int, int]:
     """The most units in any stretch of a limit's length, and how many requests ended one with too many."""
     window: deque[tuple[float, int]] = deque()
     total = most = over = 0
@@ -225,13 +226,13 @@ def founded(clock: Clock, platforms: Sequence[str], share: int) -> Sandbox:
         for platform in wire.platforms:
             wire, number = crowd(wire, platform, share if platform in platforms else 0, number)
         wires.append(wire)
-    return build(seed=7, real=lambda: clock.now().timestamp(), beat=None, wires=wires, alive=False)
+    return build(seed=7, real=lambda: clock.now().timestamp(), tick=None, wires=wires, alive=False)
 
 
 def squeeze(sandbox: Sandbox, share: float) -> None:
     """Leave a sample of communities its share of what all communities have together."""
 
-    def smaller(budget: Budget) -> Budget:
+    def smaller(budget: RateLimit) -> RateLimit:
         together = budget.scope in {Scope.ADDRESS, Scope.APP} or budget.token in SHARED
         return replace(budget, calls=max(1, round(budget.calls * share))) if together else budget
 
@@ -296,16 +297,16 @@ def let_live(sandbox: Sandbox, rng: random.Random, seconds: int) -> None:
 async def connect(resources: Resources, sandbox: Sandbox, communities: Sequence[Mapping[str, Any]]) -> UUID:
     """A workspace with all of these connected, in projects of twenty."""
     workspace, at = uuid7(), resources.clock.now()
-    mine = {"workspace_id": workspace, "created_at": at}
+    owned = {"workspace_id": workspace, "created_at": at}
     async with resources.transaction(workspace) as session:
-        await session.execute(insert(Workspace), [{**mine, "name": "A large agency"}])
+        await session.execute(insert(Workspace), [{**owned, "name": "A large agency"}])
     project = workspace
     for number, one in enumerate(communities):
         async with resources.transaction(workspace) as session:
             if number % 20 == 0:
                 project = uuid7()
                 client = {"id": project, "name": "Client", "timezone": "Europe/Minsk", "working_hours": {}}
-                await session.execute(insert(Project), [{**mine, **client}])
+                await session.execute(insert(Project), [{**owned, **client}])
             spec = adapters()[one["platform"]].spec
             given = {kind: one["tokens"][kind.value] for kind in spec.tokens if one["tokens"].get(kind.value)}
             await service.connect(
@@ -336,7 +337,7 @@ def shared(communities: Sequence[dict[str, Any]]) -> None:
 
 async def due(resources: Resources, limit: int) -> tuple[list[UUID], datetime | None]:
     """Jobs that are due, and when the next is where none is."""
-    async with resources.db.reading(None) as connection:
+    async with resources.db.read_connection(None) as connection:
         rows = await connection.execute(
             select(jobs.Job.id)
             .where(jobs.Job.state == "waiting", jobs.Job.run_at <= resources.clock.now())
@@ -358,7 +359,7 @@ async def run(resources: Resources, clock: Clock, until: datetime, width: int, *
         found, following = await due(resources, 2000 if limits else width)
         if not limits:
             async with resources.transaction(None) as session:
-                await session.execute(text("DELETE FROM call_budget"))
+                await session.execute(text("DELETE FROM rate_limit_use"))
         if not found:
             if following is None or following > until:
                 clock.at = max(clock.at, until)
@@ -392,7 +393,7 @@ WHERE p.measure_at IS NOT NULL GROUP BY GROUPING SETS ((2), (c.platform, 2)) ORD
 async def staleness(resources: Resources, workspace: UUID) -> list[Any]:
     """Seconds since the newest counters of posts were read, by the age of the post."""
     tiers = [limit.total_seconds() for _, limit in AGES[:-1]]
-    async with resources.db.reading(workspace) as connection:
+    async with resources.db.read_connection(workspace) as connection:
         return list((await connection.execute(STALENESS, {"at": resources.clock.now(), "tiers": tiers})).all())
 
 
@@ -457,7 +458,7 @@ async def main(arguments: Sequence[str]) -> None:
 class Generous(Limits):
     """Refuses nobody."""
 
-    def window(self, key: str, limit: int, seconds: int, *, cost: int = 1, start: float = 0) -> Allowance:
+    def window(self, key: str, limit: int, seconds: int, *, cost: int = 1, start: float = 0) -> Quota:
         return replace(super().window(key, limit, seconds, cost=cost, start=start), remaining=limit, refused=False)
 
     def second(self, key: str, limit: int) -> bool:
@@ -486,9 +487,9 @@ async def first_read(
         f"hours ({time.monotonic() - began:.0f} s); not finished: {Counter((one.platform, one.state) for one in left)}"
     )
     await rested(resources, sandbox, clock)
-    intervals = [(limit.total_seconds(), every.total_seconds()) for limit, every in pace.BY_AGE]
+    intervals = [(limit.total_seconds(), every.total_seconds()) for limit, every in poll_schedule.BY_AGE]
     given = {"at": clock.now(), "tiers": [age for age, _ in intervals]}
-    given["every"] = [*(every for _, every in intervals), pace.FOR_EVER.total_seconds()]
+    given["every"] = [*(every for _, every in intervals), poll_schedule.FOR_EVER.total_seconds()]
     async with resources.transaction(workspace) as session:
         await session.execute(SPREAD, given)
         await session.execute(LAST, given)
@@ -503,7 +504,7 @@ async def rested(resources: Resources, sandbox: Sandbox, clock: Clock) -> None:
     """Forget what was called so far, on both sides."""
     sandbox.network.counter = Limits(lambda: clock.now().timestamp())
     async with resources.transaction(None) as session:
-        await session.execute(text("DELETE FROM call_budget"))
+        await session.execute(text("DELETE FROM rate_limit_use"))
 
 
 NOW: Final = text("""
@@ -547,13 +548,13 @@ async def day(
         print(f"  hour {hour}: {sum(log.calls.values())} calls, {done} jobs ({passed:.0f} s)", flush=True)
         if hour % TOLD_EVERY == 0 or hour == asked.hours:
             report(log, asked.platforms, hour, seen)
-    async with resources.db.reading(workspace) as connection:
+    async with resources.db.read_connection(workspace) as connection:
         states = (await connection.execute(select(Community.platform, Community.state, Community.state_code))).all()
         stretches = (
             await connection.execute(
                 text(
-                    "SELECT platform, round(max(lists_stretch)::numeric, 1) AS lists, "
-                    "round(max(looks_stretch)::numeric, 1) AS looks FROM community GROUP BY 1 ORDER BY 1"
+                    "SELECT platform, round(max(content_interval_multiplier)::numeric, 1) AS lists, "
+                    "round(max(metrics_interval_multiplier)::numeric, 1) AS looks FROM community GROUP BY 1 ORDER BY 1"
                 )
             )
         ).all()
@@ -596,7 +597,7 @@ def report(
     print(f"{sum(log.calls.values()) * 24 / hours:.0f} calls a day", flush=True)
 
 
-def shown(budget: Budget) -> str:
+def shown(budget: RateLimit) -> str:
     """A limit in a few words."""
     return f"{budget.calls}/{budget.seconds} s {budget.name} by {budget.scope}"
 

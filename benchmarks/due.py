@@ -27,9 +27,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Workspace
 from app.cli.database import plain
-from app.communities import pace, publications
-from app.communities.events import Place
+from app.communities import publications
+from app.communities.events import CommunityRef
 from app.communities.models import Community
+from app.communities.polling import poll_schedule
 from app.kit.clock import SetClock
 from app.kit.db import Database
 from app.kit.ids import uuid7
@@ -59,7 +60,7 @@ async def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--communities", type=int, default=2000)
     parser.add_argument("--posts", type=int, default=1_000_000)
-    parser.add_argument("--lane", type=int, default=250, help="communities that share calls")
+    parser.add_argument("--metrics-group", type=int, default=250, help="communities that share calls")
     parser.add_argument("--times", type=int, default=300)
     asked = parser.parse_args(arguments)
     async with database() as urls:
@@ -67,7 +68,7 @@ async def main(arguments: Sequence[str]) -> None:
         try:
             await fill(plain(urls.superuser), db, asked)
             print(f"{asked.posts:,} posts of {asked.communities:,} communities ({time.monotonic() - began:.0f} s)")
-            took = await measure(db, asked.times, asked.lane)
+            took = await measure(db, asked.times, asked.metrics_group)
         finally:
             await db.close()
     report(took)
@@ -75,28 +76,28 @@ async def main(arguments: Sequence[str]) -> None:
 
 async def fill(url: str, db: Database, asked: argparse.Namespace) -> None:
     """The rows: communities as they would be after their first poll, posts spread over a year."""
-    mine = {"workspace_id": WORKSPACE, "created_at": NOW}
+    in_workspace = {"workspace_id": WORKSPACE, "created_at": NOW}
     client = {"name": "Client", "timezone": "Europe/Minsk", "working_hours": {}}
-    projects = [{**mine, **client, "id": uuid7()} for _ in range(max(asked.communities // 20, 1))]
+    projects = [{**in_workspace, **client, "id": uuid7()} for _ in range(max(asked.communities // 20, 1))]
     platform = {"platform": "vk", "base_url": "https://api.vk.example", "state": "healthy"}
     communities = [
         {
-            **mine,
+            **in_workspace,
             **platform,
             "project_id": projects[n % len(projects)]["id"],
             "address": f"https://vk.example/club{n}",
             "external_id": str(n),
             "backfill_since": NOW - timedelta(days=730),
-            "lane": str(n // asked.lane),
+            "metrics_group": str(n // asked.metrics_group),
         }
         for n in range(asked.communities)
     ]
     async with db.transaction(WORKSPACE) as session:
-        await session.execute(insert(Workspace), [{**mine, "name": "A large agency"}])
+        await session.execute(insert(Workspace), [{**in_workspace, "name": "A large agency"}])
         await session.execute(insert(Project), projects)
         await session.execute(insert(Community), communities)
-    tiers = [limit.total_seconds() for limit, _ in pace.BY_AGE]
-    every = [*(one.total_seconds() for _, one in pace.BY_AGE), pace.FOR_EVER.total_seconds()]
+    tiers = [limit.total_seconds() for limit, _ in poll_schedule.BY_AGE]
+    every = [*(one.total_seconds() for _, one in poll_schedule.BY_AGE), poll_schedule.FOR_EVER.total_seconds()]
     connection = await asyncpg.connect(url)
     # The rows are right: no foreign key is asked a million times.
     await connection.execute("SET session_replication_role = replica")
@@ -105,19 +106,21 @@ async def fill(url: str, db: Database, asked: argparse.Namespace) -> None:
     await connection.close()
 
 
-async def measure(db: Database, times: int, lane: int) -> dict[str, list[float]]:
+async def measure(db: Database, times: int, metrics_group: int) -> dict[str, list[float]]:
     """Seconds of each query, each time of another community or lane."""
-    async with db.looking(WORKSPACE) as session:
+    async with db.read_session(WORKSPACE) as session:
         communities = (await session.scalars(select(Community).order_by(Community.id))).all()
-    lanes: defaultdict[str, list[UUID]] = defaultdict(list)
+    metrics_groups: defaultdict[str, list[UUID]] = defaultdict(list)
     for community in communities:
-        lanes[community.lane].append(community.id)
-    whole = [members for members in lanes.values() if len(members) == lane] or list(lanes.values())
+        metrics_groups[community.metrics_group].append(community.id)
+    whole = [members for members in metrics_groups.values() if len(members) == metrics_group] or list(
+        metrics_groups.values()
+    )
     took: dict[str, list[float]] = defaultdict(list)
     for turn in range(-20, times):
         one, members = communities[turn % len(communities)], whole[turn % len(whole)]
-        place = Place(WORKSPACE, one.project_id, one.id, one.platform, "Europe/Minsk")
-        async with db.looking(WORKSPACE) as session:
+        place = CommunityRef(WORKSPACE, one.project_id, one.id, one.platform, "Europe/Minsk")
+        async with db.read_session(WORKSPACE) as session:
             for name, ask in queries(session, one, place, members).items():
                 started = time.perf_counter()
                 await ask()
@@ -127,7 +130,7 @@ async def measure(db: Database, times: int, lane: int) -> dict[str, list[float]]
 
 
 def queries(
-    session: AsyncSession, community: Community, place: Place, lane: Sequence[UUID]
+    session: AsyncSession, community: Community, place: CommunityRef, metrics_group: Sequence[UUID]
 ) -> dict[str, Callable[[], Awaitable[object]]]:
     """What the planner asks, by name."""
     ahead = NOW + timedelta(minutes=15)
@@ -135,9 +138,9 @@ def queries(
         "SELECT 1": lambda: session.execute(text("SELECT 1")),
         "standing": lambda: publications.standing(session, community, NOW),
         "due": lambda: publications.due(session, place, NOW, BATCH),
-        "due_among": lambda: publications.due_among(session, lane, NOW, ahead, BATCH),
-        "first_due": lambda: publications.first_due(session, lane),
-        "ages": lambda: publications.ages(session, lane, NOW),
+        "due_among": lambda: publications.due_among(session, metrics_group, NOW, ahead, BATCH),
+        "first_due": lambda: publications.first_due(session, metrics_group),
+        "ages": lambda: publications.ages(session, metrics_group, NOW),
     }
 
 

@@ -35,7 +35,7 @@ from sqlalchemy import insert, select, text
 from app.access.models import Workspace
 from app.cli.database import plain
 from app.cli.servers import start_valkey
-from app.communities import hook_setup, hooks
+from app.communities.inbound import store, subscriptions
 from app.communities.models import Community
 from app.kit import events, jobs
 from app.kit.clock import SystemClock
@@ -71,7 +71,7 @@ class Contender:
 class Street:
     """A community with a hook."""
 
-    have: Resources
+    resources: Resources
     workspace_id: UUID
     path: str
 
@@ -92,17 +92,17 @@ class Street:
 
     async def count(self, query: str) -> int:
         """What the database counts in this workspace."""
-        async with self.have.transaction(self.workspace_id) as session:
+        async with self.resources.transaction(self.workspace_id) as session:
             return int((await session.scalars(text(query))).one())
 
     async def apply(self) -> tuple[int, float]:
         """Do what follows from all that was taken; how many events, and the seconds it took."""
-        waiting = await self.count("SELECT count(*) FROM hook_event WHERE told IS NOT NULL")
-        async with self.have.transaction(None) as session:
-            due = (await session.scalars(select(jobs.Job.id).where(jobs.Job.kind == hooks.APPLY))).all()
+        waiting = await self.count("SELECT count(*) FROM inbound_event WHERE told IS NOT NULL")
+        async with self.resources.transaction(None) as session:
+            due = (await session.scalars(select(jobs.Job.id).where(jobs.Job.kind == store.APPLY))).all()
         started = time.perf_counter()
         for job_id in due:
-            await jobs.perform(self.have, job_id)
+            await jobs.perform(self.resources, job_id)
         return waiting, time.perf_counter() - started
 
 
@@ -137,7 +137,7 @@ async def main(arguments: Sequence[str]) -> None:
             print(f"\nrows of `insert`: {await bare.fetchval('SELECT count(*) FROM bare_event'):,}")
             await bare.close()
         applied, seconds = await street.apply()
-        left = await street.count("SELECT count(*) FROM hook_event WHERE told IS NOT NULL")
+        left = await street.count("SELECT count(*) FROM inbound_event WHERE told IS NOT NULL")
         print(f"applied by one worker: {applied:,} events, {applied / seconds:,.0f}/s; {left} left")
 
 
@@ -153,7 +153,7 @@ async def _street() -> AsyncIterator[tuple[Urls, Street, dict[str, str]]]:
                 _env_file=None, environment="test", database_url=urls.app, redis_url=valkey.url, log_level="error"
             )
             db = Database(urls.app, pool=2)
-            have = Resources(configured, SystemClock(), db, Keyring(configured.secret_keys), SilentDoorbell())
+            resources = Resources(configured, SystemClock(), db, Keyring(configured.secret_keys), SilentDoorbell())
             environment = {
                 **os.environ,
                 "DATABASE_URL": urls.app,
@@ -161,13 +161,13 @@ async def _street() -> AsyncIterator[tuple[Urls, Street, dict[str, str]]]:
                 "INSTEP_ENVIRONMENT": "test",
                 _bare_hooks.URL: plain(urls.app),
             }
-            yield urls, await _settle(have), environment
+            yield urls, await _settle(resources), environment
             await db.close()
 
 
-async def _settle(have: Resources) -> Street:
+async def _settle(resources: Resources) -> Street:
     workspace_id, project_id, community_id, at = uuid7(), uuid7(), uuid7(), datetime.now(UTC)
-    mine: dict[str, Any] = {"workspace_id": workspace_id, "created_at": at}
+    in_workspace: dict[str, Any] = {"workspace_id": workspace_id, "created_at": at}
     project = {"id": project_id, "name": "Bicycles", "timezone": "Europe/Minsk", "working_hours": {}}
     community = {
         "id": community_id,
@@ -178,13 +178,13 @@ async def _settle(have: Resources) -> Street:
         "external_id": str(GROUP),
         "backfill_since": at - timedelta(days=1),
     }
-    async with have.transaction(workspace_id) as session:
-        await session.execute(insert(Workspace), [{**mine, "name": "Step & Co"}])
-        await session.execute(insert(Project), [{**mine, **project}])
-        await session.execute(insert(Community), [{**mine, **community}])
+    async with resources.transaction(workspace_id) as session:
+        await session.execute(insert(Workspace), [{**in_workspace, "name": "Step & Co"}])
+        await session.execute(insert(Project), [{**in_workspace, **project}])
+        await session.execute(insert(Community), [{**in_workspace, **community}])
         given = {"secret": SecretStr(SECRET)}
-        _, hook = await hook_setup.keep(session, have, community_id=community_id, given=given)
-    return Street(have, workspace_id, f"/hooks/{PLATFORM}/{hook.public_id}")
+        _, hook = await subscriptions.keep(session, resources, community_id=community_id, given=given)
+    return Street(resources, workspace_id, f"/hooks/{PLATFORM}/{hook.public_id}")
 
 
 async def _ready(port: int, request: bytes) -> None:
@@ -221,7 +221,7 @@ async def _ask(port: int, requests: Iterable[bytes]) -> int:
 async def _once(street: Street, port: int, times: int) -> None:
     """One event many times at once; raises unless it had one effect."""
     await street.apply()
-    stored, messages = "SELECT count(*) FROM hook_event", "SELECT count(*) FROM message"
+    stored, messages = "SELECT count(*) FROM inbound_event", "SELECT count(*) FROM message"
     before = await street.count(stored), await street.count(messages)
     request = street.event("told a thousand times")
     acknowledged = sum(await asyncio.gather(*(_ask(port, [request]) for _ in range(times))))
@@ -238,15 +238,16 @@ async def _killed(street: Street, environment: dict[str, str], connections: int 
         await _ready(port, street.event("warm"))
         names = [[f"kill {one} {n}" for n in range(5000)] for one in range(connections)]
         tellers = [
-            asyncio.create_task(_ask(port, (street.event(name, n) for n, name in enumerate(mine)))) for mine in names
+            asyncio.create_task(_ask(port, (street.event(name, n) for n, name in enumerate(in_workspace))))
+            for in_workspace in names
         ]
         await asyncio.sleep(1.0)
         os.kill(pid, signal.SIGKILL)
         told = await asyncio.gather(*tellers)
-    acknowledged = {name for mine, count in zip(names, told, strict=True) for name in mine[:count]}
-    async with street.have.transaction(street.workspace_id) as session:
+    acknowledged = {name for in_workspace, count in zip(names, told, strict=True) for name in in_workspace[:count]}
+    async with street.resources.transaction(street.workspace_id) as session:
         stored = set(
-            (await session.scalars(text("SELECT event_id FROM hook_event WHERE event_id LIKE 'kill %'"))).all()
+            (await session.scalars(text("SELECT event_id FROM inbound_event WHERE event_id LIKE 'kill %'"))).all()
         )
     if not acknowledged <= stored:
         raise RuntimeError(f"{len(acknowledged - stored)} acknowledged events are lost")
@@ -256,7 +257,7 @@ async def _killed(street: Street, environment: dict[str, str], connections: int 
 
 async def _race(street: Street, contenders: list[Contender], rounds: int, seconds: float, connections: int) -> None:
     """By turns, so that a noisy moment falls on all of them; raises where an event of ours is not stored once."""
-    stored = "SELECT count(*) FROM hook_event"
+    stored = "SELECT count(*) FROM inbound_event"
     for contender in contenders:
         contender.runs.clear()
         contender.cpu.clear()

@@ -24,7 +24,7 @@ from sqlalchemy import insert
 
 from app.access.models import Workspace
 from app.cli.database import plain
-from app.communities.events import Place
+from app.communities.events import CommunityRef
 from app.communities.models import Community, Publication
 from app.kit.db import Database
 from app.kit.ids import uuid7
@@ -50,7 +50,7 @@ class Contender:
 
     name: str
     store: Store
-    place: Place
+    place: CommunityRef
     posts: list[UUID]
     late: bool = False
 
@@ -130,15 +130,15 @@ async def _contenders(db: Database, bare: asyncpg.Connection, bound: asyncpg.Con
     ]
 
 
-async def _project(db: Database, count: int) -> tuple[Place, list[UUID]]:
+async def _project(db: Database, count: int) -> tuple[CommunityRef, list[UUID]]:
     """A workspace with one project, one community and `count` publications."""
     workspace_id, project_id, community_id = uuid7(), uuid7(), uuid7()
     posts = [uuid7() for _ in range(count)]
-    mine: dict[str, Any] = {"workspace_id": workspace_id, "created_at": START}
+    in_workspace: dict[str, Any] = {"workspace_id": workspace_id, "created_at": START}
     async with db.transaction(workspace_id) as session:
-        await session.execute(insert(Workspace), [{**mine, "name": "Step & Co"}])
+        await session.execute(insert(Workspace), [{**in_workspace, "name": "Step & Co"}])
         project = {"id": project_id, "name": "Bakery", "timezone": "Europe/Minsk", "working_hours": {}}
-        await session.execute(insert(Project), [{**mine, **project}])
+        await session.execute(insert(Project), [{**in_workspace, **project}])
         community = {
             "id": community_id,
             "project_id": project_id,
@@ -147,7 +147,7 @@ async def _project(db: Database, count: int) -> tuple[Place, list[UUID]]:
             "base_url": "https://social.example",
             "backfill_since": START,
         }
-        await session.execute(insert(Community), [{**mine, **community}])
+        await session.execute(insert(Community), [{**in_workspace, **community}])
         rows = [
             {
                 "workspace_id": workspace_id,
@@ -163,7 +163,7 @@ async def _project(db: Database, count: int) -> tuple[Place, list[UUID]]:
             for number, post in enumerate(posts)
         ]
         await session.execute(insert(Publication), rows)
-    return Place(workspace_id, project_id, community_id, "mastodon", "Europe/Minsk"), posts
+    return CommunityRef(workspace_id, project_id, community_id, "mastodon", "Europe/Minsk"), posts
 
 
 async def _race(contenders: Sequence[Contender], start: datetime, size: int, repeats: int) -> dict[str, list[float]]:

@@ -34,7 +34,7 @@ from app.access.models import Scope
 from app.cli.database import plain
 from app.kit.db import Database
 from app.kpis import known, projects
-from app.kpis.contract import Asked
+from app.kpis.contract import LoadRequest
 from app.kpis.windows import Days
 from benchmarks import _bare
 from benchmarks._load import Run, burst, get
@@ -56,8 +56,9 @@ INSERT INTO project (workspace_id, id, name, timezone, working_hours, version, c
     SELECT workspace_id, gen_random_uuid(), 'P', 'Europe/Minsk', '{{}}', 1, '{start}'
     FROM w, generate_series(1, {each});
 INSERT INTO community (workspace_id, id, project_id, platform, address, base_url, state, missing_scopes, failures,
-        refusals, looks_failures, posts_idle, conversations_idle, costs, lists_stretch, looks_stretch, lane, aliases,
-        backfill_since, size_seen_at, posts_seen_at, conversations_seen_at, created_at)
+        refusals, metrics_poll_failures, posts_idle_polls, conversations_idle_polls, costs,
+        content_interval_multiplier, metrics_interval_multiplier, metrics_group, aliases, backfill_since, size_seen_at,
+        posts_seen_at, conversations_seen_at, created_at)
     SELECT workspace_id, gen_random_uuid(), id, 'vk', gen_random_uuid(), 'https://api.vk.com', 'healthy', '[]', 0,
         0, 0, 0, 0, '{{}}', 1, 1, '', '[]', '{start}', '{now}', '{now}', '{now}', '{start}'
     FROM project, generate_series(1, 4);
@@ -165,11 +166,11 @@ async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) 
     """Print what each KPI's statements cost beside `SELECT 1`; our projects."""
     db = Database(urls.app, pool=1)
     took: dict[str, list[float]] = defaultdict(list)
-    async with db.reading(workspace_id) as connection:
+    async with db.read_connection(workspace_id) as connection:
         ids = list((await connection.scalars(text("SELECT id FROM project ORDER BY id"))).all())
         for turn in range(300):
             (project,) = await projects.find(connection, workspace_id, [ids[turn % len(ids)]], NOW)
-            question = Asked(workspace_id, (project,), WINDOW.before.first, WINDOW.last)
+            question = LoadRequest(workspace_id, (project,), WINDOW.before.first, WINDOW.last)
             started = time.perf_counter()
             await connection.execute(text("SELECT 1"))
             took["select 1"].append(time.perf_counter() - started)

@@ -16,7 +16,7 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from app.kit import jobs, rounds
+from app.kit import jobs, scheduler
 from app.kit.clock import SetClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -178,7 +178,7 @@ class Agency:
 
     async def recur(self, kind: str) -> None:
         """Do the installation's recurring job of this kind, now."""
-        await rounds.ensure_recurring(self.resources)
+        await scheduler.ensure_recurring(self.resources)
         async with self.resources.transaction(None) as session:
             row = (await session.scalars(select(jobs.Job).where(jobs.Job.kind == kind))).one()
             row.run_at = self.resources.clock.now()
@@ -193,7 +193,7 @@ class Agency:
         )
         if names:
             query = query.where(jobs.Job.kind.in_(names))
-        async with self.resources.db.reading(None) as connection:
+        async with self.resources.db.read_connection(None) as connection:
             return list((await connection.scalars(query.order_by(jobs.Job.run_at, jobs.Job.id))).all())
 
 

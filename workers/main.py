@@ -17,7 +17,7 @@ from arq.connections import RedisSettings
 from arq.cron import CronJob
 from prometheus_client import start_http_server
 
-from app.kit import events, garbage, jobs, rounds, telemetry
+from app.kit import events, gc_freeze, jobs, scheduler, telemetry
 from app.kit.clock import SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -40,7 +40,7 @@ async def startup(ctx: Context) -> None:
     telemetry.configure_logs(level=chosen.log_level, style=chosen.log_format)
     clock = SystemClock()
     db = Database(chosen.database_url, pool=chosen.database_pool, clock=clock)
-    await db.refuse_mighty_role()
+    await db.require_unprivileged_role()
     outbound = AsyncExitStack()
     http = await outbound.enter_async_context(client(allow=chosen.outbound_allow))
     resources = Resources(chosen, clock, db, Keyring(chosen.secret_keys), ArqDoorbell(chosen.redis_url), http)
@@ -48,9 +48,9 @@ async def startup(ctx: Context) -> None:
     events.listen()
     jobs.collect()
     adapters()
-    garbage.spare()
-    await rounds.ensure_recurring(resources)
-    await rounds.beat(resources, NAME)
+    gc_freeze.freeze()
+    await scheduler.ensure_recurring(resources)
+    await scheduler.heartbeat(resources, NAME)
     if chosen.worker_metrics_port is not None:
         ctx["metrics"] = serving = start_http_server(chosen.worker_metrics_port, chosen.worker_metrics_host)
         log.info("worker.metrics", host=chosen.worker_metrics_host, port=serving[0].server_port)
@@ -79,12 +79,12 @@ async def perform(ctx: Context, job_id: str) -> None:
 
 async def sweep(ctx: Context) -> None:
     """A tick: ring for what is due and was not rung, or whose ring was lost."""
-    await rounds.sweep(ctx["resources"])
+    await scheduler.sweep(ctx["resources"])
 
 
-async def beat(ctx: Context) -> None:
+async def heartbeat(ctx: Context) -> None:
     """A tick: this worker lives."""
-    await rounds.beat(ctx["resources"], NAME)
+    await scheduler.heartbeat(ctx["resources"], NAME)
 
 
 class WorkerSettings:
@@ -93,7 +93,7 @@ class WorkerSettings:
     functions: ClassVar[list[Any]] = [func(perform, name=FUNCTION, keep_result=0, timeout=3600, max_tries=1)]
     cron_jobs: ClassVar[list[CronJob]] = [
         cron(sweep, second=set(range(0, 60, 2)), unique=False, keep_result=0, max_tries=1),
-        cron(beat, second=set(range(0, 60, 5)), unique=False, keep_result=0, max_tries=1),
+        cron(heartbeat, second=set(range(0, 60, 5)), unique=False, keep_result=0, max_tries=1),
     ]
     on_startup = startup
     on_shutdown = shutdown

@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access.models import Scope, Workspace
-from app.access.service import Actor, Doorkeeper
+from app.access.service import Actor, Authenticator
 from app.kit import idempotency
 from app.kit.db import Database, workspace_of
 from app.kit.errors import Conflict, Forbidden, Invalid, Unauthenticated
@@ -32,27 +32,27 @@ async def resources(request: Request) -> Resources:
     return found
 
 
-Have = Annotated[Resources, Depends(resources)]
+ResourcesDep = Annotated[Resources, Depends(resources)]
 
 
-_doorkeepers: WeakKeyDictionary[Database, Doorkeeper] = WeakKeyDictionary()
+_authenticators: WeakKeyDictionary[Database, Authenticator] = WeakKeyDictionary()
 
 
-def doorkeeper(db: Database) -> Doorkeeper:
-    """This process's doorkeeper for a database."""
-    found = _doorkeepers.get(db)
+def authenticator(db: Database) -> Authenticator:
+    """This process's authenticator for a database."""
+    found = _authenticators.get(db)
     if found is None:
-        found = _doorkeepers[db] = Doorkeeper(db)
+        found = _authenticators[db] = Authenticator(db)
     return found
 
 
 async def actor(
-    request: Request, have: Have, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+    request: Request, resources: ResourcesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Actor:
     """Who is calling; what the key may do is checked against the method."""
     if bearer is None:
         raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
-    found = await doorkeeper(have.db).admit(bearer.credentials)
+    found = await authenticator(resources.db).admit(bearer.credentials)
     needed = Scope.READ if request.method in _READS else Scope.WRITE
     if needed not in found.scopes and Scope.ADMIN not in found.scopes:
         raise Forbidden(f"This API key lacks the scope {needed.value!r}.", code="missing-scope")
@@ -72,36 +72,36 @@ async def administrator(found: CurrentActor) -> Actor:
 Administrator = Annotated[Actor, Depends(administrator)]
 
 
-async def work(request: Request, have: Have, who: CurrentActor) -> AsyncIterator[AsyncSession]:
+async def work(request: Request, resources: ResourcesDep, who: CurrentActor) -> AsyncIterator[AsyncSession]:
     """A unit of work in the caller's workspace."""
-    async with have.transaction(who.workspace_id) as session:
+    async with resources.transaction(who.workspace_id) as session:
         await idempotency.begin(request, session)
         yield session
 
 
 # scope="function": the block ends, and so the commit comes, before the answer is sent.
-Work = Annotated[AsyncSession, Depends(work, scope="function")]
+SessionDep = Annotated[AsyncSession, Depends(work, scope="function")]
 
 
-async def glance(have: Have, who: CurrentActor) -> AsyncIterator[AsyncConnection]:
+async def glance(resources: ResourcesDep, who: CurrentActor) -> AsyncIterator[AsyncConnection]:
     """A connection for a hot read in the caller's workspace."""
-    async with have.db.reading(who.workspace_id) as connection:
+    async with resources.db.read_connection(who.workspace_id) as connection:
         yield connection
 
 
-Glance = Annotated[AsyncConnection, Depends(glance, scope="function")]
+ReadDep = Annotated[AsyncConnection, Depends(glance, scope="function")]
 
 
-async def pager(request: Request, have: Have, who: CurrentActor) -> Pager:
+async def pager(request: Request, resources: ResourcesDep, who: CurrentActor) -> Pager:
     """The cursors of this list with these filters."""
     filters = {name: value for name, value in request.query_params.items() if name not in {"cursor", "limit"}}
-    return Pager.of(have.keyring, who.workspace_id, request.url.path, filters)
+    return Pager.of(resources.keyring, who.workspace_id, request.url.path, filters)
 
 
-CurrentPager = Annotated[Pager, Depends(pager)]
+PagerDep = Annotated[Pager, Depends(pager)]
 
 
-async def founding(request: Request, have: Have) -> AsyncIterator[AsyncSession]:
+async def founding(request: Request, resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
     """A unit of work in a workspace that is about to exist.
 
     With an `Idempotency-Key` the workspace's id follows from it, so that a repeat makes no second one.
@@ -111,14 +111,14 @@ async def founding(request: Request, have: Have) -> AsyncIterator[AsyncSession]:
     """
     key = idempotency.key_of(request)
     if key is None:
-        async with have.transaction(uuid7()) as session:
+        async with resources.transaction(uuid7()) as session:
             yield session
         return
     if guessable(key):
         raise Invalid(
             f"For a sign-up the {idempotency.HEADER} must be random; take a UUID.", code="guessable-idempotency-key"
         )
-    async with have.transaction(_derived(key)) as session:
+    async with resources.transaction(_derived(key)) as session:
         await idempotency.reserve(session, key)
         made = await session.get(Workspace, workspace_of(session))
         if made is not None:
@@ -142,4 +142,4 @@ def _derived(key: str) -> UUID:
     return UUID(int=value & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x8000 << 64 | 0x8000 << 48)
 
 
-Founding = Annotated[AsyncSession, Depends(founding, scope="function")]
+SignUpSessionDep = Annotated[AsyncSession, Depends(founding, scope="function")]

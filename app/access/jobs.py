@@ -5,7 +5,7 @@ from typing import Final
 
 from app.access.service import workspaces
 from app.kit import idempotency
-from app.kit.jobs import Again, Run, enqueue, job
+from app.kit.jobs import Reschedule, Run, enqueue, job
 
 PAGE: Final = 1_000
 
@@ -19,10 +19,10 @@ async def tidy(run: Run) -> None:
 
 
 @job("access.tidy_workspace")
-async def tidy_workspace(run: Run) -> Again | None:
+async def tidy_workspace(run: Run) -> Reschedule | None:
     """Drop a workspace's old answers to idempotent requests, a page at a time."""
     async with run.step() as session:
         gone = await idempotency.forget(session, most=PAGE)
-        again = Again(run.now) if gone == PAGE else None
+        again = Reschedule(run.now) if gone == PAGE else None
         await run.finish(session, again)
     return again

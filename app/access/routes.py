@@ -10,12 +10,12 @@ from app.access import service
 from app.access.current import (
     Administrator,
     CurrentActor,
-    CurrentPager,
-    Founding,
-    Glance,
-    Have,
-    Work,
-    doorkeeper,
+    PagerDep,
+    ReadDep,
+    ResourcesDep,
+    SessionDep,
+    SignUpSessionDep,
+    authenticator,
 )
 from app.access.models import ApiKey, Workspace
 from app.access.schemas import (
@@ -46,14 +46,14 @@ def _made(key: ApiKey, text: str) -> ApiKeyMade:
 @PUBLIC.post(
     "/workspaces", operation_id="workspaces.create", status_code=status.HTTP_201_CREATED, responses=problems(403, 409)
 )
-async def sign_up(body: WorkspaceCreate, session: Founding, have: Have) -> WorkspaceMade:
+async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: ResourcesDep) -> WorkspaceMade:
     """Sign up an agency.
 
     Gives its workspace, its owner and a first API key that may do everything. The key is shown
     only here: an `Idempotency-Key`, which must be random (a UUID, say), keeps a repeat from making a
     second workspace, but a repeat is answered with 409 and not with the first answer.
     """
-    if have.settings.sign_up == "closed":
+    if resources.settings.sign_up == "closed":
         raise Forbidden("Sign-up is closed here; ask whoever runs this installation.", code="sign-up-closed")
     workspace, owner, key, text = await service.sign_up(
         session, name=body.name, owner_name=body.owner.name, owner_email=body.owner.email
@@ -66,7 +66,7 @@ async def sign_up(body: WorkspaceCreate, session: Founding, have: Have) -> Works
 
 
 @ROUTER.get("/me", operation_id="me.read")
-async def me(who: CurrentActor, session: Work) -> Me:
+async def me(who: CurrentActor, session: SessionDep) -> Me:
     """What the credential of this request stands for."""
     workspace = await session.get_one(Workspace, who.workspace_id)
     key = (
@@ -77,7 +77,7 @@ async def me(who: CurrentActor, session: Work) -> Me:
 
 @ROUTER.get("/api-keys", operation_id="api-keys.list")
 async def list_keys(
-    who: Administrator, connection: Glance, pager: CurrentPager, limit: Limit = 50, cursor: Cursor = None
+    who: Administrator, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ApiKeyRead]:
     """The workspace's API keys, newest first; revoked ones too."""
     after = pager.read(cursor, (datetime, UUID))
@@ -87,14 +87,14 @@ async def list_keys(
 
 
 @ROUTER.post("/api-keys", operation_id="api-keys.create", status_code=status.HTTP_201_CREATED, responses=problems(409))
-async def create_key(body: ApiKeyCreate, _: Administrator, session: Work) -> ApiKeyMade:
+async def create_key(body: ApiKeyCreate, _: Administrator, session: SessionDep) -> ApiKeyMade:
     """Make an API key; its text is shown only here."""
     key, text = await service.create_key(session, name=body.name, scopes=body.scopes, expires_at=body.expires_at)
     return _made(key, text)
 
 
 @ROUTER.post("/api-keys/{key_id}/revoke", operation_id="api-keys.revoke", responses=problems(404, 409))
-async def revoke_key(key_id: UUID, _: Administrator, session: Work, have: Have) -> ApiKeyRead:
+async def revoke_key(key_id: UUID, _: Administrator, session: SessionDep, resources: ResourcesDep) -> ApiKeyRead:
     """Make an API key useless from now on.
 
     Another process of this installation may accept it for five seconds more.
@@ -102,7 +102,7 @@ async def revoke_key(key_id: UUID, _: Administrator, session: Work, have: Have) 
     key = await service.revoke_key(session, key_id=key_id)
 
     async def forget() -> None:
-        doorkeeper(have.db).forget(key.prefix)
+        authenticator(resources.db).forget(key.prefix)
 
     after_commit(session, forget)
     return ApiKeyRead.model_validate(key)

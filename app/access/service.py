@@ -120,7 +120,7 @@ class _Known:
     forgotten_at: float
 
 
-class Doorkeeper:
+class Authenticator:
     """Knows whose a key is. It looks a key up once, and again after `MEMORY` seconds.
 
     So a key revoked through another process is good here for as long, at most. One revoked
@@ -158,7 +158,7 @@ class Doorkeeper:
 
     async def _look_up(self, prefix: str) -> _Known | None:
         self._known.pop(prefix, None)
-        async with self._db.reading(None) as connection:
+        async with self._db.read_connection(None) as connection:
             row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()
         if row is None or row.revoked_at is not None:
             return None  # not remembered: nobody may fill the memory with keys that are none

@@ -48,7 +48,7 @@ def sandbox(on: Ground) -> tuple[Program, str, Path]:
     ledger = folder / "ledger.jsonl"  # a second start takes the same world up again
     shown = ("--platforms", ",".join(SHOWN))
     arguments = ("--port", str(port), "--port-file", str(announced), "--ledger", str(ledger), *shown)
-    program = Program("sandbox", "app.sandbox", arguments, {}, on.data / "log" / "sandbox.log")
+    program = Program("sandbox", "sandbox", arguments, {}, on.data / "log" / "sandbox.log")
     return program, f"http://127.0.0.1:{port}", announced
 
 

@@ -100,7 +100,7 @@ def api(
     """Run the HTTP API alone. Needs DATABASE_URL and REDIS_URL."""
     import uvicorn
 
-    from app.kit import garbage
+    from app.kit import gc_freeze
     from app.platforms import adapters
 
     with _plainly():
@@ -123,7 +123,7 @@ def api(
             server = uvicorn.Server(config)
             config.load()
             adapters()  # or the first request would wait for them to be imported
-            garbage.spare()
+            gc_freeze.freeze()
             server.run(sockets=sockets)
             if not server.started:
                 raise typer.Exit(3)

@@ -20,7 +20,7 @@ QUESTIONS: Final = (
     ("How long do customers wait for an answer? (support)", "first_response_time"),
     ("How many people went to the site? (traffic)", "clicks"),
 )
-PATIENCE: Final = 180.0
+WAIT_TIMEOUT: Final = 180.0
 """Seconds the first walk through a month of a sandbox community may take."""
 
 PEOPLE: Final = (
@@ -173,7 +173,7 @@ async def _follow(http: Client, api_url: str, slug: str) -> None:
 async def _until_read(api: _Api, communities: Sequence[str]) -> None:
     """Wait until the worker has read a month of both communities, saying how far it is."""
     told = -1
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    deadline = asyncio.get_running_loop().time() + WAIT_TIMEOUT
     while True:
         health = [await api.call("GET", f"/v1/communities/{community}/health") for community in communities]
         posts = sum(one["publications"] for one in health)

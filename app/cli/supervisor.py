@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.cli.lifeline import VARIABLE
+from app.cli.parent_watch import VARIABLE
 
 GRACE = 15.0
 """Seconds from SIGTERM to SIGKILL."""
@@ -108,7 +108,7 @@ class Supervisor:
             output = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "app.cli.lifeline", program.module, *program.arguments),
+                *(sys.executable, "-m", "app.cli.parent_watch", program.module, *program.arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

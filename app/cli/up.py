@@ -12,8 +12,8 @@ from pathlib import Path
 
 from app.cli.console import done, step, warn
 from app.cli.environment import serving, variable
-from app.cli.lifeline import tie
 from app.cli.migrate import migrate
+from app.cli.parent_watch import tie
 from app.cli.supervisor import Program, Supervisor
 
 READY_TIMEOUT = 90.0

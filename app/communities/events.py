@@ -15,7 +15,7 @@ from app.platforms.contract import PostMetrics, RemoteMessage, Token
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CommunityRef:
     """Where something was seen."""
 
     workspace_id: UUID
@@ -45,7 +45,7 @@ class SeenPublication:
 class PublicationsSeen(Event):
     """Publications were found, or found changed."""
 
-    place: Place
+    place: CommunityRef
     publications: tuple[SeenPublication, ...]
 
 
@@ -53,7 +53,7 @@ class PublicationsSeen(Event):
 class PostsMeasured(Event):
     """Counters of publications were read at one instant. Gone ones are not among them."""
 
-    place: Place
+    place: CommunityRef
     at: datetime
     metrics: tuple[tuple[UUID, PostMetrics], ...]
     """Each publication's id with its counters."""
@@ -63,7 +63,7 @@ class PostsMeasured(Event):
 class SizeMeasured(Event):
     """A community's size was read; it is None where the platform hides it."""
 
-    place: Place
+    place: CommunityRef
     at: datetime
     size: int | None
 
@@ -72,7 +72,7 @@ class SizeMeasured(Event):
 class MessagesSeen(Event):
     """Customers' words, and our own, were found. Some may have been seen before."""
 
-    place: Place
+    place: CommunityRef
     messages: tuple[tuple[RemoteMessage, UUID | None], ...]
     """Each with the id of the publication it stands under."""
 
@@ -81,7 +81,7 @@ class MessagesSeen(Event):
 class MessagesDeleted(Event):
     """A platform told that messages were deleted; some may never have been seen."""
 
-    place: Place
+    place: CommunityRef
     external_ids: tuple[str, ...]
 
 

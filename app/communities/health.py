@@ -8,16 +8,18 @@ from uuid import UUID
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import budgets, hook_gaps, hook_odd, tokens
-from app.communities.calls import own_app
-from app.communities.hooks import of
+from app.communities import tokens
+from app.communities.inbound import reconcile, unparsed
+from app.communities.inbound.store import of
 from app.communities.models import Community, CommunityToken, Hook, HookState, Publication
-from app.communities.planner import Stretch
-from app.communities.polling import rounds
-from app.communities.schemas import Backfill, BudgetLeft, Health, HookHealth, Lag, NotUnderstood, SeenAt, TokenRead
+from app.communities.platform_client import own_app
+from app.communities.polling import rate_limits
+from app.communities.polling.fair_share import IntervalMultipliers
+from app.communities.polling.poll import rounds
+from app.communities.schemas import Backfill, BudgetLeft, Health, HookHealth, Lag, SeenAt, TokenRead, UnparsedEvents
 from app.communities.service import POLL
 from app.kit.crypto import Keyring, SealBroken
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.jobs import Job
 from app.platforms import adapter as adapter_of
 from app.platforms.contract import Token
@@ -30,16 +32,18 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
     rows = (
         await session.execute(
             select(CommunityToken.__table__)
-            .where(mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id)
+            .where(in_workspace(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id)
             .order_by(CommunityToken.kind)
         )
     ).all()
     kind = adapter_of(community.platform)
     app = own_app(settings, community.platform)
     by_itself = tokens.renewable(kind, [Token(row.kind) for row in rows], app)
-    left = await budgets.left(session, settings, kind.spec, community.base_url, _opened(keyring, rows), now(session))
+    left = await rate_limits.left(
+        session, settings, kind.spec, community.base_url, _opened(keyring, rows), now(session)
+    )
     known, waiting = await _publications(session, community_id)
-    odd, odd_at = await hook_odd.count(session, community_id)
+    odd, odd_at = await unparsed.count(session, community_id)
     return Health(
         community_id=community.id,
         state=community.state,
@@ -62,7 +66,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
         ),
         event_at=community.event_at,
         hook=await _hook(session, community),
-        not_understood=NotUnderstood(events=odd, last_at=odd_at),
+        unparsed_events=UnparsedEvents(events=odd, last_at=odd_at),
         throttled_until=community.throttled_until,
         next_poll_at=await _next_poll(session, community_id),
         backfill=_backfill(community, now(session)),
@@ -99,7 +103,7 @@ async def _publications(session: AsyncSession, community_id: UUID) -> tuple[int,
     row = (
         await session.execute(
             select(func.count(), func.min(Publication.measure_at)).where(
-                mine(Publication, workspace_of(session)), Publication.community_id == community_id
+                in_workspace(Publication, workspace_of(session)), Publication.community_id == community_id
             )
         )
     ).one()
@@ -110,7 +114,7 @@ async def _hook(session: AsyncSession, community: Community) -> HookHealth | Non
     hook = await session.scalar(select(Hook).where(of(session, community.id)))
     if hook is None:
         return None
-    missed, missed_at = await hook_gaps.count(session, community.id)
+    missed, missed_at = await reconcile.count(session, community.id)
     return HookHealth(
         state=None if hook.state is None else HookState(hook.state),
         reason=hook.reason,
@@ -156,7 +160,7 @@ _ALMOST = 0.999
 
 
 def _lag(community: Community, waiting: datetime | None, factor: float, at: datetime) -> Lag:
-    stretch = Stretch(community.lists_stretch, community.looks_stretch)
+    stretch = IntervalMultipliers(community.content_interval_multiplier, community.metrics_interval_multiplier)
     due = rounds(community, factor, stretch)
 
     def late(moment: datetime | None) -> float:

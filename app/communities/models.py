@@ -41,7 +41,12 @@ class Community(Owned, Base):
             postgresql_where=text("external_id IS NOT NULL"),
         ),
         Index(None, "workspace_id", "project_id", "created_at", "id"),
-        Index("ix_community_workspace_id_lane", "workspace_id", "lane", postgresql_where=text("lane <> ''")),
+        Index(
+            "ix_community_workspace_id_metrics_group",
+            "workspace_id",
+            "metrics_group",
+            postgresql_where=text("metrics_group <> ''"),
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -61,11 +66,11 @@ class Community(Owned, Base):
     """Polls that failed in a row."""
     refusals: Mapped[int] = mapped_column(default=0)
     """Polls whose token was refused, since the platform last took it."""
-    looks_code: Mapped[str | None]
+    metrics_poll_code: Mapped[str | None]
     """Why the counters of its lane could not be read the last time; null: they could."""
-    looks_reason: Mapped[str | None]
+    metrics_poll_reason: Mapped[str | None]
     """The same in words."""
-    looks_failures: Mapped[int] = mapped_column(default=0)
+    metrics_poll_failures: Mapped[int] = mapped_column(default=0)
     """Rounds of its lane in a row that failed while this community made the calls."""
     backfill_since: Mapped[datetime]
     """Older posts and messages are not wanted."""
@@ -86,16 +91,16 @@ class Community(Owned, Base):
     posts_requested_at: Mapped[datetime | None]
     conversations_requested_at: Mapped[datetime | None]
     tokens_requested_at: Mapped[datetime | None]
-    posts_idle: Mapped[int] = mapped_column(default=0)
+    posts_idle_polls: Mapped[int] = mapped_column(default=0)
     """Looks in a row that found no new post."""
-    conversations_idle: Mapped[int] = mapped_column(default=0)
+    conversations_idle_polls: Mapped[int] = mapped_column(default=0)
     costs: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What each kind of look takes from which limit, as it was of late (`planner.smoothed`)."""
-    lists_stretch: Mapped[float] = mapped_column(default=1.0)
+    content_interval_multiplier: Mapped[float] = mapped_column(default=1.0)
     """By how much all intervals are longer than we would like, for want of calls; 1: not at all."""
-    looks_stretch: Mapped[float] = mapped_column(default=1.0)
+    metrics_interval_multiplier: Mapped[float] = mapped_column(default=1.0)
     planned_at: Mapped[datetime | None]
-    lane: Mapped[str] = mapped_column(default="")
+    metrics_group: Mapped[str] = mapped_column(default="")
     """Posts of communities in one lane can be measured in one call (`lanes`); empty: on its own."""
     polled_at: Mapped[datetime | None]
     """When the last poll that succeeded ended."""
@@ -107,7 +112,7 @@ class Community(Owned, Base):
     created_at: Mapped[datetime]
 
     @property
-    def is_told(self) -> bool:
+    def push_is_active(self) -> bool:
         """The platform told us something by itself of late, and is believed to go on doing so."""
         seen = self.conversations_seen_at or self.created_at
         return self.event_at is not None and seen - self.event_at < timedelta(days=1)
@@ -214,18 +219,18 @@ class HookRoute(Base):
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
-class HookEvent(Base):
+class InboundEvent(Base):
     """An event that a platform has told: its repeats have no further effect.
 
     No foreign key: what it would lock is held by polls, and an acknowledgement does not wait for them.
     """
 
-    __tablename__ = "hook_event"
+    __tablename__ = "inbound_event"
     __table_args__ = (
         Index(None, "workspace_id", "community_id", "received_at"),
-        Index("ix_hook_event_waiting", "workspace_id", "batch", postgresql_where=text("told IS NOT NULL")),
+        Index("ix_inbound_event_pending", "workspace_id", "batch", postgresql_where=text("told IS NOT NULL")),
         Index(
-            "ix_hook_event_odd",
+            "ix_inbound_event_unparsed",
             "workspace_id",
             "community_id",
             "received_at",
@@ -245,10 +250,10 @@ class HookEvent(Base):
     received_at: Mapped[datetime]
 
 
-class HookItem(Base):
+class InboundItem(Base):
     """A post or message of which an event has told."""
 
-    __tablename__ = "hook_item"
+    __tablename__ = "inbound_item"
     __table_args__ = (Index(None, "workspace_id", "community_id", "received_at"),)
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -261,10 +266,10 @@ class HookItem(Base):
     received_at: Mapped[datetime]
 
 
-class HookMissed(Base):
+class InboundGap(Base):
     """A post or message that a poll has found, and of which the hook should have told before."""
 
-    __tablename__ = "hook_missed"
+    __tablename__ = "inbound_gap"
     __table_args__ = (
         belongs_to("community", "community_id"),
         Index(None, "workspace_id", "community_id", "found_at"),
@@ -324,7 +329,7 @@ class Publication(Owned, Base):
     """When its counters are due again; null when they are not wanted any more."""
     total: Mapped[int | None]
     """All counters together at the last look, to see whether any has moved."""
-    still: Mapped[int] = mapped_column(default=0)
+    unchanged_polls: Mapped[int] = mapped_column(default=0)
     """Looks in a row at which none had."""
     comments: Mapped[int | None]
     """The comments counter at the last look."""
@@ -333,10 +338,10 @@ class Publication(Owned, Base):
     comments_cursor: Mapped[str | None]
 
 
-class CallDemand(Base):
-    """What somebody would like to take a day from a limit. Not a workspace's table, as `CallBudget`."""
+class RateDemand(Base):
+    """What somebody would like to take a day from a limit. Not a workspace's table, as `RateLimitUse`."""
 
-    __tablename__ = "call_demand"
+    __tablename__ = "rate_demand"
     __table_args__ = (Index(None, "at"),)
 
     key: Mapped[str] = mapped_column(primary_key=True)
@@ -348,12 +353,12 @@ class CallDemand(Base):
     at: Mapped[datetime]
 
 
-class CallBudget(Base):
+class RateLimitUse(Base):
     """Calls made of late, for each limit of a platform. Not a workspace's table: two
     workspaces may share a token or an address. `key` is a hash.
     """
 
-    __tablename__ = "call_budget"
+    __tablename__ = "rate_limit_use"
 
     key: Mapped[str] = mapped_column(primary_key=True)
     seconds: Mapped[int] = mapped_column(primary_key=True)

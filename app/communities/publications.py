@@ -22,11 +22,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import pace
-from app.communities.events import Place, PostsMeasured, PublicationsSeen, SeenPublication
+from app.communities.events import CommunityRef, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
+from app.communities.polling import poll_schedule
 from app.kit.bulk import added, columns
-from app.kit.db import Base, mine, now, workspace_of
+from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
@@ -42,14 +42,16 @@ SOON: Final = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class UpsertResult:
     """How many posts of a page were written, and how many of those are new."""
 
     written: int
     new: int
 
 
-async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime, factor: float) -> Kept:
+async def store(
+    session: AsyncSession, place: CommunityRef, posts: Sequence[RemotePost], at: datetime, factor: float
+) -> UpsertResult:
     """Keep what a page of a community's posts shows, and tell of it.
 
     A list is read far more often than counters are wanted: those of a known post are taken from it
@@ -61,7 +63,7 @@ async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost]
     due = {i: known.get(i) is None or known[i].due(at) for i in newest}
     shown = _shown(newest, known, at)
     if not shown:
-        return Kept(0, 0)
+        return UpsertResult(0, 0)
     # In one order, so that nobody waits in a circle.
     values = [_row(place, newest[i], at, factor, known.get(i), due=due[i]) for i in sorted(shown)]
     rows: Result[Any] = await session.execute(_STORE, columns(values, _STORED))
@@ -69,10 +71,10 @@ async def store(session: AsyncSession, place: Place, posts: Sequence[RemotePost]
     await publish(session, PublicationsSeen(place, seen))
     metrics = tuple((one.id, newest[one.external_id].metrics) for one in seen if due[one.external_id])
     await publish(session, PostsMeasured(place, at, metrics))
-    return Kept(len(seen), sum(one.new for one in seen))
+    return UpsertResult(len(seen), sum(one.new for one in seen))
 
 
-async def changed(session: AsyncSession, place: Place, posts: Sequence[RemotePost], at: datetime) -> bool:
+async def changed(session: AsyncSession, place: CommunityRef, posts: Sequence[RemotePost], at: datetime) -> bool:
     """Whether `store` would write anything."""
     newest = {post.external_id: post for post in posts}
     return bool(newest) and bool(_shown(newest, await _known(session, place, list(newest)), at))
@@ -89,7 +91,7 @@ class _Known:
 
     measure_at: datetime | None
     total: int | None
-    still: int
+    unchanged_polls: int
     shown: tuple[object, ...] = ()
     """Its link, text, last edit and comments, and when it was seen to be gone."""
 
@@ -100,12 +102,12 @@ class _Known:
         return self.shown != (post.url, post.text, post.edited_at, post.metrics.counters.get(Metric.COMMENTS), None)
 
 
-async def _known(session: AsyncSession, place: Place, external_ids: Sequence[str]) -> dict[str, _Known]:
+async def _known(session: AsyncSession, place: CommunityRef, external_ids: Sequence[str]) -> dict[str, _Known]:
     rows = await session.execute(_KNOWN, _asked(place, external_ids=list(external_ids)))
     return {row[0]: _Known(row[1], row[2], row[3], tuple(row[4:])) for row in rows}
 
 
-def _written(place: Place, post: RemotePost) -> dict[str, Any]:
+def _written(place: CommunityRef, post: RemotePost) -> dict[str, Any]:
     return {
         "workspace_id": place.workspace_id,
         "id": uuid7(),
@@ -120,25 +122,29 @@ def _written(place: Place, post: RemotePost) -> dict[str, Any]:
 
 
 def _row(
-    place: Place, post: RemotePost, at: datetime, factor: float, known: _Known | None, *, due: bool
+    place: CommunityRef, post: RemotePost, at: datetime, factor: float, known: _Known | None, *, due: bool
 ) -> dict[str, Any]:
     row = {**_written(place, post), "comments": post.metrics.counters.get(Metric.COMMENTS)}
     before = known or _Known(None, None, 0)
     # What a list does not show (VK's reach) is asked for at once: an old post's next look may be a week away.
     pending = MetricStatus.PENDING in post.metrics.missing.values()
     if pending or not due:
-        return row | {"measure_at": at if due else before.measure_at, "total": before.total, "still": before.still}
+        return row | {
+            "measure_at": at if due else before.measure_at,
+            "total": before.total,
+            "unchanged_polls": before.unchanged_polls,
+        }
     total = sum(post.metrics.counters.values())
-    still = before.still + 1 if total == before.total else 0
+    unchanged_polls = before.unchanged_polls + 1 if total == before.total else 0
     return row | {
-        "measure_at": pace.next_look(post.published_at, at, factor, still=still),
+        "measure_at": poll_schedule.next_look(post.published_at, at, factor, unchanged_polls=unchanged_polls),
         "total": total,
-        "still": still,
+        "unchanged_polls": unchanged_polls,
     }
 
 
 async def announced(
-    session: AsyncSession, place: Place, posts: Sequence[RemotePost], measure_at: datetime | None
+    session: AsyncSession, place: CommunityRef, posts: Sequence[RemotePost], measure_at: datetime | None
 ) -> None:
     """Keep posts that the platform told of by itself, as far as they are not known, and tell of them.
 
@@ -155,7 +161,7 @@ async def announced(
         await publish(session, PublicationsSeen(place, seen))
 
 
-async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> list[tuple[UUID, str, datetime]]:
+async def due(session: AsyncSession, place: CommunityRef, at: datetime, limit: int) -> list[tuple[UUID, str, datetime]]:
     """The publications whose counters are due, the longest due first: id, external id, and since when."""
     rows = await session.execute(_DUE, _asked(place, at=at, most=limit))
     return [(row.id, row.external_id, row.measure_at) for row in rows]
@@ -163,7 +169,7 @@ async def due(session: AsyncSession, place: Place, at: datetime, limit: int) -> 
 
 async def wanted_now(session: AsyncSession, community_id: UUID) -> None:
     """Have all counters of a community's publications read anew."""
-    ours = mine(Publication, workspace_of(session)) & (Publication.community_id == community_id)
+    ours = in_workspace(Publication, workspace_of(session)) & (Publication.community_id == community_id)
     held = select(Publication.id).where(ours, Publication.measure_at.is_not(None))
     # Held in the order of `store`: nobody waits in a circle.
     ids = (await session.scalars(held.order_by(Publication.external_id).with_for_update())).all()
@@ -207,7 +213,7 @@ async def first_due(session: AsyncSession, communities: Sequence[UUID]) -> datet
 
 async def ages(session: AsyncSession, communities: Sequence[UUID], at: datetime) -> list[tuple[timedelta, int]]:
     """How many publications of these communities are measured, by their age: that of the youngest of a tier."""
-    tiers = [timedelta(0), *(limit for limit, _ in pace.BY_AGE)]
+    tiers = [timedelta(0), *(limit for limit, _ in poll_schedule.BY_AGE)]
     counts = [
         func.count().filter(
             Publication.published_at <= at - youngest,
@@ -218,7 +224,7 @@ async def ages(session: AsyncSession, communities: Sequence[UUID], at: datetime)
     row = (
         await session.execute(
             select(*counts).where(
-                mine(Publication, workspace_of(session)),
+                in_workspace(Publication, workspace_of(session)),
                 Publication.community_id.in_(communities),
                 Publication.measure_at.is_not(None),
             )
@@ -229,7 +235,7 @@ async def ages(session: AsyncSession, communities: Sequence[UUID], at: datetime)
 
 async def measured(
     session: AsyncSession,
-    looks: Mapping[Place, Sequence[tuple[UUID, PostMetrics]]],
+    looks: Mapping[CommunityRef, Sequence[tuple[UUID, PostMetrics]]],
     at: datetime,
     factor: float,
     *,
@@ -247,9 +253,13 @@ async def measured(
     for row in rows:
         metrics = by_id[row.id]
         total = sum(metrics.counters.values())
-        still = row.still + 1 if total == row.total else 0
+        unchanged_polls = row.unchanged_polls + 1 if total == row.total else 0
         asked_for = row.measure_at is not None and row.measure_at != since[row.id]
-        next_at = row.measure_at if asked_for else pace.next_look(row.published_at, at, factor, still=still)
+        next_at = (
+            row.measure_at
+            if asked_for
+            else poll_schedule.next_look(row.published_at, at, factor, unchanged_polls=unchanged_polls)
+        )
         changes.append(
             {
                 "workspace_id": workspace_of(session),
@@ -259,7 +269,7 @@ async def measured(
                 # Where we count comments ourselves, looks do not bring them.
                 "comments": metrics.counters.get(Metric.COMMENTS, row.comments),
                 "total": None if metrics.gone else total,
-                "still": still,
+                "unchanged_polls": unchanged_polls,
             }
         )
     if changes:
@@ -285,7 +295,7 @@ async def standing(session: AsyncSession, community: Community, at: datetime) ->
 
 
 async def with_new_comments(
-    session: AsyncSession, place: Place, since: datetime, limit: int
+    session: AsyncSession, place: CommunityRef, since: datetime, limit: int
 ) -> list[tuple[UUID, str, str | None, int]]:
     """Publications whose comments counter has moved since they were read: id, external id, cursor, counter."""
     rows = await session.execute(_MOVED, _asked(place, since=since, most=limit))
@@ -293,7 +303,7 @@ async def with_new_comments(
 
 
 async def comments_read(
-    session: AsyncSession, place: Place, publication_id: UUID, cursor: str | None, counter: int | None
+    session: AsyncSession, place: CommunityRef, publication_id: UUID, cursor: str | None, counter: int | None
 ) -> None:
     """Keep how far a publication's comments are read; `counter` once they are read to the end."""
     changed: dict[str, object] = {"comments_cursor": cursor}
@@ -302,17 +312,17 @@ async def comments_read(
     await session.execute(update(Publication).where(_of(place), Publication.id == publication_id).values(changed))
 
 
-async def known(session: AsyncSession, place: Place, external_ids: Sequence[str]) -> dict[str, UUID]:
+async def known(session: AsyncSession, place: CommunityRef, external_ids: Sequence[str]) -> dict[str, UUID]:
     """Ids of a community's publications by their ids on the platform."""
     rows = await session.execute(_IDS_OF, _asked(place, external_ids=list(external_ids)))
     return {row.external_id: row.id for row in rows}
 
 
-def _of(place: Place) -> ColumnElement[bool]:
-    return mine(Publication, place.workspace_id) & (Publication.community_id == place.community_id)
+def _of(place: CommunityRef) -> ColumnElement[bool]:
+    return in_workspace(Publication, place.workspace_id) & (Publication.community_id == place.community_id)
 
 
-def _asked(place: Place, **more: object) -> dict[str, object]:
+def _asked(place: CommunityRef, **more: object) -> dict[str, object]:
     return {"workspace": place.workspace_id, "community": place.community_id, **more}
 
 
@@ -320,8 +330,8 @@ _TABLE: Final = Base.metadata.tables[Publication.__tablename__]
 _UNIQUE: Final = ("workspace_id", "community_id", "external_id")
 _SHOWN: Final = tuple(_TABLE.c[name] for name in ("id", "external_id", "url", "text", "published_at"))
 _FIRST: Final = ("workspace_id", "id", "community_id", "project_id", "external_id", "url", "text", "published_at")
-_TAKEN: Final = ("url", "text", "edited_at", "comments", "measure_at", "total", "still")
-_STORED: Final = (*_FIRST, "edited_at", "comments", "measure_at", "total", "still")
+_TAKEN: Final = ("url", "text", "edited_at", "comments", "measure_at", "total", "unchanged_polls")
+_STORED: Final = (*_FIRST, "edited_at", "comments", "measure_at", "total", "unchanged_polls")
 _NEW: Final = added(_TABLE, _STORED)
 _STORE: Final = _NEW.on_conflict_do_update(
     index_elements=_UNIQUE,
@@ -367,7 +377,7 @@ _KNOWN: Final = select(
     Publication.external_id,
     Publication.measure_at,
     Publication.total,
-    Publication.still,
+    Publication.unchanged_polls,
     Publication.url,
     Publication.text,
     Publication.edited_at,
@@ -387,7 +397,7 @@ _LOOKED_AT: Final = (
         Publication.published_at,
         Publication.measure_at,
         Publication.total,
-        Publication.still,
+        Publication.unchanged_polls,
         Publication.comments,
     )
     .where(Publication.workspace_id == bindparam("workspace"), Publication.id == func.any(_IDS))

@@ -7,24 +7,23 @@ from uuid import UUID
 from fastapi import Query, status
 from sqlalchemy import select
 
-from app.access.current import CurrentActor, CurrentPager, Glance, Have, Work
-from app.communities import hook_routes, service
+from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.communities import service
 from app.communities.health import health as connection_of
 from app.communities.models import Community, State
 from app.communities.schemas import CommunityRead, Connecting, Health, Reconnect
-from app.kit.db import mine
+from app.kit.db import in_workspace
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems, router
 
 ROUTER = router("/v1/communities", tag="communities")
-PUBLIC = hook_routes.PUBLIC
 
 _NEWEST = Keyset((Community.created_at, Community.id))
 
 
 @ROUTER.post("", operation_id="communities.connect", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
-async def connect(body: Connecting, session: Work, have: Have) -> CommunityRead:
+async def connect(body: Connecting, session: SessionDep, resources: ResourcesDep) -> CommunityRead:
     """Connect a community to a project.
 
     It is looked at at once: the answer says `connecting`, and a moment later
@@ -37,8 +36,8 @@ async def connect(body: Connecting, session: Work, have: Have) -> CommunityRead:
     """
     community = await service.connect(
         session,
-        have.settings,
-        have.keyring,
+        resources.settings,
+        resources.keyring,
         project_id=body.project_id,
         platform=body.platform,
         address=body.address,
@@ -51,8 +50,8 @@ async def connect(body: Connecting, session: Work, have: Have) -> CommunityRead:
 @ROUTER.get("", operation_id="communities.list")
 async def list_communities(
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     project_id: UUID | None = None,
     platform: Annotated[str | None, Query(max_length=40)] = None,
     state: State | None = None,
@@ -60,7 +59,7 @@ async def list_communities(
     cursor: Cursor = None,
 ) -> Page[CommunityRead]:
     """Connected communities, newest first."""
-    query = select(Community.__table__).where(mine(Community, who.workspace_id))
+    query = select(Community.__table__).where(in_workspace(Community, who.workspace_id))
     if project_id is not None:
         query = query.where(Community.project_id == project_id)
     if platform is not None:
@@ -73,9 +72,9 @@ async def list_communities(
 
 
 @ROUTER.get("/{community_id}", operation_id="communities.read", responses=problems(404))
-async def read(who: CurrentActor, connection: Glance, community_id: UUID) -> CommunityRead:
+async def read(who: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityRead:
     """One community."""
-    query = select(Community.__table__).where(mine(Community, who.workspace_id), Community.id == community_id)
+    query = select(Community.__table__).where(in_workspace(Community, who.workspace_id), Community.id == community_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
@@ -83,7 +82,7 @@ async def read(who: CurrentActor, connection: Glance, community_id: UUID) -> Com
 
 
 @ROUTER.get("/{community_id}/health", operation_id="communities.health", responses=problems(404))
-async def health(session: Work, have: Have, community_id: UUID) -> Health:
+async def health(session: SessionDep, resources: ResourcesDep, community_id: UUID) -> Health:
     """A community's health: what was read when, what is missing, and what to do about it.
 
     For a person: `state` and `reason`. For a script: act on `state` `reauth_required` (reconnect)
@@ -92,7 +91,7 @@ async def health(session: Work, have: Have, community_id: UUID) -> Health:
     `backfill` is the progress of the first reading of the past, `hook` how the platform's own calls
     come in and what they missed.
     """
-    return await connection_of(session, have.settings, have.keyring, community_id=community_id)
+    return await connection_of(session, resources.settings, resources.keyring, community_id=community_id)
 
 
 @ROUTER.post(
@@ -101,7 +100,7 @@ async def health(session: Work, have: Have, community_id: UUID) -> Health:
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(404, 409),
 )
-async def sync(session: Work, community_id: UUID) -> CommunityRead:
+async def sync(session: SessionDep, community_id: UUID) -> CommunityRead:
     """Have everything of a community read anew, as soon as a worker is free.
 
     Within the platform's limits: it may take its turn, and figures stay as they are meanwhile. Nothing is read twice
@@ -111,26 +110,23 @@ async def sync(session: Work, community_id: UUID) -> CommunityRead:
 
 
 @ROUTER.post("/{community_id}/reconnect", operation_id="communities.reconnect", responses=problems(404, 409))
-async def reconnect(body: Reconnect, session: Work, have: Have, community_id: UUID) -> CommunityRead:
+async def reconnect(body: Reconnect, session: SessionDep, resources: ResourcesDep, community_id: UUID) -> CommunityRead:
     """Reconnect a community with new tokens.
 
     For `reauth_required`, for missing permissions, or before a token ends. Tokens that are not
     named stay; what was read stays, and reading goes on where it stood.
     """
-    community = await service.reconnect(session, have.keyring, community_id=community_id, tokens=body.credentials)
+    community = await service.reconnect(session, resources.keyring, community_id=community_id, tokens=body.credentials)
     return CommunityRead.model_validate(community)
 
 
 @ROUTER.post("/{community_id}/pause", operation_id="communities.pause", responses=problems(404, 409))
-async def pause(session: Work, community_id: UUID) -> CommunityRead:
+async def pause(session: SessionDep, community_id: UUID) -> CommunityRead:
     """Pause a community: it is left alone until it is resumed."""
     return CommunityRead.model_validate(await service.pause(session, community_id=community_id))
 
 
 @ROUTER.post("/{community_id}/resume", operation_id="communities.resume", responses=problems(404, 409))
-async def resume(session: Work, community_id: UUID) -> CommunityRead:
+async def resume(session: SessionDep, community_id: UUID) -> CommunityRead:
     """Watch a paused community again."""
     return CommunityRead.model_validate(await service.resume(session, community_id=community_id))
-
-
-ROUTER.routes.extend(hook_routes.ROUTER.routes)

@@ -273,7 +273,7 @@ class HookHealth(Output):
     missed_at: Instant | None = Field(description="When the last of them was sent.", examples=[None])
 
 
-class NotUnderstood(Output):
+class UnparsedEvents(Output):
     """What the platform told by itself, by hook or stream, and this version does not understand.
 
     It is kept for 30 days and tried again every hour: an upgrade that understands it brings what it tells.
@@ -306,7 +306,7 @@ class Health(Output):
         "there is none."
     )
     hook: HookHealth | None = Field(description="null: it has none, everything is found by polling.")
-    not_understood: NotUnderstood
+    unparsed_events: UnparsedEvents
     throttled_until: Instant | None = Field(
         description="The platform told us, about this community, to come back then; null: it did not.",
         examples=[None],

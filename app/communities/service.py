@@ -10,12 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import lanes, publications
+from app.communities import publications
 from app.communities.models import Community, CommunityToken, Hook, State
+from app.communities.polling import batches
 from app.communities.tokens import keep as keep_tokens
 from app.kit import jobs
 from app.kit.crypto import Keyring, SealBroken
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import uuid7
 from app.platforms import adapters
@@ -105,7 +106,7 @@ async def reseal(session: AsyncSession, keyring: Keyring) -> Resealed:
     """
     tokens = await session.scalars(
         select(CommunityToken)
-        .where(mine(CommunityToken, workspace_of(session)))
+        .where(in_workspace(CommunityToken, workspace_of(session)))
         .order_by(CommunityToken.community_id, CommunityToken.kind)
         .with_for_update()
     )
@@ -119,7 +120,7 @@ async def reseal(session: AsyncSession, keyring: Keyring) -> Resealed:
             resealed += 1
     hooks = await session.scalars(
         select(Hook)
-        .where(mine(Hook, workspace_of(session)))
+        .where(in_workspace(Hook, workspace_of(session)))
         .order_by(Hook.community_id)
         .with_for_update(key_share=True)
     )
@@ -153,7 +154,7 @@ async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
         community.state, community.failures = State.CONNECTING.value, 0
     community.request(now(session), "size", "posts", "conversations")
     await publications.wanted_now(session, community_id)
-    await lanes.wake(session, community.lane, [community_id])
+    await batches.wake(session, community.metrics_group, [community_id])
     return community
 
 
@@ -191,7 +192,7 @@ async def pause(session: AsyncSession, *, community_id: UUID) -> Community:
 
 def _forget_lane(community: Community) -> None:
     """Nothing is known of how its lane would measure it now."""
-    community.looks_code, community.looks_reason, community.looks_failures = None, None, 0
+    community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
 
 
 async def resume(session: AsyncSession, *, community_id: UUID) -> Community:

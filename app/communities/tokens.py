@@ -24,10 +24,10 @@ from app.communities.events import TokenExpiring
 from app.communities.models import Community, CommunityToken
 from app.kit import instants
 from app.kit.crypto import Keyring, SealBroken
-from app.kit.db import mine, now, workspace_of
+from app.kit.db import in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
-from app.platforms.abilities import Granted, Refreshes, TokenState
+from app.platforms.capabilities import IssuedToken, Refreshes, TokenState
 from app.platforms.contract import Adapter, Token
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class BeingRenewed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredTokens:
     """The tokens of a community as they stood when they were read."""
 
     texts: Mapping[Token, str] = field(repr=False)
@@ -114,7 +114,7 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(f"token\n{text}".encode()).hexdigest()[:32]
 
 
-async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> Held:
+async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> StoredTokens:
     """A community's tokens, opened."""
     asked = {"workspace": workspace_of(session), "community": community_id}
     rows = (await session.execute(_HELD, asked)).all()
@@ -123,7 +123,7 @@ async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> H
         with suppress(SealBroken):
             texts[Token(row.kind)] = keyring.open(row.sealed)
     renewed = [row.renewed_at for row in rows if row.renewed_at is not None]
-    return Held(
+    return StoredTokens(
         texts=texts,
         ends_at={Token(row.kind): row.expires_at for row in rows},
         versions={Token(row.kind): row.version for row in rows},
@@ -142,7 +142,7 @@ def renewable(kind: type[Adapter], tokens: Collection[Token], app: Collection[st
     return kind.renewable(tokens, app) if issubclass(kind, Refreshes) else frozenset()
 
 
-def due(known: Held, kinds: Collection[Token], at: datetime) -> bool:
+def due(known: StoredTokens, kinds: Collection[Token], at: datetime) -> bool:
     """Whether one of these kinds is missing, or ends so soon that it should be renewed before a call."""
     ends = [known.ends_at.get(kind) for kind in kinds]
     return any(kind not in known.texts for kind in kinds) or any(end is not None and end <= at + AHEAD for end in ends)
@@ -151,7 +151,7 @@ def due(known: Held, kinds: Collection[Token], at: datetime) -> bool:
 # ── renewing ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def claim(session: AsyncSession, community_id: UUID, known: Held) -> Claim | None:
+async def claim(session: AsyncSession, community_id: UUID, known: StoredTokens) -> Claim | None:
     """Mark the tokens of a grant as being renewed; None where they have changed since they were read.
 
     Raises `BeingRenewed` where another worker is at it.
@@ -171,7 +171,7 @@ async def claim(session: AsyncSession, community_id: UUID, known: Held) -> Claim
     return Claim(community_id, {place: row.version for place, row in marked.items()}, same)
 
 
-async def renewed(session: AsyncSession, keyring: Keyring, claim: Claim, granted: Mapping[Token, Granted]) -> None:
+async def renewed(session: AsyncSession, keyring: Keyring, claim: Claim, granted: Mapping[Token, IssuedToken]) -> None:
     """Keep what a platform has granted, for every community of the grant.
 
     What was replaced meanwhile stays: a person has given another grant's.
@@ -197,11 +197,11 @@ async def not_renewed(session: AsyncSession, claim: Claim) -> None:
         row.renewing_until = None
 
 
-async def changed(session: AsyncSession, community_id: UUID, known: Held) -> bool:
+async def changed(session: AsyncSession, community_id: UUID, known: StoredTokens) -> bool:
     """Whether somebody has renewed or replaced the tokens since they were read."""
     rows = await session.execute(
         select(CommunityToken.kind, CommunityToken.version).where(
-            mine(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id
+            in_workspace(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id
         )
     )
     return {Token(row.kind): row.version for row in rows} != dict(known.versions)
@@ -209,7 +209,7 @@ async def changed(session: AsyncSession, community_id: UUID, known: Held) -> boo
 
 async def _grant(session: AsyncSession, community_id: UUID) -> list[CommunityToken]:
     """The tokens of a community and of those that share its grant, locked."""
-    own = mine(CommunityToken, workspace_of(session))
+    own = in_workspace(CommunityToken, workspace_of(session))
     sources = select(CommunityToken.kind, CommunityToken.fingerprint).where(
         own,
         CommunityToken.community_id == community_id,
@@ -232,7 +232,7 @@ async def _locked(session: AsyncSession, chosen: ColumnElement[bool]) -> list[Co
     """Tokens of this workspace, locked in the order of `reseal`."""
     rows = await session.scalars(
         select(CommunityToken)
-        .where(mine(CommunityToken, workspace_of(session)), chosen)
+        .where(in_workspace(CommunityToken, workspace_of(session)), chosen)
         .order_by(CommunityToken.community_id, CommunityToken.kind)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -243,7 +243,9 @@ async def _locked(session: AsyncSession, chosen: ColumnElement[bool]) -> list[Co
 # ── what the platform says of them ────────────────────────────────────────────────────────────────
 
 
-async def inspected(session: AsyncSession, community_id: UUID, known: Held, states: Mapping[Token, TokenState]) -> bool:
+async def inspected(
+    session: AsyncSession, community_id: UUID, known: StoredTokens, states: Mapping[Token, TokenState]
+) -> bool:
     """Keep what a platform told of a community's tokens; whether all of them are still those it was asked about.
 
     Of one that was replaced meanwhile nothing is known yet.

@@ -17,12 +17,12 @@ from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, delete, fun
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.events import Place
-from app.inquiries.holding import hold
+from app.communities.events import CommunityRef
+from app.inquiries.locking import lock_threads
 from app.inquiries.models import Delivery, Direction, EarlyDeletion, InquiryEvent, Message
 from app.inquiries.recount import Origin, recount
 from app.kit.bulk import added, columns
-from app.kit.db import Base, mine, now, workspace_of
+from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.platforms.contract import RemoteMessage
 
@@ -37,11 +37,11 @@ _MENTIONS: Final = re.compile(r"^(?:\s*(?:@\S+|\[(?:id|club|public)\d+\|[^\]]*\]
 _BEGINNING: Final = text("'-infinity'::timestamptz")
 
 
-async def store(session: AsyncSession, place: Place, seen: Sequence[tuple[RemoteMessage, UUID | None]]) -> None:
+async def store(session: AsyncSession, place: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]) -> None:
     """Store messages, each with the publication it stands under, and what follows from them."""
     if not seen:
         return
-    await hold(session, place.community_id)
+    await lock_threads(session, place.community_id)
     seen = await _recognised(session, place, seen)
     back = await _restored(session, place, {message.external_id for message, _ in seen if message.restored})
     gone = await _gone(session, place, {message.external_id for message, _ in seen})
@@ -59,19 +59,21 @@ async def store(session: AsyncSession, place: Place, seen: Sequence[tuple[Remote
     )
 
 
-async def deleted(session: AsyncSession, place: Place, external_ids: Collection[str]) -> None:
+async def deleted(session: AsyncSession, place: CommunityRef, external_ids: Collection[str]) -> None:
     """Take messages for deleted; one that was never seen will be from the moment it is.
 
     So the order does not matter in which a message and its deletion become known.
     """
     if not external_ids:
         return
-    await hold(session, place.community_id)
+    await lock_threads(session, place.community_id)
     ids = any_(literal(sorted(external_ids), ARRAY(Text)))
     known = await session.execute(
         update(Message)
         .where(
-            mine(Message, place.workspace_id), Message.community_id == place.community_id, Message.external_id == ids
+            in_workspace(Message, place.workspace_id),
+            Message.community_id == place.community_id,
+            Message.external_id == ids,
         )
         .values(deleted_at=func.coalesce(Message.deleted_at, now(session)))
         .returning(Message.external_id, Message.thread_id)
@@ -95,7 +97,7 @@ async def deleted(session: AsyncSession, place: Place, external_ids: Collection[
         )
 
 
-async def _restored(session: AsyncSession, place: Place, external_ids: Collection[str]) -> set[str]:
+async def _restored(session: AsyncSession, place: CommunityRef, external_ids: Collection[str]) -> set[str]:
     """Take these messages for deleted no longer, seen or not; the threads in which that changed anything."""
     if not external_ids:
         return set()
@@ -109,7 +111,7 @@ async def _restored(session: AsyncSession, place: Place, external_ids: Collectio
     )
     back = await session.scalars(
         update(Message)
-        .where(mine(Message, place.workspace_id), Message.community_id == place.community_id)
+        .where(in_workspace(Message, place.workspace_id), Message.community_id == place.community_id)
         .where(Message.external_id == ids, Message.deleted_at.is_not(None))
         .values(deleted_at=None)
         .returning(Message.thread_id)
@@ -118,7 +120,7 @@ async def _restored(session: AsyncSession, place: Place, external_ids: Collectio
 
 
 async def _recognised(
-    session: AsyncSession, place: Place, seen: Sequence[tuple[RemoteMessage, UUID | None]]
+    session: AsyncSession, place: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]
 ) -> Sequence[tuple[RemoteMessage, UUID | None]]:
     """The messages, with the community's own among them known for its own.
 
@@ -146,10 +148,10 @@ async def _recognised(
     return found
 
 
-async def _threads(session: AsyncSession, place: Place, external_ids: Collection[str]) -> dict[str, str]:
+async def _threads(session: AsyncSession, place: CommunityRef, external_ids: Collection[str]) -> dict[str, str]:
     rows = await session.execute(
         select(Message.external_id, Message.thread_id).where(
-            mine(Message, place.workspace_id),
+            in_workspace(Message, place.workspace_id),
             Message.community_id == place.community_id,
             Message.external_id == any_(literal(sorted(external_ids), ARRAY(Text))),
         )
@@ -157,7 +159,7 @@ async def _threads(session: AsyncSession, place: Place, external_ids: Collection
     return {row.external_id: row.thread_id for row in rows}
 
 
-async def _gone(session: AsyncSession, place: Place, external_ids: Collection[str]) -> set[str]:
+async def _gone(session: AsyncSession, place: CommunityRef, external_ids: Collection[str]) -> set[str]:
     """Which of these messages were told to be deleted before they were seen."""
     found = await session.scalars(
         select(EarlyDeletion.external_id).where(
@@ -205,7 +207,7 @@ def _edition(message: RemoteMessage) -> float:
 
 
 def _folded(
-    session: AsyncSession, place: Place, messages: Sequence[RemoteMessage], gone: Collection[str]
+    session: AsyncSession, place: CommunityRef, messages: Sequence[RemoteMessage], gone: Collection[str]
 ) -> list[dict[str, Any]]:
     """A row for each message, however often it is in the batch; those in `gone` are deleted already."""
     found: dict[str, _Sighting] = {}
@@ -219,7 +221,7 @@ def _folded(
     return [_row(session, place, found[external_id]) for external_id in sorted(found)]
 
 
-def _row(session: AsyncSession, place: Place, sighting: _Sighting) -> dict[str, Any]:
+def _row(session: AsyncSession, place: CommunityRef, sighting: _Sighting) -> dict[str, Any]:
     message = sighting.newest
     return {
         "workspace_id": workspace_of(session),
@@ -295,7 +297,7 @@ async def adopt(
         or_(Message.intended_at <= now(session) - UNDER_WAY, Message.id == doubtful),
     )
     of_threads = and_(
-        mine(Message, workspace_of(session)),
+        in_workspace(Message, workspace_of(session)),
         Message.community_id == community_id,
         Message.thread_id == any_(literal(sorted(threads), ARRAY(Text))),
         Message.direction == Direction.AGENCY.value,

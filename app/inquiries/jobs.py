@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from app.communities.budgets import BudgetSpent
-from app.communities.calls import Line, fresh, mended, open_line
+from app.communities.platform_client import PlatformClient, platform_client, reauthorised, with_valid_tokens
+from app.communities.polling.rate_limits import RateLimitReached
 from app.inquiries import sending
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
-from app.kit.jobs import Later, Run, job
-from app.platforms.abilities import Replies
+from app.kit.jobs import Run, Snooze, job
+from app.platforms.capabilities import Replies
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -36,7 +36,7 @@ async def send(run: Run, message_id: UUID) -> None:
         if intent is None:
             await run.finish(session)
             return
-        _, line = await open_line(run.resources, session, intent.community_id)
+        _, line = await platform_client(run.resources, session, intent.community_id)
     adapter = line.adapter
     if not isinstance(adapter, Replies):
         await _fail(run, intent, "Instep cannot answer on this platform.")
@@ -50,14 +50,14 @@ async def send(run: Run, message_id: UUID) -> None:
             await sending.unknown(session, message_id=message_id, why=f"No clear answer came: {error.message}.")
             await run.finish(session)
         return
-    except BudgetSpent as spent:
+    except RateLimitReached as spent:
         await _wait(run, intent, spent.until, str(spent), "It waits for its turn: the platform allows so many calls.")
         return
     except Throttled as error:
         until = await line.throttled(error)
         await _wait(run, intent, until, error.message, "The platform asks for fewer calls; it is sent a little later.")
         return
-    except Later as later:
+    except Snooze as later:
         await _wait(run, intent, later.at, str(later), "The token is being renewed.")
         return
     except PlatformError as error:
@@ -82,18 +82,18 @@ async def reconcile(run: Run, message_id: UUID) -> None:
         await run.finish(session)
 
 
-async def _with_good_tokens(run: Run, community_id: UUID, line: Line) -> Line:
+async def _with_good_tokens(run: Run, community_id: UUID, line: PlatformClient) -> PlatformClient:
     try:
-        return await fresh(run, community_id, line)
+        return await with_valid_tokens(run, community_id, line)
     except OutcomeUnknown as error:
         raise Transient(error.message) from None
 
 
-async def _mended(run: Run, community_id: UUID, line: Line, error: AuthExpired) -> bool:
+async def _mended(run: Run, community_id: UUID, line: PlatformClient, error: AuthExpired) -> bool:
     """Whether there is, or soon will be, a good token; where none comes, the answer fails and can be sent anew."""
     try:
-        return await mended(run, community_id, line, error)
-    except (Later, BudgetSpent):
+        return await reauthorised(run, community_id, line, error)
+    except (Snooze, RateLimitReached):
         return True
     except PlatformError:
         return False
@@ -122,7 +122,7 @@ async def _wait(run: Run, intent: Intent, at: datetime, reason: str, why: str) -
         await _fail(run, intent, why)
         return
     await _put_back(run, intent, why)
-    raise Later(at, reason)
+    raise Snooze(at, reason)
 
 
 async def _refused(run: Run, intent: Intent, error: PlatformError) -> None:

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.inquiries.events import InquiryAnswered, InquiryReceived, InquiryReopened, InquiryResolved
 from app.inquiries.kinds import kind_of
 from app.inquiries.models import Delivery, Direction, Inquiry, InquiryEvent, Message, Status, Waiting
-from app.inquiries.waiting import Change, Course, Said, Turn, Wait, course
+from app.inquiries.waiting import Change, ConversationState, DeliveredMessage, StatusChange, Wait, course
 from app.kit.bulk import added, columns
-from app.kit.db import Base, mine, workspace_of
+from app.kit.db import Base, in_workspace, workspace_of
 from app.kit.events import Event, publish
 from app.kit.ids import uuid7
 from app.projects.hours import working_seconds
@@ -63,7 +63,7 @@ class Origin:
 class _Thread:
     said: list[Any] = field(default_factory=list)
     """Its messages' rows, oldest first."""
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[StatusChange] = field(default_factory=list)
     known: Row[Any] | None = None
 
 
@@ -81,7 +81,7 @@ async def recount(
     has written is none.
     """
     found = await _load(session, community_id, threads)
-    courses: dict[UUID, Course] = {}
+    courses: dict[UUID, ConversationState] = {}
     changed: list[dict[str, Any]] = []
     news: list[Event] = []
     for thread_id, thread in found.items():
@@ -108,7 +108,9 @@ async def _load(session: AsyncSession, community_id: UUID, threads: Collection[s
     found: defaultdict[str, _Thread] = defaultdict(_Thread)
     inquiries = await session.execute(
         select(_INQUIRY)
-        .where(mine(Inquiry, workspace_id), Inquiry.community_id == community_id, Inquiry.thread_id == any_(wanted))
+        .where(
+            in_workspace(Inquiry, workspace_id), Inquiry.community_id == community_id, Inquiry.thread_id == any_(wanted)
+        )
         .order_by(Inquiry.id)
         .with_for_update()
     )
@@ -128,7 +130,7 @@ async def _load(session: AsyncSession, community_id: UUID, threads: Collection[s
             Message.deleted_at,
         )
         .where(
-            mine(Message, workspace_id),
+            in_workspace(Message, workspace_id),
             Message.community_id == community_id,
             Message.thread_id == any_(wanted),
             Message.read,
@@ -141,7 +143,7 @@ async def _load(session: AsyncSession, community_id: UUID, threads: Collection[s
         found[message.thread_id].said.append(message)
     turns = await session.execute(
         select(InquiryEvent.inquiry_id, InquiryEvent.type, InquiryEvent.at, InquiryEvent.data).where(
-            mine(InquiryEvent, workspace_id),
+            in_workspace(InquiryEvent, workspace_id),
             InquiryEvent.inquiry_id == any_(literal(list(thread_of), ARRAY(UUID_TYPE(as_uuid=True)))),
             InquiryEvent.type.in_([change.value for change in Change]),
         )
@@ -151,13 +153,13 @@ async def _load(session: AsyncSession, community_id: UUID, threads: Collection[s
     return found
 
 
-def _said(row: Row[Any]) -> Said:
-    return Said(row.sent_at, Direction(row.direction), row.automatic, row.deleted_at)
+def _said(row: Row[Any]) -> DeliveredMessage:
+    return DeliveredMessage(row.sent_at, Direction(row.direction), row.automatic, row.deleted_at)
 
 
-def _turn(row: Row[Any]) -> Turn:
+def _turn(row: Row[Any]) -> StatusChange:
     through = row.data.get("through")
-    return Turn(
+    return StatusChange(
         at=row.at,
         change=Change(row.type),
         through=row.at.fromisoformat(through) if through else None,
@@ -167,7 +169,12 @@ def _turn(row: Row[Any]) -> Turn:
 
 
 def _state(
-    thread_id: str, thread: _Thread, went: Course, origin: Origin | None, project_id: UUID, community_id: UUID
+    thread_id: str,
+    thread: _Thread,
+    went: ConversationState,
+    origin: Origin | None,
+    project_id: UUID,
+    community_id: UUID,
 ) -> dict[str, Any]:
     """The inquiry's row as it should be, its version still the stored one."""
     known = thread.known
@@ -203,7 +210,7 @@ def _state(
     }
 
 
-def _news(known: Row[Any] | None, state: Mapping[str, Any], went: Course) -> Iterable[Event]:
+def _news(known: Row[Any] | None, state: Mapping[str, Any], went: ConversationState) -> Iterable[Event]:
     of = (state["id"], state["project_id"], state["community_id"])
     if known is None:
         yield InquiryReceived(*of, at=state["opened_at"], kind=state["kind"])
@@ -220,11 +227,11 @@ async def _link(session: AsyncSession, community_id: UUID, threads: Collection[s
     await session.execute(
         update(Message)
         .where(
-            mine(Message, workspace_of(session)),
+            in_workspace(Message, workspace_of(session)),
             Message.community_id == community_id,
             Message.thread_id == any_(literal(sorted(threads), ARRAY(Text))),
             Message.inquiry_id.is_(None),
-            mine(Inquiry, workspace_of(session)),
+            in_workspace(Inquiry, workspace_of(session)),
             Inquiry.community_id == Message.community_id,
             Inquiry.thread_id == Message.thread_id,
         )
@@ -233,13 +240,15 @@ async def _link(session: AsyncSession, community_id: UUID, threads: Collection[s
     )
 
 
-async def _wait(session: AsyncSession, project_id: UUID, community_id: UUID, courses: Mapping[UUID, Course]) -> None:
+async def _wait(
+    session: AsyncSession, project_id: UUID, community_id: UUID, courses: Mapping[UUID, ConversationState]
+) -> None:
     """Store the waits. One that stays as it is keeps the working time it was given when it ended."""
     if not courses:
         return
     stored = await session.execute(
         select(_WAITING).where(
-            mine(Waiting, workspace_of(session)),
+            in_workspace(Waiting, workspace_of(session)),
             Waiting.inquiry_id == any_(literal(list(courses), ARRAY(UUID_TYPE(as_uuid=True)))),
         )
     )
@@ -283,7 +292,7 @@ def _same(known: Row[Any], wait: Wait) -> bool:
 async def _store_waits(session: AsyncSession, changed: Sequence[Mapping[str, Any]], gone: Sequence[UUID]) -> None:
     if gone:
         unwanted = and_(
-            mine(Waiting, workspace_of(session)),
+            in_workspace(Waiting, workspace_of(session)),
             Waiting.id == any_(literal(list(gone), ARRAY(UUID_TYPE(as_uuid=True)))),
         )
         await session.execute(delete(Waiting).where(unwanted).execution_options(synchronize_session=False))

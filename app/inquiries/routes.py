@@ -8,7 +8,7 @@ from fastapi import Query, status
 from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.access.current import CurrentActor, CurrentPager, Glance, Work
+from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
 from app.access.service import Actor
 from app.inquiries import service
 from app.inquiries.models import Inquiry, InquiryEvent, Kind, Message, Status, Waiting
@@ -28,7 +28,7 @@ from app.inquiries.schemas import (
     Search,
     WaitRead,
 )
-from app.kit.db import mine
+from app.kit.db import in_workspace
 from app.kit.errors import AppError, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems, router
@@ -47,8 +47,8 @@ _EVENTS: Final = Keyset((InquiryEvent.at, InquiryEvent.id))
 @ROUTER.get("", operation_id="inquiries.list")
 async def list_inquiries(
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     status: Annotated[Status | None, Query()] = None,
     kind: Annotated[Kind | None, Query()] = None,
     project_id: Annotated[UUID | None, Query()] = None,
@@ -58,7 +58,7 @@ async def list_inquiries(
     cursor: Cursor = None,
 ) -> Page[InquiryRead]:
     """Inquiries of all platforms alike, the one with the newest message first."""
-    query = select(Inquiry.__table__).where(mine(Inquiry, who.workspace_id))
+    query = select(Inquiry.__table__).where(in_workspace(Inquiry, who.workspace_id))
     wanted = {Inquiry.status: status, Inquiry.kind: kind}
     for column, value in wanted.items():
         if value is not None:
@@ -75,7 +75,7 @@ async def list_inquiries(
 
 
 @ROUTER.post("/bulk", operation_id="inquiries.bulk", responses=problems(409))
-async def bulk(body: Bulk, who: CurrentActor, session: Work) -> BulkResults:
+async def bulk(body: Bulk, who: CurrentActor, session: SessionDep) -> BulkResults:
     """Classify, resolve or reopen up to 500 inquiries.
 
     Each is told how it went. With `atomic`, one that cannot be changed keeps all from being changed.
@@ -93,14 +93,14 @@ def _result(inquiry_id: UUID, outcome: Inquiry | AppError) -> BulkResult:
 
 
 @ROUTER.get("/{inquiry_id}", operation_id="inquiries.read", responses=problems(404))
-async def read(inquiry_id: UUID, who: CurrentActor, connection: Glance) -> InquiryDetail:
+async def read(inquiry_id: UUID, who: CurrentActor, connection: ReadDep) -> InquiryDetail:
     """An inquiry with its thread and the times the customer waited."""
     inquiry = await _row(connection, who.workspace_id, inquiry_id)
     newest = _THREAD_END.after(_messages(who.workspace_id, inquiry_id), None, THREAD)
     messages = list((await connection.execute(newest)).all())[:THREAD]
     waits = await connection.execute(
         select(Waiting.__table__)
-        .where(mine(Waiting, who.workspace_id), Waiting.inquiry_id == inquiry_id)
+        .where(in_workspace(Waiting, who.workspace_id), Waiting.inquiry_id == inquiry_id)
         .order_by(Waiting.started_at)
     )
     return InquiryDetail(
@@ -114,8 +114,8 @@ async def read(inquiry_id: UUID, who: CurrentActor, connection: Glance) -> Inqui
 async def messages(
     inquiry_id: UUID,
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
@@ -133,7 +133,7 @@ async def messages(
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(404, 409),
 )
-async def reply(inquiry_id: UUID, body: ReplyCreate, who: CurrentActor, session: Work) -> MessageRead:
+async def reply(inquiry_id: UUID, body: ReplyCreate, who: CurrentActor, session: SessionDep) -> MessageRead:
     """Answer the customer through the platform.
 
     The answer is stored and sent within moments; its `delivery` tells how far it has come. It is
@@ -146,19 +146,19 @@ async def reply(inquiry_id: UUID, body: ReplyCreate, who: CurrentActor, session:
 
 
 @ROUTER.post("/{inquiry_id}/classify", operation_id="inquiries.classify", responses=problems(404, 409))
-async def classify(inquiry_id: UUID, body: Classify, who: CurrentActor, session: Work) -> InquiryRead:
+async def classify(inquiry_id: UUID, body: Classify, who: CurrentActor, session: SessionDep) -> InquiryRead:
     """Say what the customer wants; no rule overwrites it."""
     return await _changed(session, inquiry_id, body, who)
 
 
 @ROUTER.post("/{inquiry_id}/resolve", operation_id="inquiries.resolve", responses=problems(404, 409))
-async def resolve(inquiry_id: UUID, body: Resolve, who: CurrentActor, session: Work) -> InquiryRead:
+async def resolve(inquiry_id: UUID, body: Resolve, who: CurrentActor, session: SessionDep) -> InquiryRead:
     """Close an inquiry with a reason. What the customer writes afterwards opens it again."""
     return await _changed(session, inquiry_id, body, who)
 
 
 @ROUTER.post("/{inquiry_id}/reopen", operation_id="inquiries.reopen", responses=problems(404, 409))
-async def reopen(inquiry_id: UUID, body: Reopen, who: CurrentActor, session: Work) -> InquiryRead:
+async def reopen(inquiry_id: UUID, body: Reopen, who: CurrentActor, session: SessionDep) -> InquiryRead:
     """Take an inquiry up again: the customer waits from now on."""
     return await _changed(session, inquiry_id, body, who)
 
@@ -167,22 +167,24 @@ async def reopen(inquiry_id: UUID, body: Reopen, who: CurrentActor, session: Wor
 async def events(
     inquiry_id: UUID,
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[EventRead]:
     """What happened to an inquiry and who did it, newest first."""
     await _row(connection, who.workspace_id, inquiry_id)
     query = select(InquiryEvent.__table__).where(
-        mine(InquiryEvent, who.workspace_id), InquiryEvent.inquiry_id == inquiry_id
+        in_workspace(InquiryEvent, who.workspace_id), InquiryEvent.inquiry_id == inquiry_id
     )
     found = await connection.execute(_EVENTS.after(query, pager.read(cursor, (datetime, UUID)), limit))
     rows, next_cursor = pager.page(found.all(), limit, ("at", "id"))
     return Page(data=[EventRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-async def _changed(session: Work, inquiry_id: UUID, action: Classify | Resolve | Reopen, who: Actor) -> InquiryRead:
+async def _changed(
+    session: SessionDep, inquiry_id: UUID, action: Classify | Resolve | Reopen, who: Actor
+) -> InquiryRead:
     inquiry = await service.change_one(session, inquiry_id=inquiry_id, action=action, actor=_name(who))
     return InquiryRead.model_validate(inquiry)
 
@@ -192,7 +194,7 @@ def _name(who: Actor) -> str:
 
 
 async def _row(connection: AsyncConnection, workspace_id: UUID, inquiry_id: UUID) -> Any:
-    query = select(Inquiry.__table__).where(mine(Inquiry, workspace_id), Inquiry.id == inquiry_id)
+    query = select(Inquiry.__table__).where(in_workspace(Inquiry, workspace_id), Inquiry.id == inquiry_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
@@ -200,4 +202,6 @@ async def _row(connection: AsyncConnection, workspace_id: UUID, inquiry_id: UUID
 
 
 def _messages(workspace_id: UUID, inquiry_id: UUID) -> Select[Any]:
-    return select(Message.__table__).where(mine(Message, workspace_id), Message.inquiry_id == inquiry_id, Message.read)
+    return select(Message.__table__).where(
+        in_workspace(Message, workspace_id), Message.inquiry_id == inquiry_id, Message.read
+    )

@@ -26,17 +26,17 @@ from app import platforms
 from app.communities.models import Community
 from app.inquiries import intake
 from app.inquiries.events import ReplyFailed, ReplyNeedsReview
-from app.inquiries.holding import hold
+from app.inquiries.locking import lock_threads
 from app.inquiries.models import Delivery, Inquiry, InquiryEvent, Message
 from app.inquiries.recount import recount
 from app.inquiries.service import RECONCILE, STALE, record
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import enqueue
-from app.platforms.abilities import ReplyTo
-from app.platforms.contract import MessageKind, RemotePerson, Sent
+from app.platforms.capabilities import ReplyTo
+from app.platforms.contract import MessageKind, RemotePerson, SendReceipt
 
-PATIENCE: Final = timedelta(hours=1)
+WAIT_TIMEOUT: Final = timedelta(hours=1)
 """How long polling may take to find an answer whose outcome is unknown."""
 
 _ENDED: Final = "A worker ended while it was sending this answer."
@@ -112,7 +112,7 @@ async def _found(session: AsyncSession, message: Message, inquiry: Inquiry) -> b
 async def _answered(session: AsyncSession, message: Message) -> Message | None:
     found: Message | None = await session.scalar(
         select(Message).where(
-            mine(Message, workspace_of(session)),
+            in_workspace(Message, workspace_of(session)),
             Message.community_id == message.community_id,
             Message.external_id == message.in_reply_to,
         )
@@ -120,14 +120,14 @@ async def _answered(session: AsyncSession, message: Message) -> Message | None:
     return found
 
 
-async def delivered(session: AsyncSession, *, message_id: UUID, sent: Sent) -> None:
+async def delivered(session: AsyncSession, *, message_id: UUID, sent: SendReceipt) -> None:
     """The platform has it. Where polling has found it already, the two become one."""
     message, inquiry = await _locked(session, message_id)
     if message.delivery == Delivery.SENT.value:
         return
     copy = await session.scalar(
         select(Message).where(
-            mine(Message, workspace_of(session)),
+            in_workspace(Message, workspace_of(session)),
             Message.community_id == message.community_id,
             Message.external_id == sent.external_id,
         )
@@ -154,7 +154,7 @@ async def delivered(session: AsyncSession, *, message_id: UUID, sent: Sent) -> N
 async def _only_found(session: AsyncSession, copy: Message) -> bool:
     """Whether this is an answer of ours that polling has recognised, and of which the platform said nothing."""
     found = select(InquiryEvent.id).where(
-        mine(InquiryEvent, workspace_of(session)),
+        in_workspace(InquiryEvent, workspace_of(session)),
         InquiryEvent.inquiry_id == copy.inquiry_id,
         InquiryEvent.type == "sent",
         InquiryEvent.data.contains({"message_id": str(copy.id), "found": True}),
@@ -220,7 +220,7 @@ async def give_up(session: AsyncSession, *, message_id: UUID) -> None:
 
 async def _locked(session: AsyncSession, message_id: UUID) -> tuple[Message, Inquiry]:
     community_id = (await fetch(session, Message, message_id)).community_id
-    await hold(session, community_id)
+    await lock_threads(session, community_id)
     message = await fetch(session, Message, message_id, for_update=True)
     await session.refresh(message)  # it may have changed while we waited
     assert message.inquiry_id is not None, "an answer belongs to an inquiry"
@@ -242,7 +242,7 @@ async def _unknown(session: AsyncSession, message: Message, inquiry: Inquiry, wh
     await session.flush()
     if await _found(session, message, inquiry):
         return
-    due: datetime = now(session) + PATIENCE
+    due: datetime = now(session) + WAIT_TIMEOUT
     await enqueue(
         session, RECONCILE, workspace_id=workspace_of(session), key=str(message.id), at=due, message_id=message.id
     )

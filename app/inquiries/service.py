@@ -15,11 +15,11 @@ from app.inquiries.models import Delivery, Direction, Inquiry, InquiryEvent, Mes
 from app.inquiries.recount import recount
 from app.inquiries.schemas import Action, Classify, Resolve
 from app.inquiries.waiting import Change
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
-from app.platforms import drafts
-from app.platforms.abilities import Replies
+from app.platforms import outgoing
+from app.platforms.capabilities import Replies
 
 SEND: Final = "inquiries.send"
 RECONCILE: Final = "inquiries.reconcile"
@@ -42,7 +42,7 @@ async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic
             "answer there; what you write is found by the next poll.",
             code="replies-unsupported",
         )
-    limit, long = kind.spec.reply_limit or kind.spec.text_limit, drafts.length(text, kind.spec.text_unit)
+    limit, long = kind.spec.reply_limit or kind.spec.text_limit, outgoing.length(text, kind.spec.text_unit)
     if long > limit:
         detail = f"{kind.spec.title} takes answers of at most {limit} characters; these are {long}."
         raise Invalid(
@@ -53,7 +53,7 @@ async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic
     answered = await session.scalar(
         select(Message)
         .where(
-            mine(Message, workspace_of(session)),
+            in_workspace(Message, workspace_of(session)),
             Message.inquiry_id == inquiry.id,
             Message.direction == Direction.CUSTOMER.value,
             Message.deleted_at.is_(None),
@@ -98,7 +98,7 @@ async def change(
     """
     rows = await session.scalars(
         select(Inquiry)
-        .where(mine(Inquiry, workspace_of(session)), Inquiry.id.in_(actions))
+        .where(in_workspace(Inquiry, workspace_of(session)), Inquiry.id.in_(actions))
         .order_by(Inquiry.id)
         .with_for_update()
     )
@@ -182,7 +182,7 @@ async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:
         ids = [inquiry.id for inquiry in inquiries]
         await session.scalars(
             select(Inquiry)
-            .where(mine(Inquiry, workspace_of(session)), Inquiry.id.in_(ids))
+            .where(in_workspace(Inquiry, workspace_of(session)), Inquiry.id.in_(ids))
             .execution_options(populate_existing=True)
         )
 

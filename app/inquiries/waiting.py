@@ -41,7 +41,7 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class DeliveredMessage:
     """A message that has reached its reader: one that waits to be sent is not said yet."""
 
     at: datetime
@@ -51,7 +51,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class StatusChange:
     """Somebody resolved or reopened the inquiry."""
 
     at: datetime
@@ -90,7 +90,7 @@ WITHDRAWN = "The customer deleted everything they wrote."
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class ConversationState:
     """How it went, all in all."""
 
     waits: tuple[Wait, ...]
@@ -102,12 +102,12 @@ class Course:
     """Where it stands resolved."""
 
 
-def course(messages: Iterable[Said], turns: Iterable[Turn]) -> Course:
+def course(messages: Iterable[DeliveredMessage], turns: Iterable[StatusChange]) -> ConversationState:
     """How a conversation went."""
     walk = _Walk()
-    steps: list[Said | Turn] = [*messages, *turns]
+    steps: list[DeliveredMessage | StatusChange] = [*messages, *turns]
     for step in sorted(steps, key=_order):
-        if isinstance(step, Turn):
+        if isinstance(step, StatusChange):
             walk.turn(step)
         elif step.by is Direction.CUSTOMER:
             walk.asked(step)
@@ -116,8 +116,8 @@ def course(messages: Iterable[Said], turns: Iterable[Turn]) -> Course:
     return walk.course()
 
 
-def _order(step: Said | Turn) -> tuple[datetime, int, datetime]:
-    if isinstance(step, Turn):
+def _order(step: DeliveredMessage | StatusChange) -> tuple[datetime, int, datetime]:
+    if isinstance(step, StatusChange):
         return step.moment, 2 if step.change is Change.RESOLVED else 3, step.at
     return step.at, 0 if step.by is Direction.CUSTOMER else 1, step.at
 
@@ -138,7 +138,7 @@ class _Walk:
     handled_at: datetime | None = None
     resolution: Resolution | None = None
 
-    def asked(self, said: Said) -> None:
+    def asked(self, said: DeliveredMessage) -> None:
         self.heard = True
         if said.deleted_at is not None:
             self.taken_back = self.taken_back or said.at
@@ -148,7 +148,7 @@ class _Walk:
         self.since = self.since or said.at
         self.resolution = None
 
-    def answered(self, said: Said) -> None:
+    def answered(self, said: DeliveredMessage) -> None:
         if said.automatic or said.deleted_at is not None or not self.heard:
             return
         self.first_answered_at = self.first_answered_at or said.at
@@ -158,7 +158,7 @@ class _Walk:
             self._end(start, said.at, EndedBy.ANSWER)
         self.since = self.taken_back = None
 
-    def turn(self, turn: Turn) -> None:
+    def turn(self, turn: StatusChange) -> None:
         if turn.change is Change.REOPENED:
             self.since = self.since or turn.moment
             self.taken_back = self.resolution = None
@@ -177,7 +177,7 @@ class _Walk:
         self.opening = True
         self.resolution = None if self.since is not None else Resolution(turn.at, turn.reason, turn.automatic)
 
-    def course(self) -> Course:
+    def course(self) -> ConversationState:
         if self.since is not None:
             self._end(self.since, None, None)
             status = Status.OPEN
@@ -188,7 +188,7 @@ class _Walk:
             status = Status.RESOLVED
         else:
             status = Status.ANSWERED
-        return Course(tuple(self.waits), status, self.first_answered_at, self.handled_at, self.resolution)
+        return ConversationState(tuple(self.waits), status, self.first_answered_at, self.handled_at, self.resolution)
 
     def _end(self, start: datetime, end: datetime | None, by: EndedBy | None) -> None:
         if self.waits and self.waits[-1].started_at == start:

@@ -144,7 +144,7 @@ class Database:
             await call()
 
     @asynccontextmanager
-    async def reading(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncConnection]:
+    async def read_connection(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncConnection]:
         """A connection for hot reads in a workspace (None: of the tables that belong to none).
 
         Each statement sees what is committed. The workspace stays set on the pooled connection,
@@ -170,15 +170,15 @@ class Database:
 
         Raises `CommitOutcomeUnknown` where the connection breaks before PostgreSQL has answered it.
         """
-        async with self.reading(workspace_id) as connection:
+        async with self.read_connection(workspace_id) as connection:
             with _committing():
                 yield connection
 
     @asynccontextmanager
-    async def looking(self, workspace_id: uuid.UUID) -> AsyncIterator[AsyncSession]:
+    async def read_session(self, workspace_id: uuid.UUID) -> AsyncIterator[AsyncSession]:
         """As `reading`, for reads that are written as those of a unit of work are; nothing is to be written."""
         async with (
-            self.reading(workspace_id) as connection,
+            self.read_connection(workspace_id) as connection,
             AsyncSession(bind=connection, expire_on_commit=False, autoflush=False) as session,
         ):
             session.info.update(workspace_id=workspace_id, now=self.clock.now())
@@ -190,22 +190,22 @@ class Database:
         await self._read.dispose()
         await self._look_up.dispose()
 
-    async def refuse_mighty_role(self) -> None:
-        """Raise `MightyRoleError` when row-level security would not bind the role we are."""
-        async with self.reading(None) as connection:
+    async def require_unprivileged_role(self) -> None:
+        """Raise `PrivilegedRoleError` when row-level security would not bind the role we are."""
+        async with self.read_connection(None) as connection:
             row = (
                 await connection.execute(
                     text("SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
                 )
             ).one()
         if row.rolsuper or row.rolbypassrls:
-            raise MightyRoleError(
+            raise PrivilegedRoleError(
                 f"DATABASE_URL connects as {row.rolname!r}, which row-level security does not bind. "
                 "Use an ordinary role: NOSUPERUSER NOBYPASSRLS, not the owner of the tables."
             )
 
 
-class MightyRoleError(RuntimeError):
+class PrivilegedRoleError(RuntimeError):
     """The runtime role could read every workspace."""
 
 
@@ -279,7 +279,7 @@ def after_commit(session: AsyncSession, call: AfterCommit) -> None:
     session.info["after_commit"].append(call)
 
 
-def mine(model: type[Owned], workspace_id: uuid.UUID) -> ColumnElement[bool]:
+def in_workspace(model: type[Owned], workspace_id: uuid.UUID) -> ColumnElement[bool]:
     """The filter that every query of a workspace's rows carries, beside row-level security."""
     return model.workspace_id == workspace_id
 

@@ -27,7 +27,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from app.kit.directory import Directory
+from app.kit.route_index import RouteIndex
 
 PROBLEM = "application/problem+json"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -299,7 +299,7 @@ def _allowed(request: Request) -> str:
     """All methods of a path: Starlette names those of the first route that it finds."""
     methods: set[str] = set()
     for route in request.app.routes:
-        if isinstance(route, Directory):
+        if isinstance(route, RouteIndex):
             methods |= route.methods(request.scope["path"].removeprefix(request.scope.get("root_path", "")))
         elif route.matches({**request.scope, "method": "OPTIONS"})[0] is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()

@@ -170,15 +170,15 @@ def _load(text: str) -> Response:
 
 async def forget(session: AsyncSession, *, most: int) -> int:
     """Drop up to `most` answers of this workspace that are older than a day; how many there were."""
-    mine = IdempotentAnswer.workspace_id == workspace_of(session)
+    in_workspace = IdempotentAnswer.workspace_id == workspace_of(session)
     old = (
         select(IdempotentAnswer.key)
-        .where(mine, IdempotentAnswer.created_at < now(session) - KEPT)
+        .where(in_workspace, IdempotentAnswer.created_at < now(session) - KEPT)
         .order_by(IdempotentAnswer.created_at)
         .limit(most)
         .with_for_update(skip_locked=True)  # one that is being renewed is not old any more
     )
     gone = await session.scalars(
-        delete(IdempotentAnswer).where(mine, IdempotentAnswer.key.in_(old)).returning(IdempotentAnswer.key)
+        delete(IdempotentAnswer).where(in_workspace, IdempotentAnswer.key.in_(old)).returning(IdempotentAnswer.key)
     )
     return len(gone.all())

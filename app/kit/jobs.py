@@ -43,12 +43,12 @@ from app.kit.resources import Resources
 __all__ = [
     "FRESH",
     "LEASE",
-    "Again",
-    "Fatal",
+    "Cancel",
     "Job",
-    "Later",
     "LeaseLost",
+    "Reschedule",
     "Run",
+    "Snooze",
     "WorkerHeartbeat",
     "due",
     "enqueue",
@@ -64,13 +64,13 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Reschedule:
     """A handler's answer: run me again at this instant, with a clean record."""
 
     at: datetime
 
 
-class Later(Exception):
+class Snooze(Exception):
     """Nothing went wrong, but now is not the time (a spent budget, say). Not counted as an attempt."""
 
     def __init__(self, at: datetime, reason: str) -> None:
@@ -78,7 +78,7 @@ class Later(Exception):
         self.at = at
 
 
-class Fatal(Exception):
+class Cancel(Exception):
     """Trying again is useless: the job goes to the dead letters at once."""
 
 
@@ -86,7 +86,7 @@ class LeaseLost(Exception):
     """Another worker has taken this job; what this one was writing is rolled back."""
 
 
-Handler = Callable[..., Awaitable[Again | None]]
+Handler = Callable[..., Awaitable[Reschedule | None]]
 Burial = Callable[..., Awaitable[None]]
 
 
@@ -192,7 +192,7 @@ async def enqueue(
         ring_after_commit(session, row.id, row.fence)
 
 
-async def take_along(session: AsyncSession, kind: str, *, most: int) -> list[dict[str, Any]]:
+async def absorb_waiting(session: AsyncSession, kind: str, *, most: int) -> list[dict[str, Any]]:
     """End up to `most` jobs of a kind that wait in this workspace and were never tried; their arguments.
 
     What they were for is then the caller's, in this unit of work.
@@ -241,12 +241,12 @@ class Run:
                 raise LeaseLost(f"{self.kind} {self.id} was taken by another worker")
             yield session
 
-    async def finish(self, session: AsyncSession, again: Again | None = None) -> None:
+    async def finish(self, session: AsyncSession, reschedule: Reschedule | None = None) -> None:
         """Close the job in the same commit as its effect. `session` is that of a `step`."""
-        if again is None:
+        if reschedule is None:
             await _end(session, self.id)
         else:
-            await _put_back(session, self.id, at=again.at, attempts=0)
+            await _put_back(session, self.id, at=reschedule.at, attempts=0)
         self.finished = True
 
     @property
@@ -293,7 +293,7 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
 
 async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | None:
     at = resources.clock.now()
-    async with resources.db.reading(None) as connection:  # in autocommit: one statement, one trip
+    async with resources.db.read_connection(None) as connection:  # in autocommit: one statement, one trip
         taken = await connection.execute(TAKE, {"job_id": job_id, "at": at, "until": at + LEASE})
         row = taken.one_or_none()
     if row is None:
@@ -317,7 +317,7 @@ async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
     """Run the handler and write down how it went; the outcome in a word."""
     try:
         async with asyncio.timeout(kind.timeout.total_seconds()):
-            again = await kind.handler(run, **args)
+            reschedule = await kind.handler(run, **args)
     except asyncio.CancelledError:
         # The worker is being stopped: hand the job back, not counted.
         await asyncio.shield(_settle(run, at=run.now, attempts=run.attempt - 1))
@@ -325,24 +325,24 @@ async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
     except LeaseLost:
         log.warning("job.lease_lost")
         return "lease_lost"
-    except Later as later:
-        log.info("job.later", reason=str(later), at=later.at.isoformat())
-        await _settle(run, at=later.at, attempts=run.attempt - 1)
+    except Snooze as snooze:
+        log.info("job.later", reason=str(snooze), at=snooze.at.isoformat())
+        await _settle(run, at=snooze.at, attempts=run.attempt - 1)
         return "later"
     except Exception as error:
         return await _failed(run, kind, args, error)
     if not run.finished:
-        if again is None and kind.every is not None:
-            again = Again(run.now + kind.every)
+        if reschedule is None and kind.every is not None:
+            reschedule = Reschedule(run.now + kind.every)
         with suppress(LeaseLost):
             async with run.step() as session:
-                await run.finish(session, again)
+                await run.finish(session, reschedule)
     return "done"
 
 
 async def _failed(run: Run, kind: Kind, args: dict[str, Any], error: Exception) -> str:
     what = {"code": type(error).__name__, "detail": str(error)[:2000], "at": run.now.isoformat()}
-    final = isinstance(error, Fatal) or (run.attempt >= kind.attempts and kind.every is None)
+    final = isinstance(error, Cancel) or (run.attempt >= kind.attempts and kind.every is None)
     log.error("job.failed", final=final, exc_info=error)
     if not final:
         await _settle(run, at=run.now + backoff(run.attempt), attempts=run.attempt, error=what)

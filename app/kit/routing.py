@@ -93,7 +93,7 @@ class Route(APIRoute):
         return handler
 
 
-class Direct(Route):
+class RawRoute(Route):
     """An operation without the machinery that reads declared parameters: for what comes in crowds.
 
     It is called with its path's parameters as they stand there, `request`, and `have`: the resources.
@@ -104,7 +104,7 @@ class Direct(Route):
             await super().handle(scope, receive, send)  # refused
             return
         request = Request(scope, receive, send)
-        answer = await self.endpoint(**scope["path_params"], request=request, have=scope["app"].state.resources)
+        answer = await self.endpoint(**scope["path_params"], request=request, resources=scope["app"].state.resources)
         await answer(scope, receive, send)
 
 

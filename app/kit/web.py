@@ -121,7 +121,7 @@ class BodyLimit:
         await self.app(scope, counted, send)
 
 
-class RateLimit:
+class RateLimitMiddleware:
     """Counts the calls of each API key (of each address, without one) in every minute.
 
     A minute is the clock's, the same for all. Counts are this process's own. They hold off a script that

@@ -21,7 +21,7 @@ _EXPECTED: Final = frozenset({Reason.NOT_YET})
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class KpiQuery:
     """What is asked of a project."""
 
     project: Project
@@ -82,7 +82,7 @@ class Question:
         }
 
 
-def answer(kpi: Kpi, question: Question) -> dict[str, Any]:
+def answer(kpi: Kpi, question: KpiQuery) -> dict[str, Any]:
     """The whole answer of `GET /v1/projects/{id}/kpis/{key}`."""
     value = question.value(kpi)
     return {
@@ -101,7 +101,7 @@ def answer(kpi: Kpi, question: Question) -> dict[str, Any]:
     }
 
 
-def row(kpis: Iterable[Kpi], question: Question) -> dict[str, Any]:
+def row(kpis: Iterable[Kpi], question: KpiQuery) -> dict[str, Any]:
     """A project's row in the portfolio."""
     values = [(kpi, question.value(kpi)) for kpi in kpis]
     before = [previous(kpi, question, value) for kpi, value in values]
@@ -135,7 +135,7 @@ def described(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def previous(kpi: Kpi, question: Question, value: Value) -> dict[str, Any]:
+def previous(kpi: Kpi, question: KpiQuery, value: Value) -> dict[str, Any]:
     """The same for as many days right before, and the change from there, as a share of it."""
     days = question.days.before
     earlier = question.value(kpi, days)
@@ -187,7 +187,7 @@ def _instant(at: datetime | None) -> float:
     return at.timestamp() if at is not None else float("-inf")
 
 
-def coverage(kpi: Kpi, question: Question, value: Value) -> dict[str, Any]:
+def coverage(kpi: Kpi, question: KpiQuery, value: Value) -> dict[str, Any]:
     """How many days of how many communities should be known, how many are, and which are not."""
     days = Days(question.days.first, min(question.days.last, question.project.today))
     of = communities(kpi, question.loaded)
@@ -230,7 +230,7 @@ def excluded(value: Value) -> list[dict[str, Any]]:
     return [{"amount": one.amount, "reason": one.reason, "finding_id": one.finding_id} for one in value.excluded]
 
 
-def _links(kpi: Kpi, question: Question) -> dict[str, str]:
+def _links(kpi: Kpi, question: KpiQuery) -> dict[str, str]:
     base = address(question.project.id, kpi)
     query = f"from={question.days.first}&to={question.days.last}"
     return {"explain": f"{base}/explain?{query}", "evidence": f"{base}/evidence?{query}"}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.kpis.contract import DAY, Community, Excluded, Missing, R, Reason, Source, Term, Value, Window
 from app.kpis.inputs.engagement import AMOUNT, ENGAGEMENT, SEEN, Metrics, gains_of
-from app.kpis.inputs.sizes import PATIENCE, SIZES
+from app.kpis.inputs.sizes import SIZES, WAIT_TIMEOUT
 
 
 def known(window: Window, *sources: Source[Any]) -> tuple[list[Community], list[Missing]]:
@@ -69,7 +69,7 @@ def gained_by_all(window: Window, metrics: Metrics, symbol: str, title: str) -> 
         if not parts:
             return unknown(window, missing, ENGAGEMENT)
         total = sum(parts)
-    return Value(total, missing=missing, included=gathered(window, metrics), evidence=(Term(symbol, title, total),))
+    return Value(total, missing=missing, included=baseline(window, metrics), evidence=(Term(symbol, title, total),))
 
 
 def gained_plainly(window: Window, metrics: Metrics) -> int | None:
@@ -117,7 +117,7 @@ def gained(window: Window, community: Community, metrics: Metrics) -> tuple[int 
     return sum(map(AMOUNT[metrics], rows)), missing
 
 
-def gathered(window: Window, metrics: Metrics) -> tuple[Excluded, ...]:
+def baseline(window: Window, metrics: Metrics) -> tuple[Excluded, ...]:
     """What came as a sum for the day of publication: gathered before the first look, or given late."""
     if not gains_of(window).baseline:
         return ()
@@ -137,7 +137,7 @@ def size_at_end(window: Window, community: Community) -> tuple[int | None, list[
     if row is None:
         return None, _never(window, community)
     last = min(window.last, window.today)
-    if row.day < last - PATIENCE:
+    if row.day < last - WAIT_TIMEOUT:
         return row.last, [Missing(community, Reason.STALE, max(row.day + DAY, window.first), last)]
     if row.day < window.first and window.last < window.today:
         return row.last, [Missing(community, Reason.NO_SNAPSHOT, window.first, last)]
@@ -159,11 +159,11 @@ def sizes_of_growth(window: Window, community: Community) -> tuple[tuple[int, in
         return None, [whole(community, reason, window)]
     missing: list[Missing] = []
     last = min(window.last, window.today)
-    if rows[-1].day < last - PATIENCE:
+    if rows[-1].day < last - WAIT_TIMEOUT:
         missing.append(Missing(community, Reason.STALE, rows[-1].day + DAY, last))
     before = window.of(SIZES).before(community, window.first)
     if before is not None:
-        if before.day < window.first - DAY - PATIENCE:
+        if before.day < window.first - DAY - WAIT_TIMEOUT:
             missing.append(Missing(community, Reason.NO_SNAPSHOT, before.day + DAY, window.first - DAY))
         return (before.last, rows[-1].last), missing
     if rows[0].day > window.first:

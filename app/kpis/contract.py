@@ -141,7 +141,7 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LoadRequest:
     """What the sources are asked to load: some days of some projects of one workspace."""
 
     workspace_id: UUID
@@ -287,7 +287,7 @@ class Source(Protocol[R]):
     key: str
     title: str
 
-    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[R]]:
+    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[R]]:
         """What is known of each project from `asked.first` to `asked.last`."""
         ...
 

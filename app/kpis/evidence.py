@@ -17,12 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.paging import Pager
 from app.kpis import answers
-from app.kpis.answers import Question
+from app.kpis.answers import KpiQuery
 from app.kpis.contract import Community, Kpi, Query, Section, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SortKey:
     """Where a page starts: a section, and the sort key of the row before."""
 
     section: int = 0
@@ -32,7 +32,7 @@ class Place:
 async def page(
     connection: AsyncConnection,
     kpi: Kpi,
-    question: Question,
+    question: KpiQuery,
     *,
     workspace_id: UUID,
     pager: Pager,
@@ -63,12 +63,12 @@ async def page(
     return found, None
 
 
-def _known(kpi: Kpi, question: Question, community: Community) -> bool:
+def _known(kpi: Kpi, question: KpiQuery, community: Community) -> bool:
     return question.value(kpi, only=community).status is not Status.UNKNOWN
 
 
 def _query(
-    section: Section, workspace_id: UUID, question: Question, of: Sequence[UUID | None], after: Sequence[Any] | None
+    section: Section, workspace_id: UUID, question: KpiQuery, of: Sequence[UUID | None], after: Sequence[Any] | None
 ) -> Query:
     rows = section.rows(workspace_id, question.project, question.days.first, question.days.last).subquery("evidence")
     ours: list[ColumnElement[bool]] = [rows.c.community_id.in_([one for one in of if one is not None])]
@@ -87,16 +87,16 @@ def _write(pager: Pager, section: int, after: Sequence[Any]) -> str:
     return pager.write([section, orjson.dumps(after, default=str).decode()])
 
 
-def _read(kpi: Kpi, pager: Pager, cursor: str | None) -> Place:
+def _read(kpi: Kpi, pager: Pager, cursor: str | None) -> SortKey:
     """A cursor's place; the values of its key have the types of its section."""
     read = pager.read(cursor, (int, str))
     if read is None:
-        return Place()
+        return SortKey()
     section, after = read[0], orjson.loads(read[1])
     if not after:
-        return Place(section)
+        return SortKey(section)
     types = kpi.evidence[section].key.values()
-    return Place(section, [_typed(value, kind) for value, kind in zip(after, types, strict=True)])
+    return SortKey(section, [_typed(value, kind) for value, kind in zip(after, types, strict=True)])
 
 
 def _typed(value: str, kind: type) -> Any:

@@ -5,13 +5,13 @@ from string import Formatter
 from typing import Any
 
 from app.kpis import answers
-from app.kpis.answers import Question
+from app.kpis.answers import KpiQuery
 from app.kpis.contract import Community, Excluded, Kpi, Term, Value
 
 _FIGURE = "{:.6g}"
 
 
-def explain(kpi: Kpi, question: Question) -> dict[str, Any]:
+def explain(kpi: Kpi, question: KpiQuery) -> dict[str, Any]:
     """The whole answer of `…/kpis/{key}/explain`."""
     value = question.value(kpi)
     shares = {one: question.value(kpi, only=one) for one in answers.communities(kpi, question.loaded)}
@@ -57,7 +57,7 @@ def documented(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def _query(question: Question) -> str:
+def _query(question: KpiQuery) -> str:
     return f"from={question.days.first}&to={question.days.last}"
 
 
@@ -96,7 +96,7 @@ def _corrections(found: Sequence[Excluded], effect: str) -> list[dict[str, Any]]
     ]
 
 
-def _freshness(kpi: Kpi, question: Question, source: str) -> dict[str, Any]:
+def _freshness(kpi: Kpi, question: KpiQuery, source: str) -> dict[str, Any]:
     spans = question.loaded[source].spans
     return {
         "communities": [

@@ -16,10 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
-from app.communities.models import HookMissed
-from app.kit.db import mine
+from app.communities.models import InboundGap
+from app.kit.db import in_workspace
 from app.kit.errors import NotFound, is_outage
-from app.kpis.contract import DAY, Asked, Community, Kpi, Loaded, Project, Reason, Source, Span
+from app.kpis.contract import DAY, Community, Kpi, Loaded, LoadRequest, Project, Reason, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
@@ -43,7 +43,7 @@ _COLUMNS: Final = (
     CommunityRow.size_seen_at,
     CommunityRow.posts_seen_at,
     CommunityRow.conversations_seen_at,
-    exists().where(HookMissed.workspace_id == CommunityRow.workspace_id, HookMissed.community_id == CommunityRow.id),
+    exists().where(InboundGap.workspace_id == CommunityRow.workspace_id, InboundGap.community_id == CommunityRow.id),
 )
 _STATEMENT: Final = Statement(
     select(*_COLUMNS)
@@ -52,7 +52,7 @@ _STATEMENT: Final = Statement(
         (CommunityRow.workspace_id == ProjectRow.workspace_id) & (CommunityRow.project_id == ProjectRow.id),
     )
     .where(
-        mine(ProjectRow, WORKSPACE),
+        in_workspace(ProjectRow, WORKSPACE),
         ProjectRow.id == any_(bindparam("project_ids", type_=ARRAY(PG_UUID(as_uuid=True)))),
     )
     .order_by(ProjectRow.created_at, ProjectRow.id, CommunityRow.created_at, CommunityRow.id)
@@ -120,7 +120,9 @@ def _community(row: Sequence[Any], zone: ZoneInfo) -> Community:
     )
 
 
-async def load(connection: AsyncConnection, asked: Asked, kpis: Iterable[Kpi]) -> dict[UUID, dict[str, Loaded[Any]]]:
+async def load(
+    connection: AsyncConnection, asked: LoadRequest, kpis: Iterable[Kpi]
+) -> dict[UUID, dict[str, Loaded[Any]]]:
     """What the KPIs need, by project and source: each source is asked once, for all projects.
 
     Where that fails, those are sought out in whom the fault lies: of them the source is `failed`, and the others have
@@ -138,7 +140,7 @@ async def load(connection: AsyncConnection, asked: Asked, kpis: Iterable[Kpi]) -
     return found
 
 
-async def _loaded(connection: AsyncConnection, asked: Asked, source: Source[Any]) -> dict[UUID, Loaded[Any]]:
+async def _loaded(connection: AsyncConnection, asked: LoadRequest, source: Source[Any]) -> dict[UUID, Loaded[Any]]:
     """One source; halved until the projects are alone of which it cannot be loaded. Reads are no transaction."""
     if not asked.projects:
         return {}
@@ -158,7 +160,7 @@ async def _loaded(connection: AsyncConnection, asked: Asked, source: Source[Any]
     return parts[0] | parts[1]
 
 
-def _failed(project: Project, asked: Asked, reason: str) -> Loaded[Any]:
+def _failed(project: Project, asked: LoadRequest, reason: str) -> Loaded[Any]:
     """Nothing, of all communities."""
     span = Span(asked.last + DAY, None, None, reason, before=reason)
     return Loaded((), dict.fromkeys(project.communities, span), reason, failed=True)

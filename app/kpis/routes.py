@@ -10,15 +10,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from app.access.current import CurrentActor, CurrentPager, Glance, Have
-from app.kit.db import mine
+from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep
+from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems, router
 from app.kit.schemas import Day
 from app.kpis import answers, evidence, explanations, known, projects
-from app.kpis.answers import Question
-from app.kpis.contract import Asked, GoalType, Kpi
+from app.kpis.answers import KpiQuery
+from app.kpis.contract import GoalType, Kpi, LoadRequest
 from app.kpis.schemas import Catalogue, EvidencePage, Explanation, KpiAnswer, KpiAnswers, Portfolio
 from app.kpis.windows import Granularity, chosen
 from app.projects.models import Project as ProjectRow
@@ -66,17 +66,17 @@ class Asking:
         granularity: Granularity = Granularity.MONTH,
         *,
         compare: bool = False,
-    ) -> Question:
+    ) -> KpiQuery:
         """The question, with its inputs; `NotFound` for another workspace's project."""
         project = await projects.one(self.connection, self.workspace_id, project_id, self.now)
         days = chosen(first, last, granularity, project.today)
-        asked = Asked(self.workspace_id, (project,), days.before.first if compare else days.first, days.last)
+        asked = LoadRequest(self.workspace_id, (project,), days.before.first if compare else days.first, days.last)
         loaded = await projects.load(self.connection, asked, kpis)
-        return Question(project, days, granularity, compare, loaded[project.id])
+        return KpiQuery(project, days, granularity, compare, loaded[project.id])
 
 
-async def _asking(who: CurrentActor, connection: Glance, have: Have) -> Asking:
-    return Asking(who.workspace_id, connection, have.clock.now())
+async def _asking(who: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> Asking:
+    return Asking(who.workspace_id, connection, resources.clock.now())
 
 
 Ask = Annotated[Asking, Depends(_asking)]
@@ -149,7 +149,7 @@ async def rows(
     project_id: UUID,
     kpi: Chosen,
     ask: Ask,
-    pager: CurrentPager,
+    pager: PagerDep,
     first: From = None,
     to: To = None,
     limit: Limit = 50,
@@ -183,7 +183,7 @@ _PROJECTS = Keyset((ProjectRow.created_at, ProjectRow.id), descending=False)
 @ROUTER.get("/portfolio/kpis", operation_id="kpis.portfolio", response_model=Portfolio)
 async def portfolio(
     ask: Ask,
-    pager: CurrentPager,
+    pager: PagerDep,
     keys: Annotated[
         str | None,
         Query(max_length=2000, description="Keys, comma separated; all KPIs without it.", examples=["clicks,reach"]),
@@ -196,7 +196,7 @@ async def portfolio(
     """All projects of the workspace that are not archived, a row each, oldest first."""
     kpis = _of_keys(keys)
     query: Any = select(ProjectRow.created_at, ProjectRow.id).where(
-        mine(ProjectRow, ask.workspace_id), ProjectRow.archived_at.is_(None)
+        in_workspace(ProjectRow, ask.workspace_id), ProjectRow.archived_at.is_(None)
     )
     query = _PROJECTS.after(query, pager.read(cursor, (datetime, UUID)), limit)
     page, next_cursor = pager.page((await ask.connection.execute(query)).all(), limit, ("created_at", "id"))
@@ -204,7 +204,7 @@ async def portfolio(
     days = {project.id: chosen(first, to, Granularity.MONTH, project.today) for project in found}
     if not found:
         return _json({"data": [], "next_cursor": None})
-    asked = Asked(
+    asked = LoadRequest(
         ask.workspace_id,
         found,
         min(of.before.first for of in days.values()),
@@ -212,7 +212,7 @@ async def portfolio(
     )
     loaded = await projects.load(ask.connection, asked, kpis)
     data = [
-        answers.row(kpis, Question(project, days[project.id], Granularity.MONTH, True, loaded[project.id]))
+        answers.row(kpis, KpiQuery(project, days[project.id], Granularity.MONTH, True, loaded[project.id]))
         for project in found
     ]
     return _json({"data": data, "next_cursor": next_cursor})

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.access.service import workspaces
 from app.kit.db import now, workspace_of
-from app.kit.jobs import Again, Run, enqueue, job
+from app.kit.jobs import Reschedule, Run, enqueue, job
 from app.links.recording import FORGOTTEN
 
 REDATE: Final = "links.redate"
@@ -53,13 +53,13 @@ WHERE workspace_id = :workspace_id AND project_id = :project_id AND people = 0 A
 
 
 @job(REDATE, timeout=timedelta(minutes=5))
-async def redate(run: Run, project_id: UUID) -> Again | None:
+async def redate(run: Run, project_id: UUID) -> Reschedule | None:
     """Give a project's clicks their day in the zone it has now, a page at a time."""
     async with run.step() as session:
         given = {"workspace_id": workspace_of(session), "project_id": project_id}
         moved = await session.scalar(_MOVE, {**given, "page": _PAGE})
         if moved:
-            return Again(run.now)
+            return Reschedule(run.now)
         await session.execute(_TIDY, given)
     return None
 
@@ -83,11 +83,11 @@ async def tidy(run: Run) -> None:
 
 
 @job("links.tidy_workspace")
-async def tidy_workspace(run: Run) -> Again | None:
+async def tidy_workspace(run: Run) -> Reschedule | None:
     """Forget when visitors were last counted, where that is of no use any more, a page at a time."""
     async with run.step() as session:
         given = {"workspace_id": workspace_of(session), "before": now(session) - FORGOTTEN, "page": _PAGE}
         gone = len((await session.execute(_FORGET, given)).all())
-        again = Again(run.now) if gone == _PAGE else None
+        again = Reschedule(run.now) if gone == _PAGE else None
         await run.finish(session, again)
     return again

@@ -6,8 +6,8 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.kit.errors import PROBLEM, problem
+from app.kit.i18n import language_of, translate
 from app.kit.routing import PROBLEM_REF
-from app.kit.words import language_of, translate
 
 HEADERS: Final = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex"}
 

@@ -6,7 +6,7 @@ one, so that a busy link costs a commit for many clicks and a quiet one does not
 *Once*: a person who follows the same link again within `ONCE` of the click that was counted (a
 double click, a reload) is not counted again; the row is kept and marked as a repeat.
 
-What may be lost: when PostgreSQL does not take a click within `PATIENCE`, the visitor is sent on
+What may be lost: when PostgreSQL does not take a click within `WAIT_TIMEOUT`, the visitor is sent on
 all the same. `instep_clicks{outcome="lost"}` counts what is not stored, `"unknown"` what was under way
 when the connection broke during COMMIT, and `"late"` what was still being written when its visitor
 was sent on.
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 ONCE: Final = timedelta(seconds=5)
 FORGOTTEN: Final = timedelta(hours=1)
 """Nobody needs to know any more when a visitor was last counted: `ONCE` is long over for every click on its way."""
-PATIENCE: Final = timedelta(seconds=2)
+WAIT_TIMEOUT: Final = timedelta(seconds=2)
 BATCH: Final = 500
 MOST_WAITING: Final = 20_000
 """More clicks than this in one process' memory are not waited for any more."""
@@ -77,7 +77,7 @@ class Recorder:
         if visit.workspace_id not in self._writers:
             self._writers[visit.workspace_id] = asyncio.create_task(self._write(visit.workspace_id))
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
+            async with asyncio.timeout(WAIT_TIMEOUT.total_seconds()):
                 await asyncio.shield(done)
         except TimeoutError:
             CLICKS.labels("late").inc()

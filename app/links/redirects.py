@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.kit.errors import Unavailable
 from app.kit.resources import Resources
 from app.links.models import Link, LinkRoute
-from app.links.recording import PATIENCE, Recorder
+from app.links.recording import WAIT_TIMEOUT, Recorder
 from app.projects.models import Project
 
 log = structlog.get_logger()
@@ -53,14 +53,14 @@ class _Known:
 class Routes:
     """One process' routes, the least used of which are forgotten first."""
 
-    def __init__(self, have: Resources) -> None:
-        self.have: Final = have
-        self.recorder: Final = Recorder(have.db)
+    def __init__(self, resources: Resources) -> None:
+        self.resources: Final = resources
+        self.recorder: Final = Recorder(resources.db)
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def find(self, slug: str) -> Route | None:
         """The route of a slug; None where there is none. `Unavailable` where nobody can say."""
-        now = self.have.clock.now()
+        now = self.resources.clock.now()
         known = self._known.get(slug)
         if known is not None:
             self._known.move_to_end(slug)
@@ -69,7 +69,7 @@ class Routes:
             # Those who come while this one asks are told what is known already.
             self._known[slug] = replace(known, asked_at=now)
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
+            async with asyncio.timeout(WAIT_TIMEOUT.total_seconds()):
                 route = await self._look_up(slug)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             if known is not None and abs(now - known.confirmed_at) < STALE:
@@ -89,7 +89,7 @@ class Routes:
         self._known.pop(slug, None)
 
     async def _look_up(self, slug: str) -> Route | None:
-        async with self.have.db.reading(None) as connection:
+        async with self.resources.db.read_connection(None) as connection:
             found = (
                 await connection.execute(
                     select(LinkRoute.workspace_id, LinkRoute.link_id, LinkRoute.target, LinkRoute.archived).where(
@@ -99,7 +99,7 @@ class Routes:
             ).one_or_none()
         if found is None:
             return None
-        async with self.have.db.reading(found.workspace_id) as connection:
+        async with self.resources.db.read_connection(found.workspace_id) as connection:
             timezone = await connection.scalar(
                 select(Project.timezone)
                 .join(Link, (Link.workspace_id == Project.workspace_id) & (Link.project_id == Project.id))

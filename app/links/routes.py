@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
 
-from app.access.current import CurrentActor, CurrentPager, Glance, Have, Work
-from app.kit.db import mine
+from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import Direct, problems, router
+from app.kit.routing import RawRoute, problems, router
 from app.kit.schemas import Day, Id
 from app.links import audience, pages, service
 from app.links.models import Click, ClickDay, Link
@@ -26,7 +26,7 @@ from app.links.schemas import ClickDays, ClickPage, ClickRead, Clicks, ClicksOnD
 from app.projects.models import Project
 
 ROUTER = router("/v1", tag="links")
-PUBLIC = router("", tag="links", public=True, kind=Direct)
+PUBLIC = router("", tag="links", public=True, kind=RawRoute)
 
 _LINKS: Final = Keyset((Link.created_at, Link.id))
 _CLICKS: Final = Keyset((Click.at, Click.id))
@@ -35,35 +35,35 @@ _HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
 _LONGEST: Final = timedelta(days=366)
 
 
-def routes(request: Request, have: Have) -> Routes:
+def routes(request: Request, resources: ResourcesDep) -> Routes:
     """This process' routes; made anew with its resources."""
     known: Routes | None = getattr(request.app.state, "link_routes", None)
-    if known is None or known.have is not have:
-        known = request.app.state.link_routes = Routes(have)
+    if known is None or known.resources is not resources:
+        known = request.app.state.link_routes = Routes(resources)
     return known
 
 
-def _shown(link: Any, have: Have) -> LinkRead:
+def _shown(link: Any, resources: ResourcesDep) -> LinkRead:
     fields = {name: getattr(link, name) for name in LinkRead.model_fields if name != "url"}
-    return LinkRead(**fields, url=f"{have.settings.public_url.rstrip('/')}/r/{link.slug}")
+    return LinkRead(**fields, url=f"{resources.settings.public_url.rstrip('/')}/r/{link.slug}")
 
 
 @ROUTER.post("/links", operation_id="links.create", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
-async def create(body: LinkCreate, session: Work, have: Have) -> LinkRead:
+async def create(body: LinkCreate, session: SessionDep, resources: ResourcesDep) -> LinkRead:
     """Make a tracked link.
 
     It leads to exactly the target given; what is appended to the short address is not passed on.
     """
-    link = await service.create(session, public_url=have.settings.public_url, **body.model_dump())
-    return _shown(link, have)
+    link = await service.create(session, public_url=resources.settings.public_url, **body.model_dump())
+    return _shown(link, resources)
 
 
 @ROUTER.get("/links", operation_id="links.list")
 async def list_links(
     who: CurrentActor,
-    connection: Glance,
-    have: Have,
-    pager: CurrentPager,
+    connection: ReadDep,
+    resources: ResourcesDep,
+    pager: PagerDep,
     project_id: Id | None = None,
     community_id: Id | None = None,
     post_id: Id | None = None,
@@ -74,7 +74,7 @@ async def list_links(
     cursor: Cursor = None,
 ) -> Page[LinkRead]:
     """The tracked links, newest first."""
-    query = select(Link.__table__).where(mine(Link, who.workspace_id))
+    query = select(Link.__table__).where(in_workspace(Link, who.workspace_id))
     for column, wanted in ((Link.project_id, project_id), (Link.community_id, community_id), (Link.post_id, post_id)):
         if wanted is not None:
             query = query.where(column == wanted)
@@ -82,25 +82,27 @@ async def list_links(
         query = query.where(Link.archived_at.is_not(None) if archived else Link.archived_at.is_(None))
     query = _LINKS.after(query, pager.read(cursor, (datetime, UUID)), limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
-    return Page(data=[_shown(row, have) for row in rows], next_cursor=next_cursor)
+    return Page(data=[_shown(row, resources) for row in rows], next_cursor=next_cursor)
 
 
 @ROUTER.get("/links/{link_id}", operation_id="links.read", responses=problems(404))
-async def read(link_id: UUID, who: CurrentActor, connection: Glance, have: Have) -> LinkRead:
+async def read(link_id: UUID, who: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> LinkRead:
     """One tracked link."""
-    query = select(Link.__table__).where(mine(Link, who.workspace_id), Link.id == link_id)
+    query = select(Link.__table__).where(in_workspace(Link, who.workspace_id), Link.id == link_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
-    return _shown(row, have)
+    return _shown(row, resources)
 
 
 @ROUTER.patch("/links/{link_id}", operation_id="links.update", responses=problems(404))
-async def update(link_id: UUID, body: LinkUpdate, request: Request, session: Work, have: Have) -> LinkRead:
+async def update(
+    link_id: UUID, body: LinkUpdate, request: Request, session: SessionDep, resources: ResourcesDep
+) -> LinkRead:
     """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to be seen everywhere."""
     link = await service.change(session, link_id=link_id, changes=body.changes())
-    routes(request, have).forget(link.slug)
-    return _shown(link, have)
+    routes(request, resources).forget(link.slug)
+    return _shown(link, resources)
 
 
 async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) -> str:
@@ -108,7 +110,7 @@ async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) 
     zone: str | None = await connection.scalar(
         select(Project.timezone)
         .join(Link, (Link.workspace_id == Project.workspace_id) & (Link.project_id == Project.id))
-        .where(mine(Link, workspace_id), Link.id == link_id)
+        .where(in_workspace(Link, workspace_id), Link.id == link_id)
     )
     if zone is None:
         raise NotFound
@@ -119,8 +121,8 @@ async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) 
 async def clicks(
     link_id: UUID,
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     people: Annotated[bool | None, Query(description="Only people's clicks that count, or only the others.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -129,7 +131,7 @@ async def clicks(
     zone = await _zone(connection, who.workspace_id, link_id)
     columns = (Click.id, Click.at, Click.day, Click.bot, Click.repeat, Click.referrer)
     query = select(*columns, func.encode(Click.visitor, "hex").label("visitor")).where(
-        mine(Click, who.workspace_id), Click.link_id == link_id
+        in_workspace(Click, who.workspace_id), Click.link_id == link_id
     )
     if people is not None:
         counts = Click.bot.is_(None) & Click.repeat.is_(False)
@@ -154,8 +156,8 @@ async def clicks(
 async def click_days(
     link_id: UUID,
     who: CurrentActor,
-    connection: Glance,
-    have: Have,
+    connection: ReadDep,
+    resources: ResourcesDep,
     first: Annotated[
         Day | None, Query(alias="from", description="The first day, in the project's zone; 29 days before the last.")
     ] = None,
@@ -163,7 +165,7 @@ async def click_days(
 ) -> ClickDays:
     """A link's clicks day by day, people and bots apart."""
     zone = await _zone(connection, who.workspace_id, link_id)
-    last = last or have.clock.now().astimezone(ZoneInfo(zone)).date()
+    last = last or resources.clock.now().astimezone(ZoneInfo(zone)).date()
     first = first or date.fromordinal(max(1, last.toordinal() - 29))
     if last < first or last - first > _LONGEST:
         raise Invalid("`to` must not be before `from`, nor more than 366 days later.", code="invalid-window")
@@ -186,19 +188,19 @@ def _on(day: date, row: Any) -> ClicksOnDay:
     return ClicksOnDay(day=day, people=row.people, bots=row.bots, repeats=row.repeats)
 
 
-async def _follow(slug: str, request: Request, have: Have) -> Response:
-    known = routes(request, have)
+async def _follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
+    known = routes(request, resources)
     route = await known.find(slug) if _SLUG.fullmatch(slug) else None
     if route is None:
         return pages.nowhere(request, status.HTTP_404_NOT_FOUND)
     if route.archived:
         return pages.nowhere(request, status.HTTP_410_GONE)
-    await known.recorder.record(_visit(request, route, have))
+    await known.recorder.record(_visit(request, route, resources))
     return Response(status_code=status.HTTP_302_FOUND, headers={**pages.HEADERS, "Location": route.location})
 
 
-def _visit(request: Request, route: Route, have: Have) -> Visit:
-    at = have.clock.now()
+def _visit(request: Request, route: Route, resources: ResourcesDep) -> Visit:
+    at = resources.clock.now()
     address = str(request.scope.get("client_address") or (request.client.host if request.client else ""))
     agent = request.headers.get("user-agent", "")
     who = b"\0".join((route.workspace_id.bytes, address.encode(), agent.encode()))
@@ -207,7 +209,7 @@ def _visit(request: Request, route: Route, have: Have) -> Visit:
         link_id=route.link_id,
         at=at,
         day=at.astimezone(route.timezone).date(),
-        visitor=have.keyring.sign("visitor", who),
+        visitor=resources.keyring.sign("visitor", who),
         bot=audience.bot(request.method, request.headers),
         referrer=_referrer(request.headers.get("referer", "")),
     )
@@ -229,13 +231,13 @@ def _referrer(header: str) -> str | None:
     response_class=RedirectResponse,
     responses=pages.ANSWERS,
 )
-async def follow(slug: str, request: Request, have: Have) -> Response:
+async def follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
     """Follow a tracked link: counted, then on to its target.
 
     The target is taken as it stands: a query string on the short address is not passed on. The
     answer must not be cached, so that every visit is seen.
     """
-    return await _follow(slug, request, have)
+    return await _follow(slug, request, resources)
 
 
 @PUBLIC.head(
@@ -245,6 +247,6 @@ async def follow(slug: str, request: Request, have: Have) -> Response:
     response_class=RedirectResponse,
     responses=pages.ANSWERS,
 )
-async def look(slug: str, request: Request, have: Have) -> Response:
+async def look(slug: str, request: Request, resources: ResourcesDep) -> Response:
     """See where a tracked link leads; counted as a bot's visit."""
-    return await _follow(slug, request, have)
+    return await _follow(slug, request, resources)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.models import Community
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid
 from app.links import targets
 from app.links.models import Link, LinkRoute
@@ -110,5 +110,5 @@ async def change(session: AsyncSession, *, link_id: UUID, changes: dict[str, Any
 async def move_post(session: AsyncSession, *, from_id: UUID, to_id: UUID | None) -> None:
     """Let the links of one post stand in another (in none), because the first is about to go."""
     await session.execute(
-        update(Link).where(mine(Link, workspace_of(session)), Link.post_id == from_id).values(post_id=to_id)
+        update(Link).where(in_workspace(Link, workspace_of(session)), Link.post_id == from_id).values(post_id=to_id)
     )

@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import Query
 from sqlalchemy import and_, select
 
-from app.access.current import CurrentActor, CurrentPager, Glance
+from app.access.current import CurrentActor, PagerDep, ReadDep
 from app.communities.models import Community
-from app.kit.db import mine
+from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems, router
@@ -28,8 +28,8 @@ _BY_DAY = Keyset((CommunityDay.day,), descending=False)
 @ROUTER.get("/{community_id}/snapshots", operation_id="communities.snapshots", responses=problems(404))
 async def snapshots(
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     community_id: UUID,
     first: Annotated[Day | None, Query(alias="from", description="The first day wanted.")] = None,
     last: Annotated[Day | None, Query(alias="to", description="The last day wanted.")] = None,
@@ -42,7 +42,7 @@ async def snapshots(
     zone = await connection.scalar(
         select(Project.timezone)
         .join(Community, and_(Community.workspace_id == Project.workspace_id, Community.project_id == Project.id))
-        .where(mine(Community, who.workspace_id), Community.id == community_id)
+        .where(in_workspace(Community, who.workspace_id), Community.id == community_id)
     )
     if zone is None:
         raise NotFound
@@ -64,10 +64,10 @@ async def snapshots(
 
 
 @ROUTER.get("/{community_id}/metrics", operation_id="communities.metrics", responses=problems(404))
-async def metrics(who: CurrentActor, connection: Glance, community_id: UUID) -> CommunityMetrics:
+async def metrics(who: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityMetrics:
     """How the counters of its posts are known: given, late, refused, or not to be had there at all."""
     platform = await connection.scalar(
-        select(Community.platform).where(mine(Community, who.workspace_id), Community.id == community_id)
+        select(Community.platform).where(in_workspace(Community, who.workspace_id), Community.id == community_id)
     )
     if platform is None:
         raise NotFound

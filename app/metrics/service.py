@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.events import Place
+from app.communities.events import CommunityRef
 from app.communities.models import Publication
-from app.kit.db import mine, workspace_of
+from app.kit.db import in_workspace, workspace_of
 from app.metrics import differences, rollups, sizes
 from app.metrics.contributions import CATEGORY, PUBLICATION
 from app.metrics.differences import Difference
@@ -25,7 +25,7 @@ from app.platforms.contract import Metric, PostMetrics
 
 
 async def record_posts(
-    session: AsyncSession, place: Place, at: datetime, metrics: Iterable[tuple[UUID, PostMetrics]]
+    session: AsyncSession, place: CommunityRef, at: datetime, metrics: Iterable[tuple[UUID, PostMetrics]]
 ) -> None:
     """Keep the counters of publications as they were at `at`, and add them to their days.
 
@@ -46,7 +46,7 @@ async def record_posts(
             await connection.execute(rollups.MEND_CHAINS, {**given, "ids": added})
 
 
-def _where(place: Place) -> dict[str, Any]:
+def _where(place: CommunityRef) -> dict[str, Any]:
     return {"workspace": place.workspace_id, "project": place.project_id, "community": place.community_id}
 
 
@@ -67,7 +67,7 @@ def _only(batch: dict[str, list[Any]], ids: set[UUID]) -> dict[str, list[Any]]:
     return {name: list(compress(values, chosen)) for name, values in batch.items()}
 
 
-async def record_size(session: AsyncSession, place: Place, at: datetime, size: int | None) -> None:
+async def record_size(session: AsyncSession, place: CommunityRef, at: datetime, size: int | None) -> None:
     """Keep a community's size as it was at `at`; None (the platform hides it) leaves no trace."""
     if size is None:
         return
@@ -105,7 +105,7 @@ async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], c
     # By the session, so that publications it has loaded know it too.
     await session.execute(
         update(Publication)
-        .where(mine(Publication, workspace_id), Publication.id.in_(ids))
+        .where(in_workspace(Publication, workspace_id), Publication.id.in_(ids))
         .values(category=category)
         .execution_options(synchronize_session="fetch")
     )

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, select, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Publication
-from app.kit.db import mine
+from app.kit.db import in_workspace
 from app.metrics.models import PostLast, PostSnapshot
 from app.metrics.schemas import CommunityMetric
 from app.platforms.contract import Metric, MetricStatus, Spec
@@ -81,7 +81,11 @@ def _shown(workspace_id: UUID, community_id: UUID, *columns: Any) -> Select[Any]
             Publication,
             (Publication.workspace_id == PostLast.workspace_id) & (Publication.id == PostLast.publication_id),
         )
-        .where(mine(Publication, workspace_id), Publication.community_id == community_id, Publication.gone_at.is_(None))
+        .where(
+            in_workspace(Publication, workspace_id),
+            Publication.community_id == community_id,
+            Publication.gone_at.is_(None),
+        )
     )
 
 

@@ -8,8 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.access.current import Have
-from app.kit import rounds, telemetry
+from app.access.current import ResourcesDep
+from app.kit import scheduler, telemetry
 from app.kit.errors import Unavailable
 from app.kit.routing import problems, router
 from app.kit.schemas import Instant
@@ -44,13 +44,13 @@ async def live() -> Live:
 
 
 @PUBLIC.get("/ready", operation_id="operations.ready", responses=problems(503))
-async def ready(have: Have) -> Ready:
+async def ready(resources: ResourcesDep) -> Ready:
     """Whether the service can do its work: the database answers, a worker lives, and jobs are not late."""
     try:
-        health = await rounds.health(have)
+        health = await scheduler.health(resources)
     except (SQLAlchemyError, OSError):
         raise Unavailable("The database does not answer.", code="database-away") from None
-    at = have.clock.now()
+    at = resources.clock.now()
     if health.beat_at is None or at - health.beat_at > SILENT:
         seen = "never" if health.beat_at is None else health.beat_at.isoformat()
         raise Unavailable(f"No worker is alive (last seen: {seen}). Start one: instep worker", code="no-worker")
@@ -62,10 +62,10 @@ async def ready(have: Have) -> Ready:
 
 
 @PUBLIC.get("/metrics", operation_id="operations.metrics", include_in_schema=False)
-async def metrics(request: Request, have: Have) -> Response:
+async def metrics(request: Request, resources: ResourcesDep) -> Response:
     """Prometheus metrics of this process, and of the jobs."""
-    health = await rounds.health(have)
+    health = await scheduler.health(resources)
     telemetry.JOBS_DEAD.set(health.dead)
-    lag = have.clock.now() - health.oldest_due_at if health.oldest_due_at else timedelta(0)
+    lag = resources.clock.now() - health.oldest_due_at if health.oldest_due_at else timedelta(0)
     telemetry.JOBS_LAG.set(lag.total_seconds())
     return Response(generate_latest() + generate_latest(telemetry.QUEUE), media_type=CONTENT_TYPE_LATEST)

@@ -1,23 +1,22 @@
-"""The platforms Instep speaks to, one file for each: what it can and cannot give, and what an adapter is."""
+"""The platforms Instep speaks to, a file or a package for each, and what an adapter is."""
 
-import importlib
 from functools import lru_cache
 from types import MappingProxyType
-from typing import cast
+from typing import Final, cast
 
 from app.kit import registry
 from app.platforms.contract import Adapter
 
-FOLDER = "app.platforms.adapters"
-# Importing a folder binds its name in this module: done first, the function below keeps the name.
-importlib.import_module(FOLDER)
+FOLDER: Final = __name__
+OWN: Final = frozenset({"addresses", "capabilities", "contract", "offsets", "outgoing", "routes", "wire"})
+"""The modules of this room that are no platform; whatever else lies beside them is one."""
 
 
 @lru_cache(maxsize=1)
 def adapters() -> MappingProxyType[str, type[Adapter]]:
     """Every adapter found, by its platform's key."""
     found: dict[str, type[Adapter]] = {}
-    for declared in registry.declared(FOLDER, "ADAPTER", type).values():
+    for declared in registry.declared(FOLDER, "ADAPTER", type, besides=OWN).values():
         # A protocol cannot be asked for at run time; the contract's suite holds each to it.
         made = cast("type[Adapter]", declared)
         if made.spec.key in found:

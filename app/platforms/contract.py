@@ -89,7 +89,7 @@ CALLS: Final = "calls"
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class RateLimit:
     """At most `calls` calls in `seconds`, counted for each `scope`."""
 
     calls: int
@@ -157,7 +157,7 @@ class Spec:
     base_url: str | None
     """The API's address; None where it follows from the community's address (Mastodon)."""
     metrics: frozenset[Metric]
-    budgets: tuple[Budget, ...]
+    budgets: tuple[RateLimit, ...]
     metrics_batch: int
     """How many posts one `metrics` call takes."""
     text_limit: int
@@ -199,7 +199,7 @@ class Spec:
     """Those of `metrics` that come with events alone and cannot be asked for (Telegram's reactions)."""
     counted: frozenset[Metric] = frozenset()
     """Those of `metrics` that the platform does not count, so that we count events (Telegram's comments)."""
-    lane_tokens: frozenset[Token] = frozenset()
+    metrics_group_tokens: frozenset[Token] = frozenset()
     """For `MeasuresAcross`: communities with the same tokens of these kinds share a call; empty: all do."""
     delayed: frozenset[Metric] = frozenset()
     """Those of `metrics` that come `delay` late (Instagram's insights)."""
@@ -332,7 +332,7 @@ class Page(Generic[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendReceipt:
     """A change the platform says it has accepted."""
 
     external_id: str

@@ -7,8 +7,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, Field
 
 from app.kit.routing import router
-from app.platforms import abilities, adapters
-from app.platforms.contract import Adapter, Budget, Metric, MetricStatus, Scope, Spec, TextUnit, Token
+from app.platforms import adapters, capabilities
+from app.platforms.contract import Adapter, Metric, MetricStatus, RateLimit, Scope, Spec, TextUnit, Token
 
 PUBLIC = router("/v1/platforms", tag="platforms", public=True)
 
@@ -20,17 +20,17 @@ PURPOSES: Final = {
     Token.PASSWORD: "An application's password, with which sessions are opened.",
 }
 ABILITIES: Final = {
-    "comments": abilities.ListsComments,
-    "stream": abilities.Streams,
-    "publish": abilities.Publishes,
-    "reply": abilities.Replies,
-    "refresh": abilities.Refreshes,
-    "inspect": abilities.Inspects,
-    "usage": abilities.TellsUsage,
-    "hooks": abilities.Receives,
-    "subscribe": abilities.Subscribes,
-    "unsubscribe": abilities.Unsubscribes,
-    "measure_across": abilities.MeasuresAcross,
+    "comments": capabilities.ListsComments,
+    "stream": capabilities.Streams,
+    "publish": capabilities.Publishes,
+    "reply": capabilities.Replies,
+    "refresh": capabilities.Refreshes,
+    "inspect": capabilities.Inspects,
+    "usage": capabilities.TellsUsage,
+    "hooks": capabilities.Receives,
+    "subscribe": capabilities.Subscribes,
+    "unsubscribe": capabilities.Unsubscribes,
+    "measure_across": capabilities.MeasuresAcross,
 }
 
 
@@ -172,7 +172,7 @@ class Platform(BaseModel):
         ]
     )
     metrics_batch: int = Field(description="So many posts' counters come with one call.", examples=[100])
-    abilities: Abilities
+    capabilities: Abilities
     text_limit: int = Field(description="Of one post, in `text_unit`.", examples=[1000])
     text_unit: TextUnit = Field(
         description="`graphemes`: what a reader takes for one character. `utf16`: an emoji counts as two, or more."
@@ -216,7 +216,7 @@ def describe(kind: type[Adapter]) -> Platform:
         app_settings=sorted(spec.app_settings),
         metrics={metric: _metric(spec, metric) for metric in Metric},
         metrics_batch=spec.metrics_batch,
-        abilities=able,
+        capabilities=able,
         text_limit=spec.text_limit,
         text_unit=spec.text_unit,
         replying=_replying(spec) if able.reply else None,
@@ -235,7 +235,7 @@ def _token(kind: type[Adapter], token: Token) -> TokenUse:
         renewed_with=[
             other
             for other in sorted(spec.tokens)
-            if issubclass(kind, abilities.Refreshes) and token in kind.renewable({other}, spec.app_settings)
+            if issubclass(kind, capabilities.Refreshes) and token in kind.renewable({other}, spec.app_settings)
         ],
     )
 
@@ -274,7 +274,7 @@ def _hooks(spec: Spec, *, sets_itself: bool) -> Hooks:
     return Hooks(secrets=sorted(spec.hook_secrets), of_app=spec.hook_of_app, sets_itself=sets_itself)
 
 
-def _limit(one: Budget) -> Limit:
+def _limit(one: RateLimit) -> Limit:
     return Limit(name=one.name, calls=one.calls, seconds=one.seconds, scope=one.scope, token=one.token)
 
 

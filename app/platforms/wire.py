@@ -102,7 +102,7 @@ def _storable(text: str) -> str:
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
 Words = Annotated[str, AfterValidator(_storable)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-ShownCount = Annotated[Count | None, BeforeValidator(_above_zero_or_none)]
+PositiveCount = Annotated[Count | None, BeforeValidator(_above_zero_or_none)]
 """A counter that may be hidden: then it is left out, null, or below zero."""
 Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[AwareDatetime, AfterValidator(bounded)]

@@ -18,10 +18,10 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.events import Place, PublicationsSeen, SeenPublication
+from app.communities.events import CommunityRef, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
 from app.kit.bulk import added, among, columns
-from app.kit.db import Base, fetch, mine, now, workspace_of
+from app.kit.db import Base, fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid, NotFound
 from app.kit.ids import uuid7
 from app.links import service as links
@@ -43,7 +43,7 @@ _AHEAD: Final = timedelta(minutes=5)
 async def _take_turns(session: AsyncSession, community_id: UUID) -> None:
     await session.execute(
         select(Community.id)
-        .where(mine(Community, workspace_of(session)), Community.id == community_id)
+        .where(in_workspace(Community, workspace_of(session)), Community.id == community_id)
         .with_for_update(key_share=True)
     )
 
@@ -57,7 +57,7 @@ async def publish(
     `already-matched`, or `permalink-taken` by another post of the plan.
     """
     community_id = await session.scalar(
-        select(Post.community_id).where(mine(Post, workspace_of(session)), Post.id == post_id)
+        select(Post.community_id).where(in_workspace(Post, workspace_of(session)), Post.id == post_id)
     )
     if community_id is None:
         raise NotFound
@@ -94,13 +94,13 @@ async def _standing(session: AsyncSession, community_id: UUID, permalink: str) -
     """The publication at a permalink; and the posts that have the publication, or the permalink."""
     workspace_id = workspace_of(session)
     key = permalinks.canonical(permalink)
-    having_key = mine(Post, workspace_id) & (Post.community_id == community_id) & (Post.permalink_key == key)
+    having_key = in_workspace(Post, workspace_id) & (Post.community_id == community_id) & (Post.permalink_key == key)
     others = set(await session.scalars(select(Post.id).where(having_key)))
     candidates = await session.execute(
         select(Publication, Post.id)
         .outerjoin(Post, (Post.workspace_id == Publication.workspace_id) & (Post.publication_id == Publication.id))
         .where(
-            mine(Publication, workspace_id),
+            in_workspace(Publication, workspace_id),
             Publication.community_id == community_id,
             or_(
                 Publication.external_id.in_(permalinks.names(permalink)),
@@ -142,18 +142,20 @@ async def seen(session: AsyncSession, event: PublicationsSeen) -> None:
 
 async def _posts_of(session: AsyncSession, publication_ids: Iterable[UUID]) -> dict[UUID, Post]:
     rows = await session.scalars(
-        select(Post).where(mine(Post, workspace_of(session)), among(_TABLE.c.publication_id, list(publication_ids)))
+        select(Post).where(
+            in_workspace(Post, workspace_of(session)), among(_TABLE.c.publication_id, list(publication_ids))
+        )
     )
     return {post.publication_id: post for post in rows if post.publication_id is not None}
 
 
-async def _welcome(session: AsyncSession, place: Place, fresh: Sequence[SeenPublication]) -> None:
+async def _welcome(session: AsyncSession, place: CommunityRef, fresh: Sequence[SeenPublication]) -> None:
     """Match new publications to the posts that wait for one; keep the others as found."""
     waiting = list(
         await session.scalars(
             select(Post)
             .where(
-                mine(Post, place.workspace_id),
+                in_workspace(Post, place.workspace_id),
                 Post.community_id == place.community_id,
                 Post.status == Status.PUBLISHED.value,
                 Post.publication_id.is_(None),
@@ -195,7 +197,7 @@ def _waiting_for(publication: SeenPublication, waiting: Sequence[Post]) -> Post 
     )
 
 
-def _found(session: AsyncSession, place: Place, publication: SeenPublication) -> dict[str, object]:
+def _found(session: AsyncSession, place: CommunityRef, publication: SeenPublication) -> dict[str, object]:
     return {
         "workspace_id": place.workspace_id,
         "id": uuid7(),

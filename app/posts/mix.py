@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.models import Publication
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Invalid, NotFound
 from app.posts import times
 from app.posts.models import Category, MixPolicy, Post, Status
@@ -110,7 +110,7 @@ def behind(counts: Counts, policy: Mapping[Category, int]) -> list[tuple[Categor
 async def project_zone(connection: AsyncConnection, workspace_id: UUID, project_id: UUID) -> str:
     """The project's zone; `NotFound` for an unknown project."""
     zone: str | None = await connection.scalar(
-        select(Project.timezone).where(mine(Project, workspace_id), Project.id == project_id)
+        select(Project.timezone).where(in_workspace(Project, workspace_id), Project.id == project_id)
     )
     if zone is None:
         raise NotFound
@@ -153,7 +153,7 @@ async def count(
         .outerjoin(
             Publication, (Publication.workspace_id == Post.workspace_id) & (Publication.id == Post.publication_id)
         )
-        .where(mine(Post, workspace_id), Post.project_id == project_id, chosen)
+        .where(in_workspace(Post, workspace_id), Post.project_id == project_id, chosen)
         .group_by(Post.category, gone)
     )
     by_category, uncategorised, vanished = dict.fromkeys(Category, 0), 0, 0

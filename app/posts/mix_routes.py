@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Query, Request, Response
 from sqlalchemy import func
 
-from app.access.current import CurrentActor, Glance, Have, Work
+from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.kit.errors import Invalid
 from app.kit.routing import check_version, problems, router, version_tag
 from app.kit.schemas import Day
@@ -49,15 +49,15 @@ def _told(days: mix.Days) -> Window:
 async def read(
     project_id: UUID,
     who: CurrentActor,
-    connection: Glance,
-    have: Have,
+    connection: ReadDep,
+    resources: ResourcesDep,
     basis: mix.Basis = mix.Basis.PUBLISHED,
     first: First = None,
     last: Last = None,
 ) -> MixRead:
     """How a project's posts spread over the content formula, beside its policy."""
     zone = await mix.project_zone(connection, who.workspace_id, project_id)
-    days = mix.window(zone, have.clock.now(), first, last)
+    days = mix.window(zone, resources.clock.now(), first, last)
     counts = await mix.count(connection, who.workspace_id, project_id, days, basis)
     policy = await mix.policy(connection, who.workspace_id, project_id)
     parts = mix.parts(counts, policy.shares)
@@ -89,14 +89,14 @@ async def read(
 async def next_category(
     project_id: UUID,
     who: CurrentActor,
-    connection: Glance,
-    have: Have,
+    connection: ReadDep,
+    resources: ResourcesDep,
     first: First = None,
     last: Last = None,
 ) -> NextCategory:
     """Which category to plan next: the one furthest behind the policy, planned and published posts counted."""
     zone = await mix.project_zone(connection, who.workspace_id, project_id)
-    days = mix.window(zone, have.clock.now(), first, last)
+    days = mix.window(zone, resources.clock.now(), first, last)
     counts = await mix.count(connection, who.workspace_id, project_id, days, None)
     policy = await mix.policy(connection, who.workspace_id, project_id)
     lacks = mix.behind(counts, policy.shares)
@@ -124,7 +124,7 @@ def _policy(project_id: UUID, policy: mix.Policy, response: Response) -> MixPoli
 
 
 @ROUTER.get("/mix-policy", operation_id="mix-policies.read", responses=problems(404))
-async def read_policy(project_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> MixPolicyRead:
+async def read_policy(project_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> MixPolicyRead:
     """The shares a project aims at; 40/30/25/5 where nobody has set others."""
     await mix.project_zone(connection, who.workspace_id, project_id)
     return _policy(project_id, await mix.policy(connection, who.workspace_id, project_id), response)
@@ -132,7 +132,7 @@ async def read_policy(project_id: UUID, who: CurrentActor, connection: Glance, r
 
 @ROUTER.put("/mix-policy", operation_id="mix-policies.replace", responses=problems(404, 412))
 async def replace_policy(
-    project_id: UUID, body: MixPolicyUpdate, session: Work, request: Request, response: Response
+    project_id: UUID, body: MixPolicyUpdate, session: SessionDep, request: Request, response: Response
 ) -> MixPolicyRead:
     """Set the shares a project aims at; they add up to 100."""
     policy = await mix.set_policy(
@@ -145,14 +145,14 @@ async def replace_policy(
 async def calendar(
     project_id: UUID,
     who: CurrentActor,
-    connection: Glance,
-    have: Have,
+    connection: ReadDep,
+    resources: ResourcesDep,
     first: First = None,
     last: Last = None,
 ) -> Calendar:
     """A project's posts by local day, at most 62 days: when each was published, or else is planned for."""
     zone = await mix.project_zone(connection, who.workspace_id, project_id)
-    days = mix.window(zone, have.clock.now(), first, last, most=CALENDAR_DAYS)
+    days = mix.window(zone, resources.clock.now(), first, last, most=CALENDAR_DAYS)
     begin, end = times.bounds(days.first, days.last, zone)
     at = func.coalesce(Post.published_at, Post.planned_at)
     query = reads.posts(who.workspace_id).where(Post.project_id == project_id, at >= begin, at < end)

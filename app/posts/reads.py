@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.models import Publication
-from app.kit.db import mine, workspace_of
+from app.kit.db import in_workspace, workspace_of
 from app.kit.errors import NotFound
 from app.metrics.models import PostLast
 from app.metrics.status import captured
@@ -34,7 +34,7 @@ def posts(workspace_id: UUID) -> Select[Any]:
         .outerjoin(
             Publication, (Publication.workspace_id == Post.workspace_id) & (Publication.id == Post.publication_id)
         )
-        .where(mine(Post, workspace_id))
+        .where(in_workspace(Post, workspace_id))
     )
 
 

@@ -9,7 +9,7 @@ from fastapi import Query, Request, Response, status
 from pydantic import ValidationError
 from sqlalchemy import Row
 
-from app.access.current import CurrentActor, CurrentPager, Glance, Work
+from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
 from app.kit.errors import AppError, Invalid, PreconditionFailed
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import FieldProblem, problems, router, version_tag
@@ -67,7 +67,7 @@ def _check(request: Request) -> service.Check:
 
 
 @ROUTER.post("/posts", operation_id="posts.create", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
-async def create(body: PostCreate, session: Work, response: Response) -> PostRead:
+async def create(body: PostCreate, session: SessionDep, response: Response) -> PostRead:
     """Put a post into the content plan."""
     post = await service.create(session, body)
     return _told((await reads.these(session, [post.id]))[post.id], response)
@@ -76,7 +76,7 @@ async def create(body: PostCreate, session: Work, response: Response) -> PostRea
 @ROUTER.post("/posts/bulk", operation_id="posts.create-many", responses=problems(409))
 async def create_many(
     body: PostsCreate,
-    session: Work,
+    session: SessionDep,
     atomic: Annotated[bool, Query(description="All or nothing: one bad item refuses them all with 422.")] = False,
 ) -> BulkResult:
     """Put up to 500 posts into the content plan; each has its own result."""
@@ -141,8 +141,8 @@ def _field_errors(problem: ItemProblem) -> list[dict[str, Any]]:
 @ROUTER.get("/posts", operation_id="posts.list")
 async def list_posts(
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     project_id: Id | None = None,
     community_id: Id | None = None,
     status: Status | None = None,
@@ -194,13 +194,15 @@ def _searchable(text: str) -> str:
 
 
 @ROUTER.get("/posts/{post_id}", operation_id="posts.read", responses=problems(404))
-async def read(post_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> PostRead:
+async def read(post_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> PostRead:
     """One post; its ETag is what `If-Match` takes."""
     return _told(await reads.one(connection, who.workspace_id, post_id), response)
 
 
 @ROUTER.patch("/posts/{post_id}", operation_id="posts.update", responses=problems(404, 409, 412))
-async def update(post_id: UUID, body: PostUpdate, session: Work, request: Request, response: Response) -> PostRead:
+async def update(
+    post_id: UUID, body: PostUpdate, session: SessionDep, request: Request, response: Response
+) -> PostRead:
     """Change a post. Of a published one only the category may change; its figures move with it."""
     post = await service.change(session, post_id=post_id, changes=body.changes(), check=_check(request))
     return _told((await reads.these(session, [post.id]))[post.id], response)
@@ -212,13 +214,15 @@ async def update(post_id: UUID, body: PostUpdate, session: Work, request: Reques
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 409, 412),
 )
-async def delete(post_id: UUID, session: Work, request: Request) -> None:
+async def delete(post_id: UUID, session: SessionDep, request: Request) -> None:
     """Throw a draft away."""
     await service.delete(session, post_id=post_id, check=_check(request))
 
 
 @ROUTER.post("/posts/{post_id}/publish", operation_id="posts.publish", responses=problems(404, 409, 412))
-async def publish(post_id: UUID, body: PostPublish, session: Work, request: Request, response: Response) -> PostRead:
+async def publish(
+    post_id: UUID, body: PostPublish, session: SessionDep, request: Request, response: Response
+) -> PostRead:
     """Say that a person has published a post by hand, and where.
 
     It is matched to what polling sees there, now or as soon as polling sees it; a found post with
@@ -235,7 +239,7 @@ async def publish(post_id: UUID, body: PostPublish, session: Work, request: Requ
 
 
 @ROUTER.get("/posts/{post_id}/metrics", operation_id="posts.metrics", responses=problems(404))
-async def metrics(post_id: UUID, who: CurrentActor, connection: Glance) -> PostMetricsRead:
+async def metrics(post_id: UUID, who: CurrentActor, connection: ReadDep) -> PostMetricsRead:
     """A post's counters at the last look; each says how it is known."""
     return await reads.metrics(connection, who.workspace_id, post_id)
 

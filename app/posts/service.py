@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.models import Community, Publication
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.ids import uuid7
 from app.links import service as links
@@ -55,7 +55,7 @@ async def _places(session: AsyncSession, community_ids: set[UUID]) -> dict[UUID,
     rows = await session.execute(
         select(Community.id, Community.project_id, Project.timezone)
         .join(Project, (Project.workspace_id == Community.workspace_id) & (Project.id == Community.project_id))
-        .where(mine(Community, workspace_of(session)), Community.id.in_(community_ids))
+        .where(in_workspace(Community, workspace_of(session)), Community.id.in_(community_ids))
     )
     return {row.id: (row.project_id, row.timezone) for row in rows}
 
@@ -95,7 +95,7 @@ async def hold(session: AsyncSession, post_id: UUID) -> Post:
     """The post for changing it, its publication held before it."""
     workspace_id = workspace_of(session)
     publication_id = await session.scalar(
-        select(Post.publication_id).where(mine(Post, workspace_id), Post.id == post_id)
+        select(Post.publication_id).where(in_workspace(Post, workspace_id), Post.id == post_id)
     )
     if publication_id is not None:
         await hold_publication(session, publication_id)
@@ -106,7 +106,7 @@ async def hold_publication(session: AsyncSession, publication_id: UUID) -> None:
     """Keep others from changing a publication until this unit of work ends."""
     await session.execute(
         select(Publication.id)
-        .where(mine(Publication, workspace_of(session)), Publication.id == publication_id)
+        .where(in_workspace(Publication, workspace_of(session)), Publication.id == publication_id)
         .with_for_update(key_share=True)
     )
 

@@ -9,8 +9,8 @@ from fastapi import Query, Request, Response, status
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.access.current import CurrentActor, CurrentPager, Glance, Work
-from app.kit.db import mine
+from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
+from app.kit.db import in_workspace
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import check_version, problems, router, version_tag
@@ -34,7 +34,7 @@ _EMPTY: Final = BriefUpdate().model_dump()
 
 
 @ROUTER.post("", operation_id="projects.create", status_code=status.HTTP_201_CREATED, responses=problems(409))
-async def create(body: ProjectCreate, session: Work, response: Response) -> ProjectRead:
+async def create(body: ProjectCreate, session: SessionDep, response: Response) -> ProjectRead:
     """Start a project for a client."""
     hours = body.working_hours.understood() if body.working_hours is not None else None
     project = await service.create(session, name=body.name, timezone=body.timezone, hours=hours)
@@ -44,14 +44,14 @@ async def create(body: ProjectCreate, session: Work, response: Response) -> Proj
 @ROUTER.get("", operation_id="projects.list")
 async def list_projects(
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     archived: Annotated[bool | None, Query(description="Only archived projects, or only the others.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ProjectRead]:
     """The agency's projects, newest first."""
-    query = select(Project.__table__).where(mine(Project, who.workspace_id))
+    query = select(Project.__table__).where(in_workspace(Project, who.workspace_id))
     if archived is not None:
         query = query.where(Project.archived_at.is_not(None) if archived else Project.archived_at.is_(None))
     found = await connection.execute(_NEWEST.after(query, pager.read(cursor, (datetime, UUID)), limit))
@@ -60,14 +60,14 @@ async def list_projects(
 
 
 @ROUTER.get("/{project_id}", operation_id="projects.read", responses=problems(404))
-async def read(project_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> ProjectRead:
+async def read(project_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> ProjectRead:
     """A project; its ETag is what `If-Match` takes."""
     return _told(await _row(connection, who.workspace_id, project_id), response)
 
 
 @ROUTER.patch("/{project_id}", operation_id="projects.update", responses=problems(404, 412))
 async def update(
-    project_id: UUID, body: ProjectUpdate, session: Work, request: Request, response: Response
+    project_id: UUID, body: ProjectUpdate, session: SessionDep, request: Request, response: Response
 ) -> ProjectRead:
     """Change a project's name or zone, put it aside or take it up again.
 
@@ -83,14 +83,14 @@ async def update(
 
 
 @ROUTER.get("/{project_id}/working-hours", operation_id="working-hours.read", responses=problems(404))
-async def read_hours(project_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> WorkingHoursRead:
+async def read_hours(project_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> WorkingHoursRead:
     """When the agency answers for this project. Its ETag is the project's."""
     return _hours(await _row(connection, who.workspace_id, project_id), response)
 
 
 @ROUTER.put("/{project_id}/working-hours", operation_id="working-hours.replace", responses=problems(404, 412))
 async def replace_hours(
-    project_id: UUID, body: WorkingHoursUpdate, session: Work, request: Request, response: Response
+    project_id: UUID, body: WorkingHoursUpdate, session: SessionDep, request: Request, response: Response
 ) -> WorkingHoursRead:
     """Set the working hours. They count from now on: response times already taken stay as they are."""
     project = await service.set_hours(
@@ -100,7 +100,7 @@ async def replace_hours(
 
 
 @ROUTER.get("/{project_id}/brief", operation_id="briefs.read", responses=problems(404))
-async def read_brief(project_id: UUID, who: CurrentActor, connection: Glance, response: Response) -> BriefRead:
+async def read_brief(project_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> BriefRead:
     """The newest version of the brief; version 0, and empty, where nobody has written one yet."""
     await _row(connection, who.workspace_id, project_id)
     newest = _versions(who.workspace_id, project_id).order_by(Brief.version.desc()).limit(1)
@@ -112,7 +112,7 @@ async def read_brief(project_id: UUID, who: CurrentActor, connection: Glance, re
 
 @ROUTER.put("/{project_id}/brief", operation_id="briefs.replace", responses=problems(404, 412))
 async def replace_brief(
-    project_id: UUID, body: BriefUpdate, session: Work, request: Request, response: Response
+    project_id: UUID, body: BriefUpdate, session: SessionDep, request: Request, response: Response
 ) -> BriefRead:
     """Write the next version of the brief; the ones before are kept."""
     brief = await service.write_brief(
@@ -126,8 +126,8 @@ async def replace_brief(
 async def list_briefs(
     project_id: UUID,
     who: CurrentActor,
-    connection: Glance,
-    pager: CurrentPager,
+    connection: ReadDep,
+    pager: PagerDep,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[BriefRead]:
@@ -140,7 +140,7 @@ async def list_briefs(
 
 
 async def _row(connection: AsyncConnection, workspace_id: UUID, project_id: UUID) -> Row[Any]:
-    query = select(Project.__table__).where(mine(Project, workspace_id), Project.id == project_id)
+    query = select(Project.__table__).where(in_workspace(Project, workspace_id), Project.id == project_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
@@ -148,7 +148,7 @@ async def _row(connection: AsyncConnection, workspace_id: UUID, project_id: UUID
 
 
 def _versions(workspace_id: UUID, project_id: UUID) -> Any:
-    return select(Brief.__table__).where(mine(Brief, workspace_id), Brief.project_id == project_id)
+    return select(Brief.__table__).where(in_workspace(Brief, workspace_id), Brief.project_id == project_id)
 
 
 def _told(project: Project | Row[Any], response: Response) -> ProjectRead:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit.db import fetch, mine, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.projects import zones
 from app.projects.events import ProjectCreated, ProjectZoneChanged
@@ -100,7 +100,7 @@ async def calendar(session: AsyncSession, *, project_id: UUID) -> WorkCalendar:
     row = (
         await session.execute(
             select(Project.working_hours, Project.timezone).where(
-                mine(Project, workspace_of(session)), Project.id == project_id
+                in_workspace(Project, workspace_of(session)), Project.id == project_id
             )
         )
     ).one()
@@ -113,7 +113,7 @@ async def write_brief(session: AsyncSession, *, project_id: UUID, content: dict[
     project = await fetch(session, Project, project_id, for_update=True)
     newest = await session.scalar(
         select(Brief)
-        .where(mine(Brief, workspace_of(session)), Brief.project_id == project.id)
+        .where(in_workspace(Brief, workspace_of(session)), Brief.project_id == project.id)
         .order_by(Brief.version.desc())
         .limit(1)
     )

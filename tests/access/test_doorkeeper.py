@@ -6,13 +6,13 @@ import pytest
 
 from app.access import service
 from app.access.models import Scope
-from app.access.service import Doorkeeper
+from app.access.service import Authenticator
 from app.kit.clock import SetClock
 from app.kit.errors import Unauthenticated
 from tests.conftest import Agency
 
 
-class Counting(Doorkeeper):
+class Counting(Authenticator):
     """Counts how often it has to ask the database; its seconds pass when the test says so."""
 
     looked_up = 0
@@ -25,7 +25,7 @@ class Counting(Doorkeeper):
 
 @pytest.fixture
 def keeper(agency: Agency) -> Counting:
-    """A doorkeeper as another process has one."""
+    """A authenticator as another process has one."""
     made = Counting(agency.resources.db, lambda: made.passed)
     return made
 
@@ -54,7 +54,7 @@ async def test_a_key_revoked_elsewhere_is_refused_after_the_memory(agency: Agenc
     made = await agency.post("/v1/api-keys", {"name": "script"})
     await keeper.admit(made["key"])
     await agency.post(f"/v1/api-keys/{made['id']}/revoke", status=200)
-    keeper.passed = Doorkeeper.MEMORY + 0.1
+    keeper.passed = Authenticator.MEMORY + 0.1
     with pytest.raises(Unauthenticated):
         await keeper.admit(made["key"])
 
@@ -71,7 +71,7 @@ async def test_a_remembered_key_expires_on_time(agency: Agency, keeper: Counting
 
 
 async def test_the_memory_is_bounded(agency: Agency, keeper: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Doorkeeper, "MOST", 2)
+    monkeypatch.setattr(Authenticator, "MOST", 2)
     for number in range(4):
         made = await agency.post("/v1/api-keys", {"name": f"script {number}"})
         await keeper.admit(made["key"])

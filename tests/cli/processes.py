@@ -11,12 +11,12 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+WAIT_TIMEOUT = 30.0
 
 
 def eventually(holds: Callable[[], bool], what: str) -> None:
     """Wait until `holds`, or fail."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_TIMEOUT
     while not holds():
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.02)

@@ -23,9 +23,9 @@ from app.cli.database import plain
 from app.cli.embedded import binaries, identity
 from app.cli.embedded.keeper import SOCKET_PATH_LIMIT
 from app.cli.embedded.postgres import MAJOR
-from app.cli.embedded.postgres import Postgres as Kept
+from app.cli.embedded.postgres import Postgres as UpsertResult
 from app.cli.servers import EmbeddedError, start_postgres, start_valkey
-from tests.cli.processes import PATIENCE, about, eventually, gone, line, script
+from tests.cli.processes import WAIT_TIMEOUT, about, eventually, gone, line, script
 
 OWNER = """
 import sys
@@ -150,7 +150,7 @@ def test_two_owners_of_one_folder_are_one_too_many(tmp_path: Path) -> None:
             text=True,
             check=False,
             stdin=subprocess.PIPE,
-            timeout=PATIENCE,
+            timeout=WAIT_TIMEOUT,
         )
         assert "is in use by process" in asked.stdout
         assert "--data" in asked.stdout
@@ -174,7 +174,7 @@ def test_an_orphan_is_stopped_before_the_data_are_touched(tmp_path: Path) -> Non
     home = tmp_path / "postgres"
     with start_postgres(home):
         pass
-    _orphan_is_replaced(home, Kept(home, test=False).command(Path(tempfile.mkdtemp(dir="/tmp"))))
+    _orphan_is_replaced(home, UpsertResult(home, test=False).command(Path(tempfile.mkdtemp(dir="/tmp"))))
 
 
 def test_an_orphaned_valkey_is_stopped_before_the_data_are_touched(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def _orphan_is_replaced(home: Path, command: object) -> None:
 
 def test_somebody_elses_postmaster_is_not_taken_for_ours(tmp_path: Path) -> None:
     with start_postgres(tmp_path / "postgres") as postgres:
-        kept = Kept(tmp_path / "postgres", test=False)
+        kept = UpsertResult(tmp_path / "postgres", test=False)
         assert kept.ready(postgres.process, postgres.sockets)
         assert not kept.ready(postgres.process + 1, postgres.sockets)
 

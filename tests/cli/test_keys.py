@@ -139,8 +139,8 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         async def hook(session: AsyncSession, _: str) -> None:
             community = (await session.scalars(select(Community))).one()
             lost = Keyring([SecretStr(old)]).seal("{}")
-            mine = {"workspace_id": community.workspace_id, "community_id": community.id, "public_id": uuid7()}
-            session.add(Hook(**mine, sealed=lost, created_at=datetime.now(UTC)))
+            in_workspace = {"workspace_id": community.workspace_id, "community_id": community.id, "public_id": uuid7()}
+            session.add(Hook(**in_workspace, sealed=lost, created_at=datetime.now(UTC)))
 
         run(each(hook))
         assert run(looked_at()).level is Level.FAILING, "a hook's secrets count as well"

@@ -16,7 +16,7 @@ def sandbox(tmp_path: Path) -> Iterator[str]:
     """A sandbox that ends with this test: its host and port."""
     announced = tmp_path / "port"
     with subprocess.Popen(
-        [sys.executable, "-m", "app.sandbox", "--port-file", str(announced), "--with-parent"],
+        [sys.executable, "-m", "sandbox", "--port-file", str(announced), "--with-parent"],
         cwd=HOUSE,
         stdin=subprocess.PIPE,
     ) as process:

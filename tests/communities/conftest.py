@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from app.communities import calls, health, service
+from app.communities import health, platform_client, service
 from app.kit.resources import Resources
 from app.metrics import routes as metrics_routes
 from app.platforms.contract import (
     Address,
-    Budget,
     CommunitySnapshot,
     Credentials,
     MessageKind,
@@ -23,6 +22,7 @@ from app.platforms.contract import (
     Page,
     PlatformError,
     PostMetrics,
+    RateLimit,
     RemoteMessage,
     RemotePerson,
     RemotePost,
@@ -85,7 +85,7 @@ class Fake:
         api_version="1",
         base_url="https://api.fake.test",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=(Budget(100_000, 60, Scope.ADDRESS),),
+        budgets=(RateLimit(100_000, 60, Scope.ADDRESS),),
         metrics_batch=3,
         text_limit=500,
         tokens=frozenset({Token.USER}),
@@ -176,7 +176,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def know(monkeypatch: pytest.MonkeyPatch, known: Mapping[str, Any]) -> None:
     """Let these be the adapters there are."""
     monkeypatch.setattr(service, "adapters", lambda: known)
-    for room in (calls, health, metrics_routes):
+    for room in (platform_client, health, metrics_routes):
         monkeypatch.setattr(room, "adapter_of", known.__getitem__)
 
 

@@ -10,19 +10,19 @@ import pytest
 from sqlalchemy import select, update
 
 from app.communities import service
-from app.communities.budgets import BudgetSpent
 from app.communities.models import Community, Publication
+from app.communities.polling.rate_limits import RateLimitReached
 from app.communities.service import POLL
 from app.kit.clock import SetClock
-from app.kit.db import mine
+from app.kit.db import in_workspace
 from app.platforms import adapters
-from app.platforms.abilities import TokenState
+from app.platforms.capabilities import TokenState
 from app.platforms.contract import Credentials, Token
 from tests.communities.conftest import HOUR, START, Fake, World, know
 from tests.conftest import Agency
 
 SECOND: Final = timedelta(seconds=1)
-LANE: Final = frozenset({"looks_code", "looks_reason", "looks_failures"})
+LANE: Final = frozenset({"metrics_poll_code", "metrics_poll_reason", "metrics_poll_failures"})
 SAID: Final = frozenset({"state", "state_code", "state_reason"})
 WRITTEN: Final[Mapping[str, frozenset[str]]] = {
     "sync": frozenset({"size_requested_at", "posts_requested_at", "conversations_requested_at"}),
@@ -76,8 +76,10 @@ async def ask(agency: Agency, community_id: str, what: str) -> None:
 
 async def stored(agency: Agency, model: Any, **where: Any) -> list[dict[str, Any]]:
     """Rows of this agency as they are."""
-    query = select(model.__table__).where(mine(model, agency.workspace_id)).filter_by(**where).order_by(model.id)
-    async with agency.resources.db.reading(agency.workspace_id) as connection:
+    query = (
+        select(model.__table__).where(in_workspace(model, agency.workspace_id)).filter_by(**where).order_by(model.id)
+    )
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
@@ -90,11 +92,22 @@ def changed(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> set[st
 async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: str, clock: SetClock, what: str) -> None:
     async with agency.resources.transaction(agency.workspace_id) as session:
         # All that could be written is there to be written over.
-        said = {"state_code": "transient", "state_reason": "Away.", "looks_code": "gone", "looks_reason": "Gone."}
-        counted = {"failures": 2, "refusals": 1, "looks_failures": 3, "posts_idle": 4, "conversations_idle": 5}
+        said = {
+            "state_code": "transient",
+            "state_reason": "Away.",
+            "metrics_poll_code": "gone",
+            "metrics_poll_reason": "Gone.",
+        }
+        counted = {
+            "failures": 2,
+            "refusals": 1,
+            "metrics_poll_failures": 3,
+            "posts_idle_polls": 4,
+            "conversations_idle_polls": 5,
+        }
         moments = dict.fromkeys(("throttled_until", "event_at", "backfilled_to", "planned_at"), clock.now())
         state = {"state": "paused" if what == "resume" else "degraded", "missing_scopes": ["messages"]}
-        ours = mine(Community, agency.workspace_id)
+        ours = in_workspace(Community, agency.workspace_id)
         await session.execute(update(Community).where(ours).values({**state, **said, **counted, **moments}))
     before, posts = await stored(agency, Community), await stored(agency, Publication)
     assert {name for name, value in before[0].items() if value is None} == {
@@ -195,7 +208,7 @@ async def test_lateness_counts_from_the_request(agency: Agency, watched: str, wo
     seen = (await agency.get(path))["seen_at"]
     clock.advance(SECOND)
     await ask(agency, watched, "sync")
-    world.fail = {part: [BudgetSpent(clock.now() + HOUR)] for part in ("community", "posts", "conversations")}
+    world.fail = {part: [RateLimitReached(clock.now() + HOUR)] for part in ("community", "posts", "conversations")}
     await agency.work(POLL)
     clock.advance(20 * SECOND)
     health = await agency.get(path)
@@ -208,7 +221,7 @@ async def test_a_clock_that_is_behind_loses_no_request(
     """The machine that takes the request, and the one that polled."""
     async with agency.resources.transaction(agency.workspace_id) as session:
         ahead = {f"{part}_seen_at": clock.now() + 5 * SECOND for part in PARTS.values()}
-        await session.execute(update(Community).where(mine(Community, agency.workspace_id)).values(ahead))
+        await session.execute(update(Community).where(in_workspace(Community, agency.workspace_id)).values(ahead))
     await ask(agency, watched, "sync")
     await agency.work(POLL)
     assert {"community", "posts", "conversations"} <= set(world.calls)

@@ -15,20 +15,20 @@ from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.communities import budgets
-from app.communities.budgets import SLOTS, BudgetSpent, Meter
-from app.communities.models import CallBudget
+from app.communities.models import RateLimitUse
+from app.communities.polling import rate_limits
+from app.communities.polling.rate_limits import SLOTS, RateLimiter, RateLimitReached
 from app.kit.clock import SetClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.resources import Resources, SilentDoorbell
-from app.platforms.abilities import Usage
-from app.platforms.contract import CALLS, COST, Adapter, Budget, Cost, Scope, Throttled, Token
+from app.platforms.capabilities import Usage
+from app.platforms.contract import CALLS, COST, Adapter, Cost, RateLimit, Scope, Throttled, Token
 from app.settings import Settings
 from tests.communities.conftest import Fake
 
 
-def limited(*budgets: Budget) -> type[Adapter]:
+def limited(*budgets: RateLimit) -> type[Adapter]:
     return type("Limited", (Fake,), {"spec": replace(Fake.spec, budgets=budgets)})
 
 
@@ -37,7 +37,7 @@ def request(token: str = "") -> httpx.Request:
 
 
 def key(host: str, token: str) -> str:
-    return budgets._key(f"fake\n{host}", Scope.TOKEN, Cost(token=token), CALLS)
+    return rate_limits._key(f"fake\n{host}", Scope.TOKEN, Cost(token=token), CALLS)
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def host() -> str:
 
 
 async def test_the_limit_holds_and_the_window_passes(resources: Resources, clock: SetClock, host: str) -> None:
-    meter = Meter(resources, limited(Budget(3, 300, Scope.TOKEN)), host)
+    meter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN)), host)
     for _ in range(3):
         await meter.before(request("a"))
-    with pytest.raises(BudgetSpent) as spent:
+    with pytest.raises(RateLimitReached) as spent:
         await meter.before(request("a"))
     assert timedelta(seconds=300) <= spent.value.until - clock.now() <= timedelta(seconds=330)
     await meter.before(request("b"))  # another token has its own
@@ -61,14 +61,14 @@ async def test_the_limit_holds_and_the_window_passes(resources: Resources, clock
 
 @pytest.mark.parametrize("seconds", [2.0**63, 1e300, float("inf")])
 async def test_no_wait_is_too_long_to_be_kept(resources: Resources, clock: SetClock, host: str, seconds: float) -> None:
-    meter = Meter(resources, limited(Budget(3, 300, Scope.TOKEN)), host)
+    meter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN)), host)
     await meter.before(request("a"))
     until = await meter.throttled(Throttled("slow down", retry_after=seconds, scope=Scope.TOKEN))
     assert until == clock.now() + timedelta(days=1)
 
 
 async def test_a_short_wait_is_waited_out(resources: Resources, clock: SetClock, host: str) -> None:
-    meter = Meter(resources, limited(Budget(3, 1, Scope.TOKEN)), host)
+    meter = RateLimiter(resources, limited(RateLimit(3, 1, Scope.TOKEN)), host)
     began = clock.now()
     for _ in range(10):
         await meter.before(request("a"))
@@ -79,8 +79,8 @@ async def test_whom_others_come_before_again_and_again_waits_no_longer(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that wait for one limit do not keep a worker from all other work."""
-    kind = limited(Budget(1, 1, Scope.TOKEN))
-    meter, rival = Meter(resources, kind, host), Meter(resources, kind, host)
+    kind = limited(RateLimit(1, 1, Scope.TOKEN))
+    meter, rival = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
     await rival.before(request("a"))
     began, waits, sleep = clock.now(), list[float](), clock.sleep
 
@@ -93,18 +93,18 @@ async def test_whom_others_come_before_again_and_again_waits_no_longer(
             await rival.before(request("a"))
 
     monkeypatch.setattr(clock, "sleep", overtaken)
-    with pytest.raises(BudgetSpent) as spent:
+    with pytest.raises(RateLimitReached) as spent:
         await meter.before(request("a"))
-    assert clock.now() <= began + budgets.PATIENCE
+    assert clock.now() <= began + rate_limits.WAIT_TIMEOUT
     assert clock.now() < spent.value.until <= clock.now() + timedelta(seconds=1.1)
     assert waits, "it did wait"
 
 
 async def test_many_at_once_get_no_more_than_the_limit(resources: Resources, host: str) -> None:
-    meter = Meter(resources, limited(Budget(5, 300, Scope.ADDRESS)), host)
+    meter = RateLimiter(resources, limited(RateLimit(5, 300, Scope.ADDRESS)), host)
     outcomes = await asyncio.gather(*(meter.before(request()) for _ in range(20)), return_exceptions=True)
     assert sum(outcome is None for outcome in outcomes) == 5
-    assert all(outcome is None or isinstance(outcome, BudgetSpent) for outcome in outcomes)
+    assert all(outcome is None or isinstance(outcome, RateLimitReached) for outcome in outcomes)
 
 
 @pytest.mark.parametrize(("late", "counted"), [(0.1, 1), (0.11, 2), (0.9, 2)])
@@ -112,7 +112,9 @@ async def test_a_turn_that_is_told_of_late_is_taken_anew(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch, late: float, counted: int
 ) -> None:
     """A call counts in the part of the window in which it is made; a part is a tenth of a second here."""
-    meter = Meter(resources, limited(Budget(5, 1, Scope.TOKEN), Budget(500, 300, Scope.TOKEN, "long")), host)
+    meter = RateLimiter(
+        resources, limited(RateLimit(5, 1, Scope.TOKEN), RateLimit(500, 300, Scope.TOKEN, "long")), host
+    )
     take = meter._take
 
     async def slow(*what: Any) -> Any:
@@ -125,7 +127,7 @@ async def test_a_turn_that_is_told_of_late_is_taken_anew(
     await meter.before(request("a"))
     assert clock.now() == began + timedelta(seconds=late * counted), "taken anew once at most"
     async with resources.transaction(None) as session:
-        slots = (await session.scalars(select(CallBudget.slots).where(CallBudget.key == key(host, "a")))).one()
+        slots = (await session.scalars(select(RateLimitUse.slots).where(RateLimitUse.key == key(host, "a")))).one()
     assert sum(count for _, count in slots) == counted
     assert slots[-1][0] == int((began.timestamp() + late * (counted - 1)) * 10)
     assert [*meter.spent.values()] == [1], "what a call costs is not what is counted"
@@ -135,11 +137,11 @@ async def test_a_place_taken_anew_keeps_the_limit(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five are allowed a second. One has its turn and is held up, until its place has passed and others call."""
-    kind = limited(Budget(5, 1, Scope.TOKEN))
-    held_up, others = Meter(resources, kind, host), Meter(resources, kind, host)
+    kind = limited(RateLimit(5, 1, Scope.TOKEN))
+    held_up, others = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
     take, sent = held_up._take, list[datetime]()
 
-    async def call(meter: Meter) -> None:
+    async def call(meter: RateLimiter) -> None:
         await meter.before(request("a"))
         sent.append(clock.now())
 
@@ -159,32 +161,32 @@ async def test_a_place_taken_anew_keeps_the_limit(
 
 
 async def test_every_limit_of_a_platform_counts(resources: Resources, host: str) -> None:
-    kind = limited(Budget(100, 1, Scope.TOKEN), Budget(2, 86_400, Scope.TOKEN))
-    meter = Meter(resources, kind, host)
+    kind = limited(RateLimit(100, 1, Scope.TOKEN), RateLimit(2, 86_400, Scope.TOKEN))
+    meter = RateLimiter(resources, kind, host)
     await meter.before(request("a"))
     await meter.before(request("a"))
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(RateLimitReached):
         await meter.before(request("a"))
 
 
 async def test_counts_that_nobody_uses_are_forgotten(resources: Resources, clock: SetClock, host: str) -> None:
-    meter = Meter(resources, limited(Budget(3, 300, Scope.TOKEN), Budget(2, 86_400, Scope.TOKEN)), host)
+    meter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN), RateLimit(2, 86_400, Scope.TOKEN)), host)
     ours = {key(host, token): token for token in "ab"}
 
     async def counts() -> list[str]:
         async with resources.transaction(None) as session:
-            found = await session.scalars(select(CallBudget.key).where(CallBudget.key.in_(ours)))
+            found = await session.scalars(select(RateLimitUse.key).where(RateLimitUse.key.in_(ours)))
             return sorted(ours[key] for key in found)
 
     async def forget(most: int) -> int:
         async with resources.transaction(None) as session:
-            return await budgets.forget(session, most=most)
+            return await rate_limits.forget(session, most=most)
 
     clock.advance(timedelta(days=365))
     while await forget(1000):
         pass  # what other tests have left
     await meter.before(request("a"))
-    clock.advance(budgets.UNUSED)
+    clock.advance(rate_limits.UNUSED)
     await meter.before(request("b"))
     assert await forget(1000) == 0, "at a week sharp nothing is forgotten"
     clock.advance(timedelta(seconds=1))
@@ -197,37 +199,37 @@ async def test_counts_that_nobody_uses_are_forgotten(resources: Resources, clock
 async def test_a_count_that_was_forgotten_meanwhile_is_counted_anew(
     resources: Resources, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = Meter(resources, limited(Budget(1, 300, Scope.TOKEN)), host)
+    meter = RateLimiter(resources, limited(RateLimit(1, 300, Scope.TOKEN)), host)
     real = AsyncConnection.execute
     forgotten = iter([True])
 
     async def execute(connection: AsyncConnection, statement: Any, *args: Any, **options: Any) -> Any:
         done = await real(connection, statement, *args, **options)
-        if statement is budgets._MAKE and next(forgotten, False):
-            await real(connection, delete(CallBudget).where(CallBudget.key == key(host, "a")))
+        if statement is rate_limits._MAKE and next(forgotten, False):
+            await real(connection, delete(RateLimitUse).where(RateLimitUse.key == key(host, "a")))
         return done
 
     monkeypatch.setattr(AsyncConnection, "execute", execute)
     await meter.before(request("a"))
     assert next(forgotten, False) is False, "it was forgotten"
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(RateLimitReached):
         await meter.before(request("a"))
 
 
 async def test_writers_on_connections_of_their_own_lose_no_call(configuration: Settings, host: str) -> None:
     """Each statement locks, counts and keeps what the one before it has kept."""
-    kind = limited(Budget(100, 86_400, Scope.ADDRESS), Budget(1000, 86_400, Scope.TOKEN))
+    kind = limited(RateLimit(100, 86_400, Scope.ADDRESS), RateLimit(1000, 86_400, Scope.TOKEN))
     db = Database(configuration.database_url, pool=8, clock=(clock := SetClock(datetime(2026, 10, 15, tzinfo=UTC))))
     try:
-        have = Resources(configuration, clock, db, Keyring(configuration.secret_keys), SilentDoorbell())
-        meters = [Meter(have, kind, host) for _ in range(16)]
+        resources = Resources(configuration, clock, db, Keyring(configuration.secret_keys), SilentDoorbell())
+        meters = [RateLimiter(resources, kind, host) for _ in range(16)]
         outcomes = await asyncio.gather(
             *(meter.before(request("ab"[n % 2])) for n, meter in enumerate(meters * 10)), return_exceptions=True
         )
-        assert Counter(type(outcome) for outcome in outcomes) == {type(None): 100, BudgetSpent: 60}
-        async with have.transaction(None) as session:
+        assert Counter(type(outcome) for outcome in outcomes) == {type(None): 100, RateLimitReached: 60}
+        async with resources.transaction(None) as session:
             ours = [key(host, token) for token in "ab"]
-            counts = (await session.scalars(select(CallBudget.slots).where(CallBudget.key.in_(ours)))).all()
+            counts = (await session.scalars(select(RateLimitUse.slots).where(RateLimitUse.key.in_(ours)))).all()
         assert sum(units for slots in counts for _, units in slots) == 100, "what one limit refused took nothing"
     finally:
         await db.close()
@@ -237,26 +239,26 @@ async def test_what_two_platforms_know_as_one_application_is_counted_together(re
     """By its id: another application has counts of its own; and an order to stop concerns both."""
     owner = uuid.uuid4().hex
     apps = {key: {"client_id": SecretStr(app)} for key, app in (("one", "1"), ("two", "1"), ("three", "3"))}
-    have = replace(resources, settings=resources.settings.model_copy(update={"platform_apps": apps}))
+    resources = replace(resources, settings=resources.settings.model_copy(update={"platform_apps": apps}))
 
-    def meter(platform: str) -> Meter:
-        budgets = (Budget(3, 3600, Scope.APP, "platform"),)
+    def meter(platform: str) -> RateLimiter:
+        budgets = (RateLimit(3, 3600, Scope.APP, "platform"),)
         spec = replace(Fake.spec, key=platform, budgets=budgets, app_of=owner)
-        return Meter(have, type("Known", (Fake,), {"spec": spec}), f"{host}/{platform}")
+        return RateLimiter(resources, type("Known", (Fake,), {"spec": spec}), f"{host}/{platform}")
 
     asked = httpx.Request("GET", "https://x.test", extensions={COST: Cost(units={"platform": 1})})
     one, two, three = meter("one"), meter("two"), meter("three")
     for together in (one, two, one, three):
         await together.before(asked)
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(RateLimitReached):
         await two.before(asked)
     await three.before(asked)
     await three.throttled(Throttled("", retry_after=60, scope=Scope.APP))
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(RateLimitReached):
         await three.before(asked)
     spec = two._kind.spec
     async with resources.transaction(None) as session:
-        (left,) = await budgets.left(session, have.settings, spec, f"{host}/two", {}, resources.clock.now())
+        (left,) = await rate_limits.left(session, resources.settings, spec, f"{host}/two", {}, resources.clock.now())
     assert left.left == 0
 
 
@@ -266,34 +268,34 @@ def test_a_cost_never_shows_its_token() -> None:
 
 async def test_a_request_costs_what_its_adapter_says(resources: Resources, clock: SetClock, host: str) -> None:
     """Units, kinds of token, and chats are counted apart."""
-    units = Budget(100, 86_400, Scope.TOKEN, name="units")
-    sends = Budget(1, 60, Scope.COMMUNITY, name="sends")
-    walls = Budget(2, 86_400, Scope.TOKEN, name="walls", token=Token.USER)
-    meter = Meter(resources, limited(units, sends, walls), host)
+    units = RateLimit(100, 86_400, Scope.TOKEN, name="units")
+    sends = RateLimit(1, 60, Scope.COMMUNITY, name="sends")
+    walls = RateLimit(2, 86_400, Scope.TOKEN, name="walls", token=Token.USER)
+    meter = RateLimiter(resources, limited(units, sends, walls), host)
 
     def costing(**told: Any) -> httpx.Request:
         return httpx.Request("GET", "https://x.test", extensions={COST: Cost(**told)})
 
     await meter.before(costing(token="a", units={"units": 60}))
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(RateLimitReached):
         await meter.before(costing(token="a", units={"units": 50}))
     await meter.before(costing(token="a", units={"units": 40}))
     await meter.before(costing(token="b", units={"units": 50}))
     await meter.before(costing(token="a", units={"sends": 1}, target="chat 1"))
     await meter.before(costing(token="a", units={"sends": 1}, target="chat 2"))
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(RateLimitReached):
         await meter.before(costing(token="b", units={"sends": 1}, target="chat 1"))
     for _ in range(3):
         await meter.before(costing(token="a", kind=Token.COMMUNITY, units={"walls": 1}))
     for _ in range(2):
         await meter.before(costing(token="a", kind=Token.USER, units={"walls": 1}))
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(RateLimitReached):
         await meter.before(costing(token="a", kind=Token.USER, units={"walls": 1}))
 
 
 async def test_a_request_that_one_limit_refuses_takes_nothing_from_another(resources: Resources, host: str) -> None:
-    spec = (Budget(10, 86_400, Scope.TOKEN, name="units"), Budget(1, 86_400, Scope.COMMUNITY, name="sends"))
-    meter = Meter(resources, limited(*spec), host)
+    spec = (RateLimit(10, 86_400, Scope.TOKEN, name="units"), RateLimit(1, 86_400, Scope.COMMUNITY, name="sends"))
+    meter = RateLimiter(resources, limited(*spec), host)
 
     def sending(chat: str) -> httpx.Request:
         cost = Cost(token="a", units={"units": 1, "sends": 1}, target=chat)
@@ -301,7 +303,7 @@ async def test_a_request_that_one_limit_refuses_takes_nothing_from_another(resou
 
     await meter.before(sending("1"))
     for _ in range(20):
-        with pytest.raises(BudgetSpent):
+        with pytest.raises(RateLimitReached):
             await meter.before(sending("1"))
     for chat in "23456789":
         await meter.before(sending(chat))
@@ -312,20 +314,20 @@ async def test_whom_the_platform_told_to_stop_calls_no_more(
     resources: Resources, clock: SetClock, host: str, scope: Scope
 ) -> None:
     """Not one call more, by anybody it concerns, before the time it named; others go on."""
-    kind = limited(Budget(1000, 1, Scope.ADDRESS))
-    mine, sister, other = (Meter(resources, kind, host) for _ in range(3))
-    await mine.before(request("a"))
-    until = await mine.throttled(Throttled("slow down", retry_after=90, scope=scope))
+    kind = limited(RateLimit(1000, 1, Scope.ADDRESS))
+    in_workspace, sister, other = (RateLimiter(resources, kind, host) for _ in range(3))
+    await in_workspace.before(request("a"))
+    until = await in_workspace.throttled(Throttled("slow down", retry_after=90, scope=scope))
     assert until == clock.now() + timedelta(seconds=90)
     for seconds in (0, 30, 59.9):
         clock.at = until - timedelta(seconds=90 - seconds)
-        with pytest.raises(BudgetSpent) as spent:
+        with pytest.raises(RateLimitReached) as spent:
             await sister.before(request("a"))
         assert spent.value.until == until
         if scope is Scope.TOKEN:
             await other.before(request("b"))
         else:
-            with pytest.raises(BudgetSpent):
+            with pytest.raises(RateLimitReached):
                 await other.before(request("b"))
     clock.at = until
     await sister.before(request("a"))
@@ -335,7 +337,7 @@ async def test_whom_the_platform_told_to_stop_calls_no_more(
 async def test_nobody_calls_a_part_of_a_millisecond_too_early(
     resources: Resources, clock: SetClock, host: str, microseconds: int
 ) -> None:
-    meter = Meter(resources, limited(), host)
+    meter = RateLimiter(resources, limited(), host)
     clock.advance(timedelta(microseconds=microseconds))
     await meter.before(request("a"))
     until = await meter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
@@ -346,11 +348,11 @@ async def test_nobody_calls_a_part_of_a_millisecond_too_early(
 
 
 async def test_of_two_orders_to_stop_the_longer_holds(resources: Resources, clock: SetClock, host: str) -> None:
-    meter = Meter(resources, limited(), host)
+    meter = RateLimiter(resources, limited(), host)
     await meter.before(request("a"))
     long = await meter.throttled(Throttled("", retry_after=600, scope=Scope.TOKEN))
     await meter.throttled(Throttled("", retry_after=5, scope=Scope.TOKEN))
-    with pytest.raises(BudgetSpent) as spent:
+    with pytest.raises(RateLimitReached) as spent:
         await meter.before(request("a"))
     assert spent.value.until == long
 
@@ -358,33 +360,35 @@ async def test_of_two_orders_to_stop_the_longer_holds(resources: Resources, cloc
 async def test_an_answer_that_tells_of_a_limit_near_its_end_makes_us_rest(
     resources: Resources, clock: SetClock, host: str
 ) -> None:
-    class Telling(Fake):
+    class EventSource(Fake):
         @classmethod
         def usage(cls, response: httpx.Response) -> Usage | None:
             return Usage(float(response.headers["used"]), Scope.TOKEN, resets_in=120)
 
-    meter = Meter(resources, Telling, host)
+    meter = RateLimiter(resources, EventSource, host)
     for used in ("0.2", "0.89"):
         await meter.before(request("a"))
         await meter.after(httpx.Response(200, headers={"used": used}))
     await meter.before(request("a"))
     await meter.after(httpx.Response(200, headers={"used": "0.95"}))
-    with pytest.raises(BudgetSpent) as spent:
+    with pytest.raises(RateLimitReached) as spent:
         await meter.before(request("a"))
     assert spent.value.until == clock.now() + timedelta(seconds=120)
     await meter.before(request("b"))
 
 
 async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host: str) -> None:
-    kind = limited(Budget(10, 300, Scope.TOKEN), Budget(5, 300, Scope.ADDRESS))
-    meter = Meter(resources, kind, host)
+    kind = limited(RateLimit(10, 300, Scope.TOKEN), RateLimit(5, 300, Scope.ADDRESS))
+    meter = RateLimiter(resources, kind, host)
     for _ in range(3):
         await meter.before(request("a"))
     await meter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
 
     async def shown(token: str) -> list[tuple[Scope, int, bool]]:
         async with resources.transaction(None) as session:
-            found = await budgets.left(session, resources.settings, kind.spec, host, {Token.USER: token}, clock.now())
+            found = await rate_limits.left(
+                session, resources.settings, kind.spec, host, {Token.USER: token}, clock.now()
+            )
         return [(one.scope, one.left, one.held_until is not None) for one in found]
 
     assert await shown("a") == [(Scope.TOKEN, 7, True), (Scope.ADDRESS, 2, False)]
@@ -408,13 +412,13 @@ async def test_no_stretch_of_the_window_has_more_than_the_limit(
     resources: Resources, clock: SetClock, calls: int, seconds: int, gaps: list[tuple[int, int]]
 ) -> None:
     """However calls are spread, and however the stretch that is looked at lies."""
-    budget = Budget(calls, seconds, Scope.TOKEN)
-    meter = Meter(resources, limited(budget), f"https://{uuid.uuid4().hex}.test")
+    budget = RateLimit(calls, seconds, Scope.TOKEN)
+    meter = RateLimiter(resources, limited(budget), f"https://{uuid.uuid4().hex}.test")
     made: list[tuple[datetime, int]] = []
 
     async def take(units: int) -> datetime | None:
         cost = Cost(token="a", units={CALLS: units})
-        charge = budgets.Charge(budgets._key("any", Scope.TOKEN, cost, meter._base_url), budget, units)
+        charge = rate_limits.RequestCost(rate_limits._key("any", Scope.TOKEN, cost, meter._base_url), budget, units)
         return (await meter._take([charge], []))[1]
 
     for gap, wanted in gaps:

@@ -6,14 +6,15 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from app.communities import hooks, publications
-from app.communities.events import Place
+from app.communities import publications
+from app.communities.events import CommunityRef
+from app.communities.inbound import store
 from app.communities.models import Community, Publication
 from app.inquiries.models import Inquiry
 from app.kit.clock import SetClock
 from app.kit.db import fetch
 from app.metrics.models import PostLast
-from app.platforms.abilities import Event
+from app.platforms.capabilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import START
 from tests.conftest import Agency
@@ -21,8 +22,8 @@ from tests.conftest import Agency
 POSTED = START - timedelta(minutes=5)
 
 
-async def settle(agency: Agency, project_id: str) -> Place:
-    place = Place(agency.workspace_id, UUID(project_id), uuid4(), "telegram", "Europe/Minsk")
+async def settle(agency: Agency, project_id: str) -> CommunityRef:
+    place = CommunityRef(agency.workspace_id, UUID(project_id), uuid4(), "telegram", "Europe/Minsk")
     async with agency.resources.transaction(agency.workspace_id) as session:
         session.add(
             Community(
@@ -62,14 +63,14 @@ def comment(name: str, *, post_id: str | None = None, above: str | None = None, 
     return Event(f"told of {name}", None, messages=(told,))
 
 
-async def tell(agency: Agency, place: Place, events: Sequence[Event]) -> None:
+async def tell(agency: Agency, place: CommunityRef, events: Sequence[Event]) -> None:
     """The platform tells of these together, and a worker does what follows."""
     async with agency.resources.transaction(agency.workspace_id) as session:
-        await hooks.happened(session, place, events)
-    await agency.work(hooks.APPLY)
+        await store.happened(session, place, events)
+    await agency.work(store.APPLY)
 
 
-async def counted(agency: Agency, place: Place) -> dict[str, int | None]:
+async def counted(agency: Agency, place: CommunityRef) -> dict[str, int | None]:
     query = select(Publication.external_id, Publication.comments).where(
         Publication.workspace_id == place.workspace_id, Publication.community_id == place.community_id
     )

@@ -19,16 +19,18 @@ from sqlalchemy import select, text
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from app.communities import budgets, hook_calls, hooks, service
-from app.communities.hook_routes import MOST
-from app.communities.models import Community, HookEvent, Publication
+from app.communities import service
+from app.communities.inbound import ingest, store
+from app.communities.inbound.routes import MOST
+from app.communities.models import Community, InboundEvent, Publication
+from app.communities.polling import rate_limits
 from app.inquiries import intake
 from app.inquiries.models import Inquiry, Message
 from app.kit.clock import SetClock
 from app.kit.crypto import Keyring
 from app.kit.resources import Resources
 from app.posts.models import Post
-from app.sandbox.server import Sandbox, build
+from sandbox.server import Sandbox, build
 from tests.conftest import Agency
 
 KEY = "velo_dvor"
@@ -38,7 +40,7 @@ SECRET = "agreed-with-vk"
 @pytest.fixture
 def sandbox(clock: SetClock) -> Iterator[Sandbox]:
     """A VK in which nothing happens by itself."""
-    made = build(seed=7, real=lambda: clock.now().timestamp(), beat=None, speed=1e-9, platforms=("vk",))
+    made = build(seed=7, real=lambda: clock.now().timestamp(), tick=None, speed=1e-9, platforms=("vk",))
     made.network.limits.update(vk_user_rps=1_000_000, vk_community_rps=1_000_000)
     made.network.base_url = "http://sandbox.test"
     made.callbacks.retry, made.callbacks.pause = 0.01, 0.05
@@ -51,7 +53,7 @@ async def resources(
     resources: Resources, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Resources]:
     """Workers call the sandbox where VK would be, and wait for their turn however long it takes."""
-    monkeypatch.setattr(budgets, "PATIENCE", timedelta(days=1000))
+    monkeypatch.setattr(rate_limits, "WAIT_TIMEOUT", timedelta(days=1000))
     settings = resources.settings.model_copy(
         update={"platform_urls": {"vk": "http://sandbox.test"}, "public_url": "https://instep.example/"}
     )
@@ -117,7 +119,7 @@ class Street:
 
     async def applied(self) -> None:
         """Do what follows from the events that were taken."""
-        await self.agency.work(hooks.APPLY)
+        await self.agency.work(store.APPLY)
 
     async def poll(self) -> None:
         """Read everything anew."""
@@ -313,14 +315,14 @@ async def test_an_event_without_an_id_is_known_by_its_content(street: Street) ->
         assert (await street.call(body)).text == "ok"
     assert len((await street.stored())["message"]) == len(before["message"]) + 2
     async with street.agency.resources.transaction(street.agency.workspace_id) as session:
-        assert len((await session.scalars(select(HookEvent.event_id))).all()) == 2
+        assert len((await session.scalars(select(InboundEvent.event_id))).all()) == 2
 
 
 async def test_what_cannot_be_kept_is_not_acknowledged(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its repeat then is no repeat: an event and its job are there, or neither."""
     before = await street.stored()
     with monkeypatch.context() as broken:
-        broken.setattr(hooks, "APPLY", None)  # what PostgreSQL does not take for a job
+        broken.setattr(store, "APPLY", None)  # what PostgreSQL does not take for a job
         assert (await street.knock(street.event())).status_code == 500
     assert await street.stored() == before
     assert (await street.call(street.event())).text == "ok"
@@ -371,10 +373,10 @@ async def test_a_call_that_is_not_believed(street: Street, changes: dict[str, An
 
 async def test_an_odd_event_of_the_platform_is_acknowledged_and_counted(street: Street) -> None:
     """Refused it would be sent again and again, and in the end nothing would be sent any more."""
-    before, counted = await street.stored(), hooks.EVENTS.labels("not understood")._value.get()
+    before, counted = await street.stored(), store.EVENTS.labels("not understood")._value.get()
     odd = street.event(object={"message": {"id": "x"}})
     assert (await street.call(odd)).text == "ok"
-    assert hooks.EVENTS.labels("not understood")._value.get() == counted + 1
+    assert store.EVENTS.labels("not understood")._value.get() == counted + 1
     assert await street.stored() == before
     assert (await street.call(street.event(object={"message": {"id": "x"}}, secret="wrong"))).status_code == 403
 
@@ -533,7 +535,7 @@ async def test_without_a_secret_every_event_is_refused(agency: Agency, street: S
 async def test_secrets_that_cannot_be_opened_are_given_anew(street: Street) -> None:
     async with street.agency.resources.transaction(street.agency.workspace_id) as session:
         await session.execute(text("UPDATE hook SET sealed = 'sealed with a key that was lost'"))
-    hook_calls.desk_of(street.agency.resources.db).forget()
+    ingest.inbound_ingest(street.agency.resources.db).forget()
     answer = await street.call(street.event())
     assert (answer.status_code, answer.json()["code"]) == (503, "hook-secrets-lost")
     await street.agency.put(f"/v1/communities/{street.id}/hook", {"secrets": {"secret": SECRET}})
@@ -548,7 +550,7 @@ async def test_its_secrets_are_sealed_under_a_new_key(street: Street) -> None:
         assert (await service.reseal(session, Keyring([new]))).lost == {UUID(street.id)}
         assert (await service.reseal(session, Keyring([new, *old]))).lost == frozenset()
     street.door.app.state.resources = replace(resources, keyring=Keyring([new]))
-    hook_calls.desk_of(resources.db).forget()
+    ingest.inbound_ingest(resources.db).forget()
     assert (await street.call(street.event())).text == "ok"
 
 
@@ -605,10 +607,10 @@ async def test_a_platform_that_never_calls(agency: Agency, project_id: str) -> N
 async def test_ids_of_events_are_forgotten_in_the_end(street: Street, clock: SetClock) -> None:
     async def ids() -> list[str]:
         async with street.agency.resources.transaction(street.agency.workspace_id) as session:
-            return list((await session.scalars(select(HookEvent.event_id).order_by(HookEvent.event_id))).all())
+            return list((await session.scalars(select(InboundEvent.event_id).order_by(InboundEvent.event_id))).all())
 
     await street.call(street.event(event_id="e1"))
-    clock.advance(hooks.REMEMBERED + timedelta(seconds=1))
+    clock.advance(store.REMEMBERED + timedelta(seconds=1))
     await street.call(street.event(event_id="e2"))
     await street.poll()
     assert await ids() == ["e2"]

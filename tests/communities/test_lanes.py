@@ -11,22 +11,23 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from app.communities import crowding, publications
+from app.communities import publications
 from app.communities.models import Community, Publication
+from app.communities.polling import worker_slots
 from app.kit import jobs
 from app.kit.clock import SetClock
 from app.metrics.models import PostSnapshot
 from app.platforms import adapters
-from app.platforms.abilities import PostRef
+from app.platforms.capabilities import PostRef
 from app.platforms.contract import (
     AuthExpired,
-    Budget,
     CommunitySnapshot,
     Credentials,
     Metric,
     Page,
     PlatformError,
     PostMetrics,
+    RateLimit,
     Rejected,
     RemoteMessage,
     RemotePost,
@@ -68,8 +69,8 @@ class Shared(Fake):
         key="shared",
         metrics_batch=5,
         tokens=frozenset({Token.USER, Token.COMMUNITY}),
-        lane_tokens=frozenset({Token.USER}),
-        budgets=(Budget(10_000, 60, Scope.TOKEN),),
+        metrics_group_tokens=frozenset({Token.USER}),
+        budgets=(RateLimit(10_000, 60, Scope.TOKEN),),
     )
     town: ClassVar[Town]
 
@@ -216,10 +217,10 @@ async def test_a_batch_that_is_not_full_takes_along_what_is_due_soon(
             row.measure_at = clock.now() + timedelta(minutes=minutes)
     clock.advance(timedelta(seconds=1))
     async with agency.resources.transaction(agency.workspace_id) as session:
-        from app.communities import lanes
+        from app.communities.polling import batches
 
         community = (await session.scalars(select(Community))).one()
-        await lanes.wake(session, community.lane, [community.id])
+        await batches.wake(session, community.metrics_group, [community.id])
     await agency.work(MEASURE)
     assert [[ref.post_id for ref in batch] for batch in town.measured] == [["a-0", "a-1"]]
 
@@ -344,7 +345,7 @@ async def test_a_platform_that_hangs_takes_no_more_than_its_places(
     agency: Agency, project_id: str, town: Town, clock: SetClock
 ) -> None:
     """However many communities hang, another platform's are looked at; the rest comes again shortly."""
-    many = crowding.MOST + 10
+    many = worker_slots.MOST + 10
     for number in range(many):
         await connect(agency, project_id, f"n{number}")
     hanging, waiting, full = 0, asyncio.Event(), asyncio.Event()
@@ -352,7 +353,7 @@ async def test_a_platform_that_hangs_takes_no_more_than_its_places(
     async def hang() -> None:
         nonlocal hanging
         hanging += 1
-        if hanging == crowding.MOST:
+        if hanging == worker_slots.MOST:
             full.set()
         await waiting.wait()
 
@@ -361,16 +362,16 @@ async def test_a_platform_that_hangs_takes_no_more_than_its_places(
     attempts = [asyncio.create_task(jobs.perform(agency.resources, job)) for job in due]
     calling = set(attempts)
     async with asyncio.timeout(60):
-        while len(calling) > crowding.MOST:  # the others give their worker back
+        while len(calling) > worker_slots.MOST:  # the others give their worker back
             _, calling = await asyncio.wait(calling, return_when=asyncio.FIRST_COMPLETED)
         await full.wait()
-    assert hanging == crowding.MOST
-    with crowding.place(run_of(agency), "https://another.test"):
+    assert hanging == worker_slots.MOST
+    with worker_slots.place(run_of(agency), "https://another.test"):
         pass
     town.before = None
     waiting.set()
     await asyncio.gather(*attempts)
-    clock.advance(crowding.SHORTLY)
+    clock.advance(worker_slots.SHORTLY)
     await agency.work(POLL)
     assert {who for what, who in town.asked if what == "posts"} == {f"n{number}" for number in range(many)}
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.communities import pace
+from app.communities.polling import poll_schedule
 
 PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def looks(days: int) -> int:
     at, count = PUBLISHED, 0
-    while (at := pace.next_look(PUBLISHED, at)) < PUBLISHED + timedelta(days=days):
+    while (at := poll_schedule.next_look(PUBLISHED, at)) < PUBLISHED + timedelta(days=days):
         count += 1
     return count
 
@@ -24,13 +24,13 @@ def test_a_year_of_a_post_costs_less_than_a_hundredth_of_hourly_looks() -> None:
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=800)))
 def test_the_older_a_post_the_longer_we_wait(age: timedelta) -> None:
     at = PUBLISHED + age
-    wait = pace.next_look(PUBLISHED, at) - at
+    wait = poll_schedule.next_look(PUBLISHED, at) - at
     later = at + timedelta(days=1)
-    assert timedelta(minutes=15) <= wait <= pace.next_look(PUBLISHED, later) - later <= timedelta(days=30)
+    assert timedelta(minutes=15) <= wait <= poll_schedule.next_look(PUBLISHED, later) - later <= timedelta(days=30)
 
 
 def test_failures_are_answered_by_patience() -> None:
-    waits = [pace.back_off(n).total_seconds() for n in range(1, 20)]
+    waits = [poll_schedule.back_off(n).total_seconds() for n in range(1, 20)]
     assert waits[:3] == [30, 60, 120]
     assert waits == sorted(waits)
     assert waits[-1] == 3600

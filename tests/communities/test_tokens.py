@@ -17,7 +17,7 @@ from app.kit import events, instants
 from app.kit import jobs as kit_jobs
 from app.kit.clock import SetClock
 from app.platforms import adapters
-from app.platforms.abilities import Granted, TokenState
+from app.platforms.capabilities import IssuedToken, TokenState
 from app.platforms.contract import (
     AuthExpired,
     CommunitySnapshot,
@@ -36,7 +36,7 @@ ACCESS, REFRESH, USER = Token.COMMUNITY, Token.REFRESH, Token.USER
 
 
 @dataclass
-class Desk:
+class InboundIngest:
     """Where the platform gives out tokens: each refresh token is good once."""
 
     good: str = "access-0"
@@ -54,13 +54,13 @@ class Desk:
 
 class Renewing(Fake):
     spec: ClassVar[Spec] = replace(Fake.spec, key="renewing", tokens=frozenset({ACCESS, REFRESH, USER}), public=False)
-    desk: ClassVar[Desk]
+    desk: ClassVar[InboundIngest]
 
     @classmethod
     def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
         return frozenset({ACCESS, REFRESH}) if REFRESH in tokens else frozenset()
 
-    async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
+    async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         desk = self.desk
         desk.calls += 1
         if desk.before is not None:
@@ -71,7 +71,7 @@ class Renewing(Fake):
             raise AuthExpired("the refresh token was used before", token=REFRESH)
         desk.given += 1
         desk.good, desk.refresh = f"access-{desk.given}", f"refresh-{desk.given}"
-        return {ACCESS: Granted(desk.good, desk.lifetime), REFRESH: Granted(desk.refresh, None)}
+        return {ACCESS: IssuedToken(desk.good, desk.lifetime), REFRESH: IssuedToken(desk.refresh, None)}
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
         found = self.desk.states
@@ -88,8 +88,8 @@ class Renewing(Fake):
 
 
 @pytest.fixture
-def desk(world: World, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    made = Desk()
+def desk(world: World, monkeypatch: pytest.MonkeyPatch) -> InboundIngest:
+    made = InboundIngest()
     kind = type("RenewingHere", (Renewing,), {"world": world, "desk": made})
     know(monkeypatch, {**adapters(), "renewing": kind})
     return made
@@ -115,7 +115,9 @@ async def texts(agency: Agency, community: dict[str, Any]) -> dict[Token, str]:
         return dict((await tokens.held(session, agency.resources.keyring, community["id"])).texts)
 
 
-async def test_a_token_is_renewed_before_it_ends(agency: Agency, project_id: str, desk: Desk, clock: SetClock) -> None:
+async def test_a_token_is_renewed_before_it_ends(
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+) -> None:
     community = await connect(agency, project_id)
     desk.good = "access-none"
     await agency.work(POLL)
@@ -129,7 +131,7 @@ async def test_a_token_is_renewed_before_it_ends(agency: Agency, project_id: str
     assert await texts(agency, community) == {ACCESS: desk.good, REFRESH: desk.refresh}
 
 
-async def test_many_workers_renew_once(agency: Agency, project_id: str, desk: Desk, clock: SetClock) -> None:
+async def test_many_workers_renew_once(agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock) -> None:
     """Ten communities of one grant, whose refresh token is good a single time, polled at once."""
     communities = [await connect(agency, project_id, f"n{n}") for n in range(10)]
     desk.good = "access-none"
@@ -151,7 +153,9 @@ async def test_many_workers_renew_once(agency: Agency, project_id: str, desk: De
         assert await texts(agency, community) == {ACCESS: "access-1", REFRESH: "refresh-1"}
 
 
-async def test_the_loser_does_not_blame_the_token(agency: Agency, project_id: str, desk: Desk, clock: SetClock) -> None:
+async def test_the_loser_does_not_blame_the_token(
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+) -> None:
     """A worker that read the old token is refused after another has stored the new one."""
     community = await connect(agency, project_id)
     await agency.work(POLL)
@@ -176,7 +180,7 @@ async def test_the_loser_does_not_blame_the_token(agency: Agency, project_id: st
 
 
 async def test_a_refused_refresh_asks_for_a_person_and_overwrites_nothing(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, refresh="revoked")
     desk.good = "access-none"
@@ -190,7 +194,7 @@ async def test_a_refused_refresh_asks_for_a_person_and_overwrites_nothing(
 
 @pytest.mark.parametrize("died", [True, False])
 async def test_a_refresh_whose_answer_is_lost_is_tried_again(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock, died: bool
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock, died: bool
 ) -> None:
     community = await connect(agency, project_id)
     desk.good = "access-none"
@@ -207,7 +211,7 @@ async def test_a_refresh_whose_answer_is_lost_is_tried_again(
         with pytest.raises(Killed):
             await agency.work(POLL)
         clock.advance(tokens.AT_WORK)
-        async with agency.resources.db.reading(None) as connection:
+        async with agency.resources.db.read_connection(None) as connection:
             left = select(kit_jobs.Job.id).where(kit_jobs.Job.workspace_id == agency.workspace_id)
             for job in (await connection.scalars(left)).all():
                 assert await kit_jobs.perform(agency.resources, job)
@@ -223,12 +227,12 @@ async def test_a_refresh_whose_answer_is_lost_is_tried_again(
 
 def test_a_token_is_never_empty_and_never_shown() -> None:
     with pytest.raises(ValueError, match="never empty"):
-        Granted("", None)
-    assert "hidden" not in repr(Granted("hidden", None))
+        IssuedToken("", None)
+    assert "hidden" not in repr(IssuedToken("hidden", None))
 
 
 async def test_a_token_that_is_said_to_last_for_ever_ends_within_bounds(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, user="user-0")
     desk.good, desk.lifetime = "access-none", timedelta.max
@@ -239,7 +243,7 @@ async def test_a_token_that_is_said_to_last_for_ever_ends_within_bounds(
 
 
 async def test_a_person_is_told_seven_days_before_a_token_ends(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     """Once, and only of what is not renewed by itself."""
     community = await connect(agency, project_id, user="user-0")
@@ -282,7 +286,7 @@ async def reconnect(agency: Agency, its: dict[str, Any], /, **given: str) -> Non
 
 
 async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     """It is another grant's. Those that share the old one, which is used up, get what the platform gave for it."""
     a, b = await connect(agency, project_id, "a"), await connect(agency, project_id, "b")
@@ -301,7 +305,7 @@ async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
 
 
 async def test_a_renewal_that_fails_tells_nothing_of_a_refused_token(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     """Nothing was asked with it: it stays refused, whatever the renewal failed of."""
     community = await connect(agency, project_id)
@@ -323,7 +327,7 @@ async def test_a_renewal_that_fails_tells_nothing_of_a_refused_token(
 
 
 async def test_what_is_told_of_an_old_token_is_not_said_of_a_new_one(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, user="old")
     old = TokenState(missing_scopes=("stats",), lifetime=timedelta(days=1))
@@ -346,7 +350,7 @@ async def test_what_is_told_of_an_old_token_is_not_said_of_a_new_one(
 
 
 async def test_what_a_person_leaves_as_it_is_is_renewed_all_the_same(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id)
     desk.good = "access-none"
@@ -362,7 +366,7 @@ async def test_what_a_person_leaves_as_it_is_is_renewed_all_the_same(
 
 
 async def test_a_token_of_a_person_is_renewed_at_once_however_lately_the_last_one_was(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id)
     desk.good = "access-none"
@@ -376,7 +380,9 @@ async def test_a_token_of_a_person_is_renewed_at_once_however_lately_the_last_on
     assert (await health(agency, community))["state"] == "healthy"
 
 
-async def test_new_tokens_are_tried_at_once(agency: Agency, project_id: str, desk: Desk, clock: SetClock) -> None:
+async def test_new_tokens_are_tried_at_once(
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+) -> None:
     """Nothing is due a moment after a poll: what was never used would pass for good."""
     community = await connect(agency, project_id)
     await agency.work(POLL)
@@ -404,7 +410,7 @@ async def rows(agency: Agency, query: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("kind", ["community", "refresh"])
 async def test_a_token_that_no_key_opens_is_fetched_anew_or_asked_for(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock, kind: str
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock, kind: str
 ) -> None:
     community = await connect(agency, project_id)
     await agency.work(POLL)
@@ -426,7 +432,7 @@ async def test_a_token_that_no_key_opens_is_fetched_anew_or_asked_for(
 
 
 async def test_each_token_that_is_given_is_told_of_once_and_a_prolonged_one_anew(
-    agency: Agency, project_id: str, desk: Desk, clock: SetClock
+    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, user="user-0")
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from app.communities import planner, publications
-from app.communities.budgets import Allowance, BudgetSpent
+from app.communities import publications
 from app.communities.models import Community, CommunityToken, Publication
-from app.communities.planner import Demand
+from app.communities.polling import fair_share
+from app.communities.polling.fair_share import RateDemandOf
+from app.communities.polling.rate_limits import RateLimitKey, RateLimitReached
 from app.inquiries.models import Message
 from app.kit import jobs
 from app.kit.clock import SetClock
@@ -28,7 +29,7 @@ async def health(agency: Agency, community: dict[str, Any]) -> Any:
 
 
 async def rows(agency: Agency, model: Any) -> int:
-    async with agency.resources.db.reading(agency.workspace_id) as connection:
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         return int((await connection.execute(select(func.count()).select_from(model))).scalar_one())
 
 
@@ -79,7 +80,7 @@ async def test_counters_are_read_by_the_age_of_the_post(
     for _ in range(24 * 12):
         clock.advance(timedelta(minutes=5))
         await agency.work(POLL)
-    async with agency.resources.db.reading(agency.workspace_id) as connection:
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         looks = await connection.execute(
             select(Publication.external_id, func.count())
             .join(PostSnapshot, PostSnapshot.publication_id == Publication.id)
@@ -97,7 +98,7 @@ async def test_a_part_that_waits_for_a_limit_holds_up_no_other(
     world.posts.insert(0, world.post(9, clock.now(), 1))
     clock.advance(timedelta(minutes=5))
     until = clock.now() + timedelta(hours=3)
-    world.fail["posts"] = [BudgetSpent(until)]  # as the meter says before the call
+    world.fail["posts"] = [RateLimitReached(until)]  # as the meter says before the call
     before = world.calls.count("conversations")
     await agency.work(POLL)
     assert world.calls.count("conversations") > before
@@ -117,7 +118,7 @@ async def test_a_deleted_post_is_known_to_be_gone(
     del world.posts[0]
     clock.advance(timedelta(days=1))
     await agency.work(POLL)
-    async with agency.resources.db.reading(agency.workspace_id) as connection:
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         gone = (
             (await connection.execute(select(Publication.external_id).where(Publication.gone_at.is_not(None))))
             .scalars()
@@ -146,7 +147,7 @@ async def test_a_worker_that_dies_before_its_commit_loses_and_doubles_nothing(
     assert await rows(agency, Publication) == 2, "the first page was stored with its cursor"
     assert await agency.due(POLL) == [], "the dead worker still holds the lease"
     clock.advance(timedelta(seconds=31))
-    async with agency.resources.db.reading(None) as connection:
+    async with agency.resources.db.read_connection(None) as connection:
         left = (await connection.scalars(select(jobs.Job.id).where(jobs.Job.workspace_id == agency.workspace_id))).all()
     for job_id in left:
         await jobs.perform(agency.resources, job_id)
@@ -162,7 +163,7 @@ async def test_a_page_and_its_cursor_are_kept_together(
     fill(world)
     real, stored = publications.store, 0
 
-    async def fail_once(*args: Any) -> publications.Kept:
+    async def fail_once(*args: Any) -> publications.UpsertResult:
         nonlocal stored
         stored += 1
         if stored == 2:
@@ -268,7 +269,7 @@ async def test_a_fault_of_our_own_does_not_pass_for_health(
     await agency.work(POLL)
     fill(world)
 
-    async def fail(*_: Any) -> publications.Kept:
+    async def fail(*_: Any) -> publications.UpsertResult:
         raise RuntimeError("on the post of Ivan Ivanov")
 
     with monkeypatch.context() as broken:
@@ -294,9 +295,9 @@ async def test_counters_are_looked_at_when_they_are_due_however_seldom_lists_are
     """Its limit is shared with many: lists are stretched more than a thousandfold, counters are not."""
     world.posts = [world.post(1, START, 1)]
     await agency.work(POLL)
-    shared = Allowance(community["id"], 86_400, 1000)
+    shared = RateLimitKey(community["id"], 86_400, 1000)
     async with agency.resources.transaction(agency.workspace_id) as session:
-        await planner.note(session, uuid7(), {shared: Demand(lists=1e6)})
+        await fair_share.note(session, uuid7(), {shared: RateDemandOf(lists=1e6)})
         row = (await session.scalars(select(Community))).one()
         row.costs = {"posts": {shared.text: 1.0}}
     await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
@@ -444,7 +445,7 @@ async def test_asking_for_a_poll_never_waits_in_a_circle_with_the_worker(
     async with agency.resources.transaction(agency.workspace_id) as worker:
         await worker.scalar(select(jobs.Job.id).where(jobs.Job.workspace_id == agency.workspace_id).with_for_update())
         asking = asyncio.create_task(agency.post(f"/v1/communities/{community['id']}/sync", status=202))
-        async with agency.resources.db.reading(None) as connection:
+        async with agency.resources.db.read_connection(None) as connection:
             waiting = text(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from app.communities.events import MessagesSeen, Place
+from app.communities.events import CommunityRef, MessagesSeen
 from app.kit.events import publish
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.conftest import Agency
@@ -60,7 +60,9 @@ async def stock(agency: Agency) -> Stock:
 async def customer_writes(agency: Agency, project_id: str, community_id: str) -> None:
     """A customer's message, as polling brings it."""
     at = agency.resources.clock.now() - timedelta(hours=1)
-    place = Place(agency.workspace_id, uuid.UUID(project_id), uuid.UUID(community_id), "mastodon", "Europe/Minsk")
+    place = CommunityRef(
+        agency.workspace_id, uuid.UUID(project_id), uuid.UUID(community_id), "mastodon", "Europe/Minsk"
+    )
     message = RemoteMessage(
         external_id="1",
         thread_id="with-ivan",

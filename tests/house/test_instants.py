@@ -4,21 +4,17 @@ The fields come from the OpenAPI document, the columns from the migrated databas
 must find operations that take what they should refuse, or it could not fail.
 """
 
-import asyncio
 import copy
 import re
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any, Final
 
 import asyncpg
 import pytest
-from alembic import command
 from fastapi import FastAPI
 
 from app.cli.database import plain
-from app.cli.migrate import configuration
 from app.kit import instants
 from app.kit.db import Base
 from migrations import tables
@@ -253,27 +249,3 @@ async def test_the_models_say_the_same(servers: Servers, database: str) -> None:
     await connection.close()
     assert {(row[0], row[1]) for row in rows} == said
     assert len(said) > 50
-
-
-async def test_what_was_infinite_is_mended_by_the_migration(servers: Servers, own: str) -> None:
-    config = configuration(servers.owner_url(own))
-    await asyncio.to_thread(command.downgrade, config, "0009-1")
-    connection = await asyncpg.connect(plain(servers.superuser_url(own)))
-    workspace, at = uuid.uuid4(), datetime(2026, 10, 15, 12, tzinfo=UTC)
-    await connection.execute("INSERT INTO workspace VALUES ($1, 'Step', 'infinity')", workspace)
-    for number, expires in enumerate(("infinity", "9999-12-31 23:00:00+00", "0001-01-01 00:00:00+00", None)):
-        await connection.execute(
-            "INSERT INTO api_key (prefix, workspace_id, id, name, secret_hash, scopes, created_at, expires_at) "
-            "VALUES ($1, $2, $3, '', '', '[]', $4, $5::text::timestamptz)",
-            str(number), workspace, uuid.uuid4(), at, expires,
-        )  # fmt: skip
-    await asyncio.to_thread(command.upgrade, config, "0009")
-    keys = await connection.fetch("SELECT created_at, expires_at FROM api_key ORDER BY prefix")
-    begun = await connection.fetchval("SELECT created_at FROM workspace")
-    forced = await connection.fetchval("SELECT relforcerowsecurity FROM pg_class WHERE relname = 'workspace'")
-    await connection.close()
-    assert {row["created_at"] for row in keys} == {at}
-    first, last = instants.EARLIEST, instants.LATEST - timedelta(days=1)
-    assert [row["expires_at"] for row in keys] == [None, last, first, None]
-    assert begun == last, "the workspace's own row was not seen"
-    assert forced, "the fence was left open"

@@ -28,16 +28,16 @@ class Patched:
     """What of the answer a field changes, where that is not the one of its name."""
 
 
-async def _project(agency: Agency, have: Stock) -> str:
+async def _project(agency: Agency, resources: Stock) -> str:
     made = await agency.post("/v1/projects", {"name": "Bicycles", "timezone": "Asia/Tokyo"})
     path = f"/v1/projects/{made['id']}"
     await agency.patch(path, {"archived": True})
     return path
 
 
-async def _post(agency: Agency, have: Stock) -> str:
+async def _post(agency: Agency, resources: Stock) -> str:
     body = {
-        "community_id": have.ids["community_id"],
+        "community_id": resources.ids["community_id"],
         "text": "Guess the roast!",
         "category": "engaging",
         "status": "planned",
@@ -47,9 +47,9 @@ async def _post(agency: Agency, have: Stock) -> str:
     return f"/v1/posts/{(await agency.post('/v1/posts', body))['id']}"
 
 
-async def _link(agency: Agency, have: Stock) -> str:
+async def _link(agency: Agency, resources: Stock) -> str:
     body = {
-        **{name: have.ids[name] for name in ("project_id", "community_id", "post_id")},
+        **{name: resources.ids[name] for name in ("project_id", "community_id", "post_id")},
         "target": "https://coffee.example/beans",
         "title": "Beans",
     }
@@ -166,12 +166,12 @@ async def test_a_patch_changes_what_it_names_and_nothing_else(
     path: str, agency: Agency, document: dict[str, Any]
 ) -> None:
     """Of a client that sends one field, and of one that adds whatever default is published."""
-    patched, have = PATCHED[path], await stock(agency)
+    patched, resources = PATCHED[path], await stock(agency)
     fields = dict(bodies(document))[path]["properties"]
     published = {name: schema["default"] for name, schema in fields.items() if "default" in schema}
     for name, value in patched.values.items():
         for body in ({name: value}, {**published, name: value}):
-            one = await patched.make(agency, have)
+            one = await patched.make(agency, resources)
             before = await agency.get(one)
             answer = await agency.patch(one, body)
             after = await agency.get(one)
@@ -183,9 +183,9 @@ async def test_a_patch_changes_what_it_names_and_nothing_else(
 
 @pytest.mark.parametrize("path", PATCHED)
 async def test_null_is_refused_where_the_schema_has_none(path: str, agency: Agency, document: dict[str, Any]) -> None:
-    patched, have = PATCHED[path], await stock(agency)
+    patched, resources = PATCHED[path], await stock(agency)
     fields = dict(bodies(document))[path]["properties"]
-    one = await patched.make(agency, have)
+    one = await patched.make(agency, resources)
     before = await agency.get(one)
     for name in (name for name, schema in fields.items() if not takes_null(schema)):
         problem = await agency.patch(one, {name: None}, 422)

@@ -8,12 +8,10 @@ import pytest
 from app.platforms import adapters
 
 ROOT = Path(__file__).resolve().parents[2]
-FAMILIES = ("graph", *adapters())
-"""The private parts of adapters; Facebook and Instagram share Graph's."""
+FAMILIES = ("meta", *adapters())
+"""The private parts of adapters; Facebook and Instagram share Meta's."""
 OWN = (
-    "app/platforms/adapters/",
     *(f"app/platforms/{family}/" for family in FAMILIES),
-    "app/sandbox/",
     "app/cli/sample.py",
     "app/cli/demo.py",
 )

@@ -25,8 +25,8 @@ NOT_A_WORKSPACES = {
     "hook_route": "a platform comes with a hook's address alone",
     "worker_heartbeat": "of the installation",
     "user_account": "a person may work in several workspaces",
-    "call_budget": "two workspaces may share a token; it holds hashes only",
-    "call_demand": "as call_budget: what two workspaces ask of one limit adds up",
+    "rate_limit_use": "two workspaces may share a token; it holds hashes only",
+    "rate_demand": "as rate_limit_use: what two workspaces ask of one limit adds up",
 }
 
 

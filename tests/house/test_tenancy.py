@@ -53,10 +53,10 @@ async def without_row_security(
 @pytest.fixture
 def without_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only row-level security is left."""
-    real = kit_db.mine
+    real = kit_db.in_workspace
     for module in list(sys.modules.values()):
-        if getattr(module, "mine", None) is real:
-            monkeypatch.setattr(module, "mine", lambda *_: true())
+        if getattr(module, "in_workspace", None) is real:
+            monkeypatch.setattr(module, "in_workspace", lambda *_: true())
     yield
     monkeypatch.undo()
 

@@ -11,14 +11,14 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.communities.events import MessagesSeen, Place
+from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.models import Community
 from app.inquiries import subscribers  # noqa: F401 - it listens
 from app.inquiries.models import Message
 from app.kit.events import publish
 from app.kit.resources import Resources
-from app.platforms.abilities import ReplyTo
-from app.platforms.contract import Credentials, MessageKind, RemoteMessage, RemotePerson, Sent, Spec
+from app.platforms.capabilities import ReplyTo
+from app.platforms.contract import Credentials, MessageKind, RemoteMessage, RemotePerson, SendReceipt, Spec
 from tests.conftest import Agency
 
 OURS = RemotePerson("us", "Coffee at Nina's", is_community=True)
@@ -65,12 +65,12 @@ def talking(post: Post, key: str, remembered: timedelta | None) -> type:
 
         def __init__(self, http: object) -> None: ...
 
-        async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+        async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
             post.sent.append((to, text, key))
             answer = post.behave(text)
             if hasattr(answer, "__await__"):
                 answer = await answer
-            return answer if isinstance(answer, Sent) else Sent(f"sent-{key}")
+            return answer if isinstance(answer, SendReceipt) else SendReceipt(f"sent-{key}")
 
     return Talking
 
@@ -93,7 +93,7 @@ class Town:
     """A project with a community, and what is seen there."""
 
     agency: Agency
-    place: Place
+    place: CommunityRef
 
     async def see(self, *messages: RemoteMessage, publication_id: uuid.UUID | None = None) -> None:
         """A poll finds these messages."""
@@ -139,7 +139,7 @@ class Town:
 async def settle(agency: Agency, platform: str = "forgetful", timezone: str = "Europe/Minsk") -> Town:
     """A new project with a community on that platform."""
     project = await agency.post("/v1/projects", {"name": "Nina's", "timezone": timezone})
-    place = Place(agency.workspace_id, uuid.UUID(project["id"]), uuid.uuid4(), platform, timezone)
+    place = CommunityRef(agency.workspace_id, uuid.UUID(project["id"]), uuid.uuid4(), platform, timezone)
     async with agency.resources.transaction(agency.workspace_id) as session:
         session.add(
             Community(

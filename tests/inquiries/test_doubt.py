@@ -11,8 +11,8 @@ import httpx
 import pytest
 from sqlalchemy import delete, select
 
-from app.communities.events import MessagesSeen, Place
-from app.communities.models import CallBudget, Community
+from app.communities.events import CommunityRef, MessagesSeen
+from app.communities.models import Community, RateLimitUse
 from app.inquiries import sending
 from app.inquiries.models import Message
 from app.kit import jobs
@@ -21,8 +21,8 @@ from app.kit.events import publish
 from app.kit.jobs import Job
 from app.kit.resources import Resources
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
-from app.sandbox.ledger import Record
-from app.sandbox.server import Sandbox, build
+from sandbox.ledger import Record
+from sandbox.server import Sandbox, build
 from tests.conftest import Agency
 
 BASE: Final = "http://localhost"
@@ -43,7 +43,7 @@ async def _killed(*_: Any, **__: Any) -> None:
 
 async def _job(agency: Agency) -> Any:
     """The sending job, unless it is done or given up."""
-    async with agency.resources.db.reading(None) as connection:
+    async with agency.resources.db.read_connection(None) as connection:
         query = select(Job.id, Job.run_at, Job.leased_until).where(
             Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send", Job.state != "dead"
         )
@@ -140,7 +140,7 @@ class Street:
             community = await session.get(Community, (self.agency.workspace_id, UUID(self.community)))
             assert asked is not None
             assert community is not None
-            place = Place(
+            place = CommunityRef(
                 self.agency.workspace_id, community.project_id, community.id, community.platform, "Europe/Minsk"
             )
             us = RemotePerson(str(community.external_id), "Us", is_community=True)
@@ -180,7 +180,7 @@ def platform(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def way(clock: SetClock, platform: str) -> Iterator[Way]:
     """To a sandbox in which nothing happens by itself."""
-    made = build(seed=7, real=lambda: clock.now().timestamp(), beat=None, speed=1, platforms=(platform,), alive=False)
+    made = build(seed=7, real=lambda: clock.now().timestamp(), tick=None, speed=1, platforms=(platform,), alive=False)
     limits = made.network.limits
     limits.update({name: 1_000_000 for name in limits if not name.endswith("seconds")})
     made.network.base_url = BASE
@@ -192,7 +192,7 @@ def way(clock: SetClock, platform: str) -> Iterator[Way]:
 async def resources(resources: Resources, way: Way) -> AsyncIterator[Resources]:
     """Workers call the sandbox, and know nothing of other tests' calls, by clocks that ran on."""
     async with resources.transaction(None) as session:
-        await session.execute(delete(CallBudget))
+        await session.execute(delete(RateLimitUse))
     settings = resources.settings.model_copy(update={"platform_urls": {way.platform: BASE}})
     async with httpx.AsyncClient(transport=way) as http:
         yield replace(resources, http=http, settings=settings)

@@ -100,7 +100,7 @@ async def test_news_are_told_once(town: Town, agency: Agency) -> None:
     for _ in range(2):
         await town.see(town.said("1", NOON), town.said("2", NOON + MINUTE, "Да.", by=OURS))
     await town.see(town.said("3", NOON + 2 * MINUTE))
-    async with agency.resources.db.reading(agency.workspace_id) as connection:
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         topics = await connection.scalars(
             select(EventRecord.topic).where(
                 EventRecord.workspace_id == agency.workspace_id, EventRecord.topic.like("inquiry.%")
@@ -114,11 +114,11 @@ async def test_the_same_ids_in_another_agency_are_other_messages(town: Town, riv
     await town.see(town.said("1", NOON))
     assert await elsewhere.inquiries() == []
     await elsewhere.see(elsewhere.said("1", NOON))
-    mine = await town.only()
-    await rival.get(f"/v1/inquiries/{mine['id']}", status=404)
-    await rival.get(f"/v1/inquiries/{mine['id']}/messages", status=404)
-    await rival.get(f"/v1/inquiries/{mine['id']}/events", status=404)
-    await rival.post(f"/v1/inquiries/{mine['id']}/messages", {"text": "Hi"}, status=404)
+    in_workspace = await town.only()
+    await rival.get(f"/v1/inquiries/{in_workspace['id']}", status=404)
+    await rival.get(f"/v1/inquiries/{in_workspace['id']}/messages", status=404)
+    await rival.get(f"/v1/inquiries/{in_workspace['id']}/events", status=404)
+    await rival.post(f"/v1/inquiries/{in_workspace['id']}/messages", {"text": "Hi"}, status=404)
     assert len((await rival.get("/v1/inquiries"))["data"]) == 1
 
 

@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import select
 
 from app import platforms
-from app.communities.budgets import BudgetSpent
+from app.communities.polling.rate_limits import RateLimitReached
 from app.inquiries import intake, sending
 from app.inquiries.jobs import ATTEMPTS
 from app.kit import jobs
 from app.kit.clock import SetClock
-from app.kit.jobs import Job, Later
+from app.kit.jobs import Job, Snooze
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -27,7 +27,7 @@ from app.platforms.contract import (
     OutcomeUnknown,
     Rejected,
     Scope,
-    Sent,
+    SendReceipt,
     TextUnit,
     Throttled,
     Transient,
@@ -68,7 +68,9 @@ async def test_an_answer_goes_out_and_the_wait_ends_when_it_was_sent(
     message_id = await answer(town, path)
     assert (await agency.get(path))["status"] == "open"
     clock.advance(2 * MINUTE)
-    post.behave = lambda _: Sent("remote-7", sent_at=clock.now() + timedelta(seconds=3), url="https://p.example/7")
+    post.behave = lambda _: SendReceipt(
+        "remote-7", sent_at=clock.now() + timedelta(seconds=3), url="https://p.example/7"
+    )
     await agency.work("inquiries.send")
     ((to, text, key),) = post.sent
     assert (to.external_id, to.thread_id, to.post_id, to.author.external_id) == ("1", "thread", "post-1", "olga")
@@ -180,7 +182,7 @@ def _raising(error: BaseException, times: int = 1_000_000) -> Callable[[str], No
 
 async def _waiting(agency: Agency) -> list[Any]:
     """When the sending jobs that are not done run again."""
-    async with agency.resources.db.reading(None) as connection:
+    async with agency.resources.db.read_connection(None) as connection:
         query = select(Job.run_at).where(
             Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send", Job.state != "dead"
         )
@@ -271,9 +273,9 @@ async def test_a_copy_polled_before_our_commit_is_the_same_answer(
     path = await ask(town)
     message_id = await answer(town, path)
 
-    async def seen_at_once() -> Sent:
+    async def seen_at_once() -> SendReceipt:
         await town.see(town.said("r1", NOON + timedelta(seconds=2), "@olga Пять рублей.", by=OURS))
-        return Sent("r1", sent_at=NOON + timedelta(seconds=2))
+        return SendReceipt("r1", sent_at=NOON + timedelta(seconds=2))
 
     post.behave = lambda _: seen_at_once()
     await agency.work("inquiries.send")
@@ -285,7 +287,7 @@ async def test_a_copy_polled_before_our_commit_is_the_same_answer(
 async def test_a_copy_polled_after_our_commit_is_the_same_answer(town: Town, agency: Agency, post: Post) -> None:
     path = await ask(town)
     message_id = await answer(town, path)
-    post.behave = lambda _: Sent("r1")
+    post.behave = lambda _: SendReceipt("r1")
     await agency.work("inquiries.send")
     await town.see(town.said("r1", NOON + timedelta(seconds=4), "@olga Пять рублей.", by=OURS))
     (message,) = await ours(town, path)
@@ -315,7 +317,7 @@ async def _die(town: Town, post: Post, clock: SetClock, monkeypatch: pytest.Monk
 
 
 async def _again(agency: Agency) -> None:
-    async with agency.resources.db.reading(None) as connection:
+    async with agency.resources.db.read_connection(None) as connection:
         query = select(Job.id).where(Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send")
         for job_id in list(await connection.scalars(query)):
             assert await jobs.perform(agency.resources, job_id)
@@ -441,7 +443,7 @@ async def test_a_worker_that_ends_while_it_renews_a_token_leaves_no_doubt(
     path = await ask(town)
     await answer(town, path)
     post.behave = _raising(AuthExpired("no"), times=1)
-    monkeypatch.setattr("app.inquiries.jobs.mended", _killed)
+    monkeypatch.setattr("app.inquiries.jobs.reauthorised", _killed)
     with pytest.raises(Killed):
         await agency.work("inquiries.send")
     assert [m["delivery"] for m in await ours(town, path)] == ["queued"]
@@ -457,10 +459,10 @@ async def test_the_platforms_word_counts_for_more_than_the_same_words(
     clock.advance(MINUTE)
     second = await answer(town, path)
 
-    async def seen_at_once() -> Sent:
+    async def seen_at_once() -> SendReceipt:
         await town.see(town.said("r2", clock.now(), "Пять рублей.", by=OURS))
         assert {m["id"]: m["external_id"] for m in await ours(town, path)} == {first: "r2", second: None}
-        return Sent("r2", sent_at=clock.now())
+        return SendReceipt("r2", sent_at=clock.now())
 
     post.behave = lambda _: seen_at_once()
     await agency.work("inquiries.send")
@@ -487,7 +489,7 @@ async def test_the_message_it_answers_may_be_lost_while_it_is_in_doubt(
 
 async def _once(agency: Agency, clock: SetClock) -> bool:
     """Wait until the sending job is due, or its worker's lease is over, and do it; False where there is none."""
-    async with agency.resources.db.reading(None) as connection:
+    async with agency.resources.db.read_connection(None) as connection:
         query = select(Job.id, Job.run_at, Job.leased_until).where(
             Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send", Job.state != "dead"
         )
@@ -506,8 +508,8 @@ TOWNS: Final = 30
 UNSENT: Final[tuple[Callable[[datetime], Exception], ...]] = (
     lambda at: Throttled("slow down", retry_after=90, scope=Scope.TOKEN),
     lambda at: Throttled("slow down", retry_after=7200, scope=Scope.TOKEN),
-    lambda at: BudgetSpent(at + 5 * MINUTE),
-    lambda at: Later(at + MINUTE, "not now"),
+    lambda at: RateLimitReached(at + 5 * MINUTE),
+    lambda at: Snooze(at + MINUTE, "not now"),
     lambda at: Transient("out of reach"),
     lambda at: Malformed("what is that"),
     lambda at: AuthExpired("no"),
@@ -539,7 +541,7 @@ class Platform:
     taken: int = 0
     taken_at: datetime | None = None
 
-    def take(self) -> Sent:
+    def take(self) -> SendReceipt:
         repeated = (
             self.remembered is not None
             and self.taken_at is not None
@@ -547,9 +549,9 @@ class Platform:
         )
         if not repeated:
             self.taken, self.taken_at = self.taken + 1, self.clock.now()
-        return Sent("remote", sent_at=self.taken_at)
+        return SendReceipt("remote", sent_at=self.taken_at)
 
-    def behave(self, _: str) -> Sent:
+    def behave(self, _: str) -> SendReceipt:
         if self.rng.random() > self.trouble:
             return self.take()
         kind = self.rng.choice(("unsent", "unsent", "before", "after"))

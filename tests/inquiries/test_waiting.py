@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.inquiries.models import Direction, Status
-from app.inquiries.waiting import Change, EndedBy, Said, Turn, Wait, course
+from app.inquiries.waiting import Change, DeliveredMessage, EndedBy, StatusChange, Wait, course
 
 START = datetime(2026, 10, 14, 9, 0, tzinfo=UTC)
 
@@ -18,21 +18,21 @@ def at(minute: int) -> datetime:
     return START + timedelta(minutes=minute)
 
 
-def asks(minute: int, *, deleted: bool = False) -> Said:
-    return Said(at(minute), Direction.CUSTOMER, deleted_at=at(500) if deleted else None)
+def asks(minute: int, *, deleted: bool = False) -> DeliveredMessage:
+    return DeliveredMessage(at(minute), Direction.CUSTOMER, deleted_at=at(500) if deleted else None)
 
 
-def answers(minute: int, *, automatic: bool = False, deleted: bool = False) -> Said:
-    return Said(at(minute), Direction.AGENCY, automatic, at(500) if deleted else None)
+def answers(minute: int, *, automatic: bool = False, deleted: bool = False) -> DeliveredMessage:
+    return DeliveredMessage(at(minute), Direction.AGENCY, automatic, at(500) if deleted else None)
 
 
-def resolved(minute: int, through: int | None = None, *, automatic: bool = False) -> Turn:
+def resolved(minute: int, through: int | None = None, *, automatic: bool = False) -> StatusChange:
     seen = at(through) if through is not None else None
-    return Turn(at(minute), Change.RESOLVED, through=seen, automatic=automatic, reason="Done.")
+    return StatusChange(at(minute), Change.RESOLVED, through=seen, automatic=automatic, reason="Done.")
 
 
-def reopened(minute: int) -> Turn:
-    return Turn(at(minute), Change.REOPENED)
+def reopened(minute: int) -> StatusChange:
+    return StatusChange(at(minute), Change.REOPENED)
 
 
 Brief = tuple[int, int | None, str | None, bool]
@@ -99,15 +99,19 @@ def brief(wait: Wait) -> Brief:
         ([answers(3), asks(3)], [(3, 3, "answer", True)], Status.ANSWERED, 3),
     ],
 )
-def test_by_example(steps: list[Said | Turn], waits: list[Brief], status: Status, handled: int | None) -> None:
+def test_by_example(
+    steps: list[DeliveredMessage | StatusChange], waits: list[Brief], status: Status, handled: int | None
+) -> None:
     went = course(*_apart(steps))
     assert [brief(wait) for wait in went.waits] == waits
     assert went.status is status
     assert went.handled_at == (at(handled) if handled is not None else None)
 
 
-def _apart(steps: list[Said | Turn]) -> tuple[list[Said], list[Turn]]:
-    return [step for step in steps if isinstance(step, Said)], [step for step in steps if isinstance(step, Turn)]
+def _apart(steps: list[DeliveredMessage | StatusChange]) -> tuple[list[DeliveredMessage], list[StatusChange]]:
+    return [step for step in steps if isinstance(step, DeliveredMessage)], [
+        step for step in steps if isinstance(step, StatusChange)
+    ]
 
 
 minutes = st.integers(0, 30)
@@ -125,13 +129,13 @@ decisions = st.lists(turns, max_size=3)
 
 @given(threads, decisions, st.data())
 def test_the_order_in_which_messages_are_seen_does_not_matter(
-    said: list[Said], turned: list[Turn], data: st.DataObject
+    said: list[DeliveredMessage], turned: list[StatusChange], data: st.DataObject
 ) -> None:
     assert course(data.draw(st.permutations(said)), turned) == course(said, turned)
 
 
 @given(threads, decisions)
-def test_waits_are_in_order_and_do_not_overlap(said: list[Said], turned: list[Turn]) -> None:
+def test_waits_are_in_order_and_do_not_overlap(said: list[DeliveredMessage], turned: list[StatusChange]) -> None:
     went = course(said, turned)
     for wait in went.waits:
         assert wait.ended_at is None or wait.started_at <= wait.ended_at
@@ -143,12 +147,12 @@ def test_waits_are_in_order_and_do_not_overlap(said: list[Said], turned: list[Tu
 
 
 @given(threads, decisions, minutes)
-def test_a_robots_answer_changes_nothing(said: list[Said], turned: list[Turn], minute: int) -> None:
+def test_a_robots_answer_changes_nothing(said: list[DeliveredMessage], turned: list[StatusChange], minute: int) -> None:
     assert course([*said, answers(minute, automatic=True)], turned) == course(said, turned)
 
 
 @given(threads)
-def test_without_turns_it_is_what_a_look_at_each_message_finds(said: list[Said]) -> None:
+def test_without_turns_it_is_what_a_look_at_each_message_finds(said: list[DeliveredMessage]) -> None:
     """The slow way: for each real answer, the earliest question since the real answer before it."""
     asked = sorted(s.at for s in said if s.by is Direction.CUSTOMER and s.deleted_at is None)
     gone = sorted(s.at for s in said if s.by is Direction.CUSTOMER and s.deleted_at is not None)
@@ -165,7 +169,9 @@ def test_without_turns_it_is_what_a_look_at_each_message_finds(said: list[Said])
 
 
 @given(threads, decisions)
-def test_it_is_handled_when_a_person_first_did_something(said: list[Said], turned: list[Turn]) -> None:
+def test_it_is_handled_when_a_person_first_did_something(
+    said: list[DeliveredMessage], turned: list[StatusChange]
+) -> None:
     went = course(said, turned)
     by_people = [turn.at for turn in turned if turn.change is Change.RESOLVED and not turn.automatic]
     first = [moment for moment in (went.first_answered_at,) if moment is not None]

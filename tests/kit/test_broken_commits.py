@@ -196,7 +196,7 @@ async def test_one_statement_that_commits_itself_is_a_commit(
     with pytest.raises(CommitOutcomeUnknown):
         await write(marked)
     assert proxy.cuts == 1
-    async with proxied.reading(None) as connection:
+    async with proxied.read_connection(None) as connection:
         found = await connection.scalar(
             text("SELECT count(*) FROM user_account WHERE email = :email"), {"email": marked}
         )

@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Message, Receive, Scope, Send
 
-from app.kit.directory import Directory
-from app.kit.routing import Direct, Route, router
+from app.kit.route_index import RouteIndex
+from app.kit.routing import RawRoute, Route, router
 from app.main import create_app
 from app.settings import Settings
 
@@ -59,13 +59,13 @@ def selected(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Selected:
         made.told = str(route.operation_id), scope["path_params"]
 
     monkeypatch.setattr(Route, "handle", handle)
-    monkeypatch.setattr(Direct, "handle", handle)
+    monkeypatch.setattr(RawRoute, "handle", handle)
     return made
 
 
 async def test_every_operation_is_found_at_once_and_as_fastapi_finds_it(app: FastAPI, selected: Selected) -> None:
     directory, *others = app.router.routes
-    assert isinstance(directory, Directory)
+    assert isinstance(directory, RouteIndex)
     operations = [(path, method, one) for path, item in app.openapi()["paths"].items() for method, one in item.items()]
     assert len(operations) >= 68
     for path, method, operation in operations:
@@ -105,7 +105,7 @@ def test_the_rest_is_left_to_fastapi(app: FastAPI, method: str, path: str, more:
 )
 def test_the_methods_of_a_path_are_told(app: FastAPI, path: str, methods: set[str]) -> None:
     directory = app.router.routes[0]
-    assert isinstance(directory, Directory)
+    assert isinstance(directory, RouteIndex)
     assert directory.methods(path) == methods
 
 
@@ -117,7 +117,7 @@ def test_the_first_that_fits_answers() -> None:
 
     for path in ("/named", "/{name}", "/other", "/{name}/parts", "/files/{rest:path}"):
         made.add_api_route(path, nothing)
-    directory = Directory(route for route in made.routes if isinstance(route, APIRoute))
+    directory = RouteIndex(route for route in made.routes if isinstance(route, APIRoute))
 
     def answers(path: str) -> str:
         _, child = directory.matches({"type": "http", "method": "GET", "path": path, "root_path": ""})

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import events
-from app.kit.db import mine
+from app.kit.db import in_workspace
 from app.kit.events import Event, EventRecord, publish, subscribe
 from tests.conftest import Agency
 
@@ -31,7 +31,9 @@ def _no_one_listens() -> Iterator[None]:
 
 async def kept(agency: Agency) -> list[EventRecord]:
     async with agency.resources.transaction(agency.workspace_id) as session:
-        query = select(EventRecord).where(mine(EventRecord, agency.workspace_id), EventRecord.topic == "test.told")
+        query = select(EventRecord).where(
+            in_workspace(EventRecord, agency.workspace_id), EventRecord.topic == "test.told"
+        )
         return list((await session.scalars(query)).all())
 
 

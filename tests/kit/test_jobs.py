@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit import jobs, rounds
+from app.kit import jobs, scheduler
 from app.kit.clock import SetClock
-from app.kit.jobs import Again, Fatal, Job, Later, Run
+from app.kit.jobs import Cancel, Job, Reschedule, Run, Snooze
 from app.kit.resources import Resources
 
 
@@ -75,7 +75,7 @@ async def test_a_handler_gets_its_arguments_as_it_asks_for_them(resources: Resou
     got: list[object] = []
 
     @jobs.job(kind)
-    async def handler(run: Run, thing_id: uuid.UUID, count: int) -> Again | None:
+    async def handler(run: Run, thing_id: uuid.UUID, count: int) -> Reschedule | None:
         got.extend((thing_id, count))
         return None
 
@@ -90,7 +90,7 @@ async def test_two_workers_do_a_job_once(resources: Resources, kind: str) -> Non
     done = 0
 
     @jobs.job(kind)
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         nonlocal done
         done += 1
         await asyncio.sleep(0)
@@ -105,7 +105,7 @@ async def test_a_failure_is_tried_again_later_and_given_up_in_the_end(
     resources: Resources, kind: str, clock: SetClock
 ) -> None:
     @jobs.job(kind, attempts=3)
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         raise ValueError("no luck")
 
     job_id = await put(resources, kind)
@@ -122,14 +122,14 @@ async def test_a_failure_is_tried_again_later_and_given_up_in_the_end(
     assert row.state == "dead"
     assert row.error is not None
     assert row.error["detail"] == "no luck"
-    assert (await rounds.health(resources)).dead == 1
+    assert (await scheduler.health(resources)).dead == 1
     assert not await jobs.perform(resources, job_id), "a dead letter waits for a person"
 
 
 async def test_a_fatal_failure_is_not_tried_again(resources: Resources, kind: str) -> None:
     @jobs.job(kind)
-    async def handler(run: Run) -> Again | None:
-        raise Fatal("useless")
+    async def handler(run: Run) -> Reschedule | None:
+        raise Cancel("useless")
 
     await jobs.perform(resources, await put(resources, kind))
     assert [row.state for row in await stored(resources, kind)] == ["dead"]
@@ -137,8 +137,8 @@ async def test_a_fatal_failure_is_not_tried_again(resources: Resources, kind: st
 
 async def test_a_job_put_off_is_not_counted_as_an_attempt(resources: Resources, kind: str, clock: SetClock) -> None:
     @jobs.job(kind, attempts=1)
-    async def handler(run: Run) -> Again | None:
-        raise Later(run.now + timedelta(minutes=1), "budget spent")
+    async def handler(run: Run) -> Reschedule | None:
+        raise Snooze(run.now + timedelta(minutes=1), "budget spent")
 
     job_id = await put(resources, kind)
     for _ in range(3):
@@ -149,7 +149,7 @@ async def test_a_job_put_off_is_not_counted_as_an_attempt(resources: Resources, 
 
 async def test_a_handler_that_takes_too_long_is_stopped(resources: Resources, kind: str) -> None:
     @jobs.job(kind, timeout=timedelta(milliseconds=20))
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         await asyncio.Event().wait()
         return None
 
@@ -167,7 +167,7 @@ async def test_a_job_whose_worker_was_killed_is_taken_over_when_the_lease_is_out
     tries = 0
 
     @jobs.job(kind)
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         nonlocal tries
         tries += 1
         if tries == 1:
@@ -188,7 +188,7 @@ async def test_a_worker_that_lost_its_lease_cannot_write(resources: Resources, k
     outcomes: list[str] = []
 
     @jobs.job(kind)
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         if run.fence == 1:
             clock.advance(jobs.LEASE + timedelta(seconds=1))
             assert await jobs.perform(resources, run.id), "the other worker"
@@ -211,7 +211,7 @@ async def test_a_slow_worker_cannot_write_while_another_is_at_it(
     wrote: list[int] = []
 
     @jobs.job(kind)
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         if run.fence == 1:
             clock.advance(jobs.LEASE + timedelta(seconds=1))
             await jobs.perform(resources, run.id)  # which, before it ends, lets the slow one try
@@ -232,7 +232,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(resources: Resources, ki
         pass
 
     @jobs.job(kind, attempts=2)
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         raise Killed
 
     job_id = await put(resources, kind)
@@ -257,7 +257,7 @@ async def test_asking_again_while_it_runs_makes_it_run_once_more(resources: Reso
     runs = 0
 
     @jobs.job(kind)
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         nonlocal runs
         runs += 1
         if runs == 1:
@@ -274,7 +274,7 @@ async def test_a_stopped_worker_hands_its_job_back(resources: Resources, kind: s
     begun = asyncio.Event()
 
     @jobs.job(kind)
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         begun.set()
         await asyncio.Event().wait()
         return None
@@ -297,10 +297,10 @@ async def test_the_sweeper_rings_for_all_that_is_due_page_after_page(
         async def ring(self, waiting: list[tuple[uuid.UUID, str]]) -> None:
             rung.extend(job_id for job_id, _ in waiting)
 
-    monkeypatch.setattr(rounds, "PAGE", 3)
+    monkeypatch.setattr(scheduler, "PAGE", 3)
     due = [await put(resources, kind, key=str(n)) for n in range(8)]
     await put(resources, kind, key="later", at=clock.now() + timedelta(minutes=1))
-    assert await rounds.sweep(replace(resources, doorbell=Bell())) == 8  # type: ignore[arg-type]  # a test's bell
+    assert await scheduler.sweep(replace(resources, doorbell=Bell())) == 8  # type: ignore[arg-type]  # a test's bell
     assert sorted(rung) == sorted(due)
 
 
@@ -316,7 +316,7 @@ async def test_a_job_that_stays_late_is_rung_anew_at_ever_longer_intervals(
             rings.extend(ring for found, ring in waiting if found == job_id)
 
     for _ in range(3600 // 2):
-        await rounds.sweep(replace(resources, doorbell=Bell()))  # type: ignore[arg-type]  # a test's bell
+        await scheduler.sweep(replace(resources, doorbell=Bell()))  # type: ignore[arg-type]  # a test's bell
         clock.advance(timedelta(seconds=2))
     firsts = [2 * rings.index(ring) for ring in dict.fromkeys(rings)]
     assert firsts == [0, 30, 60, 120, 240, 480, 960, 1920]
@@ -324,11 +324,11 @@ async def test_a_job_that_stays_late_is_rung_anew_at_ever_longer_intervals(
 
 async def test_recurring_jobs_are_there_once_and_come_back(resources: Resources, kind: str, clock: SetClock) -> None:
     @jobs.job(kind, every=timedelta(hours=24))
-    async def handler(run: Run) -> Again | None:
+    async def handler(run: Run) -> Reschedule | None:
         return None
 
-    await rounds.ensure_recurring(resources)
-    await rounds.ensure_recurring(resources)
+    await scheduler.ensure_recurring(resources)
+    await scheduler.ensure_recurring(resources)
     (row,) = await stored(resources, kind)
     await jobs.perform(resources, row.id)
     assert [row.run_at for row in await stored(resources, kind)] == [clock.now() + timedelta(hours=24)]
@@ -344,7 +344,7 @@ async def test_what_waits_for_a_job_hears_that_it_was_given_up(
         heard.append((str(state), thing_id))
 
     @jobs.job(kind, attempts=2, buried=buried)
-    async def handler(run: Run, thing_id: uuid.UUID) -> Again | None:
+    async def handler(run: Run, thing_id: uuid.UUID) -> Reschedule | None:
         raise ValueError("no")
 
     thing = uuid.uuid4()
@@ -364,8 +364,8 @@ async def test_a_job_is_given_up_whatever_becomes_of_those_who_hear_of_it(
         raise RuntimeError("a fault of ours")
 
     @jobs.job(kind, buried=buried)
-    async def handler(run: Run) -> Again | None:
-        raise Fatal("no")
+    async def handler(run: Run) -> Reschedule | None:
+        raise Cancel("no")
 
     await jobs.perform(resources, await put(resources, kind))
     assert [row.state for row in await stored(resources, kind)] == ["dead"]

@@ -33,6 +33,19 @@ def test_a_file_that_declares_nothing_is_an_error(folder: Path) -> None:
         declared("shelf", "THING", int)
 
 
+def test_a_package_may_declare_several_and_must_declare_one(folder: Path) -> None:
+    (folder / "pair").mkdir()
+    for name, text in {"__init__": "", "one": "THING = 1", "two": "THING = 2", "common": "OTHER = 3"}.items():
+        (folder / "pair" / f"{name}.py").write_text(text)
+    (folder / "ours.py").write_text("OTHER = 4")
+    assert declared("shelf", "THING", int, besides=frozenset({"ours"})) == {"pair.one": 1, "pair.two": 2}
+    (folder / "none").mkdir()
+    (folder / "none" / "__init__.py").touch()
+    with pytest.raises(RegistryError, match=r"shelf\.none must declare THING"):
+        declared("shelf", "THING", int, besides=frozenset({"ours"}))
+
+
 def test_every_room_with_routes_is_found() -> None:
     found = {module.__name__ for module in rooms("routes")}
     assert {"app.access.routes", "app.kpis.routes", "app.links.routes"} <= found
+    assert "app.communities.inbound.routes" in found, "packages in a room too"

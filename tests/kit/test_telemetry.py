@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from app.kit import telemetry
-from app.kit.routing import Direct
+from app.kit.routing import RawRoute
 from tests.conftest import Agency
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -103,12 +103,12 @@ async def test_a_crash_tells_the_route_and_never_the_path(
     """A hook's address is its secret, and what crashes may name it too."""
     address = f"/hooks/vk/{uuid.uuid4()}"
 
-    async def crash(_: Direct, __: Scope, ___: Receive, send: Send) -> None:
+    async def crash(_: RawRoute, __: Scope, ___: Receive, send: Send) -> None:
         if begun:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError(f"cannot answer {address}")
 
-    monkeypatch.setattr(Direct, "handle", crash)
+    monkeypatch.setattr(RawRoute, "handle", crash)
     await stranger.post(address, content=b"{}")
     (crashed,) = [line for line in told(lines) if line["event"] == "request.crashed"]
     assert (crashed["method"], crashed["route"]) == ("POST", "/hooks/{platform}/{hook_id}")

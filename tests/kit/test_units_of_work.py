@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.access.models import ApiKey, Workspace
 from app.communities import service
 from app.kit import jobs
-from app.kit.db import Database, MightyRoleError
+from app.kit.db import Database, PrivilegedRoleError
 from app.kit.resources import Resources
 from tests.conftest import Agency
 from tests.servers import Servers
@@ -29,7 +29,7 @@ async def bare(db: Database) -> AsyncIterator[Database]:
 
 
 async def visible(database: Database, workspace_id: uuid.UUID | None) -> list[uuid.UUID]:
-    async with database.reading(workspace_id) as connection:
+    async with database.read_connection(workspace_id) as connection:
         return list((await connection.scalars(select(Workspace.workspace_id))).all())
 
 
@@ -41,7 +41,7 @@ async def test_no_error_of_the_database_holds_what_was_sent_to_it(resources: Res
         async with resources.transaction(None) as session:
             await session.execute(nameless, {"id": uuid.uuid4(), "words": words})
     assert words not in "".join(traceback.format_exception(refused.value))
-    for reading in (resources.db.reading(uuid.uuid4()), resources.db.reading(None)):
+    for reading in (resources.db.read_connection(uuid.uuid4()), resources.db.read_connection(None)):
         with pytest.raises(DBAPIError) as misread:
             async with reading as connection:
                 await connection.execute(text("SELECT length(:words) FROM nowhere"), {"words": words})
@@ -55,7 +55,7 @@ async def test_the_commit_comes_before_the_answer(app: FastAPI, resources: Resou
     async def watch(scope: object, receive: object, send: object) -> None:
         async def sending(message: dict[str, object]) -> None:
             if message["type"] == "http.response.start":
-                async with resources.db.reading(None) as connection:
+                async with resources.db.read_connection(None) as connection:
                     count = select(func.count()).select_from(ApiKey).where(ApiKey.name == name)
                     seen.append(int((await connection.execute(count)).scalar_one()))
             await send(message)  # type: ignore[operator]  # ASGI
@@ -109,7 +109,7 @@ async def test_cancelling_at_any_await_leaks_no_workspace(bare: Database, agency
     """Cancel after one, two, three … turns of the loop; the connection's next user sees its own rows only."""
 
     async def read_as(workspace_id: uuid.UUID) -> None:
-        async with bare.reading(workspace_id) as connection:
+        async with bare.read_connection(workspace_id) as connection:
             await connection.execute(select(Workspace.workspace_id))
 
     async def write_as(workspace_id: uuid.UUID) -> None:
@@ -145,8 +145,8 @@ async def test_beginning_and_naming_the_workspace_is_one_trip(bare: Database, ag
 
 async def test_a_role_that_row_level_security_does_not_bind_is_refused(servers: Servers, database: str) -> None:
     mighty = Database(servers.superuser_url(database), pool=1)
-    with pytest.raises(MightyRoleError, match="NOSUPERUSER"):
-        await mighty.refuse_mighty_role()
+    with pytest.raises(PrivilegedRoleError, match="NOSUPERUSER"):
+        await mighty.require_unprivileged_role()
     await mighty.close()
 
 

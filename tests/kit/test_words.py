@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.kit.words import LANGUAGES, _catalogue, language_of, translate
+from app.kit.i18n import LANGUAGES, _catalogue, language_of, translate
 from app.links import pages
 
 

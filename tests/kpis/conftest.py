@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import update
 
-from app.communities.events import Place
+from app.communities.events import CommunityRef
 from app.communities.models import Community, Publication
 from app.inquiries.models import Inquiry, Waiting
-from app.kit.db import mine
+from app.kit.db import in_workspace
 from app.kit.ids import uuid7
 from app.links import recording
 from app.links.recording import Visit
@@ -40,7 +40,7 @@ class Client:
     agency: Agency
     project_id: str
     zone: ZoneInfo
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, CommunityRef] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -70,7 +70,7 @@ class Client:
 
     async def connect(
         self, platform: str, *, created_at: datetime = CONNECTED, backfill_since: datetime = BACKFILL
-    ) -> Place:
+    ) -> CommunityRef:
         """A community, as connecting it leaves it: not looked at yet."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             community = Community(
@@ -85,26 +85,28 @@ class Client:
             )
             session.add(community)
             await session.flush()
-        place = Place(self.agency.workspace_id, uuid.UUID(self.project_id), community.id, platform, self.zone.key)
+        place = CommunityRef(
+            self.agency.workspace_id, uuid.UUID(self.project_id), community.id, platform, self.zone.key
+        )
         self.places[platform] = place
         return place
 
-    async def looked(self, place: Place, at: datetime | None = None, **values: Any) -> None:
+    async def looked(self, place: CommunityRef, at: datetime | None = None, **values: Any) -> None:
         """The community was looked at, in all respects."""
         seen = at or self.agency.resources.clock.now()
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             await session.execute(
                 update(Community)
-                .where(mine(Community, self.agency.workspace_id), Community.id == place.community_id)
+                .where(in_workspace(Community, self.agency.workspace_id), Community.id == place.community_id)
                 .values({"size_seen_at": seen, "posts_seen_at": seen, "conversations_seen_at": seen, **values})
             )
 
-    async def size(self, place: Place, at: datetime, size: int) -> None:
+    async def size(self, place: CommunityRef, at: datetime, size: int) -> None:
         """A size was read."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             await metrics.record_size(session, place, at, size)
 
-    async def publish(self, place: Place, at: datetime) -> uuid.UUID:
+    async def publish(self, place: CommunityRef, at: datetime) -> uuid.UUID:
         """A post appeared."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             publication = Publication(
@@ -121,7 +123,7 @@ class Client:
             return publication.id
 
     async def measure(
-        self, place: Place, at: datetime, posts: dict[uuid.UUID, dict[Metric, int]], why: str = "unsupported"
+        self, place: CommunityRef, at: datetime, posts: dict[uuid.UUID, dict[Metric, int]], why: str = "unsupported"
     ) -> None:
         """Counters were read; those that are not given are missing."""
         found = [
@@ -136,7 +138,7 @@ class Client:
 
     async def ask(
         self,
-        place: Place,
+        place: CommunityRef,
         at: datetime,
         answered: datetime | None = None,
         *,
@@ -177,7 +179,7 @@ class Client:
                 )
             )
 
-    async def link(self, place: Place | None = None) -> uuid.UUID:
+    async def link(self, place: CommunityRef | None = None) -> uuid.UUID:
         """A tracked link."""
         body: dict[str, Any] = {"project_id": self.project_id, "target": "https://nina.example/menu"}
         if place is not None:
@@ -238,7 +240,7 @@ async def fill(client: Client, seed: int = 1) -> Client:
     return client
 
 
-async def _posts(client: Client, place: Place, chance: random.Random, now: datetime) -> None:
+async def _posts(client: Client, place: CommunityRef, chance: random.Random, now: datetime) -> None:
     given = sorted(adapter(place.platform).spec.metrics)
     posts: dict[uuid.UUID, tuple[datetime, dict[Metric, int]]] = {}
     for _ in range(8):

@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import select, update
 
 from app import kpis, metrics
-from app.communities.budgets import BudgetSpent
-from app.communities.events import Place
+from app.communities.events import CommunityRef
 from app.communities.models import Community
+from app.communities.polling.rate_limits import RateLimitReached
 from app.communities.service import POLL
 from app.kit.clock import SetClock
-from app.kit.db import mine
+from app.kit.db import in_workspace
 from app.kit.resources import Resources
 from app.kpis import known
 from app.platforms import adapters
@@ -90,7 +90,7 @@ async def watched(agency: Agency, world: World, clock: SetClock) -> Client:
     client = await found(agency)
     body = {"project_id": client.project_id, "platform": "fake", "address": "https://fake.test/name"}
     made = await agency.post("/v1/communities", {**body, "credentials": {"user": "a-token"}})
-    client.places["fake"] = Place(
+    client.places["fake"] = CommunityRef(
         agency.workspace_id, UUID(client.project_id), UUID(made["id"]), "fake", client.zone.key
     )
     for number in range(3):
@@ -143,8 +143,10 @@ def _without_freshness(found: Any) -> Any:
 
 async def row(agency: Agency, community_id: str) -> dict[str, Any]:
     """A community as it is stored."""
-    query = select(Community.__table__).where(mine(Community, agency.workspace_id), Community.id == UUID(community_id))
-    async with agency.resources.db.reading(agency.workspace_id) as connection:
+    query = select(Community.__table__).where(
+        in_workspace(Community, agency.workspace_id), Community.id == UUID(community_id)
+    )
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         return dict((await connection.execute(query)).mappings().one())
 
 
@@ -164,7 +166,7 @@ async def test_asking_for_a_read_changes_no_answer(busy: Client, ask: Act) -> No
 @pytest.mark.parametrize(
     "trouble",
     [
-        BudgetSpent(START + 3 * DAY + 2 * HOUR),
+        RateLimitReached(START + 3 * DAY + 2 * HOUR),
         Throttled("Too fast.", retry_after=7200, scope=Scope.TOKEN),
         Transient("Away."),
     ],
@@ -205,7 +207,7 @@ async def test_what_waits_for_its_budget_keeps_its_figures_while_the_rest_moves(
     clock.advance(HOUR)
     news(world, clock)
     await sync(agency, _community(watched))
-    world.fail = {part: [BudgetSpent(clock.now() + HOUR)] * 100 for part in ("posts", "metrics", "comments")}
+    world.fail = {part: [RateLimitReached(clock.now() + HOUR)] * 100 for part in ("posts", "metrics", "comments")}
     await agency.work(POLL)
     after = (await figures(watched, **WINDOW))["answers"]
     for key in ("engagement", "reach", "clicks_per_post"):
@@ -228,7 +230,7 @@ async def test_a_walk_that_is_done_once_more_hides_nothing_meanwhile(
 
     agency, before = watched.agency, await figures(watched, **WINDOW)
     async with agency.resources.transaction(agency.workspace_id) as session:
-        ours = mine(Community, agency.workspace_id)
+        ours = in_workspace(Community, agency.workspace_id)
         await session.execute(update(Community).where(ours).values(posts_cursor=None, conversations_cursor=None))
     await sync(agency, _community(watched))
     world.calls.clear()
@@ -257,7 +259,7 @@ async def test_these_tests_would_notice(watched: Client, part: str) -> None:
     """What is known is forgotten, as if to have it read again: answers change."""
     before = await figures(watched, **WINDOW)
     async with watched.agency.resources.transaction(watched.agency.workspace_id) as session:
-        ours = mine(Community, watched.agency.workspace_id)
+        ours = in_workspace(Community, watched.agency.workspace_id)
         await session.execute(update(Community).where(ours).values({f"{part}_seen_at": None}))
     after = await figures(watched, **WINDOW)
     worse = [key for key, one in before["answers"].items() if one != after["answers"][key]]

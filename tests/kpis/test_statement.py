@@ -19,13 +19,13 @@ async def test_a_broken_connection_is_replaced(servers: Servers, database: str) 
     broken = Database(servers.app_url(database), pool=1)
     superuser = await asyncpg.connect(plain(servers.superuser_url(database)))
     try:
-        async with broken.reading(workspace_id) as connection:
+        async with broken.read_connection(workspace_id) as connection:
             ((pid,),) = await statement.rows(connection, {})
         await superuser.execute("SELECT pg_terminate_backend($1, 5000)", pid)
         with pytest.raises(Unavailable):
-            async with broken.reading(workspace_id) as connection:
+            async with broken.read_connection(workspace_id) as connection:
                 await statement.rows(connection, {})
-        async with broken.reading(workspace_id) as connection:
+        async with broken.read_connection(workspace_id) as connection:
             ((other,),) = await statement.rows(connection, {})
         assert other != pid
     finally:
@@ -36,7 +36,7 @@ async def test_a_broken_connection_is_replaced(servers: Servers, database: str) 
 async def test_a_mistake_is_no_outage(servers: Servers, database: str) -> None:
     db = Database(servers.app_url(database), pool=1)
     try:
-        async with db.reading(uuid7()) as connection:
+        async with db.read_connection(uuid7()) as connection:
             with pytest.raises(asyncpg.DivisionByZeroError):
                 await Statement(select(literal_column("1 / 0"))).rows(connection, {})
             assert await Statement(select(literal_column("1"))).rows(connection, {}) == [(1,)]

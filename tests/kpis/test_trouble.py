@@ -11,8 +11,8 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from app import kpis
-from app.kit.db import mine
-from app.kpis.contract import Asked, Kpi, Loaded, Value, Window
+from app.kit.db import in_workspace
+from app.kpis.contract import Kpi, Loaded, LoadRequest, Value, Window
 from app.kpis.inputs.inquiries import Inquiries
 from app.kpis.statement import Statement
 from app.projects.models import Project
@@ -29,7 +29,7 @@ async def _move(client: Client, zone: str) -> None:
     async with client.agency.resources.transaction(client.agency.workspace_id) as session:
         await session.execute(
             update(Project)
-            .where(mine(Project, client.agency.workspace_id), Project.id == uuid.UUID(client.project_id))
+            .where(in_workspace(Project, client.agency.workspace_id), Project.id == uuid.UUID(client.project_id))
             .values(timezone=zone)
         )
 
@@ -117,7 +117,7 @@ async def test_a_source_that_fails_for_one_project(agency: Agency, monkeypatch: 
     bad = clients[2].project_id
     real = Inquiries.load
 
-    async def load(self: Inquiries, connection: Any, asked: Asked) -> dict[uuid.UUID, Loaded[Any]]:
+    async def load(self: Inquiries, connection: Any, asked: LoadRequest) -> dict[uuid.UUID, Loaded[Any]]:
         if uuid.UUID(bad) in {project.id for project in asked.projects}:
             raise KeyError("a row that nobody has thought of")
         return dict(await real(self, connection, asked))

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.communities.events import Place
-from app.communities.models import HookItem, HookMissed
+from app.communities.events import CommunityRef
+from app.communities.models import InboundGap, InboundItem
 from app.kpis import known
 from app.platforms.contract import Metric
 from tests.conftest import Agency
@@ -320,14 +320,14 @@ async def test_what_a_hook_has_missed_is_a_gap_until_it_was_found(client: Client
         assert "hook-missed" not in {gap["reason"] for gap in gaps}, key
     async with client.agency.resources.transaction(client.agency.workspace_id) as session:
         told = {"external_id": "comment", "post": False, "received_at": NOW}
-        session.add(HookItem(workspace_id=place.workspace_id, community_id=place.community_id, **told))
+        session.add(InboundItem(workspace_id=place.workspace_id, community_id=place.community_id, **told))
     assert (await client.kpi("inquiries_received", **WEEK))["coverage"] == before, "told late, after all"
 
 
-async def _missed(client: Client, place: Place, kind: str, sent_at: datetime, found_at: datetime) -> None:
+async def _missed(client: Client, place: CommunityRef, kind: str, sent_at: datetime, found_at: datetime) -> None:
     async with client.agency.resources.transaction(client.agency.workspace_id) as session:
         session.add(
-            HookMissed(
+            InboundGap(
                 workspace_id=place.workspace_id,
                 community_id=place.community_id,
                 external_id=kind,

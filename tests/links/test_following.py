@@ -155,7 +155,7 @@ async def test_links_hold_while_the_database_is_away(
     before = lost.get()
     with monkeypatch.context() as broken:
         broken.setattr(Database, "transaction", away)
-        broken.setattr(Database, "reading", away)
+        broken.setattr(Database, "read_connection", away)
         clock.advance(FRESH)
         answer = await follow(stranger, link, "Firefox")
         assert (answer.status_code, answer.headers["location"]) == (302, TARGET)

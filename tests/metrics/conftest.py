@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Workspace
-from app.communities.events import Place
+from app.communities.events import CommunityRef
 from app.communities.models import Community, Publication
 from app.kit.clock import SetClock
 from app.kit.db import Database
@@ -43,7 +43,7 @@ class Client:
     workspace_id: uuid.UUID
     project_id: uuid.UUID
     zone: str
-    places: list[Place]
+    places: list[CommunityRef]
     shown: list[Shown] = field(default_factory=list)
     looks: list[tuple[uuid.UUID, datetime, Counters]] = field(default_factory=list)
 
@@ -124,7 +124,7 @@ class Client:
         return sorted(await self._all(CommunityDay), key=lambda row: row["day"])
 
     async def _all(self, model: Any) -> list[dict[str, Any]]:
-        async with self.db.reading(self.workspace_id) as connection:
+        async with self.db.read_connection(self.workspace_id) as connection:
             query = select(model.__table__).where(model.workspace_id == self.workspace_id)
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
@@ -174,7 +174,7 @@ async def make_client(
                 for one in ids
             ],
         )
-    places = [Place(workspace_id, project_id, one, "mastodon", zone) for one in ids]
+    places = [CommunityRef(workspace_id, project_id, one, "mastodon", zone) for one in ids]
     return Client(db, workspace_id, project_id, zone, places)
 
 

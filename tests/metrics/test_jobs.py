@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 
 from app.communities.events import PostsMeasured, SizeMeasured
-from app.kit import events, jobs, rounds
+from app.kit import events, jobs, scheduler
 from app.kit.db import Database
 from app.metrics.jobs import DIFFERENCES
 from app.metrics.models import PostLast, RollupDay
@@ -51,8 +51,8 @@ async def test_the_nightly_look_mends_what_is_wrong(agency: Agency, db: Database
         )
         await session.execute(update(PostLast).values(views=None))
     before = {table: DIFFERENCES.labels(table)._value.get() for table in ("rollup_day", "post_last", "community_day")}
-    await rounds.ensure_recurring(agency.resources)
-    async with db.reading(None) as connection:
+    await scheduler.ensure_recurring(agency.resources)
+    async with db.read_connection(None) as connection:
         nightly = await connection.scalar(select(jobs.Job.id).where(jobs.Job.kind == "metrics.reconcile"))
     assert isinstance(nightly, UUID)
     assert await jobs.perform(agency.resources, nightly)

@@ -27,7 +27,7 @@ async def test_each_counter_of_a_community_says_how_it_is_known(client: Client) 
         async with client.work() as session:
             await service.record_posts(session, place, NOON + timedelta(hours=hours), [(post, found)])
     spec = replace(adapter("mastodon").spec, metrics=frozenset(Metric) - {Metric.QUOTES, Metric.SAVES})
-    async with client.db.reading(client.workspace_id) as connection:
+    async with client.db.read_connection(client.workspace_id) as connection:
         read = await status.of_community(connection, client.workspace_id, place.community_id, spec)
     rows = {row.metric: row for row in read}
     at = {hours: NOON + timedelta(hours=hours) for hours in range(3)}
@@ -56,7 +56,7 @@ async def test_when_a_counter_was_last_read_is_told_whatever_came_later(client: 
         async with client.work() as session:
             await service.record_posts(session, place, NOON + timedelta(hours=hours), [(post, found)])
     spec = replace(adapter("mastodon").spec, metrics=frozenset(Metric))
-    async with client.db.reading(client.workspace_id) as connection:
+    async with client.db.read_connection(client.workspace_id) as connection:
         read = await status.of_community(connection, client.workspace_id, place.community_id, spec)
     told = {row.metric.value: (row.status.value, row.captured_at) for row in read}
     at = [NOON + timedelta(hours=hours) for hours in range(4)]

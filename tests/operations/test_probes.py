@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 from sqlalchemy import delete, text
 
-from app.kit import jobs, rounds
+from app.kit import jobs, scheduler
 from app.kit.clock import SetClock
 from app.kit.jobs import Job, WorkerHeartbeat
 from app.kit.resources import Resources
@@ -26,7 +26,7 @@ async def test_readiness_looks_at_the_worker_itself(
     never = await stranger.get("/ready")
     assert (never.status_code, never.json()["code"]) == (503, "no-worker")
     assert never.headers["retry-after"]
-    await rounds.beat(resources, "w1")
+    await scheduler.heartbeat(resources, "w1")
     assert (await stranger.get("/ready")).status_code == 200
     clock.advance(timedelta(seconds=31))
     silent = await stranger.get("/ready")
@@ -40,7 +40,7 @@ async def test_readiness_looks_at_the_oldest_due_job(
     async with resources.transaction(None) as session:
         await jobs.enqueue(session, "test.never", workspace_id=None, key="late")
     clock.advance(timedelta(seconds=119))
-    await rounds.beat(resources, "w1")
+    await scheduler.heartbeat(resources, "w1")
     assert (await stranger.get("/ready")).status_code == 200
     clock.advance(timedelta(seconds=2))
     late = await stranger.get("/ready")

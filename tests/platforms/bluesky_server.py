@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import httpx
 
-from app.platforms.adapters.bluesky import Bluesky
 from app.platforms.bluesky import records
+from app.platforms.bluesky.adapter import Bluesky
 from app.platforms.contract import Credentials, Page, RemoteMessage, Token
 from tests.platforms.specimens import says
 from tests.platforms.specimens.bluesky import CID, DATE, US, jwt, uri

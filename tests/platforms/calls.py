@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
-from app.platforms.abilities import (
-    Draft,
+from app.platforms.capabilities import (
     Inspects,
     ListsComments,
     MeasuresAcross,
+    OutgoingPost,
     PostRef,
     Publishes,
     Refreshes,
@@ -75,5 +75,5 @@ def _reply(made: Replies, to: ReplyTo) -> Call:
     return lambda c: made.reply(c, to, TEXT, "key")
 
 
-def _publish(made: Publishes, draft: Draft) -> Call:
+def _publish(made: Publishes, draft: OutgoingPost) -> Call:
     return lambda c: made.publish(c, draft, "key")

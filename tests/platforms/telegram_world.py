@@ -6,16 +6,13 @@ from typing import Any
 
 import httpx
 
-from app.platforms.abilities import (
-    Call,
-    Event,
-)
-from app.platforms.adapters.telegram import SECRET_HEADER, Telegram
+from app.platforms.capabilities import Call, Event
 from app.platforms.contract import (
     Credentials,
     RemoteMessage,
     Token,
 )
+from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
 
 Json = Any
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.platforms.abilities import (
+from app.platforms.bluesky.adapter import ADAPTER, Bluesky
+from app.platforms.bluesky.walks import Walk
+from app.platforms.capabilities import (
     Inspects,
     ListsComments,
     MeasuresAcross,
@@ -16,8 +18,6 @@ from app.platforms.abilities import (
     Replies,
     TellsUsage,
 )
-from app.platforms.adapters.bluesky import ADAPTER, Bluesky
-from app.platforms.bluesky.walks import Walk
 from app.platforms.contract import (
     Adapter,
     Credentials,
@@ -27,7 +27,7 @@ from app.platforms.contract import (
     MetricStatus,
     Token,
 )
-from app.sandbox.bluesky import ids
+from sandbox.bluesky import ids
 from tests.platforms.bluesky_server import ACCESS, PROFILE, THEN, Server, below, credentials, post, walked
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import says

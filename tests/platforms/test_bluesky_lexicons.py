@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.platforms.bluesky import calls, shapes
+from app.platforms.bluesky import calls, wire_models
 from app.platforms.bluesky.errors import NAMES
 from app.platforms.contract import PlatformError
 from tests.platforms.data import data
@@ -47,20 +47,20 @@ def test_what_we_read_stands_in_the_lexicons() -> None:
     author = {"did": US, "handle": "a.b"}
     post = {"uri": f"at://{US}/app.bsky.feed.post/1", "cid": CID, "author": author, "record": {}, "indexedAt": _now()}
     least: dict[str, tuple[Any, Any]] = {
-        calls.PROFILE: (shapes.PROFILE, author),
-        calls.PROFILES: (shapes.PROFILES, {"profiles": [author]}),
-        calls.FEED: (shapes.FEED, {"feed": [{"post": post}]}),
-        calls.POSTS: (shapes.POSTS, {"posts": [post]}),
-        calls.THREAD: (shapes.THREADS, {"thread": {"$type": "app.bsky.feed.defs#threadViewPost", "post": post}}),
+        calls.PROFILE: (wire_models.PROFILE, author),
+        calls.PROFILES: (wire_models.PROFILES, {"profiles": [author]}),
+        calls.FEED: (wire_models.FEED, {"feed": [{"post": post}]}),
+        calls.POSTS: (wire_models.POSTS, {"posts": [post]}),
+        calls.THREAD: (wire_models.THREADS, {"thread": {"$type": "app.bsky.feed.defs#threadViewPost", "post": post}}),
         calls.NOTIFICATIONS: (
-            shapes.NOTIFICATIONS, {"notifications": [{**post, "reason": "reply", "isRead": False}]},
+            wire_models.NOTIFICATIONS, {"notifications": [{**post, "reason": "reply", "isRead": False}]},
         ),
         calls.CONVOS: (
-            shapes.CONVOS,
+            wire_models.CONVOS,
             {"convos": [{"id": "a", "rev": "b", "members": [author], "muted": False, "unreadCount": 0}]},
         ),
         calls.MESSAGES: (
-            shapes.MESSAGES,
+            wire_models.MESSAGES,
             {
                 "messages": [
                     {"$type": f"chat.bsky.convo.defs#{kind}", "id": "a", "rev": "b", "sentAt": _now(), **more}
@@ -73,12 +73,12 @@ def test_what_we_read_stands_in_the_lexicons() -> None:
                 ]
             },
         ),
-        calls.SEND: (shapes.MESSAGE, {"id": "a", "rev": "b", "text": "", "sender": {"did": US}, "sentAt": _now()}),
-        calls.RECORD: (shapes.STORED, {"uri": post["uri"], "value": {}}),
-        calls.PUT: (shapes.STORED, {"uri": post["uri"], "cid": CID}),
-        calls.OPEN: (shapes.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),
-        calls.RENEW: (shapes.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),
-        calls.SESSION: (shapes.WHOSE, author),
+        calls.SEND: (wire_models.MESSAGE, {"id": "a", "rev": "b", "text": "", "sender": {"did": US}, "sentAt": _now()}),
+        calls.RECORD: (wire_models.STORED, {"uri": post["uri"], "value": {}}),
+        calls.PUT: (wire_models.STORED, {"uri": post["uri"], "cid": CID}),
+        calls.OPEN: (wire_models.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),
+        calls.RENEW: (wire_models.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),
+        calls.SESSION: (wire_models.WHOSE, author),
     }  # fmt: skip
     for method, (shape, answer) in least.items():
         assert problems(method, "output", answer) == [], method

@@ -10,14 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.platforms.abilities import (
-    Draft,
-    Picture,
-    ReplyTo,
-)
-from app.platforms.adapters.bluesky import Bluesky
 from app.platforms.bluesky import records, sessions
-from app.platforms.bluesky.shapes import Session
+from app.platforms.bluesky.adapter import Bluesky
+from app.platforms.bluesky.wire_models import Session
+from app.platforms.capabilities import OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import (
     COST,
     AuthExpired,
@@ -30,7 +26,7 @@ from app.platforms.contract import (
     Throttled,
     Token,
 )
-from app.sandbox.bluesky import ids
+from sandbox.bluesky import ids
 from tests.platforms.bluesky_server import ACCESS, PROFILE, THEN, Server, credentials, post, walked
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import PIXEL, says, someone
@@ -83,7 +79,7 @@ async def test_a_repeated_direct_message_is_known_by_its_words(stage: Subject) -
 
 async def test_a_post_is_published_once_with_its_pictures(stage: Subject) -> None:
     made = Bluesky(stage.http)
-    draft = Draft("Open on Sunday", tuple(Picture(PIXEL, "image/png", f"dot {n}") for n in range(4)))
+    draft = OutgoingPost("Open on Sunday", tuple(Picture(PIXEL, "image/png", f"dot {n}") for n in range(4)))
     first = await made.publish(stage.c, draft, "key")
     asked = len(stage.way.requests)
     again = await made.publish(stage.c, draft, "key")
@@ -91,8 +87,8 @@ async def test_a_post_is_published_once_with_its_pictures(stage: Subject) -> Non
     assert len(stage.way.requests) == asked + 1, "nothing is uploaded in vain"
     assert len(stage.records("media")) == 4
     with pytest.raises(Rejected, match="301 characters"):
-        await made.publish(stage.c, Draft("x" * 301), "other")
-    await made.publish(stage.c, Draft("👩‍👩‍👧" * 150), "other")
+        await made.publish(stage.c, OutgoingPost("x" * 301), "other")
+    await made.publish(stage.c, OutgoingPost("👩‍👩‍👧" * 150), "other")
 
 
 async def test_two_at_once_write_one_post(stage: Subject) -> None:
@@ -106,11 +102,11 @@ async def test_two_at_once_write_one_post(stage: Subject) -> None:
             if request.url.path.endswith("getRecord") and not done:
                 done.append(1)
                 stage.later()
-                await Bluesky(stage.http).publish(stage.c, Draft("Ours"), "key")
+                await Bluesky(stage.http).publish(stage.c, OutgoingPost("Ours"), "key")
             return response
 
     async with httpx.AsyncClient(transport=Late()) as http:
-        sent = await Bluesky(http).publish(stage.c, Draft("Ours"), "key")
+        sent = await Bluesky(http).publish(stage.c, OutgoingPost("Ours"), "key")
     assert len(stage.community.posts) == posts + 1
     assert (sent.external_id, sent.sent_at) == (records.uri(ids.did(18), "key"), None)
 
@@ -119,7 +115,7 @@ async def test_nobody_writes_without_a_session() -> None:
     server = Server()
     to = ReplyTo(uri(CUSTOMER, "c"), "t", MessageKind.COMMENT, someone(CUSTOMER), uri(US, "a"))
     with pytest.raises(AuthExpired) as caught:
-        await server.adapter.publish(credentials(), Draft("Ours"), "key")
+        await server.adapter.publish(credentials(), OutgoingPost("Ours"), "key")
     assert caught.value.token is Token.COMMUNITY
     with pytest.raises(AuthExpired):
         await server.adapter.reply(credentials(password="p"), to, "Ours", "key")
@@ -131,7 +127,7 @@ async def test_without_a_clock_nothing_is_written() -> None:
     missing = says({"error": "RecordNotFound", "message": "Could not locate record"}, 400)
     server = Server(getRecord=missing)
     with pytest.raises(Malformed, match="time"):
-        await server.adapter.publish(credentials(community=ACCESS), Draft("Ours"), "key")
+        await server.adapter.publish(credentials(community=ACCESS), OutgoingPost("Ours"), "key")
 
 
 async def test_what_is_written_is_as_the_lexicons_say() -> None:
@@ -170,7 +166,7 @@ async def test_what_is_written_is_as_the_lexicons_say() -> None:
     await made.conversations(c, page.cursor)
     await made.reply(c, comment, text, "key")
     await made.reply(c, message, text, "key")
-    await made.publish(c, Draft(text, (Picture(PIXEL, "image/png", "A dot"),)), "key")
+    await made.publish(c, OutgoingPost(text, (Picture(PIXEL, "image/png", "A dot"),)), "key")
     await made.refresh(c)
     await made.inspect(c)
     for request in asked:
@@ -295,7 +291,7 @@ async def test_calls_say_what_they_cost() -> None:
         getPosts={"posts": []},
     )
     c = credentials(community=ACCESS)
-    await server.adapter.publish(c, Draft("Ours", (Picture(PIXEL, "image/png"),)), "key")
+    await server.adapter.publish(c, OutgoingPost("Ours", (Picture(PIXEL, "image/png"),)), "key")
     await server.adapter.refresh(credentials(password="p"))
     await server.adapter.metrics(c, (uri(US, "a"),))
     costs = [request.extensions[COST] for request in server.requests]
@@ -311,12 +307,12 @@ async def test_calls_say_what_they_cost() -> None:
 async def test_a_limit_of_the_accounts_writes_concerns_it_alone(stage: Subject) -> None:
     stage.sandbox.network.limits["bluesky_writes"] = 3
     made = Bluesky(stage.http)
-    await made.publish(stage.c, Draft("One"), "one")
+    await made.publish(stage.c, OutgoingPost("One"), "one")
     usage = Bluesky.usage(stage.way.responses[-1])
     assert usage is not None
     assert (round(usage.share, 2), usage.scope) == (0.67, Scope.COMMUNITY)
     with pytest.raises(Throttled) as caught:
-        await made.publish(stage.c, Draft("Two"), "two")
+        await made.publish(stage.c, OutgoingPost("Two"), "two")
     assert caught.value.scope is Scope.COMMUNITY
     assert caught.value.retry_after is not None
     await made.posts(stage.c, None)

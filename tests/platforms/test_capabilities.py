@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from app.platforms import abilities, adapters, routes
-from app.platforms.contract import Adapter, Budget, Metric, Scope, Spec, Token
+from app.platforms import adapters, capabilities, routes
+from app.platforms.contract import Adapter, Metric, RateLimit, Scope, Spec, Token
 from docs.examples.plaza import Plaza
 from tests.cli.processes import ROOT
 from tests.conftest import Agency
@@ -53,16 +53,16 @@ def test_an_adapter_can_what_its_spec_says(key: str) -> None:
     """A spec that tells of pictures no code publishes, or of secrets no code verifies, misleads people."""
     kind = adapters()[key]
     spec = kind.spec
-    assert (spec.publishing is not None) == issubclass(kind, abilities.Publishes)
-    assert bool(spec.hook_secrets) == issubclass(kind, abilities.Receives)
-    assert issubclass(kind, abilities.Receives) or not issubclass(kind, abilities.Subscribes)
+    assert (spec.publishing is not None) == issubclass(kind, capabilities.Publishes)
+    assert bool(spec.hook_secrets) == issubclass(kind, capabilities.Receives)
+    assert issubclass(kind, capabilities.Receives) or not issubclass(kind, capabilities.Subscribes)
     assert spec.pushed | spec.counted | spec.delayed <= spec.metrics
     assert not spec.pushed & spec.counted
     assert bool(spec.delayed) == bool(spec.delay)
     assert spec.scopes.keys() <= spec.tokens
-    assert spec.lane_tokens <= spec.tokens
-    assert not spec.lane_tokens or issubclass(kind, abilities.MeasuresAcross)
-    if issubclass(kind, abilities.Refreshes):
+    assert spec.metrics_group_tokens <= spec.tokens
+    assert not spec.metrics_group_tokens or issubclass(kind, capabilities.MeasuresAcross)
+    if issubclass(kind, capabilities.Refreshes):
         assert kind.renewable(spec.tokens, spec.app_settings)
         assert kind.renewable(spec.tokens, spec.app_settings) <= spec.tokens
         assert not kind.renewable((), spec.app_settings)
@@ -85,23 +85,23 @@ class Square(Plaza):
         hook_secrets=frozenset({"word"}),
         replies_remembered=timedelta(minutes=50),
         reply_limit=200,
-        budgets=(Budget(7, 60, Scope.APP, "units", Token.COMMUNITY),),
+        budgets=(RateLimit(7, 60, Scope.APP, "units", Token.COMMUNITY),),
         history=False,
     )
 
     @classmethod
-    def receive(cls, call: abilities.Call, secrets: Mapping[str, str]) -> abilities.Received:
+    def receive(cls, call: capabilities.Call, secrets: Mapping[str, str]) -> capabilities.Received:
         raise NotImplementedError
 
     @classmethod
-    def understand(cls, told: bytes) -> tuple[abilities.Event, ...]:
+    def parse_event(cls, told: bytes) -> tuple[capabilities.Event, ...]:
         raise NotImplementedError
 
     @classmethod
     def renewable(cls, tokens: Any, app: Any) -> frozenset[Token]:
         return frozenset({Token.COMMUNITY}) if Token.REFRESH in tokens and "client_id" in app else frozenset()
 
-    async def refresh(self, c: object) -> Mapping[Token, abilities.Granted]:
+    async def refresh(self, c: object) -> Mapping[Token, capabilities.IssuedToken]:
         raise NotImplementedError
 
 
@@ -136,8 +136,8 @@ def test_each_thing_has_its_place() -> None:
 def test_every_ability_is_told() -> None:
     protocols = {
         protocol
-        for protocol in vars(abilities).values()
-        if getattr(protocol, "_is_protocol", False) and protocol.__module__ == abilities.__name__
+        for protocol in vars(capabilities).values()
+        if getattr(protocol, "_is_protocol", False) and protocol.__module__ == capabilities.__name__
     }
     assert set(routes.ABILITIES.values()) == protocols
     assert routes.ABILITIES.keys() == routes.Abilities.model_fields.keys()

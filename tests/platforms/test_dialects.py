@@ -5,14 +5,14 @@ from typing import Any
 import httpx
 import pytest
 
-from app.platforms.abilities import Call
-from app.platforms.adapters.facebook import Facebook
-from app.platforms.adapters.mastodon import Mastodon
-from app.platforms.adapters.odnoklassniki import Odnoklassniki
-from app.platforms.adapters.telegram import SECRET_HEADER, Telegram
+from app.platforms.capabilities import Call
 from app.platforms.contract import Adapter, Credentials, Malformed, Metric, MetricStatus
-from app.platforms.odnoklassniki import shapes as ok
-from app.platforms.vk import shapes as vk
+from app.platforms.mastodon.adapter import Mastodon
+from app.platforms.meta.facebook import Facebook
+from app.platforms.odnoklassniki import wire_models as ok
+from app.platforms.odnoklassniki.adapter import Odnoklassniki
+from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
+from app.platforms.vk import wire_models as vk
 from app.platforms.wire import parse_bytes
 from tests.platforms.specimens import says, specimen
 from tests.platforms.test_facebook import SECRETS, called

@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from app.platforms.abilities import (
+from app.platforms.capabilities import (
     Call,
-    Draft,
     Event,
     HookState,
     Inspects,
     ListsComments,
+    OutgoingPost,
     Picture,
     Publishes,
     Received,
@@ -32,7 +32,6 @@ from app.platforms.abilities import (
     TokenState,
     Usage,
 )
-from app.platforms.adapters.facebook import ADAPTER, Facebook
 from app.platforms.contract import (
     COST,
     Adapter,
@@ -53,6 +52,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.meta.facebook import ADAPTER, Facebook
 from tests.platforms.graph_world import START, Node, World, at, fault
 from tests.platforms.specimens import PIXEL
 
@@ -660,9 +660,9 @@ async def test_posts_are_published() -> None:
         "/photos": lambda: {"id": next(uploads), "post_id": f"{PAGE}_60"},
     }
     pictures = (Picture(PIXEL, "image/png", "a dot"), Picture(PIXEL + b"2", "image/jpeg"))
-    text = await adapter(graph).publish(credentials(), Draft("Open"), "key")
-    photo = await adapter(graph).publish(credentials(), Draft("Open", pictures[:1]), "key")
-    album = await adapter(graph).publish(credentials(), Draft("Open", pictures), "key")
+    text = await adapter(graph).publish(credentials(), OutgoingPost("Open"), "key")
+    photo = await adapter(graph).publish(credentials(), OutgoingPost("Open", pictures[:1]), "key")
+    album = await adapter(graph).publish(credentials(), OutgoingPost("Open", pictures), "key")
     assert [one.external_id for one in (text, photo, album)] == [f"{PAGE}_50", f"{PAGE}_60", f"{PAGE}_50"]
     assert text.url == f"https://www.facebook.com/{PAGE}_50"
     alone, shown, first, second, whole = [said for _, said in graph.sent]
@@ -674,7 +674,7 @@ async def test_posts_are_published() -> None:
         "message": "Open", "attached_media[0]": '{"media_fbid": "2"}', "attached_media[1]": '{"media_fbid": "3"}',
     }  # fmt: skip
     with pytest.raises(Rejected, match="11 pictures"):
-        await adapter(graph).publish(credentials(), Draft("Open", pictures[:1] * 11), "key")
+        await adapter(graph).publish(credentials(), OutgoingPost("Open", pictures[:1] * 11), "key")
 
 
 # ── tokens and limits ─────────────────────────────────────────────────────────────────────────────
@@ -891,10 +891,10 @@ def test_what_is_not_understood_is_kept_as_if_it_had_come_alone() -> None:
         )
     ]
     for one in kept:
-        [again] = Facebook.understand(one.told.encode())
+        [again] = Facebook.parse_event(one.told.encode())
         assert again.odd == one
     mended = kept[1].told.replace('"noon"', str(new_message()["timestamp"]))
-    assert [e.messages[0].external_id for e in Facebook.understand(mended.encode())] == ["m_9"]
+    assert [e.messages[0].external_id for e in Facebook.parse_event(mended.encode())] == ["m_9"]
 
 
 def test_what_tells_of_no_message_is_not_kept() -> None:

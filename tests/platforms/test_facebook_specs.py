@@ -2,10 +2,10 @@
 
 import pytest
 
-from app.platforms.abilities import Draft, Picture, ReplyTo
-from app.platforms.adapters.facebook import Facebook
+from app.platforms.capabilities import OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import MessageKind, PlatformError, RemotePerson
-from app.platforms.graph import mail, pages
+from app.platforms.meta import mail, pages
+from app.platforms.meta.facebook import Facebook
 from tests.platforms.graph_specs import saying, unknown, unsent
 from tests.platforms.recorded.facebook import us
 from tests.platforms.specimens import PIXEL
@@ -35,7 +35,7 @@ async def test_what_is_sent_is_taken() -> None:
     graph = world()
     graph.answers = {end: {"id": "1", "message_id": "2", "success": True} for end in ("", "feed", "photos")}
     pictures = (Picture(PIXEL, "image/png", "a dot"),) * 2
-    for draft in (Draft("x"), Draft("x", pictures[:1]), Draft("x", pictures)):
+    for draft in (OutgoingPost("x"), OutgoingPost("x", pictures[:1]), OutgoingPost("x", pictures)):
         await adapter(graph).publish(credentials(), draft, "key")
     for kind in (MessageKind.MESSAGE, MessageKind.COMMENT):
         await adapter(graph).reply(credentials(), ReplyTo("1_2", "t", kind, RemotePerson("5", ""), "1"), "x", "key")

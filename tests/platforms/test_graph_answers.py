@@ -5,9 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.platforms.abilities import Draft
-from app.platforms.adapters.facebook import Facebook
-from app.platforms.adapters.instagram import Instagram
+from app.platforms.capabilities import OutgoingPost
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -22,7 +20,9 @@ from app.platforms.contract import (
     Throttled,
     Transient,
 )
-from app.platforms.graph import errors
+from app.platforms.meta import errors
+from app.platforms.meta.facebook import Facebook
+from app.platforms.meta.instagram import Instagram
 from tests.platforms import test_instagram as ig
 from tests.platforms.graph_specs import saying
 from tests.platforms.graph_world import START, Node, at, fault
@@ -264,7 +264,7 @@ async def test_a_container_that_says_nothing_is_not_ready() -> None:
     graph = ig.publishing()
     graph.answers |= {"/media": {"id": "900"}, "900": {"id": "900"}}
     with pytest.raises(Transient):
-        await ig.adapter(graph).publish(ig.credentials(), Draft("x", ig.PICTURES[:1]), "k")
+        await ig.adapter(graph).publish(ig.credentials(), OutgoingPost("x", ig.PICTURES[:1]), "k")
 
 
 # ── hooks ─────────────────────────────────────────────────────────────────────────────────────────

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from app.platforms.abilities import (
-    Draft,
+from app.platforms.capabilities import (
     Event,
     Inspects,
     ListsComments,
+    OutgoingPost,
     Picture,
     Publishes,
     Receives,
@@ -23,7 +23,6 @@ from app.platforms.abilities import (
     Subscribes,
     TellsUsage,
 )
-from app.platforms.adapters.instagram import ADAPTER, Instagram
 from app.platforms.contract import (
     COST,
     Adapter,
@@ -40,6 +39,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.meta.instagram import ADAPTER, Instagram
 from tests.platforms.graph_world import START, Node, World, at, fault
 from tests.platforms.specimens import PIXEL
 from tests.platforms.test_facebook import APP, APP_TOKEN, HOOK, SECRETS, called, walked
@@ -313,14 +313,14 @@ def publishing(*states: str, used: int = 0, total: int = 25) -> World:
 
 async def test_posts_are_published() -> None:
     graph = publishing("IN_PROGRESS", "FINISHED")
-    sent = await adapter(graph).publish(credentials(), Draft("Open", PICTURES[:1]), "key")
+    sent = await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES[:1]), "key")
     assert sent.external_id == "1850"
     (_, made), (path, published) = graph.sent
     assert made == {"image_url": "https://instep.example/0.jpg", "alt_text": "dot 0", "caption": "Open"}
     assert (path, published) == (f"{US}/media_publish", {"creation_id": "901"})
     assert graph.requests[-1].extensions[COST].units == {"calls": 1, "posts": 1}
     graph = publishing()
-    await adapter(graph).publish(credentials(), Draft("Open", PICTURES), "key")
+    await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES), "key")
     *parts, album, published = [said for _, said in graph.sent]
     assert [part["is_carousel_item"] for part in parts] == ["true"] * 3
     assert album == {"media_type": "CAROUSEL", "children": "901,902,903", "caption": "Open"}
@@ -341,15 +341,20 @@ async def test_what_is_not_ready_is_not_published(
 ) -> None:
     graph = publishing(*states, used=used)
     with pytest.raises(kind, match=words):
-        await adapter(graph).publish(credentials(), Draft("Open", PICTURES[:1]), "key")
+        await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES[:1]), "key")
     assert not any("media_publish" in path for path, _ in graph.sent)
 
 
 @pytest.mark.parametrize(
     "draft",
-    [Draft("Open"), Draft("Open", PICTURES * 4), Draft("x" * 2201, PICTURES), Draft("", (Picture(b"", "a/b"),))],
+    [
+        OutgoingPost("Open"),
+        OutgoingPost("Open", PICTURES * 4),
+        OutgoingPost("x" * 2201, PICTURES),
+        OutgoingPost("", (Picture(b"", "a/b"),)),
+    ],
 )
-async def test_what_cannot_be_published_is_told_before_anything_is_sent(draft: Draft) -> None:
+async def test_what_cannot_be_published_is_told_before_anything_is_sent(draft: OutgoingPost) -> None:
     graph = publishing()
     with pytest.raises(Rejected):
         await adapter(graph).publish(credentials(), draft, "key")

@@ -2,9 +2,9 @@
 
 import json
 
-from app.platforms.abilities import Draft, ReplyTo
+from app.platforms.capabilities import OutgoingPost, ReplyTo
 from app.platforms.contract import MessageKind, RemotePerson
-from app.platforms.graph import accounts, mail
+from app.platforms.meta import accounts, mail
 from tests.platforms.data import data
 from tests.platforms.graph_specs import unknown, unsent
 from tests.platforms.test_instagram import PICTURES, US, adapter, credentials, publishing
@@ -30,7 +30,7 @@ def test_what_is_asked_for_exists() -> None:
 async def test_what_is_sent_is_taken() -> None:
     graph = publishing()
     for pictures in (PICTURES[:1], PICTURES):
-        await adapter(graph).publish(credentials(), Draft("x", pictures), "key")
+        await adapter(graph).publish(credentials(), OutgoingPost("x", pictures), "key")
     graph.answers["1791/replies"] = graph.answers["mentions"] = {"id": "1"}
     graph.answers["messages"] = {"message_id": "1"}
     for external_id, kind in (

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.platforms.abilities import ListsComments, Replies, ReplyTo
-from app.platforms.adapters.mastodon import ADAPTER, Mastodon
+from app.platforms.capabilities import ListsComments, Replies, ReplyTo
 from app.platforms.contract import (
     Adapter,
     AuthExpired,
@@ -30,6 +29,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.mastodon.adapter import ADAPTER, Mastodon
 
 US = "1"
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -5,10 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.platforms.abilities import (
-    Draft,
+from app.platforms.capabilities import (
     Inspects,
     MeasuresAcross,
+    OutgoingPost,
     Picture,
     PostRef,
     Publishes,
@@ -16,8 +16,8 @@ from app.platforms.abilities import (
     TellsUsage,
     Usage,
 )
-from app.platforms.adapters.mastodon import SCOPES, Mastodon
 from app.platforms.contract import COST, Cost, OutcomeUnknown, Rejected, Scope, Throttled, Token, Transient
+from app.platforms.mastodon.adapter import SCOPES, Mastodon
 from tests.platforms.specimens import PIXEL
 from tests.platforms.test_mastodon import TOKEN, asked, credentials, served_by, status
 
@@ -73,7 +73,7 @@ async def test_posts_of_several_accounts_come_in_one_call() -> None:
 
 def test_only_accounts_without_a_token_share_a_batch() -> None:
     """What another's token may not see looks deleted: each token has a lane of its own."""
-    assert Mastodon.spec.lane_tokens == {Token.COMMUNITY}
+    assert Mastodon.spec.metrics_group_tokens == {Token.COMMUNITY}
 
 
 # ── publishing ────────────────────────────────────────────────────────────────────────────────────
@@ -81,7 +81,7 @@ def test_only_accounts_without_a_token_share_a_batch() -> None:
 
 async def test_a_post_with_four_described_pictures_in_their_order() -> None:
     server = Server()
-    sent = await served_by(server).publish(credentials(token=True), Draft("Open & warm", pictures(4)), "key-1")
+    sent = await served_by(server).publish(credentials(token=True), OutgoingPost("Open & warm", pictures(4)), "key-1")
     assert sent.external_id == "12"
     assert server.paths == 4 * ["POST /api/v2/media"] + ["POST /api/v1/statuses"]
     for number, upload in enumerate(server.requests[:4]):
@@ -99,13 +99,13 @@ async def test_a_post_with_four_described_pictures_in_their_order() -> None:
 
 async def test_a_text_alone_is_one_call() -> None:
     server = Server()
-    await served_by(server).publish(credentials(token=True), Draft("Open"), "k")
+    await served_by(server).publish(credentials(token=True), OutgoingPost("Open"), "k")
     assert server.paths == ["POST /api/v1/statuses"]
     assert b"media_ids" not in server.requests[0].content
 
 
-@pytest.mark.parametrize("draft", [Draft("x" * 501), Draft("x", pictures(5)), Draft(" ")])
-async def test_what_is_too_much_is_not_sent(draft: Draft) -> None:
+@pytest.mark.parametrize("draft", [OutgoingPost("x" * 501), OutgoingPost("x", pictures(5)), OutgoingPost(" ")])
+async def test_what_is_too_much_is_not_sent(draft: OutgoingPost) -> None:
     server = Server()
     with pytest.raises(Rejected):
         await served_by(server).publish(credentials(token=True), draft, "k")
@@ -115,11 +115,11 @@ async def test_what_is_too_much_is_not_sent(draft: Draft) -> None:
 async def test_a_picture_that_is_still_worked_on_is_asked_for_once() -> None:
     accepted = httpx.Response(202, json={**MEDIA, "url": None})
     server = Server(accepted, httpx.Response(200, json=MEDIA))
-    await served_by(server).publish(credentials(token=True), Draft("Open", pictures(1)), "k")
+    await served_by(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
     assert server.paths == ["POST /api/v2/media", "GET /api/v1/media/900", "POST /api/v1/statuses"]
     server = Server(accepted, httpx.Response(206, json={**MEDIA, "url": None}))
     with pytest.raises(Transient):
-        await served_by(server).publish(credentials(token=True), Draft("Open", pictures(1)), "k")
+        await served_by(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
     assert server.paths == ["POST /api/v2/media", "GET /api/v1/media/900"], "nothing was posted"
 
 
@@ -135,14 +135,14 @@ async def test_a_picture_that_is_still_worked_on_is_asked_for_once() -> None:
 async def test_an_upload_that_fails_fails_as_a_read(answer: httpx.Response, error: type[Exception]) -> None:
     server = Server(answer)
     with pytest.raises(error):
-        await served_by(server).publish(credentials(token=True), Draft("Open", pictures(1)), "k")
+        await served_by(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
     assert len(server.requests) == 1
 
 
 async def test_a_post_whose_answer_is_lost_may_have_appeared() -> None:
     made = served_by(lambda request: httpx.Response(500))
     with pytest.raises(OutcomeUnknown):
-        await made.publish(credentials(token=True), Draft("Open"), "k")
+        await made.publish(credentials(token=True), OutgoingPost("Open"), "k")
 
 
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
@@ -157,7 +157,7 @@ async def test_every_request_tells_what_it_costs() -> None:
         return server(request)
 
     made = served_by(noting)
-    await made.publish(credentials(token=True), Draft("Open", pictures(1)), "k")
+    await made.publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
     await made.reply(credentials(token=True), asked(), "Yes", "k")
     assert [(path, dict(cost.units)) for path, cost in costs] == [
         ("/api/v2/media", {"calls": 1, "media": 1}),

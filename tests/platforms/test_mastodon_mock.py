@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from app.kit.http import client
-from app.platforms.abilities import ReplyTo
-from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Credentials,
@@ -32,6 +31,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.mastodon.adapter import Mastodon
 
 START_SECONDS = 60
 

@@ -10,8 +10,7 @@ from urllib.parse import parse_qs, parse_qsl
 import httpx
 import pytest
 
-from app.platforms.abilities import Draft, Picture, ReplyTo
-from app.platforms.adapters.odnoklassniki import Odnoklassniki
+from app.platforms.capabilities import OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import (
     COST,
     AuthExpired,
@@ -29,6 +28,7 @@ from app.platforms.contract import (
     RemotePerson,
     Token,
 )
+from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.odnoklassniki.errors import CODES, from_answer
 from tests.platforms.contract.stage import Subject, staged
 
@@ -394,7 +394,7 @@ async def test_an_album_keeps_its_order() -> None:
         **{f"/{n}": {"photos": {f"p{n}": {"token": f"t{n}"}}} for n in "01"},
     )
     pictures = (Picture(b"one", "image/png"), Picture(b"two", "image/jpeg"))
-    sent = await peer.adapter().publish(C, Draft("Открыто", pictures), "key")
+    sent = await peer.adapter().publish(C, OutgoingPost("Открыто", pictures), "key")
     assert (sent.external_id, sent.url) == ("66", f"https://ok.ru/group/{GROUP}/topic/66")
     *_, (method, form) = peer.asked
     assert (method, form["type"], form["gid"]) == ("mediatopic.post", "GROUP_THEME", GROUP)
@@ -409,14 +409,14 @@ async def test_a_picture_that_did_not_arrive_is_not_posted() -> None:
     where = {"upload_url": "https://up.example/0", "photo_ids": ["p0"]}
     peer = Peer(photosV2_getUploadUrl=where, **{"/0": {"photos": {"other": {"token": "t"}}}})
     with pytest.raises(Malformed):
-        await peer.adapter().publish(C, Draft("", (Picture(b"one", "image/png"),)), "key")
+        await peer.adapter().publish(C, OutgoingPost("", (Picture(b"one", "image/png"),)), "key")
     assert [method for method, _ in peer.asked] == ["photosV2.getUploadUrl", "/0"]
 
 
 async def test_a_change_whose_answer_is_not_understood_may_have_been_made() -> None:
     peer = Peer(discussions_addDiscussionComment=None, mediatopic_post={"ok": True})
     with pytest.raises(OutcomeUnknown):
-        await peer.adapter().publish(C, Draft("Hello"), "key")
+        await peer.adapter().publish(C, OutgoingPost("Hello"), "key")
     with pytest.raises(OutcomeUnknown):
         await peer.adapter().reply(C, ReplyTo("comment:66:1", "t", MessageKind.COMMENT, CUSTOMER, "66"), "Hi", "key")
     assert len(peer.requests) == 2

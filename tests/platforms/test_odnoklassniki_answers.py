@@ -7,9 +7,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from app.platforms.abilities import Call, Event
-from app.platforms.adapters.odnoklassniki import Odnoklassniki
+from app.platforms.capabilities import Call, Event
 from app.platforms.contract import AuthExpired, Credentials, Gone, Metric, MissingPermission, Token
+from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.odnoklassniki.errors import from_answer
 from tests.platforms.test_odnoklassniki import MESSAGE, TOKENS, C, Peer, topic
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
-from app.platforms.abilities import Call, Event
-from app.platforms.adapters.odnoklassniki import Odnoklassniki
+from app.platforms.capabilities import Call, Event
 from app.platforms.contract import MessageKind, MissingPermission, RemoteMessage, RemotePerson
+from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from tests.platforms.contract.stage import staged
 
 MESSAGE: Final = {

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from app.platforms.odnoklassniki import shapes as ok
+from app.platforms.odnoklassniki import wire_models as ok
 from tests.platforms.odnoklassniki_shapes import SHAPES
 
 READ: Final[Mapping[str, TypeAdapter[Any]]] = {

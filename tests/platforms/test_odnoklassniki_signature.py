@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.platforms.odnoklassniki.sign import secret_of, sign
-from app.sandbox.odnoklassniki import call as other_side
+from sandbox.odnoklassniki import call as other_side
 
 names = st.text(st.characters(codec="ascii", categories=("Ll", "Lu", "Nd"), include_characters="_"), min_size=1)
 forms = st.dictionaries(names.filter(lambda name: name not in {"access_token", "session_key", "sig"}), st.text())

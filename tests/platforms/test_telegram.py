@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from app.platforms.abilities import (
+from app.platforms.capabilities import (
     Call,
-    Draft,
     Inspects,
     ListsComments,
+    OutgoingPost,
     Picture,
     Publishes,
     Receives,
@@ -21,7 +21,6 @@ from app.platforms.abilities import (
     Subscribes,
     Unsubscribes,
 )
-from app.platforms.adapters.telegram import ADAPTER, SECRET_HEADER, Telegram
 from app.platforms.contract import (
     COST,
     Adapter,
@@ -38,6 +37,7 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.telegram import errors
+from app.platforms.telegram.adapter import ADAPTER, SECRET_HEADER, Telegram
 from tests.platforms.specimens import PIXEL
 from tests.platforms.telegram_world import (
     AT,
@@ -209,7 +209,7 @@ async def test_what_calls_cost() -> None:
     made = fake.adapter()
     await made.reply(C, TO_COMMENT, "x", "key")
     await made.reply(C, TO_MESSAGE, "x", "key")
-    await made.publish(C, Draft("x", pictures), "key")
+    await made.publish(C, OutgoingPost("x", pictures), "key")
     await made.updates(C, None)
     await made.community(C)
     found = [cost(request) for request in fake.requests]
@@ -227,7 +227,10 @@ async def test_pictures_and_words_are_sent_together() -> None:
     one, two = Picture(PIXEL, "image/png"), Picture(b"\xff\xd8 picture", "image/jpeg")
     fake = Fake([good(posted(16)), good(posted(17)), good([posted(19), posted(18)])])
     made = fake.adapter()
-    ids = [(await made.publish(C, draft, "key")) for draft in (Draft("A"), Draft("B", (one,)), Draft("C", (one, two)))]
+    ids = [
+        (await made.publish(C, draft, "key"))
+        for draft in (OutgoingPost("A"), OutgoingPost("B", (one,)), OutgoingPost("C", (one, two)))
+    ]
     assert [sent.external_id for sent in ids] == ["16", "17", "18"], "an album is known by its first part"
     assert [sent.url for sent in ids] == [f"https://t.me/coffee/{number}" for number in (16, 17, 18)]
     bodies = [request.content for request in fake.requests]
@@ -245,11 +248,11 @@ async def test_pictures_and_words_are_sent_together() -> None:
 
 @pytest.mark.parametrize(
     "draft",
-    [Draft("😀" * 2049), Draft("x" * 1025, (Picture(PIXEL, "image/png"),)), Draft(" "),
-     Draft("x", (Picture(PIXEL, "image/png"),) * 11), Draft("x", (Picture(PIXEL, "image/gif"),))],
+    [OutgoingPost("😀" * 2049), OutgoingPost("x" * 1025, (Picture(PIXEL, "image/png"),)), OutgoingPost(" "),
+     OutgoingPost("x", (Picture(PIXEL, "image/png"),) * 11), OutgoingPost("x", (Picture(PIXEL, "image/gif"),))],
     ids=["too long in UTF-16", "a caption too long", "nothing", "eleven pictures", "a GIF"],
 )  # fmt: skip
-async def test_what_telegram_would_not_take_is_not_sent(draft: Draft) -> None:
+async def test_what_telegram_would_not_take_is_not_sent(draft: OutgoingPost) -> None:
     with pytest.raises(Rejected):
         await Fake([]).adapter().publish(C, draft, "key")
 
@@ -268,7 +271,7 @@ async def test_a_refusal_counts_whatever_its_status() -> None:
     refused = httpx.Response(200, json=bad(400, "Bad Request: message is too long"))
     made = Telegram(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: refused)))
     with pytest.raises(Rejected):
-        await made.publish(C, Draft("x"), "key")
+        await made.publish(C, OutgoingPost("x"), "key")
 
 
 async def test_words_of_telegrams_never_show_the_token() -> None:

@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
-from app.platforms.abilities import Call, Draft, Picture, ReplyTo
-from app.platforms.adapters.telegram import SECRET_HEADER, Telegram
+from app.platforms.capabilities import Call, OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import (
     Credentials,
     Malformed,
@@ -23,7 +22,8 @@ from app.platforms.contract import (
     RemotePerson,
     Token,
 )
-from app.platforms.telegram import shapes
+from app.platforms.telegram import wire_models
+from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
 from tests.platforms.specimens import PIXEL
 from tests.platforms.telegram_api import Json, api, constant, fields, problems, returns, values
 
@@ -34,16 +34,16 @@ C = Credentials(
 )  # fmt: skip
 
 KINDS: dict[type[BaseModel], str] = {
-    shapes.Chat: "Chat",
-    shapes.FullChat: "ChatFullInfo",
-    shapes.User: "User",
-    shapes.Message: "Message",
-    shapes.ReactionCount: "ReactionCount",
-    shapes.Reactions: "MessageReactionCountUpdated",
-    shapes.Membership: "ChatMemberUpdated",
-    shapes.Update: "Update",
-    shapes.Webhook: "WebhookInfo",
-    shapes.Parameters: "ResponseParameters",
+    wire_models.Chat: "Chat",
+    wire_models.FullChat: "ChatFullInfo",
+    wire_models.User: "User",
+    wire_models.Message: "Message",
+    wire_models.ReactionCount: "ReactionCount",
+    wire_models.Reactions: "MessageReactionCountUpdated",
+    wire_models.Membership: "ChatMemberUpdated",
+    wire_models.Update: "Update",
+    wire_models.Webhook: "WebhookInfo",
+    wire_models.Parameters: "ResponseParameters",
 }
 """Our shapes, and the types they read."""
 OURS = {"has_content"}
@@ -64,16 +64,16 @@ OPTIONAL = frozenset(f"{kind}.{name}" for shape, kind in KINDS.items() for name 
 }
 
 READS: dict[str, TypeAdapter[Any]] = {
-    "getChat": shapes.CHAT,
-    "getChatMemberCount": shapes.COUNT,
-    "getMe": shapes.ME,
-    "getChatMember": shapes.MEMBER,
-    "getUpdates": shapes.STREAM,
-    "getWebhookInfo": shapes.WEBHOOK,
-    "setWebhook": shapes.DONE,
-    "sendMessage": shapes.SENT,
-    "sendPhoto": shapes.SENT,
-    "sendMediaGroup": shapes.SENT_ALBUM,
+    "getChat": wire_models.CHAT,
+    "getChatMemberCount": wire_models.COUNT,
+    "getMe": wire_models.ME,
+    "getChatMember": wire_models.MEMBER,
+    "getUpdates": wire_models.STREAM,
+    "getWebhookInfo": wire_models.WEBHOOK,
+    "setWebhook": wire_models.DONE,
+    "sendMessage": wire_models.SENT,
+    "sendPhoto": wire_models.SENT,
+    "sendMediaGroup": wire_models.SENT_ALBUM,
 }
 
 
@@ -99,7 +99,7 @@ def test_our_shapes_read_what_there_is(shape: type[BaseModel]) -> None:
 
 
 def test_members_and_origins_read_what_all_their_subtypes_have() -> None:
-    for shape, kind in ((shapes.Member, "ChatMember"), (shapes.Origin, "MessageOrigin")):
+    for shape, kind in ((wire_models.Member, "ChatMember"), (wire_models.Origin, "MessageOrigin")):
         subtypes = api()["types"][kind]["subtypes"]
         every = [fields(one) for one in subtypes]
         for name, required in named(shape).items():
@@ -111,9 +111,9 @@ def test_members_and_origins_read_what_all_their_subtypes_have() -> None:
 
 
 def test_names_are_telegrams() -> None:
-    assert fields("Message").keys() >= shapes.CONTENT
-    assert fields("Update").keys() >= set(shapes.UPDATES)
-    assert "message_reaction_count" in shapes.UPDATES, "nobody is told of it who does not ask"
+    assert fields("Message").keys() >= wire_models.CONTENT
+    assert fields("Update").keys() >= set(wire_models.UPDATES)
+    assert "message_reaction_count" in wire_models.UPDATES, "nobody is told of it who does not ask"
     assert api()["version"].endswith(Telegram.spec.api_version)
     every = {field["name"] for kind in api()["types"].values() for field in kind.get("fields", [])}
     assert not {"views", "view_count", "views_count"} & every, "then we could read them"
@@ -153,9 +153,9 @@ async def test_every_update_is_understood(update: Json) -> None:
 WHOLE: Json = {"id": 5, "type": "channel", "first_name": "B", "url": "", "pending_update_count": 0}
 """What is required of a chat, a bot and a webhook, all in one."""
 ASKS: dict[type[BaseModel], Callable[[Telegram], Awaitable[object]]] = {
-    shapes.FullChat: lambda made: made.community(C),
-    shapes.User: lambda made: made.inspect(C),
-    shapes.Webhook: lambda made: made.subscription(C, "https://instep.example/h"),
+    wire_models.FullChat: lambda made: made.community(C),
+    wire_models.User: lambda made: made.inspect(C),
+    wire_models.Webhook: lambda made: made.subscription(C, "https://instep.example/h"),
 }
 
 
@@ -238,9 +238,9 @@ async def test_parameters_are_ones_that_telegram_knows() -> None:
         lambda: made.subscribe(C, "https://instep.example/h", {"secret": "s"}),
         lambda: made.subscription(C, "https://instep.example/h"),
         lambda: made.reply(C, ReplyTo("5_12", "5", MessageKind.MESSAGE, ann, None), "x", "k"),
-        lambda: made.publish(C, Draft("x"), "k"),
-        lambda: made.publish(C, Draft("x", (picture,)), "k"),
-        lambda: made.publish(C, Draft("x", (picture, picture)), "k"),
+        lambda: made.publish(C, OutgoingPost("x"), "k"),
+        lambda: made.publish(C, OutgoingPost("x", (picture,)), "k"),
+        lambda: made.publish(C, OutgoingPost("x", (picture, picture)), "k"),
     ]
     for call in calls:
         with pytest.raises(PlatformError):
@@ -256,6 +256,6 @@ async def test_an_unreadable_answer_to_a_change_leaves_it_open() -> None:
     unreadable: tuple[Json, ...] = (None, {}, [], {"message_id": "x"})
     for result in unreadable:
         with pytest.raises(OutcomeUnknown):
-            await saying(result).publish(C, Draft("x"), "k")
+            await saying(result).publish(C, OutgoingPost("x"), "k")
         with pytest.raises(OutcomeUnknown):
-            await saying(result).publish(C, Draft("x", (Picture(PIXEL, "image/png"),) * 2), "k")
+            await saying(result).publish(C, OutgoingPost("x", (Picture(PIXEL, "image/png"),) * 2), "k")

@@ -7,8 +7,7 @@ from typing import Unpack
 import httpx
 import pytest
 
-from app.platforms.abilities import Draft, Event, Picture, ReplyTo
-from app.platforms.adapters.telegram import Telegram
+from app.platforms.capabilities import Event, OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Credentials,
@@ -22,9 +21,10 @@ from app.platforms.contract import (
     Token,
 )
 from app.platforms.telegram import errors
-from app.sandbox.entities import Community
-from app.sandbox.ledger import Fields, Record
-from app.sandbox.server import Sandbox, build
+from app.platforms.telegram.adapter import Telegram
+from sandbox.entities import Community
+from sandbox.ledger import Fields, Record
+from sandbox.server import Sandbox, build
 from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Hands, generous
 
@@ -63,12 +63,12 @@ class Stage:
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    sandbox = build(seed=7, real=Hands(), beat=None, speed=0, platforms=["telegram"])
+    sandbox = build(seed=7, real=Hands(), tick=None, speed=0, platforms=["telegram"])
     generous(sandbox)
     inner = httpx.ASGITransport(sandbox.app)
     lose: list[Callable[[httpx.Request], bool]] = []
 
-    class Way(httpx.AsyncBaseTransport):
+    class GraphAccess(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             response = await inner.handle_async_request(request)
             await response.aread()
@@ -78,7 +78,7 @@ async def stage() -> AsyncIterator[Stage]:
 
     token = sandbox.network.grants.stable(sandbox.network.world.communities["velo_gorod"])["community"]
     assert token is not None
-    async with httpx.AsyncClient(transport=Way()) as http:
+    async with httpx.AsyncClient(transport=GraphAccess()) as http:
         made = Telegram(http)
         c = Credentials("https://t.me/velo_gorod", "http://localhost", None, {Token.COMMUNITY: token})
         found = await made.community(c)
@@ -151,7 +151,12 @@ async def test_a_customer_who_writes_to_the_bot_is_answered(stage: Stage) -> Non
 
 async def test_what_is_published_appears_once_with_its_pictures(stage: Stage) -> None:
     picture = Picture(PIXEL, "image/png")
-    for draft in (Draft("Слова"), Draft("Фото", (picture,)), Draft("Альбом", (picture,) * 10), Draft("", (picture,))):
+    for draft in (
+        OutgoingPost("Слова"),
+        OutgoingPost("Фото", (picture,)),
+        OutgoingPost("Альбом", (picture,) * 10),
+        OutgoingPost("", (picture,)),
+    ):
         before = len(stage.community.posts)
         sent = await stage.made.publish(stage.c, draft, "key")
         assert len(stage.community.posts) == before + 1
@@ -165,7 +170,7 @@ async def test_a_post_whose_answer_is_lost_appeared_all_the_same(stage: Stage, p
     stage.lose.append(lambda _: True)
     before = len(stage.community.posts)
     with pytest.raises(OutcomeUnknown):
-        await stage.made.publish(stage.c, Draft("Слова", (Picture(PIXEL, "image/png"),) * pictures), "key")
+        await stage.made.publish(stage.c, OutgoingPost("Слова", (Picture(PIXEL, "image/png"),) * pictures), "key")
     assert len(stage.community.posts) == before + 1
 
 
@@ -222,12 +227,12 @@ async def test_a_token_that_was_revoked_or_may_less(stage: Stage) -> None:
     state = await stage.made.inspect(weak)
     assert state[Token.COMMUNITY].missing_scopes == (errors.POST, errors.READ_GROUP)
     with pytest.raises(MissingPermission) as caught:
-        await stage.made.publish(weak, Draft("x"), "key")
+        await stage.made.publish(weak, OutgoingPost("x"), "key")
     assert caught.value.scopes == (errors.POST,)
     none = replace(stage.c, tokens={Token.COMMUNITY: grants.make(stage.community, "community", [])})
     assert (await stage.made.inspect(none))[Token.COMMUNITY].missing_scopes == Telegram.spec.scopes[Token.COMMUNITY]
     with pytest.raises(MissingPermission):
-        await stage.made.publish(none, Draft("x"), "key")
+        await stage.made.publish(none, OutgoingPost("x"), "key")
     grants.end(stage.c.tokens[Token.COMMUNITY], "revoked")
     for c in (stage.c, replace(stage.c, tokens={Token.COMMUNITY: "nonsense"})):
         with pytest.raises(AuthExpired):
@@ -237,8 +242,8 @@ async def test_a_token_that_was_revoked_or_may_less(stage: Stage) -> None:
 async def test_a_chat_that_gets_too_much_says_when(stage: Stage) -> None:
     stage.sandbox.network.limits.update(telegram_chat_rps=1000, telegram_group_rpm=20)
     for number in range(20):
-        await stage.made.publish(stage.c, Draft(f"Пост {number}"), "key")
+        await stage.made.publish(stage.c, OutgoingPost(f"Пост {number}"), "key")
     with pytest.raises(Throttled) as caught:
-        await stage.made.publish(stage.c, Draft("Ещё один"), "key")
+        await stage.made.publish(stage.c, OutgoingPost("Ещё один"), "key")
     assert caught.value.retry_after is not None
     assert 0 < caught.value.retry_after <= 60

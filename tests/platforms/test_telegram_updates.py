@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.platforms.abilities import Event
+from app.platforms.capabilities import Event
 from app.platforms.contract import Malformed, MessageKind, Metric, PostMetrics, RemotePerson
 from tests.platforms.telegram_world import (
     ANN,

@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.platforms.abilities import Call, Event, ListsComments, Received, Receives, Replies, ReplyTo
-from app.platforms.adapters import vk as module
-from app.platforms.adapters.vk import ADAPTER, Vk
+from app.platforms.capabilities import Call, Event, ListsComments, Received, Receives, Replies, ReplyTo
 from app.platforms.contract import (
     Adapter,
     AuthExpired,
@@ -36,6 +34,8 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.vk import adapter as module
+from app.platforms.vk.adapter import ADAPTER, Vk
 from tests.platforms.vk_world import GROUP, GROUP_TOKEN, START, USER_TOKEN, World, comment, message, post
 
 BOTH = {Token.USER: USER_TOKEN, Token.COMMUNITY: GROUP_TOKEN}

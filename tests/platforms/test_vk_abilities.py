@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.platforms.abilities import (
-    Draft,
+from app.platforms.capabilities import (
     HookState,
     Inspects,
     MeasuresAcross,
+    OutgoingPost,
     Picture,
     PostRef,
     Publishes,
@@ -21,7 +21,6 @@ from app.platforms.abilities import (
     Subscribes,
     TellsUsage,
 )
-from app.platforms.adapters.vk import Vk
 from app.platforms.contract import (
     COST,
     AuthExpired,
@@ -35,6 +34,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.vk.adapter import Vk
 from app.platforms.vk.hooks import EVENTS
 from tests.platforms.specimens import PIXEL
 from tests.platforms.test_vk import credentials, event, told
@@ -70,7 +70,7 @@ async def test_every_request_tells_what_it_costs() -> None:
     await made.posts(credentials(), None)
     await made.metrics(credentials(), ("1",))
     await made.conversations(credentials(), None)
-    await made.publish(credentials(), Draft("Open", (PICTURE,)), "k")
+    await made.publish(credentials(), OutgoingPost("Open", (PICTURE,)), "k")
     user, group = (USER_TOKEN, Token.USER), (GROUP_TOKEN, Token.COMMUNITY)
     assert {name: (cost.token, cost.kind) for name, cost in costs.items()} == {
         "wall.get": user,
@@ -144,7 +144,7 @@ async def test_reach_of_which_nothing_is_told_is_not_made_up() -> None:
 
 async def test_a_post_with_its_pictures_in_their_order() -> None:
     world = World()
-    sent = await Vk(world.client()).publish(credentials(), Draft("Open & warm", (PICTURE, PICTURE)), "key-1")
+    sent = await Vk(world.client()).publish(credentials(), OutgoingPost("Open & warm", (PICTURE, PICTURE)), "key-1")
     assert (sent.external_id, sent.url) == ("902", "https://vk.com/wall-77_902")
     assert [name for name, _ in world.calls] == [
         "photos.getWallUploadServer", "photos.saveWallPhoto", "photos.saveWallPhoto", "wall.post",
@@ -166,10 +166,10 @@ async def test_a_post_with_its_pictures_in_their_order() -> None:
 async def test_a_text_takes_the_communitys_token_alone() -> None:
     world = World()
     only_group = credentials({Token.COMMUNITY: GROUP_TOKEN})
-    assert (await Vk(world.client()).publish(only_group, Draft("Open"), "k")).external_id == "902"
+    assert (await Vk(world.client()).publish(only_group, OutgoingPost("Open"), "k")).external_id == "902"
     assert "attachments" not in world.calls[0][1]
     with pytest.raises(AuthExpired) as caught:
-        await Vk(world.client()).publish(only_group, Draft("Open", (PICTURE,)), "k")
+        await Vk(world.client()).publish(only_group, OutgoingPost("Open", (PICTURE,)), "k")
     assert caught.value.token is Token.USER
     assert len(world.calls) == 1, "nothing was posted without its picture"
 
@@ -180,20 +180,20 @@ async def test_a_text_takes_the_communitys_token_alone() -> None:
 async def test_a_picture_that_vk_does_not_take_is_not_posted(uploaded: dict[str, Any]) -> None:
     world = World(uploaded=uploaded)
     with pytest.raises(Rejected, match="picture"):
-        await Vk(world.client()).publish(credentials(), Draft("Open", (PICTURE,)), "k")
+        await Vk(world.client()).publish(credentials(), OutgoingPost("Open", (PICTURE,)), "k")
     assert [name for name, _ in world.calls] == ["photos.getWallUploadServer"]
 
 
 async def test_a_token_of_vk_id_is_told_what_to_do() -> None:
     world = World(errors={"wall.post": 1051})
     with pytest.raises(MissingPermission, match="community's own token"):
-        await Vk(world.client()).publish(credentials({Token.USER: USER_TOKEN}), Draft("Open"), "k")
+        await Vk(world.client()).publish(credentials({Token.USER: USER_TOKEN}), OutgoingPost("Open"), "k")
 
 
 async def test_fifty_posts_a_day_are_told() -> None:
     world = World(errors={"wall.post": 214})
     with pytest.raises(Rejected, match="50 a day"):
-        await Vk(world.client()).publish(credentials(), Draft("Open"), "k")
+        await Vk(world.client()).publish(credentials(), OutgoingPost("Open"), "k")
 
 
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
@@ -338,7 +338,7 @@ async def test_an_upload_that_fails_may_be_made_again(answer: httpx.Response) ->
         )
     )
     with pytest.raises(Transient):
-        await made.publish(credentials(), Draft("Open", (PICTURE,)), "k")
+        await made.publish(credentials(), OutgoingPost("Open", (PICTURE,)), "k")
 
 
 def test_limits_are_of_tokens_of_their_kind() -> None:

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from app.platforms.adapters.vk import Vk
 from app.platforms.contract import MessageKind, Metric, MetricStatus, Throttled, Token, Transient
-from app.platforms.vk import shapes as vk
+from app.platforms.vk import wire_models as vk
+from app.platforms.vk.adapter import Vk
 from tests.platforms.data import data
 from tests.platforms.test_vk import answering, credentials, event, receive, told
 from tests.platforms.vk_world import GROUP, START, comment, message, post
@@ -131,9 +131,9 @@ async def test_a_size_that_is_hidden_is_unknown() -> None:
 
 async def test_nobody_is_named_and_the_words_still_come() -> None:
     people = {"profiles": [{"id": 5, "first_name": "DELETED", "last_name": None}], "groups": None}
-    spare = comment(10, 5, parents_stack=None, thread={"count": 1, "items": None})
+    freeze = comment(10, 5, parents_stack=None, thread={"count": 1, "items": None})
     gone = {"id": 11, "date": START, "deleted": True, "thread": {"count": 0}}
-    answer = {"response": {"count": 2, "items": [spare, gone], **people}}
+    answer = {"response": {"count": 2, "items": [freeze, gone], **people}}
     page = await answering(answer).comments(credentials(), "1", None)
     assert [(one.author.name, one.deleted) for one in page.items] == [("DELETED", False), ("", True)]
     assert page.more, "the answer that did not come with it is still to be read"

@@ -13,8 +13,7 @@ from jsonschema import Draft4Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
-from app.platforms.abilities import Draft, Picture, ReplyTo
-from app.platforms.adapters.vk import Vk
+from app.platforms.capabilities import OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -26,19 +25,20 @@ from app.platforms.contract import (
     Throttled,
     Transient,
 )
-from app.platforms.vk.errors import CODES, Means
+from app.platforms.vk.adapter import Vk
+from app.platforms.vk.errors import CODES, ErrorMeaning
 from tests.platforms.data import data
 from tests.platforms.specimens import PIXEL
 from tests.platforms.test_vk import comments, credentials, posts, talk
 from tests.platforms.vk_world import GROUP, GROUP_TOKEN, METHODS, UPLOADED, USER_TOKEN, World, comment, message, post
 
-CLASSES: dict[Means, type[PlatformError]] = {
-    Means.WAIT: Throttled,
-    Means.RECONNECT: AuthExpired,
-    Means.FORBIDDEN: MissingPermission,
-    Means.GONE: Gone,
-    Means.UNWELL: Transient,
-    Means.REFUSED: Rejected,
+CLASSES: dict[ErrorMeaning, type[PlatformError]] = {
+    ErrorMeaning.WAIT: Throttled,
+    ErrorMeaning.RECONNECT: AuthExpired,
+    ErrorMeaning.FORBIDDEN: MissingPermission,
+    ErrorMeaning.GONE: Gone,
+    ErrorMeaning.UNWELL: Transient,
+    ErrorMeaning.REFUSED: Rejected,
 }
 
 
@@ -63,16 +63,16 @@ def test_every_documented_error_is_classified() -> None:
 def test_errors_that_name_a_cause_have_its_class() -> None:
     """The words of the schema, read on their own, against the table."""
     telling = {
-        "access_token_has_expired": Means.RECONNECT,
-        "too_many": Means.WAIT,
-        "flood": Means.WAIT,
-        "rate_limit": Means.WAIT,
-        "unknown_group": Means.GONE,
-        "group_auth": Means.RECONNECT,
-        "api_error_permission": Means.FORBIDDEN,
-        "wall_access": Means.FORBIDDEN,
-        "api_error_server": Means.UNWELL,
-        "api_error_param": Means.REFUSED,
+        "access_token_has_expired": ErrorMeaning.RECONNECT,
+        "too_many": ErrorMeaning.WAIT,
+        "flood": ErrorMeaning.WAIT,
+        "rate_limit": ErrorMeaning.WAIT,
+        "unknown_group": ErrorMeaning.GONE,
+        "group_auth": ErrorMeaning.RECONNECT,
+        "api_error_permission": ErrorMeaning.FORBIDDEN,
+        "wall_access": ErrorMeaning.FORBIDDEN,
+        "api_error_server": ErrorMeaning.UNWELL,
+        "api_error_param": ErrorMeaning.REFUSED,
     }
     globally = {name: error for name, error in errors().items() if error.get("global") or "wall_access" in name}
     for words, means in telling.items():
@@ -203,7 +203,7 @@ async def test_parameters_are_ones_that_the_schema_knows() -> None:
     ann = RemotePerson("5", "Ann")
     await adapter.reply(credentials(), ReplyTo("message-1", "t", MessageKind.MESSAGE, ann, None), "x", "k")
     await adapter.reply(credentials(), ReplyTo("comment-10", "t", MessageKind.COMMENT, ann, "1"), "x", "k")
-    await adapter.publish(credentials(), Draft("Open", (Picture(PIXEL, "image/png"),)), "k")
+    await adapter.publish(credentials(), OutgoingPost("Open", (Picture(PIXEL, "image/png"),)), "k")
     await adapter.inspect(credentials())
     for _ in range(2):
         await adapter.subscribe(credentials(), "https://instep.example/hook", {"secret": "s", "confirmation": ""})

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.platforms.abilities import (
+from app.platforms.capabilities import (
     Inspects,
     ListsComments,
     MeasuresAcross,
@@ -22,13 +22,10 @@ from app.platforms.abilities import (
     Replies,
     ReplyTo,
 )
-from app.platforms.adapters import youtube as module
-from app.platforms.adapters.youtube import ADAPTER, YouTube
 from app.platforms.contract import (
     COST,
     Adapter,
     AuthExpired,
-    Budget,
     Cost,
     Credentials,
     Gone,
@@ -37,6 +34,7 @@ from app.platforms.contract import (
     MetricStatus,
     MissingPermission,
     Page,
+    RateLimit,
     Rejected,
     RemoteMessage,
     RemotePerson,
@@ -45,6 +43,8 @@ from app.platforms.contract import (
     Throttled,
     Token,
 )
+from app.platforms.youtube import adapter as module
+from app.platforms.youtube.adapter import ADAPTER, YouTube
 from app.platforms.youtube.errors import FORCE_SSL, midnight_after
 from tests.platforms.contract.stage import Subject, staged
 
@@ -131,8 +131,8 @@ def test_it_can_what_youtube_can_and_no_more() -> None:
     assert YouTube.spec.publishing is None
     assert not YouTube.spec.public
     assert YouTube.spec.budgets == (
-        Budget(10_000, 86_400, Scope.TOKEN, "units", Token.APP),
-        Budget(10_000, 86_400, Scope.APP, "units", Token.COMMUNITY),
+        RateLimit(10_000, 86_400, Scope.TOKEN, "units", Token.APP),
+        RateLimit(10_000, 86_400, Scope.APP, "units", Token.COMMUNITY),
     )
 
 

@@ -3,7 +3,6 @@
 import httpx
 import pytest
 
-from app.platforms.adapters.youtube import YouTube
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -18,6 +17,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.youtube.adapter import YouTube
 from tests.platforms.test_youtube import US, answering, credentials, listing, refused
 
 EVENING = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}

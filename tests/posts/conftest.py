@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from app.communities import publications
-from app.communities.events import Place
+from app.communities.events import CommunityRef
 from app.communities.models import Community
 from app.kit.db import fetch
 from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
@@ -39,7 +39,9 @@ async def store(agency: Agency, community_id: str, *posts: RemotePost) -> None:
     """Keep a page of posts, just as polling does."""
     async with agency.resources.transaction(agency.workspace_id) as session:
         community = await fetch(session, Community, uuid.UUID(community_id), for_update=True)
-        place = Place(agency.workspace_id, community.project_id, community.id, community.platform, "Europe/Minsk")
+        place = CommunityRef(
+            agency.workspace_id, community.project_id, community.id, community.platform, "Europe/Minsk"
+        )
         await publications.store(session, place, posts, agency.resources.clock.now(), 1.0)
 
 

@@ -32,13 +32,13 @@ async def posts(agency: Agency, **filters: Any) -> list[dict[str, Any]]:
 
 
 async def publication_categories(agency: Agency) -> list[str | None]:
-    async with agency.resources.db.reading(agency.workspace_id) as connection:
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         query = select(Publication.category).where(Publication.workspace_id == agency.workspace_id)
         return list(await connection.scalars(query.order_by(Publication.external_id)))
 
 
 async def rollup_categories(agency: Agency) -> dict[str, int]:
-    async with agency.resources.db.reading(agency.workspace_id) as connection:
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         rows = await connection.execute(
             select(RollupDay.category, func.sum(RollupDay.reactions))
             .where(RollupDay.workspace_id == agency.workspace_id)
@@ -52,10 +52,10 @@ async def test_planned_first_then_seen(agency: Agency, community_id: str, yester
     said = await publish(agency, post, "http://www.social.example/@nina/11/?utm_source=chat")
     assert (said["status"], said["publication_id"]) == ("published", None)
     await store(agency, community_id, remote("11", at=yesterday), remote("12", "Another", at=yesterday))
-    mine = await agency.get(f"/v1/posts/{post['id']}")
-    assert mine["publication_id"] is not None
-    assert mine["text"] == "As it was planned"
-    assert datetime.fromisoformat(mine["published_at"]) == yesterday
+    in_workspace = await agency.get(f"/v1/posts/{post['id']}")
+    assert in_workspace["publication_id"] is not None
+    assert in_workspace["text"] == "As it was planned"
+    assert datetime.fromisoformat(in_workspace["published_at"]) == yesterday
     assert {(found["origin"], found["text"]) for found in await posts(agency)} == {
         ("planned", "As it was planned"),
         ("found", "Another"),

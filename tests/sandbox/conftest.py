@@ -11,8 +11,8 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.sandbox.ledger import Record
-from app.sandbox.server import Sandbox, build
+from sandbox.ledger import Record
+from sandbox.server import Sandbox, build
 
 START = 1_795_413_600.0
 """2026-11-23T06:00:00Z"""
@@ -106,7 +106,7 @@ def speed() -> float:
 
 @pytest.fixture
 async def visitor(hands: Hands, platforms: tuple[str, ...], speed: float) -> AsyncIterator[Visitor]:
-    sandbox = build(seed=7, real=hands, beat=None, speed=speed, platforms=platforms)
+    sandbox = build(seed=7, real=hands, tick=None, speed=speed, platforms=platforms)
     generous(sandbox)
     sandbox.network.base_url = "http://sandbox.test"
     transport = httpx.ASGITransport(sandbox.app)

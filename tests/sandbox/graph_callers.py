@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.sandbox.graph import ids
+from sandbox.graph import ids
 from tests.sandbox.conftest import Visitor
 
 PAGE, ACCOUNT = "cornercafe", "corner.cafe"

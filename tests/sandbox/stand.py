@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sandbox.entities import Community, Habit, Profile
-from app.sandbox.hooks import Delivery, Hook, Subscription
-from app.sandbox.ledger import Fields, Record
-from app.sandbox.network import Network, answer, params
-from app.sandbox.wire import Wire
-from app.sandbox.world import World
+from sandbox.entities import Community, Habit, Profile
+from sandbox.hooks import Delivery, Hook, Subscription
+from sandbox.ledger import Fields, Record
+from sandbox.network import Network, answer, params
+from sandbox.wire import Wire
+from sandbox.world import World
 
 HOUR: Final = 3600
 _HABITS: Final[frozenset[Habit]] = frozenset({"save", "quote"})

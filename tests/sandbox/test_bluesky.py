@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.sandbox.bluesky import ids, tokens
-from app.sandbox.server import build
+from sandbox.bluesky import ids, tokens
+from sandbox.server import build
 from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Hands, Visitor
 
@@ -233,7 +233,7 @@ async def test_a_picture_is_uploaded_and_shown(account: Account) -> None:
 
 async def test_keys_survive_a_restart(hands: Hands, ledger_path: Path) -> None:
     def started() -> tuple[Visitor, httpx.AsyncClient]:
-        sandbox = build(seed=7, real=hands, beat=None, platforms=("bluesky",), ledger=ledger_path)
+        sandbox = build(seed=7, real=hands, tick=None, platforms=("bluesky",), ledger=ledger_path)
         http = httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test")
         return Visitor(sandbox, hands, http), http
 
@@ -278,10 +278,10 @@ async def test_the_chat_is_behind_a_header_and_a_right(account: Account) -> None
 async def test_a_session_is_opened_ends_and_is_renewed(account: Account) -> None:
     clock = account.visitor.sandbox.network.clock
     session = await account.open()
-    mine = {"Authorization": f"Bearer {session['accessJwt']}"}
-    assert (await account.get("com.atproto.server.getSession", headers=mine))["did"] == US
+    own = {"Authorization": f"Bearer {session['accessJwt']}"}
+    assert (await account.get("com.atproto.server.getSession", headers=own))["did"] == US
     clock.advance((tokens.ACCESS_SECONDS + 1) * 1000)
-    told = await account.get("com.atproto.server.getSession", 400, headers=mine)
+    told = await account.get("com.atproto.server.getSession", 400, headers=own)
     assert told == {"error": "ExpiredToken", "message": "Token has expired"}
 
     renew = "com.atproto.server.refreshSession"

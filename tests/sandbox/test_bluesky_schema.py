@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.sandbox.bluesky import ids
-from app.sandbox.bluesky.api import routes
+from sandbox.bluesky import ids
+from sandbox.bluesky.api import routes
 from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Visitor
 from tests.sandbox.lexicons import methods, problems, record_problems

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from app.sandbox import instants, recount
-from app.sandbox.graph import WIRE, ids
-from app.sandbox.graph.query import parsed
-from app.sandbox.server import build
+from sandbox import instants, recount
+from sandbox.graph import WIRE, ids
+from sandbox.graph.query import parsed
+from sandbox.server import build
 from tests.sandbox.conftest import Hands, Visitor, generous
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
 
@@ -299,7 +299,7 @@ async def test_metrics_of_other_media_or_days(account: Someone, metric: str, sai
 
 async def test_a_small_page_has_no_insights(hands: Hands) -> None:
     profile = replace(WIRE.profiles[1], size=60)
-    sandbox = build(seed=7, real=hands, beat=None, speed=0, wires=[replace(WIRE, profiles=(profile,))])
+    sandbox = build(seed=7, real=hands, tick=None, speed=0, wires=[replace(WIRE, profiles=(profile,))])
     generous(sandbox)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:
         small = Someone(Visitor(sandbox, hands, http), profile.key)

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.sandbox.graph import ids
-from app.sandbox.graph.call import app_secret, verify_token
-from app.sandbox.graph.events import HOOK
-from app.sandbox.server import build
+from sandbox.graph import ids
+from sandbox.graph.call import app_secret, verify_token
+from sandbox.graph.events import HOOK
+from sandbox.server import build
 from tests.sandbox.conftest import Hands, Visitor, generous, served
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
 
@@ -68,7 +68,7 @@ class Listener:
 @pytest.fixture
 async def visitor(hands: Hands) -> AsyncIterator[Visitor]:
     """A world that stands still, and calls back."""
-    sandbox = build(seed=7, real=hands, beat=None, speed=0, platforms=["facebook", "instagram"])
+    sandbox = build(seed=7, real=hands, tick=None, speed=0, platforms=["facebook", "instagram"])
     generous(sandbox)
     sandbox.callbacks.retry = 0.01
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.sandbox.graph import ids
-from app.sandbox.graph.api import GRAPH
-from app.sandbox.graph.call import app_secret
-from app.sandbox.graph.insights import MEDIA, POST
+from sandbox.graph import ids
+from sandbox.graph.api import GRAPH
+from sandbox.graph.call import app_secret
+from sandbox.graph.insights import MEDIA, POST
 from tests.platforms.data import data
 from tests.sandbox.conftest import Visitor
 

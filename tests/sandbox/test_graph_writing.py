@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from app.sandbox.graph import ids
-from app.sandbox.graph.call import app_secret
-from app.sandbox.graph.errors import KNOWN, fault
-from app.sandbox.server import build
+from sandbox.graph import ids
+from sandbox.graph.call import app_secret
+from sandbox.graph.errors import KNOWN, fault
+from sandbox.server import build
 from tests.sandbox.conftest import Hands, Visitor, generous
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
 
@@ -414,7 +414,7 @@ async def test_messages_as_json(page: Someone) -> None:
 async def test_tokens_containers_and_what_was_published_survive_a_restart(hands: Hands, ledger_path: Path) -> None:
     token = container = media = ""
     for start in range(2):
-        sandbox = build(seed=7, real=hands, beat=None, speed=0, platforms=["instagram"], ledger=ledger_path)
+        sandbox = build(seed=7, real=hands, tick=None, speed=0, platforms=["instagram"], ledger=ledger_path)
         generous(sandbox)
         transport = httpx.ASGITransport(sandbox.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test") as http:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.sandbox.server import build
+from sandbox.server import build
 from tests.sandbox.conftest import Hands, Visitor, served
 from tests.sandbox.stand import WIRE
 
@@ -54,7 +54,7 @@ class Listener:
 @pytest.fixture
 async def stall(hands: Hands) -> AsyncIterator[Visitor]:
     """A stand whose people keep quiet; it calls back when its hooks are started."""
-    sandbox = build(seed=7, real=hands, beat=None, speed=0, wires=[WIRE])
+    sandbox = build(seed=7, real=hands, tick=None, speed=0, wires=[WIRE])
     sandbox.callbacks.retry = 0.01
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:
         await sandbox.callbacks.start()
@@ -103,7 +103,7 @@ async def test_lost_events_never_come_and_are_in_the_world_all_the_same(stall: V
 
 async def test_a_subscription_survives_a_restart(hands: Hands, ledger_path: Path) -> None:
     for start in range(2):
-        sandbox = build(seed=7, real=hands, beat=None, speed=0, wires=[WIRE], ledger=ledger_path)
+        sandbox = build(seed=7, real=hands, tick=None, speed=0, wires=[WIRE], ledger=ledger_path)
         c = sandbox.network.world.communities["stall"]
         if not start:
             sandbox.callbacks.configure(c, "http://127.0.0.1:9/", "hush", verify="moonlight", origin="api")

@@ -82,9 +82,9 @@ async def test_a_direct_message_is_between_two(visitor: Visitor) -> None:
     url, bearer = f"/api/v1/statuses/{message['id']}", visitor.bearer()
     assert (await visitor.http.get(url)).status_code == 404
     assert (await visitor.http.get(url, headers=visitor.bearer("lingua"))).status_code == 404
-    mine = (await visitor.http.get(url, headers=bearer)).json()
-    assert (mine["visibility"], mine["mentions"][0]["acct"]) == ("direct", "coffee")
-    assert mine["content"].endswith(" Are you there?</p>")
+    own = (await visitor.http.get(url, headers=bearer)).json()
+    assert (own["visibility"], own["mentions"][0]["acct"]) == ("direct", "coffee")
+    assert own["content"].endswith(" Are you there?</p>")
 
     async def last() -> Any:
         return (await visitor.http.get("/api/v1/conversations?limit=1", headers=bearer)).json()[0]
@@ -93,7 +93,7 @@ async def test_a_direct_message_is_between_two(visitor: Visitor) -> None:
     unnamed = {"status": "Yes", "visibility": "direct", "in_reply_to_id": message["id"]}
     await visitor.http.post("/api/v1/statuses", headers=bearer, data=unnamed)
     assert (await last())["last_status"]["id"] == message["id"], "who is not named hears nothing"
-    named = {**unnamed, "status": f"@{mine['account']['acct']} Yes"}
+    named = {**unnamed, "status": f"@{own['account']['acct']} Yes"}
     sent = (await visitor.http.post("/api/v1/statuses", headers=bearer, data=named)).json()
     assert (await last())["last_status"]["id"] == sent["id"]
     assert (await last())["unread"] is False
@@ -199,10 +199,10 @@ async def test_refusals_of_a_picture(visitor: Visitor, kind: str, content: bytes
 
 async def test_pictures_are_their_communitys_and_four_at_most(visitor: Visitor) -> None:
     files = {"file": ("dot.png", PIXEL, "image/png")}
-    mine = (await visitor.http.post("/api/v2/media", headers=visitor.bearer(), files=files)).json()["id"]
+    own = (await visitor.http.post("/api/v2/media", headers=visitor.bearer(), files=files)).json()["id"]
     assert (await visitor.http.post("/api/v2/media", files=files)).status_code == 401
-    assert (await visitor.http.get(f"/api/v1/media/{mine}", headers=visitor.bearer("lingua"))).status_code == 404
-    for ids, key in (([mine] * 5, "coffee"), ([mine], "lingua"), (["1"], "coffee"), (["x"], "coffee")):
+    assert (await visitor.http.get(f"/api/v1/media/{own}", headers=visitor.bearer("lingua"))).status_code == 404
+    for ids, key in (([own] * 5, "coffee"), ([own], "lingua"), (["1"], "coffee"), (["x"], "coffee")):
         data = {"status": "x", "media_ids[]": ids}
         refused = await visitor.http.post("/api/v1/statuses", headers=visitor.bearer(key), data=data)
         assert refused.status_code == 422, ids

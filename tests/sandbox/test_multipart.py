@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.sandbox.multipart import Part, parts
+from sandbox.multipart import Part, parts
 
 PICTURE = b"\x89PNG\r\n\r\n--\r\n\x00\xff"
 

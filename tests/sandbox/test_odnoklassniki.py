@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sandbox.server import build
+from sandbox.server import build
 from tests.platforms.odnoklassniki_shapes import SHAPES
 from tests.sandbox.conftest import Hands, Visitor, served
 
@@ -254,7 +254,7 @@ async def test_hooks_hear_of_messages_until_they_are_taken(hands: Hands) -> None
         more.set()
         return Response(status_code=500 if len(heard) == 1 else 200)
 
-    sandbox = build(seed=7, real=hands, beat=None, platforms=["odnoklassniki"])
+    sandbox = build(seed=7, real=hands, tick=None, platforms=["odnoklassniki"])
     sandbox.callbacks.retry = 0.01
     await sandbox.callbacks.start()
     transport = httpx.ASGITransport(sandbox.app)

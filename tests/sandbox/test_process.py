@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.sandbox.hooks import Hooks
-from app.sandbox.ledger import Record, read
-from app.sandbox.server import build
+from sandbox.hooks import Hooks
+from sandbox.ledger import Record, read
+from sandbox.server import build
 from tests.sandbox.conftest import Hands, Visitor, generous, served
 from tests.sandbox.schemas import vk_problems, vk_validator
 
@@ -51,7 +51,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     port_file, ledger = home / "port", home / "ledger.jsonl"
     arguments = ["--port-file", str(port_file), "--ledger", str(ledger), "--with-parent"]
     arguments += ["--platforms", "mastodon,vk"]
-    command = [sys.executable, "-m", "app.sandbox", *arguments]
+    command = [sys.executable, "-m", "sandbox", *arguments]
     process = await asyncio.to_thread(subprocess.Popen, command, stdin=subprocess.PIPE)
     async with asyncio.timeout(30):
         while not port_file.exists():
@@ -179,11 +179,11 @@ async def test_the_control_api_says_what_is_wrong(running: Running, path: str, b
 
 
 def test_help_and_a_foreign_ledger(tmp_path: Path) -> None:
-    run = [sys.executable, "-m", "app.sandbox"]
+    run = [sys.executable, "-m", "sandbox"]
     told = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout
     assert "/_sandbox/communities" in told
     ledger = tmp_path / "ledger.jsonl"
-    build(seed=1, real=Hands(), ledger=ledger, beat=None).network.world.ledger.close()
+    build(seed=1, real=Hands(), ledger=ledger, tick=None).network.world.ledger.close()
     refused = subprocess.run([*run, "--ledger", str(ledger)], capture_output=True, text=True, check=False)
     assert (refused.returncode, "seed 1, not 7" in refused.stderr) == (2, True)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.sandbox import instants, recount
-from app.sandbox.entities import Community
+from sandbox import instants, recount
+from sandbox.entities import Community
 from tests.sandbox.conftest import START, Visitor
 
 PLATFORMS = {"coffee": "mastodon", "lingua": "mastodon", "velo_dvor": "vk", "kofe_zerno": "vk"}

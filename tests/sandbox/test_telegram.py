@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sandbox.server import build
-from app.sandbox.telegram import shapes
+from sandbox.server import build
+from sandbox.telegram import wire_models
 from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Hands, Visitor, served
 
@@ -343,7 +343,7 @@ async def test_what_waits_survives_a_restart(ledger_path: Path) -> None:
     hands = Hands()
     pages: list[Any] = []
     for _ in range(2):
-        sandbox = build(seed=7, real=hands, beat=None, ledger=ledger_path, platforms=["telegram"])
+        sandbox = build(seed=7, real=hands, tick=None, ledger=ledger_path, platforms=["telegram"])
         token = sandbox.network.grants.stable(sandbox.network.world.communities[KEY])["community"]
         transport = httpx.ASGITransport(sandbox.app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://sandbox.test/bot{token}/") as http:
@@ -363,7 +363,7 @@ async def test_what_waits_survives_a_restart(ledger_path: Path) -> None:
 def test_ids_are_never_the_same_in_channel_and_group(visitor: Visitor) -> None:
     c = visitor.world.communities[KEY]
     posts = [c.wall[one] for one in c.posts]
-    channel = {shapes.post(c, one)["message_id"] for one in posts}
-    group = {shapes.forward(c, one)["message_id"] for one in posts}
+    channel = {wire_models.post(c, one)["message_id"] for one in posts}
+    group = {wire_models.forward(c, one)["message_id"] for one in posts}
     assert not channel & group
-    assert {shapes.entry_of_group(int(str(one))) for one in group} == set(c.posts)
+    assert {wire_models.entry_of_group(int(str(one))) for one in group} == set(c.posts)

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.sandbox.telegram import shapes
-from app.sandbox.telegram.api import METHODS
-from app.sandbox.telegram.updates import KINDS
+from sandbox.telegram import wire_models
+from sandbox.telegram.api import METHODS
+from sandbox.telegram.updates import KINDS
 from tests.platforms.specimens import PIXEL
 from tests.platforms.telegram_api import api, fields, problems, returns
 from tests.sandbox.conftest import Visitor
@@ -42,14 +42,14 @@ async def calls(visitor: Visitor) -> AsyncIterator[tuple[str, Any]]:
     c = visitor.world.communities["coffee_daily"]
     comment = await visitor.act("coffee_daily", "comment", text="Until when?")
     message = await visitor.act("coffee_daily", "message", text="Hello?")
-    person, channel, group = int(message["person"]), c.profile.external_id, shapes.group_id(c)
+    person, channel, group = int(message["person"]), c.profile.external_id, wire_models.group_id(c)
     picture = ("1.png", PIXEL, "image/png")
     yield "getMe", await ask(visitor, "getMe")
     for chat in (channel, group, person):
         yield "getChat", await ask(visitor, "getChat", chat_id=chat)
         yield "getChatMemberCount", await ask(visitor, "getChatMemberCount", chat_id=chat)
     for chat in (channel, group):
-        for user in (shapes.bot_id(c.profile), person, c.followers.page(0, 1)[0]):
+        for user in (wire_models.bot_id(c.profile), person, c.followers.page(0, 1)[0]):
             yield "getChatMember", await ask(visitor, "getChatMember", chat_id=chat, user_id=user)
     yield "getUpdates", await ask(visitor, "getUpdates", allowed_updates=list(KINDS))
     under = {"message_id": 5_000_000 + 16 * int(comment["id"])}
@@ -97,9 +97,9 @@ async def test_an_album_and_history_are_told_as_telegram_says(visitor: Visitor) 
     assert old
     for entry in c.wall.values():
         if entry.kind == "comment" and not entry.deleted:
-            assert problems(["Message"], shapes.comment(c, entry, visitor.world.born)) == []
+            assert problems(["Message"], wire_models.comment(c, entry, visitor.world.born)) == []
     for entry in c.mail.values():
-        assert problems(["Message"], shapes.direct(c, entry)) == []
+        assert problems(["Message"], wire_models.direct(c, entry)) == []
 
 
 async def test_refusals_answer_as_telegram_says(visitor: Visitor) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.sandbox.recount import counters
-from app.sandbox.vk.callbacks import HOOK
+from sandbox.recount import counters
+from sandbox.vk.callbacks import HOOK
 from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Visitor
 
@@ -208,8 +208,8 @@ async def test_pictures_that_are_not_there_are_refused(visitor: Visitor) -> None
     for attachments in (bare, f"{bare}_wrong", "photo1_1", "doc1_1", "x", ",".join([name] * 11)):
         fields: dict[str, Any] = {"owner_id": OWNER, "message": "x", "attachments": attachments}
         assert _code(await visitor.vk("wall.post", "community", **fields)) == 100, attachments
-    mine = await visitor.vk("wall.post", owner_id=OWNER, from_group=1, attachments=bare)
-    assert "response" in mine, "its owner needs no key"
+    own = await visitor.vk("wall.post", owner_id=OWNER, from_group=1, attachments=bare)
+    assert "response" in own, "its owner needs no key"
     assert "response" in await visitor.vk("wall.post", "community", owner_id=OWNER, attachments=name)
 
 
@@ -229,10 +229,10 @@ async def test_an_upload_has_its_own_address_and_what_is_saved_is_what_was_uploa
 
 async def _renew(visitor: Visitor, **changes: str) -> tuple[int, Any]:
     connections = (await visitor.http.get("/_sandbox/communities")).json()
-    mine = next(one for one in connections if one["key"] == "velo_dvor")
-    device, _, token = mine["tokens"]["refresh"].partition(":")
+    own = next(one for one in connections if one["key"] == "velo_dvor")
+    device, _, token = own["tokens"]["refresh"].partition(":")
     form = {"grant_type": "refresh_token", "refresh_token": token, "device_id": device, "state": "s" * 32}
-    form |= {"client_id": mine["app"]["client_id"], **changes}
+    form |= {"client_id": own["app"]["client_id"], **changes}
     answer = await visitor.http.post("/oauth2/auth", data=form)
     return answer.status_code, answer.json()
 

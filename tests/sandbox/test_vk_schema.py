@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.sandbox.vk.api import METHODS
+from sandbox.vk.api import METHODS
 from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import Visitor
 from tests.sandbox.schemas import vk_problems, vk_tokens

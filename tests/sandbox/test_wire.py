@@ -12,13 +12,13 @@ import pytest
 from starlette.responses import Response
 from starlette.routing import Route
 
-import app.sandbox
-from app.sandbox import recount, texts
-from app.sandbox.entities import Profile
-from app.sandbox.ledger import ForeignLedgerError
-from app.sandbox.limits import Counter
-from app.sandbox.server import Sandbox, build
-from app.sandbox.wire import Wire, WireError, compatible, declared, profiles
+import sandbox
+from sandbox import recount, texts
+from sandbox.entities import Profile
+from sandbox.ledger import ForeignLedgerError
+from sandbox.limits import Counter
+from sandbox.server import Sandbox, build
+from sandbox.wire import Wire, WireError, compatible, declared, profiles
 from tests.sandbox.conftest import Hands, Visitor
 from tests.sandbox.stand import HOUR, PROFILE, WIRE, Shown
 
@@ -26,12 +26,12 @@ from tests.sandbox.stand import HOUR, PROFILE, WIRE, Shown
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that counts as one of the sandbox's."""
-    monkeypatch.setattr(app.sandbox, "__path__", [*app.sandbox.__path__, str(tmp_path)])
+    monkeypatch.setattr(sandbox, "__path__", [*sandbox.__path__, str(tmp_path)])
     declared.cache_clear()
     (tmp_path / "stand").mkdir()
     yield tmp_path / "stand"
-    sys.modules.pop("app.sandbox.stand", None)
-    vars(app.sandbox).pop("stand", None)
+    sys.modules.pop("sandbox.stand", None)
+    vars(sandbox).pop("stand", None)
     declared.cache_clear()
 
 
@@ -40,7 +40,7 @@ def test_a_wire_format_is_found_by_its_folder(folder: Path) -> None:
     assert {"mastodon", "vk", "stand"} <= {wire.name for wire in declared()}
 
 
-@pytest.mark.parametrize("source", ["", "WIRE = 3", "from app.sandbox.vk import WIRE as WIRE"])
+@pytest.mark.parametrize("source", ["", "WIRE = 3", "from sandbox.vk import WIRE as WIRE"])
 def test_a_folder_without_a_wire_format_of_its_own_is_refused(folder: Path, source: str) -> None:
     (folder / "__init__.py").write_text(source)
     with pytest.raises(WireError, match=r"app\.sandbox\.stand must declare WIRE"):
@@ -69,7 +69,7 @@ def test_two_wire_formats_cannot_claim_the_same(other: Wire, said: str) -> None:
 def test_a_route_outside_of_its_prefixes_is_refused(hands: Hands) -> None:
     astray = replace(WIRE, routes=lambda _: [Route("/method/wall.get", lambda _: Response())])
     with pytest.raises(WireError, match="/method/wall"):
-        build(seed=7, real=hands, beat=None, wires=[astray])
+        build(seed=7, real=hands, tick=None, wires=[astray])
 
 
 @pytest.mark.parametrize("profile", profiles(declared()), ids=lambda profile: profile.key)
@@ -84,7 +84,7 @@ def test_every_community_has_words(profile: Profile) -> None:
 
 @asynccontextmanager
 async def _visited(hands: Hands, ledger: Path | None = None) -> AsyncIterator[Visitor]:
-    sandbox = build(seed=7, real=hands, beat=None, ledger=ledger, wires=[WIRE])
+    sandbox = build(seed=7, real=hands, tick=None, ledger=ledger, wires=[WIRE])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:
         yield Visitor(sandbox, hands, http)
     sandbox.network.world.ledger.close()
@@ -173,28 +173,28 @@ def _told(sandbox: Sandbox, platform: str) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("platform", ["mastodon", "vk"])
 def test_a_further_platform_changes_nothing_for_the_others(hands: Hands, platform: str) -> None:
-    alone = build(seed=7, real=hands, beat=None, platforms=[platform])
+    alone = build(seed=7, real=hands, tick=None, platforms=[platform])
     assert {c.profile.platform for c in alone.network.world.communities.values()} == {platform}
-    shared = build(seed=7, real=hands, beat=None, platforms=["mastodon", "vk"])
+    shared = build(seed=7, real=hands, tick=None, platforms=["mastodon", "vk"])
     crowded = build(
-        seed=7, real=hands, beat=None, platforms=["mastodon", "vk", "stand"],
+        seed=7, real=hands, tick=None, platforms=["mastodon", "vk", "stand"],
         wires=[replace(WIRE, profiles=(replace(PROFILE, snowflakes=True),)), *declared()],
     )  # fmt: skip
     assert _told(alone, platform) == _told(shared, platform) == _told(crowded, platform)
 
 
 def test_a_world_keeps_the_communities_it_began_with(hands: Hands, ledger_path: Path) -> None:
-    build(seed=7, real=hands, beat=None, ledger=ledger_path, platforms=["vk"]).network.world.ledger.close()
-    again = build(seed=7, real=hands, beat=None, ledger=ledger_path)
+    build(seed=7, real=hands, tick=None, ledger=ledger_path, platforms=["vk"]).network.world.ledger.close()
+    again = build(seed=7, real=hands, tick=None, ledger=ledger_path)
     assert {c.profile.platform for c in again.network.world.communities.values()} == {"vk"}
     again.network.world.ledger.close()
     with pytest.raises(ForeignLedgerError):
-        build(seed=7, real=hands, beat=None, ledger=ledger_path, wires=[WIRE])
+        build(seed=7, real=hands, tick=None, ledger=ledger_path, wires=[WIRE])
 
 
 def test_an_unknown_platform_is_refused(hands: Hands) -> None:
     with pytest.raises(ValueError, match="myspace"):
-        build(seed=7, real=hands, beat=None, platforms=["myspace"])
+        build(seed=7, real=hands, tick=None, platforms=["myspace"])
 
 
 def test_points_are_counted_in_windows_that_begin_where_they_are_told(hands: Hands) -> None:

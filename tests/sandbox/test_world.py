@@ -5,14 +5,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.sandbox import recount
-from app.sandbox import world as worlds
-from app.sandbox.clock import Clock
-from app.sandbox.ledger import ForeignLedgerError, Ledger, Record, read
-from app.sandbox.life import Life
-from app.sandbox.server import Sandbox, build
-from app.sandbox.wire import declared, profiles
-from app.sandbox.world import World
+from sandbox import recount
+from sandbox import world as worlds
+from sandbox.clock import Clock
+from sandbox.ledger import ForeignLedgerError, Ledger, Record, read
+from sandbox.life import Life
+from sandbox.server import Sandbox, build
+from sandbox.wire import declared, profiles
+from sandbox.world import World
 from tests.sandbox.conftest import Hands
 
 BORN = 1_795_413_600_000
@@ -83,13 +83,13 @@ async def _effects(sandbox: Sandbox, hands: Hands) -> None:
 
 
 async def test_a_restart_takes_the_world_up_again(ledger_path: Path, hands: Hands) -> None:
-    first = build(seed=7, real=hands, ledger=ledger_path, beat=None, platforms=TWO)
+    first = build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
     await _effects(first, hands)
     first.network.world.ledger.close()
     before = list(read(ledger_path))
 
     hands.at += 30
-    again = build(seed=7, real=hands, ledger=ledger_path, beat=None, platforms=TWO)
+    again = build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
     again.network.world.ledger.flush()
     after = list(read(ledger_path))
     assert after[: len(before)] == before
@@ -102,7 +102,7 @@ async def test_a_restart_takes_the_world_up_again(ledger_path: Path, hands: Hand
     # What came after the restart is what would have come without it.
     hands.at -= 4350
     straight_path = ledger_path.with_name("straight.jsonl")
-    straight = build(seed=7, real=hands, ledger=straight_path, beat=None, platforms=TWO)
+    straight = build(seed=7, real=hands, ledger=straight_path, tick=None, platforms=TWO)
     await _effects(straight, hands)
     hands.at += 3630
     straight.network.tick()
@@ -111,25 +111,25 @@ async def test_a_restart_takes_the_world_up_again(ledger_path: Path, hands: Hand
 
 
 async def test_a_line_cut_off_by_a_crash_is_dropped(ledger_path: Path, hands: Hands) -> None:
-    first = build(seed=7, real=hands, ledger=ledger_path, beat=None, platforms=TWO)
+    first = build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
     await _effects(first, hands)
     first.network.world.ledger.close()
     whole = ledger_path.read_bytes()
     ledger_path.write_bytes(whole[:-10])
-    again = build(seed=7, real=hands, ledger=ledger_path, beat=None, platforms=TWO)
+    again = build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
     again.network.world.ledger.close()
     assert ledger_path.read_bytes() == whole
 
 
 def test_another_worlds_ledger_is_refused(ledger_path: Path, hands: Hands) -> None:
-    build(seed=7, real=hands, ledger=ledger_path, beat=None).network.world.ledger.close()
+    build(seed=7, real=hands, ledger=ledger_path, tick=None).network.world.ledger.close()
     with pytest.raises(ForeignLedgerError, match="seed"):
-        build(seed=8, real=hands, ledger=ledger_path, beat=None)
+        build(seed=8, real=hands, ledger=ledger_path, tick=None)
     lines = ledger_path.read_bytes().splitlines(keepends=True)
     lines[2000] = lines[2000].replace(b'"type":"', b'"type":"un')
     ledger_path.write_bytes(b"".join(lines))
     with pytest.raises(ForeignLedgerError, match="line 2001"):
-        build(seed=7, real=hands, ledger=ledger_path, beat=None)
+        build(seed=7, real=hands, ledger=ledger_path, tick=None)
 
 
 def test_virtual_time() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.sandbox.server import build
-from app.sandbox.youtube import ids
-from app.sandbox.youtube.channels import Channels
-from app.sandbox.youtube.tokens import client
+from sandbox.server import build
+from sandbox.youtube import ids
+from sandbox.youtube.channels import Channels
+from sandbox.youtube.tokens import client
 from tests.sandbox.conftest import Hands, Visitor
 from tests.sandbox.test_youtube_schema import API, ask
 
@@ -79,12 +79,12 @@ async def test_a_refresh_token_gets_tokens_of_an_hour(visitor: Visitor) -> None:
     assert (told["expires_in"], told["scope"], told["aud"]) == ("3599", made["scope"], form["client_id"])
     again = (await visitor.http.post("/token", data=form)).json()
     assert again["access_token"] != made["access_token"]
-    mine = {"part": "id", "mine": "true"}
-    assert (await visitor.http.get(f"{API}/channels", params=mine, headers=headers)).json()["items"][0]["id"] == (
+    own = {"part": "id", "mine": "true"}
+    assert (await visitor.http.get(f"{API}/channels", params=own, headers=headers)).json()["items"][0]["id"] == (
         visitor.world.communities["beanlab"].profile.external_id
     )
     visitor.hands.at += 3600
-    assert reason(await visitor.http.get(f"{API}/channels", params=mine, headers=headers)) == (401, "authError")
+    assert reason(await visitor.http.get(f"{API}/channels", params=own, headers=headers)) == (401, "authError")
     assert (await visitor.http.get("/tokeninfo", params={"access_token": made["access_token"]})).status_code == 400
     for changed, error in (
         ({"client_secret": "no"}, "invalid_client"),
@@ -251,7 +251,7 @@ async def test_what_happened_survives_a_restart(hands: Hands, ledger_path: Path)
     """Hidden sizes, answers that went with their comment, and tokens that were fetched."""
     token = ""
     for again in (False, True):
-        sandbox = build(seed=7, real=hands, beat=None, ledger=ledger_path, platforms=["youtube"])
+        sandbox = build(seed=7, real=hands, tick=None, ledger=ledger_path, platforms=["youtube"])
         network = sandbox.network
         c = network.world.communities["beanlab"]
         if not again:

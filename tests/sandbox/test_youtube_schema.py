@@ -9,8 +9,8 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from app.sandbox.youtube import ids
-from app.sandbox.youtube.errors import REASONS
+from sandbox.youtube import ids
+from sandbox.youtube.errors import REASONS
 from tests.platforms.data import data
 from tests.sandbox.conftest import Visitor
 

@@ -41,9 +41,9 @@ def matrix() -> str:
         *((metric.value, _counter(metric.value)) for metric in all_of_them[0].metrics),
         ("read without a token", lambda one: _mark(one.public)),
         ("posts from before the connection", lambda one: _mark(one.history)),
-        ("tells us at once", lambda one: _mark(one.abilities.hooks or one.abilities.stream)),
+        ("tells us at once", lambda one: _mark(one.capabilities.hooks or one.capabilities.stream)),
         ("counters in one call", lambda one: str(one.metrics_batch) if _asked(one) else NO),
-        ("… of several communities", lambda one: _mark(one.abilities.measure_across)),
+        ("… of several communities", lambda one: _mark(one.capabilities.measure_across)),
         ("customers answered", lambda one: _mark(one.replying is not None)),
         ("posts published", lambda one: _mark(one.publishing is not None)),
         ("pictures in a post", lambda one: str(one.publishing.pictures) if one.publishing else NO),
@@ -127,7 +127,7 @@ def _known(use: MetricUse) -> str:
 
 
 def _across(one: Platform) -> str:
-    return ", of several communities" if one.abilities.measure_across else ""
+    return ", of several communities" if one.capabilities.measure_across else ""
 
 
 def _post(one: Platform) -> str:

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY, generate_latest
 from typer.main import get_command
 
-import app.communities.hook_calls
+import app.communities.inbound.ingest
 import app.links.recording
 import app.metrics.jobs
 from app.cli.database import APP, OWNER

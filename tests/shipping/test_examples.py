@@ -132,11 +132,11 @@ async def test_the_examples_are_found_and_work(caller: Agency, clock: SetClock) 
 
 
 def test_the_example_passes_the_suite_of_all_adapters(tmp_path: Path) -> None:
-    (tmp_path / "adapters").mkdir()
-    shutil.copy(PLAZA, tmp_path / "adapters")
+    (tmp_path / "dropped").mkdir()
+    shutil.copy(PLAZA, tmp_path / "dropped")
     (tmp_path / "drop_in.py").write_text(
         "import importlib\n"
-        f"importlib.import_module({app.platforms.FOLDER!r}).__path__.append({str(tmp_path / 'adapters')!r})\n"
+        f"importlib.import_module({app.platforms.FOLDER!r}).__path__.append({str(tmp_path / 'dropped')!r})\n"
         f"importlib.import_module('tests.platforms.specimens').__path__.append({str(PLAZA.parent / 'specimens')!r})\n"
     )
     answer = subprocess.run(

@@ -12,8 +12,8 @@ from statistics import median
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from app.sandbox import instants, recount
-from app.sandbox.ledger import Record
+from sandbox import instants, recount
+from sandbox.ledger import Record
 
 _ACCOUNTS: Final = 109_400_000_000_000_000
 """The ids of people's accounts on Mastodon start here."""

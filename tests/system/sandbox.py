@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.sandbox.ledger import Record, read
+from sandbox.ledger import Record, read
 from tests.system.serving import environment_of_nothing, process, until
 
 
@@ -56,7 +56,7 @@ def sandbox(folder: Path, *platforms: str) -> Iterator[Sandbox]:
     announced, book, log = folder / "sandbox.port", folder / "ledger.jsonl", folder / "sandbox.log"
     founded = ",".join(platforms or ("mastodon", "vk"))
     arguments = ("--port-file", str(announced), "--ledger", str(book), "--platforms", founded)
-    with process("app.sandbox", *arguments, variables=environment_of_nothing(), log=log):
+    with process("sandbox", *arguments, variables=environment_of_nothing(), log=log):
         until(announced.exists, log)
         made = Sandbox(f"http://127.0.0.1:{announced.read_text()}", book)
         limits = made.control("POST", "/limits", {})

@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 from app.cli.sample import PEOPLE, PREVIEWS
-from app.sandbox import ledger
+from sandbox import ledger
 from tests.cli.processes import ROOT, about, clean_environment, eventually, family, gone
 from tests.system import oracle
 from tests.system.oracle import Said, utc

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.sandbox.ledger import Record
+from sandbox.ledger import Record
 from tests.servers import Servers
 from tests.system.sandbox import Sandbox, sandbox
 from tests.system.serving import api, process

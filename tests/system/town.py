@@ -11,8 +11,8 @@ import asyncpg
 import httpx
 
 from app.cli.database import plain
-from app.sandbox import instants, recount
-from app.sandbox.ledger import Record
+from sandbox import instants, recount
+from sandbox.ledger import Record
 from tests.servers import Servers, run
 from tests.system import oracle
 from tests.system.oracle import Said
@@ -21,12 +21,12 @@ from tests.system.serving import environment
 
 PACE = 0.01
 """The service looks a hundred times as often as it would."""
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 RING = 20 + 8 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 5)
 """The first Valkey database of these tests in this process: workers of two tests must not hear each other's rings."""
 
 
-def eventually(holds: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+def eventually(holds: Callable[[], bool], what: str, patience: float = WAIT_TIMEOUT) -> None:
     """Wait until `holds`, or fail and say what never came about."""
     deadline = time.monotonic() + patience
     while not holds():
@@ -113,7 +113,7 @@ class Store:
 
     def forget_budgets(self) -> None:
         """As if the platforms allowed any number of calls."""
-        self.all("UPDATE call_budget SET slots = '[]'")
+        self.all("UPDATE rate_limit_use SET slots = '[]'")
 
     def make_all_due(self) -> None:
         """As if it were long since anything was read."""

@@ -26,7 +26,7 @@ from app.cli.embedded.errors import Abandoned, AlreadyRunning, EmbeddedError
 from app.cli.embedded.postgres import Postgres
 from app.cli.embedded.server import Server
 from app.cli.embedded.valkey import Valkey
-from app.cli.lifeline import die_with_parent
+from app.cli.parent_watch import die_with_parent
 
 KINDS: dict[str, type[Postgres] | type[Valkey]] = {"postgres": Postgres, "valkey": Valkey}
 

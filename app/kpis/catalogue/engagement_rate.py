@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import average_size, average_sizes, gained, gained_plainly, gathered, unknown, whole
+from app.kpis.arithmetic import average_size, average_sizes, baseline, gained, gained_plainly, unknown, whole
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Missing, Term, Unit, Value, Window
 from app.kpis.inputs.engagement import ENGAGED, ENGAGEMENT, gains
 from app.kpis.inputs.sizes import OF_DAYS, SIZES
@@ -20,7 +20,7 @@ def compute(window: Window) -> Value:
     if not size:
         return unknown(window, missing, ENGAGEMENT, SIZES)
     terms = (Term("E", "Engagement gained", engagement), Term("S", "Average size of the communities", size))
-    return Value(engagement / size, missing=missing, included=gathered(window, ENGAGED), evidence=terms)
+    return Value(engagement / size, missing=missing, included=baseline(window, ENGAGED), evidence=terms)
 
 
 def _of_each(window: Window) -> tuple[int, float, list[Missing]]:

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, cast, func, literal, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.kit.db import mine
-from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, R, Section, Span, Window
+from app.kit.db import in_workspace
+from app.kpis.contract import Community, Loaded, LoadRequest, Missing, Project, Query, R, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
 from app.kpis.statement import Statement
 from app.links.models import Click, ClickDay, Link
@@ -56,7 +56,7 @@ def _statement() -> Any:
             cast(null(), BigInteger),
             func.min(Link.created_at),
         )
-        .where(mine(Link, WORKSPACE), Link.project_id == PROJECTS)
+        .where(in_workspace(Link, WORKSPACE), Link.project_id == PROJECTS)
         .group_by(Link.project_id)
     )
     return union_all(days, first_links)
@@ -86,7 +86,7 @@ class Clicks:
     key = "clicks"
     title = "Clicks on the project's tracked links, as they came"
 
-    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[ClickCount]]:
+    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[ClickCount]]:
         """The days asked for, by community."""
         rows: dict[UUID, list[ClickCount]] = {project.id: [] for project in asked.projects}
         since: dict[UUID, Any] = {}
@@ -116,7 +116,9 @@ def _section(kind: str, doc: str, *filters: ColumnElement[bool]) -> Section:
             func.encode(Click.visitor, literal("hex")).label("visitor"),
             Click.bot,
             Click.referrer,
-        ).where(mine(Click, workspace_id), Click.project_id == project.id, Click.day.between(first, last), *filters)
+        ).where(
+            in_workspace(Click, workspace_id), Click.project_id == project.id, Click.day.between(first, last), *filters
+        )
 
     return Section(kind, doc, rows, {"day": date, "id": UUID})
 

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import platforms
 from app.communities.models import Publication
-from app.kit.db import mine
-from app.kpis.contract import Asked, Community, Loaded, Missing, Project, Query, Section, Span, Window
+from app.kit.db import in_workspace
+from app.kpis.contract import Community, Loaded, LoadRequest, Missing, Project, Query, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, polled
 from app.kpis.statement import Statement
 from app.metrics.contributions import PUBLICATION, contributions
@@ -162,7 +162,7 @@ _WHY: Final = (
         (PostLast.workspace_id == Publication.workspace_id) & (PostLast.publication_id == Publication.id),
     )
     .where(
-        mine(Publication, WORKSPACE),
+        in_workspace(Publication, WORKSPACE),
         Publication.community_id == any_(bindparam("community_ids", type_=ARRAY(PG_UUID(as_uuid=True)))),
     )
     .distinct()
@@ -175,7 +175,7 @@ class Engagement:
     key = "engagement"
     title = "Counters of posts, as polled: what each day added"
 
-    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[GainDay]]:
+    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[GainDay]]:
         """The days asked for, and why a metric is not given."""
         rows: dict[UUID, list[GainDay]] = {project.id: [] for project in asked.projects}
         for row in await _STATEMENT.rows(connection, asked.values):

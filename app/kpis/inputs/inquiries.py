@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.inquiries.models import Inquiry
-from app.kit.db import mine
-from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, R, Section, Span, Window
+from app.kit.db import in_workspace
+from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, R, Section, Span, Window
+from app.kpis.inputs.inbound_gaps import unheard
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day, polled
-from app.kpis.inputs.unheard import unheard
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
@@ -42,7 +42,7 @@ def _statement() -> Any:
                 (ProjectRow.workspace_id == Inquiry.workspace_id) & (ProjectRow.id == Inquiry.project_id),
             )
             .where(
-                mine(Inquiry, WORKSPACE),
+                in_workspace(Inquiry, WORKSPACE),
                 Inquiry.project_id == PROJECTS,
                 at >= START,
                 at < END,
@@ -67,7 +67,7 @@ class Inquiries:
     key = "inquiries"
     title = "Inquiries found on the platforms"
 
-    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[InquiryDay]]:
+    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[InquiryDay]]:
         """The days asked for, by community."""
         return await heard(connection, asked, _STATEMENT, InquiryDay._make)
 
@@ -77,7 +77,7 @@ class Inquiries:
 
 
 async def heard(
-    connection: AsyncConnection, asked: Asked, statement: Statement, make: Callable[[Sequence[Any]], R]
+    connection: AsyncConnection, asked: LoadRequest, statement: Statement, make: Callable[[Sequence[Any]], R]
 ) -> dict[UUID, Loaded[R]]:
     """What a statement finds of conversations, whose project stands first in a row, with what is known of them."""
     rows: dict[UUID, list[R]] = {project.id: [] for project in asked.projects}
@@ -113,7 +113,7 @@ def _section(kind: str, doc: str, at: InstrumentedAttribute[Any]) -> Section:
             Inquiry.resolved_at,
             Inquiry.resolved_automatically,
         ).where(
-            mine(Inquiry, workspace_id),
+            in_workspace(Inquiry, workspace_id),
             Inquiry.project_id == project.id,
             at >= project.start_of(first),
             at < project.start_of(last + DAY),

@@ -19,7 +19,7 @@ LAST: Final = bindparam("last", type_=Date())
 START: Final = bindparam("start", type_=DateTime(timezone=True))
 END: Final = bindparam("end", type_=DateTime(timezone=True))
 
-PATIENCE: Final = timedelta(days=1)
+WAIT_TIMEOUT: Final = timedelta(days=1)
 """Polling comes several times a day: after a day without a look, something is wrong."""
 
 
@@ -29,7 +29,7 @@ def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
 
 
 def polled(
-    project: Project, community: Community, *, since: date, seen_at: datetime | None, patience: timedelta = PATIENCE
+    project: Project, community: Community, *, since: date, seen_at: datetime | None, patience: timedelta = WAIT_TIMEOUT
 ) -> Span:
     """How far a poll's knowledge goes: from `since` to its last look."""
     trouble = {"reauth_required": Reason.REAUTH_REQUIRED, "paused": Reason.PAUSED}.get(community.state)

@@ -9,11 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Publication
-from app.kit.db import mine
-from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Window
+from app.kit.db import in_workspace
+from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, Section, Window
 from app.kpis.inputs.engagement import span
+from app.kpis.inputs.inbound_gaps import unheard
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day
-from app.kpis.inputs.unheard import unheard
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
@@ -35,7 +35,7 @@ _STATEMENT: Final = Statement(
         (ProjectRow.workspace_id == Publication.workspace_id) & (ProjectRow.id == Publication.project_id),
     )
     .where(
-        mine(Publication, WORKSPACE),
+        in_workspace(Publication, WORKSPACE),
         Publication.project_id == PROJECTS,
         Publication.published_at >= START,
         Publication.published_at < END,
@@ -51,7 +51,7 @@ class Publications:
     key = "publications"
     title = "Posts found on the platforms"
 
-    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[PublishedDay]]:
+    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[PublishedDay]]:
         """The days asked for, by community."""
         rows: dict[UUID, list[PublishedDay]] = {project.id: [] for project in asked.projects}
         for row in await _STATEMENT.rows(connection, asked.values):
@@ -83,7 +83,7 @@ def _rows(workspace_id: UUID, project: Project, first: date, last: date) -> Quer
         Publication.category,
         Publication.gone_at,
     ).where(
-        mine(Publication, workspace_id),
+        in_workspace(Publication, workspace_id),
         Publication.project_id == project.id,
         Publication.published_at >= project.start_of(first),
         Publication.published_at < project.start_of(last + DAY),

@@ -10,13 +10,13 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
-from app.kit.db import mine
-from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Reason, Section, Window
+from app.kit.db import in_workspace
+from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, Reason, Section, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, local_day, lost_days, polled
 from app.kpis.statement import Statement
 from app.metrics.models import CommunityDay, CommunitySnapshot
 
-PATIENCE: Final = timedelta(days=3)
+WAIT_TIMEOUT: Final = timedelta(days=3)
 """A size changes slowly: one of three days ago still says something."""
 
 
@@ -54,7 +54,7 @@ def _statement() -> Any:
     before = (
         select(CommunityRow.project_id, CommunityRow.id, earlier.c.day, earlier.c.first, earlier.c.last)
         .join_from(CommunityRow, earlier, true())
-        .where(mine(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECTS)
+        .where(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECTS)
     )
     return union_all(days, before)
 
@@ -68,7 +68,7 @@ class Sizes:
     key = "sizes"
     title = "Sizes of communities, as polled"
 
-    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[SizeDay]]:
+    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[SizeDay]]:
         """The days asked for, and each community's last day before them."""
         rows: dict[UUID, list[SizeDay]] = {project.id: [] for project in asked.projects}
         for row in await _STATEMENT.rows(connection, asked.values):
@@ -84,7 +84,7 @@ class Sizes:
 def _spans(project: Project) -> dict[Community, Any]:
     return {
         community: polled(
-            project, community, since=community.connected, seen_at=community.size_seen_at, patience=PATIENCE
+            project, community, since=community.connected, seen_at=community.size_seen_at, patience=WAIT_TIMEOUT
         )
         for community in project.communities
     }
@@ -109,7 +109,7 @@ def _snapshots(workspace_id: UUID, project: Project) -> Any:
                 CommunityRow.id == CommunitySnapshot.community_id,
             ),
         )
-        .where(CommunitySnapshot.workspace_id == workspace_id, mine(CommunityRow, workspace_id))
+        .where(CommunitySnapshot.workspace_id == workspace_id, in_workspace(CommunityRow, workspace_id))
         .where(CommunityRow.project_id == project.id)
     )
 

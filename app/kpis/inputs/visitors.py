@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import LargeBinary, cast, func, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.kit.db import mine
-from app.kpis.contract import Asked, Community, Loaded, Missing, Window
+from app.kit.db import in_workspace
+from app.kpis.contract import Community, Loaded, LoadRequest, Missing, Window
 from app.kpis.inputs.clicks import heard
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
 from app.kpis.statement import Statement
@@ -35,7 +35,7 @@ def _statement() -> Any:
             cast(null(), Click.at.type).label("since"),
         )
         .where(
-            mine(Click, WORKSPACE),
+            in_workspace(Click, WORKSPACE),
             Click.project_id == PROJECTS,
             Click.day.between(FIRST, LAST),
             Click.bot.is_(None),
@@ -50,7 +50,7 @@ def _statement() -> Any:
             cast(null(), LargeBinary()),
             func.min(Link.created_at),
         )
-        .where(mine(Link, WORKSPACE), Link.project_id == PROJECTS)
+        .where(in_workspace(Link, WORKSPACE), Link.project_id == PROJECTS)
         .group_by(Link.project_id)
     )
     return union_all(visits, first_links)
@@ -65,7 +65,7 @@ class Visitors:
     key = "visitors"
     title = "Visitors who followed the project's tracked links"
 
-    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[Visit]]:
+    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[Visit]]:
         """Who came on the days asked for, by community."""
         rows: dict[UUID, list[Visit]] = {project.id: [] for project in asked.projects}
         since: dict[UUID, Any] = {}

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Date, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.inquiries.models import Waiting
-from app.kit.db import mine
-from app.kpis.contract import DAY, Asked, Community, Loaded, Missing, Project, Query, Section, Window
+from app.kit.db import in_workspace
+from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, Section, Window
 from app.kpis.inputs.inquiries import heard
 from app.kpis.inputs.parameters import END, PROJECTS, START, WORKSPACE, local_day
 from app.kpis.statement import Statement
@@ -47,7 +47,7 @@ _STATEMENT: Final = Statement(
     )
     .join(ProjectRow, (ProjectRow.workspace_id == Waiting.workspace_id) & (ProjectRow.id == Waiting.project_id))
     .where(
-        mine(Waiting, WORKSPACE),
+        in_workspace(Waiting, WORKSPACE),
         Waiting.project_id == PROJECTS,
         or_(Waiting.ended_at >= START, Waiting.ended_at.is_(None)),
         Waiting.started_at < END,
@@ -61,7 +61,7 @@ class Waits:
     key = "waits"
     title = "Waits between a customer's message and the agency's next answer"
 
-    async def load(self, connection: AsyncConnection, asked: Asked) -> dict[UUID, Loaded[Wait]]:
+    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[Wait]]:
         """Every wait that touches the days asked for, those that go on included."""
         return await heard(connection, asked, _STATEMENT, Wait._make)
 
@@ -83,7 +83,7 @@ def _select(workspace_id: UUID, project: Project, *filters: ColumnElement[bool])
         Waiting.ended_by,
         Waiting.opening,
         Waiting.working_seconds,
-    ).where(mine(Waiting, workspace_id), Waiting.project_id == project.id, *filters)
+    ).where(in_workspace(Waiting, workspace_id), Waiting.project_id == project.id, *filters)
 
 
 def _answered(workspace_id: UUID, project: Project, first: date, last: date) -> Query:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from app.platforms import wire
 from app.platforms.bluesky import calls
-from app.platforms.bluesky.shapes import Complaint
+from app.platforms.bluesky.wire_models import Complaint
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -35,7 +35,7 @@ PRIVILEGED: Final = "com.atproto.appPassPrivileged"
 """The scope of a session that was opened with an app password which may read direct messages."""
 
 
-class Means(Enum):
+class ErrorMeaning(Enum):
     """A kind of error, in words for a person."""
 
     RECONNECT = "Bluesky does not accept the token"
@@ -46,33 +46,33 @@ class Means(Enum):
 
 
 NAME: Final = re.compile(r"[A-Za-z]{1,60}")
-NAMES: Final[Mapping[str, Means]] = {
-    "ExpiredToken": Means.RECONNECT,
-    "InvalidToken": Means.RECONNECT,
-    "AuthMissing": Means.RECONNECT,
-    "AuthenticationRequired": Means.RECONNECT,
-    "AuthFactorTokenRequired": Means.RECONNECT,
-    "MissingTokenId": Means.RECONNECT,
-    "Forbidden": Means.FORBIDDEN,
-    "BlockedActor": Means.FORBIDDEN,
-    "BlockedByActor": Means.FORBIDDEN,
-    "AccountTakedown": Means.GONE,
-    "AccountDeactivated": Means.GONE,
-    "AccountNotFound": Means.GONE,
-    "RepoNotFound": Means.GONE,
-    "RepoTakendown": Means.GONE,
-    "RepoSuspended": Means.GONE,
-    "RepoDeactivated": Means.GONE,
-    "RecordNotFound": Means.GONE,
-    "NotFound": Means.GONE,
-    "InvalidConvo": Means.GONE,
-    "ReplyTargetNotFound": Means.GONE,
-    "ConcurrentWrites": Means.UNWELL,
-    "UpstreamFailure": Means.UNWELL,
-    "UpstreamTimeout": Means.UNWELL,
-    "NotEnoughResources": Means.UNWELL,
-    "InternalServerError": Means.UNWELL,
-    "MethodNotImplemented": Means.REFUSED,
+NAMES: Final[Mapping[str, ErrorMeaning]] = {
+    "ExpiredToken": ErrorMeaning.RECONNECT,
+    "InvalidToken": ErrorMeaning.RECONNECT,
+    "AuthMissing": ErrorMeaning.RECONNECT,
+    "AuthenticationRequired": ErrorMeaning.RECONNECT,
+    "AuthFactorTokenRequired": ErrorMeaning.RECONNECT,
+    "MissingTokenId": ErrorMeaning.RECONNECT,
+    "Forbidden": ErrorMeaning.FORBIDDEN,
+    "BlockedActor": ErrorMeaning.FORBIDDEN,
+    "BlockedByActor": ErrorMeaning.FORBIDDEN,
+    "AccountTakedown": ErrorMeaning.GONE,
+    "AccountDeactivated": ErrorMeaning.GONE,
+    "AccountNotFound": ErrorMeaning.GONE,
+    "RepoNotFound": ErrorMeaning.GONE,
+    "RepoTakendown": ErrorMeaning.GONE,
+    "RepoSuspended": ErrorMeaning.GONE,
+    "RepoDeactivated": ErrorMeaning.GONE,
+    "RecordNotFound": ErrorMeaning.GONE,
+    "NotFound": ErrorMeaning.GONE,
+    "InvalidConvo": ErrorMeaning.GONE,
+    "ReplyTargetNotFound": ErrorMeaning.GONE,
+    "ConcurrentWrites": ErrorMeaning.UNWELL,
+    "UpstreamFailure": ErrorMeaning.UNWELL,
+    "UpstreamTimeout": ErrorMeaning.UNWELL,
+    "NotEnoughResources": ErrorMeaning.UNWELL,
+    "InternalServerError": ErrorMeaning.UNWELL,
+    "MethodNotImplemented": ErrorMeaning.REFUSED,
 }
 WORDS: Final = {"AuthFactorTokenRequired": "this password opens nothing without a code by email: use an app password"}
 UNPRIVILEGED: Final = re.compile(r"bad token (scope|method)", re.IGNORECASE)
@@ -109,16 +109,16 @@ def classified(response: httpx.Response, secrets: Collection[str]) -> PlatformEr
     if not (response.is_client_error or response.is_server_error):
         return Malformed("the server sends us elsewhere, where we do not follow", platform_code=told)
     means = _means(said, status)
-    if means is Means.UNWELL:
+    if means is ErrorMeaning.UNWELL:
         if method in calls.CHANGES:
             return OutcomeUnknown("Bluesky failed while it handled the change", platform_code=told)
         return Transient(means.value, platform_code=told)
-    if means is Means.FORBIDDEN:
+    if means is ErrorMeaning.FORBIDDEN:
         scopes = (PRIVILEGED,) if UNPRIVILEGED.search(said.message) else ()
         return MissingPermission(means.value, scopes=scopes, platform_code=told)
-    if means is Means.RECONNECT:
+    if means is ErrorMeaning.RECONNECT:
         return AuthExpired(WORDS.get(told, means.value), token=Token.COMMUNITY, platform_code=told)
-    if means is Means.GONE:
+    if means is ErrorMeaning.GONE:
         return Gone(means.value, platform_code=told)
     detail = wire.explanation(said.message, secrets)
     return Rejected(f"{means.value}: {detail}" if detail else means.value, platform_code=told)
@@ -136,18 +136,18 @@ def scope_of(response: httpx.Response) -> Scope:
     return Scope.COMMUNITY if calls.method_of(response) in calls.UNITS and not everybodys else Scope.ADDRESS
 
 
-def _means(said: Complaint, status: int) -> Means:
+def _means(said: Complaint, status: int) -> ErrorMeaning:
     if said.error == "InvalidToken" and UNPRIVILEGED.search(said.message):
-        return Means.FORBIDDEN
+        return ErrorMeaning.FORBIDDEN
     if (named := NAMES.get(said.error)) is not None:
         return named
     if status == httpx.codes.UNAUTHORIZED:
-        return Means.RECONNECT
+        return ErrorMeaning.RECONNECT
     if status == httpx.codes.FORBIDDEN:
-        return Means.FORBIDDEN
+        return ErrorMeaning.FORBIDDEN
     if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
-        return Means.UNWELL
-    return Means.GONE if MISSING.search(said.message) else Means.REFUSED
+        return ErrorMeaning.UNWELL
+    return ErrorMeaning.GONE if MISSING.search(said.message) else ErrorMeaning.REFUSED
 
 
 def _complaint(response: httpx.Response) -> Complaint:

@@ -8,9 +8,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from app.platforms import wire
-from app.platforms.abilities import Granted, TokenState
 from app.platforms.bluesky.errors import PRIVILEGED
-from app.platforms.bluesky.shapes import Session
+from app.platforms.bluesky.wire_models import Session
+from app.platforms.capabilities import IssuedToken, TokenState
 from app.platforms.contract import Token
 
 LIFETIMES: Final = {Token.COMMUNITY: timedelta(hours=2), Token.REFRESH: timedelta(days=90)}
@@ -34,10 +34,10 @@ def claims(token: str) -> Claims:
         return Claims()
 
 
-def granted(session: Session) -> dict[Token, Granted]:
+def granted(session: Session) -> dict[Token, IssuedToken]:
     """The tokens of a session that was just opened."""
     texts = {Token.COMMUNITY: session.access_jwt, Token.REFRESH: session.refresh_jwt}
-    return {kind: Granted(text, _lifetime(kind, claims(text))) for kind, text in texts.items()}
+    return {kind: IssuedToken(text, _lifetime(kind, claims(text))) for kind, text in texts.items()}
 
 
 def state(token: str, at: datetime | None) -> TokenState:

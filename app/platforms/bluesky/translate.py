@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 from app.platforms import wire
 from app.platforms.addresses import on_site
 from app.platforms.bluesky.records import NAME
-from app.platforms.bluesky.shapes import (
+from app.platforms.bluesky.walks import Talk
+from app.platforms.bluesky.wire_models import (
     ODD,
     Author,
     Counted,
@@ -21,7 +22,6 @@ from app.platforms.bluesky.shapes import (
     Record,
     Thread,
 )
-from app.platforms.bluesky.walks import Talk
 from app.platforms.contract import (
     Address,
     CommunitySnapshot,

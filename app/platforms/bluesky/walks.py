@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from app.platforms import wire
-from app.platforms.bluesky.shapes import Convo, Message, Uri
+from app.platforms.bluesky.wire_models import Convo, Message, Uri
 
 OVERLAP: Final = timedelta(hours=1)
 STEP: Final = timedelta(milliseconds=1)

@@ -14,7 +14,7 @@ from datetime import datetime
 import httpx
 
 from app.platforms import wire
-from app.platforms.abilities import Usage
+from app.platforms.capabilities import Usage
 from app.platforms.contract import Scope
 
 

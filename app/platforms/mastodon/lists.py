@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.contract import Malformed
-from app.platforms.mastodon.shapes import Context, Counted, Id, Notice, Status
+from app.platforms.mastodon.wire_models import Context, Counted, Id, Notice, Status
 
 T = TypeVar("T")
 

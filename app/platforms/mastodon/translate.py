@@ -13,7 +13,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
-from app.platforms.mastodon.shapes import Counted, Status
+from app.platforms.mastodon.wire_models import Counted, Status
 
 
 def text(status: Status) -> str:

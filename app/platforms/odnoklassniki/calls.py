@@ -8,9 +8,9 @@ import httpx
 from pydantic import TypeAdapter
 
 from app.platforms import wire
-from app.platforms.abilities import Picture
+from app.platforms.capabilities import Picture
 from app.platforms.contract import COST, AuthExpired, Cost, Credentials, MissingPermission, PlatformError, Token
-from app.platforms.odnoklassniki import shapes as ok
+from app.platforms.odnoklassniki import wire_models as ok
 from app.platforms.odnoklassniki.errors import CHANGES, from_answer
 from app.platforms.odnoklassniki.sign import secret_of, sign
 
@@ -82,7 +82,7 @@ class Api:
         )
         return wire.parse(ok.UPLOADED, await wire.read(self._http, request, from_answer))
 
-    async def renew(self, c: Credentials) -> ok.Granted:
+    async def renew(self, c: Credentials) -> ok.IssuedToken:
         """A new access token for the refresh token."""
         token = _token(c, Token.REFRESH)
         form = {"grant_type": "refresh_token", "refresh_token": token}

@@ -24,10 +24,10 @@ from app.platforms.contract import (
     Throttled,
     Transient,
 )
-from app.platforms.odnoklassniki import shapes as ok
+from app.platforms.odnoklassniki import wire_models as ok
 
 
-class Means(Enum):
+class ErrorMeaning(Enum):
     """What an error calls for."""
 
     WAIT = "too many calls"
@@ -71,20 +71,20 @@ _REFUSED = (
     *(1001, 1003, 1004, 1005, 1101, 1102, 1103, 1200, 1300, 1301, 1302, 1400, 1401, 2001),
 )
 
-CODES: Final[Mapping[int, Means]] = {
+CODES: Final[Mapping[int, ErrorMeaning]] = {
     code: means
     for means, codes in (
-        (Means.WAIT, tuple(WAITS)),
-        (Means.RECONNECT, _RECONNECT),
-        (Means.FORBIDDEN, _FORBIDDEN),
-        (Means.GONE, _GONE),
-        (Means.UNWELL, _UNWELL),
-        (Means.REFUSED, _REFUSED),
+        (ErrorMeaning.WAIT, tuple(WAITS)),
+        (ErrorMeaning.RECONNECT, _RECONNECT),
+        (ErrorMeaning.FORBIDDEN, _FORBIDDEN),
+        (ErrorMeaning.GONE, _GONE),
+        (ErrorMeaning.UNWELL, _UNWELL),
+        (ErrorMeaning.REFUSED, _REFUSED),
     )
     for code in codes
 }
 
-UNKNOWN: Final = Means.UNWELL
+UNKNOWN: Final = ErrorMeaning.UNWELL
 """A code that nobody documents: trying later is harmless, giving up is not."""
 
 WORDS: Final[Mapping[int, str]] = {
@@ -112,11 +112,11 @@ WORDS: Final[Mapping[int, str]] = {
 }
 """What a person should know; for the other codes the class says it."""
 
-OAUTH: Final[Mapping[str, Means]] = {
-    "invalid_client": Means.FORBIDDEN,
-    "unauthorized_client": Means.FORBIDDEN,
-    "server_error": Means.UNWELL,
-    "temporarily_unavailable": Means.UNWELL,
+OAUTH: Final[Mapping[str, ErrorMeaning]] = {
+    "invalid_client": ErrorMeaning.FORBIDDEN,
+    "unauthorized_client": ErrorMeaning.FORBIDDEN,
+    "server_error": ErrorMeaning.UNWELL,
+    "temporarily_unavailable": ErrorMeaning.UNWELL,
 }
 """What the token endpoint says by a word (RFC 6749, 5.2); all others mean that a person must reconnect."""
 
@@ -134,7 +134,7 @@ def from_answer(response: httpx.Response) -> PlatformError | None:
         return said or _from_status(response, changes=changes)
     means, told = CODES.get(code, UNKNOWN), str(code)
     message = WORDS.get(code, f"{means.value} (Odnoklassniki's error {code})")
-    if means is Means.WAIT:
+    if means is ErrorMeaning.WAIT:
         return Throttled(message, retry_after=wire.retry_after(response), scope=WAITS[code], platform_code=told)
     return _error(means, message, told, changes=changes)
 
@@ -148,13 +148,13 @@ def _code(response: httpx.Response) -> int | None:
     return int(told) if told.isascii() and told.isdigit() and len(told) < 10 else None
 
 
-def _error(means: Means, message: str, told: str, *, changes: bool) -> PlatformError:
-    kinds: Mapping[Means, type[PlatformError]] = {
-        Means.RECONNECT: AuthExpired,
-        Means.FORBIDDEN: MissingPermission,
-        Means.GONE: Gone,
-        Means.UNWELL: OutcomeUnknown if changes else Transient,
-        Means.REFUSED: Rejected,
+def _error(means: ErrorMeaning, message: str, told: str, *, changes: bool) -> PlatformError:
+    kinds: Mapping[ErrorMeaning, type[PlatformError]] = {
+        ErrorMeaning.RECONNECT: AuthExpired,
+        ErrorMeaning.FORBIDDEN: MissingPermission,
+        ErrorMeaning.GONE: Gone,
+        ErrorMeaning.UNWELL: OutcomeUnknown if changes else Transient,
+        ErrorMeaning.REFUSED: Rejected,
     }
     return kinds[means](message, platform_code=told)
 
@@ -169,7 +169,7 @@ def _from_word(response: httpx.Response, *, changes: bool) -> PlatformError | No
         word = ok.OAUTH_FAILURE.validate_json(response.content).error
     except ValidationError:
         return None
-    means = OAUTH.get(word, Means.RECONNECT)
+    means = OAUTH.get(word, ErrorMeaning.RECONNECT)
     return _error(means, means.value, word if word in OAUTH else "invalid_grant", changes=changes)
 
 
@@ -179,11 +179,11 @@ def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError | 
         return None
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         wait = wire.retry_after(response)
-        return Throttled(Means.WAIT.value, retry_after=wait, scope=Scope.TOKEN, platform_code=code)
+        return Throttled(ErrorMeaning.WAIT.value, retry_after=wait, scope=Scope.TOKEN, platform_code=code)
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return AuthExpired(WORDS[103], platform_code=code)
     if response.is_server_error:
-        return _error(Means.UNWELL, Means.UNWELL.value, code, changes=changes)
+        return _error(ErrorMeaning.UNWELL, ErrorMeaning.UNWELL.value, code, changes=changes)
     if response.is_client_error and response.status_code != httpx.codes.NOT_FOUND:
-        return Rejected(Means.REFUSED.value, platform_code=code)
+        return Rejected(ErrorMeaning.REFUSED.value, platform_code=code)
     return Malformed("this is not how Odnoklassniki answers: the API's address may be wrong", platform_code=code)

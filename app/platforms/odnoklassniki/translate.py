@@ -14,7 +14,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
-from app.platforms.odnoklassniki import shapes as ok
+from app.platforms.odnoklassniki import wire_models as ok
 
 
 def bare(reference: str) -> str:

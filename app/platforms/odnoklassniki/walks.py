@@ -2,7 +2,7 @@
 
 from app.platforms import wire
 from app.platforms.contract import Malformed
-from app.platforms.odnoklassniki import shapes as ok
+from app.platforms.odnoklassniki import wire_models as ok
 
 
 class Topics(wire.Shape):

@@ -27,7 +27,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from app.platforms.telegram import shapes as telegram
+from app.platforms.telegram import wire_models as telegram
 
 ADMINISTRATOR: Final = "administrator"
 POST: Final = "can_post_messages"

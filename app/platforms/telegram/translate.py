@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from app.platforms import wire
-from app.platforms.abilities import Event, odd
+from app.platforms.capabilities import Event, odd
 from app.platforms.contract import (
     Malformed,
     MessageKind,
@@ -22,7 +22,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
-from app.platforms.telegram import shapes as telegram
+from app.platforms.telegram import wire_models as telegram
 
 ZERO: Final = 10**12
 """A channel's or supergroup's id is this and its number, negated."""

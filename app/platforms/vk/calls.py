@@ -9,7 +9,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from app.platforms import wire
-from app.platforms.abilities import Picture
+from app.platforms.capabilities import Picture
 from app.platforms.contract import (
     CALLS,
     COST,
@@ -21,7 +21,7 @@ from app.platforms.contract import (
     Rejected,
     Token,
 )
-from app.platforms.vk import shapes as vk
+from app.platforms.vk import wire_models as vk
 from app.platforms.vk.errors import from_answer, from_id
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Calls:
             raise Rejected("VK did not take the picture")
         return uploaded
 
-    async def renew(self, c: Credentials) -> tuple[str, vk.Granted]:
+    async def renew(self, c: Credentials) -> tuple[str, vk.IssuedToken]:
         """New tokens for the refresh token, and the device they belong to."""
         device, _, token = c.tokens.get(Token.REFRESH, "").partition(":")
         if not token:

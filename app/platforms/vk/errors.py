@@ -25,10 +25,10 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from app.platforms.vk import shapes as vk
+from app.platforms.vk import wire_models as vk
 
 
-class Means(Enum):
+class ErrorMeaning(Enum):
     """What an error calls for."""
 
     WAIT = "too many calls"
@@ -64,20 +64,20 @@ _REFUSED = (
     *(11003, 11004, 11005, 11006, 11101, 11102),
 )
 
-CODES: Mapping[int, Means] = {
+CODES: Mapping[int, ErrorMeaning] = {
     code: means
     for means, codes in (
-        (Means.WAIT, _WAIT),
-        (Means.RECONNECT, _RECONNECT),
-        (Means.FORBIDDEN, _FORBIDDEN),
-        (Means.GONE, _GONE),
-        (Means.UNWELL, _UNWELL),
-        (Means.REFUSED, _REFUSED),
+        (ErrorMeaning.WAIT, _WAIT),
+        (ErrorMeaning.RECONNECT, _RECONNECT),
+        (ErrorMeaning.FORBIDDEN, _FORBIDDEN),
+        (ErrorMeaning.GONE, _GONE),
+        (ErrorMeaning.UNWELL, _UNWELL),
+        (ErrorMeaning.REFUSED, _REFUSED),
     )
     for code in codes
 }
 
-UNKNOWN = Means.UNWELL
+UNKNOWN = ErrorMeaning.UNWELL
 """A code that nobody documents: to read later is harmless, giving up is not."""
 
 UNDECIDED = frozenset({1, 10, 13, 36})
@@ -140,14 +140,14 @@ def _from_code(code: int, *, changes: bool, wait: float | None) -> PlatformError
     message, told = WORDS.get(code, f"{means.value} (VK's error {code})"), str(code)
     if changes and (code in UNDECIDED or code not in CODES):
         return OutcomeUnknown("VK failed while it handled the change", platform_code=told)
-    if means is Means.WAIT:
+    if means is ErrorMeaning.WAIT:
         return Throttled(message, retry_after=SECONDS.get(code, wait), scope=Scope.TOKEN, platform_code=told)
-    kinds: Mapping[Means, type[PlatformError]] = {
-        Means.RECONNECT: AuthExpired,
-        Means.FORBIDDEN: MissingPermission,
-        Means.GONE: Gone,
-        Means.UNWELL: Transient,
-        Means.REFUSED: Rejected,
+    kinds: Mapping[ErrorMeaning, type[PlatformError]] = {
+        ErrorMeaning.RECONNECT: AuthExpired,
+        ErrorMeaning.FORBIDDEN: MissingPermission,
+        ErrorMeaning.GONE: Gone,
+        ErrorMeaning.UNWELL: Transient,
+        ErrorMeaning.REFUSED: Rejected,
     }
     return kinds[means](message, platform_code=told)
 

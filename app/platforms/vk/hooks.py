@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.abilities import Call, Event, HookState, Received, odd
+from app.platforms.capabilities import Call, Event, HookState, Received, odd
 from app.platforms.contract import Credentials, Malformed, MissingPermission, Token
-from app.platforms.vk import shapes as vk
 from app.platforms.vk import translate
+from app.platforms.vk import wire_models as vk
 from app.platforms.vk.addresses import known
 from app.platforms.vk.calls import VERSION, Calls
 
@@ -47,7 +47,7 @@ def receive(call: Call, secrets: Mapping[str, str]) -> Received:
     return Received("ok", (_understood(event, call.body),))
 
 
-def understand(told: bytes) -> tuple[Event, ...]:
+def parse_event(told: bytes) -> tuple[Event, ...]:
     """The event of a call's body."""
     try:
         event = wire.parse_bytes(vk.EVENT, told)

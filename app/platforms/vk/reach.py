@@ -17,9 +17,9 @@ from app.platforms.contract import (
     Throttled,
     Token,
 )
-from app.platforms.vk import shapes as vk
+from app.platforms.vk import wire_models as vk
 from app.platforms.vk.calls import AT_ONCE, Calls
-from app.platforms.vk.errors import CODES, Means
+from app.platforms.vk.errors import CODES, ErrorMeaning
 
 BATCH: Final = 30
 """Posts of one community in one call."""
@@ -64,5 +64,5 @@ async def _together(calls: Calls, c: Credentials, asked: Sequence[tuple[int, lis
 
 
 def _why(error: vk.Fault | None) -> MetricStatus:
-    refused = error is not None and CODES.get(error.error_code) in {Means.FORBIDDEN, Means.RECONNECT}
+    refused = error is not None and CODES.get(error.error_code) in {ErrorMeaning.FORBIDDEN, ErrorMeaning.RECONNECT}
     return MetricStatus.NO_PERMISSION if refused else MetricStatus.ERROR

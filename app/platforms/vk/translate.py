@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.abilities import Event
+from app.platforms.capabilities import Event
 from app.platforms.contract import (
     Malformed,
     MessageKind,
@@ -17,7 +17,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
-from app.platforms.vk import shapes as vk
+from app.platforms.vk import wire_models as vk
 
 MENTION: Final = re.compile(r"\[(?:(?:id|club|public|event)\d+(?::[\w-]*)?|https?://[^\s\[\]|]+)\|([^\[\]|]+)\]")
 """`[id5|Ann]`, `[id5:bp-77_1|Ann]`, `[club77|Coffee]`, `[https://vk.com/coffee|Coffee]`."""

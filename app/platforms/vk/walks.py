@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from app.platforms import offsets, wire
-from app.platforms.vk import shapes as vk
+from app.platforms.vk import wire_models as vk
 
 
 class WallWalk(wire.Shape):

@@ -46,7 +46,7 @@ FAILED: Final = "processingFailure"
 """"While this can be a transient error, it usually indicates that the request's input is invalid." """
 
 
-class Means(Enum):
+class ErrorMeaning(Enum):
     """What an error calls for."""
 
     TOMORROW = auto()
@@ -101,29 +101,29 @@ _REFUSED: Final = (
     *("conflict", "duplicate"),
 )
 
-REASONS: Final[Mapping[str, Means]] = {
+REASONS: Final[Mapping[str, ErrorMeaning]] = {
     reason: means
     for means, reasons in (
-        (Means.TOMORROW, _TOMORROW),
-        (Means.WAIT, _WAIT),
-        (Means.RECONNECT, _RECONNECT),
-        (Means.FORBIDDEN, _FORBIDDEN),
-        (Means.SCOPES, _SCOPES),
-        (Means.GONE, _GONE),
-        (Means.UNWELL, _UNWELL),
-        (Means.REFUSED, _REFUSED),
+        (ErrorMeaning.TOMORROW, _TOMORROW),
+        (ErrorMeaning.WAIT, _WAIT),
+        (ErrorMeaning.RECONNECT, _RECONNECT),
+        (ErrorMeaning.FORBIDDEN, _FORBIDDEN),
+        (ErrorMeaning.SCOPES, _SCOPES),
+        (ErrorMeaning.GONE, _GONE),
+        (ErrorMeaning.UNWELL, _UNWELL),
+        (ErrorMeaning.REFUSED, _REFUSED),
     )
     for reason in reasons
 }
 
-STATUSES: Final[Mapping[int, Means]] = {
-    401: Means.RECONNECT,
-    403: Means.FORBIDDEN,
-    404: Means.GONE,
-    410: Means.GONE,
-    408: Means.UNWELL,
-    409: Means.UNWELL,
-    429: Means.WAIT,
+STATUSES: Final[Mapping[int, ErrorMeaning]] = {
+    401: ErrorMeaning.RECONNECT,
+    403: ErrorMeaning.FORBIDDEN,
+    404: ErrorMeaning.GONE,
+    410: ErrorMeaning.GONE,
+    408: ErrorMeaning.UNWELL,
+    409: ErrorMeaning.UNWELL,
+    429: ErrorMeaning.WAIT,
 }
 """Where no reason is known; other 4xx are refusals."""
 
@@ -187,11 +187,11 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
     said = _complaint(response)
     reason, means = _meaning(said, status)
     if _path(response).endswith("/tokeninfo") and status == httpx.codes.BAD_REQUEST and reason != "invalid_request":
-        means = Means.RECONNECT  # it may say no more than `{"error_description": "Invalid Value"}`
+        means = ErrorMeaning.RECONNECT  # it may say no more than `{"error_description": "Invalid Value"}`
     code = reason or str(status)
-    if means is Means.WAIT or means is Means.TOMORROW:
+    if means is ErrorMeaning.WAIT or means is ErrorMeaning.TOMORROW:
         return _throttled(response, means, code)
-    if means is Means.UNWELL:
+    if means is ErrorMeaning.UNWELL:
         if changes:
             return OutcomeUnknown("YouTube failed while it handled the change", platform_code=code)
         return Transient("YouTube is unwell", platform_code=code)
@@ -200,14 +200,14 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
     if not response.is_client_error:
         return Malformed("YouTube sends us elsewhere, where we do not follow", platform_code=code)
     match means:
-        case Means.RECONNECT:
+        case ErrorMeaning.RECONNECT:
             token = _refused(response, reason)
             return AuthExpired(f"Google does not accept the {_NAMES[token]}", token=token, platform_code=code)
-        case Means.SCOPES:
+        case ErrorMeaning.SCOPES:
             return MissingPermission("the access does not cover this", scopes=(FORCE_SSL,), platform_code=code)
-        case Means.FORBIDDEN:
+        case ErrorMeaning.FORBIDDEN:
             return MissingPermission(WORDS.get(reason, "YouTube does not allow this"), platform_code=code)
-        case Means.GONE:
+        case ErrorMeaning.GONE:
             return Gone("YouTube knows no such thing (any more)", platform_code=code)
         case _:
             return Rejected(WORDS.get(reason) or f"YouTube refused the request ({code})", platform_code=code)
@@ -216,32 +216,32 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
 _NAMES: Final = {Token.APP: "API key", Token.COMMUNITY: "access token", Token.REFRESH: "refresh token"}
 
 
-def _meaning(said: Complaint | None, status: int) -> tuple[str, Means]:
+def _meaning(said: Complaint | None, status: int) -> tuple[str, ErrorMeaning]:
     """The reason given, empty for none, and what it means."""
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return "", Means.UNWELL
+        return "", ErrorMeaning.UNWELL
     fault = said.error if said is not None else ""
     given = (Reason(reason=fault),) if isinstance(fault, str) else (*fault.details, *fault.errors)
     words = "" if isinstance(fault, str) else str(fault.message)
     for sentence, reason in SENTENCES.items():
         if sentence in words.lower():
-            return reason, Means.RECONNECT
+            return reason, ErrorMeaning.RECONNECT
     for each in given:
         if each.reason == "required" and status == httpx.codes.BAD_REQUEST:
-            return each.reason, Means.REFUSED  # a parameter is; with 401 it is a token
+            return each.reason, ErrorMeaning.REFUSED  # a parameter is; with 401 it is a token
         if each.reason in REASONS:
             means = REASONS[each.reason]
             told = (words, *(str(each.metadata.get(name, "")) for name in ("quota_unit", "quota_limit")))
-            daily = means is Means.WAIT and any(DAILY.search(text) for text in told)
-            return each.reason, Means.TOMORROW if daily else means
+            daily = means is ErrorMeaning.WAIT and any(DAILY.search(text) for text in told)
+            return each.reason, ErrorMeaning.TOMORROW if daily else means
     unknown = next((each.reason for each in given if WORD.fullmatch(each.reason)), "")
-    return unknown, STATUSES.get(status, Means.REFUSED)
+    return unknown, STATUSES.get(status, ErrorMeaning.REFUSED)
 
 
-def _throttled(response: httpx.Response, means: Means, code: str) -> Throttled:
+def _throttled(response: httpx.Response, means: ErrorMeaning, code: str) -> Throttled:
     """A key's quota is its project's, which nobody else here need use; an access token's is our application's."""
     now = wire.moment_of(response)
-    daily = means is Means.TOMORROW
+    daily = means is ErrorMeaning.TOMORROW
     return Throttled(
         "YouTube's quota for today is used up" if daily else "YouTube asks for fewer calls",
         retry_after=wire.retry_after(response, midnight_after(now) if daily and now is not None else None),

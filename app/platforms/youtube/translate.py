@@ -16,7 +16,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
-from app.platforms.youtube import shapes as youtube
+from app.platforms.youtube import wire_models as youtube
 
 SITE: Final = "https://www.youtube.com"
 HOSTS: Final = frozenset({"youtube.com", "www.youtube.com", "m.youtube.com"})

@@ -24,13 +24,13 @@ from pydantic import TypeAdapter
 
 from app.platforms import wire
 from app.platforms.contract import Rejected, Transient
-from app.platforms.youtube import shapes as youtube
+from app.platforms.youtube import wire_models as youtube
 from app.platforms.youtube.errors import FAILED, STALE_PAGE
 
 T = TypeVar("T")
 
 OVERLAP: Final = 5
-PATIENCE: Final = 4
+WAIT_TIMEOUT: Final = 4
 """After so many starts the pages are taken as they come: YouTube does not page as we think it does."""
 LATE: Final = timedelta(days=30)
 """For so long after its upload, a video that becomes public is found."""
@@ -74,20 +74,20 @@ class Paged(Generic[T]):
         try:
             response = await self.ask(self._query(at, self.size))
         except (Rejected, Transient) as error:
-            stale = error.platform_code == STALE_PAGE or (error.platform_code == FAILED and at.starts < PATIENCE)
+            stale = error.platform_code == STALE_PAGE or (error.platform_code == FAILED and at.starts < WAIT_TIMEOUT)
             if at.token is None or not stale:
                 raise
             return None
         found = wire.parse_timely(self.answer, response)
         following = found.next_page if found.next_page != at.token else None
         names = {self.name(item) for item in found.items}
-        if at.tail and names.isdisjoint(at.tail) and at.starts < PATIENCE:
+        if at.tail and names.isdisjoint(at.tail) and at.starts < WAIT_TIMEOUT:
             return None
         return Part(found.items, following or None, wire.moment_of(response))
 
     async def after(self, at: Place, part: Part[T]) -> Place:
         """The place that follows a page which is not the last."""
-        overlap = OVERLAP << min(at.starts, PATIENCE)
+        overlap = OVERLAP << min(at.starts, WAIT_TIMEOUT)
         shorter = max(1, len(part.items) - overlap)
         if not self.by_offset or len(part.items) < 2:
             return Place(token=part.following, starts=at.starts)

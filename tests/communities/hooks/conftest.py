@@ -14,8 +14,8 @@ import pytest
 from pydantic import TypeAdapter
 from sqlalchemy import text
 
-from app.communities import hook_effects, hook_setup, hooks
-from app.platforms.abilities import Call, Event, HookState, Received, odd
+from app.communities.inbound import apply, store, subscriptions
+from app.platforms.capabilities import Call, Event, HookState, Received, odd
 from app.platforms.contract import (
     CommunitySnapshot,
     Credentials,
@@ -32,7 +32,7 @@ EVENTS = TypeAdapter(tuple[Event, ...])
 
 
 @dataclass
-class Desk:
+class InboundIngest:
     """What the platform knows of our hooks, and how it answers when asked about them."""
 
     urls: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Teller(Fake):
         hook_secrets=frozenset({"secret", "verify"}),
         hook_of_app=True,
     )
-    desk: ClassVar[Desk]
+    desk: ClassVar[InboundIngest]
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         self._called("community")
@@ -75,10 +75,10 @@ class Teller(Fake):
         right = hmac.new(secrets.get("secret", "").encode(), call.body, hashlib.sha256).hexdigest()
         if not secrets.get("secret") or not hmac.compare_digest(call.headers.get("x-signature", ""), right):
             raise MissingPermission("the call is not signed by the platform")
-        return Received("EVENT_RECEIVED", cls.understand(call.body))
+        return Received("EVENT_RECEIVED", cls.parse_event(call.body))
 
     @classmethod
-    def understand(cls, told: bytes) -> tuple[Event, ...]:
+    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
         try:
             return EVENTS.validate_json(told)
         except ValueError:
@@ -117,7 +117,7 @@ class Town:
     secret: str = "agreed-upon"
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> InboundIngest:
         """The platform's side."""
         return self.kind.desk
 
@@ -151,7 +151,7 @@ class Town:
         """The platform calls, and a worker does what follows."""
         answer = await self.call(path, *events)
         assert (answer.status_code, answer.text) == (200, "EVENT_RECEIVED"), answer.text
-        await self.agency.work(hooks.APPLY)
+        await self.agency.work(store.APPLY)
 
     async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """What the database says of this agency."""
@@ -175,9 +175,9 @@ def town(
     """An agency, and the platform."""
     from app.platforms import adapters
 
-    kind = type("TellerHere", (Teller,), {"world": world, "desk": Desk()})
+    kind = type("TellerHere", (Teller,), {"world": world, "desk": InboundIngest()})
     known = MappingProxyType({**adapters(), "fake": kind})
     know(monkeypatch, known)
-    monkeypatch.setattr(hook_setup, "adapters", lambda: known)
-    monkeypatch.setattr(hook_effects, "adapter_of", known.__getitem__)
+    monkeypatch.setattr(subscriptions, "adapters", lambda: known)
+    monkeypatch.setattr(apply, "adapter_of", known.__getitem__)
     return Town(agency, stranger, project_id, kind)

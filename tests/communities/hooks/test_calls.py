@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.communities import hook_calls, hook_setup, hooks
-from app.communities.events import Place
+from app.communities.events import CommunityRef
+from app.communities.inbound import ingest, store, subscriptions
 from app.kit.clock import SetClock
-from app.platforms.abilities import Event
+from app.platforms.capabilities import Event
 from tests.communities.conftest import START, World
 from tests.communities.hooks.conftest import Town
 from tests.conftest import Agency
@@ -27,7 +27,7 @@ def says(world: World, number: int, account: str | None, event_id: str | None = 
 async def test_one_call_tells_of_several_communities(town: Town, world: World) -> None:
     a, b = await town.connect("a"), await town.connect("b")
     path = await town.open(a)
-    before = hooks.EVENTS.labels("nobody's")._value.get()
+    before = store.EVENTS.labels("nobody's")._value.get()
     await town.tell(
         path,
         says(world, 1, "a"),
@@ -37,8 +37,8 @@ async def test_one_call_tells_of_several_communities(town: Town, world: World) -
         says(world, 5, None),
     )
     assert await town.said() == [(a, "m1"), (b, "m2"), (b, "m3"), (a, "m5")]
-    assert hooks.EVENTS.labels("nobody's")._value.get() == before + 1
-    assert await town.rows("SELECT count(*) FROM hook_event") == [(4,)]
+    assert store.EVENTS.labels("nobody's")._value.get() == before + 1
+    assert await town.rows("SELECT count(*) FROM inbound_event") == [(4,)]
 
     async def told() -> list[Any]:
         seen = [await town.agency.get(f"/v1/communities/{community_id}/health") for community_id in (a, b)]
@@ -57,7 +57,7 @@ async def test_another_agencys_community_of_that_id_is_never_touched(town: Town,
     await theirs.connect("a")
     path = await town.open(a)
     await town.tell(path, says(world, 1, "b"), says(world, 2, "a"))
-    await rival.work(hooks.APPLY)
+    await rival.work(store.APPLY)
     assert await town.said() == [(a, "m2")]
     assert await theirs.said() == []
     refused = await theirs.call(path, says(world, 3, "a"))
@@ -106,12 +106,12 @@ async def test_a_stream_tells_of_all_that_its_token_serves(town: Town, world: Wo
     a, b = await town.connect("a"), await town.connect("b")
     ((workspace_id, project_id),) = await town.rows("SELECT DISTINCT workspace_id, project_id FROM community")
     ((community_id,),) = await town.rows("SELECT id FROM community WHERE external_id = 'a'")
-    place = Place(workspace_id, project_id, community_id, "fake", "UTC")
+    place = CommunityRef(workspace_id, project_id, community_id, "fake", "UTC")
     events = [says(world, 1, None), says(world, 2, "b"), says(world, 3, "c"), Event(None, "b")]
     for new in (2, 0):
         async with town.agency.resources.transaction(town.agency.workspace_id) as session:
-            assert await hooks.happened(session, place, events) == new
-    await town.agency.work(hooks.APPLY)
+            assert await store.happened(session, place, events) == new
+    await town.agency.work(store.APPLY)
     assert await town.said() == [(a, "m1"), (b, "m2")]
     path = await town.open(a)
     await town.tell(path, says(world, 9, "b", event_id="e2"))
@@ -128,7 +128,7 @@ async def test_without_its_header_a_call_is_refused(town: Town, world: World) ->
         assert (answer.status_code, answer.json()["code"]) == (403, "hook-not-verified")
     answer = await town.stranger.post(path, content=b"[]")
     assert (answer.status_code, answer.json()["code"]) == (403, "hook-not-verified")
-    assert await town.rows("SELECT count(*) FROM hook_event") == [(0,)]
+    assert await town.rows("SELECT count(*) FROM inbound_event") == [(0,)]
     assert (await town.call(path, says(world, 1, "a"))).status_code == 200, "the control"
 
 
@@ -148,14 +148,14 @@ async def test_a_challenge_is_answered(town: Town) -> None:
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many events each commit held; one commit at a time."""
     found: list[int] = []
-    real = hooks.store
+    real = store.store
 
     async def counted(executor: Any, workspace_id: Any, events: Any, at: Any) -> Any:
         found.append(len(events))
         return await real(executor, workspace_id, events, at)
 
-    monkeypatch.setattr(hooks, "store", counted)
-    monkeypatch.setattr(hook_calls, "COMMITS", 1)
+    monkeypatch.setattr(store, "store", counted)
+    monkeypatch.setattr(ingest, "COMMITS", 1)
     return found
 
 
@@ -165,9 +165,9 @@ async def test_calls_that_come_meanwhile_share_a_commit(town: Town, world: World
     assert {answer.text for answer in answers} == {"EVENT_RECEIVED"}
     assert sum(commits) == 100
     assert len(commits) < 20
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
     assert len(await town.said()) == 100
-    assert await town.agency.due(hooks.APPLY) == []
+    assert await town.agency.due(store.APPLY) == []
 
 
 async def test_an_event_that_cannot_be_stored_fails_alone(town: Town, world: World, commits: list[int]) -> None:
@@ -177,7 +177,7 @@ async def test_an_event_that_cannot_be_stored_fails_alone(town: Town, world: Wor
     answers = await asyncio.gather(*(town.call(path, event) for event in events))
     assert [n for n, answer in enumerate(answers) if answer.status_code != 200] == [7]
     assert max(commits) > 1, "it was in the company of others"
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
     assert len(await town.said()) == 19
 
 
@@ -186,20 +186,20 @@ async def test_who_goes_away_takes_nobody_along(
 ) -> None:
     path = await town.open(await town.connect("a"))
     entered, go = asyncio.Event(), asyncio.Event()
-    real = hooks.store
+    real = store.store
 
     async def slow(*given: Any) -> Any:
         entered.set()
         await go.wait()
         return await real(*given)
 
-    monkeypatch.setattr(hooks, "store", slow)
+    monkeypatch.setattr(store, "store", slow)
     calls = [asyncio.create_task(town.call(path, says(world, 0, "a")))]
     await entered.wait()
     calls += [asyncio.create_task(town.call(path, says(world, n, "a"))) for n in range(1, 5)]
     for _ in range(1000):
         await asyncio.sleep(0)
-    assert len(hook_calls.desk_of(town.agency.resources.db)._waiting[town.agency.workspace_id]) == 4
+    assert len(ingest.inbound_ingest(town.agency.resources.db)._waiting[town.agency.workspace_id]) == 4
     # One that is being stored, and the first of those that will be next.
     calls[0].cancel()
     calls[1].cancel()
@@ -207,7 +207,7 @@ async def test_who_goes_away_takes_nobody_along(
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [isinstance(answer, asyncio.CancelledError) for answer in answers] == [True, True, False, False, False]
     assert {getattr(answer, "text", None) for answer in answers[2:]} == {"EVENT_RECEIVED"}
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
     assert {"m2", "m3", "m4"} <= {external_id for _, external_id in await town.said()}
 
 
@@ -216,7 +216,7 @@ async def test_an_acknowledgement_comes_after_the_commit(
 ) -> None:
     path = await town.open(await town.connect("a"))
     seen: list[Any] = []
-    real = hooks.store
+    real = store.store
 
     async def watched(*given: Any) -> Any:
         stored = await real(*given)
@@ -224,17 +224,17 @@ async def test_an_acknowledgement_comes_after_the_commit(
         seen.append(call.done())
         return stored
 
-    monkeypatch.setattr(hooks, "store", watched)
+    monkeypatch.setattr(store, "store", watched)
     call = asyncio.create_task(town.call(path, says(world, 1, "a")))
     assert (await call).status_code == 200
     assert seen == [False]
-    assert await town.rows("SELECT count(*) FROM hook_event") == [(1,)]
+    assert await town.rows("SELECT count(*) FROM inbound_event") == [(1,)]
 
 
 async def test_too_much_at_once_is_refused(town: Town, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = await town.open(await town.connect("a"))
     with monkeypatch.context() as small:
-        small.setattr(hook_calls, "MOST_WAITING", 0)
+        small.setattr(ingest, "MOST_WAITING", 0)
         answer = await town.call(path, says(world, 1, "a"))
     assert (answer.status_code, answer.json()["code"]) == (503, "too-many-events")
     assert (await town.call(path, says(world, 1, "a"))).status_code == 200
@@ -248,14 +248,14 @@ async def test_what_changed_elsewhere_is_known_within_seconds(town: Town, world:
     passed = 0.0
     a = await town.connect("a")
     path = await town.open(a)
-    have = town.agency.resources
-    hook_calls._desks[have.db] = hook_calls.Desk(lambda: passed)
+    resources = town.agency.resources
+    ingest._ingests[resources.db] = ingest.InboundIngest(lambda: passed)
     assert (await town.call(path, says(world, 1, "a"))).status_code == 200
-    async with have.transaction(town.agency.workspace_id) as session:
-        await hook_setup.close(session, community_id=(await _ids(town))[0])
-    passed = hook_calls.MEMORY - 0.01
+    async with resources.transaction(town.agency.workspace_id) as session:
+        await subscriptions.close(session, community_id=(await _ids(town))[0])
+    passed = ingest.MEMORY - 0.01
     assert (await town.call(path, says(world, 2, "a"))).status_code == 200
-    passed = hook_calls.MEMORY + 0.01
+    passed = ingest.MEMORY + 0.01
     assert (await town.call(path, says(world, 3, "a"))).status_code == 404
 
 
@@ -265,7 +265,7 @@ async def _ids(town: Town) -> list[Any]:
 
 async def test_those_who_ask_at_once_are_told_by_one_look() -> None:
     looks, go = 0, asyncio.Event()
-    memory: hook_calls.Memory[int] = hook_calls.Memory(lambda: 0.0)
+    memory: ingest.Memory[int] = ingest.Memory(lambda: 0.0)
 
     async def look() -> int:
         nonlocal looks
@@ -288,7 +288,7 @@ async def test_those_who_ask_at_once_are_told_by_one_look() -> None:
 async def test_a_look_that_came_too_early_is_not_remembered() -> None:
     """Something changes while it is looked up: who asks afterwards is told how it is now."""
     now, entered, go = "old", asyncio.Event(), asyncio.Event()
-    memory: hook_calls.Memory[str] = hook_calls.Memory(lambda: 0.0)
+    memory: ingest.Memory[str] = ingest.Memory(lambda: 0.0)
 
     async def look() -> str:
         found = now

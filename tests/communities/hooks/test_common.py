@@ -8,16 +8,16 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.communities import hook_setup, hooks
+from app.communities.inbound import store, subscriptions
 from app.kit.clock import SetClock
-from app.platforms.abilities import Event
+from app.platforms.capabilities import Event
 from tests.communities.conftest import HOUR, START, World
 from tests.communities.hooks.conftest import Town
 from tests.conftest import Agency
 
 OURS = {"secret": "", "client_id": "7"}
 """Its secret is another in each test: those before have left agencies behind, who share what it makes."""
-SET = hook_setup.SUBSCRIBE
+SET = subscriptions.SUBSCRIBE
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ async def test_one_call_tells_each_agency_what_is_its_own(ours: Town, theirs: To
         answer = await ours.call(path, *events)
         assert (answer.status_code, answer.text) == (200, "EVENT_RECEIVED")
         for town in (ours, theirs):
-            await town.agency.work(hooks.APPLY)
+            await town.agency.work(store.APPLY)
     assert await ours.said() == [(a, "m1"), (shared, "m3")]
     assert await theirs.said() == [(b, "m2"), (theirs_too, "m3")]
     for town in (ours, theirs):
-        assert await town.rows("SELECT count(*) FROM hook_event") == [(2,)]
+        assert await town.rows("SELECT count(*) FROM inbound_event") == [(2,)]
 
 
 async def test_the_platform_is_told_the_same_secrets_by_everybody(ours: Town, theirs: Town) -> None:
@@ -99,12 +99,12 @@ async def test_it_leads_on_to_those_who_keep_theirs(ours: Town, theirs: Town, wo
     (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
     assert (await ours.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
     await theirs.tell(path, telling(world, 1, "a"), telling(world, 2, "b"))
-    await ours.agency.work(hooks.APPLY)
+    await ours.agency.work(store.APPLY)
     assert (await ours.said(), await theirs.said()) == ([], [(b, "m2")])
-    await ours.agency.work(hook_setup.UNSUBSCRIBE)
+    await ours.agency.work(subscriptions.UNSUBSCRIBE)
     assert ours.desk.taken_away == [], "another agency is told by it"
     assert (await theirs.agency.http.delete(f"/v1/communities/{b}/hook")).status_code == 204
-    await theirs.agency.work(hook_setup.UNSUBSCRIBE)
+    await theirs.agency.work(subscriptions.UNSUBSCRIBE)
     assert [urlsplit(url).path for url in ours.desk.taken_away] == [path]
     assert (await ours.call(path, telling(world, 3, "b"))).status_code == 404
     assert urlsplit((await put(ours, a))["url"]).path == path
@@ -119,10 +119,10 @@ async def test_who_may_not_read_a_community_is_not_told_of_it(
     async with ours.agency.resources.transaction(ours.agency.workspace_id) as session:
         await session.execute(text("UPDATE community SET state = :state WHERE id = :id"), {"state": state, "id": a})
     await theirs.tell(path, telling(world, 1, "a"), telling(world, 2, "a talks"))
-    await ours.agency.work(hooks.APPLY)
+    await ours.agency.work(store.APPLY)
     assert await theirs.said() == [(theirs_now, "m1"), (theirs_now, "m2")]
     assert await ours.said() == ([(a, "m1"), (a, "m2")] if state == "healthy" else [])
-    assert await ours.rows("SELECT count(*) FROM hook_event") == [(2 if state == "healthy" else 0,)]
+    assert await ours.rows("SELECT count(*) FROM inbound_event") == [(2 if state == "healthy" else 0,)]
 
 
 async def test_another_application_has_an_address_of_its_own(ours: Town, theirs: Town, world: World) -> None:
@@ -188,19 +188,19 @@ async def test_what_one_agency_cannot_be_told_is_not_acknowledged(
     ours: Town, theirs: Town, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
-    store = hooks.store
+    kept = store.store
 
     async def fails(executor: Any, workspace_id: Any, *rest: Any) -> Any:
         if workspace_id == theirs.agency.workspace_id:
             raise ConnectionError("the database went away")
-        return await store(executor, workspace_id, *rest)
+        return await kept(executor, workspace_id, *rest)
 
     events = (telling(world, 1, "a"), telling(world, 2, "b"))
     with monkeypatch.context() as broken:
-        broken.setattr(hooks, "store", fails)
+        broken.setattr(store, "store", fails)
         assert (await ours.call(path, *events)).status_code >= 500
     await ours.tell(path, *events)
-    await theirs.agency.work(hooks.APPLY)
+    await theirs.agency.work(store.APPLY)
     assert (await ours.said(), await theirs.said()) == ([(a, "m1")], [(b, "m2")])
 
 
@@ -209,12 +209,12 @@ async def test_what_is_not_understood_may_be_anybodys(
 ) -> None:
     (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
     assert (await ours.send(path, b"?")).status_code == 200
-    monkeypatch.setattr(ours.kind, "understand", staticmethod(lambda told: (telling(world, 1, "b"),)))
+    monkeypatch.setattr(ours.kind, "parse_event", staticmethod(lambda told: (telling(world, 1, "b"),)))
     clock.advance(2 * HOUR)
     for town in (ours, theirs):
         await town.agency.work("communities.poll")
-        await town.agency.work(hooks.APPLY)
+        await town.agency.work(store.APPLY)
     assert (await ours.said(), await theirs.said()) == ([], [(b, "m1")])
     for town, community_id in ((ours, a), (theirs, b)):
         health = await town.agency.get(f"/v1/communities/{community_id}/health")
-        assert health["not_understood"]["events"] == 0
+        assert health["unparsed_events"]["events"] == 0

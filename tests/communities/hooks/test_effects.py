@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.communities import hook_gaps, hooks
+from app.communities.inbound import reconcile, store
 from app.inquiries import intake
 from app.kit.clock import SetClock
-from app.platforms.abilities import Event
+from app.platforms.capabilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import HOUR, START, World
 from tests.communities.hooks.conftest import Town
@@ -137,11 +137,11 @@ async def test_an_event_that_cannot_be_applied_holds_up_no_other(
         assert await town.said() == [(a, "m0"), (a, "m1"), (a, "m3"), (b, "m4")]
         await town.tell(path, Event("e5", "a", messages=(world.says("olga", 5, START),)))
         assert (a, "m5") in await town.said(), "nor those that come later"
-    assert await town.rows("SELECT event_id FROM hook_event WHERE told IS NOT NULL") == [("e2",)]
+    assert await town.rows("SELECT event_id FROM inbound_event WHERE told IS NOT NULL") == [("e2",)]
     clock.advance(HOUR)
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
     assert (a, "m2") in await town.said()
-    assert await town.rows("SELECT count(*) FROM hook_event WHERE told IS NOT NULL") == [(0,)]
+    assert await town.rows("SELECT count(*) FROM inbound_event WHERE told IS NOT NULL") == [(0,)]
 
 
 async def test_one_run_takes_along_what_was_stored_meanwhile(
@@ -153,11 +153,11 @@ async def test_one_run_takes_along_what_was_stored_meanwhile(
     path = await town.open(await town.connect("a"))
     for n in range(5):
         await town.call(path, Event(f"e{n}", "a", messages=(world.says("olga", n, START),)))
-    first, *others = await town.agency.due(hooks.APPLY)
+    first, *others = await town.agency.due(store.APPLY)
     assert len(others) == 4
     await jobs.perform(town.agency.resources, first)
     assert len(await town.said()) == 5
-    assert await town.agency.due(hooks.APPLY) == []
+    assert await town.agency.due(store.APPLY) == []
 
 
 # ── what it missed ────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +191,7 @@ async def test_what_a_poll_finds_first_counts_as_missed(town: Town, world: World
     await poll(town, a)
     assert await missed(town, a) == (1, "2026-10-15T12:30:00.000000Z")
     await poll(town, a)
-    assert await town.rows("SELECT external_id, post, kind, sent_at, found_at FROM hook_missed") == [
+    assert await town.rows("SELECT external_id, post, kind, sent_at, found_at FROM inbound_gap") == [
         ("m4", False, "message", START + 30 * MINUTE, START + HOUR)
     ], "once, however often it is found"
     await town.tell(path, Event("3", "a", posts=(posted(9, START + HOUR),)))
@@ -199,7 +199,7 @@ async def test_what_a_poll_finds_first_counts_as_missed(town: Town, world: World
     world.posts = [world.post(2, START + 2 * HOUR - 10 * MINUTE, 0), *world.posts]
     await poll(town, a)
     assert (await missed(town, a))[0] == 2, "of posts it tells by now"
-    clock.advance(hook_gaps.WINDOW)
+    clock.advance(reconcile.WINDOW)
     assert await missed(town, a) == (0, None)
 
 
@@ -212,13 +212,13 @@ async def test_what_is_told_a_little_later_was_not_missed(town: Town, world: Wor
     world.messages = [fresh]
     await poll(town, a)
     assert await missed(town, a) == (0, None), "it may still be told"
-    clock.advance(hook_gaps.GRACE)
+    clock.advance(reconcile.GRACE)
     assert (await missed(town, a))[0] == 1
     await town.tell(path, Event("2", "a", messages=(fresh,)))
     assert await missed(town, a) == (0, None)
-    clock.advance(hooks.REMEMBERED - timedelta(days=1))
+    clock.advance(store.REMEMBERED - timedelta(days=1))
     await poll(town, a)
-    assert await town.rows("SELECT count(*) FROM hook_missed") == [(0,)]
+    assert await town.rows("SELECT count(*) FROM inbound_gap") == [(0,)]
 
 
 async def test_what_waits_to_be_applied_was_told(town: Town, world: World, clock: SetClock) -> None:
@@ -253,7 +253,7 @@ async def test_without_a_hook_nothing_is_missed(town: Town, world: World, clock:
     clock.advance(HOUR)
     world.messages = [world.says("olga", 1, START)]
     await poll(town, a)
-    assert await town.rows("SELECT count(*) FROM hook_missed") == [(0,)]
+    assert await town.rows("SELECT count(*) FROM inbound_gap") == [(0,)]
     assert await town.health(a) is None
 
 
@@ -267,4 +267,4 @@ def test_an_event_is_written_down_whole() -> None:
         (PostMetrics("p1", {Metric.VIEWS: 2}, gone=False),),
         START,
     )
-    assert hooks.EVENT.validate_json(hooks.EVENT.dump_json(event)) == event
+    assert store.EVENT.validate_json(store.EVENT.dump_json(event)) == event

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from app.communities import hooks
+from app.communities.inbound import store
 from app.kit.clock import SetClock
-from app.platforms.abilities import Event, odd
+from app.platforms.capabilities import Event, odd
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.communities.conftest import HOUR, START, World
 from tests.communities.hooks.conftest import EVENTS, Town
@@ -32,12 +32,12 @@ def learn(town: Town, monkeypatch: pytest.MonkeyPatch) -> Learn:
     """An upgrade: from now on `BODY` means these events."""
 
     def learned(*events: Event) -> None:
-        before = town.kind.understand
+        before = town.kind.parse_event
 
-        def understand(told: bytes) -> tuple[Event, ...]:
+        def parse_event(told: bytes) -> tuple[Event, ...]:
             return events if told == BODY else before(told)
 
-        monkeypatch.setattr(town.kind, "understand", staticmethod(understand))
+        monkeypatch.setattr(town.kind, "parse_event", staticmethod(parse_event))
 
     return learned
 
@@ -45,19 +45,19 @@ def learn(town: Town, monkeypatch: pytest.MonkeyPatch) -> Learn:
 async def take(town: Town, path: str, body: bytes = BODY) -> None:
     answer = await town.send(path, body)
     assert (answer.status_code, answer.text) == TAKEN, answer.text
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
 
 
 async def later(town: Town, clock: SetClock, by: timedelta = 2 * HOUR) -> None:
     """Time passes, and communities are looked at."""
     clock.advance(by)
     await town.agency.work("communities.poll")
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
 
 
 async def waiting(town: Town, community_id: str) -> Any:
     """What health says of it."""
-    return (await town.agency.get(f"/v1/communities/{community_id}/health"))["not_understood"]
+    return (await town.agency.get(f"/v1/communities/{community_id}/health"))["unparsed_events"]
 
 
 async def test_it_is_kept_and_told_of_and_has_no_effect(town: Town, clock: SetClock) -> None:
@@ -69,10 +69,10 @@ async def test_it_is_kept_and_told_of_and_has_no_effect(town: Town, clock: SetCl
         await take(town, path)
         await take(town, path)
     assert await waiting(town, a) == {"events": 1, "last_at": f"{START + HOUR:%FT%T.%fZ}"}
-    assert await town.rows("SELECT told, batch FROM hook_event") == [(BODY.decode(), None)]
+    assert await town.rows("SELECT told, batch FROM inbound_event") == [(BODY.decode(), None)]
     assert await town.said() == []
     assert (await town.health(a))["event_at"] is None, "nothing is known to be told"
-    found = [line for line in logs if line["event"] == "hook.not_understood"]
+    found = [line for line in logs if line["event"] == "hook.unparsed_events"]
     assert [line["community_id"] for line in found] == [a, a]
     assert "deliver" not in str(logs), "logs are not for what customers say"
 
@@ -93,7 +93,7 @@ async def test_it_is_understood_after_an_upgrade(town: Town, clock: SetClock, le
     await take(town, path)
     await later(town, clock)
     assert await town.said() == [(a, "m1")]
-    assert await town.rows("SELECT event_id FROM hook_event WHERE told IS NOT NULL") == []
+    assert await town.rows("SELECT event_id FROM inbound_event WHERE told IS NOT NULL") == []
 
 
 async def test_what_turns_out_to_be_nothing_is_done_with(town: Town, clock: SetClock, learn: Learn) -> None:
@@ -146,7 +146,7 @@ async def test_it_is_kept_as_long_as_any_event(town: Town, clock: SetClock) -> N
     assert (await waiting(town, a))["events"] == 1
     await later(town, clock, timedelta(days=2))
     assert (await waiting(town, a))["events"] == 0
-    assert await town.rows("SELECT count(*) FROM hook_event") == [(0,)]
+    assert await town.rows("SELECT count(*) FROM inbound_event") == [(0,)]
 
 
 async def test_what_is_stored_of_understood_events_is_as_before(town: Town) -> None:
@@ -155,11 +155,11 @@ async def test_what_is_stored_of_understood_events_is_as_before(town: Town) -> N
     path = await town.open(a)
     answer = await town.call(path, said())
     assert (answer.status_code, answer.text) == TAKEN
-    [(told,)] = await town.rows("SELECT told FROM hook_event")
+    [(told,)] = await town.rows("SELECT told FROM inbound_event")
     older = str(told).replace(',"odd":null', "")
     assert older != told
     assert EVENTS.validate_json(f"[{older}]") == (said(),)
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
     assert await town.said() == [(a, "m1")]
 
 

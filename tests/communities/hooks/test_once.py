@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from app.communities import hook_effects, hook_jobs, hooks
+from app.communities.inbound import apply as effects
+from app.communities.inbound import jobs as inbound_jobs
+from app.communities.inbound import store
 from app.kit import jobs
 from app.kit.clock import SetClock
-from app.platforms.abilities import Event
+from app.platforms.capabilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import START, World
 from tests.communities.hooks.conftest import Town
@@ -44,9 +46,9 @@ async def commented(town: Town, times: int) -> str:
 
 async def apply(town: Town, workers: int = 4) -> None:
     """Workers take what waits, all at once."""
-    due = await town.agency.due(hooks.APPLY)
+    due = await town.agency.due(store.APPLY)
     await asyncio.gather(*(jobs.perform(town.agency.resources, one) for one in due for _ in range(workers)))
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
 
 
 async def figures(town: Town) -> tuple[Any, ...]:
@@ -65,7 +67,7 @@ async def test_one_event_a_thousand_times_at_once(town: Town) -> None:
     assert {(answer.status_code, answer.text) for answer in answers} == {(200, "EVENT_RECEIVED")}
     await apply(town)
     assert await figures(town) == (1, 1, 1, 1)
-    assert await town.rows("SELECT count(*), count(told) FROM hook_event WHERE event_id = '1'") == [(1, 0)]
+    assert await town.rows("SELECT count(*), count(told) FROM inbound_event WHERE event_id = '1'") == [(1, 0)]
 
 
 async def test_one_comment_told_under_many_ids_is_counted_once(town: Town) -> None:
@@ -73,7 +75,7 @@ async def test_one_comment_told_under_many_ids_is_counted_once(town: Town) -> No
     path = await counted(town)
     for n in range(8):
         await town.call(path, Event(f"told {n}", "a", messages=(comment(1), comment(2, text=f"edition {n}"))))
-    assert len(await town.agency.due(hooks.APPLY)) == 8
+    assert len(await town.agency.due(store.APPLY)) == 8
     await apply(town)
     assert await figures(town) == (2, 2, 2, 1)
 
@@ -117,7 +119,7 @@ async def test_a_comment_that_is_restored(
     for name in order:
         await (town.call if together else town.tell)(path, told[name])
         clock.advance(timedelta(seconds=1))
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
     assert await town.rows("SELECT deleted_at IS NOT NULL FROM message") == [(gone,)]
     assert await town.rows("SELECT status FROM inquiry") == [("resolved" if gone else "open",)]
     assert (await figures(town))[:3] == (1, 1, 1)
@@ -151,12 +153,12 @@ async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
     await town.call(path, Event("1", "a", posts=(POST,), messages=(comment(1),), metrics=(counters,), at=at))
 
     with monkeypatch.context() as deadly:
-        deadly.setattr(hook_effects._Work, step, die)
+        deadly.setattr(effects._Work, step, die)
         with pytest.raises(Killed):
-            await town.agency.work(hooks.APPLY)
-    assert await town.rows("SELECT count(*), count(told) FROM hook_event") == [(1, 1)]
+            await town.agency.work(store.APPLY)
+    assert await town.rows("SELECT count(*), count(told) FROM inbound_event") == [(1, 1)]
     assert await town.rows("SELECT count(*) FROM publication") == [(1,)]
-    assert await town.rows("SELECT count(*) FROM hook_item") == [(0,)]
+    assert await town.rows("SELECT count(*) FROM inbound_item") == [(0,)]
     clock.advance(jobs.LEASE + timedelta(seconds=1))
     left = await town.rows("SELECT id FROM job WHERE kind = :kind AND workspace_id = :id", **_ours(town))
     for (job_id,) in left:
@@ -167,7 +169,7 @@ async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
 
 
 def _ours(town: Town) -> dict[str, Any]:
-    return {"kind": hooks.APPLY, "id": town.agency.workspace_id}
+    return {"kind": store.APPLY, "id": town.agency.workspace_id}
 
 
 @pytest.mark.parametrize("meanwhile", ["pause", "reconnect", "close"])
@@ -183,26 +185,26 @@ async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_communit
         await town.agency.post(f"/v1/communities/{a}/reconnect", body, status=200)
     else:
         await town.agency.http.delete(f"/v1/communities/{a}/hook")
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
     assert await town.said() == [(a, "c1")]
     seen = await town.agency.get(f"/v1/communities/{a}")
     assert seen["state"] == {"pause": "paused", "reconnect": "connecting", "close": "healthy"}[meanwhile]
 
 
 async def test_commits_that_wait_are_applied_together(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook_jobs, "AT_ONCE", 10)
-    monkeypatch.setattr(hook_effects, "TOGETHER", 7)
+    monkeypatch.setattr(inbound_jobs, "AT_ONCE", 10)
+    monkeypatch.setattr(effects, "TOGETHER", 7)
     await commented(town, 40)
-    due, together = await town.agency.due(hooks.APPLY), []
-    do = hook_effects._Work.do
+    due, together = await town.agency.due(store.APPLY), []
+    do = effects._Work.do
 
-    async def watched(work: hook_effects._Work, run: jobs.Run) -> None:
+    async def watched(work: effects._Work, run: jobs.Run) -> None:
         together.append(len(work.events))
         await do(work, run)
 
-    monkeypatch.setattr(hook_effects._Work, "do", watched)
+    monkeypatch.setattr(effects._Work, "do", watched)
     await jobs.perform(town.agency.resources, due[-1])
-    assert await town.agency.due(hooks.APPLY) == []
+    assert await town.agency.due(store.APPLY) == []
     # Its own with ten others, then ten, ten and nine.
     assert together == [7, 4, 7, 3, 7, 3, 7, 2]
     # The clock stands: the first count of this instant stays the newest.
@@ -213,28 +215,28 @@ async def test_an_event_that_fails_holds_up_none_of_those_it_was_joined_with(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await commented(town, 20)
-    heard = hook_effects._Work._heard
+    heard = effects._Work._heard
 
-    async def spoiled(work: hook_effects._Work, *given: Any) -> set[str]:
+    async def spoiled(work: effects._Work, *given: Any) -> set[str]:
         if "told 13" in work.events:
             raise ArithmeticError("of no good")
         return await heard(work, *given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(hook_effects._Work, "_heard", spoiled)
-        await jobs.perform(town.agency.resources, (await town.agency.due(hooks.APPLY))[0])
-        assert await town.rows("SELECT event_id FROM hook_event WHERE told IS NOT NULL") == [("told 13",)]
+        patched.setattr(effects._Work, "_heard", spoiled)
+        await jobs.perform(town.agency.resources, (await town.agency.due(store.APPLY))[0])
+        assert await town.rows("SELECT event_id FROM inbound_event WHERE told IS NOT NULL") == [("told 13",)]
         assert (await figures(town))[0] == 19
         # What comes later is not drawn into its trouble.
         await town.call(path, Event("later", "a", messages=(comment(20),)))
-        (later,) = await town.agency.due(hooks.APPLY)
+        (later,) = await town.agency.due(store.APPLY)
         clock.advance(timedelta(minutes=1))
-        (failed,) = set(await town.agency.due(hooks.APPLY)) - {later}
+        (failed,) = set(await town.agency.due(store.APPLY)) - {later}
         await jobs.perform(town.agency.resources, failed)
-        assert await town.agency.due(hooks.APPLY) == [later]
-    await town.agency.work(hooks.APPLY)
+        assert await town.agency.due(store.APPLY) == [later]
+    await town.agency.work(store.APPLY)
     clock.advance(timedelta(minutes=1))
-    await town.agency.work(hooks.APPLY)
+    await town.agency.work(store.APPLY)
     assert (await figures(town))[::2] == (21, 21)
 
 
@@ -244,9 +246,9 @@ async def test_a_worker_that_dies_with_the_events_of_others_leaves_them_to_the_n
     await commented(town, 5)
 
     with monkeypatch.context() as deadly:
-        deadly.setattr(hook_effects._Work, "do", die)
+        deadly.setattr(effects._Work, "do", die)
         with pytest.raises(Killed):
-            await jobs.perform(town.agency.resources, (await town.agency.due(hooks.APPLY))[0])
+            await jobs.perform(town.agency.resources, (await town.agency.due(store.APPLY))[0])
     (one,) = await town.rows("SELECT id FROM job WHERE kind = :kind AND workspace_id = :id", **_ours(town))
     clock.advance(jobs.LEASE + timedelta(seconds=1))
     await jobs.perform(town.agency.resources, one[0])

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from app.communities import hooks
+from app.communities.inbound import store
 from tests.communities.conftest import START
 from tests.conftest import Agency
 
@@ -64,14 +64,14 @@ class Line:
 
     async def messages(self) -> list[str]:
         """What is known to have been said, once a worker was there."""
-        await self.agency.work(hooks.APPLY)
+        await self.agency.work(store.APPLY)
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             return list(await session.scalars(text("SELECT text FROM message ORDER BY external_id")))
 
     async def kept(self) -> int:
         """How much is kept that is not understood."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
-            query = text("SELECT count(*) FROM hook_event WHERE batch IS NULL AND told IS NOT NULL")
+            query = text("SELECT count(*) FROM inbound_event WHERE batch IS NULL AND told IS NOT NULL")
             return int(await session.scalar(query) or 0)
 
 

@@ -8,14 +8,15 @@ from uuid import UUID
 import pytest
 from pydantic import SecretStr
 
-from app.communities import hook_calls, hook_jobs, hook_setup, tokens
+from app.communities import tokens
+from app.communities.inbound import ingest, jobs, subscriptions
 from app.kit.clock import SetClock
-from app.platforms.abilities import Event, Granted, HookState
+from app.platforms.capabilities import Event, HookState, IssuedToken
 from app.platforms.contract import AuthExpired, MissingPermission, Rejected, Scope, Throttled, Token, Transient
 from tests.communities.conftest import START, World
 from tests.communities.hooks.conftest import Town
 
-SUBSCRIBE, PROBE, UNSUBSCRIBE = hook_setup.SUBSCRIBE, hook_setup.PROBE, hook_setup.UNSUBSCRIBE
+SUBSCRIBE, PROBE, UNSUBSCRIBE = subscriptions.SUBSCRIBE, subscriptions.PROBE, subscriptions.UNSUBSCRIBE
 
 
 async def read(town: Town, community_id: str) -> Any:
@@ -56,9 +57,9 @@ async def test_secrets_that_were_given_stay_and_those_that_come_back_are_kept(to
     await town.agency.work(SUBSCRIBE)
     assert (await read(town, a))["state"] == "waiting"
     asked = {"verify": "chosen-by-the-platform", "challenge": "42"}
-    hook_calls.desk_of(town.agency.resources.db).forget()
+    ingest.inbound_ingest(town.agency.resources.db).forget()
     assert (await town.stranger.get(path, params=asked)).text == "42", "it may ask before it says yes"
-    clock.advance(timedelta(seconds=hook_calls.MEMORY))
+    clock.advance(timedelta(seconds=ingest.MEMORY))
     await town.agency.work(SUBSCRIBE)
     assert [one["secret"] for one in town.desk.secrets] == [town.secret] * 2
     assert (await read(town, a))["state"] == "subscribed"
@@ -112,7 +113,7 @@ async def test_a_community_that_was_not_looked_at_is_waited_for(town: Town, cloc
     await town.agency.work(SUBSCRIBE)
     assert (town.desk.asked, (await read(town, a))["state"]) == (0, "waiting")
     await town.agency.work("communities.poll")
-    clock.advance(hook_jobs.SOON)
+    clock.advance(jobs.SOON)
     await town.agency.work(SUBSCRIBE)
     assert (await read(town, a))["state"] == "subscribed"
 
@@ -140,8 +141,8 @@ async def test_what_only_a_person_knows_is_not_made_up_but_asked_for(town: Town)
 async def test_a_token_that_has_ended_is_renewed_for_it(
     town: Town, monkeypatch: pytest.MonkeyPatch, clock: SetClock, job: str
 ) -> None:
-    async def refresh(*_: Any) -> dict[Token, Granted]:
-        return {Token.COMMUNITY: Granted("new", None)}
+    async def refresh(*_: Any) -> dict[Token, IssuedToken]:
+        return {Token.COMMUNITY: IssuedToken("new", None)}
 
     monkeypatch.setattr(town.kind, "refresh", refresh, raising=False)
     monkeypatch.setattr(town.kind, "renewable", lambda *_: frozenset({Token.COMMUNITY}), raising=False)
@@ -149,7 +150,7 @@ async def test_a_token_that_has_ended_is_renewed_for_it(
     await town.open(a)
     if job == PROBE:
         await town.agency.work(SUBSCRIBE)
-        clock.advance(hook_setup.SETTLED)
+        clock.advance(subscriptions.SETTLED)
     town.desk.fail = [AuthExpired("the token has ended", token=Token.COMMUNITY)]
     await town.agency.work(job)
     assert (await read(town, a))["state"] == "subscribed"
@@ -235,14 +236,14 @@ async def test_the_platform_is_asked_soon_and_then_daily(town: Town, clock: SetC
     known = ("reason", "checked_at", "subscribed", "delivering", "waiting", "detail", "event_at", "missed", "missed_at")
     assert await town.health(a) == {**dict.fromkeys(known), "state": "subscribed"}
     town.desk.state, town.desk.asked = HookState(True, False, 17, "Wrong response: 502 Bad Gateway"), 0
-    clock.advance(hook_setup.SETTLED)
+    clock.advance(subscriptions.SETTLED)
     await town.agency.work(PROBE)
     found = await town.health(a)
     assert found["checked_at"] == "2026-10-15T12:05:00.000000Z"
     assert (found["subscribed"], found["delivering"], found["waiting"]) == (True, False, 17)
     assert found["detail"] == "Wrong response: 502 Bad Gateway"
     for _ in range(24):
-        clock.advance(hook_jobs.LOOK)
+        clock.advance(jobs.LOOK)
         assert town.desk.asked == 1
         await town.agency.work(PROBE)
     assert town.desk.asked == 2
@@ -251,17 +252,17 @@ async def test_the_platform_is_asked_soon_and_then_daily(town: Town, clock: SetC
 async def test_an_unusual_silence_is_asked_about_once(
     town: Town, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hook_jobs, "LIVELY", 3)
+    monkeypatch.setattr(jobs, "LIVELY", 3)
     a = await town.connect("a")
     path = await town.open(a)
-    clock.advance(hook_setup.SETTLED)
+    clock.advance(subscriptions.SETTLED)
     await town.agency.work(SUBSCRIBE, PROBE)
     town.desk.asked = 0
 
     async def hours(many: int) -> int:
         before = town.desk.asked
         for _ in range(many):
-            clock.advance(hook_jobs.LOOK)
+            clock.advance(jobs.LOOK)
             await town.agency.work(PROBE)
         return town.desk.asked - before
 
@@ -277,7 +278,7 @@ async def test_a_platform_that_does_not_answer_leaves_it_unknown(town: Town, clo
     a = await town.connect("a")
     await town.open(a)
     await town.agency.work(SUBSCRIBE)
-    clock.advance(hook_setup.SETTLED)
+    clock.advance(subscriptions.SETTLED)
     town.desk.fail = [MissingPermission("the token may not ask")]
     await town.agency.work(PROBE)
     found = await town.health(a)

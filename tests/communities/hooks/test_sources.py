@@ -91,4 +91,4 @@ async def test_a_proxy_of_ours_tells_who_called_and_nobody_else_does(
     assert await gate.call(source, *told, service=service) == status
     stored = status == 200
     async with gate.agency.resources.transaction(gate.agency.workspace_id) as session:
-        assert await session.scalar(text("SELECT count(*) FROM hook_event")) == stored
+        assert await session.scalar(text("SELECT count(*) FROM inbound_event")) == stored

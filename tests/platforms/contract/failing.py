@@ -6,7 +6,7 @@ from datetime import datetime
 import httpx
 import pytest
 
-from app.platforms.abilities import Streams
+from app.platforms.capabilities import Streams
 from app.platforms.contract import Metric, PlatformError, Throttled, Transient
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, updates

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from app.platforms.abilities import Event, ListsComments, ReplyTo, Streams
+from app.platforms.capabilities import Event, ListsComments, ReplyTo, Streams
 from app.platforms.contract import Page, RemoteMessage, RemotePost
-from app.sandbox.ledger import Record
+from sandbox.ledger import Record
 from tests.platforms.contract.stage import Item, Subject, at, moment
 
 T = TypeVar("T")

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from app.platforms.abilities import Call, Event, Receives, Streams, Subscribes
+from app.platforms.capabilities import Call, Event, Receives, Streams, Subscribes
 from app.platforms.contract import Malformed, MessageKind, MissingPermission, RemoteMessage
-from app.sandbox.entities import Community
-from app.sandbox.hooks import Delivery, Hook, Subscription
-from app.sandbox.ledger import Record
+from sandbox.entities import Community
+from sandbox.hooks import Delivery, Hook, Subscription
+from sandbox.ledger import Record
 from tests.platforms.calls import HOOK
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_message, remote_post, when
@@ -165,15 +165,15 @@ async def kept(s: Subject) -> None:
     _anything(s)
     for _, one in box.sent:
         received = receive(s, call(s, one), secrets(s))[1]
-        assert s.kind.understand(one.body) == received, "another day it would be understood differently"
+        assert s.kind.parse_event(one.body) == received, "another day it would be understood differently"
     for body in GARBAGE:
-        [event] = s.kind.understand(body) or [None]
+        [event] = s.kind.parse_event(body) or [None]
         assert event is not None, "it is lost"
         assert event.odd is not None, "it is taken for something"
-        [again] = s.kind.understand(event.odd.told.encode())
+        [again] = s.kind.parse_event(event.odd.told.encode())
         assert again.odd is not None, "it is lost the second time"
         assert len(event.event_id or "") > len("odd-"), "it is not known when it comes again"
-    names = {event.event_id for body in GARBAGE for event in s.kind.understand(body)}
+    names = {event.event_id for body in GARBAGE for event in s.kind.parse_event(body)}
     assert len(names) == len(GARBAGE), "one stands for another"
 
 

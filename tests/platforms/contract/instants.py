@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from app.kit.instants import EARLIEST, LATEST
-from app.platforms.abilities import Event, Receives, Streams
+from app.platforms.capabilities import Event, Receives, Streams
 from app.platforms.contract import Malformed, RemotePost
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import told_by, updates, when
@@ -156,12 +156,12 @@ async def hooked(s: Subject) -> None:
     _few(s)
     spoilt = 0
     for _, one in box.sent:
-        sound = s.kind.understand(one.body)
+        sound = s.kind.parse_event(one.body)
         events_within_bounds(sound)
         for end in ENDS:
             body = spoiler(s, end, lambda _: True)(one.body)
             spoilt += body != one.body
-            found = s.kind.understand(body)
+            found = s.kind.parse_event(body)
             events_within_bounds(found)
             assert found or not sound, f"an event with {end[0]} is lost"
     assert spoilt, "no event has a moment"

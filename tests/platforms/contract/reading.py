@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from app.platforms.abilities import Inspects, ListsComments, MeasuresAcross, PostRef, Streams
+from app.platforms.capabilities import Inspects, ListsComments, MeasuresAcross, PostRef, Streams
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -15,8 +15,8 @@ from app.platforms.contract import (
     PostMetrics,
     RemotePost,
 )
-from app.sandbox.ledger import Record
-from app.sandbox.recount import Counters
+from sandbox.ledger import Record
+from sandbox.recount import Counters
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, told_by, updates, when
 from tests.platforms.contract.stage import Item, Subject, at, moment

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from app.platforms.abilities import Refreshes, TellsUsage
+from app.platforms.capabilities import Refreshes, TellsUsage
 from app.platforms.contract import (
     AuthExpired,
     MissingPermission,

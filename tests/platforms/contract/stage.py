@@ -12,12 +12,12 @@ import httpx
 
 from app.kit.http import LOGGERS
 from app.platforms.contract import Adapter, Credentials, MessageKind, RemoteMessage, RemotePost, Spec, Token
-from app.sandbox import instants
-from app.sandbox.entities import Community
-from app.sandbox.ledger import Fields, Record
-from app.sandbox.recount import Tally, tallies
-from app.sandbox.server import Sandbox, build
-from app.sandbox.wire import Wire, declared
+from sandbox import instants
+from sandbox.entities import Community
+from sandbox.ledger import Fields, Record
+from sandbox.recount import Tally, tallies
+from sandbox.server import Sandbox, build
+from sandbox.wire import Wire, declared
 from tests.platforms.specimens import Specimen, specimen
 from tests.sandbox.conftest import Hands, generous
 
@@ -34,7 +34,7 @@ def wire_of(key: str) -> Wire | None:
     return next((wire for wire in declared() if key in wire.platforms), None)
 
 
-class Way(httpx.AsyncBaseTransport):
+class GraphAccess(httpx.AsyncBaseTransport):
     """From an adapter to the sandbox. Things may happen on it, and answers get lost."""
 
     def __init__(self, sandbox: Sandbox, real: Callable[[], float]) -> None:
@@ -80,7 +80,7 @@ class Subject:
     about: Specimen
     sandbox: Sandbox
     hands: Hands
-    way: Way
+    way: GraphAccess
     http: httpx.AsyncClient
     community: Community
     connection: Mapping[str, Any]
@@ -201,10 +201,10 @@ async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
     quiet = min((profile for profile in wire.profiles if profile.platform == key), key=lambda profile: profile.busy)
     one = replace(quiet, size=SIZE)
     hands = Hands()
-    sandbox = build(seed=SEED, real=hands, beat=None, speed=0, wires=[replace(wire, profiles=(one,))])
+    sandbox = build(seed=SEED, real=hands, tick=None, speed=0, wires=[replace(wire, profiles=(one,))])
     generous(sandbox)
     sandbox.network.base_url = BASE
-    way = Way(sandbox, hands)
+    way = GraphAccess(sandbox, hands)
     for name in LOGGERS:  # as the client of the house does it
         logging.getLogger(name).setLevel(logging.WARNING)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url=BASE) as http:

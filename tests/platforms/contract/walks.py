@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
-from app.platforms.abilities import ListsComments
+from app.platforms.capabilities import ListsComments
 from app.platforms.contract import Adapter, MessageKind, Page, RemotePost
-from app.sandbox.entities import Entry
-from app.sandbox.ledger import Record
+from sandbox.entities import Entry
+from sandbox.ledger import Record
 from tests.platforms.contract.finding import remote_post, when
 from tests.platforms.contract.stage import Item, Subject, moment
 from tests.platforms.specimens import Specimen

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from app.platforms.abilities import Draft, Publishes, Replies, ReplyTo
-from app.platforms.contract import Adapter, MessageKind, OutcomeUnknown, Rejected, Sent
-from app.sandbox.ledger import Record
+from app.platforms.capabilities import OutgoingPost, Publishes, Replies, ReplyTo
+from app.platforms.contract import Adapter, MessageKind, OutcomeUnknown, Rejected, SendReceipt
+from sandbox.ledger import Record
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import own_messages, remote_message, remote_post, reply_to
 from tests.platforms.contract.stage import Subject, at
@@ -51,7 +51,7 @@ def _each_kind(name: str) -> Callable[[Callable[[Subject, MessageKind], Awaitabl
     return add
 
 
-async def _reply(s: Subject, to: ReplyTo, key: str = "key-1") -> Sent:
+async def _reply(s: Subject, to: ReplyTo, key: str = "key-1") -> SendReceipt:
     made = s.adapter()
     assert isinstance(made, Replies)
     return await made.reply(s.c, to, TEXT, key)
@@ -98,7 +98,7 @@ def _only(made: list[Record]) -> Record:
     return made[0]
 
 
-async def _lost(s: Subject, change: Callable[[], Awaitable[Sent]]) -> None:
+async def _lost(s: Subject, change: Callable[[], Awaitable[SendReceipt]]) -> None:
     """The change arrives; its answer does not."""
     s.way.loses = s.changes
     with pytest.raises(OutcomeUnknown):
@@ -109,7 +109,7 @@ async def _lost(s: Subject, change: Callable[[], Awaitable[Sent]]) -> None:
 # ── posts ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _publish(s: Subject, draft: Draft, key: str = "key-1") -> Sent:
+async def _publish(s: Subject, draft: OutgoingPost, key: str = "key-1") -> SendReceipt:
     made = s.adapter()
     assert isinstance(made, Publishes)
     return await made.publish(s.c, draft, key)
@@ -148,5 +148,5 @@ async def refused(s: Subject) -> None:
     asked = len(s.way.requests)
     for draft in drafts(s.spec).values():
         with pytest.raises(Rejected):
-            await _publish(s, Draft("x" * (s.spec.text_limit + 1), draft.pictures))
+            await _publish(s, OutgoingPost("x" * (s.spec.text_limit + 1), draft.pictures))
     assert len(s.way.requests) == asked, "something was sent"

@@ -6,8 +6,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from app.platforms.adapters.bluesky import Bluesky
-from app.platforms.bluesky import shapes
+from app.platforms.bluesky import wire_models
+from app.platforms.bluesky.adapter import Bluesky
 from app.platforms.contract import Credentials, Malformed, MessageKind, Metric
 from tests.platforms.recorded import Ours, Recorded
 from tests.platforms.specimens.bluesky import US
@@ -51,7 +51,7 @@ async def same_post(view: dict[str, Any], did: str) -> None:
 async def post_record(raw: Any) -> None:
     """As `getRecord` answers it: an author's own words, one of them with no zone in its date."""
     await same_post(as_post(raw), raw["uri"].split("/")[2])
-    assert shapes.STORED.validate_python(raw).uri == raw["uri"]
+    assert wire_models.STORED.validate_python(raw).uri == raw["uri"]
 
 
 async def thread(raw: Any) -> None:

@@ -6,7 +6,6 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from app.platforms.adapters.facebook import Facebook
 from app.platforms.contract import (
     Credentials,
     Malformed,
@@ -19,6 +18,7 @@ from app.platforms.contract import (
     RemotePost,
     Token,
 )
+from app.platforms.meta.facebook import Facebook
 from tests.platforms.graph_specs import saying
 from tests.platforms.graph_world import Node
 from tests.platforms.recorded import Ours, Recorded

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import httpx
 
-from app.platforms.abilities import Draft
-from app.platforms.adapters.instagram import Instagram
+from app.platforms.capabilities import OutgoingPost
 from app.platforms.contract import Metric, RemoteMessage
-from app.platforms.graph import accounts
+from app.platforms.meta import accounts
+from app.platforms.meta.instagram import Instagram
 from tests.platforms.graph_specs import saying
 from tests.platforms.graph_world import Node
 from tests.platforms.recorded import Ours, Recorded
@@ -93,20 +93,20 @@ async def made(raw: Any) -> None:
         **graph.answers, "/media": raw, raw["id"]: {"id": raw["id"], "status_code": "FINISHED"}, "_publish": raw,
     }  # fmt: skip
     graph.answers.pop("media_publish")
-    assert (await adapter(graph).publish(credentials(), Draft("x", PICTURES[:1]), "k")).external_id == raw["id"]
+    assert (await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")).external_id == raw["id"]
 
 
 async def container(raw: Any) -> None:
     for one in each(raw):
         graph = publishing()
         graph.answers = {**graph.answers, "/media": {"id": one["id"]}, one["id"]: one}
-        assert (await adapter(graph).publish(credentials(), Draft("x", PICTURES[:1]), "k")).external_id == "1850"
+        assert (await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")).external_id == "1850"
 
 
 async def limit(raw: Any) -> None:
     graph = publishing()
     graph.answers["publishing_limit"] = raw if "data" in raw else {"data": [raw]}
-    assert await adapter(graph).publish(credentials(), Draft("x", PICTURES[:1]), "k")
+    assert await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")
 
 
 ROOT: Final = "meta/python-facebook/testdata"

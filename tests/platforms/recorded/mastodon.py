@@ -12,8 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from app.platforms.abilities import ReplyTo
-from app.platforms.adapters.mastodon import Mastodon
+from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     Credentials,
     MessageKind,
@@ -24,6 +23,7 @@ from app.platforms.contract import (
     RemotePerson,
     Token,
 )
+from app.platforms.mastodon.adapter import Mastodon
 from tests.platforms.recorded import Answer, Ours, Recorded
 
 

@@ -6,8 +6,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from app.platforms.abilities import ReplyTo
-from app.platforms.adapters.youtube import YouTube
+from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Credentials,
@@ -18,6 +17,7 @@ from app.platforms.contract import (
     RemotePerson,
     Token,
 )
+from app.platforms.youtube.adapter import YouTube
 from tests.platforms.recorded import Ours, Recorded
 
 ADDRESS = "https://www.youtube.com/channel/UC_x5XG1OV2P6uZZ5FSM9Ttw"

@@ -42,7 +42,7 @@ from urllib.parse import quote
 
 import httpx
 
-from app.platforms.abilities import Draft, Picture, ReplyTo
+from app.platforms.capabilities import OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import Credentials, MessageKind, Metric, PlatformError, RemotePerson, Scope, Spec, Token
 
 __all__ = ["PIXEL", "Limited", "Refusal", "Specimen", "drafts", "says", "someone", "specimen"]
@@ -178,7 +178,7 @@ def specimen(key: str) -> Specimen:
     return found
 
 
-def drafts(spec: Spec) -> dict[str, Draft]:
+def drafts(spec: Spec) -> dict[str, OutgoingPost]:
     """Posts that the platform takes: a text, a picture with a text, an album; those of them that it knows."""
     may = spec.publishing
     if may is None:
@@ -187,9 +187,9 @@ def drafts(spec: Spec) -> dict[str, Draft]:
         Picture(PIXEL, "image/png", f"dot {n}", f"https://instep.example/{n}.png" if may.by_url else None)
         for n in range(2)
     )
-    found = {"text": Draft("Open on Sunday")} if may.text_alone else {}
+    found = {"text": OutgoingPost("Open on Sunday")} if may.text_alone else {}
     if may.pictures > 0:
-        found["picture"] = Draft("Open on Sunday", pictures[:1])
+        found["picture"] = OutgoingPost("Open on Sunday", pictures[:1])
     if may.pictures > 1:
-        found["album"] = Draft("Open on Sunday", pictures)
+        found["album"] = OutgoingPost("Open on Sunday", pictures)
     return found

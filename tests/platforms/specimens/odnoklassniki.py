@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from app.platforms.abilities import ReplyTo
+from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,

@@ -4,7 +4,7 @@ from typing import Final
 
 import httpx
 
-from app.platforms.abilities import ReplyTo
+from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,

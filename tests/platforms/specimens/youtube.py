@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.platforms.abilities import ReplyTo
+from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,

@@ -5,20 +5,20 @@ from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
-from app.platforms.abilities import Draft, Granted, ReplyTo
-from app.platforms.adapters.mastodon import Mastodon
-from app.platforms.adapters.telegram import Telegram
-from app.platforms.adapters.vk import Vk
-from app.platforms.adapters.youtube import YouTube
-from app.platforms.contract import AuthExpired, Credentials, OutcomeUnknown, Sent, Token, Transient
-from app.platforms.vk import shapes
+from app.platforms.capabilities import IssuedToken, OutgoingPost, ReplyTo
+from app.platforms.contract import AuthExpired, Credentials, OutcomeUnknown, SendReceipt, Token, Transient
+from app.platforms.mastodon.adapter import Mastodon
+from app.platforms.telegram.adapter import Telegram
+from app.platforms.vk import wire_models
+from app.platforms.vk.adapter import Vk
+from app.platforms.youtube.adapter import YouTube
 from tests.platforms.contract.planted import Planted
 
 
 class Sure(Mastodon):
     """A lost answer is a failure."""
 
-    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         try:
             return await super().reply(c, to, text, key)
         except OutcomeUnknown as error:
@@ -28,7 +28,7 @@ class Sure(Mastodon):
 class Insisting(Vk):
     """A lost answer is asked for again, with another key."""
 
-    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         try:
             return await super().reply(c, to, text, key)
         except OutcomeUnknown:
@@ -38,23 +38,23 @@ class Insisting(Vk):
 class Keyless(Vk):
     """The key is not handed on."""
 
-    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         return await super().reply(c, to, text, uuid4().hex)
 
 
 class Elsewhere(Vk):
     """The comment is written below the post, and not below the question."""
 
-    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         form = {"owner_id": f"-{c.external_id}", "post_id": to.post_id, "from_group": c.external_id, "message": text}
-        made = await self._calls.call(c, shapes.NEW_COMMENT, "wall.createComment", (Token.COMMUNITY,), form)
-        return Sent(external_id=f"comment-{made.comment_id}")
+        made = await self._calls.call(c, wire_models.NEW_COMMENT, "wall.createComment", (Token.COMMUNITY,), form)
+        return SendReceipt(external_id=f"comment-{made.comment_id}")
 
 
 class OtherId(Vk):
     """A message that was sent has another id than in lists."""
 
-    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> Sent:
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         sent = await super().reply(c, to, text, key)
         return replace(sent, external_id=sent.external_id.removeprefix("message-"))
 
@@ -62,12 +62,12 @@ class OtherId(Vk):
 class OnePicture(Telegram):
     """Of an album, the first picture."""
 
-    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+    async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         return await super().publish(c, replace(draft, pictures=draft.pictures[:1]), key)
 
 
 class Twice(Telegram):
-    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+    async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         await super().publish(c, draft, key)
         return await super().publish(c, draft, key)
 
@@ -75,7 +75,7 @@ class Twice(Telegram):
 class Repeating(Telegram):
     """A post whose answer was lost is published again."""
 
-    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+    async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         try:
             return await super().publish(c, draft, key)
         except OutcomeUnknown:
@@ -85,21 +85,21 @@ class Repeating(Telegram):
 class Cutting(Telegram):
     """A text that is too long is cut off."""
 
-    async def publish(self, c: Credentials, draft: Draft, key: str) -> Sent:
+    async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         return await super().publish(c, replace(draft, text=draft.text[:100]), key)
 
 
 class WorthlessTokens(YouTube):
     """What is given out is not the token."""
 
-    async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
-        return {kind: Granted("token", one.lifetime) for kind, one in (await super().refresh(c)).items()}
+    async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
+        return {kind: IssuedToken("token", one.lifetime) for kind, one in (await super().refresh(c)).items()}
 
 
 class Unmoved(YouTube):
     """A refusal changes nothing."""
 
-    async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
+    async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         try:
             return await super().refresh(c)
         except AuthExpired:
@@ -109,7 +109,7 @@ class Unmoved(YouTube):
 class Resending(YouTube):
     """A refresh token is used again although it may have been used."""
 
-    async def refresh(self, c: Credentials) -> Mapping[Token, Granted]:
+    async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         try:
             return await super().refresh(c)
         except OutcomeUnknown:

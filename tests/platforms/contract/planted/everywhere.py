@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import httpx
 
 from app.platforms import adapters
-from app.platforms.abilities import Event, HookState
+from app.platforms.capabilities import Event, HookState
 from app.platforms.contract import (
     Adapter,
     CommunitySnapshot,
@@ -20,7 +20,7 @@ from app.platforms.contract import (
     PlatformError,
     PostMetrics,
     RemotePost,
-    Sent,
+    SendReceipt,
 )
 from tests.platforms.calls import changes, reads, renewals
 from tests.platforms.specimens import specimen
@@ -120,7 +120,7 @@ def _nothing(kind: type[Adapter]) -> dict[str, Callable[[Sequence[Any]], Any]]:
         "metrics_across": lambda _: (),
         "inspect": lambda _: {},
         "subscription": lambda _: HookState(subscribed=True),
-        **dict.fromkeys(("reply", "publish"), lambda _: Sent("1")),
+        **dict.fromkeys(("reply", "publish"), lambda _: SendReceipt("1")),
         "refresh": lambda _: {},
     }
 

@@ -5,12 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from app.platforms.abilities import PostRef, TokenState
-from app.platforms.adapters.instagram import Instagram
-from app.platforms.adapters.mastodon import Mastodon
-from app.platforms.adapters.telegram import Telegram
-from app.platforms.adapters.vk import Vk
-from app.platforms.adapters.youtube import YouTube
+from app.platforms.capabilities import PostRef, TokenState
 from app.platforms.contract import (
     CommunitySnapshot,
     Credentials,
@@ -21,6 +16,11 @@ from app.platforms.contract import (
     RemotePost,
     Token,
 )
+from app.platforms.mastodon.adapter import Mastodon
+from app.platforms.meta.instagram import Instagram
+from app.platforms.telegram.adapter import Telegram
+from app.platforms.vk.adapter import Vk
+from app.platforms.youtube.adapter import YouTube
 from tests.platforms.contract.planted import Planted
 
 

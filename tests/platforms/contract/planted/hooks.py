@@ -6,10 +6,10 @@ from typing import Final
 
 import orjson
 
-from app.platforms.abilities import Call, Event, HookState, Received, odd
-from app.platforms.adapters.telegram import Telegram
-from app.platforms.adapters.vk import Vk
+from app.platforms.capabilities import Call, Event, HookState, Received, odd
 from app.platforms.contract import Credentials
+from app.platforms.telegram.adapter import Telegram
+from app.platforms.vk.adapter import Vk
 from tests.platforms.contract.planted import Planted
 
 
@@ -60,17 +60,17 @@ class Losing(Vk):
     """What is not understood is left out."""
 
     @classmethod
-    def understand(cls, told: bytes) -> tuple[Event, ...]:
-        return tuple(event for event in super().understand(told) if event.odd is None)
+    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
+        return tuple(event for event in super().parse_event(told) if event.odd is None)
 
 
 class Shortening(Vk):
     """What is kept of something that is not understood passes for something else."""
 
     @classmethod
-    def understand(cls, told: bytes) -> tuple[Event, ...]:
+    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
         less = b'{"type": "group_join", "group_id": 1, "event_id": "e", "object": {}}'
-        return tuple(event if event.odd is None else odd(less, event.odd.why) for event in super().understand(told))
+        return tuple(event if event.odd is None else odd(less, event.odd.why) for event in super().parse_event(told))
 
 
 class Unconfirmed(Vk):

@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from app.platforms.abilities import Event
-from app.platforms.adapters.telegram import Telegram
-from app.platforms.adapters.vk import Vk
+from app.platforms.capabilities import Event
 from app.platforms.contract import Credentials, Page, RemotePost
+from app.platforms.telegram.adapter import Telegram
+from app.platforms.vk.adapter import Vk
 from tests.platforms.contract.planted import Planted
 
 FAR: Final = datetime(9999, 12, 31, 23, tzinfo=UTC)
@@ -40,16 +40,16 @@ class BelievingHooks(Vk):
     """Of events that are sent."""
 
     @classmethod
-    def understand(cls, told: bytes) -> tuple[Event, ...]:
-        return _far(super().understand(told))
+    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
+        return _far(super().parse_event(told))
 
 
 class LosingHooks(Vk):
     """An event that is not understood is no event."""
 
     @classmethod
-    def understand(cls, told: bytes) -> tuple[Event, ...]:
-        return tuple(event for event in super().understand(told) if event.odd is None)
+    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
+        return tuple(event for event in super().parse_event(told) if event.odd is None)
 
 
 class BelievingStream(Telegram):

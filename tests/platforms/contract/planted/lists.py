@@ -6,12 +6,12 @@ from typing import Final
 
 import httpx
 
-from app.platforms.abilities import Event
-from app.platforms.adapters.mastodon import Mastodon
-from app.platforms.adapters.telegram import Telegram
-from app.platforms.adapters.vk import Vk
+from app.platforms.capabilities import Event
 from app.platforms.contract import Credentials, Gone, Page, PlatformError, RemoteMessage, RemotePost, Token
-from app.platforms.vk import shapes, translate
+from app.platforms.mastodon.adapter import Mastodon
+from app.platforms.telegram.adapter import Telegram
+from app.platforms.vk import translate, wire_models
+from app.platforms.vk.adapter import Vk
 from tests.platforms.contract.planted import Planted
 
 Posts = Page[RemotePost]
@@ -115,7 +115,7 @@ class ByOffset(Vk):
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         offset = int(cursor or 0)
         query = {"owner_id": -int(c.external_id or 0), "filter": "owner", "offset": offset, "count": 50}
-        wall = await self._calls.call(c, shapes.WALL, "wall.get", (Token.USER,), query)
+        wall = await self._calls.call(c, wire_models.WALL, "wall.get", (Token.USER,), query)
         done = offset + 50 >= wall.count
         items = tuple(translate.post(one) for one in wall.items)
         return Page(items, None if done else str(offset + 50), more=not done)
@@ -162,7 +162,7 @@ class Backwards(Telegram):
         return replace(page, items=page.items[::-1])
 
 
-class Again(Telegram):
+class Reschedule(Telegram):
     """Each page starts at the oldest event there is."""
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
@@ -190,5 +190,5 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("comments: none of a deleted post", NothingForGone, "DID NOT RAISE"),
     ("stream: every event once, oldest first", LosesEvents, "not what happened"),
     ("stream: every event once, oldest first", Backwards, "not oldest first"),
-    ("stream: every event once, oldest first", Again, "not what happened"),
+    ("stream: every event once, oldest first", Reschedule, "not what happened"),
 )

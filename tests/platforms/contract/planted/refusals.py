@@ -8,11 +8,8 @@ from typing import Final
 
 import httpx
 
-from app.platforms.abilities import Usage
-from app.platforms.adapters.bluesky import Bluesky
-from app.platforms.adapters.mastodon import Mastodon
-from app.platforms.adapters.odnoklassniki import Odnoklassniki
-from app.platforms.adapters.vk import Vk
+from app.platforms.bluesky.adapter import Bluesky
+from app.platforms.capabilities import Usage
 from app.platforms.contract import (
     Adapter,
     AuthExpired,
@@ -28,6 +25,9 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.mastodon.adapter import Mastodon
+from app.platforms.odnoklassniki.adapter import Odnoklassniki
+from app.platforms.vk.adapter import Vk
 from tests.platforms.contract.planted import Planted
 
 Messages = Page[RemoteMessage]

@@ -1,0 +1,164 @@
+"""Inbound hooks over HTTP: for the agency that opens them, and for the platforms that call them."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Path, Request, Response, status
+from fastapi.responses import PlainTextResponse
+from sqlalchemy import and_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
+from app.communities.inbound import ingest, subscriptions
+from app.communities.models import Community, Hook
+from app.communities.schemas import HookPut, HookRead
+from app.kit.db import after_commit, in_workspace
+from app.kit.errors import NotFound, TooLarge
+from app.kit.routing import RawRoute, problems, router
+from app.platforms.capabilities import Call
+
+ROUTER = router("/v1/communities", tag="communities")
+PUBLIC = router("/hooks", tag="communities", public=True, kind=RawRoute)
+
+MOST: Final = 256 * 1024
+"""Bytes of one call; an event of VK, with all that is attached to a post, is far below."""
+
+_TEXT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The body that the platform expects.",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "ok"}},
+    }
+}
+_EVENT: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "As the platform sends it; at most 256 KiB.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+
+Platform = Annotated[str, Path(max_length=40, examples=["vk"])]
+
+
+@ROUTER.put("/{community_id}/hook", operation_id="communities.open-hook", responses=problems(404, 409))
+async def open_hook(body: HookPut, session: SessionDep, resources: ResourcesDep, community_id: UUID) -> HookRead:
+    """Open a community's hook, or give it further secrets.
+
+    Then the platform tells us by itself what happens, and polling becomes rarer. Where `state` is
+    not null, the service sets the hook at the platform, and `state` tells in a moment how that went;
+    send the same again to have it tried again. Otherwise, and where it is `refused`, enter the `url`
+    at the platform, and its secrets on both sides: without them every event is refused. Secrets are
+    stored sealed and never shown again; those not named stay as they are.
+
+    409 `hooks-unsupported`: this platform never calls us. 422 `unexpected-secret` names those it has.
+    """
+    community, hook = await subscriptions.keep(session, resources, community_id=community_id, given=body.secrets)
+    _forget(session, resources)
+    return _shown(resources, community.platform, hook, community.event_at)
+
+
+@ROUTER.get("/{community_id}/hook", operation_id="communities.read-hook", responses=problems(404, 409))
+async def read_hook(who: CurrentActor, connection: ReadDep, resources: ResourcesDep, community_id: UUID) -> HookRead:
+    """A community's hook.
+
+    Whether it works is told by `hook` of `GET /v1/communities/{id}/health`.
+    """
+    row = (
+        await connection.execute(
+            select(
+                *(Community.platform, Community.event_at),
+                *(Hook.public_id, Hook.created_at, Hook.state, Hook.reason),
+            )
+            .outerjoin(Hook, and_(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id))
+            .where(in_workspace(Community, who.workspace_id), Community.id == community_id)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    subscriptions.receiver(row.platform)
+    if row.public_id is None:
+        raise NotFound("This community has no hook.", code="no-hook")
+    return _shown(resources, row.platform, row, row.event_at)
+
+
+@ROUTER.delete(
+    "/{community_id}/hook",
+    operation_id="communities.close-hook",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(404, 409),
+)
+async def close_hook(session: SessionDep, resources: ResourcesDep, community_id: UUID) -> None:
+    """Close a community's hook.
+
+    Its address is gone for good, and a new one will be another; communities of one application,
+    which share an address, keep it as long as one of them has its hook. Where nothing could be polled
+    as long as it is set at the platform, it is taken away there too.
+    """
+    await subscriptions.close(session, community_id=community_id)
+    _forget(session, resources)
+
+
+def _forget(session: AsyncSession, resources: ResourcesDep) -> None:
+    """This process knows at once what has changed; others within `hook_calls.MEMORY`."""
+
+    async def forget() -> None:
+        ingest.inbound_ingest(resources.db).forget()
+
+    after_commit(session, forget)
+
+
+@PUBLIC.get(
+    "/{platform}/{hook_id}",
+    operation_id="communities.hook-challenge",
+    response_class=PlainTextResponse,
+    responses=_TEXT | problems(403, 404),
+)
+async def challenge(platform: Platform, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
+    """For platforms: answer one that asks by GET whether the address is ours."""
+    return await _take(platform, hook_id, request, resources)
+
+
+@PUBLIC.post(
+    "/{platform}/{hook_id}",
+    operation_id="communities.hook-event",
+    response_class=PlainTextResponse,
+    responses=_TEXT | problems(403, 404, 413),
+    openapi_extra=_EVENT,
+)
+async def event(platform: Platform, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
+    """For platforms: take an event, which is verified, stored, and only then acknowledged.
+
+    What follows from it is done by a worker, a moment later. An event that is
+    sent again, under the id the platform gave it, is answered in the same way and has no further
+    effect.
+    """
+    return await _take(platform, hook_id, request, resources)
+
+
+async def _take(platform: str, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
+    # Behind our own proxies whoever called them, as far as they tell (`web.client_address`).
+    source: str | None = request.scope.get("client_address")
+    query = request.query_params if request.scope["query_string"] else {}
+    call = Call(await _body(request), request.headers, query, source)
+    return PlainTextResponse(await ingest.take(resources, platform, hook_id, call))
+
+
+async def _body(request: Request) -> bytes:
+    """The raw bytes; `TooLarge` as soon as there are more than a call may have."""
+    found = bytearray()
+    async for part in request.stream():
+        found += part
+        if len(found) > MOST:
+            raise TooLarge(f"A call may have at most {MOST} bytes.")
+    return bytes(found)
+
+
+def _shown(resources: ResourcesDep, platform: str, hook: Any, event_at: Any) -> HookRead:
+    return HookRead(
+        url=subscriptions.address(resources.settings, platform, hook.public_id),
+        platform=platform,
+        state=hook.state,
+        reason=hook.reason,
+        created_at=hook.created_at,
+        event_at=event_at,
+    )

@@ -1,0 +1,1 @@
+"""Reading communities again and again, within what their platforms allow."""

@@ -1,1 +1,0 @@
-"""One file per platform, each with an `ADAPTER`."""

@@ -1,0 +1,117 @@
+"""The parts of Mastodon's answers that we read.
+
+What its relatives do otherwise is understood as well: ids were numbers before Mastodon 2 and counters
+could fall below zero before 4; glitch-soc hides a size as -1, Pleroma as 0 and says so beside it;
+Pixelfed has pictures without a text; not everybody counts everything. Pixelfed and Sharkey hide a size as 0
+without a word, which nobody can tell from having no followers.
+"""
+
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter
+
+from app.platforms import wire
+
+Id = Annotated[wire.Id, BeforeValidator(wire.as_text)]
+
+
+class Hidden(wire.Shape):
+    """What Pleroma and Akkoma say of an account besides."""
+
+    hide_followers_count: bool | None = None
+
+
+class Account(wire.Shape):
+    id: Id
+    username: wire.Words
+    display_name: wire.Words | None = None
+    url: wire.Words | None = None
+    followers_count: wire.PositiveCount = None
+    hidden: Hidden | None = Field(None, alias="pleroma")
+    suspended: bool | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Followers; None where the account hides how many they are, except from itself."""
+        hides = self.hidden is not None and self.hidden.hide_followers_count
+        return None if hides and not self.followers_count else self.followers_count
+
+
+class Author(wire.Shape):
+    id: Id
+    acct: wire.Words
+    display_name: wire.Words | None = None
+    url: wire.Words | None = None
+
+
+class Counted(wire.Shape):
+    """What is counted of a status."""
+
+    id: Id
+    uri: wire.Words
+    favourites_count: wire.PositiveCount = None
+    reblogs_count: wire.PositiveCount = None
+    replies_count: wire.PositiveCount = None
+    quotes_count: wire.PositiveCount = None
+
+
+class Status(Counted):
+    created_at: wire.Moment
+    edited_at: wire.SomeMoment = None
+    in_reply_to_id: Id | None = None
+    visibility: wire.Words
+    spoiler_text: wire.Words | None = None
+    content: wire.Words | None
+    url: wire.Words | None = None
+    account: Author
+    reblog: object = None
+
+
+class Context(wire.Shape):
+    ancestors: list[Status]
+    descendants: list[Status]
+
+
+class Other(wire.Shape):
+    """A notification of which no more is wanted than where it stands."""
+
+    id: Id
+    type: wire.Words
+    created_at: wire.SomeMoment = None
+
+
+class Mention(Other):
+    status: Status | None = None
+
+
+def _what(value: object) -> str:
+    return "mention" if isinstance(value, dict) and value.get("type") == "mention" else "other"
+
+
+Notice = Annotated[Annotated[Mention, Tag("mention")] | Annotated[Other, Tag("other")], Discriminator(_what)]
+"""What comes with other kinds of notification may be anything."""
+
+
+class Created(wire.Shape):
+    id: Id
+    created_at: wire.Moment
+    url: wire.Words | None = None
+
+
+class Media(wire.Shape):
+    """A file that was uploaded."""
+
+    id: Id
+
+
+class Application(wire.Shape):
+    name: wire.Words
+    scopes: tuple[wire.Words, ...] | None = None
+
+
+ACCOUNT: Final = TypeAdapter(Account)
+STATUS: Final = TypeAdapter(Status)
+COUNTED: Final = TypeAdapter(Counted)
+CREATED: Final = TypeAdapter(Created)
+MEDIA: Final = TypeAdapter(Media)
+APPLICATION: Final = TypeAdapter(Application)

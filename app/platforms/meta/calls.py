@@ -1,0 +1,226 @@
+"""Calls to Graph: where to, with which token, at whose expense, and what came of them."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeVar
+
+import httpx
+from pydantic import TypeAdapter
+
+from app.kit.http import SECOND_HAND
+from app.platforms import wire
+from app.platforms.contract import (
+    CALLS,
+    COST,
+    AuthExpired,
+    Cost,
+    Credentials,
+    Gone,
+    Malformed,
+    MetricStatus,
+    MissingPermission,
+    PlatformError,
+    Throttled,
+    Token,
+    Transient,
+)
+from app.platforms.meta import wire_models as graph
+from app.platforms.meta.errors import failure
+
+T = TypeVar("T")
+S = TypeVar("S", bound=wire.Shape)
+
+VERSION: Final = "v26.0"
+BATCH: Final = 50
+"""The most reads that one call takes; each of them is counted as a call."""
+PLATFORM: Final = "platform"
+"""What is counted for calls with a person's or the application's token."""
+MAIL: Final = "conversations"
+"""What is counted for calls about messages: Meta takes two a second for each Page, and each account."""
+META: Final = "meta"
+"""Facebook and Instagram know the same applications."""
+PREPARES: Final = "instep.prepares"
+"""In a request's `extensions`: it is sent by POST, and yet may be repeated (an upload, a container, a question)."""
+
+Files = Mapping[str, tuple[str, bytes, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphAccess:
+    """With which token calls are made, to which host, and which community's limits they count against."""
+
+    base_url: str
+    token: str = field(repr=False)
+    kind: Token
+    target: str = ""
+    app_secret: str | None = field(default=None, repr=False)
+    """Of the application that the token was given to: it proves that the token is in the right hands."""
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What each call takes from budgets of other names."""
+
+    @property
+    def proof(self) -> Mapping[str, str]:
+        if not self.app_secret:
+            return {}
+        return {"appsecret_proof": hmac.new(self.app_secret.encode(), self.token.encode(), hashlib.sha256).hexdigest()}
+
+    def cost(self, calls: int) -> Cost:
+        name = CALLS if self.target else PLATFORM
+        return Cost(token=self.token, kind=self.kind, units={name: calls, **self.units}, target=self.target)
+
+
+class Calls:
+    """Calls by one HTTP client. A path that begins with `/` is one without a version."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def get(
+        self,
+        way: GraphAccess,
+        path: str,
+        answer: TypeAdapter[T],
+        query: Mapping[str, str],
+    ) -> T:
+        request = self._request("GET", way, path, params={**query, **way.proof}, cost=way.cost(1))
+        return wire.parse_timely(answer, await wire.read(self._http, request, _of(way)))
+
+    async def batch(self, way: GraphAccess, urls: Sequence[str], answer: TypeAdapter[S]) -> list[S | PlatformError]:
+        """Several reads in one call, each with an answer, or an error, of its own."""
+        asked = [{"method": "GET", "relative_url": f"{VERSION}/{url}"} for url in urls]
+        form = {"batch": json.dumps(asked), "include_headers": "false"}
+        response = await self.prepared(way, "", form, calls=len(urls))
+        parts = wire.parse(graph.BATCH, response)
+        if len(parts) != len(urls):
+            raise Malformed("the answer does not hold what was asked for")
+        # What is true of the whole's body is not of a part's: who inflated the one would fail at the other.
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in SECOND_HAND]
+        return [_part(part, headers, response.request, answer, _of(way)) for part in parts]
+
+    async def nodes(
+        self, way: GraphAccess, ids: Sequence[str], answer: TypeAdapter[S], fields: str
+    ) -> dict[str, S | MetricStatus]:
+        """Several objects by their ids, without those that do not exist.
+
+        One that is refused or fails is told by its status, so that the others are known. But where
+        none is known, the token is not good, or too many calls were made, that is raised.
+        """
+        found: dict[str, S | MetricStatus] = {}
+        failed: PlatformError | None = None
+        for node, told in zip(ids, await self.batch(way, [f"{i}?fields={fields}" for i in ids], answer), strict=True):
+            match told:
+                case AuthExpired() | Throttled():
+                    raise told
+                case Gone():
+                    continue
+                case PlatformError():
+                    failed = failed or told
+                    denied = isinstance(told, MissingPermission)
+                    found[node] = MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR
+                case _:
+                    found[node] = told
+        if failed is not None and all(isinstance(one, MetricStatus) for one in found.values()):
+            raise failed
+        return found
+
+    async def change(
+        self,
+        way: GraphAccess,
+        path: str,
+        answer: TypeAdapter[T],
+        form: Mapping[str, str],
+        *,
+        files: Files | None = None,
+    ) -> T:
+        """Send what changes something, once; `OutcomeUnknown` where no answer tells what became of it."""
+        request = self._request("POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1))
+        return wire.confirmed(answer, await wire.write(self._http, request, _of(way)))
+
+    async def prepare(
+        self,
+        way: GraphAccess,
+        path: str,
+        answer: TypeAdapter[T],
+        form: Mapping[str, str],
+        *,
+        files: Files | None = None,
+    ) -> T:
+        """Send by POST what changes nothing for people: it may be repeated, and fails as a read does."""
+        return wire.parse(answer, await self.prepared(way, path, form, files=files))
+
+    async def prepared(
+        self, way: GraphAccess, path: str, form: Mapping[str, str], *, files: Files | None = None, calls: int = 1
+    ) -> httpx.Response:
+        """As `prepare`, with the answer as it came."""
+        request = self._request(
+            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(calls), prepares=True
+        )
+        return await wire.read(self._http, request, _of(way))
+
+    def _request(
+        self,
+        method: Literal["GET", "POST"],
+        way: GraphAccess,
+        path: str,
+        *,
+        cost: Cost,
+        params: Mapping[str, str] | None = None,
+        data: Mapping[str, str] | None = None,
+        files: Files | None = None,
+        prepares: bool = False,
+    ) -> httpx.Request:
+        return self._http.build_request(
+            method,
+            way.base_url.rstrip("/") + (path if path.startswith("/") else f"/{VERSION}/{path}"),
+            params=params,
+            data=data,
+            files=files,
+            headers=wire.bearer(way.token or None),
+            extensions={COST: cost, PREPARES: prepares},
+        )
+
+
+def known(c: Credentials) -> str:
+    """The community's id."""
+    if c.external_id is None:
+        raise ValueError("the community's id is not known yet: ask for `community` first")
+    return c.external_id
+
+
+def classify(response: httpx.Response) -> PlatformError | None:
+    """What an answer says went wrong."""
+    request = wire.request_of(response)
+    changes = request is not None and request.method == "POST" and not request.extensions.get(PREPARES)
+    return failure(response, changes=changes)
+
+
+def _of(way: GraphAccess) -> wire.Classify:
+    """As `classify`, and which token it was that is not good."""
+
+    def said(response: httpx.Response) -> PlatformError | None:
+        error = classify(response)
+        if isinstance(error, AuthExpired):
+            error.token = way.kind
+        return error
+
+    return said
+
+
+def _part(
+    part: graph.Part | None,
+    headers: Sequence[tuple[str, str]],
+    request: httpx.Request,
+    answer: TypeAdapter[S],
+    said: wire.Classify,
+) -> S | PlatformError:
+    """One answer of a batch. It is null where Graph came to no end in time."""
+    if part is None:
+        return Transient("Meta's platform came to no end in time")
+    response = httpx.Response(part.code, headers=headers, content=part.body, request=request)
+    try:
+        return said(response) or wire.parse(answer, response)
+    except Malformed as error:
+        return error

@@ -1,0 +1,278 @@
+"""Graph's errors and what each means for us.
+
+Every refusal is `{"error": {"message", "type", "code", "error_subcode", "is_transient",
+"error_user_msg", "fbtrace_id"}}`, mostly with a status of 400, sometimes of 200 or 500: the code
+tells, and where the code says too little, its subcode. Old ones have no code, or write it into the
+message; what is about logins is told as `{"error_type", "error_message", "code": 400}`. Sources:
+Graph's, Messenger's and Instagram's lists of error codes, and what other clients take for a token's
+end. Unverified: 5, 21, 341, 450 to 453, and that -2 was surely not done.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Final
+from urllib.parse import parse_qsl
+
+import httpx
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from app.platforms import wire
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Malformed,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Scope,
+    Throttled,
+    Transient,
+)
+from app.platforms.meta import usage
+from app.platforms.meta import wire_models as graph
+
+
+class Retired(Rejected):
+    """The metric asked for exists no more."""
+
+
+class TooFew(Rejected):
+    """There are too few viewers for a count to be shown."""
+
+
+class TooMuch(Transient):
+    """So much at once came to no end: of less it may."""
+
+
+class ErrorMeaning(Enum):
+    """What an error calls for."""
+
+    WAIT = "too many calls"
+    RECONNECT = "the token is not accepted"
+    FORBIDDEN = "the token may not do this"
+    GONE = "there is no such thing"
+    UNWELL = "Meta's platform is unwell"
+    AGAIN = "it was not done, and may be tried again"
+    BLOCKED = "Meta has blocked this action for a while"
+    REFUSED = "Meta refused the request"
+
+
+CODES: Mapping[int, ErrorMeaning] = {
+    -2: ErrorMeaning.AGAIN,
+    **dict.fromkeys((-1, 1, 2, 1200), ErrorMeaning.UNWELL),
+    **dict.fromkeys((4, 9, 17, 32, 341, 613), ErrorMeaning.WAIT),
+    **dict.fromkeys(range(80_000, 80_015), ErrorMeaning.WAIT),
+    **dict.fromkeys((102, 104, 190, *range(450, 454)), ErrorMeaning.RECONNECT),
+    **dict.fromkeys((3, 5, 10, *range(200, 300)), ErrorMeaning.FORBIDDEN),
+    **dict.fromkeys((21, 33, 803), ErrorMeaning.GONE),
+    **dict.fromkeys((100, 352, 506, 551, 2500, 9004, 36_000, 36_001, 36_003, 36_004), ErrorMeaning.REFUSED),
+    24: ErrorMeaning.AGAIN,
+    25: ErrorMeaning.FORBIDDEN,
+    368: ErrorMeaning.BLOCKED,
+    9007: ErrorMeaning.AGAIN,
+}
+"""By code. One that is not here is judged by its status and `is_transient`."""
+
+SUBCODES: Mapping[tuple[int, int], ErrorMeaning] = {
+    (1, 2_207_052): ErrorMeaning.REFUSED,
+    (1, 2_207_057): ErrorMeaning.REFUSED,
+    (4, 2_207_051): ErrorMeaning.BLOCKED,
+    (9, 2_207_042): ErrorMeaning.REFUSED,
+    (10, 2_018_065): ErrorMeaning.REFUSED,
+    (10, 2_018_108): ErrorMeaning.REFUSED,
+    (10, 2_018_278): ErrorMeaning.REFUSED,
+    (10, 2_534_022): ErrorMeaning.REFUSED,
+    (100, 33): ErrorMeaning.GONE,
+    (100, 2_018_001): ErrorMeaning.GONE,
+    (100, 2_534_014): ErrorMeaning.GONE,
+    (200, 1_545_041): ErrorMeaning.REFUSED,
+}
+"""By code and subcode, where the subcode changes what the code means."""
+
+SCOPES: Mapping[int, Scope] = {4: Scope.APP, 341: Scope.APP, 17: Scope.TOKEN, 613: Scope.TOKEN}
+"""Whom a limit concerns; a Page's and an Instagram account's (9, 32, 80001 …) concern the community."""
+
+OUTSIDE = "the customer wrote more than 24 hours ago: Meta lets no answer through until they write again"
+WORDS: Mapping[tuple[int, int | None], str] = {
+    (4, None): "the application's limit of calls is used up",
+    (9, 2_207_042): "the account has published as many posts in a day as Instagram allows",
+    (10, 2_018_065): OUTSIDE,
+    (10, 2_018_108): OUTSIDE,
+    (10, 2_018_278): OUTSIDE,
+    (10, 2_534_022): OUTSIDE,
+    (17, None): "the person's limit of calls is used up",
+    (1, 2_207_052): "the picture could not be fetched from its address",
+    (25, None): "the Instagram account is restricted: sign in to Instagram and do what it asks for",
+    (32, None): "the Page's limit of calls is used up",
+    (100, 33): "there is no such object, or the token may not see it",
+    (100, 2_018_001): "there is no such person to write to",
+    (100, 2_207_052): "the picture could not be fetched from its address",
+    (190, 458): "the person has removed the application: connect again",
+    (190, 459): "the person has to confirm their account at facebook.com first",
+    (190, 460): "the person has changed their password: connect again",
+    (190, 463): "the token has expired",
+    (190, 464): "the person has to confirm their account at facebook.com first",
+    (190, 467): "the token was revoked",
+    (190, 490): "the person has to confirm their account at facebook.com first",
+    (190, 492): "the person has no role on the Page any more",
+    (200, 1_545_041): "this person cannot be written to now",
+    (506, None): "the same text was posted just now",
+    (551, None): "this person cannot be written to now",
+    (9004, None): "the picture could not be fetched from its address",
+    (9007, None): "the picture is not ready yet",
+    (36_000, None): "the picture is larger than 8 MiB",
+    (36_001, None): "the picture is of no format that Instagram takes",
+    (36_003, None): "the picture's proportions are none that Instagram takes",
+}
+"""What a person should know; for the other codes Meta's own words, or what the code means."""
+
+RETIRED: Final = re.compile(
+    r"must be a valid insights metric|metric is no longer supported|metric\[\d+\] must be one of the following values"
+)
+TOO_MUCH: Final = "reduce the amount of data"
+TOO_FEW: Final = re.compile(r"[Nn]ot enough viewers")
+NEEDS: Final = re.compile(r"\b(?:pages|instagram|business|publish|read)_[a-z_]+\b|\bmanage_pages\b")
+NO_TOKEN: Final = 2500
+"""Said of requests without a good token, and of others that Graph cannot make sense of."""
+SECRETS: Final = frozenset({"access_token", "appsecret_proof", "client_secret", "fb_exchange_token", "input_token"})
+
+
+NUMBERED: Final = re.compile(r"^\(#(\d{1,7})\)")
+LOGIN: Final = re.compile(r"access.token|session", re.IGNORECASE)
+KIND: Final = re.compile(r"[A-Za-z]{1,60}")
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value) else value
+
+
+Code = Annotated[wire.Number | None, BeforeValidator(_number)]
+
+
+class Fault(wire.Shape):
+    code: Code = None
+    error_subcode: Code = None
+    type: graph.Words = ""
+    message: graph.Words = ""
+    error_user_msg: wire.Words | None = None
+    is_transient: bool | None = None
+
+
+class Failure(wire.Shape):
+    error: Fault | None = None
+    error_type: wire.Words | None = None
+    error_message: graph.Words = ""
+    error_code: Code = None
+    error_msg: graph.Words = ""
+
+    @property
+    def fault(self) -> Fault | None:
+        """What went wrong, in whichever way it is told; None where nothing is said to have."""
+        if self.error is not None:
+            return self.error if self.error != Fault() else None
+        if self.error_code is not None:
+            return Fault(code=self.error_code, message=self.error_msg)
+        return None if self.error_type is None else Fault(type=self.error_type, message=self.error_message)
+
+
+FAILURE: Final = TypeAdapter(Failure)
+
+
+def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
+    """What an answer says went wrong; `changes`: to a request that changes something for people."""
+    try:
+        fault = FAILURE.validate_json(response.content).fault
+    except ValidationError:
+        fault = None
+    if fault is None:
+        return None if response.is_success else _from_status(response, changes=changes)
+    code = _code(fault)
+    means = SUBCODES.get((code or 0, fault.error_subcode or 0)) or CODES.get(code or 0)
+    if code == NO_TOKEN and LOGIN.search(fault.message):
+        means = ErrorMeaning.RECONNECT
+    if means is None:
+        means = _unnumbered(response, fault)
+    if means is ErrorMeaning.REFUSED and "permission" in fault.message and NEEDS.search(fault.message):
+        means = ErrorMeaning.FORBIDDEN
+    return _made(means, fault.model_copy(update={"code": code}), response, changes=changes)
+
+
+def _unnumbered(response: httpx.Response, fault: Fault) -> ErrorMeaning:
+    """What an error means whose number is not known."""
+    if response.is_server_error or fault.is_transient:
+        return ErrorMeaning.UNWELL
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return ErrorMeaning.WAIT
+    return ErrorMeaning.RECONNECT if response.status_code == httpx.codes.UNAUTHORIZED else ErrorMeaning.REFUSED
+
+
+def _code(fault: Fault) -> int | None:
+    """The error's number; where none is told, what its message begins with, or is about."""
+    if fault.code is not None:
+        return fault.code
+    if (numbered := NUMBERED.match(fault.message)) is not None:
+        return int(numbered[1])
+    return 190 if fault.type == "OAuthException" and LOGIN.search(fault.message) else None
+
+
+def _made(means: ErrorMeaning, fault: Fault, response: httpx.Response, *, changes: bool) -> PlatformError:
+    number = fault.code or 0
+    kind = fault.type if KIND.fullmatch(fault.type) else "0"
+    code = kind if fault.code is None else str(number)
+    code = code if fault.error_subcode is None else f"{code}/{fault.error_subcode}"
+    words = WORDS.get((number, fault.error_subcode)) or WORDS.get((number, None))
+    plain = words or f"{means.value} (Meta's error {code})"
+    match means:
+        case ErrorMeaning.WAIT:
+            scope = SCOPES.get(number, Scope.COMMUNITY)
+            return Throttled(plain, retry_after=usage.free_in(response), scope=scope, platform_code=code)
+        case ErrorMeaning.BLOCKED if not changes:
+            wait = usage.free_in(response)
+            return Throttled(plain, retry_after=wait, scope=Scope.COMMUNITY, platform_code=code)
+        case ErrorMeaning.RECONNECT:
+            return AuthExpired(plain, platform_code=code)
+        case ErrorMeaning.FORBIDDEN if TOO_FEW.search(fault.message):
+            return TooFew("there are too few viewers for a count", platform_code=code)
+        case ErrorMeaning.FORBIDDEN:
+            scopes = tuple(dict.fromkeys(NEEDS.findall(fault.message)))
+            needs = f": it needs {', '.join(scopes)}" if scopes else ""
+            return MissingPermission(f"{plain}{needs}", scopes=scopes, platform_code=code)
+        case ErrorMeaning.GONE:
+            return Gone(plain, platform_code=code)
+        case ErrorMeaning.UNWELL if changes:
+            return OutcomeUnknown("Meta's platform failed while it handled the change", platform_code=code)
+        case ErrorMeaning.UNWELL if TOO_MUCH in f"{fault.message} {fault.error_user_msg}":
+            return TooMuch("so much at once is too much for Meta's platform", platform_code=code)
+        case ErrorMeaning.UNWELL | ErrorMeaning.AGAIN:
+            return Transient(plain, platform_code=code)
+        case _ if RETIRED.search(fault.message):
+            return Retired("the metric exists no more", platform_code=code)
+        case _:
+            said = wire.explanation(fault.error_user_msg or fault.message, _secrets(response))
+            return Rejected(words or f"{plain}: {said}", platform_code=code)
+
+
+def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
+    code = str(response.status_code)
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        wait = usage.free_in(response)
+        return Throttled(ErrorMeaning.WAIT.value, retry_after=wait, scope=Scope.COMMUNITY, platform_code=code)
+    if response.is_server_error:
+        kind = OutcomeUnknown if changes else Transient
+        return kind(ErrorMeaning.UNWELL.value, platform_code=code)
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        return AuthExpired(ErrorMeaning.RECONNECT.value, platform_code=code)
+    return Malformed("this is not how Graph answers: the API's address may be wrong", platform_code=code)
+
+
+def _secrets(response: httpx.Response) -> list[str]:
+    """What the request carried and nobody may read."""
+    request = wire.request_of(response)
+    if request is None:
+        return []
+    asked = list(request.url.params.multi_items())
+    if request.headers.get("content-type", "") == "application/x-www-form-urlencoded":
+        asked += parse_qsl(request.content.decode())
+    return [*wire.sent_secrets(response), *(value for name, value in asked if name in SECRETS)]

@@ -1,0 +1,196 @@
+"""What Meta sends to a hook: its question at first, then events, signed by the application's secret.
+
+    GET   hub.mode=subscribe, hub.verify_token, hub.challenge: the answer is the challenge
+    POST  X-Hub-Signature-256: sha256=HMAC(app secret, body)
+          {"object", "entry": [{"id", "time", "changes": [{"field", "value"}], "messaging": [...]}]}
+
+Events have no ids. What a message is called names its event; of any other the content does, so
+that what Meta sends again is known, whenever it is sent.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from app.platforms import wire
+from app.platforms.capabilities import Call, Event, Received, odd
+from app.platforms.contract import Malformed, MissingPermission, RemotePerson
+from app.platforms.meta import mail
+from app.platforms.meta import wire_models as graph
+
+SECRETS: Final = frozenset({"verify_token", "app_secret"})
+GIVEN: Final = frozenset({"app_secret"})
+SETTINGS: Final = {"app_secret": "client_secret"}
+SIGNATURE: Final = "x-hub-signature-256"
+CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
+TAKEN: Final = "EVENT_RECEIVED"
+MESSAGES: Final = "messages"
+"""The field of messages, which the samples of Meta's dashboard bring as changes."""
+
+
+def _some_time(value: object) -> datetime:
+    """Seconds or milliseconds since 1970, also as a text; or written out.
+
+    Entries tell their time in seconds, or in milliseconds where they bring messages; the samples
+    that Meta's dashboard sends mix all of these.
+    """
+    if isinstance(value, str) and (written := wire.iso(value)) is not None:
+        return wire.bounded(written)
+    number = int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,15}", value) else value
+    if type(number) is not int:
+        raise ValueError("not a moment since 1970")
+    return wire.since_1970(number, 1 if number < 2**33 else 1000)
+
+
+SomeTime = Annotated[datetime, BeforeValidator(_some_time)]
+
+
+class Change(wire.Shape):
+    """Of a Page's or a person's own fields, the new value may be a mere text."""
+
+    field: wire.Words
+    value: Any = None
+
+
+class Entry(wire.Shape):
+    """What happened in one community. Instagram's own login puts a single change into the entry itself."""
+
+    id: graph.NodeId
+    time: SomeTime | None = None
+    field: wire.Words | None = None
+    value: Any = None
+    changes: tuple[Any, ...] | None = None
+    messaging: tuple[Any, ...] | None = None
+    standby: tuple[Any, ...] | None = None
+    """Messages that another application of the community's is to answer."""
+
+
+PARTS: Final = frozenset({"field", "value", "changes", "messaging", "standby"})
+"""What an entry tells."""
+
+
+class Envelope(wire.Shape):
+    object: wire.Words
+    entry: tuple[Any, ...]
+
+
+class Said(wire.Shape):
+    mid: graph.NodeId
+    text: graph.Words = ""
+    is_echo: bool | None = None
+    is_deleted: bool | None = None
+
+
+class Messaging(wire.Shape):
+    sender: graph.Person
+    recipient: graph.Person
+    timestamp: SomeTime
+    message: Said
+
+
+ENVELOPE: Final = TypeAdapter(Envelope)
+Happened = Callable[[Entry, Change], Event | None]
+"""What a change tells; None where it is of no use to us."""
+
+
+def receive(call: Call, secrets: Mapping[str, str], kind: str, happened: Happened) -> Received:
+    """Verify one call, and understand what it tells of objects of this kind.
+
+    An event that is not understood takes none of those beside it along.
+    """
+    if "hub.mode" in call.query and not call.body:
+        return Received(_challenge(call.query, secrets))
+    _verify(call, secrets)
+    return Received(TAKEN, parse_event(call.body, kind, happened))
+
+
+def parse_event(told: bytes, kind: str, happened: Happened) -> tuple[Event, ...]:
+    """What a call's body tells of objects of this kind."""
+    try:
+        envelope = wire.parse_bytes(ENVELOPE, told)
+    except Malformed as error:
+        return (odd(told, error.message),)
+    if envelope.object != kind:
+        return ()
+    return tuple(event for one in envelope.entry for event in _entry(kind, one, happened))
+
+
+def event_id(account: str, *told: object) -> str:
+    """The same for the same content, and no other's."""
+    content = json.dumps([account, *told], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _challenge(query: Mapping[str, str], secrets: Mapping[str, str]) -> str:
+    expected, told = secrets.get("verify_token", ""), query.get("hub.verify_token", "")
+    if not expected or not hmac.compare_digest(told.encode(), expected.encode()):
+        raise MissingPermission("the question does not carry the token agreed with Meta")
+    challenge = query.get("hub.challenge", "")
+    if CHALLENGE.fullmatch(challenge) is None:
+        raise Malformed("there is no challenge to be echoed")
+    return challenge
+
+
+def _verify(call: Call, secrets: Mapping[str, str]) -> None:
+    secret = secrets.get("app_secret", "")
+    told = call.headers.get(SIGNATURE, "")
+    right = "sha256=" + hmac.new(secret.encode(), call.body, hashlib.sha256).hexdigest()
+    if not secret or not hmac.compare_digest(told.encode(), right.encode()):
+        raise MissingPermission("the call is not signed with the application's secret")
+
+
+def _entry(kind: str, told: Any, happened: Happened) -> list[Event]:
+    """What one entry tells; a part of it that is not understood is told as if it had come alone."""
+    try:
+        entry = Entry.model_validate_json(json.dumps(told))
+    except ValidationError as error:
+        return [odd(_call(kind, told), f"the entry is not understood {wire.why(error)}")]
+    bare = {name: value for name, value in told.items() if name not in PARTS}
+    found: list[Event] = []
+
+    def strange(name: str, part: Any, error: ValidationError) -> None:
+        why = f"one of the {name} is not understood {wire.why(error)}"
+        found.append(odd(_call(kind, {**bare, name: [part]}), why, entry.id))
+
+    said = [*(entry.messaging or ()), *(entry.standby or ())]
+    alone = () if entry.field is None else ({"field": entry.field, "value": entry.value},)
+    for part in (*(entry.changes or ()), *alone):
+        try:
+            change = Change.model_validate(part)
+            event = happened(entry, change)
+        except ValidationError as error:
+            strange("changes", part, error)
+            continue
+        if event is not None:
+            found.append(event)
+        elif change.field == MESSAGES:
+            said.append(change.value)
+    for part in said:
+        try:
+            found.append(_message(entry, Messaging.model_validate_json(json.dumps(part))))
+        except ValidationError as error:
+            # Without a message it tells that something was read, delivered or liked.
+            if not isinstance(part, dict) or "message" in part:
+                strange("messaging", part, error)
+    return found
+
+
+def _call(kind: str, entry: Any) -> bytes:
+    return json.dumps({"object": kind, "entry": [entry]}).encode()
+
+
+def _message(entry: Entry, told: Messaging) -> Event:
+    said = told.message
+    if said.is_deleted:
+        return Event(event_id(entry.id, said.mid, "deleted"), entry.id, deleted_ids=(said.mid,))
+    by_us = said.is_echo or told.sender.id == entry.id
+    customer = told.recipient if by_us else told.sender
+    author = RemotePerson(told.sender.id, "", is_community=by_us)
+    message = mail.message(said.mid, customer.id, author, said.text, told.timestamp)
+    return Event(event_id(entry.id, said.mid), entry.id, messages=(message,))

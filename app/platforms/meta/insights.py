@@ -1,0 +1,99 @@
+"""Insights: counters that come late, by names that Meta retires, asked for apart from all others.
+
+One retired name fails all that are asked for with it, and so does one that does not suit the post.
+So what was refused is asked for again in parts, until what was refused stands alone.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Metric,
+    MetricStatus,
+    MissingPermission,
+    PlatformError,
+    PostMetrics,
+    Rejected,
+    Throttled,
+)
+from app.platforms.meta import wire_models as graph
+from app.platforms.meta.calls import Calls, GraphAccess
+from app.platforms.meta.errors import Retired, TooFew
+
+Counts = Mapping[str, int | MetricStatus]
+"""By the metric's name: its value, or why there is none."""
+
+
+async def read(calls: Calls, way: GraphAccess, ids: Sequence[str], names: Sequence[str]) -> dict[str, Counts]:
+    """The insights of each of these posts. What Meta has not counted yet is pending.
+
+    What is refused or fails is told as a status: other counters are known. But where the token is
+    not good, or too many calls were made, nothing more is to be asked, so that is raised.
+    """
+    if not ids or not names:
+        return {post: {} for post in ids}
+    try:
+        answers = await calls.batch(way, [_url(post, names) for post in ids], graph.INSIGHTS)
+    except PlatformError as error:
+        answers = [error] * len(ids)
+    found: dict[str, Counts] = {}
+    refused: dict[str, PlatformError] = {}
+    for post, told in zip(ids, answers, strict=True):
+        match told:
+            case AuthExpired() | Throttled():
+                raise told
+            case Rejected() | Gone():
+                refused[post] = told
+            case PlatformError():
+                denied = isinstance(told, MissingPermission)
+                found[post] = dict.fromkeys(names, MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR)
+            case _:
+                found[post] = _counts(told, names)
+    return {**found, **(await _apart(calls, way, refused, names) if refused else {})}
+
+
+async def _apart(
+    calls: Calls, way: GraphAccess, refused: Mapping[str, PlatformError], names: Sequence[str]
+) -> dict[str, Counts]:
+    """Ask again without the retired metrics, which one post tells for all; else for each metric alone."""
+    if len(names) == 1:
+        return {
+            post: {names[0]: MetricStatus.PENDING if isinstance(error, TooFew) else MetricStatus.UNSUPPORTED}
+            for post, error in refused.items()
+        }
+    posts = list(refused)
+    sample = next((post for post, error in refused.items() if isinstance(error, Retired)), None)
+    if sample is not None:
+        alone = await calls.batch(way, [_url(sample, (name,)) for name in names], graph.INSIGHTS)
+        gone = [name for name, told in zip(names, alone, strict=True) if isinstance(told, Retired)]
+        if gone:
+            rest = await read(calls, way, posts, [name for name in names if name not in gone])
+            return {post: {**rest[post], **dict.fromkeys(gone, MetricStatus.UNSUPPORTED)} for post in posts}
+    each = [await read(calls, way, posts, (name,)) for name in names]
+    return {post: {name: count for one in each for name, count in one[post].items()} for post in posts}
+
+
+def _url(post: str, names: Sequence[str]) -> str:
+    return f"{post}?fields=id,insights.metric({','.join(names)}).period(lifetime){{name,values,total_value}}"
+
+
+def _counts(found: graph.Insights, names: Sequence[str]) -> Counts:
+    listed = () if found.insights is None else found.insights.data
+    told = {insight.name: count for insight in listed if (count := insight.count) is not None}
+    return {name: MetricStatus.PENDING if (count := told.get(name)) is None else count for name in names}
+
+
+def known(post: str, told: Mapping[Metric, int | MetricStatus | None], given: Collection[Metric]) -> PostMetrics:
+    """Counters, and why others are missing: one of those `given` that was left out is pending."""
+    counters = {
+        name: count for name, count in told.items() if count is not None and not isinstance(count, MetricStatus)
+    }
+    missing = {metric: MetricStatus.PENDING if metric in given else MetricStatus.UNSUPPORTED for metric in Metric}
+    missing |= {metric: status for metric, status in told.items() if isinstance(status, MetricStatus)}
+    return PostMetrics(post, counters, {metric: missing[metric] for metric in Metric if metric not in counters})
+
+
+def unknown(post: str, status: MetricStatus, given: Collection[Metric]) -> PostMetrics:
+    """A post of which no counter could be read."""
+    return known(post, dict.fromkeys(given, status), given)

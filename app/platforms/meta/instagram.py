@@ -1,0 +1,421 @@
+"""Instagram, business and creator accounts, Graph v26.0.
+
+There are two ways in, and the kind of token says which. `community`: the token of the Facebook Page
+the account is linked with, at graph.facebook.com; it does not end by itself. `user`: the token of
+Instagram's own login, at graph.instagram.com; it lasts 60 days, and is renewed with itself once it
+is a day old. Where there are both, the Page's is used. `me` is the Page there and the account here,
+so messages and subscriptions, which Meta keeps with the Page, are asked of `me`.
+
+Comments are read whole: the answers to an old one stand below it, and nothing tells that they came.
+Views, reach, shares and saves are insights: up to two days late, asked for apart, and by what the
+type of media has. An empty insight is one to come. Stories are not listed.
+
+A post takes a container for each picture, which Instagram fetches from its public address, and one
+for an album. Budgets are what an account with a single viewer has; answers tell how much is used.
+Sources: Meta's business SDK (api_specs of v26.0), developers.facebook.com, python-facebook.
+Unverified: that graph.instagram.com takes batches, and tokens in headers, as graph.facebook.com does;
+that media are listed by `tags` the newest first.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
+
+import httpx
+
+from app.kit import instants
+from app.platforms import outgoing, wire
+from app.platforms.capabilities import (
+    Call,
+    Event,
+    HookState,
+    IssuedToken,
+    OutgoingPost,
+    Picture,
+    Received,
+    ReplyTo,
+    TokenState,
+    Usage,
+)
+from app.platforms.contract import (
+    Address,
+    AuthExpired,
+    CommunitySnapshot,
+    Credentials,
+    Gone,
+    MessageKind,
+    Page,
+    PlatformError,
+    PostMetrics,
+    Publishing,
+    RateLimit,
+    Rejected,
+    RemoteMessage,
+    RemotePost,
+    Scope,
+    SendReceipt,
+    Spec,
+    Token,
+    Transient,
+)
+from app.platforms.meta import accounts, hooks, insights, mail, subscriptions, tokens, usage
+from app.platforms.meta import wire_models as graph
+from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify, known
+from app.platforms.meta.walks import Branch, Inbox, Tree, Walk, page, part
+
+INSTAGRAM: Final = "https://graph.instagram.com"
+"""Where tokens of Instagram's own login are good."""
+MEDIA_PAGE: Final = 50
+COMMENTS_PAGE: Final = 50
+DAY: Final = 86_400
+POSTS: Final = "posts"
+STATUS_ASKED: Final = 5
+"""How often a container is asked whether it is ready, before the whole is left for later."""
+
+EVENTS: Final = ("comments", "messages")
+PAGE_EVENTS: Final = ("feed", "messages")
+"""What the Page has to give for the application to hear of its Instagram account."""
+
+
+class Instagram:
+    """See the module."""
+
+    spec: ClassVar[Spec] = Spec(
+        key="instagram",
+        title="Instagram",
+        api_version=VERSION,
+        base_url="https://graph.facebook.com",
+        metrics=accounts.GIVEN,
+        budgets=(
+            RateLimit(4800, DAY, Scope.COMMUNITY),
+            RateLimit(2, 1, Scope.COMMUNITY, MAIL),
+            RateLimit(100, DAY, Scope.COMMUNITY, POSTS),
+            RateLimit(200, 3600, Scope.APP, PLATFORM),
+        ),
+        metrics_batch=BATCH,
+        text_limit=2200,
+        tokens=frozenset({Token.COMMUNITY, Token.USER}),
+        public=False,
+        address_hint="https://www.instagram.com/name",
+        hook_secrets=hooks.SECRETS,
+        hook_given=hooks.GIVEN,
+        hook_settings=hooks.SETTINGS,
+        hook_of_app=True,
+        # A message's limit; a comment may have 2,200.
+        reply_limit=1000,
+        publishing=Publishing(pictures=10, picture_types=frozenset({"image/jpeg"}), text_alone=False, by_url=True),
+        app_of=META,
+        app_settings=tokens.APP_SETTINGS,
+        scopes={
+            Token.COMMUNITY: (
+                "instagram_basic",
+                "instagram_content_publish",
+                "instagram_manage_comments",
+                "instagram_manage_insights",
+                "instagram_manage_messages",
+                "pages_manage_metadata",
+                "pages_read_engagement",
+            ),
+            Token.USER: (
+                "instagram_business_basic",
+                "instagram_business_content_publish",
+                "instagram_business_manage_comments",
+                "instagram_business_manage_insights",
+                "instagram_business_manage_messages",
+            ),
+        },
+        delayed=frozenset(accounts.INSIGHTS.values()),
+        delay=timedelta(hours=48),
+    )
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._calls = Calls(http)
+
+    @classmethod
+    def address(cls, text: str) -> Address:
+        """`instagram.com/name`, `@name` or `name`."""
+        name = accounts.name_in(text)
+        if name is None:
+            raise ValueError(f"an Instagram account's address looks like {cls.spec.address_hint}")
+        return Address(canonical=f"{accounts.SITE}/{name}")
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        """The account the token is for, which must be the one of the address."""
+        way = _way(c)
+        if way.kind is Token.USER:
+            shape = await self._calls.get(way, "me", accounts.USER, {"fields": accounts.SELF_FIELDS})
+        elif c.external_id is not None:
+            shape = await self._calls.get(way, c.external_id, accounts.USER, {"fields": accounts.USER_FIELDS})
+        else:
+            linked = await self._calls.get(way, "me", accounts.LINKED, {"fields": accounts.LINKED_FIELDS})
+            if linked.instagram_business_account is None:
+                raise Gone("the Page is not linked with an Instagram account")
+            shape = linked.instagram_business_account
+        found = accounts.snapshot(shape)
+        same = shape.username.lower() == _name(c) if c.external_id is None else found.external_id == c.external_id
+        if not same:
+            raise Rejected(f"the token is for another account, {shape.username}")
+        return found
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
+        """Each walk starts at the top, so the newest fifty posts always come with fresh counters."""
+        walk, way, us = wire.load(Walk, cursor) or Walk(), _way(c), known(c)
+
+        async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Media]:
+            query = part(accounts.MEDIA_FIELDS, limit, after)
+            return await self._calls.get(way, f"{us}/media", accounts.MEDIA, query)
+
+        listing = await page(ask, walk, MEDIA_PAGE)
+        if listing is None:
+            return Page((), wire.dump(walk.again()), more=True)
+        walk, more = walk.past([media.timestamp for media in listing.data], listing.after, since)
+        posts = tuple(accounts.post(media) for media in listing.data if since is None or media.timestamp >= since)
+        return Page(posts, wire.dump(walk), more)
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        """Counters in one call, insights in one more for each type of media; each post is counted as a call."""
+        if len(ids) > self.spec.metrics_batch:
+            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        if not ids:
+            return ()
+        way = _way(c)
+        found = await self._calls.nodes(way, ids, accounts.POST_COUNTERS, accounts.METRIC_FIELDS)
+        if not found:
+            # What the token may not see looks like what is gone: that media can be read at all is seen here.
+            query = part("id,timestamp", 1, None)
+            await self._calls.get(way, f"{known(c)}/media", accounts.MEDIA, query)
+        seen: dict[str, insights.Counts] = {}
+        good = {i: shape for i, shape in found.items() if isinstance(shape, accounts.Counters)}
+        for names in {shape.insights for shape in good.values()}:
+            alike = [i for i in good if good[i].insights == names]
+            seen |= await insights.read(self._calls, way, alike, names)
+        return tuple(accounts.metrics(i, found.get(i), seen.get(i, {})) for i in ids)
+
+    async def comments(
+        self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """Comments with their answers, then those answers that are too many to come with them."""
+        tree, way, own = wire.load(Tree, cursor) or Tree(), _way(c), _own(c)
+        if tree.branches:
+            return await self._answers(way, tree, post_id, own, since)
+
+        async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Comment]:
+            query = part(accounts.COMMENT_FIELDS, limit, after)
+            return await self._calls.get(way, f"{post_id}/comments", accounts.COMMENTS, query)
+
+        listing = await page(ask, tree, COMMENTS_PAGE)
+        if listing is None:
+            return Page((), wire.dump(tree.again()), more=True)
+        items, branches = [], []
+        for top in listing.data:
+            customer = accounts.person(top, own).external_id
+            items.append(accounts.comment(top, None, customer, post_id, own))
+            if top.replies is None:
+                continue
+            items += [accounts.comment(reply, top.id, customer, post_id, own) for reply in top.replies.data]
+            if top.replies.after is not None:
+                branches.append(Branch(id=top.id, key=customer, after=top.replies.after))
+        changed = {"after": listing.after, "read": listing.after is None, "branches": tuple(branches)}
+        return _part(items, tree.seen([top.timestamp for top in listing.data]).model_copy(update=changed), since)
+
+    async def conversations(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """Direct messages, then media in which others tagged the account. Comments come from `comments`."""
+        inbox, way, own = wire.load(Inbox, cursor) or Inbox(), _way(c), _own(c)
+        if not inbox.tags_next:
+            way = replace(way, units={MAIL: 1})
+            told = await mail.step(
+                self._calls, way, "me/conversations", {"platform": "instagram"}, own, inbox.mail, since
+            )
+            inbox = inbox.model_copy(update={"mail": told.cursor, "tags_next": not told.more})
+            return Page(told.items, wire.dump(inbox), more=True)
+
+        async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Tagged]:
+            query = part(accounts.TAGGED_FIELDS, limit, after)
+            return await self._calls.get(way, f"{known(c)}/tags", accounts.TAGGED, query)
+
+        listing = await page(ask, inbox.tags, MEDIA_PAGE)
+        if listing is None:
+            return Page((), wire.dump(inbox.model_copy(update={"tags": inbox.tags.again()})), more=True)
+        walk, more = inbox.tags.past([media.timestamp for media in listing.data], listing.after, since)
+        items = tuple(accounts.mention(m, own) for m in listing.data if since is None or m.timestamp >= since)
+        return Page(items, wire.dump(Inbox(mail=inbox.mail, tags=walk, tags_next=more)), more)
+
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
+        """Answer as the account. Nothing like `key` is known; messages have 24 hours to be answered."""
+        way = _way(c)
+        if to.kind is MessageKind.MESSAGE:
+            form = {"recipient": json.dumps({"id": to.author.external_id}), "message": json.dumps({"text": text})}
+            sent = await self._calls.change(way, "me/messages", graph.SENT_MESSAGE, form)
+            return SendReceipt(external_id=sent.message_id)
+        if to.kind is MessageKind.MENTION:
+            form = {"media_id": to.external_id.removeprefix("tag-"), "message": text}
+            made = await self._calls.change(way, f"{known(c)}/mentions", graph.MADE, form)
+        else:
+            made = await self._calls.change(way, f"{to.external_id}/replies", graph.MADE, {"message": text})
+        return SendReceipt(external_id=made.id)
+
+    async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
+        """Containers first, which end by themselves within a day, then the post. `key` is not known here."""
+        outgoing.check(draft, self.spec)
+        way, us = _way(c), known(c)
+        limits = await self._calls.get(
+            way, f"{us}/content_publishing_limit", accounts.LIMITS, {"fields": accounts.LIMIT_FIELDS}
+        )
+        for limit in limits.data:
+            if limit.config is not None and limit.quota_usage is not None:
+                total = limit.config.quota_total
+                if limit.quota_usage >= total:
+                    raise Rejected(f"the account has published {total} posts in a day: Instagram takes no more yet")
+        if len(draft.pictures) == 1:
+            container = await self._container(way, us, {**_shown(draft.pictures[0]), "caption": draft.text})
+        else:
+            parts = [
+                await self._container(way, us, {**_shown(picture), "is_carousel_item": "true"})
+                for picture in draft.pictures
+            ]
+            album = {"media_type": "CAROUSEL", "children": ",".join(parts), "caption": draft.text}
+            container = await self._container(way, us, album)
+        made = await self._calls.change(
+            replace(way, units={POSTS: 1}), f"{us}/media_publish", graph.MADE, {"creation_id": container}
+        )
+        return SendReceipt(external_id=made.id)
+
+    @classmethod
+    def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
+        """The token of Instagram's own login renews itself; a Page's does not end."""
+        return frozenset({Token.USER}) & frozenset(tokens)
+
+    async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
+        if Token.USER not in c.tokens:
+            raise AuthExpired("only a token of Instagram's own login can be renewed", token=Token.USER)
+        way = GraphAccess(_host(c), c.tokens[Token.USER], Token.USER)
+        form = {"method": "get", "grant_type": "ig_refresh_token"}
+        told = await self._calls.change(way, "/refresh_access_token", graph.GRANTED, form)
+        lifetime = None if told.expires_in is None else instants.span(told.expires_in)
+        return {Token.USER: IssuedToken(told.access_token, lifetime)}
+
+    async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
+        """The Page's token's scopes and lifetime. Of Instagram's own login nothing is told."""
+        kinds = [Token.COMMUNITY] if Token.COMMUNITY in c.tokens else []
+        return await tokens.inspect(self._calls, c, kinds, self.spec.scopes)
+
+    @classmethod
+    def usage(cls, response: httpx.Response) -> Usage | None:
+        return usage.nearest(response)
+
+    @classmethod
+    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+        return hooks.receive(call, secrets, "instagram", accounts.happened)
+
+    @classmethod
+    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
+        return hooks.parse_event(told, "instagram", accounts.happened)
+
+    async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        """Where the application's settings are not known, and for Instagram's own login, its dashboard
+        at Meta is to name the address."""
+        way = _way(c)
+        await subscriptions.subscribe(
+            self._calls,
+            _seen(c, way),
+            way,
+            "me/subscribed_apps",
+            kind="instagram",
+            fields=EVENTS,
+            given=_given(way),
+            url=url,
+            verify_token=secrets.get("verify_token", ""),
+        )
+        return {}
+
+    async def subscription(self, c: Credentials, url: str) -> HookState:
+        way = _way(c)
+        seen, given, path = _seen(c, way), _given(way), "me/subscribed_apps"
+        return await subscriptions.state(
+            self._calls, seen, way, path, kind="instagram", fields=EVENTS, given=given, url=url
+        )
+
+    def classify(self, response: httpx.Response) -> PlatformError | None:
+        """The error's code tells, whatever the status."""
+        return classify(response)
+
+    async def _answers(
+        self, way: GraphAccess, tree: Tree, post_id: str, own: accounts.Own, since: datetime | None
+    ) -> Page[RemoteMessage]:
+        """The next answers to the first comment that waits; a comment that is gone has none."""
+        branch, rest = tree.branches[0], tree.branches[1:]
+
+        async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Reply]:
+            query = part(accounts.REPLY_FIELDS, limit, after)
+            return await self._calls.get(way, f"{branch.id}/replies", accounts.REPLIES, query)
+
+        items: list[RemoteMessage] = []
+        try:
+            listing = await page(ask, branch, COMMENTS_PAGE)
+        except Gone:
+            listing = graph.Listing[accounts.Reply](data=())
+        if listing is None:
+            rest = (branch.again(), *rest)
+        else:
+            items = [accounts.comment(shape, branch.id, branch.key, post_id, own) for shape in listing.data]
+            rest = rest if listing.after is None else (branch.model_copy(update={"after": listing.after}), *rest)
+        return _part(items, tree.model_copy(update={"branches": rest}), since)
+
+    async def _container(self, way: GraphAccess, us: str, form: dict[str, str]) -> str:
+        """A container that is ready to be published."""
+        made = await self._calls.prepare(way, f"{us}/media", graph.MADE, form)
+        for _ in range(STATUS_ASKED):
+            told = await self._calls.get(way, made.id, accounts.CONTAINER, {"fields": accounts.CONTAINER_FIELDS})
+            if told.status_code == "FINISHED":
+                return made.id
+            if told.status_code == "ERROR":
+                raise Rejected(f"Instagram cannot take the picture: {wire.explanation(told.status, ())}")
+        raise Transient("Instagram is still busy with the picture")
+
+
+ADAPTER: Final = Instagram
+
+
+def _host(c: Credentials) -> str:
+    return INSTAGRAM if c.base_url == Instagram.spec.base_url else c.base_url
+
+
+def _way(c: Credentials) -> GraphAccess:
+    target = c.external_id or c.address
+    if Token.COMMUNITY in c.tokens:
+        return GraphAccess(c.base_url, c.tokens[Token.COMMUNITY], Token.COMMUNITY, target, c.app.get("client_secret"))
+    if Token.USER in c.tokens:
+        return GraphAccess(_host(c), c.tokens[Token.USER], Token.USER, target)
+    raise AuthExpired("Instagram needs the linked Page's token, or one of its own login", token=Token.COMMUNITY)
+
+
+def _name(c: Credentials) -> str:
+    return c.address.rpartition("/")[2].lower()
+
+
+def _own(c: Credentials) -> accounts.Own:
+    """Some lists tell the account by an id of its own, so its name counts as well."""
+    us, name = known(c), _name(c)
+    return lambda person: person.id == us or person.username.lower() == name
+
+
+def _given(way: GraphAccess) -> tuple[str, ...]:
+    return EVENTS if way.kind is Token.USER else PAGE_EVENTS
+
+
+def _seen(c: Credentials, way: GraphAccess) -> Credentials:
+    """What is known of the application does not hold for Instagram's own login, which has another id for it."""
+    return replace(c, app={}) if way.kind is Token.USER else c
+
+
+def _shown(picture: Picture) -> dict[str, str]:
+    return {"image_url": picture.url or ""} | ({"alt_text": picture.alt} if picture.alt else {})
+
+
+def _part(items: list[RemoteMessage], tree: Tree, since: datetime | None) -> Page[RemoteMessage]:
+    wanted = tuple(item for item in items if since is None or item.sent_at >= since)
+    return Page(wanted, wire.dump(tree) if tree.more else "{}", tree.more)

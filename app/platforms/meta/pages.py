@@ -1,0 +1,275 @@
+"""A Facebook Page, its posts and their comments: Graph's shapes, and what they are to us."""
+
+import re
+from typing import Annotated, Final
+from urllib.parse import parse_qs
+
+from pydantic import BeforeValidator, Field, TypeAdapter
+
+from app.platforms import wire
+from app.platforms.addresses import on_site
+from app.platforms.capabilities import Event
+from app.platforms.contract import (
+    CommunitySnapshot,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    PostMetrics,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+)
+from app.platforms.meta import wire_models as graph
+from app.platforms.meta.hooks import Change, Entry, SomeTime, event_id
+from app.platforms.meta.insights import Counts, known, unknown
+
+SITE: Final = "https://www.facebook.com"
+HOSTS: Final = frozenset({"facebook.com", "www.facebook.com", "m.facebook.com", "web.facebook.com", "fb.com", "fb.me"})
+NAME: Final = re.compile(r"[a-z0-9.]{1,80}")
+NUMBERED: Final = re.compile(r"(?:.*[-/])?(\d{5,20})")
+NOT_NAMES: Final = frozenset({"groups", "events", "watch", "marketplace", "share", "photo.php", "permalink.php"})
+
+PAGE_FIELDS: Final = "id,name,link,username,followers_count,fan_count"
+COUNTERS: Final = "shares,comments.filter(stream).summary(true).limit(0),reactions.summary(true).limit(0)"
+POST_FIELDS: Final = f"id,created_time,message,story,permalink_url,{COUNTERS}"
+METRIC_FIELDS: Final = f"id,{COUNTERS}"
+COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_url"
+
+INSIGHTS: Final = {"post_media_view": Metric.VIEWS, "post_total_media_view_unique": Metric.REACH}
+"""The names since `post_impressions` and `post_impressions_unique` were retired (2025-11, 2026-06)."""
+GIVEN: Final = frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES})
+
+POSTS: Final = frozenset({"post", "status", "photo", "video", "link", "share", "album", "reel"})
+"""The items of `feed` events that are posts, if the Page wrote them."""
+EDITED: Final = frozenset({"edited", "edit", "update"})
+REMOVED: Final = frozenset({"remove", "delete"})
+
+
+class Page(wire.Shape):
+    id: graph.NodeId
+    name: graph.Words = ""
+    link: wire.Words | None = None
+    username: wire.Words | None = None
+    followers_count: wire.Count | None = None
+    fan_count: wire.Count | None = None
+
+
+class Keyed(wire.Shape):
+    """A Page, with its own token where the one who asks has a role on it."""
+
+    id: graph.NodeId
+    access_token: graph.Words = ""
+
+
+class Shares(wire.Shape):
+    count: wire.Count
+
+
+class Counters(wire.Shape):
+    """Of a post. Like all that is empty, `shares` is left out while there are none."""
+
+    id: graph.NodeId
+    shares: Shares | None = None
+    comments: graph.Summed = graph.Summed()
+    reactions: graph.Summed = graph.Summed()
+
+    @property
+    def shared(self) -> int | None:
+        """None where this is an answer without counters, which says nothing of them."""
+        if self.shares is not None:
+            return self.shares.count
+        return None if self.reactions.count is None else 0
+
+
+class Post(Counters):
+    created_time: wire.Moment
+    message: graph.Words = ""
+    story: graph.Words = ""
+    permalink_url: wire.Words | None = None
+
+
+class Parent(wire.Shape):
+    id: graph.NodeId
+    author: graph.Someone = Field(default=None, alias="from")
+
+
+class Comment(wire.Shape):
+    """Its author is not told of people whom the token may not see."""
+
+    id: graph.NodeId
+    created_time: wire.Moment
+    message: graph.Words = ""
+    author: graph.Someone = Field(default=None, alias="from")
+    parent: Parent | None = None
+    permalink_url: wire.Words | None = None
+
+
+class MadePhoto(wire.Shape):
+    id: graph.NodeId
+    post_id: graph.NodeId | None = None
+
+
+class MadeComment(wire.Shape):
+    id: graph.NodeId
+    created_time: wire.SomeMoment = None
+    permalink_url: wire.Words | None = None
+
+
+class Item(wire.Shape):
+    """What a `feed` event tells of. Until v2.10 it named its author as the sender."""
+
+    item: wire.Words
+    verb: wire.Words
+    post_id: graph.NodeId | None = None
+    comment_id: graph.NodeId | None = None
+    parent_id: graph.NodeId | None = None
+    author: graph.Someone = Field(default=None, alias="from")
+    sender_id: graph.NodeId | None = None
+    sender_name: graph.Words = ""
+    message: graph.Words = ""
+    created_time: SomeTime | None = None
+    published: Annotated[bool, BeforeValidator(lambda value: value not in (0, "0"))] = True
+
+    @property
+    def who(self) -> graph.Person | None:
+        if self.author is not None or self.sender_id is None:
+            return self.author
+        return graph.Person(id=self.sender_id, name=self.sender_name)
+
+
+PAGE: Final = TypeAdapter(Page)
+KEYED: Final = TypeAdapter(Keyed)
+POSTS_PAGE: Final = TypeAdapter(graph.Listing[Post])
+POST_COUNTERS: Final = TypeAdapter(Counters)
+COMMENTS: Final = TypeAdapter(graph.Listing[Comment])
+MADE_PHOTO: Final = TypeAdapter(MadePhoto)
+MADE_COMMENT: Final = TypeAdapter(MadeComment)
+ITEM: Final = TypeAdapter(Item)
+
+
+def name_in(text: str) -> str | None:
+    """The name or number by which an address calls a Page; None where it is no Page's address."""
+    text = text.strip()
+    name = text.removeprefix("@")
+    if "/" in text:
+        url = on_site(text, HOSTS)
+        if url is None:
+            return None
+        path = url.path.strip("/")
+        if path == "profile.php":
+            path = parse_qs(url.query).get("id", [""])[0]
+        first = path.partition("/")[0]
+        # A Page's number stands behind its name: /people/Name/1000, /pages/Name/1000, /p/Name-1000.
+        numbered = NUMBERED.fullmatch(path) if first in {"people", "pages", "pg", "p"} else None
+        name = numbered[1] if numbered is not None else first
+    name = name.lower()
+    return name if NAME.fullmatch(name) and name not in NOT_NAMES | HOSTS else None
+
+
+def snapshot(shape: Page) -> CommunitySnapshot:
+    return CommunitySnapshot(
+        external_id=shape.id,
+        title=shape.name or shape.username or shape.id,
+        url=shape.link or f"{SITE}/{shape.username or shape.id}",
+        size=shape.fan_count if shape.followers_count is None else shape.followers_count,
+    )
+
+
+def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) -> PostMetrics:
+    """The counters of the post that was asked for by this id: the answer may tell another.
+
+    A counter that is left out is not known: pending, if it is one that Graph gives.
+    """
+    if shape is None:
+        return PostMetrics(post, {}, gone=True)
+    if isinstance(shape, MetricStatus):
+        return unknown(post, shape, GIVEN)
+    told: dict[Metric, int | MetricStatus | None] = {
+        Metric.REACTIONS: shape.reactions.count,
+        Metric.COMMENTS: shape.comments.count,
+        Metric.SHARES: shape.shared,
+        **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
+    }
+    return known(post, told, GIVEN)
+
+
+def post(shape: Post) -> RemotePost:
+    return RemotePost(
+        external_id=shape.id,
+        url=shape.permalink_url or f"{SITE}/{shape.id}",
+        text=(shape.message or shape.story).strip(),
+        published_at=shape.created_time,
+        metrics=metrics(shape.id, shape, {}),
+    )
+
+
+def comment(shape: Comment, post_id: str, us: str) -> RemoteMessage:
+    """A comment. Its thread is one customer below one comment of the first level; what the Page
+    answers belongs to the author of the comment it stands below."""
+    author = _author(shape.author, shape.id, us)
+    customer = author.external_id
+    if shape.parent is not None and author.is_community:
+        customer = _author(shape.parent.author, shape.parent.id, us).external_id
+    top = shape.id if shape.parent is None else shape.parent.id
+    return RemoteMessage(
+        external_id=shape.id,
+        thread_id=f"comment-{top}-{customer}",
+        kind=MessageKind.COMMENT,
+        author=author,
+        text=shape.message.strip(),
+        sent_at=shape.created_time,
+        url=shape.permalink_url,
+        post_id=post_id,
+        in_reply_to=None if shape.parent is None else shape.parent.id,
+    )
+
+
+def _author(shape: graph.Person | None, comment_id: str, us: str) -> RemotePerson:
+    if shape is None:
+        return RemotePerson(f"unknown-{comment_id}", "")
+    return RemotePerson(shape.id, shape.name, is_community=shape.id == us)
+
+
+def happened(entry: Entry, change: Change) -> Event | None:
+    """What a change of the Page's feed tells.
+
+    An answer of the Page's does not tell to whom it is: the poll brings it, with its thread. What
+    visitors post on the Page, and how posts change or go, is left to the poll as well.
+    """
+    if change.field != "feed":
+        return None
+    item = ITEM.validate_python(change.value)
+    told_as = event_id(entry.id, change.field, change.value)
+    if item.item == "comment" and item.comment_id is not None:
+        if item.verb in REMOVED:
+            return Event(told_as, entry.id, deleted_ids=(item.comment_id,))
+        told = _told_comment(item, entry) if item.verb in {"add", *EDITED} else None
+        return None if told is None else Event(told_as, entry.id, messages=(told,))
+    by_page = item.who is not None and item.who.id == entry.id
+    if item.item in POSTS and item.verb == "add" and by_page and item.published and item.post_id is not None:
+        if item.created_time is None:
+            return None
+        new = Post(id=item.post_id, created_time=item.created_time, message=item.message)
+        return Event(told_as, entry.id, posts=(post(new),))
+    return None
+
+
+def _told_comment(item: Item, entry: Entry) -> RemoteMessage | None:
+    if item.comment_id is None or item.post_id is None or item.created_time is None:
+        return None
+    below = item.parent_id if item.parent_id not in {None, item.post_id} else None
+    author = _author(item.who, item.comment_id, entry.id)
+    edited = item.verb in EDITED
+    if (author.is_community and below is not None) or (edited and entry.time is None):
+        return None
+    return RemoteMessage(
+        external_id=item.comment_id,
+        thread_id=f"comment-{below or item.comment_id}-{author.external_id}",
+        kind=MessageKind.COMMENT,
+        author=author,
+        text=item.message.strip(),
+        sent_at=item.created_time,
+        post_id=item.post_id,
+        in_reply_to=below,
+        edited_at=entry.time if edited else None,
+    )

@@ -1,0 +1,64 @@
+"""How much of their limits Graph's answers say is used up: percentages, in JSON, in headers.
+
+    x-app-usage                  {"call_count": 28, "total_time": 25, "total_cputime": 25}
+    x-page-usage                 likewise, of one Page
+    x-business-use-case-usage    {"<id>": [{"type": "pages", "call_count": 95, "total_cputime": 20,
+                                  "total_time": 20, "estimated_time_to_regain_access": 19}]}
+
+The last holds minutes until calls are taken again, 0 while they are. Source: Graph's rate limits.
+"""
+
+from typing import Annotated, Final
+
+import httpx
+from pydantic import Field, TypeAdapter, ValidationError
+
+from app.platforms import wire
+from app.platforms.capabilities import Usage
+from app.platforms.contract import Scope
+
+Share = Annotated[float, Field(ge=0, strict=False, allow_inf_nan=False)]
+
+
+class Used(wire.Shape):
+    """Percentages of one limit."""
+
+    call_count: Share = 0
+    total_time: Share = 0
+    total_cputime: Share = 0
+    estimated_time_to_regain_access: Share = 0
+
+    def usage(self, scope: Scope) -> Usage:
+        minutes = self.estimated_time_to_regain_access
+        share = max(self.call_count, self.total_time, self.total_cputime) / 100
+        return Usage(share, scope, minutes * 60 if minutes else None)
+
+
+USED: Final = TypeAdapter(Used)
+BY_BUSINESS: Final = TypeAdapter(dict[str, list[Used]])
+
+
+def told(response: httpx.Response) -> list[Usage]:
+    """Every limit that an answer tells of; a header that is not understood tells of none."""
+    found = []
+    for name, scope in (("x-app-usage", Scope.APP), ("x-page-usage", Scope.COMMUNITY)):
+        try:
+            found.append(USED.validate_json(response.headers.get(name, "")).usage(scope))
+        except ValidationError:
+            continue
+    try:
+        businesses = BY_BUSINESS.validate_json(response.headers.get("x-business-use-case-usage", ""))
+    except ValidationError:
+        return found
+    return found + [used.usage(Scope.COMMUNITY) for limits in businesses.values() for used in limits]
+
+
+def nearest(response: httpx.Response) -> Usage | None:
+    """The limit that is nearest to its end."""
+    return max(told(response), key=lambda usage: usage.share, default=None)
+
+
+def free_in(response: httpx.Response) -> float | None:
+    """Seconds until calls are taken again; None where no answer tells."""
+    waits = [usage.resets_in for usage in told(response) if usage.resets_in is not None]
+    return max(waits, default=wire.retry_after(response))

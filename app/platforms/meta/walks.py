@@ -1,0 +1,137 @@
+"""How far Graph's lists have been read: what the cursors of walks hold.
+
+Graph's own cursor (`after`) points to an item. It stays right whatever appears or vanishes, but
+ends with the item it points to; then the walk begins again at the list's start. Some lists are
+paged by time (`until`), and say so in the address of their next page alone.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final, Self, TypeVar
+from urllib.parse import parse_qsl
+
+from app.platforms import wire
+from app.platforms.contract import Rejected
+from app.platforms.meta.errors import TooMuch
+from app.platforms.meta.wire_models import Listing
+
+T = TypeVar("T")
+
+FEWER: Final = 5
+RESTARTS: Final = 5
+"""How often a walk begins again without coming further: else one whose cursors are never taken would not end."""
+
+
+class Place(wire.Shape):
+    """Where in a list the next page begins."""
+
+    after: wire.Words | None = None
+    restarts: wire.Count = 0
+    deepest: wire.SomeMoment = None
+    """The oldest item of the walk."""
+
+    def again(self) -> Self:
+        """The list's start."""
+        return self.model_copy(update={"after": None, "restarts": self.restarts + 1})
+
+    def seen(self, times: Sequence[datetime]) -> Self:
+        """After a page of items of these times."""
+        oldest = min(times, default=None)
+        if oldest is None or (self.deepest is not None and self.deepest <= oldest):
+            return self
+        return self.model_copy(update={"deepest": oldest, "restarts": 0})
+
+
+async def page(ask: Callable[[str | None, int], Awaitable[Listing[T]]], at: Place, limit: int) -> Listing[T] | None:
+    """The page of a list that begins there; None where the cursor is good no more.
+
+    It has at most `limit` items, and fewer where so many are too much for Graph at once.
+    """
+    while True:
+        try:
+            return await ask(at.after, limit)
+        except TooMuch:
+            if limit == 1:
+                raise
+            limit = max(1, limit // FEWER)
+        except Rejected:
+            if at.after is None or at.restarts >= RESTARTS:
+                raise
+            return None
+
+
+def part(fields: str, limit: int, after: str | None) -> dict[str, str]:
+    """What a page of a list is asked for by."""
+    asked = {"fields": fields, "limit": str(limit)}
+    if after is None:
+        return asked
+    return asked | (dict(parse_qsl(after[1:])) if after.startswith("?") else {"after": after})
+
+
+class Walk(Place):
+    """Reads a list, newest first, down to what an earlier walk has seen: everything from `known` on."""
+
+    newest: wire.SomeMoment = None
+    known: wire.SomeMoment = None
+
+    def past(self, times: Sequence[datetime], after: str | None, since: datetime | None) -> "tuple[Walk, bool]":
+        """The walk after a page of items of these times, and whether there is more to it.
+
+        Its last item alone tells whether the page reaches far enough: one that stands out of its
+        order above must not end the walk.
+        """
+        newest = self.newest or max(times, default=self.known)
+        bound = max((moment for moment in (self.known, since) if moment is not None), default=None)
+        if after is None or (bound is not None and any(time < bound for time in times[-1:])):
+            return Walk(known=newest), False
+        return self.seen(times).model_copy(update={"after": after, "newest": newest}), True
+
+
+class Branch(Place):
+    """A thread of which a part is yet to be read; `key` says whose it is."""
+
+    id: wire.Words
+    key: wire.Words = ""
+
+
+class Tree(Place):
+    """Reads a list whole, then the branches of its items that are too long to come with them."""
+
+    read: bool = False
+    branches: tuple[Branch, ...] = ()
+
+    @property
+    def more(self) -> bool:
+        return not self.read or bool(self.branches)
+
+
+class Mail(Place):
+    """Reads messages by passes over the list of threads, the last written to first.
+
+    Everything up to `known` was read by earlier walks. A pass reads the threads that were written to
+    since `floor`, each down to `known`. One that is written to meanwhile jumps to the top, past us;
+    the next pass, whose floor is where this one began (`top`), reads it. A pass that begins where the
+    one before it began is the walk's last.
+    """
+
+    known: wire.SomeMoment = None
+    floor: wire.SomeMoment = None
+    top: wire.SomeMoment = None
+    read: bool = False
+    branches: tuple[Branch, ...] = ()
+
+    def next(self) -> "tuple[Mail, bool]":
+        """The next pass when this one is done; and whether there is more to the walk."""
+        if not self.read or self.branches:
+            return self, True
+        if self.top == self.floor:
+            return Mail(known=self.top, floor=self.top), False
+        return Mail(known=self.known, floor=self.top), True
+
+
+class Inbox(wire.Shape):
+    """Reads messages, then media in which the account is tagged."""
+
+    mail: wire.Words | None = None
+    tags: Walk = Walk()
+    tags_next: bool = False

@@ -1,0 +1,234 @@
+"""Graph's answers, as far as both its platforms share them.
+
+Live answers leave out what is empty and what the token may not see, so only what we cannot do
+without is required. Source: Meta's business SDK (`api_specs`), python-facebook's recordings.
+"""
+
+from typing import Annotated, Final, Generic, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pydantic import BeforeValidator, Field, TypeAdapter
+
+from app.platforms import wire
+from app.platforms.contract import Malformed
+
+T = TypeVar("T")
+
+NodeId = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=r"^[A-Za-z0-9_.:$=+/-]{1,500}$")]
+"""Ids are numbers, numbers joined by `_`, or (of messages and their threads) something like Base64.
+Some hooks write those that are numbers as numbers."""
+
+Words = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+"""A text; where there is none it is left out, empty, or null."""
+
+PLACE: Final = ("after", "until", "__paging_token", "offset")
+"""What says in an address where a page begins."""
+
+
+def _place(address: object) -> object:
+    """Where the page at an address begins, without the rest of it: that holds the token.
+
+    A cursor, or where a list is paged by time its query, with a question mark in front.
+    """
+    if not isinstance(address, str) or not address:
+        return address or None
+    asked = dict(parse_qsl(urlsplit(address).query))
+    where: dict[str, str] = {name: asked[name] for name in PLACE if name in asked}
+    return where.get("after") or f"?{urlencode(where)}"
+
+
+class Cursors(wire.Shape):
+    after: wire.Words | None = None
+
+
+class Paging(wire.Shape):
+    cursors: Cursors | None = None
+    next: Annotated[wire.Words | None, BeforeValidator(_place)] = None
+
+
+class Listing(wire.Shape, Generic[T]):
+    """A page of a list. It may be short, or empty, and have another after it."""
+
+    data: tuple[T, ...]
+    paging: Paging | None = None
+
+    @property
+    def after(self) -> str | None:
+        """Where the next page begins; None at the list's end."""
+        if self.paging is None or self.paging.next is None:
+            return None
+        where = (None if self.paging.cursors is None else self.paging.cursors.after) or self.paging.next
+        if where == "?":
+            raise Malformed("the list goes on, and does not say where")
+        return where
+
+
+class Total(wire.Shape):
+    """`total_count` is left out where the token may not see it."""
+
+    total_count: wire.Count | None = None
+
+
+class Summed(wire.Shape):
+    """A list of which the size alone was asked for."""
+
+    summary: Total | None = None
+
+    @property
+    def count(self) -> int | None:
+        return None if self.summary is None else self.summary.total_count
+
+
+class Person(wire.Shape):
+    id: NodeId
+    name: Words = ""
+    username: Words = ""
+
+
+def _known(value: object) -> object:
+    return None if isinstance(value, dict) and not value.get("id") else value
+
+
+Someone = Annotated[Person | None, BeforeValidator(_known)]
+"""Who wrote something; None where that is not told, or not by an id."""
+
+
+class Value(wire.Shape):
+    value: object = None
+
+
+class Insight(wire.Shape):
+    """A metric. What is not counted yet has no values, or is not among the insights at all."""
+
+    name: wire.Words
+    period: Words = "lifetime"
+    values: tuple[Value, ...] | None = None
+    total_value: Value | None = None
+
+    @property
+    def count(self) -> int | None:
+        """Since the post appeared: a day's, or a week's, is another count."""
+        if self.period not in {"", "lifetime"}:
+            return None
+        told = self.total_value or (self.values[-1] if self.values else None)
+        return told.value if told is not None and type(told.value) is int and 0 <= told.value < 2**63 else None
+
+
+class Insights(wire.Shape):
+    """A post with its insights, which are left out where there are none yet."""
+
+    id: NodeId
+    insights: Listing[Insight] | None = None
+
+
+class Message(wire.Shape):
+    """A direct message. Of those before the newest twenty of a thread, Meta tells the id alone."""
+
+    id: NodeId
+    created_time: wire.Moment | None = None
+    author: Someone = Field(default=None, alias="from")
+    to: Listing[Someone] | None = None
+    message: Words = ""
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        return tuple(one for one in (self.author, *(self.to.data if self.to is not None else ())) if one is not None)
+
+
+class Thread(wire.Shape):
+    id: NodeId
+    updated_time: wire.Moment
+    participants: Listing[Someone] | None = None
+    messages: Listing[Message] | None = None
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        listed = () if self.participants is None else self.participants.data
+        return tuple(one for one in listed if one is not None)
+
+    @property
+    def newest(self) -> Listing[Message]:
+        """The messages that come with it."""
+        return self.messages or Listing[Message](data=())
+
+
+class Part(wire.Shape):
+    """An answer of a batch; its body is JSON in a text."""
+
+    code: Annotated[int, Field(ge=100, le=599)]
+    body: Words = ""
+
+
+class Made(wire.Shape):
+    id: NodeId
+
+
+class SentMessage(wire.Shape):
+    message_id: NodeId
+
+
+def _whether(value: object) -> object:
+    """Older edges answer `true` by itself."""
+    return {"success": value} if isinstance(value, bool) else value
+
+
+class Done(wire.Shape):
+    success: bool
+
+
+class IssuedToken(wire.Shape):
+    """A token endpoint's answer; a token that does not end may come without `expires_in`."""
+
+    access_token: Annotated[wire.Words, Field(min_length=1)]
+    expires_in: wire.Count | None = None
+
+
+class Inspected(wire.Shape):
+    """What is said of a token; a moment of 0 is none."""
+
+    is_valid: bool
+    scopes: tuple[wire.Words, ...] | None = None
+    expires_at: wire.SomeUnixTime = None
+    data_access_expires_at: wire.SomeUnixTime = None
+
+
+class Debugged(wire.Shape):
+    data: Inspected
+
+
+class Subscribed(wire.Shape):
+    """An application that a Page, or an account, sends events to."""
+
+    id: NodeId | None = None
+    subscribed_fields: tuple[wire.Words, ...] = ()
+
+
+def _field(value: object) -> object:
+    """A field of a subscription, by its name alone, as it was before v3.2."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class AppField(wire.Shape):
+    name: wire.Words
+
+
+class AppSubscription(wire.Shape):
+    """Where an application has the events of one kind of object sent to."""
+
+    object: wire.Words
+    callback_url: Words = ""
+    active: bool = True
+    fields: tuple[Annotated[AppField, BeforeValidator(_field)], ...] = ()
+
+
+MESSAGES: Final = TypeAdapter(Listing[Message])
+THREADS: Final = TypeAdapter(Listing[Thread])
+BATCH: Final = TypeAdapter(list[Part | None])
+INSIGHTS: Final = TypeAdapter(Insights)
+MADE: Final = TypeAdapter(Made)
+SENT_MESSAGE: Final = TypeAdapter(SentMessage)
+DONE: Final[TypeAdapter[Done]] = TypeAdapter(Annotated[Done, BeforeValidator(_whether)])
+GRANTED: Final = TypeAdapter(IssuedToken)
+DEBUGGED: Final = TypeAdapter(Debugged)
+SUBSCRIBED: Final = TypeAdapter(Listing[Subscribed])
+APP_SUBSCRIPTIONS: Final = TypeAdapter(Listing[AppSubscription])

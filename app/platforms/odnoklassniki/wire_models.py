@@ -1,0 +1,313 @@
+"""Odnoklassniki's answers, as far as we read them.
+
+There is no schema. Sources: apiok.ru (pages of the methods), github.com/apiok/documentation, and public
+clients that run against it. What none of them shows is named "unverified" where it is assumed.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter, model_validator
+
+from app.platforms import wire
+
+T = TypeVar("T")
+
+MOSCOW: Final = ZoneInfo("Europe/Moscow")
+NO_NUL: Final = r"^[^\x00]{1,200}$"
+"""Of ids, of whose form nothing is documented: what can be kept as a text."""
+
+
+def _milliseconds(value: object) -> object:
+    if type(value) is not int:
+        raise ValueError("not milliseconds since 1970")
+    return wire.since_1970(value, 1000)
+
+
+def _real_milliseconds(value: object) -> object:
+    _milliseconds(value)
+    return value
+
+
+def _moscow_time(value: object) -> object:
+    told = datetime.fromisoformat(value if isinstance(value, str) else "")
+    return wire.bounded(told if told.tzinfo is not None else told.replace(tzinfo=MOSCOW))
+
+
+def _groups(value: object) -> object:
+    """A list alone; in an object, says the documentation; null where it is empty."""
+    found = value["groups"] if isinstance(value, dict) and "groups" in value else value
+    return () if found is None else found
+
+
+def _id_of_made(value: object) -> object:
+    """The id alone, or in an object."""
+    found = value
+    while isinstance(found, dict):
+        found = next((found[name] for name in ("comment_id", "id", "comment") if name in found), None)
+    return wire.as_text(found)
+
+
+SomeWords = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+"""Words that may be left out, or null."""
+Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
+"""A list: OK writes null where it is empty, or leaves it out."""
+Id = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=NO_NUL)]
+"""OK writes ids as texts, and lets callers choose numbers."""
+Millis = Annotated[datetime, BeforeValidator(_milliseconds)]
+RealMillis = Annotated[int, BeforeValidator(_real_milliseconds)]
+"""As it is told, for it is given back; of a moment within the bounds."""
+MoscowTime = Annotated[datetime, BeforeValidator(_moscow_time)]
+"""`2026-11-23 09:00:00`, without a zone, in Moscow."""
+MadeId = Annotated[str, BeforeValidator(_id_of_made), Field(pattern=NO_NUL)]
+
+
+class Failure(wire.Shape):
+    """Every refusal of both APIs; mostly with status 200."""
+
+    error_code: wire.Number
+
+
+class OAuthFailure(wire.Shape):
+    error: wire.Words
+
+
+class IssuedToken(wire.Shape):
+    access_token: Annotated[str, Field(min_length=1)] = Field(repr=False)
+    refresh_token: Annotated[str, Field(min_length=1)] | None = Field(default=None, repr=False)
+    expires_in: Annotated[wire.Count, Field(strict=False)] | None = None
+    """Seconds; OK writes a text."""
+
+
+class Target(wire.Shape):
+    """What an address leads to. Unverified: the names of its fields."""
+
+    type: wire.Words
+    id: Id = Field(validation_alias=AliasChoices("objectId", "objectIdStr", "id"))
+
+
+class Group(wire.Shape):
+    uid: Id
+    name: wire.Words
+    shortname: SomeWords = ""
+    members_count: wire.PositiveCount = None
+
+
+class Stat(wire.Shape):
+    """A topic in the group's statistics."""
+
+    id: Id
+    created_ms: Annotated[RealMillis | None, wire.DISPENSABLE] = None
+    reach: wire.PositiveCount = None
+
+
+class Listing(wire.Shape):
+    """A page. At least one of its fields is there: an answer without any says nothing."""
+
+    anchor: wire.Words | None = None
+    has_more: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "Listing":
+        if not self.model_fields_set:
+            raise ValueError("neither items nor an end")
+        return self
+
+
+class Stats(Listing):
+    topics: Several[Stat] = ()
+
+
+class Summary(wire.Shape):
+    count: wire.PositiveCount = None
+
+
+class Discussed(wire.Shape):
+    comments_count: wire.PositiveCount = None
+
+
+class Part(wire.Shape):
+    """A part of a topic: a text, photos, a link …"""
+
+    type: SomeWords = ""
+    text: SomeWords = ""
+
+
+class Topic(wire.Shape):
+    id: Id
+    created_ms: Annotated[RealMillis | None, wire.DISPENSABLE]
+    """None of one that is out of bounds: of a topic that is left out, as topics that are gone are."""
+    author_ref: wire.Words | None = None
+    is_on_behalf_of_group: bool | None = None
+    media: Several[Part] = ()
+    like_summary: Summary | None = None
+    discussion_summary: Discussed | None = None
+    reshare_summary: Summary | None = None
+    views_count: wire.PositiveCount = None
+
+
+class Topics(wire.Shape):
+    media_topics: Several[Topic]
+
+
+class Comment(wire.Shape):
+    id: Id
+    date: MoscowTime
+    text: SomeWords = ""
+    author_id: Id | None = None
+    author_ref: wire.Words | None = None
+    author_name: SomeWords = ""
+    reply_to_comment_id: Id | None = None
+    reply_to_id: Id | None = None
+
+
+class Comments(Listing):
+    comments: Several[Comment] = ()
+
+
+class Upload(wire.Shape):
+    upload_url: Annotated[str, Field(pattern=r"^https?://")] = Field(repr=False)
+    photo_ids: Annotated[tuple[Id, ...], Field(min_length=1)]
+
+
+class Photo(wire.Shape):
+    token: Annotated[str, Field(min_length=1)]
+
+
+class Uploaded(wire.Shape):
+    photos: Mapping[str, Photo]
+
+
+class Owner(wire.Shape):
+    """Whose a token of the Graph API is: a group's, or a person's, who has no `group_id`."""
+
+    group_id: Id | None = None
+    user_id: Id | None = None
+    name: SomeWords = ""
+
+    @model_validator(mode="after")
+    def _somebody(self) -> "Owner":
+        if self.group_id is None and self.user_id is None:
+            raise ValueError("nobody's")
+        return self
+
+
+class Chat(wire.Shape):
+    chat_id: Id
+    type: SomeWords = ""
+    last: RealMillis = Field(validation_alias="lastEventTime")
+
+
+class Chats(wire.Shape):
+    chats: Several[Chat]
+    marker: wire.Words | None = None
+
+
+class Sender(wire.Shape):
+    """A person, or the group itself. Unverified: how the group is named."""
+
+    id: Id = Field(validation_alias=AliasChoices("user_id", "group_id", "chat_id"))
+    name: SomeWords = ""
+
+
+class Recipient(wire.Shape):
+    chat_id: Id
+
+
+class Body(wire.Shape):
+    mid: Id
+    text: SomeWords = ""
+    reply_to: Id | None = None
+
+
+class Message(wire.Shape):
+    """The same in a chat's history and in a call of the hook."""
+
+    sender: Sender
+    recipient: Recipient
+    message: Body
+    timestamp: Annotated[Millis | None, wire.DISPENSABLE]
+    """None of one that is out of bounds: of a message that is left out, and counts where a page must be full."""
+
+
+class Messages(wire.Shape):
+    messages: Several[Message]
+
+
+class SentMessage(wire.Shape):
+    message_id: Id
+
+
+class Hook(wire.Shape):
+    url: str
+
+
+class Hooks(wire.Shape):
+    subscriptions: Several[Hook]
+
+
+class Done(wire.Shape):
+    success: bool
+
+
+class HookCall(wire.Shape):
+    """The envelope; older calls do not name their kind, which may be a change of the chat."""
+
+    kind: wire.Words | None = Field(default=None, validation_alias="webhookType")
+    recipient: Any = None
+    message: Any = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "HookCall":
+        if self.kind is self.recipient is self.message is None:
+            raise ValueError("neither a kind nor a chat")
+        return self
+
+    @property
+    def brings_message(self) -> bool:
+        return self.kind == "MESSAGE_CREATED" or (self.kind is None and self.message is not None)
+
+
+class Notice(wire.Shape):
+    """What stands in the text of a message in which the chat itself tells what happened to it.
+
+    Seen in public clients: `{"ai":1,"pa":[2],"ty":"CHAT_CREATED"}`, `{"ui":1,"ty":"JOIN_BY_LINK"}`.
+    """
+
+    ty: Annotated[str, Field(pattern=r"^[A-Z_]{2,60}$")]
+    ai: wire.Number | None = None
+    ui: wire.Number | None = None
+
+    @model_validator(mode="after")
+    def _of_somebody(self) -> "Notice":
+        if self.ai is None and self.ui is None:
+            raise ValueError("nobody did it")
+        return self
+
+
+FAILURE: Final = TypeAdapter(Failure)
+OAUTH_FAILURE: Final = TypeAdapter(OAuthFailure)
+GRANTED: Final = TypeAdapter(IssuedToken)
+TARGET: Final = TypeAdapter(Target)
+GROUPS: Final[TypeAdapter[tuple[Group, ...]]] = TypeAdapter(
+    Annotated[tuple[Group, ...], Field(strict=False), BeforeValidator(_groups)]
+)
+STATS: Final = TypeAdapter(Stats)
+TOPICS: Final = TypeAdapter(Topics)
+COMMENTS: Final = TypeAdapter(Comments)
+MADE_COMMENT: Final = TypeAdapter(MadeId)
+MADE_TOPIC: Final = TypeAdapter(Id)
+UPLOAD: Final = TypeAdapter(Upload)
+UPLOADED: Final = TypeAdapter(Uploaded)
+PERMITTED: Final[TypeAdapter[bool]] = TypeAdapter(bool)
+OWNER: Final = TypeAdapter(Owner)
+CHATS: Final = TypeAdapter(Chats)
+MESSAGES: Final = TypeAdapter(Messages)
+SENT_MESSAGE: Final = TypeAdapter(SentMessage)
+HOOKS: Final = TypeAdapter(Hooks)
+DONE: Final = TypeAdapter(Done)
+HOOK_CALL: Final = TypeAdapter(HookCall)
+MESSAGE: Final = TypeAdapter(Message)
+NOTICE: Final = TypeAdapter(Notice)

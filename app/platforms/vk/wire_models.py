@@ -1,0 +1,367 @@
+"""VK's answers, as far as we read them. Source: VK's API schema 5.199.
+
+The schema calls more fields required than live answers hold, so only what we cannot do without is
+required here.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+
+from app.platforms import wire
+
+T = TypeVar("T")
+
+
+def _flag(value: object) -> object:
+    if value is None:
+        return False
+    return bool(value) if type(value) is int and value in {0, 1} else value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""VK writes yes as `1` in one place and as `true` in another, and leaves no out."""
+
+
+SomeTime = Annotated[wire.SomeUnixTime, BeforeValidator(lambda value: None if value == 0 else value)]
+"""A moment; 0 where there was none."""
+SomeWords = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+"""Words that may be left out, or null."""
+Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
+"""A list that may be left out, or null."""
+ItemId = Annotated[int, Field(gt=0, le=2**63 - 1)]
+"""The number of a group, a post, a comment or a message."""
+CHATS: Final = 2_000_000_000
+"""Peers from here on are chats of several people."""
+
+
+class Answer(wire.Shape, Generic[T]):
+    """The envelope of every good answer."""
+
+    response: T
+
+
+class Fault(wire.Shape):
+    error_code: wire.Number
+
+
+class Failure(wire.Shape):
+    """The envelope of every refusal; VK sends it with status 200."""
+
+    error: Fault
+
+
+class Executed(wire.Shape, Generic[T]):
+    """What came of several calls in one, in their order: `false` for one that failed."""
+
+    response: list[T | Literal[False]]
+    execute_errors: tuple[Fault, ...] = ()
+
+
+class Counted(wire.Shape):
+    count: wire.PositiveCount = None
+
+
+class Group(wire.Shape):
+    id: ItemId
+    name: wire.Words
+    screen_name: SomeWords = ""
+    members_count: wire.PositiveCount = None
+    deactivated: wire.Words | None = None
+
+
+class Groups(wire.Shape):
+    """Older versions list the groups alone."""
+
+    groups: list[Group]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, raw: Any) -> Any:
+        return {"groups": raw} if isinstance(raw, list) else raw
+
+
+class User(wire.Shape):
+    id: wire.Number
+    first_name: SomeWords = ""
+    last_name: SomeWords = ""
+
+
+class NamedGroup(wire.Shape):
+    id: wire.Number
+    name: SomeWords = ""
+
+
+class Extended(wire.Shape):
+    """Who is mentioned by id elsewhere in the answer."""
+
+    profiles: Several[User] = ()
+    groups: Several[NamedGroup] = ()
+
+    def names(self) -> Mapping[int, str]:
+        """Names by id, communities' ids being negative."""
+        people = {user.id: f"{user.first_name} {user.last_name}".strip() for user in self.profiles}
+        return people | {-abs(group.id): group.name for group in self.groups}
+
+
+class Post(wire.Shape):
+    id: ItemId
+    owner_id: wire.Number
+    from_id: wire.Number | None = None
+    date: wire.UnixTime
+    edited: SomeTime = None
+    text: SomeWords = ""
+    post_type: wire.Words = "post"
+    is_pinned: Flag = False
+    is_deleted: Flag = False
+    likes: Counted | None = None
+    comments: Counted | None = None
+    reposts: Counted | None = None
+    views: Counted | None = None
+
+
+class DeletedPost(wire.Shape):
+    """What VK shows in place of a deleted post may have lost everything but its id."""
+
+    id: ItemId
+    is_deleted: Literal[True]
+
+
+class Wall(wire.Shape):
+    count: wire.Count
+    items: list[Post]
+
+
+class PostsById(wire.Shape):
+    """Older versions list the posts alone."""
+
+    items: list[DeletedPost | Post]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, raw: Any) -> Any:
+        return {"items": raw} if isinstance(raw, list) else raw
+
+
+class Reach(wire.Shape):
+    post_id: wire.Number | None = None
+    reach_total: wire.PositiveCount = None
+
+
+class Comment(wire.Shape):
+    id: ItemId
+    from_id: wire.Number = 0
+    post_id: wire.Number | None = None
+    date: wire.UnixTime
+    text: SomeWords = ""
+    deleted: Flag = False
+    parents_stack: Several[wire.Number] = ()
+    reply_to_user: wire.Number | None = None
+    reply_to_comment: wire.Number | None = None
+    thread: "Thread | None" = None
+
+    @property
+    def answers(self) -> "tuple[Comment, ...]":
+        """The answers that come with it, which may be some of them only."""
+        return self.thread.items if self.thread is not None else ()
+
+
+class Thread(wire.Shape):
+    count: wire.Count
+    items: Several[Comment] = ()
+
+
+class Comments(Extended):
+    count: wire.Count
+    current_level_count: wire.Count | None = None
+    items: list[Comment]
+
+
+class Peer(wire.Shape):
+    id: wire.Number
+    type: wire.Words
+
+
+class Message(wire.Shape):
+    id: wire.Count
+    date: wire.UnixTime
+    update_time: SomeTime = None
+    from_id: wire.Number
+    """0 for a community's own message as it was told before 5.80."""
+    out: Flag = False
+    """The community wrote it: it is the community's mail that is read."""
+    peer_id: wire.Number
+    conversation_message_id: wire.Count = 0
+    text: SomeWords = ""
+    deleted: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, raw: Any) -> Any:
+        """Before 5.80 a message tells its customer as `user_id`, whoever wrote it, and its text as `body`."""
+        if not isinstance(raw, Mapping) or "body" not in raw or "peer_id" in raw:
+            return raw
+        customer, chat = raw.get("user_id"), raw.get("chat_id")
+        author = raw.get("from_id", 0 if raw.get("out") == 1 else customer)
+        peer = CHATS + chat if type(chat) is int else customer
+        return {**raw, "text": raw["body"], "from_id": author, "peer_id": peer}
+
+
+class Conversation(wire.Shape):
+    peer: Peer
+    last_message_id: wire.Count
+
+
+class Talk(wire.Shape):
+    conversation: Conversation
+    last_message: Message | None = None
+
+
+class Talks(Extended):
+    count: wire.Count
+    items: list[Talk]
+
+
+class History(Extended):
+    count: wire.Count
+    items: list[Message]
+
+
+class NewComment(wire.Shape):
+    comment_id: ItemId
+
+
+class NewPost(wire.Shape):
+    post_id: ItemId
+
+
+class UploadServer(wire.Shape):
+    upload_url: wire.Words
+
+
+class Uploaded(wire.Shape):
+    """What an upload's answer gives on to the saving."""
+
+    server: wire.Number
+    photo: wire.Words
+    hash: wire.Words
+
+
+class Photo(wire.Shape):
+    id: ItemId
+    owner_id: wire.Number
+    access_key: wire.Words | None = None
+
+    @property
+    def attachment(self) -> str:
+        """As `wall.post` names it; the key lets others than its owner show it."""
+        key = "" if self.access_key is None else f"_{self.access_key}"
+        return f"photo{self.owner_id}_{self.id}{key}"
+
+
+class IssuedToken(wire.Shape):
+    """Fresh tokens of VK ID."""
+
+    access_token: Annotated[str, Field(min_length=1, repr=False)]
+    refresh_token: Annotated[str, Field(min_length=1, repr=False)]
+    expires_in: wire.Count
+    """Seconds; 0 for a token that does not end."""
+
+
+class Refused(wire.Shape):
+    """How VK ID refuses, and the servers that take uploads."""
+
+    error: wire.Words
+
+
+class Permission(wire.Shape):
+    name: wire.Words
+
+
+class Permissions(wire.Shape):
+    permissions: tuple[Permission, ...]
+
+
+class Server(wire.Shape):
+    """An address that a community's events go to."""
+
+    id: wire.Number
+    url: wire.Words
+    secret_key: Annotated[str, Field(repr=False)] = ""
+    status: wire.Words
+
+
+class Servers(wire.Shape):
+    items: list[Server]
+
+
+class NewServer(wire.Shape):
+    server_id: wire.Number
+
+
+class Settings(wire.Shape):
+    events: dict[str, Flag]
+
+
+class Confirmation(wire.Shape):
+    code: Annotated[str, Field(min_length=1, repr=False)]
+
+
+class Event(wire.Shape):
+    """The envelope of a Callback API call; its object is read when the secret was right."""
+
+    type: wire.Words
+    group_id: wire.Count
+    event_id: wire.Words | None = None
+    secret: wire.Words | None = None
+
+
+class NewMessage(wire.Shape):
+    """Servers that were set by hand to a version below 5.103 are told the message alone."""
+
+    message: Message
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, raw: Any) -> Any:
+        return raw if not isinstance(raw, Mapping) or "message" in raw else {"message": raw}
+
+
+class DeletedComment(wire.Shape):
+    id: ItemId
+
+
+class EventOf(wire.Shape, Generic[T]):
+    object: T
+
+
+FAILURE: Final = TypeAdapter(Failure)
+GROUPS: Final = TypeAdapter(Answer[Groups])
+WALL: Final = TypeAdapter(Answer[Wall])
+POSTS_BY_ID: Final = TypeAdapter(Answer[PostsById])
+REACH: Final = TypeAdapter(Executed[list[Reach]])
+COMMENTS: Final = TypeAdapter(Answer[Comments])
+TALKS: Final = TypeAdapter(Answer[Talks])
+HISTORY: Final = TypeAdapter(Answer[History])
+NEW_COMMENT: Final = TypeAdapter(Answer[NewComment])
+SENT_MESSAGE: Final = TypeAdapter(Answer[wire.Count])
+NEW_POST: Final = TypeAdapter(Answer[NewPost])
+UPLOAD_SERVER: Final = TypeAdapter(Answer[UploadServer])
+UPLOADED: Final[TypeAdapter[Uploaded | Refused]] = TypeAdapter(Uploaded | Refused)
+SAVED: Final = TypeAdapter(Answer[list[Photo]])
+GRANTED: Final = TypeAdapter(IssuedToken)
+REFUSED: Final = TypeAdapter(Refused)
+MASK: Final = TypeAdapter(Answer[wire.Count])
+PERMISSIONS: Final = TypeAdapter(Answer[Permissions])
+CONFIRMATION: Final = TypeAdapter(Answer[Confirmation])
+SERVERS: Final = TypeAdapter(Answer[Servers])
+NEW_SERVER: Final = TypeAdapter(Answer[NewServer])
+SETTINGS: Final = TypeAdapter(Answer[Settings])
+DONE: Final = TypeAdapter(Answer[Literal[1]])
+EVENT: Final = TypeAdapter(Event)
+EVENT_MESSAGE_NEW: Final = TypeAdapter(EventOf[NewMessage])
+EVENT_MESSAGE: Final = TypeAdapter(EventOf[Message])
+EVENT_COMMENT: Final = TypeAdapter(EventOf[Comment])
+EVENT_COMMENT_DELETED: Final = TypeAdapter(EventOf[DeletedComment])
+EVENT_POST: Final = TypeAdapter(EventOf[Post])

@@ -1,0 +1,351 @@
+"""YouTube, Data API v3.
+
+Public data is read with an API key, or with the channel owner's access, which answering needs: a
+refresh token fetches access tokens of an hour. Where there is a key it is what reads, for one key may
+serve all communities, and its batches are filled across them.
+
+The quota is 10,000 units a day and belongs to a project at Google: that of the key, so it is counted
+for each key; for access tokens that of this installation's application, so it is counted for all of
+them together. Where a key is of the application's own project the two share one quota, which nobody
+can see from here: then YouTube says so first (`quotaExceeded`), and we wait until midnight in
+California. Reading costs a unit, answering 50, and `search.list` is never used.
+
+Comments come newest first for the whole channel, down to what is known. An answer to an older comment
+moves nothing there, and one held for review comes late; both move the video's counter, upon which
+`comments` reads the whole of it. Comments that are switched off are none.
+Sources: the discovery document, developers.google.com/youtube/v3, python-youtube's recordings.
+Unverified: that a channel's uploads are always the list of its own id with `UU` for `UC` (another id
+is found); tokens of two kinds and their lifetimes; the limit of an answer's text.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import ClassVar, Final, Literal
+
+import httpx
+
+from app.kit import instants
+from app.platforms import wire
+from app.platforms.capabilities import IssuedToken, PostRef, ReplyTo, TokenState
+from app.platforms.contract import (
+    COST,
+    Address,
+    AuthExpired,
+    CommunitySnapshot,
+    Cost,
+    Credentials,
+    Gone,
+    MessageKind,
+    Metric,
+    Page,
+    PlatformError,
+    PostMetrics,
+    RateLimit,
+    Rejected,
+    RemoteMessage,
+    RemotePost,
+    Scope,
+    SendReceipt,
+    Spec,
+    Token,
+)
+from app.platforms.youtube import translate
+from app.platforms.youtube import wire_models as youtube
+from app.platforms.youtube.errors import COMMENTS_OFF, FORCE_SSL, KEY, failure
+from app.platforms.youtube.walks import LongThread, Paged, Place, ThreadsWalk, UploadsWalk
+
+UNITS: Final = "units"
+DAY: Final = 86_400
+QUOTA: Final = 10_000
+READING: Final = 1
+ANSWERING: Final = 50
+
+UPLOADS_PAGE: Final = 50
+COMMENTS_PAGE: Final = 100
+
+OAUTH: Final = "https://oauth2.googleapis.com"
+APP_SETTINGS: Final = frozenset({"client_id", "client_secret"})
+READERS: Final = (Token.APP, Token.COMMUNITY)
+
+
+class YouTube:
+    """See the module."""
+
+    spec: ClassVar[Spec] = Spec(
+        key="youtube",
+        title="YouTube",
+        api_version="v3",
+        base_url="https://youtube.googleapis.com",
+        metrics=frozenset({Metric.VIEWS, Metric.REACTIONS, Metric.COMMENTS}),
+        budgets=(
+            RateLimit(QUOTA, DAY, Scope.TOKEN, UNITS, Token.APP),
+            RateLimit(QUOTA, DAY, Scope.APP, UNITS, Token.COMMUNITY),
+        ),
+        metrics_batch=50,
+        text_limit=5000,
+        tokens=frozenset({Token.APP, Token.COMMUNITY, Token.REFRESH}),
+        public=False,
+        address_hint="https://www.youtube.com/@name",
+        reply_limit=10_000,
+        app_settings=APP_SETTINGS,
+        scopes={Token.COMMUNITY: (FORCE_SSL,)},
+    )
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    @classmethod
+    def address(cls, text: str) -> Address:
+        """`youtube.com/@name`, `/channel/UC…`, `/c/name`, `/user/name`, `@name` or `UC…`."""
+        canonical = translate.canonical(text)
+        if canonical is None:
+            raise ValueError(f"a YouTube channel's address looks like {cls.spec.address_hint}")
+        return Address(canonical=canonical)
+
+    async def community(self, c: Credentials) -> CommunitySnapshot:
+        """YouTube rounds sizes above a thousand down to three digits."""
+        return translate.community(await self._channel(c))
+
+    async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
+        """Public videos, live and announced ones too. Private ones are there when they become public."""
+        walk = wire.load(UploadsWalk, cursor) or UploadsWalk()
+        us = _known(c)
+        playlist = walk.playlist or f"UU{us[2:]}"
+
+        async def ask(query: Mapping[str, object]) -> httpx.Response:
+            return await self._read(c, "playlistItems", {"part": "snippet", "playlistId": playlist, **query})
+
+        uploads = Paged(ask, youtube.ENTRIES, UPLOADS_PAGE, lambda entry: entry.video_id, by_offset=True)
+        try:
+            part = await uploads.page(walk.at)
+        except Gone:
+            # A channel without videos has no such list; a channel that is gone says so itself.
+            listed = (await self._channel(c)).details.playlists.uploads
+            if listed in {None, playlist}:
+                return Page((), wire.dump(walk.done()), more=False)
+            return Page((), wire.dump(UploadsWalk(playlist=listed)), more=True)
+        if part is None:
+            return Page((), wire.dump(walk.model_copy(update={"at": walk.at.again()})), more=True)
+        walk = walk.seen(part)
+        posts = await self._videos(c, [entry.video_id for entry in part.items if entry.video_id], since)
+        if part.following is None or walk.reached(part, since):
+            return Page(posts, wire.dump(walk.done()), more=False)
+        at = await uploads.after(walk.at, part)
+        return Page(posts, wire.dump(walk.model_copy(update={"at": at})), more=True)
+
+    async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
+        """A video that is not shown is gone; one made private is, for a key."""
+        if len(ids) > self.spec.metrics_batch:
+            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        if not ids:
+            return ()
+        response = await self._read(c, "videos", {"part": "statistics", "id": ",".join(ids)})
+        found = {video.id: video for video in wire.parse(youtube.COUNTERS, response).items}
+        return tuple(translate.metrics(found[i]) if i in found else PostMetrics(i, {}, gone=True) for i in ids)
+
+    async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
+        """Any 50 videos cost one unit, whosever they are."""
+        return await self.metrics(c, tuple(post.post_id for post in posts))
+
+    async def comments(
+        self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """A unit for each hundred comments, and one for each with more answers than come with it."""
+        walk = wire.load(ThreadsWalk, cursor) or ThreadsWalk()
+        page, walk = await self._threads(c, walk, {"videoId": post_id}, since, None)
+        return page if page.more else Page(page.items, "{}", more=False)
+
+    async def conversations(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """Comments of all videos, down to those known or too old. There are no messages to be read."""
+        walk = wire.load(ThreadsWalk, cursor) or ThreadsWalk()
+        bound = max((moment for moment in (walk.known, since) if moment is not None), default=None)
+        page, walk = await self._threads(c, walk, {"allThreadsRelatedToChannelId": _known(c)}, since, bound)
+        return page if page.more else Page(page.items, wire.dump(ThreadsWalk(known=walk.newest or walk.known)), False)
+
+    async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
+        """Answer below the comment that began the thread: there is one level of answers.
+
+        Someone who wrote below another's comment is addressed by name, so that they are told. YouTube
+        knows nothing like `key`.
+        """
+        if to.kind is not MessageKind.COMMENT:
+            raise Rejected("on YouTube only comments can be answered")
+        top, _, below = to.external_id.partition(".")
+        mention = f"{to.author.name} " if below and to.author.name.startswith("@") else ""
+        said = {"snippet": {"parentId": top, "textOriginal": f"{mention}{text}"}}
+        request = self._request(c, "POST", "comments", {"part": "snippet"}, (Token.COMMUNITY,), ANSWERING, said)
+        made = wire.confirmed(youtube.COMMENT, await wire.write(self._http, request, self.classify))
+        url = None if to.post_id is None else f"{translate.SITE}/watch?v={to.post_id}&lc={made.id}"
+        return SendReceipt(external_id=made.id, sent_at=made.snippet.published_at, url=url)
+
+    @classmethod
+    def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
+        able = Token.REFRESH in tokens and set(app) >= APP_SETTINGS
+        return frozenset({Token.COMMUNITY}) if able else frozenset()
+
+    async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
+        """An access token of an hour. The refresh token stays good, unless Google sends another."""
+        if not self.renewable(c.tokens, c.app):
+            raise AuthExpired("an access token takes a refresh token and the application's client", token=Token.REFRESH)
+        form = {"grant_type": "refresh_token", "refresh_token": c.tokens[Token.REFRESH]}
+        form |= {name: c.app[name] for name in sorted(APP_SETTINGS)}
+        request = self._account(c, "token", form, Token.REFRESH)
+        fetched = wire.confirmed(youtube.FETCHED, await wire.write(self._http, request, self.classify))
+        granted = {Token.COMMUNITY: IssuedToken(fetched.access, instants.span(fetched.lifetime))}
+        if fetched.refresh:
+            ends = fetched.refresh_lifetime
+            granted[Token.REFRESH] = IssuedToken(fetched.refresh, instants.span(ends) if ends else None)
+        return granted
+
+    async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
+        """The access token's scopes and lifetime. Of a key nothing is told.
+
+        Unverified: that Google takes the token in a form as well as in the address.
+        """
+        if Token.COMMUNITY not in c.tokens:
+            return {}
+        request = self._account(c, "tokeninfo", {"access_token": c.tokens[Token.COMMUNITY]}, Token.COMMUNITY)
+        told = wire.parse(youtube.TOKEN_INFO, await wire.read(self._http, request, self.classify))
+        missing = tuple(scope for scope in self.spec.scopes[Token.COMMUNITY] if scope not in told.scope.split())
+        lifetime = None if told.lifetime is None else instants.span(told.lifetime)
+        return {Token.COMMUNITY: TokenState(missing, lifetime)}
+
+    def classify(self, response: httpx.Response) -> PlatformError | None:
+        """Google's reason tells, and where there is none that is known, the status."""
+        request = wire.request_of(response)
+        changes = request is not None and request.method == "POST" and not request.url.path.endswith("/tokeninfo")
+        return failure(response, changes=changes)
+
+    async def _channel(self, c: Credentials) -> youtube.Channel:
+        which = translate.lookup(c.address) if c.external_id is None else {"id": c.external_id}
+        response = await self._read(c, "channels", {"part": "snippet,statistics,contentDetails", **which})
+        found = wire.parse(youtube.CHANNELS, response).items
+        if not found:
+            raise Gone("YouTube knows no such channel")
+        return found[0]
+
+    async def _videos(self, c: Credentials, ids: list[str], since: datetime | None) -> tuple[RemotePost, ...]:
+        if not ids:
+            return ()
+        response = await self._read(c, "videos", {"part": "snippet,statistics,status", "id": ",".join(ids)})
+        return tuple(
+            translate.post(video)
+            for video in wire.parse_timely(youtube.VIDEOS, response).items
+            if video.status.privacy == "public" and (since is None or video.snippet.published_at >= since)
+        )
+
+    async def _threads(
+        self,
+        c: Credentials,
+        walk: ThreadsWalk,
+        which: Mapping[str, str],
+        since: datetime | None,
+        bound: datetime | None,
+    ) -> tuple[Page[RemoteMessage], ThreadsWalk]:
+        """The next page of a walk down to `bound`, or of the answers that did not come with their comments."""
+        if walk.long:
+            items, walk = await self._answers(c, walk)
+        else:
+            try:
+                items, walk = await self._tops(c, walk, which, bound)
+            except Rejected as error:
+                if error.platform_code != COMMENTS_OFF:
+                    raise
+                return Page((), wire.dump(walk), more=False), walk
+        wanted = tuple(item for item in items if since is None or item.sent_at >= since)
+        return Page(wanted, wire.dump(walk), more=bool(walk.long) or not walk.read), walk
+
+    async def _tops(
+        self, c: Credentials, walk: ThreadsWalk, which: Mapping[str, str], bound: datetime | None
+    ) -> tuple[list[RemoteMessage], ThreadsWalk]:
+        async def ask(query: Mapping[str, object]) -> httpx.Response:
+            fixed = {"part": "snippet,replies", "order": "time", "textFormat": "plainText"}
+            return await self._read(c, "commentThreads", {**fixed, **which, **query})
+
+        threads = Paged(ask, youtube.THREADS, COMMENTS_PAGE, lambda thread: thread.id)
+        part = await threads.page(walk.at)
+        if part is None:
+            return [], walk.model_copy(update={"at": walk.at.again()})
+        times = [thread.snippet.top.snippet.published_at for thread in part.items]
+        read = part.following is None or (bound is not None and any(time < bound for time in times[-1:]))
+        # On a walk down to what is known, a known comment's answers are left to `comments`.
+        long = tuple(
+            LongThread(top=thread.id, author=thread.snippet.top.author, post=thread.snippet.video_id)
+            for thread, time in zip(part.items, times, strict=True)
+            if thread.snippet.answers > len(thread.replies.comments) and (bound is None or time > bound)
+        )
+        changed = {
+            "at": Place() if read else await threads.after(walk.at, part),
+            "read": read,
+            "long": long,
+            "newest": walk.newest or max(times, default=None),
+        }
+        items = [item for thread in part.items for item in translate.thread(thread, _known(c))]
+        return items, walk.model_copy(update=changed)
+
+    async def _answers(self, c: Credentials, walk: ThreadsWalk) -> tuple[list[RemoteMessage], ThreadsWalk]:
+        """The next answers to the first comment that waits; a comment that is gone has none."""
+        thread, us = walk.long[0], _known(c)
+        done = {"long": walk.long[1:], "inside": Place()}
+
+        async def ask(query: Mapping[str, object]) -> httpx.Response:
+            return await self._read(
+                c, "comments", {"part": "snippet", "parentId": thread.top, "textFormat": "plainText", **query}
+            )
+
+        answers = Paged(ask, youtube.COMMENTS, COMMENTS_PAGE, lambda comment: comment.id)
+        try:
+            part = await answers.page(walk.inside)
+        except Gone:
+            return [], walk.model_copy(update=done)
+        if part is None:
+            return [], walk.model_copy(update={"inside": walk.inside.again()})
+        people = {answer.snippet.author: answer.author for answer in part.items}
+        items = [translate.message(answer, thread.top, thread.author, people, thread.post, us) for answer in part.items]
+        if part.following is None:
+            return items, walk.model_copy(update=done)
+        return items, walk.model_copy(update={"inside": await answers.after(walk.inside, part)})
+
+    async def _read(self, c: Credentials, path: str, query: Mapping[str, object]) -> httpx.Response:
+        return await wire.read(self._http, self._request(c, "GET", path, query, READERS, READING), self.classify)
+
+    def _request(
+        self,
+        c: Credentials,
+        method: Literal["GET", "POST"],
+        path: str,
+        query: Mapping[str, object],
+        kinds: tuple[Token, ...],
+        units: int,
+        said: object = None,
+    ) -> httpx.Request:
+        """A request made with the first of `kinds` that there is."""
+        kind = next((kind for kind in kinds if kind in c.tokens), None)
+        if kind is None:
+            raise AuthExpired(f"YouTube needs a token for this: {' or '.join(kinds)}", token=kinds[0])
+        token = c.tokens[kind]
+        return self._http.build_request(
+            method,
+            f"{c.base_url.rstrip('/')}/youtube/v3/{path}",
+            params={name: str(value) for name, value in query.items()},
+            json=said,
+            headers={KEY: token} if kind is Token.APP else wire.bearer(token),
+            extensions={COST: Cost(token, kind, {UNITS: units})},
+        )
+
+    def _account(self, c: Credentials, path: str, form: Mapping[str, str], kind: Token) -> httpx.Request:
+        """A request about tokens, which is no part of the quota."""
+        base = OAUTH if c.base_url == self.spec.base_url else c.base_url.rstrip("/")
+        cost = Cost(c.tokens[kind], kind, {})
+        return self._http.build_request("POST", f"{base}/{path}", data=form, extensions={COST: cost})
+
+
+ADAPTER: Final = YouTube
+
+
+def _known(c: Credentials) -> str:
+    if c.external_id is None:
+        raise ValueError("the community's id is not known yet: ask for `community` first")
+    return c.external_id

@@ -1,0 +1,107 @@
+"""XRPC: every method at its path, and what all calls have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.bluesky import chat, reads, records, sessions, tokens
+from sandbox.bluesky.call import Call, Handler, Limit, XrpcError, headers
+from sandbox.bluesky.wire_models import Json, Shapes
+from sandbox.grants import Grant
+from sandbox.network import Network, answer, bearer
+
+UPLOAD: Final = "com.atproto.repo.uploadBlob"
+REFRESH: Final = "com.atproto.server.refreshSession"
+MAX_BLOB: Final = 5 << 20
+MAX_JSON: Final = 150 << 10
+
+
+def routes(network: Network) -> list[Route]:
+    """Everything the platform answers, at its own paths."""
+    opened = sessions.Sessions()
+    queries: dict[str, Handler] = {
+        "app.bsky.actor.getProfile": reads.profile,
+        "app.bsky.actor.getProfiles": reads.profiles,
+        "app.bsky.feed.getAuthorFeed": reads.author_feed,
+        "app.bsky.feed.getPosts": reads.posts,
+        "app.bsky.feed.getPostThread": reads.post_thread,
+        "app.bsky.notification.listNotifications": reads.notifications,
+        "chat.bsky.convo.listConvos": chat.convos,
+        "chat.bsky.convo.getMessages": chat.messages,
+        "com.atproto.identity.resolveHandle": sessions.resolve_handle,
+        "com.atproto.repo.getRecord": records.get,
+        "com.atproto.server.describeServer": sessions.server,
+        "com.atproto.server.getSession": sessions.session,
+    }
+    procedures: dict[str, Handler] = {
+        "chat.bsky.convo.sendMessage": chat.send,
+        "com.atproto.repo.createRecord": records.create,
+        "com.atproto.repo.putRecord": records.put,
+        "com.atproto.repo.deleteRecord": records.delete,
+        UPLOAD: records.upload,
+        "com.atproto.server.createSession": opened.create,
+        REFRESH: opened.refresh,
+    }
+    table = [("GET", name, handler) for name, handler in queries.items()]
+    table += [("POST", name, handler) for name, handler in procedures.items()]
+    known = [
+        Route(f"/xrpc/{name}", _endpoint(network, name, handler), methods=[method]) for method, name, handler in table
+    ]
+    return [*known, Route("/xrpc/{name}", _endpoint(network, "", _unknown), methods=["GET", "POST"])]
+
+
+def _endpoint(network: Network, method: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        body = await request.body()
+        network.tick()
+        limits, client = network.limits, request.client
+        seconds = limits["bluesky_seconds"]
+        whom = f"bluesky/address:{client.host if client else ''}"
+        limit = Limit(network.counter.window(whom, limits["bluesky_calls"], seconds), seconds)
+        try:
+            call = _admitted(network, request, method, body, limit)
+            response = answer(handler(call))
+            limit = call.limit
+        except XrpcError as error:
+            response, limit = error.response(), error.limit or limit
+        response.headers.update(headers(network, request, limit))
+        return response
+
+    return endpoint
+
+
+def _admitted(network: Network, request: Request, method: str, body: bytes, limit: Limit) -> Call:
+    if limit.allowance.refused:
+        raise XrpcError("RateLimitExceeded", limit=limit)
+    if len(body) > (MAX_BLOB if method == UPLOAD else MAX_JSON):
+        raise XrpcError("PayloadTooLarge", "request entity too large")
+    token = bearer(request)
+    grant: Grant | None = None
+    if token and method != REFRESH:
+        grant = network.grants.find(tokens.untimed(token), "bluesky")
+        sessions.good(grant)
+    fields: Json = _object(body) if body and method != UPLOAD else {}
+    query = parse_qs(request.url.query, keep_blank_values=True)
+    shapes = Shapes(network, viewer=grant is not None)
+    return Call(network, request, method, body, query, fields, grant, shapes, limit)
+
+
+def _object(body: bytes) -> Json:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise XrpcError("InvalidRequest", "Error: Input must be an object")
+    return found
+
+
+def _unknown(call: Call) -> Json:
+    raise XrpcError("MethodNotImplemented", "Method Not Implemented")

@@ -1,0 +1,71 @@
+"""chat.bsky.convo.*: direct messages, reached through the account's server by a header."""
+
+from itertools import islice
+
+import regex
+
+from sandbox.bluesky import ids, tokens
+from sandbox.bluesky.call import Call, XrpcError
+from sandbox.bluesky.wire_models import Json
+from sandbox.entities import Community, Dialog
+
+SERVICE = "did:web:api.bsky.chat#bsky_chat"
+GRAPHEMES = 1000
+BYTES = 10_000
+
+
+def convos(call: Call) -> Json:
+    """Newest first, below the rev that is the cursor."""
+    c, limit, below = _allowed(call), call.number("limit", 50, 1, 100), call.optional("cursor")
+    kept = (dialog for dialog in reversed(c.dialogs.values()) if dialog.messages)
+    older = (one for one in kept if below is None or _rev(one) < below)
+    chosen = list(islice(older, limit))
+    shown = [call.shapes.convo(c, dialog) for dialog in chosen]
+    return {"convos": shown, **({"cursor": _rev(chosen[-1])} if chosen else {})}
+
+
+def messages(call: Call) -> Json:
+    """Of one conversation, newest first, below the message that is the cursor."""
+    c = _allowed(call)
+    dialog = _dialog(call, c, call.text("convoId"))
+    limit, below = call.number("limit", 50, 1, 100), call.optional("cursor")
+    older = [one for one in reversed(dialog.messages) if below is None or ids.rkey(one) < below][:limit]
+    kind = {"$type": "chat.bsky.convo.defs#messageView"}
+    shown = [{**kind, **call.shapes.message(c, c.mail[one])} for one in older]
+    return {"messages": shown, **({"cursor": ids.rkey(older[-1])} if older else {})}
+
+
+def send(call: Call) -> Json:
+    """Every call sends: the chat knows no keys."""
+    c = _allowed(call)
+    dialog = _dialog(call, c, call.field("convoId"))
+    message = call.fields.get("message")
+    text = message.get("text") if isinstance(message, dict) else None
+    if not isinstance(text, str):
+        raise XrpcError("InvalidRequest", 'Error: Input/message must have the property "text"')
+    if len(regex.findall(r"\X", text)) > GRAPHEMES or len(text.encode()) > BYTES:
+        raise XrpcError("InvalidRequest", f"Error: Input/message/text must not be longer than {GRAPHEMES} graphemes")
+    if not text.strip():
+        raise XrpcError("InvalidRequest", "Message is empty")
+    made = call.network.world.emit("reply", c, "api", via="message", person=dialog.person, text=text)
+    return call.shapes.message(c, c.mail[int(made["id"])])
+
+
+def _allowed(call: Call) -> Community:
+    c = call.own()
+    if call.grant is not None and tokens.CHAT not in call.grant.scopes:
+        raise XrpcError("InvalidToken", "Bad token method")
+    if call.request.headers.get("atproto-proxy") != SERVICE:
+        raise XrpcError("InvalidRequest", f"No service configured for {call.method}")
+    return c
+
+
+def _dialog(call: Call, c: Community, convo: str) -> Dialog:
+    found = c.dialogs.get(ids.untid(convo) or 0)
+    if found is None:
+        raise XrpcError("InvalidConvo", "Convo not found")
+    return found
+
+
+def _rev(dialog: Dialog) -> str:
+    return ids.rkey(dialog.messages[-1])

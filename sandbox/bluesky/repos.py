@@ -1,0 +1,51 @@
+"""Records that were written through the API, under the keys that their authors chose."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from sandbox.entities import Community
+from sandbox.ledger import Record
+from sandbox.world import World
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A record as it was sent."""
+
+    rkey: str
+    value: Json
+
+
+class Repos:
+    """What the world does not keep of the communities' own posts."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._written: dict[tuple[str, int], Written] = {}
+        self._ids: dict[tuple[str, str], int] = {}
+        world.listeners.append(self._follow)
+
+    def written(self, c: Community, entry_id: int) -> Written | None:
+        """The record of an entry; None where nobody sent one."""
+        return self._written.get((c.key, entry_id))
+
+    def find(self, c: Community, rkey: str) -> int | None:
+        """The entry of a record that was sent and still stands."""
+        found = self._ids.get((c.key, rkey))
+        return None if found is None or self._world.entry(c, found) is None else found
+
+    def _follow(self, record: Record, c: Community) -> None:
+        detail = record.get("detail", {})
+        if record["type"] in ("post", "reply") and "rkey" in detail:
+            written = Written(str(detail["rkey"]), cast("Json", detail["record"]))
+            self._written[c.key, int(record["id"])] = written
+            self._ids[c.key, written.rkey] = int(record["id"])
+        elif record["type"] == "bluesky_put":
+            known = self._written[c.key, int(record["id"])]
+            self._written[c.key, int(record["id"])] = Written(known.rkey, cast("Json", detail["record"]))
+        elif record["type"] in ("post_deleted", "post_forgotten", "comment_deleted"):
+            gone = self._written.pop((c.key, int(record["id"])), None)
+            if gone is not None:
+                self._ids.pop((c.key, gone.rkey), None)

@@ -1,0 +1,90 @@
+"""com.atproto.server.*: sessions, opened with an app password and kept up by refresh tokens."""
+
+from __future__ import annotations
+
+from sandbox.bluesky import ids, tokens
+from sandbox.bluesky.call import Call, XrpcError
+from sandbox.bluesky.wire_models import Json
+from sandbox.entities import Community
+from sandbox.grants import Grant
+from sandbox.instants import HOUR
+from sandbox.network import bearer
+
+GRACE = 2 * HOUR
+"""So long a refresh token is still taken after it was used; it brings the same next one."""
+FIVE_MINUTES = 300
+
+
+class Sessions:
+    """Remembers which refresh token followed which, for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._followed: dict[str, tuple[int, str]] = {}
+
+    def create(self, call: Call) -> Json:
+        identifier, password = call.field("identifier"), call.field("password")
+        client = call.request.client
+        call.charge("sessions", f"{identifier.lower()}-{client.host if client else ''}", FIVE_MINUTES)
+        who = call.shapes.actor(identifier)
+        grant = call.network.grants.find(password, "bluesky")
+        good = grant is not None and grant.kind == "password" and grant.state == "good"
+        if not isinstance(who, Community) or grant is None or not good or grant.community != who.key:
+            raise XrpcError("AuthenticationRequired", "Invalid identifier or password")
+        return self._opened(call, who, grant.scopes, self._next(call, who, grant.scopes))
+
+    def refresh(self, call: Call) -> Json:
+        """Two new tokens for a refresh token, which is good once, and for a while after that."""
+        text = tokens.untimed(bearer(call.request))
+        if not text:
+            raise XrpcError("AuthMissing")
+        network, grant = call.network, call.network.grants.find(text, "bluesky")
+        if grant is None or grant.kind != "refresh":
+            raise XrpcError("InvalidToken")
+        c = network.world.communities[grant.community]
+        until, following = self._followed.get(text, (0, ""))
+        if grant.state == "revoked" and network.world.now < until:
+            return self._opened(call, c, grant.scopes, following)
+        if grant.state != "good":
+            raise XrpcError("ExpiredToken", "Token has been revoked" if grant.state == "revoked" else None)
+        following = self._next(call, c, grant.scopes)
+        network.grants.end(text, "revoked", origin="api")
+        self._followed[text] = (network.world.now + GRACE, following)
+        return self._opened(call, c, grant.scopes, following)
+
+    @staticmethod
+    def _next(call: Call, c: Community, scopes: frozenset[str]) -> str:
+        made = call.network.grants.make(c, "refresh", sorted(scopes), tokens.REFRESH_SECONDS, origin="api")
+        return tokens.timed(made, scopes, call.network.world.now, tokens.REFRESH_SECONDS)
+
+    @staticmethod
+    def _opened(call: Call, c: Community, scopes: frozenset[str], following: str) -> Json:
+        made = call.network.grants.make(c, "community", sorted(scopes), tokens.ACCESS_SECONDS, origin="api")
+        access = tokens.timed(made, scopes, call.network.world.now, tokens.ACCESS_SECONDS)
+        return {"accessJwt": access, "refreshJwt": following, **_account(call, c)}
+
+
+def session(call: Call) -> Json:
+    return _account(call, call.own())
+
+
+def server(call: Call) -> Json:
+    return {"did": "did:web:bsky.social", "availableUserDomains": [f".{ids.HOST}"], "inviteCodeRequired": False}
+
+
+def resolve_handle(call: Call) -> Json:
+    found = call.shapes.actor(call.text("handle"))
+    if found is None:
+        raise XrpcError("InvalidRequest", "Unable to resolve handle")
+    return {"did": call.shapes.did(found)}
+
+
+def good(grant: Grant | None) -> None:
+    """An access token that may not be used (any more) is refused, whatever is asked."""
+    if grant is None or grant.kind != "community":
+        raise XrpcError("InvalidToken", "Bad token scope" if grant is not None else None)
+    if grant.state != "good":
+        raise XrpcError("ExpiredToken" if grant.state == "expired" else "InvalidToken")
+
+
+def _account(call: Call, c: Community) -> Json:
+    return {"handle": ids.handle(c), "did": call.shapes.did(c), "active": True, "emailConfirmed": True}

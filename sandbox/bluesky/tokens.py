@@ -1,0 +1,56 @@
+"""Tokens in the form of JWTs. What signs them, nobody can verify; here it is the token itself."""
+
+import base64
+from typing import Final
+
+import orjson
+
+from sandbox.bluesky import ids
+from sandbox.entities import Profile
+from sandbox.wire import Kind
+
+CHAT: Final = "chat"
+"""The right of an app password to read direct messages."""
+ACCESS_SECONDS: Final = 7200
+REFRESH_SECONDS: Final = 90 * 24 * 3600
+
+_PLAIN: Final = "com.atproto.appPass"
+_PRIVILEGED: Final = "com.atproto.appPassPrivileged"
+_REFRESH: Final = "com.atproto.refresh"
+
+
+def token(profile: Profile, kind: Kind, digest: str) -> str:
+    """A token's text; what it says of itself has no end."""
+    if kind == "password":
+        word = base64.b32encode(bytes.fromhex(digest)[:10]).decode().lower()
+        return "-".join(word[start : start + 4] for start in range(0, 16, 4))
+    return _jwt(_REFRESH if kind == "refresh" else _PRIVILEGED, ids.did(profile.number), {}, digest)
+
+
+def timed(text: str, scopes: frozenset[str], now: int, seconds: int) -> str:
+    """The same token, saying how long it is good and what for. `now` is in milliseconds."""
+    told, signature = _read(text)
+    scope = _REFRESH if told["scope"] == _REFRESH else _PRIVILEGED if CHAT in scopes else _PLAIN
+    return _jwt(scope, str(told["sub"]), {"iat": now // 1000, "exp": now // 1000 + seconds}, signature)
+
+
+def untimed(text: str) -> str:
+    """The text under which a token is known; unchanged where it is none of ours."""
+    try:
+        told, signature = _read(text)
+        scope = _REFRESH if told["scope"] == _REFRESH else _PRIVILEGED
+        return _jwt(scope, str(told["sub"]), {}, signature)
+    except (ValueError, KeyError, TypeError):
+        return text
+
+
+def _jwt(scope: str, subject: str, more: dict[str, int], signature: str) -> str:
+    head = {"typ": "refresh+jwt" if scope == _REFRESH else "at+jwt", "alg": "HS256"}
+    parts = (head, {"scope": scope, "sub": subject, **more})
+    return ".".join([*(base64.urlsafe_b64encode(orjson.dumps(one)).decode().rstrip("=") for one in parts), signature])
+
+
+def _read(text: str) -> tuple[dict[str, object], str]:
+    _, claims, signature = text.split(".")
+    told: dict[str, object] = orjson.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    return told, signature

@@ -1,0 +1,337 @@
+"""`/_sandbox/…`: look behind the curtain and pull the strings. No platform has this."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal, TypeAlias
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox import instants
+from sandbox.entities import PEOPLE_PER_COMMUNITY, Community
+from sandbox.faults import Faults, Rule
+from sandbox.ledger import Fields
+from sandbox.network import Network, answer
+from sandbox.wire import Kind
+
+Json = dict[str, object]
+
+
+class Ask(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClockAsk(Ask):
+    """Any of: another speed, a jump to `at` (ISO 8601 with zone), a jump by so many virtual seconds."""
+
+    speed: float | None = None
+    at: str | None = None
+    advance: float | None = Field(default=None, ge=0)
+
+
+class TokenAsk(Ask):
+    community: str
+    kind: Kind = "community"
+    scopes: list[str] | None = None
+    expires_in: float | None = None
+    """Virtual seconds."""
+
+
+class TokenEnd(Ask):
+    token: str
+    state: Literal["good", "expired", "revoked"] = "revoked"
+
+
+LimitsAsk = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
+"""Values by `<wire>_<name>`."""
+
+
+class CallbackAsk(Ask):
+    community: str
+    url: str
+    secret: str | None = None
+    verify: str | None = None
+    """The word for the confirmation, where the subscriber chooses it."""
+
+
+class MissAsk(Ask):
+    """The next events get lost on their way."""
+
+    community: str
+    count: int = Field(ge=0)
+
+
+class ResumeAsk(Ask):
+    community: str
+
+
+class ActAsk(Ask):
+    """Somebody does something now."""
+
+    act: Literal[
+        "post", "comment", "mention", "message", "react", "unreact", "share", "view", "save", "quote", "follow",
+        "unfollow", "delete_post", "delete_comment",
+    ]  # fmt: skip
+    person: int | None = Field(default=None, ge=1, lt=PEOPLE_PER_COMMUNITY)
+    """Whose number within the community's own range; 900000 where nobody is named."""
+    post: str | None = None
+    """The latest post, if none is named."""
+    parent: str | None = None
+    """The comment that is answered."""
+    id: str | None = None
+    """What is reacted to or deleted; else it is the post."""
+    text: str | None = None
+    kind: Literal["question", "problem", "thanks", "other"] = "question"
+    category: str = ""
+    count: int = Field(default=1, ge=1)
+    unique: int | None = None
+
+
+class AskError(Exception):
+    """The request cannot be done; the text says why."""
+
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class Control:
+    """The control API of one sandbox."""
+
+    def __init__(self, network: Network, faults: Faults) -> None:
+        self._network, self._faults = network, faults
+
+    def routes(self) -> list[Route]:
+        table: tuple[tuple[str, str, Handler], ...] = (
+            ("GET", "/state", self.state),
+            ("GET", "/communities", self.communities),
+            ("POST", "/communities/{key}", self.act),
+            ("GET", "/clock", self.clock),
+            ("POST", "/clock", self.set_clock),
+            ("GET", "/faults", self.faults),
+            ("POST", "/faults", self.add_fault),
+            ("DELETE", "/faults", self.clear_faults),
+            ("DELETE", "/faults/{id:int}", self.clear_faults),
+            ("GET", "/ledger", self.ledger),
+            ("POST", "/tokens", self.make_token),
+            ("POST", "/tokens/state", self.end_token),
+            ("POST", "/limits", self.limits),
+            ("POST", "/callbacks", self.add_callback),
+            ("POST", "/callbacks/miss", self.miss_callbacks),
+            ("POST", "/callbacks/resume", self.resume_callbacks),
+        )
+        return [Route(f"/_sandbox{path}", self._guarded(handler), methods=[method]) for method, path, handler in table]
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            self._network.tick()
+            try:
+                return await handler(request)
+            except ValidationError as problem:
+                first = problem.errors()[0]
+                where = ".".join(str(part) for part in first["loc"])
+                return answer({"error": f"{where}: {first['msg']}" if where else first["msg"]}, 400)
+            except (AskError, ValueError) as problem:
+                return answer({"error": str(problem)}, 400)
+
+        return guarded
+
+    # ── looking ───────────────────────────────────────────────────────────────────────────────
+
+    async def state(self, _: Request) -> Response:
+        world = self._network.world
+        return answer({
+            "now": instants.text(world.now), "speed": self._network.clock.speed, "seed": world.seed,
+            "born": instants.text(world.born), "ledger": len(world.ledger),
+            "communities": [self._community(c) for c in world.communities.values()],
+        })  # fmt: skip
+
+    async def communities(self, _: Request) -> Response:
+        """What is needed to connect to each community."""
+        return answer([self._connection(c) for c in self._network.world.communities.values()])
+
+    def _connection(self, c: Community) -> Json:
+        world, hooks = self._network.world, self._network.hooks
+        wire = next(wire for wire in self._network.wires if c.profile.platform in wire.platforms)
+        found: Json = {
+            "key": c.key,
+            "platform": c.profile.platform,
+            "title": c.profile.title,
+            "external_id": c.profile.external_id,
+            "address": wire.address(self._network, c),
+            "base_url": self._network.base_url,
+            "busy": c.profile.busy,
+            "tokens": self._network.grants.stable(c),
+            **wire.connection(self._network, c),
+        }
+        if wire.hook is not None:
+            found["callback"] = {
+                **wire.hook.told(world, c), "confirmation": hooks.code(c), "secret": hooks.secret(c),
+                "servers": [{"id": one.id, "url": one.url, "status": one.status, "pending": len(one.pending)}
+                            for one in hooks.of(c)],
+            }  # fmt: skip
+        return found
+
+    @staticmethod
+    def _community(c: Community) -> Json:
+        return {
+            "key": c.key, "platform": c.profile.platform, "size": len(c.followers), "posts": len(c.posts),
+            "conversations": len(c.dialogs), "latest_post": str(c.posts[-1]) if c.posts else None,
+        }  # fmt: skip
+
+    async def ledger(self, request: Request) -> Response:
+        """JSON Lines: `after` is the number of the last line known, `limit` at most 10000; `type`, `community`."""
+        query = request.query_params
+        found = self._network.world.ledger.page(int(query.get("after", 0)), min(int(query.get("limit", 1000)), 10_000))
+        wanted = [
+            one
+            for one in found
+            if query.get("type") in (None, one["type"]) and query.get("community") in (None, one.get("community"))
+        ]
+        return Response(
+            b"".join(orjson.dumps(one) + b"\n" for one in wanted),
+            media_type="application/x-ndjson",
+            headers={"X-Last": str(found[-1]["n"] if found else query.get("after", 0))},
+        )
+
+    # ── clock, faults, limits ─────────────────────────────────────────────────────────────────
+
+    async def clock(self, _: Request) -> Response:
+        clock = self._network.clock
+        return answer({"now": instants.text(clock.now()), "speed": clock.speed})
+
+    async def set_clock(self, request: Request) -> Response:
+        ask, clock = ClockAsk.model_validate_json(await request.body()), self._network.clock
+        if ask.at is not None:
+            clock.set(instants.parse(ask.at))
+        if ask.advance is not None:
+            clock.advance(int(ask.advance * 1000))
+        if ask.speed is not None:
+            clock.set_speed(ask.speed)
+        self._network.tick()
+        self._network.world.note("clock", detail=dict(ask.model_dump(exclude_none=True)))
+        return await self.clock(request)
+
+    async def faults(self, _: Request) -> Response:
+        return answer([rule.model_dump() for rule in self._faults.rules.values()])
+
+    async def add_fault(self, request: Request) -> Response:
+        return answer(self._faults.add(Rule.model_validate_json(await request.body())).model_dump(), 201)
+
+    async def clear_faults(self, request: Request) -> Response:
+        wanted = request.path_params.get("id")
+        if wanted is None:
+            self._faults.rules.clear()
+        elif self._faults.rules.pop(wanted, None) is None:
+            raise AskError("there is no such fault, or no longer")
+        return Response(status_code=204)
+
+    async def limits(self, request: Request) -> Response:
+        ask, limits = LimitsAsk.validate_json(await request.body()), self._network.limits
+        if unknown := ask.keys() - limits.keys():
+            raise AskError(f"there is no limit {min(unknown)}; there are {', '.join(limits)}")
+        limits.update(ask)
+        return answer(limits)
+
+    # ── tokens and callbacks ──────────────────────────────────────────────────────────────────
+
+    async def make_token(self, request: Request) -> Response:
+        ask = TokenAsk.model_validate_json(await request.body())
+        token = self._network.grants.make(self._named(ask.community), ask.kind, ask.scopes, ask.expires_in)
+        return answer({"token": token}, 201)
+
+    async def end_token(self, request: Request) -> Response:
+        ask = TokenEnd.model_validate_json(await request.body())
+        try:
+            self._network.grants.end(ask.token, ask.state)
+        except KeyError:
+            raise AskError("there is no such token") from None
+        return Response(status_code=204)
+
+    async def add_callback(self, request: Request) -> Response:
+        ask = CallbackAsk.model_validate_json(await request.body())
+        c, hooks = self._named(ask.community), self._network.hooks
+        if hooks.hook(c) is None:
+            raise AskError(f"{c.profile.platform} does not call back")
+        secret = hooks.secret(c) if ask.secret is None else ask.secret
+        made = hooks.configure(c, ask.url, secret, verify=ask.verify, origin="control")
+        return answer({"server_id": made.id, "confirmation": made.verify, "secret": secret}, 201)
+
+    async def miss_callbacks(self, request: Request) -> Response:
+        ask = MissAsk.model_validate_json(await request.body())
+        self._network.hooks.miss(self._named(ask.community), ask.count)
+        return Response(status_code=204)
+
+    async def resume_callbacks(self, request: Request) -> Response:
+        self._network.hooks.resume(self._named(ResumeAsk.model_validate_json(await request.body()).community))
+        return Response(status_code=204)
+
+    # ── people ────────────────────────────────────────────────────────────────────────────────
+
+    async def act(self, request: Request) -> Response:
+        """Let somebody do something now; answers the ledger's record of it."""
+        c = self._named(str(request.path_params["key"]))
+        ask = ActAsk.model_validate_json(await request.body())
+        event, fields = self._event(c, ask)
+        return answer(self._network.world.emit(event, c, "control", **fields), 201)
+
+    def _named(self, key: str) -> Community:
+        c = self._network.world.communities.get(key)
+        if c is None:
+            raise AskError(f"there is no community {key}; GET /_sandbox/communities lists them")
+        return c
+
+    def _event(self, c: Community, ask: ActAsk) -> tuple[str, Fields]:
+        person = c.number_of(900_000 if ask.person is None else ask.person)
+        text = ask.text or "Hello, are you open today?"
+        match ask.act:
+            case "post":
+                return "post", Fields(text=text, category=ask.category)
+            case "message":
+                return "message", Fields(person=person, text=text, kind=ask.kind)
+            case "mention":
+                fields = Fields(person=person, text=text, kind=ask.kind)
+            case "comment":
+                fields = Fields(person=person, text=text, kind=ask.kind, post=self._standing(c, ask.post, "post"))
+            case "follow" | "unfollow":
+                if (person in c.followers) == (ask.act == "follow"):
+                    raise AskError(f"person {person} {'follows already' if ask.act == 'follow' else 'does not follow'}")
+                return ask.act, Fields(person=person)
+            case "delete_post":
+                return "post_deleted", Fields(id=self._standing(c, ask.id or ask.post, "post"))
+            case "delete_comment":
+                gone = c.wall[int(self._standing(c, ask.id, "comment"))]
+                deleted = Fields(id=str(gone.id), person=gone.person or 0)
+                if gone.post is not None:
+                    deleted["post"] = str(gone.post)
+                return "comment_deleted", deleted
+            case _:
+                return self._engagement(c, ask, person)
+        if ask.parent is not None:
+            fields["parent"] = self._standing(c, ask.parent, "")
+        return ask.act, fields
+
+    def _engagement(self, c: Community, ask: ActAsk, person: int) -> tuple[str, Fields]:
+        target = self._standing(c, ask.id or ask.post, "" if ask.id else "post")
+        reacted = person in c.wall[int(target)].reactors
+        if ask.act == "view":
+            if "view" not in c.profile.habits:
+                raise AskError(f"{c.profile.platform} counts no views")
+            return "view", Fields(id=target, count=ask.count, unique=ask.count if ask.unique is None else ask.unique)
+        if ask.act in ("share", "save", "quote"):
+            return ask.act, Fields(id=target, person=person)
+        if reacted == (ask.act == "react"):
+            raise AskError(f"person {person} has {'already' if reacted else 'not'} reacted")
+        return "reaction" if ask.act == "react" else "reaction_removed", Fields(id=target, person=person)
+
+    def _standing(self, c: Community, wanted: str | None, kind: str) -> str:
+        """The id of something that stands on the wall; without one, the latest post."""
+        if wanted is None and kind != "comment" and c.posts:
+            return str(c.posts[-1])
+        entry = self._network.world.entry(c, int(wanted)) if wanted is not None and wanted.isdecimal() else None
+        if entry is None or (kind == "post" and entry.kind != "post") or (kind == "comment" and entry.kind == "post"):
+            raise AskError(f"nothing stands under the id {wanted}")
+        return str(entry.id)

@@ -1,0 +1,253 @@
+"""What can go wrong on the way, switched on and off through the control API.
+
+A rule says which calls it meets (platform, path, HTTP method, token, community), how many of them,
+and what becomes of each. With `when: after` the call is carried out first, its effect stands in the
+ledger, and only then its answer is lost; that is the case people forget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sandbox.grants import Grant
+from sandbox.network import Network
+from sandbox.wire import Wire
+
+TRANSPORT = "sandbox.transport"
+"""The ASGI extension that holds the connection's transport, so that it can be cut."""
+_CHUNK = 64 * 1024
+
+
+class Effect(BaseModel):
+    """What becomes of a call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal[
+        "status", "platform_error", "vk_error", "drop", "hang", "slow", "truncate", "wrong_type", "huge", "html",
+        "redirect",
+    ]  # fmt: skip
+    status: Annotated[int, Field(ge=300, le=599)] = 503
+    retry_after: str | None = None
+    """The Retry-After header, as it is sent: seconds, a date, nonsense; None for none."""
+    body: str | None = None
+    code: int | str = 10
+    """The error, by the platform's own code; `vk_error` is a `platform_error` of VK's."""
+    seconds: Annotated[float, Field(ge=0, le=600)] = 60
+    """How long it hangs before the connection is cut."""
+    bytes_per_second: Annotated[float, Field(gt=0)] = 1
+    size: Annotated[int, Field(ge=1, le=1 << 30)] = 64 << 20
+    """Bytes of a huge body."""
+    location: str = "http://127.0.0.1:9/elsewhere"
+
+
+class Rule(BaseModel):
+    """Which calls meet which fate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: int = 0
+    platform: str | None = None
+    """A platform, or the wire format of several."""
+    path: str | None = None
+    """A regular expression, searched for in the path."""
+    method: str | None = None
+    token: str | None = None
+    """A token, or its name (`coffee/community/0`)."""
+    community: str | None = None
+    """The community whose token it is."""
+    count: Annotated[int, Field(ge=1)] | None = None
+    """So many calls; None: until it is cleared."""
+    when: Literal["before", "after"] = "before"
+    effect: Effect
+    met: int = 0
+    """So many calls have met it."""
+
+    @field_validator("path")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as problem:
+                raise ValueError(f"not a regular expression: {problem}") from None
+        return value
+
+
+class Faults:
+    """The rules in force, and the middleware that carries them out."""
+
+    def __init__(self, app: ASGIApp, network: Network) -> None:
+        self._app = app
+        self._network = network
+        self.rules: dict[int, Rule] = {}
+        self._made = 0
+
+    def add(self, rule: Rule) -> Rule:
+        """Put a rule in force. `ValueError` where it can meet no call, or its error is none of the platform's."""
+        if rule.effect.type == "vk_error":
+            rule = rule.model_copy(update={"platform": "vk"})
+        wire = next((one for one in self._network.wires if rule.platform in (one.name, *one.platforms)), None)
+        if rule.platform is not None and wire is None:
+            raise ValueError(f"there is no platform {rule.platform} here")
+        if rule.effect.type in ("platform_error", "vk_error"):
+            if wire is None or wire.fault is None:
+                raise ValueError("name a platform that has errors of its own")
+            wire.fault(rule.effect.code)
+        self._made += 1
+        self.rules[self._made] = rule.model_copy(update={"id": self._made, "met": 0})
+        return self.rules[self._made]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self.rules or scope["path"].startswith("/_sandbox"):
+            await self._app(scope, receive, send)
+            return
+        body, receive = await _buffered(receive)
+        wire = self._network.wire(scope["path"])
+        rule = self._meet(wire, scope, body)
+        if rule is None:
+            await self._app(scope, receive, send)
+            return
+        await self._suffer(rule, wire, scope, receive, send)
+
+    def _meet(self, wire: Wire | None, scope: Scope, body: bytes) -> Rule | None:
+        """The first rule this call meets; it is used up by one."""
+        token = "" if wire is None else wire.token_of(Request(scope), body)
+        grant = self._network.grants.find(token, wire.name) if wire is not None and token else None
+        for rule in self.rules.values():
+            if not _meets(rule, wire, scope, token, grant):
+                continue
+            rule.met += 1
+            if rule.count is not None and rule.met >= rule.count:
+                del self.rules[rule.id]
+            self._network.world.note(
+                "fault", name=rule.effect.type, kind=rule.when, detail={"path": scope["path"], "rule": rule.id}
+            )
+            return rule
+        return None
+
+    async def _suffer(self, rule: Rule, wire: Wire | None, scope: Scope, receive: Receive, send: Send) -> None:
+        effect = rule.effect
+        real = Captured()
+        if rule.when == "after" or effect.type in ("slow", "truncate", "wrong_type"):
+            await self._app(scope, receive, real.send)
+        match effect.type:
+            case "drop":
+                await _cut(scope, receive)
+            case "hang":
+                await asyncio.sleep(effect.seconds)
+                await _cut(scope, receive)
+            case "truncate":
+                await _answer(send, real.status, {"content-type": "application/json"}, real.body[: len(real.body) // 2])
+            case "wrong_type":
+                wrong = orjson.dumps(_wrong(orjson.loads(real.body)))
+                await _answer(send, real.status, {"content-type": "application/json"}, wrong)
+            case "slow":
+                await _trickle(send, real, effect.bytes_per_second)
+            case "huge":
+                await _flood(send, effect.size)
+            case "html":
+                page = "<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1><p>nginx"
+                await _answer(send, effect.status, {"content-type": "text/html"}, (effect.body or page).encode())
+            case "redirect":
+                await _answer(send, 302, {"location": effect.location}, b"")
+            case "platform_error" | "vk_error":
+                if wire is not None and wire.fault is not None:  # always: the rule names such a platform
+                    await wire.fault(effect.code)(scope, receive, send)
+            case "status":
+                headers = {"content-type": "application/json"}
+                if effect.retry_after is not None:
+                    headers["retry-after"] = effect.retry_after
+                said = '{"error":"Too many requests"}' if effect.status == 429 else '{"error":"Something went wrong"}'
+                await _answer(send, effect.status, headers, (said if effect.body is None else effect.body).encode())
+
+
+class Captured:
+    """An answer that is kept back."""
+
+    def __init__(self) -> None:
+        self.status = 500
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], message["headers"]
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+
+
+def _meets(rule: Rule, wire: Wire | None, scope: Scope, token: str, grant: Grant | None) -> bool:
+    name = grant.name if grant is not None else None
+    platforms = set() if wire is None else {wire.name, *(wire.platforms if grant is None else {grant.platform})}
+    return (
+        (rule.platform is None or rule.platform in platforms)
+        and (rule.path is None or re.search(rule.path, scope["path"]) is not None)
+        and (rule.method is None or rule.method.upper() == scope["method"])
+        and (rule.token is None or rule.token in (token, name))
+        and (rule.community is None or (grant is not None and grant.community == rule.community))
+    )
+
+
+async def _buffered(receive: Receive) -> tuple[bytes, Receive]:
+    """The whole body, and a `receive` that gives it once more."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message["type"] == "http.request" and message.get("more_body", False)
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return first.pop() if first else await receive()
+
+    return body, again
+
+
+async def _cut(scope: Scope, receive: Receive) -> None:
+    """Cut the connection without a word."""
+    scope["extensions"][TRANSPORT].abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+    raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    raw.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _trickle(send: Send, real: Captured, bytes_per_second: float) -> None:
+    await send({"type": "http.response.start", "status": real.status, "headers": real.headers})
+    for place in range(len(real.body)):
+        await send({"type": "http.response.body", "body": real.body[place : place + 1], "more_body": True})
+        await asyncio.sleep(1 / bytes_per_second)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _flood(send: Send, size: int) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b'["', "more_body": True})
+    for sent in range(0, size, _CHUNK):
+        await send({"type": "http.response.body", "body": b"a" * min(_CHUNK, size - sent), "more_body": True})
+    await send({"type": "http.response.body", "body": b'"]'})
+
+
+def _wrong(value: object) -> object:
+    """The same answer with the wrong types: lists become objects, numbers words."""
+    if isinstance(value, dict):
+        return {name: _wrong(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return {"items_of": len(value)}
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"about {value}"
+    return value

@@ -1,0 +1,123 @@
+"""Tokens: what a caller may do. Stable ones follow from the seed; more are made while the world goes on."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sandbox.entities import Community
+from sandbox.ledger import Origin, Record
+from sandbox.wire import Kind, Wire
+from sandbox.world import World
+
+State = Literal["good", "expired", "revoked"]
+
+EVERYWHERE: Final[tuple[Kind, ...]] = ("user", "community")
+"""Kinds that `stable` names even where the platform has none of them."""
+
+
+@dataclass(slots=True)
+class Grant:
+    """One token's rights."""
+
+    name: str
+    """What it is called in the ledger, where tokens themselves never stand."""
+    platform: str
+    kind: Kind
+    community: str
+    scopes: frozenset[str]
+    state: State = "good"
+    expires_at: int | None = None
+
+
+class Grants:
+    """All tokens there are."""
+
+    def __init__(self, world: World, wires: Iterable[Wire]) -> None:
+        self._world = world
+        self._wires = {platform: wire for wire in wires for platform in wire.platforms}
+        self._by_token: dict[str, Grant] = {}
+        for community in world.communities.values():
+            for kind, scopes in self._wire(community).tokens.items():
+                self._add(community, kind, 0, scopes, None)
+        self._made = 0
+        world.listeners.append(self._follow)
+
+    def stable(self, community: Community) -> dict[str, str | None]:
+        """The tokens every sandbox of this seed has, by kind; None for a usual kind that the platform does not know."""
+        kinds = self._wire(community).tokens
+        return {
+            kind: self._token(community, kind, 0) if kind in kinds else None
+            for kind in dict.fromkeys((*EVERYWHERE, *kinds))
+        }
+
+    def find(self, token: str, platform: str) -> Grant | None:
+        """The rights of a token of a platform, or of any that speaks the wire format of this name; None for one that
+        never was. An expired one is found, and says so."""
+        grant = self._by_token.get(token)
+        if grant is None or platform not in (grant.platform, self._wires[grant.platform].name):
+            return None
+        if grant.state == "good" and grant.expires_at is not None and grant.expires_at <= self._world.now:
+            grant.state = "expired"
+        return grant
+
+    def make(
+        self,
+        community: Community,
+        kind: Kind,
+        scopes: Sequence[str] | None = None,
+        seconds: float | None = None,
+        *,
+        origin: Origin = "control",
+    ) -> str:
+        """One more token, good for `seconds` of virtual time; a wire format makes it with the origin `api`.
+
+        `ValueError` for a kind the platform does not know.
+        """
+        known = self._wire(community).tokens
+        if kind not in known:
+            raise ValueError(f"{community.profile.platform} has no {kind} tokens")
+        number = self._made + 1
+        until = None if seconds is None else self._world.now + int(seconds * 1000)
+        wanted = list(known[kind] if scopes is None else scopes)
+        self._world.emit(
+            "token", community, origin, kind=kind, count=number, detail={"scopes": wanted, "expires_at": until}
+        )
+        return self._token(community, kind, number)
+
+    def end(self, token: str, state: State, *, origin: Origin = "control") -> None:
+        """Let a token expire, be revoked, or be good again. `KeyError` for an unknown one.
+
+        A refresh token that is good for one use is revoked with the origin `api` when it was used.
+        """
+        grant = self._by_token[token]
+        community = self._world.communities[grant.community]
+        self._world.emit("token_state", community, origin, name=grant.name, kind=state)
+
+    def _wire(self, community: Community) -> Wire:
+        return self._wires[community.profile.platform]
+
+    def _follow(self, record: Record, community: Community) -> None:
+        if record["type"] == "token":
+            self._made = record["count"]
+            detail = record["detail"]
+            scopes, until = detail["scopes"], detail["expires_at"]
+            if isinstance(scopes, list):
+                self._add(
+                    community, record["kind"], self._made, tuple(scopes), until if isinstance(until, int) else None
+                )
+        elif record["type"] == "token_state":
+            for grant in self._by_token.values():
+                if grant.name == record["name"]:
+                    state = record["kind"]
+                    grant.state = "expired" if state == "expired" else "revoked" if state == "revoked" else "good"
+
+    def _add(self, c: Community, kind: Kind, number: int, scopes: tuple[str, ...], until: int | None) -> None:
+        name = f"{c.key}/{kind}/{number}"
+        self._by_token[self._token(c, kind, number)] = Grant(
+            name, c.profile.platform, kind, c.key, frozenset(scopes), expires_at=until
+        )
+
+    def _token(self, c: Community, kind: Kind, number: int) -> str:
+        digest = hashlib.sha256(f"{self._world.seed}:{c.key}:{kind}:{number}".encode()).hexdigest()
+        return self._wire(c).token(c.profile, kind, digest)

@@ -1,0 +1,70 @@
+"""Meta's Graph API v26.0 for Facebook Pages and Instagram, as far as a back office reads and writes them.
+
+Two Pages and two accounts on Instagram, all managed through one application. An account is reached in two ways: with
+the token of the Page it is connected to (`community`), and with one of Instagram's own login (`user`). Unlike
+Meta it fetches no picture from its address, takes hooks by plain http, asks for the challenge after it took the
+address, and lists all messages of a conversation with their texts. Comments are never ranked.
+
+Unverified: the order of an Instagram comment's answers; HTTP's status of most errors; which permission's absence
+gives which code; that `subscribed_apps` of an account needs no more than its Page's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandbox.entities import Community, Habit, Profile
+from sandbox.graph import ids, oauth
+from sandbox.graph.api import routes
+from sandbox.graph.call import VERSION, app_secret, verify_token
+from sandbox.graph.errors import fault
+from sandbox.graph.events import HOOK
+from sandbox.graph.kept import Kept
+from sandbox.graph.limits import LIMITS
+from sandbox.network import Network
+from sandbox.wire import Kind, Wire
+
+_PAGE: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
+_ACCOUNT: Final[frozenset[Habit]] = frozenset({"message", "mention", "share", "view", "save"})
+
+PROFILES: Final = (
+    Profile("cornercafe", "facebook", 9, "The Corner Café", "Coffee, cake and a warm stove.",
+            "en", "coffee", 2610, True, _PAGE, False, "100000000000009"),
+    Profile("veloklub.nord", "facebook", 10, "Велоклуб «Норд»", "Катаемся по выходным.",
+            "ru", "bikes", 730, False, _PAGE, False, "100000000000010"),
+    Profile("corner.cafe", "instagram", 11, "Corner Café", "Latte art and cinnamon buns.",
+            "en", "coffee", 3480, True, _ACCOUNT, False, "17841400000000011"),
+    Profile("lingua.school", "instagram", 12, "Lingua Language School", "Six languages, small groups.",
+            "en", "school", 890, False, _ACCOUNT, False, "17841400000000012"),
+)  # fmt: skip
+
+
+def _token(profile: Profile, kind: Kind, digest: str) -> str:
+    return f"{'IGAA' if kind == 'user' and profile.platform == 'instagram' else 'EAAG'}{digest}"
+
+
+def _address(_: Network, c: Community) -> str:
+    return f"https://www.{c.profile.platform}.com/{c.key}"
+
+
+def _connection(network: Network, c: Community) -> dict[str, object]:
+    world = network.world
+    app = {"client_id": ids.APP, "client_secret": app_secret(world)}
+    hook = {"app_secret": app_secret(world), "verify_token": verify_token(world)}
+    return {"page_id": ids.page(c), "app": {**app, **hook}}
+
+
+WIRE: Final = Wire(
+    name="graph",
+    profiles=PROFILES,
+    tokens={"user": oauth.USER, "community": oauth.PAGE},
+    token=_token,
+    prefixes=(f"/{VERSION}", "/oauth/access_token", "/debug_token", "/refresh_access_token", "/access_token"),
+    routes=routes,
+    address=_address,
+    connection=_connection,
+    limits=LIMITS,
+    fault=fault,
+    hook=HOOK,
+    fold=Kept,
+)

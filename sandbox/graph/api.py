@@ -1,0 +1,236 @@
+"""Graph's one door: a node, an edge of it, or a batch of such calls; and the doors where tokens are fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.entities import Community
+from sandbox.graph import ids, instagram, limits, mail, oauth, pages, subscriptions
+from sandbox.graph.call import VERSION, Call, admitted, parameters
+from sandbox.graph.errors import GraphError, gone, invalid
+from sandbox.graph.kept import Kept
+from sandbox.graph.nodes import Graph, Json, Node
+from sandbox.graph.query import parsed
+from sandbox.network import Network, answer
+from sandbox.wire import bearer
+
+AT_ONCE: Final = 50
+"""Calls of one batch."""
+
+GRAPH: Final = Graph({
+    "page": pages.PAGE, "managed": pages.MANAGED, "post": pages.POST, "comment": pages.COMMENT, "photo": pages.PHOTO,
+    "user": pages.USER, "application": pages.APPLICATION, "thread": mail.THREAD, "message": mail.MESSAGE,
+    "account": instagram.ACCOUNT, "media": instagram.MEDIA, "child": instagram.CHILD, "tagged": instagram.TAGGED,
+    "ig_comment": instagram.COMMENT, "container": instagram.CONTAINER,
+})  # fmt: skip
+
+
+def routes(network: Network) -> list[Route]:
+    async def endpoint(request: Request) -> Response:
+        network.tick()
+        headers = {"facebook-api-version": VERSION}
+        try:
+            params, files = await parameters(request)
+            path = tuple(part for part in request.url.path.removeprefix(f"/{VERSION}").split("/") if part)
+            # A POST may say that it is another method, as Facebook's own libraries do.
+            method = params["method"].upper() if request.method == "POST" and "method" in params else request.method
+            if path in oauth.DOORS:
+                return answer(oauth.DOORS[path](network, _with_token(request, params)), headers=headers)
+            caller = admitted(network, params, bearer(request) or params.get("access_token", ""))
+            call = Call(network, caller, method, path, params, files)
+            told, refused = limits.counted(network, caller, _cost(call), of_page=_of_page(call))
+            headers |= told
+            if refused is not None:
+                raise refused
+            return answer(_batch(call) if not path and method == "POST" else _carried(call), headers=headers)
+        except GraphError as error:
+            return answer(error.body, error.status, headers)
+
+    doors = [f"/{'/'.join(path)}" for path in (*oauth.DOORS, ("debug_token",))]
+    methods = ["GET", "POST", "DELETE"]
+    return [
+        *(Route(door, endpoint, methods=["GET", "POST"]) for door in doors),
+        Route(f"/{VERSION}", endpoint, methods=methods),
+        Route(f"/{VERSION}/{{path:path}}", endpoint, methods=methods),
+    ]
+
+
+def _with_token(request: Request, params: Mapping[str, str]) -> Mapping[str, str]:
+    return {"access_token": bearer(request), **params}
+
+
+def _cost(call: Call) -> int:
+    """Each call of a batch is counted."""
+    batch = call.params.get("batch", "")
+    return max(batch.count('"relative_url"'), 1)
+
+
+def _of_page(call: Call) -> bool:
+    return bool(call.path) and call.caller.own is not None and call.path[0].startswith(ids.page(call.caller.own))
+
+
+# ── one call ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _carried(call: Call) -> Json:
+    if "ids" in call.params:
+        # Since v26.0, whatever version is asked for; it comes as a server's error.
+        raise GraphError(
+            100, "The ids query parameter is deprecated in v26.0+", kind="FacebookApiException", status=500
+        )
+    match call.path:
+        case ("debug_token",):
+            return oauth.debug(call)
+        case (wanted,):
+            node = _found(call, wanted)
+            return _node(call, node)
+        case (wanted, edge):
+            return _edge(call, _found(call, wanted), edge)
+    raise GraphError(2500, "Unknown path components: /" + "/".join(call.path[2:]))
+
+
+def _node(call: Call, node: Node) -> Json:
+    kind = GRAPH.kinds[node.kind]
+    if call.method == "GET":
+        return GRAPH.node(call, node, parsed(call.get("fields")) if call.get("fields") else None)
+    if call.method == "DELETE" and kind.delete is not None:
+        return _shown(call, kind.delete(call, node))
+    raise gone(node.id, call.method.lower())
+
+
+def _edge(call: Call, node: Node, edge: str) -> Json:
+    if call.method == "GET":
+        return GRAPH.edge(call, node, edge)
+    if call.method == "DELETE" and edge == "subscribed_apps":
+        return subscriptions.uninstall(call, node)
+    change = GRAPH.kinds[node.kind].changes.get(edge)
+    if call.method != "POST" or change is None:
+        raise gone(node.id, call.method.lower())
+    return _shown(call, change(call, node))
+
+
+def _shown(call: Call, made: Node | Json) -> Json:
+    """What a change answers: the id of what it made, with the fields asked for."""
+    if isinstance(made, Node):
+        return GRAPH.node(call, made, parsed(call.get("fields")) if call.get("fields") else ())
+    return made
+
+
+def _batch(call: Call) -> list[Json]:
+    """`POST /` with `batch`: each call has an answer of its own, whatever becomes of the others."""
+    asked = call.structure("batch")
+    if not isinstance(asked, list) or not asked:
+        raise invalid("The batch parameter is required.")
+    if len(asked) > AT_ONCE:
+        raise GraphError(
+            100, f"Too many requests in batch message. Maximum batch size is {AT_ONCE}", kind="GraphBatchException"
+        )
+    return [_part(call, one if isinstance(one, dict) else {}) for one in asked]
+
+
+def _part(call: Call, asked: Mapping[str, object]) -> Json:
+    url = urlsplit(str(asked.get("relative_url", "")))
+    params = dict(parse_qsl(url.query, keep_blank_values=True)) | dict(parse_qsl(str(asked.get("body", ""))))
+    path = tuple(part for part in url.path.split("/") if part and part != VERSION)
+    try:
+        caller = admitted(call.network, params, params["access_token"]) if "access_token" in params else call.caller
+        content: Json = _carried(Call(call.network, caller, str(asked.get("method", "GET")).upper(), path, params))
+        status = 200
+    except GraphError as error:
+        content, status = error.body, error.status
+    told: Json = {"code": status, "body": orjson.dumps(content).decode()}
+    if call.get("include_headers", "true").lower() not in {"0", "false"}:
+        told["headers"] = [{"name": "Content-Type", "value": "application/json; charset=UTF-8"}]
+    return told
+
+
+# ── what stands under an id ───────────────────────────────────────────────────────────────────────
+
+
+def _found(call: Call, wanted: str) -> Node:
+    """The node of an id that this token may see."""
+    c = call.caller.own
+    if c is None:
+        if wanted in {ids.APP, "app"} and call.network.world.communities:
+            return Node("application", ids.APP, next(iter(call.world.communities.values())))
+        raise gone(wanted, call.method.lower())
+    node = _me(call, c) if wanted == "me" else _below(call, c, wanted)
+    if node is None:
+        raise gone(wanted, call.method.lower())
+    return node
+
+
+def _me(call: Call, c: Community) -> Node:
+    if call.caller.is_page:
+        return pages.page(c)
+    return instagram.account(call, c) if ids.is_instagram(c) else Node("user", ids.user(c), c)
+
+
+def _below(call: Call, c: Community, wanted: str) -> Node | None:
+    if wanted == ids.user(c):
+        return Node("user", wanted, c)
+    if ids.is_instagram(c):
+        return _of_account(call, c, wanted)
+    return _of_page_node(call, c, wanted)
+
+
+def _of_page_node(call: Call, c: Community, wanted: str) -> Node | None:
+    if wanted in {ids.page(c), c.key}:
+        return pages.page(c)
+    if wanted.startswith(("t_", "m_")):
+        return _mail(c, wanted)
+    first, _, last = wanted.rpartition("_")
+    found = ids.read(last, [c])
+    if found is None:
+        return None
+    kind, _, number = found
+    if kind == ids.PHOTO and not first:
+        media = c.media.get(str(number))
+        return None if media is None else pages.photo(c, media)
+    entry = call.world.entry(c, number) if kind == ids.STORY else None
+    if entry is None:
+        return None
+    if entry.kind == "post":
+        return pages.post(c, entry) if first == ids.page(c) else None
+    return pages.comment(c, entry) if first == ids.make(ids.STORY, c, entry.post or 0) else None
+
+
+def _of_account(call: Call, c: Community, wanted: str) -> Node | None:
+    if wanted == c.profile.external_id or (call.caller.is_instagram_login and wanted == ids.app_scoped(c)):
+        return instagram.account(call, c)
+    if wanted == ids.page(c) and not call.caller.is_instagram_login:
+        return pages.page(c)
+    found = ids.read(wanted, [c])
+    if found is None:
+        return _mail(c, wanted)
+    kind, _, number = found
+    if kind == ids.CONTAINER:
+        one = call.network.part(Kept).containers[c.key].get(number)
+        return None if one is None else Node("container", wanted, c, one)
+    if kind == ids.CHILD:
+        return Node("child", wanted, c, number) if str(number) in c.media else None
+    entry = call.world.entry(c, number)
+    makers = {ids.MEDIA: ("post", instagram.media), ids.TAGGED: ("mention", instagram.tagged)}
+    if entry is None or kind not in {*makers, ids.IG_COMMENT}:
+        return None
+    if kind == ids.IG_COMMENT:
+        return instagram.comment(c, entry) if entry.kind == "comment" else None
+    expected, make = makers[kind]
+    return make(c, entry) if entry.kind == expected else None
+
+
+def _mail(c: Community, wanted: str) -> Node | None:
+    """A conversation or a message."""
+    for dialog in c.dialogs.values():
+        if ids.thread(c, dialog.number) == wanted:
+            return mail.thread(c, dialog)
+    number = ids.decoded(wanted.removeprefix("m_")).rpartition(":")[2]
+    entry = c.mail.get(int(number)) if number.isascii() and number.isdecimal() else None
+    return mail.message(c, entry) if entry is not None and ids.message(c, entry.id) == wanted else None

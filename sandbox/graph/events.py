@@ -1,0 +1,202 @@
+"""Events: `X-Hub-Signature-256` over the raw bytes, with the application's secret; several changes in one call."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from typing import Final
+
+import orjson
+
+from sandbox.entities import Community, Entry
+from sandbox.graph import ids, instagram, pages
+from sandbox.graph.call import app_secret, verify_token
+from sandbox.graph.kept import TOPICS
+from sandbox.graph.nodes import Json, text_of
+from sandbox.hooks import Delivery, Hook, Subscription
+from sandbox.ledger import Record
+from sandbox.people import person
+from sandbox.world import World
+
+
+def _confirmation(world: World, one: Subscription, c: Community) -> Delivery:
+    """The address has to know the word, and to say the challenge."""
+    challenge = str(int(hashlib.sha256(f"{world.seed}:{c.key}:{one.id}".encode()).hexdigest()[:8], 16))
+    return Delivery(
+        name=f"challenge-{one.id}", kind="challenge", method="GET",
+        query={"hub.mode": "subscribe", "hub.challenge": challenge, "hub.verify_token": one.verify},
+        taken=lambda status, said: status == 200 and said == challenge,
+    )  # fmt: skip
+
+
+def _events(world: World, one: Subscription, c: Community, record: Record) -> Iterable[Delivery]:
+    topic, entry = (_account if ids.is_instagram(c) else _page)(c, record)
+    if not entry:
+        return
+    about: Json = {"id": c.profile.external_id, "time": world.now // (1 if "messaging" in entry else 1000), **entry}
+    body = orjson.dumps({"object": "instagram" if ids.is_instagram(c) else "page", "entry": [about]})
+    signature = hmac.new(one.secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={signature}"}
+    yield Delivery(name=f"graph-{one.id}-{record['n']}", kind=topic, body=body, headers=headers)
+
+
+# ── a Page ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _page(c: Community, record: Record) -> tuple[str, Json]:
+    """The kind of a record's event, and its entry; an empty one where it is none."""
+    match record["type"]:
+        case "facebook_reactions":
+            told = [_feed(_reaction(c, one)) for one in _changes(record) if _stands(c, one)]
+            return "feed", {"changes": told} if told else {}
+        case "post":
+            return "feed", {"changes": [_feed(_posted(c, c.wall[int(record["id"])]))]}
+        case "comment":
+            return "feed", {"changes": [_feed(_commented(c, c.wall[int(record["id"])]))]}
+        case "reply" if record["via"] == "comment":
+            return "feed", {"changes": [_feed(_commented(c, c.wall[int(record["id"])]))]}
+        case "post_deleted":
+            story = ids.post(c, int(record["id"]))
+            return "feed", {"changes": [_feed({"item": "post", "verb": "remove", "post_id": story, "from": _us(c)})]}
+        case "comment_deleted" if "post" in record:
+            post, number = int(record["post"]), int(record["id"])
+            gone: Json = {
+                "item": "comment", "verb": "remove", "post_id": ids.post(c, post),
+                "comment_id": ids.comment(c, post, number), "parent_id": ids.post(c, post),
+                "from": _who(c, record.get("person") or None),
+            }  # fmt: skip
+            return "feed", {"changes": [_feed(gone)]}
+        case "message" | "reply":
+            return _mailed(c, record)
+    return "feed", {}
+
+
+def _feed(value: Json) -> Json:
+    return {"field": "feed", "value": value}
+
+
+def _changes(record: Record) -> list[Json]:
+    changes = record["detail"]["changes"]
+    return [one for one in changes if isinstance(one, dict)] if isinstance(changes, list) else []
+
+
+def _stands(c: Community, change: Json) -> bool:
+    return int(str(change["id"])) in c.wall
+
+
+def _reaction(c: Community, change: Json) -> Json:
+    entry = c.wall[int(str(change["id"]))]
+    number = int(str(change["person"]))
+    story = ids.post(c, entry.post or entry.id)
+    told: Json = {
+        "item": change["item"], "verb": change["verb"], "post_id": story, "parent_id": story,
+        "created_time": change["at"], "from": _who(c, number),
+    }  # fmt: skip
+    if change["item"] == "reaction":
+        told["reaction_type"] = pages.mood_of(number).lower()
+    if entry.kind == "comment":
+        told["comment_id"] = ids.comment(c, entry.post or 0, entry.id)
+    return told
+
+
+def _posted(c: Community, entry: Entry) -> Json:
+    told: Json = {
+        "item": "photo" if len(entry.media) == 1 else "status", "verb": "add", "post_id": ids.post(c, entry.id),
+        "from": _us(c), "published": 1, "created_time": entry.at // 1000, "message": entry.text,
+    }  # fmt: skip
+    if len(entry.media) == 1:
+        told["photo_id"] = ids.make(ids.PHOTO, c, int(entry.media[0]))
+    return told
+
+
+def _commented(c: Community, entry: Entry) -> Json:
+    top = pages.head(c, entry)
+    story = ids.post(c, entry.post or 0)
+    return {
+        "item": "comment", "verb": "add", "post_id": story, "comment_id": ids.comment(c, entry.post or 0, entry.id),
+        "parent_id": story if top is entry else ids.comment(c, entry.post or 0, top.id),
+        "from": _who(c, entry.person), "message": entry.text, "created_time": entry.at // 1000,
+        "post": {
+            "id": story, "status_type": "mobile_status_update", "is_published": True,
+            "updated_time": text_of(entry.at), "permalink_url": pages.permalink(c, c.wall[entry.post or 0]),
+            "promotion_status": "inactive",
+        },
+    }  # fmt: skip
+
+
+def _us(c: Community) -> Json:
+    return {"id": ids.page(c), "name": c.profile.title}
+
+
+def _who(c: Community, number: int | None) -> Json:
+    if number is None:
+        return _us(c)
+    return {"id": ids.person(c, number), "name": person(number, c.profile.language).name}
+
+
+# ── an account ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _account(c: Community, record: Record) -> tuple[str, Json]:
+    """Posts and reactions are nothing to Instagram's hooks, nor is what was deleted."""
+    match record["type"]:
+        case "mention":
+            value: Json = {"media_id": instagram.tagged(c, c.wall[int(record["id"])]).id}
+            return "mentions", {"changes": [{"field": "mentions", "value": value}]}
+        case "comment":
+            return "comments", {"changes": [_told(c, c.wall[int(record["id"])])]}
+        case "reply" if record["via"] == "comment":
+            return "comments", {"changes": [_told(c, c.wall[int(record["id"])])]}
+        case "message":
+            return _mailed(c, record)
+        case "reply" if record["via"] == "message":
+            return _mailed(c, record)
+    return "comments", {}
+
+
+def _told(c: Community, entry: Entry) -> Json:
+    """When it was written is not said."""
+    name = c.key if entry.person is None else person(entry.person, c.profile.language).username
+    writer: Json = {
+        "id": c.profile.external_id if entry.person is None else ids.person(c, entry.person),
+        "username": name,
+    }
+    if entry.person is None:
+        writer["self_ig_scoped_id"] = ids.user(c)
+    value: Json = {
+        "id": ids.make(ids.IG_COMMENT, c, entry.id), "from": writer, "text": entry.text,
+        "media": {"id": ids.make(ids.MEDIA, c, entry.post or 0), "media_product_type": "FEED"},
+    }  # fmt: skip
+    top = pages.head(c, entry)
+    if top is not entry:
+        value["parent_id"] = ids.make(ids.IG_COMMENT, c, top.id)
+    return {"field": "comments", "value": value}
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _mailed(c: Community, record: Record) -> tuple[str, Json]:
+    """A customer's message, or the echo of one of ours; to nobody in particular it is none."""
+    entry = c.mail[int(record["id"])]
+    if not entry.peer:
+        return "messages", {}
+    us, them = {"id": c.profile.external_id}, {"id": ids.person(c, entry.peer)}
+    said: Json = {"mid": ids.message(c, entry.id), "text": entry.text}
+    if entry.person is None:
+        said["is_echo"] = True
+        if record["origin"] == "api":
+            said["app_id"] = int(ids.APP)
+    told: Json = {
+        "sender": us if entry.person is None else them, "recipient": them if entry.person is None else us,
+        "timestamp": entry.at, "message": said,
+    }  # fmt: skip
+    echo = entry.person is None and not ids.is_instagram(c)
+    return "message_echoes" if echo else "messages", {"messaging": [told]}
+
+
+HOOK: Final = Hook(
+    events=_events, confirmation=_confirmation, topics=TOPICS,
+    secret=lambda world, _: app_secret(world), code=lambda world, _: verify_token(world),
+)  # fmt: skip

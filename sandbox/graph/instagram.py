@@ -1,0 +1,254 @@
+"""Instagram: accounts, their media, comments, and what is made ready to be published."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandbox.entities import Community, Entry
+from sandbox.graph import ids, insights, mail, publishing, subscriptions
+from sandbox.graph.call import Call
+from sandbox.graph.kept import Kept
+from sandbox.graph.nodes import ABSENT, Args, Json, Kind, Listing, Node, instant, text_of
+from sandbox.graph.pages import comments_of, head, thread
+from sandbox.people import person
+
+SITE: Final = "https://www.instagram.com"
+
+
+def account(call: Call, c: Community) -> Node:
+    """Its `id` is another one where Instagram's own login is used; both are good in addresses."""
+    return Node("account", ids.app_scoped(c) if call.caller.is_instagram_login else c.profile.external_id, c)
+
+
+def media(c: Community, entry: Entry) -> Node:
+    return Node("media", ids.make(ids.MEDIA, c, entry.id), c, entry)
+
+
+def comment(c: Community, entry: Entry) -> Node:
+    return Node("ig_comment", ids.make(ids.IG_COMMENT, c, entry.id), c, entry)
+
+
+def tagged(c: Community, entry: Entry) -> Node:
+    return Node("tagged", ids.make(ids.TAGGED, c, entry.id), c, entry)
+
+
+# ── fields ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def username(_: Call, node: Node) -> str:
+    who = node.entry.person
+    return node.c.key if who is None else person(who, node.c.profile.language).username
+
+
+def author(call: Call, node: Node) -> Json:
+    who = node.entry.person
+    if who is None:
+        return {"id": node.c.profile.external_id, "username": node.c.key, "self_ig_scoped_id": ids.user(node.c)}
+    return {"id": ids.person(node.c, who), "username": username(call, node)}
+
+
+def _followers(call: Call, node: Node) -> int:
+    _basic(call)
+    return len(node.c.followers)
+
+
+def _media_count(call: Call, node: Node) -> int:
+    _basic(call)
+    return len(node.c.posts)
+
+
+def _basic(call: Call) -> None:
+    call.needs("instagram_basic", "instagram_business_basic")
+
+
+def _login(call: Call, value: object) -> object:
+    """A field that there is at graph.instagram.com alone."""
+    return value if call.caller.is_instagram_login else ABSENT
+
+
+def _picture(node: Node) -> str:
+    return f"{SITE.replace('www', 'scontent')}/{node.id}_n.jpg"
+
+
+def _parent(_: Call, node: Node) -> object:
+    top = head(node.c, node.entry)
+    return ABSENT if top is node.entry else comment(node.c, top).id
+
+
+# ── edges ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _listed(call: Call, node: Node, args: Args) -> Listing:
+    _basic(call)
+    c, since, until = node.c, instant(args, "since"), instant(args, "until")
+    found: list[tuple[int, Node | Json]] = [
+        (one.id, media(c, one))
+        for one in (c.wall[number] for number in reversed(c.posts))
+        if (since is None or one.at >= since) and (until is None or one.at <= until)
+    ]
+    return Listing(found, falling=True)
+
+
+def _tags(call: Call, node: Node, _: Args) -> Listing:
+    """What others published of the account, newest first."""
+    call.needs("instagram_manage_comments", "instagram_business_manage_comments")
+    found: list[tuple[int, Node | Json]] = [
+        (one.id, tagged(node.c, one))
+        for one in reversed(node.c.wall.values())
+        if one.kind == "mention" and one.person is not None and not one.deleted
+    ]
+    return Listing(found, falling=True)
+
+
+def _nothing(call: Call, _: Node, __: Args) -> Listing:
+    _basic(call)
+    return Listing([])
+
+
+def _limit(call: Call, node: Node, args: Args) -> Listing:
+    """How many posts were published through the API within a day, of how many there may be."""
+    call.needs("instagram_content_publish", "instagram_business_content_publish")
+    kept = call.network.part(Kept)
+    shown: Json = {"quota_usage": kept.published(node.c)}
+    if "config" in args.get("fields", ""):
+        total = call.network.limits["graph_publish_daily"]
+        shown["config"] = {"quota_total": total, "quota_duration": 86_400}
+    return Listing([(0, shown)])
+
+
+def _comments(call: Call, node: Node, _: Args) -> Listing:
+    """Newest first, answers not among them; there is no `since`."""
+    call.needs("instagram_manage_comments", "instagram_business_manage_comments")
+    c = node.c
+    tops = {one.id: one for one in comments_of(c, node.entry) if head(c, one) is one}
+    return Listing([(one, comment(c, tops[one])) for one in sorted(tops, reverse=True)], falling=True, most=50)
+
+
+def _replies(call: Call, node: Node, _: Args) -> Listing:
+    """Oldest first. An answer to an answer stands beside it."""
+    call.needs("instagram_manage_comments", "instagram_business_manage_comments")
+    return Listing([(one.id, comment(node.c, one)) for one in thread(node.c, node.entry)], most=50)
+
+
+def _children(_: Call, node: Node, __: Args) -> Listing:
+    shown = node.entry.media if len(node.entry.media) > 1 else ()
+    found: list[tuple[int, Node | Json]] = [
+        (place, Node("child", ids.make(ids.CHILD, node.c, int(one)), node.c, int(one)))
+        for place, one in enumerate(shown)
+    ]
+    return Listing(found)
+
+
+ACCOUNT: Final = Kind(
+    "IGUser",
+    "",
+    fields={
+        "user_id": lambda call, node: _login(call, int(node.c.profile.external_id)),
+        "account_type": lambda call, node: _login(call, "BUSINESS"),
+        "ig_id": lambda _, node: int(node.c.profile.external_id) % 10**10,
+        "username": lambda _, node: node.c.key,
+        "name": lambda _, node: node.c.profile.title,
+        "biography": lambda _, node: node.c.profile.about,
+        "website": lambda _, __: ABSENT,
+        "profile_picture_url": lambda _, node: f"{SITE.replace('www', 'scontent')}/{node.c.key}.jpg",
+        "followers_count": _followers,
+        "follows_count": lambda _, node: len(node.c.key) * 7,
+        "media_count": _media_count,
+        "is_published": lambda _, __: True,
+    },
+    edges={
+        "media": _listed,
+        "tags": _tags,
+        "stories": _nothing,
+        "content_publishing_limit": _limit,
+        "conversations": mail.conversations,
+        "subscribed_apps": subscriptions.apps,
+    },
+    changes={
+        "media": publishing.prepare,
+        "media_publish": publishing.publish,
+        "mentions": publishing.answer_mention,
+        "messages": mail.send,
+        "subscribed_apps": subscriptions.install,
+    },
+)
+
+MEDIA: Final = Kind(
+    "IGMedia",
+    "",
+    fields={
+        "ig_id": lambda _, node: node.id[:-1],
+        "caption": lambda _, node: node.entry.text or ABSENT,
+        "media_type": lambda _, node: "CAROUSEL_ALBUM" if len(node.entry.media) > 1 else "IMAGE",
+        "media_product_type": lambda _, __: "FEED",
+        "media_url": lambda _, node: _picture(node),
+        "permalink": lambda _, node: f"{SITE}/p/{ids.shortcode(node.c, node.entry.id)}/",
+        "shortcode": lambda _, node: ids.shortcode(node.c, node.entry.id),
+        "timestamp": lambda _, node: text_of(node.entry.at),
+        "username": username,
+        "owner": lambda _, node: {"id": node.c.profile.external_id},
+        "like_count": lambda _, node: len(node.entry.reactors),
+        "comments_count": lambda _, node: node.entry.comments,
+        "is_comment_enabled": lambda _, __: True,
+        "thumbnail_url": lambda _, __: ABSENT,
+        "alt_text": lambda _, __: ABSENT,
+    },
+    edges={"comments": _comments, "children": _children, "insights": insights.of_media},
+    changes={"comments": publishing.comment},
+    delete=publishing.remove,
+)
+
+CHILD: Final = Kind(
+    "IGMedia",
+    "",
+    fields={
+        "media_type": lambda _, __: "IMAGE",
+        "media_url": lambda _, node: _picture(node),
+        "username": lambda _, node: node.c.key,
+    },
+)
+"""A picture of a carousel, of which nothing is counted."""
+
+TAGGED: Final = Kind(
+    "IGMedia",
+    "",
+    fields={
+        "caption": lambda _, node: node.entry.text,
+        "media_type": lambda _, __: "IMAGE",
+        "permalink": lambda _, node: f"{SITE}/p/{ids.shortcode(node.c, node.entry.id)}/",
+        "timestamp": lambda _, node: text_of(node.entry.at),
+        "username": username,
+        "like_count": lambda _, node: len(node.entry.reactors),
+        "comments_count": lambda _, node: len(node.entry.replies),
+    },
+)
+"""Somebody else's media, with the account in it."""
+
+COMMENT: Final = Kind(
+    "IGComment",
+    "timestamp,text",
+    fields={
+        "text": lambda _, node: node.entry.text,
+        "timestamp": lambda _, node: text_of(node.entry.at),
+        "username": username,
+        "from": author,
+        "like_count": lambda _, node: len(node.entry.reactors),
+        "hidden": lambda _, __: False,
+        "media": lambda _, node: media(node.c, node.c.wall[node.entry.post or 0]),
+        "parent_id": _parent,
+        "user": lambda _, node: ABSENT if node.entry.person is not None else {"id": node.c.profile.external_id},
+    },
+    edges={"replies": _replies},
+    changes={"replies": publishing.comment},
+    delete=publishing.remove,
+)
+
+
+CONTAINER: Final = Kind(
+    "ShadowIGMediaBuilder",
+    "",
+    fields={
+        "status_code": lambda call, node: publishing.status(call, node.container),
+        "status": lambda call, node: publishing.STATUSES[publishing.status(call, node.container)],
+    },
+)

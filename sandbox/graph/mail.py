@@ -1,0 +1,145 @@
+"""Direct messages: Messenger's with a Page, Instagram's with an account, whose Page is another door to the same."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandbox.entities import Community, Dialog, Entry
+from sandbox.graph import ids
+from sandbox.graph.call import Call
+from sandbox.graph.errors import GraphError, invalid
+from sandbox.graph.nodes import ABSENT, Args, Json, Kind, Listing, Node, text_of
+from sandbox.instants import DAY
+from sandbox.ledger import Fields
+from sandbox.people import person
+
+LIMITS: Final = {"facebook": 2000, "instagram": 1000}
+"""Characters of a message on Messenger; bytes on Instagram."""
+
+
+def thread(c: Community, dialog: Dialog) -> Node:
+    return Node("thread", ids.thread(c, dialog.number), c, dialog)
+
+
+def message(c: Community, entry: Entry) -> Node:
+    return Node("message", ids.message(c, entry.id), c, entry)
+
+
+def conversations(call: Call, node: Node, args: Args) -> Listing:
+    """`GET /{page}/conversations`: those that were written in last come first."""
+    _may(call, node.c)
+    _slowly(call, node.c)
+    platform = args.get("platform", "instagram" if call.caller.is_instagram_login else "messenger").lower()
+    if platform not in {"messenger", "instagram"}:
+        raise invalid("Param platform must be one of {INSTAGRAM, MESSENGER}")
+    wanted = args.get("user_id")
+    found: list[tuple[int, Node | Json]] = [
+        (dialog.messages[-1], thread(node.c, dialog))
+        for dialog in reversed(node.c.dialogs.values())
+        if dialog.person and (wanted is None or ids.person(node.c, dialog.person) == wanted)
+    ]
+    mine = (platform == "instagram") == ids.is_instagram(node.c)
+    return Listing(found if mine else [], falling=True)
+
+
+def messages(call: Call, node: Node, _: Args) -> Listing:
+    """`GET /{conversation}/messages`, newest first."""
+    _may(call, node.c)
+    c = node.c
+    return Listing([(one, message(c, c.mail[one])) for one in reversed(node.dialog.messages)], falling=True)
+
+
+def send(call: Call, node: Node) -> Json:
+    """`POST /{page}/messages`: within a day of what the customer wrote; a person may take a week."""
+    _may(call, node.c)
+    c, text = node.c, _text(call, node.c)
+    to = call.structure("recipient")
+    wanted = str(to.get("id", "")) if isinstance(to, dict) else ""
+    who = ids.number_of(c, wanted)
+    dialog = None if who is None else c.dialogs.get(who)
+    if who is None or dialog is None:
+        raise invalid("No matching user found", 2018001)
+    human = call.get("messaging_type") == "MESSAGE_TAG" and call.get("tag") == "HUMAN_AGENT"
+    heard = max((c.mail[one].at for one in dialog.messages if c.mail[one].person is not None), default=0)
+    if heard < call.world.now - DAY * (7 if human else 1):
+        outside = "(#10) This message is sent outside of allowed window."
+        raise GraphError(10, outside, subcode=2534022 if ids.is_instagram(c) else 2018278)
+    made = call.world.emit("reply", c, "api", **Fields(via="message", person=who, text=text))
+    return {"recipient_id": wanted, "message_id": ids.message(c, int(made["id"]))}
+
+
+def _text(call: Call, c: Community) -> str:
+    said = call.structure("message")
+    text = str(said.get("text", "")).strip() if isinstance(said, dict) else ""
+    if not text:
+        raise invalid("Message cannot be empty, must provide valid attachment or text", 2018006)
+    limit = LIMITS[c.profile.platform]
+    if len(text.encode() if ids.is_instagram(c) else text) > limit:
+        raise invalid(f"Length of param message[text] must be less than or equal to {limit}")
+    return text
+
+
+def _may(call: Call, c: Community) -> None:
+    call.needs_page()
+    if ids.is_instagram(c):
+        call.needs("instagram_manage_messages", "instagram_business_manage_messages", code=200)
+    else:
+        call.needs("pages_messaging", code=200)
+
+
+def _slowly(call: Call, c: Community) -> None:
+    if not call.network.counter.second(f"graph/{c.key}/conversations", call.network.limits["graph_conversations_rps"]):
+        raise GraphError(613)
+
+
+def people(c: Community, who: int | None) -> Json:
+    """Somebody in a conversation; the community itself for None."""
+    if ids.is_instagram(c):
+        name = c.key if who is None else person(who, c.profile.language).username
+        return {"username": name, "id": c.profile.external_id if who is None else ids.person(c, who)}
+    number = ids.page(c) if who is None else ids.person(c, who)
+    name = c.profile.title if who is None else person(who, c.profile.language).name
+    return {"name": name, "email": f"{number}@facebook.com", "id": number}
+
+
+def _last(node: Node) -> Entry:
+    return node.c.mail[node.dialog.messages[-1]]
+
+
+THREAD: Final = Kind(
+    "UnifiedThread",
+    "link,updated_time",
+    fields={
+        "link": lambda _, node: (
+            ABSENT if ids.is_instagram(node.c) else f"/{ids.page(node.c)}/inbox/{node.dialog.number}/"
+        ),
+        "updated_time": lambda _, node: text_of(_last(node).at),
+        "snippet": lambda _, node: _last(node).text[:80],
+        "message_count": lambda _, node: len(node.dialog.messages),
+        "unread_count": lambda _, node: node.dialog.unread,
+        "can_reply": lambda call, node: _last(node).at > call.world.now - DAY,
+        "is_subscribed": lambda _, __: True,
+        "participants": lambda _, node: {"data": [people(node.c, node.dialog.person), people(node.c, None)]},
+        "senders": lambda _, node: {"data": [people(node.c, node.dialog.person), people(node.c, None)]},
+    },
+    edges={"messages": messages},
+)
+
+MESSAGE: Final = Kind(
+    "UnifiedMessage",
+    "created_time",
+    fields={
+        "created_time": lambda _, node: text_of(node.entry.at),
+        "from": lambda _, node: people(node.c, node.entry.person),
+        "to": lambda _, node: {
+            "data": [people(node.c, node.entry.peer if node.entry.person is None else None)],
+        },
+        "message": lambda _, node: node.entry.text,
+        "tags": lambda _, node: {
+            "data": [{"name": "inbox" if node.entry.person is not None else "sent"}, {"name": "source:web"}]
+        },
+        "attachments": lambda _, __: ABSENT,
+        "shares": lambda _, __: ABSENT,
+        "sticker": lambda _, __: ABSENT,
+    },
+)

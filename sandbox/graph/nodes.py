@@ -1,0 +1,231 @@
+"""Nodes, their fields, and the edges between them: what a call asks for is found in tables by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+from urllib.parse import urlencode
+
+from sandbox.entities import Community, Dialog, Entry, Media
+from sandbox.graph import ids
+from sandbox.graph.call import VERSION, Call
+from sandbox.graph.errors import invalid
+from sandbox.graph.kept import Container
+from sandbox.graph.query import Field, parsed
+
+Json: TypeAlias = dict[str, object]
+Args: TypeAlias = Mapping[str, str]
+
+
+class Absent:
+    """A field that is left out."""
+
+
+ABSENT: Final = Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An object of Graph."""
+
+    kind: str
+    id: str
+    c: Community
+    what: Entry | Dialog | Media | Container | int | None = None
+
+    @property
+    def entry(self) -> Entry:
+        assert isinstance(self.what, Entry)
+        return self.what
+
+    @property
+    def dialog(self) -> Dialog:
+        assert isinstance(self.what, Dialog)
+        return self.what
+
+    @property
+    def media(self) -> Media:
+        assert isinstance(self.what, Media)
+        return self.what
+
+    @property
+    def container(self) -> Container:
+        assert isinstance(self.what, Container)
+        return self.what
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an edge leads to, in the order in which it is shown."""
+
+    items: Sequence[tuple[int, Node | Json]]
+    """Each with the number that its place in the order follows from."""
+    falling: bool = False
+    """The numbers fall."""
+    usual: int = 25
+    most: int = 100
+    strict: bool = False
+    """More than `most` is an error; else it is cut down to it."""
+    summary: Json | None = None
+
+
+FieldOf: TypeAlias = Callable[[Call, Node], object]
+EdgeOf: TypeAlias = Callable[[Call, Node, Args], Listing | Json]
+Change: TypeAlias = Callable[[Call, Node], Node | Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of node."""
+
+    title: str
+    """As errors call it."""
+    usual: str
+    """The fields that come unasked."""
+    fields: Mapping[str, FieldOf]
+    edges: Mapping[str, EdgeOf] = field(default_factory=dict)
+    changes: Mapping[str, Change] = field(default_factory=dict)
+    """What is made by POST to an edge; "" is the node itself."""
+    delete: Change | None = None
+
+
+class Graph:
+    """All kinds, and how nodes of them are shown."""
+
+    def __init__(self, kinds: Mapping[str, Kind]) -> None:
+        self.kinds = kinds
+
+    def node(self, call: Call, node: Node, wanted: tuple[Field, ...] | None) -> Json:
+        """A node with the fields asked for, and its id."""
+        kind = self.kinds[node.kind]
+        shown: Json = {}
+        for one in parsed(kind.usual) if wanted is None else wanted:
+            if (value := self._value(call, kind, node, one)) is not ABSENT:
+                shown[one.alias or one.name] = value
+        shown["id"] = node.id
+        return shown
+
+    def _value(self, call: Call, kind: Kind, node: Node, one: Field) -> object:
+        if one.name == "id":
+            return node.id
+        if one.name in kind.fields:
+            value = kind.fields[one.name](call, node)
+            if isinstance(value, Node):
+                return self.node(call, value, one.below)
+            if isinstance(value, dict) and one.below is not None and "data" not in value:
+                return {sub.name: value[sub.name] for sub in one.below if sub.name in value}
+            return value
+        if one.name not in kind.edges:
+            raise invalid(f"Tried accessing nonexisting field ({one.name}) on node type ({kind.title})")
+        found = kind.edges[one.name](call, node, one.args)
+        if not isinstance(found, Listing):
+            return found
+        shown = self.page(call, node, one.name, found, {**one.args, "fields": one.source}, one.below)
+        # An edge without anything is left out of a node, unless it is summed up.
+        return shown if found.items or "summary" in shown else ABSENT
+
+    def edge(self, call: Call, node: Node, name: str) -> Json:
+        """What one edge leads to."""
+        kind = self.kinds[node.kind]
+        if name not in kind.edges:
+            raise invalid(f"Tried accessing nonexisting field ({name}) on node type ({kind.title})")
+        found = kind.edges[name](call, node, call.params)
+        if not isinstance(found, Listing):
+            return found
+        below = parsed(call.get("fields")) if call.get("fields") else None
+        return self.page(call, node, name, found, call.params, below)
+
+    def page(
+        self, call: Call, node: Node, edge: str, listing: Listing, args: Args, below: tuple[Field, ...] | None
+    ) -> Json:
+        """A page of a listing. A cursor is the place of an item in the order, and stays so when the item is gone."""
+        limit = _limit(args, listing)
+        after, before = _place(args, "after"), _place(args, "before")
+        sign = -1 if listing.falling else 1
+        places = [place for place, _ in listing.items]
+        start, end = 0, len(places)
+        if after is not None:
+            start = next((at for at, place in enumerate(places) if (place - after) * sign > 0), len(places))
+        elif before is not None:
+            end = next((at for at, place in enumerate(places) if (place - before) * sign >= 0), len(places))
+            start = max(end - limit, 0)
+        end = min(start + limit, end)
+        chosen = listing.items[start:end]
+        shown: Json = {
+            "data": [self.node(call, one, below) if isinstance(one, Node) else one for _, one in chosen],
+        }
+        if chosen:
+            cursors = {"before": _cursor(chosen[0][0]), "after": _cursor(chosen[-1][0])}
+            paging: Json = {"cursors": cursors}
+            if end < len(places):
+                paging["next"] = _url(call, node, edge, args, limit, "after", cursors["after"])
+            if start > 0:
+                paging["previous"] = _url(call, node, edge, args, limit, "before", cursors["before"])
+            shown["paging"] = paging
+        if listing.summary is not None and args.get("summary", "").lower() not in {"", "0", "false"}:
+            shown["summary"] = listing.summary
+        return shown
+
+
+def number(args: Args, name: str) -> int | None:
+    """A whole number among the parameters; error 100 for anything else."""
+    text = args.get(name, "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 15:
+        raise invalid(f"Param {name} must be a non-negative integer")
+    return int(text)
+
+
+def instant(args: Args, name: str) -> int | None:
+    """A moment among the parameters, in seconds or as ISO 8601; in milliseconds here."""
+    text = args.get(name, "")
+    if not text or (text.isascii() and text.isdecimal()):
+        seconds = number(args, name)
+        return None if seconds is None else seconds * 1000
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise invalid(f"Param {name} must be a valid date") from None
+    return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def text_of(at: int) -> str:
+    """`2026-11-23T06:00:00+0000`, as Graph writes moments."""
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
+
+
+def _limit(args: Args, listing: Listing) -> int:
+    wanted = number(args, "limit")
+    if wanted is None:
+        return listing.usual
+    if listing.strict and wanted > listing.most:
+        raise invalid(f"The 'limit' parameter should not exceed {listing.most}")
+    return min(wanted, listing.most)
+
+
+def _cursor(place: int) -> str:
+    return ids.coded(f"at:{place}")
+
+
+def _place(args: Args, name: str) -> int | None:
+    given = args.get(name, "")
+    if not given:
+        return None
+    kind, _, place = ids.decoded(given).partition(":")
+    if kind != "at" or not place.isdecimal():
+        raise invalid(f"Invalid cursor given for {name}")
+    return int(place)
+
+
+def _url(call: Call, node: Node, edge: str, args: Args, limit: int, way: str, cursor: str) -> str:
+    """The address of the next page; Graph puts the token into it."""
+    kept = {
+        name: value
+        for name, value in args.items()
+        if value and name not in {"after", "before", "limit", "access_token", "method", "appsecret_proof"}
+    }
+    query = urlencode({"access_token": call.caller.token, **kept, "limit": str(limit), way: cursor})
+    return f"{call.network.base_url}/{VERSION}/{node.id}/{edge}?{query}"

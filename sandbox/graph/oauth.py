@@ -1,0 +1,140 @@
+"""Tokens: longer ones for shorter ones, and what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from sandbox.entities import Community
+from sandbox.grants import Grant
+from sandbox.graph import ids
+from sandbox.graph.call import Call, app_secret
+from sandbox.graph.errors import GraphError, invalid
+from sandbox.graph.nodes import Json
+from sandbox.instants import DAY, SECOND
+from sandbox.network import Network
+
+LIFE: Final = 60 * DAY // SECOND
+"""Seconds that a long-lived token of a person is good for; a Page's does not end."""
+DATA_ACCESS: Final = 90 * DAY // SECOND
+APPLICATION: Final = "Back Office"
+
+PAGE: Final = (
+    "pages_manage_engagement", "pages_manage_metadata", "pages_manage_posts", "pages_messaging",
+    "pages_read_engagement", "pages_read_user_content", "read_insights", "instagram_basic",
+    "instagram_content_publish", "instagram_manage_comments", "instagram_manage_insights",
+    "instagram_manage_messages",
+)  # fmt: skip
+USER: Final = (
+    *PAGE, "pages_show_list", "instagram_business_basic", "instagram_business_content_publish",
+    "instagram_business_manage_comments", "instagram_business_manage_insights",
+    "instagram_business_manage_messages",
+)  # fmt: skip
+"""The scopes of the tokens there are from the start. A person's are those of Facebook's or of Instagram's login."""
+
+
+def access_token(network: Network, params: Mapping[str, str]) -> Json:
+    """`/oauth/access_token`: the application proves itself."""
+    if params.get("client_id") != ids.APP:
+        raise GraphError(101, "Error validating application. Cannot get application info due to a system error.")
+    if params.get("client_secret") != app_secret(network.world):
+        raise GraphError(1, "Error validating client secret.", status=400)
+    kind = params.get("grant_type")
+    if kind == "client_credentials":
+        return {"access_token": f"{ids.APP}|{app_secret(network.world)}", "token_type": "bearer"}
+    if kind != "fb_exchange_token":
+        raise invalid("Invalid grant_type")
+    grant, c = _good(network, params.get("fb_exchange_token", ""))
+    if grant.kind == "community":  # a Page's is as long as it gets
+        return {"access_token": params["fb_exchange_token"], "token_type": "bearer"}
+    if ids.is_instagram(c):
+        raise GraphError(190)
+    return _longer(network, c, grant)
+
+
+def refresh(network: Network, params: Mapping[str, str]) -> Json:
+    """`/refresh_access_token`: a token of Instagram's own login, for itself."""
+    if params.get("grant_type") != "ig_refresh_token":
+        raise invalid("Invalid grant_type")
+    return _instagram(network, params)
+
+
+def exchange(network: Network, params: Mapping[str, str]) -> Json:
+    """`/access_token`: a long-lived token of Instagram's own login, for one of an hour."""
+    if params.get("grant_type") != "ig_exchange_token":
+        raise invalid("Invalid grant_type")
+    if params.get("client_secret") != app_secret(network.world):
+        raise GraphError(1, "Error validating client secret.", status=400)
+    return _instagram(network, params)
+
+
+def _instagram(network: Network, params: Mapping[str, str]) -> Json:
+    grant, c = _good(network, params.get("access_token", ""))
+    if grant.kind != "user" or not ids.is_instagram(c):
+        raise GraphError(190, "Invalid OAuth access token - Cannot parse access token")
+    permissions = ",".join(sorted(one for one in grant.scopes if one.startswith("instagram_business_")))
+    return {**_longer(network, c, grant), "permissions": permissions}
+
+
+def _longer(network: Network, c: Community, grant: Grant) -> Json:
+    token = network.grants.make(c, grant.kind, sorted(grant.scopes), LIFE, origin="api")
+    return {"access_token": token, "token_type": "bearer", "expires_in": LIFE}
+
+
+def _good(network: Network, token: str) -> tuple[Grant, Community]:
+    grant = network.grants.find(token, "graph")
+    if grant is None:
+        raise GraphError(190)
+    if grant.state != "good":
+        raise GraphError(190, subcode=463 if grant.state == "expired" else 460)
+    return grant, network.world.communities[grant.community]
+
+
+def page_token(call: Call, c: Community) -> str:
+    """The Page's token for a person who manages it: it may do what the person's may."""
+    grants, mine = call.network.grants, call.caller.grant
+    usual = grants.stable(c)["community"] or ""
+    known = grants.find(usual, "graph")
+    whole = mine is None or mine.scopes == frozenset(USER)
+    if whole and known is not None and known.state == "good":
+        return usual
+    scopes = None if mine is None or whole else sorted(mine.scopes & frozenset(PAGE))
+    return grants.make(c, "community", scopes, origin="api")
+
+
+def debug(call: Call) -> Json:
+    """`/debug_token`: for the application, or for who has the token."""
+    wanted = call.get("input_token")
+    if not wanted:
+        raise invalid("The parameter input_token is required.")
+    if call.caller.grant is not None and wanted != call.caller.token:
+        raise invalid("You must provide an app access token, or a user access token that is an owner of the app")
+    grant = call.network.grants.find(wanted, "graph")
+    if grant is None:
+        error = GraphError(190, "Invalid OAuth access token.")
+        return {"data": {"error": {"code": 190, "message": str(error)}, "is_valid": False, "scopes": []}}
+    c = call.world.communities[grant.community]
+    now = call.world.now // SECOND
+    ends = 0 if grant.expires_at is None else grant.expires_at // SECOND
+    data: Json = {
+        "app_id": ids.APP, "type": "PAGE" if grant.kind == "community" else "USER", "application": APPLICATION,
+        "data_access_expires_at": now + DATA_ACCESS, "expires_at": ends, "is_valid": grant.state == "good",
+        "scopes": sorted(grant.scopes), "granular_scopes": [{"scope": one} for one in sorted(grant.scopes)],
+        "user_id": ids.user(c),
+    }  # fmt: skip
+    if grant.kind == "community":
+        data["profile_id"] = ids.page(c)
+    if grant.state != "good":
+        error = GraphError(190, subcode=463 if grant.state == "expired" else 460)
+        data["error"] = {"code": 190, "message": str(error), "subcode": error.subcode}
+    return {"data": data}
+
+
+Door: TypeAlias = Callable[[Network, Mapping[str, str]], Json]
+
+DOORS: Final[Mapping[tuple[str, ...], Door]] = {
+    ("oauth", "access_token"): access_token,
+    ("refresh_access_token",): refresh,
+    ("access_token",): exchange,
+}
+"""Where tokens are fetched, with or without a version before it."""

@@ -1,0 +1,337 @@
+"""Facebook: Pages, their posts, photos and comments, and the person who manages them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sandbox.entities import Community, Entry, Media
+from sandbox.graph import ids, insights, mail, oauth, subscriptions, writing
+from sandbox.graph.call import Call
+from sandbox.graph.errors import invalid
+from sandbox.graph.nodes import ABSENT, Args, Json, Kind, Listing, Node, instant, text_of
+from sandbox.people import person
+
+SITE: Final = "https://www.facebook.com"
+_MOODS: Final = ("LIKE", "LIKE", "LIKE", "LOVE", "HAHA")
+_TASKS: Final = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
+CATEGORY: Final = {"coffee": ("2205", "Coffee shop"), "bikes": ("2256", "Bicycle shop"), "school": ("2250", "School")}
+
+
+def page(c: Community) -> Node:
+    return Node("page", ids.page(c), c)
+
+
+def post(c: Community, entry: Entry) -> Node:
+    return Node("post", ids.post(c, entry.id), c, entry)
+
+
+def comment(c: Community, entry: Entry) -> Node:
+    return Node("comment", ids.comment(c, entry.post or 0, entry.id), c, entry)
+
+
+def photo(c: Community, media: Media) -> Node:
+    return Node("photo", ids.make(ids.PHOTO, c, int(media.id)), c, media)
+
+
+def head(c: Community, entry: Entry) -> Entry:
+    """The comment at the top of the thread; threads are one level deep, and what was deleted heads none."""
+    top, above = entry, entry
+    while above.parent is not None and (found := c.wall.get(above.parent)) is not None:
+        above = found
+        top = top if above.deleted else above
+    return top
+
+
+def comments_of(c: Community, entry: Entry) -> Iterator[Entry]:
+    """All that stands below a post or a comment."""
+    for one in entry.replies:
+        below = c.wall.get(one)
+        if below is not None:
+            if not below.deleted:
+                yield below
+            yield from comments_of(c, below)
+
+
+def thread(c: Community, top: Entry) -> list[Entry]:
+    """The answers below the head of a thread, oldest first."""
+    found = {one.id: one for one in comments_of(c, top) if head(c, one) is top and one is not top}
+    return [found[one] for one in sorted(found)]
+
+
+# ── fields ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def author(call: Call, node: Node) -> object:
+    """Who wrote it, which a Page's token alone may see."""
+    if not call.caller.is_page:
+        return ABSENT
+    who = node.entry.person
+    if who is None:
+        return {"name": node.c.profile.title, "id": ids.page(node.c)}
+    return {"name": person(who, node.c.profile.language).name, "id": ids.person(node.c, who)}
+
+
+def _token(call: Call, node: Node) -> object:
+    """The Page's, for who manages it."""
+    if call.caller.is_page:
+        return call.caller.token
+    call.needs("pages_show_list")
+    return oauth.page_token(call, node.c)
+
+
+def _linked(_: Call, node: Node) -> object:
+    return Node("account", node.c.profile.external_id, node.c) if ids.is_instagram(node.c) else ABSENT
+
+
+def _parent(_: Call, node: Node) -> object:
+    top = head(node.c, node.entry)
+    return ABSENT if top is node.entry else comment(node.c, top)
+
+
+def _picture(node: Node, number: str) -> str:
+    return f"{SITE.replace('www', 'scontent')}/{ids.make(ids.PHOTO, node.c, int(number))}_n.jpg"
+
+
+def _full_picture(_: Call, node: Node) -> object:
+    return _picture(node, node.entry.media[0]) if node.entry.media else ABSENT
+
+
+def permalink(c: Community, entry: Entry) -> str:
+    story = f"{SITE}/{ids.page(c)}/posts/{ids.make(ids.STORY, c, entry.post or entry.id)}"
+    if entry.kind == "post":
+        return f"{story}/"
+    top = head(c, entry)
+    found = f"{story}?comment_id={ids.make(ids.STORY, c, top.id)}"
+    return found if top is entry else f"{found}&reply_comment_id={ids.make(ids.STORY, c, entry.id)}"
+
+
+def _category(c: Community) -> Json:
+    number, name = CATEGORY[c.profile.theme]
+    return {"id": number, "name": name}
+
+
+# ── edges ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _posts(call: Call, node: Node, args: Args) -> Listing:
+    call.needs("pages_read_engagement", code=100)
+    c, since, until = node.c, instant(args, "since"), instant(args, "until")
+    found = [
+        (one.id, post(c, one))
+        for one in (c.wall[number] for number in reversed(c.posts))
+        if (since is None or one.at >= since) and (until is None or one.at <= until)
+    ]
+    # An account on Instagram has a Page, and that one has no posts here.
+    return Listing([] if ids.is_instagram(c) else found, falling=True, strict=True)
+
+
+def _comments(call: Call, node: Node, args: Args) -> Listing:
+    call.needs("pages_read_user_content")
+    c, since, which = node.c, instant(args, "since"), args.get("filter", "toplevel")
+    falling = args.get("order", "chronological") == "reverse_chronological"
+    if which not in {"stream", "toplevel"}:
+        raise invalid("Param filter must be one of {STREAM, TOPLEVEL}")
+    if node.kind == "comment":
+        found = thread(c, node.entry)
+    else:
+        found = sorted(comments_of(c, node.entry), key=lambda one: one.id)
+        if which == "toplevel":
+            found = [one for one in found if head(c, one) is one]
+    order = "reverse_chronological" if falling else "chronological"
+    summary: Json = {"order": order, "total_count": len(found), "can_comment": True}
+    shown = [(one.id, comment(c, one)) for one in found if since is None or one.at >= since]
+    return Listing(shown[::-1] if falling else shown, falling=falling, summary=summary)
+
+
+def _reactions(call: Call, node: Node, args: Args) -> Listing:
+    call.needs("pages_read_user_content")
+    return _reacted(node, args.get("type", "").upper())
+
+
+def _likes(call: Call, node: Node, args: Args) -> Listing:
+    call.needs("pages_read_user_content")
+    return _reacted(node, "LIKE")
+
+
+def _reacted(node: Node, mood: str) -> Listing:
+    language = node.c.profile.language
+    found: list[tuple[int, Node | Json]] = [
+        (who, {"id": ids.person(node.c, who), "name": person(who, language).name, "type": mood_of(who)})
+        for who in sorted(node.entry.reactors)
+        if mood in {"", "NONE", mood_of(who)}
+    ]
+    return Listing(found, summary={"total_count": len(found), "viewer_reaction": "NONE"})
+
+
+def mood_of(who: int) -> str:
+    return _MOODS[who % len(_MOODS)]
+
+
+def _attachments(_: Call, node: Node, __: Args) -> Listing:
+    """Several photos are one album with photos in it."""
+    pictures = [
+        {
+            "media": {"image": {"height": 720, "src": _picture(node, one), "width": 720}},
+            "target": {"id": ids.make(ids.PHOTO, node.c, int(one)), "url": f"{SITE}/photo.php?fbid={one}"},
+            "type": "photo", "url": f"{SITE}/photo.php?fbid={one}", "media_type": "photo",
+        }
+        for one in node.entry.media
+    ]  # fmt: skip
+    if len(pictures) > 1:
+        album: Json = {**pictures[0], "type": "album", "media_type": "album", "subattachments": {"data": pictures}}
+        return Listing([(0, album)])
+    return Listing([(place, dict(one)) for place, one in enumerate(pictures)])
+
+
+def _accounts(call: Call, node: Node, _: Args) -> Listing:
+    call.needs("pages_show_list")
+    return Listing([(0, Node("managed", ids.page(node.c), node.c))])
+
+
+PAGE: Final = Kind(
+    "Page",
+    "name",
+    fields={
+        "name": lambda _, node: node.c.profile.title,
+        "username": lambda _, node: node.c.key,
+        "about": lambda _, node: node.c.profile.about,
+        "category": lambda _, node: _category(node.c)["name"],
+        "category_list": lambda _, node: [_category(node.c)],
+        "fan_count": lambda call, node: _counted(call, node),
+        "followers_count": lambda call, node: _counted(call, node),
+        "link": lambda _, node: f"{SITE}/{node.c.key}",
+        "is_published": lambda _, __: True,
+        "verification_status": lambda _, __: "not_verified",
+        "is_webhooks_subscribed": lambda call, node: bool(subscriptions.given(call, node.c)),
+        "access_token": _token,
+        "instagram_business_account": _linked,
+        "connected_instagram_account": _linked,
+        "picture": lambda _, node: {
+            "data": {"height": 50, "is_silhouette": False, "url": f"{SITE}/{node.c.key}/picture.jpg", "width": 50}
+        },
+    },
+    edges={
+        "posts": _posts,
+        "feed": _posts,
+        "published_posts": _posts,
+        "conversations": mail.conversations,
+        "subscribed_apps": subscriptions.apps,
+    },
+    changes={
+        "feed": writing.publish,
+        "photos": writing.upload,
+        "messages": mail.send,
+        "subscribed_apps": subscriptions.install,
+    },
+)
+
+
+def _counted(call: Call, node: Node) -> int:
+    call.needs("pages_read_engagement", code=100)
+    return 0 if ids.is_instagram(node.c) else len(node.c.followers)
+
+
+MANAGED: Final = Kind(
+    "Page",
+    "access_token,category,category_list,name,id,tasks",
+    fields={**PAGE.fields, "tasks": lambda _, __: list(_TASKS)},
+    edges=PAGE.edges,
+)
+"""A Page among those that a person manages."""
+
+POST: Final = Kind(
+    "PagePost",
+    "created_time,message",
+    fields={
+        "message": lambda _, node: node.entry.text or ABSENT,
+        "story": lambda _, __: ABSENT,
+        "created_time": lambda _, node: text_of(node.entry.at),
+        "updated_time": lambda _, node: text_of(node.entry.at),
+        "permalink_url": lambda _, node: permalink(node.c, node.entry),
+        "from": lambda _, node: {"name": node.c.profile.title, "id": ids.page(node.c)},
+        # While there are none, there is no such field.
+        "shares": lambda _, node: {"count": node.entry.shares} if node.entry.shares else ABSENT,
+        "status_type": lambda _, node: "added_photos" if node.entry.media else "mobile_status_update",
+        "is_published": lambda _, __: True,
+        "is_hidden": lambda _, __: False,
+        "is_expired": lambda _, __: False,
+        "full_picture": _full_picture,
+        "picture": _full_picture,
+        "promotable_id": lambda _, node: node.id,
+        "parent_id": lambda _, __: ABSENT,
+    },
+    edges={
+        "comments": _comments,
+        "reactions": _reactions,
+        "likes": _likes,
+        "attachments": _attachments,
+        "insights": insights.of_post,
+    },
+    changes={"comments": writing.comment},
+    delete=writing.remove,
+)
+
+COMMENT: Final = Kind(
+    "Comment",
+    "created_time,from,message",
+    fields={
+        "message": lambda _, node: node.entry.text,
+        "created_time": lambda _, node: text_of(node.entry.at),
+        "from": author,
+        "like_count": lambda _, node: len(node.entry.reactors),
+        "comment_count": lambda _, node: len(thread(node.c, node.entry)),
+        "parent": _parent,
+        "object": lambda _, node: post(node.c, node.c.wall[node.entry.post or 0]),
+        "permalink_url": lambda _, node: permalink(node.c, node.entry),
+        "is_hidden": lambda _, __: False,
+        "is_private": lambda _, __: False,
+        "can_comment": lambda _, __: True,
+        "can_hide": lambda _, __: True,
+        "can_like": lambda _, __: True,
+        "can_remove": lambda _, __: True,
+        "can_reply_privately": lambda _, node: node.entry.person is not None,
+        "user_likes": lambda _, __: False,
+        "attachment": lambda _, __: ABSENT,
+    },
+    edges={"comments": _comments, "reactions": _reactions, "likes": _likes},
+    changes={"comments": writing.comment},
+    delete=writing.remove,
+)
+
+PHOTO: Final = Kind(
+    "Photo",
+    "created_time",
+    fields={
+        "created_time": lambda _, node: text_of(node.media.at),
+        "name": lambda _, node: str(node.media.detail.get("caption") or "") or ABSENT,
+        "alt_text_custom": lambda _, node: str(node.media.detail.get("alt") or "") or ABSENT,
+        "link": lambda _, node: f"{SITE}/photo.php?fbid={node.id}",
+        "height": lambda _, __: 720,
+        "width": lambda _, __: 720,
+    },
+)
+
+USER: Final = Kind(
+    "User",
+    "name",
+    fields={
+        "name": lambda _, node: person(node.c.number_of(999_999), node.c.profile.language).name,
+        "first_name": lambda _, node: person(node.c.number_of(999_999), node.c.profile.language).first,
+        "last_name": lambda _, node: person(node.c.number_of(999_999), node.c.profile.language).last,
+    },
+    edges={"accounts": _accounts},
+)
+"""The person who manages a community."""
+
+APPLICATION: Final = Kind(
+    "Application",
+    "category,link,name",
+    fields={
+        "category": lambda _, __: "Business",
+        "link": lambda _, __: "https://example.org/",
+        "name": lambda _, __: oauth.APPLICATION,
+    },
+    edges={"subscriptions": subscriptions.listed},
+    changes={"subscriptions": subscriptions.subscribe},
+)

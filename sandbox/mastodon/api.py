@@ -1,0 +1,352 @@
+"""The endpoints, their errors and their paging, as a Mastodon 4.4 server gives them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Awaitable, Callable, Iterable
+from heapq import merge
+from itertools import islice
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from sandbox import instants
+from sandbox.entities import Community, Notice
+from sandbox.grants import Grant
+from sandbox.instants import HOUR
+from sandbox.ledger import Fields
+from sandbox.limits import Quota
+from sandbox.mastodon import instance, media
+from sandbox.mastodon.call import MISSING, Call, Handler, RefusedError
+from sandbox.mastodon.wire_models import Json, Shapes, visibility
+from sandbox.network import BadParameterError, Network, Params, answer, bearer
+from sandbox.people import Person
+
+_OWN: Final = {"/api/v2/media": "media", "/api/v1/statuses": "statuses"}
+"""What is limited besides by the limit of all calls, when it is written."""
+_SECONDS: Final = {"calls": "seconds", "media": "media_seconds", "statuses": "statuses_seconds"}
+STATUSES_AT_ONCE: Final = 20
+"""`GET /api/v1/statuses?id[]=` takes no more; DEFAULT_STATUSES_LIMIT in Mastodon's base_controller.rb."""
+
+
+def routes(network: Network) -> list[Route]:
+    """Everything the platform answers, at its own paths."""
+    table: tuple[tuple[str, str, Handler], ...] = (
+        ("GET", "/api/v1/instance", instance_v1),
+        ("GET", "/api/v2/instance", instance_v2),
+        ("GET", "/api/v1/apps/verify_credentials", application),
+        ("POST", "/api/v2/media", media.upload),
+        ("GET", "/api/v1/media/{id}", media.show),
+        ("GET", "/api/v1/accounts/verify_credentials", verify_credentials),
+        ("GET", "/api/v1/accounts/lookup", lookup),
+        ("GET", "/api/v1/accounts/{id}", account),
+        ("GET", "/api/v1/accounts/{id}/statuses", account_statuses),
+        ("GET", "/api/v1/statuses", statuses),
+        ("POST", "/api/v1/statuses", publish),
+        ("GET", "/api/v1/statuses/{id}", status),
+        ("DELETE", "/api/v1/statuses/{id}", delete),
+        ("GET", "/api/v1/statuses/{id}/context", context),
+        ("GET", "/api/v1/notifications", notifications),
+        ("GET", "/api/v1/conversations", conversations),
+        ("GET", "/@{acct}", page),
+        ("GET", "/@{acct}/{id}", page),
+    )
+    return [Route(path, _endpoint(network, handler), methods=[method]) for method, path, handler in table]
+
+
+def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        token = bearer(request)
+        found: Params | None
+        try:
+            found = await media.params(request)
+        except BadParameterError:
+            found = None
+        network.tick()
+        token = token or (found.get("access_token") if found is not None else "")
+        grant = network.grants.find(token, "mastodon") if token else None
+        caller = grant.name if grant is not None else f"address:{request.client.host if request.client else ''}"
+        allowance = _allowance(network, request, caller)
+        try:
+            response = handler(_admitted(network, request, found, grant, allowance))
+        except RefusedError as refused:
+            response = answer({"error": refused.error}, refused.status)
+        except BadParameterError as bad:
+            response = answer({"error": f"Validation failed: {bad} is invalid"}, 422)
+        response.headers["X-RateLimit-Limit"] = str(allowance.limit)
+        response.headers["X-RateLimit-Remaining"] = str(allowance.remaining)
+        response.headers["X-RateLimit-Reset"] = instants.text(int(allowance.reset_at * 1000))
+        return response
+
+    return endpoint
+
+
+def _allowance(network: Network, request: Request, caller: str) -> Quota:
+    """Of the limits that a call is counted against, the one it is nearest to."""
+    names = ["calls", *(name for path, name in _OWN.items() if (request.method, request.url.path) == ("POST", path))]
+    limits = network.limits
+    stands = [
+        network.counter.window(
+            f"mastodon/{name}/{caller}", limits[f"mastodon_{name}"], limits[f"mastodon_{_SECONDS[name]}"]
+        )
+        for name in names
+    ]
+    return min(stands, key=lambda one: (not one.refused, one.remaining))
+
+
+def _admitted(network: Network, request: Request, found: Params | None, grant: Grant | None, allowance: Quota) -> Call:
+    """The call, if it may be made. An unknown token is as good as none, as there."""
+    if allowance.refused:
+        raise RefusedError(429, "Throttled")
+    if found is None:
+        raise RefusedError(400, "Error reading the request's parameters")
+    if grant is not None and grant.state != "good":
+        raise RefusedError(401, f"The access token {'was revoked' if grant.state == 'revoked' else 'expired'}")
+    return Call(network, request, found, grant, Shapes(network))
+
+
+# ── server and accounts ───────────────────────────────────────────────────────────────────────
+
+
+def instance_v1(call: Call) -> Response:
+    communities = call.network.communities("mastodon")
+    statuses_count = sum(len(c.authored) for c in communities)
+    return answer(instance.v1(call.network.base_url, sum(len(c.followers) for c in communities), statuses_count))
+
+
+def instance_v2(call: Call) -> Response:
+    users = sum(len(c.followers) for c in call.network.communities("mastodon"))
+    return answer(instance.v2(call.network.base_url, users))
+
+
+def application(call: Call) -> Response:
+    """The application's scopes, which here are the token's."""
+    if call.grant is None:
+        raise RefusedError(401, "The access token is invalid")
+    scopes = sorted(call.grant.scopes)
+    uri = "urn:ietf:wg:oauth:2.0:oob"
+    return answer({
+        "id": "1", "name": "Instep", "website": None, "scopes": scopes, "redirect_uris": [uri], "redirect_uri": uri,
+        "vapid_key": "BCk-QqERU0q-CfYZjcuB6lnyyOYfJ2AifKqfeGIm7Z-HiTU5T9eTG5GxVA0_OH5mMlI4UkkDTpaZwozy0TzdZ2M=",
+    })  # fmt: skip
+
+
+def verify_credentials(call: Call) -> Response:
+    return answer(call.shapes.credentials(call.community("read:accounts")))
+
+
+def lookup(call: Call) -> Response:
+    found = call.shapes.named(call.params.get("acct"))
+    if found is None:
+        raise RefusedError(*MISSING)
+    return answer(call.shapes.account(found))
+
+
+def account(call: Call) -> Response:
+    return answer(call.shapes.account(call.account()))
+
+
+def account_statuses(call: Call) -> Response:
+    who = call.account()
+    limit = call.limit(20, 40)
+    if call.params.flag("pinned") or call.params.flag("only_media"):
+        return answer([])
+    if isinstance(who, Community):
+        c, ids = who, who.posts if call.params.flag("exclude_replies") else who.authored
+    else:
+        c = next(
+            c for c in call.network.communities("mastodon") if c.number_of(0) < who.number < c.number_of(1_000_000)
+        )
+        written = (entry.id for entry in c.wall.values() if entry.person == who.number and not entry.deleted)
+        ids = [] if call.params.flag("exclude_replies") else sorted(written)
+    mine = call.grant is not None and call.grant.community == c.key
+    chosen = [c.wall[one] for one in _page(ids, call.params, limit)]
+    shown = [call.shapes.status(c, one) for one in chosen if mine or visibility(one) != "private"]
+    return answer(shown, headers=_links(call, [one.id for one in chosen], limit))
+
+
+def _page(ids: list[int], wanted: Params, limit: int) -> list[int]:
+    """Newest first, out of ids in rising order: below `max_id`; with `min_id` those just above it."""
+    high = wanted.integer("max_id")
+    end = len(ids) if high is None else bisect_left(ids, high)
+    low = wanted.integer("min_id")
+    if low is not None:
+        start = bisect_right(ids, low)
+        return ids[start : min(start + limit, end)][::-1]
+    low = wanted.integer("since_id")
+    start = 0 if low is None else bisect_right(ids, low)
+    return ids[max(start, end - limit) : end][::-1] if start < end else []
+
+
+def _links(call: Call, ids: list[int], limit: int) -> dict[str, str]:
+    """The Link header of a page: `next` is older, only after a full page; `prev` is newer."""
+    if not ids:
+        return {}
+    kept = [
+        (name, value)
+        for name, value in call.params.pairs()
+        if name not in ("max_id", "min_id", "since_id", "access_token", "limit")
+    ]
+    base = f"{call.network.base_url}{call.request.url.path}"
+
+    def link(bound: str, value: int, rel: str) -> str:
+        return f'<{base}?{urlencode([*kept, ("limit", str(limit)), (bound, str(value))])}>; rel="{rel}"'
+
+    found = [link("max_id", ids[-1], "next")] if len(ids) >= limit else []
+    return {"Link": ", ".join([*found, link("min_id", ids[0], "prev")])}
+
+
+# ── statuses ──────────────────────────────────────────────────────────────────────────────────
+
+
+def status(call: Call) -> Response:
+    return answer(call.shapes.status(*call.status(call.path_id())))
+
+
+def statuses(call: Call) -> Response:
+    wanted = list(dict.fromkeys(call.params.all("id")))
+    if len(wanted) > STATUSES_AT_ONCE:
+        raise RefusedError(422, "Mastodon::ValidationError")
+    found: list[Json] = []
+    for one in wanted:
+        try:
+            found.append(call.shapes.status(*call.status(int(one))))
+        except (RefusedError, ValueError):
+            continue  # what is not there, or not for this caller, is simply not in the list
+    return answer(found)
+
+
+def context(call: Call) -> Response:
+    c, entry = call.status(call.path_id())
+    shapes = call.shapes
+    most = 4096 if call.grant is not None else 60
+    return answer(
+        {
+            "ancestors": [shapes.status(c, one) for one in shapes.ancestors(c, entry)],
+            "descendants": [shapes.status(c, one) for one in shapes.descendants(c, entry, most)],
+        }
+    )
+
+
+def publish(call: Call) -> Response:
+    """Write a post, an answer or a direct message. The same Idempotency-Key within an hour writes once."""
+    c = call.community("write:statuses")
+    world, key = call.network.world, call.request.headers.get("idempotency-key", "")
+    name = f"{call.grant.name if call.grant else ''}:{key}"
+    known = world.keys.get(name) if key else None
+    if known is not None and world.now - instants.parse(known["at"]) < HOUR:
+        return answer(call.shapes.status(*call.status(int(known["id"]))))
+    text, pictures = call.params.get("status").strip(), media.attached(call, c)
+    if not text and not pictures:
+        raise RefusedError(422, "Validation failed: Text can't be blank")
+    if len(text) > instance.TEXT_LIMIT:
+        raise RefusedError(422, f"Validation failed: Text character limit of {instance.TEXT_LIMIT} exceeded")
+    wanted = call.params.get("visibility", "public") or "public"
+    if wanted not in ("public", "unlisted", "private", "direct"):
+        raise RefusedError(422, "Validation failed: Visibility is not included in the list")
+    fields = Fields(text=text)
+    if key:
+        fields["key"] = name
+    if wanted in ("unlisted", "private"):
+        fields["kind"] = wanted
+    if pictures:
+        fields["media"] = pictures
+    event = _addressed(call, fields, wanted)
+    record = world.emit(event, c, "api", **fields)
+    return answer(call.shapes.status(*call.status(int(record["id"]))))
+
+
+def _addressed(call: Call, fields: Fields, wanted: str) -> str:
+    """Find out what is written to whom, and which event that is."""
+    above = None
+    if (reply_to := call.params.integer("in_reply_to_id")) is not None:
+        try:
+            _, above = call.status(reply_to)
+        except RefusedError:
+            raise RefusedError(404, "The post you are trying to reply to does not appear to exist.") from None
+    if wanted == "direct":
+        spoken_to = [who for who in call.shapes.mentioned(fields["text"]) if isinstance(who, Person)]
+        # Who is not named does not get the message, whatever it answers: it is then a note to oneself.
+        fields.update({"via": "message", "person": spoken_to[0].number if spoken_to else 0})
+        if above is not None and above.kind == "message":
+            fields["parent"] = str(above.id)
+        return "reply"
+    if above is None:
+        return "post"
+    if above.kind == "post":
+        fields.update({"via": "comment", "post": str(above.id)})
+    elif above.post is not None:
+        fields.update({"via": "comment", "post": str(above.post), "parent": str(above.id)})
+    else:
+        fields["via"] = "mention"
+        if above.kind != "message":
+            fields["parent"] = str(above.id)
+    return "reply"
+
+
+def delete(call: Call) -> Response:
+    c = call.community("write:statuses")
+    owner, entry = call.status(call.path_id())
+    if owner is not c or entry.person is not None or entry.kind == "message":
+        raise RefusedError(*MISSING)
+    rendered = {**call.shapes.status(c, entry), "text": entry.text}
+    call.network.world.emit("post_deleted" if entry.kind == "post" else "comment_deleted", c, "api", id=str(entry.id))
+    return answer(rendered)
+
+
+# ── what customers did ────────────────────────────────────────────────────────────────────────
+
+
+def notifications(call: Call) -> Response:
+    c = call.community("read:notifications")
+    limit = call.limit(40, 80)
+    kinds, without = set(call.params.all("types")), set(call.params.all("exclude_types"))
+    high, since, low = (call.params.integer(name) for name in ("max_id", "since_id", "min_id"))
+    all_of_them = call.params.flag("include_filtered")
+
+    def wanted(notices: Iterable[Notice]) -> Iterable[tuple[Notice, Json]]:
+        for one in notices:
+            if (high is not None and one.id >= high) or one.id <= max(since or 0, low or 0):
+                continue
+            if (kinds and one.type not in kinds) or one.type in without:
+                continue
+            if not all_of_them and call.shapes.filtered(c, one):
+                continue
+            if (rendered := call.shapes.notice(c, one)) is not None:
+                yield one, rendered
+
+    if low is not None:
+        found = list(islice(wanted(merge(c.mentions, c.notices, key=lambda one: one.id)), limit))[::-1]
+    else:
+        newest = merge(reversed(c.mentions), reversed(c.notices), key=lambda one: one.id, reverse=True)
+        found = list(islice(wanted(newest), limit))
+    return answer([one for _, one in found], headers=_links(call, [notice.id for notice, _ in found], limit))
+
+
+def conversations(call: Call) -> Response:
+    """Newest first; pages are bounded by the ids of the last statuses."""
+    c = call.community("read:statuses")
+    limit = call.limit(20, 40)
+    by_last = {dialog.messages[-1]: dialog for dialog in c.dialogs.values() if dialog.person}
+    chosen = _page(list(by_last), call.params, limit)
+    shown = [call.shapes.conversation(c, by_last[last]) for last in chosen]
+    return answer(shown, headers=_links(call, chosen, limit))
+
+
+def page(call: Call) -> Response:
+    """What a person sees who follows a link: bare, but there."""
+    found = call.shapes.named(str(call.request.path_params["acct"]))
+    if not isinstance(found, Community):
+        return HTMLResponse("<!doctype html><title>Not found</title><p>There is nobody here.", 404)
+    wanted = call.request.path_params.get("id")
+    shown = found.posts[-20:][::-1] if wanted is None else [call.path_id()]
+    entries = [entry for one in shown if (entry := call.network.world.entry(found, one)) is not None]
+    body = "".join(
+        f"<article>{call.shapes.status(found, entry)['content']}<small>{instants.text(entry.at)}</small></article>"
+        for entry in entries
+    )
+    title = f"{found.profile.title} · {len(found.followers)} followers"
+    return HTMLResponse(f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{body}')

@@ -1,0 +1,68 @@
+"""Pictures: uploaded, described, shown. They are ready at once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox import network
+from sandbox.entities import Community
+from sandbox.mastodon import instance, wire_models
+from sandbox.mastodon.call import MISSING, Call, RefusedError
+from sandbox.multipart import parts
+from sandbox.network import Params, answer
+
+PATH: Final = "/api/v2/media"
+TYPE: Final = "file.type"
+SIZE: Final = "file.size"
+MOST: Final = 4
+
+
+async def params(request: Request) -> Params:
+    """A call's parameters; of a file its type and size alone."""
+    kind = request.headers.get("content-type", "")
+    if request.url.path != PATH or not kind.startswith("multipart/form-data"):
+        return await network.params(request)
+    pairs: list[tuple[str, str]] = []
+    for part in parts(kind, await request.body()):
+        if part.name == "file":
+            pairs += [(TYPE, part.content_type), (SIZE, str(len(part.content)))]
+        else:
+            pairs.append((part.name, part.content.decode(errors="replace")))
+    return Params(pairs)
+
+
+def upload(call: Call) -> Response:
+    c = call.community("write:media")
+    kind, size = call.params.get(TYPE), call.params.integer(SIZE, 0) or 0
+    if not kind or size == 0:
+        raise RefusedError(422, "Validation failed: File can't be blank")
+    if kind not in instance.PICTURES:
+        raise RefusedError(422, "Validation failed: File content type is invalid, File is invalid")
+    if size > instance.PICTURE_BYTES:
+        raise RefusedError(422, "Validation failed: File file size must be less than 16 MB")
+    description = call.params.get("description")
+    if len(description) > instance.DESCRIPTION_LIMIT:
+        raise RefusedError(422, f"Validation failed: Description is limited to {instance.DESCRIPTION_LIMIT} characters")
+    made = call.network.world.emit("media", c, "api", kind=kind, count=size, detail={"description": description})
+    return answer(call.shapes.media(c, c.media[made["id"]]))
+
+
+def show(call: Call) -> Response:
+    c = call.community("write:media")
+    found = c.media.get(wire_models.media_of(c, str(call.request.path_params["id"])))
+    if found is None:
+        raise RefusedError(*MISSING)
+    return answer(call.shapes.media(c, found))
+
+
+def attached(call: Call, c: Community) -> list[str]:
+    """The pictures that a status is to show."""
+    wanted = [wire_models.media_of(c, one) for one in call.params.all("media_ids")]
+    if len(wanted) > MOST:
+        raise RefusedError(422, "Validation failed: Cannot attach more than 4 files")
+    if any(one not in c.media for one in wanted):
+        raise RefusedError(422, "Validation failed: Media could not be found")
+    return wanted

@@ -1,0 +1,280 @@
+"""Mastodon's entities, rendered from the world. Source: docs.joinmastodon.org/entities."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Final
+
+from sandbox import instants
+from sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry, Media, Notice
+from sandbox.network import Network
+from sandbox.people import Person, person
+
+Json = dict[str, object]
+
+_PEOPLE: Final = 109_400_000_000_000_000
+"""Account ids of persons start here."""
+_MEDIA: Final = 115_000_000_000_000_000
+"""Ids of pictures start here."""
+_TOKENS: Final = re.compile(r"(https?://[^\s<]+)|(?<!\w)@([A-Za-z0-9_]+)(@[\w.:-]+)?|(?<!\w)#(\w+)")
+
+
+class Shapes:
+    """Renders entities with this server's own addresses."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._base = network.base_url
+        self._by_number = {c.profile.number: c for c in network.communities("mastodon")}
+
+    # ── accounts ──────────────────────────────────────────────────────────────────────────────
+
+    def community(self, account_id: int) -> Community | None:
+        found = (c for c in self._by_number.values() if c.profile.external_id == str(account_id))
+        return next(found, None)
+
+    def person(self, number: int) -> Person:
+        return person(number, self._by_number[number // PEOPLE_PER_COMMUNITY].profile.language)
+
+    def person_of_account(self, account_id: int) -> Person | None:
+        number = account_id - _PEOPLE
+        return self.person(number) if number // PEOPLE_PER_COMMUNITY in self._by_number else None
+
+    def named(self, acct: str) -> Community | Person | None:
+        """The account of that name, with or without this server's own host."""
+        name, _, host = acct.removeprefix("@").partition("@")
+        if host and host != self.host:
+            return None
+        community = self._network.world.communities.get(name.lower())
+        if community is not None and community.profile.platform == "mastodon":
+            return community
+        number = name.rpartition("_")[2]
+        if not number.isdecimal() or int(number) // PEOPLE_PER_COMMUNITY not in self._by_number:
+            return None
+        found = self.person(int(number))
+        return found if found.username == name.lower() else None
+
+    @property
+    def host(self) -> str:
+        return self._base.partition("://")[2]
+
+    def account(self, who: Community | Person) -> Json:
+        if isinstance(who, Community):
+            profile = who.profile
+            account_id, username, name, note = int(profile.external_id), who.key, profile.title, profile.about
+            followers, following, statuses = len(who.followers), 12, len(who.authored)
+            created = self._network.world.began - 400 * instants.DAY
+            last = who.authored[-1] >> 16 if who.authored else None
+        else:
+            account_id, username, name, note = _PEOPLE + who.number, who.username, who.name, ""
+            followers, following, statuses = who.followers, who.following, 1 + who.number % 500
+            created = self._network.world.began - (who.number % 1500) * instants.DAY
+            last = None
+        picture = f"{self._base}/avatars/{username}.png"
+        return {
+            "id": str(account_id),
+            "username": username,
+            "acct": username,
+            "display_name": name,
+            "locked": False,
+            "bot": False,
+            "discoverable": True,
+            "indexable": False,
+            "group": False,
+            "created_at": instants.text(created - created % instants.DAY),
+            "note": f"<p>{html.escape(note)}</p>" if note else "",
+            "url": f"{self._base}/@{username}",
+            "uri": f"{self._base}/users/{username}",
+            "avatar": picture,
+            "avatar_static": picture,
+            "header": f"{self._base}/headers/missing.png",
+            "header_static": f"{self._base}/headers/missing.png",
+            "followers_count": followers,
+            "following_count": following,
+            "statuses_count": statuses,
+            "last_status_at": None if last is None else instants.text(last)[:10],
+            "hide_collections": None,
+            "noindex": False,
+            "emojis": [],
+            "roles": [],
+            "fields": [],
+        }
+
+    def credentials(self, c: Community) -> Json:
+        source = {
+            "privacy": "public", "sensitive": False, "language": c.profile.language, "note": c.profile.about,
+            "fields": [], "follow_requests_count": 0, "hide_collections": None, "discoverable": True,
+            "indexable": False, "attribution_domains": [],
+        }  # fmt: skip
+        role = {"id": "-99", "name": "", "permissions": "65536", "color": "", "highlighted": False}
+        return {**self.account(c), "source": source, "role": role}
+
+    def _author(self, c: Community, entry: Entry) -> Community | Person:
+        return c if entry.person is None else self.person(entry.person)
+
+    # ── statuses ──────────────────────────────────────────────────────────────────────────────
+
+    def status(self, c: Community, entry: Entry) -> Json:
+        author = self._author(c, entry)
+        username = author.key if isinstance(author, Community) else author.username
+        # A customer always speaks to the community by name; the world keeps their words alone.
+        text = entry.text if entry.person is None else f"@{c.key} {entry.text}"
+        content, mentions, tags = self._content(text)
+        above = self._above(c, entry)
+        return {
+            "id": str(entry.id),
+            "created_at": instants.text(entry.at),
+            "in_reply_to_id": None if above is None else str(above.id),
+            "in_reply_to_account_id": None if above is None else self.account(self._author(c, above))["id"],
+            "sensitive": False,
+            "spoiler_text": "",
+            "visibility": visibility(entry),
+            "language": c.profile.language,
+            "uri": f"{self._base}/users/{username}/statuses/{entry.id}",
+            "url": f"{self._base}/@{username}/{entry.id}",
+            "replies_count": len(self.answers(c, entry)),
+            "reblogs_count": entry.shares,
+            "favourites_count": len(entry.reactors),
+            "quotes_count": 0,
+            "edited_at": None,
+            "content": content,
+            "reblog": None,
+            "application": None if entry.person is not None else {"name": "Web", "website": None},
+            "account": self.account(author),
+            "media_attachments": [self.media(c, c.media[one]) for one in entry.media if one in c.media],
+            "mentions": mentions,
+            "tags": tags,
+            "emojis": [],
+            "quote": None,
+            "card": None,
+            "poll": None,
+        }
+
+    def media(self, c: Community, media: Media) -> Json:
+        media_id = media_id_of(c, media.id)
+        url = f"{self._base}/media/{media_id}.{media.type.rpartition('/')[2]}"
+        size = {"width": 600, "height": 400, "size": "600x400", "aspect": 1.5}
+        return {
+            "id": media_id, "type": "image", "url": url, "preview_url": url, "remote_url": None,
+            "description": media.detail.get("description") or None, "blurhash": None,
+            "meta": {"original": size, "small": size},
+        }  # fmt: skip
+
+    def answers(self, c: Community, entry: Entry) -> list[Entry]:
+        """The direct answers that stand; a direct message's are counted by nobody."""
+        found = (c.wall.get(reply) for reply in entry.replies)
+        return [reply for reply in found if reply is not None and not reply.deleted]
+
+    def _above(self, c: Community, entry: Entry) -> Entry | None:
+        above = entry.parent if entry.parent is not None else entry.post
+        found = None if above is None else (c.mail if entry.kind == "message" else c.wall).get(above)
+        return None if found is None or found.deleted else found
+
+    def ancestors(self, c: Community, entry: Entry) -> list[Entry]:
+        chain: list[Entry] = []
+        above = self._above(c, entry)
+        while above is not None:
+            chain.append(above)
+            above = self._above(c, above)
+        return chain[::-1]
+
+    def descendants(self, c: Community, entry: Entry, limit: int) -> list[Entry]:
+        found: list[Entry] = []
+        waiting = self.answers(c, entry)[::-1]
+        while waiting and len(found) < limit:
+            found.append(waiting.pop())
+            waiting.extend(self.answers(c, found[-1])[::-1])
+        return found
+
+    def mentioned(self, text: str) -> list[Community | Person]:
+        """Whom a text speaks to."""
+        found = (self.named(match[2] + (match[3] or "")) for match in _TOKENS.finditer(text) if match[2])
+        return [who for who in found if who is not None]
+
+    def _content(self, text: str) -> tuple[str, list[Json], list[Json]]:
+        mentions: list[Json] = []
+        tags: list[Json] = []
+
+        def render(match: re.Match[str]) -> str:
+            link, name, host, tag = match.groups()
+            if link:
+                target = html.escape(link)
+                return f'<a href="{target}" target="_blank" rel="nofollow noopener" translate="no">{target}</a>'
+            if tag:
+                url = f"{self._base}/tags/{tag.lower()}"
+                tags.append({"name": tag.lower(), "url": url})
+                return f'<a href="{url}" class="mention hashtag" rel="tag">#<span>{html.escape(tag)}</span></a>'
+            who = self.named(name + (host or ""))
+            if who is None:
+                return html.escape(match[0])
+            account = self.account(who)
+            mentions.append({key: account[key] for key in ("id", "username", "url", "acct")})
+            return (
+                f'<span class="h-card" translate="no"><a href="{account["url"]}" class="u-url mention">'
+                f"@<span>{html.escape(name)}</span></a></span>"
+            )
+
+        parts: list[str] = []
+        end = 0
+        for match in _TOKENS.finditer(text):
+            parts += [html.escape(text[end : match.start()], quote=False), render(match)]
+            end = match.end()
+        parts.append(html.escape(text[end:], quote=False))
+        paragraphs = "".join(parts).split("\n\n")
+        return "".join(f"<p>{one.replace(chr(10), '<br />')}</p>" for one in paragraphs), mentions, tags
+
+    # ── lists ─────────────────────────────────────────────────────────────────────────────────
+
+    def notice(self, c: Community, notice: Notice) -> Json | None:
+        """A notification; None where what it is about is gone."""
+        rendered: Json = {
+            "id": str(notice.id),
+            "type": notice.type,
+            "created_at": instants.text(notice.at),
+            "group_key": f"ungrouped-{notice.id}",
+            "account": self.account(self.person(notice.person)),
+        }
+        if notice.entry is None:
+            return rendered if notice.person in c.followers else None
+        entry = c.wall.get(notice.entry) or c.mail.get(notice.entry)
+        if entry is None or entry.deleted or (notice.type == "favourite" and notice.person not in entry.reactors):
+            return None
+        return {**rendered, "status": self.status(c, entry)}
+
+    def filtered(self, c: Community, notice: Notice) -> bool:
+        """What a new account's policy keeps out of the list: private words to which it has said nothing yet.
+
+        Source: `filter_private_mentions` in Mastodon's `notification_policy.rb`; nobody is followed here.
+        """
+        entry = None if notice.entry is None else c.mail.get(notice.entry)
+        dialog = None if entry is None or entry.peer is None else c.dialogs.get(entry.peer)
+        if entry is None or dialog is None:
+            return False
+        return all(c.mail[one].person is not None for one in dialog.messages if one < entry.id)
+
+    def conversation(self, c: Community, dialog: Dialog) -> Json:
+        last = c.mail[dialog.messages[-1]]
+        return {
+            "id": str(dialog.number),
+            "unread": dialog.unread > 0,
+            "accounts": [self.account(self.person(dialog.person))],
+            "last_status": self.status(c, last),
+        }
+
+
+def media_id_of(c: Community, media: str) -> str:
+    """No two communities share an id."""
+    return str(_MEDIA + c.profile.number * 10**12 + int(media))
+
+
+def media_of(c: Community, media_id: str) -> str:
+    """The picture of the community's with that id; empty for what cannot be one."""
+    number = int(media_id) - _MEDIA - c.profile.number * 10**12 if media_id.isdecimal() else 0
+    return str(number) if number > 0 else ""
+
+
+def visibility(entry: Entry) -> str:
+    if entry.kind == "message":
+        return "direct"
+    return entry.topic if entry.topic in ("unlisted", "private") else "public"

@@ -1,0 +1,139 @@
+"""Who calls: the application, its signature, and one call of a REST method."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from sandbox.entities import Community, Entry
+from sandbox.grants import Grant
+from sandbox.network import BadParameterError, Network, Params
+from sandbox.odnoklassniki.errors import OkError
+
+UNSIGNED: Final = frozenset({"access_token", "session_key", "sig"})
+
+
+def application(network: Network) -> dict[str, str]:
+    """The application whose users all administrators are."""
+    digest = hashlib.sha256(f"{network.world.seed}:odnoklassniki:application".encode()).hexdigest().upper()
+    return {
+        "application_id": "512000000015",
+        "application_key": f"CB{digest[:15]}",
+        "application_secret": digest[16:40],
+    }
+
+
+def connection(network: Network, _: Community) -> dict[str, object]:
+    return {"app": application(network)}
+
+
+def signature(sent: Iterable[tuple[str, str]], secret: str) -> str:
+    """MD5 of all `name=value` in the order of names, session parameters left out, and of the secret."""
+    signed = sorted((name, value) for name, value in sent if name not in UNSIGNED)
+    return _md5("".join(f"{name}={value}" for name, value in signed) + secret)
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def admitted(network: Network, wanted: Params) -> Grant:
+    """Whose call a REST call is; the error OK gives otherwise."""
+    ours, token = application(network), wanted.get("access_token")
+    if wanted.get("application_key") != ours["application_key"]:
+        raise OkError(101)
+    if not token:
+        raise OkError(453)
+    if wanted.get("sig") != signature(wanted.pairs(), _md5(token + ours["application_secret"])):
+        raise OkError(104)
+    return good(network, token, "user")
+
+
+def good(network: Network, token: str, kind: str) -> Grant:
+    """The rights of a token of this kind, its call counted."""
+    grant = network.grants.find(token, "odnoklassniki")
+    if grant is None or grant.kind != kind or grant.state == "revoked":
+        raise OkError(103)
+    if grant.state == "expired":
+        raise OkError(102)
+    if not network.counter.second(f"odnoklassniki/{grant.name}", network.limits[f"odnoklassniki_{kind}_rps"]):
+        raise OkError(11)
+    return grant
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a method whose signature and token are good."""
+
+    network: Network
+    params: Params
+    grant: Grant
+
+    @property
+    def own(self) -> Community:
+        """The group that the token's owner is an administrator of."""
+        return self.network.world.communities[self.grant.community]
+
+    def required(self, name: str) -> str:
+        value = self.params.get(name)
+        if not value:
+            raise BadParameterError(f"{name} is not specified")
+        return value
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        value = self.params.integer(name, default) or 0
+        if not low <= value <= high:
+            raise BadParameterError(f"{name} must be from {low} to {high}")
+        return value
+
+    def needs(self, right: str) -> None:
+        if right not in self.grant.scopes:
+            raise OkError(10, f"requires {right}")
+
+    def group(self, name: str = "gid") -> Community:
+        """The group named by a parameter; 160 if there is none, 50 if it is another's."""
+        found = self.known(self.required(name))
+        if found is None:
+            raise OkError(160)
+        if found is not self.own:
+            raise OkError(50)
+        return found
+
+    def known(self, group_id: str) -> Community | None:
+        groups = self.network.communities("odnoklassniki")
+        return next((c for c in groups if c.profile.external_id == group_id), None)
+
+    def topic(self, topic_id: str) -> tuple[Community, Entry] | None:
+        """A topic that stands, of any group."""
+        for c in self.network.communities("odnoklassniki"):
+            entry = self.network.world.entry(c, int(topic_id)) if topic_id.isdecimal() else None
+            if entry is not None and entry.kind == "post":
+                return c, entry
+        return None
+
+    def fields(self, bean: str, known: Iterable[str]) -> None:
+        """OK refuses a call that asks for a field which there is not."""
+        for name in self.params.get("fields").split(","):
+            own = name.strip().upper().rpartition(".")[2]
+            if own and own != "*" and own not in known:
+                raise BadParameterError(f"Field '{own}' does not exist in type {bean}")
+
+
+def anchor(entry_id: int) -> str:
+    """Where a page ends: at an item, whatever else comes or goes."""
+    return base64.urlsafe_b64encode(f"-{entry_id}:-{entry_id}".encode()).decode()
+
+
+def place(text: str) -> int:
+    """The item at which a page ended; `BadParameterError` for what is no anchor."""
+    try:
+        return -int(base64.urlsafe_b64decode(text.encode()).decode().partition(":")[0])
+    except ValueError:
+        raise BadParameterError("anchor is invalid") from None
+
+
+Method: TypeAlias = Callable[[Call], object]
+Methods: TypeAlias = Mapping[str, Method]

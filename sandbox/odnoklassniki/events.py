@@ -1,0 +1,37 @@
+"""What a ledger record is to a group's hooks: customers' messages, unsigned, taken by a 200."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import orjson
+
+from sandbox.entities import Community
+from sandbox.hooks import Delivery, Hook, Subscription
+from sandbox.ledger import Record
+from sandbox.odnoklassniki import ids, wire_models
+from sandbox.world import World
+
+SOURCES: Final = "127.0.0.0/8,::1/128"
+"""Whence the sandbox calls."""
+
+
+def _events(_: World, __: Subscription, c: Community, record: Record) -> Iterable[Delivery]:
+    if record["type"] != "message":
+        return ()
+    entry = c.mail[int(record["id"])]
+    body = {"webhookType": "MESSAGE_CREATED", **wire_models.message(c, entry)}
+    return (
+        Delivery(
+            name=ids.message(c, entry), kind="MESSAGE_CREATED", body=orjson.dumps(body),
+            headers={"Content-Type": "application/json;charset=utf-8"}, taken=lambda status, _: status == 200,
+        ),
+    )  # fmt: skip
+
+
+def _told(_: World, __: Community) -> Mapping[str, object]:
+    return {"sources": SOURCES}
+
+
+HOOK: Final = Hook(events=_events, told=_told)

@@ -1,0 +1,41 @@
+"""Odnoklassniki's ids, and the world's numbers they are made of, both ways."""
+
+from __future__ import annotations
+
+from sandbox.entities import Community, Entry
+
+_PEOPLE = 570_000_000_000
+
+
+def person(number: int) -> str:
+    """A person's id: twelve digits."""
+    return str(_PEOPLE + number)
+
+
+def number(person_id: str) -> int | None:
+    """The person of an id, with or without `user:`; None for what is none."""
+    text = person_id.removeprefix("user:")
+    return int(text) - _PEOPLE if text.isascii() and text.isdecimal() and int(text) > _PEOPLE else None
+
+
+def admin(c: Community) -> int:
+    """The person whose user token the community's is."""
+    return c.number_of(999_999)
+
+
+def chat(c: Community, peer: int) -> str:
+    return f"chat:C{c.profile.number:x}{peer:08x}"
+
+
+def peer(c: Community, chat_id: str) -> int | None:
+    """With whom a chat is; None for another's, or none."""
+    mine = f"chat:C{c.profile.number:x}"
+    text = chat_id.removeprefix(mine)
+    if not chat_id.startswith(mine) or len(text) != 8 or any(one not in "0123456789abcdef" for one in text):
+        return None
+    return int(text, 16)
+
+
+def message(c: Community, entry: Entry) -> str:
+    """The chat's id and the message's running number."""
+    return f"mid:{chat(c, entry.peer or 0).removeprefix('chat:')}.{entry.id:x}"

@@ -1,0 +1,124 @@
+"""Odnoklassniki's objects, rendered from the world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+
+from sandbox.entities import Community, Dialog, Entry
+from sandbox.odnoklassniki import ids
+from sandbox.people import person
+
+Json = dict[str, object]
+
+MOSCOW: Final = timezone(timedelta(hours=3))
+
+
+def group(c: Community) -> Json:
+    return {
+        "uid": c.profile.external_id, "name": c.profile.title, "description": c.profile.about, "shortname": c.key,
+        "members_count": len(c.followers), "private": False,
+    }  # fmt: skip
+
+
+def reference(c: Community, who: int | None) -> str:
+    return f"group:{c.profile.external_id}" if who is None else f"user:{ids.person(who)}"
+
+
+def name(c: Community, who: int | None) -> str:
+    return c.profile.title if who is None else person(who, c.profile.language).name
+
+
+def topic(c: Community, entry: Entry) -> Json:
+    group_ref = reference(c, None)
+    media: list[Json] = [{"type": "text", "text": entry.text}] if entry.text else []
+    if entry.media:
+        media.append({"type": "photo", "photo_refs": [f"group_photo:{one}" for one in entry.media]})
+    return {
+        "id": str(entry.id),
+        "created_ms": entry.at,
+        "author_ref": group_ref,
+        "owner_ref": group_ref,
+        "is_on_behalf_of_group": True,
+        "has_more": False,
+        "media": media,
+        "like_summary": {"count": len(entry.reactors), "self": False, "like_possible": True},
+        "discussion_summary": {
+            "discussion_id": str(entry.id), "discussion_type": "GROUP_TOPIC", "comments_count": entry.comments
+        },
+        "reshare_summary": {"count": entry.shares, "self": False, "reshare_possible": True},
+        "views_count": entry.views,
+    }  # fmt: skip
+
+
+def stat(entry: Entry) -> Json:
+    return {
+        "id": str(entry.id), "created_ms": entry.at, "views": entry.views, "renderings": entry.views,
+        "reach": entry.reach, "likes": len(entry.reactors), "comments": entry.comments, "reshares": entry.shares,
+        "engagement": len(entry.reactors) + entry.comments + entry.shares, "feedback": 0, "link_clicks": 0,
+    }  # fmt: skip
+
+
+def comments(c: Community, top: Entry) -> list[Entry]:
+    """All that was written below a topic, oldest first; OK shows one list."""
+    found: list[Entry] = []
+    waiting = list(top.replies)
+    while waiting:
+        entry = c.wall.get(waiting.pop())
+        if entry is not None:
+            waiting.extend(entry.replies)
+            if not entry.deleted:
+                found.append(entry)
+    return sorted(found, key=lambda entry: entry.id)
+
+
+def comment(c: Community, entry: Entry) -> Json:
+    author = reference(c, entry.person)
+    found: Json = {
+        "id": str(entry.id),
+        "text": entry.text,
+        "type": "ACTIVE_MESSAGE",
+        "date": datetime.fromtimestamp(entry.at // 1000, UTC).astimezone(MOSCOW).strftime("%Y-%m-%d %H:%M:%S"),
+        "author_id": author.partition(":")[2],
+        "author_ref": author,
+        "author_name": name(c, entry.person),
+        "like_count": len(entry.reactors),
+    }
+    above = None if entry.parent is None else c.wall.get(entry.parent)
+    if above is not None:
+        found |= {
+            "reply_to_comment_id": str(above.id), "reply_to_id": reference(c, above.person).partition(":")[2],
+            "reply_to_name": name(c, above.person),
+        }  # fmt: skip
+    return found
+
+
+def chat(c: Community, dialog: Dialog) -> Json:
+    person_ref = reference(c, dialog.person)
+    last = c.mail[dialog.messages[-1]].at
+    return {
+        "type": "GROUP_CHAT",
+        "status": "ACTIVE",
+        "title": name(c, dialog.person),
+        "icon": {"url": "https://st.mycdn.me/res/i/ok_logo.png"},
+        "participants": {person_ref: last},
+        "lastEventTime": last,
+        "chat_id": ids.chat(c, dialog.person),
+        "owner_id": person_ref,
+        "group_id": reference(c, None),
+    }
+
+
+def message(c: Community, entry: Entry) -> Json:
+    return {
+        "sender": {"name": name(c, entry.person), "user_id": reference(c, entry.person)},
+        "recipient": {"chat_id": ids.chat(c, entry.peer or 0)},
+        "message": {"text": entry.text, "seq": entry.id, "mid": ids.message(c, entry)},
+        "timestamp": entry.at,
+    }
+
+
+def newest(c: Community) -> Iterator[Entry]:
+    """The group's topics that stand, newest first."""
+    return (c.wall[one] for one in reversed(c.posts))

@@ -1,0 +1,256 @@
+"""Put a sandbox together, and serve it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import Lifespan
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sandbox import instants
+from sandbox.clock import Clock
+from sandbox.control import Control
+from sandbox.faults import TRANSPORT, Faults
+from sandbox.grants import Grants
+from sandbox.hooks import Hooks
+from sandbox.ledger import ForeignLedgerError, Ledger, Record, read
+from sandbox.life import Life
+from sandbox.limits import Counter
+from sandbox.network import Network
+from sandbox.wire import Wire, WireError, compatible, declared, profiles
+from sandbox.world import World
+
+__all__ = ["Sandbox", "build", "serve"]
+
+log = logging.getLogger("sandbox")
+
+TICK: Final = 0.25
+"""Real seconds between two looks at what is due while nobody asks."""
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """One sandbox: an ASGI application and what is behind it."""
+
+    app: Faults
+    network: Network
+    callbacks: Hooks
+
+
+def build(
+    *,
+    seed: int,
+    speed: float = 1.0,
+    ledger: Path | None = None,
+    real: Callable[[], float] = time.time,
+    tick: float | None = TICK,
+    callback_url: str | None = None,
+    platforms: Collection[str] | None = None,
+    wires: Iterable[Wire] | None = None,
+    alive: bool = True,
+) -> Sandbox:
+    """A sandbox whose world is born now, or, where the ledger tells of one, that world taken up again.
+
+    `real` gives real seconds since 1970. Without a `tick` nothing happens unless somebody asks.
+    `callback_url` is where the events of platforms that call back go; `{platform}`, `{community}` and `{external_id}`
+    in it are filled in. `platforms` are those whose communities are founded, all unless told; a world that is taken
+    up again has those it had. `wires` are the wire formats to choose from, instead of those of all folders.
+    In a world that is not `alive` nothing has happened, and nothing happens by itself.
+    Raises `ForeignLedgerError` where the ledger was written by another seed or version, `ValueError` for a
+    platform that is not there.
+    """
+    spoken = declared() if wires is None else compatible(wires)
+    chosen = _chosen(spoken, platforms)
+    born = round(real() * 1000)
+    if ledger is not None and (head := _head(ledger)):
+        told = head[0].get("detail", {})
+        if told.get("seed") != seed:
+            raise ForeignLedgerError(f"{ledger} tells of a world with seed {told.get('seed')}, not {seed}")
+        born = instants.parse(str(told["born"]))
+        chosen = {record["community"] for record in head[1:]}
+    book = Ledger(ledger)
+    world = World(seed=seed, born=born, ledger=book, profiles=[one for one in profiles(spoken) if one.key in chosen])
+    spoken = tuple(one for one in spoken if any(profile.key in world.communities for profile in one.profiles))
+    try:
+        grants, hooks, folds = _relive(world, spoken, alive=alive)
+        clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
+        network = Network(world, clock, grants, real, Counter(real), hooks, spoken, folds)
+        network.tick()
+        return Sandbox(_application(network, _lifespan(network, tick, callback_url)), network, hooks)
+    except BaseException:
+        book.close()
+        raise
+
+
+def _lifespan(network: Network, tick: float | None, callback_url: str | None) -> Lifespan[Starlette]:
+    """What goes on as long as it is served."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await network.hooks.start()
+        if callback_url is not None:
+            _configure(network, callback_url)
+        beating = asyncio.get_running_loop().create_task(_beat(network, tick)) if tick is not None else None
+        yield
+        if beating is not None:
+            beating.cancel()
+        await network.hooks.stop()
+        network.world.ledger.flush()
+
+    return lifespan
+
+
+def _chosen(wires: Iterable[Wire], platforms: Collection[str] | None) -> set[str]:
+    """The keys of the communities of some platforms; `ValueError` for a platform that is not there."""
+    known = profiles(wires)
+    for platform in platforms or ():
+        if all(platform != profile.platform for profile in known):
+            raise ValueError(f"there is no platform {platform}")
+    return {profile.key for profile in known if platforms is None or profile.platform in platforms}
+
+
+def _head(ledger: Path) -> list[Record]:
+    """The ledger's first records: the world, and the communities it began with."""
+    records = read(ledger) if ledger.exists() else iter(())
+    first = next(records, None)
+    return [] if first is None else [first, *takewhile(lambda record: record["type"] == "community", records)]
+
+
+def _relive(world: World, wires: tuple[Wire, ...], *, alive: bool) -> tuple[Grants, Hooks, tuple[object, ...]]:
+    """Let the world come to where its ledger ends, or to its birth."""
+    past = world.ledger.recorded()
+    begin = Life(world).begin if alive else world.found
+    grants, hooks = Grants(world, wires), Hooks(world, wires)
+    folds = tuple(wire.fold(world) for wire in wires if wire.fold is not None)
+    begin()
+    for record in past:
+        if record["origin"] != "note":
+            world.advance(instants.parse(record["at"]))
+        if record["origin"] in ("api", "control"):
+            world.redo(record)
+    world.advance(world.born)
+    world.ledger.settled()
+    return grants, hooks, folds
+
+
+def _application(network: Network, lifespan: Lifespan[Starlette]) -> Faults:
+    inner = Starlette(routes=[route for wire in network.wires for route in _routes(wire, network)], lifespan=lifespan)
+    faults = Faults(inner, network)
+    inner.routes.extend(Control(network, faults).routes())
+    return faults
+
+
+def _routes(wire: Wire, network: Network) -> list[Route]:
+    found = wire.routes(network)
+    for route in found:
+        if not route.path.startswith(wire.prefixes):
+            raise WireError(f"{wire.name} answers {route.path}, which begins with none of its prefixes")
+    return found
+
+
+def _configure(network: Network, url: str) -> None:
+    """Name the callback address to every community that calls back and has not been told of it."""
+    hooks = network.hooks
+    for c in network.world.communities.values():
+        if hooks.hook(c) is None:
+            continue
+        filled = url.replace("{platform}", c.profile.platform).replace("{community}", c.key)
+        filled = filled.replace("{external_id}", c.profile.external_id)
+        if all(one.url != filled for one in hooks.of(c)):
+            hooks.configure(c, filled, hooks.secret(c), origin="control")
+
+
+async def _beat(network: Network, every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        network.tick()
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, which lets a fault reach the connection to cut it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[str, dict[object, object]] = {}
+        self.scope["extensions"] = extensions
+        extensions[TRANSPORT] = self.transport  # type: ignore[assignment]  # an extension may be anything
+
+
+async def serve(sandbox: Sandbox, *, port: int, port_file: Path | None, with_parent: bool) -> None:
+    """Serve on 127.0.0.1 until SIGINT or SIGTERM, or with `with_parent` until stdin ends.
+
+    Port 0 is the one the port file tells of, if it is free, else any. `OSError` if `port` is taken.
+    """
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port or _earlier(port_file)))
+    except OSError:
+        if port:
+            raise
+        listening.bind(("127.0.0.1", 0))
+    sandbox.network.base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    config = uvicorn.Config(
+        sandbox.app, http=Protocol, ws="none", log_config=None, access_log=False, lifespan="on",
+        timeout_graceful_shutdown=1, server_header=False,
+    )  # fmt: skip
+    server = _Server(config, port_file)
+    if with_parent:
+        _follow_parent(asyncio.get_running_loop(), server)
+    log.info("seed %s, at %s", sandbox.network.world.seed, sandbox.network.base_url)
+    await server.serve(sockets=[listening])
+
+
+def _earlier(port_file: Path | None) -> int:
+    """The port of last time, so that addresses someone has kept stay good; 0 if there was none."""
+    said = port_file.read_text().strip() if port_file is not None and port_file.exists() else ""
+    return int(said) if said.isdecimal() and int(said) < 65536 else 0
+
+
+class _Server(uvicorn.Server):
+    """Tells its port once it answers."""
+
+    def __init__(self, config: uvicorn.Config, port_file: Path | None) -> None:
+        super().__init__(config)
+        self._port_file = port_file
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._port_file is not None and self.started and sockets:
+            _write(self._port_file, str(sockets[0].getsockname()[1]))
+
+
+def _follow_parent(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
+    """End when stdin does: whoever started us holds its other end, and is gone."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended before
+            loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is never seen half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)

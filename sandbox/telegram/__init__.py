@@ -1,0 +1,39 @@
+"""Telegram's Bot API 10.1, as far as a back office reads and writes it.
+
+Two channels with a discussion group and a bot each. Unlike Telegram it takes webhooks by plain http too,
+a bot writes into the group only to answer something, and the numbers of updates have gaps. Nobody edits.
+"""
+
+from typing import Final
+
+from sandbox.entities import Habit, Profile
+from sandbox.telegram import wire_models
+from sandbox.telegram.api import RIGHTS, routes
+from sandbox.telegram.call import fault, token_of
+from sandbox.telegram.updates import HOOK, Updates
+from sandbox.wire import Wire
+
+_HABITS: Final[frozenset[Habit]] = frozenset({"message"})
+
+PROFILES: Final = (
+    Profile("coffee_daily", "telegram", 7, "Coffee Daily", "What is in the cup today.",
+            "en", "coffee", 1750, True, _HABITS, False, "-1001000000007"),
+    Profile("velo_gorod", "telegram", 8, "Велогород", "Город на двух колёсах.",
+            "ru", "bikes", 640, False, _HABITS, False, "-1001000000008"),
+)  # fmt: skip
+
+WIRE: Final = Wire(
+    name="telegram",
+    profiles=PROFILES,
+    tokens={"community": RIGHTS},
+    token=lambda profile, kind, digest: f"{wire_models.bot_id(profile)}:AA{digest[:33]}",
+    prefixes=("/bot",),
+    routes=routes,
+    address=lambda _, c: f"https://t.me/{c.key}",
+    connection=lambda _, c: {"bot": wire_models.bot_id(c.profile), "discussion_group": wire_models.group_id(c)},
+    limits={"bot_rps": 30, "chat_rps": 1, "group_rpm": 20},
+    token_of=token_of,
+    fault=fault,
+    hook=HOOK,
+    fold=Updates,
+)

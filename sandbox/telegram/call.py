@@ -1,0 +1,130 @@
+"""One call of the Bot API: its parameters and files, its token, and how it is refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.entities import Community
+from sandbox.grants import Grant
+from sandbox.multipart import parts
+from sandbox.network import Network, answer
+
+MAX_BODY: Final = 50 * 1000 * 1000
+_WORDS: Final = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
+    413: "Request Entity Too Large", 429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
+}  # fmt: skip
+
+
+class RefusedError(Exception):
+    """The call is refused with this code; `detail` comes after the code's own words."""
+
+    def __init__(self, code: int, detail: str = "", **parameters: int) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.parameters = code, detail, parameters
+
+    @property
+    def answer(self) -> Response:
+        words = _WORDS.get(self.code, "Error")
+        said: dict[str, object] = {
+            "ok": False, "error_code": self.code, "description": f"{words}: {self.detail}" if self.detail else words,
+        }  # fmt: skip
+        if self.parameters:
+            said["parameters"] = self.parameters
+        return answer(said, self.code)
+
+
+def wait(seconds: int) -> RefusedError:
+    return RefusedError(429, f"retry after {seconds}", retry_after=seconds)
+
+
+def fault(code: int | str) -> Response:
+    """An error of Telegram's, by its code and, where that says too little, its words: `400 chat not found`."""
+    number, _, detail = str(code).partition(" ")
+    if not number.isdecimal() or int(number) not in _WORDS:
+        raise ValueError(f"Telegram has no error {code}")
+    return (wait(5) if int(number) == 429 else RefusedError(int(number), detail)).answer
+
+
+def token_of(request: Request, _: bytes) -> str:
+    """The token of a path `/bot<token>/<method>`."""
+    return unquote(request.url.path.removeprefix("/bot").partition("/")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file that came with the call."""
+
+    content: bytes = field(repr=False)
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call whose token is good."""
+
+    network: Network
+    grant: Grant
+    fields: dict[str, object]
+    files: dict[str, Picture]
+
+    @property
+    def own(self) -> Community:
+        """The channel whose bot it is."""
+        return self.network.world.communities[self.grant.community]
+
+    def text(self, name: str) -> str:
+        value = self.fields.get(name, "")
+        return value if isinstance(value, str) else str(value)
+
+    def integer(self, name: str, default: int) -> int:
+        value = self.text(name)
+        if not value:
+            return default
+        if re.fullmatch(r"-?\d{1,18}", value) is None:
+            raise RefusedError(400, f"{name} must be an integer")
+        return int(value)
+
+    def flag(self, name: str) -> bool:
+        return self.text(name).lower() in {"true", "1", "yes"}
+
+    def structure(self, name: str) -> object:
+        """A list or object, which may come as JSON in a text; None where it is not there."""
+        value = self.fields.get(name)
+        if not isinstance(value, str):
+            return value
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            raise RefusedError(400, f"can't parse {name} JSON object") from None
+
+
+async def parameters(request: Request) -> tuple[dict[str, object], dict[str, Picture]]:
+    """The fields and files of a call: from its query and a form, JSON or multipart body."""
+    fields: dict[str, object] = dict(parse_qsl(request.url.query))
+    files: dict[str, Picture] = {}
+    body = await request.body()
+    if len(body) > MAX_BODY:
+        raise RefusedError(413)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/json" and body:
+            fields |= orjson.loads(body)
+        elif kind == "multipart/form-data":
+            for part in parts(request.headers["content-type"], body):
+                if part.filename is not None:
+                    files[part.name] = Picture(part.content, part.content_type)
+                else:
+                    fields[part.name] = part.content.decode()
+        else:
+            fields |= dict(parse_qsl(body.decode()))
+    except (ValueError, TypeError):
+        raise RefusedError(400, "can't parse the request") from None
+    return fields, files

@@ -1,0 +1,160 @@
+"""What a bot is told: each update once, by a webhook or to whoever asks, for 24 hours."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from sandbox.entities import Community
+from sandbox.hooks import Delivery, Hook, Subscription
+from sandbox.instants import DAY, SECOND
+from sandbox.ledger import Record
+from sandbox.telegram import wire_models
+from sandbox.telegram.wire_models import Json
+from sandbox.world import World
+
+COUNTS: Final = "message_reaction_count"
+KINDS: Final = ("message", "edited_message", "channel_post", "edited_channel_post", COUNTS, "my_chat_member")
+USUAL: Final = frozenset(KINDS) - {COUNTS}
+"""What a bot is told that has not said what it wants."""
+GROUPED: Final = 90 * SECOND
+"""So long are changes of a post's reactions gathered before they are told."""
+MOST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One update; `at` in milliseconds."""
+
+    id: int
+    at: int
+    kind: str
+    chat: int
+    body: Json
+
+    @property
+    def whole(self) -> Json:
+        return {"update_id": self.id, self.kind: self.body}
+
+
+def updates_of(world: World, c: Community, record: Record) -> list[Update]:
+    """What a record, which has just been applied, is to the community's bot: its own doings are nothing."""
+    told = _told(world, c, record)
+    first = record["n"] * 2 * wire_models.PARTS
+    return [
+        Update(first + place, world.now, kind, chat, body) for place, (kind, chat, body) in enumerate(told)
+    ]  # fmt: skip
+
+
+def _told(world: World, c: Community, record: Record) -> list[tuple[str, int, Json]]:
+    kind, by_bot = record["type"], record["origin"] == "api"
+    if kind == "post":
+        entry = c.wall[int(record["id"])]
+        here = wire_models.channel_id(c), wire_models.group_id(c)
+        posts = [
+            ("channel_post", here[0], wire_models.post(c, entry, part))
+            for part in wire_models.parts(entry)
+            if not by_bot
+        ]
+        return posts + [("message", here[1], wire_models.forward(c, entry, part)) for part in wire_models.parts(entry)]
+    if kind == "comment" or (kind == "reply" and record["via"] == "comment" and not by_bot):
+        return [("message", wire_models.group_id(c), wire_models.comment(c, c.wall[int(record["id"])], world.born))]
+    if kind == "message":
+        return [("message", record["person"], wire_models.direct(c, c.mail[int(record["id"])]))]
+    if kind == "telegram_reactions":
+        return [(COUNTS, wire_models.channel_id(c), wire_models.reactions(c, c.wall[int(record["id"])], world.now))]
+    return []
+
+
+class Updates:
+    """What waits for those who ask, bot by bot; while a webhook is set, nothing is added."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._waiting: dict[str, deque[Update]] = {}
+        self._wanted: dict[str, frozenset[str]] = {}
+        self._hooks: dict[str, set[str]] = {}
+        self._gathering: set[tuple[str, str]] = set()
+        world.listeners.append(self._follow)
+
+    def waiting(self, c: Community) -> Sequence[Update]:
+        """Those that nobody has confirmed and that are not older than a day, oldest first."""
+        queue = self._waiting.setdefault(c.key, deque(maxlen=MOST))
+        while queue and queue[0].at <= self._world.now - DAY:
+            queue.popleft()
+        return tuple(queue)
+
+    def wanted(self, c: Community) -> frozenset[str]:
+        return self._wanted.get(c.key, USUAL)
+
+    def confirm(self, c: Community, before: int) -> None:
+        """Forget the updates with smaller numbers."""
+        if any(update.id < before for update in self.waiting(c)):
+            self._world.emit("telegram_read", c, "api", count=before)
+
+    def want(self, c: Community, kinds: Iterable[str]) -> None:
+        """From now on tell these kinds alone; none named: the usual ones."""
+        chosen = frozenset(kinds) & set(KINDS) or USUAL
+        if chosen != self.wanted(c):
+            self._world.emit("telegram_wanted", c, "api", detail={"kinds": sorted(chosen)})
+
+    def give_back(self, c: Community, deliveries: Iterable[Delivery]) -> None:
+        """What a webhook did not take waits again; a new process does not know of it."""
+        for one in deliveries:
+            whole = orjson.loads(one.body)
+            body = whole[one.kind]
+            self._waiting[c.key].append(
+                Update(whole["update_id"], self._world.now, one.kind, body["chat"]["id"], body)
+            )  # fmt: skip
+
+    def _follow(self, record: Record, c: Community) -> None:
+        if c.profile.platform != "telegram" or self._world.now < self._world.born - DAY:
+            return
+        match record["type"]:
+            case "telegram_read":
+                queue = self._waiting.get(c.key, deque())
+                while queue and queue[0].id < record["count"]:
+                    queue.popleft()
+            case "telegram_wanted":
+                kinds = record["detail"]["kinds"]
+                self._wanted[c.key] = frozenset(kinds) if isinstance(kinds, list) else USUAL
+            case "callback_set":
+                hooks = self._hooks.setdefault(c.key, set())
+                server = str(record["detail"]["server"])
+                (hooks.add if record["detail"]["url"] else hooks.discard)(server)
+            case "reaction" | "reaction_removed":
+                self._gather(c, record["id"])
+            case _ if not self._hooks.get(c.key):
+                found = (update for update in updates_of(self._world, c, record) if update.kind in self.wanted(c))
+                self._waiting.setdefault(c.key, deque(maxlen=MOST)).extend(found)
+
+    def _gather(self, c: Community, post_id: str) -> None:
+        entry = c.wall.get(int(post_id))
+        if entry is None or entry.kind != "post" or (c.key, post_id) in self._gathering:
+            return
+        self._gathering.add((c.key, post_id))
+
+        def tell() -> None:
+            self._gathering.discard((c.key, post_id))
+            if int(post_id) in c.wall:
+                self._world.emit("telegram_reactions", c, id=post_id)
+
+        self._world.later(self._world.now + GROUPED, tell)
+
+
+def delivery(one: Subscription, update: Update) -> Delivery:
+    headers = {"Content-Type": "application/json"}
+    if one.secret:
+        headers["X-Telegram-Bot-Api-Secret-Token"] = one.secret
+    return Delivery(name=str(update.id), kind=update.kind, body=orjson.dumps(update.whole), headers=headers)
+
+
+def _events(world: World, one: Subscription, c: Community, record: Record) -> Iterable[Delivery]:
+    return (delivery(one, update) for update in updates_of(world, c, record))
+
+
+HOOK: Final = Hook(events=_events, topics=frozenset(KINDS), told=lambda _, c: {"bot": wire_models.bot_id(c.profile)})

@@ -1,0 +1,49 @@
+"""VK API 5.199 and its Callback API, as far as a back office reads and writes them."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from sandbox.entities import Habit, Profile
+from sandbox.network import answer
+from sandbox.vk import errors, oauth, photos
+from sandbox.vk.api import routes
+from sandbox.vk.bin import Bin
+from sandbox.vk.callbacks import HOOK
+from sandbox.wire import Wire
+
+_HABITS: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
+
+PROFILES: Final = (
+    Profile("velo_dvor", "vk", 4, "Велодвор: мастерская и прокат", "Чиним, собираем, катаемся.",
+            "ru", "bikes", 2140, True, _HABITS, False, "220000004"),
+    Profile("kofe_zerno", "vk", 5, "Кофейня «Зерно»", "Кофе, книги и место у окна.",
+            "ru", "coffee", 1530, False, _HABITS, False, "220000005"),
+    Profile("lingua_ru", "vk", 6, "Школа языков «Лингва»", "Шесть языков, малые группы.",
+            "ru", "school", 920, False, _HABITS, False, "220000006"),
+)  # fmt: skip
+
+
+def _fault(code: int | str) -> Response:
+    """VK's errors come with HTTP 200."""
+    return answer(errors.body(int(code)))
+
+
+WIRE: Final = Wire(
+    name="vk",
+    profiles=PROFILES,
+    tokens={
+        "user": ("wall", "groups", "stats", "offline", "photos"),
+        "community": ("manage", "messages", "wall", "photos"),
+        "refresh": (),
+    },
+    token=oauth.token,
+    prefixes=("/method/", photos.PATH, oauth.PATH),
+    routes=routes,
+    address=lambda _, c: f"https://vk.com/{c.key}",
+    connection=oauth.connection,
+    limits={"user_rps": 3, "community_rps": 20, "wall_get_day": 5000},
+    fault=_fault,
+    hook=HOOK,
+    fold=Bin,
+)

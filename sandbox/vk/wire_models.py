@@ -1,0 +1,181 @@
+"""VK's objects, rendered from the world. Source: VKCOM/vk-api-schema, 5.199."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry, Media
+from sandbox.people import person
+
+Json = dict[str, object]
+
+WALL_ALBUM = -14
+FIRST_PHOTO = 456_239_000
+"""A picture's id is so much more as a photo's."""
+
+
+def group_id(c: Community) -> int:
+    return int(c.profile.external_id)
+
+
+def admin_id(c: Community) -> int:
+    """The user whose user token the community's is."""
+    return c.number_of(999_999)
+
+
+def group(c: Community, fields: Iterable[str] = ()) -> Json:
+    """A community; `members_count` and `description` only if asked for, as there."""
+    picture = f"https://vk.com/images/community_{{}}.png?{group_id(c)}"
+    found: Json = {
+        "id": group_id(c),
+        "name": c.profile.title,
+        "screen_name": c.key,
+        "is_closed": 0,
+        "type": "group",
+        "photo_50": picture.format(50),
+        "photo_100": picture.format(100),
+        "photo_200": picture.format(200),
+    }
+    more: Json = {"members_count": len(c.followers), "description": c.profile.about, "can_post": 0, "activity": ""}
+    return found | {name: more[name] for name in fields if name in more}
+
+
+def user(c: Community, number: int) -> Json:
+    who = person(number, c.profile.language)
+    return {
+        "id": number,
+        "first_name": who.first,
+        "last_name": who.last,
+        "can_access_closed": True,
+        "is_closed": False,
+        "screen_name": who.username,
+    }
+
+
+def people(c: Community, ids: Iterable[int]) -> Json:
+    """The `profiles` and `groups` of an extended answer, for authors as `from_id` gives them."""
+    wanted = dict.fromkeys(ids)
+    mine = [one for one in wanted if one // PEOPLE_PER_COMMUNITY == c.profile.number]
+    return {"profiles": [user(c, one) for one in mine], "groups": [group(c)]}
+
+
+def author_id(c: Community, entry: Entry) -> int:
+    return -group_id(c) if entry.person is None else entry.person
+
+
+def likes(entry: Entry) -> Json:
+    return {"can_like": 1, "can_publish": 1, "count": len(entry.reactors), "user_likes": 0, "repost_disabled": False}
+
+
+def photo(c: Community, media: Media) -> Json:
+    """A photo of the administrator's, who uploads for the wall."""
+    photo_id = FIRST_PHOTO + int(media.id)
+    url = f"https://sun9-1.userapi.com/{photo_id}.{media.type.rpartition('/')[2]}"
+    return {
+        "album_id": WALL_ALBUM, "date": media.at // 1000, "id": photo_id, "owner_id": admin_id(c), "has_tags": False,
+        "text": "", "sizes": [{"type": "x", "width": 604, "height": 402, "url": url}],
+    }  # fmt: skip
+
+
+def post(c: Community, entry: Entry) -> Json:
+    owner = -group_id(c)
+    return {
+        "inner_type": "wall_wallpost",
+        "id": entry.id,
+        "owner_id": owner,
+        "from_id": owner,
+        "date": entry.at // 1000,
+        "text": entry.text,
+        "post_type": "post",
+        "type": "post",
+        "marked_as_ads": 0,
+        "is_favorite": False,
+        "attachments": [{"type": "photo", "photo": photo(c, c.media[one])} for one in entry.media if one in c.media],
+        "post_source": {"type": "vk"},
+        "donut": {"is_donut": False},
+        "hash": f"{entry.id:x}{entry.at:x}",
+        "short_text_rate": 0.8,
+        "likes": likes(entry),
+        "comments": {"can_post": 1, "can_view": 1, "groups_can_post": True, "count": entry.comments},
+        "reposts": {"count": entry.shares, "wall_count": 0, "mail_count": 0, "user_reposted": 0},
+        "views": {"count": entry.views},
+    }
+
+
+def comment(c: Community, entry: Entry, *, need_likes: bool = False) -> Json:
+    """A comment; one that was deleted but has answers is a gap that says so."""
+    top = root(c, entry)
+    found: Json = {
+        "id": entry.id,
+        "from_id": 0 if entry.deleted else author_id(c, entry),
+        "date": entry.at // 1000,
+        "text": entry.text,
+        "post_id": entry.post or 0,
+        "owner_id": -group_id(c),
+        "parents_stack": [] if top is entry else [top.id],
+    }
+    if entry.deleted:
+        found["deleted"] = True
+    if entry.person is None:
+        found["is_from_post_author"] = True
+    above = None if entry.parent is None else c.wall.get(entry.parent)
+    if above is not None:
+        found |= {"reply_to_user": author_id(c, above), "reply_to_comment": above.id}
+    if need_likes:
+        found["likes"] = likes(entry)
+    return found
+
+
+def root(c: Community, entry: Entry) -> Entry:
+    """The comment at the head of the thread; VK's threads are one level deep."""
+    while entry.parent is not None and (above := c.wall.get(entry.parent)) is not None:
+        entry = above
+    return entry
+
+
+def thread(c: Community, top: Entry) -> list[Entry]:
+    """The answers below a comment, at any depth, oldest first."""
+    found: list[Entry] = []
+    waiting = list(top.replies)
+    while waiting:
+        entry = c.wall.get(waiting.pop())
+        if entry is not None:
+            found.append(entry)
+            waiting.extend(entry.replies)
+    return sorted(found, key=lambda entry: entry.id)
+
+
+def message(c: Community, entry: Entry) -> Json:
+    return {
+        "id": entry.id,
+        "conversation_message_id": entry.number,
+        "date": entry.at // 1000,
+        "from_id": author_id(c, entry),
+        "peer_id": entry.peer or 0,
+        "out": 1 if entry.person is None else 0,
+        "text": entry.text,
+        "version": 10_000_000 + entry.id,
+        "random_id": 0,
+        "important": False,
+        "is_hidden": False,
+        "attachments": [],
+        "fwd_messages": [],
+    }
+
+
+def conversation(c: Community, dialog: Dialog) -> Json:
+    last = c.mail[dialog.messages[-1]]
+    unread = min(dialog.unread, len(dialog.messages))
+    return {
+        "peer": {"id": dialog.person, "type": "user", "local_id": dialog.person},
+        "last_message_id": last.id,
+        "last_conversation_message_id": last.number,
+        "in_read": dialog.messages[-unread - 1] if unread < len(dialog.messages) else 0,
+        "out_read": last.id if last.person is not None else 0,
+        "unread_count": unread,
+        "unanswered": dialog.unread > 0,
+        "important": False,
+        "sort_id": {"major_id": 0, "minor_id": last.id},
+        "can_write": {"allowed": True},
+        "version": 10_000_000 + last.id,
+    }

@@ -1,0 +1,294 @@
+"""The lists, `comments.insert`, and the quota they all take from."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.entities import Community, Entry
+from sandbox.grants import Grant
+from sandbox.ledger import Fields
+from sandbox.network import BadParameterError, Network, Params, answer
+from sandbox.youtube import ids, tokens, wire_models
+from sandbox.youtube.channels import Channels
+from sandbox.youtube.errors import RefusedError, refusal
+from sandbox.youtube.wire_models import Json
+
+PACIFIC: Final = ZoneInfo("America/Los_Angeles")
+AT_ONCE: Final = 50
+TEXT_LIMIT: Final = 10_000
+ANSWERING: Final = 50
+"""What an answer costs; a list costs 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call whose key or token is good."""
+
+    network: Network
+    params: Params
+    grant: Grant
+    body: bytes
+
+    @property
+    def parts(self) -> Collection[str]:
+        """What of a resource is to be shown."""
+        found = {part.strip() for said in self.params.all("part") for part in said.split(",")} - {""}
+        if not found:
+            raise RefusedError("missingRequiredParameter")
+        return found
+
+    def named(self, name: str) -> list[str]:
+        """Ids, each once."""
+        found = [one.strip() for said in self.params.all(name) for one in said.split(",")]
+        if len(found) > AT_ONCE:
+            raise RefusedError("invalidParameter")
+        return list(dict.fromkeys(one for one in found if one))
+
+    def size(self, default: int, least: int, most: int) -> int:
+        wanted = self.params.integer("maxResults", default)
+        if wanted is None or not least <= wanted <= most:
+            raise RefusedError("invalidParameter")
+        return wanted
+
+    @property
+    def now(self) -> int:
+        return self.network.world.now
+
+    @property
+    def plain(self) -> bool:
+        return self.params.get("textFormat") == "plainText"
+
+    def channel(self, channel_id: str) -> Community | None:
+        found = (c for c in self.network.communities("youtube") if c.profile.external_id == channel_id)
+        return next(found, None)
+
+    def sees(self, c: Community, video: Entry) -> bool:
+        """Private videos are for their owner."""
+        owner = self.grant.kind == "community" and self.grant.community == c.key
+        return owner or wire_models.is_public(video, self.now)
+
+    def entry(self, number: int | None, kind: str) -> tuple[Community, Entry] | None:
+        """A video or a comment that stands, and that this caller may see."""
+        for c in self.network.communities("youtube"):
+            entry = None if number is None else self.network.world.entry(c, number)
+            if entry is None or entry.kind != kind:
+                continue
+            video = c.wall.get(entry.post) if entry.post is not None else entry
+            if video is not None and self.sees(c, video):
+                return c, entry
+        return None
+
+
+Handler: TypeAlias = Callable[[Call], object]
+
+
+def routes(network: Network) -> list[Route]:
+    """Everything the platform answers, at its own paths."""
+    table: tuple[tuple[str, str, int, Handler], ...] = (
+        ("GET", "channels", 1, channels),
+        ("GET", "playlistItems", 1, playlist_items),
+        ("GET", "videos", 1, videos),
+        ("GET", "commentThreads", 1, comment_threads),
+        ("GET", "comments", 1, comments),
+        ("POST", "comments", ANSWERING, insert),
+    )
+    found = [
+        Route(f"/youtube/v3/{path}", _endpoint(network, handler, units), methods=[method])
+        for method, path, units, handler in table
+    ]
+
+    async def fetch(request: Request) -> Response:
+        return await tokens.fetch(network, request)
+
+    async def inspect(request: Request) -> Response:
+        return await tokens.inspect(network, request)
+
+    return [*found, Route("/token", fetch, methods=["POST"]), Route("/tokeninfo", inspect, methods=["GET", "POST"])]
+
+
+def _endpoint(network: Network, handler: Handler, units: int) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            wanted = Params(list(request.query_params.multi_items()))
+            network.tick()
+            grant = tokens.admitted(network, request, wanted)
+            _count(network, grant, units)
+            response = answer(handler(Call(network, wanted, grant, await request.body())))
+        except RefusedError as refused:
+            response = refusal(*refused.args)
+        except BadParameterError:
+            response = refusal("invalidParameter")
+        response.headers["Date"] = format_datetime(datetime.fromtimestamp(int(network.real()), UTC), usegmt=True)
+        return response
+
+    return endpoint
+
+
+def _count(network: Network, grant: Grant, units: int) -> None:
+    """A key's quota is its own project's; access tokens share the application's. The day is California's."""
+    today = datetime.fromtimestamp(network.real(), PACIFIC).replace(hour=0, minute=0, second=0, microsecond=0)
+    project = grant.name if grant.kind == "app" else "application"
+    # The key ends the window with the day, which may have 25 hours.
+    key, limit, seconds = f"youtube/{project}/{today.date()}", network.limits["youtube_units"], 2 * 86_400
+    allowance = network.counter.window(key, limit, seconds, cost=units, start=today.timestamp())
+    if allowance.refused:
+        raise RefusedError("quotaExceeded")
+
+
+# ── lists ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def channels(call: Call) -> Json:
+    all_of_them = call.network.communities("youtube")
+    if wanted := call.named("id"):
+        found = [c for one in wanted if (c := call.channel(one)) is not None]
+    elif "forHandle" in call.params or "forUsername" in call.params:
+        name = call.params.get("forHandle") or call.params.get("forUsername")
+        found = [c for c in all_of_them if c.key == name.removeprefix("@").lower()]
+    elif call.params.flag("mine") and call.grant.kind == "community":
+        found = [call.network.world.communities[call.grant.community]]
+    else:
+        raise RefusedError("missingRequiredParameter")
+    hidden = call.network.part(Channels).hidden
+    items = [wire_models.channel(c, call.parts, hidden=c.key in hidden) for c in found]
+    return wire_models.listing("channel", items, len(items), 5)
+
+
+def playlist_items(call: Call) -> Json:
+    """The uploads of a channel, newest upload first, paged by offset."""
+    c = next((c for c in call.network.communities("youtube") if ids.uploads(c) == call.params.get("playlistId")), None)
+    seen = [] if c is None else [c.wall[one] for one in reversed(c.posts) if call.sees(c, c.wall[one])]
+    if c is None or not seen:
+        raise RefusedError("playlistNotFound")
+    size, start = call.size(5, 0, 50), _offset(call.params.get("pageToken"))
+    shown = seen[start : start + size]
+    items = [wire_models.playlist_item(c, one, start + n, call.now, call.parts) for n, one in enumerate(shown)]
+    links = {}
+    if start + size < len(seen):
+        links["nextPageToken"] = _page_token(start + size, back=False)
+    if start > 0:
+        links["prevPageToken"] = _page_token(max(start - size, 0), back=True)
+    return wire_models.listing("playlistItem", items, len(seen), size, **links)
+
+
+def _page_token(offset: int, *, back: bool) -> str:
+    """The offset as a protocol buffer: `CAoQAA` is 10, onwards."""
+    groups = [offset & 0x7F]
+    while offset := offset >> 7:
+        groups[-1] |= 0x80
+        groups.append(offset & 0x7F)
+    return ids.text(bytes([0x08, *groups, 0x10, int(back)]))
+
+
+def _offset(token: str) -> int:
+    if not token:
+        return 0
+    said = ids.number(token)
+    if said is None or len(said) < 4 or said[0] != 0x08 or said[-2] != 0x10:
+        raise RefusedError("invalidPageToken")
+    return sum((group & 0x7F) << 7 * place for place, group in enumerate(said[1:-2]))
+
+
+def videos(call: Call) -> Json:
+    """Those of the videos that there are, whosever they are."""
+    wanted = call.named("id")
+    if not wanted:
+        raise RefusedError("missingRequiredParameter")
+    found = [one for name in wanted if (one := call.entry(ids.entry_of(name), "post")) is not None]
+    items = [wire_models.video(c, entry, call.now, call.parts) for c, entry in found]
+    return wire_models.listing("video", items, len(items), len(items))
+
+
+def comment_threads(call: Call) -> Json:
+    """The comments of a video, or of all of a channel's, newest first."""
+    tokens.permitted(call.grant)
+    if call.params.get("order", "time") != "time":
+        raise RefusedError("invalidParameter")
+    if said := call.params.get("allThreadsRelatedToChannelId"):
+        c = call.channel(said)
+        if c is None:
+            raise RefusedError("channelNotFound")
+        posts = [c.wall[one] for one in c.posts]
+    elif said := call.params.get("videoId"):
+        found = call.entry(ids.entry_of(said), "post")
+        if found is None:
+            raise RefusedError("videoNotFound")
+        c, posts = found[0], [found[1]]
+        if not wire_models.has_comments(found[1]):
+            raise RefusedError("commentsDisabled")
+    else:
+        raise RefusedError("missingRequiredParameter")
+    under = [post for post in posts if call.sees(c, post) and wire_models.has_comments(post)]
+    tops = [c.wall[one] for post in under for one in post.replies]
+    standing = sorted((top for top in tops if wire_models.top_of(c, top) is top), key=lambda top: -top.id)
+    shown, links, size = _page(call, standing)
+    items = [wire_models.thread(c, top, call.parts, plain=call.plain) for top in shown]
+    return wire_models.listing("commentThread", items, len(items), size, **links)
+
+
+def comments(call: Call) -> Json:
+    """The answers below a comment, newest first."""
+    tokens.permitted(call.grant)
+    found = call.entry(ids.comment_of(call.params.get("parentId")), "comment")
+    top = None if found is None else wire_models.top_of(*found)
+    if found is None or top is not found[1]:
+        raise RefusedError("commentNotFound" if "parentId" in call.params else "missingRequiredParameter")
+    c = found[0]
+    shown, links, size = _page(call, wire_models.answers(c, top))
+    items = [wire_models.comment(c, top, one, call.parts, plain=call.plain) for one in shown]
+    return wire_models.listing("comment", items, len(items), size, **links)
+
+
+def _page(call: Call, entries: Sequence[Entry]) -> tuple[Sequence[Entry], dict[str, str], int]:
+    """A page of comments, newest first. Its token names the last one shown, so that nothing shifts."""
+    size, start = call.size(20, 1, 100), 0
+    if token := call.params.get("pageToken"):
+        below = ids.entry_of(token.removeprefix("Q2"))
+        if below is None or not token.startswith("Q2"):
+            raise RefusedError("invalidPageToken")
+        start = bisect_left(entries, -below, key=lambda entry: -entry.id)
+        start += start < len(entries) and entries[start].id == below
+    shown = entries[start : start + size]
+    more = start + size < len(entries)
+    return shown, {"nextPageToken": f"Q2{ids.video(shown[-1])}"} if more else {}, size
+
+
+# ── answering ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def insert(call: Call) -> Json:
+    """Answer below a comment of the first level. The same again answers twice."""
+    if call.grant.kind != "community":
+        raise RefusedError("required")
+    tokens.permitted(call.grant)
+    try:
+        said = orjson.loads(call.body)["snippet"]
+        parent, text = str(said.get("parentId", "")), str(said.get("textOriginal", "")).strip()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise RefusedError("invalidParameter") from None
+    if not parent:
+        raise RefusedError("parentIdMissing")
+    if not text or len(text) > TEXT_LIMIT:
+        raise RefusedError("commentTextTooLong" if text else "commentTextRequired")
+    found = call.entry(ids.comment_of(parent), "comment")
+    if found is None or (top := wire_models.top_of(*found)) is None:
+        raise RefusedError("parentCommentNotFound")
+    if top is not found[1]:
+        raise RefusedError("operationNotSupported")
+    c, world = call.network.world.communities[call.grant.community], call.network.world
+    if found[0] is not c or not wire_models.has_comments(c.wall[top.post or 0]):
+        raise RefusedError("forbidden")
+    fields = Fields(via="comment", post=str(top.post), parent=str(top.id), text=text)
+    made = c.wall[int(world.emit("reply", c, "api", **fields)["id"])]
+    return wire_models.comment(c, top, made, call.parts, plain=False)

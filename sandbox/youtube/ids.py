@@ -1,0 +1,71 @@
+"""YouTube's ids, made of the world's numbers and read back."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
+
+from sandbox.entities import Community, Entry
+
+_CHANNEL: Final = b"sandbox!"
+_PERSON: Final = b"a person"
+_COMMENT: Final = "Ugx{}AAAAA4AaABAg"
+
+
+def text(number: bytes) -> str:
+    """base64url without its padding."""
+    return urlsafe_b64encode(number).decode().rstrip("=")
+
+
+def number(said: str) -> bytes | None:
+    """The bytes of a text that `text` made; None for any other."""
+    try:
+        found = urlsafe_b64decode(said + "=" * (-len(said) % 4))
+    except ValueError:
+        return None
+    return found if text(found) == said else None
+
+
+def _entry(entry_id: int) -> str:
+    return text(entry_id.to_bytes(8, "big"))
+
+
+def video(entry: Entry) -> str:
+    """Eleven characters."""
+    return _entry(entry.id)
+
+
+def entry_of(said: str) -> int | None:
+    """The number of a video's id, or of a part of a comment's."""
+    found = number(said) if len(said) == 11 else None
+    return None if found is None else int.from_bytes(found, "big")
+
+
+def comment(top: Entry, entry: Entry) -> str:
+    """An answer's id is that of the comment it stands under, a full stop, and its own."""
+    thread = _COMMENT.format(_entry(top.id))
+    return thread if entry is top else f"{thread}.{_entry(top.id)}{_entry(entry.id)}"
+
+
+def comment_of(said: str) -> int | None:
+    """The number of a comment, or of an answer."""
+    thread, _, own = said.partition(".")
+    if own:
+        return entry_of(own[11:])
+    found = entry_of(thread[3:14])
+    return found if found is not None and thread == _COMMENT.format(thread[3:14]) else None
+
+
+def channel(community_number: int) -> str:
+    """`UC` and 22 characters."""
+    return f"UC{text(_CHANNEL + community_number.to_bytes(8, 'big'))}"
+
+
+def person(person_number: int) -> str:
+    """The channel of somebody who writes comments."""
+    return f"UC{text(_PERSON + person_number.to_bytes(8, 'big'))}"
+
+
+def uploads(c: Community) -> str:
+    """The list of a channel's videos."""
+    return f"UU{c.profile.external_id[2:]}"

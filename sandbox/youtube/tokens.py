@@ -1,0 +1,102 @@
+"""Google's token endpoints, and what a call may do by its key or token."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.entities import Community
+from sandbox.grants import Grant
+from sandbox.network import BadParameterError, Network, Params, answer, bearer, params
+from sandbox.youtube.errors import NO_KEY, RefusedError
+
+FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
+HOUR: Final = 3599
+
+
+def client(network: Network) -> dict[str, str]:
+    """The application whose users all tokens are."""
+    digest = hashlib.sha256(f"{network.world.seed}:youtube:client".encode()).hexdigest()
+    return {"client_id": f"{digest[:12]}.apps.googleusercontent.com", "client_secret": f"GOCSPX-{digest[12:40]}"}
+
+
+def connection(network: Network, _: Community) -> dict[str, object]:
+    return {"app": client(network)}
+
+
+def token_of(request: Request, body: bytes) -> str:
+    """The key or token of a call, wherever Google takes it."""
+    for said in (request.headers.get("x-goog-api-key", ""), bearer(request)):
+        if said:
+            return said
+    for source in (request.url.query, body.decode("utf-8", "replace")):
+        for name in ("key", "access_token", "refresh_token"):
+            if found := parse_qs(source).get(name):
+                return found[-1]
+    return ""
+
+
+def admitted(network: Network, request: Request, wanted: Params) -> Grant:
+    """Whose key or token it is. `RefusedError` for one that is not good, or none."""
+    key = request.headers.get("x-goog-api-key") or wanted.get("key")
+    token = bearer(request) or wanted.get("access_token")
+    if not key and not token:
+        raise RefusedError("forbidden", NO_KEY)
+    grant = network.grants.find(token or key, "youtube")
+    if grant is None or grant.state != "good" or grant.kind != ("community" if token else "app"):
+        raise RefusedError("authError" if token else "badRequest")
+    return grant
+
+
+def permitted(grant: Grant) -> None:
+    """Comments take the widest of the scopes, or a key where they are read."""
+    if grant.kind == "community" and FORCE_SSL not in grant.scopes:
+        raise RefusedError("insufficientPermissions")
+
+
+def _complaint(status: int, error: str, description: str) -> Response:
+    return answer({"error": error, "error_description": description}, status)
+
+
+async def fetch(network: Network, request: Request) -> Response:
+    """`POST /token`: an access token of an hour for a refresh token, which stays good."""
+    network.tick()
+    try:
+        form = await params(request)
+    except BadParameterError:
+        return _complaint(400, "invalid_request", "The request is malformed.")
+    ours = client(network)
+    if form.get("client_id") != ours["client_id"] or form.get("client_secret") != ours["client_secret"]:
+        return _complaint(401, "invalid_client", "The OAuth client was not found.")
+    if form.get("grant_type") != "refresh_token":
+        return _complaint(400, "unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type')}")
+    grant = network.grants.find(form.get("refresh_token"), "youtube")
+    if grant is None or grant.kind != "refresh" or grant.state != "good":
+        return _complaint(400, "invalid_grant", "Token has been expired or revoked.")
+    scopes = sorted(grant.scopes)
+    c = network.world.communities[grant.community]
+    made = network.grants.make(c, "community", scopes, HOUR, origin="api")
+    return answer({"access_token": made, "expires_in": HOUR, "scope": " ".join(scopes), "token_type": "Bearer"})
+
+
+async def inspect(network: Network, request: Request) -> Response:
+    """`/tokeninfo`: what an access token may do, and for how long."""
+    network.tick()
+    try:
+        token = (await params(request)).get("access_token")
+    except BadParameterError:
+        token = ""
+    grant = network.grants.find(token, "youtube")
+    if grant is None or grant.kind != "community" or grant.state != "good":
+        return _complaint(400, "invalid_token", "Invalid Value")
+    now, ours = network.world.now // 1000, client(network)["client_id"]
+    until = now + HOUR if grant.expires_at is None else grant.expires_at // 1000
+    told = {
+        "azp": ours, "aud": ours, "scope": " ".join(sorted(grant.scopes)), "exp": str(until),
+        "expires_in": str(until - now), "access_type": "offline",
+    }  # fmt: skip
+    return answer(told)
