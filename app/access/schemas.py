@@ -55,7 +55,9 @@ class ApiKeyCreate(Input):
 
     name: Line = Field(examples=["reporting script"])
     scopes: list[Scope] = Field(default=[Scope.READ], min_length=1, max_length=3)
-    expires_at: Instant | None = Field(None, description="Later than now; null: it does not expire.")
+    expires_at: Instant | None = Field(
+        None, description="Later than now; null: it does not expire.", examples=["2099-01-01T00:00:00Z"]
+    )
 
 
 class ApiKeyRead(Output):

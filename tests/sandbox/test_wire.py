@@ -43,7 +43,7 @@ def test_a_wire_format_is_found_by_its_folder(folder: Path) -> None:
 @pytest.mark.parametrize("source", ["", "WIRE = 3", "from sandbox.vk import WIRE as WIRE"])
 def test_a_folder_without_a_wire_format_of_its_own_is_refused(folder: Path, source: str) -> None:
     (folder / "__init__.py").write_text(source)
-    with pytest.raises(WireError, match=r"app\.sandbox\.stand must declare WIRE"):
+    with pytest.raises(WireError, match=r"sandbox\.stand must declare WIRE"):
         declared()
 
 

@@ -97,7 +97,7 @@ def _read_to_the_end(store: Store, town: Sandbox, agency: Agency, communities: I
         agency.call("POST", f"/v1/communities/{community}/sync")
     unread = (
         "SELECT count(*) FROM community c WHERE polled_at IS NULL OR coalesce(least(polled_at, size_seen_at, "
-        "posts_seen_at, conversations_seen_at), '-infinity') < $1 OR EXISTS (SELECT FROM publication p WHERE "
+        "posts_seen_at, conversations_seen_at), '2000-01-01') < $1 OR EXISTS (SELECT FROM publication p WHERE "
         # What a list does not show of a new post (VK's reach) is due from the moment that it was listed.
         "p.community_id = c.id AND (p.measure_at <= greatest($1, clock_timestamp()) "
         "OR p.comments <> coalesce(p.comments_read, 0)))"

@@ -107,7 +107,7 @@ class Store:
 
     def let_time_pass(self) -> None:
         """What half a minute of silence does, for jobs: dead workers lose theirs, and what is due is late."""
-        self.all("UPDATE job SET leased_until = '-infinity' WHERE state = 'running'")
+        self.all("UPDATE job SET leased_until = '2000-01-01' WHERE state = 'running'")
         late = "clock_timestamp() - 2 * (clock_timestamp() - run_at) - interval '30 s'"
         self.all(f"UPDATE job SET run_at = {late} WHERE run_at <= clock_timestamp()")
 
@@ -117,7 +117,7 @@ class Store:
 
     def make_all_due(self) -> None:
         """As if it were long since anything was read."""
-        self.all("UPDATE publication SET measure_at = '-infinity' WHERE measure_at IS NOT NULL")
+        self.all("UPDATE publication SET measure_at = '2000-01-01' WHERE measure_at IS NOT NULL")
 
 
 def surroundings(servers: Servers, database: str, town: Sandbox, ring: int, **more: str) -> dict[str, str]:
