@@ -1,6 +1,7 @@
 """No code but a platform's own adapter, and the sandbox, knows a platform by its name."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,15 @@ def test_that_would_be_found(source: str) -> None:
 
 def test_words_may_name_platforms() -> None:
     assert named('"""vk"""\nField(examples=["vk"])', frozenset({"vk"})) == []
+
+
+def test_the_import_contracts_name_every_platform() -> None:
+    """A package that they do not name could import its neighbours, or the database."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    packages = {f"app.platforms.{path.parent.name}" for path in (ROOT / "app" / "platforms").glob("*/__init__.py")}
+    apart, knows_little = (
+        next(one for one in contracts if one["name"].startswith(name))
+        for name in ("Platforms do not know each other", "An adapter knows no database")
+    )
+    assert set(apart["modules"]) == packages
+    assert packages <= set(knows_little["source_modules"])
