@@ -219,22 +219,32 @@ class HookRoute(Base):
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
-class InboundEvent(Base):
-    """An event that a platform has told: its repeats have no further effect.
+class InboundStatus(StrEnum):
+    """What has been done with an inbound event."""
 
-    No foreign key: what it would lock is held by polls, and an acknowledgement does not wait for them.
+    PENDING = "pending"
+    """A job will apply it."""
+    APPLIED = "applied"
+    UNPARSED = "unparsed"
+    """This version cannot parse it; it is parsed again every hour until it is deleted."""
+
+
+class InboundEvent(Base):
+    """An event received from a platform; one that arrives again has no further effect.
+
+    No foreign key: it would lock the community's row, which polls hold, and delay the acknowledgement.
     """
 
     __tablename__ = "inbound_event"
     __table_args__ = (
         Index(None, "workspace_id", "community_id", "received_at"),
-        Index("ix_inbound_event_pending", "workspace_id", "batch", postgresql_where=text("told IS NOT NULL")),
+        Index("ix_inbound_event_pending", "workspace_id", "batch", postgresql_where=text("status = 'pending'")),
         Index(
             "ix_inbound_event_unparsed",
             "workspace_id",
             "community_id",
             "received_at",
-            postgresql_where=text("batch IS NULL AND told IS NOT NULL"),
+            postgresql_where=text("status = 'unparsed'"),
         ),
         {"postgresql_with": {"fillfactor": 70}},
     )
@@ -243,11 +253,13 @@ class InboundEvent(Base):
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
     event_id: Mapped[str] = mapped_column(primary_key=True)
     """The platform's."""
+    status: Mapped[str]
     batch: Mapped[UUID | None]
-    """What was stored with it in one commit; a job applies it. Null: it is not understood, and none does."""
-    told: Mapped[str | None]
-    """What happened, as JSON; what is not understood, as the platform told it. Null once it is applied."""
+    """The events that one job applies; null where it was stored unparsed."""
+    payload: Mapped[str | None]
+    """The parsed event as JSON; of an unparsed one, the bytes received. Null once it is applied."""
     received_at: Mapped[datetime]
+    applied_at: Mapped[datetime | None]
 
 
 class InboundItem(Base):

@@ -20,9 +20,12 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.UUID(), nullable=False),
         sa.Column("community_id", sa.UUID(), nullable=False),
         sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
         sa.Column("batch", sa.UUID(), nullable=True),
-        sa.Column("told", sa.Text(), nullable=True),
+        sa.Column("payload", sa.Text(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("isfinite(applied_at)", name=op.f("ck_inbound_event_applied_at_is_finite")),
         sa.CheckConstraint("isfinite(received_at)", name=op.f("ck_inbound_event_received_at_is_finite")),
         sa.PrimaryKeyConstraint("workspace_id", "community_id", "event_id", name=op.f("pk_inbound_event")),
         postgresql_with={"fillfactor": 70},
@@ -32,14 +35,14 @@ def upgrade() -> None:
         "inbound_event",
         ["workspace_id", "batch"],
         unique=False,
-        postgresql_where=sa.text("told IS NOT NULL"),
+        postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index(
         "ix_inbound_event_unparsed",
         "inbound_event",
         ["workspace_id", "community_id", "received_at"],
         unique=False,
-        postgresql_where=sa.text("batch IS NULL AND told IS NOT NULL"),
+        postgresql_where=sa.text("status = 'unparsed'"),
     )
     op.create_index(
         op.f("ix_inbound_event_workspace_id_community_id_received_at"),

@@ -18,8 +18,8 @@ from sqlalchemy.orm import aliased
 
 from app.communities import publications
 from app.communities.events import CommunityRef, MessagesDeleted, MessagesSeen, PostsMeasured
-from app.communities.inbound.store import APPLY, EVENT, REMEMBERED, of
-from app.communities.models import Community, Hook, InboundEvent, InboundItem, Publication
+from app.communities.inbound.store import APPLY, EVENT, PENDING, REMEMBERED, of
+from app.communities.models import Community, Hook, InboundEvent, InboundItem, InboundStatus, Publication
 from app.kit.bulk import added, columns
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
@@ -40,7 +40,7 @@ async def apply(run: Run, batch: UUID) -> None:
     """Do what follows from the events of a batch; one that fails holds up no other, and is tried again."""
     async with run.step() as session:
         mine_now = and_(InboundEvent.workspace_id == workspace_of(session), InboundEvent.batch == batch)
-        waiting = select(InboundEvent.community_id).where(mine_now, InboundEvent.told.is_not(None))
+        waiting = select(InboundEvent.community_id).where(mine_now, PENDING)
         communities = sorted((await session.scalars(waiting.distinct())).all())
     failures: list[Exception] = []
     for community_id in communities:
@@ -57,7 +57,7 @@ async def join(run: Run, batch: UUID, most: int) -> int:
             await session.execute(
                 update(InboundEvent)
                 .where(InboundEvent.workspace_id == workspace_of(session), InboundEvent.batch.in_(others))
-                .where(InboundEvent.told.is_not(None))
+                .where(PENDING)
                 .values(batch=batch)
             )
     return len(others)
@@ -94,9 +94,9 @@ async def _begin(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Wo
     workspace_id = workspace_of(session)
     rows = (
         await session.execute(
-            select(InboundEvent.event_id, InboundEvent.told, InboundEvent.received_at)
+            select(InboundEvent.event_id, InboundEvent.payload, InboundEvent.received_at)
             .where(InboundEvent.workspace_id == workspace_id, InboundEvent.community_id == community_id)
-            .where(InboundEvent.batch == batch, InboundEvent.told.is_not(None))
+            .where(InboundEvent.batch == batch, PENDING)
             .order_by(InboundEvent.received_at, InboundEvent.event_id)
         )
     ).all()
@@ -104,7 +104,7 @@ async def _begin(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Wo
         return None
     community = await fetch(session, Community, community_id)
     zone = (await fetch(session, Project, community.project_id)).timezone
-    events = {row.event_id: EVENT.validate_json(row.told) for row in rows}
+    events = {row.event_id: EVENT.validate_json(row.payload) for row in rows}
     last, kind = max(row.received_at for row in rows), adapter_of(community.platform)
     await session.execute(
         update(Community)
@@ -188,7 +188,7 @@ class _Work:
                 update(InboundEvent)
                 .where(InboundEvent.workspace_id == self.place.workspace_id)
                 .where(InboundEvent.community_id == self.place.community_id, InboundEvent.event_id.in_(self.events))
-                .values(told=None)
+                .values(status=InboundStatus.APPLIED.value, payload=None, applied_at=now(session))
             )
 
     def _deleted(self) -> tuple[str, ...]:

@@ -263,7 +263,7 @@ class InboundIngest:
             if self._ringing is None or self._ringing.done():
                 self._ringing = asyncio.create_task(self._ring(resources))
         EVENTS.labels("stored").inc(new)
-        EVENTS.labels("repeated").inc(sum(event.understood for event in events) - new)
+        EVENTS.labels("repeated").inc(sum(event.parsed for event in events) - new)
 
     async def _ring(self, resources: Resources) -> None:
         while self._due:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.communities.inbound.apply import POST, items, kind_of
-from app.communities.inbound.store import EVENT, REMEMBERED, of, told_late
+from app.communities.inbound.store import EVENT, PENDING, REMEMBERED, of, told_late
 from app.communities.models import Hook, InboundEvent, InboundGap, InboundItem
 from app.kit.db import now, workspace_of
 from app.platforms.contract import RemoteMessage, RemotePost
@@ -84,11 +84,8 @@ async def _told_of(session: AsyncSession, community_id: UUID, external_ids: set[
 async def _waiting(session: AsyncSession, community_id: UUID) -> set[tuple[str, bool]]:
     """What events tell of that are stored and not applied yet."""
     texts = await session.scalars(
-        select(InboundEvent.told).where(
-            InboundEvent.workspace_id == workspace_of(session),
-            InboundEvent.community_id == community_id,
-            InboundEvent.batch.is_not(None),
-            InboundEvent.told.is_not(None),
+        select(InboundEvent.payload).where(
+            InboundEvent.workspace_id == workspace_of(session), InboundEvent.community_id == community_id, PENDING
         )
     )
     return {item for text in texts if text is not None for item in items(EVENT.validate_json(text))}

@@ -29,6 +29,7 @@ from sqlalchemy import (
     delete,
     exists,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -57,6 +58,9 @@ EVENT: Final = TypeAdapter(Event)
 """How an event is written down until it is applied."""
 READ: Final = (State.HEALTHY, State.DEGRADED)
 """A community in one of these states is ours to read."""
+# With constants, as in the partial indexes: a prepared statement with a parameter would not use those.
+PENDING: Final = InboundEvent.status == literal_column("'pending'")
+UNPARSED: Final = InboundEvent.status == literal_column("'unparsed'")
 EVENTS: Final = Counter("instep_hook_events", "Events that platforms told us, by what became of them.", ["outcome"])
 
 
@@ -66,11 +70,10 @@ class ReceivedEvent:
 
     community_id: UUID
     event_id: str
-    text: str
-    at: datetime
-    """When it came."""
-    understood: bool = True
-    """Otherwise it is kept for `hook_odd`, and not applied."""
+    payload: str
+    received_at: datetime
+    parsed: bool = True
+    """Otherwise it is stored for `unparsed`, and no job applies it."""
 
 
 def told(community_id: UUID, event: Event, at: datetime) -> ReceivedEvent | None:
@@ -84,7 +87,7 @@ def told(community_id: UUID, event: Event, at: datetime) -> ReceivedEvent | None
         EVENTS.labels("not understood").inc()
         # What it says is not for logs.
         log.warning("hook.unparsed_events", community_id=str(community_id), event_id=event_id, detail=event.odd.why)
-        return ReceivedEvent(community_id, event_id, event.odd.told, at, understood=False)
+        return ReceivedEvent(community_id, event_id, event.odd.told, at, parsed=False)
     return ReceivedEvent(community_id, event_id, EVENT.dump_json(event).decode(), at)
 
 
@@ -105,9 +108,9 @@ async def store(
             "workspace_id": workspace_id,
             "community_ids": [one.community_id for one in rows],
             "event_ids": [one.event_id for one in rows],
-            "texts": [one.text for one in rows],
-            "moments": [one.at for one in rows],
-            "understood": [one.understood for one in rows],
+            "payloads": [one.payload for one in rows],
+            "moments": [one.received_at for one in rows],
+            "parsed": [one.parsed for one in rows],
             "job_id": job_id,
             "job_kind": APPLY,
             "job_args": {"batch": str(job_id)},
@@ -119,16 +122,17 @@ async def store(
 
 _STORE: Final = text(f"""
 WITH added AS (
-    INSERT INTO inbound_event (workspace_id, community_id, event_id, batch, told, received_at)
-    SELECT :workspace_id, community_id, event_id, CASE WHEN understood THEN CAST(:job_id AS uuid) END, told, at
+    INSERT INTO inbound_event (workspace_id, community_id, event_id, status, batch, payload, received_at)
+    SELECT :workspace_id, community_id, event_id, CASE WHEN parsed THEN 'pending' ELSE 'unparsed' END,
+           CASE WHEN parsed THEN CAST(:job_id AS uuid) END, payload, received_at
     FROM unnest(
-        CAST(:community_ids AS uuid[]), CAST(:event_ids AS text[]), CAST(:texts AS text[]),
-        CAST(:moments AS timestamptz[]), CAST(:understood AS boolean[])
-    ) AS came (community_id, event_id, told, at, understood)
+        CAST(:community_ids AS uuid[]), CAST(:event_ids AS text[]), CAST(:payloads AS text[]),
+        CAST(:moments AS timestamptz[]), CAST(:parsed AS boolean[])
+    ) AS received (community_id, event_id, payload, received_at, parsed)
     ON CONFLICT DO NOTHING
-    RETURNING batch
-), job AS ({FRESH} WHERE EXISTS (SELECT FROM added WHERE batch IS NOT NULL))
-SELECT count(batch) FROM added
+    RETURNING status
+), job AS ({FRESH} WHERE EXISTS (SELECT FROM added WHERE status = 'pending'))
+SELECT count(*) FILTER (WHERE status = 'pending') FROM added
 """).bindparams(  # noqa: S608 - a constant of ours
     bindparam("workspace_id", type_=Uuid()), bindparam("job_id", type_=Uuid()), bindparam("job_args", type_=JSONB)
 )

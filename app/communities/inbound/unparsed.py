@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.communities.inbound import store
-from app.communities.models import Community, InboundEvent
-from app.kit.db import workspace_of
+from app.communities.models import Community, InboundEvent, InboundStatus
+from app.kit.db import now, workspace_of
 from app.platforms.capabilities import Event
 
 log = structlog.get_logger()
@@ -34,12 +34,12 @@ async def again(
 
     Its events are stored as if they had just come, in this unit of work.
     """
-    query = select(InboundEvent.event_id, InboundEvent.told).where(_odd(session, community.id))
+    query = select(InboundEvent.event_id, InboundEvent.payload).where(_odd(session, community.id))
     rows = (await session.execute(query.order_by(InboundEvent.received_at.desc()).limit(most))).all()
     understood: list[str] = []
     ours: list[Event] = []
     for row in rows:
-        events = parse_event(row.told.encode())
+        events = parse_event(row.payload.encode())
         if any(event.odd is not None for event in events):
             continue
         understood.append(row.event_id)
@@ -48,7 +48,7 @@ async def again(
         await store.happened(session, place, ours)
     if understood:
         done = update(InboundEvent).where(_odd(session, community.id), InboundEvent.event_id.in_(understood))
-        await session.execute(done.values(told=None))
+        await session.execute(done.values(status=InboundStatus.APPLIED.value, payload=None, applied_at=now(session)))
         log.info("hook.understood_later", community_id=str(community.id), events=len(understood))
     return len(understood)
 
@@ -61,12 +61,8 @@ async def count(session: AsyncSession, community_id: UUID) -> tuple[int, datetim
 
 
 def _odd(session: AsyncSession, community_id: UUID) -> ColumnElement[bool]:
-    return and_(
-        InboundEvent.workspace_id == workspace_of(session),
-        InboundEvent.community_id == community_id,
-        InboundEvent.batch.is_(None),
-        InboundEvent.told.is_not(None),
-    )
+    ours = InboundEvent.workspace_id == workspace_of(session)
+    return and_(ours, InboundEvent.community_id == community_id, store.UNPARSED)
 
 
 async def _may_be_told(session: AsyncSession, community: Community, event: Event, *, of_app: bool) -> bool:

@@ -16,7 +16,7 @@ from app.kit.clock import SetClock
 from app.platforms.capabilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 
 POST = RemotePost("p1", "https://fake.test/p1", "News", START - timedelta(minutes=1), PostMetrics("p1", {}))
 
@@ -67,7 +67,8 @@ async def test_one_event_a_thousand_times_at_once(town: Town) -> None:
     assert {(answer.status_code, answer.text) for answer in answers} == {(200, "EVENT_RECEIVED")}
     await apply(town)
     assert await figures(town) == (1, 1, 1, 1)
-    assert await town.rows("SELECT count(*), count(told) FROM inbound_event WHERE event_id = '1'") == [(1, 0)]
+    stored = await town.rows("SELECT status, payload, applied_at FROM inbound_event WHERE event_id = '1'")
+    assert stored == [("applied", None, START)]
 
 
 async def test_one_comment_told_under_many_ids_is_counted_once(town: Town) -> None:
@@ -156,7 +157,8 @@ async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
         deadly.setattr(effects._Work, step, die)
         with pytest.raises(Killed):
             await town.agency.work(store.APPLY)
-    assert await town.rows("SELECT count(*), count(told) FROM inbound_event") == [(1, 1)]
+    stored = await town.rows("SELECT status, payload IS NULL, applied_at FROM inbound_event")
+    assert stored == [("pending", False, None)]
     assert await town.rows("SELECT count(*) FROM publication") == [(1,)]
     assert await town.rows("SELECT count(*) FROM inbound_item") == [(0,)]
     clock.advance(jobs.LEASE + timedelta(seconds=1))
@@ -225,7 +227,7 @@ async def test_an_event_that_fails_holds_up_none_of_those_it_was_joined_with(
     with monkeypatch.context() as patched:
         patched.setattr(effects._Work, "_heard", spoiled)
         await jobs.perform(town.agency.resources, (await town.agency.due(store.APPLY))[0])
-        assert await town.rows("SELECT event_id FROM inbound_event WHERE told IS NOT NULL") == [("told 13",)]
+        assert await town.rows("SELECT event_id FROM inbound_event WHERE status = 'pending'") == [("told 13",)]
         assert (await figures(town))[0] == 19
         # What comes later is not drawn into its trouble.
         await town.call(path, Event("later", "a", messages=(comment(20),)))

@@ -13,7 +13,7 @@ from app.kit.clock import SetClock
 from app.platforms.capabilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import HOUR, START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 
 MINUTE = timedelta(minutes=1)
 
@@ -137,11 +137,11 @@ async def test_an_event_that_cannot_be_applied_holds_up_no_other(
         assert await town.said() == [(a, "m0"), (a, "m1"), (a, "m3"), (b, "m4")]
         await town.tell(path, Event("e5", "a", messages=(world.says("olga", 5, START),)))
         assert (a, "m5") in await town.said(), "nor those that come later"
-    assert await town.rows("SELECT event_id FROM inbound_event WHERE told IS NOT NULL") == [("e2",)]
+    assert await town.rows("SELECT event_id FROM inbound_event WHERE status = 'pending'") == [("e2",)]
     clock.advance(HOUR)
     await town.agency.work(store.APPLY)
     assert (a, "m2") in await town.said()
-    assert await town.rows("SELECT count(*) FROM inbound_event WHERE told IS NOT NULL") == [(0,)]
+    assert await town.rows("SELECT count(*) FROM inbound_event WHERE status = 'pending'") == [(0,)]
 
 
 async def test_one_run_takes_along_what_was_stored_meanwhile(

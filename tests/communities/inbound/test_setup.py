@@ -14,7 +14,7 @@ from app.kit.clock import SetClock
 from app.platforms.capabilities import Event, HookState, IssuedToken
 from app.platforms.contract import AuthExpired, MissingPermission, Rejected, Scope, Throttled, Token, Transient
 from tests.communities.conftest import START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 
 SUBSCRIBE, PROBE, UNSUBSCRIBE = subscriptions.SUBSCRIBE, subscriptions.PROBE, subscriptions.UNSUBSCRIBE
 

@@ -12,7 +12,7 @@ from app.communities.inbound import store, subscriptions
 from app.kit.clock import SetClock
 from app.platforms.capabilities import Event
 from tests.communities.conftest import HOUR, START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 from tests.conftest import Agency
 
 OURS = {"secret": "", "client_id": "7"}
