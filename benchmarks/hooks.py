@@ -183,7 +183,7 @@ async def _settle(resources: Resources) -> Street:
         await session.execute(insert(Project), [{**in_workspace, **project}])
         await session.execute(insert(Community), [{**in_workspace, **community}])
         given = {"secret": SecretStr(SECRET)}
-        _, hook = await subscriptions.keep(session, resources, community_id=community_id, given=given)
+        _, hook = await subscriptions.open_hook(session, resources, community_id=community_id, requested=given)
     return Street(resources, workspace_id, f"/hooks/{PLATFORM}/{hook.public_id}")
 
 

@@ -16,7 +16,7 @@ from app.platforms.contract import PostMetrics, RemoteMessage, Token
 
 @dataclass(frozen=True, slots=True)
 class CommunityRef:
-    """Where something was seen."""
+    """A community, with what subscribers need to store what was read of it."""
 
     workspace_id: UUID
     project_id: UUID
@@ -24,8 +24,8 @@ class CommunityRef:
     platform: str
     timezone: str
     """The project's, IANA."""
-    us: frozenset[str] = frozenset()
-    """The ids by which the platform calls the community, for what does not tell whether it is the author."""
+    own_account_ids: frozenset[str] = frozenset()
+    """The community's ids on the platform: what they wrote is its own, where a message does not say so itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class SeenPublication:
 class PublicationsSeen(Event):
     """Publications were found, or found changed."""
 
-    place: CommunityRef
+    community: CommunityRef
     publications: tuple[SeenPublication, ...]
 
 
@@ -53,7 +53,7 @@ class PublicationsSeen(Event):
 class PostsMeasured(Event):
     """Counters of publications were read at one instant. Gone ones are not among them."""
 
-    place: CommunityRef
+    community: CommunityRef
     at: datetime
     metrics: tuple[tuple[UUID, PostMetrics], ...]
     """Each publication's id with its counters."""
@@ -63,7 +63,7 @@ class PostsMeasured(Event):
 class SizeMeasured(Event):
     """A community's size was read; it is None where the platform hides it."""
 
-    place: CommunityRef
+    community: CommunityRef
     at: datetime
     size: int | None
 
@@ -72,7 +72,7 @@ class SizeMeasured(Event):
 class MessagesSeen(Event):
     """Customers' words, and our own, were found. Some may have been seen before."""
 
-    place: CommunityRef
+    community: CommunityRef
     messages: tuple[tuple[RemoteMessage, UUID | None], ...]
     """Each with the id of the publication it stands under."""
 
@@ -81,7 +81,7 @@ class MessagesSeen(Event):
 class MessagesDeleted(Event):
     """A platform told that messages were deleted; some may never have been seen."""
 
-    place: CommunityRef
+    community: CommunityRef
     external_ids: tuple[str, ...]
 
 

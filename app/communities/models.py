@@ -105,7 +105,7 @@ class Community(Owned, Base):
     polled_at: Mapped[datetime | None]
     """When the last poll that succeeded ended."""
     throttled_until: Mapped[datetime | None]
-    event_at: Mapped[datetime | None]
+    last_event_at: Mapped[datetime | None]
     """When the platform last told us of an event here by the hook that is open; null: it has not, or there is none."""
     aliases: Mapped[list[Any]] = mapped_column(default=list)
     """Other ids under which events tell of it (`CommunitySnapshot.aliases`)."""
@@ -115,7 +115,7 @@ class Community(Owned, Base):
     def push_is_active(self) -> bool:
         """The platform told us something by itself of late, and is believed to go on doing so."""
         seen = self.conversations_seen_at or self.created_at
-        return self.event_at is not None and seen - self.event_at < timedelta(days=1)
+        return self.last_event_at is not None and seen - self.last_event_at < timedelta(days=1)
 
     def request(self, at: datetime, *parts: str) -> None:
         """Ask for parts (`size`, `posts` …) anew: they are due at once, and what is known of them stays known.
@@ -163,7 +163,7 @@ class CommunityToken(Owned, Base):
     updated_at: Mapped[datetime]
 
 
-class HookState(StrEnum):
+class SubscriptionState(StrEnum):
     """How a hook that we set at the platform ourselves is."""
 
     WAITING = "waiting"
@@ -188,7 +188,7 @@ class Hook(Owned, Base):
     """None where a person enters the address at the platform."""
     reason: Mapped[str | None]
     """Why it is not subscribed, for people."""
-    told: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    first_event_at_by_kind: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """When it first told of a kind of thing, by kind: from then on it should tell of all of them."""
     checked_at: Mapped[datetime | None]
     """When the platform was last asked about it; the next four are its answer."""
@@ -358,10 +358,10 @@ class RateDemand(Base):
 
     key: Mapped[str] = mapped_column(primary_key=True)
     seconds: Mapped[int] = mapped_column(primary_key=True)
-    asker: Mapped[UUID] = mapped_column(primary_key=True)
+    consumer: Mapped[UUID] = mapped_column(primary_key=True)
     """A community's id, or one made of a lane's name."""
-    lists: Mapped[float]
-    looks: Mapped[float]
+    content: Mapped[float]
+    metrics: Mapped[float]
     at: Mapped[datetime]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.communities import service
-from app.communities.health import health as connection_of
+from app.communities.health import health as read_health
 from app.communities.models import Community, State
 from app.communities.schemas import CommunityRead, Connecting, Health, Reconnect
 from app.kit.db import in_workspace
@@ -49,7 +49,7 @@ async def connect(body: Connecting, session: SessionDep, resources: ResourcesDep
 
 @ROUTER.get("", operation_id="communities.list")
 async def list_communities(
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     project_id: UUID | None = None,
@@ -59,7 +59,7 @@ async def list_communities(
     cursor: Cursor = None,
 ) -> Page[CommunityRead]:
     """Connected communities, newest first."""
-    query = select(Community.__table__).where(in_workspace(Community, who.workspace_id))
+    query = select(Community.__table__).where(in_workspace(Community, actor.workspace_id))
     if project_id is not None:
         query = query.where(Community.project_id == project_id)
     if platform is not None:
@@ -72,9 +72,9 @@ async def list_communities(
 
 
 @ROUTER.get("/{community_id}", operation_id="communities.read", responses=problems(404))
-async def read(who: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityRead:
+async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityRead:
     """One community."""
-    query = select(Community.__table__).where(in_workspace(Community, who.workspace_id), Community.id == community_id)
+    query = select(Community.__table__).where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
@@ -87,11 +87,11 @@ async def health(session: SessionDep, resources: ResourcesDep, community_id: UUI
 
     For a person: `state` and `reason`. For a script: act on `state` `reauth_required` (reconnect)
     and `code`; leave `degraded` to the service. Figures are as fresh as `seen_at`; `lag` says how
-    late that is, and `lag.stretch` above 1, with `budgets`, that the platform's limits are why.
+    late that is, and `lag.interval_multiplier` above 1, with `rate_limits`, that the platform's limits are why.
     `backfill` is the progress of the first reading of the past, `hook` how the platform's own calls
     come in and what they missed.
     """
-    return await connection_of(session, resources.settings, resources.keyring, community_id=community_id)
+    return await read_health(session, resources.settings, resources.keyring, community_id=community_id)
 
 
 @ROUTER.post(

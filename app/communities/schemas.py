@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.communities.models import HookState, State
+from app.communities.models import State, SubscriptionState
 from app.kit.schemas import Id, Input, Instant, Output
 from app.platforms.contract import Token
 
@@ -139,14 +139,14 @@ class HookRead(Output):
 
     url: str = Field(description="Where the platform calls.", examples=["https://instep.example/hooks/vk/5c0e…"])
     platform: str = Field(examples=["vk"])
-    state: HookState | None = Field(
+    state: SubscriptionState | None = Field(
         description="How setting it at the platform went: `waiting` for a worker or for the platform, `subscribed`, or "
         "`refused`. null: enter the `url` there yourself.",
         examples=["subscribed"],
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
     created_at: Instant
-    event_at: Instant | None = Field(description="When the platform last told us something; null: not yet.")
+    last_event_at: Instant | None = Field(description="When the platform last told us something; null: not yet.")
 
 
 class Reconnect(Input):
@@ -207,7 +207,7 @@ class SeenAt(Output):
     )
 
 
-class BudgetLeft(Output):
+class RateLimitRemaining(Output):
     """What is left of a limit that we keep to. Whoever shares the token, address or application takes from it too."""
 
     name: str = Field(description="What is counted.", examples=["calls"])
@@ -219,7 +219,7 @@ class BudgetLeft(Output):
     token: Token | None = Field(description="The kind of token it is counted for; null: for all.", examples=["user"])
     calls: int = Field(description="So many, or so many units,", examples=[300])
     seconds: int = Field(description="in so many seconds.", examples=[300])
-    left: int = Field(description="So many may be made at once.", examples=[271])
+    remaining: int = Field(description="So many may be made at once.", examples=[271])
     held_until: Instant | None = Field(
         description="The platform told us to stay away until then, and nobody calls it before; null: it did not.",
         examples=[None],
@@ -242,7 +242,7 @@ class Lag(Output):
     posts: float = Field(examples=[0])
     conversations: float = Field(examples=[12.5])
     counters: float = Field(description="Of the post that waits longest for its counters to be read.", examples=[140])
-    stretch: float = Field(
+    interval_multiplier: float = Field(
         description="So many times longer than planned are all intervals, because what shares a limit asks for more "
         "than it allows; 1: as planned.",
         examples=[1.8],
@@ -252,11 +252,11 @@ class Lag(Output):
 class HookHealth(Output):
     """How a community's hook is: as setting it went, as the platform sees it, and by what it missed."""
 
-    state: HookState | None = Field(
+    state: SubscriptionState | None = Field(
         description="How setting it at the platform went; null: a person does that.", examples=["subscribed"]
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
-    event_at: Instant | None = Field(description="When it last told us something new; null: never.")
+    last_event_at: Instant | None = Field(description="When it last told us something new; null: never.")
     checked_at: Instant | None = Field(description="When the platform was last asked about it; null: it cannot be.")
     subscribed: bool | None = Field(description="The platform would call this very address; null: not known.")
     delivering: bool | None = Field(description="Its last calls were taken; null: the platform does not say.")
@@ -301,7 +301,7 @@ class Health(Output):
     tokens: list[TokenRead] = Field(description="What is held of its tokens; never their text.")
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
     seen_at: SeenAt
-    event_at: Instant | None = Field(
+    last_event_at: Instant | None = Field(
         description="When the platform last told us of something new by the hook that is open; null: it has not, or "
         "there is none."
     )
@@ -313,6 +313,8 @@ class Health(Output):
     )
     next_poll_at: Instant | None = Field(description="When it is looked at next; null: not by itself.")
     backfill: Backfill
-    budgets: list[BudgetLeft] = Field(description="What is left of each limit that looking at it takes from.")
+    rate_limits: list[RateLimitRemaining] = Field(
+        description="What is left of each limit that looking at it takes from."
+    )
     lag: Lag
     publications: int = Field(description="Posts known so far.", examples=[412])

@@ -71,12 +71,12 @@ def upgrade() -> None:
         "rate_demand",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("seconds", sa.BigInteger(), nullable=False),
-        sa.Column("asker", sa.UUID(), nullable=False),
-        sa.Column("lists", sa.Double(), nullable=False),
-        sa.Column("looks", sa.Double(), nullable=False),
+        sa.Column("consumer", sa.UUID(), nullable=False),
+        sa.Column("content", sa.Double(), nullable=False),
+        sa.Column("metrics", sa.Double(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("isfinite(at)", name=op.f("ck_rate_demand_at_is_finite")),
-        sa.PrimaryKeyConstraint("key", "seconds", "asker", name=op.f("pk_rate_demand")),
+        sa.PrimaryKeyConstraint("key", "seconds", "consumer", name=op.f("pk_rate_demand")),
     )
     op.create_index(op.f("ix_rate_demand_at"), "rate_demand", ["at"], unique=False)
     op.create_table(
@@ -128,7 +128,7 @@ def upgrade() -> None:
         sa.Column("metrics_group", sa.Text(), nullable=False),
         sa.Column("polled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("throttled_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("event_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_event_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("aliases", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("isfinite(backfill_since)", name=op.f("ck_community_backfill_since_is_finite")),
@@ -141,7 +141,7 @@ def upgrade() -> None:
             "isfinite(conversations_seen_at)", name=op.f("ck_community_conversations_seen_at_is_finite")
         ),
         sa.CheckConstraint("isfinite(created_at)", name=op.f("ck_community_created_at_is_finite")),
-        sa.CheckConstraint("isfinite(event_at)", name=op.f("ck_community_event_at_is_finite")),
+        sa.CheckConstraint("isfinite(last_event_at)", name=op.f("ck_community_last_event_at_is_finite")),
         sa.CheckConstraint("isfinite(planned_at)", name=op.f("ck_community_planned_at_is_finite")),
         sa.CheckConstraint("isfinite(polled_at)", name=op.f("ck_community_polled_at_is_finite")),
         sa.CheckConstraint("isfinite(posts_requested_at)", name=op.f("ck_community_posts_requested_at_is_finite")),
@@ -225,7 +225,7 @@ def upgrade() -> None:
         sa.Column("sealed", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("told", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("first_event_at_by_kind", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("subscribed", sa.Boolean(), nullable=True),
         sa.Column("delivering", sa.Boolean(), nullable=True),

@@ -216,7 +216,7 @@ async def test_what_is_told_a_little_later_was_not_missed(town: Town, world: Wor
     assert (await missed(town, a))[0] == 1
     await town.tell(path, Event("2", "a", messages=(fresh,)))
     assert await missed(town, a) == (0, None)
-    clock.advance(store.REMEMBERED - timedelta(days=1))
+    clock.advance(store.RETENTION - timedelta(days=1))
     await poll(town, a)
     assert await town.rows("SELECT count(*) FROM inbound_gap") == [(0,)]
 
@@ -243,7 +243,7 @@ async def test_a_hook_that_never_told_of_anything_is_not_said_to_have_missed_not
     world.messages = [world.says("olga", 1, START + MINUTE)]
     await poll(town, a)
     assert await missed(town, a) == (None, None)
-    assert (await town.health(a))["event_at"] is None
+    assert (await town.health(a))["last_event_at"] is None
     await town.tell(path, Event("1", "a", messages=(world.says("olga", 2, START + HOUR),)))
     assert await missed(town, a) == (0, None)
 

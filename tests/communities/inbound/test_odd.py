@@ -73,8 +73,8 @@ async def test_it_is_kept_and_told_of_and_has_no_effect(town: Town, clock: SetCl
         ("unparsed", BODY.decode(), None, None)
     ]
     assert await town.said() == []
-    assert (await town.health(a))["event_at"] is None, "nothing is known to be told"
-    found = [line for line in logs if line["event"] == "hook.unparsed_events"]
+    assert (await town.health(a))["last_event_at"] is None, "nothing is known to be told"
+    found = [line for line in logs if line["event"] == "inbound.unparsed"]
     assert [line["community_id"] for line in found] == [a, a]
     assert "deliver" not in str(logs), "logs are not for what customers say"
 

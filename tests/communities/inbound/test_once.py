@@ -142,7 +142,7 @@ async def die(*_: Any) -> None:
     raise Killed
 
 
-@pytest.mark.parametrize("step", ["_under", "_heard", "_messages", "_measures"])
+@pytest.mark.parametrize("step", ["_publication_ids", "_store_items", "_messages", "_pushed_metrics"])
 async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -154,7 +154,7 @@ async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
     await town.call(path, Event("1", "a", posts=(POST,), messages=(comment(1),), metrics=(counters,), at=at))
 
     with monkeypatch.context() as deadly:
-        deadly.setattr(effects._Work, step, die)
+        deadly.setattr(effects._EventGroup, step, die)
         with pytest.raises(Killed):
             await town.agency.work(store.APPLY)
     stored = await town.rows("SELECT status, payload IS NULL, applied_at FROM inbound_event")
@@ -194,17 +194,17 @@ async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_communit
 
 
 async def test_commits_that_wait_are_applied_together(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbound_jobs, "AT_ONCE", 10)
-    monkeypatch.setattr(effects, "TOGETHER", 7)
+    monkeypatch.setattr(inbound_jobs, "MAX_BATCHES", 10)
+    monkeypatch.setattr(effects, "MAX_GROUP", 7)
     await commented(town, 40)
     due, together = await town.agency.due(store.APPLY), []
-    do = effects._Work.do
+    do = effects._EventGroup.apply
 
-    async def watched(work: effects._Work, run: jobs.Run) -> None:
+    async def watched(work: effects._EventGroup, run: jobs.Run) -> None:
         together.append(len(work.events))
         await do(work, run)
 
-    monkeypatch.setattr(effects._Work, "do", watched)
+    monkeypatch.setattr(effects._EventGroup, "apply", watched)
     await jobs.perform(town.agency.resources, due[-1])
     assert await town.agency.due(store.APPLY) == []
     # Its own with ten others, then ten, ten and nine.
@@ -217,15 +217,15 @@ async def test_an_event_that_fails_holds_up_none_of_those_it_was_joined_with(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await commented(town, 20)
-    heard = effects._Work._heard
+    heard = effects._EventGroup._store_items
 
-    async def spoiled(work: effects._Work, *given: Any) -> set[str]:
+    async def spoiled(work: effects._EventGroup, *given: Any) -> set[str]:
         if "told 13" in work.events:
             raise ArithmeticError("of no good")
         return await heard(work, *given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(effects._Work, "_heard", spoiled)
+        patched.setattr(effects._EventGroup, "_store_items", spoiled)
         await jobs.perform(town.agency.resources, (await town.agency.due(store.APPLY))[0])
         assert await town.rows("SELECT event_id FROM inbound_event WHERE status = 'pending'") == [("told 13",)]
         assert (await figures(town))[0] == 19
@@ -248,7 +248,7 @@ async def test_a_worker_that_dies_with_the_events_of_others_leaves_them_to_the_n
     await commented(town, 5)
 
     with monkeypatch.context() as deadly:
-        deadly.setattr(effects._Work, "do", die)
+        deadly.setattr(effects._EventGroup, "apply", die)
         with pytest.raises(Killed):
             await jobs.perform(town.agency.resources, (await town.agency.due(store.APPLY))[0])
     (one,) = await town.rows("SELECT id FROM job WHERE kind = :kind AND workspace_id = :id", **_ours(town))
