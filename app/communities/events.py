@@ -1,8 +1,7 @@
-"""What watching a community brings to light.
+"""Events about communities, for the rooms that subscribe to them.
 
-These are published inside the unit of work that stores the poll's cursor, or the hook's event: what
-a subscriber writes and the place from which polling goes on (that the event is known) are committed
-together.
+They are published inside the unit of work that stores the poll's cursor, or marks the inbound event
+applied: what a subscriber writes is committed together with that.
 """
 
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ class SeenPublication:
     text: str
     published_at: datetime
     new: bool
-    """It was not known before."""
+    """It was not stored before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +69,16 @@ class SizeMeasured(Event):
 
 @dataclass(frozen=True, slots=True)
 class MessagesSeen(Event):
-    """Customers' words, and our own, were found. Some may have been seen before."""
+    """Messages by customers, and the community's own, were found. Some may have been seen before."""
 
     community: CommunityRef
     messages: tuple[tuple[RemoteMessage, UUID | None], ...]
-    """Each with the id of the publication it stands under."""
+    """Each with the id of its publication, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessagesDeleted(Event):
-    """A platform told that messages were deleted; some may never have been seen."""
+    """Messages were deleted on the platform; some may never have been seen."""
 
     community: CommunityRef
     external_ids: tuple[str, ...]

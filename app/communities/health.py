@@ -1,4 +1,4 @@
-"""How a community's connection is: what was read when, what is missing, and what to do about it."""
+"""A community's health: what was read when, what is missing, and what to do about it."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -36,7 +36,7 @@ from app.settings import Settings
 
 
 async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *, community_id: UUID) -> Health:
-    """Everything there is to say about a community's connection."""
+    """A community's health, from its row, tokens, hook, publications and rate limits."""
     community = await fetch(session, Community, community_id)
     rows = (
         await session.execute(
@@ -97,7 +97,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
 
 
 def _open_tokens(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]:
-    """The tokens of which budgets are counted; one that no key opens is left out, its state tells of it."""
+    """The decrypted tokens, for their rate limits; one that no key opens is left out, and shows in the state."""
     found: dict[Token, str] = {}
     for row in rows:
         try:
@@ -108,7 +108,7 @@ def _open_tokens(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]
 
 
 async def _publications(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
-    """How many are known, and since when one waits for its counters to be read."""
+    """How many are stored, and when the first of their counters is or was due."""
     row = (
         await session.execute(
             select(func.count(), func.min(Publication.measure_at)).where(
@@ -133,7 +133,7 @@ async def _hook(session: AsyncSession, community: Community) -> HookHealth | Non
         delivering=hook.delivering,
         waiting=hook.waiting,
         detail=hook.detail,
-        # Of a hook that never told of anything nobody knows of what it should have told.
+        # A hook that never received anything is not expected to receive any kind of item.
         missed=missed if hook.first_event_at_by_kind else None,
         missed_at=missed_at,
     )
@@ -165,7 +165,7 @@ def _backfill(community: Community, at: datetime) -> Backfill:
 
 _TINY = timedelta(seconds=1)
 _ALMOST = 0.999
-"""What is still under way is not done, however far back it has come."""
+"""The most that a backfill shows before it is done."""
 
 
 def _lag(community: Community, metrics_due_at: datetime | None, factor: float, at: datetime) -> Lag:

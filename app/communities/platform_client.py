@@ -1,4 +1,4 @@
-"""Calling a platform about a community: the adapter, its credentials, its budgets."""
+"""Calling a platform for a community: the adapter with its credentials, tokens and rate limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class PlatformClient:
-    """An open line to a platform. Never used inside a unit of work."""
+    """A community's adapter, ready to be called. Never used inside a unit of work."""
 
     adapter: Adapter
     credentials: Credentials
@@ -31,19 +31,19 @@ class PlatformClient:
     stored_tokens: StoredTokens
 
     async def throttled(self, error: Throttled) -> datetime:
-        """The platform told us to stop; until when nobody whom that concerns calls it."""
+        """Set a hold after a platform's "too many requests"; the instant at which it ends."""
         return await self.limiter.throttled(error)
 
 
 def app_credentials(settings: Settings, platform: str) -> Mapping[str, str]:
-    """What is known of this installation's own application at a platform."""
+    """The settings of this installation's own application at a platform, by name."""
     return {name: text.get_secret_value() for name, text in settings.platform_apps.get(platform, {}).items()}
 
 
 async def platform_client(
     resources: Resources, session: AsyncSession, community_id: UUID
 ) -> tuple[Community, PlatformClient]:
-    """A community of this workspace and a line to it, to be used after this unit of work has ended."""
+    """A community of this workspace and a client for it, to be used after this unit of work has ended."""
     if resources.http is None:
         raise RuntimeError("platforms are called by workers only: a request enqueues a job")
     community = await fetch(session, Community, community_id)
@@ -64,9 +64,9 @@ async def platform_client(
 
 
 async def with_valid_tokens(run: Run, community_id: UUID, client: PlatformClient) -> PlatformClient:
-    """A line whose tokens are good for some minutes: those that end are renewed first.
+    """A client whose tokens are valid for some minutes: those that expire are renewed first.
 
-    Raises `Later` while another worker renews them, `AuthExpired` where one cannot be opened, and what
+    Raises `Snooze` while another worker renews them, `AuthExpired` where one cannot be opened, and what
     `Refreshes.refresh` raises.
     """
     kinds = renewable(client)
@@ -78,7 +78,7 @@ async def with_valid_tokens(run: Run, community_id: UUID, client: PlatformClient
 
 
 async def reauthorised(run: Run, community_id: UUID, client: PlatformClient, error: AuthExpired) -> bool:
-    """Whether a refused token is another by now: renewed by us, or meanwhile by somebody else."""
+    """Whether a refused token has been replaced: renewed here, or meanwhile by another worker or a person."""
     async with run.step() as session:
         if await tokens.have_changed(session, community_id, client.stored_tokens):
             return True
@@ -93,7 +93,7 @@ async def reauthorised(run: Run, community_id: UUID, client: PlatformClient, err
 
 
 async def renew(run: Run, community_id: UUID, client: PlatformClient) -> PlatformClient:
-    """The same line with new tokens, fetched by us or, meanwhile, by somebody else."""
+    """The same client with new tokens, renewed here or meanwhile by another worker."""
     assert isinstance(client.adapter, Refreshes), "asked of adapters that refresh"
     try:
         async with run.step() as session:
@@ -105,7 +105,7 @@ async def renew(run: Run, community_id: UUID, client: PlatformClient) -> Platfor
             issued = await client.adapter.refresh(client.credentials)
         except Exception as error:
             async with run.step() as session:
-                # A person may have reconnected meanwhile, or we were so slow that another took over.
+                # A person may have reconnected meanwhile, or the lease ended and another worker took over.
                 replaced = isinstance(error, AuthExpired) and await tokens.have_changed(
                     session, community_id, client.stored_tokens
                 )
@@ -123,5 +123,5 @@ async def renew(run: Run, community_id: UUID, client: PlatformClient) -> Platfor
 
 
 def renewable(client: PlatformClient) -> frozenset[Token]:
-    """The kinds of token that are renewed by themselves."""
+    """The kinds of token that can be renewed without a person."""
     return tokens.renewable(type(client.adapter), client.credentials.tokens, client.credentials.app)

@@ -1,4 +1,4 @@
-"""Posts as they stand on the platforms."""
+"""Publications: posts as they are on the platforms, with when their counters are due."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ from app.projects.models import Project
 COMMENTS_CHANGED: Final = text(
     "gone_at IS NULL AND comments IS DISTINCT FROM comments_read AND (comments > 0 OR comments_read IS NOT NULL)"
 )
-"""The comments counter has moved since the comments were read."""
+"""The comments counter has changed since the comments were read."""
 TAKE_FROM_LIST_BEFORE: Final = timedelta(minutes=2)
-"""A post that a list shows so shortly before its counters are due is measured by the list."""
+"""Where counters are due within this time, they are taken from a list that shows the post."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class UpsertResult:
 async def store(
     session: AsyncSession, ref: CommunityRef, posts: Sequence[RemotePost], at: datetime, factor: float
 ) -> UpsertResult:
-    """Keep what a page of a community's posts shows, and tell of it.
+    """Store a page of a community's posts, and publish what is new of it.
 
-    A list is read far more often than counters are wanted: those of a known post are taken from it
-    when they are due, and passed over otherwise; of a post that shows nothing new, nothing is
-    written. `factor` is on every interval.
+    Lists are read far more often than counters are due: those of a stored post are taken from the list
+    when they are due, and ignored otherwise; of a post without a change nothing is written. `factor`
+    multiplies every interval.
     """
     posts_by_id = {post.external_id: post for post in posts}
     stored = await _stored_posts(session, ref, list(posts_by_id)) if posts_by_id else {}
@@ -64,7 +64,7 @@ async def store(
     shown = _to_write(posts_by_id, stored, at)
     if not shown:
         return UpsertResult(0, 0)
-    # In one order, so that nobody waits in a circle.
+    # In key order, to avoid deadlocks.
     values = [_row(ref, posts_by_id[i], at, factor, stored.get(i), due=due[i]) for i in sorted(shown)]
     rows: Result[Any] = await session.execute(_STORE, columns(values, _COLUMNS))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, row.new) for row in rows)
@@ -81,19 +81,19 @@ async def has_changes(session: AsyncSession, ref: CommunityRef, posts: Sequence[
 
 
 def _to_write(posts_by_id: Mapping[str, RemotePost], stored: Mapping[str, "_StoredPost"], at: datetime) -> list[str]:
-    """Those that are new, that show something new, or whose counters are due."""
+    """Ids of posts that are new or changed, or whose counters are due."""
     return [i for i in posts_by_id if i not in stored or stored[i].due(at) or stored[i].differs(posts_by_id[i])]
 
 
 @dataclass(frozen=True, slots=True)
 class _StoredPost:
-    """A publication before a page that shows it again."""
+    """A publication as it is stored before a page is."""
 
     measure_at: datetime | None
     total: int | None
     unchanged_polls: int
     shown: tuple[object, ...] = ()
-    """Its link, text, last edit and comments, and when it was seen to be gone."""
+    """Its link, text, last edit and comments counter, and when it was seen to be deleted."""
 
     def due(self, at: datetime) -> bool:
         return self.measure_at is None or self.measure_at <= at + TAKE_FROM_LIST_BEFORE
@@ -128,7 +128,7 @@ def _row(
 ) -> dict[str, Any]:
     row = {**_written(ref, post), "comments": post.metrics.counters.get(Metric.COMMENTS)}
     before = stored or _StoredPost(None, None, 0)
-    # What a list does not show (VK's reach) is asked for at once: an old post's next look may be a week away.
+    # What a list does not show (VK's reach) is due at once: an old post's next metrics poll may be a week away.
     pending = MetricStatus.PENDING in post.metrics.missing.values()
     if pending or not due:
         return row | {
@@ -148,11 +148,11 @@ def _row(
 async def store_pushed(
     session: AsyncSession, ref: CommunityRef, posts: Sequence[RemotePost], measure_at: datetime | None
 ) -> None:
-    """Keep posts that the platform told of by itself, as far as they are not known, and tell of them.
+    """Store posts that were pushed and are not stored yet, and publish them.
 
-    The telling may be late: a known post is not put back to how it was, and counters, which are of
-    an instant that nobody names, are left to the next look. `measure_at`: when that is due; None where
-    a platform's counters come with events alone, and looks would bring nothing.
+    An event may be late: a stored post is not set back to an older version, and counters, whose instant
+    is unknown, are left to the next metrics poll. `measure_at`: when that is due; None where a platform's
+    counters come with events only.
     """
     values = [{**_written(ref, post), "measure_at": measure_at} for post in posts]
     if not values:
@@ -170,10 +170,10 @@ async def due(session: AsyncSession, ref: CommunityRef, at: datetime, limit: int
 
 
 async def request_metrics(session: AsyncSession, community_id: UUID) -> None:
-    """Have all counters of a community's publications read anew."""
+    """Make all counters of a community's publications due now."""
     ours = in_workspace(Publication, workspace_of(session)) & (Publication.community_id == community_id)
     measured = select(Publication.id).where(ours, Publication.measure_at.is_not(None))
-    # Held in the order of `store`: nobody waits in a circle.
+    # Locked in the order of `store`, to avoid deadlocks.
     ids = (await session.scalars(measured.order_by(Publication.external_id).with_for_update())).all()
     await session.execute(
         update(Publication).where(ours, Publication.id.in_(ids)).values(measure_at=now(session), total=None)
@@ -182,7 +182,7 @@ async def request_metrics(session: AsyncSession, community_id: UUID) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DuePost:
-    """A publication of one of several communities whose counters are wanted."""
+    """A publication of one of several communities whose counters are due."""
 
     id: UUID
     external_id: str
@@ -243,11 +243,11 @@ async def store_metrics(
     *,
     since: Mapping[UUID, datetime],
 ) -> None:
-    """Keep counters that were read at `at`, and say when the next look is due.
+    """Store and publish counters that were read at `at`, and when they are due next.
 
-    `since`: since when they were due, as it stood before they were read. Where that has changed, they were asked for
-    meanwhile, and stay due. Those of all communities in one unit of work: first all publications, then what follows
-    from them.
+    `since`: since when each was due, as read before the call. Where that has changed, they were requested
+    meanwhile, and stay due. All communities are one unit of work: first all publications are updated, then
+    the events are published, which lock further rows.
     """
     by_id = {publication_id: metrics for found in metrics_by_community.values() for publication_id, metrics in found}
     rows = await session.execute(_LOCK_BY_ID, {"workspace": workspace_of(session), "ids": list(by_id)})
@@ -268,7 +268,7 @@ async def store_metrics(
                 "id": row.id,
                 "measure_at": None if metrics.gone else next_at,
                 "gone_at": at if metrics.gone else None,
-                # Where we count comments ourselves, looks do not bring them.
+                # Where comments are counted from events, metrics polls do not bring them.
                 "comments": metrics.counters.get(Metric.COMMENTS, row.comments),
                 "total": None if metrics.gone else total,
                 "unchanged_polls": unchanged_polls,
@@ -283,14 +283,14 @@ async def store_metrics(
 
 @dataclass(frozen=True, slots=True)
 class PendingReads:
-    """What of a community's publications waits to be read."""
+    """What is due to be read of a community's publications."""
 
     counters: bool
     comments: bool
 
 
 async def timezone_and_pending(session: AsyncSession, community: Community, at: datetime) -> tuple[str, PendingReads]:
-    """A community's time zone, and whether counters are due, or have moved since comments were read."""
+    """The time zone of a community's project, and what is due of its publications."""
     params = {"workspace": workspace_of(session), "project": community.project_id, "community": community.id}
     row = (await session.execute(_TIMEZONE_AND_PENDING, {**params, "at": at, "since": community.backfill_since})).one()
     return row[0], PendingReads(row[1], row[2])
@@ -299,7 +299,7 @@ async def timezone_and_pending(session: AsyncSession, community: Community, at: 
 async def with_new_comments(
     session: AsyncSession, ref: CommunityRef, since: datetime, limit: int
 ) -> list[tuple[UUID, str, str | None, int]]:
-    """Publications whose comments counter has moved since they were read: id, external id, cursor, counter."""
+    """Publications whose comments counter has changed since they were read: id, external id, cursor, counter."""
     rows = await session.execute(_WITH_NEW_COMMENTS, _params(ref, since=since, most=limit))
     return [(row.id, row.external_id, row.comments_cursor, row.comments) for row in rows]
 
@@ -307,7 +307,7 @@ async def with_new_comments(
 async def mark_comments_read(
     session: AsyncSession, ref: CommunityRef, publication_id: UUID, cursor: str | None, counter: int | None
 ) -> None:
-    """Keep how far a publication's comments are read; `counter` once they are read to the end."""
+    """Store how far a publication's comments are read; `counter` is given once they are read to the end."""
     changes: dict[str, object] = {"comments_cursor": cursor}
     if counter is not None:
         changes["comments_read"] = counter
@@ -347,12 +347,12 @@ _STORE_PUSHED: Final = (
     added(_TABLE, _PUSHED_COLUMNS).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_RETURNED)
 )
 
-# A look into the index for each community: those with nothing due cost next to nothing.
+# An index lookup for each community: those with nothing due cost next to nothing.
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))
 _DUE_AMONG: Final = text("""
 SELECT due.id, due.external_id, due.measure_at, c.id AS community_id, c.external_id AS community
-FROM unnest(:ids) AS chosen (id)
-JOIN community c ON c.workspace_id = :workspace AND c.id = chosen.id
+FROM unnest(:ids) AS requested (id)
+JOIN community c ON c.workspace_id = :workspace AND c.id = requested.id
 CROSS JOIN LATERAL (
     SELECT p.id, p.external_id, p.measure_at FROM publication p
     WHERE p.workspace_id = :workspace AND p.community_id = c.id AND p.measure_at <= :until
@@ -365,14 +365,14 @@ WHERE EXISTS (
 ORDER BY due.measure_at, due.id LIMIT :most
 """).bindparams(_IDS)
 _FIRST_DUE: Final = text("""
-SELECT min(first.measure_at) FROM unnest(:ids) AS chosen (id) CROSS JOIN LATERAL (
+SELECT min(first.measure_at) FROM unnest(:ids) AS requested (id) CROSS JOIN LATERAL (
     SELECT p.measure_at FROM publication p
-    WHERE p.workspace_id = :workspace AND p.community_id = chosen.id AND p.measure_at IS NOT NULL
+    WHERE p.workspace_id = :workspace AND p.community_id = requested.id AND p.measure_at IS NOT NULL
     ORDER BY p.measure_at LIMIT 1
 ) AS first
 """).bindparams(_IDS)
 
-# Made once: putting a statement together costs more than sending it.
+# Built once: building a statement costs more than executing it.
 _OURS: Final = (Publication.workspace_id == bindparam("workspace")) & (
     Publication.community_id == bindparam("community")
 )

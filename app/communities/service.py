@@ -1,4 +1,4 @@
-"""Connecting communities, and looking after their connections."""
+"""Connecting communities, and pausing, resuming, syncing and reconnecting them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ POLL = "communities.poll"
 
 @dataclass(frozen=True, slots=True)
 class ResealResult:
-    """How sealing tokens anew went."""
+    """The result of sealing tokens under the current key."""
 
     tokens: int
     lost: frozenset[UUID]
-    """Communities of which a token, or a hook's secret, cannot be opened any more, and was left as it is."""
+    """Communities with a token, or a hook's secrets, that no key opens any more; those were left as they are."""
 
 
 async def connect(
@@ -47,7 +47,7 @@ async def connect(
     tokens: Mapping[Token, SecretStr],
     backfill_days: int,
 ) -> Community:
-    """Store a community and have it looked at at once; whether it answers shows in its health.
+    """Store a community and schedule its first poll at once; its health shows whether it answers.
 
     Raises `Invalid` for an unknown platform or an address it cannot have, `Conflict` where this
     workspace has connected it already, `NotFound` for a project it has not.
@@ -90,7 +90,7 @@ async def connect(
         "backfill_since": now(session) - timedelta(days=backfill_days),
         "created_at": now(session),
     }
-    # The unique index decides, not a look beforehand: two at once are one.
+    # The unique index decides, not a query beforehand: two requests at once store one.
     added: Community | None = await session.scalar(
         insert(Community).values(values).on_conflict_do_nothing().returning(Community)
     )
@@ -102,7 +102,7 @@ async def connect(
 
 
 async def reseal(session: AsyncSession, keyring: Keyring) -> ResealResult:
-    """Seal this workspace's tokens and its hooks' secrets anew, under the current key. Doing so again is harmless.
+    """Seal this workspace's tokens and its hooks' secrets under the current key. Doing so again is harmless.
 
     The rows are locked: a token that is renewed meanwhile is not overwritten by the old one.
     """
@@ -137,8 +137,8 @@ async def reseal(session: AsyncSession, keyring: Keyring) -> ResealResult:
 async def poll_now(session: AsyncSession, community_id: UUID) -> None:
     """Have a community polled as soon as a worker is free.
 
-    A worker locks the job's row first and the community's second; whoever needs both does so in
-    this order, or the two wait for each other.
+    A worker locks the job's row first and the community's second; whoever needs both has to lock them in
+    this order, to avoid deadlocks.
     """
     await jobs.enqueue(
         session, POLL, workspace_id=workspace_of(session), key=str(community_id), community_id=community_id
@@ -146,7 +146,7 @@ async def poll_now(session: AsyncSession, community_id: UUID) -> None:
 
 
 async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
-    """Have everything of a community read anew, now; one that could not be connected is tried again."""
+    """Have everything of a community read again, now; one that could not be connected is tried again."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
@@ -163,7 +163,7 @@ async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
 async def reconnect(
     session: AsyncSession, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
 ) -> Community:
-    """Take new tokens and try again."""
+    """Store new tokens and have the community polled with them."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
@@ -180,13 +180,13 @@ async def reconnect(
     community.failures = community.refusals = 0
     _clear_metrics_poll_failure(community)
     community.throttled_until = None
-    # Otherwise nothing might be due, and new tokens that are not good would pass for good ones.
+    # Otherwise nothing might be due, and invalid tokens would go unnoticed.
     community.request(now(session), "size", "tokens")
     return community
 
 
 async def pause(session: AsyncSession, *, community_id: UUID) -> Community:
-    """Leave a community alone until it is resumed; doing so twice changes nothing."""
+    """Stop polling a community until it is resumed; doing so twice changes nothing."""
     community = await fetch(session, Community, community_id, for_update=True)
     community.state = State.PAUSED.value
     community.state_code = community.state_reason = None
@@ -195,12 +195,12 @@ async def pause(session: AsyncSession, *, community_id: UUID) -> Community:
 
 
 def _clear_metrics_poll_failure(community: Community) -> None:
-    """Nothing is known of how its lane would measure it now."""
+    """Whether its counters can be read is not known any more."""
     community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
 
 
 async def resume(session: AsyncSession, *, community_id: UUID) -> Community:
-    """Watch a paused community again."""
+    """Poll a paused community again."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)

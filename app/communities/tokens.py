@@ -1,9 +1,9 @@
-"""The tokens of communities: kept sealed, renewed once by whoever comes first, watched for their end.
+"""The tokens of communities: stored sealed, renewed by one worker at a time, watched for their expiry.
 
-Several communities may have been given the same grant (an administrator's, of all her groups). What
-it is renewed to belongs to all of them, for some platforms take a refresh token one single time. So
-tokens of one grant are renewed together: a worker marks them, calls the platform outside of any
-transaction, and stores what came. Whoever finds them marked waits, and goes on with the new ones.
+Several communities may share one grant (an administrator's, of all her groups). Its new tokens belong
+to all of them, because some platforms accept a refresh token only once. So the tokens of one grant are
+renewed together: a worker claims them, calls the platform outside of any transaction, and stores the
+new ones. A worker that finds them claimed waits, and goes on with the new ones.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ from app.platforms.contract import Adapter, Token
 log = structlog.get_logger()
 
 RENEW_BEFORE: Final = timedelta(minutes=10)
-"""A token that ends within this time is renewed before it is used."""
+"""A token that expires within this time is renewed before it is used."""
 RENEWAL_LEASE: Final = timedelta(minutes=2)
-"""For how long a worker that renews tokens is waited for; it may have died."""
+"""How long a claim lasts: the worker that made it may have died."""
 RENEWED_RECENTLY: Final = timedelta(minutes=5)
-"""A token that is refused so soon after it was renewed is not helped by renewing it."""
+"""A token that is refused so soon after it was renewed is not renewed again."""
 WARN_BEFORE: Final = timedelta(days=7)
-"""So long before a token ends that cannot be renewed, a person is told."""
+"""How long before its expiry a token that cannot be renewed is announced."""
 
 
 class RenewalInProgress(Exception):
@@ -64,18 +64,18 @@ class StoredTokens:
 
 @dataclass(frozen=True, slots=True)
 class RenewalClaim:
-    """The tokens that one worker renews: those of a community, and of all that share its grant."""
+    """The tokens that one worker has claimed: those of a community, and of all that share its grant."""
 
     community_id: UUID
     versions: Mapping[tuple[UUID, Token], int]
-    """By community and kind, as they were marked."""
+    """By community and kind, when they were claimed."""
     same_text: frozenset[tuple[UUID, Token]]
-    """Those with the community's own text, its own among them; another's own (a page's) stays what it is."""
+    """Those with the same text as the community's own; other ones (of another page, say) are not replaced."""
 
 
 async def store(session: AsyncSession, keyring: Keyring, community_id: UUID, tokens: Mapping[Token, SecretStr]) -> None:
     """Store tokens that a person has given, in place of those of the same kinds."""
-    for kind, secret in sorted(tokens.items()):  # in the order of `reseal`: nobody waits in a circle
+    for kind, secret in sorted(tokens.items()):  # in the order of `reseal`, to avoid deadlocks
         await _store(session, keyring, community_id, kind, secret.get_secret_value(), None)
 
 
@@ -110,12 +110,12 @@ async def _store(
 
 
 def fingerprint(text: str) -> str:
-    """What tells whether two tokens are the same, and nothing else about them: they are long and random."""
+    """A hash by which equal tokens are recognised; it reveals nothing else, as they are long and random."""
     return hashlib.sha256(f"token\n{text}".encode()).hexdigest()[:32]
 
 
 async def load(session: AsyncSession, keyring: Keyring, community_id: UUID) -> StoredTokens:
-    """A community's tokens, opened."""
+    """A community's tokens, decrypted."""
     params = {"workspace": workspace_of(session), "community": community_id}
     rows = (await session.execute(_STORED, params)).all()
     texts: dict[Token, str] = {}
@@ -154,9 +154,9 @@ def need_renewal(stored: StoredTokens, kinds: Collection[Token], at: datetime) -
 
 
 async def claim_renewal(session: AsyncSession, community_id: UUID, stored: StoredTokens) -> RenewalClaim | None:
-    """Mark the tokens of a grant as being renewed; None where they have changed since they were read.
+    """Claim the tokens of a grant for renewal; None where they have changed since they were read.
 
-    Raises `BeingRenewed` where another worker is at it.
+    Raises `RenewalInProgress` where another worker has claimed them.
     """
     rows = await _lock_grant(session, community_id)
     own = {Token(row.kind): row for row in rows if row.community_id == community_id}
@@ -180,9 +180,9 @@ async def claim_renewal(session: AsyncSession, community_id: UUID, stored: Store
 async def store_renewed(
     session: AsyncSession, keyring: Keyring, claim: RenewalClaim, issued: Mapping[Token, IssuedToken]
 ) -> None:
-    """Keep what a platform has granted, for every community of the grant.
+    """Store the tokens that a platform has issued, for every community of the grant.
 
-    What was replaced meanwhile stays: a person has given another grant's.
+    Tokens that a person replaced meanwhile stay: they are of another grant.
     """
     rows = await _lock_claimed(session, claim)
     versions = {(row.community_id, Token(row.kind)): row.version for row in rows}
@@ -202,13 +202,13 @@ async def store_renewed(
 
 
 async def release(session: AsyncSession, claim: RenewalClaim) -> None:
-    """The platform did not renew them: the next may try."""
+    """End a claim after a renewal that failed: the next worker may try."""
     for row in await _lock_claimed(session, claim):
         row.renewing_until = None
 
 
 async def have_changed(session: AsyncSession, community_id: UUID, stored: StoredTokens) -> bool:
-    """Whether somebody has renewed or replaced the tokens since they were read."""
+    """Whether tokens have been renewed or replaced since they were read."""
     rows = await session.execute(
         select(CommunityToken.kind, CommunityToken.version).where(
             in_workspace(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id
@@ -256,9 +256,9 @@ async def _lock(session: AsyncSession, condition: ColumnElement[bool]) -> list[C
 async def store_inspection(
     session: AsyncSession, community_id: UUID, stored: StoredTokens, states: Mapping[Token, TokenState]
 ) -> bool:
-    """Keep what a platform told of a community's tokens; whether all of them are still those it was asked about.
+    """Store what a platform says of a community's tokens; whether all of them are still the inspected ones.
 
-    Of one that was replaced meanwhile nothing is known yet.
+    Of one that was replaced meanwhile nothing is stored.
     """
     rows = await _lock(session, CommunityToken.community_id == community_id)
     for row in rows:
@@ -270,19 +270,19 @@ async def store_inspection(
             row.missing_scopes = list(state.missing_scopes)
             if state.lifetime is not None:
                 row.expires_at = instants.after(now(session), state.lifetime)
-                if state.lifetime > WARN_BEFORE:  # prolonged: its end is news once more
+                if state.lifetime > WARN_BEFORE:  # prolonged: its expiry is announced again
                     row.warned_at = None
     return {Token(row.kind): row.version for row in rows} == dict(stored.versions)
 
 
-async def warn_of_expiry(session: AsyncSession, community: Community, by_itself: Collection[Token]) -> None:
-    """Tell, once, of tokens that end within `WARNING`, other than those that are renewed by themselves."""
+async def warn_of_expiry(session: AsyncSession, community: Community, self_renewing: Collection[Token]) -> None:
+    """Announce, once, tokens that expire within `WARN_BEFORE`, except those that are renewed without a person."""
     for row in await _lock(session, CommunityToken.community_id == community.id):
         ends = row.expires_at
         if (
             ends is None
             or row.warned_at is not None
-            or Token(row.kind) in by_itself
+            or Token(row.kind) in self_renewing
             or ends > now(session) + WARN_BEFORE
         ):
             continue

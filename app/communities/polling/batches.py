@@ -1,8 +1,8 @@
-"""Lanes: communities whose posts are measured together, because one call may take posts of all of them.
+"""Metrics groups: communities whose posts' counters are read together, as one call takes posts of all of them.
 
-A community belongs to a lane where its platform's adapter measures across communities: with those
-of the same workspace that have the same API and hold the same tokens of `Spec.metrics_group_tokens`. Any one
-of them makes the calls. Full batches are what makes counters cheap.
+Where a platform's adapter measures across communities, a community's group is that of all with the same
+workspace, API and tokens of `Spec.metrics_group_tokens`. Any one of them makes the calls. Full batches
+are what makes counters cheap.
 """
 
 import hashlib
@@ -34,9 +34,9 @@ from app.projects.models import Project
 MEASURE: Final = "communities.measure"
 SLICE: Final = timedelta(seconds=20)
 PARTIAL_BATCH_INTERVAL: Final = timedelta(minutes=1)
-"""At least so long between two calls with batches that are not full: they fill meanwhile."""
+"""The least time between two calls with batches that are not full: they fill meanwhile."""
 FILL_AHEAD: Final = timedelta(minutes=15)
-"""A batch with room takes posts along that are due within this time: they cost nothing."""
+"""A batch with room is filled with posts that are due within this time: they cost nothing."""
 CONTENT_SCHEDULES: Final[Mapping[str, poll_schedule.PollSchedule]] = {
     "size": poll_schedule.SIZE,
     "tokens": poll_schedule.TOKENS,
@@ -46,7 +46,7 @@ CONTENT_SCHEDULES: Final[Mapping[str, poll_schedule.PollSchedule]] = {
 
 
 def metrics_group_of(client: PlatformClient, community: Community) -> str:
-    """The lane a community belongs to; empty where it is measured on its own."""
+    """The name of a community's metrics group; empty where it is measured on its own."""
     if not isinstance(client.adapter, MeasuresAcross) or community.external_id is None:
         return ""
     spec: Spec = client.adapter.spec
@@ -56,7 +56,7 @@ def metrics_group_of(client: PlatformClient, community: Community) -> str:
 
 
 async def schedule_measuring(session: AsyncSession, metrics_group: str, members: Sequence[UUID]) -> None:
-    """Have a lane measured when the first of these communities' posts is due."""
+    """Schedule a group's measuring for when the first of these communities' posts is due."""
     if not metrics_group:
         return
     first = await publications.first_due(session, members)
@@ -72,7 +72,7 @@ async def schedule_measuring(session: AsyncSession, metrics_group: str, members:
 
 
 async def calling_community(session: AsyncSession, metrics_group: str) -> UUID | None:
-    """The community that makes the lane's calls: one that is well, and did not fail at it; None where nobody is."""
+    """The community that makes the group's calls: the one with the fewest failures; None where none is connected."""
     found: UUID | None = await session.scalar(
         select(Community.id)
         .where(_members(session, metrics_group))
@@ -96,7 +96,7 @@ _NO_OTHER_FAULT: Final = (
     & (Community.failures == 0)
     & (Community.state_code.is_(None) | (Community.state_code == Community.metrics_poll_code))
 )
-"""Polls found nothing wrong, and nobody says anything else: what a lane finds decides."""
+"""Polls found nothing wrong: the group's measuring alone decides the state."""
 
 
 def _state_columns(state: Any, code: str | None, reason: str | None) -> dict[str, Any]:
@@ -108,9 +108,9 @@ def _state_columns(state: Any, code: str | None, reason: str | None) -> dict[str
 
 
 async def record_failure(session: AsyncSession, metrics_group: str, by: UUID | None, code: str, reason: str) -> None:
-    """Say of all in a lane that their counters could not be read. What polls say of them stands.
+    """Record for all communities of a group that their counters could not be read; faults that polls found stay.
 
-    `by`: who made the calls, and leaves them to another the next time.
+    `by`: the community that made the calls; another one makes them the next time.
     """
     ours = Community.id == by if by is not None else false()
     await session.execute(
@@ -127,7 +127,7 @@ async def record_failure(session: AsyncSession, metrics_group: str, by: UUID | N
 
 @dataclass(slots=True)
 class Measuring:
-    """One round of a lane."""
+    """One run of a group's measuring."""
 
     run: Run
     metrics_group: str
@@ -136,12 +136,12 @@ class Measuring:
     client: PlatformClient
     multipliers: IntervalMultipliers
     posts: int = 0
-    """So many were measured."""
+    """The number of posts that were measured."""
     has_failure: bool = False
-    """Of some it stands written that their counters could not be read, or that it failed at reading them."""
+    """A failure of the group's measuring is recorded for some of its communities."""
 
     async def measure_due(self) -> datetime | None:
-        """Measure what is due; when to come again, None where nothing will ever be due."""
+        """Measure what is due; when to run next, None where nothing will ever be due."""
         adapter = self.client.adapter
         assert isinstance(adapter, MeasuresAcross)
         started, pace_factor = self.run.now, self.run.resources.settings.poll_pace
@@ -185,7 +185,7 @@ class Measuring:
         }
 
     async def _clear_failure(self, session: AsyncSession) -> None:
-        """Take back what `failed` has said, now that everything due could be read."""
+        """Undo `record_failure`, now that everything due could be read."""
         ours = Community.id == self.community.id
         await session.execute(
             update(Community)
@@ -202,7 +202,7 @@ class Measuring:
         )
 
     async def conclude(self, session: AsyncSession) -> None:
-        """Remember what a look costs, and leave a note of what the lane asks for."""
+        """Store what a metrics poll costs, and record the group's demand."""
         if self.has_failure or self.community.metrics_poll_failures:
             await self._clear_failure(session)
         if not self.posts:
@@ -224,7 +224,7 @@ class Measuring:
             uuid5(NAMESPACE_OID, self.metrics_group),
             {text: RateLimitKey.parse(text) for text in metrics_units},
         )
-        # To count all posts of a lane takes longer than all else here.
+        # Counting all posts of a group takes longer than all else here.
         if not await fair_share.demand_is_recent(session, consumer, limits.values()):
             members = list(await self._refs(session))
             a_day = poll_schedule.metrics_polls_per_day(await publications.ages(session, members, now(session)))
@@ -233,14 +233,14 @@ class Measuring:
 
 
 def limits_used(costs: Mapping[str, Mapping[str, float]]) -> Iterable[RateLimitKey]:
-    """The limits that somebody's looks take from."""
+    """The limits that polls with these costs take from."""
     return {RateLimitKey.parse(text) for part in costs.values() for text in part}
 
 
 def daily_demand(
     community: Community, costs: Mapping[str, Mapping[str, float]], metrics_polls_per_day: float
 ) -> dict[RateLimitKey, DailyDemand]:
-    """What a community would like to take a day from each limit."""
+    """The units that a community would take a day from each limit."""
     polls_per_day = {"metrics": metrics_polls_per_day, "comments": 1.0, "comments_since_plan": 0.0}
     for part, one in CONTENT_SCHEDULES.items():
         idle = {"posts": community.posts_idle_polls, "conversations": community.conversations_idle_polls}.get(part, 0)

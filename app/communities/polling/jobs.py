@@ -1,4 +1,4 @@
-"""The community's job: to be looked at again and again."""
+"""The jobs of polling: poll a community, measure a metrics group, delete old counts."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -37,11 +37,11 @@ from app.platforms.contract import (
 log = structlog.get_logger()
 
 MIN_INTERVAL: Final = timedelta(seconds=30)
-"""No community is looked at sooner after a look."""
+"""The least time between two polls of a community."""
 FAILURE_THRESHOLD: Final = 3
-"""So many refused tokens in a row make a person reconnect; one may be the platform's bad minute."""
+"""After so many refused tokens in a row a person has to reconnect; one may be a passing fault of the platform."""
 PROBE: Final = timedelta(hours=6)
-"""A refused token is tried again this often: the platform may have erred."""
+"""How often a refused token is tried again: the platform may have erred."""
 PAGE: Final = 1_000
 OUR_FAULT: Final = "internal-error"
 _OUR_FAULT: Final = (
@@ -59,7 +59,7 @@ _ADVICE: Final = {
 # A community is given up by what its platform answers (`_conclude`), not because workers died.
 @job(POLL, timeout=timedelta(minutes=5), attempts=1000)
 async def poll(run: Run, community_id: UUID) -> Reschedule | None:
-    """Look at a community, then say when to look again."""
+    """Poll a community, and schedule its next poll."""
     try:
         return await _poll(run, community_id)
     except (Snooze, LeaseLost):
@@ -96,7 +96,7 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
         raise Snooze(until, error.message) from None
     except AuthExpired as error:
         await polling.keep()
-        # Whoever finds that somebody else has renewed the token goes on, and blames nobody.
+        # Where the token has been renewed meanwhile, the poll goes on and no failure is recorded.
         refused = await _refused(run, community_id, polling.client, error)
         if refused is None:
             return Reschedule(run.now)
@@ -129,7 +129,7 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
 
 @job(MEASURE, timeout=timedelta(minutes=5), attempts=1000)
 async def measure(run: Run, metrics_group: str) -> Reschedule | None:
-    """Read the counters that are due of all communities in one lane, in batches of the platform's size."""
+    """Read the counters that are due of all communities in one metrics group, in batches of the platform's size."""
     try:
         return await _measure(run, metrics_group)
     except (Snooze, LeaseLost):
@@ -176,7 +176,7 @@ async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
 
 @job("communities.tidy", every=timedelta(hours=24))
 async def tidy(run: Run) -> Reschedule | None:
-    """Drop the counts of calls that nobody makes any more, a page at a time."""
+    """Delete rate-limit counts and demand that are out of date, a page at a time."""
     async with run.step() as session:
         gone = max(await rate_limits.forget(session, most=PAGE), await fair_share.forget(session, most=PAGE))
     return Reschedule(run.now) if gone == PAGE else None
@@ -191,7 +191,7 @@ async def _hold(run: Run, community_id: UUID, client: PlatformClient, error: Thr
 
 
 async def _refused(run: Run, community_id: UUID, client: PlatformClient, error: AuthExpired) -> PlatformError | None:
-    """What is wrong with a refused token; None where there is another one by now."""
+    """The error of a refused token; None where it has been replaced by now."""
     try:
         return None if await reauthorised(run, community_id, client, error) else error
     except RateLimitReached as spent:
@@ -203,7 +203,7 @@ async def _refused(run: Run, community_id: UUID, client: PlatformClient, error: 
 
 
 async def _record_unread(run: Run, measuring: Measuring, error: PlatformError) -> None:
-    """Say of all in a lane that their counters could not be read, whoever made the calls."""
+    """Record for all communities of a metrics group that their counters could not be read."""
     log.warning("measure.failed", metrics_group=measuring.metrics_group, code=error.code, detail=error.message)
     async with run.step() as session:
         await batches.record_failure(
@@ -212,12 +212,12 @@ async def _record_unread(run: Run, measuring: Measuring, error: PlatformError) -
 
 
 async def _try_to_record(run: Run, record: Callable[[AsyncSession], Awaitable[None]]) -> None:
-    """Note, apart, that an attempt has failed again by our own fault. What exactly failed is for the log alone."""
+    """Record, in a step of its own, that an attempt failed by our own fault; the log alone says how."""
     try:
         async with run.step() as session:
             await record(session)
-    except Exception as error:  # what brought us here is raised next, and counts
-        log.warning("poll.fault_not_noted", exc_info=error)
+    except Exception as error:  # the original error is raised next
+        log.warning("poll.fault_not_recorded", exc_info=error)
 
 
 async def _record_our_fault(session: AsyncSession, community_id: UUID) -> None:
@@ -235,7 +235,7 @@ async def _record_our_fault(session: AsyncSession, community_id: UUID) -> None:
 
 
 async def _assign_metrics_group(session: AsyncSession, polling: Poll, community: Community) -> str:
-    """Put a community into the lane that its tokens lead to, which may be another by now; its name."""
+    """Store a community's metrics group, which depends on its tokens; its name."""
     metrics_group = batches.metrics_group_of(polling.client, community)
     if metrics_group != community.metrics_group:
         community.metrics_group = metrics_group
@@ -245,7 +245,7 @@ async def _assign_metrics_group(session: AsyncSession, polling: Poll, community:
 
 
 async def _plan(session: AsyncSession, polling: Poll, community: Community, *, anew: bool) -> None:
-    """Remember what a community's looks cost; now and then leave a note of what it asks of each limit."""
+    """Store what a community's polls cost; where `anew`, record its demand of each limit too."""
     costs = {**community.costs, **polling.costs}
     costs["comments_since_plan"] = fair_share.add_spent(costs.get("comments_since_plan", {}), polling.comment_units)
     community.content_interval_multiplier, community.metrics_interval_multiplier = (
@@ -265,7 +265,7 @@ async def _plan(session: AsyncSession, polling: Poll, community: Community, *, a
 
 
 def _conclude(community: Community, polling: Poll, run: Run) -> datetime | None:
-    """Write down how a poll went; when to look again, None where there is no use in it."""
+    """Store a poll's result in the community's state; when to poll next, None for never."""
     at = run.now
     failures = list(polling.failures.values())
     if community.state == State.PAUSED:
@@ -275,7 +275,7 @@ def _conclude(community: Community, polling: Poll, run: Run) -> datetime | None:
         {scope for error in failures if isinstance(error, MissingPermission) for scope in error.scopes}
     )
     if not failures:
-        # What a lane could not read is not read by a poll either.
+        # A failure of the metrics group stays: polls do not read its counters.
         unread = community.metrics_poll_code is not None
         community.state = (State.DEGRADED if unread else State.HEALTHY).value
         community.state_code, community.state_reason = community.metrics_poll_code, community.metrics_poll_reason
@@ -285,16 +285,14 @@ def _conclude(community: Community, polling: Poll, run: Run) -> datetime | None:
     worst = min(failures, key=_gravity)
     community.failures += 1
     refused, reauth = isinstance(worst, AuthExpired), community.state == State.REAUTH_REQUIRED
-    # Each poll asks again for what was refused: where nothing stopped it and nobody was unwell, that was answered.
+    # Each poll repeats the call that was refused: where nothing stopped it, the token was accepted.
     taken = "community" not in polling.failures and not any(isinstance(e, Transient | Malformed) for e in failures)
     if refused:
         community.refusals += 1
     elif taken:
         community.refusals = 0
     elif reauth:
-        return at + poll_schedule.back_off(
-            community.failures
-        )  # nothing is known of the token: what was said of it stands
+        return at + poll_schedule.back_off(community.failures)  # nothing new is known of the token: its state stays
     community.state_code, community.state_reason = worst.code, _reason(worst)
     never_answered = community.external_id is None
     if refused:
@@ -319,6 +317,6 @@ def _earliest(run: Run) -> datetime:
 
 
 def _gravity(error: PlatformError) -> int:
-    """The lower, the more it concerns a person."""
+    """Sorting key of errors: the lower, the more it needs a person."""
     order = (AuthExpired, MissingPermission, Gone, Rejected)
     return next((position for position, kind in enumerate(order) if isinstance(error, kind)), len(order))

@@ -1,8 +1,8 @@
-"""One poll of one community: what is due is read, page by page, each page kept with its cursor.
+"""One poll of one community: what is due is read page by page, each page stored with its cursor.
 
-Never in one transaction with a call: a page is fetched, then stored together with the cursor that
-leads to the next. Where a worker dies between the two, the page is fetched again, and storing it
-twice changes nothing.
+No transaction is open during a call: a page is fetched, then stored together with the cursor of the
+next. Where a worker dies between the two, the page is fetched again, and storing it twice changes
+nothing.
 """
 
 from collections import Counter
@@ -42,10 +42,10 @@ from app.platforms.contract import (
 log = structlog.get_logger()
 
 SLICE: Final = timedelta(seconds=20)
-"""A poll that takes longer makes room for other communities and goes on later."""
+"""A poll that takes longer yields to other communities and goes on later."""
 COMMENTS_PER_POLL: Final = 50
 EARLY_SHARE: Final = 0.1
-"""The share of its interval by which a look may come early: a poll that is under way is cheaper than another."""
+"""The share of its interval by which a part may be read early: cheaper than another poll a little later."""
 CONNECTED: Final = frozenset({State.HEALTHY.value, State.DEGRADED.value})
 
 
@@ -65,25 +65,25 @@ class Poll:
     pending: PendingReads
     started_at: datetime
     posts_changed: bool = False
-    """The list showed something of posts that is new."""
+    """The list of posts had a new post or a change."""
     failures: dict[str, PlatformError] = field(default_factory=dict)
-    """What failed, by the part that failed: one part does not stop the others."""
+    """Errors by the part that failed: one part does not stop the others."""
     blocked_until: dict[str, datetime] = field(default_factory=dict)
-    """Until when a part waits for a limit."""
+    """By part: until when its rate limit is used up."""
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What a look of each part took from which limit (`planner.smoothed`)."""
+    """By part: the units that one read takes from each limit (`fair_share.smoothed`)."""
     column_updates: dict[str, Any] = field(default_factory=dict)
-    """What the community's row is to say of looks that brought nothing else to keep: most do, and each is spared a
-    unit of work of its own.
+    """Columns of the community's row to write at the end, for reads that brought nothing else to store: most of them,
+    and each is spared a unit of work of its own.
     """
     deferred_events: list[SizeMeasured] = field(default_factory=list)
-    """What is to be told at the end, for the same reason."""
+    """Events to publish at the end, for the same reason."""
     comment_units: Counter[RateLimitKey] = field(default_factory=Counter)
-    """What reading comments took: it has no rhythm of its own, so what counts is how much it is a day."""
+    """Units taken by reading comments: those have no interval, so their cost is counted by the day."""
 
     @property
     def factor(self) -> float:
-        """On every interval of a post's counters."""
+        """The factor on every interval of a post's counters."""
         return self.run.resources.settings.poll_pace * self.multipliers.metrics
 
     async def run_due(self) -> None:
@@ -105,13 +105,13 @@ class Poll:
             await self._read_part("comments", self.comments)
 
     async def keep(self) -> None:
-        """Keep what was left for the end, where a poll ends before its time."""
+        """Store what was deferred, where a poll ends early."""
         if self.column_updates or self.deferred_events:
             async with self.run.step() as session:
                 await self.conclude(session)
 
     async def conclude(self, session: AsyncSession) -> Community:
-        """Keep what was left for the end; the community's row, locked."""
+        """Store what was deferred; the community's row, locked."""
         community = await self._lock_community(session)
         for one in self.deferred_events:
             await publish(session, one)
@@ -121,14 +121,14 @@ class Poll:
         return community
 
     def _is_due(self, name: str, at: datetime) -> bool:
-        """Whether a look is due; one that will be within a tenth of its interval is taken along."""
+        """Whether a part is due, or will be within a tenth of its interval."""
         if self.community.requested(name) is not None:
             return True
         seen_at: datetime | None = getattr(self.community, f"{name}_seen_at")
         return at - (at - seen_at) * EARLY_SHARE <= self.started_at if seen_at is not None else at <= self.started_at
 
     def due(self, community: Community) -> dict[str, datetime]:
-        """When each of the looks that this platform allows is due: a method's name and an instant."""
+        """When each part that this platform allows is due, by the name of the method that reads it."""
         due_at = due_times(community, self.run.resources.settings.poll_pace, self.multipliers)
         adapter = self.client.adapter
         if not (isinstance(adapter, Inspects) and self.client.stored_tokens.texts):
@@ -138,7 +138,7 @@ class Poll:
         return {name: max(at, self.blocked_until.get(name, at)) for name, at in due_at.items()}
 
     async def _read_part(self, name: str, read: Callable[[], Awaitable[int | None]]) -> None:
-        """Do a part; it answers how many things it read, where its costs are counted for each."""
+        """Read a part; `read` returns the number of items read, where the cost is counted per item."""
         before = Counter(self.client.limiter.spent)
         try:
             read_things = await read()
@@ -155,14 +155,14 @@ class Poll:
         spent: Counter[RateLimitKey] = self.client.limiter.spent - before
         if name == "comments":
             self.comment_units += spent
-        # The first walk back reads far more than any later one.
+        # The backfill reads far more than any later poll.
         elif self.community.backfilled_at is not None and read_things != 0:
             self.costs[name] = smoothed(self.community.costs.get(name, {}), spent, read_things or 1)
 
     def _begin(self, part: str) -> datetime:
-        """How far a part is known by a read that begins now: what is asked for while it goes on is not answered by it.
+        """The instant up to which a read that begins now covers a part; a request made during it stays open.
 
-        What was asked for before is, though it was another machine's clock that said when.
+        At least the part's last request, which another machine's clock may have dated later.
         """
         return max(self.run.now, self.community.requested(part) or self.run.now)
 
@@ -201,7 +201,7 @@ class Poll:
         self.client = replace(self.client, credentials=credentials)
 
     async def tokens(self) -> None:
-        """What the platform says about our tokens."""
+        """What the platform says about the tokens."""
         adapter = self.client.adapter
         assert isinstance(adapter, Inspects)
         began = self._begin("tokens")
@@ -212,7 +212,7 @@ class Poll:
                 community.tokens_seen_at = began
 
     async def posts(self) -> None:
-        """The community's own posts: first back to the wanted age, later what is new."""
+        """The community's own posts: first the backfill, later what is new."""
         began, cursor, more, new = self._begin("posts"), self.community.posts_cursor, True, 0
         while more:
             page = await self.client.adapter.posts(self.client.credentials, cursor, self.community.backfill_since)
@@ -237,7 +237,7 @@ class Poll:
             self._check_time()
 
     async def _shows_nothing_new(self, page: Page[RemotePost], at: datetime) -> bool:
-        """Whether there is nothing to keep of the last page of a walk, nor to hold a hook to."""
+        """Whether the last page has nothing to store, and no hook that should have delivered it."""
         has_push = self.community.last_event_at is not None
         if page.more or has_push or self.community.backfilled_at is None:
             return False
@@ -264,7 +264,7 @@ class Poll:
             self._check_time()
 
     async def comments(self) -> None:
-        """Comments under posts whose counter has moved."""
+        """Comments of posts whose counter has changed."""
         adapter = self.client.adapter
         if not isinstance(adapter, ListsComments):
             return
@@ -287,7 +287,7 @@ class Poll:
                 self._check_time()
 
     async def conversations(self) -> None:
-        """What customers wrote, as the platform lists it for the whole community; of a stream, whatever happened."""
+        """What customers wrote, as the platform lists it for the whole community; of a stream, all its events."""
         if isinstance(self.client.adapter, Streams):
             await self._read_stream(self.client.adapter)
             return
@@ -358,7 +358,7 @@ class Poll:
 
 
 def due_times(community: Community, factor: float, multipliers: IntervalMultipliers) -> dict[str, datetime]:
-    """When each of the regular looks is due: at once where it never was, else by its interval or by request."""
+    """When each part is due: at once where it was never read, else by its interval or by request."""
     push_is_active, interval_factor = community.push_is_active, factor * multipliers.content
 
     def due(name: str, one: PollSchedule, *, idle: int = 0, push_is_active: bool = False) -> datetime:
@@ -382,9 +382,9 @@ def due_times(community: Community, factor: float, multipliers: IntervalMultipli
 
 
 def _reached(known: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:
-    """How far back a walk has come that reads newest first.
+    """How far back a list that begins with the newest post has been read.
 
-    One post that is older than the one after it (pinned, say) is out of that order, and tells nothing.
+    A post that is older than the one after it (pinned, say) is out of that order and does not count.
     """
     if not posts:
         return known
