@@ -489,7 +489,7 @@ async def first_read(
     await rested(resources, sandbox, clock)
     intervals = [(limit.total_seconds(), every.total_seconds()) for limit, every in poll_schedule.BY_AGE]
     given = {"at": clock.now(), "tiers": [age for age, _ in intervals]}
-    given["every"] = [*(every for _, every in intervals), poll_schedule.FOR_EVER.total_seconds()]
+    given["every"] = [*(every for _, every in intervals), poll_schedule.OLDEST_INTERVAL.total_seconds()]
     async with resources.transaction(workspace) as session:
         await session.execute(SPREAD, given)
         await session.execute(LAST, given)

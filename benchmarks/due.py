@@ -97,7 +97,7 @@ async def fill(url: str, db: Database, asked: argparse.Namespace) -> None:
         await session.execute(insert(Project), projects)
         await session.execute(insert(Community), communities)
     tiers = [limit.total_seconds() for limit, _ in poll_schedule.BY_AGE]
-    every = [*(one.total_seconds() for _, one in poll_schedule.BY_AGE), poll_schedule.FOR_EVER.total_seconds()]
+    every = [*(one.total_seconds() for _, one in poll_schedule.BY_AGE), poll_schedule.OLDEST_INTERVAL.total_seconds()]
     connection = await asyncpg.connect(url)
     # The rows are right: no foreign key is asked a million times.
     await connection.execute("SET session_replication_role = replica")
@@ -136,7 +136,7 @@ def queries(
     ahead = NOW + timedelta(minutes=15)
     return {
         "SELECT 1": lambda: session.execute(text("SELECT 1")),
-        "standing": lambda: publications.standing(session, community, NOW),
+        "standing": lambda: publications.timezone_and_pending(session, community, NOW),
         "due": lambda: publications.due(session, place, NOW, BATCH),
         "due_among": lambda: publications.due_among(session, metrics_group, NOW, ahead, BATCH),
         "first_due": lambda: publications.first_due(session, metrics_group),

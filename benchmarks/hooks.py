@@ -97,7 +97,7 @@ class Street:
 
     async def apply(self) -> tuple[int, float]:
         """Do what follows from all that was taken; how many events, and the seconds it took."""
-        waiting = await self.count("SELECT count(*) FROM inbound_event WHERE told IS NOT NULL")
+        waiting = await self.count("SELECT count(*) FROM inbound_event WHERE status = 'pending'")
         async with self.resources.transaction(None) as session:
             due = (await session.scalars(select(jobs.Job.id).where(jobs.Job.kind == store.APPLY))).all()
         started = time.perf_counter()
@@ -137,7 +137,7 @@ async def main(arguments: Sequence[str]) -> None:
             print(f"\nrows of `insert`: {await bare.fetchval('SELECT count(*) FROM bare_event'):,}")
             await bare.close()
         applied, seconds = await street.apply()
-        left = await street.count("SELECT count(*) FROM inbound_event WHERE told IS NOT NULL")
+        left = await street.count("SELECT count(*) FROM inbound_event WHERE status = 'pending'")
         print(f"applied by one worker: {applied:,} events, {applied / seconds:,.0f}/s; {left} left")
 
 
@@ -183,7 +183,7 @@ async def _settle(resources: Resources) -> Street:
         await session.execute(insert(Project), [{**in_workspace, **project}])
         await session.execute(insert(Community), [{**in_workspace, **community}])
         given = {"secret": SecretStr(SECRET)}
-        _, hook = await subscriptions.keep(session, resources, community_id=community_id, given=given)
+        _, hook = await subscriptions.open_hook(session, resources, community_id=community_id, requested=given)
     return Street(resources, workspace_id, f"/hooks/{PLATFORM}/{hook.public_id}")
 
 

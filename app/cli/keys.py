@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from app.access import service
 from app.access.models import Scope, Workspace
-from app.communities.service import Resealed
+from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -26,7 +26,7 @@ async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
         await database.close()
 
 
-async def reseal(settings: Settings) -> Resealed:
+async def reseal(settings: Settings) -> ResealResult:
     """Seal every workspace's tokens under the current key, each workspace in a unit of work of its own."""
     database = Database(settings.database_url, pool=1)
     keyring = Keyring(settings.secret_keys)
@@ -40,4 +40,4 @@ async def reseal(settings: Settings) -> Resealed:
             tokens, lost = tokens + done.tokens, lost | done.lost
     finally:
         await database.close()
-    return Resealed(tokens, lost)
+    return ResealResult(tokens, lost)

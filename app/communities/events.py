@@ -1,8 +1,7 @@
-"""What watching a community brings to light.
+"""Events about communities, for the rooms that subscribe to them.
 
-These are published inside the unit of work that stores the poll's cursor, or the hook's event: what
-a subscriber writes and the place from which polling goes on (that the event is known) are committed
-together.
+They are published inside the unit of work that stores the poll's cursor, or marks the inbound event
+applied: what a subscriber writes is committed together with that.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from app.platforms.contract import PostMetrics, RemoteMessage, Token
 
 @dataclass(frozen=True, slots=True)
 class CommunityRef:
-    """Where something was seen."""
+    """A community, with what subscribers need to store what was read of it."""
 
     workspace_id: UUID
     project_id: UUID
@@ -24,8 +23,8 @@ class CommunityRef:
     platform: str
     timezone: str
     """The project's, IANA."""
-    us: frozenset[str] = frozenset()
-    """The ids by which the platform calls the community, for what does not tell whether it is the author."""
+    own_account_ids: frozenset[str] = frozenset()
+    """The community's ids on the platform: what they wrote is its own, where a message does not say so itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,14 @@ class SeenPublication:
     text: str
     published_at: datetime
     new: bool
-    """It was not known before."""
+    """It was not stored before."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicationsSeen(Event):
     """Publications were found, or found changed."""
 
-    place: CommunityRef
+    community: CommunityRef
     publications: tuple[SeenPublication, ...]
 
 
@@ -53,7 +52,7 @@ class PublicationsSeen(Event):
 class PostsMeasured(Event):
     """Counters of publications were read at one instant. Gone ones are not among them."""
 
-    place: CommunityRef
+    community: CommunityRef
     at: datetime
     metrics: tuple[tuple[UUID, PostMetrics], ...]
     """Each publication's id with its counters."""
@@ -63,25 +62,25 @@ class PostsMeasured(Event):
 class SizeMeasured(Event):
     """A community's size was read; it is None where the platform hides it."""
 
-    place: CommunityRef
+    community: CommunityRef
     at: datetime
     size: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class MessagesSeen(Event):
-    """Customers' words, and our own, were found. Some may have been seen before."""
+    """Messages by customers, and the community's own, were found. Some may have been seen before."""
 
-    place: CommunityRef
+    community: CommunityRef
     messages: tuple[tuple[RemoteMessage, UUID | None], ...]
-    """Each with the id of the publication it stands under."""
+    """Each with the id of its publication, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessagesDeleted(Event):
-    """A platform told that messages were deleted; some may never have been seen."""
+    """Messages were deleted on the platform; some may never have been seen."""
 
-    place: CommunityRef
+    community: CommunityRef
     external_ids: tuple[str, ...]
 
 

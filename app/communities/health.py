@@ -1,4 +1,4 @@
-"""How a community's connection is: what was read when, what is missing, and what to do about it."""
+"""A community's health: what was read when, what is missing, and what to do about it."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -10,13 +10,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import tokens
 from app.communities.inbound import reconcile, unparsed
-from app.communities.inbound.store import of
-from app.communities.models import Community, CommunityToken, Hook, HookState, Publication
-from app.communities.platform_client import own_app
+from app.communities.inbound.store import hook_of
+from app.communities.models import Community, CommunityToken, Hook, Publication, SubscriptionState
+from app.communities.platform_client import app_credentials
 from app.communities.polling import rate_limits
 from app.communities.polling.fair_share import IntervalMultipliers
-from app.communities.polling.poll import rounds
-from app.communities.schemas import Backfill, BudgetLeft, Health, HookHealth, Lag, SeenAt, TokenRead, UnparsedEvents
+from app.communities.polling.poll import due_times
+from app.communities.schemas import (
+    Backfill,
+    Health,
+    HookHealth,
+    Lag,
+    RateLimitRemaining,
+    SeenAt,
+    TokenRead,
+    UnparsedEvents,
+)
 from app.communities.service import POLL
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, now, workspace_of
@@ -27,7 +36,7 @@ from app.settings import Settings
 
 
 async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *, community_id: UUID) -> Health:
-    """Everything there is to say about a community's connection."""
+    """A community's health, from its row, tokens, hook, publications and rate limits."""
     community = await fetch(session, Community, community_id)
     rows = (
         await session.execute(
@@ -36,14 +45,14 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
             .order_by(CommunityToken.kind)
         )
     ).all()
-    kind = adapter_of(community.platform)
-    app = own_app(settings, community.platform)
-    by_itself = tokens.renewable(kind, [Token(row.kind) for row in rows], app)
-    left = await rate_limits.left(
-        session, settings, kind.spec, community.base_url, _opened(keyring, rows), now(session)
+    adapter_class = adapter_of(community.platform)
+    app = app_credentials(settings, community.platform)
+    self_renewing = tokens.renewable(adapter_class, [Token(row.kind) for row in rows], app)
+    remaining = await rate_limits.remaining(
+        session, settings, adapter_class.spec, community.base_url, _open_tokens(keyring, rows), now(session)
     )
-    known, waiting = await _publications(session, community_id)
-    odd, odd_at = await unparsed.count(session, community_id)
+    publication_count, metrics_due_at = await _publications(session, community_id)
+    unparsed_count, last_unparsed_at = await unparsed.count(session, community_id)
     return Health(
         community_id=community.id,
         state=community.state,
@@ -54,7 +63,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
             TokenRead(
                 kind=row.kind,
                 expires_at=row.expires_at,
-                renews_itself=Token(row.kind) in by_itself,
+                renews_itself=Token(row.kind) in self_renewing,
                 missing_scopes=row.missing_scopes,
                 updated_at=row.updated_at,
             )
@@ -64,31 +73,31 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
         seen_at=SeenAt(
             size=community.size_seen_at, posts=community.posts_seen_at, conversations=community.conversations_seen_at
         ),
-        event_at=community.event_at,
+        last_event_at=community.last_event_at,
         hook=await _hook(session, community),
-        unparsed_events=UnparsedEvents(events=odd, last_at=odd_at),
+        unparsed_events=UnparsedEvents(events=unparsed_count, last_at=last_unparsed_at),
         throttled_until=community.throttled_until,
         next_poll_at=await _next_poll(session, community_id),
         backfill=_backfill(community, now(session)),
-        publications=known,
-        budgets=[
-            BudgetLeft(
+        publications=publication_count,
+        rate_limits=[
+            RateLimitRemaining(
                 name=one.name,
                 scope=one.scope,
                 token=one.token,
                 calls=one.calls,
                 seconds=one.seconds,
-                left=one.left,
+                remaining=one.remaining,
                 held_until=one.held_until,
             )
-            for one in left
+            for one in remaining
         ],
-        lag=_lag(community, waiting, settings.poll_pace, now(session)),
+        lag=_lag(community, metrics_due_at, settings.poll_pace, now(session)),
     )
 
 
-def _opened(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]:
-    """The tokens of which budgets are counted; one that no key opens is left out, its state tells of it."""
+def _open_tokens(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]:
+    """The decrypted tokens, for their rate limits; one that no key opens is left out, and shows in the state."""
     found: dict[Token, str] = {}
     for row in rows:
         try:
@@ -99,7 +108,7 @@ def _opened(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]:
 
 
 async def _publications(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
-    """How many are known, and since when one waits for its counters to be read."""
+    """How many are stored, and when the first of their counters is or was due."""
     row = (
         await session.execute(
             select(func.count(), func.min(Publication.measure_at)).where(
@@ -111,21 +120,21 @@ async def _publications(session: AsyncSession, community_id: UUID) -> tuple[int,
 
 
 async def _hook(session: AsyncSession, community: Community) -> HookHealth | None:
-    hook = await session.scalar(select(Hook).where(of(session, community.id)))
+    hook = await session.scalar(select(Hook).where(hook_of(session, community.id)))
     if hook is None:
         return None
     missed, missed_at = await reconcile.count(session, community.id)
     return HookHealth(
-        state=None if hook.state is None else HookState(hook.state),
+        state=None if hook.state is None else SubscriptionState(hook.state),
         reason=hook.reason,
-        event_at=community.event_at,
+        last_event_at=community.last_event_at,
         checked_at=hook.checked_at,
         subscribed=hook.subscribed,
         delivering=hook.delivering,
         waiting=hook.waiting,
         detail=hook.detail,
-        # Of a hook that never told of anything nobody knows of what it should have told.
-        missed=missed if hook.told else None,
+        # A hook that never received anything is not expected to receive any kind of item.
+        missed=missed if hook.first_event_at_by_kind else None,
         missed_at=missed_at,
     )
 
@@ -143,9 +152,9 @@ async def _next_poll(session: AsyncSession, community_id: UUID) -> datetime | No
 
 
 def _backfill(community: Community, at: datetime) -> Backfill:
-    wanted = max((at if community.backfilled_at is None else community.backfilled_at) - community.backfill_since, _TINY)
+    span = max((at if community.backfilled_at is None else community.backfilled_at) - community.backfill_since, _TINY)
     reached = community.backfilled_to
-    share = 0.0 if reached is None else min((at - reached) / wanted, _ALMOST)
+    share = 0.0 if reached is None else min((at - reached) / span, _ALMOST)
     return Backfill(
         since=community.backfill_since,
         reached=reached,
@@ -156,12 +165,12 @@ def _backfill(community: Community, at: datetime) -> Backfill:
 
 _TINY = timedelta(seconds=1)
 _ALMOST = 0.999
-"""What is still under way is not done, however far back it has come."""
+"""The most that a backfill shows before it is done."""
 
 
-def _lag(community: Community, waiting: datetime | None, factor: float, at: datetime) -> Lag:
-    stretch = IntervalMultipliers(community.content_interval_multiplier, community.metrics_interval_multiplier)
-    due = rounds(community, factor, stretch)
+def _lag(community: Community, metrics_due_at: datetime | None, factor: float, at: datetime) -> Lag:
+    multipliers = IntervalMultipliers(community.content_interval_multiplier, community.metrics_interval_multiplier)
+    due = due_times(community, factor, multipliers)
 
     def late(moment: datetime | None) -> float:
         return 0.0 if moment is None else max((at - moment).total_seconds(), 0.0)
@@ -170,6 +179,6 @@ def _lag(community: Community, waiting: datetime | None, factor: float, at: date
         size=late(due["size"]),
         posts=late(due["posts"]),
         conversations=late(due["conversations"]),
-        counters=late(waiting),
-        stretch=round(max(stretch.lists, stretch.looks), 2),
+        counters=late(metrics_due_at),
+        interval_multiplier=round(max(multipliers.content, multipliers.metrics), 2),
     )

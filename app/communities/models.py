@@ -60,67 +60,67 @@ class Community(Owned, Base):
     state: Mapped[str] = mapped_column(default=State.CONNECTING.value)
     state_code: Mapped[str | None]
     state_reason: Mapped[str | None]
-    """In words, with what to do next."""
+    """For people, with what to do next."""
     missing_scopes: Mapped[list[Any]] = mapped_column(default=list)
     failures: Mapped[int] = mapped_column(default=0)
     """Polls that failed in a row."""
     refusals: Mapped[int] = mapped_column(default=0)
-    """Polls whose token was refused, since the platform last took it."""
+    """Polls whose token was refused, since the platform last accepted it."""
     metrics_poll_code: Mapped[str | None]
-    """Why the counters of its lane could not be read the last time; null: they could."""
+    """Why the counters of its metrics group could not be read the last time; null: they could."""
     metrics_poll_reason: Mapped[str | None]
-    """The same in words."""
+    """The same for people."""
     metrics_poll_failures: Mapped[int] = mapped_column(default=0)
-    """Rounds of its lane in a row that failed while this community made the calls."""
+    """Runs of its metrics group in a row that failed while this community made the calls."""
     backfill_since: Mapped[datetime]
-    """Older posts and messages are not wanted."""
+    """Older posts and messages are not read."""
     backfilled_at: Mapped[datetime | None]
     backfilled_to: Mapped[datetime | None]
-    """How far back the first walk has come: all newer posts are read."""
+    """How far back the backfill has come: all newer posts are read."""
     posts_cursor: Mapped[str | None]
     conversations_cursor: Mapped[str | None]
     """Of the list, or of the stream of events, where the platform has one."""
-    # How far each part is known: the instant at which reading it began that came to its end. Figures rest on it, so
-    # only a read moves it, and only forward. To have a part read again is to ask for it: `request`.
+    # Up to when each part is known: the instant at which the last read began that was completed. Figures rest on
+    # it, so only a read changes it, and only forward. To have a part read again, use `request`.
     size_seen_at: Mapped[datetime | None]
     posts_seen_at: Mapped[datetime | None]
     conversations_seen_at: Mapped[datetime | None]
     tokens_seen_at: Mapped[datetime | None]
-    # When each part was last asked for anew. It stays: a read that began later has answered it.
+    # When a read of each part was last requested. It is not cleared: a read that began later has served it.
     size_requested_at: Mapped[datetime | None]
     posts_requested_at: Mapped[datetime | None]
     conversations_requested_at: Mapped[datetime | None]
     tokens_requested_at: Mapped[datetime | None]
     posts_idle_polls: Mapped[int] = mapped_column(default=0)
-    """Looks in a row that found no new post."""
+    """Polls in a row that found no new post."""
     conversations_idle_polls: Mapped[int] = mapped_column(default=0)
     costs: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """What each kind of look takes from which limit, as it was of late (`planner.smoothed`)."""
+    """By part: the units that one read takes from each limit, smoothed (`fair_share.smoothed`)."""
     content_interval_multiplier: Mapped[float] = mapped_column(default=1.0)
-    """By how much all intervals are longer than we would like, for want of calls; 1: not at all."""
+    """The factor by which rate limits make intervals longer (`fair_share`); 1: not at all."""
     metrics_interval_multiplier: Mapped[float] = mapped_column(default=1.0)
     planned_at: Mapped[datetime | None]
     metrics_group: Mapped[str] = mapped_column(default="")
-    """Posts of communities in one lane can be measured in one call (`lanes`); empty: on its own."""
+    """Posts of communities in one metrics group are measured in one call (`batches`); empty: on its own."""
     polled_at: Mapped[datetime | None]
     """When the last poll that succeeded ended."""
     throttled_until: Mapped[datetime | None]
-    event_at: Mapped[datetime | None]
-    """When the platform last told us of an event here by the hook that is open; null: it has not, or there is none."""
+    last_event_at: Mapped[datetime | None]
+    """When the open hook last received an event about it; null: never, or there is no hook."""
     aliases: Mapped[list[Any]] = mapped_column(default=list)
-    """Other ids under which events tell of it (`CommunitySnapshot.aliases`)."""
+    """Other ids by which events name it (`CommunitySnapshot.aliases`)."""
     created_at: Mapped[datetime]
 
     @property
     def push_is_active(self) -> bool:
-        """The platform told us something by itself of late, and is believed to go on doing so."""
+        """The hook received an event within the last day before conversations were read: it works."""
         seen = self.conversations_seen_at or self.created_at
-        return self.event_at is not None and seen - self.event_at < timedelta(days=1)
+        return self.last_event_at is not None and seen - self.last_event_at < timedelta(days=1)
 
     def request(self, at: datetime, *parts: str) -> None:
-        """Ask for parts (`size`, `posts` …) anew: they are due at once, and what is known of them stays known.
+        """Have parts (`size`, `posts` …) read again: they are due at once; `*_seen_at` stays.
 
-        A request is later than the last read, whatever the clocks of two machines say.
+        A request is dated later than the last read, even where the clocks of two machines differ.
         """
         for part in parts:
             seen_at: datetime | None = getattr(self, f"{part}_seen_at")
@@ -128,7 +128,7 @@ class Community(Owned, Base):
             setattr(self, f"{part}_requested_at", later)
 
     def requested(self, part: str) -> datetime | None:
-        """When a part was asked for anew; None where it was not since it was last read."""
+        """When a part was requested; None where it was read since, or never requested."""
         seen_at: datetime | None = getattr(self, f"{part}_seen_at")
         requested_at: datetime | None = getattr(self, f"{part}_requested_at")
         answered = requested_at is None or (seen_at is not None and requested_at <= seen_at)
@@ -148,23 +148,23 @@ class CommunityToken(Owned, Base):
     kind: Mapped[str]
     sealed: Mapped[str]
     fingerprint: Mapped[str]
-    """Tells whether two communities were given the same token."""
+    """Equal for two communities with the same token."""
     version: Mapped[int] = mapped_column(default=0)
-    """Counts how often it was replaced."""
+    """The number of times it was replaced."""
     expires_at: Mapped[datetime | None]
     missing_scopes: Mapped[list[Any]] = mapped_column(default=list)
-    """What the platform says it may not do, of what it should."""
+    """Permissions that it should have and lacks, as the platform says."""
     inspected_at: Mapped[datetime | None]
     warned_at: Mapped[datetime | None]
-    """When it was told that it ends soon."""
+    """When its expiry was announced."""
     renewing_until: Mapped[datetime | None]
-    """A worker is fetching a new one; until then nobody else does."""
+    """A worker is renewing it; until then no other one does."""
     renewed_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
 
 
-class HookState(StrEnum):
-    """How a hook that we set at the platform ourselves is."""
+class SubscriptionState(StrEnum):
+    """The state of a hook that the service subscribes at the platform itself."""
 
     WAITING = "waiting"
     SUBSCRIBED = "subscribed"
@@ -172,7 +172,7 @@ class HookState(StrEnum):
 
 
 class Hook(Owned, Base):
-    """Where a platform tells us what happens in a community, and how we know that it is the platform."""
+    """The address to which a platform sends a community's events, and the secrets by which its calls are verified."""
 
     __tablename__ = "hook"
     __table_args__ = (belongs_to("community", "community_id"), UniqueConstraint("workspace_id", "community_id"))
@@ -185,13 +185,13 @@ class Hook(Owned, Base):
     sealed: Mapped[str]
     """Its secrets by name, as JSON, sealed."""
     state: Mapped[str | None]
-    """None where a person enters the address at the platform."""
+    """A `SubscriptionState`; null where a person enters the address at the platform."""
     reason: Mapped[str | None]
     """Why it is not subscribed, for people."""
-    told: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """When it first told of a kind of thing, by kind: from then on it should tell of all of them."""
+    first_event_at_by_kind: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """When it first received an item of a kind: from then on it should receive all of that kind."""
     checked_at: Mapped[datetime | None]
-    """When the platform was last asked about it; the next four are its answer."""
+    """When it was last probed; the next four are the platform's answer."""
     subscribed: Mapped[bool | None]
     delivering: Mapped[bool | None]
     waiting: Mapped[int | None]
@@ -202,7 +202,7 @@ class Hook(Owned, Base):
 class HookRoute(Base):
     """From a hook's address to a community of each workspace that shares it.
 
-    Not a workspace's table: a platform comes with an address alone.
+    Not a workspace's table: of a platform's call only the address is known.
     """
 
     __tablename__ = "hook_route"
@@ -214,27 +214,37 @@ class HookRoute(Base):
     )
 
     hook_id: Mapped[UUID] = mapped_column(primary_key=True)
-    """128 bits that nobody can guess."""
+    """128 random bits, or derived from a secret."""
     workspace_id: Mapped[UUID]
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
-class InboundEvent(Base):
-    """An event that a platform has told: its repeats have no further effect.
+class InboundStatus(StrEnum):
+    """What has been done with an inbound event."""
 
-    No foreign key: what it would lock is held by polls, and an acknowledgement does not wait for them.
+    PENDING = "pending"
+    """A job will apply it."""
+    APPLIED = "applied"
+    UNPARSED = "unparsed"
+    """This version cannot parse it; it is parsed again every hour until it is deleted."""
+
+
+class InboundEvent(Base):
+    """An event received from a platform; one that arrives again has no further effect.
+
+    No foreign key: it would lock the community's row, which polls hold, and delay the acknowledgement.
     """
 
     __tablename__ = "inbound_event"
     __table_args__ = (
         Index(None, "workspace_id", "community_id", "received_at"),
-        Index("ix_inbound_event_pending", "workspace_id", "batch", postgresql_where=text("told IS NOT NULL")),
+        Index("ix_inbound_event_pending", "workspace_id", "batch", postgresql_where=text("status = 'pending'")),
         Index(
             "ix_inbound_event_unparsed",
             "workspace_id",
             "community_id",
             "received_at",
-            postgresql_where=text("batch IS NULL AND told IS NOT NULL"),
+            postgresql_where=text("status = 'unparsed'"),
         ),
         {"postgresql_with": {"fillfactor": 70}},
     )
@@ -243,15 +253,17 @@ class InboundEvent(Base):
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
     event_id: Mapped[str] = mapped_column(primary_key=True)
     """The platform's."""
+    status: Mapped[str]
     batch: Mapped[UUID | None]
-    """What was stored with it in one commit; a job applies it. Null: it is not understood, and none does."""
-    told: Mapped[str | None]
-    """What happened, as JSON; what is not understood, as the platform told it. Null once it is applied."""
+    """The events that one job applies; null where it was stored unparsed."""
+    payload: Mapped[str | None]
+    """The parsed event as JSON; of an unparsed one, the bytes received. Null once it is applied."""
     received_at: Mapped[datetime]
+    applied_at: Mapped[datetime | None]
 
 
 class InboundItem(Base):
-    """A post or message of which an event has told."""
+    """A post or message that was received with an event."""
 
     __tablename__ = "inbound_item"
     __table_args__ = (Index(None, "workspace_id", "community_id", "received_at"),)
@@ -260,14 +272,14 @@ class InboundItem(Base):
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
     external_id: Mapped[str] = mapped_column(primary_key=True)
     post: Mapped[bool] = mapped_column(primary_key=True)
-    """Ids of posts and of messages are apart."""
+    """Posts and messages have separate ids."""
     publication_id: Mapped[UUID | None]
-    """What a message stands under, so that it is known of its answers too."""
+    """The publication of a message; its replies belong to the same."""
     received_at: Mapped[datetime]
 
 
 class InboundGap(Base):
-    """A post or message that a poll has found, and of which the hook should have told before."""
+    """A post or message that a poll found, and that the hook should have received before."""
 
     __tablename__ = "inbound_gap"
     __table_args__ = (
@@ -326,35 +338,35 @@ class Publication(Owned, Base):
     gone_at: Mapped[datetime | None]
     """When it was first seen to be deleted."""
     measure_at: Mapped[datetime | None]
-    """When its counters are due again; null when they are not wanted any more."""
+    """When its counters are due again; null when they are not read any more."""
     total: Mapped[int | None]
-    """All counters together at the last look, to see whether any has moved."""
+    """The sum of all counters when they were last read, to see whether any has changed."""
     unchanged_polls: Mapped[int] = mapped_column(default=0)
-    """Looks in a row at which none had."""
+    """Metrics polls in a row at which none had."""
     comments: Mapped[int | None]
-    """The comments counter at the last look."""
+    """The comments counter when it was last read."""
     comments_read: Mapped[int | None]
     """The comments counter when its comments were last read to the end."""
     comments_cursor: Mapped[str | None]
 
 
 class RateDemand(Base):
-    """What somebody would like to take a day from a limit. Not a workspace's table, as `RateLimitUse`."""
+    """Units that a consumer would take a day from a limit. Not a workspace's table, as `RateLimitUse`."""
 
     __tablename__ = "rate_demand"
     __table_args__ = (Index(None, "at"),)
 
     key: Mapped[str] = mapped_column(primary_key=True)
     seconds: Mapped[int] = mapped_column(primary_key=True)
-    asker: Mapped[UUID] = mapped_column(primary_key=True)
-    """A community's id, or one made of a lane's name."""
-    lists: Mapped[float]
-    looks: Mapped[float]
+    consumer: Mapped[UUID] = mapped_column(primary_key=True)
+    """A community's id, or one derived from a metrics group's name."""
+    content: Mapped[float]
+    metrics: Mapped[float]
     at: Mapped[datetime]
 
 
 class RateLimitUse(Base):
-    """Calls made of late, for each limit of a platform. Not a workspace's table: two
+    """Units used of each limit of a platform. Not a workspace's table: two
     workspaces may share a token or an address. `key` is a hash.
     """
 
@@ -363,4 +375,4 @@ class RateLimitUse(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     seconds: Mapped[int] = mapped_column(primary_key=True)
     slots: Mapped[list[Any]]
-    """`[number, calls]` of each part of the window that had calls, oldest first; a hold: `[[until, 0]]`."""
+    """`[number, units]` of each slot of the window that has any, oldest first; a hold: `[[until, 0]]`."""

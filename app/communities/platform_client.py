@@ -1,4 +1,4 @@
-"""Calling a platform about a community: the adapter, its credentials, its budgets."""
+"""Calling a platform for a community: the adapter with its credentials, tokens and rate limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,96 +23,105 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class PlatformClient:
-    """An open line to a platform. Never used inside a unit of work."""
+    """A community's adapter, ready to be called. Never used inside a unit of work."""
 
     adapter: Adapter
     credentials: Credentials
-    meter: RateLimiter
-    held: StoredTokens
+    limiter: RateLimiter
+    stored_tokens: StoredTokens
 
     async def throttled(self, error: Throttled) -> datetime:
-        """The platform told us to stop; until when nobody whom that concerns calls it."""
-        return await self.meter.throttled(error)
+        """Set a hold after a platform's "too many requests"; the instant at which it ends."""
+        return await self.limiter.throttled(error)
 
 
-def own_app(settings: Settings, platform: str) -> Mapping[str, str]:
-    """What is known of this installation's own application at a platform."""
+def app_credentials(settings: Settings, platform: str) -> Mapping[str, str]:
+    """The settings of this installation's own application at a platform, by name."""
     return {name: text.get_secret_value() for name, text in settings.platform_apps.get(platform, {}).items()}
 
 
 async def platform_client(
     resources: Resources, session: AsyncSession, community_id: UUID
 ) -> tuple[Community, PlatformClient]:
-    """A community of this workspace and a line to it, to be used after this unit of work has ended."""
+    """A community of this workspace and a client for it, to be used after this unit of work has ended."""
     if resources.http is None:
         raise RuntimeError("platforms are called by workers only: a request enqueues a job")
     community = await fetch(session, Community, community_id)
-    held = await tokens.held(session, resources.keyring, community_id)
-    known = Credentials(
+    stored_tokens = await tokens.load(session, resources.keyring, community_id)
+    credentials = Credentials(
         address=community.address,
         base_url=community.base_url,
         external_id=community.external_id,
-        tokens=held.texts,
-        app=own_app(resources.settings, community.platform),
+        tokens=stored_tokens.texts,
+        app=app_credentials(resources.settings, community.platform),
         aliases=frozenset(community.aliases),
     )
-    kind = adapter_of(community.platform)
-    meter = RateLimiter(resources, kind, known.base_url)
-    return community, PlatformClient(kind(metered(resources.http, meter.before, meter.after)), known, meter, held)
+    adapter_class = adapter_of(community.platform)
+    limiter = RateLimiter(resources, adapter_class, credentials.base_url)
+    return community, PlatformClient(
+        adapter_class(metered(resources.http, limiter.before, limiter.after)), credentials, limiter, stored_tokens
+    )
 
 
-async def with_valid_tokens(run: Run, community_id: UUID, line: PlatformClient) -> PlatformClient:
-    """A line whose tokens are good for some minutes: those that end are renewed first.
+async def with_valid_tokens(run: Run, community_id: UUID, client: PlatformClient) -> PlatformClient:
+    """A client whose tokens are valid for some minutes: those that expire are renewed first.
 
-    Raises `Later` while another worker renews them, `AuthExpired` where one cannot be opened, and what
+    Raises `Snooze` while another worker renews them, `AuthExpired` where one cannot be opened, and what
     `Refreshes.refresh` raises.
     """
-    kinds = renewable(line)
-    if kinds and tokens.due(line.held, kinds, run.now):
-        line = await renew(run, community_id, line)
-    for kind in sorted(line.held.lost):
+    kinds = renewable(client)
+    if kinds and tokens.need_renewal(client.stored_tokens, kinds, run.now):
+        client = await renew(run, community_id, client)
+    for kind in sorted(client.stored_tokens.lost):
         raise AuthExpired("No key of this installation opens the stored token.", token=kind)
-    return line
+    return client
 
 
-async def reauthorised(run: Run, community_id: UUID, line: PlatformClient, error: AuthExpired) -> bool:
-    """Whether a refused token is another by now: renewed by us, or meanwhile by somebody else."""
+async def reauthorised(run: Run, community_id: UUID, client: PlatformClient, error: AuthExpired) -> bool:
+    """Whether a refused token has been replaced: renewed here, or meanwhile by another worker or a person."""
     async with run.step() as session:
-        if await tokens.changed(session, community_id, line.held):
+        if await tokens.have_changed(session, community_id, client.stored_tokens):
             return True
-    just_now = line.held.renewed_at is not None and run.now < line.held.renewed_at + tokens.JUST_NOW
-    if just_now or not (renewable(line) & ({error.token} if error.token is not None else set(Token))):
+    just_now = (
+        client.stored_tokens.renewed_at is not None
+        and run.now < client.stored_tokens.renewed_at + tokens.RENEWED_RECENTLY
+    )
+    if just_now or not (renewable(client) & ({error.token} if error.token is not None else set(Token))):
         return False
-    await renew(run, community_id, line)
+    await renew(run, community_id, client)
     return True
 
 
-async def renew(run: Run, community_id: UUID, line: PlatformClient) -> PlatformClient:
-    """The same line with new tokens, fetched by us or, meanwhile, by somebody else."""
-    assert isinstance(line.adapter, Refreshes), "asked of adapters that refresh"
+async def renew(run: Run, community_id: UUID, client: PlatformClient) -> PlatformClient:
+    """The same client with new tokens, renewed here or meanwhile by another worker."""
+    assert isinstance(client.adapter, Refreshes), "asked of adapters that refresh"
     try:
         async with run.step() as session:
-            claim = await tokens.claim(session, community_id, line.held)
-    except tokens.BeingRenewed as other:
+            claim = await tokens.claim_renewal(session, community_id, client.stored_tokens)
+    except tokens.RenewalInProgress as other:
         raise Snooze(other.at, str(other)) from None
     if claim is not None:
         try:
-            granted = await line.adapter.refresh(line.credentials)
+            issued = await client.adapter.refresh(client.credentials)
         except Exception as error:
             async with run.step() as session:
-                # A person may have reconnected meanwhile, or we were so slow that another took over.
-                replaced = isinstance(error, AuthExpired) and await tokens.changed(session, community_id, line.held)
-                await tokens.not_renewed(session, claim)
+                # A person may have reconnected meanwhile, or the lease ended and another worker took over.
+                replaced = isinstance(error, AuthExpired) and await tokens.have_changed(
+                    session, community_id, client.stored_tokens
+                )
+                await tokens.release(session, claim)
             if not replaced:
                 raise
         else:
             async with run.step() as session:
-                await tokens.renewed(session, run.resources.keyring, claim, granted)
+                await tokens.store_renewed(session, run.resources.keyring, claim, issued)
     async with run.step() as session:
-        held = await tokens.held(session, run.resources.keyring, community_id)
-    return replace(line, held=held, credentials=replace(line.credentials, tokens=held.texts))
+        stored_tokens = await tokens.load(session, run.resources.keyring, community_id)
+    return replace(
+        client, stored_tokens=stored_tokens, credentials=replace(client.credentials, tokens=stored_tokens.texts)
+    )
 
 
-def renewable(line: PlatformClient) -> frozenset[Token]:
-    """The kinds of token that are renewed by themselves."""
-    return tokens.renewable(type(line.adapter), line.credentials.tokens, line.credentials.app)
+def renewable(client: PlatformClient) -> frozenset[Token]:
+    """The kinds of token that can be renewed without a person."""
+    return tokens.renewable(type(client.adapter), client.credentials.tokens, client.credentials.app)

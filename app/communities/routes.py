@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.communities import service
-from app.communities.health import health as connection_of
+from app.communities.health import health as read_health
 from app.communities.models import Community, State
 from app.communities.schemas import CommunityRead, Connecting, Health, Reconnect
 from app.kit.db import in_workspace
@@ -26,13 +26,13 @@ _NEWEST = Keyset((Community.created_at, Community.id))
 async def connect(body: Connecting, session: SessionDep, resources: ResourcesDep) -> CommunityRead:
     """Connect a community to a project.
 
-    It is looked at at once: the answer says `connecting`, and a moment later
+    It is polled at once: the answer says `connecting`, and a moment later
     `GET /v1/communities/{id}/health` says whether it answers, what its tokens lack, and how far its
-    past is read. `GET /v1/platforms` tells how addresses are written and which tokens there are;
+    past is read. `GET /v1/platforms` lists how addresses are written and which tokens there are;
     docs/platforms.md where to get them. A platform whose data is public needs none to be watched.
 
     422 with the `code` `unknown-platform`, `invalid-address`, `credentials-needed` or
-    `unexpected-token` says what to mend; 409 `already-connected`, that this workspace has it.
+    `unexpected-token` says what to correct; 409 `already-connected`: this workspace has it.
     """
     community = await service.connect(
         session,
@@ -49,7 +49,7 @@ async def connect(body: Connecting, session: SessionDep, resources: ResourcesDep
 
 @ROUTER.get("", operation_id="communities.list")
 async def list_communities(
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     project_id: UUID | None = None,
@@ -59,7 +59,7 @@ async def list_communities(
     cursor: Cursor = None,
 ) -> Page[CommunityRead]:
     """Connected communities, newest first."""
-    query = select(Community.__table__).where(in_workspace(Community, who.workspace_id))
+    query = select(Community.__table__).where(in_workspace(Community, actor.workspace_id))
     if project_id is not None:
         query = query.where(Community.project_id == project_id)
     if platform is not None:
@@ -72,9 +72,9 @@ async def list_communities(
 
 
 @ROUTER.get("/{community_id}", operation_id="communities.read", responses=problems(404))
-async def read(who: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityRead:
+async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityRead:
     """One community."""
-    query = select(Community.__table__).where(in_workspace(Community, who.workspace_id), Community.id == community_id)
+    query = select(Community.__table__).where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
@@ -87,11 +87,11 @@ async def health(session: SessionDep, resources: ResourcesDep, community_id: UUI
 
     For a person: `state` and `reason`. For a script: act on `state` `reauth_required` (reconnect)
     and `code`; leave `degraded` to the service. Figures are as fresh as `seen_at`; `lag` says how
-    late that is, and `lag.stretch` above 1, with `budgets`, that the platform's limits are why.
-    `backfill` is the progress of the first reading of the past, `hook` how the platform's own calls
-    come in and what they missed.
+    late that is, and `lag.interval_multiplier` above 1, with `rate_limits`, that the platform's limits are why.
+    `backfill` is the progress of the first reading of the past, `hook` the state of the platform's
+    events and what they missed.
     """
-    return await connection_of(session, resources.settings, resources.keyring, community_id=community_id)
+    return await read_health(session, resources.settings, resources.keyring, community_id=community_id)
 
 
 @ROUTER.post(
@@ -103,8 +103,8 @@ async def health(session: SessionDep, resources: ResourcesDep, community_id: UUI
 async def sync(session: SessionDep, community_id: UUID) -> CommunityRead:
     """Have everything of a community read anew, as soon as a worker is free.
 
-    Within the platform's limits: it may take its turn, and figures stay as they are meanwhile. Nothing is read twice
-    into them.
+    Within the platform's limits, so it may take a while; figures stay as they are meanwhile, and nothing is counted
+    twice.
     """
     return CommunityRead.model_validate(await service.sync(session, community_id=community_id))
 
@@ -113,8 +113,8 @@ async def sync(session: SessionDep, community_id: UUID) -> CommunityRead:
 async def reconnect(body: Reconnect, session: SessionDep, resources: ResourcesDep, community_id: UUID) -> CommunityRead:
     """Reconnect a community with new tokens.
 
-    For `reauth_required`, for missing permissions, or before a token ends. Tokens that are not
-    named stay; what was read stays, and reading goes on where it stood.
+    For `reauth_required`, for missing permissions, or before a token expires. Tokens that are not
+    named stay; what was read stays, and reading goes on where it was.
     """
     community = await service.reconnect(session, resources.keyring, community_id=community_id, tokens=body.credentials)
     return CommunityRead.model_validate(community)
@@ -122,11 +122,11 @@ async def reconnect(body: Reconnect, session: SessionDep, resources: ResourcesDe
 
 @ROUTER.post("/{community_id}/pause", operation_id="communities.pause", responses=problems(404, 409))
 async def pause(session: SessionDep, community_id: UUID) -> CommunityRead:
-    """Pause a community: it is left alone until it is resumed."""
+    """Pause a community: it is not polled until it is resumed."""
     return CommunityRead.model_validate(await service.pause(session, community_id=community_id))
 
 
 @ROUTER.post("/{community_id}/resume", operation_id="communities.resume", responses=problems(404, 409))
 async def resume(session: SessionDep, community_id: UUID) -> CommunityRead:
-    """Watch a paused community again."""
+    """Poll a paused community again."""
     return CommunityRead.model_validate(await service.resume(session, community_id=community_id))

@@ -1,11 +1,11 @@
-"""What communities take and give."""
+"""Request and response bodies of communities."""
 
 from typing import Annotated
 
 from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.communities.models import HookState, State
+from app.communities.models import State, SubscriptionState
 from app.kit.schemas import Id, Input, Instant, Output
 from app.platforms.contract import Token
 
@@ -25,8 +25,8 @@ TokenText = Annotated[
 Tokens = Annotated[
     dict[Token, TokenText],
     Field(
-        description="Tokens by their kind. Which a platform takes, with which permissions, and which renew others, is "
-        "told by `tokens` of `GET /v1/platforms`. They are stored sealed and never shown again.",
+        description="Tokens by their kind. `tokens` of `GET /v1/platforms` lists which a platform takes, with which "
+        "permissions, and which renew others. They are stored sealed and never shown again.",
         max_length=len(Token),
         examples=[{"community": "the-communitys-token", "user": "an-administrators-token"}],
     ),
@@ -125,9 +125,9 @@ class HookPut(Input):
     secrets: Annotated[
         dict[SecretName, TokenText],
         Field(
-            description="Which there are is told by `hooks` of `GET /v1/platforms`. Where the service sets the hook "
-            "itself, those that it can make up or fetch may be left out (`{}`); what only a person knows, an "
-            "application's secret for one, may stand in the installation's settings instead.",
+            description="`hooks` of `GET /v1/platforms` lists them. Where the service subscribes the hook, those "
+            "that it can generate or fetch may be left out (`{}`); those that only a person knows, an application's "
+            "secret for one, may stand in the installation's settings instead.",
             max_length=10,
             examples=[{}, {"secret": "a-long-secret-of-your-own", "confirmation": "a1b2c3d4"}],
         ),
@@ -135,18 +135,20 @@ class HookPut(Input):
 
 
 class HookRead(Output):
-    """Where the platform tells us what happens; never its secrets."""
+    """A community's hook; never its secrets."""
 
-    url: str = Field(description="Where the platform calls.", examples=["https://instep.example/hooks/vk/5c0e…"])
+    url: str = Field(
+        description="The address that the platform calls.", examples=["https://instep.example/hooks/vk/5c0e…"]
+    )
     platform: str = Field(examples=["vk"])
-    state: HookState | None = Field(
-        description="How setting it at the platform went: `waiting` for a worker or for the platform, `subscribed`, or "
+    state: SubscriptionState | None = Field(
+        description="Its subscription at the platform: `waiting` for a worker or for the platform, `subscribed`, or "
         "`refused`. null: enter the `url` there yourself.",
         examples=["subscribed"],
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
     created_at: Instant
-    event_at: Instant | None = Field(description="When the platform last told us something; null: not yet.")
+    last_event_at: Instant | None = Field(description="When the last event was received; null: none yet.")
 
 
 class Reconnect(Input):
@@ -158,7 +160,7 @@ class Reconnect(Input):
 Connection = Annotated[
     State,
     Field(
-        description="`connecting`: not looked at yet. `healthy`: all is read. `degraded`: some of it fails; it is "
+        description="`connecting`: not polled yet. `healthy`: all is read. `degraded`: some of it fails; it is "
         "tried again by itself, and `reason` of its health says what a person can do. `reauth_required`: the platform "
         "refuses the tokens, reconnect. `paused`: by you, resume. `failed`: it could not be connected.",
         examples=["healthy"],
@@ -174,27 +176,27 @@ class CommunityRead(Output):
     platform: str = Field(examples=["vk"])
     address: str = Field(description="In its one canonical spelling.", examples=["https://vk.com/coffee"])
     external_id: str | None = Field(
-        description="Its id on the platform; null until it was looked at.", examples=["225000001"]
+        description="Its id on the platform; null until the first poll.", examples=["225000001"]
     )
-    title: str | None = Field(description="Its name there; null until it was looked at.", examples=["Coffee house"])
+    title: str | None = Field(description="Its name there; null until the first poll.", examples=["Coffee house"])
     url: str | None = Field(description="Where people find it.", examples=["https://vk.com/coffee"])
     state: Connection
     created_at: Instant
 
 
 class TokenRead(Output):
-    """A token we hold; never its text."""
+    """A stored token; never its text."""
 
     kind: Token
     expires_at: Instant | None = Field(
-        description="When it ends, as forecast; null: it does not, or nobody says. One that ends within seven days and "
-        "is not renewed by itself is announced as the event `community.token-expiring`."
+        description="When it expires; null: never, or it is not known. One that expires within seven days and is not "
+        "renewed by itself is announced as the event `community.token-expiring`."
     )
     renews_itself: bool = Field(description="A new one is fetched before it ends, without a person.")
     missing_scopes: list[str] = Field(
         description="Permissions it should have and lacks, in the platform's words.", examples=[[]]
     )
-    updated_at: Instant = Field(description="When it was last given or renewed.")
+    updated_at: Instant = Field(description="When it was last stored or renewed.")
 
 
 class SeenAt(Output):
@@ -207,84 +209,88 @@ class SeenAt(Output):
     )
 
 
-class BudgetLeft(Output):
-    """What is left of a limit that we keep to. Whoever shares the token, address or application takes from it too."""
+class RateLimitRemaining(Output):
+    """What is left of a rate limit; all that share the token, address or application take from it."""
 
     name: str = Field(description="What is counted.", examples=["calls"])
     scope: str = Field(
-        description="Whom it concerns: a `token`, our network `address`, or the installation's `app`. Those of one "
+    """A community's hook: its subscription, what the platform says of it, and what it missed."""
         "community or chat are not shown.",
         examples=["token"],
     )
     token: Token | None = Field(description="The kind of token it is counted for; null: for all.", examples=["user"])
-    calls: int = Field(description="So many, or so many units,", examples=[300])
-    seconds: int = Field(description="in so many seconds.", examples=[300])
-    left: int = Field(description="So many may be made at once.", examples=[271])
+    calls: int = Field(description="The calls, or units, that are allowed …", examples=[300])
+    seconds: int = Field(description="… in this many seconds.", examples=[300])
+    remaining: int = Field(description="The calls, or units, that are left now.", examples=[271])
     held_until: Instant | None = Field(
-        description="The platform told us to stay away until then, and nobody calls it before; null: it did not.",
+        description="The platform refused calls until then, and none is made before; null: it did not.",
         examples=[None],
     )
 
 
 class Backfill(Output):
-    """How far the first walk back has come. It goes on where it stood, whatever stops it."""
+    """How far the first reading of the past has come. After an interruption it goes on where it was."""
 
-    since: Instant = Field(description="Older posts and messages are not wanted.")
+    since: Instant = Field(description="Older posts and messages are not read.")
     reached: Instant | None = Field(description="All newer posts are read; null: none is.")
     progress: float = Field(description="0 to 1: how much of the time back to `since` is read.", examples=[0.42])
     done_at: Instant | None = Field(description="null: it goes on.")
 
 
 class Lag(Output):
-    """How late we are with what is due, in seconds; 0: nothing is late."""
+    """How late each part is, in seconds; 0: it is not."""
 
     size: float = Field(examples=[0])
     posts: float = Field(examples=[0])
     conversations: float = Field(examples=[12.5])
     counters: float = Field(description="Of the post that waits longest for its counters to be read.", examples=[140])
-    stretch: float = Field(
-        description="So many times longer than planned are all intervals, because what shares a limit asks for more "
-        "than it allows; 1: as planned.",
+    interval_multiplier: float = Field(
+        description="The factor by which intervals are longer than planned, because the communities that share a rate "
+        "limit need more than it allows; 1: as planned.",
         examples=[1.8],
     )
 
 
 class HookHealth(Output):
-    """How a community's hook is: as setting it went, as the platform sees it, and by what it missed."""
+    """The health of a community's hook: its subscription, what the platform says of it, and what it missed."""
 
-    state: HookState | None = Field(
-        description="How setting it at the platform went; null: a person does that.", examples=["subscribed"]
+    state: SubscriptionState | None = Field(
+        description="Its subscription at the platform; null: a person enters it there.", examples=["subscribed"]
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
-    event_at: Instant | None = Field(description="When it last told us something new; null: never.")
-    checked_at: Instant | None = Field(description="When the platform was last asked about it; null: it cannot be.")
-    subscribed: bool | None = Field(description="The platform would call this very address; null: not known.")
-    delivering: bool | None = Field(description="Its last calls were taken; null: the platform does not say.")
+    last_event_at: Instant | None = Field(description="When it last received an event; null: never.")
+    checked_at: Instant | None = Field(
+        description="When it was last probed at the platform; null: not yet, or it cannot be."
+    )
+    subscribed: bool | None = Field(description="The platform has this very address; null: not known.")
+    delivering: bool | None = Field(description="Its last calls were accepted; null: the platform does not say.")
     waiting: int | None = Field(
         description="Events that wait to be sent; null: the platform does not say.", examples=[0]
     )
     detail: str | None = Field(description="What the platform complains of.", examples=[None])
     missed: int | None = Field(
-        description="Posts and messages of 30 days that a poll found and the hook had not told of five minutes after "
-        "they were sent; a gap in the coverage of what is told at once. Of a kind of thing that it never told of it "
-        "need not tell; null: it has told of nothing so far, so nobody knows whether it works.",
+        description="Posts and messages of 30 days that a poll found and the hook had not received five minutes after "
+        "they were sent. Kinds of items that it never received do not count; null: it has received nothing so far, "
+        "so it is not known whether it works.",
         examples=[0],
     )
     missed_at: Instant | None = Field(description="When the last of them was sent.", examples=[None])
 
 
 class UnparsedEvents(Output):
-    """What the platform told by itself, by hook or stream, and this version does not understand.
+    """Events, of the hook or the stream, that this version cannot parse.
 
-    It is kept for 30 days and tried again every hour: an upgrade that understands it brings what it tells.
+    They are kept for 30 days and parsed again every hour: an upgrade that can parse them applies them.
     """
 
-    events: int = Field(description="How many wait.", examples=[0])
-    last_at: Instant | None = Field(description="When the last of them came; null: none waits.", examples=[None])
+    events: int = Field(description="How many there are.", examples=[0])
+    last_at: Instant | None = Field(
+        description="When the last of them was received; null: there is none.", examples=[None]
+    )
 
 
 class Health(Output):
-    """How a community's connection is, and what to do about it."""
+    """A community's health, and what to do about it."""
 
     community_id: Id
     state: Connection
@@ -295,24 +301,25 @@ class Health(Output):
     )
     reason: str | None = Field(description="Why it is not healthy and what to do, for people.", examples=[None])
     missing_scopes: list[str] = Field(
-        description="Permissions that its tokens should have and lack, as the platform told us; reconnect with them.",
+        description="Permissions that its tokens should have and lack, as the platform says; reconnect with them.",
         examples=[[]],
     )
-    tokens: list[TokenRead] = Field(description="What is held of its tokens; never their text.")
+    tokens: list[TokenRead] = Field(description="Its stored tokens; never their text.")
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
     seen_at: SeenAt
-    event_at: Instant | None = Field(
-        description="When the platform last told us of something new by the hook that is open; null: it has not, or "
-        "there is none."
+    last_event_at: Instant | None = Field(
+        description="When the open hook last received an event about it; null: never, or there is no hook."
     )
-    hook: HookHealth | None = Field(description="null: it has none, everything is found by polling.")
+    hook: HookHealth | None = Field(description="null: it has none, all is found by polling.")
     unparsed_events: UnparsedEvents
     throttled_until: Instant | None = Field(
-        description="The platform told us, about this community, to come back then; null: it did not.",
+        description="The platform refused calls for this community until then; null: it did not.",
         examples=[None],
     )
-    next_poll_at: Instant | None = Field(description="When it is looked at next; null: not by itself.")
+    next_poll_at: Instant | None = Field(description="When it is polled next; null: not by itself.")
     backfill: Backfill
-    budgets: list[BudgetLeft] = Field(description="What is left of each limit that looking at it takes from.")
+    rate_limits: list[RateLimitRemaining] = Field(
+        description="What is left of each rate limit that polling it takes from."
+    )
     lag: Lag
-    publications: int = Field(description="Posts known so far.", examples=[412])
+    publications: int = Field(description="Posts stored so far.", examples=[412])

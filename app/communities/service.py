@@ -1,4 +1,4 @@
-"""Connecting communities, and looking after their connections."""
+"""Connecting communities, and pausing, resuming, syncing and reconnecting them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.communities import publications
 from app.communities.models import Community, CommunityToken, Hook, State
 from app.communities.polling import batches
-from app.communities.tokens import keep as keep_tokens
+from app.communities.tokens import store as store_tokens
 from app.kit import jobs
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, now, workspace_of
@@ -28,12 +28,12 @@ POLL = "communities.poll"
 
 
 @dataclass(frozen=True, slots=True)
-class Resealed:
-    """How sealing tokens anew went."""
+class ResealResult:
+    """The result of sealing tokens under the current key."""
 
     tokens: int
     lost: frozenset[UUID]
-    """Communities of which a token, or a hook's secret, cannot be opened any more, and was left as it is."""
+    """Communities with a token, or a hook's secrets, that no key opens any more; those were left as they are."""
 
 
 async def connect(
@@ -47,33 +47,35 @@ async def connect(
     tokens: Mapping[Token, SecretStr],
     backfill_days: int,
 ) -> Community:
-    """Store a community and have it looked at at once; whether it answers shows in its health.
+    """Store a community and schedule its first poll at once; its health shows whether it answers.
 
     Raises `Invalid` for an unknown platform or an address it cannot have, `Conflict` where this
     workspace has connected it already, `NotFound` for a project it has not.
     """
     await fetch(session, Project, project_id)
-    kind = adapters().get(platform)
-    if kind is None:
+    adapter_class = adapters().get(platform)
+    if adapter_class is None:
         raise Invalid(f"Unknown platform; known are: {', '.join(adapters())}.", code="unknown-platform")
-    unused = set(tokens) - kind.spec.tokens
+    unused = set(tokens) - adapter_class.spec.tokens
     if unused:
-        raise Invalid(f"{kind.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token")
-    if not tokens and not kind.spec.public:
         raise Invalid(
-            f"{kind.spec.title} shows nothing without a token; send credentials: "
-            f"{', '.join(sorted(kind.spec.tokens))}.",
+            f"{adapter_class.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token"
+        )
+    if not tokens and not adapter_class.spec.public:
+        raise Invalid(
+            f"{adapter_class.spec.title} shows nothing without a token; send credentials: "
+            f"{', '.join(sorted(adapter_class.spec.tokens))}.",
             code="credentials-needed",
         )
     try:
-        parsed = kind.address(address)
+        parsed = adapter_class.address(address)
     except ValueError as error:
         raise Invalid(
-            f"{error} Example: {kind.spec.address_hint}",
+            f"{error} Example: {adapter_class.spec.address_hint}",
             code="invalid-address",
             errors=[{"in": "body", "field": "address", "code": "invalid-address", "detail": str(error)}],
         ) from None
-    base_url = settings.platform_urls.get(platform) or parsed.base_url or kind.spec.base_url
+    base_url = settings.platform_urls.get(platform) or parsed.base_url or adapter_class.spec.base_url
     assert base_url is not None, f"{platform} gives neither a base URL nor one with its addresses"
     values = {
         "workspace_id": workspace_of(session),
@@ -88,19 +90,19 @@ async def connect(
         "backfill_since": now(session) - timedelta(days=backfill_days),
         "created_at": now(session),
     }
-    # The unique index decides, not a look beforehand: two at once are one.
+    # The unique index decides, not a query beforehand: two requests at once store one.
     added: Community | None = await session.scalar(
         insert(Community).values(values).on_conflict_do_nothing().returning(Community)
     )
     if added is None:
         raise Conflict("This community is connected already.", code="already-connected")
-    await keep_tokens(session, keyring, added.id, tokens)
+    await store_tokens(session, keyring, added.id, tokens)
     await poll_now(session, added.id)
     return added
 
 
-async def reseal(session: AsyncSession, keyring: Keyring) -> Resealed:
-    """Seal this workspace's tokens and its hooks' secrets anew, under the current key. Doing so again is harmless.
+async def reseal(session: AsyncSession, keyring: Keyring) -> ResealResult:
+    """Seal this workspace's tokens and its hooks' secrets under the current key. Doing so again is harmless.
 
     The rows are locked: a token that is renewed meanwhile is not overwritten by the old one.
     """
@@ -129,14 +131,14 @@ async def reseal(session: AsyncSession, keyring: Keyring) -> Resealed:
             hook.sealed = keyring.reseal(hook.sealed)
         except SealBroken:
             lost.add(hook.community_id)
-    return Resealed(resealed, frozenset(lost))
+    return ResealResult(resealed, frozenset(lost))
 
 
 async def poll_now(session: AsyncSession, community_id: UUID) -> None:
     """Have a community polled as soon as a worker is free.
 
-    A worker locks the job's row first and the community's second; whoever needs both does so in
-    this order, or the two wait for each other.
+    A worker locks the job's row first and the community's second; whoever needs both has to lock them in
+    this order, to avoid deadlocks.
     """
     await jobs.enqueue(
         session, POLL, workspace_id=workspace_of(session), key=str(community_id), community_id=community_id
@@ -144,7 +146,7 @@ async def poll_now(session: AsyncSession, community_id: UUID) -> None:
 
 
 async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
-    """Have everything of a community read anew, now; one that could not be connected is tried again."""
+    """Have everything of a community read again, now; one that could not be connected is tried again."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
@@ -153,50 +155,52 @@ async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
     if community.state == State.FAILED:
         community.state, community.failures = State.CONNECTING.value, 0
     community.request(now(session), "size", "posts", "conversations")
-    await publications.wanted_now(session, community_id)
-    await batches.wake(session, community.metrics_group, [community_id])
+    await publications.request_metrics(session, community_id)
+    await batches.schedule_measuring(session, community.metrics_group, [community_id])
     return community
 
 
 async def reconnect(
     session: AsyncSession, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
 ) -> Community:
-    """Take new tokens and try again."""
+    """Store new tokens and have the community polled with them."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
-    kind = adapters()[community.platform]
-    unused = set(tokens) - kind.spec.tokens
+    adapter_class = adapters()[community.platform]
+    unused = set(tokens) - adapter_class.spec.tokens
     if unused:
-        raise Invalid(f"{kind.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token")
-    await keep_tokens(session, keyring, community_id, tokens)
+        raise Invalid(
+            f"{adapter_class.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token"
+        )
+    await store_tokens(session, keyring, community_id, tokens)
     community.state = State.CONNECTING.value
     community.state_code = community.state_reason = None
     community.missing_scopes = []
     community.failures = community.refusals = 0
-    _forget_lane(community)
+    _clear_metrics_poll_failure(community)
     community.throttled_until = None
-    # Otherwise nothing might be due, and new tokens that are not good would pass for good ones.
+    # Otherwise nothing might be due, and invalid tokens would go unnoticed.
     community.request(now(session), "size", "tokens")
     return community
 
 
 async def pause(session: AsyncSession, *, community_id: UUID) -> Community:
-    """Leave a community alone until it is resumed; doing so twice changes nothing."""
+    """Stop polling a community until it is resumed; doing so twice changes nothing."""
     community = await fetch(session, Community, community_id, for_update=True)
     community.state = State.PAUSED.value
     community.state_code = community.state_reason = None
-    _forget_lane(community)
+    _clear_metrics_poll_failure(community)
     return community
 
 
-def _forget_lane(community: Community) -> None:
-    """Nothing is known of how its lane would measure it now."""
+def _clear_metrics_poll_failure(community: Community) -> None:
+    """Whether its counters can be read is not known any more."""
     community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
 
 
 async def resume(session: AsyncSession, *, community_id: UUID) -> Community:
-    """Watch a paused community again."""
+    """Poll a paused community again."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)

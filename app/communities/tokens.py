@@ -1,9 +1,9 @@
-"""The tokens of communities: kept sealed, renewed once by whoever comes first, watched for their end.
+"""The tokens of communities: stored sealed, renewed by one worker at a time, watched for their expiry.
 
-Several communities may have been given the same grant (an administrator's, of all her groups). What
-it is renewed to belongs to all of them, for some platforms take a refresh token one single time. So
-tokens of one grant are renewed together: a worker marks them, calls the platform outside of any
-transaction, and stores what came. Whoever finds them marked waits, and goes on with the new ones.
+Several communities may share one grant (an administrator's, of all her groups). Its new tokens belong
+to all of them, because some platforms accept a refresh token only once. So the tokens of one grant are
+renewed together: a worker claims them, calls the platform outside of any transaction, and stores the
+new ones. A worker that finds them claimed waits, and goes on with the new ones.
 """
 
 import hashlib
@@ -32,17 +32,17 @@ from app.platforms.contract import Adapter, Token
 
 log = structlog.get_logger()
 
-AHEAD: Final = timedelta(minutes=10)
-"""A token that ends within this time is renewed before it is used."""
-AT_WORK: Final = timedelta(minutes=2)
-"""For how long a worker that renews tokens is waited for; it may have died."""
-JUST_NOW: Final = timedelta(minutes=5)
-"""A token that is refused so soon after it was renewed is not helped by renewing it."""
-WARNING: Final = timedelta(days=7)
-"""So long before a token ends that cannot be renewed, a person is told."""
+RENEW_BEFORE: Final = timedelta(minutes=10)
+"""A token that expires within this time is renewed before it is used."""
+RENEWAL_LEASE: Final = timedelta(minutes=2)
+"""How long a claim lasts: the worker that made it may have died."""
+RENEWED_RECENTLY: Final = timedelta(minutes=5)
+"""A token that is refused so soon after it was renewed is not renewed again."""
+WARN_BEFORE: Final = timedelta(days=7)
+"""How long before its expiry a token that cannot be renewed is announced."""
 
 
-class BeingRenewed(Exception):
+class RenewalInProgress(Exception):
     """Another worker is renewing these tokens; try again at `at`."""
 
     def __init__(self, at: datetime) -> None:
@@ -63,26 +63,26 @@ class StoredTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """The tokens that one worker renews: those of a community, and of all that share its grant."""
+class RenewalClaim:
+    """The tokens that one worker has claimed: those of a community, and of all that share its grant."""
 
     community_id: UUID
     versions: Mapping[tuple[UUID, Token], int]
-    """By community and kind, as they were marked."""
-    same: frozenset[tuple[UUID, Token]]
-    """Those with the community's own text, its own among them; another's own (a page's) stays what it is."""
+    """By community and kind, when they were claimed."""
+    same_text: frozenset[tuple[UUID, Token]]
+    """Those with the same text as the community's own; other ones (of another page, say) are not replaced."""
 
 
-async def keep(session: AsyncSession, keyring: Keyring, community_id: UUID, tokens: Mapping[Token, SecretStr]) -> None:
+async def store(session: AsyncSession, keyring: Keyring, community_id: UUID, tokens: Mapping[Token, SecretStr]) -> None:
     """Store tokens that a person has given, in place of those of the same kinds."""
-    for kind, secret in sorted(tokens.items()):  # in the order of `reseal`: nobody waits in a circle
+    for kind, secret in sorted(tokens.items()):  # in the order of `reseal`, to avoid deadlocks
         await _store(session, keyring, community_id, kind, secret.get_secret_value(), None)
 
 
 async def _store(
     session: AsyncSession, keyring: Keyring, community_id: UUID, kind: Token, text: str, ends_at: datetime | None
 ) -> None:
-    kept = insert(CommunityToken).values(
+    statement = insert(CommunityToken).values(
         workspace_id=workspace_of(session),
         id=uuid7(),
         community_id=community_id,
@@ -94,10 +94,10 @@ async def _store(
     )
     fresh = ("sealed", "fingerprint", "expires_at", "updated_at")
     await session.execute(
-        kept.on_conflict_do_update(
+        statement.on_conflict_do_update(
             index_elements=["workspace_id", "community_id", "kind"],
             set_={
-                **{name: kept.excluded[name] for name in fresh},
+                **{name: statement.excluded[name] for name in fresh},
                 "version": CommunityToken.version + 1,
                 "missing_scopes": [],
                 "inspected_at": None,
@@ -110,14 +110,14 @@ async def _store(
 
 
 def fingerprint(text: str) -> str:
-    """What tells whether two tokens are the same, and nothing else about them: they are long and random."""
+    """A hash by which equal tokens are recognised; it reveals nothing else, as they are long and random."""
     return hashlib.sha256(f"token\n{text}".encode()).hexdigest()[:32]
 
 
-async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> StoredTokens:
-    """A community's tokens, opened."""
-    asked = {"workspace": workspace_of(session), "community": community_id}
-    rows = (await session.execute(_HELD, asked)).all()
+async def load(session: AsyncSession, keyring: Keyring, community_id: UUID) -> StoredTokens:
+    """A community's tokens, decrypted."""
+    params = {"workspace": workspace_of(session), "community": community_id}
+    rows = (await session.execute(_STORED, params)).all()
     texts: dict[Token, str] = {}
     for row in rows:
         with suppress(SealBroken):
@@ -132,82 +132,92 @@ async def held(session: AsyncSession, keyring: Keyring, community_id: UUID) -> S
     )
 
 
-_HELD: Final = select(CommunityToken.__table__).where(
+_STORED: Final = select(CommunityToken.__table__).where(
     CommunityToken.workspace_id == bindparam("workspace"), CommunityToken.community_id == bindparam("community")
 )
 
 
-def renewable(kind: type[Adapter], tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
+def renewable(adapter_class: type[Adapter], tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
     """The kinds of token that can be fetched without a person."""
-    return kind.renewable(tokens, app) if issubclass(kind, Refreshes) else frozenset()
+    return adapter_class.renewable(tokens, app) if issubclass(adapter_class, Refreshes) else frozenset()
 
 
-def due(known: StoredTokens, kinds: Collection[Token], at: datetime) -> bool:
+def need_renewal(stored: StoredTokens, kinds: Collection[Token], at: datetime) -> bool:
     """Whether one of these kinds is missing, or ends so soon that it should be renewed before a call."""
-    ends = [known.ends_at.get(kind) for kind in kinds]
-    return any(kind not in known.texts for kind in kinds) or any(end is not None and end <= at + AHEAD for end in ends)
+    ends = [stored.ends_at.get(kind) for kind in kinds]
+    return any(kind not in stored.texts for kind in kinds) or any(
+        end is not None and end <= at + RENEW_BEFORE for end in ends
+    )
 
 
 # ── renewing ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def claim(session: AsyncSession, community_id: UUID, known: StoredTokens) -> Claim | None:
-    """Mark the tokens of a grant as being renewed; None where they have changed since they were read.
+async def claim_renewal(session: AsyncSession, community_id: UUID, stored: StoredTokens) -> RenewalClaim | None:
+    """Claim the tokens of a grant for renewal; None where they have changed since they were read.
 
-    Raises `BeingRenewed` where another worker is at it.
+    Raises `RenewalInProgress` where another worker has claimed them.
     """
-    rows = await _grant(session, community_id)
+    rows = await _lock_grant(session, community_id)
     own = {Token(row.kind): row for row in rows if row.community_id == community_id}
-    if {kind: row.version for kind, row in own.items()} != known.versions:
+    if {kind: row.version for kind, row in own.items()} != stored.versions:
         return None
-    busy = [row.renewing_until for row in rows if row.renewing_until is not None and row.renewing_until > now(session)]
-    if busy:
-        raise BeingRenewed(min(now(session) + timedelta(seconds=2), max(busy)))
+    leases = [
+        row.renewing_until for row in rows if row.renewing_until is not None and row.renewing_until > now(session)
+    ]
+    if leases:
+        raise RenewalInProgress(min(now(session) + timedelta(seconds=2), max(leases)))
     for row in rows:
-        row.renewing_until = now(session) + AT_WORK
+        row.renewing_until = now(session) + RENEWAL_LEASE
     marked = {(row.community_id, Token(row.kind)): row for row in rows}
-    texts = {kind: row.fingerprint for kind, row in own.items()}
-    same = frozenset(place for place, row in marked.items() if row.fingerprint == texts.get(place[1]))
-    return Claim(community_id, {place: row.version for place, row in marked.items()}, same)
+    fingerprints = {kind: row.fingerprint for kind, row in own.items()}
+    same_text = frozenset(
+        token_key for token_key, row in marked.items() if row.fingerprint == fingerprints.get(token_key[1])
+    )
+    return RenewalClaim(community_id, {token_key: row.version for token_key, row in marked.items()}, same_text)
 
 
-async def renewed(session: AsyncSession, keyring: Keyring, claim: Claim, granted: Mapping[Token, IssuedToken]) -> None:
-    """Keep what a platform has granted, for every community of the grant.
+async def store_renewed(
+    session: AsyncSession, keyring: Keyring, claim: RenewalClaim, issued: Mapping[Token, IssuedToken]
+) -> None:
+    """Store the tokens that a platform has issued, for every community of the grant.
 
-    What was replaced meanwhile stays: a person has given another grant's.
+    Tokens that a person replaced meanwhile stay: they are of another grant.
     """
-    rows = await _claimed(session, claim)
+    rows = await _lock_claimed(session, claim)
     versions = {(row.community_id, Token(row.kind)): row.version for row in rows}
-    fetched = {(claim.community_id, kind) for kind in granted if (claim.community_id, kind) not in claim.versions}
-    stale = {place for place in claim.same | fetched if versions.get(place) == claim.versions.get(place)}
-    for community_id, kind in sorted(place for place in stale if place[1] in granted):
-        new = granted[kind]
+    fetched = {(claim.community_id, kind) for kind in issued if (claim.community_id, kind) not in claim.versions}
+    stale = {
+        token_key for token_key in claim.same_text | fetched if versions.get(token_key) == claim.versions.get(token_key)
+    }
+    for community_id, kind in sorted(token_key for token_key in stale if token_key[1] in issued):
+        new = issued[kind]
         ends_at = None if new.lifetime is None else instants.after(now(session), new.lifetime)
         await _store(session, keyring, community_id, kind, new.text, ends_at)
-    replaced = {place for place, version in versions.items() if version != claim.versions.get(place)}
-    for row in await _claimed(session, claim):
+    replaced = {token_key for token_key, version in versions.items() if version != claim.versions.get(token_key)}
+    for row in await _lock_claimed(session, claim):
         if (row.community_id, Token(row.kind)) not in replaced:
             row.renewing_until, row.renewed_at = None, now(session)
-    log.info("tokens.renewed", kinds=sorted(granted), communities=len({place[0] for place in claim.versions}))
+    log.info("tokens.renewed", kinds=sorted(issued), communities=len({token_key[0] for token_key in claim.versions}))
 
 
-async def not_renewed(session: AsyncSession, claim: Claim) -> None:
-    """The platform did not renew them: the next may try."""
-    for row in await _claimed(session, claim):
+async def release(session: AsyncSession, claim: RenewalClaim) -> None:
+    """End a claim after a renewal that failed: the next worker may try."""
+    for row in await _lock_claimed(session, claim):
         row.renewing_until = None
 
 
-async def changed(session: AsyncSession, community_id: UUID, known: StoredTokens) -> bool:
-    """Whether somebody has renewed or replaced the tokens since they were read."""
+async def have_changed(session: AsyncSession, community_id: UUID, stored: StoredTokens) -> bool:
+    """Whether tokens have been renewed or replaced since they were read."""
     rows = await session.execute(
         select(CommunityToken.kind, CommunityToken.version).where(
             in_workspace(CommunityToken, workspace_of(session)), CommunityToken.community_id == community_id
         )
     )
-    return {Token(row.kind): row.version for row in rows} != dict(known.versions)
+    return {Token(row.kind): row.version for row in rows} != dict(stored.versions)
 
 
-async def _grant(session: AsyncSession, community_id: UUID) -> list[CommunityToken]:
+async def _lock_grant(session: AsyncSession, community_id: UUID) -> list[CommunityToken]:
     """The tokens of a community and of those that share its grant, locked."""
     own = in_workspace(CommunityToken, workspace_of(session))
     sources = select(CommunityToken.kind, CommunityToken.fingerprint).where(
@@ -218,21 +228,21 @@ async def _grant(session: AsyncSession, community_id: UUID) -> list[CommunityTok
     sharing = select(CommunityToken.community_id).where(
         own, tuple_(CommunityToken.kind, CommunityToken.fingerprint).in_(sources)
     )
-    return await _locked(
+    return await _lock(
         session, (CommunityToken.community_id == community_id) | CommunityToken.community_id.in_(sharing)
     )
 
 
-async def _claimed(session: AsyncSession, claim: Claim) -> list[CommunityToken]:
+async def _lock_claimed(session: AsyncSession, claim: RenewalClaim) -> list[CommunityToken]:
     communities = {community_id for community_id, _ in claim.versions}
-    return await _locked(session, CommunityToken.community_id.in_(communities))
+    return await _lock(session, CommunityToken.community_id.in_(communities))
 
 
-async def _locked(session: AsyncSession, chosen: ColumnElement[bool]) -> list[CommunityToken]:
+async def _lock(session: AsyncSession, condition: ColumnElement[bool]) -> list[CommunityToken]:
     """Tokens of this workspace, locked in the order of `reseal`."""
     rows = await session.scalars(
         select(CommunityToken)
-        .where(in_workspace(CommunityToken, workspace_of(session)), chosen)
+        .where(in_workspace(CommunityToken, workspace_of(session)), condition)
         .order_by(CommunityToken.community_id, CommunityToken.kind)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -243,16 +253,16 @@ async def _locked(session: AsyncSession, chosen: ColumnElement[bool]) -> list[Co
 # ── what the platform says of them ────────────────────────────────────────────────────────────────
 
 
-async def inspected(
-    session: AsyncSession, community_id: UUID, known: StoredTokens, states: Mapping[Token, TokenState]
+async def store_inspection(
+    session: AsyncSession, community_id: UUID, stored: StoredTokens, states: Mapping[Token, TokenState]
 ) -> bool:
-    """Keep what a platform told of a community's tokens; whether all of them are still those it was asked about.
+    """Store what a platform says of a community's tokens; whether all of them are still the inspected ones.
 
-    Of one that was replaced meanwhile nothing is known yet.
+    Of one that was replaced meanwhile nothing is stored.
     """
-    rows = await _locked(session, CommunityToken.community_id == community_id)
+    rows = await _lock(session, CommunityToken.community_id == community_id)
     for row in rows:
-        if known.versions.get(Token(row.kind)) != row.version:
+        if stored.versions.get(Token(row.kind)) != row.version:
             continue
         row.inspected_at = now(session)
         state = states.get(Token(row.kind))
@@ -260,17 +270,22 @@ async def inspected(
             row.missing_scopes = list(state.missing_scopes)
             if state.lifetime is not None:
                 row.expires_at = instants.after(now(session), state.lifetime)
-                if state.lifetime > WARNING:  # prolonged: its end is news once more
+                if state.lifetime > WARN_BEFORE:  # prolonged: its expiry is announced again
                     row.warned_at = None
-    return {Token(row.kind): row.version for row in rows} == dict(known.versions)
+    return {Token(row.kind): row.version for row in rows} == dict(stored.versions)
 
 
-async def warn(session: AsyncSession, community: Community, by_itself: Collection[Token]) -> None:
-    """Tell, once, of tokens that end within `WARNING`, other than those that are renewed by themselves."""
-    for row in await _locked(session, CommunityToken.community_id == community.id):
+async def warn_of_expiry(session: AsyncSession, community: Community, self_renewing: Collection[Token]) -> None:
+    """Announce, once, tokens that expire within `WARN_BEFORE`, except those that are renewed without a person."""
+    for row in await _lock(session, CommunityToken.community_id == community.id):
         ends = row.expires_at
-        if ends is None or row.warned_at is not None or Token(row.kind) in by_itself or ends > now(session) + WARNING:
+        if (
+            ends is None
+            or row.warned_at is not None
+            or Token(row.kind) in self_renewing
+            or ends > now(session) + WARN_BEFORE
+        ):
             continue
         row.warned_at = now(session)
-        place = (community.id, community.project_id, community.platform)
-        await publish(session, TokenExpiring(*place, Token(row.kind), ends))
+        subject = (community.id, community.project_id, community.platform)
+        await publish(session, TokenExpiring(*subject, Token(row.kind), ends))

@@ -129,7 +129,7 @@ async def _recognised(
     """
 
     def taken_for_a_customer(message: RemoteMessage) -> bool:
-        return message.author.external_id in place.us and not message.author.is_community
+        return message.author.external_id in place.own_account_ids and not message.author.is_community
 
     if not any(taken_for_a_customer(message) for message, _ in seen):
         return seen

@@ -10,10 +10,10 @@ from app.kit.events import subscribe
 @subscribe(MessagesSeen)
 async def store(session: AsyncSession, event: MessagesSeen) -> None:
     """In the unit of work that stores the poll's cursor or the hook's event: both or neither."""
-    await intake.store(session, event.place, event.messages)
+    await intake.store(session, event.community, event.messages)
 
 
 @subscribe(MessagesDeleted)
 async def forget(session: AsyncSession, event: MessagesDeleted) -> None:
     """In the unit of work that stores the hook's event."""
-    await intake.deleted(session, event.place, event.external_ids)
+    await intake.deleted(session, event.community, event.external_ids)

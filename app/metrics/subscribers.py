@@ -13,13 +13,13 @@ from app.projects.events import ProjectZoneChanged
 @subscribe(PostsMeasured)
 async def keep_counters(session: AsyncSession, event: PostsMeasured) -> None:
     """Keep the counters that a poll has read."""
-    await service.record_posts(session, event.place, event.at, event.metrics)
+    await service.record_posts(session, event.community, event.at, event.metrics)
 
 
 @subscribe(SizeMeasured)
 async def keep_size(session: AsyncSession, event: SizeMeasured) -> None:
     """Keep the size that a poll has read."""
-    await service.record_size(session, event.place, event.at, event.size)
+    await service.record_size(session, event.community, event.at, event.size)
 
 
 @subscribe(ProjectZoneChanged)

@@ -134,9 +134,9 @@ async def seen(session: AsyncSession, event: PublicationsSeen) -> None:
             touch(session, post)
     fresh = [publication for publication in event.publications if publication.id not in known]
     if fresh:
-        await _take_turns(session, event.place.community_id)
+        await _take_turns(session, event.community.community_id)
         taken = await _posts_of(session, (publication.id for publication in fresh))
-        await _welcome(session, event.place, [publication for publication in fresh if publication.id not in taken])
+        await _welcome(session, event.community, [publication for publication in fresh if publication.id not in taken])
     await session.flush()
 
 

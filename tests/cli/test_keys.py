@@ -113,7 +113,7 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
         async def check(session: AsyncSession, token: str) -> None:
             community = (await session.scalars(select(Community))).one()
-            held = await tokens.held(session, Keyring(settings().secret_keys), community.id)
+            held = await tokens.load(session, Keyring(settings().secret_keys), community.id)
             assert held.texts == {Token.COMMUNITY: token}
 
         monkeypatch.setenv("INSTEP_SECRET_KEYS", old)

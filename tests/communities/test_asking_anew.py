@@ -105,7 +105,7 @@ async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: s
             "posts_idle_polls": 4,
             "conversations_idle_polls": 5,
         }
-        moments = dict.fromkeys(("throttled_until", "event_at", "backfilled_to", "planned_at"), clock.now())
+        moments = dict.fromkeys(("throttled_until", "last_event_at", "backfilled_to", "planned_at"), clock.now())
         state = {"state": "paused" if what == "resume" else "degraded", "missing_scopes": ["messages"]}
         ours = in_workspace(Community, agency.workspace_id)
         await session.execute(update(Community).where(ours).values({**state, **said, **counted, **moments}))

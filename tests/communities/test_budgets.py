@@ -47,31 +47,31 @@ def host() -> str:
 
 
 async def test_the_limit_holds_and_the_window_passes(resources: Resources, clock: SetClock, host: str) -> None:
-    meter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN)), host)
     for _ in range(3):
-        await meter.before(request("a"))
+        await limiter.before(request("a"))
     with pytest.raises(RateLimitReached) as spent:
-        await meter.before(request("a"))
+        await limiter.before(request("a"))
     assert timedelta(seconds=300) <= spent.value.until - clock.now() <= timedelta(seconds=330)
-    await meter.before(request("b"))  # another token has its own
-    await meter.before(request())  # and no token has none of it
+    await limiter.before(request("b"))  # another token has its own
+    await limiter.before(request())  # and no token has none of it
     clock.at = spent.value.until
-    await meter.before(request("a"))
+    await limiter.before(request("a"))
 
 
 @pytest.mark.parametrize("seconds", [2.0**63, 1e300, float("inf")])
 async def test_no_wait_is_too_long_to_be_kept(resources: Resources, clock: SetClock, host: str, seconds: float) -> None:
-    meter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN)), host)
-    await meter.before(request("a"))
-    until = await meter.throttled(Throttled("slow down", retry_after=seconds, scope=Scope.TOKEN))
+    limiter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN)), host)
+    await limiter.before(request("a"))
+    until = await limiter.throttled(Throttled("slow down", retry_after=seconds, scope=Scope.TOKEN))
     assert until == clock.now() + timedelta(days=1)
 
 
 async def test_a_short_wait_is_waited_out(resources: Resources, clock: SetClock, host: str) -> None:
-    meter = RateLimiter(resources, limited(RateLimit(3, 1, Scope.TOKEN)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(3, 1, Scope.TOKEN)), host)
     began = clock.now()
     for _ in range(10):
-        await meter.before(request("a"))
+        await limiter.before(request("a"))
     assert timedelta(seconds=3) <= clock.now() - began <= timedelta(seconds=3.5)
 
 
@@ -80,7 +80,7 @@ async def test_whom_others_come_before_again_and_again_waits_no_longer(
 ) -> None:
     """Those that wait for one limit do not keep a worker from all other work."""
     kind = limited(RateLimit(1, 1, Scope.TOKEN))
-    meter, rival = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
+    limiter, rival = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
     await rival.before(request("a"))
     began, waits, sleep = clock.now(), list[float](), clock.sleep
 
@@ -94,15 +94,15 @@ async def test_whom_others_come_before_again_and_again_waits_no_longer(
 
     monkeypatch.setattr(clock, "sleep", overtaken)
     with pytest.raises(RateLimitReached) as spent:
-        await meter.before(request("a"))
+        await limiter.before(request("a"))
     assert clock.now() <= began + rate_limits.WAIT_TIMEOUT
     assert clock.now() < spent.value.until <= clock.now() + timedelta(seconds=1.1)
     assert waits, "it did wait"
 
 
 async def test_many_at_once_get_no_more_than_the_limit(resources: Resources, host: str) -> None:
-    meter = RateLimiter(resources, limited(RateLimit(5, 300, Scope.ADDRESS)), host)
-    outcomes = await asyncio.gather(*(meter.before(request()) for _ in range(20)), return_exceptions=True)
+    limiter = RateLimiter(resources, limited(RateLimit(5, 300, Scope.ADDRESS)), host)
+    outcomes = await asyncio.gather(*(limiter.before(request()) for _ in range(20)), return_exceptions=True)
     assert sum(outcome is None for outcome in outcomes) == 5
     assert all(outcome is None or isinstance(outcome, RateLimitReached) for outcome in outcomes)
 
@@ -112,25 +112,25 @@ async def test_a_turn_that_is_told_of_late_is_taken_anew(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch, late: float, counted: int
 ) -> None:
     """A call counts in the part of the window in which it is made; a part is a tenth of a second here."""
-    meter = RateLimiter(
+    limiter = RateLimiter(
         resources, limited(RateLimit(5, 1, Scope.TOKEN), RateLimit(500, 300, Scope.TOKEN, "long")), host
     )
-    take = meter._take
+    take = limiter._take
 
     async def slow(*what: Any) -> Any:
         told = await take(*what)
         clock.advance(timedelta(seconds=late))
         return told
 
-    monkeypatch.setattr(meter, "_take", slow)
+    monkeypatch.setattr(limiter, "_take", slow)
     began = clock.now()
-    await meter.before(request("a"))
+    await limiter.before(request("a"))
     assert clock.now() == began + timedelta(seconds=late * counted), "taken anew once at most"
     async with resources.transaction(None) as session:
         slots = (await session.scalars(select(RateLimitUse.slots).where(RateLimitUse.key == key(host, "a")))).one()
     assert sum(count for _, count in slots) == counted
     assert slots[-1][0] == int((began.timestamp() + late * (counted - 1)) * 10)
-    assert [*meter.spent.values()] == [1], "what a call costs is not what is counted"
+    assert [*limiter.spent.values()] == [1], "what a call costs is not what is counted"
 
 
 async def test_a_place_taken_anew_keeps_the_limit(
@@ -141,8 +141,8 @@ async def test_a_place_taken_anew_keeps_the_limit(
     held_up, others = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
     take, sent = held_up._take, list[datetime]()
 
-    async def call(meter: RateLimiter) -> None:
-        await meter.before(request("a"))
+    async def call(limiter: RateLimiter) -> None:
+        await limiter.before(request("a"))
         sent.append(clock.now())
 
     async def stalled(*what: Any) -> Any:
@@ -162,15 +162,15 @@ async def test_a_place_taken_anew_keeps_the_limit(
 
 async def test_every_limit_of_a_platform_counts(resources: Resources, host: str) -> None:
     kind = limited(RateLimit(100, 1, Scope.TOKEN), RateLimit(2, 86_400, Scope.TOKEN))
-    meter = RateLimiter(resources, kind, host)
-    await meter.before(request("a"))
-    await meter.before(request("a"))
+    limiter = RateLimiter(resources, kind, host)
+    await limiter.before(request("a"))
+    await limiter.before(request("a"))
     with pytest.raises(RateLimitReached):
-        await meter.before(request("a"))
+        await limiter.before(request("a"))
 
 
 async def test_counts_that_nobody_uses_are_forgotten(resources: Resources, clock: SetClock, host: str) -> None:
-    meter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN), RateLimit(2, 86_400, Scope.TOKEN)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN), RateLimit(2, 86_400, Scope.TOKEN)), host)
     ours = {key(host, token): token for token in "ab"}
 
     async def counts() -> list[str]:
@@ -185,35 +185,35 @@ async def test_counts_that_nobody_uses_are_forgotten(resources: Resources, clock
     clock.advance(timedelta(days=365))
     while await forget(1000):
         pass  # what other tests have left
-    await meter.before(request("a"))
+    await limiter.before(request("a"))
     clock.advance(rate_limits.UNUSED)
-    await meter.before(request("b"))
+    await limiter.before(request("b"))
     assert await forget(1000) == 0, "at a week sharp nothing is forgotten"
     clock.advance(timedelta(seconds=1))
     assert [await forget(1), await forget(1), await forget(1)] == [1, 1, 0]
     assert await counts() == ["b", "b"]
-    await meter.before(request("a"))
+    await limiter.before(request("a"))
     assert await counts() == ["a", "a", "b", "b"]
 
 
 async def test_a_count_that_was_forgotten_meanwhile_is_counted_anew(
     resources: Resources, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = RateLimiter(resources, limited(RateLimit(1, 300, Scope.TOKEN)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(1, 300, Scope.TOKEN)), host)
     real = AsyncConnection.execute
     forgotten = iter([True])
 
     async def execute(connection: AsyncConnection, statement: Any, *args: Any, **options: Any) -> Any:
         done = await real(connection, statement, *args, **options)
-        if statement is rate_limits._MAKE and next(forgotten, False):
+        if statement is rate_limits._ADD_ROWS and next(forgotten, False):
             await real(connection, delete(RateLimitUse).where(RateLimitUse.key == key(host, "a")))
         return done
 
     monkeypatch.setattr(AsyncConnection, "execute", execute)
-    await meter.before(request("a"))
+    await limiter.before(request("a"))
     assert next(forgotten, False) is False, "it was forgotten"
     with pytest.raises(RateLimitReached):
-        await meter.before(request("a"))
+        await limiter.before(request("a"))
 
 
 async def test_writers_on_connections_of_their_own_lose_no_call(configuration: Settings, host: str) -> None:
@@ -222,9 +222,9 @@ async def test_writers_on_connections_of_their_own_lose_no_call(configuration: S
     db = Database(configuration.database_url, pool=8, clock=(clock := SetClock(datetime(2026, 10, 15, tzinfo=UTC))))
     try:
         resources = Resources(configuration, clock, db, Keyring(configuration.secret_keys), SilentDoorbell())
-        meters = [RateLimiter(resources, kind, host) for _ in range(16)]
+        limiters = [RateLimiter(resources, kind, host) for _ in range(16)]
         outcomes = await asyncio.gather(
-            *(meter.before(request("ab"[n % 2])) for n, meter in enumerate(meters * 10)), return_exceptions=True
+            *(limiter.before(request("ab"[n % 2])) for n, limiter in enumerate(limiters * 10)), return_exceptions=True
         )
         assert Counter(type(outcome) for outcome in outcomes) == {type(None): 100, RateLimitReached: 60}
         async with resources.transaction(None) as session:
@@ -241,13 +241,13 @@ async def test_what_two_platforms_know_as_one_application_is_counted_together(re
     apps = {key: {"client_id": SecretStr(app)} for key, app in (("one", "1"), ("two", "1"), ("three", "3"))}
     resources = replace(resources, settings=resources.settings.model_copy(update={"platform_apps": apps}))
 
-    def meter(platform: str) -> RateLimiter:
+    def limiter(platform: str) -> RateLimiter:
         budgets = (RateLimit(3, 3600, Scope.APP, "platform"),)
         spec = replace(Fake.spec, key=platform, budgets=budgets, app_of=owner)
         return RateLimiter(resources, type("Known", (Fake,), {"spec": spec}), f"{host}/{platform}")
 
     asked = httpx.Request("GET", "https://x.test", extensions={COST: Cost(units={"platform": 1})})
-    one, two, three = meter("one"), meter("two"), meter("three")
+    one, two, three = limiter("one"), limiter("two"), limiter("three")
     for together in (one, two, one, three):
         await together.before(asked)
     with pytest.raises(RateLimitReached):
@@ -256,10 +256,12 @@ async def test_what_two_platforms_know_as_one_application_is_counted_together(re
     await three.throttled(Throttled("", retry_after=60, scope=Scope.APP))
     with pytest.raises(RateLimitReached):
         await three.before(asked)
-    spec = two._kind.spec
+    spec = two._adapter_class.spec
     async with resources.transaction(None) as session:
-        (left,) = await rate_limits.left(session, resources.settings, spec, f"{host}/two", {}, resources.clock.now())
-    assert left.left == 0
+        (left,) = await rate_limits.remaining(
+            session, resources.settings, spec, f"{host}/two", {}, resources.clock.now()
+        )
+    assert left.remaining == 0
 
 
 def test_a_cost_never_shows_its_token() -> None:
@@ -271,42 +273,42 @@ async def test_a_request_costs_what_its_adapter_says(resources: Resources, clock
     units = RateLimit(100, 86_400, Scope.TOKEN, name="units")
     sends = RateLimit(1, 60, Scope.COMMUNITY, name="sends")
     walls = RateLimit(2, 86_400, Scope.TOKEN, name="walls", token=Token.USER)
-    meter = RateLimiter(resources, limited(units, sends, walls), host)
+    limiter = RateLimiter(resources, limited(units, sends, walls), host)
 
     def costing(**told: Any) -> httpx.Request:
         return httpx.Request("GET", "https://x.test", extensions={COST: Cost(**told)})
 
-    await meter.before(costing(token="a", units={"units": 60}))
+    await limiter.before(costing(token="a", units={"units": 60}))
     with pytest.raises(RateLimitReached):
-        await meter.before(costing(token="a", units={"units": 50}))
-    await meter.before(costing(token="a", units={"units": 40}))
-    await meter.before(costing(token="b", units={"units": 50}))
-    await meter.before(costing(token="a", units={"sends": 1}, target="chat 1"))
-    await meter.before(costing(token="a", units={"sends": 1}, target="chat 2"))
+        await limiter.before(costing(token="a", units={"units": 50}))
+    await limiter.before(costing(token="a", units={"units": 40}))
+    await limiter.before(costing(token="b", units={"units": 50}))
+    await limiter.before(costing(token="a", units={"sends": 1}, target="chat 1"))
+    await limiter.before(costing(token="a", units={"sends": 1}, target="chat 2"))
     with pytest.raises(RateLimitReached):
-        await meter.before(costing(token="b", units={"sends": 1}, target="chat 1"))
+        await limiter.before(costing(token="b", units={"sends": 1}, target="chat 1"))
     for _ in range(3):
-        await meter.before(costing(token="a", kind=Token.COMMUNITY, units={"walls": 1}))
+        await limiter.before(costing(token="a", kind=Token.COMMUNITY, units={"walls": 1}))
     for _ in range(2):
-        await meter.before(costing(token="a", kind=Token.USER, units={"walls": 1}))
+        await limiter.before(costing(token="a", kind=Token.USER, units={"walls": 1}))
     with pytest.raises(RateLimitReached):
-        await meter.before(costing(token="a", kind=Token.USER, units={"walls": 1}))
+        await limiter.before(costing(token="a", kind=Token.USER, units={"walls": 1}))
 
 
 async def test_a_request_that_one_limit_refuses_takes_nothing_from_another(resources: Resources, host: str) -> None:
     spec = (RateLimit(10, 86_400, Scope.TOKEN, name="units"), RateLimit(1, 86_400, Scope.COMMUNITY, name="sends"))
-    meter = RateLimiter(resources, limited(*spec), host)
+    limiter = RateLimiter(resources, limited(*spec), host)
 
     def sending(chat: str) -> httpx.Request:
         cost = Cost(token="a", units={"units": 1, "sends": 1}, target=chat)
         return httpx.Request("GET", "https://x.test", extensions={COST: cost})
 
-    await meter.before(sending("1"))
+    await limiter.before(sending("1"))
     for _ in range(20):
         with pytest.raises(RateLimitReached):
-            await meter.before(sending("1"))
+            await limiter.before(sending("1"))
     for chat in "23456789":
-        await meter.before(sending(chat))
+        await limiter.before(sending(chat))
 
 
 @pytest.mark.parametrize("scope", [Scope.TOKEN, Scope.ADDRESS, Scope.APP])
@@ -337,23 +339,23 @@ async def test_whom_the_platform_told_to_stop_calls_no_more(
 async def test_nobody_calls_a_part_of_a_millisecond_too_early(
     resources: Resources, clock: SetClock, host: str, microseconds: int
 ) -> None:
-    meter = RateLimiter(resources, limited(), host)
+    limiter = RateLimiter(resources, limited(), host)
     clock.advance(timedelta(microseconds=microseconds))
-    await meter.before(request("a"))
-    until = await meter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
+    await limiter.before(request("a"))
+    until = await limiter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
     for early in (1, 300, 700):
         clock.at = until - timedelta(microseconds=early)
-        await meter.before(request("a"))  # so short a wait is waited out
+        await limiter.before(request("a"))  # so short a wait is waited out
         assert clock.now() >= until
 
 
 async def test_of_two_orders_to_stop_the_longer_holds(resources: Resources, clock: SetClock, host: str) -> None:
-    meter = RateLimiter(resources, limited(), host)
-    await meter.before(request("a"))
-    long = await meter.throttled(Throttled("", retry_after=600, scope=Scope.TOKEN))
-    await meter.throttled(Throttled("", retry_after=5, scope=Scope.TOKEN))
+    limiter = RateLimiter(resources, limited(), host)
+    await limiter.before(request("a"))
+    long = await limiter.throttled(Throttled("", retry_after=600, scope=Scope.TOKEN))
+    await limiter.throttled(Throttled("", retry_after=5, scope=Scope.TOKEN))
     with pytest.raises(RateLimitReached) as spent:
-        await meter.before(request("a"))
+        await limiter.before(request("a"))
     assert spent.value.until == long
 
 
@@ -365,31 +367,31 @@ async def test_an_answer_that_tells_of_a_limit_near_its_end_makes_us_rest(
         def usage(cls, response: httpx.Response) -> Usage | None:
             return Usage(float(response.headers["used"]), Scope.TOKEN, resets_in=120)
 
-    meter = RateLimiter(resources, EventSource, host)
+    limiter = RateLimiter(resources, EventSource, host)
     for used in ("0.2", "0.89"):
-        await meter.before(request("a"))
-        await meter.after(httpx.Response(200, headers={"used": used}))
-    await meter.before(request("a"))
-    await meter.after(httpx.Response(200, headers={"used": "0.95"}))
+        await limiter.before(request("a"))
+        await limiter.after(httpx.Response(200, headers={"used": used}))
+    await limiter.before(request("a"))
+    await limiter.after(httpx.Response(200, headers={"used": "0.95"}))
     with pytest.raises(RateLimitReached) as spent:
-        await meter.before(request("a"))
+        await limiter.before(request("a"))
     assert spent.value.until == clock.now() + timedelta(seconds=120)
-    await meter.before(request("b"))
+    await limiter.before(request("b"))
 
 
 async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host: str) -> None:
     kind = limited(RateLimit(10, 300, Scope.TOKEN), RateLimit(5, 300, Scope.ADDRESS))
-    meter = RateLimiter(resources, kind, host)
+    limiter = RateLimiter(resources, kind, host)
     for _ in range(3):
-        await meter.before(request("a"))
-    await meter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
+        await limiter.before(request("a"))
+    await limiter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
 
     async def shown(token: str) -> list[tuple[Scope, int, bool]]:
         async with resources.transaction(None) as session:
-            found = await rate_limits.left(
+            found = await rate_limits.remaining(
                 session, resources.settings, kind.spec, host, {Token.USER: token}, clock.now()
             )
-        return [(one.scope, one.left, one.held_until is not None) for one in found]
+        return [(one.scope, one.remaining, one.held_until is not None) for one in found]
 
     assert await shown("a") == [(Scope.TOKEN, 7, True), (Scope.ADDRESS, 2, False)]
     assert await shown("b") == [(Scope.TOKEN, 10, False), (Scope.ADDRESS, 2, False)]
@@ -413,13 +415,13 @@ async def test_no_stretch_of_the_window_has_more_than_the_limit(
 ) -> None:
     """However calls are spread, and however the stretch that is looked at lies."""
     budget = RateLimit(calls, seconds, Scope.TOKEN)
-    meter = RateLimiter(resources, limited(budget), f"https://{uuid.uuid4().hex}.test")
+    limiter = RateLimiter(resources, limited(budget), f"https://{uuid.uuid4().hex}.test")
     made: list[tuple[datetime, int]] = []
 
     async def take(units: int) -> datetime | None:
         cost = Cost(token="a", units={CALLS: units})
-        charge = rate_limits.RequestCost(rate_limits._key("any", Scope.TOKEN, cost, meter._base_url), budget, units)
-        return (await meter._take([charge], []))[1]
+        charge = rate_limits.RequestCost(rate_limits._key("any", Scope.TOKEN, cost, limiter._base_url), budget, units)
+        return (await limiter._take([charge], []))[1]
 
     for gap, wanted in gaps:
         clock.advance(timedelta(milliseconds=gap))

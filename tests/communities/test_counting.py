@@ -66,7 +66,7 @@ def comment(name: str, *, post_id: str | None = None, above: str | None = None, 
 async def tell(agency: Agency, place: CommunityRef, events: Sequence[Event]) -> None:
     """The platform tells of these together, and a worker does what follows."""
     async with agency.resources.transaction(agency.workspace_id) as session:
-        await store.happened(session, place, events)
+        await store.store_stream_events(session, place, events)
     await agency.work(store.APPLY)
 
 
@@ -127,9 +127,9 @@ async def test_a_look_that_brings_no_count_takes_none_away(agency: Agency, proje
     place = await settle(agency, project_id)
     await tell(agency, place, [post(1), comment("a", post_id="1")])
     async with agency.resources.transaction(agency.workspace_id) as session:
-        found = await publications.known(session, place, ["1"])
+        found = await publications.ids_by_external_id(session, place, ["1"])
         looks = {place: [(found["1"], PostMetrics("1", {}))]}
-        await publications.measured(session, looks, clock.now(), 1.0, since={found["1"]: clock.now()})
+        await publications.store_metrics(session, looks, clock.now(), 1.0, since={found["1"]: clock.now()})
     await tell(agency, place, [comment("b", post_id="1", by="vera")])
     assert await counted(agency, place) == {"1": 2}
 
@@ -159,7 +159,7 @@ async def test_counters_that_come_with_events_alone_are_not_looked_at(
     await tell(agency, place, [post(1), comment("a", post_id="1"), told])
     async with agency.resources.transaction(agency.workspace_id) as session:
         community = await fetch(session, Community, place.community_id)
-        _, waiting = await publications.standing(session, community, START + timedelta(days=9))
+        _, waiting = await publications.timezone_and_pending(session, community, START + timedelta(days=9))
         assert waiting.counters is False
     shown = await agency.get(f"/v1/communities/{place.community_id}/metrics")
     status = {one["metric"]: one["status"] for one in shown["data"]}

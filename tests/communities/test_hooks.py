@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.communities import service
 from app.communities.inbound import ingest, store
-from app.communities.inbound.routes import MOST
+from app.communities.inbound.routes import MAX_BYTES
 from app.communities.models import Community, InboundEvent, Publication
 from app.communities.polling import rate_limits
 from app.inquiries import intake
@@ -239,7 +239,7 @@ async def health(street: Street) -> Any:
 
 
 async def test_vk_confirms_the_hook_and_its_events_become_inquiries(street: Street, clock: SetClock) -> None:
-    assert (await health(street))["event_at"] is None, "a confirmation is no event"
+    assert (await health(street))["last_event_at"] is None, "a confirmation is no event"
     before = await street.stored()
     clock.advance(timedelta(minutes=5))
     post = await street.act("post", text="New wheels")
@@ -255,7 +255,7 @@ async def test_vk_confirms_the_hook_and_its_events_become_inquiries(street: Stre
     assert len(after["inquiry"]) == len(before["inquiry"]) + 2
     page = (await street.agency.get("/v1/inquiries"))["data"]
     assert {"comment", "message"} <= {one["channel"] for one in page}
-    assert (await health(street))["event_at"] == rfc3339(clock.now())
+    assert (await health(street))["last_event_at"] == rfc3339(clock.now())
     await street.act("delete_comment", id=comment)
     await street.delivered()
     (gone,) = [row for row in (await street.stored())["message"] if row[1] == f"comment-{comment}"]
@@ -367,16 +367,16 @@ async def test_a_call_that_is_not_believed(street: Street, changes: dict[str, An
     assert answer.headers["content-type"] == "application/problem+json"
     assert SECRET not in answer.text
     assert await street.stored() == before
-    assert (await health(street))["event_at"] is None
+    assert (await health(street))["last_event_at"] is None
     assert (await street.call(street.event())).text == "ok", "the control: unchanged it is believed"
 
 
 async def test_an_odd_event_of_the_platform_is_acknowledged_and_counted(street: Street) -> None:
     """Refused it would be sent again and again, and in the end nothing would be sent any more."""
-    before, counted = await street.stored(), store.EVENTS.labels("not understood")._value.get()
+    before, counted = await street.stored(), store.EVENTS.labels("unparsed")._value.get()
     odd = street.event(object={"message": {"id": "x"}})
     assert (await street.call(odd)).text == "ok"
-    assert store.EVENTS.labels("not understood")._value.get() == counted + 1
+    assert store.EVENTS.labels("unparsed")._value.get() == counted + 1
     assert await street.stored() == before
     assert (await street.call(street.event(object={"message": {"id": "x"}}, secret="wrong"))).status_code == 403
 
@@ -413,14 +413,14 @@ async def test_a_body_over_the_limit_is_refused_while_it_streams(street: Street)
 
     async def endless() -> Any:
         nonlocal sent
-        while sent < 100 * MOST:
+        while sent < 100 * MAX_BYTES:
             sent += 65_536
             yield b" " * 65_536
 
     answer = await street.stranger.post(street.path, content=endless())
     assert (answer.status_code, answer.json()["code"]) == (413, "body-too-large")
-    assert sent <= MOST + 2 * 65_536
-    padded = street.event() + b" " * (MOST - len(street.event()))
+    assert sent <= MAX_BYTES + 2 * 65_536
+    padded = street.event() + b" " * (MAX_BYTES - len(street.event()))
     assert (await street.call(padded)).text == "ok", "the control: as much as it may be"
 
 
@@ -458,7 +458,7 @@ async def test_the_hook_after_a_poll_changes_nothing(street: Street) -> None:
     await street.delivered()
     assert len(street.door.bodies) == known + 3, "VK has told it all"
     assert await street.stored() == polled
-    assert (await health(street))["event_at"] is not None
+    assert (await health(street))["last_event_at"] is not None
 
 
 async def test_what_a_hook_has_missed_the_poll_finds(street: Street) -> None:
@@ -508,7 +508,7 @@ async def test_what_is_older_than_was_asked_for_is_left_out(street: Street) -> N
 async def test_secrets_are_merged_and_never_shown(street: Street, db: Any) -> None:
     path = f"/v1/communities/{street.id}/hook"
     before = await street.agency.get(path)
-    assert set(before) == {"url", "platform", "state", "reason", "created_at", "event_at"}
+    assert set(before) == {"url", "platform", "state", "reason", "created_at", "last_event_at"}
     assert before["url"].startswith("https://instep.example/hooks/vk/")
     again = await street.agency.put(path, {"secrets": {"secret": "another"}})
     assert again == before
@@ -535,7 +535,7 @@ async def test_without_a_secret_every_event_is_refused(agency: Agency, street: S
 async def test_secrets_that_cannot_be_opened_are_given_anew(street: Street) -> None:
     async with street.agency.resources.transaction(street.agency.workspace_id) as session:
         await session.execute(text("UPDATE hook SET sealed = 'sealed with a key that was lost'"))
-    ingest.inbound_ingest(street.agency.resources.db).forget()
+    ingest.inbound_ingest(street.agency.resources.db).clear()
     answer = await street.call(street.event())
     assert (answer.status_code, answer.json()["code"]) == (503, "hook-secrets-lost")
     await street.agency.put(f"/v1/communities/{street.id}/hook", {"secrets": {"secret": SECRET}})
@@ -550,7 +550,7 @@ async def test_its_secrets_are_sealed_under_a_new_key(street: Street) -> None:
         assert (await service.reseal(session, Keyring([new]))).lost == {UUID(street.id)}
         assert (await service.reseal(session, Keyring([new, *old]))).lost == frozenset()
     street.door.app.state.resources = replace(resources, keyring=Keyring([new]))
-    ingest.inbound_ingest(resources.db).forget()
+    ingest.inbound_ingest(resources.db).clear()
     assert (await street.call(street.event())).text == "ok"
 
 
@@ -581,7 +581,7 @@ async def test_a_closed_hook_makes_no_poll_rarer(street: Street, clock: SetClock
     assert (await street.agency.http.delete(f"/v1/communities/{street.id}/hook")).status_code == 204
     await street.applied()
     assert await next_poll() < timedelta(minutes=5), "it was looked at anew, at once"
-    assert (await health(street))["event_at"] is None
+    assert (await health(street))["last_event_at"] is None
 
 
 async def test_opened_twice_at_once_it_is_one(street: Street) -> None:
@@ -610,7 +610,7 @@ async def test_ids_of_events_are_forgotten_in_the_end(street: Street, clock: Set
             return list((await session.scalars(select(InboundEvent.event_id).order_by(InboundEvent.event_id))).all())
 
     await street.call(street.event(event_id="e1"))
-    clock.advance(store.REMEMBERED + timedelta(seconds=1))
+    clock.advance(store.RETENTION + timedelta(seconds=1))
     await street.call(street.event(event_id="e2"))
     await street.poll()
     assert await ids() == ["e2"]
@@ -621,6 +621,6 @@ async def test_the_last_event_is_the_last_one(street: Street, clock: SetClock) -
     await street.call(street.event())
     async with street.agency.resources.transaction(street.agency.workspace_id) as session:
         community = (await session.scalars(select(Community))).one()
-        community.event_at = later = clock.now() + timedelta(minutes=1)
+        community.last_event_at = later = clock.now() + timedelta(minutes=1)
     await street.call(street.event(event_id="e2"))
-    assert (await health(street))["event_at"] == rfc3339(later)
+    assert (await health(street))["last_event_at"] == rfc3339(later)

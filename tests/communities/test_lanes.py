@@ -220,7 +220,7 @@ async def test_a_batch_that_is_not_full_takes_along_what_is_due_soon(
         from app.communities.polling import batches
 
         community = (await session.scalars(select(Community))).one()
-        await batches.wake(session, community.metrics_group, [community.id])
+        await batches.schedule_measuring(session, community.metrics_group, [community.id])
     await agency.work(MEASURE)
     assert [[ref.post_id for ref in batch] for batch in town.measured] == [["a-0", "a-1"]]
 
@@ -328,7 +328,7 @@ async def test_a_fault_of_our_own_in_a_lane_is_said_too(
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as broken:
-        broken.setattr(publications, "measured", fail)
+        broken.setattr(publications, "store_metrics", fail)
         clock.advance(timedelta(hours=6, minutes=5))
         states = []
         for _ in range(4):
@@ -345,7 +345,7 @@ async def test_a_platform_that_hangs_takes_no_more_than_its_places(
     agency: Agency, project_id: str, town: Town, clock: SetClock
 ) -> None:
     """However many communities hang, another platform's are looked at; the rest comes again shortly."""
-    many = worker_slots.MOST + 10
+    many = worker_slots.MAX_PER_API + 10
     for number in range(many):
         await connect(agency, project_id, f"n{number}")
     hanging, waiting, full = 0, asyncio.Event(), asyncio.Event()
@@ -353,7 +353,7 @@ async def test_a_platform_that_hangs_takes_no_more_than_its_places(
     async def hang() -> None:
         nonlocal hanging
         hanging += 1
-        if hanging == worker_slots.MOST:
+        if hanging == worker_slots.MAX_PER_API:
             full.set()
         await waiting.wait()
 
@@ -362,16 +362,16 @@ async def test_a_platform_that_hangs_takes_no_more_than_its_places(
     attempts = [asyncio.create_task(jobs.perform(agency.resources, job)) for job in due]
     calling = set(attempts)
     async with asyncio.timeout(60):
-        while len(calling) > worker_slots.MOST:  # the others give their worker back
+        while len(calling) > worker_slots.MAX_PER_API:  # the others give their worker back
             _, calling = await asyncio.wait(calling, return_when=asyncio.FIRST_COMPLETED)
         await full.wait()
-    assert hanging == worker_slots.MOST
-    with worker_slots.place(run_of(agency), "https://another.test"):
+    assert hanging == worker_slots.MAX_PER_API
+    with worker_slots.slot(run_of(agency), "https://another.test"):
         pass
     town.before = None
     waiting.set()
     await asyncio.gather(*attempts)
-    clock.advance(worker_slots.SHORTLY)
+    clock.advance(worker_slots.RETRY_AFTER)
     await agency.work(POLL)
     assert {who for what, who in town.asked if what == "posts"} == {f"n{number}" for number in range(many)}
 

@@ -29,7 +29,7 @@ from tests.platforms.faults import Deadlines
 from tests.platforms.specimens import specimen
 from workers.main import WorkerSettings
 
-PLACES: Final = worker_slots.MOST + 1
+PLACES: Final = worker_slots.MAX_PER_API + 1
 """Jobs that our worker does at once; a real one has more, so that more platforms may hang."""
 HANGING: Final = PLACES + 2
 HEALTHY: Final = 3
@@ -161,10 +161,10 @@ async def test_others_are_polled_while_a_platform_hangs(
 ) -> None:
     async with _working(agency.resources, due) as places:
         done, _ = await asyncio.wait(places, return_when=asyncio.FIRST_COMPLETED)
-        await hanging.until(worker_slots.MOST)
+        await hanging.until(worker_slots.MAX_PER_API)
         assert looked == {f"https://fake.test/{number}" for number in range(HEALTHY)}
         assert [task.exception() for task in done] == [None], "one place did all that could be done"
-        assert hanging.asked == worker_slots.MOST, "each is asked once, and waited for"
+        assert hanging.asked == worker_slots.MAX_PER_API, "each is asked once, and waited for"
 
 
 @pytest.mark.parametrize("platform", sorted(adapters())[:1], indirect=True)
@@ -172,7 +172,7 @@ async def test_without_the_limit_they_would_not_be(
     agency: Agency, due: list[UUID], hanging: Hanging, looked: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control, for one of them: every place waits for the platform that hangs."""
-    monkeypatch.setattr(worker_slots, "MOST", len(due))
+    monkeypatch.setattr(worker_slots, "MAX_PER_API", len(due))
     async with _working(agency.resources, due) as places:
         await hanging.until(PLACES)
         assert not looked
@@ -180,4 +180,4 @@ async def test_without_the_limit_they_would_not_be(
 
 
 def test_a_worker_has_places_for_two_platforms_that_hang() -> None:
-    assert WorkerSettings.max_jobs > 2 * worker_slots.MOST
+    assert WorkerSettings.max_jobs > 2 * worker_slots.MAX_PER_API

@@ -12,7 +12,7 @@ PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 
 def looks(days: int) -> int:
     at, count = PUBLISHED, 0
-    while (at := poll_schedule.next_look(PUBLISHED, at)) < PUBLISHED + timedelta(days=days):
+    while (at := poll_schedule.next_metrics_poll(PUBLISHED, at)) < PUBLISHED + timedelta(days=days):
         count += 1
     return count
 
@@ -24,9 +24,11 @@ def test_a_year_of_a_post_costs_less_than_a_hundredth_of_hourly_looks() -> None:
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=800)))
 def test_the_older_a_post_the_longer_we_wait(age: timedelta) -> None:
     at = PUBLISHED + age
-    wait = poll_schedule.next_look(PUBLISHED, at) - at
+    wait = poll_schedule.next_metrics_poll(PUBLISHED, at) - at
     later = at + timedelta(days=1)
-    assert timedelta(minutes=15) <= wait <= poll_schedule.next_look(PUBLISHED, later) - later <= timedelta(days=30)
+    assert (
+        timedelta(minutes=15) <= wait <= poll_schedule.next_metrics_poll(PUBLISHED, later) - later <= timedelta(days=30)
+    )
 
 
 def test_failures_are_answered_by_patience() -> None:

@@ -45,12 +45,12 @@ async def connected(agency: Agency, project_id: str, configuration: Settings, ol
 async def opened(agency: Agency, community_id: uuid.UUID, *keys: SecretStr) -> dict[Token, str]:
     """The two tokens, as far as these keys open them."""
     async with agency.resources.transaction(agency.workspace_id) as session:
-        held = await tokens.held(session, Keyring(keys), community_id)
+        held = await tokens.load(session, Keyring(keys), community_id)
     assert held.lost == {Token.USER, Token.COMMUNITY} - held.texts.keys()
     return dict(held.texts)
 
 
-async def reseal(agency: Agency, *keys: SecretStr) -> service.Resealed:
+async def reseal(agency: Agency, *keys: SecretStr) -> service.ResealResult:
     async with agency.resources.transaction(agency.workspace_id) as session:
         return await service.reseal(session, Keyring(keys))
 
@@ -60,9 +60,9 @@ async def test_a_resealed_token_needs_the_old_key_no_more(
 ) -> None:
     new = fresh()
     assert await opened(agency, connected, new) == {}
-    assert await reseal(rival, new) == service.Resealed(0, frozenset()), "another workspace's are not seen"
+    assert await reseal(rival, new) == service.ResealResult(0, frozenset()), "another workspace's are not seen"
     for _ in range(2):
-        assert await reseal(agency, new, old) == service.Resealed(2, frozenset())
+        assert await reseal(agency, new, old) == service.ResealResult(2, frozenset())
     assert await opened(agency, connected, new) == {Token.USER: "user's", Token.COMMUNITY: "own"}
     assert await opened(agency, connected, old) == {}
 
@@ -71,7 +71,7 @@ async def test_a_token_that_cannot_be_opened_is_named_and_left(
     agency: Agency, connected: uuid.UUID, old: SecretStr
 ) -> None:
     new = fresh()
-    assert await reseal(agency, new) == service.Resealed(0, frozenset({connected}))
+    assert await reseal(agency, new) == service.ResealResult(0, frozenset({connected}))
     assert await opened(agency, connected, new, old) == {Token.USER: "user's", Token.COMMUNITY: "own"}
 
 

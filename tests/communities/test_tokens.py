@@ -36,7 +36,7 @@ ACCESS, REFRESH, USER = Token.COMMUNITY, Token.REFRESH, Token.USER
 
 
 @dataclass
-class InboundIngest:
+class FakePlatform:
     """Where the platform gives out tokens: each refresh token is good once."""
 
     good: str = "access-0"
@@ -54,43 +54,46 @@ class InboundIngest:
 
 class Renewing(Fake):
     spec: ClassVar[Spec] = replace(Fake.spec, key="renewing", tokens=frozenset({ACCESS, REFRESH, USER}), public=False)
-    desk: ClassVar[InboundIngest]
+    fake_platform: ClassVar[FakePlatform]
 
     @classmethod
     def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
         return frozenset({ACCESS, REFRESH}) if REFRESH in tokens else frozenset()
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
-        desk = self.desk
-        desk.calls += 1
-        if desk.before is not None:
-            await desk.before()
-        if desk.fail:
-            raise desk.fail.pop(0)
-        if c.tokens[REFRESH] != desk.refresh:
+        fake_platform = self.fake_platform
+        fake_platform.calls += 1
+        if fake_platform.before is not None:
+            await fake_platform.before()
+        if fake_platform.fail:
+            raise fake_platform.fail.pop(0)
+        if c.tokens[REFRESH] != fake_platform.refresh:
             raise AuthExpired("the refresh token was used before", token=REFRESH)
-        desk.given += 1
-        desk.good, desk.refresh = f"access-{desk.given}", f"refresh-{desk.given}"
-        return {ACCESS: IssuedToken(desk.good, desk.lifetime), REFRESH: IssuedToken(desk.refresh, None)}
+        fake_platform.given += 1
+        fake_platform.good, fake_platform.refresh = f"access-{fake_platform.given}", f"refresh-{fake_platform.given}"
+        return {
+            ACCESS: IssuedToken(fake_platform.good, fake_platform.lifetime),
+            REFRESH: IssuedToken(fake_platform.refresh, None),
+        }
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        found = self.desk.states
-        if self.desk.inspecting is not None:
-            await self.desk.inspecting()
+        found = self.fake_platform.states
+        if self.fake_platform.inspecting is not None:
+            await self.fake_platform.inspecting()
         return found
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         found = await super().community(c)
-        if c.tokens.get(ACCESS) != self.desk.good:
+        if c.tokens.get(ACCESS) != self.fake_platform.good:
             raise AuthExpired("the token has ended", token=ACCESS)
         # A community for each address.
         return replace(found, external_id=c.address.rpartition("/")[2])
 
 
 @pytest.fixture
-def desk(world: World, monkeypatch: pytest.MonkeyPatch) -> InboundIngest:
-    made = InboundIngest()
-    kind = type("RenewingHere", (Renewing,), {"world": world, "desk": made})
+def fake_platform(world: World, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
+    made = FakePlatform()
+    kind = type("RenewingHere", (Renewing,), {"world": world, "fake_platform": made})
     know(monkeypatch, {**adapters(), "renewing": kind})
     return made
 
@@ -112,41 +115,43 @@ async def health(agency: Agency, community: dict[str, Any]) -> Any:
 
 async def texts(agency: Agency, community: dict[str, Any]) -> dict[Token, str]:
     async with agency.resources.transaction(agency.workspace_id) as session:
-        return dict((await tokens.held(session, agency.resources.keyring, community["id"])).texts)
+        return dict((await tokens.load(session, agency.resources.keyring, community["id"])).texts)
 
 
 async def test_a_token_is_renewed_before_it_ends(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id)
-    desk.good = "access-none"
+    fake_platform.good = "access-none"
     await agency.work(POLL)
-    assert desk.calls == 1, "refused once, renewed once"
+    assert fake_platform.calls == 1, "refused once, renewed once"
     assert (await health(agency, community))["state"] == "healthy"
     for _ in range(12):
         clock.advance(timedelta(minutes=10))
         await agency.work(POLL)
         assert (await health(agency, community))["state"] == "healthy"
-    assert 2 <= desk.given <= 4, "about once an hour, ten minutes ahead"
-    assert await texts(agency, community) == {ACCESS: desk.good, REFRESH: desk.refresh}
+    assert 2 <= fake_platform.given <= 4, "about once an hour, ten minutes ahead"
+    assert await texts(agency, community) == {ACCESS: fake_platform.good, REFRESH: fake_platform.refresh}
 
 
-async def test_many_workers_renew_once(agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock) -> None:
+async def test_many_workers_renew_once(
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
+) -> None:
     """Ten communities of one grant, whose refresh token is good a single time, polled at once."""
     communities = [await connect(agency, project_id, f"n{n}") for n in range(10)]
-    desk.good = "access-none"
+    fake_platform.good = "access-none"
     arrived = asyncio.Event()
 
     async def slowly() -> None:
         arrived.set()
         await asyncio.sleep(0)
 
-    desk.before = slowly
+    fake_platform.before = slowly
     for _ in range(6):  # those that come too late wait two seconds
         jobs = await agency.due(POLL)
         await asyncio.gather(*(kit_jobs.perform(agency.resources, one) for one in jobs))
         clock.advance(timedelta(seconds=2))
-    assert desk.calls == desk.given == 1
+    assert fake_platform.calls == fake_platform.given == 1
     for community in communities:
         seen = await health(agency, community)
         assert (seen["state"], seen["code"]) == ("healthy", None)
@@ -154,14 +159,14 @@ async def test_many_workers_renew_once(agency: Agency, project_id: str, desk: In
 
 
 async def test_the_loser_does_not_blame_the_token(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     """A worker that read the old token is refused after another has stored the new one."""
     community = await connect(agency, project_id)
     await agency.work(POLL)
     clock.advance(timedelta(hours=2))
     # While our worker is at it, somebody else renews: what it holds is refused.
-    desk.good, desk.refresh, desk.given = "access-1", "refresh-1", 1
+    fake_platform.good, fake_platform.refresh, fake_platform.given = "access-1", "refresh-1", 1
     stored = False
 
     async def other() -> None:
@@ -170,9 +175,9 @@ async def test_the_loser_does_not_blame_the_token(
             stored = True
             async with agency.resources.transaction(agency.workspace_id) as session:
                 given = {ACCESS: SecretStr("access-1"), REFRESH: SecretStr("refresh-1")}
-                await tokens.keep(session, agency.resources.keyring, uuid.UUID(community["id"]), given)
+                await tokens.store(session, agency.resources.keyring, uuid.UUID(community["id"]), given)
 
-    desk.before = other
+    fake_platform.before = other
     await agency.work(POLL)
     seen = await health(agency, community)
     assert (seen["state"], seen["code"]) == ("healthy", None)
@@ -180,10 +185,10 @@ async def test_the_loser_does_not_blame_the_token(
 
 
 async def test_a_refused_refresh_asks_for_a_person_and_overwrites_nothing(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, refresh="revoked")
-    desk.good = "access-none"
+    fake_platform.good = "access-none"
     for _ in range(4):
         await agency.work(POLL)
         clock.advance(timedelta(minutes=5))
@@ -194,29 +199,29 @@ async def test_a_refused_refresh_asks_for_a_person_and_overwrites_nothing(
 
 @pytest.mark.parametrize("died", [True, False])
 async def test_a_refresh_whose_answer_is_lost_is_tried_again(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock, died: bool
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock, died: bool
 ) -> None:
     community = await connect(agency, project_id)
-    desk.good = "access-none"
+    fake_platform.good = "access-none"
     if died:
 
         class Killed(BaseException):
             pass
 
         async def die() -> None:
-            desk.before = None
+            fake_platform.before = None
             raise Killed
 
-        desk.before = die
+        fake_platform.before = die
         with pytest.raises(Killed):
             await agency.work(POLL)
-        clock.advance(tokens.AT_WORK)
+        clock.advance(tokens.RENEWAL_LEASE)
         async with agency.resources.db.read_connection(None) as connection:
             left = select(kit_jobs.Job.id).where(kit_jobs.Job.workspace_id == agency.workspace_id)
             for job in (await connection.scalars(left)).all():
                 assert await kit_jobs.perform(agency.resources, job)
     else:
-        desk.fail.append(OutcomeUnknown("no answer"))
+        fake_platform.fail.append(OutcomeUnknown("no answer"))
         await agency.work(POLL)
         assert (await health(agency, community))["state"] != "reauth_required"
         clock.advance(timedelta(minutes=1))
@@ -232,22 +237,22 @@ def test_a_token_is_never_empty_and_never_shown() -> None:
 
 
 async def test_a_token_that_is_said_to_last_for_ever_ends_within_bounds(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, user="user-0")
-    desk.good, desk.lifetime = "access-none", timedelta.max
-    desk.states = {USER: TokenState(lifetime=timedelta.max)}
+    fake_platform.good, fake_platform.lifetime = "access-none", timedelta.max
+    fake_platform.states = {USER: TokenState(lifetime=timedelta.max)}
     await agency.work(POLL)
     ends = {one["expires_at"] for one in (await health(agency, community))["tokens"]} - {None}
     assert ends == {f"{instants.after(clock.now(), timedelta.max):%FT%T.%fZ}"}
 
 
 async def test_a_person_is_told_seven_days_before_a_token_ends(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     """Once, and only of what is not renewed by itself."""
     community = await connect(agency, project_id, user="user-0")
-    desk.states = {
+    fake_platform.states = {
         USER: TokenState(missing_scopes=("stats",), lifetime=timedelta(days=8)),
         REFRESH: TokenState(lifetime=timedelta(days=1)),
     }
@@ -265,7 +270,7 @@ async def test_a_person_is_told_seven_days_before_a_token_ends(
     seen = await health(agency, community)
     assert seen["missing_scopes"] == ["stats"]
     ends = clock.now() + timedelta(days=8)
-    desk.states = {}
+    fake_platform.states = {}
     clock.advance(timedelta(days=1))
     for _ in range(3):
         await agency.work(POLL)
@@ -286,17 +291,17 @@ async def reconnect(agency: Agency, its: dict[str, Any], /, **given: str) -> Non
 
 
 async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     """It is another grant's. Those that share the old one, which is used up, get what the platform gave for it."""
     a, b = await connect(agency, project_id, "a"), await connect(agency, project_id, "b")
-    desk.good = "access-none"
+    fake_platform.good = "access-none"
 
     async def person() -> None:
-        desk.before = None
+        fake_platform.before = None
         await reconnect(agency, a, community="theirs", refresh="theirs-too", user="and-this")
 
-    desk.before = person
+    fake_platform.before = person
     first, *_ = await agency.due(POLL)
     await kit_jobs.perform(agency.resources, first)
     assert await texts(agency, a) == {ACCESS: "theirs", REFRESH: "theirs-too", USER: "and-this"}
@@ -305,21 +310,21 @@ async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
 
 
 async def test_a_renewal_that_fails_tells_nothing_of_a_refused_token(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     """Nothing was asked with it: it stays refused, whatever the renewal failed of."""
     community = await connect(agency, project_id)
     await agency.work(POLL)
-    desk.good = "access-none"
+    fake_platform.good = "access-none"
     async with agency.resources.transaction(agency.workspace_id) as session:
         of_access = "UPDATE community_token SET expires_at = :at WHERE kind = 'community'"
         await session.execute(text(of_access), {"at": clock.now() + timedelta(hours=1)})
         await session.execute(text("UPDATE community SET state = 'reauth_required', state_code = 'auth-expired'"))
     clock.advance(timedelta(hours=2))
-    desk.fail = [Rejected("not today")]
+    fake_platform.fail = [Rejected("not today")]
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert desk.fail == []
+    assert fake_platform.fail == []
     assert (seen["state"], seen["code"]) == ("reauth_required", "auth-expired")
     clock.advance(timedelta(hours=1))
     await agency.work(POLL)
@@ -327,17 +332,17 @@ async def test_a_renewal_that_fails_tells_nothing_of_a_refused_token(
 
 
 async def test_what_is_told_of_an_old_token_is_not_said_of_a_new_one(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, user="old")
     old = TokenState(missing_scopes=("stats",), lifetime=timedelta(days=1))
-    desk.states = {USER: old, REFRESH: TokenState(lifetime=timedelta(days=40))}
+    fake_platform.states = {USER: old, REFRESH: TokenState(lifetime=timedelta(days=40))}
 
     async def person() -> None:
-        desk.inspecting, desk.states = None, {USER: TokenState(lifetime=timedelta(days=60))}
+        fake_platform.inspecting, fake_platform.states = None, {USER: TokenState(lifetime=timedelta(days=60))}
         await reconnect(agency, community, user="new")
 
-    desk.inspecting = person
+    fake_platform.inspecting = person
     first, *_ = await agency.due(POLL)
     await kit_jobs.perform(agency.resources, first)
     of_user = "SELECT missing_scopes, expires_at, inspected_at FROM community_token WHERE kind = 'user'"
@@ -350,49 +355,49 @@ async def test_what_is_told_of_an_old_token_is_not_said_of_a_new_one(
 
 
 async def test_what_a_person_leaves_as_it_is_is_renewed_all_the_same(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id)
-    desk.good = "access-none"
+    fake_platform.good = "access-none"
 
     async def person() -> None:
-        desk.before = None
+        fake_platform.before = None
         await reconnect(agency, community, community="theirs")
 
-    desk.before = person
+    fake_platform.before = person
     first, *_ = await agency.due(POLL)
     await kit_jobs.perform(agency.resources, first)
     assert await texts(agency, community) == {ACCESS: "theirs", REFRESH: "refresh-1"}, "the old one is used up"
 
 
 async def test_a_token_of_a_person_is_renewed_at_once_however_lately_the_last_one_was(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id)
-    desk.good = "access-none"
+    fake_platform.good = "access-none"
     await agency.work(POLL)
-    assert desk.calls == 1
-    desk.good, desk.refresh = "access-9", "theirs"
+    assert fake_platform.calls == 1
+    fake_platform.good, fake_platform.refresh = "access-9", "theirs"
     clock.advance(timedelta(minutes=1))
     await reconnect(agency, community, community="ended-long-ago", refresh="theirs")
     await agency.work(POLL)
-    assert desk.calls == 2
+    assert fake_platform.calls == 2
     assert (await health(agency, community))["state"] == "healthy"
 
 
 async def test_new_tokens_are_tried_at_once(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     """Nothing is due a moment after a poll: what was never used would pass for good."""
     community = await connect(agency, project_id)
     await agency.work(POLL)
     assert (await health(agency, community))["state"] == "healthy"
-    desk.states = {ACCESS: TokenState(missing_scopes=("stats",))}
+    fake_platform.states = {ACCESS: TokenState(missing_scopes=("stats",))}
     await reconnect(agency, community, community="wrong", refresh="wrong")
     await agency.work(POLL)
     seen = await health(agency, community)
     assert (seen["state"], seen["code"]) == ("degraded", "auth-expired")
-    desk.good = "right"
+    fake_platform.good = "right"
     await reconnect(agency, community, community="right", refresh="right")
     await agency.work(POLL)
     seen = await health(agency, community)
@@ -410,7 +415,7 @@ async def rows(agency: Agency, query: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("kind", ["community", "refresh"])
 async def test_a_token_that_no_key_opens_is_fetched_anew_or_asked_for(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock, kind: str
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock, kind: str
 ) -> None:
     community = await connect(agency, project_id)
     await agency.work(POLL)
@@ -426,13 +431,13 @@ async def test_a_token_that_no_key_opens_is_fetched_anew_or_asked_for(
     }[kind]
     failed = f"SELECT count(*) FROM job WHERE error IS NOT NULL AND workspace_id = '{agency.workspace_id}'"
     assert await rows(agency, failed) == [(0,)]
-    await reconnect(agency, community, community=desk.good, refresh=desk.refresh)
+    await reconnect(agency, community, community=fake_platform.good, refresh=fake_platform.refresh)
     await agency.work(POLL)
     assert (await health(agency, community))["state"] == "healthy"
 
 
 async def test_each_token_that_is_given_is_told_of_once_and_a_prolonged_one_anew(
-    agency: Agency, project_id: str, desk: InboundIngest, clock: SetClock
+    agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, user="user-0")
 
@@ -441,16 +446,16 @@ async def test_each_token_that_is_given_is_told_of_once_and_a_prolonged_one_anew
         ((number,),) = await rows(agency, "SELECT count(*) FROM event WHERE topic = 'community.token-expiring'")
         return int(number)
 
-    desk.states = {USER: TokenState(lifetime=timedelta(days=6))}
+    fake_platform.states = {USER: TokenState(lifetime=timedelta(days=6))}
     assert [await told(), await told()] == [1, 1]
     await reconnect(agency, community, user="user-1")
     assert await told() == 1, "the note of a token's end is worked out hourly"
     clock.advance(timedelta(hours=1))
     assert await told() == 2
-    desk.states = {USER: TokenState(lifetime=timedelta(days=60))}
+    fake_platform.states = {USER: TokenState(lifetime=timedelta(days=60))}
     clock.advance(timedelta(days=1))
     assert await told() == 2
-    desk.states = {USER: TokenState(lifetime=timedelta(days=7))}
+    fake_platform.states = {USER: TokenState(lifetime=timedelta(days=7))}
     for _ in range(3):
         clock.advance(timedelta(days=1))
         assert await told() == 3

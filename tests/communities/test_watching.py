@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 from app.communities import publications
 from app.communities.models import Community, CommunityToken, Publication
 from app.communities.polling import fair_share
-from app.communities.polling.fair_share import RateDemandOf
+from app.communities.polling.fair_share import DailyDemand
 from app.communities.polling.rate_limits import RateLimitKey, RateLimitReached
 from app.inquiries.models import Message
 from app.kit import jobs
@@ -297,12 +297,12 @@ async def test_counters_are_looked_at_when_they_are_due_however_seldom_lists_are
     await agency.work(POLL)
     shared = RateLimitKey(community["id"], 86_400, 1000)
     async with agency.resources.transaction(agency.workspace_id) as session:
-        await fair_share.note(session, uuid7(), {shared: RateDemandOf(lists=1e6)})
+        await fair_share.record_demand(session, uuid7(), {shared: DailyDemand(content=1e6)})
         row = (await session.scalars(select(Community))).one()
         row.costs = {"posts": {shared.text: 1.0}}
     await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
     await agency.work(POLL)
-    assert (await health(agency, community))["lag"]["stretch"] > 1000
+    assert (await health(agency, community))["lag"]["interval_multiplier"] > 1000
     world.calls.clear()
     for _ in range(24):
         clock.advance(timedelta(minutes=5))

@@ -1,4 +1,4 @@
-"""The jobs of hooks: apply what was told, set a hook at its platform, ask whether it works."""
+"""The jobs of hooks: apply stored events, subscribe and unsubscribe a hook at its platform, probe it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,27 +11,26 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.inbound import apply
-from app.communities.inbound.ingest import MEMORY
-from app.communities.inbound.store import APPLY, of
+from app.communities.inbound.ingest import CACHE_SECONDS
+from app.communities.inbound.store import APPLY, hook_of
 from app.communities.inbound.subscriptions import (
     PROBE,
     SUBSCRIBE,
     UNSUBSCRIBE,
     address,
-    common_at,
+    app_secrets,
+    installation_hook_at,
+    lock_hooks_at,
     of_another_app,
-    opened,
-    own_app,
-    sealed,
-    sharing,
+    open_secrets,
+    seal_secrets,
 )
-from app.communities.models import Community, Hook, HookState, InboundEvent, State
+from app.communities.models import Community, Hook, InboundEvent, State, SubscriptionState
 from app.communities.platform_client import PlatformClient, platform_client, reauthorised, with_valid_tokens
 from app.communities.polling.rate_limits import RateLimitReached
 from app.kit.db import now, workspace_of
 from app.kit.jobs import Reschedule, Run, Snooze, job
-from app.platforms.capabilities import HookState as PlatformsView
-from app.platforms.capabilities import Subscribes, Unsubscribes
+from app.platforms.capabilities import HookState, Subscribes, Unsubscribes
 from app.platforms.contract import (
     Adapter,
     AuthExpired,
@@ -47,177 +46,186 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-SOON: Final = timedelta(seconds=30)
-"""A community that was not looked at yet is waited for so long."""
-LOOK: Final = timedelta(hours=1)
-"""How often it is looked whether a hook is to be asked about; and how long a silence makes us ask."""
+RETRY_UNREAD_AFTER: Final = timedelta(seconds=30)
+"""A hook is subscribed after its community's first poll, which is waited for in these steps."""
+PROBE_CHECK_INTERVAL: Final = timedelta(hours=1)
+"""How often it is checked whether a probe is due; also the silence of a busy hook that makes it due."""
 DAILY: Final = timedelta(hours=24)
 WEEK: Final = timedelta(days=7)
-AT_ONCE: Final = 50
-"""Commits whose events are applied together at most, beside a run's own."""
+MAX_BATCHES: Final = 50
+"""The most batches that a run applies together with its own."""
 SLICE: Final = timedelta(seconds=20)
-"""A run that takes longer takes no further commits along."""
-LIVELY: Final = 50
-"""With so many events in the week before, an hour of silence is worth asking about."""
+"""A run that has taken longer applies no further batches."""
+BUSY_WEEK: Final = 50
+"""With so many events in the week before, an hour of silence makes a probe due."""
 
 
 @job(APPLY, timeout=timedelta(minutes=5), attempts=20)
 async def apply_events(run: Run, batch: UUID) -> None:
-    """Do what follows from the events of one commit, together with those of others that wait.
+    """Apply the events of one commit, together with those of other pending batches.
 
-    Under load a ring stands for several commits of a workspace (`ingest.PAUSE`), and much of what
-    follows costs as much for one event as for many.
+    Under load one ring stands for several commits of a workspace (`ingest.RING_INTERVAL`), and much of
+    the work costs as much for one event as for many.
     """
     started, more = run.now, True
     while more:
-        # Where something failed before, new events are not drawn into it.
-        joined = await apply.join(run, batch, AT_ONCE) if run.attempt == 1 else 0
+        # A run that has failed before takes no other batches: their events would fail with it.
+        joined = await apply.join(run, batch, MAX_BATCHES) if run.attempt == 1 else 0
         await apply.apply(run, batch)
-        more = joined == AT_ONCE and run.now - started < SLICE
+        more = joined == MAX_BATCHES and run.now - started < SLICE
 
 
-# Neither is given up because a platform was unwell: what a hook's state says would stay as it is.
+# These two are not given up when a platform fails for long: the hook's state would stay outdated.
 @job(SUBSCRIBE, attempts=1000)
 async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
-    """Set a hook at its platform; how it went shows on the hook."""
+    """Subscribe a hook at its platform; the result is stored in the hook's state."""
     async with run.step() as session:
-        community, line = await platform_client(run.resources, session, community_id)
-        hook = await session.scalar(select(Hook).where(of(session, community_id)))
+        community, client = await platform_client(run.resources, session, community_id)
+        hook = await session.scalar(select(Hook).where(hook_of(session, community_id)))
     if hook is None:
         return None
     if community.external_id is None and community.state != State.FAILED:
-        raise Snooze(run.now + SOON, "the community was not looked at yet")
-    adapter = line.adapter
+        raise Snooze(run.now + RETRY_UNREAD_AFTER, "the community was not polled yet")
+    adapter = client.adapter
     assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
     settings = run.resources.settings
-    held = opened(run.resources.keyring, hook.sealed) or {}
-    shared = common_at(settings, adapter.spec, community.base_url, hook.public_id)
-    known = {**own_app(settings, adapter.spec), **held} if shared is None else shared.secrets
+    stored = open_secrets(run.resources.keyring, hook.sealed) or {}
+    installation = installation_hook_at(settings, adapter.spec, community.base_url, hook.public_id)
+    known = {**app_secrets(settings, adapter.spec), **stored} if installation is None else installation.secrets
     if lacking := sorted(adapter.spec.hook_given - known.keys()):
         reason = (
-            f"Without {', '.join(lacking)}, which only a person knows, no call can be believed: open the hook with it."
+            f"Without {', '.join(lacking)}, which only a person knows, no call can be verified: open the hook with it."
         )
-        await _keep(run, hook, HookState.REFUSED, reason)
+        await _store_state(run, hook, SubscriptionState.REFUSED, reason)
         return None
     url = address(run.resources.settings, community.platform, hook.public_id)
     try:
-        chosen = await _answer(
-            run, community_id, line, lambda c: adapter.subscribe(_as(run, hook, adapter, c), url, known)
+        new_secrets = await _call_with_valid_tokens(
+            run, community_id, client, lambda c: adapter.subscribe(_credentials_for(run, hook, adapter, c), url, known)
         )
     except (RateLimitReached, Throttled) as error:
-        raise await _later(line, error) from None
+        raise await _snooze(client, error) from None
     except (AuthExpired, MissingPermission, Rejected, Gone) as error:
-        await _keep(run, hook, HookState.REFUSED, error.message)
+        await _store_state(run, hook, SubscriptionState.REFUSED, error.message)
         return None
     except PlatformError as error:
-        await _keep(run, hook, HookState.WAITING, error.message)
+        await _store_state(run, hook, SubscriptionState.WAITING, error.message)
         raise
-    if chosen.items() <= known.items():
-        await _keep(run, hook, HookState.SUBSCRIBED)
+    if new_secrets.items() <= known.items():
+        await _store_state(run, hook, SubscriptionState.SUBSCRIBED)
         return None
-    # The platform chose secrets: from now on we know its calls, which it may have tried already.
-    await _keep(run, hook, HookState.WAITING, chosen={**held, **chosen})
-    return Reschedule(run.now + timedelta(seconds=MEMORY))
+    # The platform chose secrets, and may have called already: subscribe again once no cache has the old ones.
+    await _store_state(run, hook, SubscriptionState.WAITING, new_secrets={**stored, **new_secrets})
+    return Reschedule(run.now + timedelta(seconds=CACHE_SECONDS))
 
 
 @job(UNSUBSCRIBE, attempts=1000)
 async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
-    """Take a closed hook away at its platform; one whose tokens are no longer good is left to a person."""
+    """Unsubscribe a closed hook at its platform; where the tokens are refused, that is left to a person."""
     async with run.step() as session:
-        community, line = await platform_client(run.resources, session, community_id)
-    adapter = line.adapter
+        community, client = await platform_client(run.resources, session, community_id)
+    adapter = client.adapter
     assert isinstance(adapter, Unsubscribes), "asked of adapters that unsubscribe"
     url = address(run.resources.settings, community.platform, hook_id)
     try:
-        await _answer(run, community_id, line, lambda c: adapter.unsubscribe(c, url))
+        await _call_with_valid_tokens(run, community_id, client, lambda c: adapter.unsubscribe(c, url))
     except (RateLimitReached, Throttled) as error:
-        raise await _later(line, error) from None
+        raise await _snooze(client, error) from None
     except (AuthExpired, MissingPermission, Rejected, Gone) as error:
         log.warning("hook.not_unsubscribed", code=error.code, detail=error.message)
 
 
-async def _answer(run: Run, community_id: UUID, line: PlatformClient, ask: Callable[[Credentials], Awaitable[T]]) -> T:
-    """What a platform answers to tokens that were renewed, where that was needed."""
-    line = await with_valid_tokens(run, community_id, line)
+async def _call_with_valid_tokens(
+    run: Run, community_id: UUID, client: PlatformClient, call: Callable[[Credentials], Awaitable[T]]
+) -> T:
+    """Call a platform, with tokens renewed where needed; where they are refused and renewed, the job snoozes."""
+    client = await with_valid_tokens(run, community_id, client)
     try:
-        return await ask(line.credentials)
+        return await call(client.credentials)
     except AuthExpired as error:
-        if not await reauthorised(run, community_id, line, error):
+        if not await reauthorised(run, community_id, client, error):
             raise
     raise Snooze(run.now, "the tokens were renewed")
 
 
-def _as(run: Run, hook: Hook, adapter: Adapter, c: Credentials) -> Credentials:
-    """Credentials that do not speak for the installation's application where a hook is that of another."""
-    held = opened(run.resources.keyring, hook.sealed) or {}
-    return replace(c, app={}) if of_another_app(run.resources.settings, adapter.spec, held) else c
+def _credentials_for(run: Run, hook: Hook, adapter: Adapter, c: Credentials) -> Credentials:
+    """Credentials for a hook; without the installation's application where the hook is another's."""
+    stored = open_secrets(run.resources.keyring, hook.sealed) or {}
+    return replace(c, app={}) if of_another_app(run.resources.settings, adapter.spec, stored) else c
 
 
-async def _later(line: PlatformClient, error: RateLimitReached | Throttled) -> Snooze:
+async def _snooze(client: PlatformClient, error: RateLimitReached | Throttled) -> Snooze:
     if isinstance(error, RateLimitReached):
         return Snooze(error.until, str(error))
-    return Snooze(await line.throttled(error), error.message)
+    return Snooze(await client.throttled(error), error.message)
 
 
-async def _keep(
-    run: Run, hook: Hook, state: HookState, reason: str | None = None, *, chosen: dict[str, str] | None = None
+async def _store_state(
+    run: Run,
+    hook: Hook,
+    state: SubscriptionState,
+    reason: str | None = None,
+    *,
+    new_secrets: dict[str, str] | None = None,
 ) -> None:
     async with run.step() as session:
-        for one in await sharing(session, hook.public_id):
-            if chosen is not None:
-                one.sealed = sealed(run.resources.keyring, chosen)
+        for one in await lock_hooks_at(session, hook.public_id):
+            if new_secrets is not None:
+                one.sealed = seal_secrets(run.resources.keyring, new_secrets)
             if one.community_id == hook.community_id:
                 one.state, one.reason = state.value, reason
 
 
 @job(PROBE, attempts=1000)
 async def probe(run: Run, community_id: UUID) -> Reschedule | None:
-    """Ask a platform now and then how it sees a hook: daily, and once in each unusual silence."""
+    """Read a hook's subscription from its platform: daily, and once in each unusual silence."""
     async with run.step() as session:
-        community, line = await platform_client(run.resources, session, community_id)
-        hook = await session.scalar(select(Hook).where(of(session, community_id)))
-        if hook is None or not isinstance(line.adapter, Subscribes):
+        community, client = await platform_client(run.resources, session, community_id)
+        hook = await session.scalar(select(Hook).where(hook_of(session, community_id)))
+        if hook is None or not isinstance(client.adapter, Subscribes):
             await run.finish(session)
             return None
-        asks = community.state not in {State.PAUSED, State.FAILED} and await _worth_asking(session, hook, community)
-    if asks:
-        await _ask(run, hook, community, line)
-    return Reschedule(run.now + LOOK)
+        is_due = community.state not in {State.PAUSED, State.FAILED} and await _is_probe_due(session, hook, community)
+    if is_due:
+        await _probe(run, hook, community, client)
+    return Reschedule(run.now + PROBE_CHECK_INTERVAL)
 
 
-async def _worth_asking(session: AsyncSession, hook: Hook, community: Community) -> bool:
+async def _is_probe_due(session: AsyncSession, hook: Hook, community: Community) -> bool:
     at = now(session)
     if hook.checked_at is None or at - hook.checked_at >= DAILY:
         return True
-    last = community.event_at
-    if last is None or at - last < LOOK or hook.checked_at >= last + LOOK:
+    last = community.last_event_at
+    if last is None or at - last < PROBE_CHECK_INTERVAL or hook.checked_at >= last + PROBE_CHECK_INTERVAL:
         return False
     recent = (
         select(InboundEvent.event_id)
         .where(InboundEvent.workspace_id == workspace_of(session), InboundEvent.community_id == community.id)
         .where(InboundEvent.received_at > last - WEEK)
-        .limit(LIVELY)
+        .limit(BUSY_WEEK)
         .subquery()
     )
-    return (await session.scalar(select(func.count()).select_from(recent))) == LIVELY
+    return (await session.scalar(select(func.count()).select_from(recent))) == BUSY_WEEK
 
 
-async def _ask(run: Run, hook: Hook, community: Community, line: PlatformClient) -> None:
-    adapter = line.adapter
+async def _probe(run: Run, hook: Hook, community: Community, client: PlatformClient) -> None:
+    adapter = client.adapter
     assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
     url = address(run.resources.settings, community.platform, hook.public_id)
-    found: PlatformsView | None = None
+    reported: HookState | None = None
     try:
-        found = await _answer(run, community.id, line, lambda c: adapter.subscription(_as(run, hook, adapter, c), url))
-        detail = found.detail
+        reported = await _call_with_valid_tokens(
+            run, community.id, client, lambda c: adapter.subscription(_credentials_for(run, hook, adapter, c), url)
+        )
+        detail = reported.detail
     except (RateLimitReached, Throttled) as error:
-        raise await _later(line, error) from None
+        raise await _snooze(client, error) from None
     except PlatformError as error:
         detail = error.message
     async with run.step() as session:
-        for one in await sharing(session, hook.public_id):
+        for one in await lock_hooks_at(session, hook.public_id):
             if one.community_id == hook.community_id:
                 one.checked_at, one.detail = run.now, detail
-                one.subscribed = found.subscribed if found is not None else None
-                one.delivering = found.delivering if found is not None else None
-                one.waiting = found.waiting if found is not None else None
+                one.subscribed = reported.subscribed if reported is not None else None
+                one.delivering = reported.delivering if reported is not None else None
+                one.waiting = reported.waiting if reported is not None else None

@@ -1,4 +1,4 @@
-"""Inbound hooks over HTTP: for the agency that opens them, and for the platforms that call them."""
+"""Hooks over HTTP: for agencies, which open and close them, and for platforms, which call them."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -20,7 +20,7 @@ from app.platforms.capabilities import Call
 ROUTER = router("/v1/communities", tag="communities")
 PUBLIC = router("/hooks", tag="communities", public=True, kind=RawRoute)
 
-MOST: Final = 256 * 1024
+MAX_BYTES: Final = 256 * 1024
 """Bytes of one call; an event of VK, with all that is attached to a post, is far below."""
 
 _TEXT: Final[dict[int | str, dict[str, Any]]] = {
@@ -44,33 +44,35 @@ Platform = Annotated[str, Path(max_length=40, examples=["vk"])]
 async def open_hook(body: HookPut, session: SessionDep, resources: ResourcesDep, community_id: UUID) -> HookRead:
     """Open a community's hook, or give it further secrets.
 
-    Then the platform tells us by itself what happens, and polling becomes rarer. Where `state` is
-    not null, the service sets the hook at the platform, and `state` tells in a moment how that went;
-    send the same again to have it tried again. Otherwise, and where it is `refused`, enter the `url`
-    at the platform, and its secrets on both sides: without them every event is refused. Secrets are
-    stored sealed and never shown again; those not named stay as they are.
+    Then the platform sends events itself, and polling becomes rarer. Where `state` is not null, the
+    service subscribes the hook at the platform, and `state` shows in a moment whether that worked; send
+    the same again to have it tried again. Otherwise, and where it is `refused`, enter the `url` at the
+    platform, and its secrets on both sides: without them every event is refused. Secrets are stored
+    sealed and never shown again; those not named stay as they are.
 
-    409 `hooks-unsupported`: this platform never calls us. 422 `unexpected-secret` names those it has.
+    409 `hooks-unsupported`: this platform calls no hooks. 422 `unexpected-secret` names the secrets it has.
     """
-    community, hook = await subscriptions.keep(session, resources, community_id=community_id, given=body.secrets)
-    _forget(session, resources)
-    return _shown(resources, community.platform, hook, community.event_at)
+    community, hook = await subscriptions.open_hook(
+        session, resources, community_id=community_id, requested=body.secrets
+    )
+    _clear_cache(session, resources)
+    return _to_read(resources, community.platform, hook, community.last_event_at)
 
 
 @ROUTER.get("/{community_id}/hook", operation_id="communities.read-hook", responses=problems(404, 409))
-async def read_hook(who: CurrentActor, connection: ReadDep, resources: ResourcesDep, community_id: UUID) -> HookRead:
+async def read_hook(actor: CurrentActor, connection: ReadDep, resources: ResourcesDep, community_id: UUID) -> HookRead:
     """A community's hook.
 
-    Whether it works is told by `hook` of `GET /v1/communities/{id}/health`.
+    `hook` of `GET /v1/communities/{id}/health` shows whether it works.
     """
     row = (
         await connection.execute(
             select(
-                *(Community.platform, Community.event_at),
+                *(Community.platform, Community.last_event_at),
                 *(Hook.public_id, Hook.created_at, Hook.state, Hook.reason),
             )
             .outerjoin(Hook, and_(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id))
-            .where(in_workspace(Community, who.workspace_id), Community.id == community_id)
+            .where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
         )
     ).one_or_none()
     if row is None:
@@ -78,7 +80,7 @@ async def read_hook(who: CurrentActor, connection: ReadDep, resources: Resources
     subscriptions.receiver(row.platform)
     if row.public_id is None:
         raise NotFound("This community has no hook.", code="no-hook")
-    return _shown(resources, row.platform, row, row.event_at)
+    return _to_read(resources, row.platform, row, row.last_event_at)
 
 
 @ROUTER.delete(
@@ -90,21 +92,21 @@ async def read_hook(who: CurrentActor, connection: ReadDep, resources: Resources
 async def close_hook(session: SessionDep, resources: ResourcesDep, community_id: UUID) -> None:
     """Close a community's hook.
 
-    Its address is gone for good, and a new one will be another; communities of one application,
-    which share an address, keep it as long as one of them has its hook. Where nothing could be polled
-    as long as it is set at the platform, it is taken away there too.
+    Its address is gone for good, and a new hook has another; communities of one application, which
+    share an address, keep it as long as one of them has its hook. Where the platform cannot be polled
+    while it is subscribed, it is unsubscribed there too.
     """
-    await subscriptions.close(session, community_id=community_id)
-    _forget(session, resources)
+    await subscriptions.close_hook(session, community_id=community_id)
+    _clear_cache(session, resources)
 
 
-def _forget(session: AsyncSession, resources: ResourcesDep) -> None:
-    """This process knows at once what has changed; others within `hook_calls.MEMORY`."""
+def _clear_cache(session: AsyncSession, resources: ResourcesDep) -> None:
+    """Clear this process' cache of hooks after the commit; that of others expires in `ingest.CACHE_SECONDS`."""
 
-    async def forget() -> None:
-        ingest.inbound_ingest(resources.db).forget()
+    async def clear() -> None:
+        ingest.inbound_ingest(resources.db).clear()
 
-    after_commit(session, forget)
+    after_commit(session, clear)
 
 
 @PUBLIC.get(
@@ -114,8 +116,8 @@ def _forget(session: AsyncSession, resources: ResourcesDep) -> None:
     responses=_TEXT | problems(403, 404),
 )
 async def challenge(platform: Platform, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
-    """For platforms: answer one that asks by GET whether the address is ours."""
-    return await _take(platform, hook_id, request, resources)
+    """For platforms: answer the challenge by which one verifies the address with GET."""
+    return await _receive(platform, hook_id, request, resources)
 
 
 @PUBLIC.post(
@@ -126,39 +128,38 @@ async def challenge(platform: Platform, hook_id: UUID, request: Request, resourc
     openapi_extra=_EVENT,
 )
 async def event(platform: Platform, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
-    """For platforms: take an event, which is verified, stored, and only then acknowledged.
+    """For platforms: receive events, which are verified, stored, and only then acknowledged.
 
-    What follows from it is done by a worker, a moment later. An event that is
-    sent again, under the id the platform gave it, is answered in the same way and has no further
-    effect.
+    A worker applies them a moment later. An event that is sent again, under the same id, is answered in
+    the same way and has no further effect.
     """
-    return await _take(platform, hook_id, request, resources)
+    return await _receive(platform, hook_id, request, resources)
 
 
-async def _take(platform: str, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
-    # Behind our own proxies whoever called them, as far as they tell (`web.client_address`).
+async def _receive(platform: str, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
+    # The caller's address as trusted proxies forward it (`web.client_address`).
     source: str | None = request.scope.get("client_address")
     query = request.query_params if request.scope["query_string"] else {}
     call = Call(await _body(request), request.headers, query, source)
-    return PlainTextResponse(await ingest.take(resources, platform, hook_id, call))
+    return PlainTextResponse(await ingest.receive_call(resources, platform, hook_id, call))
 
 
 async def _body(request: Request) -> bytes:
-    """The raw bytes; `TooLarge` as soon as there are more than a call may have."""
-    found = bytearray()
+    """The raw bytes; raises `TooLarge` as soon as there are more than `MAX_BYTES`."""
+    body_bytes = bytearray()
     async for part in request.stream():
-        found += part
-        if len(found) > MOST:
-            raise TooLarge(f"A call may have at most {MOST} bytes.")
-    return bytes(found)
+        body_bytes += part
+        if len(body_bytes) > MAX_BYTES:
+            raise TooLarge(f"A call may have at most {MAX_BYTES} bytes.")
+    return bytes(body_bytes)
 
 
-def _shown(resources: ResourcesDep, platform: str, hook: Any, event_at: Any) -> HookRead:
+def _to_read(resources: ResourcesDep, platform: str, hook: Any, last_event_at: Any) -> HookRead:
     return HookRead(
         url=subscriptions.address(resources.settings, platform, hook.public_id),
         platform=platform,
         state=hook.state,
         reason=hook.reason,
         created_at=hook.created_at,
-        event_at=event_at,
+        last_event_at=last_event_at,
     )

@@ -1,12 +1,8 @@
-"""What platforms tell us by themselves, by hook or by stream: sooner than a poll would find it.
+"""Storing inbound events, and finding the community that one is about.
 
-An event is stored under its own id, together with the job that applies it, and only then
-acknowledged: repeated or told twice at once, it has one effect. What it brings goes the way of what
-polls bring, and is applied by version, not by arrival, so it matters little which comes first; and
-a poll finds what a hook has missed, and counts it.
-
-Storing waits for nobody: neither for polls, which hold a community's rows, nor for the applying of
-what came before (`hook_effects`).
+An event is stored under its own id, in one statement with the job that applies it: received again,
+or twice at once, it has one effect. Storing takes no lock that a poll or the applying of earlier
+events holds, so a call is acknowledged at once.
 """
 
 import hashlib
@@ -29,6 +25,7 @@ from sqlalchemy import (
     delete,
     exists,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -48,56 +45,58 @@ from app.platforms.contract import Token
 log = structlog.get_logger()
 
 APPLY: Final = "communities.apply-events"
-REMEMBERED: Final = timedelta(days=30)
-"""For how long it is known what was told; no platform repeats an event for so long."""
-LONGEST: Final = 500
+RETENTION: Final = timedelta(days=30)
+"""How long event ids and item ids are kept; platforms repeat an event for less long."""
+MAX_EVENT_ID: Final = 500
 """Characters of an event's id. An index takes no more than some thousand bytes."""
 
 EVENT: Final = TypeAdapter(Event)
-"""How an event is written down until it is applied."""
-READ: Final = (State.HEALTHY, State.DEGRADED)
-"""A community in one of these states is ours to read."""
-EVENTS: Final = Counter("instep_hook_events", "Events that platforms told us, by what became of them.", ["outcome"])
+"""An event as the `payload` of a pending row."""
+READABLE_STATES: Final = (State.HEALTHY, State.DEGRADED)
+"""States of communities whose tokens are accepted."""
+# With constants, as in the partial indexes: a prepared statement with a parameter would not use those.
+PENDING: Final = InboundEvent.status == literal_column("'pending'")
+UNPARSED: Final = InboundEvent.status == literal_column("'unparsed'")
+EVENTS: Final = Counter("instep_hook_events", "Events received from platforms, by outcome.", ["outcome"])
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """An event of one of our communities, ready to be stored."""
+    """An event of a connected community, ready to be stored."""
 
     community_id: UUID
     event_id: str
-    text: str
-    at: datetime
-    """When it came."""
-    understood: bool = True
-    """Otherwise it is kept for `hook_odd`, and not applied."""
+    payload: str
+    received_at: datetime
+    parsed: bool = True
+    """Otherwise it is stored for `unparsed`, and no job applies it."""
 
 
-def told(community_id: UUID, event: Event, at: datetime) -> ReceivedEvent | None:
-    """An event to store; None for one of which nothing is kept."""
+def received_event(community_id: UUID, event: Event, at: datetime) -> ReceivedEvent | None:
+    """An event to store; None for one without an id, of which nothing is stored."""
     if event.event_id is None:
         return None
     event_id = event.event_id
-    if len(event_id) > LONGEST:
+    if len(event_id) > MAX_EVENT_ID:
         event_id = hashlib.sha256(event_id.encode()).hexdigest()
     if event.odd is not None:
-        EVENTS.labels("not understood").inc()
-        # What it says is not for logs.
-        log.warning("hook.unparsed_events", community_id=str(community_id), event_id=event_id, detail=event.odd.why)
-        return ReceivedEvent(community_id, event_id, event.odd.told, at, understood=False)
+        EVENTS.labels("unparsed").inc()
+        # Its content is not for logs.
+        log.warning("inbound.unparsed", community_id=str(community_id), event_id=event_id, detail=event.odd.why)
+        return ReceivedEvent(community_id, event_id, event.odd.told, at, parsed=False)
     return ReceivedEvent(community_id, event_id, EVENT.dump_json(event).decode(), at)
 
 
 async def store(
     executor: AsyncSession | AsyncConnection, workspace_id: UUID, events: Sequence[ReceivedEvent], at: datetime
 ) -> tuple[int, UUID]:
-    """Keep events, and have those that are new applied; how many they are, and the id of the job that does it.
+    """Store events; how many parsed ones were new, and the id of the job that applies those.
 
-    Those that are not understood are kept beside them, and not counted. One statement, which may be
-    a unit of work by itself. The job is one of their own: nobody who stores waits for one who applies.
+    Unparsed ones are stored beside them and not counted. One statement, which may be a transaction by
+    itself. The job is a new one, so that storing never waits for the lock of one that is running.
     """
     job_id = uuid7()
-    # In one order, so that nobody waits in a circle.
+    # In key order, to avoid deadlocks.
     rows = sorted(events, key=lambda one: (one.community_id, one.event_id))
     new = await executor.scalar(
         _STORE,
@@ -105,9 +104,9 @@ async def store(
             "workspace_id": workspace_id,
             "community_ids": [one.community_id for one in rows],
             "event_ids": [one.event_id for one in rows],
-            "texts": [one.text for one in rows],
-            "moments": [one.at for one in rows],
-            "understood": [one.understood for one in rows],
+            "payloads": [one.payload for one in rows],
+            "moments": [one.received_at for one in rows],
+            "parsed": [one.parsed for one in rows],
             "job_id": job_id,
             "job_kind": APPLY,
             "job_args": {"batch": str(job_id)},
@@ -119,74 +118,75 @@ async def store(
 
 _STORE: Final = text(f"""
 WITH added AS (
-    INSERT INTO inbound_event (workspace_id, community_id, event_id, batch, told, received_at)
-    SELECT :workspace_id, community_id, event_id, CASE WHEN understood THEN CAST(:job_id AS uuid) END, told, at
+    INSERT INTO inbound_event (workspace_id, community_id, event_id, status, batch, payload, received_at)
+    SELECT :workspace_id, community_id, event_id, CASE WHEN parsed THEN 'pending' ELSE 'unparsed' END,
+           CASE WHEN parsed THEN CAST(:job_id AS uuid) END, payload, received_at
     FROM unnest(
-        CAST(:community_ids AS uuid[]), CAST(:event_ids AS text[]), CAST(:texts AS text[]),
-        CAST(:moments AS timestamptz[]), CAST(:understood AS boolean[])
-    ) AS came (community_id, event_id, told, at, understood)
+        CAST(:community_ids AS uuid[]), CAST(:event_ids AS text[]), CAST(:payloads AS text[]),
+        CAST(:moments AS timestamptz[]), CAST(:parsed AS boolean[])
+    ) AS received (community_id, event_id, payload, received_at, parsed)
     ON CONFLICT DO NOTHING
-    RETURNING batch
-), job AS ({FRESH} WHERE EXISTS (SELECT FROM added WHERE batch IS NOT NULL))
-SELECT count(batch) FROM added
+    RETURNING status
+), job AS ({FRESH} WHERE EXISTS (SELECT FROM added WHERE status = 'pending'))
+SELECT count(*) FILTER (WHERE status = 'pending') FROM added
 """).bindparams(  # noqa: S608 - a constant of ours
     bindparam("workspace_id", type_=Uuid()), bindparam("job_id", type_=Uuid()), bindparam("job_args", type_=JSONB)
 )
 
 
-async def happened(session: AsyncSession, place: CommunityRef, events: Sequence[Event]) -> int:
-    """Keep what a platform's stream tells, in the unit of work that stores its cursor; how much of it is new.
+async def store_stream_events(session: AsyncSession, ref: CommunityRef, events: Sequence[Event]) -> int:
+    """Store events read from a platform's stream, in the unit of work that stores its cursor; how many were new.
 
-    It may tell of any community that the token serves: each event goes to the community of this
-    workspace that it is about, and one that is about none of ours is passed over.
+    A stream has the events of all communities that its token serves: each is stored for the community of
+    this workspace that it is about, and left out where there is none.
     """
     base_url = (
         await session.scalars(
             select(Community.base_url).where(
-                in_workspace(Community, place.workspace_id), Community.id == place.community_id
+                in_workspace(Community, ref.workspace_id), Community.id == ref.community_id
             )
         )
     ).one()
-    strangers = {event.account_id for event in events if event.account_id is not None}
+    account_ids = {event.account_id for event in events if event.account_id is not None}
     connection = await session.connection()
-    known = await addressees(connection, place.workspace_id, place.platform, base_url, strangers)
-    kept = []
+    known = await communities_by_account_id(connection, ref.workspace_id, ref.platform, base_url, account_ids)
+    received = []
     for event in events:
-        community_id = place.community_id if event.account_id is None else known.get(event.account_id)
-        one = told(community_id, event, now(session)) if community_id is not None else None
+        community_id = ref.community_id if event.account_id is None else known.get(event.account_id)
+        one = received_event(community_id, event, now(session)) if community_id is not None else None
         if one is not None:
-            kept.append(one)
-    if not kept:
+            received.append(one)
+    if not received:
         return 0
-    new, job_id = await store(session, place.workspace_id, kept, now(session))
+    new, job_id = await store(session, ref.workspace_id, received, now(session))
     if new:
         ring_after_commit(session, job_id)
     return new
 
 
-async def addressees(
+async def communities_by_account_id(
     connection: AsyncConnection,
     workspace_id: UUID,
     platform: str,
     base_url: str,
     account_ids: Collection[str],
-    *also: ColumnElement[bool],
+    *conditions: ColumnElement[bool],
 ) -> dict[str, UUID]:
-    """The communities of a workspace that these ids on the platform mean; an id of its own before an alias.
+    """The communities of a workspace by these ids on the platform; an `external_id` wins over an alias.
 
-    `also`: what else has to be true of a community.
+    `conditions`: further ones on `Community`.
     """
     if not account_ids:
         return {}
-    wanted = sorted(account_ids)
+    ordered_ids = sorted(account_ids)
     rows = await connection.execute(
         select(Community.id, Community.external_id, Community.aliases)
         .where(
             in_workspace(Community, workspace_id),
             Community.platform == platform,
             Community.base_url == base_url,
-            or_(Community.external_id.in_(wanted), Community.aliases.has_any(literal(wanted, ARRAY(Text)))),
-            *also,
+            or_(Community.external_id.in_(ordered_ids), Community.aliases.has_any(literal(ordered_ids, ARRAY(Text)))),
+            *conditions,
         )
         .order_by(Community.id)
     )
@@ -196,12 +196,12 @@ async def addressees(
         own[row.external_id] = row.id
         for alias in row.aliases:
             other.setdefault(alias, row.id)
-    return {i: found for i in wanted if (found := own.get(i) or other.get(i)) is not None}
+    return {i: found for i in ordered_ids if (found := own.get(i) or other.get(i)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """Whose hook tells."""
+    """The community whose hook received an event."""
 
     workspace_id: UUID
     community_id: UUID
@@ -210,37 +210,39 @@ class EventSource:
     of_app: bool
 
 
-async def addressee(
-    connection: AsyncConnection, whose: EventSource, account_id: str, *, still_ours: bool = False
+async def target_community(
+    connection: AsyncConnection, source: EventSource, account_id: str, *, readable_only: bool = False
 ) -> UUID | None:
-    """The community of an id; where the hook is not an application's, only one that the same token serves.
+    """The community with this id; where the hook is not an application's, only one with the same token.
 
-    `still_ours`: only one that we may read. Who shares an application with other agencies is told no
-    more once a client has taken the permission away, though another agency is.
+    `readable_only`: only one in a state of `READABLE_STATES`. Agencies that share an application share its
+    hook: one whose client has withdrawn the permission gets no more events, though another agency does.
     """
-    also = [Community.state.in_(READ)] if still_ours else []
-    known = await addressees(connection, whose.workspace_id, whose.platform, whose.base_url, {account_id}, *also)
+    conditions = [Community.state.in_(READABLE_STATES)] if readable_only else []
+    known = await communities_by_account_id(
+        connection, source.workspace_id, source.platform, source.base_url, {account_id}, *conditions
+    )
     found = known.get(account_id)
-    if found is None or found == whose.community_id or whose.of_app:
+    if found is None or found == source.community_id or source.of_app:
         return found
     tokens = await connection.execute(
         select(CommunityToken.community_id, CommunityToken.fingerprint).where(
-            in_workspace(CommunityToken, whose.workspace_id),
-            CommunityToken.community_id.in_([whose.community_id, found]),
+            in_workspace(CommunityToken, source.workspace_id),
+            CommunityToken.community_id.in_([source.community_id, found]),
             CommunityToken.kind == Token.COMMUNITY.value,
         )
     )
-    prints = {row.community_id: row.fingerprint for row in tokens}
-    return found if len(prints) == 2 and len(set(prints.values())) == 1 else None
+    fingerprints = {row.community_id: row.fingerprint for row in tokens}
+    return found if len(fingerprints) == 2 and len(set(fingerprints.values())) == 1 else None
 
 
-def of(session: AsyncSession, community_id: UUID) -> ColumnElement[bool]:
+def hook_of(session: AsyncSession, community_id: UUID) -> ColumnElement[bool]:
     """The condition for a community's hook."""
     return and_(in_workspace(Hook, workspace_of(session)), Hook.community_id == community_id)
 
 
-def told_late() -> ColumnElement[bool]:
-    """The condition for what a poll has found first, and an event has told of all the same."""
+def pushed_late() -> ColumnElement[bool]:
+    """The condition for gaps whose event was received after all, later than the poll found the item."""
     return exists().where(
         InboundItem.workspace_id == InboundGap.workspace_id,
         InboundItem.community_id == InboundGap.community_id,
@@ -250,13 +252,13 @@ def told_late() -> ColumnElement[bool]:
 
 
 async def forget(session: AsyncSession, community_id: UUID, *, most: int) -> None:
-    """Drop up to `most` of a community's event ids, and of the ids they told of, that are older than any repeat.
+    """Delete up to `most` of a community's events and of its items that are older than `RETENTION`.
 
-    What counts as missed and was told late is taken back before that is forgotten.
+    Gaps whose event was received late are deleted first, as long as that is known.
     """
     ours = and_(InboundGap.workspace_id == workspace_of(session), InboundGap.community_id == community_id)
-    await session.execute(delete(InboundGap).where(ours, told_late()))
-    before = now(session) - REMEMBERED
+    await session.execute(delete(InboundGap).where(ours, pushed_late()))
+    before = now(session) - RETENTION
     for table in (InboundEvent, InboundItem):
         key = [column for column in table.__table__.primary_key if column.name not in {"workspace_id", "community_id"}]
         ours = and_(table.workspace_id == workspace_of(session), table.community_id == community_id)

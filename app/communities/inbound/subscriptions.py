@@ -1,10 +1,10 @@
-"""Opening and closing hooks, setting them at the platforms, and asking whether they work.
+"""Opening and closing hooks, and which address and secrets a hook has.
 
 The hooks of one application share an address and its secrets (`Spec.hook_of_app`): its platform
-knows one for all communities. Each community has a row of its own all the same, for it is
-subscribed, and asked about, on its own. Where it is the installation's own application
-(`INSTEP_PLATFORM_APPS`), they share it among all workspaces (`common`): two addresses would take
-the events from each other, for the platform keeps the last.
+stores one address for all communities. Each community still has a row of its own, because it is
+subscribed, and probed, on its own. Where it is the installation's own application
+(`INSTEP_PLATFORM_APPS`), all workspaces share the address (`installation_hook`): of two addresses
+the platform would keep the last, and the other would receive nothing.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import platform_client
-from app.communities.inbound.store import of
-from app.communities.models import Community, Hook, HookRoute, HookState
+from app.communities.inbound.store import hook_of
+from app.communities.models import Community, Hook, HookRoute, SubscriptionState
 from app.communities.service import poll_now
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, now, workspace_of
@@ -40,113 +40,114 @@ from app.settings import Settings
 SUBSCRIBE: Final = "communities.subscribe"
 PROBE: Final = "communities.probe-hook"
 UNSUBSCRIBE: Final = "communities.unsubscribe"
-SETTLED: Final = timedelta(minutes=5)
-"""So long after it was opened a hook is asked about for the first time."""
+FIRST_PROBE_AFTER: Final = timedelta(minutes=5)
+"""A hook is probed for the first time this long after it was opened."""
 
 
 class Receiver(Receives, Adapter, Protocol):
-    """An adapter that takes calls."""
+    """An adapter whose platform calls hooks."""
 
 
 def receiver(platform: str) -> type[Receiver]:
-    """The adapter of a platform that calls us; `Conflict` for one that does not."""
-    kind = adapters().get(platform)
-    if kind is None or not issubclass(kind, Receives):
+    """The adapter of a platform that calls hooks; raises `Conflict` for one that does not."""
+    adapter_class = adapters().get(platform)
+    if adapter_class is None or not issubclass(adapter_class, Receives):
         raise Conflict(
-            f"Instep takes no calls from {kind.spec.title if kind is not None else platform}: "
+            f"Instep takes no calls from {adapter_class.spec.title if adapter_class is not None else platform}: "
             "everything is found by polling.",
             code="hooks-unsupported",
         )
-    return cast("type[Receiver]", kind)
+    return cast("type[Receiver]", adapter_class)
 
 
-def own_app(settings: Settings, spec: Spec) -> dict[str, str]:
-    """Those of a hook's secrets that are known of this installation's own application."""
-    app = platform_client.own_app(settings, spec.key)
+def app_secrets(settings: Settings, spec: Spec) -> dict[str, str]:
+    """The secrets of a hook that are in the settings of this installation's own application, by name."""
+    app = platform_client.app_credentials(settings, spec.key)
     found = {name: app[called] for name, called in spec.hook_settings.items() if called in app}
     return found | {name: text for name, text in app.items() if name in spec.hook_secrets}
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
-    """Where the events of the installation's own application come in, for all workspaces."""
+class InstallationHook:
+    """The hook of the installation's own application, shared by all workspaces."""
 
     public_id: UUID
     secrets: Mapping[str, str] = field(repr=False)
 
 
-def common(settings: Settings, spec: Spec, base_url: str) -> Common | None:
-    """None where an application has no address of its own, or the installation's is not known so well.
+def installation_hook(settings: Settings, spec: Spec, base_url: str) -> InstallationHook | None:
+    """None where hooks are not per application, or the settings lack a secret that only a person knows.
 
-    What nobody gave follows from what is known, so that all workspaces agree without asking each other.
+    Its id and its other secrets are derived from those by HMAC, so that all workspaces compute the same.
     """
-    known = own_app(settings, spec)
+    known = app_secrets(settings, spec)
     if not spec.hook_of_app or not spec.hook_given or not known.keys() >= spec.hook_given:
         return None
     key = "\n".join(known[name] for name in sorted(spec.hook_given)).encode()
 
-    def made(name: str) -> str:
+    def derived(name: str) -> str:
         return hmac.new(key, f"instep hook\n{spec.key}\n{base_url}\n{name}".encode(), hashlib.sha256).hexdigest()
 
-    others = spec.hook_secrets - spec.hook_optional - known.keys()
-    return Common(UUID(made("")[:32]), {**{name: made(name) for name in others}, **known})
+    underived = spec.hook_secrets - spec.hook_optional - known.keys()
+    return InstallationHook(UUID(derived("")[:32]), {**{name: derived(name) for name in underived}, **known})
 
 
-def common_at(settings: Settings, spec: Spec, base_url: str, public_id: UUID) -> Common | None:
-    """The same, where this is its address."""
-    found = common(settings, spec, base_url)
+def installation_hook_at(settings: Settings, spec: Spec, base_url: str, public_id: UUID) -> InstallationHook | None:
+    """`installation_hook`, if `public_id` is its id; else None."""
+    found = installation_hook(settings, spec, base_url)
     return found if found is not None and found.public_id == public_id else None
 
 
-def of_another_app(settings: Settings, spec: Spec, held: Mapping[str, str]) -> bool:
+def of_another_app(settings: Settings, spec: Spec, secrets_by_name: Mapping[str, str]) -> bool:
     """Whether secrets are those of another application than the installation's own."""
-    known = own_app(settings, spec)
-    return any(name in held and held[name] != known.get(name) for name in spec.hook_given)
+    known = app_secrets(settings, spec)
+    return any(name in secrets_by_name and secrets_by_name[name] != known.get(name) for name in spec.hook_given)
 
 
 def address(settings: Settings, platform: str, public_id: UUID) -> str:
-    """Where the platform finds a hook."""
+    """The URL that the platform calls."""
     return f"{settings.public_url.rstrip('/')}/hooks/{platform}/{public_id}"
 
 
-def opened(keyring: Keyring, sealed: str) -> dict[str, str] | None:
-    """A hook's secrets; None where no key fits them any more."""
+def open_secrets(keyring: Keyring, sealed: str) -> dict[str, str] | None:
+    """A hook's secrets by name; None where no key of this installation opens them."""
     try:
-        held: dict[str, str] = orjson.loads(keyring.open(sealed))
+        secrets_by_name: dict[str, str] = orjson.loads(keyring.open(sealed))
     except SealBroken:
         return None
-    return held
+    return secrets_by_name
 
 
-def sealed(keyring: Keyring, held: Mapping[str, str]) -> str:
-    """Secrets as a hook keeps them."""
-    return keyring.seal(orjson.dumps(dict(held)).decode())
+def seal_secrets(keyring: Keyring, secrets_by_name: Mapping[str, str]) -> str:
+    """Secrets as `Hook.sealed` stores them."""
+    return keyring.seal(orjson.dumps(dict(secrets_by_name)).decode())
 
 
-async def keep(
-    session: AsyncSession, resources: Resources, *, community_id: UUID, given: Mapping[str, SecretStr]
+async def open_hook(
+    session: AsyncSession, resources: Resources, *, community_id: UUID, requested: Mapping[str, SecretStr]
 ) -> tuple[Community, Hook]:
-    """Open a community's hook, or give it further secrets; those not named stay as they are.
+    """Open a community's hook, or store further secrets; those not in `requested` stay as they are.
 
-    Where we can set it at the platform ourselves, that is done as soon as a worker is free, and
-    secrets that were not given, and are ours to choose, are made up. Raises `Conflict` where the
-    platform never calls us, and where a hook would change its application; `Invalid` for a secret it does not use.
+    Where the adapter can subscribe it at the platform, a job does that, and secrets that are missing and
+    may be chosen freely are generated. Raises `Conflict` where the platform calls no hooks, and where the
+    hook would change its application; `Invalid` for a secret that the platform does not use.
     """
     community = await fetch(session, Community, community_id)
-    kind = receiver(community.platform)
-    texts = {name: text.get_secret_value() for name, text in given.items()}
-    everybodys = common(resources.settings, kind.spec, community.base_url)
-    shared = None if of_another_app(resources.settings, kind.spec, texts) else everybodys
-    unused = set(given) - kind.spec.hook_secrets
+    adapter_class = receiver(community.platform)
+    spec = adapter_class.spec
+    new_secrets = {name: text.get_secret_value() for name, text in requested.items()}
+    installation = installation_hook(resources.settings, spec, community.base_url)
+    shared = None if of_another_app(resources.settings, spec, new_secrets) else installation
+    unused = set(requested) - spec.hook_secrets
     if unused:
         raise Invalid(
-            f"{kind.spec.title} has no such secret; it has: {', '.join(sorted(kind.spec.hook_secrets))}.",
+            f"{spec.title} has no such secret; it has: {', '.join(sorted(spec.hook_secrets))}.",
             code="unexpected-secret",
         )
-    by_us = issubclass(kind, Subscribes)
-    if by_us:
+    subscribes = issubclass(adapter_class, Subscribes)
+    if subscribes:
         # A worker locks the job's row first and the hook's second.
-        for job, at in ((SUBSCRIBE, now(session)), (PROBE, now(session) + SETTLED)):
+        for job, at in ((SUBSCRIBE, now(session)), (PROBE, now(session) + FIRST_PROBE_AFTER)):
             await enqueue(
                 session,
                 job,
@@ -155,85 +156,88 @@ async def keep(
                 at=at,
                 community_id=community_id,
             )
-    public_id = await _make(session, resources, community, kind.spec, everybodys, shared)
-    hooks = await sharing(session, public_id)
+    public_id = await _ensure_hook(session, resources, community, spec, installation, shared)
+    hooks = await lock_hooks_at(session, public_id)
     hook = next(one for one in hooks if one.community_id == community_id)
-    if by_us:
-        hook.state, hook.reason = HookState.WAITING.value, None
+    if subscribes:
+        hook.state, hook.reason = SubscriptionState.WAITING.value, None
     if shared is not None and public_id == shared.public_id:
-        if texts.items() <= shared.secrets.items():
+        if new_secrets.items() <= shared.secrets.items():
             return community, hook
         raise Invalid(
-            f"This is {kind.spec.title}'s hook for the installation's own application: its secrets are the same for "
-            "everybody, and are told by INSTEP_PLATFORM_APPS.",
+            f"This is {spec.title}'s hook for the installation's own application: its secrets are the same for "
+            "all workspaces, and stand in INSTEP_PLATFORM_APPS.",
             code="unexpected-secret",
         )
-    held = opened(resources.keyring, hook.sealed) or {}  # what nobody can open is lost: it is given anew
-    held |= texts
-    if by_us:
-        ours = kind.spec.hook_secrets - kind.spec.hook_given - kind.spec.hook_optional
-        for name in sorted(ours - held.keys() - own_app(resources.settings, kind.spec).keys()):
-            held[name] = secrets.token_urlsafe(32)
+    # Where no key opens them they are lost, and have to be given again.
+    secrets_by_name = open_secrets(resources.keyring, hook.sealed) or {}
+    secrets_by_name |= new_secrets
+    if subscribes:
+        chosen_by_us = spec.hook_secrets - spec.hook_given - spec.hook_optional
+        for name in sorted(chosen_by_us - secrets_by_name.keys() - app_secrets(resources.settings, spec).keys()):
+            secrets_by_name[name] = secrets.token_urlsafe(32)
     for one in hooks:
-        one.sealed = sealed(resources.keyring, held)
+        one.sealed = seal_secrets(resources.keyring, secrets_by_name)
     return community, hook
 
 
-async def _make(
+async def _ensure_hook(
     session: AsyncSession,
     resources: Resources,
     community: Community,
     spec: Spec,
-    everybodys: Common | None,
-    shared: Common | None,
+    installation: InstallationHook | None,
+    shared: InstallationHook | None,
 ) -> UUID:
-    """See that a community has a hook, at the address of everybody where it is `shared`; its address."""
+    """Create a community's hook if it has none, or move it to the `shared` address; its public id."""
     workspace_id = workspace_of(session)
-    public_id, held = UUID(bytes=secrets.token_bytes(16)), sealed(resources.keyring, {})
+    public_id, sealed = UUID(bytes=secrets.token_bytes(16)), seal_secrets(resources.keyring, {})
     if shared is not None:
         public_id = shared.public_id
     elif spec.hook_of_app:
-        public_id, held = await _of_its_app(session, community, everybodys) or (public_id, held)
-    values = {"community_id": community.id, "public_id": public_id, "sealed": held, "told": {}}
-    made: UUID | None = await session.scalar(
+        public_id, sealed = await _shared_address(session, community, installation) or (public_id, sealed)
+    values = {"community_id": community.id, "public_id": public_id, "sealed": sealed, "first_event_at_by_kind": {}}
+    created: UUID | None = await session.scalar(
         insert(Hook)
         .values(workspace_id=workspace_id, id=uuid7(), created_at=now(session), **values)
         .on_conflict_do_nothing(index_elements=["workspace_id", "community_id"])
         .returning(Hook.public_id)
     )
-    if made is not None:
-        await _lead(session, made, community.id)
-        return made
-    there, held = (await session.execute(select(Hook.public_id, Hook.sealed).where(of(session, community.id)))).one()
-    if shared is None and everybodys is not None and there == everybodys.public_id:
+    if created is not None:
+        await _route(session, created, community.id)
+        return created
+    current_id, sealed = (
+        await session.execute(select(Hook.public_id, Hook.sealed).where(hook_of(session, community.id)))
+    ).one()
+    if shared is None and installation is not None and current_id == installation.public_id:
         raise Conflict(
-            "This hook takes the events of the installation's own application: close it before it takes those "
+            "This hook receives the events of the installation's own application: close it before it receives those "
             "of another.",
             code="hook-of-installation",
         )
-    known = opened(resources.keyring, held) or {}
-    if shared is None or there == shared.public_id or of_another_app(resources.settings, spec, known):
-        return there
-    await _move(session, community.id, there, shared.public_id)
+    known = open_secrets(resources.keyring, sealed) or {}
+    if shared is None or current_id == shared.public_id or of_another_app(resources.settings, spec, known):
+        return current_id
+    await _move_to(session, community.id, current_id, shared.public_id)
     return shared.public_id
 
 
-async def _move(session: AsyncSession, community_id: UUID, before: UUID, after: UUID) -> None:
-    """Take a hook that was opened before the installation's application was known to the address of all."""
-    await session.execute(update(Hook).where(of(session, community_id)).values(public_id=after))
+async def _move_to(session: AsyncSession, community_id: UUID, before: UUID, after: UUID) -> None:
+    """Move a hook that was opened before the installation's application was configured to the shared address."""
+    await session.execute(update(Hook).where(hook_of(session, community_id)).values(public_id=after))
     await session.execute(delete(HookRoute).where(HookRoute.hook_id == before, HookRoute.community_id == community_id))
-    if others := await sharing(session, before):
-        await _lead(session, before, others[0].community_id)
-    await _lead(session, after, community_id)
+    if underived := await lock_hooks_at(session, before):
+        await _route(session, before, underived[0].community_id)
+    await _route(session, after, community_id)
 
 
-async def _of_its_app(
-    session: AsyncSession, community: Community, everybodys: Common | None
+async def _shared_address(
+    session: AsyncSession, community: Community, installation: InstallationHook | None
 ) -> tuple[UUID, str] | None:
-    """The address that the workspace's communities share, and its secrets; None where it is the first."""
-    # One after the other, or two would open two addresses.
-    turn = func.hashtextextended(f"hooks {workspace_of(session)} {community.platform}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(turn)))
+    """The public id and sealed secrets that the workspace's communities share; None for the first of them."""
+    # Serialised, or two requests at once would open two addresses.
+    lock_id = func.hashtextextended(f"hooks {workspace_of(session)} {community.platform}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(lock_id)))
     query = (
         select(Hook.public_id, Hook.sealed)
         .join(Community, and_(Community.workspace_id == Hook.workspace_id, Community.id == Hook.community_id))
@@ -242,26 +246,26 @@ async def _of_its_app(
         .order_by(Hook.community_id)
         .limit(1)
     )
-    if everybodys is not None:
-        query = query.where(Hook.public_id != everybodys.public_id)
+    if installation is not None:
+        query = query.where(Hook.public_id != installation.public_id)
     found = (await session.execute(query)).one_or_none()
     return None if found is None else (found.public_id, found.sealed)
 
 
-async def _lead(session: AsyncSession, public_id: UUID, community_id: UUID) -> None:
-    """Let an address lead to a community's hook, unless it leads to another of the workspace that shares it."""
-    route = {"workspace_id": workspace_of(session), "community_id": community_id, "hook_id": public_id}
-    statement = insert(HookRoute).values(route)
+async def _route(session: AsyncSession, public_id: UUID, community_id: UUID) -> None:
+    """Route an address to a community's hook, unless it is routed to another one of this workspace."""
+    values = {"workspace_id": workspace_of(session), "community_id": community_id, "hook_id": public_id}
+    statement = insert(HookRoute).values(values)
     await session.execute(statement.on_conflict_do_nothing(index_elements=["hook_id", "workspace_id"]))
 
 
-async def _leads(session: AsyncSession, public_id: UUID) -> bool:
-    """Whether an address leads to any workspace."""
+async def _is_routed(session: AsyncSession, public_id: UUID) -> bool:
+    """Whether an address is routed to any workspace."""
     return bool(await session.scalar(select(exists().where(HookRoute.hook_id == public_id))))
 
 
-async def sharing(session: AsyncSession, public_id: UUID) -> list[Hook]:
-    """This workspace's hooks at an address, locked. Their keys stay: events that come meanwhile need not wait."""
+async def lock_hooks_at(session: AsyncSession, public_id: UUID) -> list[Hook]:
+    """This workspace's hooks at an address, locked, but not their keys: storing events does not wait for it."""
     query = (
         select(Hook)
         .where(in_workspace(Hook, workspace_of(session)), Hook.public_id == public_id)
@@ -272,34 +276,38 @@ async def sharing(session: AsyncSession, public_id: UUID) -> list[Hook]:
     return list((await session.scalars(query)).all())
 
 
-async def close(session: AsyncSession, *, community_id: UUID) -> None:
-    """Forget a community's hook: its address leads nowhere from now on, unless others share it.
+async def close_hook(session: AsyncSession, *, community_id: UUID) -> None:
+    """Delete a community's hook; its address answers 404 from now on, unless other communities share it.
 
-    Where the platform has to know of that, a worker tells it.
+    Where the adapter can unsubscribe it at the platform, a job does that.
     """
     community = await fetch(session, Community, community_id)
-    kind = receiver(community.platform)
-    # Nobody tells us any more: polls are needed as often as without a hook. A worker locks a poll's row first,
-    # the community second and its hook last.
+    adapter_class = receiver(community.platform)
+    # Without push, polls are due as often as before. A worker locks a poll's job first, the community second
+    # and its hook last: the same order here.
     await poll_now(session, community_id)
-    await session.execute(update(Community).where(_ours(session, Community.id == community_id)).values(event_at=None))
-    closed = await session.scalar(delete(Hook).where(of(session, community_id)).returning(Hook.public_id))
+    await session.execute(
+        update(Community).where(_communities(session, Community.id == community_id)).values(last_event_at=None)
+    )
+    closed = await session.scalar(delete(Hook).where(hook_of(session, community_id)).returning(Hook.public_id))
     if closed is None:
         raise NotFound("This community has no hook.", code="no-hook")
-    # Its address may have told of others too, which have no hook of their own.
-    neighbours = and_(
+    # The address may have delivered events of communities without a hook of their own, too.
+    without_hook = and_(
         Community.platform == community.platform,
         Community.base_url == community.base_url,
-        Community.event_at.is_not(None),
+        Community.last_event_at.is_not(None),
         ~exists().where(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id),
     )
-    locked = select(Community.id).where(_ours(session, neighbours)).order_by(Community.id)
+    locked = select(Community.id).where(_communities(session, without_hook)).order_by(Community.id)
     found = (await session.scalars(locked.with_for_update(key_share=True))).all()
-    await session.execute(update(Community).where(_ours(session, Community.id.in_(found))).values(event_at=None))
-    others = await sharing(session, closed)
-    if others:
-        await _lead(session, closed, others[0].community_id)
-    elif issubclass(kind, Unsubscribes) and not await _leads(session, closed):
+    await session.execute(
+        update(Community).where(_communities(session, Community.id.in_(found))).values(last_event_at=None)
+    )
+    underived = await lock_hooks_at(session, closed)
+    if underived:
+        await _route(session, closed, underived[0].community_id)
+    elif issubclass(adapter_class, Unsubscribes) and not await _is_routed(session, closed):
         await enqueue(
             session,
             UNSUBSCRIBE,
@@ -310,5 +318,5 @@ async def close(session: AsyncSession, *, community_id: UUID) -> None:
         )
 
 
-def _ours(session: AsyncSession, chosen: ColumnElement[bool]) -> ColumnElement[bool]:
-    return and_(in_workspace(Community, workspace_of(session)), chosen)
+def _communities(session: AsyncSession, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return and_(in_workspace(Community, workspace_of(session)), condition)

@@ -1,7 +1,7 @@
-"""What platforms told us and we did not understand: kept as it came for as long as any event, and tried again.
+"""Events that an adapter cannot parse: stored as received for as long as any event, and parsed again every hour.
 
-To refuse it would bring the same again, and in the end nothing more; and much of what is told by
-hook or stream can be read nowhere else. So it waits for a version of ours that understands it.
+A platform would send a refused event again and again, and in the end stop sending; and much of what
+is pushed can be read nowhere else. So it is acknowledged and stored until a version can parse it.
 """
 
 from collections.abc import Callable
@@ -14,64 +14,64 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.communities.inbound import store
-from app.communities.models import Community, InboundEvent
-from app.kit.db import workspace_of
+from app.communities.models import Community, InboundEvent, InboundStatus
+from app.kit.db import now, workspace_of
 from app.platforms.capabilities import Event
 
 log = structlog.get_logger()
 
 
-async def again(
+async def parse_again(
     session: AsyncSession,
-    place: CommunityRef,
+    ref: CommunityRef,
     community: Community,
     parse_event: Callable[[bytes], tuple[Event, ...]],
     *,
     of_app: bool,
     most: int,
 ) -> int:
-    """Try to understand up to `most` of what waits, the newest first; how much of it was understood.
+    """Parse up to `most` unparsed events again, the latest first; how many could be parsed.
 
-    Its events are stored as if they had just come, in this unit of work.
+    What they contain is stored as if it had just been received, in this unit of work.
     """
-    query = select(InboundEvent.event_id, InboundEvent.told).where(_odd(session, community.id))
+    query = select(InboundEvent.event_id, InboundEvent.payload).where(_is_unparsed(session, community.id))
     rows = (await session.execute(query.order_by(InboundEvent.received_at.desc()).limit(most))).all()
-    understood: list[str] = []
-    ours: list[Event] = []
+    parsed_ids: list[str] = []
+    parsed: list[Event] = []
     for row in rows:
-        events = parse_event(row.told.encode())
+        events = parse_event(row.payload.encode())
         if any(event.odd is not None for event in events):
             continue
-        understood.append(row.event_id)
-        ours += [event for event in events if await _may_be_told(session, community, event, of_app=of_app)]
-    if ours:
-        await store.happened(session, place, ours)
-    if understood:
-        done = update(InboundEvent).where(_odd(session, community.id), InboundEvent.event_id.in_(understood))
-        await session.execute(done.values(told=None))
-        log.info("hook.understood_later", community_id=str(community.id), events=len(understood))
-    return len(understood)
+        parsed_ids.append(row.event_id)
+        parsed += [event for event in events if await _may_be_about(session, community, event, of_app=of_app)]
+    if parsed:
+        await store.store_stream_events(session, ref, parsed)
+    if parsed_ids:
+        statement = update(InboundEvent).where(
+            _is_unparsed(session, community.id), InboundEvent.event_id.in_(parsed_ids)
+        )
+        await session.execute(
+            statement.values(status=InboundStatus.APPLIED.value, payload=None, applied_at=now(session))
+        )
+        log.info("inbound.parsed_later", community_id=str(community.id), events=len(parsed_ids))
+    return len(parsed_ids)
 
 
 async def count(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
-    """How much waits to be understood, and when the last of it came."""
-    query = select(func.count(), func.max(InboundEvent.received_at)).where(_odd(session, community_id))
+    """How many events are unparsed, and when the last of them was received."""
+    query = select(func.count(), func.max(InboundEvent.received_at)).where(_is_unparsed(session, community_id))
     row = (await session.execute(query)).one()
     return row[0], row[1]
 
 
-def _odd(session: AsyncSession, community_id: UUID) -> ColumnElement[bool]:
-    return and_(
-        InboundEvent.workspace_id == workspace_of(session),
-        InboundEvent.community_id == community_id,
-        InboundEvent.batch.is_(None),
-        InboundEvent.told.is_not(None),
-    )
+def _is_unparsed(session: AsyncSession, community_id: UUID) -> ColumnElement[bool]:
+    own = InboundEvent.workspace_id == workspace_of(session)
+    return and_(own, InboundEvent.community_id == community_id, store.UNPARSED)
 
 
-async def _may_be_told(session: AsyncSession, community: Community, event: Event, *, of_app: bool) -> bool:
-    """Whether a call that came for a community may tell this: as when it came, where that was not known."""
+async def _may_be_about(session: AsyncSession, community: Community, event: Event, *, of_app: bool) -> bool:
+    """Whether an event received by a community's hook may be about its `account_id`: checked now, as it was unknown."""
     if event.account_id is None or event.account_id in {community.external_id, *community.aliases}:
         return True
-    whose = store.EventSource(community.workspace_id, community.id, community.platform, community.base_url, of_app)
-    return await store.addressee(await session.connection(), whose, event.account_id) is not None
+    source = store.EventSource(community.workspace_id, community.id, community.platform, community.base_url, of_app)
+    return await store.target_community(await session.connection(), source, event.account_id) is not None

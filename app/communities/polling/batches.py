@@ -1,8 +1,8 @@
-"""Lanes: communities whose posts are measured together, because one call may take posts of all of them.
+"""Metrics groups: communities whose posts' counters are read together, as one call takes posts of all of them.
 
-A community belongs to a lane where its platform's adapter measures across communities: with those
-of the same workspace that have the same API and hold the same tokens of `Spec.metrics_group_tokens`. Any one
-of them makes the calls. Full batches are what makes counters cheap.
+Where a platform's adapter measures across communities, a community's group is that of all with the same
+workspace, API and tokens of `Spec.metrics_group_tokens`. Any one of them makes the calls. Full batches
+are what makes counters cheap.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from app.communities.events import CommunityRef
 from app.communities.models import Community, State
 from app.communities.platform_client import PlatformClient
 from app.communities.polling import fair_share, poll_schedule
-from app.communities.polling.fair_share import IntervalMultipliers, RateDemandOf, smoothed
+from app.communities.polling.fair_share import DailyDemand, IntervalMultipliers, smoothed
 from app.communities.polling.rate_limits import RateLimitKey
 from app.communities.tokens import fingerprint
 from app.kit import jobs
@@ -33,11 +33,11 @@ from app.projects.models import Project
 
 MEASURE: Final = "communities.measure"
 SLICE: Final = timedelta(seconds=20)
-REST: Final = timedelta(minutes=1)
-"""At least so long between two calls with batches that are not full: they fill meanwhile."""
-AHEAD: Final = timedelta(minutes=15)
-"""A batch with room takes posts along that are due within this time: they cost nothing."""
-LISTS: Final[Mapping[str, poll_schedule.PollSchedule]] = {
+PARTIAL_BATCH_INTERVAL: Final = timedelta(minutes=1)
+"""The least time between two calls with batches that are not full: they fill meanwhile."""
+FILL_AHEAD: Final = timedelta(minutes=15)
+"""A batch with room is filled with posts that are due within this time: they cost nothing."""
+CONTENT_SCHEDULES: Final[Mapping[str, poll_schedule.PollSchedule]] = {
     "size": poll_schedule.SIZE,
     "tokens": poll_schedule.TOKENS,
     "posts": poll_schedule.POSTS,
@@ -45,18 +45,18 @@ LISTS: Final[Mapping[str, poll_schedule.PollSchedule]] = {
 }
 
 
-def name(line: PlatformClient, community: Community) -> str:
-    """The lane a community belongs to; empty where it is measured on its own."""
-    if not isinstance(line.adapter, MeasuresAcross) or community.external_id is None:
+def metrics_group_of(client: PlatformClient, community: Community) -> str:
+    """The name of a community's metrics group; empty where it is measured on its own."""
+    if not isinstance(client.adapter, MeasuresAcross) or community.external_id is None:
         return ""
-    spec: Spec = line.adapter.spec
-    held = {kind: text for kind, text in line.credentials.tokens.items() if kind in spec.metrics_group_tokens}
-    shared = [f"{kind} {fingerprint(text)}" for kind, text in sorted(held.items())]
+    spec: Spec = client.adapter.spec
+    tokens = {kind: text for kind, text in client.credentials.tokens.items() if kind in spec.metrics_group_tokens}
+    shared = [f"{kind} {fingerprint(text)}" for kind, text in sorted(tokens.items())]
     return hashlib.sha256("\n".join([spec.key, community.base_url, *shared]).encode()).hexdigest()[:32]
 
 
-async def wake(session: AsyncSession, metrics_group: str, members: Sequence[UUID]) -> None:
-    """Have a lane measured when the first of these communities' posts is due."""
+async def schedule_measuring(session: AsyncSession, metrics_group: str, members: Sequence[UUID]) -> None:
+    """Schedule a group's measuring for when the first of these communities' posts is due."""
     if not metrics_group:
         return
     first = await publications.first_due(session, members)
@@ -71,18 +71,18 @@ async def wake(session: AsyncSession, metrics_group: str, members: Sequence[UUID
         )
 
 
-async def chosen(session: AsyncSession, metrics_group: str) -> UUID | None:
-    """The community that makes the lane's calls: one that is well, and did not fail at it; None where nobody is."""
+async def calling_community(session: AsyncSession, metrics_group: str) -> UUID | None:
+    """The community that makes the group's calls: the one with the fewest failures; None where none is connected."""
     found: UUID | None = await session.scalar(
         select(Community.id)
-        .where(_in(session, metrics_group))
+        .where(_members(session, metrics_group))
         .order_by(Community.failures, Community.metrics_poll_failures, Community.id)
         .limit(1)
     )
     return found
 
 
-def _in(session: AsyncSession, metrics_group: str) -> Any:
+def _members(session: AsyncSession, metrics_group: str) -> Any:
     watched = [State.HEALTHY.value, State.DEGRADED.value, State.CONNECTING.value]
     return (
         in_workspace(Community, workspace_of(session))
@@ -91,162 +91,167 @@ def _in(session: AsyncSession, metrics_group: str) -> Any:
     )
 
 
-_READ: Final = (
+_NO_OTHER_FAULT: Final = (
     Community.state.in_([State.HEALTHY.value, State.DEGRADED.value])
     & (Community.failures == 0)
     & (Community.state_code.is_(None) | (Community.state_code == Community.metrics_poll_code))
 )
-"""Polls found nothing wrong, and nobody says anything else: what a lane finds decides."""
+"""Polls found nothing wrong: the group's measuring alone decides the state."""
 
 
-def _said(state: Any, code: str | None, reason: str | None) -> dict[str, Any]:
+def _state_columns(state: Any, code: str | None, reason: str | None) -> dict[str, Any]:
     return {
         "state": state,
-        "state_code": case((_READ, code), else_=Community.state_code),
-        "state_reason": case((_READ, reason), else_=Community.state_reason),
+        "state_code": case((_NO_OTHER_FAULT, code), else_=Community.state_code),
+        "state_reason": case((_NO_OTHER_FAULT, reason), else_=Community.state_reason),
     }
 
 
-async def failed(session: AsyncSession, metrics_group: str, by: UUID | None, code: str, reason: str) -> None:
-    """Say of all in a lane that their counters could not be read. What polls say of them stands.
+async def record_failure(session: AsyncSession, metrics_group: str, by: UUID | None, code: str, reason: str) -> None:
+    """Record for all communities of a group that their counters could not be read; faults that polls found stay.
 
-    `by`: who made the calls, and leaves them to another the next time.
+    `by`: the community that made the calls; another one makes them the next time.
     """
     ours = Community.id == by if by is not None else false()
     await session.execute(
         update(Community)
-        .where(_in(session, metrics_group))
+        .where(_members(session, metrics_group))
         .values(
             metrics_poll_code=code,
             metrics_poll_reason=reason,
             metrics_poll_failures=Community.metrics_poll_failures + case((ours, 1), else_=0),
-            **_said(case((_READ, State.DEGRADED.value), else_=Community.state), code, reason),
+            **_state_columns(case((_NO_OTHER_FAULT, State.DEGRADED.value), else_=Community.state), code, reason),
         )
     )
 
 
 @dataclass(slots=True)
 class Measuring:
-    """One round of a lane."""
+    """One run of a group's measuring."""
 
     run: Run
     metrics_group: str
     community: Community
     """The one that makes the calls."""
-    line: PlatformClient
-    stretch: IntervalMultipliers
+    client: PlatformClient
+    multipliers: IntervalMultipliers
     posts: int = 0
-    """So many were measured."""
-    unwell: bool = False
-    """Of some it stands written that their counters could not be read, or that it failed at reading them."""
+    """The number of posts that were measured."""
+    has_failure: bool = False
+    """A failure of the group's measuring is recorded for some of its communities."""
 
-    async def all(self) -> datetime | None:
-        """Measure what is due; when to come again, None where nothing will ever be due."""
-        adapter = self.line.adapter
+    async def measure_due(self) -> datetime | None:
+        """Measure what is due; when to run next, None where nothing will ever be due."""
+        adapter = self.client.adapter
         assert isinstance(adapter, MeasuresAcross)
         started, pace_factor = self.run.now, self.run.resources.settings.poll_pace
-        factor = pace_factor * self.stretch.looks
+        factor = pace_factor * self.multipliers.metrics
         while True:
             async with self.run.resources.db.read_session(self.community.workspace_id) as session:
-                places = await self._places(session)
+                refs = await self._refs(session)
                 due = await publications.due_among(
-                    session, list(places), self.run.now, self.run.now + AHEAD * factor, adapter.spec.metrics_batch
+                    session, list(refs), self.run.now, self.run.now + FILL_AHEAD * factor, adapter.spec.metrics_batch
                 )
                 if not due:
-                    first = await publications.first_due(session, list(places))
-                    return None if first is None else max(first, self.run.now + REST * pace_factor)
-            refs = tuple(PostRef(post.community, post.external_id) for post in due)
-            found = await adapter.metrics_across(self.line.credentials, refs)
+                    first = await publications.first_due(session, list(refs))
+                    return None if first is None else max(first, self.run.now + PARTIAL_BATCH_INTERVAL * pace_factor)
+            post_refs = tuple(PostRef(post.community, post.external_id) for post in due)
+            found = await adapter.metrics_across(self.client.credentials, post_refs)
             at = self.run.now
-            looks: defaultdict[CommunityRef, list[tuple[UUID, PostMetrics]]] = defaultdict(list)
+            metrics_by_community: defaultdict[CommunityRef, list[tuple[UUID, PostMetrics]]] = defaultdict(list)
             for post, metrics in zip(due, found, strict=True):
-                looks[places[post.community_id]].append((post.id, metrics))
+                metrics_by_community[refs[post.community_id]].append((post.id, metrics))
             async with self.run.step() as session:
                 since = {post.id: post.measure_at for post in due}
-                await publications.measured(session, looks, at, factor, since=since)
+                await publications.store_metrics(session, metrics_by_community, at, factor, since=since)
             self.posts += len(due)
             if self.run.now - started >= SLICE:
                 return self.run.now
 
-    async def _places(self, session: AsyncSession) -> dict[UUID, CommunityRef]:
+    async def _refs(self, session: AsyncSession) -> dict[UUID, CommunityRef]:
         rows = await session.execute(
             select(
                 Community.id, Community.project_id, Community.platform, Project.timezone, Community.metrics_poll_code
             )
             .join(Project, (Project.workspace_id == Community.workspace_id) & (Project.id == Community.project_id))
-            .where(_in(session, self.metrics_group), Community.external_id.is_not(None))
+            .where(_members(session, self.metrics_group), Community.external_id.is_not(None))
             .order_by(Community.id)
         )
         found = rows.all()
-        self.unwell = self.unwell or any(row.metrics_poll_code is not None for row in found)
+        self.has_failure = self.has_failure or any(row.metrics_poll_code is not None for row in found)
         return {
             row.id: CommunityRef(workspace_of(session), row.project_id, row.id, row.platform, row.timezone)
             for row in found
         }
 
-    async def _recovered(self, session: AsyncSession) -> None:
-        """Take back what `failed` has said, now that everything due could be read."""
+    async def _clear_failure(self, session: AsyncSession) -> None:
+        """Undo `record_failure`, now that everything due could be read."""
         ours = Community.id == self.community.id
         await session.execute(
             update(Community)
             .where(
-                _in(session, self.metrics_group),
+                _members(session, self.metrics_group),
                 Community.metrics_poll_code.is_not(None) | (ours & (Community.metrics_poll_failures > 0)),
             )
             .values(
                 metrics_poll_code=None,
                 metrics_poll_reason=None,
                 metrics_poll_failures=case((ours, 0), else_=Community.metrics_poll_failures),
-                **_said(case((_READ, State.HEALTHY.value), else_=Community.state), None, None),
+                **_state_columns(case((_NO_OTHER_FAULT, State.HEALTHY.value), else_=Community.state), None, None),
             )
         )
 
     async def conclude(self, session: AsyncSession) -> None:
-        """Remember what a look costs, and leave a note of what the lane asks for."""
-        if self.unwell or self.community.metrics_poll_failures:
-            await self._recovered(session)
+        """Store what a metrics poll costs, and record the group's demand."""
+        if self.has_failure or self.community.metrics_poll_failures:
+            await self._clear_failure(session)
         if not self.posts:
             return
-        looks = smoothed(self.community.costs.get("looks", {}), self.line.meter.spent, self.posts)
+        metrics_units = smoothed(self.community.costs.get("metrics", {}), self.client.limiter.spent, self.posts)
         await session.execute(
             update(Community)
             .where(in_workspace(Community, workspace_of(session)), Community.id == self.community.id)
-            .values(costs=Community.costs.concat({"looks": looks}))
+            .values(costs=Community.costs.concat({"metrics": metrics_units}))
         )
         await session.execute(
             update(Community)
-            .where(_in(session, self.metrics_group), Community.metrics_interval_multiplier != self.stretch.looks)
-            .values(metrics_interval_multiplier=self.stretch.looks)
+            .where(
+                _members(session, self.metrics_group), Community.metrics_interval_multiplier != self.multipliers.metrics
+            )
+            .values(metrics_interval_multiplier=self.multipliers.metrics)
         )
-        asker, allowances = uuid5(NAMESPACE_OID, self.metrics_group), {text: RateLimitKey.parse(text) for text in looks}
-        # To count all posts of a lane takes longer than all else here.
-        if not await fair_share.noted_lately(session, asker, allowances.values()):
-            members = list(await self._places(session))
-            a_day = poll_schedule.looks_a_day(await publications.ages(session, members, now(session)))
-            asked = {allowances[text]: RateDemandOf(looks=units * a_day) for text, units in looks.items()}
-            await fair_share.note(session, asker, asked)
+        consumer, limits = (
+            uuid5(NAMESPACE_OID, self.metrics_group),
+            {text: RateLimitKey.parse(text) for text in metrics_units},
+        )
+        # Counting all posts of a group takes longer than all else here.
+        if not await fair_share.demand_is_recent(session, consumer, limits.values()):
+            members = list(await self._refs(session))
+            a_day = poll_schedule.metrics_polls_per_day(await publications.ages(session, members, now(session)))
+            demand = {limits[text]: DailyDemand(metrics=units * a_day) for text, units in metrics_units.items()}
+            await fair_share.record_demand(session, consumer, demand)
 
 
-def touched(costs: Mapping[str, Mapping[str, float]]) -> Iterable[RateLimitKey]:
-    """The limits that somebody's looks take from."""
+def limits_used(costs: Mapping[str, Mapping[str, float]]) -> Iterable[RateLimitKey]:
+    """The limits that polls with these costs take from."""
     return {RateLimitKey.parse(text) for part in costs.values() for text in part}
 
 
-def demands(
-    community: Community, costs: Mapping[str, Mapping[str, float]], looks_a_day: float
-) -> dict[RateLimitKey, RateDemandOf]:
-    """What a community would like to take a day from each limit."""
-    often = {"looks": looks_a_day, "comments": 1.0, "heard": 0.0}
-    for part, one in LISTS.items():
+def daily_demand(
+    community: Community, costs: Mapping[str, Mapping[str, float]], metrics_polls_per_day: float
+) -> dict[RateLimitKey, DailyDemand]:
+    """The units that a community would take a day from each limit."""
+    polls_per_day = {"metrics": metrics_polls_per_day, "comments": 1.0, "comments_since_plan": 0.0}
+    for part, one in CONTENT_SCHEDULES.items():
         idle = {"posts": community.posts_idle_polls, "conversations": community.conversations_idle_polls}.get(part, 0)
-        often[part] = poll_schedule.DAY / one.interval(1.0, idle=idle, told=community.push_is_active)
-    lists: dict[str, float] = {}
-    looks: dict[str, float] = {}
+        polls_per_day[part] = poll_schedule.DAY / one.interval(1.0, idle=idle, push_is_active=community.push_is_active)
+    content_units: dict[str, float] = {}
+    metrics_units: dict[str, float] = {}
     for part, spent in costs.items():
-        kind = looks if part == "looks" else lists
+        kind = metrics_units if part == "metrics" else content_units
         for text, units in spent.items():
-            kind[text] = kind.get(text, 0.0) + units * often[part]
+            kind[text] = kind.get(text, 0.0) + units * polls_per_day[part]
     return {
-        RateLimitKey.parse(text): RateDemandOf(lists.get(text, 0.0), looks.get(text, 0.0))
-        for text in lists.keys() | looks.keys()
+        RateLimitKey.parse(text): DailyDemand(content_units.get(text, 0.0), metrics_units.get(text, 0.0))
+        for text in content_units.keys() | metrics_units.keys()
     }

@@ -1,4 +1,4 @@
-"""The community's job: to be looked at again and again."""
+"""The jobs of polling: poll a community, measure a metrics group, delete old counts."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from app.communities.inbound import store, unparsed
 from app.communities.models import Community, State
 from app.communities.platform_client import PlatformClient, platform_client, reauthorised, renewable, with_valid_tokens
 from app.communities.polling import batches, fair_share, poll_schedule, rate_limits, worker_slots
-from app.communities.polling.batches import MEASURE, Measuring, touched
+from app.communities.polling.batches import MEASURE, Measuring, limits_used
 from app.communities.polling.poll import OutOfTime, Poll
 from app.communities.polling.rate_limits import RateLimitReached
 from app.communities.service import POLL
@@ -36,12 +36,12 @@ from app.platforms.contract import (
 
 log = structlog.get_logger()
 
-SOONEST: Final = timedelta(seconds=30)
-"""No community is looked at sooner after a look."""
-STRIKES: Final = 3
-"""So many refused tokens in a row make a person reconnect; one may be the platform's bad minute."""
+MIN_INTERVAL: Final = timedelta(seconds=30)
+"""The least time between two polls of a community."""
+FAILURE_THRESHOLD: Final = 3
+"""After so many refused tokens in a row a person has to reconnect; one may be a passing fault of the platform."""
 PROBE: Final = timedelta(hours=6)
-"""A refused token is tried again this often: the platform may have erred."""
+"""How often a refused token is tried again: the platform may have erred."""
 PAGE: Final = 1_000
 OUR_FAULT: Final = "internal-error"
 _OUR_FAULT: Final = (
@@ -59,108 +59,114 @@ _ADVICE: Final = {
 # A community is given up by what its platform answers (`_conclude`), not because workers died.
 @job(POLL, timeout=timedelta(minutes=5), attempts=1000)
 async def poll(run: Run, community_id: UUID) -> Reschedule | None:
-    """Look at a community, then say when to look again."""
+    """Poll a community, and schedule its next poll."""
     try:
         return await _poll(run, community_id)
     except (Snooze, LeaseLost):
         raise
     except Exception:
-        if run.attempt >= STRIKES:
-            await _noted(run, lambda session: _stumbled(session, community_id))
+        if run.attempt >= FAILURE_THRESHOLD:
+            await _try_to_record(run, lambda session: _record_our_fault(session, community_id))
         raise
 
 
 async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
     assert run.workspace_id is not None
     async with run.resources.db.read_session(run.workspace_id) as session:
-        community, line = await platform_client(run.resources, session, community_id)
-        timezone, waiting = await publications.standing(session, community, run.now)
-        stretch = await fair_share.stretched(session, touched(community.costs))
+        community, client = await platform_client(run.resources, session, community_id)
+        timezone, pending = await publications.timezone_and_pending(session, community, run.now)
+        multipliers = await fair_share.current_multipliers(session, limits_used(community.costs))
     if community.state in {State.PAUSED, State.FAILED}:
         return None
-    place = CommunityRef(community.workspace_id, community.project_id, community.id, community.platform, timezone)
-    looking = Poll(run, community, place, line, stretch, waiting, run.now)
+    ref = CommunityRef(community.workspace_id, community.project_id, community.id, community.platform, timezone)
+    polling = Poll(run, community, ref, client, multipliers, pending, run.now)
     try:
-        with worker_slots.place(run, community.base_url):
-            looking.line = line = await with_valid_tokens(run, community_id, line)
-            await looking.all()
+        with worker_slots.slot(run, community.base_url):
+            polling.client = client = await with_valid_tokens(run, community_id, client)
+            await polling.run_due()
     except OutOfTime:
-        await looking.keep()
+        await polling.keep()
         return Reschedule(run.now)
     except RateLimitReached as spent:
-        await looking.keep()
+        await polling.keep()
         raise Snooze(spent.until, str(spent)) from None
     except Throttled as error:
-        until = await _stay_away(run, community_id, line, error)  # before all else: others are about to call
-        await looking.keep()
+        until = await _hold(run, community_id, client, error)  # before all else: others are about to call
+        await polling.keep()
         raise Snooze(until, error.message) from None
     except AuthExpired as error:
-        await looking.keep()
-        # Whoever finds that somebody else has renewed the token goes on, and blames nobody.
-        refused = await _refused(run, community_id, looking.line, error)
+        await polling.keep()
+        # Where the token has been renewed meanwhile, the poll goes on and no failure is recorded.
+        refused = await _refused(run, community_id, polling.client, error)
         if refused is None:
             return Reschedule(run.now)
-        looking.failures["community"] = refused
+        polling.failures["community"] = refused
     except PlatformError as error:
-        looking.failures["community"] = error
+        polling.failures["community"] = error
     async with run.step() as session:
-        planning = community.planned_at is None or run.now >= community.planned_at + fair_share.PLAN
+        planning = community.planned_at is None or run.now >= community.planned_at + fair_share.PLAN_INTERVAL
         if planning:
             await store.forget(session, community_id, most=PAGE)
-            if isinstance(looking.line.adapter, Receives):
-                parse_event, of_app = looking.line.adapter.parse_event, looking.line.adapter.spec.hook_of_app
-                await unparsed.again(session, looking.place, community, parse_event, of_app=of_app, most=PAGE)
-        community = await looking.conclude(session)
-        metrics_group = await _enter(session, looking, community)
-        at = _conclude(community, looking, run)
-        await _plan(session, looking, community, anew=planning)
-        if at is not None and not looking.failures and not isinstance(looking.line.adapter, MeasuresAcross):
+            if isinstance(polling.client.adapter, Receives):
+                parse_event, of_app = polling.client.adapter.parse_event, polling.client.adapter.spec.hook_of_app
+                await unparsed.parse_again(session, polling.ref, community, parse_event, of_app=of_app, most=PAGE)
+        community = await polling.conclude(session)
+        metrics_group = await _assign_metrics_group(session, polling, community)
+        at = _conclude(community, polling, run)
+        await _plan(session, polling, community, anew=planning)
+        if at is not None and not polling.failures and not isinstance(polling.client.adapter, MeasuresAcross):
             first = await publications.first_due(session, [community_id])
-            at = at if first is None else min(at, max(first, _soonest(run), looking.spent.get("looks", first)))
-        if metrics_group and (planning or looking.shown or waiting.counters):
-            await batches.wake(session, metrics_group, [community_id])
+            at = (
+                at
+                if first is None
+                else min(at, max(first, _earliest(run), polling.blocked_until.get("metrics", first)))
+            )
+        if metrics_group and (planning or polling.posts_changed or pending.counters):
+            await batches.schedule_measuring(session, metrics_group, [community_id])
         await run.finish(session, Reschedule(at) if at is not None else None)
     return None
 
 
 @job(MEASURE, timeout=timedelta(minutes=5), attempts=1000)
 async def measure(run: Run, metrics_group: str) -> Reschedule | None:
-    """Read the counters that are due of all communities in one lane, in batches of the platform's size."""
+    """Read the counters that are due of all communities in one metrics group, in batches of the platform's size."""
     try:
         return await _measure(run, metrics_group)
     except (Snooze, LeaseLost):
         raise
     except Exception:
-        if run.attempt >= STRIKES:
-            await _noted(run, lambda session: batches.failed(session, metrics_group, None, OUR_FAULT, _OUR_FAULT))
+        if run.attempt >= FAILURE_THRESHOLD:
+            await _try_to_record(
+                run, lambda session: batches.record_failure(session, metrics_group, None, OUR_FAULT, _OUR_FAULT)
+            )
         raise
 
 
 async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
     assert run.workspace_id is not None
     async with run.resources.db.read_session(run.workspace_id) as session:
-        chosen = await batches.chosen(session, metrics_group)
-        if chosen is None:
+        calling_community = await batches.calling_community(session, metrics_group)
+        if calling_community is None:
             return None
-        community, line = await platform_client(run.resources, session, chosen)
-        stretch = await fair_share.stretched(session, touched(community.costs))
-    measuring = Measuring(run, metrics_group, community, line, stretch)
+        community, client = await platform_client(run.resources, session, calling_community)
+        multipliers = await fair_share.current_multipliers(session, limits_used(community.costs))
+    measuring = Measuring(run, metrics_group, community, client, multipliers)
     try:
-        with worker_slots.place(run, community.base_url):
-            measuring.line = await with_valid_tokens(run, community.id, line)
-            at = await measuring.all()
+        with worker_slots.slot(run, community.base_url):
+            measuring.client = await with_valid_tokens(run, community.id, client)
+            at = await measuring.measure_due()
     except RateLimitReached as spent:
         raise Snooze(spent.until, str(spent)) from None
     except Throttled as error:
-        raise Snooze(await _stay_away(run, community.id, line, error), error.message) from None
+        raise Snooze(await _hold(run, community.id, client, error), error.message) from None
     except AuthExpired as error:
-        refused = await _refused(run, community.id, measuring.line, error)
+        refused = await _refused(run, community.id, measuring.client, error)
         if refused is None:
             return Reschedule(run.now)
-        await _unread(run, measuring, refused)
+        await _record_unread(run, measuring, refused)
         return Reschedule(run.now + poll_schedule.back_off(1 + community.metrics_poll_failures))
     except PlatformError as error:
-        await _unread(run, measuring, error)
+        await _record_unread(run, measuring, error)
         return Reschedule(run.now + poll_schedule.back_off(3))
     async with run.step() as session:
         await measuring.conclude(session)
@@ -170,49 +176,51 @@ async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
 
 @job("communities.tidy", every=timedelta(hours=24))
 async def tidy(run: Run) -> Reschedule | None:
-    """Drop the counts of calls that nobody makes any more, a page at a time."""
+    """Delete rate-limit counts and demand that are out of date, a page at a time."""
     async with run.step() as session:
         gone = max(await rate_limits.forget(session, most=PAGE), await fair_share.forget(session, most=PAGE))
     return Reschedule(run.now) if gone == PAGE else None
 
 
-async def _stay_away(run: Run, community_id: UUID, line: PlatformClient, error: Throttled) -> datetime:
-    until = await line.throttled(error)
+async def _hold(run: Run, community_id: UUID, client: PlatformClient, error: Throttled) -> datetime:
+    until = await client.throttled(error)
     async with run.step() as session:
         community = await fetch(session, Community, community_id, for_update=True)
         community.throttled_until = until
     return until
 
 
-async def _refused(run: Run, community_id: UUID, line: PlatformClient, error: AuthExpired) -> PlatformError | None:
-    """What is wrong with a refused token; None where there is another one by now."""
+async def _refused(run: Run, community_id: UUID, client: PlatformClient, error: AuthExpired) -> PlatformError | None:
+    """The error of a refused token; None where it has been replaced by now."""
     try:
-        return None if await reauthorised(run, community_id, line, error) else error
+        return None if await reauthorised(run, community_id, client, error) else error
     except RateLimitReached as spent:
         raise Snooze(spent.until, str(spent)) from None
     except Throttled as throttled:
-        raise Snooze(await _stay_away(run, community_id, line, throttled), throttled.message) from None
+        raise Snooze(await _hold(run, community_id, client, throttled), throttled.message) from None
     except PlatformError as worse:
         return worse
 
 
-async def _unread(run: Run, measuring: Measuring, error: PlatformError) -> None:
-    """Say of all in a lane that their counters could not be read, whoever made the calls."""
+async def _record_unread(run: Run, measuring: Measuring, error: PlatformError) -> None:
+    """Record for all communities of a metrics group that their counters could not be read."""
     log.warning("measure.failed", metrics_group=measuring.metrics_group, code=error.code, detail=error.message)
     async with run.step() as session:
-        await batches.failed(session, measuring.metrics_group, measuring.community.id, error.code, _in_words(error))
+        await batches.record_failure(
+            session, measuring.metrics_group, measuring.community.id, error.code, _reason(error)
+        )
 
 
-async def _noted(run: Run, note: Callable[[AsyncSession], Awaitable[None]]) -> None:
-    """Note, apart, that an attempt has failed again by our own fault. What exactly failed is for the log alone."""
+async def _try_to_record(run: Run, record: Callable[[AsyncSession], Awaitable[None]]) -> None:
+    """Record, in a step of its own, that an attempt failed by our own fault; the log alone says how."""
     try:
         async with run.step() as session:
-            await note(session)
-    except Exception as error:  # what brought us here is raised next, and counts
-        log.warning("poll.fault_not_noted", exc_info=error)
+            await record(session)
+    except Exception as error:  # the original error is raised next
+        log.warning("poll.fault_not_recorded", exc_info=error)
 
 
-async def _stumbled(session: AsyncSession, community_id: UUID) -> None:
+async def _record_our_fault(session: AsyncSession, community_id: UUID) -> None:
     watched = Community.state.in_([State.HEALTHY.value, State.DEGRADED.value, State.CONNECTING.value])
     await session.execute(
         update(Community)
@@ -226,9 +234,9 @@ async def _stumbled(session: AsyncSession, community_id: UUID) -> None:
     )
 
 
-async def _enter(session: AsyncSession, looking: Poll, community: Community) -> str:
-    """Put a community into the lane that its tokens lead to, which may be another by now; its name."""
-    metrics_group = batches.name(looking.line, community)
+async def _assign_metrics_group(session: AsyncSession, polling: Poll, community: Community) -> str:
+    """Store a community's metrics group, which depends on its tokens; its name."""
+    metrics_group = batches.metrics_group_of(polling.client, community)
     if metrics_group != community.metrics_group:
         community.metrics_group = metrics_group
         community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
@@ -236,30 +244,30 @@ async def _enter(session: AsyncSession, looking: Poll, community: Community) -> 
     return metrics_group
 
 
-async def _plan(session: AsyncSession, looking: Poll, community: Community, *, anew: bool) -> None:
-    """Remember what a community's looks cost; now and then leave a note of what it asks of each limit."""
-    costs = {**community.costs, **looking.costs}
-    costs["heard"] = fair_share.added(costs.get("heard", {}), looking.heard)
+async def _plan(session: AsyncSession, polling: Poll, community: Community, *, anew: bool) -> None:
+    """Store what a community's polls cost; where `anew`, record its demand of each limit too."""
+    costs = {**community.costs, **polling.costs}
+    costs["comments_since_plan"] = fair_share.add_spent(costs.get("comments_since_plan", {}), polling.comment_units)
     community.content_interval_multiplier, community.metrics_interval_multiplier = (
-        looking.stretch.lists,
-        looking.stretch.looks,
+        polling.multipliers.content,
+        polling.multipliers.metrics,
     )
     if anew:
         if community.planned_at is not None:
             over = now(session) - community.planned_at
-            costs["comments"] = fair_share.a_day(costs.get("comments", {}), costs.pop("heard"), over)
+            costs["comments"] = fair_share.per_day(costs.get("comments", {}), costs.pop("comments_since_plan"), over)
         community.planned_at = now(session)
-        await tokens.warn(session, community, renewable(looking.line))
+        await tokens.warn_of_expiry(session, community, renewable(polling.client))
         ages = [] if community.metrics_group else await publications.ages(session, [community.id], now(session))
-        looks = poll_schedule.looks_a_day(ages)
-        await fair_share.note(session, community.id, batches.demands(community, costs, looks))
+        metrics_polls = poll_schedule.metrics_polls_per_day(ages)
+        await fair_share.record_demand(session, community.id, batches.daily_demand(community, costs, metrics_polls))
     community.costs = costs
 
 
-def _conclude(community: Community, looking: Poll, run: Run) -> datetime | None:
-    """Write down how a poll went; when to look again, None where there is no use in it."""
+def _conclude(community: Community, polling: Poll, run: Run) -> datetime | None:
+    """Store a poll's result in the community's state; when to poll next, None for never."""
     at = run.now
-    failures = list(looking.failures.values())
+    failures = list(polling.failures.values())
     if community.state == State.PAUSED:
         return None
     community.throttled_until = None
@@ -267,30 +275,28 @@ def _conclude(community: Community, looking: Poll, run: Run) -> datetime | None:
         {scope for error in failures if isinstance(error, MissingPermission) for scope in error.scopes}
     )
     if not failures:
-        # What a lane could not read is not read by a poll either.
+        # A failure of the metrics group stays: polls do not read its counters.
         unread = community.metrics_poll_code is not None
         community.state = (State.DEGRADED if unread else State.HEALTHY).value
         community.state_code, community.state_reason = community.metrics_poll_code, community.metrics_poll_reason
         community.failures = community.refusals = 0
         community.polled_at = at
-        return max(min(looking.due(community).values()), _soonest(run))
+        return max(min(polling.due(community).values()), _earliest(run))
     worst = min(failures, key=_gravity)
     community.failures += 1
     refused, reauth = isinstance(worst, AuthExpired), community.state == State.REAUTH_REQUIRED
-    # Each poll asks again for what was refused: where nothing stopped it and nobody was unwell, that was answered.
-    taken = "community" not in looking.failures and not any(isinstance(e, Transient | Malformed) for e in failures)
+    # Each poll repeats the call that was refused: where nothing stopped it, the token was accepted.
+    taken = "community" not in polling.failures and not any(isinstance(e, Transient | Malformed) for e in failures)
     if refused:
         community.refusals += 1
     elif taken:
         community.refusals = 0
     elif reauth:
-        return at + poll_schedule.back_off(
-            community.failures
-        )  # nothing is known of the token: what was said of it stands
-    community.state_code, community.state_reason = worst.code, _in_words(worst)
+        return at + poll_schedule.back_off(community.failures)  # nothing new is known of the token: its state stays
+    community.state_code, community.state_reason = worst.code, _reason(worst)
     never_answered = community.external_id is None
     if refused:
-        if never_answered or reauth or community.refusals >= STRIKES:
+        if never_answered or reauth or community.refusals >= FAILURE_THRESHOLD:
             community.state = State.REAUTH_REQUIRED.value
             return at + PROBE
     elif never_answered and isinstance(worst, Gone | Rejected):
@@ -301,16 +307,16 @@ def _conclude(community: Community, looking: Poll, run: Run) -> datetime | None:
     return at + poll_schedule.back_off(community.failures)
 
 
-def _in_words(error: PlatformError) -> str:
+def _reason(error: PlatformError) -> str:
     """What is wrong, and what to do about it, for people."""
     return f"{error.message} {_ADVICE.get(type(error), 'It is tried again by itself.')}"
 
 
-def _soonest(run: Run) -> datetime:
-    return run.now + SOONEST * run.resources.settings.poll_pace
+def _earliest(run: Run) -> datetime:
+    return run.now + MIN_INTERVAL * run.resources.settings.poll_pace
 
 
 def _gravity(error: PlatformError) -> int:
-    """The lower, the more it concerns a person."""
+    """Sorting key of errors: the lower, the more it needs a person."""
     order = (AuthExpired, MissingPermission, Gone, Rejected)
-    return next((place for place, kind in enumerate(order) if isinstance(error, kind)), len(order))
+    return next((position for position, kind in enumerate(order) if isinstance(error, kind)), len(order))

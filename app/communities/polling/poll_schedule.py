@@ -1,8 +1,8 @@
-"""How often we look: young posts often, old ones seldom, quiet things less and less. Pure.
+"""Intervals of polls: short for young posts, long for old ones, longer while nothing changes. Pure.
 
-69 looks a post and year: a million posts are 189,000 looks a day, 127 times fewer than hourly ones.
-Where a platform allows fewer calls than that would take, every interval is stretched alike
-(`planner`), so that what it allows is spread over the day instead of being used up by noon.
+69 metrics polls a post and year: for a million posts 189,000 a day, 127 times fewer than hourly ones.
+Where a platform allows fewer calls than that takes, all intervals are multiplied alike (`fair_share`),
+so that what it allows is spread over the day instead of being used up by noon.
 """
 
 from collections.abc import Sequence
@@ -18,56 +18,60 @@ BY_AGE: Final = (
     (timedelta(days=90), timedelta(days=7)),
 )
 """Up to this age of a post, its counters are read at this interval."""
-FOR_EVER: Final = timedelta(days=30)
+OLDEST_INTERVAL: Final = timedelta(days=30)
 
 DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PollSchedule:
-    """Something of a community that is looked at again and again."""
+    """The intervals of one part of a community that is polled."""
 
     every: timedelta
     quiet: timedelta
-    """The interval once nothing new has been found for long."""
-    told: timedelta
-    """The interval where the platform tells us by itself: to find what it left out."""
+    """The longest interval, once nothing new has been found for long."""
+    with_push: timedelta
+    """The interval while the platform pushes events: polls then only find what it left out."""
 
-    def interval(self, factor: float, *, idle: int = 0, told: bool = False) -> timedelta:
-        """The time to the next look after `idle` looks in a row that found nothing new."""
-        if told:
-            return self.told * factor
-        return min(self.every * SLOWER ** min(idle, 50), self.quiet) * factor
-
-
-SLOWER: Final = 1.25
-"""Each look that finds nothing new makes the next interval so much longer."""
-SIZE: Final = PollSchedule(every=timedelta(hours=1), quiet=timedelta(hours=1), told=timedelta(hours=1))
-POSTS: Final = PollSchedule(every=timedelta(minutes=5), quiet=timedelta(hours=1), told=timedelta(hours=1))
-CONVERSATIONS: Final = PollSchedule(every=timedelta(minutes=1), quiet=timedelta(minutes=15), told=timedelta(minutes=15))
-TOKENS: Final = PollSchedule(every=DAY, quiet=DAY, told=DAY)
+    def interval(self, factor: float, *, idle: int = 0, push_is_active: bool = False) -> timedelta:
+        """The time to the next poll after `idle` polls in a row that found nothing new."""
+        if push_is_active:
+            return self.with_push * factor
+        return min(self.every * IDLE_FACTOR ** min(idle, 50), self.quiet) * factor
 
 
-def next_look(published_at: datetime, at: datetime, factor: float = 1.0, *, unchanged_polls: int = 0) -> datetime:
-    """When a post's counters are due after a look at `at`.
+IDLE_FACTOR: Final = 1.25
+"""By this factor each poll that finds nothing new makes the next interval longer."""
+SIZE: Final = PollSchedule(every=timedelta(hours=1), quiet=timedelta(hours=1), with_push=timedelta(hours=1))
+POSTS: Final = PollSchedule(every=timedelta(minutes=5), quiet=timedelta(hours=1), with_push=timedelta(hours=1))
+CONVERSATIONS: Final = PollSchedule(
+    every=timedelta(minutes=1), quiet=timedelta(minutes=15), with_push=timedelta(minutes=15)
+)
+TOKENS: Final = PollSchedule(every=DAY, quiet=DAY, with_push=DAY)
 
-    `factor` multiplies the interval; `still` counts the looks in a row at which no counter had
-    moved: after the first day such a post is looked at half as often, then a quarter.
+
+def next_metrics_poll(
+    published_at: datetime, at: datetime, factor: float = 1.0, *, unchanged_polls: int = 0
+) -> datetime:
+    """When a post's counters are due after they were read at `at`.
+
+    `factor` multiplies the interval; `unchanged_polls` counts the polls in a row at which no counter had
+    changed: after the first day such a post is polled half as often, then a quarter.
     """
     age = at - published_at
-    rest = 2 ** min(unchanged_polls, 2) if age >= DAY else 1
-    return at + min(_interval(age) * rest, FOR_EVER) * factor
+    slowdown = 2 ** min(unchanged_polls, 2) if age >= DAY else 1
+    return at + min(_interval(age) * slowdown, OLDEST_INTERVAL) * factor
 
 
-def looks_a_day(ages: Sequence[tuple[timedelta, int]]) -> float:
-    """How many looks a day so many posts of such ages take, before any stretching."""
+def metrics_polls_per_day(ages: Sequence[tuple[timedelta, int]]) -> float:
+    """Metrics polls a day of so many posts of such ages, before any multiplier."""
     return sum(count * (DAY / _interval(age)) for age, count in ages)
 
 
 def _interval(age: timedelta) -> timedelta:
-    return next((every for limit, every in BY_AGE if age < limit), FOR_EVER)
+    return next((every for limit, every in BY_AGE if age < limit), OLDEST_INTERVAL)
 
 
 def back_off(failures: int) -> timedelta:
-    """How long a community is left alone after this many failed polls in a row: 30 s doubling to an hour."""
+    """The pause after this many failed polls in a row: 30 s, doubled each time, up to an hour."""
     return min(timedelta(seconds=30 * 2.0 ** min(failures - 1, 10)), timedelta(hours=1))

@@ -1,9 +1,9 @@
-"""Calls we allow ourselves, so that a platform never has to tell us to stop.
+"""Rate limits: requests are counted before they are made, so that platforms need not refuse them.
 
-Each limit of a platform's `Spec` is counted in PostgreSQL over a sliding window, keyed by whom it
-concerns (the token, our address, the app, one chat): two workers, or two agencies that use the same
-token, share one count. Where a platform does tell us to stop, nobody whom that concerns calls it
-before the time it named. A short wait is waited out; a long one is the planner's business.
+Each limit of a platform's `Spec` is counted in PostgreSQL over a sliding window, keyed by its scope
+(the token, our address, the app, one chat): two workers, or two agencies with the same token, share
+one count. Where a platform does answer "too many requests", the scope it concerns is put on hold until
+the time it named. A request waits for its turn for a short time; for a longer one the job is snoozed.
 """
 
 import hashlib
@@ -26,30 +26,30 @@ from app.platforms.contract import COST, Adapter, Cost, RateLimit, Scope, Spec, 
 from app.settings import Settings
 
 WAIT_TIMEOUT: Final = timedelta(seconds=2)
-"""How long a call waits for its turn, whoever comes before it; a longer wait is given back to the planner."""
+"""How long a request waits for its turn at most; for a longer wait `RateLimitReached` is raised."""
 SLOTS: Final = 10
-"""A window is counted in this many parts."""
+"""The parts in which a window is counted."""
 UNUSED: Final = timedelta(days=7)
-"""A count of which nothing was taken for so long is forgotten: no window is longer than a day."""
-UNTOLD: Final = timedelta(seconds=60)
-"""For how long we stay away where the platform does not say."""
-NEARLY: Final = 0.9
-"""The share of a limit from which on we rest, where answers tell it."""
+"""A count that was not added to for so long is deleted: no window is longer than a day."""
+DEFAULT_HOLD: Final = timedelta(seconds=60)
+"""The length of a hold where the platform does not name one."""
+NEARLY_USED: Final = 0.9
+"""The used share of a limit, as answers report it, from which a hold is set."""
 HOLD: Final = 0
-"""In place of a window's length: until when nobody calls."""
+"""Stands for a window's length in rows that are holds."""
 
 
 class RateLimitReached(Exception):
     """The next call is allowed at `until`."""
 
     def __init__(self, until: datetime) -> None:
-        super().__init__(f"the calls we allow ourselves are used up until {until.isoformat()}")
+        super().__init__(f"the rate limit is used up until {until.isoformat()}")
         self.until = until
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RateLimitKey:
-    """One count: of one limit, for one of those it concerns."""
+    """One count: of one limit, for one token, address, app or chat."""
 
     key: str
     seconds: int
@@ -68,144 +68,150 @@ class RateLimitKey:
 
 @dataclass(frozen=True, slots=True)
 class RequestCost:
-    """What one request takes from one budget."""
+    """The units that one request takes from one limit."""
 
     key: str
-    budget: RateLimit
+    limit: RateLimit
     units: int
 
 
 class RateLimiter:
-    """Counts one platform's calls against its limits."""
+    """Counts requests to one API against its limits."""
 
-    def __init__(self, resources: Resources, kind: type[Adapter], base_url: str) -> None:
+    def __init__(self, resources: Resources, adapter_class: type[Adapter], base_url: str) -> None:
         self._resources = resources
-        self._kind = kind
+        self._adapter_class = adapter_class
         self._base_url = base_url
         self._last = Cost()
         self.spent: Counter[RateLimitKey] = Counter()
-        """What was taken through this meter."""
+        """The units taken through this limiter."""
 
     async def before(self, request: Request) -> None:
-        """Take what a request costs from every limit it concerns; `BudgetSpent` where one has too little left."""
+        """Take a request's cost from every limit it concerns; raises `RateLimitReached` where one has no room."""
         self._last = cost = cost_of(request)
-        charges = [
-            RequestCost(_key(self._whose(budget.scope), budget.scope, cost, budget.name), budget, units)
-            for budget in self._kind.spec.budgets
-            if (units := cost.units.get(budget.name, 0)) and _concerns(budget, cost)
+        request_costs = [
+            RequestCost(_key(self._owner(limit.scope), limit.scope, cost, limit.name), limit, units)
+            for limit in self._adapter_class.spec.budgets
+            if (units := cost.units.get(limit.name, 0)) and _concerns(limit, cost)
         ]
-        holds = [_key(self._whose(scope), scope, cost) for scope in Scope]
-        at = await self._turn(charges, holds)
+        holds = [_key(self._owner(scope), scope, cost) for scope in Scope]
+        at = await self._wait_and_take(request_costs, holds)
         late = (self._resources.clock.now() - at).total_seconds()
-        if any(late > charge.budget.seconds / SLOTS for charge in charges):
-            # We heard of our turn late, as a busy process does: called now, it would fall among calls that
-            # have counted it as past. Only once, so that a slow database does not use up the limit.
-            await self._turn(charges, holds)
-        for charge in charges:
-            self.spent[RateLimitKey(charge.key, charge.budget.seconds, charge.budget.calls)] += charge.units
-        telemetry.PLATFORM_CALLS.labels(self._kind.spec.key, "made").inc()
+        if any(late > request_cost.limit.seconds / SLOTS for request_cost in request_costs):
+            # A busy process may get here late: sent now, the request would fall into a later part of the window
+            # than it is counted in. Counted again only once, so that a slow database does not use up the limit.
+            await self._wait_and_take(request_costs, holds)
+        for request_cost in request_costs:
+            self.spent[RateLimitKey(request_cost.key, request_cost.limit.seconds, request_cost.limit.calls)] += (
+                request_cost.units
+            )
+        telemetry.PLATFORM_CALLS.labels(self._adapter_class.spec.key, "made").inc()
 
     async def after(self, response: Response) -> None:
-        """Rest where an answer tells that a limit is nearly used up."""
-        usage = self._kind.usage(response) if issubclass(self._kind, TellsUsage) else None
-        if usage is not None and usage.share >= NEARLY:
-            rest = UNTOLD if usage.resets_in is None else instants.span(usage.resets_in)
-            await self._stay_away(usage.scope, self._resources.clock.now() + min(rest, timedelta(days=1)))
+        """Set a hold where an answer reports that a limit is nearly used up."""
+        usage = self._adapter_class.usage(response) if issubclass(self._adapter_class, TellsUsage) else None
+        if usage is not None and usage.share >= NEARLY_USED:
+            hold = DEFAULT_HOLD if usage.resets_in is None else instants.span(usage.resets_in)
+            await self._hold(usage.scope, self._resources.clock.now() + min(hold, timedelta(days=1)))
 
     async def throttled(self, error: Throttled) -> datetime:
-        """The platform told us to stop: until when nobody whom it concerns calls again."""
-        wait = UNTOLD if error.retry_after is None else instants.span(error.retry_after)
+        """Set a hold after a platform's "too many requests"; the instant at which it ends."""
+        wait = DEFAULT_HOLD if error.retry_after is None else instants.span(error.retry_after)
         until = self._resources.clock.now() + min(max(wait, timedelta(seconds=1)), timedelta(days=1))
-        await self._stay_away(error.scope, until)
+        await self._hold(error.scope, until)
         return until
 
-    async def _stay_away(self, scope: Scope, until: datetime) -> None:
-        key = _key(self._whose(scope), scope, self._last)
+    async def _hold(self, scope: Scope, until: datetime) -> None:
+        key = _key(self._owner(scope), scope, self._last)
         async with self._resources.transaction(None) as session:
-            # Rounded up, as instants are rounded down: nobody is a part of a millisecond too early.
-            await session.execute(_STAY_AWAY, {"key": key, "until": math.ceil(until.timestamp() * 1000)})
+            # Rounded up, as instants are rounded down: no request is sent a part of a millisecond too early.
+            await session.execute(_SET_HOLD, {"key": key, "until": math.ceil(until.timestamp() * 1000)})
 
-    def _whose(self, scope: Scope) -> str:
-        return _counted_by(self._kind.spec, self._base_url, self._resources.settings, scope)
+    def _owner(self, scope: Scope) -> str:
+        return _counter_owner(self._adapter_class.spec, self._base_url, self._resources.settings, scope)
 
-    async def _turn(self, charges: Collection[RequestCost], holds: Collection[str]) -> datetime:
-        """Count a request as soon as there is room for it; the instant it is counted at."""
+    async def _wait_and_take(self, request_costs: Collection[RequestCost], holds: Collection[str]) -> datetime:
+        """Count a request as soon as there is room; the instant it is counted at."""
         clock = self._resources.clock
-        patient_until = clock.now() + WAIT_TIMEOUT
+        give_up_at = clock.now() + WAIT_TIMEOUT
         while True:
-            at, free_at = await self._take(charges, holds)
+            at, free_at = await self._take(request_costs, holds)
             if free_at is None:
                 return at
-            if free_at > patient_until:
+            if free_at > give_up_at:
                 raise RateLimitReached(free_at)
             await clock.sleep(max((free_at - clock.now()).total_seconds(), 0.01))
 
-    async def _take(self, charges: Collection[RequestCost], holds: Collection[str]) -> tuple[datetime, datetime | None]:
-        """Count a request: at which instant, and None, or when there is room for it."""
-        keys, lengths, calls, units = zip(*(_asked(one) for one in charges), strict=True) if charges else ((),) * 4
-        asked = {"keys": keys, "lengths": lengths, "calls": calls, "units": units, "holds": holds}
-        told = {name: list(values) for name, values in asked.items()}
+    async def _take(
+        self, request_costs: Collection[RequestCost], holds: Collection[str]
+    ) -> tuple[datetime, datetime | None]:
+        """Try to count a request: the instant of the try, and None if it is counted, else when there will be room."""
+        keys, lengths, calls, units = (
+            zip(*(_columns(one) for one in request_costs), strict=True) if request_costs else ((),) * 4
+        )
+        columns = {"keys": keys, "lengths": lengths, "calls": calls, "units": units, "holds": holds}
+        params = {name: list(values) for name, values in columns.items()}
         while True:
-            # In autocommit: one statement, one trip, and those who share a limit wait for nothing longer.
+            # In autocommit: one round trip, and rows are locked for no longer than this statement.
             async with self._resources.db.read_connection(None) as connection:
                 at = self._resources.clock.now()
-                row = (await connection.execute(_TAKE, {**told, "at": _milliseconds(at)})).one()
+                row = (await connection.execute(_TAKE, {**params, "at": _milliseconds(at)})).one()
                 if not row.missing:
                     return at, datetime.fromtimestamp(row.free_at / 1000, UTC) if row.free_at else None
-                await connection.execute(_MAKE, {"keys": told["keys"], "lengths": told["lengths"]})
+                await connection.execute(_ADD_ROWS, {"keys": params["keys"], "lengths": params["lengths"]})
 
 
 def cost_of(request: Request) -> Cost:
-    """What a request takes from the budgets: as its adapter says, else one call of its token."""
-    told = request.extensions.get(COST)
-    if isinstance(told, Cost):
-        return told
+    """What a request takes from the limits: as its adapter declares, else one call of its token."""
+    declared = request.extensions.get(COST)
+    if isinstance(declared, Cost):
+        return declared
     return Cost(token=request.headers.get("authorization", "").rpartition(" ")[2])
 
 
-def _concerns(budget: RateLimit, cost: Cost) -> bool:
-    if budget.scope is Scope.TOKEN and not cost.token:
+def _concerns(limit: RateLimit, cost: Cost) -> bool:
+    if limit.scope is Scope.TOKEN and not cost.token:
         return False
-    return budget.token is None or cost.kind is budget.token
+    return limit.token is None or cost.kind is limit.token
 
 
-def _counted_by(spec: Spec, base_url: str, settings: Settings, scope: Scope) -> str:
-    """Who counts: the API that is called, or the owner of an application that several platforms know."""
+def _counter_owner(spec: Spec, base_url: str, settings: Settings, scope: Scope) -> str:
+    """Who counts: the API that is called, or the vendor of an application that several platforms share."""
     if scope is Scope.APP and spec.app_of is not None:
         known = settings.platform_apps.get(spec.key, {}).get("client_id")
         return f"{spec.app_of}\n{known.get_secret_value() if known is not None else ''}"
     return f"{spec.key}\n{base_url}"
 
 
-def _key(counted_by: str, scope: Scope, cost: Cost, name: str = "") -> str:
-    """Whom a limit concerns, without naming the token."""
+def _key(owner: str, scope: Scope, cost: Cost, name: str = "") -> str:
+    """The key of a count or a hold: a hash, so that the token is not stored."""
     concerned = {Scope.TOKEN: cost.token, Scope.COMMUNITY: cost.target or cost.token}.get(scope, "")
-    return hashlib.sha256(f"{counted_by}\n{scope}\n{concerned}\n{name}".encode()).hexdigest()[:40]
+    return hashlib.sha256(f"{owner}\n{scope}\n{concerned}\n{name}".encode()).hexdigest()[:40]
 
 
 def _milliseconds(at: datetime) -> int:
     return math.floor(at.timestamp() * 1000)
 
 
-def _asked(charge: RequestCost) -> tuple[str, int, int, int]:
-    return charge.key, charge.budget.seconds, charge.budget.calls, charge.units
+def _columns(request_cost: RequestCost) -> tuple[str, int, int, int]:
+    return request_cost.key, request_cost.limit.seconds, request_cost.limit.calls, request_cost.units
 
 
 @dataclass(frozen=True, slots=True)
 class RateRemaining:
-    """What is left of one budget."""
+    """What is left of one limit."""
 
     name: str
     scope: Scope
     token: Token | None
     calls: int
     seconds: int
-    left: int
+    remaining: int
     held_until: datetime | None
-    """The platform told us to stay away until then."""
+    """The end of a hold; None: there is none."""
 
 
-async def left(
+async def remaining(
     session: AsyncSession,
     settings: Settings,
     spec: Spec,
@@ -213,34 +219,34 @@ async def left(
     tokens: Mapping[Token, str],
     at: datetime,
 ) -> list[RateRemaining]:
-    """What is left of a community's budgets at this instant. Chats of their own are not among them."""
-    shown: list[tuple[RateLimit, Token | None, str, str]] = []
-    for budget in spec.budgets:
-        if budget.scope is Scope.COMMUNITY:
+    """What is left of a community's limits at this instant, without those of `Scope.COMMUNITY`."""
+    counted: list[tuple[RateLimit, Token | None, str, str]] = []
+    for limit in spec.budgets:
+        if limit.scope is Scope.COMMUNITY:
             continue
         kinds: Iterable[Token | None] = [None]
-        if budget.scope is Scope.TOKEN:
-            kinds = [kind for kind in sorted(tokens) if budget.token in {None, kind}]
+        if limit.scope is Scope.TOKEN:
+            kinds = [kind for kind in sorted(tokens) if limit.token in {None, kind}]
         for kind in kinds:
             cost = Cost(token=tokens[kind] if kind is not None else "", kind=kind)
-            whose = _counted_by(spec, base_url, settings, budget.scope)
-            shown.append((budget, kind, _key(whose, budget.scope, cost, budget.name), _key(whose, budget.scope, cost)))
-    keys = sorted({key for _, _, *both in shown for key in both})
+            owner = _counter_owner(spec, base_url, settings, limit.scope)
+            counted.append((limit, kind, _key(owner, limit.scope, cost, limit.name), _key(owner, limit.scope, cost)))
+    keys = sorted({key for _, _, *both in counted for key in both})
     rows = await session.execute(_READ, {"keys": keys})
     counts: dict[tuple[str, int], list[list[int]]] = {(row.key, row.seconds): row.slots for row in rows}
     found = []
-    for budget, kind, key, hold in shown:
-        first = _milliseconds(at) // (budget.seconds * 1000 // SLOTS) - SLOTS
-        used = sum(count for slot, count in counts.get((key, budget.seconds), []) if slot >= first)
+    for limit, kind, key, hold in counted:
+        first = _milliseconds(at) // (limit.seconds * 1000 // SLOTS) - SLOTS
+        used = sum(count for slot, count in counts.get((key, limit.seconds), []) if slot >= first)
         until = counts.get((hold, HOLD), [[0, 0]])[-1][0]
         held = datetime.fromtimestamp(until / 1000, UTC) if until > _milliseconds(at) else None
-        free = max(budget.calls - used, 0)
-        found.append(RateRemaining(budget.name, budget.scope, kind, budget.calls, budget.seconds, free, held))
+        free = max(limit.calls - used, 0)
+        found.append(RateRemaining(limit.name, limit.scope, kind, limit.calls, limit.seconds, free, held))
     return found
 
 
 async def forget(session: AsyncSession, *, most: int) -> int:
-    """Drop up to `most` counts that no call was added to for `UNUSED`; how many there were."""
+    """Delete up to `most` counts that were not added to for `UNUSED`; how many were deleted."""
     before = _milliseconds(now(session) - UNUSED)
     gone = await session.execute(_FORGET, {"before": before, "most": most})
     return len(gone.all())
@@ -249,54 +255,54 @@ async def forget(session: AsyncSession, *, most: int) -> int:
 _KEYS: Final = bindparam("keys", type_=ARRAY(Text))
 _LENGTHS: Final = bindparam("lengths", type_=ARRAY(BigInteger))
 _READ: Final = text("SELECT key, seconds, slots FROM rate_limit_use WHERE key = ANY(:keys)").bindparams(_KEYS)
-_MAKE: Final = text(
+_ADD_ROWS: Final = text(
     "INSERT INTO rate_limit_use (key, seconds, slots) SELECT k, s, '[]' FROM unnest(:keys, :lengths) AS new (k, s) "
     "ON CONFLICT DO NOTHING"
 ).bindparams(_KEYS, _LENGTHS)
-# In *any* stretch of a window there are at most as many units as the limit, however it lies: a tenth of
-# it is counted as one, and counts until the whole of it is out of sight. Where one limit has no room,
-# or nobody may call, nothing is taken from any of them, and `free_at` tells when there will be.
-# Rows are locked in one order, so that nobody waits in a circle.
+# In *any* interval of a window's length there are at most as many units as the limit: each tenth of a
+# window is one slot, and counts until all of it is out of the window. Where one limit has no room, or
+# there is a hold, nothing is taken from any limit, and `free_at` is when there will be room.
+# Rows are locked in key order, to avoid deadlocks.
 _TAKE: Final = text(f"""
-WITH asked AS (
+WITH requested AS (
     SELECT key, seconds, calls, units, seconds * 1000 / {SLOTS} AS length,
            CAST(:at AS bigint) / (seconds * 1000 / {SLOTS}) AS current
     FROM unnest(:keys, :lengths, :calls, :units) AS limits (key, seconds, calls, units)
 ), locked AS MATERIALIZED (
     SELECT key, seconds, slots FROM rate_limit_use WHERE key = ANY(:keys || :holds) ORDER BY key, seconds FOR UPDATE
 ), counted AS MATERIALIZED (
-    SELECT asked.key, asked.seconds, taken.slots, full_until.free_at
-    FROM asked JOIN locked USING (key, seconds)
+    SELECT requested.key, requested.seconds, taken.slots, full_until.free_at
+    FROM requested JOIN locked USING (key, seconds)
     CROSS JOIN LATERAL (
         SELECT coalesce(jsonb_agg(jsonb_build_array(slot, count) ORDER BY slot), '[]') AS slots FROM (
             SELECT slot, sum(count)::bigint AS count FROM (
                 SELECT (part ->> 0)::bigint, (part ->> 1)::bigint FROM jsonb_array_elements(locked.slots) AS part
-                UNION ALL SELECT asked.current, asked.units
-            ) AS parts (slot, count) WHERE slot >= asked.current - {SLOTS} GROUP BY slot
+                UNION ALL SELECT requested.current, requested.units
+            ) AS parts (slot, count) WHERE slot >= requested.current - {SLOTS} GROUP BY slot
         ) AS kept
     ) AS taken
     CROSS JOIN LATERAL (
-        SELECT min((slot + {SLOTS} + 1) * asked.length) AS free_at FROM (
+        SELECT min((slot + {SLOTS} + 1) * requested.length) AS free_at FROM (
             SELECT slot, sum(count) OVER (ORDER BY slot) AS freed,
-                   sum(count) OVER () + least(asked.units, asked.calls) - asked.calls AS over
+                   sum(count) OVER () + least(requested.units, requested.calls) - requested.calls AS over
             FROM (
                 SELECT (part ->> 0)::bigint, (part ->> 1)::bigint FROM jsonb_array_elements(locked.slots) AS part
-            ) AS parts (slot, count) WHERE slot >= asked.current - {SLOTS}
+            ) AS parts (slot, count) WHERE slot >= requested.current - {SLOTS}
         ) AS old WHERE over > 0 AND freed >= over
     ) AS full_until
-), told AS MATERIALIZED (
+), verdict AS MATERIALIZED (
     SELECT greatest(
                coalesce((SELECT max(free_at) FROM counted), 0),
                coalesce((SELECT max((slots -> -1 ->> 0)::bigint) FROM locked
                          WHERE seconds = {HOLD} AND (slots -> -1 ->> 0)::bigint > :at), 0)
            ) AS free_at,
-           (SELECT count(*) FROM asked) - (SELECT count(*) FROM counted) AS missing
-), kept AS (
-    UPDATE rate_limit_use SET slots = counted.slots FROM counted, told
-    WHERE told.free_at = 0 AND told.missing = 0
+           (SELECT count(*) FROM requested) - (SELECT count(*) FROM counted) AS missing
+), stored AS (
+    UPDATE rate_limit_use SET slots = counted.slots FROM counted, verdict
+    WHERE verdict.free_at = 0 AND verdict.missing = 0
       AND rate_limit_use.key = counted.key AND rate_limit_use.seconds = counted.seconds
 )
-SELECT free_at, missing FROM told
+SELECT free_at, missing FROM verdict
 """).bindparams(  # noqa: S608 - numbers of ours
     _KEYS,
     _LENGTHS,
@@ -305,12 +311,12 @@ SELECT free_at, missing FROM told
     bindparam("holds", type_=ARRAY(Text)),
     bindparam("at", type_=BigInteger),
 )
-_STAY_AWAY: Final = text(f"""
+_SET_HOLD: Final = text(f"""
 INSERT INTO rate_limit_use (key, seconds, slots) VALUES (:key, {HOLD}, jsonb_build_array(jsonb_build_array(:until, 0)))
 ON CONFLICT (key, seconds) DO UPDATE SET slots = excluded.slots
 WHERE (rate_limit_use.slots -> -1 ->> 0)::bigint < (excluded.slots -> -1 ->> 0)::bigint
 """).bindparams(bindparam("until", type_=BigInteger))  # noqa: S608 - a number of ours
-# The last slot of a count tells when its last call was; a hold tells its end.
+# The last slot of a count is that of its last request; the only one of a hold is its end.
 _FORGET: Final = text(f"""
 DELETE FROM rate_limit_use WHERE (key, seconds) IN (
     SELECT key, seconds FROM rate_limit_use

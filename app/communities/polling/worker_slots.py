@@ -1,4 +1,4 @@
-"""A platform that hangs takes some of a worker's places, never all of them."""
+"""The jobs of a worker that may call one API at once, so that an API that hangs cannot block the worker."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,21 +10,21 @@ from weakref import WeakKeyDictionary
 from app.kit.http import Client
 from app.kit.jobs import Run, Snooze
 
-MOST: Final = 20
-"""So many jobs of a worker call one API at once; it has room for more than twice as many."""
-SHORTLY: Final = timedelta(seconds=2)
+MAX_PER_API: Final = 20
+"""Jobs of a worker that call one API at once; a worker runs more than twice as many."""
+RETRY_AFTER: Final = timedelta(seconds=2)
 
-_at_work: WeakKeyDictionary[Client, Counter[str]] = WeakKeyDictionary()
-"""Jobs that are calling, by API, for each worker's client."""
+_calling: WeakKeyDictionary[Client, Counter[str]] = WeakKeyDictionary()
+"""The number of jobs that are calling, by base URL, for each worker's HTTP client."""
 
 
 @contextmanager
-def place(run: Run, base_url: str) -> Iterator[None]:
-    """A place at an API; `Later` where all are taken. While it answers, places are free again soon."""
+def slot(run: Run, base_url: str) -> Iterator[None]:
+    """Hold a slot of an API; raises `Snooze` where all are taken. While the API answers, slots are soon free again."""
     assert run.resources.http is not None
-    calling = _at_work.setdefault(run.resources.http, Counter())
-    if calling[base_url] >= MOST:
-        raise Snooze(run.now + SHORTLY, f"{MOST} jobs are calling {base_url} already")
+    calling = _calling.setdefault(run.resources.http, Counter())
+    if calling[base_url] >= MAX_PER_API:
+        raise Snooze(run.now + RETRY_AFTER, f"{MAX_PER_API} jobs are calling {base_url} already")
     calling[base_url] += 1
     try:
         yield

@@ -12,7 +12,7 @@ from app.kit.clock import SetClock
 from app.platforms.capabilities import Event, odd
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.communities.conftest import HOUR, START, World
-from tests.communities.hooks.conftest import EVENTS, Town
+from tests.communities.inbound.conftest import EVENTS, Town
 
 BODY = b'{"a new kind": "Do you deliver?"}'
 TAKEN = (200, "EVENT_RECEIVED")
@@ -69,10 +69,12 @@ async def test_it_is_kept_and_told_of_and_has_no_effect(town: Town, clock: SetCl
         await take(town, path)
         await take(town, path)
     assert await waiting(town, a) == {"events": 1, "last_at": f"{START + HOUR:%FT%T.%fZ}"}
-    assert await town.rows("SELECT told, batch FROM inbound_event") == [(BODY.decode(), None)]
+    assert await town.rows("SELECT status, payload, batch, applied_at FROM inbound_event") == [
+        ("unparsed", BODY.decode(), None, None)
+    ]
     assert await town.said() == []
-    assert (await town.health(a))["event_at"] is None, "nothing is known to be told"
-    found = [line for line in logs if line["event"] == "hook.unparsed_events"]
+    assert (await town.health(a))["last_event_at"] is None, "nothing is known to be told"
+    found = [line for line in logs if line["event"] == "inbound.unparsed"]
     assert [line["community_id"] for line in found] == [a, a]
     assert "deliver" not in str(logs), "logs are not for what customers say"
 
@@ -93,7 +95,9 @@ async def test_it_is_understood_after_an_upgrade(town: Town, clock: SetClock, le
     await take(town, path)
     await later(town, clock)
     assert await town.said() == [(a, "m1")]
-    assert await town.rows("SELECT event_id FROM inbound_event WHERE told IS NOT NULL") == []
+    assert await town.rows("SELECT DISTINCT status, payload, applied_at FROM inbound_event") == [
+        ("applied", None, START + 4 * HOUR)
+    ]
 
 
 async def test_what_turns_out_to_be_nothing_is_done_with(town: Town, clock: SetClock, learn: Learn) -> None:
@@ -155,7 +159,7 @@ async def test_what_is_stored_of_understood_events_is_as_before(town: Town) -> N
     path = await town.open(a)
     answer = await town.call(path, said())
     assert (answer.status_code, answer.text) == TAKEN
-    [(told,)] = await town.rows("SELECT told FROM inbound_event")
+    [(told,)] = await town.rows("SELECT payload FROM inbound_event")
     older = str(told).replace(',"odd":null', "")
     assert older != told
     assert EVENTS.validate_json(f"[{older}]") == (said(),)

@@ -14,7 +14,7 @@ from app.kit.clock import SetClock
 from app.platforms.capabilities import Event, HookState, IssuedToken
 from app.platforms.contract import AuthExpired, MissingPermission, Rejected, Scope, Throttled, Token, Transient
 from tests.communities.conftest import START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 
 SUBSCRIBE, PROBE, UNSUBSCRIBE = subscriptions.SUBSCRIBE, subscriptions.PROBE, subscriptions.UNSUBSCRIBE
 
@@ -38,10 +38,10 @@ async def test_it_is_set_at_the_platform_with_secrets_of_our_own(town: Town) -> 
     a = await town.connect("a")
     opened = await put(town, a)
     assert (opened["state"], opened["reason"]) == ("waiting", None)
-    assert town.desk.asked == 0, "a request never calls a platform"
+    assert town.fake_platform.asked == 0, "a request never calls a platform"
     await town.agency.work(SUBSCRIBE)
-    assert town.desk.urls == [opened["url"]]
-    (told,) = town.desk.secrets
+    assert town.fake_platform.urls == [opened["url"]]
+    (told,) = town.fake_platform.secrets
     assert set(told) == {"secret", "verify"}
     assert min(map(len, told.values())) >= 32
     assert (await read(town, a))["state"] == "subscribed"
@@ -52,16 +52,16 @@ async def test_it_is_set_at_the_platform_with_secrets_of_our_own(town: Town) -> 
 
 async def test_secrets_that_were_given_stay_and_those_that_come_back_are_kept(town: Town, clock: SetClock) -> None:
     a = await town.connect("a")
-    town.desk.chooses = {"verify": "chosen-by-the-platform"}
+    town.fake_platform.chooses = {"verify": "chosen-by-the-platform"}
     path = await town.open(a)
     await town.agency.work(SUBSCRIBE)
     assert (await read(town, a))["state"] == "waiting"
     asked = {"verify": "chosen-by-the-platform", "challenge": "42"}
-    ingest.inbound_ingest(town.agency.resources.db).forget()
+    ingest.inbound_ingest(town.agency.resources.db).clear()
     assert (await town.stranger.get(path, params=asked)).text == "42", "it may ask before it says yes"
-    clock.advance(timedelta(seconds=ingest.MEMORY))
+    clock.advance(timedelta(seconds=ingest.CACHE_SECONDS))
     await town.agency.work(SUBSCRIBE)
-    assert [one["secret"] for one in town.desk.secrets] == [town.secret] * 2
+    assert [one["secret"] for one in town.fake_platform.secrets] == [town.secret] * 2
     assert (await read(town, a))["state"] == "subscribed"
 
 
@@ -70,8 +70,8 @@ async def test_what_is_known_of_our_application_is_not_made_up(town: Town, monke
     monkeypatch.setitem(apps, "fake", {"secret": SecretStr("the-apps"), "client_id": SecretStr("7")})
     path = urlsplit((await put(town, await town.connect("a")))["url"]).path
     await town.agency.work(SUBSCRIBE)
-    assert town.desk.secrets[0]["secret"] == "the-apps"
-    assert set(town.desk.secrets[0]) == {"secret", "verify"}
+    assert town.fake_platform.secrets[0]["secret"] == "the-apps"
+    assert set(town.fake_platform.secrets[0]) == {"secret", "verify"}
     town.secret = "the-apps"
     assert (await town.call(path)).status_code == 200
 
@@ -79,7 +79,7 @@ async def test_what_is_known_of_our_application_is_not_made_up(town: Town, monke
 @pytest.mark.parametrize("error", [Rejected("the address is not https"), MissingPermission("it lacks manage")])
 async def test_a_refusal_says_why_and_is_tried_again_when_asked(town: Town, error: Any) -> None:
     a = await town.connect("a")
-    town.desk.fail = [error]
+    town.fake_platform.fail = [error]
     await put(town, a)
     await town.agency.work(SUBSCRIBE)
     found = await read(town, a)
@@ -96,7 +96,7 @@ async def test_a_refusal_says_why_and_is_tried_again_when_asked(town: Town, erro
 )
 async def test_a_platform_in_trouble_is_tried_later(town: Town, clock: SetClock, error: Any) -> None:
     a = await town.connect("a")
-    town.desk.fail = [error]
+    town.fake_platform.fail = [error]
     await put(town, a)
     await town.agency.work(SUBSCRIBE)
     assert (await read(town, a))["state"] == "waiting"
@@ -111,9 +111,9 @@ async def test_a_community_that_was_not_looked_at_is_waited_for(town: Town, cloc
     a = (await town.agency.post("/v1/communities", {**body, "credentials": {"community": "t"}}))["id"]
     await put(town, a)
     await town.agency.work(SUBSCRIBE)
-    assert (town.desk.asked, (await read(town, a))["state"]) == (0, "waiting")
+    assert (town.fake_platform.asked, (await read(town, a))["state"]) == (0, "waiting")
     await town.agency.work("communities.poll")
-    clock.advance(jobs.SOON)
+    clock.advance(jobs.RETRY_UNREAD_AFTER)
     await town.agency.work(SUBSCRIBE)
     assert (await read(town, a))["state"] == "subscribed"
 
@@ -126,14 +126,14 @@ async def test_what_only_a_person_knows_is_not_made_up_but_asked_for(town: Town)
     await put(town, a)
     await town.agency.work(SUBSCRIBE)
     found = await read(town, a)
-    assert (found["state"], town.desk.asked) == ("refused", 0)
+    assert (found["state"], town.fake_platform.asked) == ("refused", 0)
     assert "secret" in found["reason"]
     assert (await town.health(a))["reason"] == found["reason"]
     path = await town.open(a)
     await town.agency.work(SUBSCRIBE)
     found = await read(town, a)
     assert (found["state"], found["reason"]) == ("subscribed", None)
-    assert set(town.desk.secrets[-1]) == {"secret", "verify"}
+    assert set(town.fake_platform.secrets[-1]) == {"secret", "verify"}
     assert (await town.call(path)).status_code == 200
 
 
@@ -150,19 +150,19 @@ async def test_a_token_that_has_ended_is_renewed_for_it(
     await town.open(a)
     if job == PROBE:
         await town.agency.work(SUBSCRIBE)
-        clock.advance(subscriptions.SETTLED)
-    town.desk.fail = [AuthExpired("the token has ended", token=Token.COMMUNITY)]
+        clock.advance(subscriptions.FIRST_PROBE_AFTER)
+    town.fake_platform.fail = [AuthExpired("the token has ended", token=Token.COMMUNITY)]
     await town.agency.work(job)
     assert (await read(town, a))["state"] == "subscribed"
     assert (await town.health(a))["subscribed"] is (True if job == PROBE else None)
     async with town.agency.resources.transaction(town.agency.workspace_id) as session:
-        held = await tokens.held(session, town.agency.resources.keyring, UUID(a))
+        held = await tokens.load(session, town.agency.resources.keyring, UUID(a))
     assert held.texts == {Token.COMMUNITY: "new"}
 
 
 async def test_a_platform_that_is_unwell_for_long_is_not_given_up(town: Town, clock: SetClock) -> None:
     a = await town.connect("a")
-    town.desk.fail = [Transient("down for hours")] * 15
+    town.fake_platform.fail = [Transient("down for hours")] * 15
     await put(town, a)
     for _ in range(16):
         await town.agency.work(SUBSCRIBE)
@@ -175,7 +175,7 @@ async def test_closed_meanwhile_nothing_is_set(town: Town) -> None:
     await put(town, a)
     await town.agency.http.delete(f"/v1/communities/{a}/hook")
     await town.agency.work(SUBSCRIBE)
-    assert town.desk.asked == 0
+    assert town.fake_platform.asked == 0
     assert await town.health(a) is None
 
 
@@ -188,16 +188,19 @@ async def test_a_closed_one_is_taken_away_at_the_platform(town: Town, clock: Set
     await town.agency.http.delete(f"/v1/communities/{a}/hook")
     assert await town.agency.due(UNSUBSCRIBE) == [], "another community has it still"
     await town.agency.http.delete(f"/v1/communities/{b}/hook")
-    town.desk.fail = [Transient("down for a minute"), Throttled("slow down", retry_after=30, scope=Scope.TOKEN)]
+    town.fake_platform.fail = [
+        Transient("down for a minute"),
+        Throttled("slow down", retry_after=30, scope=Scope.TOKEN),
+    ]
     for _ in range(3):
         await town.agency.work(UNSUBSCRIBE)
         clock.advance(timedelta(minutes=1))
-    assert town.desk.taken_away == [url]
+    assert town.fake_platform.taken_away == [url]
     opened = await put(town, a)
     await town.agency.http.delete(f"/v1/communities/{a}/hook")
-    town.desk.fail = [MissingPermission("it lacks manage")]
+    town.fake_platform.fail = [MissingPermission("it lacks manage")]
     await town.agency.work(UNSUBSCRIBE)
-    assert (town.desk.taken_away, opened["url"] != url) == ([url], True)
+    assert (town.fake_platform.taken_away, opened["url"] != url) == ([url], True)
 
 
 # ── one address for an application ────────────────────────────────────────────────────────────────
@@ -211,7 +214,7 @@ async def test_communities_of_one_application_share_an_address(town: Town, world
     asked = {"verify": "xyz", "challenge": "42"}
     assert (await town.stranger.get(path, params=asked)).text == "42", "its secrets are one set"
     await town.agency.work(SUBSCRIBE)
-    assert town.desk.urls == [shared["url"]] * 2, "each community is subscribed"
+    assert town.fake_platform.urls == [shared["url"]] * 2, "each community is subscribed"
     assert {(await read(town, one))["state"] for one in (a, b)} == {"subscribed"}
     await town.agency.http.delete(f"/v1/communities/{a}/hook")
     await town.tell(path, telling(world, 1))
@@ -233,38 +236,51 @@ async def test_the_platform_is_asked_soon_and_then_daily(town: Town, clock: SetC
     a = await town.connect("a")
     await town.open(a)
     await town.agency.work(SUBSCRIBE, PROBE)
-    known = ("reason", "checked_at", "subscribed", "delivering", "waiting", "detail", "event_at", "missed", "missed_at")
+    known = (
+        "reason",
+        "checked_at",
+        "subscribed",
+        "delivering",
+        "waiting",
+        "detail",
+        "last_event_at",
+        "missed",
+        "missed_at",
+    )
     assert await town.health(a) == {**dict.fromkeys(known), "state": "subscribed"}
-    town.desk.state, town.desk.asked = HookState(True, False, 17, "Wrong response: 502 Bad Gateway"), 0
-    clock.advance(subscriptions.SETTLED)
+    town.fake_platform.state, town.fake_platform.asked = (
+        HookState(True, False, 17, "Wrong response: 502 Bad Gateway"),
+        0,
+    )
+    clock.advance(subscriptions.FIRST_PROBE_AFTER)
     await town.agency.work(PROBE)
     found = await town.health(a)
     assert found["checked_at"] == "2026-10-15T12:05:00.000000Z"
     assert (found["subscribed"], found["delivering"], found["waiting"]) == (True, False, 17)
     assert found["detail"] == "Wrong response: 502 Bad Gateway"
     for _ in range(24):
-        clock.advance(jobs.LOOK)
-        assert town.desk.asked == 1
+        clock.advance(jobs.PROBE_CHECK_INTERVAL)
+        assert town.fake_platform.asked == 1
         await town.agency.work(PROBE)
-    assert town.desk.asked == 2
+    assert town.fake_platform.asked == 2
 
 
 async def test_an_unusual_silence_is_asked_about_once(
     town: Town, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "LIVELY", 3)
+    monkeypatch.setattr(jobs, "BUSY_WEEK", 3)
     a = await town.connect("a")
     path = await town.open(a)
-    clock.advance(subscriptions.SETTLED)
+    clock.advance(subscriptions.FIRST_PROBE_AFTER)
     await town.agency.work(SUBSCRIBE, PROBE)
-    town.desk.asked = 0
+    town.fake_platform.asked = 0
 
     async def hours(many: int) -> int:
-        before = town.desk.asked
+        before = town.fake_platform.asked
         for _ in range(many):
-            clock.advance(jobs.LOOK)
+            clock.advance(jobs.PROBE_CHECK_INTERVAL)
             await town.agency.work(PROBE)
-        return town.desk.asked - before
+        return town.fake_platform.asked - before
 
     await town.tell(path, telling(world, 1), telling(world, 2))
     assert await hours(3) == 0, "two events are no habit"
@@ -278,8 +294,8 @@ async def test_a_platform_that_does_not_answer_leaves_it_unknown(town: Town, clo
     a = await town.connect("a")
     await town.open(a)
     await town.agency.work(SUBSCRIBE)
-    clock.advance(subscriptions.SETTLED)
-    town.desk.fail = [MissingPermission("the token may not ask")]
+    clock.advance(subscriptions.FIRST_PROBE_AFTER)
+    town.fake_platform.fail = [MissingPermission("the token may not ask")]
     await town.agency.work(PROBE)
     found = await town.health(a)
     assert (found["subscribed"], found["detail"]) == (None, "the token may not ask")
@@ -290,11 +306,11 @@ async def test_a_paused_community_is_left_alone_and_a_closed_hook_forgotten(town
     a = await town.connect("a")
     await town.open(a)
     await town.agency.work(SUBSCRIBE)
-    town.desk.asked = 0
+    town.fake_platform.asked = 0
     await town.agency.post(f"/v1/communities/{a}/pause", status=200)
     clock.advance(timedelta(days=2))
     await town.agency.work(PROBE)
-    assert town.desk.asked == 0
+    assert town.fake_platform.asked == 0
     await town.agency.http.delete(f"/v1/communities/{a}/hook")
     clock.advance(timedelta(days=2))
     await town.agency.work(PROBE)

@@ -13,7 +13,7 @@ from app.kit.clock import SetClock
 from app.platforms.capabilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import HOUR, START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 
 MINUTE = timedelta(minutes=1)
 
@@ -137,11 +137,11 @@ async def test_an_event_that_cannot_be_applied_holds_up_no_other(
         assert await town.said() == [(a, "m0"), (a, "m1"), (a, "m3"), (b, "m4")]
         await town.tell(path, Event("e5", "a", messages=(world.says("olga", 5, START),)))
         assert (a, "m5") in await town.said(), "nor those that come later"
-    assert await town.rows("SELECT event_id FROM inbound_event WHERE told IS NOT NULL") == [("e2",)]
+    assert await town.rows("SELECT event_id FROM inbound_event WHERE status = 'pending'") == [("e2",)]
     clock.advance(HOUR)
     await town.agency.work(store.APPLY)
     assert (a, "m2") in await town.said()
-    assert await town.rows("SELECT count(*) FROM inbound_event WHERE told IS NOT NULL") == [(0,)]
+    assert await town.rows("SELECT count(*) FROM inbound_event WHERE status = 'pending'") == [(0,)]
 
 
 async def test_one_run_takes_along_what_was_stored_meanwhile(
@@ -216,7 +216,7 @@ async def test_what_is_told_a_little_later_was_not_missed(town: Town, world: Wor
     assert (await missed(town, a))[0] == 1
     await town.tell(path, Event("2", "a", messages=(fresh,)))
     assert await missed(town, a) == (0, None)
-    clock.advance(store.REMEMBERED - timedelta(days=1))
+    clock.advance(store.RETENTION - timedelta(days=1))
     await poll(town, a)
     assert await town.rows("SELECT count(*) FROM inbound_gap") == [(0,)]
 
@@ -243,7 +243,7 @@ async def test_a_hook_that_never_told_of_anything_is_not_said_to_have_missed_not
     world.messages = [world.says("olga", 1, START + MINUTE)]
     await poll(town, a)
     assert await missed(town, a) == (None, None)
-    assert (await town.health(a))["event_at"] is None
+    assert (await town.health(a))["last_event_at"] is None
     await town.tell(path, Event("1", "a", messages=(world.says("olga", 2, START + HOUR),)))
     assert await missed(town, a) == (0, None)
 

@@ -16,7 +16,7 @@ from app.kit.clock import SetClock
 from app.platforms.capabilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from tests.communities.conftest import START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 
 POST = RemotePost("p1", "https://fake.test/p1", "News", START - timedelta(minutes=1), PostMetrics("p1", {}))
 
@@ -67,7 +67,8 @@ async def test_one_event_a_thousand_times_at_once(town: Town) -> None:
     assert {(answer.status_code, answer.text) for answer in answers} == {(200, "EVENT_RECEIVED")}
     await apply(town)
     assert await figures(town) == (1, 1, 1, 1)
-    assert await town.rows("SELECT count(*), count(told) FROM inbound_event WHERE event_id = '1'") == [(1, 0)]
+    stored = await town.rows("SELECT status, payload, applied_at FROM inbound_event WHERE event_id = '1'")
+    assert stored == [("applied", None, START)]
 
 
 async def test_one_comment_told_under_many_ids_is_counted_once(town: Town) -> None:
@@ -141,7 +142,7 @@ async def die(*_: Any) -> None:
     raise Killed
 
 
-@pytest.mark.parametrize("step", ["_under", "_heard", "_messages", "_measures"])
+@pytest.mark.parametrize("step", ["_publication_ids", "_store_items", "_messages", "_pushed_metrics"])
 async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -153,10 +154,11 @@ async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
     await town.call(path, Event("1", "a", posts=(POST,), messages=(comment(1),), metrics=(counters,), at=at))
 
     with monkeypatch.context() as deadly:
-        deadly.setattr(effects._Work, step, die)
+        deadly.setattr(effects._EventGroup, step, die)
         with pytest.raises(Killed):
             await town.agency.work(store.APPLY)
-    assert await town.rows("SELECT count(*), count(told) FROM inbound_event") == [(1, 1)]
+    stored = await town.rows("SELECT status, payload IS NULL, applied_at FROM inbound_event")
+    assert stored == [("pending", False, None)]
     assert await town.rows("SELECT count(*) FROM publication") == [(1,)]
     assert await town.rows("SELECT count(*) FROM inbound_item") == [(0,)]
     clock.advance(jobs.LEASE + timedelta(seconds=1))
@@ -192,17 +194,17 @@ async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_communit
 
 
 async def test_commits_that_wait_are_applied_together(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbound_jobs, "AT_ONCE", 10)
-    monkeypatch.setattr(effects, "TOGETHER", 7)
+    monkeypatch.setattr(inbound_jobs, "MAX_BATCHES", 10)
+    monkeypatch.setattr(effects, "MAX_GROUP", 7)
     await commented(town, 40)
     due, together = await town.agency.due(store.APPLY), []
-    do = effects._Work.do
+    do = effects._EventGroup.apply
 
-    async def watched(work: effects._Work, run: jobs.Run) -> None:
+    async def watched(work: effects._EventGroup, run: jobs.Run) -> None:
         together.append(len(work.events))
         await do(work, run)
 
-    monkeypatch.setattr(effects._Work, "do", watched)
+    monkeypatch.setattr(effects._EventGroup, "apply", watched)
     await jobs.perform(town.agency.resources, due[-1])
     assert await town.agency.due(store.APPLY) == []
     # Its own with ten others, then ten, ten and nine.
@@ -215,17 +217,17 @@ async def test_an_event_that_fails_holds_up_none_of_those_it_was_joined_with(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await commented(town, 20)
-    heard = effects._Work._heard
+    heard = effects._EventGroup._store_items
 
-    async def spoiled(work: effects._Work, *given: Any) -> set[str]:
+    async def spoiled(work: effects._EventGroup, *given: Any) -> set[str]:
         if "told 13" in work.events:
             raise ArithmeticError("of no good")
         return await heard(work, *given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(effects._Work, "_heard", spoiled)
+        patched.setattr(effects._EventGroup, "_store_items", spoiled)
         await jobs.perform(town.agency.resources, (await town.agency.due(store.APPLY))[0])
-        assert await town.rows("SELECT event_id FROM inbound_event WHERE told IS NOT NULL") == [("told 13",)]
+        assert await town.rows("SELECT event_id FROM inbound_event WHERE status = 'pending'") == [("told 13",)]
         assert (await figures(town))[0] == 19
         # What comes later is not drawn into its trouble.
         await town.call(path, Event("later", "a", messages=(comment(20),)))
@@ -246,7 +248,7 @@ async def test_a_worker_that_dies_with_the_events_of_others_leaves_them_to_the_n
     await commented(town, 5)
 
     with monkeypatch.context() as deadly:
-        deadly.setattr(effects._Work, "do", die)
+        deadly.setattr(effects._EventGroup, "apply", die)
         with pytest.raises(Killed):
             await jobs.perform(town.agency.resources, (await town.agency.due(store.APPLY))[0])
     (one,) = await town.rows("SELECT id FROM job WHERE kind = :kind AND workspace_id = :id", **_ours(town))

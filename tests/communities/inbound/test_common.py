@@ -12,7 +12,7 @@ from app.communities.inbound import store, subscriptions
 from app.kit.clock import SetClock
 from app.platforms.capabilities import Event
 from tests.communities.conftest import HOUR, START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 from tests.conftest import Agency
 
 OURS = {"secret": "", "client_id": "7"}
@@ -59,7 +59,7 @@ async def test_one_call_tells_each_agency_what_is_its_own(ours: Town, theirs: To
     (a, path), (b, same), (shared, _) = await opened(ours, "a"), await opened(theirs, "b"), await opened(ours, "both")
     theirs_too = await theirs.connect("both")
     assert path == same
-    assert len(set(ours.desk.urls)) == 1, "whoever comes last takes it from nobody"
+    assert len(set(ours.fake_platform.urls)) == 1, "whoever comes last takes it from nobody"
     events = [telling(world, number, name) for number, name in enumerate(("a", "b", "both", "nobody"), 1)]
     for _ in range(2):
         answer = await ours.call(path, *events)
@@ -75,7 +75,7 @@ async def test_one_call_tells_each_agency_what_is_its_own(ours: Town, theirs: To
 async def test_the_platform_is_told_the_same_secrets_by_everybody(ours: Town, theirs: Town) -> None:
     _, path = await opened(ours, "a")
     await opened(theirs, "b")
-    first, second = ours.desk.secrets
+    first, second = ours.fake_platform.secrets
     assert first == second
     assert first["secret"] == OURS["secret"]
     assert len(first["verify"]) >= 32
@@ -92,7 +92,7 @@ async def test_its_secret_may_be_a_setting_of_another_name(ours: Town, monkeypat
     monkeypatch.setitem(ours.agency.resources.settings.platform_apps, "fake", renamed)
     _, path = await opened(ours, "a")
     assert (await ours.call(path)).status_code == 200
-    assert ours.desk.secrets[0]["secret"] == OURS["secret"]
+    assert ours.fake_platform.secrets[0]["secret"] == OURS["secret"]
 
 
 async def test_it_leads_on_to_those_who_keep_theirs(ours: Town, theirs: Town, world: World) -> None:
@@ -102,10 +102,10 @@ async def test_it_leads_on_to_those_who_keep_theirs(ours: Town, theirs: Town, wo
     await ours.agency.work(store.APPLY)
     assert (await ours.said(), await theirs.said()) == ([], [(b, "m2")])
     await ours.agency.work(subscriptions.UNSUBSCRIBE)
-    assert ours.desk.taken_away == [], "another agency is told by it"
+    assert ours.fake_platform.taken_away == [], "another agency is told by it"
     assert (await theirs.agency.http.delete(f"/v1/communities/{b}/hook")).status_code == 204
     await theirs.agency.work(subscriptions.UNSUBSCRIBE)
-    assert [urlsplit(url).path for url in ours.desk.taken_away] == [path]
+    assert [urlsplit(url).path for url in ours.fake_platform.taken_away] == [path]
     assert (await ours.call(path, telling(world, 3, "b"))).status_code == 404
     assert urlsplit((await put(ours, a))["url"]).path == path
 
@@ -133,7 +133,7 @@ async def test_another_application_has_an_address_of_its_own(ours: Town, theirs:
     other = urlsplit((await put(theirs, b, secret=theirs.secret))["url"]).path
     await theirs.agency.work(SET)
     assert other != path
-    assert ours.desk.apps == [OURS, {}]
+    assert ours.fake_platform.apps == [OURS, {}]
     c = await theirs.connect("c")
     assert urlsplit((await put(theirs, c, secret=theirs.secret))["url"]).path == other, "and its communities share it"
     await theirs.tell(other, telling(world, 1, "b"), telling(world, 2, "c"), telling(world, 3, "a"))

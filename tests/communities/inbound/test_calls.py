@@ -12,7 +12,7 @@ from app.communities.inbound import ingest, store, subscriptions
 from app.kit.clock import SetClock
 from app.platforms.capabilities import Event
 from tests.communities.conftest import START, World
-from tests.communities.hooks.conftest import Town
+from tests.communities.inbound.conftest import Town
 from tests.conftest import Agency
 
 
@@ -27,7 +27,7 @@ def says(world: World, number: int, account: str | None, event_id: str | None = 
 async def test_one_call_tells_of_several_communities(town: Town, world: World) -> None:
     a, b = await town.connect("a"), await town.connect("b")
     path = await town.open(a)
-    before = store.EVENTS.labels("nobody's")._value.get()
+    before = store.EVENTS.labels("no community")._value.get()
     await town.tell(
         path,
         says(world, 1, "a"),
@@ -37,12 +37,12 @@ async def test_one_call_tells_of_several_communities(town: Town, world: World) -
         says(world, 5, None),
     )
     assert await town.said() == [(a, "m1"), (b, "m2"), (b, "m3"), (a, "m5")]
-    assert store.EVENTS.labels("nobody's")._value.get() == before + 1
+    assert store.EVENTS.labels("no community")._value.get() == before + 1
     assert await town.rows("SELECT count(*) FROM inbound_event") == [(4,)]
 
     async def told() -> list[Any]:
         seen = [await town.agency.get(f"/v1/communities/{community_id}/health") for community_id in (a, b)]
-        return [one["event_at"] for one in seen]
+        return [one["last_event_at"] for one in seen]
 
     assert await told() == ["2026-10-15T12:00:00.000000Z"] * 2
     assert (await town.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
@@ -110,7 +110,7 @@ async def test_a_stream_tells_of_all_that_its_token_serves(town: Town, world: Wo
     events = [says(world, 1, None), says(world, 2, "b"), says(world, 3, "c"), Event(None, "b")]
     for new in (2, 0):
         async with town.agency.resources.transaction(town.agency.workspace_id) as session:
-            assert await store.happened(session, place, events) == new
+            assert await store.store_stream_events(session, place, events) == new
     await town.agency.work(store.APPLY)
     assert await town.said() == [(a, "m1"), (b, "m2")]
     path = await town.open(a)
@@ -155,7 +155,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return await real(executor, workspace_id, events, at)
 
     monkeypatch.setattr(store, "store", counted)
-    monkeypatch.setattr(ingest, "COMMITS", 1)
+    monkeypatch.setattr(ingest, "MAX_COMMITS", 1)
     return found
 
 
@@ -199,7 +199,7 @@ async def test_who_goes_away_takes_nobody_along(
     calls += [asyncio.create_task(town.call(path, says(world, n, "a"))) for n in range(1, 5)]
     for _ in range(1000):
         await asyncio.sleep(0)
-    assert len(ingest.inbound_ingest(town.agency.resources.db)._waiting[town.agency.workspace_id]) == 4
+    assert len(ingest.inbound_ingest(town.agency.resources.db)._queues[town.agency.workspace_id]) == 4
     # One that is being stored, and the first of those that will be next.
     calls[0].cancel()
     calls[1].cancel()
@@ -234,7 +234,7 @@ async def test_an_acknowledgement_comes_after_the_commit(
 async def test_too_much_at_once_is_refused(town: Town, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = await town.open(await town.connect("a"))
     with monkeypatch.context() as small:
-        small.setattr(ingest, "MOST_WAITING", 0)
+        small.setattr(ingest, "MAX_QUEUED_EVENTS", 0)
         answer = await town.call(path, says(world, 1, "a"))
     assert (answer.status_code, answer.json()["code"]) == (503, "too-many-events")
     assert (await town.call(path, says(world, 1, "a"))).status_code == 200
@@ -252,10 +252,10 @@ async def test_what_changed_elsewhere_is_known_within_seconds(town: Town, world:
     ingest._ingests[resources.db] = ingest.InboundIngest(lambda: passed)
     assert (await town.call(path, says(world, 1, "a"))).status_code == 200
     async with resources.transaction(town.agency.workspace_id) as session:
-        await subscriptions.close(session, community_id=(await _ids(town))[0])
-    passed = ingest.MEMORY - 0.01
+        await subscriptions.close_hook(session, community_id=(await _ids(town))[0])
+    passed = ingest.CACHE_SECONDS - 0.01
     assert (await town.call(path, says(world, 2, "a"))).status_code == 200
-    passed = ingest.MEMORY + 0.01
+    passed = ingest.CACHE_SECONDS + 0.01
     assert (await town.call(path, says(world, 3, "a"))).status_code == 404
 
 
@@ -265,7 +265,7 @@ async def _ids(town: Town) -> list[Any]:
 
 async def test_those_who_ask_at_once_are_told_by_one_look() -> None:
     looks, go = 0, asyncio.Event()
-    memory: ingest.Memory[int] = ingest.Memory(lambda: 0.0)
+    memory: ingest.TimedCache[int] = ingest.TimedCache(lambda: 0.0)
 
     async def look() -> int:
         nonlocal looks
@@ -288,7 +288,7 @@ async def test_those_who_ask_at_once_are_told_by_one_look() -> None:
 async def test_a_look_that_came_too_early_is_not_remembered() -> None:
     """Something changes while it is looked up: who asks afterwards is told how it is now."""
     now, entered, go = "old", asyncio.Event(), asyncio.Event()
-    memory: ingest.Memory[str] = ingest.Memory(lambda: 0.0)
+    memory: ingest.TimedCache[str] = ingest.TimedCache(lambda: 0.0)
 
     async def look() -> str:
         found = now
@@ -299,7 +299,7 @@ async def test_a_look_that_came_too_early_is_not_remembered() -> None:
     early = asyncio.create_task(memory.get("key", look))
     await entered.wait()
     now = "new"
-    memory.forget()
+    memory.clear()
     late = asyncio.create_task(memory.get("key", look))
     await asyncio.sleep(0)
     go.set()

@@ -71,7 +71,7 @@ class Line:
     async def kept(self) -> int:
         """How much is kept that is not understood."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
-            query = text("SELECT count(*) FROM inbound_event WHERE batch IS NULL AND told IS NOT NULL")
+            query = text("SELECT count(*) FROM inbound_event WHERE status = 'unparsed'")
             return int(await session.scalar(query) or 0)
 
 

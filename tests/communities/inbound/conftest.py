@@ -32,7 +32,7 @@ EVENTS = TypeAdapter(tuple[Event, ...])
 
 
 @dataclass
-class InboundIngest:
+class FakePlatform:
     """What the platform knows of our hooks, and how it answers when asked about them."""
 
     urls: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Teller(Fake):
         hook_secrets=frozenset({"secret", "verify"}),
         hook_of_app=True,
     )
-    desk: ClassVar[InboundIngest]
+    fake_platform: ClassVar[FakePlatform]
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         self._called("community")
@@ -85,25 +85,25 @@ class Teller(Fake):
             return (odd(told, "the events are not understood"),)
 
     def _asked(self) -> None:
-        self.desk.asked += 1
-        if self.desk.fail:
-            raise self.desk.fail.pop(0)
+        self.fake_platform.asked += 1
+        if self.fake_platform.fail:
+            raise self.fake_platform.fail.pop(0)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         self._asked()
-        self.desk.urls.append(url)
-        self.desk.apps.append(dict(c.app))
-        self.desk.secrets.append(dict(secrets))
-        return self.desk.chooses
+        self.fake_platform.urls.append(url)
+        self.fake_platform.apps.append(dict(c.app))
+        self.fake_platform.secrets.append(dict(secrets))
+        return self.fake_platform.chooses
 
     async def unsubscribe(self, c: Credentials, url: str) -> None:
         self._asked()
-        self.desk.taken_away.append(url)
+        self.fake_platform.taken_away.append(url)
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
         self._asked()
-        self.desk.apps.append(dict(c.app))
-        return self.desk.state
+        self.fake_platform.apps.append(dict(c.app))
+        return self.fake_platform.state
 
 
 @dataclass
@@ -117,9 +117,9 @@ class Town:
     secret: str = "agreed-upon"
 
     @property
-    def desk(self) -> InboundIngest:
+    def fake_platform(self) -> FakePlatform:
         """The platform's side."""
-        return self.kind.desk
+        return self.kind.fake_platform
 
     def allow(self, **changes: Any) -> None:
         """Change what the platform is."""
@@ -175,7 +175,7 @@ def town(
     """An agency, and the platform."""
     from app.platforms import adapters
 
-    kind = type("TellerHere", (Teller,), {"world": world, "desk": InboundIngest()})
+    kind = type("TellerHere", (Teller,), {"world": world, "fake_platform": FakePlatform()})
     known = MappingProxyType({**adapters(), "fake": kind})
     know(monkeypatch, known)
     monkeypatch.setattr(subscriptions, "adapters", lambda: known)
