@@ -23,12 +23,13 @@ up: $(RUN) ## Run Instep
 test: $(DEV) ## Run the tests, against a real PostgreSQL and Valkey
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-check: $(DEV) ## Look at style, types, layers, locks and the container's files
+check: $(DEV) ## Look at style, types, layers, locks, migrations' SQL and the container's files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PATHS)
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.shipping.locks
+	$(BIN)/python -m tests.house.migrations_sql
 	@if [ -f docker-compose.yml ]; then set -x; $(BIN)/docker-compose --env-file docker/check.env config --quiet; fi
 	@if [ -f Dockerfile ]; then set -x; $(BIN)/hadolint Dockerfile; fi
 

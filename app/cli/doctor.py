@@ -21,9 +21,10 @@ from rich.markup import escape
 from app.cli.console import console
 from app.cli.database import plain
 from app.cli.environment import SettingsRefused, load
-from app.cli.migrate import heads
+from app.cli.migrate import heads, known
 from app.kit.crypto import Keyring, SealBroken
 from app.settings import DEVELOPMENT_KEY, Settings
+from migrations.session import refusal
 
 SKEW = timedelta(seconds=2)
 SILENCE = timedelta(seconds=30)
@@ -183,7 +184,11 @@ async def look_at_database(settings: Settings) -> AsyncIterator[Finding]:
         yield _ok("database", f"PostgreSQL {version}")
         yield await _role(connection)
         yield await _skew(connection)
-        async for finding in _tables(connection):
+        revisions = await _revisions(connection)
+        yield _migrations(revisions)
+        if not revisions or revisions - known():
+            return  # tables that are absent, or others than this code's, answer no questions
+        async for finding in _work(connection):
             yield finding
         if await connection.fetchval("SELECT to_regclass('community_token')") is not None:
             yield await _seals(connection, Keyring(settings.secret_keys))
@@ -231,17 +236,27 @@ async def _skew(connection: asyncpg.Connection) -> Finding:
     return _ok("clocks", "this host and the database agree")
 
 
-async def _tables(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
-    remedy = "run `instep migrate`"
+async def _revisions(connection: asyncpg.Connection) -> frozenset[str]:
+    """Where the database's migrations stand; empty where none was run."""
     if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
-        yield _failing("migrations", "none was run", remedy)
-        return
-    found = {row["version_num"] for row in await connection.fetch("SELECT version_num FROM alembic_version")}
-    if found != heads():
-        expected = ", ".join(sorted(heads()))
-        yield _failing("migrations", f"the database is at {', '.join(sorted(found)) or 'none'}, not {expected}", remedy)
-    else:
-        yield _ok("migrations", f"at {', '.join(sorted(found))}, the newest")
+        return frozenset()
+    return frozenset(row["version_num"] for row in await connection.fetch("SELECT version_num FROM alembic_version"))
+
+
+def _migrations(revisions: frozenset[str]) -> Finding:
+    remedy = "run `instep migrate`"
+    if not revisions:
+        return _failing("migrations", "none was run", remedy)
+    for revision in sorted(revisions - known()):
+        return _failing("migrations", *refusal(revision))
+    at = ", ".join(sorted(revisions))
+    if revisions != heads():
+        return _failing("migrations", f"the database is at {at}, not {', '.join(sorted(heads()))}", remedy)
+    return _ok("migrations", f"at {at}, the newest")
+
+
+async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
+    """Whether workers live and jobs are run."""
     now = datetime.now(UTC)
     seen = await connection.fetchval("SELECT max(at) FROM worker_heartbeat")
     restart = "start `instep worker`, under something that starts it again when it ends"

@@ -19,6 +19,7 @@ from app.cli.console import console, done, errors, fail
 from app.cli.sample import SampleError
 from app.cli.servers import EmbeddedError
 from app.cli.track import CannotTrack
+from migrations.session import MigrationRefused
 
 app = typer.Typer(
     name="instep",
@@ -47,7 +48,7 @@ def _plainly() -> Iterator[None]:
     """What a person can mend is one message, without a traceback."""
     try:
         yield
-    except (EmbeddedError, environment.SettingsRefused, CannotTrack, SampleError) as problem:
+    except (EmbeddedError, environment.SettingsRefused, CannotTrack, SampleError, MigrationRefused) as problem:
         fail(str(problem))
     except KeyboardInterrupt:
         done("stopped")

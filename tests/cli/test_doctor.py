@@ -94,9 +94,38 @@ async def test_a_role_that_bypasses_row_level_security_fails(
 
 
 async def test_an_old_schema_fails(house: Servers, database: str, tmp_path: Path) -> None:
-    await run(house.owner_url(database), "UPDATE alembic_version SET version_num = '0000'")
+    await run(house.owner_url(database), "UPDATE alembic_version SET version_num = '1001'")
     found = await look(tmp_path)
     assert found["migrations"].level is Level.FAILING
+    assert found["migrations"].remedy == "run `instep migrate`"
+
+
+@pytest.mark.parametrize(
+    ("revision", "remedy"), [("0009", "start with an empty database"), ("9999", "install the version that migrated it")]
+)
+async def test_a_schema_of_another_code_fails_and_is_asked_nothing(
+    house: Servers, database: str, tmp_path: Path, revision: str, remedy: str
+) -> None:
+    await run(
+        house.owner_url(database),
+        f"UPDATE alembic_version SET version_num = '{revision}'",
+        "DROP TABLE worker_heartbeat",
+        "ALTER TABLE community_token RENAME sealed TO otherwise",
+    )
+    found = await look(tmp_path)
+    assert {subject for subject, finding in found.items() if finding.level is Level.FAILING} == {"migrations"}
+    assert f"revision {revision}" in found["migrations"].says
+    assert (found["migrations"].remedy or "").startswith(remedy)
+    assert {"database", "redis"} <= found.keys()
+
+
+async def test_an_empty_database_has_no_migrations(
+    house: Servers, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", house.app_url(house.clone("template0")))
+    found = await look(tmp_path)
+    assert database
+    assert found["migrations"].says == "none was run"
     assert found["migrations"].remedy == "run `instep migrate`"
 
 

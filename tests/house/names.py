@@ -1,0 +1,274 @@
+"""Words that may not come back in names, and where they stand nevertheless.
+
+`python -m tests.house.names` prints, for each word that is still there, how often: what `PENDING` may say.
+`python -m tests.house.names WORD` prints where it stands.
+
+A name is what a file defines: a class, function, parameter, variable, attribute (and so a column, and a field of the
+API), an alias of an import, a module, a table, a metric. The name of a test is a sentence, and none of these.
+"""
+
+import ast
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+AREAS: Mapping[str, tuple[str, ...]] = {
+    "code": ("app", "workers", "sandbox", "migrations"),
+    "tests": ("tests", "benchmarks"),
+}
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, and what to say instead."""
+
+    say: str
+    within: bool = True
+    """Whether it is refused as a part of a name too (`is_told`), or as a whole name alone (`Line`)."""
+    where: tuple[str, ...] = ()
+    """The folders in which it is refused; everywhere if empty. Its tests' folder is one of them."""
+
+
+class Name(NamedTuple):
+    """A name where it is defined."""
+
+    path: str
+    line: int
+    name: str
+
+
+def _whole(say: str, *where: str) -> Word:
+    return Word(say, within=False, where=where)
+
+
+def _part(say: str, *where: str) -> Word:
+    return Word(say, within=True, where=where)
+
+
+WORDS: Mapping[str, Word] = {
+    # kit and access
+    "have": _whole("resources"),
+    "Have": _whole("ResourcesDep"),
+    "Work": _whole("SessionDep"),
+    "Glance": _part("ReadDep"),
+    "Founding": _part("SignUpSessionDep"),
+    "looking": _part("read_session"),
+    "reading": _whole("read_connection", "kit", "access"),
+    "mine": _part("in_workspace"),
+    "Again": _whole("Reschedule"),
+    "Later": _whole("Snooze"),
+    "Fatal": _whole("Cancel"),
+    "rounds": _part("scheduler"),
+    "beat": _part("heartbeat"),
+    "garbage": _part("gc_freeze"),
+    "Directory": _whole("RouteIndex"),
+    "Direct": _whole("RawRoute"),
+    "mighty": _part("privileged, unprivileged"),
+    "words": _part("i18n, or text"),
+    "Doorkeeper": _part("Authenticator"),
+    "admit": _part("authenticate"),
+    # communities and platforms
+    "told": _part("payload, pushed"),
+    "telling": _part("InboundEvent"),
+    "happened": _part("occurred_at"),
+    "look": _part("metrics_poll, or poll", "communities", "platforms", "metrics"),
+    "looks": _part("metrics_poll_code, …_reason, …_failures"),
+    "stretch": _part("interval_multiplier"),
+    "lane": _part("metrics_group"),
+    "still": _part("unchanged_polls"),
+    "Meter": _part("RateLimiter"),
+    "Budget": _whole("RateLimit"),
+    "budget": _part("rate limit"),
+    "Charge": _part("RequestCost"),
+    "Allowance": _part("RateLimitKey"),
+    "Left": _whole("RateRemaining"),
+    "Line": _whole("PlatformClient"),
+    "open_line": _whole("platform_client"),
+    "fresh": _part("with_valid_tokens", "communities"),
+    "mended": _part("reauthorised"),
+    "Desk": _part("InboundIngest"),
+    "Home": _whole("InboundTarget"),
+    "home": _part("InboundTarget", "communities"),
+    "Known": _whole("known what: WebhookRegistration"),
+    "known": _whole("known what"),
+    "Memory": _whole("a cache of kit/cache"),
+    "odd": _part("unparsed"),
+    "understood": _part("unparsed_events"),
+    "unheard": _part("inbound_gaps"),
+    "heard": _part("dataset (kpis), newly_received (events)"),
+    "missed": _part("InboundGap", "communities"),
+    "Place": _whole("CommunityRef, SortKey, …"),
+    "Waiting": _whole("waiting for what"),
+    "MOST": _whole("the most of what"),
+    "walk": _part("Paginator"),
+    "walks": _part("Paginator"),
+    "Tree": _whole("the kind of Paginator"),
+    "Mail": _whole("the kind of Paginator"),
+    "shapes": _part("wire_models"),
+    "Means": _whole("ErrorMeaning"),
+    # kpis and inquiries
+    "Asked": _whole("LoadRequest"),
+    "Question": _whole("KpiQuery"),
+    "gathered": _part("baseline"),
+    "gained_plainly": _whole("one path instead of two"),
+    "Course": _whole("ConversationState"),
+    "Turn": _whole("StatusChange"),
+    "Said": _whole("DeliveredMessage"),
+    "hold": _part("lock_for_update, lock_threads"),
+    "holding": _part("lock_for_update, lock_threads"),
+    # everywhere
+    "found": _whole("what was found"),
+    "wanted": _part("requested"),
+    "chosen": _part("selected"),
+    "given": _part("supported, params"),
+    "asked": _part("params, requested"),
+    "shown": _part("visible"),
+    "who": _part("actor"),
+    "whose": _part("owner"),
+    "us": _part("own_account_ids"),
+    "top": _whole("root_message"),
+    "newest": _part("latest"),
+    "Words": _whole("StorableText"),
+    "ShownCount": _whole("PositiveCount"),
+    "Way": _whole("GraphAccess"),
+    "Held": _whole("StoredTokens"),
+    "Kept": _whole("UpsertResult"),
+    "Granted": _whole("IssuedToken"),
+    "Sent": _whole("SendReceipt"),
+    "Draft": _whole("OutgoingPost"),
+    "abilities": _part("capabilities"),
+    "understand": _part("parse_event"),
+    "pace": _part("poll_schedule"),
+    "Round": _whole("PollSchedule"),
+    "PATIENCE": _part("WAIT_TIMEOUT"),
+    "lifeline": _part("parent_watch"),
+    "corrections": _part("adjustments", "kpis"),
+    "baseline": _part("pre_tracking", "metrics"),
+    "right": _part("permission, usage_rights", "access", "content"),
+    "rights": _part("permissions, usage_rights", "access"),
+    "share_link": _whole("client_link"),
+}
+"""By the word; one in lower case is refused in any case."""
+
+HOOK_MODULES = re.compile(r"app/communities/.*hook")
+"""Modules of what platforms send are the package `inbound`; webhooks are what we send."""
+
+EXCEPTIONS: Mapping[tuple[str, str], str] = {}
+"""The start of a path and a name in it that may stay, and why."""
+
+PENDING: Mapping[str, Mapping[str, int]] = {"code": {}, "tests": {}}
+"""Words that are still to go, with how many names hold them: never more. Empty, it can be removed."""
+
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def parts(name: str) -> list[str]:
+    """The words of a name, in lower case: `HTTPError`, `http_error` and `httpError` are the same two."""
+    return [part.lower() for part in _PARTS.findall(name)]
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[ast.arg]:
+    yield from (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    yield from (argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None)
+
+
+def _of_node(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """The names that one node of a syntax tree defines."""
+    match node:
+        case ast.ClassDef():
+            yield node.lineno, node.name
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            if not node.name.startswith("test_"):
+                yield node.lineno, node.name
+            yield from ((one.lineno, one.arg) for one in _parameters(node.args))
+        case ast.Lambda():
+            yield from ((one.lineno, one.arg) for one in _parameters(node.args))
+        case ast.Name(ctx=ast.Store()):
+            yield node.lineno, node.id
+        case ast.Attribute(ctx=ast.Store()):
+            yield node.lineno, node.attr
+        case ast.alias() if node.asname is not None:
+            yield node.lineno, node.asname
+        case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar() if node.name is not None:
+            yield node.lineno, node.name
+        case ast.Assign(targets=[ast.Name(id="__tablename__")], value=ast.Constant(value=str(table))):
+            yield node.lineno, table
+        case ast.Call(func=ast.Attribute(attr="Column" | "create_table"), args=[ast.Constant(value=str(text)), *_]):
+            yield node.lineno, text
+        case ast.Constant(value=str(text)) if re.fullmatch(r"instep_[a-z_]+", text):
+            yield node.lineno, text
+
+
+def names(path: str, source: str) -> list[Name]:
+    """What a file defines: its own name first."""
+    stem = Path(path).stem
+    module = [] if stem.startswith(("__init__", "test_")) else [Name(path, 0, stem)]
+    defined = {Name(path, line, name) for node in ast.walk(ast.parse(source)) for line, name in _of_node(node)}
+    return [*module, *sorted(defined)]
+
+
+def _applies(word: Word, path: str) -> bool:
+    return not word.where or bool(set(Path(path).parts[:-1]) & set(word.where))
+
+
+def refused(name: Name) -> list[str]:
+    """The words for which a name is refused."""
+    if any(name.path.startswith(path) and name.name == excepted for path, excepted in EXCEPTIONS):
+        return []
+    whole, inner = name.name.strip("_"), parts(name.name)
+    return [
+        word
+        for word, rule in WORDS.items()
+        if _applies(rule, name.path) and (word.lower() in inner if rule.within else word == whole)
+    ]
+
+
+def everywhere(area: str, root: Path = ROOT) -> Iterator[Name]:
+    """All names of an area."""
+    for folder in AREAS[area]:
+        for path in sorted((root / folder).rglob("*.py")):
+            yield from names(path.relative_to(root).as_posix(), path.read_text())
+
+
+def standing(area: str, root: Path = ROOT) -> dict[str, list[Name]]:
+    """Where each word stands that should not."""
+    found: dict[str, list[Name]] = {}
+    for name in everywhere(area, root):
+        for word in refused(name):
+            found.setdefault(word, []).append(name)
+    return found
+
+
+def too_many(area: str, places: Mapping[str, list[Name]]) -> dict[str, list[str]]:
+    """The words that stand more often than `PENDING` allows, with where."""
+    allowed = PENDING[area]
+    return {
+        f"{word} ({len(at)} instead of {allowed.get(word, 0)}; say {WORDS[word].say})": [
+            f"{name.path}:{name.line} {name.name}" for name in at
+        ]
+        for word, at in places.items()
+        if len(at) > allowed.get(word, 0)
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Print counts, or the places of a word."""
+    for area in AREAS:
+        places = standing(area)
+        if arguments:
+            for word in arguments:
+                for name in places.get(word, ()):
+                    sys.stdout.write(f"{name.path}:{name.line} {name.name}\n")
+        else:
+            counts = Counter({word: len(at) for word, at in places.items()})
+            sys.stdout.write(f"{area}: {dict(sorted(counts.items()))}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
