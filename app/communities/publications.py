@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.communities.events import CommunityRef, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
 from app.communities.polling import poll_schedule
-from app.kit.bulk import added, columns
+from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
@@ -66,7 +66,7 @@ async def store(
         return UpsertResult(0, 0)
     # In one order, so that nobody waits in a circle.
     values = [_row(place, newest[i], at, factor, known.get(i), due=due[i]) for i in sorted(shown)]
-    rows: Result[Any] = await session.execute(_STORE, columns(values, _STORED))
+    rows: Result[Any] = await session.execute(_STORE, column_arrays(values, _STORED))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, row.new) for row in rows)
     await publish(session, PublicationsSeen(place, seen))
     metrics = tuple((one.id, newest[one.external_id].metrics) for one in seen if due[one.external_id])
@@ -155,7 +155,7 @@ async def announced(
     values = [{**_written(place, post), "measure_at": measure_at} for post in posts]
     if not values:
         return
-    rows = await session.execute(_ANNOUNCE, columns(values, _ANNOUNCED))
+    rows = await session.execute(_ANNOUNCE, column_arrays(values, _ANNOUNCED))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, True) for row in rows)
     if seen:
         await publish(session, PublicationsSeen(place, seen))
@@ -332,14 +332,14 @@ _SHOWN: Final = tuple(_TABLE.c[name] for name in ("id", "external_id", "url", "t
 _FIRST: Final = ("workspace_id", "id", "community_id", "project_id", "external_id", "url", "text", "published_at")
 _TAKEN: Final = ("url", "text", "edited_at", "comments", "measure_at", "total", "unchanged_polls")
 _STORED: Final = (*_FIRST, "edited_at", "comments", "measure_at", "total", "unchanged_polls")
-_NEW: Final = added(_TABLE, _STORED)
+_NEW: Final = bulk_insert(_TABLE, _STORED)
 _STORE: Final = _NEW.on_conflict_do_update(
     index_elements=_UNIQUE,
     set_={**{name: _NEW.excluded[name] for name in _TAKEN}, "gone_at": None},
     # A row that this very statement has made has no deleting transaction yet.
 ).returning(*_SHOWN, literal_column("(xmax = 0)").label("new"))
 _ANNOUNCED: Final = (*_FIRST, "edited_at", "measure_at")
-_ANNOUNCE: Final = added(_TABLE, _ANNOUNCED).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_SHOWN)
+_ANNOUNCE: Final = bulk_insert(_TABLE, _ANNOUNCED).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_SHOWN)
 
 # A look into the index for each community: those with nothing due cost next to nothing.
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))

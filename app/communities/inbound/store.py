@@ -41,7 +41,7 @@ from app.communities.events import CommunityRef
 from app.communities.models import Community, CommunityToken, Hook, InboundEvent, InboundGap, InboundItem, State
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.ids import uuid7
-from app.kit.jobs import FRESH, ring_after_commit
+from app.kit.jobs import INSERT_JOB, ring_after_commit
 from app.platforms.capabilities import Event
 from app.platforms.contract import Token
 
@@ -127,7 +127,7 @@ WITH added AS (
     ) AS came (community_id, event_id, told, at, understood)
     ON CONFLICT DO NOTHING
     RETURNING batch
-), job AS ({FRESH} WHERE EXISTS (SELECT FROM added WHERE batch IS NOT NULL))
+), job AS ({INSERT_JOB} WHERE EXISTS (SELECT FROM added WHERE batch IS NOT NULL))
 SELECT count(batch) FROM added
 """).bindparams(  # noqa: S608 - a constant of ours
     bindparam("workspace_id", type_=Uuid()), bindparam("job_id", type_=Uuid()), bindparam("job_args", type_=JSONB)
