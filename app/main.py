@@ -1,4 +1,4 @@
-"""The HTTP service: everything it answers is found in the rooms' `routes.py`."""
+"""The HTTP service: middleware, error handling, and the routes found in the rooms' `routes.py`."""
 
 import importlib
 import os
@@ -32,18 +32,18 @@ A number that is not known is `null` with a reason, never 0. Every error is a
 def create_app(
     configuration: Settings | None = None, *, clock: Clock | None = None, doorbell: Doorbell | None = None
 ) -> FastAPI:
-    """The service, configured by the environment unless told otherwise."""
-    chosen, time = configuration or settings(), clock or SystemClock()
+    """The ASGI application, configured from the environment unless `configuration` is given."""
+    config, time = configuration or settings(), clock or SystemClock()
     if configuration is None:
-        telemetry.configure_logs(level=chosen.log_level, style=chosen.log_format)
+        telemetry.configure_logs(level=config.log_level, style=config.log_format)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        db = Database(chosen.database_url, pool=chosen.database_pool, clock=time)
-        bell = doorbell or ArqDoorbell(chosen.redis_url)
+        db = Database(config.database_url, pool=config.database_pool, clock=time)
+        bell = doorbell or ArqDoorbell(config.redis_url)
         try:
             await db.require_unprivileged_role()
-            app.state.resources = Resources(chosen, time, db, Keyring(chosen.secret_keys), bell)
+            app.state.resources = Resources(config, time, db, Keyring(config.secret_keys), bell)
             yield
         finally:
             if isinstance(bell, ArqDoorbell):
@@ -61,34 +61,34 @@ def create_app(
         telemetry=telemetry.traces(os.environ),
     )
     app.openapi_tags = [
-        {"name": found.__name__.split(".")[1], "description": importlib.import_module(found.__package__).__doc__}
-        for found in rooms("routes")
-        if found.__package__ is not None and found.__package__.count(".") == 1
+        {"name": module.__name__.split(".")[1], "description": importlib.import_module(module.__package__).__doc__}
+        for module in rooms("routes")
+        if module.__package__ is not None and module.__package__.count(".") == 1
     ]
     errors.install(app)
     openapi.install(app)
     docs.install(app)
     events.listen()
-    routers = [getattr(room, name, None) for name in ("PUBLIC", "ROUTER") for room in rooms("routes")]
-    ours = [router for router in routers if isinstance(router, APIRouter)]
-    for router in ours:
+    declared = [getattr(module, name, None) for name in ("PUBLIC", "ROUTER") for module in rooms("routes")]
+    routers = [router for router in declared if isinstance(router, APIRouter)]
+    for router in routers:
         app.include_router(router)
-    known = [route for router in ours for route in router.routes if isinstance(route, APIRoute)]
-    app.router.routes.insert(0, RouteIndex(known))
+    operations = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    app.router.routes.insert(0, RouteIndex(operations))
     # The last one added is the outermost.
-    app.add_middleware(web.BodyLimit, most=chosen.max_body_bytes)
+    app.add_middleware(web.BodyLimit, max_bytes=config.max_body_bytes)
     app.add_middleware(
         web.RateLimitMiddleware,
-        per_minute=chosen.requests_per_minute,
-        trusted_proxies=chosen.trusted_proxies,
-        # Whole countries of visitors come from one carrier's address, all events of a platform from a few.
+        per_minute=config.requests_per_minute,
+        trusted_proxies=config.trusted_proxies,
+        # Carriers put millions of visitors behind one address; platforms send all events from a few.
         exempt=("/live", "/ready", "/metrics", "/r/", "/hooks/"),
         clock=time,
     )
-    if chosen.cors_origins:
+    if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=chosen.cors_origins,
+            allow_origins=config.cors_origins,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
             allow_headers=[
                 "Authorization",
@@ -108,5 +108,5 @@ def create_app(
             ],
             max_age=600,
         )
-    app.add_middleware(web.RequestContext, crowds=("/hooks/",))
+    app.add_middleware(web.RequestContext, unlogged_prefixes=("/hooks/",))
     return app

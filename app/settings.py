@@ -1,7 +1,7 @@
-"""Everything that can be configured, typed, in one place.
+"""All configuration, typed.
 
 Read from the environment and from a `.env` file in the working directory; the environment
-wins. `DATABASE_URL` and `REDIS_URL` are the names every host uses; all else is `INSTEP_*`.
+wins. `DATABASE_URL` and `REDIS_URL` are the names that hosting providers use; all others are `INSTEP_*`.
 """
 
 from functools import lru_cache
@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_KEY = "ZGV2ZWxvcG1lbnQta2V5LW5vdC1mb3ItcHJvZHVjdGk="
-"""A Fernet key that everybody knows: refused in production."""
+"""A published Fernet key: refused in production."""
 
 KIB = 1024
 
@@ -29,46 +29,46 @@ class Settings(BaseSettings):
     database_url: str = Field(validation_alias=AliasChoices("DATABASE_URL", "database_url"))
     """`postgresql+asyncpg://…`, as the runtime role: ordinary, subject to row-level security."""
     owner_database_url: str | None = None
-    """The same database as the role that owns the tables; migrations alone use it."""
+    """The same database, as the role that owns the tables; used by migrations alone."""
     redis_url: str = Field(validation_alias=AliasChoices("REDIS_URL", "redis_url"))
     """`redis://host:port/0` or `unix:///path/to/socket`."""
     database_pool: int = Field(default=10, ge=1, le=200)
-    """Connections a process keeps to PostgreSQL, for writing and again for reading."""
+    """Size of each connection pool of a process: one for transactions, two for reads."""
 
     secret_keys: Annotated[list[SecretStr], NoDecode] = [SecretStr(DEVELOPMENT_KEY)]
     """Fernet keys, comma separated, the current one first. Old ones still open what they sealed."""
 
     public_url: str = "http://127.0.0.1:8000"
-    """Where the world reaches this service; tracked links and inbound hooks start with it."""
+    """The service's URL on the internet; tracked links and inbound hooks begin with it."""
     sign_up: Literal["open", "closed"] = "open"
-    """Whether strangers may make a workspace."""
+    """Whether anybody may create a workspace."""
     cors_origins: Annotated[list[str], NoDecode] = []
     """Origins whose pages may call the API from a browser, comma separated."""
     trusted_proxies: Annotated[list[str], NoDecode] = []
-    """Addresses or networks whose `X-Forwarded-For` is believed, comma separated."""
+    """Addresses or networks of proxies whose `X-Forwarded-For` is used, comma separated."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Less than this is not logged."""
+    """The lowest level that is logged."""
     log_format: Literal["json", "console"] = "json"
-    """Lines for programs or for people, to stderr."""
+    """Format of the log on stderr: JSON, or for reading in a terminal."""
 
     worker_metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    """Where a worker serves its Prometheus metrics; 0 takes a free port, which its log names."""
+    """Port of a worker's Prometheus metrics (None: not served); 0 takes a free one, which its log names."""
     worker_metrics_host: str = "127.0.0.1"
-    """The address that port is opened on. The metrics are not protected: keep it inside."""
+    """The address that the port listens on. The metrics need no credential: do not expose it."""
 
     max_body_bytes: int = Field(default=1024 * KIB, ge=KIB)
-    """Larger request bodies are refused with 413 while they stream in."""
+    """Larger request bodies are refused with 413."""
     requests_per_minute: int = Field(default=1200, ge=1)
     """For one API key; without a key, for one client address."""
 
     poll_pace: float = Field(default=1.0, gt=0, le=100)
     """Multiplies every polling interval; a demonstration makes it small."""
     platform_urls: dict[str, str] = {}
-    """JSON, platform key → base URL, in place of the platform's own; the sandbox uses it."""
+    """JSON, platform key → base URL, in place of the platform's own; for the sandbox."""
     platform_apps: dict[str, dict[str, SecretStr]] = {}
-    """JSON, platform key → what it calls this installation's own application (`client_id`, `client_secret` …):
-    with it, tokens are renewed before they end."""
+    """JSON, platform key → credentials of this installation's application on it (`client_id`, `client_secret` …),
+    with which tokens are refreshed before they expire."""
     outbound_allow: Annotated[list[str], NoDecode] = []
     """`host:port` pairs that outbound calls may reach although their addresses are private, comma separated."""
 
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _use_asyncpg(cls, value: str | None) -> str | None:
-        """Accept the `postgres://` and `postgresql://` that hosts hand out."""
+        """Accept the `postgres://` and `postgresql://` URLs of hosting providers."""
         if value is None:
             return None
         scheme, separator, rest = value.partition("://")

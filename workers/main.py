@@ -1,7 +1,6 @@
-"""The arq worker: rings become attempts at jobs, ticks keep the jobs coming.
+"""The arq worker: runs the jobs that it is notified about; its cron sweeps for due jobs and sends heartbeats.
 
-arq is the doorbell only. What is due, how often it was tried and who has it stands in PostgreSQL;
-see `app/kit/jobs.py`.
+arq only notifies. Schedule, attempts and leases of jobs are in PostgreSQL; see `app/kit/jobs.py`.
 """
 
 import asyncio
@@ -35,15 +34,15 @@ Context = dict[str, Any]
 
 
 async def startup(ctx: Context) -> None:
-    """Make what the jobs work with."""
-    chosen = settings()
-    telemetry.configure_logs(level=chosen.log_level, style=chosen.log_format)
+    """Create the process's resources, and load the jobs."""
+    config = settings()
+    telemetry.configure_logs(level=config.log_level, style=config.log_format)
     clock = SystemClock()
-    db = Database(chosen.database_url, pool=chosen.database_pool, clock=clock)
+    db = Database(config.database_url, pool=config.database_pool, clock=clock)
     await db.require_unprivileged_role()
     outbound = AsyncExitStack()
-    http = await outbound.enter_async_context(client(allow=chosen.outbound_allow))
-    resources = Resources(chosen, clock, db, Keyring(chosen.secret_keys), ArqDoorbell(chosen.redis_url), http)
+    http = await outbound.enter_async_context(client(allow=config.outbound_allow))
+    resources = Resources(config, clock, db, Keyring(config.secret_keys), ArqDoorbell(config.redis_url), http)
     ctx.update(resources=resources, outbound=outbound)
     events.listen()
     jobs.collect()
@@ -51,13 +50,13 @@ async def startup(ctx: Context) -> None:
     gc_freeze.freeze()
     await scheduler.ensure_recurring(resources)
     await scheduler.heartbeat(resources, NAME)
-    if chosen.worker_metrics_port is not None:
-        ctx["metrics"] = serving = start_http_server(chosen.worker_metrics_port, chosen.worker_metrics_host)
-        log.info("worker.metrics", host=chosen.worker_metrics_host, port=serving[0].server_port)
+    if config.worker_metrics_port is not None:
+        ctx["metrics"] = server = start_http_server(config.worker_metrics_port, config.worker_metrics_host)
+        log.info("worker.metrics", host=config.worker_metrics_host, port=server[0].server_port)
 
 
 async def shutdown(ctx: Context) -> None:
-    """Let go of PostgreSQL, Redis and the port."""
+    """Close the connections to PostgreSQL and Redis, the HTTP client, and the metrics port."""
     if "metrics" in ctx:
         server, thread = ctx["metrics"]
         await asyncio.to_thread(server.shutdown)
@@ -73,22 +72,22 @@ async def shutdown(ctx: Context) -> None:
 
 
 async def perform(ctx: Context, job_id: str) -> None:
-    """A ring: do this job if it is due."""
+    """Run this job, if it is due."""
     await jobs.perform(ctx["resources"], UUID(job_id))
 
 
 async def sweep(ctx: Context) -> None:
-    """A tick: ring for what is due and was not rung, or whose ring was lost."""
+    """Ring for due jobs, in case their own ring was lost."""
     await scheduler.sweep(ctx["resources"])
 
 
 async def heartbeat(ctx: Context) -> None:
-    """A tick: this worker lives."""
+    """Store that this worker is alive."""
     await scheduler.heartbeat(ctx["resources"], NAME)
 
 
 class WorkerSettings:
-    """What `instep worker` hands to arq."""
+    """arq's settings for `instep worker`."""
 
     functions: ClassVar[list[Any]] = [func(perform, name=FUNCTION, keep_result=0, timeout=3600, max_tries=1)]
     cron_jobs: ClassVar[list[CronJob]] = [
@@ -108,6 +107,6 @@ class WorkerSettings:
 
 
 def worker_settings() -> type[WorkerSettings]:
-    """The settings with this installation's Redis; read when a worker starts, not when this is imported."""
+    """`WorkerSettings` with the configured Redis; read when a worker starts, not at import."""
     WorkerSettings.redis_settings = redis_settings(settings().redis_url)
     return WorkerSettings

@@ -1,1 +1,1 @@
-"""Who may do what: workspaces (an agency is one), their people, their API keys."""
+"""Authentication and authorisation: workspaces (an agency is one), their members, their API keys."""

@@ -1,4 +1,4 @@
-"""What a route asks for: who is calling, and the unit of work or connection in their workspace."""
+"""Dependencies of routes: the authenticated actor, and a session or connection in the actor's workspace."""
 
 import hashlib
 import math
@@ -23,13 +23,13 @@ from app.kit.resources import Resources
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="ApiKey", description="An API key of your workspace: `Authorization: Bearer isk_…`"
 )
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def resources(request: Request) -> Resources:
-    """What this process has at hand."""
-    found: Resources = request.app.state.resources
-    return found
+    """This process's `Resources`."""
+    process_resources: Resources = request.app.state.resources
+    return process_resources
 
 
 ResourcesDep = Annotated[Resources, Depends(resources)]
@@ -40,74 +40,77 @@ _authenticators: WeakKeyDictionary[Database, Authenticator] = WeakKeyDictionary(
 
 def authenticator(db: Database) -> Authenticator:
     """This process's authenticator for a database."""
-    found = _authenticators.get(db)
-    if found is None:
-        found = _authenticators[db] = Authenticator(db)
-    return found
+    existing = _authenticators.get(db)
+    if existing is None:
+        existing = _authenticators[db] = Authenticator(db)
+    return existing
 
 
 async def actor(
     request: Request, resources: ResourcesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Actor:
-    """Who is calling; what the key may do is checked against the method."""
+    """The actor of the request's API key.
+
+    Raises `Unauthenticated` without a valid key, `Forbidden` where its scopes do not cover the method.
+    """
     if bearer is None:
         raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
-    found = await authenticator(resources.db).admit(bearer.credentials)
-    needed = Scope.READ if request.method in _READS else Scope.WRITE
-    if needed not in found.scopes and Scope.ADMIN not in found.scopes:
-        raise Forbidden(f"This API key lacks the scope {needed.value!r}.", code="missing-scope")
-    return found
+    authenticated = await authenticator(resources.db).authenticate(bearer.credentials)
+    required = Scope.READ if request.method in _READ_METHODS else Scope.WRITE
+    if required not in authenticated.scopes and Scope.ADMIN not in authenticated.scopes:
+        raise Forbidden(f"This API key lacks the scope {required.value!r}.", code="missing-scope")
+    return authenticated
 
 
 CurrentActor = Annotated[Actor, Depends(actor)]
 
 
-async def administrator(found: CurrentActor) -> Actor:
-    """Who is calling, with the right to manage the workspace itself."""
-    if Scope.ADMIN not in found.scopes:
+async def administrator(actor: CurrentActor) -> Actor:
+    """The request's actor; `Forbidden` without the scope `admin`."""
+    if Scope.ADMIN not in actor.scopes:
         raise Forbidden(f"This API key lacks the scope {Scope.ADMIN.value!r}.", code="missing-scope")
-    return found
+    return actor
 
 
 Administrator = Annotated[Actor, Depends(administrator)]
 
 
-async def work(request: Request, resources: ResourcesDep, who: CurrentActor) -> AsyncIterator[AsyncSession]:
-    """A unit of work in the caller's workspace."""
-    async with resources.transaction(who.workspace_id) as session:
+async def write_session(request: Request, resources: ResourcesDep, actor: CurrentActor) -> AsyncIterator[AsyncSession]:
+    """A transaction in the actor's workspace, in which the request's `Idempotency-Key` is claimed."""
+    async with resources.transaction(actor.workspace_id) as session:
         await idempotency.begin(request, session)
         yield session
 
 
-# scope="function": the block ends, and so the commit comes, before the answer is sent.
-SessionDep = Annotated[AsyncSession, Depends(work, scope="function")]
+# scope="function": the generator ends, and so the transaction commits, before the response is sent.
+SessionDep = Annotated[AsyncSession, Depends(write_session, scope="function")]
 
 
-async def glance(resources: ResourcesDep, who: CurrentActor) -> AsyncIterator[AsyncConnection]:
-    """A connection for a hot read in the caller's workspace."""
-    async with resources.db.read_connection(who.workspace_id) as connection:
+async def read_connection(resources: ResourcesDep, actor: CurrentActor) -> AsyncIterator[AsyncConnection]:
+    """An autocommit connection for reads in the actor's workspace."""
+    async with resources.db.read_connection(actor.workspace_id) as connection:
         yield connection
 
 
-ReadDep = Annotated[AsyncConnection, Depends(glance, scope="function")]
+ReadDep = Annotated[AsyncConnection, Depends(read_connection, scope="function")]
 
 
-async def pager(request: Request, resources: ResourcesDep, who: CurrentActor) -> Pager:
-    """The cursors of this list with these filters."""
+async def pager(request: Request, resources: ResourcesDep, actor: CurrentActor) -> Pager:
+    """Reads and writes the cursors of the requested list with the requested filters."""
     filters = {name: value for name, value in request.query_params.items() if name not in {"cursor", "limit"}}
-    return Pager.of(resources.keyring, who.workspace_id, request.url.path, filters)
+    return Pager.of(resources.keyring, actor.workspace_id, request.url.path, filters)
 
 
 PagerDep = Annotated[Pager, Depends(pager)]
 
 
-async def founding(request: Request, resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
-    """A unit of work in a workspace that is about to exist.
+async def sign_up_session(request: Request, resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
+    """A transaction in the workspace that a sign-up is about to create.
 
-    With an `Idempotency-Key` the workspace's id follows from it, so that a repeat makes no second one.
-    Whoever signs up has no credential yet that tells a repeat from a stranger's guess, and the answer
-    holds a secret: so the key must be hard to guess (`Invalid`), and a repeat is told that the
-    workspace exists (`Conflict`), not what was answered first.
+    With an `Idempotency-Key` the workspace's id is derived from the key, so that a repeat creates no second
+    one. A sign-up has no credential that would tell a repeat from somebody else's guess of the key, and its
+    response holds a secret. So the key must be hard to guess (`Invalid`), and a repeat is answered with
+    `Conflict`, not with the first response.
     """
     key = idempotency.key_of(request)
     if key is None:
@@ -120,26 +123,26 @@ async def founding(request: Request, resources: ResourcesDep) -> AsyncIterator[A
         )
     async with resources.transaction(_derived(key)) as session:
         await idempotency.reserve(session, key)
-        made = await session.get(Workspace, workspace_of(session))
-        if made is not None:
+        existing = await session.get(Workspace, workspace_of(session))
+        if existing is not None:
             raise Conflict(
                 f"A sign-up with this {idempotency.HEADER} was made already; its answer, and the API key in it, is not "
                 "shown again. If that key is lost, whoever runs this installation makes another: "
-                f"instep keys create {made.workspace_id}",
+                f"instep keys create {existing.workspace_id}",
                 code="idempotency-key-taken",
             )
         yield session
 
 
 def guessable(key: str) -> bool:
-    """Whether a key has clearly less than 128 random bits: it is short, or has few different characters."""
+    """Whether a key clearly has fewer than 128 random bits: it is short, or has few distinct characters."""
     return len(key) < 22 or len(key) * math.log2(len(set(key))) < 80
 
 
 def _derived(key: str) -> UUID:
-    """A UUID (version 8: of our own making) that only depends on the key."""
+    """A UUID (version 8, custom) that depends on the key alone."""
     value = int.from_bytes(hashlib.sha256(b"workspace\0" + key.encode()).digest()[:16], "big")
     return UUID(int=value & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x8000 << 64 | 0x8000 << 48)
 
 
-SignUpSessionDep = Annotated[AsyncSession, Depends(founding, scope="function")]
+SignUpSessionDep = Annotated[AsyncSession, Depends(sign_up_session, scope="function")]

@@ -1,4 +1,4 @@
-"""What access does by itself: forget what is of no use any more."""
+"""Nightly deletion of stored responses whose idempotency keys have expired."""
 
 from datetime import timedelta
 from typing import Final
@@ -12,7 +12,7 @@ PAGE: Final = 1_000
 
 @job("access.tidy", every=timedelta(hours=24))
 async def tidy(run: Run) -> None:
-    """Have every workspace tidied."""
+    """Enqueue `access.tidy_workspace` for every workspace."""
     async with run.step() as session:
         for workspace_id in await workspaces(session):
             await enqueue(session, "access.tidy_workspace", workspace_id=workspace_id, key="nightly")
@@ -20,9 +20,9 @@ async def tidy(run: Run) -> None:
 
 @job("access.tidy_workspace")
 async def tidy_workspace(run: Run) -> Reschedule | None:
-    """Drop a workspace's old answers to idempotent requests, a page at a time."""
+    """Delete up to `PAGE` expired responses of a workspace, and run again where that many were deleted."""
     async with run.step() as session:
-        gone = await idempotency.forget(session, most=PAGE)
-        again = Reschedule(run.now) if gone == PAGE else None
-        await run.finish(session, again)
-    return again
+        deleted = await idempotency.delete_expired(session, limit=PAGE)
+        reschedule = Reschedule(run.now) if deleted == PAGE else None
+        await run.finish(session, reschedule)
+    return reschedule

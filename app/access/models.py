@@ -1,6 +1,6 @@
 """Tables of access.
 
-`user_account` and `api_key` are not a workspace's: they are looked up before a workspace is known.
+`user_account` and `api_key` are outside row-level security: they are read before the workspace is known.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ from app.kit.ids import uuid7
 
 
 class Role(StrEnum):
-    """What a person is in a workspace; more of them come with seats in projects."""
+    """A member's role in a workspace."""
 
     OWNER = "owner"
 
@@ -35,7 +35,7 @@ class Workspace(Base):
     __tablename__ = "workspace"
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
-    """Its own id, under the name that row-level security looks at."""
+    """The primary key; named as the column that row-level security compares."""
     name: Mapped[str]
     created_at: Mapped[datetime]
 
@@ -53,7 +53,7 @@ class UserAccount(Base):
 
 
 class Membership(Owned, Base):
-    """A person's place in a workspace."""
+    """A user as a member of a workspace."""
 
     __tablename__ = "membership"
     __table_args__ = (
@@ -67,7 +67,7 @@ class Membership(Owned, Base):
 
 
 class ApiKey(Base):
-    """A key to a workspace: found by its prefix, proven by its secret, of which only a hash is kept."""
+    """A key to a workspace: looked up by its prefix, verified by its secret, of which only a hash is stored."""
 
     __tablename__ = "api_key"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Sign-up, the caller itself, API keys."""
+"""Sign-up, the request's own credential, API keys."""
 
 from datetime import datetime
 from uuid import UUID
@@ -66,22 +66,24 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
 
 
 @ROUTER.get("/me", operation_id="me.read")
-async def me(who: CurrentActor, session: SessionDep) -> Me:
+async def me(actor: CurrentActor, session: SessionDep) -> Me:
     """What the credential of this request stands for."""
-    workspace = await session.get_one(Workspace, who.workspace_id)
+    workspace = await session.get_one(Workspace, actor.workspace_id)
     key = (
-        await session.scalars(select(ApiKey).where(ApiKey.workspace_id == who.workspace_id, ApiKey.id == who.key_id))
+        await session.scalars(
+            select(ApiKey).where(ApiKey.workspace_id == actor.workspace_id, ApiKey.id == actor.key_id)
+        )
     ).one()
     return Me(workspace=WorkspaceRead.model_validate(workspace), user=None, api_key=ApiKeyRead.model_validate(key))
 
 
 @ROUTER.get("/api-keys", operation_id="api-keys.list")
 async def list_keys(
-    who: Administrator, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
+    actor: Administrator, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ApiKeyRead]:
     """The workspace's API keys, newest first; revoked ones too."""
     after = pager.read(cursor, (datetime, UUID))
-    query = _KEYS.after(select(ApiKey.__table__).where(ApiKey.workspace_id == who.workspace_id), after, limit)
+    query = _KEYS.after(select(ApiKey.__table__).where(ApiKey.workspace_id == actor.workspace_id), after, limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
     return Page(data=[ApiKeyRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 

@@ -1,4 +1,4 @@
-"""What access takes and gives."""
+"""Request and response bodies of access."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ Email = Annotated[
         strict=True,
         min_length=3,
         max_length=254,
-        # Whether mail arrives there, only mail can tell.
+        # Only the form: whether mail arrives there is not checked.
         pattern=r"^[^\s@\x00]+@[^\s@\x00.]+(\.[^\s@\x00.]+)+$",
         examples=["anna@agency.example"],
     ),

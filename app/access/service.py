@@ -1,4 +1,4 @@
-"""Signing up, and proving who one is."""
+"""Sign-up, API keys, and authentication by them."""
 
 import hashlib
 import hmac
@@ -28,7 +28,7 @@ _REFUSED: Final = "This API key is not known, or expired, or revoked."
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, and for which workspace."""
+    """Who makes a request, in which workspace, with which scopes."""
 
     workspace_id: UUID
     scopes: frozenset[Scope]
@@ -39,7 +39,10 @@ class Actor:
 async def sign_up(
     session: AsyncSession, *, name: str, owner_name: str, owner_email: str
 ) -> tuple[Workspace, UserAccount, ApiKey, str]:
-    """Make the workspace this unit of work speaks for, with its owner and a key that may do everything."""
+    """Create the session's workspace, its owner, and an API key with every scope; the text is that key in full.
+
+    Raises `Conflict` (`email-taken`) where the address has signed up before.
+    """
     workspace = Workspace(workspace_id=workspace_of(session), name=name, created_at=now(session))
     session.add(workspace)
     owner_id = await session.scalar(
@@ -62,10 +65,10 @@ async def sign_up(
 
 
 async def workspaces(session: AsyncSession) -> Sequence[UUID]:
-    """Every workspace there is; for jobs that look after all of them.
+    """The ids of all workspaces, for jobs that go over all of them.
 
-    Row-level security shows no workspace to a unit of work of none, but each has a key from its
-    sign-up on, and keys are never deleted.
+    Row-level security hides the workspaces from a transaction without one; but each has had an API key
+    since its sign-up, and keys are never deleted.
     """
     return (await session.scalars(select(ApiKey.workspace_id).distinct())).all()
 
@@ -73,7 +76,7 @@ async def workspaces(session: AsyncSession) -> Sequence[UUID]:
 async def create_key(
     session: AsyncSession, *, name: str, scopes: Sequence[Scope], expires_at: datetime | None
 ) -> tuple[ApiKey, str]:
-    """A new key of this workspace and its full text, which is not kept anywhere.
+    """A new key of this workspace and its full text, which is not stored.
 
     Raises `Invalid` (`not-in-the-future`) for an `expires_at` that has passed.
     """
@@ -96,7 +99,7 @@ async def create_key(
 
 
 async def revoke_key(session: AsyncSession, *, key_id: UUID) -> ApiKey:
-    """Make a key useless from now on; doing so twice changes nothing."""
+    """Revoke a key from now on; `NotFound` where this workspace has none of this id. Idempotent."""
     key = await session.scalar(
         select(ApiKey).where(ApiKey.workspace_id == workspace_of(session), ApiKey.id == key_id).with_for_update()
     )
@@ -108,66 +111,66 @@ async def revoke_key(session: AsyncSession, *, key_id: UUID) -> ApiKey:
 
 
 def _hash(secret: str) -> bytes:
-    """A secret of 256 random bits needs no slow hash: there is nothing to guess."""
+    """SHA-256: a secret of 256 random bits cannot be guessed, so it needs no slow hash."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedKey:
     secret_hash: bytes
     expires_at: datetime | None
     actor: Actor
-    forgotten_at: float
+    cached_until: float
 
 
 class Authenticator:
-    """Knows whose a key is. It looks a key up once, and again after `MEMORY` seconds.
+    """Authenticates API keys, each cached for `CACHE_SECONDS`.
 
-    So a key revoked through another process is good here for as long, at most. One revoked
-    through this process is forgotten at once.
+    A key revoked through another process is accepted here for that long at most; one revoked through this
+    process is dropped from the cache at once.
     """
 
-    MEMORY: Final = 5.0
-    MOST: Final = 10_000
+    CACHE_SECONDS: Final = 5.0
+    CACHE_SIZE: Final = 10_000
 
-    def __init__(self, db: Database, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, db: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._db = db
-        self._seconds = seconds
-        self._known: dict[str, _Known] = {}
+        self._monotonic = monotonic
+        self._cache: dict[str, _CachedKey] = {}
 
-    async def admit(self, key: str) -> Actor:
-        """The actor an API key stands for; `Unauthenticated` where it is not good (any more)."""
+    async def authenticate(self, key: str) -> Actor:
+        """The actor of an API key; `Unauthenticated` where it is unknown, expired or revoked."""
         matched = _KEY.fullmatch(key)
         if matched is None:
             raise Unauthenticated("This is not an API key: they look like isk_…_…")
         prefix, secret = matched.groups()
-        known = self._known.get(prefix)
-        if known is None or known.forgotten_at < self._seconds():
-            known = await self._look_up(prefix)
+        cached = self._cache.get(prefix)
+        if cached is None or cached.cached_until < self._monotonic():
+            cached = await self._look_up(prefix)
         if (
-            known is None
-            or not hmac.compare_digest(known.secret_hash, _hash(secret))
-            or (known.expires_at is not None and known.expires_at <= self._db.clock.now())
+            cached is None
+            or not hmac.compare_digest(cached.secret_hash, _hash(secret))
+            or (cached.expires_at is not None and cached.expires_at <= self._db.clock.now())
         ):
             raise Unauthenticated(_REFUSED)
-        return known.actor
+        return cached.actor
 
     def forget(self, prefix: str) -> None:
-        """Look this key up again at its next use."""
-        self._known.pop(prefix, None)
+        """Drop a key from the cache: its next use reads the database."""
+        self._cache.pop(prefix, None)
 
-    async def _look_up(self, prefix: str) -> _Known | None:
-        self._known.pop(prefix, None)
+    async def _look_up(self, prefix: str) -> _CachedKey | None:
+        self._cache.pop(prefix, None)
         async with self._db.read_connection(None) as connection:
             row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()
         if row is None or row.revoked_at is not None:
-            return None  # not remembered: nobody may fill the memory with keys that are none
+            return None  # not cached, or made-up keys could fill the cache
         actor = Actor(row.workspace_id, frozenset(map(Scope, row.scopes)), row.id)
-        known = _Known(row.secret_hash, row.expires_at, actor, self._seconds() + self.MEMORY)
-        if len(self._known) >= self.MOST:
-            self._known.clear()
-        self._known[prefix] = known
-        return known
+        cached = _CachedKey(row.secret_hash, row.expires_at, actor, self._monotonic() + self.CACHE_SECONDS)
+        if len(self._cache) >= self.CACHE_SIZE:
+            self._cache.clear()
+        self._cache[prefix] = cached
+        return cached
 
 
 _BY_PREFIX: Final = select(

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.communities.events import CommunityRef, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
 from app.communities.polling import poll_schedule
-from app.kit.bulk import added, columns
+from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
@@ -66,7 +66,7 @@ async def store(
         return UpsertResult(0, 0)
     # In key order, to avoid deadlocks.
     values = [_row(ref, posts_by_id[i], at, factor, stored.get(i), due=due[i]) for i in sorted(shown)]
-    rows: Result[Any] = await session.execute(_STORE, columns(values, _COLUMNS))
+    rows: Result[Any] = await session.execute(_STORE, column_arrays(values, _COLUMNS))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, row.new) for row in rows)
     await publish(session, PublicationsSeen(ref, seen))
     metrics = tuple((one.id, posts_by_id[one.external_id].metrics) for one in seen if due[one.external_id])
@@ -157,7 +157,7 @@ async def store_pushed(
     values = [{**_written(ref, post), "measure_at": measure_at} for post in posts]
     if not values:
         return
-    rows = await session.execute(_STORE_PUSHED, columns(values, _PUSHED_COLUMNS))
+    rows = await session.execute(_STORE_PUSHED, column_arrays(values, _PUSHED_COLUMNS))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, True) for row in rows)
     if seen:
         await publish(session, PublicationsSeen(ref, seen))
@@ -336,7 +336,7 @@ _RETURNED: Final = tuple(_TABLE.c[name] for name in ("id", "external_id", "url",
 _INSERTED: Final = ("workspace_id", "id", "community_id", "project_id", "external_id", "url", "text", "published_at")
 _UPDATED: Final = ("url", "text", "edited_at", "comments", "measure_at", "total", "unchanged_polls")
 _COLUMNS: Final = (*_INSERTED, "edited_at", "comments", "measure_at", "total", "unchanged_polls")
-_NEW: Final = added(_TABLE, _COLUMNS)
+_NEW: Final = bulk_insert(_TABLE, _COLUMNS)
 _STORE: Final = _NEW.on_conflict_do_update(
     index_elements=_UNIQUE,
     set_={**{name: _NEW.excluded[name] for name in _UPDATED}, "gone_at": None},
@@ -344,7 +344,7 @@ _STORE: Final = _NEW.on_conflict_do_update(
 ).returning(*_RETURNED, literal_column("(xmax = 0)").label("new"))
 _PUSHED_COLUMNS: Final = (*_INSERTED, "edited_at", "measure_at")
 _STORE_PUSHED: Final = (
-    added(_TABLE, _PUSHED_COLUMNS).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_RETURNED)
+    bulk_insert(_TABLE, _PUSHED_COLUMNS).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_RETURNED)
 )
 
 # An index lookup for each community: those with nothing due cost next to nothing.

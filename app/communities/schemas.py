@@ -214,7 +214,7 @@ class RateLimitRemaining(Output):
 
     name: str = Field(description="What is counted.", examples=["calls"])
     scope: str = Field(
-    """A community's hook: its subscription, what the platform says of it, and what it missed."""
+        """A community's hook: its subscription, what the platform says of it, and what it missed."""
         "community or chat are not shown.",
         examples=["token"],
     )

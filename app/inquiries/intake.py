@@ -21,7 +21,7 @@ from app.communities.events import CommunityRef
 from app.inquiries.locking import lock_threads
 from app.inquiries.models import Delivery, Direction, EarlyDeletion, InquiryEvent, Message
 from app.inquiries.recount import Origin, recount
-from app.kit.bulk import added, columns
+from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.platforms.contract import RemoteMessage
@@ -46,7 +46,7 @@ async def store(session: AsyncSession, place: CommunityRef, seen: Sequence[tuple
     back = await _restored(session, place, {message.external_id for message, _ in seen if message.restored})
     gone = await _gone(session, place, {message.external_id for message, _ in seen})
     rows = _folded(session, place, [message for message, _ in seen], gone)
-    threads = back | set((await session.scalars(_UPSERT, columns(rows, _SEEN))).all())
+    threads = back | set((await session.scalars(_UPSERT, column_arrays(rows, _SEEN))).all())
     if not threads:
         return
     await adopt(session, place.community_id, threads)
@@ -245,7 +245,7 @@ def _row(session: AsyncSession, place: CommunityRef, sighting: _Sighting) -> dic
 
 def _upsert() -> Any:
     """Stores rows; gives the threads in which anything changed."""
-    new = added(_MESSAGE, _SEEN)
+    new = bulk_insert(_MESSAGE, _SEEN)
     given = new.excluded
     first = and_(given["read"], ~Message.read)
     newer = func.coalesce(given.edited_at, _BEGINNING) > func.coalesce(Message.edited_at, _BEGINNING)

@@ -28,7 +28,7 @@ ATTEMPTS: Final = 10
 """Over about a quarter of an hour, where the platform is unwell."""
 
 
-@job(SEND, timeout=timedelta(seconds=90), attempts=ATTEMPTS, buried=sending.abandoned)
+@job(SEND, timeout=timedelta(seconds=90), attempts=ATTEMPTS, on_dead=sending.abandoned)
 async def send(run: Run, message_id: UUID) -> None:
     """Send an answer once; what became of it is committed together with the job's end."""
     async with run.step() as session:

@@ -18,7 +18,7 @@ from app.inquiries.events import InquiryAnswered, InquiryReceived, InquiryReopen
 from app.inquiries.kinds import kind_of
 from app.inquiries.models import Delivery, Direction, Inquiry, InquiryEvent, Message, Status, Waiting
 from app.inquiries.waiting import Change, ConversationState, DeliveredMessage, StatusChange, Wait, course
-from app.kit.bulk import added, columns
+from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, workspace_of
 from app.kit.events import Event, publish
 from app.kit.ids import uuid7
@@ -39,11 +39,11 @@ _COURSE: Final = (
     *("resolved_at", "resolution", "resolved_automatically", "version"),
 )
 _STATE: Final = (*_THREAD, "id", "project_id", *_COURSE)
-_NEW: Final = added(_INQUIRY, _STATE)
+_NEW: Final = bulk_insert(_INQUIRY, _STATE)
 _STORE: Final = _NEW.on_conflict_do_update(index_elements=_THREAD, set_={name: _NEW.excluded[name] for name in _COURSE})
 _ENDS: Final = ("ended_at", "ended_by", "opening", "working_seconds")
 _WAIT: Final = ("workspace_id", "id", "inquiry_id", "project_id", "community_id", "started_at", *_ENDS)
-_NEW_WAIT: Final = added(_WAITING, _WAIT)
+_NEW_WAIT: Final = bulk_insert(_WAITING, _WAIT)
 _STORE_WAITS: Final = _NEW_WAIT.on_conflict_do_update(
     index_elements=["workspace_id", "inquiry_id", "started_at"],
     set_={name: _NEW_WAIT.excluded[name] for name in _ENDS},
@@ -96,7 +96,7 @@ async def recount(
             changed.append(state)
             news += _news(thread.known, state, went)
     if changed:
-        await session.execute(_STORE, columns(changed, _STATE))
+        await session.execute(_STORE, column_arrays(changed, _STATE))
     await _link(session, community_id, threads)
     await _wait(session, project_id, community_id, courses)
     await publish(session, *news)
@@ -297,4 +297,4 @@ async def _store_waits(session: AsyncSession, changed: Sequence[Mapping[str, Any
         )
         await session.execute(delete(Waiting).where(unwanted).execution_options(synchronize_session=False))
     if changed:
-        await session.execute(_STORE_WAITS, columns(changed, _WAIT))
+        await session.execute(_STORE_WAITS, column_arrays(changed, _WAIT))

@@ -1,6 +1,6 @@
-"""Which addresses of the internet we connect to on a user's word: our own list.
+"""Which internet addresses outbound calls may connect to: our own list, against server-side request forgery.
 
-A library's idea of "global" changes between its versions; what is refused here is written here.
+A library's idea of "global" changes between its versions, so the refused networks are listed here.
 Source: the IANA special-purpose address registries for IPv4 and IPv6.
 """
 
@@ -56,12 +56,12 @@ def literal(host: str) -> Address | None:
 
 
 def refusal(address: Address | str) -> str | None:
-    """Why an address is not connected to; None where it is."""
+    """Why an address may not be connected to; None where it may."""
     if isinstance(address, str):
-        found = literal(address)
-        if found is None:
+        parsed = literal(address)
+        if parsed is None:
             return "not an address"
-        address = found
+        address = parsed
     if isinstance(address, IPv4Address):
         return next((reason for network, reason in _V4 if address in network), None)
     if address.scope_id is not None:

@@ -1,4 +1,4 @@
-"""Where "now" comes from: injected, so that a test or a replay can say what time it is."""
+"""The source of the current time: injected, so that a test or a replay can set it."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time, and waits for it."""
+    """Gives the current time, and sleeps."""
 
     def now(self) -> datetime:
-        """This instant, in UTC and aware."""
+        """The current instant, aware, in UTC."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return when this much time has passed."""
+        """Return after so many seconds."""
         ...
 
 
@@ -28,7 +28,7 @@ class SystemClock:
 
 
 class SetClock:
-    """A clock that stands still until it is told to move."""
+    """A clock for tests: it moves only by `advance` and `sleep`."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at.astimezone(UTC)

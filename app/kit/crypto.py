@@ -1,4 +1,4 @@
-"""Keys derived from the installation's secrets, and what is sealed or signed with them."""
+"""Encryption and signatures with the installation's secret keys."""
 
 import base64
 import hashlib
@@ -16,10 +16,10 @@ class SealBroken(ValueError):
 
 
 class Keyring:
-    """The installation's secrets, the current one first.
+    """The installation's secret keys, the current one first.
 
-    Sealing uses the current key, opening tries all: put a new key in front, `reseal` what is
-    stored, then drop the old one.
+    Encrypts with the current key, decrypts with any of them. To rotate: put a new key in front, `reseal` what
+    is stored, then remove the old one.
     """
 
     def __init__(self, keys: Sequence[SecretStr]) -> None:
@@ -31,29 +31,29 @@ class Keyring:
         ]
 
     def seal(self, text: str) -> str:
-        """Encrypt; every call gives another text."""
+        """Encrypt (Fernet); every call gives a different text."""
         return self._fernet.encrypt(text.encode()).decode()
 
     def open(self, sealed: str) -> str:
-        """Decrypt what `seal` made; `SealBroken` where no key fits."""
+        """Decrypt what `seal` returned; `SealBroken` where no key fits."""
         try:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
             raise SealBroken("sealed with a key that INSTEP_SECRET_KEYS does not hold") from None
 
     def reseal(self, sealed: str) -> str:
-        """The same secret under the current key."""
+        """The same secret, encrypted with the current key; `SealBroken` where no key fits."""
         try:
             return self._fernet.rotate(sealed.encode()).decode()
         except InvalidToken:
             raise SealBroken("sealed with a key that INSTEP_SECRET_KEYS does not hold") from None
 
     def sign(self, purpose: str, data: bytes) -> bytes:
-        """16 bytes that only this installation can make of `data`."""
+        """A signature of `data` for this purpose (HMAC-SHA256, cut to 16 bytes) with the current key."""
         return self._mac(self._signing[0], purpose, data)
 
     def verify(self, purpose: str, data: bytes, signature: bytes) -> bool:
-        """Whether `sign` made this signature, with any of the keys."""
+        """Whether this is the signature of `data` for this purpose, with any of the keys."""
         return any(hmac.compare_digest(self._mac(key, purpose, data), signature) for key in self._signing)
 
     @staticmethod

@@ -1,11 +1,11 @@
-"""PostgreSQL: the base of all tables, and the only two ways to it.
+"""PostgreSQL: the base of all tables, transactions, and read connections.
 
-`Database.transaction` is for changes: one unit of work, committed when its block ends, rolled
-back when it raises. `commit` stands in this file alone. `Database.reading` is for hot reads: a
-connection in autocommit, without the trips of a transaction.
+`Database.transaction` is for changes: one transaction, committed when its block ends, rolled back when
+it raises. `commit` is called in this file alone. `Database.read_connection` is for reads: a connection
+in autocommit, without the round trips of a transaction.
 
-Both know for which workspace they speak. PostgreSQL's row-level security compares every row with
-the setting `app.workspace_id`; where it is not set, there is nothing to see.
+Both are bound to one workspace. PostgreSQL's row-level security compares every row with the setting
+`app.workspace_id`; where it is not set, no row of a workspace is visible.
 """
 
 import uuid
@@ -47,10 +47,10 @@ AfterCommit = Callable[[], Awaitable[None]]
 
 
 class Base(DeclarativeBase):
-    """All tables. Text is unbounded (input is bounded where it comes in), instants are aware and finite.
+    """Base of all models. Text is unbounded (request bodies are bounded), instants are aware and finite.
 
-    PostgreSQL has an `infinity` of instants and of days, which Python has not: one in a row would break every list
-    that the row stands in. So each column of either kind has a check of its own.
+    PostgreSQL has an `infinity` of timestamps and dates, which Python cannot represent: one such row would break
+    every list that contains it. So each timestamp and date column gets a check constraint.
     """
 
     metadata = MetaData(
@@ -81,7 +81,7 @@ class Base(DeclarativeBase):
 
 
 class Owned:
-    """What belongs to a workspace: keyed by it, so that no row can point into another one."""
+    """A row of a workspace, whose id is part of the primary key: no foreign key can cross workspaces."""
 
     workspace_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, sort_order=-20)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7, sort_order=-19)
@@ -100,7 +100,7 @@ def belongs_to(table: str, column: str, *, ondelete: str = "CASCADE") -> Foreign
 
 
 class _WorkspaceConnection(asyncpg.Connection):
-    """Names the workspace in the same trip that begins a transaction."""
+    """Sets the workspace in the same round trip that begins a transaction."""
 
     workspace_id: uuid.UUID | None = None
 
@@ -112,44 +112,44 @@ class _WorkspaceConnection(asyncpg.Connection):
 
 
 class Database:
-    """One PostgreSQL database, as the runtime role."""
+    """One PostgreSQL database, connected to as the runtime role."""
 
     def __init__(self, url: str, *, pool: int = 10, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
         self._write = _engine(url, pool)
         self._read = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
-        # Apart, because no workspace is ever set there: looking up a key costs no trip to unset one.
+        # A pool of its own where no workspace is ever set: looking up an API key needs no round trip to unset one.
         self._look_up = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
     @asynccontextmanager
     async def transaction(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncSession]:
-        """One unit of work in a workspace (None: in the tables that belong to none).
+        """One transaction in a workspace (None: in the tables that belong to none).
 
-        Nothing is sent before the first statement. What `after_commit` collected runs once the
-        commit is through, and never when it is not. `CommitOutcomeUnknown` where the connection breaks
+        Nothing is sent before the first statement. The calls registered by `after_commit` run after a
+        successful commit, and never otherwise. Raises `CommitOutcomeUnknown` where the connection breaks
         between COMMIT and PostgreSQL's answer.
         """
         async with self._write.connect() as connection:
             raw = await connection.get_raw_connection()
             assert isinstance(raw.driver_connection, _WorkspaceConnection)
             raw.driver_connection.workspace_id = workspace_id
-            waiting: list[AfterCommit] = []
+            calls: list[AfterCommit] = []
             async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
-                session.info.update(workspace_id=workspace_id, now=self.clock.now(), after_commit=waiting)
+                session.info.update(workspace_id=workspace_id, now=self.clock.now(), after_commit=calls)
                 yield session
-                await session.flush()  # what breaks here was surely not committed
+                await session.flush()  # an error here is certainly before the commit
                 with _committing():
                     await session.commit()
-        for call in waiting:
+        for call in calls:
             await call()
 
     @asynccontextmanager
     async def read_connection(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncConnection]:
-        """A connection for hot reads in a workspace (None: of the tables that belong to none).
+        """An autocommit connection for reads in a workspace (None: of the tables that belong to none).
 
-        Each statement sees what is committed. The workspace stays set on the pooled connection,
-        which remembers it: the same one again costs no trip, and another one is set before
-        anything else is asked.
+        Each statement sees what is committed. The workspace stays set on the pooled connection, and is
+        recorded in its `info`: using the same workspace again costs no round trip, and a different one is set
+        before any other statement.
         """
         if workspace_id is None:
             async with self._look_up.connect() as connection:
@@ -158,17 +158,17 @@ class Database:
         async with self._read.connect() as connection:
             info = (await connection.get_raw_connection()).info
             if info.get("workspace_id") != workspace_id:
-                # Forgotten first: a cancelled SET must not be remembered as done.
+                # Cleared first: a cancelled SET must not be recorded as done.
                 info.pop("workspace_id", None)
                 await connection.execute(_SET_WORKSPACE, {"id": str(workspace_id)})
                 info["workspace_id"] = workspace_id
             yield connection
 
     @asynccontextmanager
-    async def writing_at_once(self, workspace_id: uuid.UUID) -> AsyncIterator[AsyncConnection]:
-        """As `reading`, for one statement that writes: it is its own commit, in one trip.
+    async def autocommit_connection(self, workspace_id: uuid.UUID) -> AsyncIterator[AsyncConnection]:
+        """Like `read_connection`, for one statement that writes: it commits itself, in one round trip.
 
-        Raises `CommitOutcomeUnknown` where the connection breaks before PostgreSQL has answered it.
+        Raises `CommitOutcomeUnknown` where the connection breaks before PostgreSQL has answered.
         """
         async with self.read_connection(workspace_id) as connection:
             with _committing():
@@ -176,7 +176,7 @@ class Database:
 
     @asynccontextmanager
     async def read_session(self, workspace_id: uuid.UUID) -> AsyncIterator[AsyncSession]:
-        """As `reading`, for reads that are written as those of a unit of work are; nothing is to be written."""
+        """Like `read_connection`, as an ORM session, for reads by functions that take one. Must not be written to."""
         async with (
             self.read_connection(workspace_id) as connection,
             AsyncSession(bind=connection, expire_on_commit=False, autoflush=False) as session,
@@ -191,7 +191,7 @@ class Database:
         await self._look_up.dispose()
 
     async def require_unprivileged_role(self) -> None:
-        """Raise `PrivilegedRoleError` when row-level security would not bind the role we are."""
+        """Raise `PrivilegedRoleError` where the current role bypasses row-level security."""
         async with self.read_connection(None) as connection:
             row = (
                 await connection.execute(
@@ -211,7 +211,7 @@ class PrivilegedRoleError(RuntimeError):
 
 @contextmanager
 def _committing() -> Iterator[None]:
-    """Tell a commit that PostgreSQL refused, which left nothing, from one whose answer never came."""
+    """Raise `CommitOutcomeUnknown` in place of an error that is not PostgreSQL's own answer to the commit."""
     try:
         yield
     except (DBAPIError, OSError, TimeoutError) as error:
@@ -224,13 +224,13 @@ _SET_WORKSPACE = text("SELECT set_config('app.workspace_id', :id, false)")
 
 
 def _engine(url: str, pool: int, **options: Any) -> AsyncEngine:
-    made = create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool,
         max_overflow=0,
         pool_timeout=10,
         json_serializer=_dumps,
-        hide_parameters=True,  # they are customers' words: in no error, and so in no log
+        hide_parameters=True,  # they hold customers' texts and tokens, which must not get into errors and logs
         connect_args={
             "connection_class": _WorkspaceConnection,
             "timeout": 5,
@@ -238,12 +238,12 @@ def _engine(url: str, pool: int, **options: Any) -> AsyncEngine:
         },
         **options,
     )
-    event.listen(made.sync_engine, "handle_error", _without_rows)
-    return made
+    event.listen(engine.sync_engine, "handle_error", _without_rows)
+    return engine
 
 
 def _without_rows(context: ExceptionContext) -> None:
-    """Forget the row that PostgreSQL quotes in an error: a traceback would show it."""
+    """Remove the row that PostgreSQL quotes in an error: a traceback would show it."""
     cause = context.original_exception.__cause__
     if isinstance(cause, asyncpg.PostgresError):
         cause.detail = None
@@ -254,13 +254,13 @@ def _dumps(value: Any) -> str:
 
 
 def now(session: AsyncSession) -> datetime:
-    """The instant this unit of work began: one for all its rows."""
+    """The instant this transaction began: the same for all its rows."""
     at: datetime = session.info["now"]
     return at
 
 
 def in_the_future(session: AsyncSession, field: str, at: datetime | None) -> None:
-    """Raise `Invalid` (`not-in-the-future`) where the instant a body gives as `field` has come already."""
+    """Raise `Invalid` (`not-in-the-future`) where `at`, the value of the body's `field`, has passed."""
     if at is not None and at <= now(session):
         detail = "This instant has passed: give a later one."
         problem = {"in": "body", "field": field, "code": "not-in-the-future", "detail": detail}
@@ -268,42 +268,42 @@ def in_the_future(session: AsyncSession, field: str, at: datetime | None) -> Non
 
 
 def workspace_of(session: AsyncSession) -> uuid.UUID:
-    """The workspace this unit of work speaks for."""
+    """The workspace of this session's transaction."""
     workspace_id: uuid.UUID = session.info["workspace_id"]
-    assert workspace_id is not None, "this unit of work has no workspace"
+    assert workspace_id is not None, "this transaction has no workspace"
     return workspace_id
 
 
 def after_commit(session: AsyncSession, call: AfterCommit) -> None:
-    """Run `call` once this unit of work is committed; it must not raise."""
+    """Run `call` after this transaction's commit; it must not raise."""
     session.info["after_commit"].append(call)
 
 
 def in_workspace(model: type[Owned], workspace_id: uuid.UUID) -> ColumnElement[bool]:
-    """The filter that every query of a workspace's rows carries, beside row-level security."""
+    """The filter that every query of a workspace's rows has, in addition to row-level security."""
     return model.workspace_id == workspace_id
 
 
 _BY_ID: Final[dict[tuple[type[Owned], bool], Select[Any]]] = {}
-"""Made once for each model: putting a statement together costs more than sending it."""
+"""Built once for each model: building a statement costs more than sending it."""
 
 
 async def fetch(session: AsyncSession, model: type[M], row_id: uuid.UUID, *, for_update: bool = False) -> M:
-    """The row with this id in this workspace; `NotFound` where there is none, whoever else may have it."""
+    """The row with this id in this workspace; `NotFound` where there is none, even if another workspace has it."""
     query = _BY_ID.get((model, for_update))
     if query is None:
-        query = select(model).where(model.workspace_id == bindparam("workspace"), model.id == bindparam("wanted"))
+        query = select(model).where(model.workspace_id == bindparam("workspace"), model.id == bindparam("row_id"))
         if for_update:
-            # What was read before the lock may be old.
+            # A row read before the lock may be stale.
             query = query.with_for_update(of=model).execution_options(populate_existing=True)
         _BY_ID[model, for_update] = query
-    row: M | None = await session.scalar(query, {"workspace": workspace_of(session), "wanted": row_id})
+    row: M | None = await session.scalar(query, {"workspace": workspace_of(session), "row_id": row_id})
     if row is None:
         raise NotFound
     return row
 
 
 async def lock(session: AsyncSession, *key: object) -> bool:
-    """Try to hold `key` until this unit of work ends; False when another one holds it."""
+    """Try to take the advisory lock of `key` until this transaction ends; False where another one holds it."""
     name = "\x1f".join(str(part) for part in key)
     return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))))

@@ -1,4 +1,4 @@
-"""The documentation page, with nothing from elsewhere: it works where no other host is in reach."""
+"""The documentation page, served without files from other hosts: it works offline."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ FILES: Final = "/docs/files"
 
 
 def install(app: FastAPI) -> None:
-    """Serve Swagger UI at `/docs`, and lead a visitor of `/` there."""
+    """Serve Swagger UI at `/docs`, and redirect `/` there."""
     app.mount(FILES, StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-files")
 
     async def page(request: Request) -> Response:

@@ -1,19 +1,19 @@
-"""What can go wrong in a request, and how it is told (RFC 9457).
+"""The errors of requests, and their rendering as problem documents (RFC 9457).
 
-A service raises an `AppError`; nothing else decides a status. `code` is stable and kebab-case:
+Services raise `AppError`s; nothing else decides a status. `code` is stable and kebab-case:
 programs compare it, people read `detail`.
 
     AppError
-    ├── Unauthenticated     401   no credential, or none that is good
-    ├── Forbidden           403   a good credential that may not do this
-    ├── NotFound            404   also for what belongs to another workspace
-    ├── Conflict            409   the present state does not allow it
-    ├── PreconditionFailed  412   somebody changed it first
+    ├── Unauthenticated     401   no credential, or an invalid one
+    ├── Forbidden           403   a valid credential without the permission
+    ├── NotFound            404   also for rows of another workspace
+    ├── Conflict            409   the current state does not allow it
+    ├── PreconditionFailed  412   changed since it was read
     ├── TooLarge            413   the body is over its documented size
-    ├── Invalid             422   the input is not understood
+    ├── Invalid             422   the input does not validate
     ├── TooMany             429   over the rate limit
-    └── Unavailable         503   something we need is out of reach
-        └── CommitOutcomeUnknown  … and whether the change was made cannot be told
+    └── Unavailable         503   the database or a server we need is unreachable
+        └── CommitOutcomeUnknown  … and it is unknown whether the change was committed
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 
 class AppError(Exception):
-    """A request cannot be done, for a reason its caller can be told."""
+    """A request fails for a reason that is safe to show to its caller."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
@@ -119,10 +119,10 @@ class Unavailable(AppError):
 
 
 class CommitOutcomeUnknown(Unavailable):
-    """The connection to PostgreSQL broke during COMMIT: the change is there as a whole, or not at all.
+    """The connection to PostgreSQL broke during COMMIT: the change is committed as a whole, or not at all.
 
-    A request is told what a repeat would do; everything else that meets this (a job, a poll) repeats
-    by itself, and finds what is there.
+    A request's response says what a repeat would do; jobs and polls repeat by themselves, starting from
+    what is committed.
     """
 
     code = "outcome-unknown"
@@ -142,7 +142,7 @@ def problem(
     errors: Sequence[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A problem answer; every 4xx and 5xx of this service is made here."""
+    """A problem response; every 4xx and 5xx of this service is made here."""
     body: dict[str, Any] = {
         "type": f"urn:instep:problem:{code}",
         "title": title,
@@ -157,7 +157,7 @@ def problem(
 
 
 def render(request: Request, error: AppError) -> Response:
-    """An `AppError` as an answer to this request."""
+    """An `AppError` as the response to this request."""
     return problem(
         status=error.status,
         title=error.title,
@@ -178,30 +178,30 @@ _HTTP_CODES: Mapping[int, tuple[str, str, str]] = {
     415: ("unsupported-media-type", "Unsupported media type", "Send the body as application/json."),
 }
 
-_LOST_RACES = frozenset({"40001", "40P01", "55P03"})
-"""PostgreSQL's codes for a serialization failure, a deadlock and a lock that was not to be had."""
+_CONTENTION = frozenset({"40001", "40P01", "55P03"})
+"""SQLSTATEs: serialization failure, deadlock detected, lock not available."""
 
-_AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
-"""PostgreSQL's codes for: it is being stopped, it crashed, it starts up, it has no connection left."""
+_SHUT_DOWN = frozenset({"57P01", "57P02", "57P03", "53300"})
+"""SQLSTATEs: admin shutdown, crash shutdown, cannot connect now, too many connections."""
 
-_BROKEN = ("08", "57P")
-"""How PostgreSQL's codes begin when a connection breaks or the server ends: no word about what was under way."""
+_CONNECTION_LOST = ("08", "57P")
+"""Beginnings of the SQLSTATEs of a broken connection or a server shutdown: they do not answer the statement."""
 
-_OUT_OF_REACH = ("08", "53", "57", "58")
-"""PostgreSQL's classes of codes for: the connection broke, it lacks something, it is being stopped, its disk fails."""
+_UNAVAILABLE = ("08", "53", "57", "58")
+"""SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error."""
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error tells of what is out of reach, and may go well the next time: no fault of what was asked."""
+    """Whether an error is temporary (an unreachable server, a lost lock race), not a fault of the statement."""
     if isinstance(error, Unavailable | OSError):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
-    return isinstance(state, str) and (state in _LOST_RACES | _AWAY or state.startswith(_OUT_OF_REACH))
+    return isinstance(state, str) and (state in _CONTENTION | _SHUT_DOWN or state.startswith(_UNAVAILABLE))
 
 
-_EXPLAINED = {
+_DETAILS = {
     "extra_forbidden": "This field is not known here.",
     "missing": "This field is required.",
     "string_pattern_mismatch": "This text is not written as it must be; blank ones and NUL characters are refused.",
@@ -210,31 +210,31 @@ _EXPLAINED = {
 
 
 def _field_errors(error: RequestValidationError) -> list[dict[str, Any]]:
-    """Where and why, without the input itself: it may hold a secret."""
+    """The problem's `errors`, without the input values, which may hold secrets."""
     return [
         {
             "in": str(item["loc"][0]) if item["loc"] else "body",
             "field": ".".join(str(part) for part in item["loc"][1:] if part != "") or None,
             "code": item["type"].replace("_", "-").replace(".", "-"),
-            "detail": _EXPLAINED.get(item["type"], item["msg"]),
+            "detail": _DETAILS.get(item["type"], item["msg"]),
         }
         for item in error.errors()
     ]
 
 
 def broken_off(error: DBAPIError | OSError | TimeoutError) -> bool:
-    """Whether PostgreSQL did not answer: the connection is gone, or was given up. False: the error is its answer."""
+    """Whether the connection broke, or timed out, before PostgreSQL answered. False: the error is its answer."""
     if not isinstance(error, DBAPIError):
         return True
     state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or state.startswith(_BROKEN)
+    return error.connection_invalidated or state is None or state.startswith(_CONNECTION_LOST)
 
 
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+_READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def _what_a_repeat_does(request: Request) -> str:
-    """What to do when it is not known whether this request's change was made."""
+def _repeat_advice(request: Request) -> str:
+    """How to proceed when it is unknown whether this request's change was committed."""
     if request.method != "POST":
         return "Read it again before you repeat the change."
     if request.headers.get(IDEMPOTENCY_KEY) is not None:
@@ -246,7 +246,7 @@ def _what_a_repeat_does(request: Request) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem answer."""
+    """Render every error of `app` as a problem response."""
 
     async def app_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, AppError)
@@ -254,15 +254,15 @@ def install(app: FastAPI) -> None:
 
     async def outcome_unknown(request: Request, error: Exception) -> Response:
         assert isinstance(error, CommitOutcomeUnknown)
-        if request.method in _REPEATABLE:
+        if request.method in _READ_METHODS:
             return render(request, Unavailable("The database is out of reach.", code="database-away"))
         unknown = "The connection to the database broke while the change was being committed; it may have been made."
-        return render(request, CommitOutcomeUnknown(f"{unknown} {_what_a_repeat_does(request)}"))
+        return render(request, CommitOutcomeUnknown(f"{unknown} {_repeat_advice(request)}"))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        found = _field_errors(error)
-        return render(request, Invalid(_summary(found), errors=found))
+        field_errors = _field_errors(error)
+        return render(request, Invalid(_summary(field_errors), errors=field_errors))
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -277,11 +277,11 @@ def install(app: FastAPI) -> None:
             headers={"Allow": _allowed(request)} if error.status_code == 405 else error.headers,
         )
 
-    async def out_of_reach(request: Request, error: Exception) -> Response:
+    async def database_error(request: Request, error: Exception) -> Response:
         state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-        if state in _LOST_RACES:
-            again = "Another request was changing the same; nothing was changed by this one. Send it again."
-            return render(request, Unavailable(again, code="busy", retry_after=1))
+        if state in _CONTENTION:
+            detail = "Another request was changing the same; nothing was changed by this one. Send it again."
+            return render(request, Unavailable(detail, code="busy", retry_after=1))
         if not is_outage(error):
             raise error
         return render(request, Unavailable("The database is out of reach; nothing was changed.", code="database-away"))
@@ -290,13 +290,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CommitOutcomeUnknown, outcome_unknown)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(DBAPIError, out_of_reach)
-    # Whoever connects meets the system's own errors: refused, no such socket, too late.
-    app.add_exception_handler(OSError, out_of_reach)
+    app.add_exception_handler(DBAPIError, database_error)
+    # Connecting fails with OSErrors: connection refused, no such socket, timeout.
+    app.add_exception_handler(OSError, database_error)
 
 
 def _allowed(request: Request) -> str:
-    """All methods of a path: Starlette names those of the first route that it finds."""
+    """All methods of a path; Starlette's own `Allow` names only those of the first route that matches."""
     methods: set[str] = set()
     for route in request.app.routes:
         if isinstance(route, RouteIndex):
@@ -306,8 +306,8 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods))
 
 
-def _summary(found: Sequence[Mapping[str, Any]]) -> str:
-    first = found[0]
+def _summary(field_errors: Sequence[Mapping[str, Any]]) -> str:
+    first = field_errors[0]
     where = first["field"] or first["in"]
-    more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
+    more = f" ({len(field_errors) - 1} more)" if len(field_errors) > 1 else ""
     return f"{where}: {first['detail']}{more}"

@@ -1,9 +1,9 @@
-"""News that travels upward: a room tells what happened, rooms above it act on it.
+"""Domain events: a room publishes them, rooms above it subscribe, so that no room imports a higher one.
 
-A room declares its events as frozen dataclasses in its `events.py` and `publish`es them; a higher
-room registers handlers with `subscribe` in its own `subscribers.py`. Handlers run in the same
-unit of work: what happened and what follows from it are committed together or not at all. What
-must not hold up the unit of work (a call to a platform, say) is a job that the handler enqueues.
+A room declares its events as frozen dataclasses in its `events.py` and `publish`es them; a higher room
+registers handlers with `subscribe` in its own `subscribers.py`. Handlers run in the publisher's
+transaction: a change and what follows from it are committed together or not at all. For what must not
+prolong the transaction (a call to a platform, say) a handler enqueues a job.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ from app.kit.registry import rooms
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened. With a `topic` (`post.published`) it is kept, and told to outsiders."""
+    """Something that happened. With a `topic` (`post.published`) it is stored, and can be read over the API."""
 
     topic: ClassVar[str | None] = None
 
@@ -35,24 +35,24 @@ Handler = Callable[[AsyncSession, E], Awaitable[None]]
 _handlers: defaultdict[type[Event], list[Handler[Any]]] = defaultdict(list)
 
 
-def subscribe(kind: type[E]) -> Callable[[Handler[E]], Handler[E]]:
-    """Call the decorated function for every event of this kind, in the publisher's unit of work."""
+def subscribe(event_class: type[E]) -> Callable[[Handler[E]], Handler[E]]:
+    """Call the decorated function for every event of this class, in the publisher's transaction."""
 
     def register(handler: Handler[E]) -> Handler[E]:
-        _handlers[kind].append(handler)
+        _handlers[event_class].append(handler)
         return handler
 
     return register
 
 
 def listen() -> None:
-    """Load every room's subscribers; each process does so once at its start."""
+    """Import every room's `subscribers.py`; each process does so once at its start."""
     for _ in rooms("subscribers"):
         pass
 
 
 class EventRecord(Owned, Base):
-    """An event that is kept: what happened in a workspace, in the order it happened."""
+    """A stored event of a workspace, for those who read events over the API."""
 
     __tablename__ = "event"
     __table_args__ = (Index(None, "workspace_id", "topic", "id"),)
@@ -63,11 +63,11 @@ class EventRecord(Owned, Base):
 
 
 async def publish(session: AsyncSession, *events: Event) -> None:
-    """Tell what happened; returns when every subscriber has done its part."""
+    """Run the events' subscribers, then store the events that have a topic."""
     for event in events:
         for handler in _handlers[type(event)]:
             await handler(session, event)
-    kept = [
+    records = [
         {
             "workspace_id": workspace_of(session),
             "id": uuid7(),
@@ -79,5 +79,5 @@ async def publish(session: AsyncSession, *events: Event) -> None:
         for event in events
         if event.topic is not None
     ]
-    if kept:
-        await session.execute(insert(EventRecord), kept)
+    if records:
+        await session.execute(insert(EventRecord), records)

@@ -1,9 +1,9 @@
-"""Python's search for garbage, which walks through everything that is alive, and holds up all requests meanwhile."""
+"""Shorter pauses by the garbage collector, which visits every live object and holds up all requests meanwhile."""
 
 import gc
 
 
 def freeze() -> None:
-    """Leave what is there by now, and will be for good, out of every search. For a process of its own, once loaded."""
+    """Exclude all objects that exist now from collection. To be called once, when a process has loaded its code."""
     gc.collect()
     gc.freeze()

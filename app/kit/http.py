@@ -1,27 +1,26 @@
-"""The only maker of HTTP clients.
+"""The only factory of HTTP clients.
 
-Whatever address a user gives us, and whatever the other side answers, a call made here
-- ends within its deadline, which covers looking up the name, connecting, sending and reading;
-- takes no more memory than its cap, counted after decompression while the body comes in;
-- follows no redirect, keeps no cookie and asks no proxy of the environment;
-- connects only to an address that was checked: a name is resolved, its addresses are checked, and
-  the connection goes to one of those, so that a name cannot turn private in between;
-- says nothing of its URL in logs and exceptions but scheme, host and port: a token may stand in
-  the rest.
+Whatever URL a user gives us, and whatever the server answers, a call made here
+- ends within its deadline, which covers DNS lookup, connecting, sending and reading;
+- takes no more memory than its cap, counted after decompression while the body arrives;
+- follows no redirect, stores no cookie and uses no proxy from the environment;
+- connects only to checked addresses: a name is resolved, its addresses are checked, and the
+  connection goes to one of those, so that the name cannot resolve to a private one in between;
+- shows only scheme, host and port of its URL in logs and exceptions: the rest may contain a token.
 
-The body is read in full before the answer is handed over. Failures are httpx exceptions:
+The body is read in full before the response is returned. Failures are httpx exceptions:
 
     httpx.TransportError
-    ├── httpx.ConnectError          no connection: surely not sent
+    ├── httpx.ConnectError          no connection: certainly not sent
     │   └── AddressRefused          the address is private, special, or not an address
-    ├── httpx.ReadError             the connection broke after sending
-    │   └── BodyTooLarge            the answer is over `max_bytes`
-    ├── httpx.RemoteProtocolError   the answer is not HTTP, or ended early
+    ├── httpx.ReadError             the connection broke after sending began
+    │   └── BodyTooLarge            the response is over `max_bytes`
+    ├── httpx.RemoteProtocolError   the response is not HTTP, or ended early
     └── httpx.TimeoutException
-        └── DeadlineExceeded        `deadline` is over; `sent` tells whether anything went out
-    httpx.DecodingError             the answer's compression is broken or unknown
+        └── DeadlineExceeded        `deadline` is over; `sent`: whether sending had begun
+    httpx.DecodingError             the response's compression is broken or unknown
 
-`may_have_been_sent` tells which of them leave the outcome of a change unknown.
+`may_have_been_sent` says which of them leave the outcome of a change unknown.
 """
 
 import asyncio
@@ -49,21 +48,21 @@ MIB = 1024 * 1024
 CHUNK = 16 * 1024
 KEEP_ALIVE_SECONDS = 30.0
 ENCODINGS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-SECOND_HAND = frozenset({"content-encoding", "content-length", "transfer-encoding", "set-cookie"})
-"""Headers that are no longer true of the body handed over, or that we do not keep."""
+DROPPED_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding", "set-cookie"})
+"""Headers that do not describe the decompressed body, and cookies, which are not stored."""
 LOGGERS = ("httpx", "httpcore", "aiohttp.client", "aiohttp.internal")
 
 
 class AddressRefused(httpx.ConnectError):
-    """The address is not one that we connect to."""
+    """The address is private, special or malformed (see `addresses`)."""
 
 
 class BodyTooLarge(httpx.ReadError):
-    """The answer is larger than the client accepts."""
+    """The response is larger than `max_bytes`."""
 
 
 class DeadlineExceeded(httpx.TimeoutException):
-    """The call took too long. `sent` is False where nothing of the request can have gone out."""
+    """The call took longer than `deadline`. `sent` is False where nothing of the request was sent."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -71,7 +70,7 @@ class DeadlineExceeded(httpx.TimeoutException):
 
 
 def may_have_been_sent(error: httpx.RequestError) -> bool:
-    """Whether the other side may have seen, and acted on, the request that failed so."""
+    """Whether the server may have received, and acted on, the request that failed with this error."""
     if isinstance(error, DeadlineExceeded):
         return error.sent
     return not isinstance(
@@ -88,21 +87,21 @@ async def client(
     concurrency: int = 64,
     resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for calls to addresses that users gave us, closed on leaving.
+    """A client for calls to URLs that users gave us; closed at the end of the block.
 
     `allow` names `host:port` pairs that may be reached although their addresses are private, the
-    host spelt as in the URL. `deadline` is in seconds and holds for a whole call, `max_bytes` for
-    a body after decompression. At most `concurrency` connections are open, and half as many to
-    one host, so that a slow host leaves room for the others.
+    host written as in the URL. `deadline` is in seconds, for a whole call; `max_bytes` is the size of a body
+    after decompression. At most `concurrency` connections are open, and half as many to one host, so that
+    a slow host cannot use them all.
     """
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     allowed = frozenset(entry.lower() for entry in allow)
     trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(_note_sent)
+    trace.on_request_headers_sent.append(_record_sent)
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            resolver=_Checked(resolver or aiohttp.ThreadedResolver(), allowed),
+            resolver=_CheckedResolver(resolver or aiohttp.ThreadedResolver(), allowed),
             ssl=_tls(),
             limit=concurrency,
             limit_per_host=max(1, concurrency // 2),
@@ -118,16 +117,16 @@ async def client(
     headers = {"accept-encoding": "gzip, deflate", "user-agent": "Instep"}
     async with httpx.AsyncClient(
         transport=transport, trust_env=False, follow_redirects=False, headers=headers, timeout=deadline
-    ) as made:
-        yield made
+    ) as http:
+        yield http
 
 
 def metered(
     client: Client, before: Callable[[Request], Awaitable[None]], after: Callable[[Response], Awaitable[None]]
 ) -> Client:
-    """The same connections behind a client that awaits `before` ahead of every single request, `after` its answer.
+    """A client on the same connections that awaits `before` for every request, and `after` for every response.
 
-    What `before` raises ends the call, and nothing is sent. Not to be closed: it owns nothing.
+    Where `before` raises, the request is not sent. The client must not be closed: the connections are not its own.
     """
 
     class Metered(httpx.AsyncBaseTransport):
@@ -143,9 +142,9 @@ def metered(
 
 
 class _Transport(httpx.AsyncBaseTransport):
-    """One call: checked, within its deadline, its body read in full.
+    """One call: its address checked, within its deadline, its body read in full.
 
-    It speaks to aiohttp itself: `httpx-aiohttp` reports a connection that broke *after* sending as
+    It uses aiohttp directly: `httpx-aiohttp` reports a connection that broke *after* sending as
     `ConnectTimeout`, and a caller would then repeat a change that was made.
     """
 
@@ -172,8 +171,8 @@ class _Transport(httpx.AsyncBaseTransport):
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             failure = AddressRefused(f"{where} is not an address to connect to")
         except (aiohttp.ClientError, OSError) as error:
-            failure = _translated(error, where, sent=progress.sent)
-        # Raised out here, so that no exception of aiohttp, with the URL inside, hangs on it.
+            failure = _httpx_error(error, where, sent=progress.sent)
+        # Raised outside of the handler, so that no exception of aiohttp, which holds the URL, is its context.
         raise failure
 
     async def _exchange(self, request: httpx.Request, progress: SimpleNamespace) -> httpx.Response:
@@ -196,7 +195,7 @@ class _Transport(httpx.AsyncBaseTransport):
         response.release()
         return httpx.Response(
             response.status,
-            headers=[(k, v) for k, v in response.raw_headers if k.lower().decode("latin-1") not in SECOND_HAND],
+            headers=[(k, v) for k, v in response.raw_headers if k.lower().decode("latin-1") not in DROPPED_HEADERS],
             content=content,
             request=request,
             extensions={"reason_phrase": (response.reason or "").encode("latin-1", "replace")},
@@ -216,11 +215,11 @@ class _Transport(httpx.AsyncBaseTransport):
 
 
 class _Body:
-    """A body that grows no larger than `limit`, whatever is packed into it."""
+    """Collects a body, decompressing it, up to `limit` bytes."""
 
     def __init__(self, limit: int, encoding: str | None) -> None:
         if encoding is not None and encoding not in ENCODINGS:
-            raise httpx.DecodingError("the answer is compressed in a way that was not offered")
+            raise httpx.DecodingError("the response has a content encoding that was not offered")
         self.inflates = encoding is not None
         self._limit = limit
         self._window = ENCODINGS.get(encoding or "", 0)
@@ -229,7 +228,7 @@ class _Body:
         self._size = 0
 
     def too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"the answer is larger than {self._limit} bytes")
+        return BodyTooLarge(f"the response is larger than {self._limit} bytes")
 
     def add(self, chunk: bytes) -> None:
         while chunk:
@@ -241,11 +240,11 @@ class _Body:
 
     def finish(self) -> bytes:
         if self._inflate is not None and self._parts and not self._inflate.eof:
-            raise httpx.RemoteProtocolError("the answer ended early")
+            raise httpx.RemoteProtocolError("the response ended early")
         return b"".join(self._parts)
 
     def _unpack(self, chunk: bytes) -> tuple[bytes, bytes]:
-        """The plain bytes of a chunk, no more than one over the limit, and what is left of it."""
+        """Decompressed bytes of a chunk, at most one more than the limit allows, and the rest of the chunk."""
         if self._inflate is None:
             return chunk, b""
         if self._inflate.eof:  # another gzip member follows
@@ -255,7 +254,7 @@ class _Body:
             part = self._inflate.decompress(chunk, room)
         except zlib.error:
             if self._parts or self._window != zlib.MAX_WBITS:
-                raise httpx.DecodingError("the answer's compression is broken") from None
+                raise httpx.DecodingError("the response's compression is broken") from None
             # Some servers send raw deflate, without the zlib header that the name promises.
             self._window = -zlib.MAX_WBITS
             self._inflate = zlib.decompressobj(self._window)
@@ -263,8 +262,8 @@ class _Body:
         return part, self._inflate.unconsumed_tail or self._inflate.unused_data
 
 
-class _Checked(AbstractResolver):
-    """Resolves a name to those of its addresses that may be connected to."""
+class _CheckedResolver(AbstractResolver):
+    """Resolves a name to those of its addresses that are not refused (see `addresses`)."""
 
     def __init__(self, inner: AbstractResolver, allowed: frozenset[str]) -> None:
         self._inner = inner
@@ -273,46 +272,46 @@ class _Checked(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
+        resolved = await self._inner.resolve(host, port, family)
         if f"{host.lower()}:{port}" in self._allowed:
-            return found
-        good = [record for record in found if refusal(record["host"]) is None]
-        if found and not good:
-            raise AddressRefused(f"{host} has no public address ({refusal(found[0]['host'])})")
-        return good
+            return resolved
+        public = [record for record in resolved if refusal(record["host"]) is None]
+        if resolved and not public:
+            raise AddressRefused(f"{host} has no public address ({refusal(resolved[0]['host'])})")
+        return public
 
     async def close(self) -> None:
         await self._inner.close()
 
 
 def _check_literal(url: URL, allowed: frozenset[str]) -> None:
-    """aiohttp asks no resolver for an address written as digits, so that one is checked here."""
+    """Check a host that is an IP address: aiohttp calls no resolver for one."""
     host = url.raw_host or ""
     if (address := literal(host)) is None:
         return
-    spelt = f"[{host}]" if ":" in host else host
+    bracketed = f"[{host}]" if ":" in host else host
     reason = refusal(address)
-    if reason is not None and f"{spelt}:{url.port}".lower() not in allowed:
+    if reason is not None and f"{bracketed}:{url.port}".lower() not in allowed:
         raise AddressRefused(f"{host} is not a public address ({reason})")
 
 
-async def _note_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+async def _record_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
     """Called before the first byte of a request is written."""
     context.trace_request_ctx.sent = True
 
 
-def _translated(error: Exception, where: str, *, sent: bool) -> httpx.RequestError:
-    kind: Callable[[str], httpx.RequestError]
+def _httpx_error(error: Exception, where: str, *, sent: bool) -> httpx.RequestError:
+    error_class: Callable[[str], httpx.RequestError]
     if not sent:
-        kind, what = httpx.ConnectError, f"cannot connect to {where}"
+        error_class, what = httpx.ConnectError, f"cannot connect to {where}"
     elif isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
-        kind, what = httpx.RemoteProtocolError, f"the answer of {where} ended early or is not HTTP"
+        error_class, what = httpx.RemoteProtocolError, f"the response of {where} ended early or is not HTTP"
     else:
-        kind, what = httpx.ReadError, f"the connection to {where} broke before its answer"
-    return kind(f"{what} ({type(error).__name__})")
+        error_class, what = httpx.ReadError, f"the connection to {where} broke before its response"
+    return error_class(f"{what} ({type(error).__name__})")
 
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    """Certificates are checked against certifi's roots, or `SSL_CERT_FILE`'s."""
+    """Verifies certificates against certifi's roots, or those of `SSL_CERT_FILE`."""
     return httpx.create_ssl_context()

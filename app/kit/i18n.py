@@ -1,7 +1,7 @@
-"""What people outside the agency read, in their language.
+"""Translations of texts that people outside the agency read.
 
-The English text stands in the code and is the key of its translations in `locales/*.po`. Answers
-to programs stay English: a program compares their `code`.
+The English text is in the code and is the key of its translations in `locales/*.po`. API responses stay
+English: programs compare their `code`.
 """
 
 from functools import cache
@@ -29,13 +29,13 @@ def _catalogue(language: str) -> dict[str, str]:
 
 
 def translate(text: str, language: str) -> str:
-    """The text in a language of `LANGUAGES`; in English where there is no translation."""
+    """The text in one of `LANGUAGES`; in English where there is no translation."""
     return _catalogue(language).get(text) or text
 
 
 def language_of(accept_language: str) -> str:
-    """The best of our languages for an `Accept-Language` header."""
-    wanted: list[tuple[float, str]] = []
+    """The language of `LANGUAGES` that fits an `Accept-Language` header best; English where none does."""
+    weighted: list[tuple[float, str]] = []
     for part in accept_language.split(",")[:20]:
         tag, _, quality = part.strip().partition(";q=")
         try:
@@ -43,6 +43,6 @@ def language_of(accept_language: str) -> str:
         except ValueError:
             continue
         if tag and weight > 0:
-            wanted.append((-weight, tag))
-    preferred = [tag for _, tag in sorted(wanted, key=lambda pair: pair[0])]
+            weighted.append((-weight, tag))
+    preferred = [tag for _, tag in sorted(weighted, key=lambda pair: pair[0])]
     return negotiate_locale(preferred, LANGUAGES, sep="-") or ENGLISH

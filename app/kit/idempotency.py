@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a repeated POST gets the first answer again, and its effect happens once.
+"""`Idempotency-Key`: a repeated POST gets the first response again, and takes effect once.
 
-The answer is stored in the very transaction that makes the effect, before its commit: either both
-are there or neither. A crash leaves nothing half done, and nothing that blocks the next try.
+The response is stored in the transaction that makes the change: both are committed, or neither. A crash
+leaves nothing half done, and nothing that blocks the next attempt.
 """
 
 import functools
@@ -26,15 +26,16 @@ from app.kit.db import Base, lock, now, workspace_of
 from app.kit.errors import IDEMPOTENCY_KEY, Conflict, Invalid
 
 HEADER: Final = IDEMPOTENCY_KEY
-KEPT: Final = timedelta(hours=24)
-KEYLESS: Final = "/hooks/"
-"""POSTs below this path are a platform's: it sends no key, and each event's own id does its work."""
+RETENTION: Final = timedelta(hours=24)
+"""How long a response is stored."""
+EXEMPT_PREFIX: Final = "/hooks/"
+"""POSTs below this path come from platforms, which send no key: events are deduplicated by their own ids."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class IdempotentAnswer(Base):
-    """The first answer to a request, sealed: it may hold a secret that is shown once."""
+    """The first response to a request, encrypted: it may hold a secret that is shown once."""
 
     __tablename__ = "idempotent_answer"
     __table_args__ = (Index(None, "workspace_id", "created_at"),)
@@ -42,13 +43,13 @@ class IdempotentAnswer(Base):
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
-    """SHA-256 of the method, path and body it was given for."""
+    """SHA-256 of the request's method, path, query and body."""
     answer: Mapped[str]
     created_at: Mapped[datetime]
 
 
-class Replay(Exception):  # an answer, not an error
-    """The request was answered before; `response` is that answer."""
+class Replay(Exception):  # a response, not an error
+    """The request is a repeat; `response` is the stored first response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__("answered before")
@@ -56,8 +57,8 @@ class Replay(Exception):  # an answer, not an error
 
 
 @dataclass(slots=True)
-class Claim:
-    """A request's key, and the unit of work in which it is honoured."""
+class KeyClaim:
+    """A request's key, and the session that has claimed it (None until then)."""
 
     key: str
     fingerprint: bytes
@@ -68,7 +69,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def once(handler: Handler) -> Handler:
-    """Honour the key around a route's handler, inside its unit of work."""
+    """Wrap a route's handler: replay the stored response of a repeat, store the first response of a key."""
 
     @functools.wraps(handler)
     async def answer(request: Request) -> Response:
@@ -88,28 +89,28 @@ def once(handler: Handler) -> Handler:
 
 
 def key_of(request: Request) -> str | None:
-    """The request's key; `Invalid` where it cannot be one."""
+    """The request's key, None without one; `Invalid` where it is malformed."""
     key = request.headers.get(HEADER)
     if key is not None and not _KEY.fullmatch(key):
         raise Invalid(f"{HEADER} must be 1 to 255 visible ASCII characters.", code="invalid-idempotency-key")
     return key
 
 
-async def _claim(request: Request) -> Claim | None:
+async def _claim(request: Request) -> KeyClaim | None:
     key = key_of(request)
     if key is None:
         return None
-    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return Claim(key, hashlib.sha256(asked + await request.body()).digest())
+    request_line = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return KeyClaim(key, hashlib.sha256(request_line + await request.body()).digest())
 
 
 async def begin(request: Request, session: AsyncSession) -> None:
-    """Called when a request's unit of work begins: claim its key, or answer as before.
+    """Claim the request's key at the beginning of its transaction.
 
-    Raises `Replay` with the first answer, `Invalid` when the key was used for another request,
-    `Conflict` while the first one is still being worked on.
+    Raises `Replay` with the first response, `Invalid` where the key was used for another request,
+    `Conflict` while another request with the key is being processed.
     """
-    claim: Claim | None = getattr(request.state, "idempotency", None)
+    claim: KeyClaim | None = getattr(request.state, "idempotency", None)
     if claim is None:
         return
     workspace_id = workspace_of(session)
@@ -118,7 +119,7 @@ async def begin(request: Request, session: AsyncSession) -> None:
         select(IdempotentAnswer).where(
             IdempotentAnswer.workspace_id == workspace_id,
             IdempotentAnswer.key == claim.key,
-            IdempotentAnswer.created_at > now(session) - KEPT,
+            IdempotentAnswer.created_at > now(session) - RETENTION,
         )
     )
     if stored is not None:
@@ -131,7 +132,7 @@ async def begin(request: Request, session: AsyncSession) -> None:
 
 
 async def reserve(session: AsyncSession, key: str) -> None:
-    """Hold a key until this unit of work ends; `Conflict` while another request holds it."""
+    """Lock a key until this transaction ends; `Conflict` while another request holds the lock."""
     if not await lock(session, "idempotency", workspace_of(session), key):
         raise Conflict(
             f"A request with this {HEADER} is still being worked on.",
@@ -140,17 +141,17 @@ async def reserve(session: AsyncSession, key: str) -> None:
         )
 
 
-async def _store(request: Request, claim: Claim, response: Response) -> None:
+async def _store(request: Request, claim: KeyClaim, response: Response) -> None:
     assert claim.session is not None
-    kept = insert(IdempotentAnswer).values(
+    inserted = insert(IdempotentAnswer).values(
         workspace_id=workspace_of(claim.session),
         key=claim.key,
         fingerprint=claim.fingerprint,
         answer=_keyring(request).seal(_dump(response)),
         created_at=now(claim.session),
     )
-    changed = {name: kept.excluded[name] for name in ("fingerprint", "answer", "created_at")}
-    await claim.session.execute(kept.on_conflict_do_update(index_elements=["workspace_id", "key"], set_=changed))
+    updated = {name: inserted.excluded[name] for name in ("fingerprint", "answer", "created_at")}
+    await claim.session.execute(inserted.on_conflict_do_update(index_elements=["workspace_id", "key"], set_=updated))
 
 
 def _keyring(request: Request) -> Keyring:
@@ -168,17 +169,19 @@ def _load(text: str) -> Response:
     return Response(body, status_code=status, headers={**headers, "Idempotent-Replayed": "true"})
 
 
-async def forget(session: AsyncSession, *, most: int) -> int:
-    """Drop up to `most` answers of this workspace that are older than a day; how many there were."""
-    in_workspace = IdempotentAnswer.workspace_id == workspace_of(session)
-    old = (
+async def delete_expired(session: AsyncSession, *, limit: int) -> int:
+    """Delete up to `limit` responses of this workspace that are older than `RETENTION`; the number deleted."""
+    in_this_workspace = IdempotentAnswer.workspace_id == workspace_of(session)
+    expired = (
         select(IdempotentAnswer.key)
-        .where(in_workspace, IdempotentAnswer.created_at < now(session) - KEPT)
+        .where(in_this_workspace, IdempotentAnswer.created_at < now(session) - RETENTION)
         .order_by(IdempotentAnswer.created_at)
-        .limit(most)
-        .with_for_update(skip_locked=True)  # one that is being renewed is not old any more
+        .limit(limit)
+        .with_for_update(skip_locked=True)  # a locked one is being replaced by a new response
     )
-    gone = await session.scalars(
-        delete(IdempotentAnswer).where(in_workspace, IdempotentAnswer.key.in_(old)).returning(IdempotentAnswer.key)
+    deleted = await session.scalars(
+        delete(IdempotentAnswer)
+        .where(in_this_workspace, IdempotentAnswer.key.in_(expired))
+        .returning(IdempotentAnswer.key)
     )
-    return len(gone.all())
+    return len(deleted.all())

@@ -1,4 +1,4 @@
-"""The rows of jobs, and the statements that every job takes (see `jobs`)."""
+"""The table of jobs, and the statements that every run of a job executes (see `jobs`)."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,13 +23,13 @@ from app.kit.db import Base
 from app.kit.ids import uuid7
 
 LEASE: Final = timedelta(seconds=30)
-"""How long a worker may be silent before another one takes its job."""
+"""For how long a claim holds without being prolonged; after that another worker may claim the job."""
 
 
 class Job(Base):
-    """A piece of work that is due. Not a workspace's row: the sweeper looks across all of them.
+    """A job. Outside of row-level security, as the sweeper reads the jobs of all workspaces.
 
-    It therefore holds ids only, never anything that a client or customer wrote.
+    Its arguments are therefore ids only, never anything that a client or customer wrote.
     """
 
     __tablename__ = "job"
@@ -52,12 +52,12 @@ class Job(Base):
     workspace_id: Mapped[UUID | None]
     kind: Mapped[str]
     key: Mapped[str]
-    """What it is about: while one is waiting or running, a second of the same kind and key joins it."""
+    """Deduplicates: while a job waits or runs, another one of the same workspace, kind and key is merged into it."""
     args: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(default="waiting")
     run_at: Mapped[datetime]
     rerun_at: Mapped[datetime | None]
-    """Asked for again while running: it goes on waiting when it ends."""
+    """When it is due again, where it was enqueued again while it ran."""
     attempts: Mapped[int] = mapped_column(default=0)
     fence: Mapped[int] = mapped_column(default=0)
     leased_until: Mapped[datetime | None]
@@ -67,7 +67,7 @@ class Job(Base):
 
 
 class WorkerHeartbeat(Base):
-    """When each worker was last seen alive."""
+    """When each worker last reported that it is alive."""
 
     __tablename__ = "worker_heartbeat"
 
@@ -76,24 +76,24 @@ class WorkerHeartbeat(Base):
 
 
 def due(at: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-    """What a worker may take at this instant: what waits, and what a silent worker has left."""
+    """Jobs that may be claimed at this instant: waiting ones that are due, and running ones whose lease is over."""
     return or_(
         and_(Job.state == "waiting", Job.run_at <= at),
         and_(Job.state == "running", Job.leased_until < at),
     )
 
 
-FRESH: Final = """
+INSERT_JOB: Final = """
 INSERT INTO job (id, workspace_id, kind, key, args, state, run_at, attempts, fence, created_at)
 SELECT :job_id, :workspace_id, :job_kind, CAST(:job_id AS text), :job_args, 'waiting', :job_at, 0, 0, :job_at
 """
-"""A job that no other can join, made by a larger statement: what `enqueue` does, without a trip of its own."""
+"""Part of a larger statement: inserts a job with a unique key, as `enqueue` does, without a round trip of its own."""
 
 
-# Made once: putting a statement together costs more than sending it.
+# Built once: building a statement costs more than sending it.
 _ID: Final = bindparam("job_id", type_=Uuid())
 _TABLE: Final = Base.metadata.tables[Job.__tablename__]
-TAKE: Final = (
+CLAIM: Final = (
     update(_TABLE)
     .where(
         _TABLE.c.id
@@ -110,20 +110,20 @@ TAKE: Final = (
     )
     .returning(*(_TABLE.c[name] for name in ("id", "workspace_id", "kind", "args", "attempts", "fence", "request_id")))
 )
-HOLD: Final = (
+LOCK_CLAIMED: Final = (
     select(_TABLE.c.id)
-    .where(_TABLE.c.id == _ID, _TABLE.c.fence == bindparam("held"), _TABLE.c.state == "running")
+    .where(_TABLE.c.id == _ID, _TABLE.c.fence == bindparam("fence"), _TABLE.c.state == "running")
     .with_for_update()
 )
-PUT_BACK: Final = (
+REQUEUE: Final = (
     update(_TABLE)
     .where(_TABLE.c.id == _ID)
     .values(
         state="waiting",
-        run_at=func.least(_TABLE.c.rerun_at, bindparam("again_at", type_=DateTime(timezone=True))),
+        run_at=func.least(_TABLE.c.rerun_at, bindparam("next_run_at", type_=DateTime(timezone=True))),
         rerun_at=None,
         leased_until=None,
-        attempts=bindparam("tried"),
+        attempts=bindparam("attempts_so_far"),
     )
     .returning(_TABLE.c.run_at, _TABLE.c.fence)
 )

@@ -1,12 +1,13 @@
-"""Durable jobs: rows in PostgreSQL, rung by arq.
+"""Durable jobs: rows in PostgreSQL; arq only notifies the workers that one is due (the *doorbell*).
 
-A change and the job that follows from it are rows of one transaction. After the commit the job's
-id is rung to arq, best effort; the sweeper finds what is due and rings again. Redis may vanish at
-any moment: a job is late then, never lost. Attempts, schedule, backoff and dead letters are here.
+A change and the job that follows from it are rows of one transaction. After the commit the job's id is
+sent to arq (a *ring*), best effort; the sweeper finds the jobs that are due and rings again. Redis may lose
+its data at any moment: a job is then late, never lost. Attempts, schedule, backoff and dead letters are in
+PostgreSQL.
 
-A worker claims a job with a lease and a fencing number. Every step of its work is a transaction
-that holds the job's row and looks at the fence, so that a worker which lost its lease cannot
-write any more, and the last step can close the job in the same commit.
+A worker claims a job with a lease and a fencing number. Every step of a run is a transaction that locks
+the job's row and compares the fencing number, so that a worker that has lost its lease cannot write any
+more, and the last step can finish the job in the same commit.
 """
 
 import asyncio
@@ -36,12 +37,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit import telemetry
 from app.kit.db import after_commit, now, workspace_of
 from app.kit.ids import uuid7
-from app.kit.job_rows import FRESH, HOLD, LEASE, PUT_BACK, TAKE, Job, WorkerHeartbeat, due
+from app.kit.job_rows import CLAIM, INSERT_JOB, LEASE, LOCK_CLAIMED, REQUEUE, Job, WorkerHeartbeat, due
 from app.kit.registry import rooms
 from app.kit.resources import Resources
 
 __all__ = [
-    "FRESH",
+    "INSERT_JOB",
     "LEASE",
     "Cancel",
     "Job",
@@ -65,13 +66,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Reschedule:
-    """A handler's answer: run me again at this instant, with a clean record."""
+    """Returned by a handler: run the job again at this instant, its attempts counted from 0."""
 
     at: datetime
 
 
 class Snooze(Exception):
-    """Nothing went wrong, but now is not the time (a spent budget, say). Not counted as an attempt."""
+    """Raised by a handler that cannot run now (an exhausted rate limit, say): run at `at`. Not an attempt."""
 
     def __init__(self, at: datetime, reason: str) -> None:
         super().__init__(reason)
@@ -79,27 +80,27 @@ class Snooze(Exception):
 
 
 class Cancel(Exception):
-    """Trying again is useless: the job goes to the dead letters at once."""
+    """Raised by a handler where no further attempt can succeed: the job is dead at once."""
 
 
 class LeaseLost(Exception):
-    """Another worker has taken this job; what this one was writing is rolled back."""
+    """Another worker has claimed this job; this worker's transaction is rolled back."""
 
 
 Handler = Callable[..., Awaitable[Reschedule | None]]
-Burial = Callable[..., Awaitable[None]]
+DeadHandler = Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a kind of job is done."""
+    """A kind of job: its handler and its limits."""
 
     name: str
     handler: Handler
     timeout: timedelta
     attempts: int
     every: timedelta | None
-    buried: Burial | None = None
+    on_dead: DeadHandler | None = None
 
 
 kinds: Final[dict[str, Kind]] = {}
@@ -111,37 +112,39 @@ def job(
     timeout: timedelta = timedelta(seconds=60),
     attempts: int = 10,
     every: timedelta | None = None,
-    buried: Burial | None = None,
+    on_dead: DeadHandler | None = None,
 ) -> Callable[[Handler], Handler]:
     """Declare the decorated function as the handler of jobs named `name` (`communities.poll`).
 
-    It is called with a `Run` and the job's arguments, checked against its signature. `every`: one
-    such job, of no workspace, is always there and runs at this interval. `buried`: called with a session
-    and the job's arguments in the unit of work that gives the job up, however it came to its end; for what
-    would otherwise wait for this job for ever.
+    It is called with a `Run` and the job's arguments, validated against its signature. `timeout` is of one
+    attempt. `every`: one such job, of no workspace, always exists and runs at this interval. `on_dead`: called
+    with a session and the job's arguments in the transaction that marks the job dead, for whatever reason, so
+    that nothing waits for the job any more.
     """
 
     def register(handler: Handler) -> Handler:
-        burial = None if buried is None else _checked(buried)
-        kinds[name] = Kind(name, _checked(handler), timeout, attempts, every, burial)
+        dead_handler = None if on_dead is None else _validated(on_dead)
+        kinds[name] = Kind(name, _validated(handler), timeout, attempts, every, dead_handler)
         return handler
 
     return register
 
 
-def _checked(handler: Callable[..., Awaitable[R]]) -> Callable[..., Awaitable[R]]:
-    """The handler, given a job's stored arguments as the types it asks for (an id as a `UUID`)."""
-    given = {"run", "session", "return"}
-    wanted = {name: TypeAdapter(kind) for name, kind in get_type_hints(handler).items() if name not in given}
+def _validated(handler: Callable[..., Awaitable[R]]) -> Callable[..., Awaitable[R]]:
+    """The handler, called with a job's stored arguments converted to its parameters' types (an id to a `UUID`)."""
+    not_stored = {"run", "session", "return"}
+    adapters = {name: TypeAdapter(hint) for name, hint in get_type_hints(handler).items() if name not in not_stored}
 
     async def call(first: "Run | AsyncSession", **stored: Any) -> R:
-        return await handler(first, **{name: kind.validate_python(stored[name]) for name, kind in wanted.items()})
+        return await handler(
+            first, **{name: adapter.validate_python(stored[name]) for name, adapter in adapters.items()}
+        )
 
     return call
 
 
 def collect() -> None:
-    """Load every room's jobs; each process does so once at its start."""
+    """Import every room's `jobs.py`; each process does so once at its start."""
     for _ in rooms("jobs"):
         pass
 
@@ -155,62 +158,62 @@ async def enqueue(
     at: datetime | None = None,
     **args: Any,
 ) -> None:
-    """Make a job due at `at` (now), in this unit of work.
+    """Add a job that is due at `at` (default: now), in this transaction.
 
-    With a `key`, at most one such job waits: asking again makes it due at the earlier of the two
-    instants; asking while it runs makes it run once more afterwards.
+    With a `key`, at most one job of this workspace, kind and key waits: enqueuing it again makes it due at the
+    earlier of the two instants; enqueuing it while it runs makes it run once more afterwards.
     """
-    due = at or now(session)
-    added = insert(Job).values(
+    run_at = at or now(session)
+    inserted = insert(Job).values(
         id=uuid7(),
         workspace_id=workspace_id,
         kind=kind,
         key=key or str(uuid7()),
         args={name: str(value) if isinstance(value, UUID) else value for name, value in args.items()},
-        run_at=due,
+        run_at=run_at,
         state="waiting",
         attempts=0,
         fence=0,
         request_id=structlog.contextvars.get_contextvars().get("request_id"),
         created_at=now(session),
     )
-    earlier = func.least(Job.run_at, added.excluded.run_at)
+    earlier = func.least(Job.run_at, inserted.excluded.run_at)
     stored = await session.execute(
-        added.on_conflict_do_update(
+        inserted.on_conflict_do_update(
             index_elements=[Job.workspace_id, Job.kind, Job.key],
             index_where=text("state <> 'dead'"),
             set_={
                 "run_at": case((Job.state == "waiting", earlier), else_=Job.run_at),
                 "rerun_at": case(
-                    (Job.state == "running", func.least(Job.rerun_at, added.excluded.run_at)), else_=Job.rerun_at
+                    (Job.state == "running", func.least(Job.rerun_at, inserted.excluded.run_at)), else_=Job.rerun_at
                 ),
             },
         ).returning(Job.id, Job.fence)
     )
     row = stored.one()
-    if due <= now(session):
+    if run_at <= now(session):
         ring_after_commit(session, row.id, row.fence)
 
 
-async def absorb_waiting(session: AsyncSession, kind: str, *, most: int) -> list[dict[str, Any]]:
-    """End up to `most` jobs of a kind that wait in this workspace and were never tried; their arguments.
+async def absorb_waiting(session: AsyncSession, kind: str, *, limit: int) -> list[dict[str, Any]]:
+    """Delete up to `limit` jobs of a kind that are due in this workspace and were never attempted; their arguments.
 
-    What they were for is then the caller's, in this unit of work.
+    The caller has to do their work, in this transaction.
     """
     waiting = (
         select(Job.id)
         .where(Job.workspace_id == workspace_of(session), Job.kind == kind, Job.state == "waiting")
         .where(Job.run_at <= now(session), Job.attempts == 0)
         .order_by(Job.run_at)
-        .limit(most)
+        .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    taken = await session.scalars(delete(Job).where(Job.id.in_(waiting)).returning(Job.args))
-    return list(taken.all())
+    deleted = await session.scalars(delete(Job).where(Job.id.in_(waiting)).returning(Job.args))
+    return list(deleted.all())
 
 
 def ring_after_commit(session: AsyncSession, job_id: UUID, fence: int = 0) -> None:
-    """Collect the ids of a unit of work, so that they are rung in one go."""
+    """Ring for a job after this transaction's commit, together with its other jobs."""
     ids: list[tuple[UUID, str]] | None = session.info.get("rings")
     if ids is None:
         ids = session.info["rings"] = []
@@ -222,7 +225,7 @@ def ring_after_commit(session: AsyncSession, job_id: UUID, fence: int = 0) -> No
 
 @dataclass(slots=True)
 class Run:
-    """One attempt at a job, as its handler sees it."""
+    """One attempt at a job; the handler's first argument."""
 
     resources: Resources
     id: UUID
@@ -234,42 +237,42 @@ class Run:
 
     @asynccontextmanager
     async def step(self) -> AsyncIterator[AsyncSession]:
-        """A unit of work that holds the lease; `LeaseLost` where another worker has it."""
+        """A transaction in the job's workspace that locks the job's row; `LeaseLost` where another worker has it."""
         async with self.resources.transaction(self.workspace_id) as session:
-            held = await session.scalar(HOLD, {"job_id": self.id, "held": self.fence})
-            if held is None:
+            locked = await session.scalar(LOCK_CLAIMED, {"job_id": self.id, "fence": self.fence})
+            if locked is None:
                 raise LeaseLost(f"{self.kind} {self.id} was taken by another worker")
             yield session
 
     async def finish(self, session: AsyncSession, reschedule: Reschedule | None = None) -> None:
-        """Close the job in the same commit as its effect. `session` is that of a `step`."""
+        """Finish the job, or reschedule it, in the transaction of its effect. `session` is that of a `step`."""
         if reschedule is None:
-            await _end(session, self.id)
+            await _delete_finished(session, self.id)
         else:
-            await _put_back(session, self.id, at=reschedule.at, attempts=0)
+            await _requeue(session, self.id, at=reschedule.at, attempts=0)
         self.finished = True
 
     @property
     def now(self) -> datetime:
-        """This instant."""
+        """The current instant."""
         return self.resources.clock.now()
 
 
-async def _end(session: AsyncSession, job_id: UUID) -> None:
-    """Take a finished job away, unless it was asked for again meanwhile."""
-    gone = await session.execute(delete(Job).where(Job.id == job_id, Job.rerun_at.is_(None)))
-    if not gone.rowcount:  # type: ignore[attr-defined]  # a DELETE's result has it, its static type has not
-        await _put_back(session, job_id, at=None, attempts=0)
+async def _delete_finished(session: AsyncSession, job_id: UUID) -> None:
+    """Delete a finished job, or requeue it where it was enqueued again while it ran."""
+    deleted = await session.execute(delete(Job).where(Job.id == job_id, Job.rerun_at.is_(None)))
+    if not deleted.rowcount:  # type: ignore[attr-defined]  # a DELETE's result has it, its static type has not
+        await _requeue(session, job_id, at=None, attempts=0)
 
 
-async def _put_back(session: AsyncSession, job_id: UUID, *, at: datetime | None, attempts: int) -> None:
-    row = (await session.execute(PUT_BACK, {"job_id": job_id, "again_at": at, "tried": attempts})).one()
+async def _requeue(session: AsyncSession, job_id: UUID, *, at: datetime | None, attempts: int) -> None:
+    row = (await session.execute(REQUEUE, {"job_id": job_id, "next_run_at": at, "attempts_so_far": attempts})).one()
     if row.run_at <= now(session):
         ring_after_commit(session, job_id, row.fence)
 
 
 async def perform(resources: Resources, job_id: UUID) -> bool:
-    """Do a job if it is due and nobody has it. True when an attempt was made."""
+    """Claim and run a job, if it is due and unclaimed. Whether an attempt was made."""
     claimed = await _claim(resources, job_id)
     if claimed is None:
         return False
@@ -278,14 +281,14 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
     with structlog.contextvars.bound_contextvars(
         job_id=str(row.id), job=row.kind, attempt=row.attempts, request_id=row.request_id
     ):
-        keeping = asyncio.create_task(_keep_lease(run))
+        lease_task = asyncio.create_task(_prolong_lease(run))
         started = asyncio.get_running_loop().time()
         try:
             outcome = await _attempt(run, kind, row.args)
         finally:
-            keeping.cancel()
+            lease_task.cancel()
             with suppress(asyncio.CancelledError):
-                await keeping
+                await lease_task
             telemetry.JOB_SECONDS.labels(row.kind).observe(asyncio.get_running_loop().time() - started)
         telemetry.JOBS.labels(row.kind, outcome).inc()
     return True
@@ -293,9 +296,9 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
 
 async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | None:
     at = resources.clock.now()
-    async with resources.db.read_connection(None) as connection:  # in autocommit: one statement, one trip
-        taken = await connection.execute(TAKE, {"job_id": job_id, "at": at, "until": at + LEASE})
-        row = taken.one_or_none()
+    async with resources.db.read_connection(None) as connection:  # in autocommit: one statement, one round trip
+        claimed = await connection.execute(CLAIM, {"job_id": job_id, "at": at, "until": at + LEASE})
+        row = claimed.one_or_none()
     if row is None:
         return None
     kind = kinds.get(row.kind)
@@ -304,31 +307,31 @@ async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | 
     with suppress(LeaseLost):
         async with Run(resources, row.id, row.kind, row.workspace_id, row.attempts, row.fence).step() as session:
             if kind is None:
-                # A newer or older version of this service knows it: leave it to that one.
+                # Another version of this service knows this kind: leave the job to its workers.
                 log.warning("job.unknown_kind", job=row.kind)
-                await _put_back(session, row.id, at=at + timedelta(minutes=1), attempts=row.attempts - 1)
+                await _requeue(session, row.id, at=at + timedelta(minutes=1), attempts=row.attempts - 1)
             else:
-                died = {"code": "worker-died", "detail": "Every worker that took it ended midway."}
-                await _bury(session, row.id, kind, row.args, died)
+                error = {"code": "worker-died", "detail": "Every worker that claimed it ended during the attempt."}
+                await _mark_dead(session, row.id, kind, row.args, error)
     return None
 
 
 async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
-    """Run the handler and write down how it went; the outcome in a word."""
+    """Run the handler and store the result; the outcome, as the metric `instep_jobs` labels it."""
     try:
         async with asyncio.timeout(kind.timeout.total_seconds()):
             reschedule = await kind.handler(run, **args)
     except asyncio.CancelledError:
-        # The worker is being stopped: hand the job back, not counted.
-        await asyncio.shield(_settle(run, at=run.now, attempts=run.attempt - 1))
+        # The worker is shutting down: requeue the job, without counting the attempt.
+        await asyncio.shield(_release(run, at=run.now, attempts=run.attempt - 1))
         raise
     except LeaseLost:
         log.warning("job.lease_lost")
         return "lease_lost"
     except Snooze as snooze:
-        log.info("job.later", reason=str(snooze), at=snooze.at.isoformat())
-        await _settle(run, at=snooze.at, attempts=run.attempt - 1)
-        return "later"
+        log.info("job.snoozed", reason=str(snooze), at=snooze.at.isoformat())
+        await _release(run, at=snooze.at, attempts=run.attempt - 1)
+        return "snoozed"
     except Exception as error:
         return await _failed(run, kind, args, error)
     if not run.finished:
@@ -341,45 +344,47 @@ async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
 
 
 async def _failed(run: Run, kind: Kind, args: dict[str, Any], error: Exception) -> str:
-    what = {"code": type(error).__name__, "detail": str(error)[:2000], "at": run.now.isoformat()}
+    record = {"code": type(error).__name__, "detail": str(error)[:2000], "at": run.now.isoformat()}
     final = isinstance(error, Cancel) or (run.attempt >= kind.attempts and kind.every is None)
     log.error("job.failed", final=final, exc_info=error)
     if not final:
-        await _settle(run, at=run.now + backoff(run.attempt), attempts=run.attempt, error=what)
+        await _release(run, at=run.now + backoff(run.attempt), attempts=run.attempt, error=record)
         return "failed"
     with suppress(LeaseLost):
         async with run.step() as session:
-            await _bury(session, run.id, kind, args, what)
+            await _mark_dead(session, run.id, kind, args, record)
     return "dead"
 
 
 def backoff(attempt: int) -> timedelta:
-    """Seconds doubling from 2 to an hour, each taken from its upper half at random."""
+    """The wait after the n-th failed attempt: a random value between half of min(2ⁿ s, 1 h) and the whole."""
     ceiling = min(2.0**attempt, 3600.0)
-    return timedelta(seconds=random.uniform(ceiling / 2, ceiling))  # noqa: S311 - spread, not secrecy
+    return timedelta(seconds=random.uniform(ceiling / 2, ceiling))  # noqa: S311 - jitter, not a secret
 
 
-async def _settle(run: Run, *, at: datetime, attempts: int, error: dict[str, Any] | None = None) -> None:
+async def _release(run: Run, *, at: datetime, attempts: int, error: dict[str, Any] | None = None) -> None:
     with suppress(LeaseLost):
         async with run.step() as session:
-            await _put_back(session, run.id, at=at, attempts=attempts)
+            await _requeue(session, run.id, at=at, attempts=attempts)
             if error is not None:
                 await session.execute(update(Job).where(Job.id == run.id).values(error=error))
 
 
-async def _bury(session: AsyncSession, job_id: UUID, kind: Kind, args: dict[str, Any], error: dict[str, Any]) -> None:
+async def _mark_dead(
+    session: AsyncSession, job_id: UUID, kind: Kind, args: dict[str, Any], error: dict[str, Any]
+) -> None:
     await session.execute(update(Job).where(Job.id == job_id).values(state="dead", error=error, leased_until=None))
-    if kind.buried is None:
+    if kind.on_dead is None:
         return
     try:
         async with session.begin_nested():
-            await kind.buried(session, **args)
-    except Exception:  # given up all the same: it would be taken up, and die, for ever
-        log.exception("job.burial_failed")
+            await kind.on_dead(session, **args)
+    except Exception:  # dead all the same, or it would be claimed, and fail, again and again
+        log.exception("job.on_dead_failed")
 
 
-async def _keep_lease(run: Run) -> None:
-    """Prolong the lease as long as the handler works, three times within its length."""
+async def _prolong_lease(run: Run) -> None:
+    """Prolong the lease every third of its length, until cancelled."""
     while True:
         await asyncio.sleep(LEASE.total_seconds() / 3)
         try:
@@ -389,5 +394,5 @@ async def _keep_lease(run: Run) -> None:
                     .where(Job.id == run.id, Job.fence == run.fence, Job.state == "running")
                     .values(leased_until=run.now + LEASE)
                 )
-        except Exception as error:  # the handler's own step will find out whether the lease is lost
+        except Exception as error:  # the handler's next step finds out whether the lease is lost
             log.warning("job.lease_not_prolonged", exc_info=error)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows, completed by the conventions that hold everywhere."""
+"""The OpenAPI document: FastAPI's own, completed by the conventions of all operations."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from app.kit.idempotency import HEADER, KEYLESS
+from app.kit.idempotency import EXEMPT_PREFIX, HEADER
 from app.kit.routing import FieldProblem, Problem, problems
 
-_ANSWER_HEADERS = {
+_RESPONSE_HEADERS = {
     "RateLimit": {"description": "What is left in this window.", "schema": {"type": "string"}},
     "RateLimit-Policy": {"description": "The limit.", "schema": {"type": "string"}},
     "X-Request-ID": {"description": "This request's id, as in the logs.", "schema": {"type": "string"}},
@@ -25,7 +25,7 @@ _IDEMPOTENCY = {
 
 
 def install(app: FastAPI) -> None:
-    """Make `app.openapi()` give the completed document."""
+    """Make `app.openapi()` return the completed document."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -44,7 +44,7 @@ def install(app: FastAPI) -> None:
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the problem schema, the errors, headers and parameters that each operation shares."""
+    """Add the problem schema, and the error responses, headers and parameters that all operations share."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
@@ -67,11 +67,11 @@ def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> No
         shared.append(404)
     if "requestBody" in operation:
         shared += [400, 413]
-    if method == "post" and not path.startswith(KEYLESS):
+    if method == "post" and not path.startswith(EXEMPT_PREFIX):
         shared += [409, 422]
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)
     for status, answer in problems(*shared).items():
         if str(status) == "422" or str(status) not in responses:
             responses[str(status)] = answer
     for answer in responses.values():
-        answer.setdefault("headers", {}).update(_ANSWER_HEADERS)
+        answer.setdefault("headers", {}).update(_RESPONSE_HEADERS)

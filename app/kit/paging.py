@@ -1,7 +1,7 @@
-"""Lists, a page at a time, by keyset: a deep page costs what the first one does.
+"""Keyset pagination of lists: a deep page costs as much as the first one.
 
-The cursor is the sort key of the last row, signed together with the question it belongs to, so
-that nobody can make one up or carry it over to another list, filter or workspace.
+A cursor is the sort key of a page's last row, signed together with the list it belongs to, so that it can
+be neither forged nor used for another list, filter or workspace.
 """
 
 import base64
@@ -39,41 +39,41 @@ class Page(BaseModel, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Keyset:
-    """How a list is sorted: columns that together are unique and never null, all one way."""
+    """How a list is sorted: columns that together are unique and never null, all in one direction."""
 
     columns: Sequence[ColumnElement[Any] | QueryableAttribute[Any]]
     descending: bool = True
 
     def after(self, query: Select[Any], values: Sequence[Any] | None, limit: int) -> Select[Any]:
-        """The page behind `values`; one row more than `limit` tells that there is another."""
+        """The query of the page after the sort key `values`, plus one row, which shows whether another page follows."""
         if values is not None:
-            here = tuple_(*self.columns)
-            there = tuple_(*(literal(value, column.type) for value, column in zip(values, self.columns, strict=True)))
-            query = query.where(here < there if self.descending else here > there)
+            sort_key = tuple_(*self.columns)
+            last = tuple_(*(literal(value, column.type) for value, column in zip(values, self.columns, strict=True)))
+            query = query.where(sort_key < last if self.descending else sort_key > last)
         order = (column.desc() if self.descending else column.asc() for column in self.columns)
         return query.order_by(*order).limit(limit + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Pager:
-    """Makes and reads the cursors of one question."""
+    """Writes and reads the cursors of one list: a path with its filters in a workspace."""
 
     keyring: Keyring
-    question: bytes
+    list_hash: bytes
 
     @classmethod
     def of(cls, keyring: Keyring, workspace_id: UUID, path: str, filters: Mapping[str, object]) -> "Pager":
-        """For this list with these filters, in this workspace."""
-        asked = orjson.dumps([workspace_id.hex, path, sorted((k, str(v)) for k, v in filters.items())])
-        return cls(keyring, hashlib.sha256(asked).digest())
+        """The pager of the list at this path with these filters, in this workspace."""
+        identity = orjson.dumps([workspace_id.hex, path, sorted((k, str(v)) for k, v in filters.items())])
+        return cls(keyring, hashlib.sha256(identity).digest())
 
     def write(self, values: Sequence[Any]) -> str:
-        """The cursor behind a row with this sort key."""
+        """The cursor of the position after a row with this sort key."""
         body = orjson.dumps([_plain(value) for value in values])
-        return base64.urlsafe_b64encode(self.keyring.sign("cursor", self.question + body) + body).decode().rstrip("=")
+        return base64.urlsafe_b64encode(self.keyring.sign("cursor", self.list_hash + body) + body).decode().rstrip("=")
 
     def read(self, cursor: str | None, types: Sequence[type]) -> list[Any] | None:
-        """The sort key in a cursor; `Invalid` for one that is not of this question."""
+        """The sort key in a cursor, None without one; `Invalid` where the cursor is not of this list."""
         if cursor is None:
             return None
         try:
@@ -81,17 +81,17 @@ class Pager:
             signature, body = raw[:16], raw[16:]
         except (binascii.Error, ValueError):
             signature, body = b"", b""
-        if not self.keyring.verify("cursor", self.question + body, signature):
+        if not self.keyring.verify("cursor", self.list_hash + body, signature):
             raise Invalid("This cursor does not belong to this list with these filters.", code="invalid-cursor")
         values: list[Any] = orjson.loads(body)
         return [_typed(value, kind) for value, kind in zip(values, types, strict=True)]
 
     def page(self, rows: Sequence[T], limit: int, key: Sequence[str]) -> tuple[Sequence[T], str | None]:
-        """Cut the extra row off, and say where the next page starts. `key`: attributes of the sort key."""
+        """The page without the extra row, and the next page's cursor (None: last page). `key`: the sort key's names."""
         if len(rows) <= limit:
             return rows, None
-        shown = rows[:limit]
-        return shown, self.write([getattr(shown[-1], name) for name in key])
+        page = rows[:limit]
+        return page, self.write([getattr(page[-1], name) for name in key])
 
 
 def _plain(value: Any) -> Any:

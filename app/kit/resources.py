@@ -1,4 +1,4 @@
-"""What a process has at hand while it lives: made once at its start, passed to whoever works."""
+"""The shared resources of a process: created once at its start, passed to requests and jobs."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,15 +16,15 @@ from app.settings import Settings
 
 
 class Doorbell(Protocol):
-    """Tells the workers that jobs are due; it never raises and never waits long."""
+    """Notifies the workers that jobs are due; never raises, and returns at once."""
 
     async def ring(self, jobs: Sequence[tuple[UUID, str]]) -> None:
-        """Ring for jobs, each an id with what tells this ring from others; the same ring twice is one."""
+        """Notify about jobs, each an id and a label of the ring; a repeated id and label are ignored."""
         ...
 
 
 class SilentDoorbell:
-    """Rings nothing: the sweeper finds the jobs."""
+    """Does nothing: the sweeper finds the jobs."""
 
     async def ring(self, jobs: Sequence[tuple[UUID, str]]) -> None:
         return
@@ -32,7 +32,7 @@ class SilentDoorbell:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The things that a request or a job works with."""
+    """What requests and jobs use: settings, clock, database, keys, doorbell, HTTP client."""
 
     settings: Settings
     clock: Clock
@@ -44,7 +44,7 @@ class Resources:
 
     @asynccontextmanager
     async def transaction(self, workspace_id: UUID | None) -> AsyncIterator[AsyncSession]:
-        """One unit of work (`Database.transaction`) whose new jobs are rung after its commit."""
+        """A transaction (`Database.transaction`) that rings for its new jobs after its commit."""
         async with self.db.transaction(workspace_id) as session:
             session.info["doorbell"] = self.doorbell
             yield session

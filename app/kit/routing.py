@@ -1,6 +1,6 @@
-"""How a room's routes are made, so that the conventions hold for each of them.
+"""Routers and routes with the conventions that all operations share.
 
-`router()` gives a router whose operations document their errors, honour `Idempotency-Key` on POST
+`router()` returns a router whose operations document their errors, and support `Idempotency-Key` on POST
 and `If-None-Match` on GET.
 """
 
@@ -43,7 +43,7 @@ class Problem(BaseModel):
     errors: list[FieldProblem]
 
 
-_MEANING = {
+_DESCRIPTIONS = {
     400: "The request cannot be understood.",
     401: "No credential, or none that is good.",
     403: "The credential may not do this.",
@@ -58,9 +58,9 @@ _MEANING = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documentation of these error answers."""
+    """The OpenAPI `responses` of these error statuses."""
     return {
-        status: {"description": _MEANING[status], "content": {PROBLEM: {"schema": {"$ref": PROBLEM_REF}}}}
+        status: {"description": _DESCRIPTIONS[status], "content": {PROBLEM: {"schema": {"$ref": PROBLEM_REF}}}}
         for status in statuses
     }
 
@@ -74,19 +74,19 @@ _ID = re.compile(r"{(\w*_id)}")
 
 
 class Route(APIRoute):
-    """One operation, with the conventions around it."""
+    """One operation, with the conventions applied."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         # The first line of the docstring is the summary, what follows the description.
         first, _, rest = (inspect.getdoc(endpoint) or "").partition("\n")
         options["summary"] = options.get("summary") or first.rstrip(".")
         options["description"] = options.get("description") or rest.strip() or first
-        # What is no id leads nowhere (404), and does not stand in the way of `/posts/bulk`.
+        # A path with a malformed id is not found (404), and `/posts/{post_id}` does not match `/posts/bulk`.
         super().__init__(_ID.sub(r"{\1:uuid}", path), endpoint, **options)
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
-        if "POST" in (self.methods or ()) and not self.path.startswith(idempotency.KEYLESS):
+        if "POST" in (self.methods or ()) and not self.path.startswith(idempotency.EXEMPT_PREFIX):
             return idempotency.once(handler)
         if "GET" in (self.methods or ()):
             return _with_etag(handler)
@@ -94,38 +94,38 @@ class Route(APIRoute):
 
 
 class RawRoute(Route):
-    """An operation without the machinery that reads declared parameters: for what comes in crowds.
+    """An operation without FastAPI's dependencies and parameter validation, for paths with very many requests.
 
-    It is called with its path's parameters as they stand there, `request`, and `have`: the resources.
+    It is called with the path's parameters as the router converted them, `request` and `resources`.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in (self.methods or ()):
-            await super().handle(scope, receive, send)  # refused
+            await super().handle(scope, receive, send)  # 405
             return
         request = Request(scope, receive, send)
-        answer = await self.endpoint(**scope["path_params"], request=request, resources=scope["app"].state.resources)
-        await answer(scope, receive, send)
+        response = await self.endpoint(**scope["path_params"], request=request, resources=scope["app"].state.resources)
+        await response(scope, receive, send)
 
 
-def router(prefix: str, *, tag: str, public: bool = False, kind: type[Route] = Route) -> APIRouter:
+def router(prefix: str, *, tag: str, public: bool = False, route_class: type[Route] = Route) -> APIRouter:
     """A room's router; `public`: its operations need no credential."""
     tags: list[str | Enum] = [tag]
     statuses = (422, 429, 503) if public else (401, 403, 422, 429, 503)
-    return APIRouter(prefix=prefix, tags=tags, route_class=kind, responses=problems(*statuses))
+    return APIRouter(prefix=prefix, tags=tags, route_class=route_class, responses=problems(*statuses))
 
 
 def version_tag(version: int) -> str:
-    """The ETag of a row that counts its versions."""
+    """The ETag of a row with this version number."""
     return f'"v{version}"'
 
 
 def check_version(request: Request, version: int) -> None:
-    """`PreconditionFailed` where `If-Match` names another version than this one."""
-    wanted = request.headers.get("if-match")
-    if wanted is None or wanted.strip() == "*":
+    """Raise `PreconditionFailed` where `If-Match` names another version than this one."""
+    if_match = request.headers.get("if-match")
+    if if_match is None or if_match.strip() == "*":
         return
-    if version_tag(version) not in {tag.strip().removeprefix("W/") for tag in wanted.split(",")}:
+    if version_tag(version) not in {tag.strip().removeprefix("W/") for tag in if_match.split(",")}:
         raise PreconditionFailed("It was changed meanwhile: read it again, then repeat the change.")
 
 
@@ -139,12 +139,12 @@ def _with_etag(handler: Handler) -> Handler:
             tag = f'"{hashlib.blake2b(response.body, digest_size=12).hexdigest()}"'
             response.headers["ETag"] = tag
         response.headers.setdefault("Cache-Control", "private, no-cache")
-        known = {seen.strip().removeprefix("W/") for seen in request.headers.get("if-none-match", "").split(",")}
-        if tag not in known:
+        known_tags = {value.strip().removeprefix("W/") for value in request.headers.get("if-none-match", "").split(",")}
+        if tag not in known_tags:
             return response
-        kept = {
+        headers = {
             name: value for name, value in response.headers.items() if name not in {"content-length", "content-type"}
         }
-        return Response(status_code=304, headers=kept)
+        return Response(status_code=304, headers=headers)
 
     return answer

@@ -1,6 +1,6 @@
-"""What keeps the jobs coming: the sweeper, the recurring ones, the heartbeat, and how they all do.
+"""The sweeper, the recurring jobs, the workers' heartbeats, and the health of the queue.
 
-Ticks call this; they decide nothing, so that a tick too many does nothing.
+The worker's cron calls these functions; calling one twice has no further effect.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PAGE: Final = 1000
 
 
 async def sweep(resources: Resources) -> int:
-    """Ring for everything that is due, page after page; how many there were."""
+    """Ring for all jobs that are due, page by page; the number of those jobs."""
     at = resources.clock.now()
     after: tuple[datetime, UUID] | None = None
     total = 0
@@ -29,24 +29,25 @@ async def sweep(resources: Resources) -> int:
         async with resources.db.read_connection(None) as connection:
             rows = (await connection.execute(query)).all()
         if rows:
-            await resources.doorbell.ring([(row.id, _ring_of(row.fence, at - row.run_at)) for row in rows])
+            await resources.doorbell.ring([(row.id, _ring_label(row.fence, at - row.run_at)) for row in rows])
             total += len(rows)
         if len(rows) < PAGE:
             return total
         after = (rows[-1].run_at, rows[-1].id)
 
 
-def _ring_of(fence: int, late: timedelta) -> str:
-    """What tells one ring for a job from another: its fence, and how often it has been late for twice as long.
+def _ring_label(fence: int, late: timedelta) -> str:
+    """The label that distinguishes rings for one job: its fencing number, and how often its lateness has doubled.
 
-    A worker that is killed after it heard a ring, and before it claimed the job, takes that ring with it: arq holds
-    it to be in progress for an hour. A new one gets through; doubling keeps them few where there are many late jobs.
+    arq ignores a second ring with the same label. Where a worker is killed after it received a ring and before it
+    claimed the job, arq takes that ring to be in progress for an hour; a ring with a new label gets through. The
+    doubling keeps the rings few where many jobs are late.
     """
     return f"{fence}.{(late // LEASE).bit_length()}" if late >= LEASE else str(fence)
 
 
 async def ensure_recurring(resources: Resources) -> None:
-    """See to it that every job with an interval is there."""
+    """Enqueue every kind of job that has an interval, where it is not enqueued."""
     async with resources.transaction(None) as session:
         for kind in kinds.values():
             if kind.every is not None:
@@ -54,33 +55,33 @@ async def ensure_recurring(resources: Resources) -> None:
 
 
 async def heartbeat(resources: Resources, worker: str) -> None:
-    """Say that this worker lives; forget those that have been silent for a day."""
+    """Store that this worker is alive; delete workers without a heartbeat for a day."""
     at = resources.clock.now()
     async with resources.transaction(None) as session:
-        alive = insert(WorkerHeartbeat).values(worker=worker, at=at)
+        inserted = insert(WorkerHeartbeat).values(worker=worker, at=at)
         await session.execute(
-            alive.on_conflict_do_update(index_elements=[WorkerHeartbeat.worker], set_={"at": alive.excluded.at})
+            inserted.on_conflict_do_update(index_elements=[WorkerHeartbeat.worker], set_={"at": inserted.excluded.at})
         )
         await session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.at < at - timedelta(days=1)))
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the workers are doing."""
+    """The state of workers and queue."""
 
-    beat_at: datetime | None
+    heartbeat_at: datetime | None
     oldest_due_at: datetime | None
     dead: int
 
 
 async def health(resources: Resources) -> Health:
-    """The newest heartbeat, since when the oldest due job waits, and how many dead letters there are."""
+    """The latest heartbeat of any worker, when the oldest due job became due, and the number of dead jobs."""
     at = resources.clock.now()
     async with resources.db.read_connection(None) as connection:
         row = (
             await connection.execute(
                 select(
-                    select(func.max(WorkerHeartbeat.at)).scalar_subquery().label("beat_at"),
+                    select(func.max(WorkerHeartbeat.at)).scalar_subquery().label("heartbeat_at"),
                     select(func.min(Job.run_at))
                     .where(Job.state == "waiting", Job.run_at <= at)
                     .scalar_subquery()
@@ -89,4 +90,4 @@ async def health(resources: Resources) -> Health:
                 )
             )
         ).one()
-    return Health(row.beat_at, row.oldest_due_at, row.dead)
+    return Health(row.heartbeat_at, row.oldest_due_at, row.dead)

@@ -1,4 +1,4 @@
-"""What comes in and goes out as JSON: strict, bounded, and never surprising."""
+"""Field types and base classes of request and response bodies: strict and bounded."""
 
 import re
 from collections.abc import Callable
@@ -22,11 +22,11 @@ from app.kit import instants
 
 
 def _written_as(pattern: str, example: str) -> Callable[[Any], Any]:
-    """Refuse what pydantic would take besides: numbers, and numbers in quotes."""
-    shape = re.compile(pattern)
+    """A validator that refuses what pydantic would accept in addition: numbers, and numbers in quotes."""
+    compiled = re.compile(pattern)
 
     def check(value: Any) -> Any:
-        if isinstance(value, str) and not shape.fullmatch(value):
+        if isinstance(value, str) and not compiled.fullmatch(value):
             raise ValueError(f"must be written like {example}")
         if not isinstance(value, str | date | UUID):
             raise ValueError(f"must be a string like {example}")  # noqa: TRY004 - pydantic reports a ValueError
@@ -47,7 +47,7 @@ def _trimmed(value: str) -> str:
 
 
 def _utc(value: Any, handler: ValidatorFunctionWrapHandler) -> datetime:
-    """What is sent, a text, lies within bounds; what stands in a row is shown as it is."""
+    """Bounds apply to text, which comes from a request; the datetime of a row is converted only."""
     at: datetime = handler(value)
     return instants.bounded(at) if isinstance(value, str) else at.astimezone(UTC)
 
@@ -62,11 +62,11 @@ def _rfc3339(value: datetime) -> str:
 
 
 _NO_NUL = r"^[^\x00]*$"
-_SAYS_SOMETHING = r"^[^\x00]*[^\x00\s][^\x00]*$"
+_NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
 Line = Annotated[
     str,
-    Field(strict=True, min_length=1, max_length=200, pattern=_SAYS_SOMETHING),
+    Field(strict=True, min_length=1, max_length=200, pattern=_NOT_BLANK),
     AfterValidator(_trimmed),
 ]
 """A name or a title."""
@@ -74,10 +74,10 @@ Text = Annotated[str, Field(strict=True, max_length=20_000, pattern=_NO_NUL)]
 """Running text; it may be empty."""
 Body = Annotated[
     str,
-    Field(strict=True, min_length=1, max_length=20_000, pattern=_SAYS_SOMETHING),
+    Field(strict=True, min_length=1, max_length=20_000, pattern=_NOT_BLANK),
     AfterValidator(_trimmed),
 ]
-"""Running text that says something."""
+"""Running text that is not blank."""
 Flag = Annotated[bool, Field(strict=True)]
 Instant = Annotated[
     AwareDatetime,
@@ -86,14 +86,14 @@ Instant = Annotated[
     PlainSerializer(_rfc3339, return_type=str, when_used="json"),
     Field(json_schema_extra={"format": "date-time"}, examples=["2026-10-01T09:30:00Z"]),
 ]
-"""An instant with its offset, given in UTC; one that is sent lies within the bounds of `app.kit.instants`."""
+"""An instant with an offset, returned in UTC; in a request, within the bounds of `app.kit.instants`."""
 Day = Annotated[
     date,
     BeforeValidator(_DAY, json_schema_input_type=date),
     WrapValidator(_day, json_schema_input_type=date),
     Field(examples=["2026-10-01"]),
 ]
-"""A local day; one that is sent lies within the bounds of `app.kit.instants`."""
+"""A local day; in a request, within the bounds of `app.kit.instants`."""
 Id = Annotated[UUID, BeforeValidator(_ID, json_schema_input_type=UUID)]
 
 
@@ -104,15 +104,15 @@ class Input(BaseModel):
 
 
 UNCHANGED: Final = object()
-"""What a field that a patch leaves out holds; it is in no `changes()`, and nothing can store it."""
+"""The value of a field that a patch leaves out; never in `changes()`."""
 
 
 class Patch(Input):
     """A merge patch, the body of a `PATCH`: a field that is left out stays as it is.
 
-    Its fields are declared without defaults; none is required all the same, and no default is published,
-    for a client generated from the schema would send it and reset what nobody meant to change. `null` is
-    for fields whose type says so. Raises `TypeError` where a field is given a default.
+    Fields are declared without defaults; still, none is required. No default is published either: a client
+    generated from the schema would send it, and reset what its user did not change. `null` is only for fields
+    whose type allows it. Declaring a default raises `TypeError`.
     """
 
     @classmethod
@@ -120,14 +120,14 @@ class Patch(Input):
         super().__pydantic_init_subclass__(**kwargs)
         for name, field in cls.model_fields.items():
             if field.default_factory is _unchanged:
-                continue  # of the patch it is made from
+                continue  # inherited from a base patch
             if not field.is_required():
                 raise TypeError(f"{cls.__name__}.{name} has a default: a patch that leaves it out would reset it")
-            field.default_factory = _unchanged  # A factory, because of a default the schema would tell.
+            field.default_factory = _unchanged  # A factory, as a default would be published in the schema.
         cls.model_rebuild(force=True)
 
     def changes(self) -> dict[str, Any]:
-        """What is to change, by name: the fields that were sent, `null` among them."""
+        """The fields that were sent, by name, those with `null` included."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -136,6 +136,6 @@ def _unchanged() -> Any:
 
 
 class Output(BaseModel):
-    """An answer; made from rows."""
+    """A response body; can be validated from a row."""
 
     model_config = ConfigDict(from_attributes=True, extra="ignore")

@@ -1,4 +1,4 @@
-"""Logs and metrics: structured, with the ids of the request and the job, and without secrets."""
+"""Logs and metrics: structured, with the ids of request and job, without secrets."""
 
 import logging
 import re
@@ -20,10 +20,10 @@ REQUEST_SECONDS = Histogram(
 JOBS = Counter("instep_jobs", "Attempts at jobs, by how they ended.", ["job", "outcome"])
 JOB_SECONDS = Histogram("instep_job_seconds", "Time of one attempt at a job.", ["job"])
 QUEUE = CollectorRegistry()
-"""How the jobs are doing as a whole: each API process looks when it is asked, workers do not."""
+"""Metrics of the whole queue: API processes read them from PostgreSQL at each scrape; workers do not serve them."""
 JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.", registry=QUEUE)
 JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.", registry=QUEUE)
-ITEMS_LEFT_OUT = Counter("instep_answer_items_left_out", "Items of platforms' answers that are not understood.")
+ITEMS_LEFT_OUT = Counter("instep_answer_items_left_out", "Items of platforms' responses that could not be parsed.")
 PLATFORM_CALLS = Counter("instep_platform_calls", "Calls to platforms, by how they ended.", ["platform", "outcome"])
 
 _SECRET_NAME = re.compile(r"token|secret|password|authorization|api_?key|credential|cookie", re.IGNORECASE)
@@ -35,12 +35,12 @@ _SECRET_TEXT = re.compile(
     r"|(?<=/bot)\d+:[A-Za-z0-9_-]+"
 )
 _SECRET_PATH = re.compile(r"(/hooks/[^/?#\s\"'\\]+/)[^{/?#\s\"'\\]+")
-"""A hook's address is as good as a password: what stands after the platform's name."""
+"""The part of a hook's URL after the platform's name: knowing it is enough to send events."""
 REDACTED = "…"
 
 
 def redact(text: str) -> str:
-    """Take keys, bearer tokens, passwords in URLs and the secret part of hooks' addresses out of a text."""
+    """Replace API keys, bearer tokens, passwords in URLs and the secret part of hooks' URLs in a text."""
     return _SECRET_PATH.sub(rf"\1{REDACTED}", _SECRET_TEXT.sub(REDACTED, text))
 
 
@@ -63,21 +63,21 @@ def _redacted(name: str, value: Any) -> Any:
 
 
 def traces(environment: Mapping[str, str]) -> TelemetryConfig:
-    """What FastAPI tells OpenTelemetry: nothing where the environment does not speak of it.
+    """FastAPI's OpenTelemetry configuration: off, unless the environment has a variable of OpenTelemetry.
 
-    Never of hooks, whose addresses are secret, nor what was wrong with a request, which may hold a token.
+    Hooks are excluded, as their URLs are secret, and logs, as a validation error may contain a token.
     """
-    asked = any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in environment)
+    enabled = any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in environment)
     return {
-        "tracing": asked,
-        "metrics": asked,
+        "tracing": enabled,
+        "metrics": enabled,
         "logs": False,
         "exclude": lambda scope: str(scope.get("path")).startswith("/hooks/"),
     }
 
 
 def configure_logs(*, level: str, style: str) -> None:
-    """Send our logs and the libraries' through one pipe to stderr, a line each; `style`: json or console."""
+    """Write our logs and the libraries' to stderr, one line for each event; `style`: `json` or `console`."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -104,5 +104,5 @@ def configure_logs(*, level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("httpx", "httpcore", "aiohttp", "uvicorn.access", "arq", "sqlalchemy"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for verbose in ("httpx", "httpcore", "aiohttp", "uvicorn.access", "arq", "sqlalchemy"):
+        logging.getLogger(verbose).setLevel(logging.WARNING)

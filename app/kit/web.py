@@ -1,8 +1,8 @@
-"""What happens to every request, whatever it asks: pure ASGI, from the outside in.
+"""The ASGI middleware of every request, from the outermost in.
 
-RequestContext   an id, a log line, a metric, and a problem answer for what nobody caught
-RateLimit        `RateLimit` headers on every answer, 429 beyond the limit
-BodyLimit        413 while the body streams in, before it is stored anywhere
+RequestContext         a request id, a log line, a metric, and a problem response for uncaught exceptions
+RateLimitMiddleware    `RateLimit` headers on every response, 429 beyond the limit
+BodyLimit              413 while the body streams in, before it is stored anywhere
 """
 
 import ipaddress
@@ -29,25 +29,25 @@ _KEY_PREFIX = re.compile(r"Bearer isk_([A-Za-z0-9]{12})_", re.IGNORECASE)
 
 
 class RequestContext:
-    """Gives each request its id, tells how it went, and answers 500 where nobody else did.
+    """Gives each request an id, logs and measures it, and answers 500 to an uncaught exception.
 
-    What begins with a path of `crowds` and goes well is counted, and not logged line by line.
+    Successful requests to paths that begin with one of `unlogged_prefixes` are measured, but not logged.
     """
 
-    def __init__(self, app: ASGIApp, *, crowds: tuple[str, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, unlogged_prefixes: tuple[str, ...] = ()) -> None:
         self.app = app
-        self.crowds = crowds
+        self.unlogged_prefixes = unlogged_prefixes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid7())
+        received = Headers(scope=scope).get("x-request-id", "")
+        request_id = received if _REQUEST_ID.fullmatch(received) else str(uuid7())
         scope["request_id"] = request_id
         status = 0
 
-        async def tell(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -57,11 +57,11 @@ class RequestContext:
         started = time.perf_counter()
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            await self.app(scope, receive, tell)
+            await self.app(scope, receive, send_with_id)
         except Exception:
             log.exception("request.crashed", method=scope["method"], route=_route(scope))
             if status:
-                raise  # the answer has begun: all that is left is to break the connection
+                raise  # the response has begun: the server can only close the connection
             await problem(
                 status=500,
                 title="Internal error",
@@ -69,64 +69,63 @@ class RequestContext:
                 detail="Something went wrong on our side. It is logged under this request_id.",
                 instance=scope["path"],
                 request_id=request_id,
-            )(scope, receive, tell)
+            )(scope, receive, send_with_id)
         finally:
             took = time.perf_counter() - started
             route = _route(scope)
             telemetry.REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(took)
-            if status >= 400 or not scope["path"].startswith(self.crowds):
+            if status >= 400 or not scope["path"].startswith(self.unlogged_prefixes):
                 log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
             structlog.contextvars.reset_contextvars(**bound)
 
 
 def _route(scope: Scope) -> str:
-    """The template of the path that is asked for, never the path itself: it may hold a secret (a hook's address)."""
+    """The matched route's path template, never the path itself, which may hold a secret (a hook's id)."""
     route: str = getattr(scope.get("route"), "path_format", "none")
     return route
 
 
 class BodyTooLarge(HTTPException):
-    """More body than allowed has arrived."""
+    """The request's body is over the limit."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__(413, f"The body is larger than {most} bytes.")
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(413, f"The body is larger than {max_bytes} bytes.")
 
 
 class BodyLimit:
-    """Stops reading a body that is too large, whatever its Content-Length claims."""
+    """Refuses a body that is too large, counting the bytes received besides its Content-Length."""
 
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
         self.app = app
-        self.most = most
+        self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        too_large = not announced.isdigit() or int(announced) > self.most
-        seen = 0
+        too_large = not announced.isdigit() or int(announced) > self.max_bytes
+        received = 0
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal received
             if too_large:
-                raise BodyTooLarge(self.most)
+                raise BodyTooLarge(self.max_bytes)
             message = await receive()
             if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self.most:
-                    raise BodyTooLarge(self.most)
+                received += len(message.get("body", b""))
+                if received > self.max_bytes:
+                    raise BodyTooLarge(self.max_bytes)
             return message
 
         await self.app(scope, counted, send)
 
 
 class RateLimitMiddleware:
-    """Counts the calls of each API key (of each address, without one) in every minute.
+    """Limits the requests of each API key, and of each client address without one, per minute.
 
-    A minute is the clock's, the same for all. Counts are this process's own. They hold off a script that
-    runs wild; they are no quota.
-    `exempt` names the beginnings of paths that are not counted.
+    The windows are the clock's minutes, the same for all. Counts are this process's own: a protection against a
+    runaway script, not a quota. Paths that begin with one of `exempt` are not counted.
     """
 
     def __init__(
@@ -139,10 +138,10 @@ class RateLimitMiddleware:
         clock: Clock,
     ) -> None:
         self.app = app
-        self.most = per_minute
+        self.per_minute = per_minute
         self.clock = clock
         self.minute = 0.0
-        self.made: Counter[tuple[str, str]] = Counter()
+        self.counts: Counter[tuple[str, str]] = Counter()
         self.proxies = [ipaddress.ip_network(proxy) for proxy in trusted_proxies]
         self.exempt = exempt
 
@@ -157,43 +156,43 @@ class RateLimitMiddleware:
             await self.app(scope, receive, send)
             return
         key = _KEY_PREFIX.match(headers.get("authorization", ""))
-        who = (address, key.group(1) if key else "")
-        minute, passed = divmod(self.clock.now().timestamp(), 60)
-        if minute != self.minute:  # all begin anew, so that nothing is kept of whoever went away
-            self.minute, self.made = minute, Counter()
-        self.made[who] += 1
-        left, reset = self.most - self.made[who], math.ceil(60 - passed)
+        caller = (address, key.group(1) if key else "")
+        minute, elapsed = divmod(self.clock.now().timestamp(), 60)
+        if minute != self.minute:  # all counts start anew, so that none is stored for callers that are gone
+            self.minute, self.counts = minute, Counter()
+        self.counts[caller] += 1
+        remaining, reset = self.per_minute - self.counts[caller], math.ceil(60 - elapsed)
 
-        async def tell(message: Message) -> None:
+        async def send_with_limit(message: Message) -> None:
             if message["type"] == "http.response.start":
-                out = MutableHeaders(scope=message)
-                out["RateLimit-Policy"] = f'"default";q={self.most};w=60'
-                out["RateLimit"] = f'"default";r={max(left, 0)};t={reset}'
+                response_headers = MutableHeaders(scope=message)
+                response_headers["RateLimit-Policy"] = f'"default";q={self.per_minute};w=60'
+                response_headers["RateLimit"] = f'"default";r={max(remaining, 0)};t={reset}'
             await send(message)
 
-        if left >= 0:
-            await self.app(scope, receive, tell)
+        if remaining >= 0:
+            await self.app(scope, receive, send_with_limit)
             return
         await problem(
             status=429,
             title="Too many requests",
             code="too-many-requests",
-            detail=f"At most {self.most} requests a minute; come back in {reset} s.",
+            detail=f"At most {self.per_minute} requests a minute; come back in {reset} s.",
             instance=scope["path"],
             request_id=scope.get("request_id"),
             headers={"Retry-After": str(reset)},
-        )(scope, receive, tell)
+        )(scope, receive, send_with_limit)
 
 
 Networks = list[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
 
 def client_address(scope: Scope, headers: Headers, proxies: Networks) -> str:
-    """Who is calling: the nearest address in `X-Forwarded-For` that is not a proxy of ours."""
+    """The client's address: the last one in the chain of proxies that is not one of `proxies`."""
     nearest = scope["client"][0] if scope.get("client") else "unknown"
-    # A proxy may add to the header or add another: what stands last was written last.
-    told = ",".join(headers.getlist("x-forwarded-for"))
-    chain = [part.strip() for part in told.split(",") if part.strip()]
+    # A proxy may append to the header or add another one: the last entry was written last.
+    forwarded = ",".join(headers.getlist("x-forwarded-for"))
+    chain = [part.strip() for part in forwarded.split(",") if part.strip()]
     while chain and _within(nearest, proxies):
         nearest = chain.pop()
     return nearest

@@ -26,7 +26,7 @@ from app.links.schemas import ClickDays, ClickPage, ClickRead, Clicks, ClicksOnD
 from app.projects.models import Project
 
 ROUTER = router("/v1", tag="links")
-PUBLIC = router("", tag="links", public=True, kind=RawRoute)
+PUBLIC = router("", tag="links", public=True, route_class=RawRoute)
 
 _LINKS: Final = Keyset((Link.created_at, Link.id))
 _CLICKS: Final = Keyset((Click.at, Click.id))

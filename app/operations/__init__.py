@@ -1,1 +1,1 @@
-"""What whoever runs this installation looks at."""
+"""Health checks and metrics, for the operator of the installation."""

@@ -16,10 +16,10 @@ from app.kit.schemas import Instant
 
 PUBLIC = router("", tag="operations", public=True)
 
-SILENT: Final = timedelta(seconds=30)
-"""A worker that has not been seen for this long is taken for dead."""
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=30)
+"""Without a heartbeat for this long, no worker is taken to be alive."""
 LATE: Final = timedelta(minutes=2)
-"""A due job that has waited for this long says that the workers do not keep up."""
+"""Where a due job has waited for this long, the workers do not keep up."""
 
 
 class Live(BaseModel):
@@ -51,14 +51,14 @@ async def ready(resources: ResourcesDep) -> Ready:
     except (SQLAlchemyError, OSError):
         raise Unavailable("The database does not answer.", code="database-away") from None
     at = resources.clock.now()
-    if health.beat_at is None or at - health.beat_at > SILENT:
-        seen = "never" if health.beat_at is None else health.beat_at.isoformat()
-        raise Unavailable(f"No worker is alive (last seen: {seen}). Start one: instep worker", code="no-worker")
+    if health.heartbeat_at is None or at - health.heartbeat_at > HEARTBEAT_TIMEOUT:
+        last_seen = "never" if health.heartbeat_at is None else health.heartbeat_at.isoformat()
+        raise Unavailable(f"No worker is alive (last seen: {last_seen}). Start one: instep worker", code="no-worker")
     if health.oldest_due_at is not None and at - health.oldest_due_at > LATE:
         raise Unavailable(
             f"Jobs are late: the oldest has been due since {health.oldest_due_at.isoformat()}.", code="jobs-late"
         )
-    return Ready(worker_seen_at=health.beat_at, oldest_due_job_at=health.oldest_due_at, dead_jobs=health.dead)
+    return Ready(worker_seen_at=health.heartbeat_at, oldest_due_job_at=health.oldest_due_at, dead_jobs=health.dead)
 
 
 @PUBLIC.get("/metrics", operation_id="operations.metrics", include_in_schema=False)

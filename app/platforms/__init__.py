@@ -16,7 +16,7 @@ OWN: Final = frozenset({"addresses", "capabilities", "contract", "offsets", "out
 def adapters() -> MappingProxyType[str, type[Adapter]]:
     """Every adapter found, by its platform's key."""
     found: dict[str, type[Adapter]] = {}
-    for declared in registry.declared(FOLDER, "ADAPTER", type, besides=OWN).values():
+    for declared in registry.declared(FOLDER, "ADAPTER", type, exclude=OWN).values():
         # A protocol cannot be asked for at run time; the contract's suite holds each to it.
         made = cast("type[Adapter]", declared)
         if made.spec.key in found:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
-from app.kit.bulk import added, among, columns
+from app.kit.bulk import bulk_insert, column_arrays, equals_any
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid, NotFound
 from app.kit.ids import uuid7
@@ -35,7 +35,7 @@ _COLUMNS: Final = (
     *("workspace_id", "id", "project_id", "community_id", "publication_id", "origin", "text", "status", "timezone"),
     *("permalink", "permalink_key", "published_at", "version", "created_at", "updated_at"),
 )
-_FOUND: Final = added(_TABLE, _COLUMNS).on_conflict_do_nothing()
+_FOUND: Final = bulk_insert(_TABLE, _COLUMNS).on_conflict_do_nothing()
 _AHEAD: Final = timedelta(minutes=5)
 """How far a caller's clock may be ahead of ours."""
 
@@ -143,7 +143,7 @@ async def seen(session: AsyncSession, event: PublicationsSeen) -> None:
 async def _posts_of(session: AsyncSession, publication_ids: Iterable[UUID]) -> dict[UUID, Post]:
     rows = await session.scalars(
         select(Post).where(
-            in_workspace(Post, workspace_of(session)), among(_TABLE.c.publication_id, list(publication_ids))
+            in_workspace(Post, workspace_of(session)), equals_any(_TABLE.c.publication_id, list(publication_ids))
         )
     )
     return {post.publication_id: post for post in rows if post.publication_id is not None}
@@ -177,7 +177,8 @@ async def _welcome(session: AsyncSession, place: CommunityRef, fresh: Sequence[S
         if post.category is not None:
             categories[post.category].append(publication.id)
     if found:
-        await session.execute(_FOUND, columns([_found(session, place, publication) for publication in found], _COLUMNS))
+        rows = [_found(session, place, publication) for publication in found]
+        await session.execute(_FOUND, column_arrays(rows, _COLUMNS))
     await session.flush()
     for category in sorted(categories):
         await set_category(session, categories[category], category)

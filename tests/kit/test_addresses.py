@@ -1,4 +1,4 @@
-"""Which addresses we connect to."""
+"""Which addresses outbound calls may connect to."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
@@ -79,7 +79,7 @@ def test_public_addresses_are_not(address: str) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_what_we_connect_to_is_public_by_the_library_too(number: int) -> None:
+def test_what_is_allowed_is_global_by_the_library_too(number: int) -> None:
     address = IPv4Address(number)
     if refusal(address) is None:
         assert address.is_global
@@ -87,20 +87,20 @@ def test_what_we_connect_to_is_public_by_the_library_too(number: int) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_an_address_wrapped_in_another_fares_as_it_does_bare(number: int) -> None:
+def test_an_address_embedded_in_ipv6_is_judged_as_itself(number: int) -> None:
     bare = refusal(IPv4Address(number))
     for wrapped in ((0xFFFF << 32) | number, (0x64FF9B << 96) | number, (0x2002 << 112) | (number << 80) | 1):
         assert refusal(IPv6Address(wrapped)) == bare
 
 
 @given(st.integers(0, 2**128 - 1))
-def test_six_is_public_by_the_library_too(number: int) -> None:
+def test_what_is_allowed_of_ipv6_is_global_by_the_library_too(number: int) -> None:
     address = IPv6Address(number)
     if refusal(address) is None and address in IPv6Network("2000::/3") and address.sixtofour is None:
         assert address.is_global
         assert not address.is_multicast
 
 
-def test_a_name_is_no_address() -> None:
+def test_a_name_is_not_an_address() -> None:
     assert literal("mastodon.social") is None
     assert refusal("mastodon.social") is not None

@@ -1,6 +1,6 @@
-"""A connection that breaks during COMMIT leaves it open whether the change was made, and the answer says so.
+"""A connection that breaks during COMMIT leaves the outcome unknown, and the response says so.
 
-Between the service and the real PostgreSQL stands a proxy that cuts the connection when it sees a given text go by.
+Between the service and the real PostgreSQL, a proxy closes the connection when a given text passes.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from tests.conftest import Agency
 
 @dataclass
 class Proxy:
-    """Passes everything on, until it meets `cut`: then both sides lose their connection."""
+    """Forwards everything until a chunk contains `cut_at`: then it closes both connections."""
 
     host: str
     port: int
-    cut: bytes | None = None
-    passed_on: bool = True
-    """Whether PostgreSQL still gets what `cut` stands in, and does it: only its answer is lost."""
+    cut_at: bytes | None = None
+    forward_it: bool = True
+    """Whether that chunk still reaches PostgreSQL, which executes it: only the answer is lost."""
     cuts: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -40,28 +40,28 @@ class Proxy:
         else:
             inside, outside = await asyncio.open_connection(self.host, self.port)
 
-        async def back() -> None:
+        async def forward_answers() -> None:
             while chunk := await inside.read(65536):
-                if cutting.is_set():
+                if is_cut.is_set():
                     return
                 writer.write(chunk)
             writer.close()
 
-        cutting = asyncio.Event()
-        backwards = asyncio.create_task(back())
+        is_cut = asyncio.Event()
+        answering = asyncio.create_task(forward_answers())
         try:
             while chunk := await reader.read(65536):
-                if self.cut is not None and self.cut in chunk:
+                if self.cut_at is not None and self.cut_at in chunk:
                     self.cuts += 1
-                    self.cut = None
-                    cutting.set()
-                    if self.passed_on:
+                    self.cut_at = None
+                    is_cut.set()
+                    if self.forward_it:
                         outside.write(chunk)
-                        await backwards  # PostgreSQL has answered: it is done
+                        await answering  # PostgreSQL has answered, so it has executed it
                     break
                 outside.write(chunk)
         finally:
-            backwards.cancel()
+            answering.cancel()
             outside.close()
             writer.close()
 
@@ -69,9 +69,9 @@ class Proxy:
 @pytest.fixture
 async def proxy(configuration: Settings, tmp_path: Path) -> AsyncIterator[Proxy]:
     url = urlsplit(configuration.database_url)
-    asked = parse_qs(url.query)
+    query = parse_qs(url.query)
     made = Proxy(
-        asked.get("host", [url.hostname or "127.0.0.1"])[0], int(asked.get("port", [str(url.port or 5432)])[0])
+        query.get("host", [url.hostname or "127.0.0.1"])[0], int(query.get("port", [str(url.port or 5432)])[0])
     )
     server = await asyncio.start_unix_server(made.serve, str(tmp_path / ".s.PGSQL.5432"))
     async with server:
@@ -89,7 +89,7 @@ async def proxied(proxy: Proxy, configuration: Settings, db: Database, tmp_path:
 
 
 @pytest.fixture
-def behind(app: FastAPI, agency: Agency, proxied: Database) -> Agency:
+def agency_behind_proxy(app: FastAPI, agency: Agency, proxied: Database) -> Agency:
     """An agency whose calls reach PostgreSQL through the proxy."""
     app.state.resources = replace(agency.resources, db=proxied)
     return agency
@@ -99,25 +99,27 @@ async def names(agency: Agency) -> list[str]:
     return sorted(key["name"] for key in (await agency.get("/v1/api-keys"))["data"])
 
 
-@pytest.mark.parametrize("passed_on", [True, False])
+@pytest.mark.parametrize("forward_it", [True, False])
 async def test_a_repeat_with_the_same_key_is_safe_and_the_answer_says_so(
-    behind: Agency, proxy: Proxy, *, passed_on: bool
+    agency_behind_proxy: Agency, proxy: Proxy, *, forward_it: bool
 ) -> None:
     key: dict[str, Any] = {"Idempotency-Key": uuid.uuid4().hex}
-    proxy.cut, proxy.passed_on = b"COMMIT", passed_on
-    answer = await behind.post("/v1/api-keys", {"name": "once"}, status=503, **key)
+    proxy.cut_at, proxy.forward_it = b"COMMIT", forward_it
+    answer = await agency_behind_proxy.post("/v1/api-keys", {"name": "once"}, status=503, **key)
     assert (answer["code"], proxy.cuts) == ("outcome-unknown", 1)
     assert "nothing was changed" not in answer["detail"]
     assert "same Idempotency-Key" in answer["detail"]
-    assert await names(behind) == (["first key", "once"] if passed_on else ["first key"]), "both ends are possible"
-    made = await behind.post("/v1/api-keys", {"name": "once"}, **key)
+    assert await names(agency_behind_proxy) == (["first key", "once"] if forward_it else ["first key"]), (
+        "both outcomes are possible"
+    )
+    made = await agency_behind_proxy.post("/v1/api-keys", {"name": "once"}, **key)
     assert made["key"].startswith("isk_")
-    assert await names(behind) == ["first key", "once"]
+    assert await names(agency_behind_proxy) == ["first key", "once"]
 
 
 async def project(agency: Agency) -> str:
-    found: str = (await agency.post("/v1/projects", {"name": "P", "timezone": "UTC"}))["id"]
-    return found
+    project_id: str = (await agency.post("/v1/projects", {"name": "P", "timezone": "UTC"}))["id"]
+    return project_id
 
 
 Change = Callable[[Agency, str], Awaitable[Any]]
@@ -129,26 +131,28 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("method", CHANGES)
-async def test_every_change_says_that_its_outcome_is_unknown(behind: Agency, proxy: Proxy, method: str) -> None:
-    made = await project(behind)
-    proxy.cut = b"COMMIT"
-    answer = await CHANGES[method](behind, made)
+async def test_every_change_says_that_its_outcome_is_unknown(
+    agency_behind_proxy: Agency, proxy: Proxy, method: str
+) -> None:
+    made = await project(agency_behind_proxy)
+    proxy.cut_at = b"COMMIT"
+    answer = await CHANGES[method](agency_behind_proxy, made)
     assert (answer["code"], proxy.cuts) == ("outcome-unknown", 1)
     assert "may have been made" in answer["detail"]
     assert "before you repeat" in answer["detail"]
 
 
-async def test_what_breaks_before_the_commit_has_changed_nothing(behind: Agency, proxy: Proxy) -> None:
-    """The control: this answer may say so, and it is true."""
-    await behind.post("/v1/api-keys", {"name": "prepared"})
-    proxy.cut = b"never-committed"
-    answer = await behind.post("/v1/api-keys", {"name": "never-committed"}, status=503)
+async def test_what_breaks_before_the_commit_has_changed_nothing(agency_behind_proxy: Agency, proxy: Proxy) -> None:
+    """The control: here the response says that nothing was changed, and it is true."""
+    await agency_behind_proxy.post("/v1/api-keys", {"name": "prepared"})
+    proxy.cut_at = b"never-committed"
+    answer = await agency_behind_proxy.post("/v1/api-keys", {"name": "never-committed"}, status=503)
     assert (answer["code"], proxy.cuts) == ("database-away", 1)
     assert "nothing was changed" in answer["detail"]
-    assert await names(behind) == ["first key", "prepared"]
+    assert await names(agency_behind_proxy) == ["first key", "prepared"]
 
 
-async def test_a_commit_that_postgresql_refuses_is_its_own_word(proxied: Database) -> None:
+async def test_a_commit_that_postgresql_refuses_is_its_own_error(proxied: Database) -> None:
     async def refused() -> None:
         async with proxied.transaction(None) as session:
             await session.execute(text("CREATE TEMP TABLE one (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)"))
@@ -159,45 +163,45 @@ async def test_a_commit_that_postgresql_refuses_is_its_own_word(proxied: Databas
 
 
 async def test_nothing_follows_a_commit_whose_outcome_is_unknown(proxied: Database, proxy: Proxy) -> None:
-    """No doorbell is rung for what may not be there: the sweeper finds it if it is."""
-    followed: list[str] = []
+    """No ring for a job that may not exist; if it does, the sweeper finds it."""
+    calls: list[str] = []
 
-    async def follow() -> None:
-        followed.append("rung")
+    async def record_call() -> None:
+        calls.append("rung")
 
     async def change() -> None:
         async with proxied.transaction(None) as session:
             await session.execute(text("CREATE TEMP TABLE two (id int) ON COMMIT DROP"))
-            after_commit(session, follow)
+            after_commit(session, record_call)
 
     await change()
-    assert followed == ["rung"], "the control"
-    proxy.cut = b"COMMIT"
+    assert calls == ["rung"], "the control"
+    proxy.cut_at = b"COMMIT"
     with pytest.raises(CommitOutcomeUnknown):
         await change()
-    assert followed == ["rung"]
+    assert calls == ["rung"]
 
 
-@pytest.mark.parametrize("passed_on", [True, False])
+@pytest.mark.parametrize("forward_it", [True, False])
 async def test_one_statement_that_commits_itself_is_a_commit(
-    proxied: Database, proxy: Proxy, agency: Agency, *, passed_on: bool
+    proxied: Database, proxy: Proxy, agency: Agency, *, forward_it: bool
 ) -> None:
     store = text(
         "INSERT INTO user_account (id, email, name, created_at) VALUES (gen_random_uuid(), :email, 'A', now())"
     )
 
     async def write(email: str) -> None:
-        async with proxied.writing_at_once(agency.workspace_id) as connection:
+        async with proxied.autocommit_connection(agency.workspace_id) as connection:
             await connection.execute(store, {"email": email})
 
-    marked = f"{uuid.uuid4().hex}@a.example"
+    email = f"{uuid.uuid4().hex}@a.example"
     await write(f"{uuid.uuid4().hex}@a.example")  # prepared from now on
-    proxy.cut, proxy.passed_on = marked.encode(), passed_on
+    proxy.cut_at, proxy.forward_it = email.encode(), forward_it
     with pytest.raises(CommitOutcomeUnknown):
-        await write(marked)
+        await write(email)
     assert proxy.cuts == 1
     async with proxied.read_connection(None) as connection:
-        found = await connection.scalar(
-            text("SELECT count(*) FROM user_account WHERE email = :email"), {"email": marked}
+        count = await connection.scalar(
+            text("SELECT count(*) FROM user_account WHERE email = :email"), {"email": email}
         )
-    assert found == int(passed_on)
+    assert count == int(forward_it)

@@ -1,4 +1,4 @@
-"""Many rows in one statement, put together once."""
+"""Many rows in one statement that is compiled once."""
 
 import uuid
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.kit.bulk import added, among, columns
+from app.kit.bulk import bulk_insert, column_arrays, equals_any
 from app.kit.db import Base
 from app.kit.resources import Resources
 
@@ -26,23 +26,23 @@ def prefix() -> str:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 2000])
-async def test_however_many_rows_there_are(resources: Resources, prefix: str, count: int) -> None:
+async def test_any_number_of_rows_is_inserted(resources: Resources, prefix: str, count: int) -> None:
     workers = [f"{prefix} {n}" for n in range(count)]
     async with resources.transaction(None) as session:
-        await session.execute(added(TABLE, NAMES), columns(rows(*workers), NAMES))
-        stored = await session.scalars(select(TABLE.c.worker).where(among(TABLE.c.worker, workers)))
+        await session.execute(bulk_insert(TABLE, NAMES), column_arrays(rows(*workers), NAMES))
+        stored = await session.scalars(select(TABLE.c.worker).where(equals_any(TABLE.c.worker, workers)))
         assert sorted(stored) == sorted(workers)
 
 
-def test_the_statement_is_the_same_however_many_rows_there_are() -> None:
-    assert added(TABLE, NAMES) is added(TABLE, NAMES)
-    one, many = (str(select(TABLE).where(among(TABLE.c.worker, values))) for values in (["a"], ["a", "b", "c"]))
+def test_the_statement_does_not_depend_on_the_number_of_rows() -> None:
+    assert bulk_insert(TABLE, NAMES) is bulk_insert(TABLE, NAMES)
+    one, many = (str(select(TABLE).where(equals_any(TABLE.c.worker, values))) for values in (["a"], ["a", "b", "c"]))
     assert one == many
 
 
-async def test_conflicts_are_met_as_with_any_other_insert(resources: Resources, prefix: str) -> None:
-    ignoring = added(TABLE, NAMES).on_conflict_do_nothing().returning(TABLE.c.worker)
+async def test_on_conflict_works_as_with_any_other_insert(resources: Resources, prefix: str) -> None:
+    ignoring = bulk_insert(TABLE, NAMES).on_conflict_do_nothing().returning(TABLE.c.worker)
     async with resources.transaction(None) as session:
-        await session.execute(added(TABLE, NAMES), columns(rows(f"{prefix} 1"), NAMES))
-        new = await session.scalars(ignoring, columns(rows(f"{prefix} 1", f"{prefix} 2"), NAMES))
+        await session.execute(bulk_insert(TABLE, NAMES), column_arrays(rows(f"{prefix} 1"), NAMES))
+        new = await session.scalars(ignoring, column_arrays(rows(f"{prefix} 1", f"{prefix} 2"), NAMES))
         assert new.all() == [f"{prefix} 2"]

@@ -1,4 +1,4 @@
-"""What is sealed opens with the right keys only; what is signed cannot be made up."""
+"""Sealed texts open with the right keys only; signatures cannot be forged."""
 
 import pytest
 from cryptography.fernet import Fernet
@@ -12,14 +12,14 @@ OLD, NEW, OTHER = (SecretStr(Fernet.generate_key().decode()) for _ in range(3))
 
 
 @given(st.text())
-def test_what_is_sealed_opens_again_and_is_not_to_be_read(text: str) -> None:
+def test_a_sealed_text_opens_and_is_unreadable(text: str) -> None:
     ring = Keyring([OLD])
     sealed = ring.seal(text)
     assert ring.open(sealed) == text
     assert len(text) < 8 or text not in sealed
 
 
-def test_a_new_key_in_front_opens_what_the_old_one_sealed() -> None:
+def test_after_a_rotation_old_keys_still_open_their_texts() -> None:
     sealed = Keyring([OLD]).seal("token")
     both = Keyring([NEW, OLD])
     assert both.open(sealed) == "token"
@@ -28,7 +28,7 @@ def test_a_new_key_in_front_opens_what_the_old_one_sealed() -> None:
     assert Keyring([NEW]).open(both.reseal(sealed)) == "token", "resealed, the old key may go"
 
 
-def test_a_strangers_key_opens_nothing_and_the_error_tells_nothing() -> None:
+def test_another_key_opens_nothing_and_the_error_shows_nothing() -> None:
     sealed = Keyring([OLD]).seal("very-secret")
     for broken in (sealed[:-2], "nonsense", sealed.swapcase()):
         with pytest.raises(SealBroken) as refused:
@@ -38,7 +38,7 @@ def test_a_strangers_key_opens_nothing_and_the_error_tells_nothing() -> None:
 
 
 @given(st.binary(), st.binary())
-def test_a_signature_is_of_its_data_and_purpose(data: bytes, other: bytes) -> None:
+def test_a_signature_is_bound_to_data_and_purpose(data: bytes, other: bytes) -> None:
     ring = Keyring([OLD])
     signature = ring.sign("cursor", data)
     assert ring.verify("cursor", data, signature)

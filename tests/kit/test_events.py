@@ -1,4 +1,4 @@
-"""News: what follows from an event is committed with it, or not at all."""
+"""Events: what follows from an event is committed with it, or not at all."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,50 +16,50 @@ from tests.conftest import Agency
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Event):
+class SubjectChanged(Event):
     """An event of these tests."""
 
-    topic: ClassVar[str | None] = "test.told"
+    topic: ClassVar[str | None] = "test.subject_changed"
     subject_id: uuid.UUID
 
 
 @pytest.fixture(autouse=True)
-def _no_one_listens() -> Iterator[None]:
+def _no_subscribers() -> Iterator[None]:
     yield
-    events._handlers.pop(Told, None)
+    events._handlers.pop(SubjectChanged, None)
 
 
-async def kept(agency: Agency) -> list[EventRecord]:
+async def stored(agency: Agency) -> list[EventRecord]:
     async with agency.resources.transaction(agency.workspace_id) as session:
         query = select(EventRecord).where(
-            in_workspace(EventRecord, agency.workspace_id), EventRecord.topic == "test.told"
+            in_workspace(EventRecord, agency.workspace_id), EventRecord.topic == "test.subject_changed"
         )
         return list((await session.scalars(query)).all())
 
 
-async def test_an_event_is_told_and_kept_in_one_commit(agency: Agency) -> None:
-    heard: list[Told] = []
+async def test_an_event_is_handled_and_stored_in_one_commit(agency: Agency) -> None:
+    received: list[SubjectChanged] = []
 
-    @subscribe(Told)
-    async def listen(session: AsyncSession, event: Told) -> None:
-        heard.append(event)
+    @subscribe(SubjectChanged)
+    async def receive(session: AsyncSession, event: SubjectChanged) -> None:
+        received.append(event)
 
     subject = uuid.uuid4()
     async with agency.resources.transaction(agency.workspace_id) as session:
-        await publish(session, Told(subject))
-        assert heard == [Told(subject)], "heard before the commit, in the same unit of work"
-    assert [record.data for record in await kept(agency)] == [{"subject_id": str(subject)}]
+        await publish(session, SubjectChanged(subject))
+        assert received == [SubjectChanged(subject)], "before the commit, in the same transaction"
+    assert [record.data for record in await stored(agency)] == [{"subject_id": str(subject)}]
 
 
-async def test_a_subscriber_that_fails_undoes_everything(agency: Agency) -> None:
-    @subscribe(Told)
-    async def refuse(session: AsyncSession, event: Told) -> None:
+async def test_a_failing_subscriber_rolls_everything_back(agency: Agency) -> None:
+    @subscribe(SubjectChanged)
+    async def refuse(session: AsyncSession, event: SubjectChanged) -> None:
         raise ValueError("no")
 
-    async def tell() -> None:
+    async def publish_one() -> None:
         async with agency.resources.transaction(agency.workspace_id) as session:
-            await publish(session, Told(uuid.uuid4()))
+            await publish(session, SubjectChanged(uuid.uuid4()))
 
     with pytest.raises(ValueError, match="no"):
-        await tell()
-    assert await kept(agency) == []
+        await publish_one()
+    assert await stored(agency) == []

@@ -1,4 +1,4 @@
-"""The one HTTP client, against real servers on loopback that misbehave."""
+"""The HTTP client against real, misbehaving servers on loopback."""
 
 import asyncio
 import gzip
@@ -29,7 +29,7 @@ TOKEN = "s3cr3t-token-never-shown"
 
 
 class Server:
-    """A bare TCP server: `url`, and what it was asked."""
+    """A bare TCP server: its URL, and the requests it received."""
 
     def __init__(self, port: int) -> None:
         self.address = f"127.0.0.1:{port}"
@@ -82,7 +82,7 @@ def says(body: bytes, *headers: str, status: str = "200 OK", length: int | None 
     return handler
 
 
-async def test_an_answer_arrives_whole() -> None:
+async def test_a_response_arrives_whole() -> None:
     json = says(b'{"ok": true}', "content-type: application/json")
     async with serving(json) as server, client(allow=[server.address]) as http:
         response = await http.get(server.url, params={"id[]": ["1", "2"]})
@@ -99,25 +99,25 @@ async def test_connections_are_kept_and_closed() -> None:
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("packed", [gzip.compress, zlib.compress, lambda b: zlib.compress(b, wbits=-15)])
-async def test_a_packed_answer_is_unpacked(packed: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, lambda b: zlib.compress(b, wbits=-15)])
+async def test_a_compressed_response_is_decompressed(compress: Callable[[bytes], bytes]) -> None:
     plain = b"words " * 10_000
-    encoding = "gzip" if packed is gzip.compress else "deflate"
-    handler = says(packed(plain), f"content-encoding: {encoding}")
+    encoding = "gzip" if compress is gzip.compress else "deflate"
+    handler = says(compress(plain), f"content-encoding: {encoding}")
     async with serving(handler) as server, client(allow=[server.address]) as http:
         response = await http.get(server.url)
     assert response.content == plain
     assert "content-encoding" not in response.headers
 
 
-async def test_several_gzip_members_are_one_answer() -> None:
+async def test_several_gzip_members_are_one_response() -> None:
     body = gzip.compress(b"one ") + gzip.compress(b"two")
     async with serving(says(body, "content-encoding: gzip")) as server, client(allow=[server.address]) as http:
         assert (await http.get(server.url)).content == b"one two"
 
 
 class Deadlines:
-    """The client's deadlines, one for each call in the order they began: they pass when a test says so."""
+    """The client's deadlines, one for each call in the order they began; a test lets them pass."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -129,8 +129,8 @@ class Deadlines:
         self._made.append(asyncio.timeout(None))
         return self._made[-1]
 
-    def over(self, first: int) -> None:
-        """Those of the first so many calls pass now."""
+    def pass_for(self, first: int) -> None:
+        """Let the deadlines of the first so many calls pass."""
         for made in self._made[:first]:
             made.reschedule(asyncio.get_running_loop().time())
 
@@ -142,11 +142,11 @@ def deadlines(monkeypatch: pytest.MonkeyPatch) -> Deadlines:
     return made
 
 
-HANGS: Final = 60.0
-"""After so many seconds a test that waits for something is taken to hang; no test passes or fails by less."""
+HANG_TIMEOUT: Final = 60.0
+"""Seconds after which a waiting test is taken to hang; no passing test depends on it."""
 
 
-async def test_a_byte_now_and_then_does_not_move_the_deadline(deadlines: Deadlines) -> None:
+async def test_a_slow_trickle_does_not_extend_the_deadline(deadlines: Deadlines) -> None:
     dripped = asyncio.Event()
 
     async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -159,10 +159,10 @@ async def test_a_byte_now_and_then_does_not_move_the_deadline(deadlines: Deadlin
                 dripped.set()
 
     async with serving(drip) as server, client(allow=[server.address], deadline=7, max_bytes=10**9) as http:
-        async with asyncio.timeout(HANGS):
+        async with asyncio.timeout(HANG_TIMEOUT):
             call = asyncio.create_task(http.get(server.url))
             await dripped.wait()
-            deadlines.over(1)
+            deadlines.pass_for(1)
             with pytest.raises(DeadlineExceeded) as caught:
                 await call
     assert deadlines.seconds == [7], "one for the whole call"
@@ -170,7 +170,7 @@ async def test_a_byte_now_and_then_does_not_move_the_deadline(deadlines: Deadlin
     assert may_have_been_sent(caught.value)
 
 
-async def test_a_deadline_over_before_anything_went_out_says_so() -> None:
+async def test_a_deadline_that_passes_before_sending_says_so() -> None:
     class Stuck(AbstractResolver):
         async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
             await asyncio.Event().wait()
@@ -186,7 +186,7 @@ async def test_a_deadline_over_before_anything_went_out_says_so() -> None:
     assert not may_have_been_sent(caught.value)
 
 
-async def test_a_gigabyte_takes_no_memory() -> None:
+async def test_a_gigabyte_is_not_held_in_memory() -> None:
     async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
         block = b"10000\r\n" + b"x" * 65536 + b"\r\n"
@@ -203,7 +203,7 @@ async def test_a_gigabyte_takes_no_memory() -> None:
     assert peak < 6 * MIB, f"{peak} bytes at the peak"
 
 
-async def test_a_bomb_takes_no_memory() -> None:
+async def test_a_zip_bomb_is_not_held_in_memory() -> None:
     packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
     bomb = b"".join(packer.compress(b"\0" * MIB) for _ in range(1024)) + packer.flush()
     assert len(bomb) < 2 * MIB
@@ -248,7 +248,7 @@ async def test_cookies_are_not_kept() -> None:
     assert b"cookie" not in server.heads[1].lower()
 
 
-async def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(says(b"proxied")) as proxy, serving(says(b"direct")) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -265,7 +265,7 @@ TRUNCATED = [
 
 
 @pytest.mark.parametrize("handler", TRUNCATED)
-async def test_a_truncated_answer_may_have_been_acted_on(handler: Handler) -> None:
+async def test_after_a_truncated_response_the_request_may_have_been_acted_on(handler: Handler) -> None:
     async def then_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await handler(reader, writer)
         writer.close()
@@ -276,7 +276,7 @@ async def test_a_truncated_answer_may_have_been_acted_on(handler: Handler) -> No
     assert may_have_been_sent(caught.value)
 
 
-async def test_a_connection_closed_without_an_answer_may_have_been_acted_on() -> None:
+async def test_after_a_closed_connection_the_request_may_have_been_acted_on() -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -287,7 +287,7 @@ async def test_a_connection_closed_without_an_answer_may_have_been_acted_on() ->
     assert may_have_been_sent(caught.value)
 
 
-async def test_a_refused_connection_was_surely_not_sent() -> None:
+async def test_after_a_refused_connection_the_request_was_not_sent() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -298,28 +298,28 @@ async def test_a_refused_connection_was_surely_not_sent() -> None:
 
 
 @pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(b"x" * 1000)[:10] + b"garbage" * 50])
-async def test_broken_compression_is_told(body: bytes) -> None:
+async def test_broken_compression_is_an_error(body: bytes) -> None:
     async with serving(says(body, "content-encoding: gzip")) as server, client(allow=[server.address]) as http:
         with pytest.raises(httpx.DecodingError):
             await http.get(server.url)
 
 
-async def test_a_compression_that_was_not_offered_is_told() -> None:
+async def test_a_compression_that_was_not_offered_is_an_error() -> None:
     async with serving(says(b"x", "content-encoding: br")) as server, client(allow=[server.address]) as http:
         with pytest.raises(httpx.DecodingError):
             await http.get(server.url)
 
 
-async def test_what_is_not_http_is_told() -> None:
-    async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_what_is_not_http_is_an_error() -> None:
+    async def send_no_http(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
 
-    async with serving(babble) as server, client(allow=[server.address]) as http:
+    async with serving(send_no_http) as server, client(allow=[server.address]) as http:
         with pytest.raises(httpx.RemoteProtocolError):
             await http.get(server.url)
 
 
-ELSEWHERE = [
+NOT_PUBLIC = [
     "http://127.0.0.1:{port}/",
     "http://[::1]:{port}/",
     "http://[::ffff:127.0.0.1]:{port}/",
@@ -335,7 +335,7 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("url", ELSEWHERE)
+@pytest.mark.parametrize("url", NOT_PUBLIC)
 async def test_an_address_that_is_not_public_is_not_connected_to(url: str) -> None:
     async with serving(says(b"inside")) as server, client() as http:
         port = server.address.rpartition(":")[2]
@@ -345,7 +345,7 @@ async def test_an_address_that_is_not_public_is_not_connected_to(url: str) -> No
     assert not may_have_been_sent(caught.value)
 
 
-async def test_an_exception_is_for_one_port_alone() -> None:
+async def test_an_allowed_private_address_is_allowed_for_one_port_alone() -> None:
     async with serving(says(b"a")) as one, serving(says(b"b")) as other, client(allow=[one.address]) as http:
         assert (await http.get(one.url)).content == b"a"
         with pytest.raises(AddressRefused):
@@ -354,14 +354,14 @@ async def test_an_exception_is_for_one_port_alone() -> None:
 
 
 class Rebinding(AbstractResolver):
-    """A name that is public when first asked for, and private ever after."""
+    """Resolves a name to a public address the first time, and to a private one afterwards."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.lookups = 0
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        self.asked += 1
-        address = "203.0.114.1" if self.asked == 1 else "127.0.0.1"
+        self.lookups += 1
+        address = "203.0.114.1" if self.lookups == 1 else "127.0.0.1"
         return [
             ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0),
         ]
@@ -370,7 +370,7 @@ class Rebinding(AbstractResolver):
         pass
 
 
-async def test_a_name_that_turns_private_is_not_followed_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_turns_private_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     dialled: list[str] = []
 
     async def no_network(_loop: object, _sock: object, address: tuple[str, int]) -> None:
@@ -389,11 +389,11 @@ async def test_a_name_that_turns_private_is_not_followed_there(monkeypatch: pyte
             with pytest.raises(AddressRefused):
                 await http.get(f"http://rebind.example:{port}/")
         assert server.connections == 0
-    assert resolver.asked == 2
+    assert resolver.lookups == 2
     assert set(dialled) == {"203.0.114.1"}, "the address that was checked is the one that is dialled"
 
 
-async def test_a_slow_host_leaves_room_for_others(deadlines: Deadlines) -> None:
+async def test_a_slow_host_leaves_connections_for_others(deadlines: Deadlines) -> None:
     both = asyncio.Event()
     waiting: list[asyncio.Task[httpx.Response]] = []
 
@@ -407,19 +407,19 @@ async def test_a_slow_host_leaves_room_for_others(deadlines: Deadlines) -> None:
         serving(says(b"quick")) as quick,
         client(allow=[slow.address, quick.address], concurrency=4) as http,
     ):
-        async with asyncio.timeout(HANGS):
+        async with asyncio.timeout(HANG_TIMEOUT):
             waiting += [asyncio.create_task(http.get(slow.url)) for _ in range(8)]
             await both.wait()
             assert (await http.get(quick.url)).content == b"quick"
             assert not any(call.done() for call in waiting), "it was answered while they all waited"
-            deadlines.over(8)
+            deadlines.pass_for(8)
             ended = await asyncio.gather(*waiting, return_exceptions=True)
         assert len(slow.heads) == 2
     assert all(isinstance(error, DeadlineExceeded) for error in ended)
     assert sum(error.sent for error in ended if isinstance(error, DeadlineExceeded)) == 2
 
 
-async def test_nothing_tells_the_token(caplog: pytest.LogCaptureFixture) -> None:
+async def test_neither_logs_nor_errors_show_the_token(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

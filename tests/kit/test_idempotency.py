@@ -1,4 +1,4 @@
-"""A repeated POST: one effect, one answer, and never across workspaces."""
+"""A repeated POST: one effect, one response, and never across workspaces."""
 
 import asyncio
 import uuid
@@ -11,7 +11,7 @@ from app.kit.clock import SetClock
 from tests.conftest import Agency
 
 
-def fresh() -> dict[str, Any]:
+def new_key() -> dict[str, Any]:
     return {"Idempotency-Key": uuid.uuid4().hex}
 
 
@@ -19,8 +19,8 @@ async def names(agency: Agency) -> list[str]:
     return [key["name"] for key in (await agency.get("/v1/api-keys"))["data"]]
 
 
-async def test_the_first_answer_comes_again_and_nothing_is_done_twice(agency: Agency) -> None:
-    key = fresh()
+async def test_a_repeat_gets_the_first_response_and_has_no_effect(agency: Agency) -> None:
+    key = new_key()
     first = await agency.post("/v1/api-keys", {"name": "script"}, **key)
     again = await agency.http.post("/v1/api-keys", json={"name": "script"}, headers=key)
     assert again.json() == first
@@ -31,21 +31,21 @@ async def test_the_first_answer_comes_again_and_nothing_is_done_twice(agency: Ag
 
 
 async def test_another_body_under_the_same_key_is_refused(agency: Agency) -> None:
-    key = fresh()
+    key = new_key()
     await agency.post("/v1/api-keys", {"name": "one"}, **key)
     answer = await agency.post("/v1/api-keys", {"name": "two"}, status=422, **key)
     assert answer["code"] == "idempotency-key-reused"
 
 
 async def test_another_workspace_may_use_the_same_key(agency: Agency, rival: Agency) -> None:
-    key = fresh()
+    key = new_key()
     ours = await agency.post("/v1/api-keys", {"name": "script"}, **key)
     theirs = await rival.post("/v1/api-keys", {"name": "script"}, **key)
     assert ours["key"] != theirs["key"]
 
 
-async def test_after_a_day_the_key_is_free(agency: Agency, clock: SetClock) -> None:
-    key = fresh()
+async def test_after_a_day_the_key_can_be_used_again(agency: Agency, clock: SetClock) -> None:
+    key = new_key()
     await agency.post("/v1/api-keys", {"name": "one"}, **key)
     clock.advance(timedelta(hours=24, seconds=1))
     await agency.post("/v1/api-keys", {"name": "two"}, **key)
@@ -53,13 +53,13 @@ async def test_after_a_day_the_key_is_free(agency: Agency, clock: SetClock) -> N
 
 
 async def test_a_refused_request_does_not_use_up_its_key(agency: Agency) -> None:
-    key = fresh()
+    key = new_key()
     await agency.post("/v1/api-keys", {"name": ""}, status=422, **key)
     await agency.post("/v1/api-keys", {"name": "good"}, **key)
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256])
-async def test_what_cannot_be_a_key_is_refused(agency: Agency, key: str) -> None:
+async def test_a_malformed_key_is_refused(agency: Agency, key: str) -> None:
     answer = await agency.http.post(
         "/v1/api-keys", json={"name": "x"}, headers=[(b"Idempotency-Key", key.encode("latin-1"))]
     )
@@ -68,7 +68,7 @@ async def test_what_cannot_be_a_key_is_refused(agency: Agency, key: str) -> None
 
 
 async def test_many_at_once_have_one_effect(agency: Agency) -> None:
-    key = fresh()
+    key = new_key()
     answers = await asyncio.gather(
         *(agency.http.post("/v1/api-keys", json={"name": "storm"}, headers=key) for _ in range(12))
     )

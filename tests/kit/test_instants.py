@@ -1,4 +1,4 @@
-"""The bounds of what is taken for real, and sums that stay within them."""
+"""The bounds of valid instants, and arithmetic that stays within them."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -15,13 +15,13 @@ NOW = datetime(2026, 10, 15, 12, tzinfo=UTC)
 @given(at=st.datetimes(timezones=st.sampled_from([UTC, FAR, timezone(-timedelta(hours=14))])))
 def test_an_instant_is_the_same_in_utc_or_refused(at: datetime) -> None:
     try:
-        found = instants.bounded(at)
+        in_utc = instants.bounded(at)
     except instants.OutOfBounds:
         assert not instants.EARLIEST <= at < instants.LATEST
     else:
-        assert found == at
-        assert found.tzinfo is UTC
-        assert instants.EARLIEST <= found < instants.LATEST
+        assert in_utc == at
+        assert in_utc.tzinfo is UTC
+        assert instants.EARLIEST <= in_utc < instants.LATEST
 
 
 @pytest.mark.parametrize("at", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=FAR)])

@@ -1,4 +1,4 @@
-"""Durable jobs: never lost, never done by two at once, whatever dies."""
+"""Durable jobs: never lost, never done by two workers at once, whichever process dies."""
 
 import asyncio
 import uuid
@@ -43,7 +43,7 @@ async def put(resources: Resources, kind: str, key: str = "k", **more: object) -
         return (await session.scalars(select(Job.id).where(Job.kind == kind, Job.key == key))).one()
 
 
-async def test_a_rolled_back_unit_of_work_leaves_no_job(resources: Resources, kind: str) -> None:
+async def test_a_rolled_back_transaction_leaves_no_job(resources: Resources, kind: str) -> None:
     class Broken(Exception):
         pass
 
@@ -71,18 +71,18 @@ async def test_a_job_is_rung_after_its_commit_and_not_before(resources: Resource
     assert [committed for _, committed in rung] == [True]
 
 
-async def test_a_handler_gets_its_arguments_as_it_asks_for_them(resources: Resources, kind: str) -> None:
-    got: list[object] = []
+async def test_a_handler_gets_its_arguments_in_its_parameters_types(resources: Resources, kind: str) -> None:
+    received: list[object] = []
 
     @jobs.job(kind)
     async def handler(run: Run, thing_id: uuid.UUID, count: int) -> Reschedule | None:
-        got.extend((thing_id, count))
+        received.extend((thing_id, count))
         return None
 
     thing = uuid.uuid4()
     job_id = await put(resources, kind, thing_id=thing, count=3)
     assert await jobs.perform(resources, job_id)
-    assert got == [thing, 3]
+    assert received == [thing, 3]
     assert await stored(resources, kind) == []
 
 
@@ -97,13 +97,11 @@ async def test_two_workers_do_a_job_once(resources: Resources, kind: str) -> Non
         return None
 
     job_id = await put(resources, kind)
-    made = await asyncio.gather(*(jobs.perform(resources, job_id) for _ in range(5)))
-    assert (done, sorted(made)) == (1, [False, False, False, False, True])
+    attempted = await asyncio.gather(*(jobs.perform(resources, job_id) for _ in range(5)))
+    assert (done, sorted(attempted)) == (1, [False, False, False, False, True])
 
 
-async def test_a_failure_is_tried_again_later_and_given_up_in_the_end(
-    resources: Resources, kind: str, clock: SetClock
-) -> None:
+async def test_a_failure_is_retried_later_and_dead_in_the_end(resources: Resources, kind: str, clock: SetClock) -> None:
     @jobs.job(kind, attempts=3)
     async def handler(run: Run) -> Reschedule | None:
         raise ValueError("no luck")
@@ -123,10 +121,10 @@ async def test_a_failure_is_tried_again_later_and_given_up_in_the_end(
     assert row.error is not None
     assert row.error["detail"] == "no luck"
     assert (await scheduler.health(resources)).dead == 1
-    assert not await jobs.perform(resources, job_id), "a dead letter waits for a person"
+    assert not await jobs.perform(resources, job_id), "a dead job is not run again"
 
 
-async def test_a_fatal_failure_is_not_tried_again(resources: Resources, kind: str) -> None:
+async def test_a_cancelled_job_is_not_retried(resources: Resources, kind: str) -> None:
     @jobs.job(kind)
     async def handler(run: Run) -> Reschedule | None:
         raise Cancel("useless")
@@ -135,7 +133,7 @@ async def test_a_fatal_failure_is_not_tried_again(resources: Resources, kind: st
     assert [row.state for row in await stored(resources, kind)] == ["dead"]
 
 
-async def test_a_job_put_off_is_not_counted_as_an_attempt(resources: Resources, kind: str, clock: SetClock) -> None:
+async def test_a_snoozed_job_is_not_counted_as_an_attempt(resources: Resources, kind: str, clock: SetClock) -> None:
     @jobs.job(kind, attempts=1)
     async def handler(run: Run) -> Reschedule | None:
         raise Snooze(run.now + timedelta(minutes=1), "budget spent")
@@ -158,19 +156,19 @@ async def test_a_handler_that_takes_too_long_is_stopped(resources: Resources, ki
     assert (row.state, row.error["code"] if row.error else None) == ("waiting", "TimeoutError")
 
 
-async def test_a_job_whose_worker_was_killed_is_taken_over_when_the_lease_is_out(
+async def test_a_job_whose_worker_was_killed_is_claimed_again_when_the_lease_is_over(
     resources: Resources, kind: str, clock: SetClock
 ) -> None:
     class Killed(BaseException):
         pass
 
-    tries = 0
+    attempts_made = 0
 
     @jobs.job(kind)
     async def handler(run: Run) -> Reschedule | None:
-        nonlocal tries
-        tries += 1
-        if tries == 1:
+        nonlocal attempts_made
+        attempts_made += 1
+        if attempts_made == 1:
             raise Killed
         return None
 
@@ -180,7 +178,7 @@ async def test_a_job_whose_worker_was_killed_is_taken_over_when_the_lease_is_out
     assert not await jobs.perform(resources, job_id), "the lease still holds"
     clock.advance(jobs.LEASE + timedelta(seconds=1))
     assert await jobs.perform(resources, job_id)
-    assert tries == 2
+    assert attempts_made == 2
 
 
 async def test_a_worker_that_lost_its_lease_cannot_write(resources: Resources, kind: str, clock: SetClock) -> None:
@@ -204,7 +202,7 @@ async def test_a_worker_that_lost_its_lease_cannot_write(resources: Resources, k
     assert outcomes == ["the other one wrote"]
 
 
-async def test_a_slow_worker_cannot_write_while_another_is_at_it(
+async def test_a_slow_worker_cannot_write_while_another_runs_the_job(
     resources: Resources, kind: str, clock: SetClock
 ) -> None:
     """The job's row is there and running, but it is the other one's run."""
@@ -227,7 +225,9 @@ async def test_a_slow_worker_cannot_write_while_another_is_at_it(
     assert wrote == [2]
 
 
-async def test_a_job_that_kills_its_workers_is_given_up(resources: Resources, kind: str, clock: SetClock) -> None:
+async def test_a_job_that_kills_its_workers_is_dead_in_the_end(
+    resources: Resources, kind: str, clock: SetClock
+) -> None:
     class Killed(BaseException):
         pass
 
@@ -245,7 +245,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(resources: Resources, ki
     assert (row.state, row.error["code"] if row.error else None) == ("dead", "worker-died")
 
 
-async def test_asking_again_while_it_waits_makes_it_earlier(resources: Resources, kind: str, clock: SetClock) -> None:
+async def test_enqueuing_a_waiting_job_again_makes_it_earlier(resources: Resources, kind: str, clock: SetClock) -> None:
     late, soon = clock.now() + timedelta(hours=2), clock.now() + timedelta(hours=1)
     await put(resources, kind, at=late)
     await put(resources, kind, at=soon)
@@ -253,7 +253,7 @@ async def test_asking_again_while_it_waits_makes_it_earlier(resources: Resources
     assert [row.run_at for row in await stored(resources, kind)] == [soon]
 
 
-async def test_asking_again_while_it_runs_makes_it_run_once_more(resources: Resources, kind: str) -> None:
+async def test_enqueuing_a_running_job_makes_it_run_once_more(resources: Resources, kind: str) -> None:
     runs = 0
 
     @jobs.job(kind)
@@ -270,7 +270,7 @@ async def test_asking_again_while_it_runs_makes_it_run_once_more(resources: Reso
     assert (runs, await stored(resources, kind)) == (2, [])
 
 
-async def test_a_stopped_worker_hands_its_job_back(resources: Resources, kind: str) -> None:
+async def test_a_stopped_worker_requeues_its_job(resources: Resources, kind: str) -> None:
     begun = asyncio.Event()
 
     @jobs.job(kind)
@@ -288,7 +288,7 @@ async def test_a_stopped_worker_hands_its_job_back(resources: Resources, kind: s
     assert [(row.state, row.attempts) for row in await stored(resources, kind)] == [("waiting", 0)]
 
 
-async def test_the_sweeper_rings_for_all_that_is_due_page_after_page(
+async def test_the_sweeper_rings_for_all_due_jobs_page_by_page(
     resources: Resources, kind: str, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[uuid.UUID] = []
@@ -304,10 +304,8 @@ async def test_the_sweeper_rings_for_all_that_is_due_page_after_page(
     assert sorted(rung) == sorted(due)
 
 
-async def test_a_job_that_stays_late_is_rung_anew_at_ever_longer_intervals(
-    resources: Resources, kind: str, clock: SetClock
-) -> None:
-    """A worker killed between a ring and its claim has taken that ring with it."""
+async def test_a_late_job_is_rung_again_at_doubling_intervals(resources: Resources, kind: str, clock: SetClock) -> None:
+    """A ring is lost where a worker is killed between receiving it and claiming the job."""
     rings: list[str] = []
     job_id = await put(resources, kind)
 
@@ -322,7 +320,7 @@ async def test_a_job_that_stays_late_is_rung_anew_at_ever_longer_intervals(
     assert firsts == [0, 30, 60, 120, 240, 480, 960, 1920]
 
 
-async def test_recurring_jobs_are_there_once_and_come_back(resources: Resources, kind: str, clock: SetClock) -> None:
+async def test_recurring_jobs_exist_once_and_are_rescheduled(resources: Resources, kind: str, clock: SetClock) -> None:
     @jobs.job(kind, every=timedelta(hours=24))
     async def handler(run: Run) -> Reschedule | None:
         return None
@@ -334,36 +332,32 @@ async def test_recurring_jobs_are_there_once_and_come_back(resources: Resources,
     assert [row.run_at for row in await stored(resources, kind)] == [clock.now() + timedelta(hours=24)]
 
 
-async def test_what_waits_for_a_job_hears_that_it_was_given_up(
-    resources: Resources, kind: str, clock: SetClock
-) -> None:
-    heard: list[tuple[str, uuid.UUID]] = []
+async def test_on_dead_is_called_when_a_job_is_marked_dead(resources: Resources, kind: str, clock: SetClock) -> None:
+    calls: list[tuple[str, uuid.UUID]] = []
 
-    async def buried(session: AsyncSession, thing_id: uuid.UUID) -> None:
+    async def on_dead(session: AsyncSession, thing_id: uuid.UUID) -> None:
         state = await session.scalar(select(Job.state).where(Job.kind == kind))
-        heard.append((str(state), thing_id))
+        calls.append((str(state), thing_id))
 
-    @jobs.job(kind, attempts=2, buried=buried)
+    @jobs.job(kind, attempts=2, on_dead=on_dead)
     async def handler(run: Run, thing_id: uuid.UUID) -> Reschedule | None:
         raise ValueError("no")
 
     thing = uuid.uuid4()
     job_id = await put(resources, kind, thing_id=thing)
     await jobs.perform(resources, job_id)
-    assert heard == []
+    assert calls == []
     clock.advance(timedelta(minutes=1))
     await jobs.perform(resources, job_id)
-    assert heard == [("dead", thing)]
+    assert calls == [("dead", thing)]
 
 
-async def test_a_job_is_given_up_whatever_becomes_of_those_who_hear_of_it(
-    resources: Resources, kind: str, clock: SetClock
-) -> None:
-    async def buried(session: AsyncSession) -> None:
+async def test_a_job_is_dead_even_if_on_dead_fails(resources: Resources, kind: str, clock: SetClock) -> None:
+    async def on_dead(session: AsyncSession) -> None:
         await session.execute(delete(Job).where(Job.kind == kind))
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("on_dead failed")
 
-    @jobs.job(kind, buried=buried)
+    @jobs.job(kind, on_dead=on_dead)
     async def handler(run: Run) -> Reschedule | None:
         raise Cancel("no")
 

@@ -1,4 +1,4 @@
-"""Cursors carry a sort key there and back, for one question only."""
+"""Cursors hold a sort key, for one list only."""
 
 import uuid
 from datetime import UTC, date, datetime
@@ -23,7 +23,7 @@ def pager(workspace_id: uuid.UUID = OURS, path: str = "/v1/projects", **filters:
 
 
 @given(INSTANTS, st.dates(), st.uuids(), st.integers(-(2**53), 2**53), st.text())
-def test_a_sort_key_comes_back_as_it_went(at: datetime, day: date, row: uuid.UUID, number: int, name: str) -> None:
+def test_a_sort_key_survives_the_round_trip(at: datetime, day: date, row: uuid.UUID, number: int, name: str) -> None:
     cursor = pager().write([at, day, row, number, name])
     assert pager().read(cursor, (datetime, date, uuid.UUID, int, str)) == [at, day, row, number, name]
 
@@ -31,13 +31,13 @@ def test_a_sort_key_comes_back_as_it_went(at: datetime, day: date, row: uuid.UUI
 @pytest.mark.parametrize(
     "other", [pager(THEIRS), pager(path="/v1/posts"), pager(status="open"), pager(status="open", kind="x")]
 )
-def test_a_cursor_is_of_one_question(other: Pager) -> None:
+def test_a_cursor_is_of_one_list(other: Pager) -> None:
     with pytest.raises(Invalid):
         other.read(pager().write(["a"]), (str,))
 
 
 @given(st.text(max_size=200))
-def test_an_invented_cursor_is_refused(text: str) -> None:
+def test_a_forged_cursor_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         pager().read(text, (str,))
     assert refused.value.code == "invalid-cursor"
@@ -46,12 +46,12 @@ def test_an_invented_cursor_is_refused(text: str) -> None:
 @given(st.integers(0, 400), st.integers(0, 5))
 def test_a_changed_cursor_is_refused(at: int, by: int) -> None:
     cursor = pager().write([datetime(2026, 1, 1, tzinfo=UTC), OURS])
-    place = at % len(cursor)
-    changed = cursor[:place] + chr(ord("A") + (ord(cursor[place]) + by) % 26) + cursor[place + 1 :]
+    position = at % len(cursor)
+    changed = cursor[:position] + chr(ord("A") + (ord(cursor[position]) + by) % 26) + cursor[position + 1 :]
     if changed == cursor:
         return
-    # The last character of base64 has bits that mean nothing.
-    if place == len(cursor) - 1:
+    # The last character of base64 has unused bits.
+    if position == len(cursor) - 1:
         return
     with pytest.raises(Invalid):
         pager().read(changed, (datetime, uuid.UUID))

@@ -1,4 +1,4 @@
-"""What a folder declares is found, and a file that declares nothing is not passed over in silence."""
+"""What a folder declares is found, and a file that declares nothing is an error."""
 
 import sys
 from pathlib import Path
@@ -38,11 +38,11 @@ def test_a_package_may_declare_several_and_must_declare_one(folder: Path) -> Non
     for name, text in {"__init__": "", "one": "THING = 1", "two": "THING = 2", "common": "OTHER = 3"}.items():
         (folder / "pair" / f"{name}.py").write_text(text)
     (folder / "ours.py").write_text("OTHER = 4")
-    assert declared("shelf", "THING", int, besides=frozenset({"ours"})) == {"pair.one": 1, "pair.two": 2}
+    assert declared("shelf", "THING", int, exclude=frozenset({"ours"})) == {"pair.one": 1, "pair.two": 2}
     (folder / "none").mkdir()
     (folder / "none" / "__init__.py").touch()
     with pytest.raises(RegistryError, match=r"shelf\.none must declare THING"):
-        declared("shelf", "THING", int, besides=frozenset({"ours"}))
+        declared("shelf", "THING", int, exclude=frozenset({"ours"}))
 
 
 def test_every_room_with_routes_is_found() -> None:

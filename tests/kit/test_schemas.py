@@ -8,22 +8,22 @@ from app.kit.schemas import UNCHANGED, Flag, Input, Line, Patch
 
 
 class Inner(Patch):
-    """A part that is merged."""
+    """A nested patch."""
 
     size: int
     note: Line | None
 
 
 class Outer(Patch):
-    """A patch with a part."""
+    """A patch with a nested one."""
 
-    title: Line | None = Field(description="Null takes it away.", examples=["A"])
+    title: Line | None = Field(description="Null removes it.", examples=["A"])
     archived: Flag
     inner: Inner
 
 
 class More(Outer):
-    """A patch made from another."""
+    """A patch that inherits from another."""
 
     rank: int
 
@@ -48,7 +48,7 @@ def test_the_schema_has_no_default_and_requires_nothing() -> None:
         for part in (schema, schema["$defs"]["Inner"]):
             assert "required" not in part
             assert all("default" not in one for one in part["properties"].values())
-        assert schema["properties"]["title"]["description"] == "Null takes it away."
+        assert schema["properties"]["title"]["description"] == "Null removes it."
 
 
 @pytest.mark.parametrize("body", [{"archived": None}, {"inner": None}, {"inner": {"size": None}}, {"other": 1}])

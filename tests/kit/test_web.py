@@ -1,4 +1,4 @@
-"""Around every request: the rate limit, whom we believe about addresses, CORS, and crashes."""
+"""The middleware: rate limit, client addresses behind proxies, CORS, and crashes."""
 
 import ipaddress
 from dataclasses import replace
@@ -18,7 +18,7 @@ from app.main import create_app
 from app.settings import Settings
 
 
-def served(configuration: Settings, resources: Resources, **changed: Any) -> httpx.AsyncClient:
+def serving_client(configuration: Settings, resources: Resources, **changed: Any) -> httpx.AsyncClient:
     settings = configuration.model_copy(update=changed)
     app = create_app(settings, clock=resources.clock)
     app.state.resources = replace(resources, settings=settings)
@@ -27,11 +27,11 @@ def served(configuration: Settings, resources: Resources, **changed: Any) -> htt
     )
 
 
-async def test_over_the_limit_is_429_with_the_time_to_wait(
+async def test_over_the_limit_is_429_with_retry_after(
     configuration: Settings, resources: Resources, clock: SetClock
 ) -> None:
     clock.at = datetime(2026, 10, 15, 12, 0, 12, 300_000, UTC)
-    async with served(configuration, resources, requests_per_minute=3) as client:
+    async with serving_client(configuration, resources, requests_per_minute=3) as client:
         answers = [await client.get("/v1/platforms") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert [answer.headers["ratelimit"].split(";")[1] for answer in answers] == ["r=2", "r=1", "r=0", "r=0"]
@@ -39,7 +39,7 @@ async def test_over_the_limit_is_429_with_the_time_to_wait(
         assert refused.json()["code"] == "too-many-requests"
         assert refused.headers["retry-after"] == "48"
         other = await client.get("/v1/me", headers={"Authorization": f"Bearer isk_{'a' * 12}_{'b' * 43}"})
-        assert other.status_code == 401, "another key is counted apart"
+        assert other.status_code == 401, "another key is counted separately"
         for _ in range(5):
             assert (await client.get("/live")).status_code == 200, "probes are not counted"
         clock.advance(timedelta(seconds=47.6))
@@ -55,27 +55,27 @@ PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("127.0.0.1")
     ("nearest", "forwarded", "address"),
     [
         ("203.0.113.9", "", "203.0.113.9"),
-        ("203.0.113.9", "1.2.3.4", "203.0.113.9"),  # a stranger's word about itself
+        ("203.0.113.9", "1.2.3.4", "203.0.113.9"),  # not from a proxy: ignored
         ("127.0.0.1", "1.2.3.4", "1.2.3.4"),
-        ("127.0.0.1", "6.6.6.6, 1.2.3.4, 10.1.1.1", "1.2.3.4"),  # the first is the client's own invention
+        ("127.0.0.1", "6.6.6.6, 1.2.3.4, 10.1.1.1", "1.2.3.4"),  # the first was sent by the client itself
         ("127.0.0.1", "", "127.0.0.1"),
         ("10.0.0.1", "10.2.2.2", "10.2.2.2"),
         ("not an address", "1.2.3.4", "not an address"),
     ],
 )
-def test_only_our_own_proxies_are_believed(nearest: str, forwarded: str, address: str) -> None:
+def test_only_trusted_proxies_are_believed(nearest: str, forwarded: str, address: str) -> None:
     scope: Scope = {"type": "http", "client": (nearest, 1)}
     assert client_address(scope, Headers({"x-forwarded-for": forwarded}), PROXIES) == address
 
 
 @pytest.mark.parametrize(("lines", "address"), [(["6.6.6.6", "1.2.3.4"], "1.2.3.4"), (["6.6.6.6", ""], "6.6.6.6")])
-def test_a_proxy_may_add_a_line_of_its_own(lines: list[str], address: str) -> None:
+def test_a_proxy_may_add_a_second_header(lines: list[str], address: str) -> None:
     headers = Headers(raw=[(b"x-forwarded-for", line.encode()) for line in lines])
     assert client_address({"type": "http", "client": ("10.0.0.1", 1)}, headers, PROXIES) == address
 
 
 async def test_configured_origins_may_call_and_others_may_not(configuration: Settings, resources: Resources) -> None:
-    async with served(configuration, resources, cors_origins=["https://app.example"]) as client:
+    async with serving_client(configuration, resources, cors_origins=["https://app.example"]) as client:
         asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
         ours = await client.options("/v1/posts", headers={"Origin": "https://app.example", **asked})
         assert ours.headers["access-control-allow-origin"] == "https://app.example"
@@ -85,7 +85,7 @@ async def test_configured_origins_may_call_and_others_may_not(configuration: Set
         assert "ETag" in answer.headers["access-control-expose-headers"]
 
 
-async def test_a_crash_is_a_problem_that_says_nothing_of_its_inside(
+async def test_a_crash_is_a_problem_without_internals(
     app: FastAPI, resources: Resources, stranger: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:

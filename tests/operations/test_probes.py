@@ -1,4 +1,4 @@
-"""Liveness, readiness, metrics: what whoever runs this installation looks at."""
+"""Liveness, readiness and metrics."""
 
 from datetime import timedelta
 
@@ -11,17 +11,17 @@ from app.kit.jobs import Job, WorkerHeartbeat
 from app.kit.resources import Resources
 
 
-async def alone(resources: Resources) -> None:
-    """Without the workers and jobs of other tests."""
+async def delete_jobs_and_heartbeats(resources: Resources) -> None:
+    """Those of other tests."""
     async with resources.transaction(None) as session:
         await session.execute(delete(Job))
         await session.execute(delete(WorkerHeartbeat))
 
 
-async def test_readiness_looks_at_the_worker_itself(
+async def test_readiness_requires_a_live_worker(
     stranger: httpx.AsyncClient, resources: Resources, clock: SetClock
 ) -> None:
-    await alone(resources)
+    await delete_jobs_and_heartbeats(resources)
     assert (await stranger.get("/live")).status_code == 200
     never = await stranger.get("/ready")
     assert (never.status_code, never.json()["code"]) == (503, "no-worker")
@@ -29,14 +29,14 @@ async def test_readiness_looks_at_the_worker_itself(
     await scheduler.heartbeat(resources, "w1")
     assert (await stranger.get("/ready")).status_code == 200
     clock.advance(timedelta(seconds=31))
-    silent = await stranger.get("/ready")
-    assert (silent.status_code, silent.json()["code"]) == (503, "no-worker")
+    without_heartbeat = await stranger.get("/ready")
+    assert (without_heartbeat.status_code, without_heartbeat.json()["code"]) == (503, "no-worker")
 
 
-async def test_readiness_looks_at_the_oldest_due_job(
+async def test_readiness_requires_that_no_job_is_late(
     stranger: httpx.AsyncClient, resources: Resources, clock: SetClock
 ) -> None:
-    await alone(resources)
+    await delete_jobs_and_heartbeats(resources)
     async with resources.transaction(None) as session:
         await jobs.enqueue(session, "test.never", workspace_id=None, key="late")
     clock.advance(timedelta(seconds=119))
@@ -45,19 +45,19 @@ async def test_readiness_looks_at_the_oldest_due_job(
     clock.advance(timedelta(seconds=2))
     late = await stranger.get("/ready")
     assert (late.status_code, late.json()["code"]) == (503, "jobs-late")
-    await alone(resources)
+    await delete_jobs_and_heartbeats(resources)
 
 
-async def test_metrics_tell_of_requests_and_jobs(
+async def test_metrics_cover_requests_and_jobs(
     stranger: httpx.AsyncClient, resources: Resources, clock: SetClock
 ) -> None:
-    await alone(resources)
+    await delete_jobs_and_heartbeats(resources)
     async with resources.transaction(None) as session:
         await jobs.enqueue(session, "test.dead", workspace_id=None, key="d")
         await session.execute(text("UPDATE job SET state = 'dead'"))
     await stranger.get("/live")
-    told = (await stranger.get("/metrics")).text
-    assert "instep_jobs_dead 1.0" in told
-    assert "instep_jobs_lag_seconds 0.0" in told
-    assert 'instep_request_seconds_count{method="GET",route="/live",status="200"}' in told
-    await alone(resources)
+    text_format = (await stranger.get("/metrics")).text
+    assert "instep_jobs_dead 1.0" in text_format
+    assert "instep_jobs_lag_seconds 0.0" in text_format
+    assert 'instep_request_seconds_count{method="GET",route="/live",status="200"}' in text_format
+    await delete_jobs_and_heartbeats(resources)

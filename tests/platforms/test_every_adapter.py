@@ -138,7 +138,7 @@ def test_adapters_are_found_by_their_files() -> None:
     assert {"mastodon", "vk"} <= set(adapters())
     for key, found in adapters().items():
         assert found.spec.key == key
-        assert found in registry.declared(FOLDER, "ADAPTER", type, besides=OWN).values()
+        assert found in registry.declared(FOLDER, "ADAPTER", type, exclude=OWN).values()
         assert found.spec.metrics <= set(Metric)
         assert found.spec.metrics_batch > 0
         assert found.address(found.spec.address_hint).canonical

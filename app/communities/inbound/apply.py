@@ -20,7 +20,7 @@ from app.communities import publications
 from app.communities.events import CommunityRef, MessagesDeleted, MessagesSeen, PostsMeasured
 from app.communities.inbound.store import APPLY, EVENT, PENDING, RETENTION, hook_of
 from app.communities.models import Community, Hook, InboundEvent, InboundItem, InboundStatus, Publication
-from app.kit.bulk import added, columns
+from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import LeaseLost, Run, absorb_waiting
@@ -52,7 +52,7 @@ async def apply(run: Run, batch: UUID) -> None:
 async def join(run: Run, batch: UUID, most: int) -> int:
     """Add the events of up to `most` other pending batches to this one; how many batches were added."""
     async with run.step() as session:
-        others = [UUID(given["batch"]) for given in await absorb_waiting(session, APPLY, most=most)]
+        others = [UUID(given["batch"]) for given in await absorb_waiting(session, APPLY, limit=most)]
         if others:
             await session.execute(
                 update(InboundEvent)
@@ -240,7 +240,7 @@ class _EventGroup:
             {**ours, "external_id": i, "post": post, "publication_id": None if post else publication_ids.get(i)}
             for i, post in sorted(received_items)
         ]
-        new = await session.execute(_STORE_ITEMS, columns(rows, _ITEM))
+        new = await session.execute(_STORE_ITEMS, column_arrays(rows, _ITEM))
         return {row.external_id for row in new if not row.post}
 
     async def _messages(
@@ -356,4 +356,4 @@ def items(event: Event) -> Iterable[tuple[str, bool]]:
 
 _ITEMS: Final = Base.metadata.tables[InboundItem.__tablename__]
 _ITEM: Final = tuple(column.name for column in _ITEMS.columns)
-_STORE_ITEMS: Final = added(_ITEMS, _ITEM).on_conflict_do_nothing().returning(_ITEMS.c.external_id, _ITEMS.c.post)
+_STORE_ITEMS: Final = bulk_insert(_ITEMS, _ITEM).on_conflict_do_nothing().returning(_ITEMS.c.external_id, _ITEMS.c.post)

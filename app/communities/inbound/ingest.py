@@ -262,7 +262,7 @@ class InboundIngest:
         return [outcome for call in calls for outcome in await self._store_calls(resources, workspace_id, [call])]
 
     async def _store(self, resources: Resources, workspace_id: UUID, events: Sequence[ReceivedEvent]) -> None:
-        async with resources.db.writing_at_once(workspace_id) as connection:
+        async with resources.db.autocommit_connection(workspace_id) as connection:
             new, job_id = await store.store(connection, workspace_id, events, resources.clock.now())
         if new:
             self._jobs_to_ring[workspace_id] = job_id

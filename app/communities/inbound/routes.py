@@ -18,7 +18,7 @@ from app.kit.routing import RawRoute, problems, router
 from app.platforms.capabilities import Call
 
 ROUTER = router("/v1/communities", tag="communities")
-PUBLIC = router("/hooks", tag="communities", public=True, kind=RawRoute)
+PUBLIC = router("/hooks", tag="communities", public=True, route_class=RawRoute)
 
 MAX_BYTES: Final = 256 * 1024
 """Bytes of one call; an event of VK, with all that is attached to a post, is far below."""

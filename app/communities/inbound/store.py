@@ -38,7 +38,7 @@ from app.communities.events import CommunityRef
 from app.communities.models import Community, CommunityToken, Hook, InboundEvent, InboundGap, InboundItem, State
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.ids import uuid7
-from app.kit.jobs import FRESH, ring_after_commit
+from app.kit.jobs import INSERT_JOB, ring_after_commit
 from app.platforms.capabilities import Event
 from app.platforms.contract import Token
 
@@ -127,7 +127,7 @@ WITH added AS (
     ) AS received (community_id, event_id, payload, received_at, parsed)
     ON CONFLICT DO NOTHING
     RETURNING status
-), job AS ({FRESH} WHERE EXISTS (SELECT FROM added WHERE status = 'pending'))
+), job AS ({INSERT_JOB} WHERE EXISTS (SELECT FROM added WHERE status = 'pending'))
 SELECT count(*) FILTER (WHERE status = 'pending') FROM added
 """).bindparams(  # noqa: S608 - a constant of ours
     bindparam("workspace_id", type_=Uuid()), bindparam("job_id", type_=Uuid()), bindparam("job_args", type_=JSONB)

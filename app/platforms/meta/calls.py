@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeVar
 import httpx
 from pydantic import TypeAdapter
 
-from app.kit.http import SECOND_HAND
+from app.kit.http import DROPPED_HEADERS
 from app.platforms import wire
 from app.platforms.contract import (
     CALLS,
@@ -97,7 +97,7 @@ class Calls:
         if len(parts) != len(urls):
             raise Malformed("the answer does not hold what was asked for")
         # What is true of the whole's body is not of a part's: who inflated the one would fail at the other.
-        headers = [(name, value) for name, value in response.headers.multi_items() if name not in SECOND_HAND]
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in DROPPED_HEADERS]
         return [_part(part, headers, response.request, answer, _of(way)) for part in parts]
 
     async def nodes(

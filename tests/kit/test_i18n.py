@@ -1,4 +1,4 @@
-"""What people outside read, in their language."""
+"""Translations, and the choice of the language."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from app.links import pages
         (";;;,,q=x;q=y", "en"),
     ],
 )
-def test_the_best_of_our_languages_is_chosen(header: str, language: str) -> None:
+def test_the_best_supported_language_is_chosen(header: str, language: str) -> None:
     assert language_of(header) == language
 
 
@@ -32,5 +32,5 @@ def test_every_page_is_translated_into_every_language() -> None:
 
 
 def test_what_has_no_translation_stays_english() -> None:
-    assert translate("Nobody has translated this", "ru") == "Nobody has translated this"
+    assert translate("Without a translation", "ru") == "Without a translation"
     assert all(_catalogue("ru").values())

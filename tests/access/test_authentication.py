@@ -1,0 +1,86 @@
+"""API keys are cached for a few seconds; a revoked or expired one is refused all the same."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.access import service
+from app.access.models import Scope
+from app.access.service import Authenticator
+from app.kit.clock import SetClock
+from app.kit.errors import Unauthenticated
+from tests.conftest import Agency
+
+
+class CountingAuthenticator(Authenticator):
+    """Counts its database lookups; its monotonic clock is `seconds`, which the test sets."""
+
+    lookups = 0
+    seconds = 0.0
+
+    async def _look_up(self, prefix: str) -> service._CachedKey | None:
+        self.lookups += 1
+        return await super()._look_up(prefix)
+
+
+@pytest.fixture
+def authenticator(agency: Agency) -> CountingAuthenticator:
+    """An authenticator as another process of the installation has one."""
+    other = CountingAuthenticator(agency.resources.db, lambda: other.seconds)
+    return other
+
+
+async def test_a_key_is_looked_up_once(agency: Agency, authenticator: CountingAuthenticator) -> None:
+    for _ in range(5):
+        assert (await authenticator.authenticate(agency.key)).workspace_id == agency.workspace_id
+    assert authenticator.lookups == 1
+
+
+async def test_a_known_prefix_with_another_secret_is_refused(
+    agency: Agency, authenticator: CountingAuthenticator
+) -> None:
+    await authenticator.authenticate(agency.key)
+    wrong = agency.key[:-1] + ("a" if agency.key[-1] != "a" else "b")
+    with pytest.raises(Unauthenticated):
+        await authenticator.authenticate(wrong)
+
+
+async def test_unknown_keys_are_not_cached(agency: Agency, authenticator: CountingAuthenticator) -> None:
+    for number in range(20):
+        with pytest.raises(Unauthenticated):
+            await authenticator.authenticate(f"isk_{number:012}_{'x' * 43}")
+    assert authenticator._cache == {}
+
+
+async def test_a_key_revoked_by_another_process_is_refused_when_the_cache_expires(
+    agency: Agency, authenticator: CountingAuthenticator
+) -> None:
+    made = await agency.post("/v1/api-keys", {"name": "script"})
+    await authenticator.authenticate(made["key"])
+    await agency.post(f"/v1/api-keys/{made['id']}/revoke", status=200)
+    authenticator.seconds = Authenticator.CACHE_SECONDS + 0.1
+    with pytest.raises(Unauthenticated):
+        await authenticator.authenticate(made["key"])
+
+
+async def test_a_cached_key_expires_on_time(
+    agency: Agency, authenticator: CountingAuthenticator, clock: SetClock
+) -> None:
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        _, text = await service.create_key(
+            session, name="short", scopes=[Scope.READ], expires_at=clock.now() + timedelta(seconds=10)
+        )
+    await authenticator.authenticate(text)
+    clock.advance(timedelta(seconds=10))
+    with pytest.raises(Unauthenticated):
+        await authenticator.authenticate(text)
+
+
+async def test_the_cache_is_bounded(
+    agency: Agency, authenticator: CountingAuthenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Authenticator, "CACHE_SIZE", 2)
+    for number in range(4):
+        made = await agency.post("/v1/api-keys", {"name": f"script {number}"})
+        await authenticator.authenticate(made["key"])
+        assert len(authenticator._cache) <= 2
