@@ -83,7 +83,7 @@ INSERT INTO inquiry (workspace_id, id, project_id, community_id, thread_id, chan
     SELECT c.workspace_id, gen_random_uuid(), c.project_id, c.id, d::text, 'comment', 'question', 'rule', 'answered',
         '1', 'Olga', 'How much?', d, d, d + interval '2 hours', false, 1
     FROM generate_series('{start}'::timestamptz, '{now}'::timestamptz, '3 days') d, community c;
-INSERT INTO waiting (workspace_id, id, inquiry_id, project_id, community_id, started_at, ended_at, ended_by, opening,
+INSERT INTO response_wait (workspace_id, id, inquiry_id, project_id, community_id, started_at, ended_at, ended_by, opening,
         working_seconds)
     SELECT workspace_id, gen_random_uuid(), id, project_id, community_id, opened_at, handled_at, 'answer', true,
         random() * 7200
@@ -156,7 +156,7 @@ async def _fill(urls: Urls, workspace_id: uuid.UUID, count: int, days: int) -> i
     await connection.execute("VACUUM ANALYZE")
     counts = [
         await connection.fetchval(f"SELECT count(*) FROM {table}")
-        for table in ("rollup_day", "community_day", "click_day", "inquiry", "waiting")
+        for table in ("rollup_day", "community_day", "click_day", "inquiry", "response_wait")
     ]
     await connection.close()
     return sum(counts)

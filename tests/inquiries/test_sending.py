@@ -434,7 +434,7 @@ async def test_an_answer_that_no_worker_came_to_send_has_failed(
 
 
 def test_no_attempt_takes_so_long_that_it_is_taken_for_given_up() -> None:
-    assert jobs.kinds["inquiries.send"].timeout < intake.UNDER_WAY
+    assert jobs.kinds["inquiries.send"].timeout < intake.SENDING_GRACE
 
 
 async def test_a_worker_that_ends_while_it_renews_a_token_leaves_no_doubt(

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Date, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.inquiries.models import Waiting
+from app.inquiries.models import ResponseWait
 from app.kit.db import in_workspace
 from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, Section, Window
 from app.kpis.inputs.inquiries import heard
@@ -37,20 +37,22 @@ class Wait(NamedTuple):
 
 _STATEMENT: Final = Statement(
     select(
-        Waiting.project_id,
-        Waiting.community_id,
-        func.coalesce(local_day(Waiting.__table__.c.ended_at, ProjectRow.timezone), literal(NEVER, Date())),
-        local_day(Waiting.__table__.c.started_at, ProjectRow.timezone),
-        Waiting.opening,
-        Waiting.ended_by,
-        Waiting.working_seconds,
+        ResponseWait.project_id,
+        ResponseWait.community_id,
+        func.coalesce(local_day(ResponseWait.__table__.c.ended_at, ProjectRow.timezone), literal(NEVER, Date())),
+        local_day(ResponseWait.__table__.c.started_at, ProjectRow.timezone),
+        ResponseWait.opening,
+        ResponseWait.ended_by,
+        ResponseWait.working_seconds,
     )
-    .join(ProjectRow, (ProjectRow.workspace_id == Waiting.workspace_id) & (ProjectRow.id == Waiting.project_id))
+    .join(
+        ProjectRow, (ProjectRow.workspace_id == ResponseWait.workspace_id) & (ProjectRow.id == ResponseWait.project_id)
+    )
     .where(
-        in_workspace(Waiting, WORKSPACE),
-        Waiting.project_id == PROJECTS,
-        or_(Waiting.ended_at >= START, Waiting.ended_at.is_(None)),
-        Waiting.started_at < END,
+        in_workspace(ResponseWait, WORKSPACE),
+        ResponseWait.project_id == PROJECTS,
+        or_(ResponseWait.ended_at >= START, ResponseWait.ended_at.is_(None)),
+        ResponseWait.started_at < END,
     )
 )
 
@@ -75,33 +77,36 @@ WAITS: Final = Waits()
 
 def _select(workspace_id: UUID, project: Project, *filters: ColumnElement[bool]) -> Query:
     return select(
-        Waiting.id,
-        Waiting.inquiry_id,
-        Waiting.community_id,
-        Waiting.started_at,
-        Waiting.ended_at,
-        Waiting.ended_by,
-        Waiting.opening,
-        Waiting.working_seconds,
-    ).where(in_workspace(Waiting, workspace_id), Waiting.project_id == project.id, *filters)
+        ResponseWait.id,
+        ResponseWait.inquiry_id,
+        ResponseWait.community_id,
+        ResponseWait.started_at,
+        ResponseWait.ended_at,
+        ResponseWait.ended_by,
+        ResponseWait.opening,
+        ResponseWait.working_seconds,
+    ).where(in_workspace(ResponseWait, workspace_id), ResponseWait.project_id == project.id, *filters)
 
 
 def _answered(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
     return _select(
         workspace_id,
         project,
-        Waiting.ended_at >= project.start_of(first),
-        Waiting.ended_at < project.start_of(last + DAY),
-        Waiting.ended_by == ANSWER,
-        Waiting.opening.is_(True),
-        Waiting.working_seconds.is_not(None),
+        ResponseWait.ended_at >= project.start_of(first),
+        ResponseWait.ended_at < project.start_of(last + DAY),
+        ResponseWait.ended_by == ANSWER,
+        ResponseWait.opening.is_(True),
+        ResponseWait.working_seconds.is_not(None),
     )
 
 
 def _open(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
     end = project.start_of(last + DAY)
     return _select(
-        workspace_id, project, Waiting.started_at < end, or_(Waiting.ended_at >= end, Waiting.ended_at.is_(None))
+        workspace_id,
+        project,
+        ResponseWait.started_at < end,
+        or_(ResponseWait.ended_at >= end, ResponseWait.ended_at.is_(None)),
     )
 
 
