@@ -12,7 +12,7 @@ from app.communities.models import Publication
 from app.kit.db import in_workspace, workspace_of
 from app.kit.errors import NotFound
 from app.metrics.models import PostLast
-from app.metrics.status import captured
+from app.metrics.status import last_captured
 from app.platforms.contract import Metric, MetricStatus
 from app.posts.models import Post
 from app.posts.schemas import PostMetric, PostMetricsRead
@@ -64,7 +64,7 @@ async def metrics(connection: AsyncConnection, workspace_id: UUID, post_id: UUID
             )
         )
     ).one_or_none()
-    read_at = await captured(connection, workspace_id, post.publication_id)
+    read_at = await last_captured(connection, workspace_id, post.publication_id)
     return PostMetricsRead(
         post_id=post.id,
         publication_id=post.publication_id,

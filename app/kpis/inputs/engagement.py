@@ -17,7 +17,7 @@ from app.kpis.contract import Community, Loaded, LoadRequest, Missing, Project, 
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, polled
 from app.kpis.statement import Statement
 from app.metrics.contributions import PUBLICATION, contributions
-from app.metrics.models import PostLast, RollupDay, Source
+from app.metrics.models import DifferenceSource, PostLast, RollupDay
 from app.platforms.contract import Metric
 
 Metrics = tuple[Metric, ...]
@@ -129,7 +129,9 @@ _engagement: Final = sum(
 def _sum(of: ColumnElement[Any], *, baseline: bool = False) -> ColumnElement[Any]:
     # sum() of bigint is numeric, which would come back as Decimal.
     total = func.sum(of)
-    return cast(total.filter(RollupDay.source == Source.BASELINE.value) if baseline else total, BigInteger)
+    return cast(
+        total.filter(RollupDay.source == DifferenceSource.PRE_TRACKING.value) if baseline else total, BigInteger
+    )
 
 
 _STATEMENT: Final = Statement(
