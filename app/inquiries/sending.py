@@ -146,7 +146,7 @@ async def delivered(session: AsyncSession, *, message_id: UUID, sent: SendReceip
     at = sent.sent_at or now(session)
     message.sent_at = max(at, answered.sent_at) if answered is not None else at
     message.delivery, message.delivery_detail = ReplyDelivery.SENT.value, None
-    record(session, inquiry.id, "sent", None, message_id=str(message.id), matched=False)
+    record(session, inquiry.id, "sent", None, message_id=str(message.id), found=False)
     await session.flush()
     await _recount(session, inquiry, [message.thread_id])
 

@@ -156,7 +156,7 @@ def _all_refused(requested: Sequence[UUID], refusals: Mapping[UUID, AppError]) -
 
 def _apply(session: AsyncSession, inquiry: Inquiry, action: Action, actor: str) -> None:
     if isinstance(action, Classify):
-        record(session, inquiry.id, "classified", actor, adapter_class=action.kind.value, before=inquiry.kind)
+        record(session, inquiry.id, "classified", actor, kind=action.kind.value, before=inquiry.kind)
         inquiry.kind, inquiry.kind_by = action.kind.value, "person"
         inquiry.version += 1
     elif isinstance(action, Resolve):

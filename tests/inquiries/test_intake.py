@@ -205,8 +205,8 @@ def sightings(draw: st.DrawFn) -> list[list[RemoteMessage]]:
 async def _picture(town: Town) -> Any:
     """All that is stored, without what differs from one community to the next."""
     inquiries = []
-    for found in sorted(await town.inquiries(), key=lambda found: str(found["opened_at"]) + found["preview"]):
-        full = await town.agency.get(f"/v1/inquiries/{found['id']}")
+    for inquiry in await town.inquiries():
+        full = await town.agency.get(f"/v1/inquiries/{inquiry['id']}")
         own = {"id", "project_id", "community_id", "version"}
         inquiries.append(
             {
@@ -220,6 +220,7 @@ async def _picture(town: Town) -> Any:
                 ),
             }
         )
+    inquiries.sort(key=lambda inquiry: [message["external_id"] for message in inquiry["messages"]])
     rows = [
         (
             row.thread_id,

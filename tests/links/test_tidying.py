@@ -22,7 +22,7 @@ async def remembered(agency: Agency) -> int:
 async def test_visitors_are_forgotten_and_their_clicks_kept(
     agency: Agency, stranger: httpx.AsyncClient, project_id: str, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tidying, "_PAGE", 2)
+    monkeypatch.setattr(tidying, "_PAGE_SIZE", 2)
     link = await agency.post("/v1/links", {"project_id": project_id, "target": "https://shop.example/"})
 
     async def follow(who: str) -> None:
