@@ -33,7 +33,7 @@ from app.access import service as access
 from app.access.models import Scope
 from app.cli.database import plain
 from app.kit.db import Database
-from app.kpis import known, projects
+from app.kpis import all_kpis, projects
 from app.kpis.contract import LoadRequest
 from app.kpis.windows import Days
 from benchmarks import _bare
@@ -83,8 +83,8 @@ INSERT INTO inquiry (workspace_id, id, project_id, community_id, thread_id, chan
     SELECT c.workspace_id, gen_random_uuid(), c.project_id, c.id, d::text, 'comment', 'question', 'rule', 'answered',
         '1', 'Olga', 'How much?', d, d, d + interval '2 hours', false, 1
     FROM generate_series('{start}'::timestamptz, '{now}'::timestamptz, '3 days') d, community c;
-INSERT INTO waiting (workspace_id, id, inquiry_id, project_id, community_id, started_at, ended_at, ended_by, opening,
-        working_seconds)
+INSERT INTO response_wait (workspace_id, id, inquiry_id, project_id, community_id, started_at, ended_at, ended_by,
+        opening, working_seconds)
     SELECT workspace_id, gen_random_uuid(), id, project_id, community_id, opened_at, handled_at, 'answer', true,
         random() * 7200
     FROM inquiry;
@@ -156,7 +156,7 @@ async def _fill(urls: Urls, workspace_id: uuid.UUID, count: int, days: int) -> i
     await connection.execute("VACUUM ANALYZE")
     counts = [
         await connection.fetchval(f"SELECT count(*) FROM {table}")
-        for table in ("rollup_day", "community_day", "click_day", "inquiry", "waiting")
+        for table in ("rollup_day", "community_day", "click_day", "inquiry", "response_wait")
     ]
     await connection.close()
     return sum(counts)
@@ -176,7 +176,7 @@ async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) 
             took["select 1"].append(time.perf_counter() - started)
             for key in keys:
                 started = time.perf_counter()
-                await projects.load(connection, question, [known()[key]])
+                await projects.load(connection, question, [all_kpis()[key]])
                 took[key].append(time.perf_counter() - started)
     await db.close()
     least = statistics.median(took["select 1"])

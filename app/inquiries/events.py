@@ -1,4 +1,4 @@
-"""What happens to inquiries, for whoever wants to know."""
+"""Domain events of inquiries."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ class _OfInquiry(Event):
     project_id: UUID
     community_id: UUID
     at: datetime
-    """When it happened, which may be long before it was seen."""
+    """When it occurred, which may be long before it was polled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class InquiryResolved(_OfInquiry):
 
 @dataclass(frozen=True, slots=True)
 class InquiryReopened(_OfInquiry):
-    """Somebody waits again: the customer wrote again, or a person reopened it."""
+    """The customer waits again: they wrote again, or a person reopened the inquiry."""
 
     topic: ClassVar[str | None] = "inquiry.reopened"
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed(_OfInquiry):
-    """The platform refused an answer of ours."""
+    """A reply could not be sent."""
 
     topic: ClassVar[str | None] = "inquiry.reply_failed"
     message_id: UUID
@@ -58,7 +58,7 @@ class ReplyFailed(_OfInquiry):
 
 @dataclass(frozen=True, slots=True)
 class ReplyNeedsReview(_OfInquiry):
-    """Whether an answer of ours was sent could not be found out: a person has to look."""
+    """It is not known whether a reply was sent: a person has to check."""
 
     topic: ClassVar[str | None] = "inquiry.reply_needs_review"
     message_id: UUID

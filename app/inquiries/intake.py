@@ -1,9 +1,8 @@
-"""Storing what was seen on a platform: repeated, late, out of order, edited or deleted, all the same.
+"""Stores messages as platforms report them: repeated, late, out of order, edited or deleted.
 
-A message's stored state is what all sightings of it together say, whatever their order: the newest
-edit's words, deleted once it was seen deleted (until the platform tells that it was restored), its
-author's name once it was given. The platform's
-own time of sending wins over ours.
+The stored message does not depend on the order of the reports: it has the text of the latest edit, is
+deleted once any report says so (until the platform reports it restored), and has its author's name
+once any report gave it. The platform's time of sending replaces ours.
 """
 
 import re
@@ -19,217 +18,219 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.inquiries.locking import lock_threads
-from app.inquiries.models import Delivery, Direction, EarlyDeletion, InquiryEvent, Message
-from app.inquiries.recount import Origin, recount
+from app.inquiries.models import EarlyDeletion, InquiryEvent, Message, MessageDirection, ReplyDelivery
+from app.inquiries.recount import ThreadOrigin, recount
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.platforms.contract import RemoteMessage
 
-SKEW: Final = timedelta(minutes=2)
-"""How far a platform's clock may be behind ours when a copy of our own answer is looked for."""
+CLOCK_SKEW: Final = timedelta(minutes=2)
+"""How far a platform's clock may be behind ours when the platform's copy of a reply is searched for."""
 
-UNRESOLVED: Final = (Delivery.OUTCOME_UNKNOWN.value, Delivery.NEEDS_REVIEW.value)
-UNDER_WAY: Final = timedelta(minutes=2)
-"""An answer that has been on its way for longer is in doubt: no attempt takes so long."""
+UNRESOLVED: Final = (ReplyDelivery.OUTCOME_UNKNOWN.value, ReplyDelivery.NEEDS_REVIEW.value)
+SENDING_GRACE: Final = timedelta(minutes=2)
+"""A reply that has been `sending` for longer may or may not have been sent: no attempt takes so long."""
 
 _MENTIONS: Final = re.compile(r"^(?:\s*(?:@\S+|\[(?:id|club|public)\d+\|[^\]]*\])[,:]?(?:\s+|$))+")
 _BEGINNING: Final = text("'-infinity'::timestamptz")
 
 
-async def store(session: AsyncSession, place: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]) -> None:
-    """Store messages, each with the publication it stands under, and what follows from them."""
+async def store(
+    session: AsyncSession, community: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]
+) -> None:
+    """Store messages, each with the id of the publication it comments on, and recount their threads."""
     if not seen:
         return
-    await lock_threads(session, place.community_id)
-    seen = await _recognised(session, place, seen)
-    back = await _restored(session, place, {message.external_id for message, _ in seen if message.restored})
-    gone = await _gone(session, place, {message.external_id for message, _ in seen})
-    rows = _folded(session, place, [message for message, _ in seen], gone)
-    threads = back | set((await session.scalars(_UPSERT, column_arrays(rows, _SEEN))).all())
+    await lock_threads(session, community.community_id)
+    seen = await _mark_own_messages(session, community, seen)
+    restored = await _restored(session, community, {message.external_id for message, _ in seen if message.restored})
+    deleted_early = await _deleted_early(session, community, {message.external_id for message, _ in seen})
+    rows = _merged_rows(session, community, [message for message, _ in seen], deleted_early)
+    threads = restored | set((await session.scalars(_UPSERT, column_arrays(rows, _SEEN))).all())
     if not threads:
         return
-    await adopt(session, place.community_id, threads)
+    await match_unconfirmed_replies(session, community.community_id, threads)
     await recount(
         session,
-        project_id=place.project_id,
-        community_id=place.community_id,
+        project_id=community.project_id,
+        community_id=community.community_id,
         threads=threads,
         origins=_origins(seen),
     )
 
 
-async def deleted(session: AsyncSession, place: CommunityRef, external_ids: Collection[str]) -> None:
-    """Take messages for deleted; one that was never seen will be from the moment it is.
+async def mark_deleted(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> None:
+    """Mark messages as deleted, those included that will be ingested later.
 
-    So the order does not matter in which a message and its deletion become known.
+    So it does not matter whether a message or its deletion arrives first.
     """
     if not external_ids:
         return
-    await lock_threads(session, place.community_id)
+    await lock_threads(session, community.community_id)
     ids = any_(literal(sorted(external_ids), ARRAY(Text)))
-    known = await session.execute(
+    updated = await session.execute(
         update(Message)
         .where(
-            in_workspace(Message, place.workspace_id),
-            Message.community_id == place.community_id,
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
             Message.external_id == ids,
         )
         .values(deleted_at=func.coalesce(Message.deleted_at, now(session)))
         .returning(Message.external_id, Message.thread_id)
     )
-    threads = {row.external_id: row.thread_id for row in known}
-    early = sorted(set(external_ids) - set(threads))
-    if early:
+    threads = {row.external_id: row.thread_id for row in updated}
+    not_seen_yet = sorted(set(external_ids) - set(threads))
+    if not_seen_yet:
         values = [
             {
-                "workspace_id": place.workspace_id,
-                "community_id": place.community_id,
+                "workspace_id": community.workspace_id,
+                "community_id": community.community_id,
                 "external_id": external_id,
                 "deleted_at": now(session),
             }
-            for external_id in early
+            for external_id in not_seen_yet
         ]
         await session.execute(insert(EarlyDeletion).values(values).on_conflict_do_nothing())
     if threads:
         await recount(
-            session, project_id=place.project_id, community_id=place.community_id, threads=set(threads.values())
+            session, project_id=community.project_id, community_id=community.community_id, threads=set(threads.values())
         )
 
 
-async def _restored(session: AsyncSession, place: CommunityRef, external_ids: Collection[str]) -> set[str]:
-    """Take these messages for deleted no longer, seen or not; the threads in which that changed anything."""
+async def _restored(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> set[str]:
+    """Mark messages as not deleted, seen or not; returns the threads in which that changed anything."""
     if not external_ids:
         return set()
     ids = any_(literal(sorted(external_ids), ARRAY(Text)))
     await session.execute(
         delete(EarlyDeletion).where(
-            EarlyDeletion.workspace_id == place.workspace_id,
-            EarlyDeletion.community_id == place.community_id,
+            EarlyDeletion.workspace_id == community.workspace_id,
+            EarlyDeletion.community_id == community.community_id,
             EarlyDeletion.external_id == ids,
         )
     )
-    back = await session.scalars(
+    restored = await session.scalars(
         update(Message)
-        .where(in_workspace(Message, place.workspace_id), Message.community_id == place.community_id)
+        .where(in_workspace(Message, community.workspace_id), Message.community_id == community.community_id)
         .where(Message.external_id == ids, Message.deleted_at.is_not(None))
         .values(deleted_at=None)
         .returning(Message.thread_id)
     )
-    return set(back.all())
+    return set(restored.all())
 
 
-async def _recognised(
-    session: AsyncSession, place: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]
+async def _mark_own_messages(
+    session: AsyncSession, community: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]
 ) -> Sequence[tuple[RemoteMessage, UUID | None]]:
-    """The messages, with the community's own among them known for its own.
+    """The same messages, with those of the community's own accounts marked as its own.
 
-    What reads a hook's call does not know who we are. It then takes us for a customer with a thread
-    of our own: such an answer belongs to the thread of what it answers.
+    The parser of an inbound event does not know the community's account ids. It reports an own reply as
+    a customer's message in a thread of its own; here it moves to the thread of what it replies to.
     """
 
-    def taken_for_a_customer(message: RemoteMessage) -> bool:
-        return message.author.external_id in place.own_account_ids and not message.author.is_community
+    def is_unmarked_own(message: RemoteMessage) -> bool:
+        return message.author.external_id in community.own_account_ids and not message.author.is_community
 
-    if not any(taken_for_a_customer(message) for message, _ in seen):
+    if not any(is_unmarked_own(message) for message, _ in seen):
         return seen
-    answered = {m.in_reply_to for m, _ in seen if taken_for_a_customer(m) and m.in_reply_to is not None}
-    threads = await _threads(session, place, answered)
-    found = []
-    # An answer comes after what it answers, which may be an answer of ours in turn.
+    answered = {m.in_reply_to for m, _ in seen if is_unmarked_own(m) and m.in_reply_to is not None}
+    threads = await _threads(session, community, answered)
+    marked = []
+    # In order of time: a reply may reply to one of our own messages, which must be moved first.
     for message, publication_id in sorted(seen, key=lambda pair: pair[0].sent_at):
-        known = message
-        if taken_for_a_customer(message):
+        own = message
+        if is_unmarked_own(message):
             author = replace(message.author, is_community=True)
             thread_id = threads.get(message.in_reply_to or "", message.thread_id)
-            known = replace(message, thread_id=thread_id, author=author)
-        threads[known.external_id] = known.thread_id
-        found.append((known, publication_id))
-    return found
+            own = replace(message, thread_id=thread_id, author=author)
+        threads[own.external_id] = own.thread_id
+        marked.append((own, publication_id))
+    return marked
 
 
-async def _threads(session: AsyncSession, place: CommunityRef, external_ids: Collection[str]) -> dict[str, str]:
+async def _threads(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> dict[str, str]:
     rows = await session.execute(
         select(Message.external_id, Message.thread_id).where(
-            in_workspace(Message, place.workspace_id),
-            Message.community_id == place.community_id,
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
             Message.external_id == any_(literal(sorted(external_ids), ARRAY(Text))),
         )
     )
     return {row.external_id: row.thread_id for row in rows}
 
 
-async def _gone(session: AsyncSession, place: CommunityRef, external_ids: Collection[str]) -> set[str]:
-    """Which of these messages were told to be deleted before they were seen."""
-    found = await session.scalars(
+async def _deleted_early(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> set[str]:
+    """Those of these messages whose deletion was reported before they were seen."""
+    external_ids_deleted = await session.scalars(
         select(EarlyDeletion.external_id).where(
-            EarlyDeletion.workspace_id == place.workspace_id,
-            EarlyDeletion.community_id == place.community_id,
+            EarlyDeletion.workspace_id == community.workspace_id,
+            EarlyDeletion.community_id == community.community_id,
             EarlyDeletion.external_id == any_(literal(sorted(external_ids), ARRAY(Text))),
         )
     )
-    return set(found)
+    return set(external_ids_deleted)
 
 
-def _origins(seen: Sequence[tuple[RemoteMessage, UUID | None]]) -> Mapping[str, Origin]:
-    found: dict[str, Origin] = {}
+def _origins(seen: Sequence[tuple[RemoteMessage, UUID | None]]) -> Mapping[str, ThreadOrigin]:
+    origins: dict[str, ThreadOrigin] = {}
     for message, publication_id in seen:
-        before = found.get(message.thread_id)
-        found[message.thread_id] = Origin(
+        previous = origins.get(message.thread_id)
+        origins[message.thread_id] = ThreadOrigin(
             channel=message.kind.value,
-            publication_id=publication_id or (before.publication_id if before else None),
-            post_id=message.post_id or (before.post_id if before else None),
+            publication_id=publication_id or (previous.publication_id if previous else None),
+            post_id=message.post_id or (previous.post_id if previous else None),
         )
-    return found
+    return origins
 
 
 @dataclass(slots=True)
 class _Sighting:
-    """What is known of one message from one batch."""
+    """The merged reports of one message within a batch."""
 
-    newest: RemoteMessage
-    read: bool
+    latest: RemoteMessage
+    content_known: bool
     deleted: bool
     name: str
 
-    def meet(self, message: RemoteMessage) -> None:
-        """Learn from another sighting of it."""
+    def add(self, message: RemoteMessage) -> None:
+        """Merge another report of it."""
         self.deleted = self.deleted or message.deleted
         self.name = message.author.name or self.name
         if not message.deleted:
-            if not self.read or _edition(message) >= _edition(self.newest):
-                self.newest = message
-            self.read = True
+            if not self.content_known or _edit_time(message) >= _edit_time(self.latest):
+                self.latest = message
+            self.content_known = True
 
 
-def _edition(message: RemoteMessage) -> float:
+def _edit_time(message: RemoteMessage) -> float:
     return message.edited_at.timestamp() if message.edited_at is not None else float("-inf")
 
 
-def _folded(
-    session: AsyncSession, place: CommunityRef, messages: Sequence[RemoteMessage], gone: Collection[str]
+def _merged_rows(
+    session: AsyncSession, community: CommunityRef, messages: Sequence[RemoteMessage], deleted_early: Collection[str]
 ) -> list[dict[str, Any]]:
     """A row for each message, however often it is in the batch; those in `gone` are deleted already."""
-    found: dict[str, _Sighting] = {}
+    sightings: dict[str, _Sighting] = {}
     for message in messages:
-        if (known := found.get(message.external_id)) is not None:
-            known.meet(message)
+        if (sighting := sightings.get(message.external_id)) is not None:
+            sighting.add(message)
         else:
-            deleted = message.deleted or message.external_id in gone
-            found[message.external_id] = _Sighting(message, not message.deleted, deleted, message.author.name)
-    # In one order, whoever writes.
-    return [_row(session, place, found[external_id]) for external_id in sorted(found)]
+            deleted = message.deleted or message.external_id in deleted_early
+            sightings[message.external_id] = _Sighting(message, not message.deleted, deleted, message.author.name)
+    # In key order, to avoid deadlocks.
+    return [_row(session, community, sightings[external_id]) for external_id in sorted(sightings)]
 
 
-def _row(session: AsyncSession, place: CommunityRef, sighting: _Sighting) -> dict[str, Any]:
-    message = sighting.newest
+def _row(session: AsyncSession, community: CommunityRef, sighting: _Sighting) -> dict[str, Any]:
+    message = sighting.latest
     return {
         "workspace_id": workspace_of(session),
         "id": uuid7(),
-        "community_id": place.community_id,
+        "community_id": community.community_id,
         "thread_id": message.thread_id,
         "external_id": message.external_id,
-        "direction": (Direction.AGENCY if message.author.is_community else Direction.CUSTOMER).value,
+        "direction": (MessageDirection.AGENCY if message.author.is_community else MessageDirection.CUSTOMER).value,
         "automatic": False,
         "author_id": message.author.external_id,
         "author_name": sighting.name,
@@ -237,36 +238,36 @@ def _row(session: AsyncSession, place: CommunityRef, sighting: _Sighting) -> dic
         "sent_at": message.sent_at,
         "edited_at": message.edited_at,
         "deleted_at": now(session) if sighting.deleted else None,
-        "read": sighting.read,
+        "content_known": sighting.content_known,
         "url": message.url,
         "in_reply_to": message.in_reply_to,
     }
 
 
 def _upsert() -> Any:
-    """Stores rows; gives the threads in which anything changed."""
+    """The statement that stores rows and returns the threads in which anything changed."""
     new = bulk_insert(_MESSAGE, _SEEN)
-    given = new.excluded
-    first = and_(given["read"], ~Message.read)
-    newer = func.coalesce(given.edited_at, _BEGINNING) > func.coalesce(Message.edited_at, _BEGINNING)
-    # The copy of our own answer shows it as the platform does (with a mention in front, say).
-    same = and_(Message.delivery.is_(None), given.edited_at.is_not_distinct_from(Message.edited_at))
-    takes = or_(first, and_(given["read"], or_(newer, same)))
+    incoming = new.excluded
+    first_content = and_(incoming.content_known, ~Message.content_known)
+    newer_edit = func.coalesce(incoming.edited_at, _BEGINNING) > func.coalesce(Message.edited_at, _BEGINNING)
+    # Of a reply sent through Instep our text is kept: the platform's copy may have a mention in front.
+    same_edit = and_(Message.delivery.is_(None), incoming.edited_at.is_not_distinct_from(Message.edited_at))
+    replaces_text = or_(first_content, and_(incoming.content_known, or_(newer_edit, same_edit)))
 
-    def once_read(name: str) -> ColumnElement[Any]:
-        return case((given["read"], given[name]), else_=_MESSAGE.c[name])
+    def if_content_seen(name: str) -> ColumnElement[Any]:
+        return case((incoming.content_known, incoming[name]), else_=_MESSAGE.c[name])
 
     changed: dict[str, ColumnElement[Any]] = {
-        "text": case((takes, given.text), else_=Message.text),
-        "edited_at": case((takes, given.edited_at), else_=Message.edited_at),
-        "author_name": case((given.author_name != "", given.author_name), else_=Message.author_name),
-        "author_id": once_read("author_id"),
-        "direction": once_read("direction"),
-        "sent_at": once_read("sent_at"),
-        "deleted_at": func.coalesce(Message.deleted_at, given.deleted_at),
-        "read": or_(Message.read, given["read"]),
-        "url": func.coalesce(given.url, Message.url),
-        "in_reply_to": func.coalesce(Message.in_reply_to, given.in_reply_to),
+        "text": case((replaces_text, incoming.text), else_=Message.text),
+        "edited_at": case((replaces_text, incoming.edited_at), else_=Message.edited_at),
+        "author_name": case((incoming.author_name != "", incoming.author_name), else_=Message.author_name),
+        "author_id": if_content_seen("author_id"),
+        "direction": if_content_seen("direction"),
+        "sent_at": if_content_seen("sent_at"),
+        "deleted_at": func.coalesce(Message.deleted_at, incoming.deleted_at),
+        "content_known": or_(Message.content_known, incoming.content_known),
+        "url": func.coalesce(incoming.url, Message.url),
+        "in_reply_to": func.coalesce(Message.in_reply_to, incoming.in_reply_to),
     }
     return new.on_conflict_do_update(
         index_elements=["workspace_id", "community_id", "external_id"],
@@ -279,30 +280,30 @@ def _upsert() -> Any:
 _MESSAGE: Final = Base.metadata.tables[Message.__tablename__]
 _SEEN: Final = (
     *("workspace_id", "id", "community_id", "thread_id", "external_id", "direction", "automatic", "author_id"),
-    *("author_name", "text", "sent_at", "edited_at", "deleted_at", "read", "url", "in_reply_to"),
+    *("author_name", "text", "sent_at", "edited_at", "deleted_at", "content_known", "url", "in_reply_to"),
 )
 _UPSERT: Final = _upsert()
-"""Put together once: that costs more than sending it."""
+"""Built once: building it costs more than executing it."""
 
 
-async def adopt(
+async def match_unconfirmed_replies(
     session: AsyncSession, community_id: UUID, threads: Collection[str], *, doubtful: UUID | None = None
 ) -> None:
-    """Recognise, among what was found, answers of ours of which it was not known whether they were sent.
+    """Find, among the stored messages of these threads, replies whose outcome was unknown, and merge them.
 
-    `doubtful`: an answer that is among them although it has not been on its way for long.
+    `doubtful`: the id of a reply to include although it has been `sending` for less than `SENDING_GRACE`.
     """
     sending = and_(
-        Message.delivery == Delivery.SENDING.value,
-        or_(Message.intended_at <= now(session) - UNDER_WAY, Message.id == doubtful),
+        Message.delivery == ReplyDelivery.SENDING.value,
+        or_(Message.intended_at <= now(session) - SENDING_GRACE, Message.id == doubtful),
     )
     of_threads = and_(
         in_workspace(Message, workspace_of(session)),
         Message.community_id == community_id,
         Message.thread_id == any_(literal(sorted(threads), ARRAY(Text))),
-        Message.direction == Direction.AGENCY.value,
+        Message.direction == MessageDirection.AGENCY.value,
     )
-    lost = list(
+    unconfirmed = list(
         (
             await session.scalars(
                 select(Message)
@@ -312,55 +313,55 @@ async def adopt(
             )
         ).all()
     )
-    if not lost:
+    if not unconfirmed:
         return
-    since = min(message.intended_at or message.sent_at for message in lost) - SKEW
-    found = list(
+    sent_after = min(message.intended_at or message.sent_at for message in unconfirmed) - CLOCK_SKEW
+    candidates = list(
         (
             await session.scalars(
                 select(Message)
-                .where(of_threads, Message.delivery.is_(None), Message.read, Message.sent_at >= since)
+                .where(of_threads, Message.delivery.is_(None), Message.content_known, Message.sent_at >= sent_after)
                 .order_by(Message.sent_at, Message.id)
             )
         ).all()
     )
-    for ours in lost:
-        copy = next((each for each in found if _is_copy(each, ours)), None)
+    for reply in unconfirmed:
+        copy = next((candidate for candidate in candidates if _is_copy(candidate, reply)), None)
         if copy is not None:
-            found.remove(copy)
-            await merge(session, ours, copy)
+            candidates.remove(copy)
+            await merge(session, reply, copy)
 
 
-def _is_copy(found: Message, ours: Message) -> bool:
-    intended_at: datetime = ours.intended_at or ours.sent_at
+def _is_copy(candidate: Message, reply: Message) -> bool:
+    intended_at: datetime = reply.intended_at or reply.sent_at
     return (
-        found.thread_id == ours.thread_id
-        and found.sent_at >= intended_at - SKEW
-        and _words(found.text) == _words(ours.text)
+        candidate.thread_id == reply.thread_id
+        and candidate.sent_at >= intended_at - CLOCK_SKEW
+        and _comparable_text(candidate.text) == _comparable_text(reply.text)
     )
 
 
-def _words(said: str) -> str:
-    """The text without the mentions a platform puts in front, and however it breaks lines."""
-    return " ".join(_MENTIONS.sub("", said).split())
+def _comparable_text(text: str) -> str:
+    """The text without leading mentions, which platforms add, and with white space normalised."""
+    return " ".join(_MENTIONS.sub("", text).split())
 
 
-async def merge(session: AsyncSession, ours: Message, copy: Message) -> None:
-    """Make the found copy and our own row one: ours, which somebody may have asked for by its id."""
+async def merge(session: AsyncSession, reply: Message, copy: Message) -> None:
+    """Merge the platform's copy into the reply's row, whose id the API has already given out."""
     external_id, sent_at, url = copy.external_id, copy.sent_at, copy.url
     await session.delete(copy)
     await session.flush()  # its external_id must be free first
-    ours.external_id, ours.sent_at, ours.url = external_id, sent_at, url
-    ours.delivery, ours.delivery_detail = Delivery.SENT.value, None
-    if ours.inquiry_id is not None:
+    reply.external_id, reply.sent_at, reply.url = external_id, sent_at, url
+    reply.delivery, reply.delivery_detail = ReplyDelivery.SENT.value, None
+    if reply.inquiry_id is not None:
         session.add(
             InquiryEvent(
-                workspace_id=ours.workspace_id,
-                inquiry_id=ours.inquiry_id,
+                workspace_id=reply.workspace_id,
+                inquiry_id=reply.inquiry_id,
                 type="sent",
                 at=now(session),
                 actor=None,
-                data={"message_id": str(ours.id), "found": True},
+                data={"message_id": str(reply.id), "found": True},
             )
         )
     await session.flush()

@@ -1,4 +1,4 @@
-"""Sending answers, and finding out what became of them."""
+"""Jobs that send replies, and that reconcile those whose outcome is unknown."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,51 +23,55 @@ from app.platforms.contract import (
     Transient,
 )
 
-SOON: Final = timedelta(seconds=2)
+RETRY_DELAY: Final = timedelta(seconds=2)
 ATTEMPTS: Final = 10
-"""Over about a quarter of an hour, where the platform is unwell."""
+"""Over about a quarter of an hour while the platform is unavailable."""
 
 
-@job(SEND, timeout=timedelta(seconds=90), attempts=ATTEMPTS, on_dead=sending.abandoned)
+@job(SEND, timeout=timedelta(seconds=90), attempts=ATTEMPTS, on_dead=sending.job_failed)
 async def send(run: Run, message_id: UUID) -> None:
-    """Send an answer once; what became of it is committed together with the job's end."""
+    """Send a reply once; its outcome is committed together with the job's end."""
     async with run.step() as session:
-        intent = await sending.intend(session, message_id=message_id)
+        intent = await sending.record_intent(session, message_id=message_id)
         if intent is None:
             await run.finish(session)
             return
-        _, line = await platform_client(run.resources, session, intent.community_id)
-    adapter = line.adapter
+        _, client = await platform_client(run.resources, session, intent.community_id)
+    adapter = client.adapter
     if not isinstance(adapter, Replies):
         await _fail(run, intent, "Instep cannot answer on this platform.")
         return
     try:
-        # Nothing is sent before the tokens are good: what goes wrong here leaves no doubt.
-        line = await _with_good_tokens(run, intent.community_id, line)
-        sent = await adapter.reply(line.credentials, intent.to, intent.text, str(message_id))
+        # Tokens are checked before anything is sent: a failure here means that nothing was sent.
+        client = await _client_with_valid_tokens(run, intent.community_id, client)
+        sent = await adapter.reply(client.credentials, intent.to, intent.text, str(message_id))
     except OutcomeUnknown as error:
         async with run.step() as session:
             await sending.unknown(session, message_id=message_id, why=f"No clear answer came: {error.message}.")
             await run.finish(session)
         return
-    except RateLimitReached as spent:
-        await _wait(run, intent, spent.until, str(spent), "It waits for its turn: the platform allows so many calls.")
+    except RateLimitReached as limit:
+        await _retry_at(
+            run, intent, limit.until, str(limit), "It waits for its turn: the platform allows so many calls."
+        )
         return
     except Throttled as error:
-        until = await line.throttled(error)
-        await _wait(run, intent, until, error.message, "The platform asks for fewer calls; it is sent a little later.")
+        until = await client.throttled(error)
+        await _retry_at(
+            run, intent, until, error.message, "The platform asks for fewer calls; it is sent a little later."
+        )
         return
-    except Snooze as later:
-        await _wait(run, intent, later.at, str(later), "The token is being renewed.")
+    except Snooze as snooze:
+        await _retry_at(run, intent, snooze.at, str(snooze), "The token is being renewed.")
         return
     except PlatformError as error:
         if isinstance(error, AuthExpired):
-            # Written down before anything else can go wrong: nothing was sent.
-            await _put_back(run, intent, "The token is being renewed.")
-            if await _mended(run, intent.community_id, line, error):
-                await _wait(run, intent, run.now + SOON, error.message, "The token was renewed.")
+            # Committed first, whatever happens next: nothing was sent.
+            await _requeue(run, intent, "The token is being renewed.")
+            if await _reauthorised(run, intent.community_id, client, error):
+                await _retry_at(run, intent, run.now + RETRY_DELAY, error.message, "The token was renewed.")
                 return
-        await _refused(run, intent, error)
+        await _handle_failure(run, intent, error)
         return
     async with run.step() as session:
         await sending.delivered(session, message_id=message_id, sent=sent)
@@ -76,39 +80,39 @@ async def send(run: Run, message_id: UUID) -> None:
 
 @job(RECONCILE)
 async def reconcile(run: Run, message_id: UUID) -> None:
-    """Ask a person about an answer that polling has not found."""
+    """Mark a reply that polling has not found as needing review."""
     async with run.step() as session:
-        await sending.give_up(session, message_id=message_id)
+        await sending.require_review(session, message_id=message_id)
         await run.finish(session)
 
 
-async def _with_good_tokens(run: Run, community_id: UUID, line: PlatformClient) -> PlatformClient:
+async def _client_with_valid_tokens(run: Run, community_id: UUID, client: PlatformClient) -> PlatformClient:
     try:
-        return await with_valid_tokens(run, community_id, line)
+        return await with_valid_tokens(run, community_id, client)
     except OutcomeUnknown as error:
         raise Transient(error.message) from None
 
 
-async def _mended(run: Run, community_id: UUID, line: PlatformClient, error: AuthExpired) -> bool:
-    """Whether there is, or soon will be, a good token; where none comes, the answer fails and can be sent anew."""
+async def _reauthorised(run: Run, community_id: UUID, client: PlatformClient, error: AuthExpired) -> bool:
+    """Whether there is, or soon will be, a valid token; without one the reply fails and can be sent again."""
     try:
-        return await reauthorised(run, community_id, line, error)
+        return await reauthorised(run, community_id, client, error)
     except (Snooze, RateLimitReached):
         return True
     except PlatformError:
         return False
 
 
-def _words(error: PlatformError, *, doubted: bool) -> str:
-    """For people, with what to do next; what is in doubt is not to be sent anew."""
+def _failure_detail(error: PlatformError, *, maybe_sent: bool) -> str:
+    """For people, with what to do next; a reply that may have been sent must not be sent again."""
     if isinstance(error, Transient | Malformed):
-        return f"The platform stayed unwell: {error.message}.{'' if doubted else ' Send it anew later.'}"
+        return f"The platform stayed unwell: {error.message}.{'' if maybe_sent else ' Send it anew later.'}"
     if isinstance(error, AuthExpired):
-        then = "." if doubted else ", then send the answer anew."
-        return f"The platform refuses the token. Reconnect the community{then}"
+        advice = "." if maybe_sent else ", then send the answer anew."
+        return f"The platform refuses the token. Reconnect the community{advice}"
     if isinstance(error, MissingPermission):
-        lacking = f" ({', '.join(error.scopes)})" if error.scopes else ""
-        return f"The token may not answer here{lacking}. Reconnect the community with that permission."
+        scopes = f" ({', '.join(error.scopes)})" if error.scopes else ""
+        return f"The token may not answer here{scopes}. Reconnect the community with that permission."
     if isinstance(error, Gone):
         return "What it answers does not exist on the platform any more."
     if isinstance(error, Rejected):
@@ -116,28 +120,28 @@ def _words(error: PlatformError, *, doubted: bool) -> str:
     return error.message
 
 
-async def _wait(run: Run, intent: Intent, at: datetime, reason: str, why: str) -> None:
-    """Nothing was sent: try again at `at` (raises `Later`), unless it is in doubt and a repeat would be sent twice."""
-    if intent.doubted_until is not None and at >= intent.doubted_until:
+async def _retry_at(run: Run, intent: Intent, at: datetime, reason: str, why: str) -> None:
+    """Nothing was sent: try again at `at` (raises `Snooze`), unless a repeat might by then be delivered twice."""
+    if intent.repeat_safe_until is not None and at >= intent.repeat_safe_until:
         await _fail(run, intent, why)
         return
-    await _put_back(run, intent, why)
+    await _requeue(run, intent, why)
     raise Snooze(at, reason)
 
 
-async def _refused(run: Run, intent: Intent, error: PlatformError) -> None:
-    """Nothing was sent now. Raises `error` where it is tried again, as all is that was in doubt before."""
-    unwell, doubted = isinstance(error, Transient | Malformed), intent.doubted_until is not None
-    words = _words(error, doubted=doubted)
-    if run.attempt < ATTEMPTS and (unwell or doubted):
-        await _put_back(run, intent, "The platform is unwell; it is tried again." if unwell else words)
+async def _handle_failure(run: Run, intent: Intent, error: PlatformError) -> None:
+    """Nothing was sent by this attempt. Raises `error` to try again, always where an earlier one may have sent it."""
+    unavailable, maybe_sent = isinstance(error, Transient | Malformed), intent.repeat_safe_until is not None
+    detail = _failure_detail(error, maybe_sent=maybe_sent)
+    if run.attempt < ATTEMPTS and (unavailable or maybe_sent):
+        await _requeue(run, intent, "The platform is unwell; it is tried again." if unavailable else detail)
         raise error
-    await _fail(run, intent, words)
+    await _fail(run, intent, detail)
 
 
-async def _put_back(run: Run, intent: Intent, why: str) -> None:
+async def _requeue(run: Run, intent: Intent, why: str) -> None:
     async with run.step() as session:
-        await sending.put_back(session, intent=intent, why=why)
+        await sending.requeue(session, intent=intent, why=why)
 
 
 async def _fail(run: Run, intent: Intent, why: str) -> None:

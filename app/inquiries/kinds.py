@@ -1,13 +1,13 @@
-"""What a customer wants, guessed from their words by rules that anyone can read.
+"""Classifies what a customer wants, by rules over the text.
 
-Of all that one customer wrote in a thread, the weightiest kind counts:
+Of all messages of one customer in a thread, the first of these kinds that occurs counts:
 
-1. problem — it names a fault, a complaint or a delay: "не работает", "сломал…", "верните",
+1. problem: it names a fault, a complaint or a delay: "не работает", "сломал…", "верните",
    "жалоба", "where is my order", "broken", "refund" …
-2. question — it has a question mark, or starts a sentence with a question word: "сколько", "как",
+2. question: it has a question mark, or starts a sentence with a question word: "сколько", "как",
    "где", "когда", "подскажите", "how", "where", "can I" …
-3. thanks — it thanks or praises: "спасибо", "благодар…", "thank", "love it" …
-4. other — none of these.
+3. thanks: it thanks or praises: "спасибо", "благодар…", "thank", "love it" …
+4. other: none of these.
 
 A problem put as a question is a problem; thanks that ask for something are a question. A person's
 classification is never overwritten. Russian and English; ё counts as е.
@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from app.inquiries.models import Kind
+from app.inquiries.models import InquiryKind
 
 _PROBLEM: Final = re.compile(
     r"""\b(
@@ -52,17 +52,20 @@ _THANKS: Final = re.compile(
 )
 
 
-def kind_of(texts: Iterable[str]) -> Kind:
-    """The weightiest kind among one customer's messages."""
-    found = {_one(text.replace("ё", "е").replace("Ё", "Е")) for text in texts}
-    return next((kind for kind in (Kind.PROBLEM, Kind.QUESTION, Kind.THANKS) if kind in found), Kind.OTHER)
+def kind_of(texts: Iterable[str]) -> InquiryKind:
+    """The kind of one customer's messages together: problem over question over thanks over other."""
+    kinds = {_kind_of_text(text.replace("ё", "е").replace("Ё", "Е")) for text in texts}
+    return next(
+        (kind for kind in (InquiryKind.PROBLEM, InquiryKind.QUESTION, InquiryKind.THANKS) if kind in kinds),
+        InquiryKind.OTHER,
+    )
 
 
-def _one(text: str) -> Kind:
+def _kind_of_text(text: str) -> InquiryKind:
     if _PROBLEM.search(text):
-        return Kind.PROBLEM
+        return InquiryKind.PROBLEM
     if _QUESTION.search(text):
-        return Kind.QUESTION
+        return InquiryKind.QUESTION
     if _THANKS.search(text):
-        return Kind.THANKS
-    return Kind.OTHER
+        return InquiryKind.THANKS
+    return InquiryKind.OTHER

@@ -1,4 +1,4 @@
-"""Who may change a community's threads."""
+"""The lock on a community's threads."""
 
 from uuid import UUID
 
@@ -7,8 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 
 async def lock_threads(session: AsyncSession, community_id: UUID) -> None:
-    """Wait until nobody else changes this community's threads; held until the unit of work ends.
+    """Lock the threads of a community until the transaction ends; waits for the lock.
 
-    Taken before any of its rows, so that two polls, a hook and a reply cannot block each other.
+    An advisory lock, taken before any row of the community, so that polls, inbound events and replies
+    cannot deadlock.
     """
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"inquiries {community_id}", 0))))

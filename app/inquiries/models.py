@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kit.db import Base, Owned, belongs_to
 
 
-class Status(StrEnum):
-    """Where an inquiry stands."""
+class InquiryStatus(StrEnum):
+    """The status of an inquiry."""
 
     OPEN = "open"
     """A customer waits for an answer."""
@@ -20,7 +20,7 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
-class Kind(StrEnum):
+class InquiryKind(StrEnum):
     """What a customer wants."""
 
     QUESTION = "question"
@@ -29,15 +29,15 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-class Direction(StrEnum):
+class MessageDirection(StrEnum):
     """Who wrote a message."""
 
     CUSTOMER = "customer"
     AGENCY = "agency"
 
 
-class Delivery(StrEnum):
-    """How far an answer of ours has come."""
+class ReplyDelivery(StrEnum):
+    """The delivery state of a reply sent through Instep."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -46,9 +46,9 @@ class Delivery(StrEnum):
     FAILED = "failed"
     """The platform refused it; `delivery_detail` says why."""
     OUTCOME_UNKNOWN = "outcome_unknown"
-    """It may have been sent. Polling looks for it; it is not sent again."""
+    """It may have been sent. Polling searches the thread for it; it is not sent again."""
     NEEDS_REVIEW = "needs_review"
-    """Polling did not find it in time: a person has to look."""
+    """Polling did not find it in time: a person has to check the thread."""
 
 
 class Inquiry(Owned, Base):
@@ -71,13 +71,13 @@ class Inquiry(Owned, Base):
     post_id: Mapped[str | None]
     """The platform's id of that publication."""
     thread_id: Mapped[str]
-    """The platform's, or the adapter's, name of the conversation."""
+    """The conversation's id, the platform's or made by the adapter."""
     channel: Mapped[str]
     """comment, message, mention or review."""
-    kind: Mapped[str] = mapped_column(default=Kind.OTHER.value)
+    kind: Mapped[str] = mapped_column(default=InquiryKind.OTHER.value)
     kind_by: Mapped[str] = mapped_column(default="rule")
-    """`rule` or `person`: a person's word is never overwritten by a rule."""
-    status: Mapped[str] = mapped_column(default=Status.OPEN.value)
+    """`rule` or `person`: a person's classification is never overwritten by a rule."""
+    status: Mapped[str] = mapped_column(default=InquiryStatus.OPEN.value)
     customer_id: Mapped[str]
     customer_name: Mapped[str]
     preview: Mapped[str]
@@ -96,8 +96,8 @@ class Inquiry(Owned, Base):
 class Message(Owned, Base):
     """One message of a thread, a customer's or the agency's.
 
-    What the agency says in a thread is stored even while no customer has written there, for pages
-    come in any order; such a thread is no inquiry yet.
+    The agency's messages in a thread are stored even before a customer's, because pages are polled in any
+    order; such a thread is no inquiry yet.
     """
 
     __tablename__ = "message"
@@ -116,36 +116,36 @@ class Message(Owned, Base):
     )
 
     inquiry_id: Mapped[UUID | None]
-    """Null as long as no customer has written in its thread."""
+    """Null until a customer has written in its thread."""
     community_id: Mapped[UUID]
     thread_id: Mapped[str]
     external_id: Mapped[str | None]
-    """The platform's id; null until an answer of ours is sent."""
+    """The platform's id; null for a reply that is not sent yet."""
     direction: Mapped[str]
     automatic: Mapped[bool] = mapped_column(default=False)
-    """A bot's words: they are no answer."""
+    """Written by a bot: it does not count as an answer."""
     author_id: Mapped[str | None]
     author_name: Mapped[str]
     text: Mapped[str]
     sent_at: Mapped[datetime]
-    """When it was written; for a queued answer, when it was queued."""
+    """When it was written; for a queued reply, when it was queued."""
     edited_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
-    """When it was first seen to be deleted; its words are kept."""
-    read: Mapped[bool] = mapped_column(default=True)
-    """It was seen before it was deleted; what never was is nobody's word."""
+    """When its deletion was first seen; its text is kept."""
+    content_known: Mapped[bool] = mapped_column(default=True)
+    """False where only its deletion was ever seen: such a message is not shown and not counted."""
     url: Mapped[str | None]
     in_reply_to: Mapped[str | None]
     delivery: Mapped[str | None]
-    """Of an answer made here; null for messages found on the platform."""
+    """Of a reply made here (`ReplyDelivery`); null for messages found on the platform."""
     delivery_detail: Mapped[str | None]
-    """In words, with what to do next."""
+    """For people: what happened, and what to do next."""
     intended_at: Mapped[datetime | None]
-    """When the intent to send it was last committed."""
+    """When the intent to send it was last committed; null while it is queued."""
 
 
 class EarlyDeletion(Base):
-    """A platform told that a message was deleted before the message itself was seen."""
+    """A deletion event of a message that has not been seen yet."""
 
     __tablename__ = "early_deletion"
     __table_args__ = (belongs_to("community", "community_id"),)
@@ -156,10 +156,10 @@ class EarlyDeletion(Base):
     deleted_at: Mapped[datetime]
 
 
-class Waiting(Owned, Base):
-    """A stretch of time in which a customer waited for an answer."""
+class ResponseWait(Owned, Base):
+    """A period in which a customer waited for the agency's answer."""
 
-    __tablename__ = "waiting"
+    __tablename__ = "response_wait"
     __table_args__ = (
         belongs_to("inquiry", "inquiry_id"),
         UniqueConstraint("workspace_id", "inquiry_id", "started_at"),
@@ -177,7 +177,7 @@ class Waiting(Owned, Base):
     opening: Mapped[bool]
     """The first wait of the inquiry, or the first after it was reopened."""
     working_seconds: Mapped[int | None]
-    """Working time of the project between the two, by the hours in force when it ended."""
+    """Working time between start and end, by the project's working hours in force when it ended."""
 
 
 class InquiryEvent(Owned, Base):

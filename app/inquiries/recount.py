@@ -1,7 +1,6 @@
-"""What follows from a thread's messages and turns: the inquiry and its waits, brought up to date.
+"""Recomputes inquiries and their waits from the stored messages and status changes of their threads.
 
-Everything here is computed from what is stored, for any number of threads of a community in a
-handful of statements. Doing it again changes nothing.
+Any number of threads of one community in a handful of statements. Idempotent.
 """
 
 from collections import defaultdict
@@ -14,10 +13,25 @@ from sqlalchemy import ARRAY, Row, Text, and_, any_, delete, literal, or_, selec
 from sqlalchemy.dialects.postgresql import UUID as UUID_TYPE
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.inquiries.conversation import (
+    ConversationState,
+    DeliveredMessage,
+    StatusChange,
+    Transition,
+    Wait,
+    conversation_state,
+)
 from app.inquiries.events import InquiryAnswered, InquiryReceived, InquiryReopened, InquiryResolved
 from app.inquiries.kinds import kind_of
-from app.inquiries.models import Delivery, Direction, Inquiry, InquiryEvent, Message, Status, Waiting
-from app.inquiries.waiting import Change, ConversationState, DeliveredMessage, StatusChange, Wait, course
+from app.inquiries.models import (
+    Inquiry,
+    InquiryEvent,
+    InquiryStatus,
+    Message,
+    MessageDirection,
+    ReplyDelivery,
+    ResponseWait,
+)
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, workspace_of
 from app.kit.events import Event, publish
@@ -29,30 +43,40 @@ PREVIEW: Final = 200
 """Characters of the customer's newest message that a list shows."""
 
 _INQUIRY: Final = Base.metadata.tables[Inquiry.__tablename__]
-_WAITING: Final = Base.metadata.tables[Waiting.__tablename__]
+_RESPONSE_WAIT: Final = Base.metadata.tables[ResponseWait.__tablename__]
 
-# Put together once: that costs more than sending it.
+# Built once: building a statement costs more than executing it.
 _THREAD: Final = ("workspace_id", "community_id", "thread_id")
-_COURSE: Final = (
+_COMPUTED: Final = (
     *("channel", "publication_id", "post_id", "kind", "kind_by", "status", "customer_id", "customer_name", "preview"),
     *("opened_at", "last_message_at", "first_answered_at", "handled_at"),
     *("resolved_at", "resolution", "resolved_automatically", "version"),
 )
-_STATE: Final = (*_THREAD, "id", "project_id", *_COURSE)
-_NEW: Final = bulk_insert(_INQUIRY, _STATE)
-_STORE: Final = _NEW.on_conflict_do_update(index_elements=_THREAD, set_={name: _NEW.excluded[name] for name in _COURSE})
-_ENDS: Final = ("ended_at", "ended_by", "opening", "working_seconds")
-_WAIT: Final = ("workspace_id", "id", "inquiry_id", "project_id", "community_id", "started_at", *_ENDS)
-_NEW_WAIT: Final = bulk_insert(_WAITING, _WAIT)
-_STORE_WAITS: Final = _NEW_WAIT.on_conflict_do_update(
+_COLUMNS: Final = (*_THREAD, "id", "project_id", *_COMPUTED)
+_INSERT_INQUIRIES: Final = bulk_insert(_INQUIRY, _COLUMNS)
+_UPSERT_INQUIRIES: Final = _INSERT_INQUIRIES.on_conflict_do_update(
+    index_elements=_THREAD, set_={name: _INSERT_INQUIRIES.excluded[name] for name in _COMPUTED}
+)
+_WAIT_END_COLUMNS: Final = ("ended_at", "ended_by", "opening", "working_seconds")
+_WAIT_COLUMNS: Final = (
+    "workspace_id",
+    "id",
+    "inquiry_id",
+    "project_id",
+    "community_id",
+    "started_at",
+    *_WAIT_END_COLUMNS,
+)
+_INSERT_WAITS: Final = bulk_insert(_RESPONSE_WAIT, _WAIT_COLUMNS)
+_UPSERT_WAITS: Final = _INSERT_WAITS.on_conflict_do_update(
     index_elements=["workspace_id", "inquiry_id", "started_at"],
-    set_={name: _NEW_WAIT.excluded[name] for name in _ENDS},
+    set_={name: _INSERT_WAITS.excluded[name] for name in _WAIT_END_COLUMNS},
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a thread is."""
+class ThreadOrigin:
+    """Where a thread began: its channel and, of a comment, the publication."""
 
     channel: str
     publication_id: UUID | None
@@ -61,10 +85,10 @@ class Origin:
 
 @dataclass(slots=True)
 class _Thread:
-    said: list[Any] = field(default_factory=list)
+    messages: list[Any] = field(default_factory=list)
     """Its messages' rows, oldest first."""
-    turns: list[StatusChange] = field(default_factory=list)
-    known: Row[Any] | None = None
+    status_changes: list[StatusChange] = field(default_factory=list)
+    stored: Row[Any] | None = None
 
 
 async def recount(
@@ -73,50 +97,54 @@ async def recount(
     project_id: UUID,
     community_id: UUID,
     threads: Collection[str],
-    origins: Mapping[str, Origin] | None = None,
+    origins: Mapping[str, ThreadOrigin] | None = None,
 ) -> None:
-    """Bring the inquiries of these threads up to date. Under `holding.hold`, or with the inquiries' rows locked.
+    """Bring the inquiries of these threads up to date. Under `lock_threads`, or with the inquiries' rows locked.
 
-    `origins` is needed where a thread may become an inquiry by this. A thread in which no customer
-    has written is none.
+    `origins` is needed for threads that may become inquiries. A thread in which no customer has written
+    is no inquiry.
     """
-    found = await _load(session, community_id, threads)
-    courses: dict[UUID, ConversationState] = {}
+    by_thread = await _load(session, community_id, threads)
+    conversations: dict[UUID, ConversationState] = {}
     changed: list[dict[str, Any]] = []
-    news: list[Event] = []
-    for thread_id, thread in found.items():
-        if not any(said.direction == Direction.CUSTOMER.value for said in thread.said):
+    events: list[Event] = []
+    for thread_id, thread in by_thread.items():
+        if not any(message.direction == MessageDirection.CUSTOMER.value for message in thread.messages):
             continue
-        went = course(map(_said, thread.said), thread.turns)
-        state = _state(thread_id, thread, went, (origins or {}).get(thread_id), project_id, community_id)
-        state["workspace_id"] = workspace_of(session)
-        courses[state["id"]] = went
-        if thread.known is None or any(getattr(thread.known, name) != value for name, value in state.items()):
-            state["version"] += 1
-            changed.append(state)
-            news += _news(thread.known, state, went)
+        conversation = conversation_state(map(_delivered_message, thread.messages), thread.status_changes)
+        values = _inquiry_values(
+            thread_id, thread, conversation, (origins or {}).get(thread_id), project_id, community_id
+        )
+        values["workspace_id"] = workspace_of(session)
+        conversations[values["id"]] = conversation
+        if thread.stored is None or any(getattr(thread.stored, name) != value for name, value in values.items()):
+            values["version"] += 1
+            changed.append(values)
+            events += _events(thread.stored, values, conversation)
     if changed:
-        await session.execute(_STORE, column_arrays(changed, _STATE))
+        await session.execute(_UPSERT_INQUIRIES, column_arrays(changed, _COLUMNS))
     await _link(session, community_id, threads)
-    await _wait(session, project_id, community_id, courses)
-    await publish(session, *news)
+    await _save_waits(session, project_id, community_id, conversations)
+    await publish(session, *events)
 
 
 async def _load(session: AsyncSession, community_id: UUID, threads: Collection[str]) -> dict[str, _Thread]:
     workspace_id = workspace_of(session)
-    wanted = literal(sorted(threads), ARRAY(Text))
-    found: defaultdict[str, _Thread] = defaultdict(_Thread)
+    thread_ids = literal(sorted(threads), ARRAY(Text))
+    by_thread: defaultdict[str, _Thread] = defaultdict(_Thread)
     inquiries = await session.execute(
         select(_INQUIRY)
         .where(
-            in_workspace(Inquiry, workspace_id), Inquiry.community_id == community_id, Inquiry.thread_id == any_(wanted)
+            in_workspace(Inquiry, workspace_id),
+            Inquiry.community_id == community_id,
+            Inquiry.thread_id == any_(thread_ids),
         )
         .order_by(Inquiry.id)
         .with_for_update()
     )
     thread_of: dict[UUID, str] = {}
     for row in inquiries:
-        found[row.thread_id].known = row
+        by_thread[row.thread_id].stored = row
         thread_of[row.id] = row.thread_id
     messages = await session.execute(
         select(
@@ -132,98 +160,100 @@ async def _load(session: AsyncSession, community_id: UUID, threads: Collection[s
         .where(
             in_workspace(Message, workspace_id),
             Message.community_id == community_id,
-            Message.thread_id == any_(wanted),
-            Message.read,
-            or_(Message.delivery.is_(None), Message.delivery == Delivery.SENT.value),
+            Message.thread_id == any_(thread_ids),
+            Message.content_known,
+            or_(Message.delivery.is_(None), Message.delivery == ReplyDelivery.SENT.value),
         )
-        # Not by our id: it depends on the order in which they were seen.
+        # Not by our id: it depends on the order in which messages were ingested.
         .order_by(Message.sent_at, Message.external_id)
     )
     for message in messages:
-        found[message.thread_id].said.append(message)
-    turns = await session.execute(
+        by_thread[message.thread_id].messages.append(message)
+    status_changes = await session.execute(
         select(InquiryEvent.inquiry_id, InquiryEvent.type, InquiryEvent.at, InquiryEvent.data).where(
             in_workspace(InquiryEvent, workspace_id),
             InquiryEvent.inquiry_id == any_(literal(list(thread_of), ARRAY(UUID_TYPE(as_uuid=True)))),
-            InquiryEvent.type.in_([change.value for change in Change]),
+            InquiryEvent.type.in_([transition.value for transition in Transition]),
         )
     )
-    for row in turns:
-        found[thread_of[row.inquiry_id]].turns.append(_turn(row))
-    return found
+    for row in status_changes:
+        by_thread[thread_of[row.inquiry_id]].status_changes.append(_status_change(row))
+    return by_thread
 
 
-def _said(row: Row[Any]) -> DeliveredMessage:
-    return DeliveredMessage(row.sent_at, Direction(row.direction), row.automatic, row.deleted_at)
+def _delivered_message(row: Row[Any]) -> DeliveredMessage:
+    return DeliveredMessage(row.sent_at, MessageDirection(row.direction), row.automatic, row.deleted_at)
 
 
-def _turn(row: Row[Any]) -> StatusChange:
+def _status_change(row: Row[Any]) -> StatusChange:
     through = row.data.get("through")
     return StatusChange(
         at=row.at,
-        change=Change(row.type),
+        transition=Transition(row.type),
         through=row.at.fromisoformat(through) if through else None,
         automatic=row.data.get("automatic", False),
         reason=row.data.get("reason"),
     )
 
 
-def _state(
+def _inquiry_values(
     thread_id: str,
     thread: _Thread,
-    went: ConversationState,
-    origin: Origin | None,
+    conversation: ConversationState,
+    origin: ThreadOrigin | None,
     project_id: UUID,
     community_id: UUID,
 ) -> dict[str, Any]:
-    """The inquiry's row as it should be, its version still the stored one."""
-    known = thread.known
-    asked = [said for said in thread.said if said.direction == Direction.CUSTOMER.value]
-    standing = [said for said in asked if said.deleted_at is None]
-    named = [said.author_name for said in asked if said.author_name]
-    by_person = known is not None and known.kind_by == "person"
+    """The inquiry's row as computed, with the version that is stored."""
+    stored = thread.stored
+    customer_messages = [message for message in thread.messages if message.direction == MessageDirection.CUSTOMER.value]
+    visible = [message for message in customer_messages if message.deleted_at is None]
+    names = [message.author_name for message in customer_messages if message.author_name]
+    by_person = stored is not None and stored.kind_by == "person"
     if origin is None:
-        assert known is not None, "a new inquiry needs its origin"
-        origin = Origin(known.channel, None, None)
+        assert stored is not None, "a new inquiry needs its origin"
+        origin = ThreadOrigin(stored.channel, None, None)
     return {
-        "id": known.id if known is not None else uuid7(),
-        "project_id": known.project_id if known is not None else project_id,
+        "id": stored.id if stored is not None else uuid7(),
+        "project_id": stored.project_id if stored is not None else project_id,
         "community_id": community_id,
         "thread_id": thread_id,
-        "channel": known.channel if known is not None else origin.channel,
-        "publication_id": (known.publication_id if known is not None else None) or origin.publication_id,
-        "post_id": (known.post_id if known is not None else None) or origin.post_id,
-        "kind": known.kind if known is not None and by_person else kind_of(said.text for said in asked).value,
+        "channel": stored.channel if stored is not None else origin.channel,
+        "publication_id": (stored.publication_id if stored is not None else None) or origin.publication_id,
+        "post_id": (stored.post_id if stored is not None else None) or origin.post_id,
+        "kind": stored.kind
+        if stored is not None and by_person
+        else kind_of(message.text for message in customer_messages).value,
         "kind_by": "person" if by_person else "rule",
-        "status": went.status.value,
-        "customer_id": asked[0].author_id or "",
-        "customer_name": named[-1] if named else "",
-        "preview": standing[-1].text[:PREVIEW] if standing else "",
-        "opened_at": asked[0].sent_at,
-        "last_message_at": thread.said[-1].sent_at,
-        "first_answered_at": went.first_answered_at,
-        "handled_at": went.handled_at,
-        "resolved_at": went.resolution.at if went.resolution is not None else None,
-        "resolution": went.resolution.reason if went.resolution is not None else None,
-        "resolved_automatically": went.resolution is not None and went.resolution.automatic,
-        "version": known.version if known is not None else 0,
+        "status": conversation.status.value,
+        "customer_id": customer_messages[0].author_id or "",
+        "customer_name": names[-1] if names else "",
+        "preview": visible[-1].text[:PREVIEW] if visible else "",
+        "opened_at": customer_messages[0].sent_at,
+        "last_message_at": thread.messages[-1].sent_at,
+        "first_answered_at": conversation.first_answered_at,
+        "handled_at": conversation.handled_at,
+        "resolved_at": conversation.resolution.at if conversation.resolution is not None else None,
+        "resolution": conversation.resolution.reason if conversation.resolution is not None else None,
+        "resolved_automatically": conversation.resolution is not None and conversation.resolution.automatic,
+        "version": stored.version if stored is not None else 0,
     }
 
 
-def _news(known: Row[Any] | None, state: Mapping[str, Any], went: ConversationState) -> Iterable[Event]:
-    of = (state["id"], state["project_id"], state["community_id"])
-    if known is None:
-        yield InquiryReceived(*of, at=state["opened_at"], kind=state["kind"])
-    if went.first_answered_at is not None and (known is None or known.first_answered_at is None):
-        yield InquiryAnswered(*of, at=went.first_answered_at)
-    if went.resolution is not None and (known is None or known.status != Status.RESOLVED.value):
-        yield InquiryResolved(*of, at=went.resolution.at, automatic=went.resolution.automatic)
-    if known is not None and went.status is Status.OPEN and known.status != Status.OPEN.value:
-        yield InquiryReopened(*of, at=went.waits[-1].started_at)
+def _events(stored: Row[Any] | None, values: Mapping[str, Any], conversation: ConversationState) -> Iterable[Event]:
+    ids = (values["id"], values["project_id"], values["community_id"])
+    if stored is None:
+        yield InquiryReceived(*ids, at=values["opened_at"], kind=values["kind"])
+    if conversation.first_answered_at is not None and (stored is None or stored.first_answered_at is None):
+        yield InquiryAnswered(*ids, at=conversation.first_answered_at)
+    if conversation.resolution is not None and (stored is None or stored.status != InquiryStatus.RESOLVED.value):
+        yield InquiryResolved(*ids, at=conversation.resolution.at, automatic=conversation.resolution.automatic)
+    if stored is not None and conversation.status is InquiryStatus.OPEN and stored.status != InquiryStatus.OPEN.value:
+        yield InquiryReopened(*ids, at=conversation.waits[-1].started_at)
 
 
 async def _link(session: AsyncSession, community_id: UUID, threads: Collection[str]) -> None:
-    """Give messages that waited for their thread to become an inquiry to it."""
+    """Set `inquiry_id` on messages stored before their thread was an inquiry."""
     await session.execute(
         update(Message)
         .where(
@@ -240,37 +270,37 @@ async def _link(session: AsyncSession, community_id: UUID, threads: Collection[s
     )
 
 
-async def _wait(
-    session: AsyncSession, project_id: UUID, community_id: UUID, courses: Mapping[UUID, ConversationState]
+async def _save_waits(
+    session: AsyncSession, project_id: UUID, community_id: UUID, conversations: Mapping[UUID, ConversationState]
 ) -> None:
-    """Store the waits. One that stays as it is keeps the working time it was given when it ended."""
-    if not courses:
+    """Store the waits. One whose end is unchanged keeps the working time computed when it ended."""
+    if not conversations:
         return
-    stored = await session.execute(
-        select(_WAITING).where(
-            in_workspace(Waiting, workspace_of(session)),
-            Waiting.inquiry_id == any_(literal(list(courses), ARRAY(UUID_TYPE(as_uuid=True)))),
+    result = await session.execute(
+        select(_RESPONSE_WAIT).where(
+            in_workspace(ResponseWait, workspace_of(session)),
+            ResponseWait.inquiry_id == any_(literal(list(conversations), ARRAY(UUID_TYPE(as_uuid=True)))),
         )
     )
-    before = {(row.inquiry_id, row.started_at): row for row in stored}
-    work: WorkCalendar | None = None
+    stored_waits = {(row.inquiry_id, row.started_at): row for row in result}
+    work_calendar: WorkCalendar | None = None
     changed: list[dict[str, Any]] = []
-    for inquiry_id, went in courses.items():
-        for wait in went.waits:
-            known = before.pop((inquiry_id, wait.started_at), None)
-            if known is not None and _same(known, wait):
+    for inquiry_id, conversation in conversations.items():
+        for wait in conversation.waits:
+            stored = stored_waits.pop((inquiry_id, wait.started_at), None)
+            if stored is not None and _unchanged(stored, wait):
                 continue
-            if known is not None and known.ended_at == wait.ended_at:
-                worked = known.working_seconds
+            if stored is not None and stored.ended_at == wait.ended_at:
+                seconds = stored.working_seconds
             elif wait.ended_at is None:
-                worked = None
+                seconds = None
             else:
-                work = work or await calendar(session, project_id=project_id)
-                worked = working_seconds(wait.started_at, wait.ended_at, work.hours, work.zone)
+                work_calendar = work_calendar or await calendar(session, project_id=project_id)
+                seconds = working_seconds(wait.started_at, wait.ended_at, work_calendar.hours, work_calendar.zone)
             changed.append(
                 {
                     "workspace_id": workspace_of(session),
-                    "id": known.id if known is not None else uuid7(),
+                    "id": stored.id if stored is not None else uuid7(),
                     "inquiry_id": inquiry_id,
                     "project_id": project_id,
                     "community_id": community_id,
@@ -278,23 +308,23 @@ async def _wait(
                     "ended_at": wait.ended_at,
                     "ended_by": wait.ended_by.value if wait.ended_by is not None else None,
                     "opening": wait.opening,
-                    "working_seconds": worked,
+                    "working_seconds": seconds,
                 }
             )
-    await _store_waits(session, changed, [row.id for row in before.values()])
+    await _store_waits(session, changed, [row.id for row in stored_waits.values()])
 
 
-def _same(known: Row[Any], wait: Wait) -> bool:
+def _unchanged(stored: Row[Any], wait: Wait) -> bool:
     ended_by = wait.ended_by.value if wait.ended_by is not None else None
-    return (known.ended_at, known.ended_by, known.opening) == (wait.ended_at, ended_by, wait.opening)
+    return (stored.ended_at, stored.ended_by, stored.opening) == (wait.ended_at, ended_by, wait.opening)
 
 
-async def _store_waits(session: AsyncSession, changed: Sequence[Mapping[str, Any]], gone: Sequence[UUID]) -> None:
-    if gone:
-        unwanted = and_(
-            in_workspace(Waiting, workspace_of(session)),
-            Waiting.id == any_(literal(list(gone), ARRAY(UUID_TYPE(as_uuid=True)))),
+async def _store_waits(session: AsyncSession, changed: Sequence[Mapping[str, Any]], obsolete: Sequence[UUID]) -> None:
+    if obsolete:
+        obsolete_rows = and_(
+            in_workspace(ResponseWait, workspace_of(session)),
+            ResponseWait.id == any_(literal(list(obsolete), ARRAY(UUID_TYPE(as_uuid=True)))),
         )
-        await session.execute(delete(Waiting).where(unwanted).execution_options(synchronize_session=False))
+        await session.execute(delete(ResponseWait).where(obsolete_rows).execution_options(synchronize_session=False))
     if changed:
-        await session.execute(_STORE_WAITS, column_arrays(changed, _WAIT))
+        await session.execute(_UPSERT_WAITS, column_arrays(changed, _WAIT_COLUMNS))

@@ -1,4 +1,4 @@
-"""The inbox: inquiries, their threads, answers, and what people decide about them."""
+"""The inbox: inquiries, their threads, replies and status changes."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -11,15 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
 from app.access.service import Actor
 from app.inquiries import service
-from app.inquiries.models import Inquiry, InquiryEvent, Kind, Message, Status, Waiting
+from app.inquiries.models import Inquiry, InquiryEvent, InquiryKind, InquiryStatus, Message, ResponseWait
 from app.inquiries.schemas import (
-    Bulk,
-    BulkProblem,
-    BulkResult,
-    BulkResults,
     Classify,
-    EventRead,
+    InquiryBulk,
+    InquiryBulkProblem,
+    InquiryBulkResult,
+    InquiryBulkResults,
     InquiryDetail,
+    InquiryEventRead,
     InquiryRead,
     MessageRead,
     Reopen,
@@ -38,7 +38,7 @@ ROUTER = router("/v1/inquiries", tag="inquiries")
 THREAD: Final = 200
 """Messages that come with an inquiry; the rest of a long thread is paged."""
 
-_NEWEST: Final = Keyset((Inquiry.last_message_at, Inquiry.id))
+_BY_LAST_MESSAGE: Final = Keyset((Inquiry.last_message_at, Inquiry.id))
 _THREAD: Final = Keyset((Message.sent_at, Message.id), descending=False)
 _THREAD_END: Final = Keyset((Message.sent_at, Message.id))
 _EVENTS: Final = Keyset((InquiryEvent.at, InquiryEvent.id))
@@ -46,21 +46,21 @@ _EVENTS: Final = Keyset((InquiryEvent.at, InquiryEvent.id))
 
 @ROUTER.get("", operation_id="inquiries.list")
 async def list_inquiries(
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
-    status: Annotated[Status | None, Query()] = None,
-    kind: Annotated[Kind | None, Query()] = None,
+    status: Annotated[InquiryStatus | None, Query()] = None,
+    kind: Annotated[InquiryKind | None, Query()] = None,
     project_id: Annotated[UUID | None, Query()] = None,
     community_id: Annotated[UUID | None, Query()] = None,
-    q: Annotated[Search, Query(description="Part of the customer's name or of their newest words.")] = None,
+    q: Annotated[Search, Query(description="Part of the customer's name or of their latest message.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[InquiryRead]:
-    """Inquiries of all platforms alike, the one with the newest message first."""
-    query = select(Inquiry.__table__).where(in_workspace(Inquiry, who.workspace_id))
-    wanted = {Inquiry.status: status, Inquiry.kind: kind}
-    for column, value in wanted.items():
+    """Inquiries of all platforms, the one with the latest message first."""
+    query = select(Inquiry.__table__).where(in_workspace(Inquiry, actor.workspace_id))
+    filters = {Inquiry.status: status, Inquiry.kind: kind}
+    for column, value in filters.items():
         if value is not None:
             query = query.where(column == value.value)
     if project_id is not None:
@@ -69,39 +69,39 @@ async def list_inquiries(
         query = query.where(Inquiry.community_id == community_id)
     if q is not None:
         query = query.where(or_(Inquiry.preview.ilike(q), Inquiry.customer_name.ilike(q)))
-    found = await connection.execute(_NEWEST.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(found.all(), limit, ("last_message_at", "id"))
+    result = await connection.execute(_BY_LAST_MESSAGE.after(query, pager.read(cursor, (datetime, UUID)), limit))
+    rows, next_cursor = pager.page(result.all(), limit, ("last_message_at", "id"))
     return Page(data=[InquiryRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
 @ROUTER.post("/bulk", operation_id="inquiries.bulk", responses=problems(409))
-async def bulk(body: Bulk, who: CurrentActor, session: SessionDep) -> BulkResults:
+async def bulk(body: InquiryBulk, actor: CurrentActor, session: SessionDep) -> InquiryBulkResults:
     """Classify, resolve or reopen up to 500 inquiries.
 
-    Each is told how it went. With `atomic`, one that cannot be changed keeps all from being changed.
+    Each has its own result. With `atomic`, none is changed if one cannot be.
     """
     actions = {item.id: item for item in body.items}
-    outcomes = await service.change(session, actions, actor=_name(who), atomic=body.atomic)
-    return BulkResults(data=[_result(inquiry_id, outcome) for inquiry_id, outcome in outcomes.items()])
+    outcomes = await service.change(session, actions, actor=_actor_name(actor), atomic=body.atomic)
+    return InquiryBulkResults(data=[_result(inquiry_id, outcome) for inquiry_id, outcome in outcomes.items()])
 
 
-def _result(inquiry_id: UUID, outcome: Inquiry | AppError) -> BulkResult:
+def _result(inquiry_id: UUID, outcome: Inquiry | AppError) -> InquiryBulkResult:
     if isinstance(outcome, AppError):
-        problem = BulkProblem(code=outcome.code, detail=outcome.detail)
-        return BulkResult(id=inquiry_id, done=False, inquiry=None, problem=problem)
-    return BulkResult(id=inquiry_id, done=True, inquiry=InquiryRead.model_validate(outcome), problem=None)
+        problem = InquiryBulkProblem(code=outcome.code, detail=outcome.detail)
+        return InquiryBulkResult(id=inquiry_id, done=False, inquiry=None, problem=problem)
+    return InquiryBulkResult(id=inquiry_id, done=True, inquiry=InquiryRead.model_validate(outcome), problem=None)
 
 
 @ROUTER.get("/{inquiry_id}", operation_id="inquiries.read", responses=problems(404))
-async def read(inquiry_id: UUID, who: CurrentActor, connection: ReadDep) -> InquiryDetail:
+async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep) -> InquiryDetail:
     """An inquiry with its thread and the times the customer waited."""
-    inquiry = await _row(connection, who.workspace_id, inquiry_id)
-    newest = _THREAD_END.after(_messages(who.workspace_id, inquiry_id), None, THREAD)
-    messages = list((await connection.execute(newest)).all())[:THREAD]
+    inquiry = await _row(connection, actor.workspace_id, inquiry_id)
+    latest = _THREAD_END.after(_messages(actor.workspace_id, inquiry_id), None, THREAD)
+    messages = list((await connection.execute(latest)).all())[:THREAD]
     waits = await connection.execute(
-        select(Waiting.__table__)
-        .where(in_workspace(Waiting, who.workspace_id), Waiting.inquiry_id == inquiry_id)
-        .order_by(Waiting.started_at)
+        select(ResponseWait.__table__)
+        .where(in_workspace(ResponseWait, actor.workspace_id), ResponseWait.inquiry_id == inquiry_id)
+        .order_by(ResponseWait.started_at)
     )
     return InquiryDetail(
         **InquiryRead.model_validate(inquiry).model_dump(),
@@ -113,17 +113,17 @@ async def read(inquiry_id: UUID, who: CurrentActor, connection: ReadDep) -> Inqu
 @ROUTER.get("/{inquiry_id}/messages", operation_id="inquiries.messages", responses=problems(404))
 async def messages(
     inquiry_id: UUID,
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
     """The thread, oldest first."""
-    await _row(connection, who.workspace_id, inquiry_id)
+    await _row(connection, actor.workspace_id, inquiry_id)
     after = pager.read(cursor, (datetime, UUID))
-    found = await connection.execute(_THREAD.after(_messages(who.workspace_id, inquiry_id), after, limit))
-    rows, next_cursor = pager.page(found.all(), limit, ("sent_at", "id"))
+    result = await connection.execute(_THREAD.after(_messages(actor.workspace_id, inquiry_id), after, limit))
+    rows, next_cursor = pager.page(result.all(), limit, ("sent_at", "id"))
     return Page(data=[MessageRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
@@ -133,64 +133,64 @@ async def messages(
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(404, 409),
 )
-async def reply(inquiry_id: UUID, body: ReplyCreate, who: CurrentActor, session: SessionDep) -> MessageRead:
+async def reply(inquiry_id: UUID, body: ReplyCreate, actor: CurrentActor, session: SessionDep) -> MessageRead:
     """Answer the customer through the platform.
 
-    The answer is stored and sent within moments; its `delivery` tells how far it has come. It is
-    never sent twice: where the platform does not say whether it took it, polling finds out.
+    The reply is stored and sent within moments; `delivery` is its state. It is never sent twice: where
+    the platform does not confirm it, polling searches the thread for it.
     """
     message = await service.reply(
-        session, inquiry_id=inquiry_id, text=body.text, automatic=body.automatic, actor=_name(who)
+        session, inquiry_id=inquiry_id, text=body.text, automatic=body.automatic, actor=_actor_name(actor)
     )
     return MessageRead.model_validate(message)
 
 
 @ROUTER.post("/{inquiry_id}/classify", operation_id="inquiries.classify", responses=problems(404, 409))
-async def classify(inquiry_id: UUID, body: Classify, who: CurrentActor, session: SessionDep) -> InquiryRead:
+async def classify(inquiry_id: UUID, body: Classify, actor: CurrentActor, session: SessionDep) -> InquiryRead:
     """Say what the customer wants; no rule overwrites it."""
-    return await _changed(session, inquiry_id, body, who)
+    return await _changed(session, inquiry_id, body, actor)
 
 
 @ROUTER.post("/{inquiry_id}/resolve", operation_id="inquiries.resolve", responses=problems(404, 409))
-async def resolve(inquiry_id: UUID, body: Resolve, who: CurrentActor, session: SessionDep) -> InquiryRead:
+async def resolve(inquiry_id: UUID, body: Resolve, actor: CurrentActor, session: SessionDep) -> InquiryRead:
     """Close an inquiry with a reason. What the customer writes afterwards opens it again."""
-    return await _changed(session, inquiry_id, body, who)
+    return await _changed(session, inquiry_id, body, actor)
 
 
 @ROUTER.post("/{inquiry_id}/reopen", operation_id="inquiries.reopen", responses=problems(404, 409))
-async def reopen(inquiry_id: UUID, body: Reopen, who: CurrentActor, session: SessionDep) -> InquiryRead:
+async def reopen(inquiry_id: UUID, body: Reopen, actor: CurrentActor, session: SessionDep) -> InquiryRead:
     """Take an inquiry up again: the customer waits from now on."""
-    return await _changed(session, inquiry_id, body, who)
+    return await _changed(session, inquiry_id, body, actor)
 
 
 @ROUTER.get("/{inquiry_id}/events", operation_id="inquiries.events", responses=problems(404))
 async def events(
     inquiry_id: UUID,
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[EventRead]:
+) -> Page[InquiryEventRead]:
     """What happened to an inquiry and who did it, newest first."""
-    await _row(connection, who.workspace_id, inquiry_id)
+    await _row(connection, actor.workspace_id, inquiry_id)
     query = select(InquiryEvent.__table__).where(
-        in_workspace(InquiryEvent, who.workspace_id), InquiryEvent.inquiry_id == inquiry_id
+        in_workspace(InquiryEvent, actor.workspace_id), InquiryEvent.inquiry_id == inquiry_id
     )
-    found = await connection.execute(_EVENTS.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(found.all(), limit, ("at", "id"))
-    return Page(data=[EventRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+    result = await connection.execute(_EVENTS.after(query, pager.read(cursor, (datetime, UUID)), limit))
+    rows, next_cursor = pager.page(result.all(), limit, ("at", "id"))
+    return Page(data=[InquiryEventRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
 async def _changed(
-    session: SessionDep, inquiry_id: UUID, action: Classify | Resolve | Reopen, who: Actor
+    session: SessionDep, inquiry_id: UUID, action: Classify | Resolve | Reopen, actor: Actor
 ) -> InquiryRead:
-    inquiry = await service.change_one(session, inquiry_id=inquiry_id, action=action, actor=_name(who))
+    inquiry = await service.change_one(session, inquiry_id=inquiry_id, action=action, actor=_actor_name(actor))
     return InquiryRead.model_validate(inquiry)
 
 
-def _name(who: Actor) -> str:
-    return f"key:{who.key_id}"
+def _actor_name(actor: Actor) -> str:
+    return f"key:{actor.key_id}"
 
 
 async def _row(connection: AsyncConnection, workspace_id: UUID, inquiry_id: UUID) -> Any:
@@ -203,5 +203,5 @@ async def _row(connection: AsyncConnection, workspace_id: UUID, inquiry_id: UUID
 
 def _messages(workspace_id: UUID, inquiry_id: UUID) -> Select[Any]:
     return select(Message.__table__).where(
-        in_workspace(Message, workspace_id), Message.inquiry_id == inquiry_id, Message.read
+        in_workspace(Message, workspace_id), Message.inquiry_id == inquiry_id, Message.content_known
     )

@@ -1,19 +1,19 @@
-"""What inquiries take and give."""
+"""Request and response schemas of inquiries."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from app.inquiries.models import Delivery, Direction, Kind, Status
-from app.inquiries.waiting import EndedBy
+from app.inquiries.conversation import EndedBy
+from app.inquiries.models import InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
 from app.kit.schemas import Body, Flag, Id, Input, Instant, Output
 
 
 class CustomerRead(Output):
-    """Who asks."""
+    """The author of an inquiry."""
 
-    id: str = Field(description="The platform's.")
-    name: str = Field(description="Empty where the platform has not said it.")
+    id: str = Field(description="The platform's id.")
+    name: str = Field(description="Empty where the platform does not give it.")
 
 
 class InquiryRead(Output):
@@ -24,16 +24,18 @@ class InquiryRead(Output):
     community_id: Id
     publication_id: Id | None = Field(description="The publication it stands under, where it is a comment.")
     channel: str = Field(examples=["comment"], description="comment, message, mention or review.")
-    kind: Kind
-    kind_by: Literal["rule", "person"] = Field(description="Who said so; a person's word is never overwritten.")
-    status: Status
+    kind: InquiryKind
+    kind_by: Literal["rule", "person"] = Field(
+        description="Who classified it; a person's classification is never overwritten."
+    )
+    status: InquiryStatus
     customer: CustomerRead
-    preview: str = Field(description="The beginning of the customer's newest message.")
+    preview: str = Field(description="The beginning of the customer's latest message.")
     opened_at: Instant = Field(description="When the customer first wrote.")
     last_message_at: Instant
     first_answered_at: Instant | None
     handled_at: Instant | None = Field(
-        description="When a person of the agency first answered, or resolved it; an automatic one is neither."
+        description="When a person of the agency first answered or resolved it; automatic ones do not count."
     )
     resolved_at: Instant | None
     resolution: str | None = Field(description="The reason it was resolved for.")
@@ -46,8 +48,8 @@ class InquiryRead(Output):
         if isinstance(row, dict):
             return row
         names = (name for name in cls.model_fields if name not in {"customer", "messages", "waits"})
-        found = {name: getattr(row, name) for name in names}
-        return {**found, "customer": {"id": row.customer_id, "name": row.customer_name}}
+        fields = {name: getattr(row, name) for name in names}
+        return {**fields, "customer": {"id": row.customer_id, "name": row.customer_name}}
 
 
 class MessageRead(Output):
@@ -55,23 +57,25 @@ class MessageRead(Output):
 
     id: Id
     inquiry_id: Id
-    external_id: str | None = Field(description="The platform's id; null until an answer of ours is sent.")
-    direction: Direction
-    automatic: bool = Field(description="A script's words: they are no answer.")
+    external_id: str | None = Field(description="The platform's id; null for a reply that is not sent yet.")
+    direction: MessageDirection
+    automatic: bool = Field(description="Written by a script: it does not count as an answer.")
     author_id: str | None
     author_name: str
     text: str
-    sent_at: Instant = Field(description="When it was written; of an answer on its way, when it was queued.")
+    sent_at: Instant = Field(description="When it was written; of a reply not sent yet, when it was queued.")
     edited_at: Instant | None
-    deleted_at: Instant | None = Field(description="When it was first seen to be deleted.")
+    deleted_at: Instant | None = Field(description="When its deletion was first seen.")
     url: str | None
     in_reply_to: str | None = Field(description="The platform's id of the message it answers.")
-    delivery: Delivery | None = Field(description="How far an answer made here has come; null for what was found.")
-    delivery_detail: str | None = Field(description="In words, with what to do next.")
+    delivery: ReplyDelivery | None = Field(
+        description="State of a reply made here; null for messages found on the platform."
+    )
+    delivery_detail: str | None = Field(description="For people: what happened, and what to do next.")
 
 
 class WaitRead(Output):
-    """A stretch of time in which the customer waited."""
+    """A period in which the customer waited for an answer."""
 
     started_at: Instant
     ended_at: Instant | None
@@ -83,17 +87,17 @@ class WaitRead(Output):
 class InquiryDetail(InquiryRead):
     """An inquiry with its thread."""
 
-    messages: list[MessageRead] = Field(description="The newest 200, oldest first.")
+    messages: list[MessageRead] = Field(description="The latest 200, oldest first.")
     waits: list[WaitRead]
 
 
-class EventRead(Output):
+class InquiryEventRead(Output):
     """What happened to an inquiry, and who did it."""
 
     id: Id
     type: str = Field(examples=["resolved"])
     at: Instant
-    actor: str | None = Field(description="`key:` and the API key's id; null where nobody in particular did it.")
+    actor: str | None = Field(description="`key:` and the API key's id; null for automatic events.")
     data: dict[str, Any]
 
 
@@ -101,24 +105,24 @@ class ReplyCreate(Input):
     """An answer to the customer."""
 
     text: Body = Field(examples=["Да, мы открыты с десяти до шести. Ждём вас!"])
-    automatic: Flag = Field(default=False, description="A script's words: they do not count as an answer.")
+    automatic: Flag = Field(default=False, description="Written by a script: it does not count as an answer.")
 
 
 class Classify(Input):
     """Say what the customer wants."""
 
-    kind: Kind
+    kind: InquiryKind
 
 
 class Resolve(Input):
     """Close an inquiry."""
 
     reason: Annotated[Body, Field(max_length=1000)] = Field(examples=["Refunded by phone."])
-    automatic: Flag = Field(default=False, description="A script does it: it does not count as handled.")
+    automatic: Flag = Field(default=False, description="Resolved by a script: the inquiry does not count as handled.")
 
 
 class Reopen(Input):
-    """Take an inquiry up again; the customer waits from now on."""
+    """Reopen an inquiry; the customer waits from now on."""
 
     reason: Annotated[Body, Field(max_length=1000)] | None = None
 
@@ -138,7 +142,7 @@ class BulkResolve(Resolve):
 
 
 class BulkReopen(Reopen):
-    """Take one inquiry up again."""
+    """Reopen one inquiry."""
 
     action: Literal["reopen"]
     id: Id
@@ -148,7 +152,7 @@ Action = Classify | Resolve | Reopen
 BulkAction = Annotated[BulkClassify | BulkResolve | BulkReopen, Field(discriminator="action")]
 
 
-class Bulk(Input):
+class InquiryBulk(Input):
     """Many changes at once."""
 
     items: Annotated[list[BulkAction], Field(min_length=1, max_length=500)] = Field(
@@ -163,26 +167,26 @@ class Bulk(Input):
         return self
 
 
-class BulkProblem(Output):
+class InquiryBulkProblem(Output):
     """Why one change was not made."""
 
     code: str = Field(examples=["already-resolved"])
     detail: str
 
 
-class BulkResult(Output):
-    """What became of one change."""
+class InquiryBulkResult(Output):
+    """The result of one change."""
 
     id: Id
     done: bool
     inquiry: InquiryRead | None = Field(description="As it is now; null where the change was not made.")
-    problem: BulkProblem | None
+    problem: InquiryBulkProblem | None
 
 
-class BulkResults(Output):
-    """What became of each change, in the order they were asked for."""
+class InquiryBulkResults(Output):
+    """The result of each change, in the order of the request."""
 
-    data: list[BulkResult]
+    data: list[InquiryBulkResult]
 
 
 def _no_wildcard(value: str) -> str:
@@ -194,4 +198,4 @@ Search = Annotated[
     Field(min_length=2, max_length=100, pattern=r"^[^\x00]*$"),
     AfterValidator(lambda value: None if value is None else f"%{_no_wildcard(value)}%"),
 ]
-"""Part of a customer's name or of the newest words; ready for ILIKE."""
+"""Part of a customer's name or of the latest message; ready for ILIKE."""

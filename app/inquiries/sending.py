@@ -1,16 +1,16 @@
-"""An answer on its way to the customer: sent once, or never.
+"""Delivery of replies: at most once.
 
 queued → *sending* (the intent, committed before the call) → sent | failed | outcome_unknown. An
 attempt that provably sent nothing goes back to queued.
 
-Where a worker died between the platform's answer and our commit, the message still stands as
-sending: it is in doubt. A platform that drops repeats is asked again with the same key, as long as
-it remembers keys. Any other is not: the outcome is unknown, and polling looks for the answer in its
-thread. Where it does not turn up, a person has to look.
+Where a worker died between the platform's answer and our commit, the message is still `sending`, and
+may have been sent. To a platform that drops repeats it is sent again with the same key, as long as the
+platform keeps keys. To any other it is not: the outcome is unknown, and polling searches the thread
+for the reply. Where it is not found, a person has to check.
 
-That a repeat fails (the platform is away, asks for fewer calls, refuses the token) says nothing of
-the attempt before it. So only the platform's word that it has the answer, the poll that finds it,
-or a person ends the doubt: a message in doubt is never queued again, and never told to have failed.
+A failed repeat (platform unavailable, rate limit, refused token) says nothing about the attempt before
+it. So only the platform's confirmation, a poll that finds the reply, or a person settles it: a message
+that may have been sent is never queued again, and never marked as failed.
 """
 
 from collections.abc import Sequence
@@ -27,61 +27,61 @@ from app.communities.models import Community
 from app.inquiries import intake
 from app.inquiries.events import ReplyFailed, ReplyNeedsReview
 from app.inquiries.locking import lock_threads
-from app.inquiries.models import Delivery, Inquiry, InquiryEvent, Message
+from app.inquiries.models import Inquiry, InquiryEvent, Message, ReplyDelivery
 from app.inquiries.recount import recount
-from app.inquiries.service import RECONCILE, STALE, record
+from app.inquiries.service import RECONCILE, SEND_DEADLINE, record
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import enqueue
 from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import MessageKind, RemotePerson, SendReceipt
 
-WAIT_TIMEOUT: Final = timedelta(hours=1)
-"""How long polling may take to find an answer whose outcome is unknown."""
+RECONCILE_TIMEOUT: Final = timedelta(hours=1)
+"""How long polling may take to find a reply whose outcome is unknown."""
 
-_ENDED: Final = "A worker ended while it was sending this answer."
+_WORKER_DIED: Final = "A worker ended while it was sending this answer."
 _TOO_OLD: Final = "It could not be sent within a day. Send it anew if it still holds."
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An answer that may be sent now."""
+    """A reply to be sent now."""
 
     message_id: UUID
     community_id: UUID
     to: ReplyTo
     text: str
-    doubted_until: datetime | None = None
-    """None: nothing was sent before. Else nobody knows what became of an attempt before this one, and until
-    then the platform drops a repeat of it.
+    repeat_safe_until: datetime | None = None
+    """None: nothing was sent before. Else the outcome of an earlier attempt is unknown, and until this
+    instant the platform drops a repeat of it.
     """
 
 
-async def intend(session: AsyncSession, *, message_id: UUID) -> Intent | None:
+async def record_intent(session: AsyncSession, *, message_id: UUID) -> Intent | None:
     """Commit the intent to send; None where there is nothing to send, or it must not be sent again."""
     message, inquiry = await _locked(session, message_id)
-    if message.delivery not in {Delivery.QUEUED.value, Delivery.SENDING.value}:
+    if message.delivery not in {ReplyDelivery.QUEUED.value, ReplyDelivery.SENDING.value}:
         return None
-    doubted_until: datetime | None = None
-    if message.delivery == Delivery.SENDING.value:
-        if await _found(session, message, inquiry):
+    repeat_safe_until: datetime | None = None
+    if message.delivery == ReplyDelivery.SENDING.value:
+        if await _found_by_polling(session, message, inquiry):
             return None
-        doubted_until = await _remembered_until(session, message)
-        if doubted_until is None or now(session) >= doubted_until:
-            await _unknown(session, message, inquiry, _ENDED)
+        repeat_safe_until = await _repeat_safe_until(session, message)
+        if repeat_safe_until is None or now(session) >= repeat_safe_until:
+            await _unknown(session, message, inquiry, _WORKER_DIED)
             return None
     else:
-        if now(session) - message.sent_at > STALE:
+        if now(session) - message.sent_at > SEND_DEADLINE:
             await _failed(session, message, inquiry, _TOO_OLD)
             return None
-        message.delivery, message.intended_at = Delivery.SENDING.value, now(session)
-    answered = await _answered(session, message)
+        message.delivery, message.intended_at = ReplyDelivery.SENDING.value, now(session)
+    answered = await _answered_message(session, message)
     if answered is None or answered.external_id is None:
         why = "The message it answers is not known any more."
-        if doubted_until is None:
+        if repeat_safe_until is None:
             await _failed(session, message, inquiry, why)
         else:
-            await _unknown(session, message, inquiry, f"{_ENDED} {why}")
+            await _unknown(session, message, inquiry, f"{_WORKER_DIED} {why}")
         return None
     to = ReplyTo(
         external_id=answered.external_id,
@@ -90,40 +90,40 @@ async def intend(session: AsyncSession, *, message_id: UUID) -> Intent | None:
         author=RemotePerson(answered.author_id or "", answered.author_name),
         post_id=inquiry.post_id,
     )
-    return Intent(message.id, message.community_id, to, message.text, doubted_until)
+    return Intent(message.id, message.community_id, to, message.text, repeat_safe_until)
 
 
-async def _remembered_until(session: AsyncSession, message: Message) -> datetime | None:
-    """Until when the platform drops a repeat of this very answer; None where it would send it twice."""
+async def _repeat_safe_until(session: AsyncSession, message: Message) -> datetime | None:
+    """Until when the platform drops a repeat of this reply; None where it would deliver it twice."""
     community = await fetch(session, Community, message.community_id)
-    remembered = platforms.adapter(community.platform).spec.replies_remembered
-    return None if remembered is None or message.intended_at is None else message.intended_at + remembered
+    dedup_window = platforms.adapter(community.platform).spec.replies_remembered
+    return None if dedup_window is None or message.intended_at is None else message.intended_at + dedup_window
 
 
-async def _found(session: AsyncSession, message: Message, inquiry: Inquiry) -> bool:
-    """Whether polling has found it already, faster than we."""
-    await intake.adopt(session, message.community_id, [message.thread_id], doubtful=message.id)
-    if message.delivery != Delivery.SENT.value:
+async def _found_by_polling(session: AsyncSession, message: Message, inquiry: Inquiry) -> bool:
+    """Whether polling has already found the reply on the platform."""
+    await intake.match_unconfirmed_replies(session, message.community_id, [message.thread_id], doubtful=message.id)
+    if message.delivery != ReplyDelivery.SENT.value:
         return False
     await _recount(session, inquiry, [message.thread_id])
     return True
 
 
-async def _answered(session: AsyncSession, message: Message) -> Message | None:
-    found: Message | None = await session.scalar(
+async def _answered_message(session: AsyncSession, message: Message) -> Message | None:
+    matched: Message | None = await session.scalar(
         select(Message).where(
             in_workspace(Message, workspace_of(session)),
             Message.community_id == message.community_id,
             Message.external_id == message.in_reply_to,
         )
     )
-    return found
+    return matched
 
 
 async def delivered(session: AsyncSession, *, message_id: UUID, sent: SendReceipt) -> None:
-    """The platform has it. Where polling has found it already, the two become one."""
+    """The platform has confirmed the reply. Where polling has stored its copy already, the two are merged."""
     message, inquiry = await _locked(session, message_id)
-    if message.delivery == Delivery.SENT.value:
+    if message.delivery == ReplyDelivery.SENT.value:
         return
     copy = await session.scalar(
         select(Message).where(
@@ -132,82 +132,84 @@ async def delivered(session: AsyncSession, *, message_id: UUID, sent: SendReceip
             Message.external_id == sent.external_id,
         )
     )
-    if copy is not None and await _only_found(session, copy):
-        # It was taken for another answer of ours with the same words: the platform knows better whose it is.
+    if copy is not None and await _matched_by_polling_only(session, copy):
+        # The copy was matched to another reply with the same text: the platform's confirmation decides.
         copy.external_id, copy.url, copy.sent_at = None, None, copy.intended_at or copy.sent_at
         await _unknown(session, copy, inquiry, "What was found of it was another answer with the same words.")
     elif copy is not None:
         await intake.merge(session, message, copy)
         await _recount(session, inquiry, [message.thread_id, copy.thread_id])
         return
-    answered = await _answered(session, message)
+    answered = await _answered_message(session, message)
     message.external_id, message.url = sent.external_id, sent.url
-    # Never before what it answers, whatever the platform's clock says; its own time comes with the poll.
+    # Never before the message it replies to, whatever the platform's clock says; polling brings the exact time.
     at = sent.sent_at or now(session)
     message.sent_at = max(at, answered.sent_at) if answered is not None else at
-    message.delivery, message.delivery_detail = Delivery.SENT.value, None
+    message.delivery, message.delivery_detail = ReplyDelivery.SENT.value, None
     record(session, inquiry.id, "sent", None, message_id=str(message.id), found=False)
     await session.flush()
     await _recount(session, inquiry, [message.thread_id])
 
 
-async def _only_found(session: AsyncSession, copy: Message) -> bool:
-    """Whether this is an answer of ours that polling has recognised, and of which the platform said nothing."""
-    found = select(InquiryEvent.id).where(
+async def _matched_by_polling_only(session: AsyncSession, copy: Message) -> bool:
+    """Whether this is a reply that polling has matched, and that the platform has not confirmed."""
+    matched = select(InquiryEvent.id).where(
         in_workspace(InquiryEvent, workspace_of(session)),
         InquiryEvent.inquiry_id == copy.inquiry_id,
         InquiryEvent.type == "sent",
         InquiryEvent.data.contains({"message_id": str(copy.id), "found": True}),
     )
-    return copy.delivery is not None and await session.scalar(found.limit(1)) is not None
+    return copy.delivery is not None and await session.scalar(matched.limit(1)) is not None
 
 
-async def put_back(session: AsyncSession, *, intent: Intent, why: str) -> None:
-    """This attempt sent nothing, and another follows. What was in doubt before it still is, and is not queued."""
+async def requeue(session: AsyncSession, *, intent: Intent, why: str) -> None:
+    """This attempt sent nothing, and another follows. A message that may have been sent before is not queued."""
     message, inquiry = await _locked(session, intent.message_id)
-    if message.delivery != Delivery.SENDING.value:
+    if message.delivery != ReplyDelivery.SENDING.value:
         return
-    if intent.doubted_until is None:
-        message.delivery, message.delivery_detail, message.intended_at = Delivery.QUEUED.value, why, None
-    elif not await _found(session, message, inquiry):
-        message.delivery_detail = f"{_ENDED} The platform is asked again, and drops what it has already. {why}"
+    if intent.repeat_safe_until is None:
+        message.delivery, message.delivery_detail, message.intended_at = ReplyDelivery.QUEUED.value, why, None
+    elif not await _found_by_polling(session, message, inquiry):
+        message.delivery_detail = f"{_WORKER_DIED} The platform is asked again, and drops what it has already. {why}"
 
 
 async def failed(session: AsyncSession, *, intent: Intent, why: str) -> None:
-    """This attempt sent nothing, and no other follows: it was not sent, unless that was in doubt before."""
+    """This attempt sent nothing, and no other follows: failed, or unknown if an earlier attempt may have sent it."""
     message, inquiry = await _locked(session, intent.message_id)
-    if message.delivery not in {Delivery.QUEUED.value, Delivery.SENDING.value}:
+    if message.delivery not in {ReplyDelivery.QUEUED.value, ReplyDelivery.SENDING.value}:
         return
-    if intent.doubted_until is None:
+    if intent.repeat_safe_until is None:
         await _failed(session, message, inquiry, why)
     else:
-        await _unknown(session, message, inquiry, f"{_ENDED} The platform has not said since whether it has it: {why}")
+        await _unknown(
+            session, message, inquiry, f"{_WORKER_DIED} The platform has not said since whether it has it: {why}"
+        )
 
 
-async def abandoned(session: AsyncSession, message_id: UUID) -> None:
-    """Its job was given up. Where an intent stands, nobody has seen what became of it."""
+async def job_failed(session: AsyncSession, message_id: UUID) -> None:
+    """Its job is dead. Where an intent was committed, the outcome is unknown."""
     message, inquiry = await _locked(session, message_id)
-    if message.delivery == Delivery.QUEUED.value:
+    if message.delivery == ReplyDelivery.QUEUED.value:
         await _failed(session, message, inquiry, "Something went wrong here, and it was not sent. Send it anew.")
-    elif message.delivery == Delivery.SENDING.value:
+    elif message.delivery == ReplyDelivery.SENDING.value:
         await _unknown(session, message, inquiry, "Every worker that was sending this answer ended midway.")
 
 
 async def unknown(session: AsyncSession, *, message_id: UUID, why: str) -> None:
     """It may have been sent."""
     message, inquiry = await _locked(session, message_id)
-    if message.delivery == Delivery.SENDING.value:
+    if message.delivery == ReplyDelivery.SENDING.value:
         await _unknown(session, message, inquiry, why)
 
 
-async def give_up(session: AsyncSession, *, message_id: UUID) -> None:
-    """Polling has had its time: where it has not found the answer, a person has to look."""
+async def require_review(session: AsyncSession, *, message_id: UUID) -> None:
+    """Polling has not found the reply in time: a person has to check."""
     message, inquiry = await _locked(session, message_id)
-    if message.delivery == Delivery.QUEUED.value:
+    if message.delivery == ReplyDelivery.QUEUED.value:
         await _failed(session, message, inquiry, _TOO_OLD)
-    if message.delivery not in {Delivery.OUTCOME_UNKNOWN.value, Delivery.SENDING.value}:
+    if message.delivery not in {ReplyDelivery.OUTCOME_UNKNOWN.value, ReplyDelivery.SENDING.value}:
         return
-    message.delivery = Delivery.NEEDS_REVIEW.value
+    message.delivery = ReplyDelivery.NEEDS_REVIEW.value
     message.delivery_detail = (
         "The platform did not say whether it took this answer, and it has not turned up since. "
         "Look at the thread there; if it is missing, answer again."
@@ -222,13 +224,13 @@ async def _locked(session: AsyncSession, message_id: UUID) -> tuple[Message, Inq
     community_id = (await fetch(session, Message, message_id)).community_id
     await lock_threads(session, community_id)
     message = await fetch(session, Message, message_id, for_update=True)
-    await session.refresh(message)  # it may have changed while we waited
+    await session.refresh(message)  # it may have changed while we waited for the lock
     assert message.inquiry_id is not None, "an answer belongs to an inquiry"
     return message, await fetch(session, Inquiry, message.inquiry_id)
 
 
 async def _failed(session: AsyncSession, message: Message, inquiry: Inquiry, why: str) -> None:
-    message.delivery, message.delivery_detail = Delivery.FAILED.value, why
+    message.delivery, message.delivery_detail = ReplyDelivery.FAILED.value, why
     record(session, inquiry.id, "failed", None, message_id=str(message.id), detail=why)
     await publish(
         session, ReplyFailed(inquiry.id, inquiry.project_id, inquiry.community_id, now(session), message.id, why)
@@ -236,13 +238,13 @@ async def _failed(session: AsyncSession, message: Message, inquiry: Inquiry, why
 
 
 async def _unknown(session: AsyncSession, message: Message, inquiry: Inquiry, why: str) -> None:
-    message.delivery = Delivery.OUTCOME_UNKNOWN.value
+    message.delivery = ReplyDelivery.OUTCOME_UNKNOWN.value
     message.delivery_detail = f"{why} It is looked for on the platform and not sent again."
     record(session, inquiry.id, "outcome_unknown", None, message_id=str(message.id), detail=why)
     await session.flush()
-    if await _found(session, message, inquiry):
+    if await _found_by_polling(session, message, inquiry):
         return
-    due: datetime = now(session) + WAIT_TIMEOUT
+    due: datetime = now(session) + RECONCILE_TIMEOUT
     await enqueue(
         session, RECONCILE, workspace_id=workspace_of(session), key=str(message.id), at=due, message_id=message.id
     )

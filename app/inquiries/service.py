@@ -1,4 +1,4 @@
-"""What people do with inquiries."""
+"""Replying to inquiries and changing them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import platforms
 from app.communities.models import Community
-from app.inquiries.models import Delivery, Direction, Inquiry, InquiryEvent, Message, Status
+from app.inquiries.conversation import Transition
+from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
 from app.inquiries.schemas import Action, Classify, Resolve
-from app.inquiries.waiting import Change
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
@@ -23,28 +23,31 @@ from app.platforms.capabilities import Replies
 
 SEND: Final = "inquiries.send"
 RECONCILE: Final = "inquiries.reconcile"
-STALE: Final = timedelta(hours=24)
-"""An answer that could not be sent for so long is not sent any more."""
+SEND_DEADLINE: Final = timedelta(hours=24)
+"""A reply that could not be sent within this time is not sent any more."""
 
 
 async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic: bool, actor: str) -> Message:
-    """Store an answer and have it sent: both in this unit of work, the sending by a job.
+    """Store a reply and enqueue the job that sends it, both in this transaction.
 
-    `Conflict` where the platform takes no replies or no message is left to answer, `Invalid` where
-    the text is longer than the platform allows.
+    Raises `Conflict` where the platform takes no replies or no message is left to reply to, `Invalid`
+    where the text is longer than the platform allows.
     """
     inquiry = await fetch(session, Inquiry, inquiry_id, for_update=True)
     community = await fetch(session, Community, inquiry.community_id)
-    kind = platforms.adapters().get(community.platform)
-    if kind is None or not issubclass(kind, Replies):
+    adapter_class = platforms.adapters().get(community.platform)
+    if adapter_class is None or not issubclass(adapter_class, Replies):
         raise Conflict(
-            f"Instep cannot answer on {kind.spec.title if kind is not None else community.platform}: "
+            f"Instep cannot answer on {adapter_class.spec.title if adapter_class is not None else community.platform}: "
             "answer there; what you write is found by the next poll.",
             code="replies-unsupported",
         )
-    limit, long = kind.spec.reply_limit or kind.spec.text_limit, outgoing.length(text, kind.spec.text_unit)
-    if long > limit:
-        detail = f"{kind.spec.title} takes answers of at most {limit} characters; these are {long}."
+    limit, length = (
+        adapter_class.spec.reply_limit or adapter_class.spec.text_limit,
+        outgoing.length(text, adapter_class.spec.text_unit),
+    )
+    if length > limit:
+        detail = f"{adapter_class.spec.title} takes answers of at most {limit} characters; these are {length}."
         raise Invalid(
             detail,
             code="text-too-long",
@@ -55,9 +58,9 @@ async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic
         .where(
             in_workspace(Message, workspace_of(session)),
             Message.inquiry_id == inquiry.id,
-            Message.direction == Direction.CUSTOMER.value,
+            Message.direction == MessageDirection.CUSTOMER.value,
             Message.deleted_at.is_(None),
-            Message.read,
+            Message.content_known,
         )
         .order_by(Message.sent_at.desc(), Message.id.desc())
         .limit(1)
@@ -70,31 +73,31 @@ async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic
         community_id=community.id,
         thread_id=inquiry.thread_id,
         external_id=None,
-        direction=Direction.AGENCY.value,
+        direction=MessageDirection.AGENCY.value,
         automatic=automatic,
         author_id=community.external_id,
         author_name=community.title or "",
         text=text,
         sent_at=now(session),
         in_reply_to=answered.external_id,
-        delivery=Delivery.QUEUED.value,
+        delivery=ReplyDelivery.QUEUED.value,
     )
     session.add(message)
     await session.flush()
     record(session, inquiry.id, "replied", actor, message_id=str(message.id))
-    about: dict[str, Any] = {"workspace_id": workspace_of(session), "key": str(message.id), "message_id": message.id}
-    await enqueue(session, SEND, **about)
-    # Whatever becomes of that job, the answer does not stay on its way for ever.
-    await enqueue(session, RECONCILE, at=now(session) + STALE + timedelta(hours=1), **about)
+    job_args: dict[str, Any] = {"workspace_id": workspace_of(session), "key": str(message.id), "message_id": message.id}
+    await enqueue(session, SEND, **job_args)
+    # Whatever happens to that job, the reply reaches a final state.
+    await enqueue(session, RECONCILE, at=now(session) + SEND_DEADLINE + timedelta(hours=1), **job_args)
     return message
 
 
 async def change(
     session: AsyncSession, actions: Mapping[UUID, Action], *, actor: str, atomic: bool = False
 ) -> dict[UUID, Inquiry | AppError]:
-    """Classify, resolve or reopen inquiries; each one as it is now, or why it was left as it was.
+    """Classify, resolve or reopen inquiries; returns each changed inquiry, or why it was not changed, by id.
 
-    `atomic`: where one cannot be changed, `Conflict` tells of all that cannot, and none is.
+    `atomic`: where one cannot be changed, none is, and `Conflict` lists all that cannot.
     """
     rows = await session.scalars(
         select(Inquiry)
@@ -102,26 +105,26 @@ async def change(
         .order_by(Inquiry.id)
         .with_for_update()
     )
-    found = {row.id: row for row in rows}
-    refused: dict[UUID, AppError] = {}
+    by_id = {row.id: row for row in rows}
+    refusals: dict[UUID, AppError] = {}
     for inquiry_id, action in actions.items():
-        inquiry = found.get(inquiry_id)
+        inquiry = by_id.get(inquiry_id)
         error = NotFound() if inquiry is None else _refusal(inquiry, action)
         if error is not None:
-            refused[inquiry_id] = error
-    if atomic and refused:
-        raise _all_refused(list(actions), refused)
-    changed = [found[inquiry_id] for inquiry_id in actions if inquiry_id not in refused]
+            refusals[inquiry_id] = error
+    if atomic and refusals:
+        raise _all_refused(list(actions), refusals)
+    changed = [by_id[inquiry_id] for inquiry_id in actions if inquiry_id not in refusals]
     for inquiry in changed:
         _apply(session, inquiry, actions[inquiry.id], actor)
     await session.flush()
     await _recount(session, changed)
-    done = {inquiry.id: inquiry for inquiry in changed}
-    return {inquiry_id: refused.get(inquiry_id) or done[inquiry_id] for inquiry_id in actions}
+    changed_by_id = {inquiry.id: inquiry for inquiry in changed}
+    return {inquiry_id: refusals.get(inquiry_id) or changed_by_id[inquiry_id] for inquiry_id in actions}
 
 
 async def change_one(session: AsyncSession, *, inquiry_id: UUID, action: Action, actor: str) -> Inquiry:
-    """Classify, resolve or reopen one inquiry; `NotFound`, or `Conflict` where it is so already."""
+    """Classify, resolve or reopen one inquiry; raises `NotFound`, or `Conflict` where it has that status already."""
     outcome = (await change(session, {inquiry_id: action}, actor=actor))[inquiry_id]
     if isinstance(outcome, AppError):
         raise outcome
@@ -132,21 +135,21 @@ def _refusal(inquiry: Inquiry, action: Action) -> AppError | None:
     if isinstance(action, Classify):
         return None
     if isinstance(action, Resolve):
-        # A person may confirm what a script has closed: then it was handled.
+        # A person may confirm an automatic resolution: then the inquiry counts as handled.
         confirms = inquiry.resolved_automatically and not action.automatic
-        if inquiry.status == Status.RESOLVED.value and not confirms:
+        if inquiry.status == InquiryStatus.RESOLVED.value and not confirms:
             return Conflict("It is resolved already.", code="already-resolved")
         return None
-    return Conflict("It is open.", code="already-open") if inquiry.status == Status.OPEN.value else None
+    return Conflict("It is open.", code="already-open") if inquiry.status == InquiryStatus.OPEN.value else None
 
 
-def _all_refused(asked: Sequence[UUID], refused: Mapping[UUID, AppError]) -> AppError:
+def _all_refused(requested: Sequence[UUID], refusals: Mapping[UUID, AppError]) -> AppError:
     return Conflict(
-        f"{len(refused)} of {len(asked)} changes cannot be made, so none was.",
+        f"{len(refusals)} of {len(requested)} changes cannot be made, so none was.",
         code="bulk-refused",
         errors=[
-            {"in": "body", "field": f"items.{asked.index(inquiry_id)}", "code": error.code, "detail": error.detail}
-            for inquiry_id, error in refused.items()
+            {"in": "body", "field": f"items.{requested.index(inquiry_id)}", "code": error.code, "detail": error.detail}
+            for inquiry_id, error in refusals.items()
         ],
     )
 
@@ -160,22 +163,22 @@ def _apply(session: AsyncSession, inquiry: Inquiry, action: Action, actor: str) 
         record(
             session,
             inquiry.id,
-            Change.RESOLVED.value,
+            Transition.RESOLVED.value,
             actor,
             reason=action.reason,
             automatic=action.automatic,
-            # What comes to light later was not resolved by this.
+            # Messages that are ingested later are not covered by this resolution.
             through=inquiry.last_message_at.isoformat(),
         )
     else:
-        record(session, inquiry.id, Change.REOPENED.value, actor, reason=action.reason)
+        record(session, inquiry.id, Transition.REOPENED.value, actor, reason=action.reason)
 
 
 async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:
-    def place(inquiry: Inquiry) -> tuple[UUID, UUID]:
+    def community_of(inquiry: Inquiry) -> tuple[UUID, UUID]:
         return inquiry.project_id, inquiry.community_id
 
-    for (project_id, community_id), group in groupby(sorted(inquiries, key=place), place):
+    for (project_id, community_id), group in groupby(sorted(inquiries, key=community_of), community_of):
         threads = [inquiry.thread_id for inquiry in group]
         await recount(session, project_id=project_id, community_id=community_id, threads=threads)
     if inquiries:
@@ -187,13 +190,13 @@ async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:
         )
 
 
-def record(session: AsyncSession, inquiry_id: UUID, what: str, actor: str | None, **data: object) -> None:
-    """Write down what happened to an inquiry, and who did it."""
+def record(session: AsyncSession, inquiry_id: UUID, event_type: str, actor: str | None, **data: object) -> None:
+    """Add an event to the history of an inquiry."""
     session.add(
         InquiryEvent(
             workspace_id=workspace_of(session),
             inquiry_id=inquiry_id,
-            type=what,
+            type=event_type,
             at=now(session),
             actor=actor,
             data=data,

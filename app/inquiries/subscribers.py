@@ -1,4 +1,4 @@
-"""What polling and hooks bring to light, stored as inquiries."""
+"""Stores polled and pushed messages as inquiries."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,11 +9,11 @@ from app.kit.events import subscribe
 
 @subscribe(MessagesSeen)
 async def store(session: AsyncSession, event: MessagesSeen) -> None:
-    """In the unit of work that stores the poll's cursor or the hook's event: both or neither."""
+    """In the transaction that stores the poll's cursor or applies the inbound event: both or neither."""
     await intake.store(session, event.community, event.messages)
 
 
 @subscribe(MessagesDeleted)
-async def forget(session: AsyncSession, event: MessagesDeleted) -> None:
-    """In the unit of work that stores the hook's event."""
-    await intake.deleted(session, event.community, event.external_ids)
+async def mark_deleted(session: AsyncSession, event: MessagesDeleted) -> None:
+    """In the transaction that applies the inbound event."""
+    await intake.mark_deleted(session, event.community, event.external_ids)

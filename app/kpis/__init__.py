@@ -1,4 +1,4 @@
-"""Key performance indicators: one file each in `catalogue`, explained down to the rows."""
+"""Key performance indicators: one file each in `catalogue`, with evidence for every value."""
 
 from functools import lru_cache
 from types import MappingProxyType
@@ -10,7 +10,7 @@ FOLDER = "app.kpis.catalogue"
 
 
 @lru_cache(maxsize=1)
-def known() -> MappingProxyType[str, Kpi]:
+def all_kpis() -> MappingProxyType[str, Kpi]:
     """Every KPI found, by its key, in the order of goal types and keys."""
     found: dict[str, Kpi] = {}
     for kpi in registry.declared(FOLDER, "KPI", Kpi).values():

@@ -1,6 +1,6 @@
-"""A KPI's answer for a project, made of its values: whole window, window before, parts, communities.
+"""The response for one KPI of a project: values of the whole window, the previous one, parts and communities.
 
-Answers are plain dictionaries, ready to be written as JSON: `schemas` describes their shape.
+Responses are plain dictionaries, ready for JSON; `schemas` describes them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,12 @@ from app.kpis.windows import Days, Granularity
 log = structlog.get_logger()
 
 _EXPECTED: Final = frozenset({Reason.NOT_YET})
-"""What is missing for no fault: it is no gap."""
+"""Reasons that are no gaps: the input is not due yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class KpiQuery:
-    """What is asked of a project."""
+    """A request for a project's KPIs, with the loaded inputs."""
 
     project: Project
     days: Days
@@ -30,12 +30,12 @@ class KpiQuery:
     compare: bool
     loaded: Mapping[str, Loaded[Any]]
     broken: set[str] = field(default_factory=set)
-    """Keys of KPIs whose computation has failed: each is logged once."""
+    """Keys of KPIs whose computation has failed, so that each is logged once."""
 
     def window(self, days: Days | None = None, only: Community | None = None) -> Window:
         """The inputs for some days (all of them) of some communities (all of them)."""
-        chosen = days or self.days
-        return Window(chosen.first, chosen.last, self.project.today, self.loaded, only)
+        selected = days or self.days
+        return Window(selected.first, selected.last, self.project.today, self.loaded, only)
 
     def value(self, kpi: Kpi, days: Days | None = None, only: Community | None = None) -> Value:
         """The KPI's value for some days of some communities; one that cannot be computed is unknown."""
@@ -43,7 +43,7 @@ class KpiQuery:
             return self._unknown(kpi, failed.reason, days, only)
         try:
             return kpi.compute(self.window(days, only))
-        except Exception as error:  # it knows no database: nothing but a fault of its own, or of its inputs
+        except Exception as error:  # `compute` is pure, so this is a fault in it or in its inputs
             self._report(kpi, error)
             return self._unknown(kpi, Reason.NOT_COMPUTED, days, only)
 
@@ -51,8 +51,8 @@ class KpiQuery:
         """An input of the KPI that could not be loaded; None where all are there."""
         return next((one for source in kpi.needs if (one := self.loaded[source.key]).failed), None)
 
-    def lost(self, kpi: Kpi, of: Sequence[Community]) -> Sequence[Missing]:
-        """Days on which the KPI's sources have nothing, where that means a loss."""
+    def gaps(self, kpi: Kpi, of: Sequence[Community]) -> Sequence[Missing]:
+        """Days on which data of the KPI's sources was lost."""
         window = self.window()
         if self.failed(kpi) is not None:
             return ()
@@ -82,40 +82,40 @@ class KpiQuery:
         }
 
 
-def answer(kpi: Kpi, question: KpiQuery) -> dict[str, Any]:
+def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     """The whole answer of `GET /v1/projects/{id}/kpis/{key}`."""
-    value = question.value(kpi)
+    value = query.value(kpi)
     return {
         **described(kpi),
-        "window": question.described(),
+        "window": query.described(),
         "value": value.amount,
         "status": value.status.value,
-        "reason": value.why,
-        "previous": previous(kpi, question, value) if question.compare else None,
-        "series": [_point(part, question.value(kpi, part)) for part in question.days.parts(question.granularity)],
-        "breakdown": [_share(one, question.value(kpi, only=one)) for one in communities(kpi, question.loaded)],
-        "freshness": freshness(kpi, question.loaded),
-        "coverage": coverage(kpi, question, value),
+        "reason": value.status_reason,
+        "previous": previous(kpi, query, value) if query.compare else None,
+        "series": [_point(part, query.value(kpi, part)) for part in query.days.parts(query.granularity)],
+        "breakdown": [_share(one, query.value(kpi, only=one)) for one in communities(kpi, query.loaded)],
+        "freshness": freshness(kpi, query.loaded),
+        "coverage": coverage(kpi, query, value),
         "excluded": excluded(value),
-        "links": _links(kpi, question),
+        "links": _links(kpi, query),
     }
 
 
-def row(kpis: Iterable[Kpi], question: KpiQuery) -> dict[str, Any]:
+def row(kpis: Iterable[Kpi], query: KpiQuery) -> dict[str, Any]:
     """A project's row in the portfolio."""
-    values = [(kpi, question.value(kpi)) for kpi in kpis]
-    before = [previous(kpi, question, value) for kpi, value in values]
-    window = question.described()
+    values = [(kpi, query.value(kpi)) for kpi in kpis]
+    before = [previous(kpi, query, value) for kpi, value in values]
+    window = query.described()
     return {
-        "project_id": question.project.id,
-        "name": question.project.name,
+        "project_id": query.project.id,
+        "name": query.project.name,
         "window": {name: window[name] for name in ("from", "to", "timezone")},
         "kpis": [
             {
                 "key": kpi.key,
                 "value": value.amount,
                 "status": value.status.value,
-                "reason": value.why,
+                "reason": value.status_reason,
                 "previous": {"value": earlier["value"], "change": earlier["change"]},
             }
             for (kpi, value), earlier in zip(values, before, strict=True)
@@ -135,10 +135,10 @@ def described(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def previous(kpi: Kpi, question: KpiQuery, value: Value) -> dict[str, Any]:
-    """The same for as many days right before, and the change from there, as a share of it."""
-    days = question.days.before
-    earlier = question.value(kpi, days)
+def previous(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
+    """The value of as many days right before, and the relative change since."""
+    days = query.days.before
+    earlier = query.value(kpi, days)
     change = None
     if value.amount is not None and earlier.amount:
         change = (value.amount - earlier.amount) / abs(earlier.amount)
@@ -147,13 +147,13 @@ def previous(kpi: Kpi, question: KpiQuery, value: Value) -> dict[str, Any]:
         "to": days.last,
         "value": earlier.amount,
         "status": earlier.status.value,
-        "reason": earlier.why,
+        "reason": earlier.status_reason,
         "change": change,
     }
 
 
 def _point(days: Days, value: Value) -> dict[str, Any]:
-    return {"from": days.first, "value": value.amount, "status": value.status.value, "reason": value.why}
+    return {"from": days.first, "value": value.amount, "status": value.status.value, "reason": value.status_reason}
 
 
 def _share(community: Community, value: Value) -> dict[str, Any]:
@@ -162,18 +162,18 @@ def _share(community: Community, value: Value) -> dict[str, Any]:
         "platform": community.platform,
         "value": value.amount,
         "status": value.status.value,
-        "reason": value.why,
+        "reason": value.status_reason,
     }
 
 
 def communities(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> Sequence[Community]:
-    """Whom all of a KPI's sources speak of."""
+    """The communities that all of a KPI's sources cover."""
     first, *others = (loaded[source.key] for source in kpi.needs)
     return [one for one in first.communities if all(one in other.spans for other in others)]
 
 
 def freshness(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> dict[str, Any]:
-    """Up to when everything is known, and which community holds that back."""
+    """Up to when all inputs are known, and which community is the stalest."""
     spans: list[tuple[Community, Span]] = [
         (one, span) for source in kpi.needs for one, span in loaded[source.key].spans.items()
     ]
@@ -187,19 +187,19 @@ def _instant(at: datetime | None) -> float:
     return at.timestamp() if at is not None else float("-inf")
 
 
-def coverage(kpi: Kpi, question: KpiQuery, value: Value) -> dict[str, Any]:
-    """How many days of how many communities should be known, how many are, and which are not."""
-    days = Days(question.days.first, min(question.days.last, question.project.today))
-    of = communities(kpi, question.loaded)
+def coverage(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
+    """How many days of communities should be known, how many are, and which are not."""
+    days = Days(query.days.first, min(query.days.last, query.project.today))
+    of = communities(kpi, query.loaded)
     length = max((days.last - days.first).days + 1, 0)
-    gaps = _joined([*value.missing, *question.lost(kpi, of)])
-    lost = {
+    gaps = _joined([*value.missing, *query.gaps(kpi, of)])
+    unknown_days = {
         (gap.community.id, day) for gap in gaps for day in _each(max(gap.first, days.first), min(gap.last, days.last))
     }
     expected = length * len(of)
     return {
         "expected": expected,
-        "seen": expected - len(lost),
+        "seen": expected - len(unknown_days),
         "gaps": [
             {"from": gap.first, "to": gap.last, "community_id": gap.community.id, "reason": gap.reason} for gap in gaps
         ],
@@ -207,7 +207,7 @@ def coverage(kpi: Kpi, question: KpiQuery, value: Value) -> dict[str, Any]:
 
 
 def _joined(gaps: Iterable[Missing]) -> list[Missing]:
-    """Each gap once, in the order of days; one that lies within another of its community is part of it."""
+    """The gaps in order of days, without those that lie within another of the same community."""
     kept: list[Missing] = []
     for gap in sorted(gaps, key=lambda gap: (gap.first, -gap.last.toordinal())):
         if gap.reason not in _EXPECTED and not any(_within(gap, other) for other in kept):
@@ -230,12 +230,12 @@ def excluded(value: Value) -> list[dict[str, Any]]:
     return [{"amount": one.amount, "reason": one.reason, "finding_id": one.finding_id} for one in value.excluded]
 
 
-def _links(kpi: Kpi, question: KpiQuery) -> dict[str, str]:
-    base = address(question.project.id, kpi)
-    query = f"from={question.days.first}&to={question.days.last}"
-    return {"explain": f"{base}/explain?{query}", "evidence": f"{base}/evidence?{query}"}
+def _links(kpi: Kpi, query: KpiQuery) -> dict[str, str]:
+    base = kpi_path(query.project.id, kpi)
+    parameters = f"from={query.days.first}&to={query.days.last}"
+    return {"explain": f"{base}/explain?{parameters}", "evidence": f"{base}/evidence?{parameters}"}
 
 
-def address(project_id: UUID, kpi: Kpi) -> str:
-    """Where a KPI of a project is found."""
+def kpi_path(project_id: UUID, kpi: Kpi) -> str:
+    """The path of a KPI of a project."""
     return f"/v1/projects/{project_id}/kpis/{kpi.key}"

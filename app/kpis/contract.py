@@ -1,9 +1,8 @@
-"""What a KPI is: a record with a pure function, and the words to explain it.
+"""What a KPI is: a record with a pure function, and its documentation.
 
-A KPI's file declares one `Kpi`. Its `compute` is asked about a `Window` (some days, some
-communities, and what the sources know of them) and answers with a `Value`. It is asked again for
-the window before, for every stretch of a series and for every community, always in the same way;
-it knows no database, no clock and no project.
+A KPI's file declares one `Kpi`. Its `compute` takes a `Window` (days, communities, and the loaded
+inputs) and returns a `Value`. It is called for the whole window, for the previous one, for every part
+of the series and for every community; it knows no database, no clock and no project.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,7 +19,7 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 DAY: Final = timedelta(days=1)
-Query: TypeAlias = Select[*tuple[Any, ...]]
+EvidenceQuery: TypeAlias = Select[*tuple[Any, ...]]
 
 
 class Unit(StrEnum):
@@ -42,15 +41,15 @@ class GoalType(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way is good."""
+    """Whether a higher or a lower value is better."""
 
     HIGHER = "higher_is_better"
     LOWER = "lower_is_better"
     NEUTRAL = "neutral"
 
 
-class Status(StrEnum):
-    """How far a value can be trusted."""
+class ValueStatus(StrEnum):
+    """Whether a value is known, partly known or unknown."""
 
     OK = "ok"
     PARTIAL = "partial"
@@ -68,23 +67,23 @@ class Reason(StrEnum):
     """The days have not come."""
     BEFORE_CONNECTION = "before-connection"
     GATHERED_BEFORE_CONNECTION = "gathered-before-connection"
-    """Known as a sum at the first look, and counted for the day of publication."""
+    """Known as a sum at the first poll, and counted for the day of publication."""
     PENDING = "pending"
     """The platform gives it some days late."""
     CAME_LATE = "came-late"
     """Given late by the platform, as a sum, and counted for the day of publication."""
     STALE = "stale"
-    """The last look is too long ago."""
+    """The last poll is too long ago."""
     NO_SNAPSHOT = "no-snapshot"
     UNSUPPORTED = "unsupported"
     """The platform does not give this metric."""
     NO_PERMISSION = "no-permission"
-    HOOK_MISSED = "hook-missed"
-    """The platform did not tell of something at once, as it does by its hook; a poll found it later."""
+    INBOUND_GAP = "inbound-gap"
+    """The platform did not push something in time; a poll found it later."""
     ZONE_NOT_KNOWN = "zone-not-known"
-    """PostgreSQL, or Python, does not know the project's time zone (any more): its days are not known."""
+    """PostgreSQL or Python does not know the project's time zone (any more), so its days are undefined."""
     NOT_COMPUTED = "not-computed"
-    """Computing it failed, by a fault of ours; the log has it."""
+    """Computing it failed, by a fault of ours; see the log."""
     REAUTH_REQUIRED = "reauth-required"
     PAUSED = "paused"
 
@@ -93,7 +92,7 @@ class Reason(StrEnum):
 class Community:
     """A community as KPIs see it. Without an id: what belongs to the project but to no community.
 
-    One is the same as another only if it is the same object: it is looked up often.
+    Compared by identity, because it is a dictionary key that is looked up often.
     """
 
     id: UUID | None
@@ -107,8 +106,8 @@ class Community:
     size_seen_at: datetime | None = None
     posts_seen_at: datetime | None = None
     conversations_seen_at: datetime | None = None
-    unheard: bool = False
-    """Its hook has missed something, at some time."""
+    has_inbound_gaps: bool = False
+    """Whether the platform has ever failed to push something in time that a poll then found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +123,11 @@ class Project:
     created_at: datetime
     communities: tuple[Community, ...]
     timezone: str
-    """As it is stored: of one that Python does not know, `zone` is UTC."""
+    """As stored; where Python does not know it, `zone` is UTC."""
 
     @property
-    def trouble(self) -> str | None:
-        """Why nothing of it can be known; None for a sound one."""
+    def unusable_reason(self) -> str | None:
+        """Why nothing of this project can be computed; None where it can."""
         return None if self.zone.key == self.timezone else Reason.ZONE_NOT_KNOWN
 
     def day_of(self, at: datetime) -> date:
@@ -142,7 +141,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """What the sources are asked to load: some days of some projects of one workspace."""
+    """What the sources load: days of projects of one workspace."""
 
     workspace_id: UUID
     projects: tuple[Project, ...]
@@ -151,14 +150,14 @@ class LoadRequest:
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
-        """Instants that enclose these days in every project's zone."""
+        """The instants from the first day's start to the last day's end, in whatever project's zone."""
         return (
             min(project.start_of(self.first) for project in self.projects),
             max(project.start_of(self.last + DAY) for project in self.projects),
         )
 
     @property
-    def values(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, Any]:
         """The parameters that every source's statement takes."""
         start, end = self.bounds
         return {
@@ -172,7 +171,7 @@ class LoadRequest:
 
 
 class Missing(NamedTuple):
-    """An input that is not there, for some days of one community."""
+    """An input that is missing for some days of one community."""
 
     community: Community
     reason: str
@@ -182,19 +181,19 @@ class Missing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The days a source can know of one community, and why no others."""
+    """The days for which a source can have data of one community, and why for no others."""
 
     first: date
     last: date | None
-    """The day of the last look; None before the first one."""
+    """The day of the last poll; None before the first one."""
     as_of: datetime | None
     reason: str | None = None
-    """Why there is nothing after `last`; None while looks come regularly."""
+    """Why there is nothing after `last`; None while polls are regular."""
     before: str = Reason.BEFORE_CONNECTION
     """Why there is nothing before `first`."""
 
     def missing(self, window: "Window", community: Community) -> tuple[bool, list[Missing]]:
-        """Whether the source knows anything of the window, and the days it does not know."""
+        """Whether the source has any data of the window, and the days without."""
         first, last = window.first, window.last
         if last < self.first:
             return False, [Missing(community, self.before, first, last)]
@@ -211,7 +210,7 @@ class Span:
 
 
 class Row(Protocol):
-    """What a source loads: something of one day and one community."""
+    """A row that a source loads, of one day and one community."""
 
     @property
     def project_id(self) -> UUID: ...
@@ -228,28 +227,28 @@ _day: Final = attrgetter("day")
 
 
 class Loaded(Generic[R]):
-    """What a source knows of one project: rows by community and day, and how far its knowledge goes."""
+    """A source's data of one project: rows by community and day, and the span of known days."""
 
     def __init__(
         self,
         rows: Iterable[R],
         spans: Mapping[Community, Span],
         reason: str = Reason.NO_COMMUNITIES,
-        unheard: Mapping[UUID | None, Sequence[tuple[date, date]]] | None = None,
+        inbound_gaps: Mapping[UUID | None, Sequence[tuple[date, date]]] | None = None,
         *,
         failed: bool = False,
     ) -> None:
         self.failed = failed
         """It could not be loaded, for `reason`: nothing may be computed from it."""
         self.spans = spans
-        self.unheard = unheard or {}
-        """By community: days on which something was sent that its hook missed, and those on which it was found."""
+        self.inbound_gaps = inbound_gaps or {}
+        """By community: the day something was sent that was not pushed, and the day a poll found it."""
         self.communities = tuple(spans)
         self.reason = reason
-        """Why there is nothing to know, where there are no spans."""
+        """Why there is no data, where there are no spans."""
         self.since = max((span.first for span in spans.values()), default=date.max)
         self.until = min((span.last or date.min for span in spans.values()), default=date.min)
-        """From `since` to `until` everything is known of all communities: what most windows ask for."""
+        """From `since` to `until` everything is known of all communities: the fast path of most windows."""
         self._all = sorted(rows, key=_day)
         self._all_days = [row.day for row in self._all]
         self._rows: dict[UUID | None, list[R]] = {community.id: [] for community in spans}
@@ -268,11 +267,11 @@ class Loaded(Generic[R]):
             return []
         return self._rows[community.id][bisect_left(days, first) : bisect_right(days, last)]
 
-    def missed(self, community: Community, window: "Window") -> Iterator[Missing]:
-        """Stretches of a window in which something was sent, and not found yet."""
-        for sent, found in self.unheard.get(community.id, ()):
+    def inbound_gaps_in(self, community: Community, window: "Window") -> Iterator[Missing]:
+        """Days of a window on which something was sent that a poll had not found yet."""
+        for sent, found in self.inbound_gaps.get(community.id, ()):
             if sent <= window.last and window.first <= found:
-                yield Missing(community, Reason.HOOK_MISSED, max(sent, window.first), min(found, window.last))
+                yield Missing(community, Reason.INBOUND_GAP, max(sent, window.first), min(found, window.last))
 
     def before(self, community: Community, day: date) -> R | None:
         """The last row of one community before a day."""
@@ -287,48 +286,48 @@ class Source(Protocol[R]):
     key: str
     title: str
 
-    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[R]]:
-        """What is known of each project from `asked.first` to `asked.last`."""
+    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[R]]:
+        """The data of each project from `request.first` to `request.last`."""
         ...
 
     def gaps(self, loaded: Loaded[R], community: Community, window: "Window") -> Iterator[Missing]:
-        """Days within the source's span on which it nevertheless has nothing, where that means a loss."""
+        """Days within the span on which data was lost."""
         ...
 
 
 class Window(NamedTuple):
-    """What a KPI is computed from: days, communities, and what the sources know of them."""
+    """What a KPI is computed from: days, communities, and the loaded inputs."""
 
     first: date
     last: date
     today: date
     loaded: Mapping[str, Loaded[Any]]
     only: Community | None = None
-    """One community for a line of the breakdown; None: all of them."""
+    """One community, for a row of the breakdown; None: all of them."""
 
     def of(self, source: Source[R]) -> Loaded[R]:
-        """What a source knows."""
+        """The data of a source."""
         return cast("Loaded[R]", self.loaded[source.key])
 
     def complete(self, source: Source[Any]) -> bool:
-        """Whether it is about all communities, and the source knows all of it."""
+        """Whether the window covers all communities and the source has all of its days."""
         loaded = self.loaded[source.key]
         return self.only is None and loaded.since <= self.first and self.last <= loaded.until
 
     def communities(self, *sources: Source[Any]) -> tuple[Community, ...]:
-        """Of whom all these sources speak, within this window's question."""
+        """The communities of this window that all these sources cover."""
         first, *others = (self.of(source) for source in sources)
-        asked = first.communities if self.only is None else (self.only,)
+        selected = first.communities if self.only is None else (self.only,)
         if not others:
-            return asked
-        return tuple(one for one in asked if all(one in other.spans for other in others))
+            return selected
+        return tuple(one for one in selected if all(one in other.spans for other in others))
 
     def rows(self, source: Source[R], community: Community) -> list[R]:
-        """What the source has of one community in these days."""
+        """The source's rows of one community in these days."""
         return self.of(source).between(community, self.first, self.last)
 
     def missing(self, source: Source[R], community: Community) -> tuple[bool, list[Missing]]:
-        """Whether the source knows anything of one community here, and the days it does not know."""
+        """Whether the source has any data of one community in this window, and the days without."""
         span = self.of(source).spans.get(community)
         if span is None:
             return False, [Missing(community, Reason.NOT_MEASURED_YET, self.first, self.last)]
@@ -344,7 +343,7 @@ class Term(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """What was left out of a value on purpose (or is in it by convention, among `included`)."""
+    """An amount left out of a value on purpose (or, in `Value.included`, part of it by convention)."""
 
     amount: float
     reason: str
@@ -352,26 +351,26 @@ class Excluded(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A KPI's answer for one window. An amount that is not known is None, with its reason."""
+    """A KPI's value for one window. An unknown amount is None, with a reason."""
 
     amount: float | None
     reason: str | None = None
     missing: Sequence[Missing] = ()
-    """Inputs that are not there: with an amount, it is a part of the whole."""
+    """Missing inputs; with an amount, the amount is partial."""
     excluded: Sequence[Excluded] = ()
     included: Sequence[Excluded] = ()
-    """What is in the amount by convention, and could have been left out."""
+    """What is part of the amount by convention, and could have been left out."""
     evidence: Sequence[Term] = ()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> ValueStatus:
         """Known, known in part, or unknown."""
         if self.amount is None:
-            return Status.UNKNOWN
-        return Status.PARTIAL if self.missing else Status.OK
+            return ValueStatus.UNKNOWN
+        return ValueStatus.PARTIAL if self.missing else ValueStatus.OK
 
     @property
-    def why(self) -> str | None:
+    def status_reason(self) -> str | None:
         """The reason of a status that is not ok."""
         if self.amount is not None and not self.missing:
             return None
@@ -380,15 +379,15 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Evidence rows of one kind, sorted by columns that together are unique.
+    """Evidence rows of one kind, sorted by a unique key.
 
-    `rows` gives the rows behind the value of `project`'s days; each has the columns of `key`.
+    `rows` returns the rows behind the value of `project`'s days; each has the columns of `key`.
     """
 
     kind: str
     doc: str
     """What a row is, and its fields."""
-    rows: Callable[[UUID, Project, date, date], Query]
+    rows: Callable[[UUID, Project, date, date], EvidenceQuery]
     key: Mapping[str, type]
     """The sort key: names of columns with the types they have in a cursor."""
 
@@ -400,11 +399,11 @@ class Doc:
     formula: str
     """In words."""
     symbols: str
-    """In symbols, each in braces: `{E} / {S}`; `Value.evidence` says what they stand for."""
+    """In symbols, each in braces: `{E} / {S}`; `Value.evidence` defines them."""
     source: str
     """Where the inputs come from."""
     recount: str
-    """How to get the value from the evidence rows by hand."""
+    """How to recompute the value from the evidence rows by hand."""
     caveats: tuple[str, ...] = ()
 
 
@@ -424,4 +423,4 @@ class Kpi:
     evidence: tuple[Section, ...]
     doc: Doc
     additive: bool = False
-    """The values of parts of the time, and of the communities, add up to the whole."""
+    """Values of parts of the window, and of communities, add up to the whole."""

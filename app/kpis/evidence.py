@@ -1,8 +1,8 @@
 """The rows behind a value, a page at a time.
 
-A KPI has one or more sections of evidence. They follow each other; a cursor says in which section
-and behind which row the next page starts. Communities whose own value is not known are no part of
-the value, and so have no rows here.
+A KPI has one or more sections of evidence, in sequence; a cursor holds the section and the sort key of
+the row after which the next page starts. Communities whose value is unknown are not part of the total,
+and so have no rows here.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.kit.paging import Pager
 from app.kpis import answers
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import Community, Kpi, Query, Section, Status
+from app.kpis.contract import Community, EvidenceQuery, Kpi, Section, ValueStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SortKey:
 async def page(
     connection: AsyncConnection,
     kpi: Kpi,
-    question: KpiQuery,
+    query: KpiQuery,
     *,
     workspace_id: UUID,
     pager: Pager,
@@ -41,46 +41,52 @@ async def page(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Up to `limit` rows, and the cursor of the next page.
 
-    Raises `Invalid` for a cursor of another question.
+    Raises `Invalid` for a cursor of another query.
     """
-    place = _read(kpi, pager, cursor)
-    of = [one.id for one in answers.communities(kpi, question.loaded) if _known(kpi, question, one)]
-    found: list[dict[str, Any]] = []
-    if not of:
-        return found, None
-    for number in range(place.section, len(kpi.evidence)):
+    start = _read(kpi, pager, cursor)
+    community_ids = [one.id for one in answers.communities(kpi, query.loaded) if _is_known(kpi, query, one)]
+    data: list[dict[str, Any]] = []
+    if not community_ids:
+        return data, None
+    for number in range(start.section, len(kpi.evidence)):
         section = kpi.evidence[number]
-        after = place.after if number == place.section else None
-        room = limit - len(found)
-        if not room:
-            return found, _write(pager, number, ())
-        query = _query(section, workspace_id, question, of, after)
-        rows = (await connection.execute(query.limit(room + 1))).mappings().all()
-        found += [{"kind": section.kind, **{str(name): value for name, value in row.items()}} for row in rows[:room]]
-        if len(rows) > room:
-            last = rows[room - 1]
-            return found, _write(pager, number, [last[name] for name in section.key])
-    return found, None
+        after = start.after if number == start.section else None
+        remaining = limit - len(data)
+        if not remaining:
+            return data, _write(pager, number, ())
+        statement = _page_statement(section, workspace_id, query, community_ids, after)
+        rows = (await connection.execute(statement.limit(remaining + 1))).mappings().all()
+        data += [
+            {"kind": section.kind, **{str(name): value for name, value in row.items()}} for row in rows[:remaining]
+        ]
+        if len(rows) > remaining:
+            last = rows[remaining - 1]
+            return data, _write(pager, number, [last[name] for name in section.key])
+    return data, None
 
 
-def _known(kpi: Kpi, question: KpiQuery, community: Community) -> bool:
-    return question.value(kpi, only=community).status is not Status.UNKNOWN
+def _is_known(kpi: Kpi, query: KpiQuery, community: Community) -> bool:
+    return query.value(kpi, only=community).status is not ValueStatus.UNKNOWN
 
 
-def _query(
-    section: Section, workspace_id: UUID, question: KpiQuery, of: Sequence[UUID | None], after: Sequence[Any] | None
-) -> Query:
-    rows = section.rows(workspace_id, question.project, question.days.first, question.days.last).subquery("evidence")
-    ours: list[ColumnElement[bool]] = [rows.c.community_id.in_([one for one in of if one is not None])]
-    if None in of:
-        ours.append(rows.c.community_id.is_(None))
-    query: Query = select(rows).where(or_(*ours))
+def _page_statement(
+    section: Section,
+    workspace_id: UUID,
+    query: KpiQuery,
+    community_ids: Sequence[UUID | None],
+    after: Sequence[Any] | None,
+) -> EvidenceQuery:
+    rows = section.rows(workspace_id, query.project, query.days.first, query.days.last).subquery("evidence")
+    conditions: list[ColumnElement[bool]] = [rows.c.community_id.in_([one for one in community_ids if one is not None])]
+    if None in community_ids:
+        conditions.append(rows.c.community_id.is_(None))
+    statement: EvidenceQuery = select(rows).where(or_(*conditions))
     columns = [rows.c[name] for name in section.key]
     if after is not None:
         values = [literal(value, column.type) for value, column in zip(after, columns, strict=True)]
         # The first comparison follows from the second; it is the one that reaches into the subquery.
-        query = query.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
-    return query.order_by(*columns)
+        statement = statement.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
+    return statement.order_by(*columns)
 
 
 def _write(pager: Pager, section: int, after: Sequence[Any]) -> str:
@@ -88,7 +94,7 @@ def _write(pager: Pager, section: int, after: Sequence[Any]) -> str:
 
 
 def _read(kpi: Kpi, pager: Pager, cursor: str | None) -> SortKey:
-    """A cursor's place; the values of its key have the types of its section."""
+    """A cursor decoded; the values of its key have the types of its section."""
     read = pager.read(cursor, (int, str))
     if read is None:
         return SortKey()

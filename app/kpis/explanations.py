@@ -1,4 +1,4 @@
-"""A value explained: formula, inputs, corrections, freshness and coverage."""
+"""A value explained: formula, inputs, adjustments, freshness and coverage."""
 
 from collections.abc import Mapping, Sequence
 from string import Formatter
@@ -11,36 +11,36 @@ from app.kpis.contract import Community, Excluded, Kpi, Term, Value
 _FIGURE = "{:.6g}"
 
 
-def explain(kpi: Kpi, question: KpiQuery) -> dict[str, Any]:
+def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     """The whole answer of `…/kpis/{key}/explain`."""
-    value = question.value(kpi)
-    shares = {one: question.value(kpi, only=one) for one in answers.communities(kpi, question.loaded)}
+    value = query.value(kpi)
+    shares = {one: query.value(kpi, only=one) for one in answers.communities(kpi, query.loaded)}
     return {
         **answers.described(kpi),
-        "window": question.described(),
+        "window": query.described(),
         "value": value.amount,
         "status": value.status.value,
-        "reason": value.why,
+        "reason": value.status_reason,
         "formula": {
             "words": kpi.doc.formula,
-            "symbols": _filled(kpi.doc.symbols, {}),
-            "with_amounts": _worked(kpi, value),
+            "symbols": _substituted(kpi.doc.symbols, {}),
+            "with_amounts": _with_amounts(kpi, value),
         },
         "inputs": [
             *_inputs(value.evidence, None),
             *(term for one, share in shares.items() for term in _inputs(share.evidence, one)),
         ],
-        "corrections": [*_corrections(value.excluded, "left-out"), *_corrections(value.included, "included")],
+        "adjustments": [*_adjustments(value.excluded, "left-out"), *_adjustments(value.included, "included")],
         "sources": [
-            {"key": source.key, "title": source.title, **_freshness(kpi, question, source.key)} for source in kpi.needs
+            {"key": source.key, "title": source.title, **_freshness(kpi, query, source.key)} for source in kpi.needs
         ],
         "source": kpi.doc.source,
         "caveats": list(kpi.doc.caveats),
         "recount": kpi.doc.recount,
-        "freshness": answers.freshness(kpi, question.loaded),
-        "coverage": answers.coverage(kpi, question, value),
+        "freshness": answers.freshness(kpi, query.loaded),
+        "coverage": answers.coverage(kpi, query, value),
         "excluded": answers.excluded(value),
-        "links": {"evidence": f"{answers.address(question.project.id, kpi)}/evidence?{_query(question)}"},
+        "links": {"evidence": f"{answers.kpi_path(query.project.id, kpi)}/evidence?{_window_parameters(query)}"},
     }
 
 
@@ -49,7 +49,7 @@ def documented(kpi: Kpi) -> dict[str, Any]:
     return {
         **answers.described(kpi),
         "additive": kpi.additive,
-        "formula": {"words": kpi.doc.formula, "symbols": _filled(kpi.doc.symbols, {})},
+        "formula": {"words": kpi.doc.formula, "symbols": _substituted(kpi.doc.symbols, {})},
         "source": kpi.doc.source,
         "recount": kpi.doc.recount,
         "caveats": list(kpi.doc.caveats),
@@ -57,8 +57,8 @@ def documented(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def _query(question: KpiQuery) -> str:
-    return f"from={question.days.first}&to={question.days.last}"
+def _window_parameters(query: KpiQuery) -> str:
+    return f"from={query.days.first}&to={query.days.last}"
 
 
 def _inputs(terms: Sequence[Term], community: Community | None) -> list[dict[str, Any]]:
@@ -74,30 +74,30 @@ def _inputs(terms: Sequence[Term], community: Community | None) -> list[dict[str
     ]
 
 
-def _worked(kpi: Kpi, value: Value) -> str | None:
+def _with_amounts(kpi: Kpi, value: Value) -> str | None:
     """The formula with its amounts in place of the symbols, and what comes out."""
     if value.amount is None:
         return None
     amounts = {term.symbol: _FIGURE.format(term.amount) for term in value.evidence if term.amount is not None}
-    filled, result = _filled(kpi.doc.symbols, amounts), _FIGURE.format(value.amount)
+    filled, result = _substituted(kpi.doc.symbols, amounts), _FIGURE.format(value.amount)
     return filled if filled.endswith(result) else f"{filled} = {result}"
 
 
-def _filled(symbols: str, amounts: Mapping[str, str]) -> str:
-    """The symbols with their braces taken off, or with amounts in their place."""
+def _substituted(symbols: str, amounts: Mapping[str, str]) -> str:
+    """The formula with symbols without braces, or with amounts in their place."""
     return "".join(
         text + (amounts.get(name, name) if name is not None else "") for text, name, _, _ in Formatter().parse(symbols)
     )
 
 
-def _corrections(found: Sequence[Excluded], effect: str) -> list[dict[str, Any]]:
+def _adjustments(amounts: Sequence[Excluded], effect: str) -> list[dict[str, Any]]:
     return [
-        {"amount": one.amount, "effect": effect, "reason": one.reason, "finding_id": one.finding_id} for one in found
+        {"amount": one.amount, "effect": effect, "reason": one.reason, "finding_id": one.finding_id} for one in amounts
     ]
 
 
-def _freshness(kpi: Kpi, question: KpiQuery, source: str) -> dict[str, Any]:
-    spans = question.loaded[source].spans
+def _freshness(kpi: Kpi, query: KpiQuery, source: str) -> dict[str, Any]:
+    spans = query.loaded[source].spans
     return {
         "communities": [
             {"community_id": one.id, "platform": one.platform, "from": span.first, "as_of": span.as_of}

@@ -1,4 +1,4 @@
-"""The projects that KPIs are asked about, with their communities and their days."""
+"""Loads projects, their communities and the inputs of their KPIs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -61,7 +61,7 @@ _STATEMENT: Final = Statement(
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
-    """UTC for one that is not known (any more): `Project.trouble` tells."""
+    """UTC for one that is not known (any more): see `Project.unusable_reason`."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -104,7 +104,7 @@ def _project(rows: Sequence[Any], now: datetime) -> Project:
 
 
 def _community(row: Sequence[Any], zone: ZoneInfo) -> Community:
-    community_id, platform, title, created_at, backfill_since, state, size, posts, conversations, unheard = row
+    community_id, platform, title, created_at, backfill_since, state, size, posts, conversations, has_inbound_gaps = row
     connected = created_at.astimezone(zone).date()
     return Community(
         id=community_id,
@@ -116,53 +116,55 @@ def _community(row: Sequence[Any], zone: ZoneInfo) -> Community:
         size_seen_at=size,
         posts_seen_at=posts,
         conversations_seen_at=conversations,
-        unheard=unheard,
+        has_inbound_gaps=has_inbound_gaps,
     )
 
 
 async def load(
-    connection: AsyncConnection, asked: LoadRequest, kpis: Iterable[Kpi]
+    connection: AsyncConnection, request: LoadRequest, kpis: Iterable[Kpi]
 ) -> dict[UUID, dict[str, Loaded[Any]]]:
-    """What the KPIs need, by project and source: each source is asked once, for all projects.
+    """The inputs of the KPIs, by project and source: each source is loaded once, for all projects.
 
-    Where that fails, those are sought out in whom the fault lies: of them the source is `failed`, and the others have
-    what they need. Raises `Unavailable` where it is the database that fails.
+    Where loading fails for some projects, they are found by bisection: theirs is `failed`, and the others have their
+    data. Raises `Unavailable` where the database is down.
     """
-    found: dict[UUID, dict[str, Loaded[Any]]] = {project.id: {} for project in asked.projects}
+    found: dict[UUID, dict[str, Loaded[Any]]] = {project.id: {} for project in request.projects}
     sources: dict[str, Source[Any]] = {source.key: source for kpi in kpis for source in kpi.needs}
-    sound = replace(asked, projects=tuple(project for project in asked.projects if project.trouble is None))
+    usable = replace(
+        request, projects=tuple(project for project in request.projects if project.unusable_reason is None)
+    )
     for key, source in sources.items():
-        for project in asked.projects:
-            if project.trouble is not None:
-                found[project.id][key] = _failed(project, asked, project.trouble)
-        for project_id, loaded in (await _loaded(connection, sound, source)).items():
+        for project in request.projects:
+            if project.unusable_reason is not None:
+                found[project.id][key] = _failed(project, request, project.unusable_reason)
+        for project_id, loaded in (await _loaded(connection, usable, source)).items():
             found[project_id][key] = loaded
     return found
 
 
-async def _loaded(connection: AsyncConnection, asked: LoadRequest, source: Source[Any]) -> dict[UUID, Loaded[Any]]:
-    """One source; halved until the projects are alone of which it cannot be loaded. Reads are no transaction."""
-    if not asked.projects:
+async def _loaded(connection: AsyncConnection, request: LoadRequest, source: Source[Any]) -> dict[UUID, Loaded[Any]]:
+    """One source, bisecting the projects where it fails. Reads are no transaction, so an error aborts nothing."""
+    if not request.projects:
         return {}
     try:
-        return await source.load(connection, asked)
+        return await source.load(connection, request)
     except Exception as error:
         if is_outage(error):
             raise
-        middle = len(asked.projects) // 2
+        middle = len(request.projects) // 2
         if not middle:
-            (project,) = asked.projects
+            (project,) = request.projects
             reason = Reason.ZONE_NOT_KNOWN if _concerns_zone(error, project) else Reason.NOT_COMPUTED
             log.exception("kpis.not_loaded", source=source.key, project_id=str(project.id), reason=reason)
-            return {project.id: _failed(project, asked, reason)}
-    halves = (asked.projects[:middle], asked.projects[middle:])
-    parts = [await _loaded(connection, replace(asked, projects=half), source) for half in halves]
+            return {project.id: _failed(project, request, reason)}
+    halves = (request.projects[:middle], request.projects[middle:])
+    parts = [await _loaded(connection, replace(request, projects=half), source) for half in halves]
     return parts[0] | parts[1]
 
 
-def _failed(project: Project, asked: LoadRequest, reason: str) -> Loaded[Any]:
-    """Nothing, of all communities."""
-    span = Span(asked.last + DAY, None, None, reason, before=reason)
+def _failed(project: Project, request: LoadRequest, reason: str) -> Loaded[Any]:
+    """No data of any community, for this reason."""
+    span = Span(request.last + DAY, None, None, reason, before=reason)
     return Loaded((), dict.fromkeys(project.communities, span), reason, failed=True)
 
 

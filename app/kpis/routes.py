@@ -1,4 +1,4 @@
-"""The KPIs over HTTP. Answers are written as JSON by hand: these are the reads that dashboards poll."""
+"""The KPIs over HTTP. Responses are serialised without models, for speed: dashboards poll these endpoints."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -16,11 +16,11 @@ from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems, router
 from app.kit.schemas import Day
-from app.kpis import answers, evidence, explanations, known, projects
+from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import GoalType, Kpi, LoadRequest
-from app.kpis.schemas import Catalogue, EvidencePage, Explanation, KpiAnswer, KpiAnswers, Portfolio
-from app.kpis.windows import Granularity, chosen
+from app.kpis.schemas import EvidencePage, KpiAnswer, KpiAnswers, KpiCatalogue, KpiExplanation, Portfolio
+from app.kpis.windows import Granularity, requested_days
 from app.projects.models import Project as ProjectRow
 
 ROUTER = router("/v1", tag="kpis")
@@ -29,35 +29,37 @@ From = Annotated[
     Day | None, Query(alias="from", description="First day, in the project's zone; 30 days up to `to` without it.")
 ]
 To = Annotated[Day | None, Query(description="Last day, included; today without it.")]
-Parts = Annotated[Granularity, Query(description="What the series is made of. Weeks begin on Monday.")]
-Compare = Annotated[Literal["previous", "none"], Query(description="`none` leaves the window before out.")]
+GranularityParam = Annotated[
+    Granularity, Query(description="The length of the parts of the series. Weeks begin on Monday.")
+]
+CompareParam = Annotated[Literal["previous", "none"], Query(description="`none` omits the previous window.")]
 
 
 async def _kpi(key: str) -> Kpi:
     """The KPI of the path."""
-    found = known().get(key)
-    if found is None:
-        raise NotFound("There is no KPI of this key; GET /v1/kpis lists them.")
-    return found
+    kpi = all_kpis().get(key)
+    if kpi is None:
+        raise NotFound("There is no KPI with this key; GET /v1/kpis lists them.")
+    return kpi
 
 
-Chosen = Annotated[Kpi, Depends(_kpi)]
+KpiDep = Annotated[Kpi, Depends(_kpi)]
 
 
 def _json(content: dict[str, Any]) -> Response:
-    # The driver has a UUID type of its own, which orjson takes for a stranger.
+    # The driver has a UUID type of its own, which orjson does not know: hence `default`.
     return Response(orjson.dumps(content, default=str, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
-class Asking:
-    """A question about one project: everything its KPIs need is loaded once."""
+class KpiLoader:
+    """Loads everything that the KPIs of one project need, each source once."""
 
     def __init__(self, workspace_id: UUID, connection: AsyncConnection, now: datetime) -> None:
         self.workspace_id = workspace_id
         self.connection = connection
         self.now = now
 
-    async def about(
+    async def load_query(
         self,
         project_id: UUID,
         kpis: list[Kpi],
@@ -67,45 +69,45 @@ class Asking:
         *,
         compare: bool = False,
     ) -> KpiQuery:
-        """The question, with its inputs; `NotFound` for another workspace's project."""
+        """The query with its inputs; raises `NotFound` for another workspace's project."""
         project = await projects.one(self.connection, self.workspace_id, project_id, self.now)
-        days = chosen(first, last, granularity, project.today)
-        asked = LoadRequest(self.workspace_id, (project,), days.before.first if compare else days.first, days.last)
-        loaded = await projects.load(self.connection, asked, kpis)
+        days = requested_days(first, last, granularity, project.today)
+        request = LoadRequest(self.workspace_id, (project,), days.before.first if compare else days.first, days.last)
+        loaded = await projects.load(self.connection, request, kpis)
         return KpiQuery(project, days, granularity, compare, loaded[project.id])
 
 
-async def _asking(who: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> Asking:
-    return Asking(who.workspace_id, connection, resources.clock.now())
+async def _kpi_loader(actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> KpiLoader:
+    return KpiLoader(actor.workspace_id, connection, resources.clock.now())
 
 
-Ask = Annotated[Asking, Depends(_asking)]
+KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]
 
 
-@ROUTER.get("/kpis", operation_id="kpis.list", response_model=Catalogue)
+@ROUTER.get("/kpis", operation_id="kpis.list", response_model=KpiCatalogue)
 async def catalogue(_: CurrentActor) -> Response:
-    """Every KPI there is, with its formula, source and caveats."""
-    return _json({"data": [explanations.documented(kpi) for kpi in known().values()], "next_cursor": None})
+    """All KPIs, with formula, source and caveats."""
+    return _json({"data": [explanations.documented(kpi) for kpi in all_kpis().values()], "next_cursor": None})
 
 
 @ROUTER.get("/projects/{project_id}/kpis", operation_id="kpis.all", response_model=KpiAnswers, responses=problems(404))
 async def of_project(
     project_id: UUID,
-    ask: Ask,
+    loader: KpiLoaderDep,
     first: From = None,
     to: To = None,
-    granularity: Parts = Granularity.DAY,
+    granularity: GranularityParam = Granularity.DAY,
     goal_type: Annotated[GoalType | None, Query(description="Only KPIs of goals of this type.")] = None,
-    compare: Compare = "previous",
+    compare: CompareParam = "previous",
 ) -> Response:
     """All KPIs of a project, or those of one type of goal."""
-    kpis = [kpi for kpi in known().values() if goal_type in (None, kpi.goal)]
-    question = await ask.about(project_id, kpis, first, to, granularity, compare=compare == "previous")
+    kpis = [kpi for kpi in all_kpis().values() if goal_type in (None, kpi.goal)]
+    query = await loader.load_query(project_id, kpis, first, to, granularity, compare=compare == "previous")
     return _json(
         {
             "project_id": project_id,
-            "window": question.described(),
-            "data": [answers.answer(kpi, question) for kpi in kpis],
+            "window": query.described(),
+            "data": [answers.answer(kpi, query) for kpi in kpis],
             "next_cursor": None,
         }
     )
@@ -116,27 +118,27 @@ async def of_project(
 )
 async def of_key(
     project_id: UUID,
-    kpi: Chosen,
-    ask: Ask,
+    kpi: KpiDep,
+    loader: KpiLoaderDep,
     first: From = None,
     to: To = None,
-    granularity: Parts = Granularity.DAY,
-    compare: Compare = "previous",
+    granularity: GranularityParam = Granularity.DAY,
+    compare: CompareParam = "previous",
 ) -> Response:
-    """One KPI: value, window before, series, communities, freshness and coverage."""
-    question = await ask.about(project_id, [kpi], first, to, granularity, compare=compare == "previous")
-    return _json(answers.answer(kpi, question))
+    """One KPI: value, previous window, series, communities, freshness and coverage."""
+    query = await loader.load_query(project_id, [kpi], first, to, granularity, compare=compare == "previous")
+    return _json(answers.answer(kpi, query))
 
 
 @ROUTER.get(
     "/projects/{project_id}/kpis/{key}/explain",
     operation_id="kpis.explain",
-    response_model=Explanation,
+    response_model=KpiExplanation,
     responses=problems(404),
 )
-async def explain(project_id: UUID, kpi: Chosen, ask: Ask, first: From = None, to: To = None) -> Response:
-    """How a value comes about: formula in words, in symbols and with its amounts; inputs; corrections."""
-    return _json(explanations.explain(kpi, await ask.about(project_id, [kpi], first, to)))
+async def explain(project_id: UUID, kpi: KpiDep, loader: KpiLoaderDep, first: From = None, to: To = None) -> Response:
+    """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments."""
+    return _json(explanations.explain(kpi, await loader.load_query(project_id, [kpi], first, to)))
 
 
 @ROUTER.get(
@@ -147,21 +149,21 @@ async def explain(project_id: UUID, kpi: Chosen, ask: Ask, first: From = None, t
 )
 async def rows(
     project_id: UUID,
-    kpi: Chosen,
-    ask: Ask,
+    kpi: KpiDep,
+    loader: KpiLoaderDep,
     pager: PagerDep,
     first: From = None,
     to: To = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The rows behind a value; recounted by hand, as `recount` says, they give it."""
-    question = await ask.about(project_id, [kpi], first, to)
-    found, next_cursor = await evidence.page(
-        ask.connection,
+    """The rows behind a value, from which it can be recomputed by hand as `recount` says."""
+    query = await loader.load_query(project_id, [kpi], first, to)
+    data, next_cursor = await evidence.page(
+        loader.connection,
         kpi,
-        question,
-        workspace_id=ask.workspace_id,
+        query,
+        workspace_id=loader.workspace_id,
         pager=pager,
         cursor=cursor,
         limit=limit,
@@ -169,9 +171,9 @@ async def rows(
     return _json(
         {
             "key": kpi.key,
-            "window": question.described(),
+            "window": query.described(),
             "recount": kpi.doc.recount,
-            "data": found,
+            "data": data,
             "next_cursor": next_cursor,
         }
     )
@@ -182,7 +184,7 @@ _PROJECTS = Keyset((ProjectRow.created_at, ProjectRow.id), descending=False)
 
 @ROUTER.get("/portfolio/kpis", operation_id="kpis.portfolio", response_model=Portfolio)
 async def portfolio(
-    ask: Ask,
+    loader: KpiLoaderDep,
     pager: PagerDep,
     keys: Annotated[
         str | None,
@@ -195,25 +197,25 @@ async def portfolio(
 ) -> Response:
     """All projects of the workspace that are not archived, a row each, oldest first."""
     kpis = _of_keys(keys)
-    query: Any = select(ProjectRow.created_at, ProjectRow.id).where(
-        in_workspace(ProjectRow, ask.workspace_id), ProjectRow.archived_at.is_(None)
+    statement: Any = select(ProjectRow.created_at, ProjectRow.id).where(
+        in_workspace(ProjectRow, loader.workspace_id), ProjectRow.archived_at.is_(None)
     )
-    query = _PROJECTS.after(query, pager.read(cursor, (datetime, UUID)), limit)
-    page, next_cursor = pager.page((await ask.connection.execute(query)).all(), limit, ("created_at", "id"))
-    found = await projects.find(ask.connection, ask.workspace_id, [row.id for row in page], ask.now)
-    days = {project.id: chosen(first, to, Granularity.MONTH, project.today) for project in found}
-    if not found:
+    statement = _PROJECTS.after(statement, pager.read(cursor, (datetime, UUID)), limit)
+    rows, next_cursor = pager.page((await loader.connection.execute(statement)).all(), limit, ("created_at", "id"))
+    page_projects = await projects.find(loader.connection, loader.workspace_id, [row.id for row in rows], loader.now)
+    days = {project.id: requested_days(first, to, Granularity.MONTH, project.today) for project in page_projects}
+    if not page_projects:
         return _json({"data": [], "next_cursor": None})
-    asked = LoadRequest(
-        ask.workspace_id,
-        found,
+    request = LoadRequest(
+        loader.workspace_id,
+        page_projects,
         min(of.before.first for of in days.values()),
         max(of.last for of in days.values()),
     )
-    loaded = await projects.load(ask.connection, asked, kpis)
+    loaded = await projects.load(loader.connection, request, kpis)
     data = [
         answers.row(kpis, KpiQuery(project, days[project.id], Granularity.MONTH, True, loaded[project.id]))
-        for project in found
+        for project in page_projects
     ]
     return _json({"data": data, "next_cursor": next_cursor})
 
@@ -221,14 +223,14 @@ async def portfolio(
 def _of_keys(keys: str | None) -> list[Kpi]:
     """The KPIs named; `Invalid` where one is not known."""
     if keys is None:
-        return list(known().values())
-    wanted = list(dict.fromkeys(key.strip() for key in keys.split(",")))
-    strange = [key for key in wanted if key not in known()]
-    if strange:
-        detail = f"Not a KPI: {', '.join(strange)!r}. Known are: {', '.join(known())}."
+        return list(all_kpis().values())
+    requested_keys = list(dict.fromkeys(key.strip() for key in keys.split(",")))
+    unknown = [key for key in requested_keys if key not in all_kpis()]
+    if unknown:
+        detail = f"Not a KPI: {', '.join(unknown)!r}. Known are: {', '.join(all_kpis())}."
         raise Invalid(
             detail,
             code="unknown-kpi",
             errors=[{"in": "query", "field": "keys", "code": "unknown-kpi", "detail": detail}],
         )
-    return [known()[key] for key in wanted]
+    return [all_kpis()[key] for key in requested_keys]

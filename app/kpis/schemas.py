@@ -1,15 +1,15 @@
-"""What the KPI endpoints answer."""
+"""Response schemas of the KPI endpoints."""
 
 from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from app.kit.schemas import Day, Id, Instant, Output
-from app.kpis.contract import Direction, GoalType, Status, Unit
+from app.kpis.contract import Direction, GoalType, Unit, ValueStatus
 from app.kpis.windows import Granularity
 
 Amount = int | float
-_REASON = "Why it is not (all) known, kebab-case; null where it is."
+_REASON = "Why it is unknown or partial, in kebab-case; null where it is known."
 _EXAMPLE_ID = "01999999-0000-7000-8000-000000000001"
 
 
@@ -41,23 +41,23 @@ class EvidenceKind(Output):
 class KpiDocumented(KpiRead):
     """A KPI of the catalogue, with its documentation."""
 
-    additive: bool = Field(description="Parts of the time, and communities, add up to the whole.")
+    additive: bool = Field(description="Values of parts of the window, and of communities, add up to the whole.")
     formula: Formula
     source: str
-    recount: str = Field(description="How to get the value from the evidence by hand.")
+    recount: str = Field(description="How to recompute the value from the evidence by hand.")
     caveats: list[str]
     evidence: list[EvidenceKind]
 
 
-class Catalogue(Output):
-    """Every KPI there is."""
+class KpiCatalogue(Output):
+    """All KPIs."""
 
     data: list[KpiDocumented]
     next_cursor: None = None
 
 
 class WindowRead(Output):
-    """The days asked about, both included; days of this zone."""
+    """The requested days, both ends included, in this zone."""
 
     model_config = ConfigDict(populate_by_name=True)
     from_: Day = Field(alias="from")
@@ -66,54 +66,54 @@ class WindowRead(Output):
     granularity: Granularity
 
 
-class Previous(Output):
-    """The same for as many days right before."""
+class PreviousValue(Output):
+    """The value of as many days right before."""
 
     model_config = ConfigDict(populate_by_name=True)
     from_: Day = Field(alias="from")
     to: Day
     value: Amount | None
-    status: Status
+    status: ValueStatus
     reason: str | None = Field(description=_REASON)
-    change: float | None = Field(description="From there to here, as a share of it: -0.25 is a fall by a quarter.")
+    change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
 
 
-class Point(Output):
+class SeriesPoint(Output):
     """A day, week or month of the series, by its first day; the edges are cut to the window."""
 
     model_config = ConfigDict(populate_by_name=True)
     from_: Day = Field(alias="from")
     value: Amount | None
-    status: Status
+    status: ValueStatus
     reason: str | None = Field(description=_REASON)
 
 
-class Share(Output):
+class CommunityValue(Output):
     """One community's value."""
 
     community_id: Id | None = Field(description="Null: what belongs to no single community.")
     platform: str | None
     value: Amount | None
-    status: Status
+    status: ValueStatus
     reason: str | None = Field(description=_REASON)
 
 
-class Stalest(Output):
-    """The community that was looked at longest ago."""
+class StalestInput(Output):
+    """The community that was polled longest ago."""
 
     community_id: Id | None
-    as_of: Instant | None = Field(description="Null: not looked at yet.")
+    as_of: Instant | None = Field(description="Null: not polled yet.")
 
 
 class Freshness(Output):
-    """Up to when everything is known."""
+    """Up to when all inputs are known."""
 
-    as_of: Instant | None = Field(description="The stalest input's; null where one was not looked at yet.")
-    stalest: Stalest | None
+    as_of: Instant | None = Field(description="The stalest input's; null where one was not polled yet.")
+    stalest: StalestInput | None
 
 
-class Gap(Output):
-    """Days of which a community's input is not, or not all, known."""
+class CoverageGap(Output):
+    """Days of which a community's input is unknown or incomplete."""
 
     model_config = ConfigDict(populate_by_name=True)
     from_: Day = Field(alias="from")
@@ -127,7 +127,7 @@ class Coverage(Output):
 
     expected: int
     seen: int
-    gaps: list[Gap]
+    gaps: list[CoverageGap]
 
 
 class ExcludedRead(Output):
@@ -138,15 +138,15 @@ class ExcludedRead(Output):
     finding_id: Id | None
 
 
-class Links(Output):
-    """Where to check it."""
+class KpiLinks(Output):
+    """Links to the explanation and the evidence."""
 
     explain: str
     evidence: str
 
 
 class KpiAnswer(KpiRead):
-    """A KPI of a project. A value that is not known is null, with its reason; never 0."""
+    """A KPI of a project. An unknown value is null, with a reason; never 0."""
 
     # Without nulls: FastAPI drops them from examples, which then are none.
     model_config = ConfigDict(
@@ -206,15 +206,15 @@ class KpiAnswer(KpiRead):
     )
     window: WindowRead
     value: Amount | None
-    status: Status
+    status: ValueStatus
     reason: str | None = Field(description=_REASON)
-    previous: Previous | None
-    series: list[Point]
-    breakdown: list[Share]
+    previous: PreviousValue | None
+    series: list[SeriesPoint]
+    breakdown: list[CommunityValue]
     freshness: Freshness
     coverage: Coverage
     excluded: list[ExcludedRead]
-    links: Links
+    links: KpiLinks
 
 
 class KpiAnswers(Output):
@@ -244,7 +244,7 @@ class InputRead(Output):
     scope: str = Field(description="`total`, or `community` for one community's part.", examples=["total"])
 
 
-class Correction(Output):
+class Adjustment(Output):
     """What was left out of the value, or is in it by convention."""
 
     amount: Amount
@@ -254,7 +254,7 @@ class Correction(Output):
 
 
 class SourceCommunity(Output):
-    """How far a source's knowledge of one community goes."""
+    """The span of a source's data of one community."""
 
     model_config = ConfigDict(populate_by_name=True)
     community_id: Id | None
@@ -272,21 +272,21 @@ class SourceRead(Output):
 
 
 class EvidenceLink(Output):
-    """Where the rows are."""
+    """Link to the evidence rows."""
 
     evidence: str
 
 
-class Explanation(KpiRead):
+class KpiExplanation(KpiRead):
     """A value explained."""
 
     window: WindowRead
     value: Amount | None
-    status: Status
+    status: ValueStatus
     reason: str | None = Field(description=_REASON)
     formula: WorkedFormula
     inputs: list[InputRead]
-    corrections: list[Correction]
+    adjustments: list[Adjustment]
     sources: list[SourceRead]
     source: str
     caveats: list[str]
@@ -310,7 +310,7 @@ class EvidencePage(Output):
 
     key: str
     window: WindowRead
-    recount: str = Field(description="How to get the value from all pages by hand.")
+    recount: str = Field(description="How to recompute the value from all pages by hand.")
     data: list[EvidenceRow]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")
 
@@ -327,7 +327,7 @@ class PortfolioValue(Output):
 
     key: str
     value: Amount | None
-    status: Status
+    status: ValueStatus
     reason: str | None = Field(description=_REASON)
     previous: PortfolioPrevious
 

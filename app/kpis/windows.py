@@ -1,4 +1,4 @@
-"""Which days are asked about: the window, the one before it, and its parts."""
+"""The days of a query: the window, the previous one, and its parts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Days:
         return Days(self.first - (self.last - self.first) - DAY, self.first - DAY)
 
     def parts(self, granularity: Granularity) -> Iterator["Days"]:
-        """The days, weeks or months they are made of; the first and the last are cut to fit."""
+        """The days, weeks or months of the range; the first and the last are cut to the range."""
         first = self.first
         while first <= self.last:
             last = min(_end(first, granularity), self.last)
@@ -54,10 +54,10 @@ def _end(day: date, granularity: Granularity) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1) - DAY
 
 
-def chosen(first: date | None, last: date | None, granularity: Granularity, today: date) -> Days:
-    """The window asked for: by default the last 30 days, today included.
+def requested_days(first: date | None, last: date | None, granularity: Granularity, today: date) -> Days:
+    """The requested window; by default the last 30 days, today included.
 
-    Raises `Invalid` for one that ends before it begins, or is absurdly long or far away.
+    Raises `Invalid` for one that ends before it begins, is too long, or lies outside 2000 to 2100.
     """
     last = last or max(today, first or today)
     first = first or last - (DEFAULT_DAYS - 1) * DAY

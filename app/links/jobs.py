@@ -1,4 +1,4 @@
-"""What links do by themselves."""
+"""Jobs of tracked links: moving clicks to the days of a new time zone, and cleaning up."""
 
 from datetime import timedelta
 from typing import Final
@@ -9,13 +9,13 @@ from sqlalchemy import text
 from app.access.service import workspaces
 from app.kit.db import now, workspace_of
 from app.kit.jobs import Reschedule, Run, enqueue, job
-from app.links.recording import FORGOTTEN
+from app.links.recording import VISITOR_RETENTION
 
 REDATE: Final = "links.redate"
-_PAGE: Final = 5_000
+_PAGE_SIZE: Final = 5_000
 
-# Each click that changes its day takes itself off the one and puts itself on the other. Clicks
-# that are stored meanwhile are none of its business: they bear the new day already.
+# Each click whose day changes is subtracted from the old day and added to the new one. Clicks stored
+# meanwhile have the new day already.
 _MOVE: Final = text("""
 WITH moving AS (
     SELECT click.id, click.day AS before, (click.at AT TIME ZONE project.timezone)::date AS after
@@ -36,17 +36,17 @@ WITH moving AS (
     FROM moved, LATERAL (VALUES (before, -1), (after, 1)) AS side (day, sign)
     GROUP BY link_id, project_id, community_id, day
 ), counted AS (
-    INSERT INTO click_day AS kept (workspace_id, link_id, day, project_id, community_id, people, bots, repeats)
+    INSERT INTO click_day AS stored (workspace_id, link_id, day, project_id, community_id, people, bots, repeats)
     SELECT :workspace_id, link_id, day, project_id, community_id,
            coalesce(people, 0), coalesce(bots, 0), coalesce(repeats, 0)
     FROM changes ORDER BY link_id, day
     ON CONFLICT (workspace_id, link_id, day) DO UPDATE
-    SET people = kept.people + excluded.people, bots = kept.bots + excluded.bots,
-        repeats = kept.repeats + excluded.repeats
+    SET people = stored.people + excluded.people, bots = stored.bots + excluded.bots,
+        repeats = stored.repeats + excluded.repeats
 )
 SELECT count(*) FROM moved
 """)
-_TIDY: Final = text("""
+_DELETE_EMPTY_DAYS: Final = text("""
 DELETE FROM click_day
 WHERE workspace_id = :workspace_id AND project_id = :project_id AND people = 0 AND bots = 0 AND repeats = 0
 """)
@@ -54,18 +54,18 @@ WHERE workspace_id = :workspace_id AND project_id = :project_id AND people = 0 A
 
 @job(REDATE, timeout=timedelta(minutes=5))
 async def redate(run: Run, project_id: UUID) -> Reschedule | None:
-    """Give a project's clicks their day in the zone it has now, a page at a time."""
+    """Recompute the day of a project's clicks in its present time zone, a page at a time."""
     async with run.step() as session:
-        given = {"workspace_id": workspace_of(session), "project_id": project_id}
-        moved = await session.scalar(_MOVE, {**given, "page": _PAGE})
+        params = {"workspace_id": workspace_of(session), "project_id": project_id}
+        moved = await session.scalar(_MOVE, {**params, "page": _PAGE_SIZE})
         if moved:
             return Reschedule(run.now)
-        await session.execute(_TIDY, given)
+        await session.execute(_DELETE_EMPTY_DAYS, params)
     return None
 
 
-# Whoever is being counted at this moment is left alone, and nobody waits for us in a circle.
-_FORGET: Final = text("""
+# Locked rows (visitors being counted right now) are skipped, so that this cannot deadlock.
+_DELETE_VISITORS: Final = text("""
 DELETE FROM visitor WHERE workspace_id = :workspace_id AND (link_id, visitor) IN (
     SELECT link_id, visitor FROM visitor WHERE workspace_id = :workspace_id AND counted_at < :before
     LIMIT :page FOR UPDATE SKIP LOCKED
@@ -76,7 +76,7 @@ RETURNING link_id
 
 @job("links.tidy", every=timedelta(hours=24))
 async def tidy(run: Run) -> None:
-    """Have every workspace tidied."""
+    """Enqueue the clean-up of every workspace."""
     async with run.step() as session:
         for workspace_id in await workspaces(session):
             await enqueue(session, "links.tidy_workspace", workspace_id=workspace_id, key="nightly")
@@ -84,10 +84,10 @@ async def tidy(run: Run) -> None:
 
 @job("links.tidy_workspace")
 async def tidy_workspace(run: Run) -> Reschedule | None:
-    """Forget when visitors were last counted, where that is of no use any more, a page at a time."""
+    """Delete visitor rows older than `VISITOR_RETENTION`, a page at a time."""
     async with run.step() as session:
-        given = {"workspace_id": workspace_of(session), "before": now(session) - FORGOTTEN, "page": _PAGE}
-        gone = len((await session.execute(_FORGET, given)).all())
-        again = Reschedule(run.now) if gone == _PAGE else None
-        await run.finish(session, again)
-    return again
+        params = {"workspace_id": workspace_of(session), "before": now(session) - VISITOR_RETENTION, "page": _PAGE_SIZE}
+        deleted = len((await session.execute(_DELETE_VISITORS, params)).all())
+        reschedule = Reschedule(run.now) if deleted == _PAGE_SIZE else None
+        await run.finish(session, reschedule)
+    return reschedule

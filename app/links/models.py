@@ -10,12 +10,12 @@ from app.kit.db import Base, Owned, belongs_to
 
 
 class Link(Owned, Base):
-    """A short address that leads to the client's site and counts who follows it."""
+    """A short address that redirects to the client's site and counts clicks."""
 
     __tablename__ = "link"
     __table_args__ = (
         belongs_to("project", "project_id"),
-        # Without ON DELETE: a link that stands in print outlives what it was made for.
+        # Without ON DELETE: a printed link outlives the community or post it was made for.
         ForeignKeyConstraint(["workspace_id", "community_id"], ["community.workspace_id", "community.id"]),
         ForeignKeyConstraint(["workspace_id", "post_id"], ["post.workspace_id", "post.id"]),
         Index(None, "workspace_id", "created_at", "id"),
@@ -36,7 +36,7 @@ class Link(Owned, Base):
 
 
 class LinkRoute(Base):
-    """From a slug to its link. Not a workspace's table: a visitor comes with a slug alone."""
+    """Maps a slug to its link. Not isolated by workspace: a request has only the slug."""
 
     __tablename__ = "link_route"
     __table_args__ = (
@@ -47,7 +47,7 @@ class LinkRoute(Base):
     workspace_id: Mapped[UUID]
     link_id: Mapped[UUID]
     target: Mapped[str]
-    """As the `Location` header says it: in ASCII."""
+    """In ASCII, for the `Location` header."""
     archived: Mapped[bool] = mapped_column(default=False)
 
 
@@ -66,7 +66,7 @@ class Visitor(Base):
 
 
 class Click(Owned, Base):
-    """Somebody, or something, followed a link."""
+    """A request for a link, by a person or a bot."""
 
     __tablename__ = "click"
     __table_args__ = (
@@ -82,13 +82,13 @@ class Click(Owned, Base):
     day: Mapped[date]
     """The project's local day."""
     visitor: Mapped[bytes] = mapped_column(LargeBinary)
-    """A keyed hash of address and browser: tells visitors apart, tells nobody who they are."""
+    """A keyed hash of IP address and browser: distinguishes visitors without identifying them."""
     bot: Mapped[str | None]
-    """Why it is taken for a bot; null for a person."""
+    """Why it is classified as a bot (see `audience`); null for a person."""
     repeat: Mapped[bool] = mapped_column(default=False)
-    """The same person followed the same link again within `recording.ONCE`; not counted."""
+    """The same person followed the same link again within `recording.REPEAT_WINDOW`; not counted."""
     referrer: Mapped[str | None]
-    """The host it came from."""
+    """The host of the Referer."""
 
 
 class ClickDay(Base):
@@ -109,4 +109,4 @@ class ClickDay(Base):
     people: Mapped[int]
     bots: Mapped[int]
     repeats: Mapped[int]
-    """People's clicks that were not counted, because they had just been."""
+    """People's clicks that were not counted, within `recording.REPEAT_WINDOW` of one that was."""

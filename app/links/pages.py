@@ -1,4 +1,4 @@
-"""What a visitor is told where a tracked link leads nowhere: a page, or a problem for programs."""
+"""The response to a dead tracked link: an HTML page, or problem+json for programs."""
 
 from typing import Any, Final
 
@@ -36,12 +36,12 @@ p {{ margin: 0; opacity: .75; }}
 </html>
 """
 
-_SAYS: Final = {
+_TEXTS: Final = {
     404: ("This link leads nowhere", "There is no such link. Perhaps a letter is missing at its end.", "not-found"),
     410: ("This link is closed", "It was closed by those who published it.", "link-archived"),
 }
 
-ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {
         "description": title,
         "content": {
@@ -49,14 +49,14 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
             PROBLEM: {"schema": {"$ref": PROBLEM_REF}},
         },
     }
-    for status, (title, _, _) in _SAYS.items()
+    for status, (title, _, _) in _TEXTS.items()
 }
 """For the OpenAPI document."""
 
 
-def nowhere(request: Request, status: int) -> Response:
-    """The answer 404 (no such link) or 410 (archived), as the visitor's `Accept` asks."""
-    title, text, code = _SAYS[status]
+def dead_link_response(request: Request, status: int) -> Response:
+    """The response 404 (no such link) or 410 (archived), in the format that `Accept` asks for."""
+    title, text, code = _TEXTS[status]
     if _asks_json(request.headers.get("accept", "")):
         return problem(
             status=status,

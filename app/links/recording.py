@@ -1,15 +1,14 @@
 """Storing clicks: durable before the redirect, many in one commit.
 
-While one commit is under way, the clicks that arrive meanwhile wait and go together in the next
-one, so that a busy link costs a commit for many clicks and a quiet one does not wait at all.
+Clicks that arrive during a commit are batched into the next one, so that a busy link costs one
+commit for many clicks and a quiet one does not wait at all.
 
-*Once*: a person who follows the same link again within `ONCE` of the click that was counted (a
+*Repeats*: a person who follows the same link again within `REPEAT_WINDOW` of the click that was counted (a
 double click, a reload) is not counted again; the row is kept and marked as a repeat.
 
-What may be lost: when PostgreSQL does not take a click within `WAIT_TIMEOUT`, the visitor is sent on
-all the same. `instep_clicks{outcome="lost"}` counts what is not stored, `"unknown"` what was under way
-when the connection broke during COMMIT, and `"late"` what was still being written when its visitor
-was sent on.
+What may be lost: when PostgreSQL does not store a click within `WAIT_TIMEOUT`, the visitor is redirected
+all the same. `instep_clicks{outcome="lost"}` counts clicks not stored, `"unknown"` those whose connection
+broke during COMMIT, and `"late"` those still being written when their visitor was redirected.
 """
 
 import asyncio
@@ -30,20 +29,20 @@ from app.kit.ids import uuid7
 
 log = structlog.get_logger()
 
-ONCE: Final = timedelta(seconds=5)
-FORGOTTEN: Final = timedelta(hours=1)
-"""Nobody needs to know any more when a visitor was last counted: `ONCE` is long over for every click on its way."""
+REPEAT_WINDOW: Final = timedelta(seconds=5)
+VISITOR_RETENTION: Final = timedelta(hours=1)
+"""How long it is kept when a visitor was last counted; far longer than `REPEAT_WINDOW` and any delay in storing."""
 WAIT_TIMEOUT: Final = timedelta(seconds=2)
-BATCH: Final = 500
-MOST_WAITING: Final = 20_000
-"""More clicks than this in one process' memory are not waited for any more."""
+BATCH_SIZE: Final = 500
+MAX_PENDING: Final = 20_000
+"""Clicks pending in one process' memory; further ones are lost."""
 
-CLICKS: Final = Counter("instep_clicks", "Clicks on tracked links, by what became of them.", ["outcome"])
+CLICKS: Final = Counter("instep_clicks", "Clicks on tracked links, by outcome of storing them.", ["outcome"])
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Somebody, or something, follows a link."""
+    """A request for a link, to be stored as a click."""
 
     workspace_id: UUID
     link_id: UUID
@@ -54,26 +53,26 @@ class Visit:
     referrer: str | None
 
 
-Waiting = list[tuple[Visit, asyncio.Future[None]]]
+PendingVisits = list[tuple[Visit, asyncio.Future[None]]]
 
 
-class Recorder:
+class ClickRecorder:
     """Stores one process' clicks."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._waiting: defaultdict[UUID, Waiting] = defaultdict(list)
+        self._pending: defaultdict[UUID, PendingVisits] = defaultdict(list)
         self._writers: dict[UUID, asyncio.Task[None]] = {}
-        self._held = 0
+        self._pending_count = 0
 
     async def record(self, visit: Visit) -> None:
-        """Store a visit; returns when it is committed, given up, or has taken too long. Never raises."""
-        if self._held >= MOST_WAITING:
+        """Store a visit; returns when it is committed, lost, or after `WAIT_TIMEOUT`. Never raises."""
+        if self._pending_count >= MAX_PENDING:
             CLICKS.labels("lost").inc()
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._held += 1
-        self._waiting[visit.workspace_id].append((visit, done))
+        self._pending_count += 1
+        self._pending[visit.workspace_id].append((visit, done))
         if visit.workspace_id not in self._writers:
             self._writers[visit.workspace_id] = asyncio.create_task(self._write(visit.workspace_id))
         try:
@@ -83,47 +82,47 @@ class Recorder:
             CLICKS.labels("late").inc()
 
     async def _write(self, workspace_id: UUID) -> None:
-        """Write a workspace's visits until none is waiting."""
+        """Write a workspace's visits until none is pending."""
         try:
-            while self._waiting[workspace_id]:
-                batch, rest = _first_batch(self._waiting[workspace_id])
-                self._waiting[workspace_id] = rest
+            while self._pending[workspace_id]:
+                batch, rest = _split_batch(self._pending[workspace_id])
+                self._pending[workspace_id] = rest
                 try:
-                    await store(self._db, workspace_id, [(visit, again) for visit, again, _ in batch])
+                    await store(self._db, workspace_id, [(visit, is_repeat) for visit, is_repeat, _ in batch])
                 except CommitOutcomeUnknown:
                     log.warning("clicks.outcome_unknown", clicks=len(batch))
                     CLICKS.labels("unknown").inc(len(batch))
-                except Exception as error:  # the visitors are sent on, whatever it is
+                except Exception as error:  # the visitors are redirected, whatever it is
                     log.warning("clicks.lost", clicks=len(batch), error=type(error).__name__, detail=str(error)[:200])
                     CLICKS.labels("lost").inc(len(batch))
                 else:
                     CLICKS.labels("stored").inc(len(batch))
-                self._held -= len(batch)
+                self._pending_count -= len(batch)
                 for _, _, done in batch:
                     if not done.done():
                         done.set_result(None)
         finally:
-            del self._waiting[workspace_id]
+            del self._pending[workspace_id]
             del self._writers[workspace_id]
 
 
-def _first_batch(waiting: Waiting) -> tuple[list[tuple[Visit, bool, asyncio.Future[None]]], Waiting]:
+def _split_batch(pending: PendingVisits) -> tuple[list[tuple[Visit, bool, asyncio.Future[None]]], PendingVisits]:
     """The next visits to store, each with whether it repeats one of the same batch; and the others.
 
-    A visitor is counted once in a batch; who comes again after `ONCE` is left to the next one.
+    A visitor is counted once in a batch; a click of theirs after `REPEAT_WINDOW` is left to the next one.
     """
     batch: list[tuple[Visit, bool, asyncio.Future[None]]] = []
-    rest: Waiting = []
+    rest: PendingVisits = []
     counted: dict[tuple[UUID, bytes], datetime] = {}
-    for visit, done in waiting:
+    for visit, done in pending:
         key = (visit.link_id, visit.visitor)
-        before = counted.get(key) if visit.bot is None else None
-        if len(batch) == BATCH or (before is not None and abs(visit.at - before) >= ONCE):
+        counted_at = counted.get(key) if visit.bot is None else None
+        if len(batch) == BATCH_SIZE or (counted_at is not None and abs(visit.at - counted_at) >= REPEAT_WINDOW):
             rest.append((visit, done))
             continue
         if visit.bot is None:
             counted.setdefault(key, visit.at)
-        batch.append((visit, before is not None, done))
+        batch.append((visit, counted_at is not None, done))
     return batch, rest
 
 
@@ -136,32 +135,32 @@ async def store(db: Database, workspace_id: UUID, visits: Sequence[tuple[Visit, 
         "day": [visit.day for visit, _ in visits],
         "visitor": [visit.visitor for visit, _ in visits],
         "bot": [visit.bot for visit, _ in visits],
-        "again": [again for _, again in visits],
+        "is_repeat": [is_repeat for _, is_repeat in visits],
         "referrer": [visit.referrer for visit, _ in visits],
     }
     async with db.transaction(workspace_id) as session:
         await session.execute(_STORE, {"workspace_id": workspace_id, **values})
 
 
-# A link that was deleted meanwhile drops out in `visit`, and takes nobody else's clicks with it.
-# Rows that others may be changing too are touched in the order of their keys: nobody waits in a circle.
+# Clicks of a link deleted meanwhile drop out in `visit`; the rest of the batch is stored.
+# Rows are written in key order, to avoid deadlocks.
 _STORE: Final = text(f"""
 WITH visit AS (
-    SELECT came.*, link.project_id, link.community_id
+    SELECT incoming.*, link.project_id, link.community_id
     FROM unnest(
         CAST(:id AS uuid[]), CAST(:link_id AS uuid[]), CAST(:at AS timestamptz[]), CAST(:day AS date[]),
-        CAST(:visitor AS bytea[]), CAST(:bot AS text[]), CAST(:again AS boolean[]), CAST(:referrer AS text[])
-    ) AS came (id, link_id, at, day, visitor, bot, again, referrer)
-    JOIN link ON link.workspace_id = :workspace_id AND link.id = came.link_id
+        CAST(:visitor AS bytea[]), CAST(:bot AS text[]), CAST(:is_repeat AS boolean[]), CAST(:referrer AS text[])
+    ) AS incoming (id, link_id, at, day, visitor, bot, is_repeat, referrer)
+    JOIN link ON link.workspace_id = :workspace_id AND link.id = incoming.link_id
 ), counted AS (
-    INSERT INTO visitor AS known (workspace_id, link_id, visitor, counted_at, click_id)
+    INSERT INTO visitor AS stored (workspace_id, link_id, visitor, counted_at, click_id)
     SELECT :workspace_id, link_id, visitor, at, id FROM visit
-    WHERE bot IS NULL AND NOT again ORDER BY link_id, visitor
+    WHERE bot IS NULL AND NOT is_repeat ORDER BY link_id, visitor
     ON CONFLICT (workspace_id, link_id, visitor) DO UPDATE
     SET counted_at = excluded.counted_at, click_id = excluded.click_id
-    WHERE abs(extract(epoch FROM excluded.counted_at - known.counted_at)) >= {ONCE.total_seconds()}
+    WHERE abs(extract(epoch FROM excluded.counted_at - stored.counted_at)) >= {REPEAT_WINDOW.total_seconds()}
     RETURNING click_id
-), kept AS (
+), inserted AS (
     INSERT INTO click
         (workspace_id, id, link_id, project_id, community_id, at, day, visitor, bot, referrer, repeat)
     SELECT :workspace_id, id, link_id, project_id, community_id, at, day, visitor, bot, referrer,
@@ -169,13 +168,13 @@ WITH visit AS (
     FROM visit
     RETURNING link_id, project_id, community_id, day, bot, repeat
 )
-INSERT INTO click_day AS known (workspace_id, link_id, day, project_id, community_id, people, bots, repeats)
+INSERT INTO click_day AS stored (workspace_id, link_id, day, project_id, community_id, people, bots, repeats)
 SELECT :workspace_id, link_id, day, project_id, community_id,
        count(*) FILTER (WHERE bot IS NULL AND NOT repeat),
        count(*) FILTER (WHERE bot IS NOT NULL),
        count(*) FILTER (WHERE repeat)
-FROM kept GROUP BY link_id, day, project_id, community_id ORDER BY link_id, day
+FROM inserted GROUP BY link_id, day, project_id, community_id ORDER BY link_id, day
 ON CONFLICT (workspace_id, link_id, day) DO UPDATE
-SET people = known.people + excluded.people, bots = known.bots + excluded.bots,
-    repeats = known.repeats + excluded.repeats
+SET people = stored.people + excluded.people, bots = stored.bots + excluded.bots,
+    repeats = stored.repeats + excluded.repeats
 """)  # noqa: S608 - a number of ours

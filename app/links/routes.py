@@ -1,4 +1,4 @@
-"""Tracked links, their clicks, and the way through them."""
+"""Tracked links, their clicks, and the public redirect."""
 
 import re
 from datetime import date, datetime, timedelta
@@ -21,8 +21,17 @@ from app.kit.schemas import Day, Id
 from app.links import audience, pages, service
 from app.links.models import Click, ClickDay, Link
 from app.links.recording import Visit
-from app.links.redirects import Route, Routes
-from app.links.schemas import ClickDays, ClickPage, ClickRead, Clicks, ClicksOnDay, LinkCreate, LinkRead, LinkUpdate
+from app.links.redirects import Route, RouteCache
+from app.links.schemas import (
+    ClickCounts,
+    ClickDayRead,
+    ClickDays,
+    ClickPage,
+    ClickRead,
+    LinkCreate,
+    LinkRead,
+    LinkUpdate,
+)
 from app.projects.models import Project
 
 ROUTER = router("/v1", tag="links")
@@ -32,18 +41,18 @@ _LINKS: Final = Keyset((Link.created_at, Link.id))
 _CLICKS: Final = Keyset((Click.at, Click.id))
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
-_LONGEST: Final = timedelta(days=366)
+_MAX_SPAN: Final = timedelta(days=366)
 
 
-def routes(request: Request, resources: ResourcesDep) -> Routes:
-    """This process' routes; made anew with its resources."""
-    known: Routes | None = getattr(request.app.state, "link_routes", None)
-    if known is None or known.resources is not resources:
-        known = request.app.state.link_routes = Routes(resources)
-    return known
+def route_cache(request: Request, resources: ResourcesDep) -> RouteCache:
+    """This process' route cache; a new one where the resources are new."""
+    cache: RouteCache | None = getattr(request.app.state, "link_route_cache", None)
+    if cache is None or cache.resources is not resources:
+        cache = request.app.state.link_route_cache = RouteCache(resources)
+    return cache
 
 
-def _shown(link: Any, resources: ResourcesDep) -> LinkRead:
+def _link_read(link: Any, resources: ResourcesDep) -> LinkRead:
     fields = {name: getattr(link, name) for name in LinkRead.model_fields if name != "url"}
     return LinkRead(**fields, url=f"{resources.settings.public_url.rstrip('/')}/r/{link.slug}")
 
@@ -52,15 +61,15 @@ def _shown(link: Any, resources: ResourcesDep) -> LinkRead:
 async def create(body: LinkCreate, session: SessionDep, resources: ResourcesDep) -> LinkRead:
     """Make a tracked link.
 
-    It leads to exactly the target given; what is appended to the short address is not passed on.
+    It leads to exactly the target given; a query string on the short address is not passed on.
     """
     link = await service.create(session, public_url=resources.settings.public_url, **body.model_dump())
-    return _shown(link, resources)
+    return _link_read(link, resources)
 
 
 @ROUTER.get("/links", operation_id="links.list")
 async def list_links(
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
     pager: PagerDep,
@@ -74,35 +83,35 @@ async def list_links(
     cursor: Cursor = None,
 ) -> Page[LinkRead]:
     """The tracked links, newest first."""
-    query = select(Link.__table__).where(in_workspace(Link, who.workspace_id))
-    for column, wanted in ((Link.project_id, project_id), (Link.community_id, community_id), (Link.post_id, post_id)):
-        if wanted is not None:
-            query = query.where(column == wanted)
+    query = select(Link.__table__).where(in_workspace(Link, actor.workspace_id))
+    for column, value in ((Link.project_id, project_id), (Link.community_id, community_id), (Link.post_id, post_id)):
+        if value is not None:
+            query = query.where(column == value)
     if archived is not None:
         query = query.where(Link.archived_at.is_not(None) if archived else Link.archived_at.is_(None))
     query = _LINKS.after(query, pager.read(cursor, (datetime, UUID)), limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
-    return Page(data=[_shown(row, resources) for row in rows], next_cursor=next_cursor)
+    return Page(data=[_link_read(row, resources) for row in rows], next_cursor=next_cursor)
 
 
 @ROUTER.get("/links/{link_id}", operation_id="links.read", responses=problems(404))
-async def read(link_id: UUID, who: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> LinkRead:
+async def read(link_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> LinkRead:
     """One tracked link."""
-    query = select(Link.__table__).where(in_workspace(Link, who.workspace_id), Link.id == link_id)
+    query = select(Link.__table__).where(in_workspace(Link, actor.workspace_id), Link.id == link_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
-    return _shown(row, resources)
+    return _link_read(row, resources)
 
 
 @ROUTER.patch("/links/{link_id}", operation_id="links.update", responses=problems(404))
 async def update(
     link_id: UUID, body: LinkUpdate, request: Request, session: SessionDep, resources: ResourcesDep
 ) -> LinkRead:
-    """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to be seen everywhere."""
+    """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to reach all processes."""
     link = await service.change(session, link_id=link_id, changes=body.changes())
-    routes(request, resources).forget(link.slug)
-    return _shown(link, resources)
+    route_cache(request, resources).forget(link.slug)
+    return _link_read(link, resources)
 
 
 async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) -> str:
@@ -120,7 +129,7 @@ async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) 
 @ROUTER.get("/links/{link_id}/clicks", operation_id="links.clicks", responses=problems(404))
 async def clicks(
     link_id: UUID,
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     people: Annotated[bool | None, Query(description="Only people's clicks that count, or only the others.")] = None,
@@ -128,10 +137,10 @@ async def clicks(
     cursor: Cursor = None,
 ) -> ClickPage:
     """A link's clicks one by one, newest first, and its totals."""
-    zone = await _zone(connection, who.workspace_id, link_id)
+    zone = await _zone(connection, actor.workspace_id, link_id)
     columns = (Click.id, Click.at, Click.day, Click.bot, Click.repeat, Click.referrer)
     query = select(*columns, func.encode(Click.visitor, "hex").label("visitor")).where(
-        in_workspace(Click, who.workspace_id), Click.link_id == link_id
+        in_workspace(Click, actor.workspace_id), Click.link_id == link_id
     )
     if people is not None:
         counts = Click.bot.is_(None) & Click.repeat.is_(False)
@@ -141,21 +150,21 @@ async def clicks(
     sums = (func.coalesce(func.sum(column), 0) for column in (ClickDay.people, ClickDay.bots, ClickDay.repeats))
     totals = (
         await connection.execute(
-            select(*sums).where(ClickDay.workspace_id == who.workspace_id, ClickDay.link_id == link_id)
+            select(*sums).where(ClickDay.workspace_id == actor.workspace_id, ClickDay.link_id == link_id)
         )
     ).one()
     return ClickPage(
         data=[ClickRead.model_validate(row) for row in rows],
         next_cursor=next_cursor,
         timezone=zone,
-        totals=Clicks(people=int(totals[0]), bots=int(totals[1]), repeats=int(totals[2])),
+        totals=ClickCounts(people=int(totals[0]), bots=int(totals[1]), repeats=int(totals[2])),
     )
 
 
 @ROUTER.get("/links/{link_id}/clicks/days", operation_id="links.click-days", responses=problems(404))
 async def click_days(
     link_id: UUID,
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
     first: Annotated[
@@ -164,38 +173,40 @@ async def click_days(
     last: Annotated[Day | None, Query(alias="to", description="The last day, at most a year later; today.")] = None,
 ) -> ClickDays:
     """A link's clicks day by day, people and bots apart."""
-    zone = await _zone(connection, who.workspace_id, link_id)
+    zone = await _zone(connection, actor.workspace_id, link_id)
     last = last or resources.clock.now().astimezone(ZoneInfo(zone)).date()
     first = first or date.fromordinal(max(1, last.toordinal() - 29))
-    if last < first or last - first > _LONGEST:
+    if last < first or last - first > _MAX_SPAN:
         raise Invalid("`to` must not be before `from`, nor more than 366 days later.", code="invalid-window")
     rows = await connection.execute(
         select(ClickDay.day, ClickDay.people, ClickDay.bots, ClickDay.repeats).where(
-            ClickDay.workspace_id == who.workspace_id, ClickDay.link_id == link_id, ClickDay.day.between(first, last)
+            ClickDay.workspace_id == actor.workspace_id, ClickDay.link_id == link_id, ClickDay.day.between(first, last)
         )
     )
-    known = {row.day: row for row in rows}
-    return ClickDays(link_id=link_id, timezone=zone, data=[_on(day, known.get(day)) for day in _days(first, last)])
+    stored = {row.day: row for row in rows}
+    return ClickDays(
+        link_id=link_id, timezone=zone, data=[_click_day(day, stored.get(day)) for day in _days(first, last)]
+    )
 
 
 def _days(first: date, last: date) -> list[date]:
     return [date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1)]
 
 
-def _on(day: date, row: Any) -> ClicksOnDay:
+def _click_day(day: date, row: Any) -> ClickDayRead:
     if row is None:
-        return ClicksOnDay(day=day, people=0, bots=0, repeats=0)
-    return ClicksOnDay(day=day, people=row.people, bots=row.bots, repeats=row.repeats)
+        return ClickDayRead(day=day, people=0, bots=0, repeats=0)
+    return ClickDayRead(day=day, people=row.people, bots=row.bots, repeats=row.repeats)
 
 
 async def _follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
-    known = routes(request, resources)
-    route = await known.find(slug) if _SLUG.fullmatch(slug) else None
+    cache = route_cache(request, resources)
+    route = await cache.find(slug) if _SLUG.fullmatch(slug) else None
     if route is None:
-        return pages.nowhere(request, status.HTTP_404_NOT_FOUND)
+        return pages.dead_link_response(request, status.HTTP_404_NOT_FOUND)
     if route.archived:
-        return pages.nowhere(request, status.HTTP_410_GONE)
-    await known.recorder.record(_visit(request, route, resources))
+        return pages.dead_link_response(request, status.HTTP_410_GONE)
+    await cache.recorder.record(_visit(request, route, resources))
     return Response(status_code=status.HTTP_302_FOUND, headers={**pages.HEADERS, "Location": route.location})
 
 
@@ -203,20 +214,20 @@ def _visit(request: Request, route: Route, resources: ResourcesDep) -> Visit:
     at = resources.clock.now()
     address = str(request.scope.get("client_address") or (request.client.host if request.client else ""))
     agent = request.headers.get("user-agent", "")
-    who = b"\0".join((route.workspace_id.bytes, address.encode(), agent.encode()))
+    identity = b"\0".join((route.workspace_id.bytes, address.encode(), agent.encode()))
     return Visit(
         workspace_id=route.workspace_id,
         link_id=route.link_id,
         at=at,
         day=at.astimezone(route.timezone).date(),
-        visitor=resources.keyring.sign("visitor", who),
+        visitor=resources.keyring.sign("visitor", identity),
         bot=audience.bot(request.method, request.headers),
         referrer=_referrer(request.headers.get("referer", "")),
     )
 
 
 def _referrer(header: str) -> str | None:
-    """The host of a Referer: the rest of it may say more than a visitor meant to."""
+    """The host of a Referer; the rest of it may hold personal data."""
     try:
         host = (urlsplit(header).hostname or "").lower()
     except ValueError:
@@ -229,24 +240,24 @@ def _referrer(header: str) -> str | None:
     operation_id="links.follow",
     status_code=status.HTTP_302_FOUND,
     response_class=RedirectResponse,
-    responses=pages.ANSWERS,
+    responses=pages.RESPONSES,
 )
 async def follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
     """Follow a tracked link: counted, then on to its target.
 
-    The target is taken as it stands: a query string on the short address is not passed on. The
-    answer must not be cached, so that every visit is seen.
+    The target is used as it is: a query string on the short address is not passed on. The response
+    must not be cached, so that every visit is counted.
     """
     return await _follow(slug, request, resources)
 
 
 @PUBLIC.head(
     "/r/{slug}",
-    operation_id="links.look",
+    operation_id="links.follow-head",
     status_code=status.HTTP_302_FOUND,
     response_class=RedirectResponse,
-    responses=pages.ANSWERS,
+    responses=pages.RESPONSES,
 )
-async def look(slug: str, request: Request, resources: ResourcesDep) -> Response:
-    """See where a tracked link leads; counted as a bot's visit."""
+async def follow_head(slug: str, request: Request, resources: ResourcesDep) -> Response:
+    """The redirect without its body; counted as a bot's visit."""
     return await _follow(slug, request, resources)

@@ -1,4 +1,4 @@
-"""What tracked links take and give."""
+"""Request and response schemas of tracked links."""
 
 from datetime import date
 from typing import Annotated
@@ -21,7 +21,7 @@ Target = Annotated[
     Field(
         strict=True,
         min_length=8,
-        max_length=targets.LONGEST,
+        max_length=targets.MAX_LENGTH,
         pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://",
         description="A web address, kept exactly as given, `utm_…` parameters and all. No user name or password.",
         examples=["https://shop.example/autumn?utm_source=vk&utm_campaign=autumn"],
@@ -76,21 +76,21 @@ class LinkRead(Output):
 
 
 class ClickRead(Output):
-    """One click. Who it was is known by a keyed hash alone."""
+    """One click; the visitor is identified only by a keyed hash."""
 
     id: Id
     at: Instant
     day: date = Field(description="In the project's zone.")
     visitor: str = Field(description="The same for the same address and browser, within this workspace.")
     bot: str | None = Field(
-        description="Why it is taken for a bot (`head`, `prefetch`, `no-agent`, `link-preview`, `crawler`, "
+        description="Why it is classified as a bot (`head`, `prefetch`, `no-agent`, `link-preview`, `crawler`, "
         "`not-a-browser`); null for a person."
     )
     repeat: bool = Field(description="The same person again, within 5 s of the click that was counted.")
-    referrer: str | None = Field(description="The host it came from, where the browser says.")
+    referrer: str | None = Field(description="The host of the Referer, where the browser sends one.")
 
 
-class Clicks(BaseModel):
+class ClickCounts(BaseModel):
     """Clicks: people's, counted once; bots'; and people's repeats."""
 
     people: int
@@ -98,7 +98,7 @@ class Clicks(BaseModel):
     repeats: int
 
 
-class ClicksOnDay(Clicks):
+class ClickDayRead(ClickCounts):
     """One day's clicks."""
 
     day: date
@@ -107,8 +107,8 @@ class ClicksOnDay(Clicks):
 class ClickPage(Page[ClickRead]):
     """A page of clicks, newest first, with the link's totals."""
 
-    timezone: str = Field(description="The project's zone, in which days are days.")
-    totals: Clicks = Field(description="Over all its time.")
+    timezone: str = Field(description="The project's zone, in which days are counted.")
+    totals: ClickCounts = Field(description="Since the link was created.")
 
 
 class ClickDays(BaseModel):
@@ -116,4 +116,4 @@ class ClickDays(BaseModel):
 
     link_id: UUID
     timezone: str
-    data: list[ClicksOnDay]
+    data: list[ClickDayRead]

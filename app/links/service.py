@@ -19,7 +19,7 @@ from app.projects.models import Project
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _LENGTH: Final = 8
-"""62 ** 8: a slug cannot be found by trying."""
+"""62 ** 8 slugs: too many to guess one."""
 _ATTEMPTS: Final = 5
 
 
@@ -34,7 +34,7 @@ async def create(
     community_id: UUID | None,
     post_id: UUID | None,
 ) -> Link:
-    """Make a link. `Conflict` where the wished slug is taken, by whichever workspace."""
+    """Create a link. Raises `Conflict` where the requested slug is taken, in any workspace."""
     if targets.is_loop(target, public_url):
         raise Invalid("A tracked link must not lead to a tracked link.", code="redirect-loop")
     await fetch(session, Project, project_id)
@@ -61,7 +61,7 @@ async def create(
             raise
         raise Invalid("There is no such post here.", code="unknown-post") from None
     for _ in range(_ATTEMPTS):
-        if await _take(session, link):
+        if await _reserve_slug(session, link):
             await session.flush()
             return link
         if slug is not None:
@@ -74,8 +74,8 @@ def _new_slug() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
-async def _take(session: AsyncSession, link: Link) -> bool:
-    """Take the link's slug; False where somebody has it."""
+async def _reserve_slug(session: AsyncSession, link: Link) -> bool:
+    """Reserve the link's slug; False where it is taken."""
     taken = await session.scalar(
         insert(LinkRoute)
         .values(
@@ -108,7 +108,7 @@ async def change(session: AsyncSession, *, link_id: UUID, changes: dict[str, Any
 
 
 async def move_post(session: AsyncSession, *, from_id: UUID, to_id: UUID | None) -> None:
-    """Let the links of one post stand in another (in none), because the first is about to go."""
+    """Move the links of one post to another (or to none), before the first is deleted."""
     await session.execute(
         update(Link).where(in_workspace(Link, workspace_of(session)), Link.post_id == from_id).values(post_id=to_id)
     )

@@ -1,4 +1,4 @@
-"""What links do when something happens below them."""
+"""Tracked links' subscriptions to events of lower rooms."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -6,18 +6,18 @@ from app.kit.db import now, workspace_of
 from app.kit.events import subscribe
 from app.kit.jobs import enqueue
 from app.links.jobs import REDATE
-from app.links.redirects import FRESH
+from app.links.redirects import ROUTE_TTL
 from app.projects.events import ProjectZoneChanged
 
 
 @subscribe(ProjectZoneChanged)
 async def redate(session: AsyncSession, event: ProjectZoneChanged) -> None:
-    """Move clicks to their new days, once no process dates new ones by the old zone any more."""
+    """Move clicks to their new days, once no process uses the old time zone from its cache any more."""
     await enqueue(
         session,
         REDATE,
         workspace_id=workspace_of(session),
         key=str(event.project_id),
-        at=now(session) + 2 * FRESH,
+        at=now(session) + 2 * ROUTE_TTL,
         project_id=event.project_id,
     )

@@ -1,15 +1,15 @@
-"""Where a tracked link may lead.
+"""Validation of the target of a tracked link.
 
-Only to a web page: a link that we vouch for must not run a script, carry a password, or lead back
-to ourselves for ever. The target is kept as it was given; the `Location` header gets the same
-address in ASCII (RFC 3986), so that a Cyrillic domain or path works in every browser.
+Only web pages: a link of ours must not run a script, carry a password, or redirect to itself. The
+target is stored as it was given; the `Location` header gets the same address in ASCII (RFC 3986),
+so that a Cyrillic domain or path works in every browser.
 """
 
 import re
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-LONGEST: Final = 2048
+MAX_LENGTH: Final = 2048
 
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"`^{|}\u2028\u2029\ud800-\udfff]")
 _HOST: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
@@ -17,9 +17,9 @@ _IPV6: Final = re.compile(r"[0-9a-f:.]{2,45}")
 
 
 def location(target: str) -> str:
-    """The target as the `Location` header says it; `ValueError` where it may not be one."""
-    if len(target) > LONGEST:
-        raise ValueError(f"must not be longer than {LONGEST} characters")
+    """The target in ASCII, for the `Location` header; `ValueError` where it is not allowed."""
+    if len(target) > MAX_LENGTH:
+        raise ValueError(f"must not be longer than {MAX_LENGTH} characters")
     if _UNSAFE.search(target):
         raise ValueError('must not hold spaces, control characters, backslashes or any of <>"`^{|}')
     try:
@@ -36,13 +36,13 @@ def location(target: str) -> str:
         raise ValueError("must name a host")
     authority = host if port is None else f"{host}:{port}"
     rest = target[target.index("//") + 2 + len(parts.netloc) :]
-    written = f"{parts.scheme}://{authority}{quote(rest, safe=_AS_IT_IS)}"
-    if len(written) > 4 * LONGEST:
+    result = f"{parts.scheme}://{authority}{quote(rest, safe=_SAFE_CHARACTERS)}"
+    if len(result) > 4 * MAX_LENGTH:
         raise ValueError("is too long once it is written in ASCII")
-    return written
+    return result
 
 
-_AS_IT_IS: Final = "%/:?#[]@!$&'()*+,;=-._~"
+_SAFE_CHARACTERS: Final = "%/:?#[]@!$&'()*+,;=-._~"
 
 
 def _host(name: str) -> str | None:
@@ -58,6 +58,6 @@ def _host(name: str) -> str | None:
 
 def is_loop(target: str, public_url: str) -> bool:
     """Whether a checked target is one of our own tracked links."""
-    there, here = urlsplit(location(target)), urlsplit(public_url)
-    path = re.sub(r"/+", "/", f"{there.path}/")
-    return there.hostname == here.hostname and path.startswith(re.sub(r"/+", "/", f"{here.path}/r/"))
+    target_url, own_url = urlsplit(location(target)), urlsplit(public_url)
+    path = re.sub(r"/+", "/", f"{target_url.path}/")
+    return target_url.hostname == own_url.hostname and path.startswith(re.sub(r"/+", "/", f"{own_url.path}/r/"))

@@ -1,12 +1,11 @@
-"""What each snapshot added: the one definition behind the rollups, the recount and the evidence.
+"""What each snapshot contributes: the one definition behind the rollups, the recount and the evidence.
 
-For each publication and metric the values that are known, in the order of time, make a chain. A
-snapshot contributes the difference to its predecessor in the chain, on its own local day (the
-project's zone), `observed`. A counter that fell contributes a negative difference. An unknown value
-is no link of the chain and contributes nothing.
+For each publication and metric, the known values in order of time form a chain. A snapshot contributes
+the difference to its predecessor in the chain, on its own local day (the project's zone), `observed`.
+A counter that fell contributes a negative difference. An unknown value is not in the chain.
 
 The first value has no predecessor and contributes itself: on its own day, `observed`, when the
-publication appeared on that same local day; otherwise on the day it appeared, `baseline`.
+publication appeared on that same local day; otherwise on the day it appeared, `pre_tracking`.
 """
 
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from sqlalchemy import (
 )
 
 from app.communities.models import Publication
-from app.metrics.models import PostSnapshot, Source
+from app.metrics.models import DifferenceSource, PostSnapshot
 from app.platforms.contract import Metric
 from app.projects.models import Project
 
@@ -41,8 +40,8 @@ PUBLICATION: Final = Publication.__table__.alias("p")
 PROJECT: Final = Project.__table__.alias("z")
 SNAPSHOT: Final = PostSnapshot.__table__.alias("s")
 
-OBSERVED: Final = literal_column(f"'{Source.OBSERVED.value}'", Text)
-BASELINE: Final = literal_column(f"'{Source.BASELINE.value}'", Text)
+OBSERVED: Final = literal_column(f"'{DifferenceSource.OBSERVED.value}'", Text)
+PRE_TRACKING: Final = literal_column(f"'{DifferenceSource.PRE_TRACKING.value}'", Text)
 
 CATEGORY: Final[ColumnElement[str]] = func.coalesce(PUBLICATION.c.category, literal_column("''", Text))
 
@@ -51,19 +50,19 @@ IN_PROJECT: Final = and_(PROJECT.c.workspace_id == PUBLICATION.c.workspace_id, P
 
 
 def local_day(at: ColumnElement[Any], zone: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The day it is in `zone` at an instant."""
+    """The local day in `zone` of an instant."""
     return cast(func.timezone(zone, at, type_=DateTime()), Date)
 
 
-def appeared() -> ColumnElement[Any]:
-    """The local day on which the publication `p` appeared."""
+def published_day() -> ColumnElement[Any]:
+    """The local day on which the publication `p` was published."""
     return local_day(PUBLICATION.c.published_at, PROJECT.c.timezone)
 
 
 def contributions(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
-    """The contributions of the `publications` chosen by conditions on `PUBLICATION`, a row each.
+    """The contributions of the `publications` selected by conditions on `PUBLICATION`, a row each.
 
-    Conditions on `SNAPSHOT` choose the `snapshots` of which the chains are made (all). Columns:
+    Conditions on `SNAPSHOT` select the `snapshots` that form the chains (default: all). Columns:
     workspace_id, project_id, community_id, category, publication_id, metric, at, previous, value,
     difference, day, source.
     """
@@ -89,8 +88,8 @@ def contributions(*publications: ColumnElement[bool], snapshots: Sequence[Column
         .correlate(PUBLICATION)
         .lateral("chain")
     )
-    looked = local_day(chain.c.at, PROJECT.c.timezone)
-    unseen = and_(chain.c.previous.is_(None), looked != appeared())
+    snapshot_day = local_day(chain.c.at, PROJECT.c.timezone)
+    is_pre_tracking = and_(chain.c.previous.is_(None), snapshot_day != published_day())
     return (
         select(
             PUBLICATION.c.workspace_id,
@@ -103,8 +102,8 @@ def contributions(*publications: ColumnElement[bool], snapshots: Sequence[Column
             chain.c.previous,
             chain.c.value,
             (chain.c.value - func.coalesce(chain.c.previous, literal_column("0", BigInteger))).label("difference"),
-            case((unseen, appeared()), else_=looked).label("day"),
-            case((unseen, BASELINE), else_=OBSERVED).label("source"),
+            case((is_pre_tracking, published_day()), else_=snapshot_day).label("day"),
+            case((is_pre_tracking, PRE_TRACKING), else_=OBSERVED).label("source"),
         )
         .select_from(PUBLICATION.join(PROJECT, IN_PROJECT).join(chain, literal_column("true")))
         .where(*publications)

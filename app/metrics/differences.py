@@ -15,7 +15,7 @@ from app.metrics.rollups import PROJECT_ID, WORKSPACE
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row that is not what the snapshots say. None: there is, or there should be, no such row."""
+    """A row that differs from a recount of the snapshots. None: there is, or there should be, no such row."""
 
     table: str
     key: Mapping[str, Any]
@@ -32,13 +32,13 @@ class Comparison:
     amounts: tuple[str, ...]
     query: Select[Any]
 
-    async def run(self, connection: AsyncConnection, given: Mapping[str, Any]) -> list[Difference]:
+    async def run(self, connection: AsyncConnection, params: Mapping[str, Any]) -> list[Difference]:
         """The rows that differ."""
         size, width = len(self.key), len(self.amounts)
-        found = []
-        for row in await connection.execute(self.query, given):
+        differences = []
+        for row in await connection.execute(self.query, params):
             stored, counted = row[size : size + width], row[size + width : size + 2 * width]
-            found.append(
+            differences.append(
                 Difference(
                     self.table,
                     dict(zip(self.key, row[:size], strict=True)),
@@ -46,7 +46,7 @@ class Comparison:
                     dict(zip(self.amounts, counted, strict=True)) if row[-1] else None,
                 )
             )
-        return found
+        return differences
 
 
 def _comparison(
@@ -69,11 +69,11 @@ def _comparison(
 
 _rollup: Final = RollupDay.__table__.c
 _last: Final = PostLast.__table__
-_here: Final = and_(
+_of_publication: Final = and_(
     SNAPSHOT.c.workspace_id == _last.c.workspace_id, SNAPSHOT.c.publication_id == _last.c.publication_id
 )
-_newest: Final = {name: rollups.newest(name, _here, _last) for name in METRICS}
-_newest_at: Final = select(func.max(SNAPSHOT.c.at)).where(_here).correlate(_last).scalar_subquery()
+_latest: Final = {name: rollups.latest(name, _of_publication, _last) for name in METRICS}
+_latest_at: Final = select(func.max(SNAPSHOT.c.at)).where(_of_publication).correlate(_last).scalar_subquery()
 _of_project: Final = and_(
     _last.c.workspace_id == WORKSPACE,
     _last.c.publication_id.in_(
@@ -85,7 +85,7 @@ _LAST_AMOUNTS: Final = ("at", *METRICS)
 COMPARISONS: Final = (
     _comparison(
         "rollup_day",
-        # Rows from which everything was moved away are left behind: they say nothing.
+        # Rows whose contributions were all moved away remain, with zeros: they are ignored.
         select(*(_rollup[name] for name in (*rollups.KEY, *rollups.AMOUNTS)))
         .where(
             _rollup.workspace_id == WORKSPACE,
@@ -112,8 +112,8 @@ COMPARISONS: Final = (
         select(
             _last.c.workspace_id,
             _last.c.publication_id,
-            _newest_at.label("at"),
-            *(newest.label(name) for name, newest in _newest.items()),
+            _latest_at.label("at"),
+            *(latest.label(name) for name, latest in _latest.items()),
         )
         .where(_of_project)
         .subquery("counted"),
@@ -122,4 +122,4 @@ COMPARISONS: Final = (
     ),
 )
 
-MEND_LAST: Final[Update] = update(PostLast).where(_of_project).values(at=_newest_at, **_newest)
+REBUILD_LAST: Final[Update] = update(PostLast).where(_of_project).values(at=_latest_at, **_latest)

@@ -1,4 +1,4 @@
-"""Jobs of metrics: recounts, asked for and nightly."""
+"""Jobs of metrics: recounts, on request and nightly."""
 
 from datetime import timedelta
 from typing import Final
@@ -16,15 +16,15 @@ from app.projects.models import Project
 log = structlog.get_logger()
 
 DIFFERENCES = Counter(
-    "instep_metrics_differences", "Stored rollup rows that a recount found wrong, and mended.", ["table"]
+    "instep_metrics_differences", "Stored rollup rows that a recount found wrong and rebuilt.", ["table"]
 )
-LOGGED: Final = 20
-"""So many differences of a project are logged in full."""
+MAX_LOGGED: Final = 20
+"""How many differences of a project are logged in full."""
 
 
 @job("metrics.recount", timeout=timedelta(minutes=10))
 async def recount(run: Run, project_id: UUID) -> None:
-    """Make a project's rollups anew: its days are cut differently now."""
+    """Rebuild a project's rollups: its time zone has changed."""
     async with run.step() as session:
         await service.recount_project(session, project_id)
         await run.finish(session)
@@ -32,7 +32,7 @@ async def recount(run: Run, project_id: UUID) -> None:
 
 @job("metrics.reconcile", every=timedelta(hours=24))
 async def reconcile(run: Run) -> None:
-    """Have every workspace's projects compared with a recount."""
+    """Enqueue the comparison of every workspace's rollups with a recount."""
     async with run.step() as session:
         for workspace_id in await workspaces(session):
             await enqueue(session, "metrics.reconcile_workspace", workspace_id=workspace_id, key="nightly")
@@ -40,7 +40,7 @@ async def reconcile(run: Run) -> None:
 
 @job("metrics.reconcile_workspace")
 async def reconcile_workspace(run: Run) -> None:
-    """Have each project of a workspace compared with a recount."""
+    """Enqueue the comparison of each project of a workspace with a recount."""
     assert run.workspace_id is not None
     async with run.step() as session:
         for project_id in await session.scalars(
@@ -58,15 +58,15 @@ async def reconcile_workspace(run: Run) -> None:
 
 @job("metrics.reconcile_project", timeout=timedelta(minutes=10))
 async def reconcile_project(run: Run, project_id: UUID) -> None:
-    """Compare a project's rollups with a recount; mend, count and log what differs."""
+    """Compare a project's rollups with a recount; rebuild, count and log what differs."""
     async with run.step() as session:
-        found = await service.reconcile(session, project_id)
-        if found:
+        differences = await service.reconcile(session, project_id)
+        if differences:
             await service.recount_project(session, project_id)
         await run.finish(session)
-    for difference in found:
+    for difference in differences:
         DIFFERENCES.labels(difference.table).inc()
-    for difference in found[:LOGGED]:
+    for difference in differences[:MAX_LOGGED]:
         log.error(
             "metrics.difference",
             table=difference.table,
@@ -74,5 +74,5 @@ async def reconcile_project(run: Run, project_id: UUID) -> None:
             stored=difference.stored,
             counted=difference.counted,
         )
-    if found:
-        log.error("metrics.mended", project_id=str(project_id), differences=len(found))
+    if differences:
+        log.error("metrics.rollups_rebuilt", project_id=str(project_id), differences=len(differences))

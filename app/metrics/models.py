@@ -1,8 +1,8 @@
 """Tables of metrics.
 
-Snapshots hold cumulative counters and are kept for ever. A rollup row holds, for one day, the sums
-of what was added (or taken away) that day. A metric that is not known is null, never 0; `…_n`
-counts the differences behind a sum, so that 0 and unknown stay apart.
+Snapshots hold cumulative counters and are never deleted. A rollup row holds, for one day, the sums of
+the differences of that day. An unknown metric is null, never 0; `…_n` is the number of differences in
+a sum, so that 0 and unknown stay distinct.
 """
 
 from datetime import date, datetime
@@ -16,14 +16,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kit.db import Base
 
 
-class Source(StrEnum):
-    """How a day's difference is known."""
+class DifferenceSource(StrEnum):
+    """How a difference was attributed to its day."""
 
     OBSERVED = "observed"
-    """Between two looks of ours; it counts for the day of the later one."""
-    BASELINE = "baseline"
-    """Gathered before our first look, which came on a later day than the publication: how it
-    spread over the days between nobody can say, so it counts for the day of publication."""
+    """Between two snapshots; it counts for the day of the later one."""
+    PRE_TRACKING = "pre_tracking"
+    """The value of the first snapshot, taken on a later day than the publication: how it spread over the
+    days before is unknown, so it counts for the day of publication."""
 
 
 class _Counters:
@@ -52,7 +52,7 @@ class PostSnapshot(_Counters, Base):
 
 
 class PostLast(_Counters, Base):
-    """A publication's newest known counters: each metric's last value that was not null."""
+    """A publication's latest known counters: each metric's last value that was not null."""
 
     __tablename__ = "post_last"
     __table_args__ = (
@@ -66,11 +66,11 @@ class PostLast(_Counters, Base):
     publication_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-19)
     at: Mapped[datetime] = mapped_column(sort_order=-18)
     missing: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Metric → why the last look gave no value (`unsupported`, `no_permission` …)."""
+    """Metric → why the last poll gave no value (`unsupported`, `no_permission` …)."""
 
 
 class RollupDay(Base):
-    """What one local day of the project added to the counters of a community's posts, by category."""
+    """The differences of one local day in the counters of a community's posts, by category."""
 
     __tablename__ = "rollup_day"
     __table_args__ = (
@@ -85,7 +85,7 @@ class RollupDay(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     community_id: Mapped[UUID] = mapped_column(primary_key=True)
     category: Mapped[str] = mapped_column(primary_key=True)
-    """Of the content formula; empty where nobody has said."""
+    """Of the content formula; empty where none is set."""
     source: Mapped[str] = mapped_column(primary_key=True)
     views: Mapped[int | None]
     views_n: Mapped[int] = mapped_column(default=0)
@@ -102,8 +102,8 @@ class RollupDay(Base):
     saves: Mapped[int | None]
     saves_n: Mapped[int] = mapped_column(default=0)
     snapshots: Mapped[int] = mapped_column(default=0)
-    """How many snapshots were taken that day. They stand in the `observed` row, also where their
-    values count elsewhere (baseline) or none was known; in a `baseline` row it is 0."""
+    """How many snapshots were taken that day. They count in the `observed` row, even where their values
+    count elsewhere (pre-tracking) or none was known; in a `pre_tracking` row it is 0."""
 
 
 class CommunitySnapshot(Base):

@@ -1,12 +1,11 @@
 """The statements that keep `rollup_day` and `post_last` in step with the snapshots.
 
-Whoever writes holds the community: an advisory lock, until the unit of work ends. A community is
-polled by one worker at a time, so hardly anybody ever waits; and with one lock, taken first, nobody
-waits in a circle. Zone and category are read in a statement after it, so that they are those that
-hold now.
+Every writer takes the community's advisory lock, until the transaction ends. A community is polled by
+one worker at a time, so the lock is rarely contended; and one lock, taken first, cannot deadlock. Zone
+and category are read by a statement after it, so that they are current.
 
 The planner knows neither how many rows a batch has nor what a young table holds. `OFFSET 0` keeps
-it from exchanging a look-up by primary key for a walk through all of a project.
+it from replacing a look-up by primary key with a scan of the whole project.
 """
 
 from collections.abc import Sequence
@@ -43,11 +42,11 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.communities.models import Community
 from app.metrics.contributions import (
-    BASELINE,
     CATEGORY,
     IN_PROJECT,
     METRICS,
     OBSERVED,
+    PRE_TRACKING,
     PROJECT,
     PUBLICATION,
     SNAPSHOT,
@@ -59,7 +58,7 @@ from app.metrics.models import PostLast, PostSnapshot, RollupDay
 KEY: Final = ("workspace_id", "project_id", "day", "community_id", "category", "source")
 AMOUNTS: Final = (*METRICS, *(f"{name}_n" for name in METRICS), "snapshots")
 
-# No parameter is named like a column: in an INSERT or UPDATE it would be taken for its value.
+# No parameter is named like a column: in an INSERT or UPDATE SQLAlchemy would use it as the column's value.
 WORKSPACE: Final = bindparam("workspace", type_=UUID())
 COMMUNITY_ID: Final = bindparam("community", type_=UUID())
 PROJECT_ID: Final = bindparam("project", type_=UUID())
@@ -67,8 +66,8 @@ IDS: Final = bindparam("ids", type_=ARRAY(UUID()))
 AT: Final = bindparam("instant", type_=DateTime(timezone=True))
 ZERO: Final = literal_column("0", BigInteger)
 
-CHOSEN: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == func.any(IDS))
-_WHOLE: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECT_ID)
+_SELECTED: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == func.any(IDS))
+_OF_PROJECT: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECT_ID)
 
 
 def _lock(community_id: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -83,9 +82,9 @@ _in_project: Final = (
     .offset(ZERO)
     .subquery()
 )
-HOLD: Final = select(_lock(COMMUNITY_ID))
-HOLD_ALL: Final = select(_lock(_in_project.c.id))
-"""All communities of a project, by id."""
+LOCK_COMMUNITY: Final = select(_lock(COMMUNITY_ID))
+LOCK_PROJECT: Final = select(_lock(_in_project.c.id))
+"""Locks all communities of a project, in the order of their ids."""
 
 
 def _merged(amounts: Select[Any] | Subquery) -> Insert:
@@ -105,7 +104,7 @@ def _merged(amounts: Select[Any] | Subquery) -> Insert:
 
 
 def _input() -> FromClause:
-    """The batch: a row for each publication that was looked at."""
+    """The batch: a row for each polled publication."""
     return (
         func.unnest(
             IDS,
@@ -120,100 +119,101 @@ def _input() -> FromClause:
 
 
 def _add_newer() -> Select[Any]:
-    """Keep a batch of looks, all newer than what is known of their publications.
+    """Store a batch of snapshots that are all later than the stored ones of their publications.
 
-    Answers true when one of them is not, and has then changed nothing.
+    Returns true when one of them is not, and has then changed nothing.
     """
-    given = _input()
-    last, shown = _last(given), _shown(given)
+    batch_rows = _input()
+    last, publication = _last(batch_rows), _publication(batch_rows)
     batch = (
         select(
-            given,
+            batch_rows,
             *(last.c[name].label(f"last_{name}") for name in METRICS),
             func.coalesce(last.c.at >= AT, literal_column("false")).label("late"),
-            shown.c.project_id,
-            shown.c.community_id,
-            shown.c.category,
+            publication.c.project_id,
+            publication.c.community_id,
+            publication.c.category,
             local_day(AT, PROJECT.c.timezone).label("day"),
-            local_day(shown.c.published_at, PROJECT.c.timezone).label("appeared"),
+            local_day(publication.c.published_at, PROJECT.c.timezone).label("appeared"),
         )
-        .select_from(given.outerjoin(last, true()).join(shown, true()).join(PROJECT, PROJECT.c.id == PROJECT_ID))
-        .where(PROJECT.c.workspace_id == WORKSPACE, shown.c.project_id == PROJECT_ID)
+        .select_from(
+            batch_rows.outerjoin(last, true()).join(publication, true()).join(PROJECT, PROJECT.c.id == PROJECT_ID)
+        )
+        .where(PROJECT.c.workspace_id == WORKSPACE, publication.c.project_id == PROJECT_ID)
         .cte("batch")
         .prefix_with("MATERIALIZED")
     )
     late = exists().where(batch.c.late).select()
     late_cte = select(late.scalar_subquery().label("any")).cte("late").prefix_with("MATERIALIZED")
-    fresh = select(batch).join_from(batch, late_cte, ~late_cte.c.any).cte("fresh").prefix_with("MATERIALIZED")
+    new = select(batch).join_from(batch, late_cte, ~late_cte.c.any).cte("new_snapshots").prefix_with("MATERIALIZED")
     stored = insert(PostSnapshot).from_select(
         ["workspace_id", "publication_id", "at", *METRICS],
-        select(WORKSPACE, fresh.c.publication_id, AT, *(fresh.c[name] for name in METRICS)),
+        select(WORKSPACE, new.c.publication_id, AT, *(new.c[name] for name in METRICS)),
     )
-    renewed = insert(PostLast).from_select(
+    upserted = insert(PostLast).from_select(
         ["workspace_id", "publication_id", "at", "missing", *METRICS],
         select(
             WORKSPACE,
-            fresh.c.publication_id,
+            new.c.publication_id,
             AT,
-            cast(fresh.c.missing, JSONB),
-            *(func.coalesce(fresh.c[name], fresh.c[f"last_{name}"]) for name in METRICS),
+            cast(new.c.missing, JSONB),
+            *(func.coalesce(new.c[name], new.c[f"last_{name}"]) for name in METRICS),
         ),
     )
-    renewed = renewed.on_conflict_do_update(
+    upserted = upserted.on_conflict_do_update(
         index_elements=["workspace_id", "publication_id"],
-        set_={name: renewed.excluded[name] for name in ("at", "missing", *METRICS)},
+        set_={name: upserted.excluded[name] for name in ("at", "missing", *METRICS)},
     )
-    added = _merged(union_all(_observed(fresh), _baseline(fresh)).subquery("amounts"))
-    return select(late_cte.c.any).add_cte(stored.cte("stored"), renewed.cte("renewed"), added.cte("added"))
+    added = _merged(union_all(_observed(new), _pre_tracking(new)).subquery("amounts"))
+    return select(late_cte.c.any).add_cte(stored.cte("stored"), upserted.cte("upserted"), added.cte("added"))
 
 
-def _last(given: FromClause) -> LateralFromClause:
-    """What is known of each publication of the batch."""
+def _last(batch_rows: FromClause) -> LateralFromClause:
+    """The latest counters of each publication of the batch."""
     last = PostLast.__table__.alias("l")
     return (
         select(last.c.at, *(last.c[name] for name in METRICS))
-        .where(last.c.workspace_id == WORKSPACE, last.c.publication_id == given.c.publication_id)
+        .where(last.c.workspace_id == WORKSPACE, last.c.publication_id == batch_rows.c.publication_id)
         .offset(ZERO)
-        .correlate(given)
+        .correlate(batch_rows)
         .lateral("last")
     )
 
 
-def _shown(given: FromClause) -> LateralFromClause:
-    """Where and when each publication of the batch appeared."""
+def _publication(batch_rows: FromClause) -> LateralFromClause:
+    """Project, community, category and time of publication, of each publication of the batch."""
     return (
         select(
             PUBLICATION.c.project_id, PUBLICATION.c.community_id, CATEGORY.label("category"), PUBLICATION.c.published_at
         )
-        .where(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == given.c.publication_id)
+        .where(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == batch_rows.c.publication_id)
         .offset(ZERO)
-        .correlate(given)
-        .lateral("shown")
+        .correlate(batch_rows)
+        .lateral("publication")
     )
 
 
-def _observed(fresh: FromClause) -> Select[Any]:
+def _observed(new: FromClause) -> Select[Any]:
     differences = [
         case(
-            (fresh.c[f"last_{name}"].is_not(None), fresh.c[name] - fresh.c[f"last_{name}"]),
-            (fresh.c.day == fresh.c.appeared, fresh.c[name]),
+            (new.c[f"last_{name}"].is_not(None), new.c[name] - new.c[f"last_{name}"]),
+            (new.c.day == new.c.appeared, new.c[name]),
         )
         for name in METRICS
     ]
-    return _grouped(fresh, fresh.c.day, OBSERVED, differences, func.count())
+    return _grouped(new, new.c.day, OBSERVED, differences, func.count())
 
 
-def _baseline(fresh: FromClause) -> Select[Any]:
+def _pre_tracking(new: FromClause) -> Select[Any]:
     firsts = [
-        and_(fresh.c[name].is_not(None), fresh.c[f"last_{name}"].is_(None), fresh.c.day != fresh.c.appeared)
-        for name in METRICS
+        and_(new.c[name].is_not(None), new.c[f"last_{name}"].is_(None), new.c.day != new.c.appeared) for name in METRICS
     ]
-    differences = [case((first, fresh.c[name])) for first, name in zip(firsts, METRICS, strict=True)]
-    return _grouped(fresh, fresh.c.appeared, BASELINE, differences, ZERO).where(or_(*firsts))
+    differences = [case((first, new.c[name])) for first, name in zip(firsts, METRICS, strict=True)]
+    return _grouped(new, new.c.appeared, PRE_TRACKING, differences, ZERO).where(or_(*firsts))
 
 
 def _grouped(
-    fresh: FromClause,
+    new: FromClause,
     day: ColumnElement[Any],
     source: ColumnElement[Any],
     differences: Sequence[ColumnElement[Any]],
@@ -221,10 +221,10 @@ def _grouped(
 ) -> Select[Any]:
     return select(
         WORKSPACE.label("workspace_id"),
-        fresh.c.project_id,
+        new.c.project_id,
         day.label("day"),
-        fresh.c.community_id,
-        fresh.c.category,
+        new.c.community_id,
+        new.c.category,
         source.label("source"),
         *(
             cast(func.sum(difference), BigInteger).label(name)
@@ -232,17 +232,17 @@ def _grouped(
         ),
         *(func.count(difference).label(f"{name}_n") for name, difference in zip(METRICS, differences, strict=True)),
         snapshots.label("snapshots"),
-    ).group_by(fresh.c.project_id, fresh.c.community_id, fresh.c.category, day)
+    ).group_by(new.c.project_id, new.c.community_id, new.c.category, day)
 
 
 def _add_any() -> ReturningInsert[Any]:
-    """Keep the looks of a batch that are not known yet, wherever they belong; answers whose they are."""
-    given = _input()
-    shown = _shown(given)
+    """Store the snapshots of a batch that are new, of whatever time; returns their publications' ids."""
+    batch_rows = _input()
+    publication = _publication(batch_rows)
     rows = (
-        select(WORKSPACE, given.c.publication_id, AT, *(given.c[name] for name in METRICS))
-        .join_from(given, shown, true())
-        .where(shown.c.project_id == PROJECT_ID)
+        select(WORKSPACE, batch_rows.c.publication_id, AT, *(batch_rows.c[name] for name in METRICS))
+        .join_from(batch_rows, publication, true())
+        .where(publication.c.project_id == PROJECT_ID)
     )
     return (
         insert(PostSnapshot)
@@ -252,20 +252,20 @@ def _add_any() -> ReturningInsert[Any]:
     )
 
 
-def _signed(contributed: Select[Any], sign: int, **instead: ColumnElement[Any]) -> Select[Any]:
+def _signed(query: Select[Any], sign: int, **replacements: ColumnElement[Any]) -> Select[Any]:
     """Contributions to put in (1) or to take out (-1); `instead`: other values for some of the key."""
-    rows = contributed.subquery()
+    rows = query.subquery()
     return select(
-        *(instead.get(name, rows.c[name]).label(name) for name in KEY),
+        *(replacements.get(name, rows.c[name]).label(name) for name in KEY),
         rows.c.metric,
         (rows.c.difference * literal_column(str(sign), BigInteger)).label("difference"),
         literal_column(str(sign), BigInteger).label("n"),
     )
 
 
-def _looks(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def _snapshot_counts(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
     """The snapshots themselves, on their own day: without a metric, to be counted."""
-    look = (
+    snapshot = (
         select(SNAPSHOT.c.at)
         .where(
             SNAPSHOT.c.workspace_id == PUBLICATION.c.workspace_id,
@@ -274,26 +274,26 @@ def _looks(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement
         )
         .offset(ZERO)
         .correlate(PUBLICATION)
-        .lateral("look")
+        .lateral("snapshot")
     )
     return (
         select(
             PUBLICATION.c.workspace_id,
             PUBLICATION.c.project_id,
-            local_day(look.c.at, PROJECT.c.timezone).label("day"),
+            local_day(snapshot.c.at, PROJECT.c.timezone).label("day"),
             PUBLICATION.c.community_id,
             CATEGORY.label("category"),
             OBSERVED.label("source"),
             cast(null(), Text).label("metric"),
             ZERO.label("difference"),
         )
-        .select_from(PUBLICATION.join(PROJECT, IN_PROJECT).join(look, true()))
+        .select_from(PUBLICATION.join(PROJECT, IN_PROJECT).join(snapshot, true()))
         .where(*publications)
     )
 
 
 def _pivoted(*signed: Select[Any]) -> Select[Any]:
-    """A row for each key of the rollup, from signed contributions and looks."""
+    """A row for each key of the rollup, from signed contributions and snapshot counts."""
     rows = union_all(*signed).subquery("signed")
     amounts: list[ColumnElement[Any]] = [
         *(
@@ -315,28 +315,30 @@ def _pivoted(*signed: Select[Any]) -> Select[Any]:
 
 
 def _changes(*signed: Select[Any]) -> Insert:
-    """Merge signed contributions; what cancels out is not written."""
+    """Add signed contributions to the rollup; rows that sum to zero are not written."""
     rows = _pivoted(*signed).subquery("pivoted")
-    moved = or_(*(func.coalesce(rows.c[name], ZERO) != ZERO for name in AMOUNTS))
-    return _merged(select(rows).where(moved))
+    nonzero = or_(*(func.coalesce(rows.c[name], ZERO) != ZERO for name in AMOUNTS))
+    return _merged(select(rows).where(nonzero))
 
 
-def _renew_last() -> Insert:
-    """`post_last` of a batch after `ADD_ANY`, read off the snapshots."""
-    given = _input()
-    here = and_(SNAPSHOT.c.workspace_id == WORKSPACE, SNAPSHOT.c.publication_id == given.c.publication_id)
-    renewed = insert(PostLast).from_select(
+def _update_last() -> Insert:
+    """`post_last` of a batch after `ADD_ANY`, computed from the snapshots."""
+    batch_rows = _input()
+    of_publication = and_(
+        SNAPSHOT.c.workspace_id == WORKSPACE, SNAPSHOT.c.publication_id == batch_rows.c.publication_id
+    )
+    upserted = insert(PostLast).from_select(
         ["workspace_id", "publication_id", "at", "missing", *METRICS],
         select(
             WORKSPACE,
-            given.c.publication_id,
+            batch_rows.c.publication_id,
             AT,
-            cast(given.c.missing, JSONB),
-            *(newest(name, here, given) for name in METRICS),
+            cast(batch_rows.c.missing, JSONB),
+            *(latest(name, of_publication, batch_rows) for name in METRICS),
         ),
     )
-    stored, new = PostLast.__table__.c, renewed.excluded
-    return renewed.on_conflict_do_update(
+    stored, new = PostLast.__table__.c, upserted.excluded
+    return upserted.on_conflict_do_update(
         index_elements=["workspace_id", "publication_id"],
         set_={
             "at": func.greatest(stored.at, new.at),
@@ -346,11 +348,11 @@ def _renew_last() -> Insert:
     )
 
 
-def newest(name: str, here: ColumnElement[bool], outer: FromClause) -> ColumnElement[Any]:
+def latest(name: str, of_publication: ColumnElement[bool], outer: FromClause) -> ColumnElement[Any]:
     """The last value of a metric that is known, among the snapshots `here`."""
     return (
         select(SNAPSHOT.c[name])
-        .where(here, SNAPSHOT.c[name].is_not(None))
+        .where(of_publication, SNAPSHOT.c[name].is_not(None))
         .order_by(SNAPSHOT.c.at.desc())
         .limit(literal_column("1"))
         .correlate(outer)
@@ -362,21 +364,21 @@ _new_category: Final = func.coalesce(bindparam("new_category", type_=Text), lite
 
 ADD_NEWER: Final = _add_newer()
 ADD_ANY: Final = _add_any()
-RENEW_LAST: Final = _renew_last()
-MEND_CHAINS: Final = _changes(
-    _signed(contributions(*CHOSEN), 1),
-    _signed(contributions(*CHOSEN, snapshots=[SNAPSHOT.c.at != AT]), -1),
-    _signed(_looks(*CHOSEN, snapshots=[SNAPSHOT.c.at == AT]), 1),
+UPDATE_LAST: Final = _update_last()
+UPDATE_CHAINS: Final = _changes(
+    _signed(contributions(*_SELECTED), 1),
+    _signed(contributions(*_SELECTED, snapshots=[SNAPSHOT.c.at != AT]), -1),
+    _signed(_snapshot_counts(*_SELECTED, snapshots=[SNAPSHOT.c.at == AT]), 1),
 )
-"""After `ADD_ANY`: what the chains give with the new looks, less what they gave without."""
+"""After `ADD_ANY`: the contributions with the new snapshots, minus those without them."""
 MOVE_CATEGORY: Final = _changes(
-    _signed(contributions(*CHOSEN), -1),
-    _signed(contributions(*CHOSEN), 1, category=_new_category),
-    _signed(_looks(*CHOSEN), -1),
-    _signed(_looks(*CHOSEN), 1, category=_new_category),
+    _signed(contributions(*_SELECTED), -1),
+    _signed(contributions(*_SELECTED), 1, category=_new_category),
+    _signed(_snapshot_counts(*_SELECTED), -1),
+    _signed(_snapshot_counts(*_SELECTED), 1, category=_new_category),
 )
-"""Take what the chosen publications added out of their category's rows, into those of `category`."""
-RECOUNTED: Final = _pivoted(_signed(contributions(*_WHOLE), 1), _signed(_looks(*_WHOLE), 1))
+"""Move the contributions of the selected publications from their category's rows to those of `new_category`."""
+RECOUNTED: Final = _pivoted(_signed(contributions(*_OF_PROJECT), 1), _signed(_snapshot_counts(*_OF_PROJECT), 1))
 """The rollup of a whole project, as it should be."""
-EMPTY: Final = delete(RollupDay).where(RollupDay.workspace_id == WORKSPACE, RollupDay.project_id == PROJECT_ID)
-FILL: Final = _merged(RECOUNTED)
+DELETE_ALL: Final = delete(RollupDay).where(RollupDay.workspace_id == WORKSPACE, RollupDay.project_id == PROJECT_ID)
+INSERT_ALL: Final = _merged(RECOUNTED)

@@ -27,27 +27,27 @@ _BY_DAY = Keyset((CommunityDay.day,), descending=False)
 
 @ROUTER.get("/{community_id}/snapshots", operation_id="communities.snapshots", responses=problems(404))
 async def snapshots(
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     community_id: UUID,
-    first: Annotated[Day | None, Query(alias="from", description="The first day wanted.")] = None,
-    last: Annotated[Day | None, Query(alias="to", description="The last day wanted.")] = None,
+    first: Annotated[Day | None, Query(alias="from", description="The first day.")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="The last day.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> SizeHistory:
-    """How a community's size went, by the project's local days."""
+    """A community's size over time, by the project's local days."""
     if first is not None and last is not None and first > last:
         raise Invalid("`from` must not be after `to`.", code="invalid-range")
     zone = await connection.scalar(
         select(Project.timezone)
         .join(Community, and_(Community.workspace_id == Project.workspace_id, Community.project_id == Project.id))
-        .where(in_workspace(Community, who.workspace_id), Community.id == community_id)
+        .where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
     )
     if zone is None:
         raise NotFound
     query = select(CommunityDay.__table__).where(
-        CommunityDay.workspace_id == who.workspace_id, CommunityDay.community_id == community_id
+        CommunityDay.workspace_id == actor.workspace_id, CommunityDay.community_id == community_id
     )
     if first is not None:
         query = query.where(CommunityDay.day >= first)
@@ -64,12 +64,12 @@ async def snapshots(
 
 
 @ROUTER.get("/{community_id}/metrics", operation_id="communities.metrics", responses=problems(404))
-async def metrics(who: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityMetrics:
-    """How the counters of its posts are known: given, late, refused, or not to be had there at all."""
+async def metrics(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityMetrics:
+    """The status of its posts' counters: known, pending, refused, or unsupported by the platform."""
     platform = await connection.scalar(
-        select(Community.platform).where(in_workspace(Community, who.workspace_id), Community.id == community_id)
+        select(Community.platform).where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
     )
     if platform is None:
         raise NotFound
-    found = await status.of_community(connection, who.workspace_id, community_id, adapter_of(platform).spec)
-    return CommunityMetrics(community_id=community_id, data=found)
+    data = await status.of_community(connection, actor.workspace_id, community_id, adapter_of(platform).spec)
+    return CommunityMetrics(community_id=community_id, data=data)

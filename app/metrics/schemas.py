@@ -1,4 +1,4 @@
-"""What metrics gives."""
+"""Response schemas of metrics."""
 
 from pydantic import Field
 
@@ -28,20 +28,20 @@ class SizeHistory(Page[SizeDayRead]):
 
 
 class CommunityMetric(Output):
-    """How one counter of a community's posts is known."""
+    """The status of one counter of a community's posts."""
 
     metric: Metric
     status: MetricStatus = Field(
-        description="Of the community: what a person can mend comes first, then `ok` where any post has it."
+        description="Of the community: what a person can fix comes first, then `ok` where any post has it."
     )
     posts: dict[MetricStatus, int] = Field(
-        description="How many posts have which status at their last look.", examples=[{"ok": 40, "pending": 2}]
+        description="How many posts have which status at their last poll.", examples=[{"ok": 40, "pending": 2}]
     )
     captured_at: Instant | None = Field(description="When it was last read of any post; null: never.")
 
 
 class CommunityMetrics(Output):
-    """How the counters of a community's posts are known."""
+    """The status of the counters of a community's posts."""
 
     community_id: Id
     data: list[CommunityMetric]

@@ -1,8 +1,8 @@
-"""Keeping what was counted, and keeping the rollups true to it.
+"""Storing snapshots, and keeping the rollups consistent with them.
 
-All of it happens in the caller's unit of work, and several workers may do any of it at once. It
-holds the communities concerned until the commit (see `rollups`): what concerns several of them
-belongs into one call, and publications that the same unit of work changes are changed before.
+All in the caller's transaction; several workers may run any of it at once. It locks the communities
+concerned until the commit (see `rollups`): changes of several communities belong in one call, and
+publications that the same transaction changes must be changed before.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,64 +25,69 @@ from app.platforms.contract import Metric, PostMetrics
 
 
 async def record_posts(
-    session: AsyncSession, place: CommunityRef, at: datetime, metrics: Iterable[tuple[UUID, PostMetrics]]
+    session: AsyncSession, community: CommunityRef, at: datetime, metrics: Iterable[tuple[UUID, PostMetrics]]
 ) -> None:
-    """Keep the counters of publications as they were at `at`, and add them to their days.
+    """Store the counters of publications at the instant `at`, and add the differences to their days.
 
-    A look at an instant that is known already changes nothing; one that comes late is put where it
-    belongs. Publications of another project, deleted ones and unknown ids are passed over.
+    A snapshot of an instant that is stored already changes nothing; a late one is inserted into its
+    chain. Publications of another project, deleted ones and unknown ids are ignored.
     """
     batch = _batch(metrics)
     ids = batch["ids"]
     if not ids:
         return
     connection = await session.connection()
-    given = {**_where(place), "instant": at, **batch}
-    await connection.execute(rollups.HOLD, given)
-    if await connection.scalar(rollups.ADD_NEWER, given):
-        added = (await connection.execute(rollups.ADD_ANY, given)).scalars().all()
+    params = {**_community_params(community), "instant": at, **batch}
+    await connection.execute(rollups.LOCK_COMMUNITY, params)
+    if await connection.scalar(rollups.ADD_NEWER, params):
+        added = (await connection.execute(rollups.ADD_ANY, params)).scalars().all()
         if added:
-            await connection.execute(rollups.RENEW_LAST, {**given, **_only(batch, set(added))})
-            await connection.execute(rollups.MEND_CHAINS, {**given, "ids": added})
+            await connection.execute(rollups.UPDATE_LAST, {**params, **_filter_batch(batch, set(added))})
+            await connection.execute(rollups.UPDATE_CHAINS, {**params, "ids": added})
 
 
-def _where(place: CommunityRef) -> dict[str, Any]:
-    return {"workspace": place.workspace_id, "project": place.project_id, "community": place.community_id}
+def _community_params(community: CommunityRef) -> dict[str, Any]:
+    return {"workspace": community.workspace_id, "project": community.project_id, "community": community.community_id}
 
 
 def _batch(metrics: Iterable[tuple[UUID, PostMetrics]]) -> dict[str, list[Any]]:
-    """The batch as columns; the first of two looks at one publication counts."""
-    looks: dict[UUID, PostMetrics] = {}
-    for publication_id, found in metrics:
-        if not found.gone:
-            looks.setdefault(publication_id, found)
-    counters = [found.counters for found in looks.values()]
-    columns = {f"new_{metric.value}": [counted.get(metric) for counted in counters] for metric in Metric}
-    reasons = [orjson.dumps(dict(found.missing), option=orjson.OPT_NON_STR_KEYS).decode() for found in looks.values()]
-    return {"ids": list(looks), "reasons": reasons, **columns}
+    """The batch as columns; of two entries of one publication the first counts."""
+    polled: dict[UUID, PostMetrics] = {}
+    for publication_id, metrics_of_post in metrics:
+        if not metrics_of_post.gone:
+            polled.setdefault(publication_id, metrics_of_post)
+    counters = [metrics_of_post.counters for metrics_of_post in polled.values()]
+    columns = {
+        f"new_{metric.value}": [counters_of_post.get(metric) for counters_of_post in counters] for metric in Metric
+    }
+    reasons = [
+        orjson.dumps(dict(metrics_of_post.missing), option=orjson.OPT_NON_STR_KEYS).decode()
+        for metrics_of_post in polled.values()
+    ]
+    return {"ids": list(polled), "reasons": reasons, **columns}
 
 
-def _only(batch: dict[str, list[Any]], ids: set[UUID]) -> dict[str, list[Any]]:
-    chosen = [publication_id in ids for publication_id in batch["ids"]]
-    return {name: list(compress(values, chosen)) for name, values in batch.items()}
+def _filter_batch(batch: dict[str, list[Any]], ids: set[UUID]) -> dict[str, list[Any]]:
+    selected = [publication_id in ids for publication_id in batch["ids"]]
+    return {name: list(compress(values, selected)) for name, values in batch.items()}
 
 
-async def record_size(session: AsyncSession, place: CommunityRef, at: datetime, size: int | None) -> None:
-    """Keep a community's size as it was at `at`; None (the platform hides it) leaves no trace."""
+async def record_size(session: AsyncSession, community: CommunityRef, at: datetime, size: int | None) -> None:
+    """Store a community's size at the instant `at`; None (the platform hides it) stores nothing."""
     if size is None:
         return
     connection = await session.connection()
-    given = {**_where(place), "instant": at, "new_size": size}
-    await connection.execute(rollups.HOLD, given)
-    if await connection.scalar(sizes.ADD, given):
-        await connection.execute(sizes.COUNT, given)
+    params = {**_community_params(community), "instant": at, "new_size": size}
+    await connection.execute(rollups.LOCK_COMMUNITY, params)
+    if await connection.scalar(sizes.ADD, params):
+        await connection.execute(sizes.COUNT, params)
 
 
 async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], category: str | None) -> None:
-    """Give publications a category of the content formula, and move what they added to its rows."""
+    """Set the category of publications, and move their contributions to its rollup rows."""
     workspace_id = workspace_of(session)
     await session.flush()
-    changing = (
+    affected = (
         await session.execute(
             select(PUBLICATION.c.community_id, PUBLICATION.c.id)
             .where(
@@ -94,15 +99,15 @@ async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], c
             .with_for_update(key_share=True)
         )
     ).all()
-    ids = [row.id for row in changing]
+    ids = [row.id for row in affected]
     if not ids:
         return
     connection = await session.connection()
-    given = {"workspace": workspace_id, "ids": ids, "new_category": category}
-    for community_id in sorted({row.community_id for row in changing}):
-        await connection.execute(rollups.HOLD, {"community": community_id})
-    await connection.execute(rollups.MOVE_CATEGORY, given)
-    # By the session, so that publications it has loaded know it too.
+    params = {"workspace": workspace_id, "ids": ids, "new_category": category}
+    for community_id in sorted({row.community_id for row in affected}):
+        await connection.execute(rollups.LOCK_COMMUNITY, {"community": community_id})
+    await connection.execute(rollups.MOVE_CATEGORY, params)
+    # Through the session, so that loaded publications are updated too.
     await session.execute(
         update(Publication)
         .where(in_workspace(Publication, workspace_id), Publication.id.in_(ids))
@@ -112,21 +117,27 @@ async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], c
 
 
 async def recount_project(session: AsyncSession, project_id: UUID) -> None:
-    """Make a project's rollups anew from its snapshots: its zone has changed, or they were wrong."""
+    """Rebuild a project's rollups from its snapshots: its zone has changed, or they were wrong."""
     connection = await session.connection()
-    given = {"workspace": workspace_of(session), "project": project_id}
-    await connection.execute(rollups.HOLD_ALL, given)
-    for statement in (rollups.EMPTY, rollups.FILL, sizes.EMPTY, sizes.FILL, differences.MEND_LAST):
-        await connection.execute(statement, given)
+    params = {"workspace": workspace_of(session), "project": project_id}
+    await connection.execute(rollups.LOCK_PROJECT, params)
+    for statement in (
+        rollups.DELETE_ALL,
+        rollups.INSERT_ALL,
+        sizes.DELETE_ALL,
+        sizes.INSERT_ALL,
+        differences.REBUILD_LAST,
+    ):
+        await connection.execute(statement, params)
 
 
 async def reconcile(session: AsyncSession, project_id: UUID) -> list[Difference]:
     """Where the stored rollups of a project differ from a recount of its snapshots.
 
-    One statement for each table, each of which sees a single moment: nothing needs to stand still.
+    One statement for each table, each on one snapshot of the database: no lock is needed.
     """
     connection = await session.connection()
-    given = {"workspace": workspace_of(session), "project": project_id}
+    params = {"workspace": workspace_of(session), "project": project_id}
     return [
-        difference for comparison in differences.COMPARISONS for difference in await comparison.run(connection, given)
+        difference for comparison in differences.COMPARISONS for difference in await comparison.run(connection, params)
     ]

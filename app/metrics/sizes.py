@@ -1,4 +1,4 @@
-"""The statements that keep `community_day` in step with the sizes that were read.
+"""The statements that keep `community_day` consistent with the stored sizes.
 
 A day's row is the same in whatever order its sizes arrive.
 """
@@ -21,8 +21,8 @@ _community: Final = Community.__table__.c
 _snapshot: Final = CommunitySnapshot.__table__.c
 
 
-def days(*which: ColumnElement[bool]) -> Select[Any]:
-    """The day rows of the snapshots that the conditions choose: the definition."""
+def days(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """The day rows of the snapshots that the conditions select: the definition."""
     day = local_day(_snapshot.at, PROJECT.c.timezone)
 
     def size(order: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -51,14 +51,16 @@ def days(*which: ColumnElement[bool]) -> Select[Any]:
                 and_(_snapshot.workspace_id == _community.workspace_id, _snapshot.community_id == _community.id),
             )
         )
-        .where(_community.workspace_id == WORKSPACE, _community.project_id == PROJECT_ID, *which)
+        .where(_community.workspace_id == WORKSPACE, _community.project_id == PROJECT_ID, *conditions)
         .group_by(_snapshot.workspace_id, _snapshot.community_id, day, _community.project_id)
     )
 
 
 def _merged(rows: Select[Any]) -> Insert:
-    given = rows.subquery("given")
-    added = insert(CommunityDay).from_select([*KEY, *AMOUNTS], select(given).order_by(*(given.c[name] for name in KEY)))
+    computed = rows.subquery("computed")
+    added = insert(CommunityDay).from_select(
+        [*KEY, *AMOUNTS], select(computed).order_by(*(computed.c[name] for name in KEY))
+    )
     stored, new = CommunityDay.__table__.c, added.excluded
     earlier, later = new.first_at < stored.first_at, new.last_at > stored.last_at
     return added.on_conflict_do_update(
@@ -88,9 +90,11 @@ ADD: Final[ReturningInsert[Any]] = (
     .on_conflict_do_nothing()
     .returning(literal_column("true"))
 )
-"""Keep a size; answers nothing when one of this instant is kept already."""
+"""Store a size; returns no row when one of this instant is stored already."""
 COUNT: Final = _merged(days(_snapshot.community_id == COMMUNITY_ID, _snapshot.at == AT))
 RECOUNTED: Final = days()
 """The day rows of a whole project, as they should be."""
-EMPTY: Final = delete(CommunityDay).where(CommunityDay.workspace_id == WORKSPACE, CommunityDay.project_id == PROJECT_ID)
-FILL: Final = _merged(RECOUNTED)
+DELETE_ALL: Final = delete(CommunityDay).where(
+    CommunityDay.workspace_id == WORKSPACE, CommunityDay.project_id == PROJECT_ID
+)
+INSERT_ALL: Final = _merged(RECOUNTED)

@@ -1,4 +1,4 @@
-"""How counters are known: of one post, and of all posts of a community."""
+"""The status of counters: of one post, and of all posts of a community."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,19 +14,19 @@ from app.metrics.models import PostLast, PostSnapshot
 from app.metrics.schemas import CommunityMetric
 from app.platforms.contract import Metric, MetricStatus, Spec
 
-WORST_FIRST: Final = (
+STATUS_PRIORITY: Final = (
     MetricStatus.NO_PERMISSION,
     MetricStatus.ERROR,
     MetricStatus.OK,
     MetricStatus.PENDING,
     MetricStatus.UNSUPPORTED,
 )
-"""What is said of a community whose posts are not all alike: first what a person can mend."""
-NEWEST: Final = 200
-"""Posts, those that were looked at last, of which it is seen when a counter was read."""
+"""Which status a community gets where its posts differ: first what a person can fix."""
+LATEST_POSTS: Final = 200
+"""How many posts, those polled last, are searched for the time a counter was last read."""
 
 
-async def captured(
+async def last_captured(
     connection: AsyncConnection, workspace_id: UUID, publication_id: UUID | None
 ) -> dict[Metric, datetime]:
     """When each counter of a publication was last read; one that never was is absent."""
@@ -50,9 +50,9 @@ def _counter(table: type[PostSnapshot] | type[PostLast], metric: Metric) -> Colu
 async def of_community(
     connection: AsyncConnection, workspace_id: UUID, community_id: UUID, spec: Spec
 ) -> list[CommunityMetric]:
-    """How each counter of a community's posts is known at their last looks. Deleted posts do not count."""
-    # What a look did not bring has its reason; a counter of which nothing was ever said is pending.
-    said = [
+    """The status of each counter of a community's posts at their last polls. Deleted posts do not count."""
+    # A counter that the last poll did not bring has a reason in `missing`; one without value or reason is pending.
+    statuses = [
         case(
             (PostLast.missing.has_key(metric.value), PostLast.missing[metric.value].astext),
             (_counter(PostLast, metric).is_not(None), MetricStatus.OK.value),
@@ -60,20 +60,20 @@ async def of_community(
         )
         for metric in Metric
     ]
-    counts = [func.count().filter(one == status.value) for one in said for status in MetricStatus]
-    counted = (await connection.execute(_shown(workspace_id, community_id, *counts))).one()
+    counts = [func.count().filter(each == status.value) for each in statuses for status in MetricStatus]
+    counted = (await connection.execute(_latest_counters(workspace_id, community_id, *counts))).one()
     read_at = (
         await connection.execute(select(*(_read_at(workspace_id, community_id, metric) for metric in Metric)))
     ).one()
     width = len(MetricStatus)
     return [
-        _known(metric, counted[number * width : (number + 1) * width], read_at[number], spec)
+        _community_metric(metric, counted[number * width : (number + 1) * width], read_at[number], spec)
         for number, metric in enumerate(Metric)
     ]
 
 
-def _shown(workspace_id: UUID, community_id: UUID, *columns: Any) -> Select[Any]:
-    """Of the last looks at a community's posts."""
+def _latest_counters(workspace_id: UUID, community_id: UUID, *columns: Any) -> Select[Any]:
+    """A query of the latest counters of a community's posts."""
     return (
         select(*columns)
         .select_from(PostLast)
@@ -90,15 +90,15 @@ def _shown(workspace_id: UUID, community_id: UUID, *columns: Any) -> Select[Any]
 
 
 def _read_at(workspace_id: UUID, community_id: UUID, metric: Metric) -> ScalarSelect[Any]:
-    """When a counter was last read of any post. A post's last look may have brought other counters alone."""
+    """When a counter was last read of any post. A post's last poll may have brought only other counters."""
     posts = (
-        _shown(workspace_id, community_id, PostLast.publication_id)
+        _latest_counters(workspace_id, community_id, PostLast.publication_id)
         .where(_counter(PostLast, metric).is_not(None))
         .order_by(PostLast.at.desc())
-        .limit(NEWEST)
+        .limit(LATEST_POSTS)
         .subquery()
     )
-    newest = (
+    latest = (
         select(PostSnapshot.at)
         .where(PostSnapshot.workspace_id == workspace_id, PostSnapshot.publication_id == posts.c.publication_id)
         .where(_counter(PostSnapshot, metric).is_not(None))
@@ -106,17 +106,17 @@ def _read_at(workspace_id: UUID, community_id: UUID, metric: Metric) -> ScalarSe
         .limit(1)
         .lateral()
     )
-    return select(func.max(newest.c.at)).select_from(posts.join(newest, true())).scalar_subquery()
+    return select(func.max(latest.c.at)).select_from(posts.join(latest, true())).scalar_subquery()
 
 
-def _known(metric: Metric, counts: Sequence[int], read_at: datetime | None, spec: Spec) -> CommunityMetric:
+def _community_metric(metric: Metric, counts: Sequence[int], read_at: datetime | None, spec: Spec) -> CommunityMetric:
     posts = dict(zip(MetricStatus, counts, strict=True))
-    status = next((one for one in WORST_FIRST if posts[one]), MetricStatus.PENDING)
+    status = next((each for each in STATUS_PRIORITY if posts[each]), MetricStatus.PENDING)
     if metric not in spec.metrics:
         status = MetricStatus.UNSUPPORTED
     return CommunityMetric(
         metric=metric,
         status=status,
-        posts={one: count for one, count in posts.items() if count},
+        posts={each: count for each, count in posts.items() if count},
         captured_at=read_at,
     )

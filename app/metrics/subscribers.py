@@ -1,4 +1,4 @@
-"""What metrics does about what happens elsewhere."""
+"""Metrics' subscriptions to events of other rooms."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,20 +11,20 @@ from app.projects.events import ProjectZoneChanged
 
 
 @subscribe(PostsMeasured)
-async def keep_counters(session: AsyncSession, event: PostsMeasured) -> None:
-    """Keep the counters that a poll has read."""
+async def record_counters(session: AsyncSession, event: PostsMeasured) -> None:
+    """Store the counters that a poll has read."""
     await service.record_posts(session, event.community, event.at, event.metrics)
 
 
 @subscribe(SizeMeasured)
-async def keep_size(session: AsyncSession, event: SizeMeasured) -> None:
-    """Keep the size that a poll has read."""
+async def record_size(session: AsyncSession, event: SizeMeasured) -> None:
+    """Store the size that a poll has read."""
     await service.record_size(session, event.community, event.at, event.size)
 
 
 @subscribe(ProjectZoneChanged)
 async def recount(session: AsyncSession, event: ProjectZoneChanged) -> None:
-    """Have the days cut anew; not within the request, for there may be years of them."""
+    """Enqueue a recount; not within the request, because there may be years of days."""
     await enqueue(
         session,
         "metrics.recount",

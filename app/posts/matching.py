@@ -1,12 +1,11 @@
-"""One post for each publication, whichever is heard of first.
+"""One post for each publication, whichever is known first.
 
-A person says where a planned post was published; polling says what stands on the platform. Either
-may come first, or both at once. Whoever matches holds the community's row, so that they take
-turns; the unique indexes of `post` would refuse a second post for a publication all the same.
+A person reports where a planned post was published; polling finds publications on the platform. Either
+may come first, or both at once. Matching locks the community's row, so that it is serialised; the
+unique indexes of `post` would refuse a second post for a publication anyway.
 
-Planned first: the publication that polling brings is linked to the post. Found first: the found
-post is taken up by the planned one, which keeps its own id and text, and takes the found one's
-category where it has none.
+Planned first: the publication that polling finds is linked to the post. Found first: the planned post
+replaces the found one, keeps its own id and text, and takes the found one's category where it has none.
 """
 
 from collections import defaultdict
@@ -27,20 +26,20 @@ from app.kit.ids import uuid7
 from app.links import service as links
 from app.metrics.service import set_category
 from app.posts import permalinks
-from app.posts.models import Origin, Post, Status
-from app.posts.service import Check, hold_publication, touch
+from app.posts.models import Post, PostOrigin, PostStatus
+from app.posts.service import VersionCheck, bump_version, lock_publication
 
 _TABLE: Final = Base.metadata.tables[Post.__tablename__]
 _COLUMNS: Final = (
     *("workspace_id", "id", "project_id", "community_id", "publication_id", "origin", "text", "status", "timezone"),
     *("permalink", "permalink_key", "published_at", "version", "created_at", "updated_at"),
 )
-_FOUND: Final = bulk_insert(_TABLE, _COLUMNS).on_conflict_do_nothing()
-_AHEAD: Final = timedelta(minutes=5)
+_INSERT_FOUND: Final = bulk_insert(_TABLE, _COLUMNS).on_conflict_do_nothing()
+CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a caller's clock may be ahead of ours."""
 
 
-async def _take_turns(session: AsyncSession, community_id: UUID) -> None:
+async def _lock_community(session: AsyncSession, community_id: UUID) -> None:
     await session.execute(
         select(Community.id)
         .where(in_workspace(Community, workspace_of(session)), Community.id == community_id)
@@ -49,11 +48,11 @@ async def _take_turns(session: AsyncSession, community_id: UUID) -> None:
 
 
 async def publish(
-    session: AsyncSession, *, post_id: UUID, permalink: str, published_at: datetime | None, check: Check
+    session: AsyncSession, *, post_id: UUID, permalink: str, published_at: datetime | None, check: VersionCheck
 ) -> Post:
     """Mark a post as published by hand, and match it to the publication where that is known.
 
-    Doing so again corrects the permalink, as long as nothing is matched. Raises `Conflict`:
+    Calling it again changes the permalink, as long as nothing is matched. Raises `Conflict`:
     `already-matched`, or `permalink-taken` by another post of the plan.
     """
     community_id = await session.scalar(
@@ -61,27 +60,27 @@ async def publish(
     )
     if community_id is None:
         raise NotFound
-    await _take_turns(session, community_id)
-    publication, others = await _standing(session, community_id, permalink)
+    await _lock_community(session, community_id)
+    publication, others = await _publication_at(session, community_id, permalink)
     if publication is not None:
-        await hold_publication(session, publication.id)
+        await lock_publication(session, publication.id)
     post = await fetch(session, Post, post_id, for_update=True)
     check(post.version)
     if post.publication_id is not None:
         if publication is not None and publication.id == post.publication_id:
             return post
         raise Conflict("It is matched to a publication already.", code="already-matched")
-    if published_at is not None and published_at > now(session) + _AHEAD:
+    if published_at is not None and published_at > now(session) + CLOCK_SKEW:
         raise Invalid("`published_at` is in the future.", code="published-in-the-future")
     for other_id in sorted(others - {post.id}):
         other = await fetch(session, Post, other_id, for_update=True)
-        if other.origin != Origin.FOUND or publication is None or other.publication_id != publication.id:
+        if other.origin != PostOrigin.FOUND or publication is None or other.publication_id != publication.id:
             raise Conflict("Another post was published there.", code="permalink-taken")
-        await _take_up(session, post, other)
-    post.status = Status.PUBLISHED.value
+        await _replace_found_post(session, post, other)
+    post.status = PostStatus.PUBLISHED.value
     post.permalink, post.permalink_key = permalink, permalinks.canonical(permalink)
     post.published_at = published_at or now(session)
-    touch(session, post)
+    bump_version(session, post)
     if publication is not None:
         post.publication_id, post.published_at = publication.id, publication.published_at
         await session.flush()
@@ -90,12 +89,14 @@ async def publish(
     return post
 
 
-async def _standing(session: AsyncSession, community_id: UUID, permalink: str) -> tuple[Publication | None, set[UUID]]:
+async def _publication_at(
+    session: AsyncSession, community_id: UUID, permalink: str
+) -> tuple[Publication | None, set[UUID]]:
     """The publication at a permalink; and the posts that have the publication, or the permalink."""
     workspace_id = workspace_of(session)
     key = permalinks.canonical(permalink)
-    having_key = in_workspace(Post, workspace_id) & (Post.community_id == community_id) & (Post.permalink_key == key)
-    others = set(await session.scalars(select(Post.id).where(having_key)))
+    has_key = in_workspace(Post, workspace_id) & (Post.community_id == community_id) & (Post.permalink_key == key)
+    others = set(await session.scalars(select(Post.id).where(has_key)))
     candidates = await session.execute(
         select(Publication, Post.id)
         .outerjoin(Post, (Post.workspace_id == Publication.workspace_id) & (Post.publication_id == Publication.id))
@@ -103,7 +104,7 @@ async def _standing(session: AsyncSession, community_id: UUID, permalink: str) -
             in_workspace(Publication, workspace_id),
             Publication.community_id == community_id,
             or_(
-                Publication.external_id.in_(permalinks.names(permalink)),
+                Publication.external_id.in_(permalinks.external_ids(permalink)),
                 Publication.url == permalink,
                 Post.permalink_key == key,
             ),
@@ -111,32 +112,34 @@ async def _standing(session: AsyncSession, community_id: UUID, permalink: str) -
         .order_by(Publication.published_at)
     )
     for publication, post_id in candidates:
-        if permalinks.same(permalink, publication.url, publication.external_id):
+        if permalinks.is_same_post(permalink, publication.url, publication.external_id):
             return publication, others | ({post_id} if post_id else set())
     return None, others
 
 
-async def _take_up(session: AsyncSession, post: Post, found: Post) -> None:
-    """Let a planned post take the place of the found one."""
+async def _replace_found_post(session: AsyncSession, post: Post, found: Post) -> None:
+    """Replace the found post by the planned one."""
     post.category = post.category or found.category
     await links.move_post(session, from_id=found.id, to_id=post.id)
     await session.delete(found)
     await session.flush()
 
 
-async def seen(session: AsyncSession, event: PublicationsSeen) -> None:
-    """Give every publication its post: one that was published by hand, or a found one."""
-    known = await _posts_of(session, (publication.id for publication in event.publications))
+async def match_seen(session: AsyncSession, event: PublicationsSeen) -> None:
+    """Match every publication to the post published by hand, or store it as a found post."""
+    matched = await _posts_of(session, (publication.id for publication in event.publications))
     for publication in event.publications:
-        post = known.get(publication.id)
-        if post is not None and post.origin == Origin.FOUND and post.text != publication.text:
+        post = matched.get(publication.id)
+        if post is not None and post.origin == PostOrigin.FOUND and post.text != publication.text:
             post.text = publication.text
-            touch(session, post)
-    fresh = [publication for publication in event.publications if publication.id not in known]
-    if fresh:
-        await _take_turns(session, event.community.community_id)
-        taken = await _posts_of(session, (publication.id for publication in fresh))
-        await _welcome(session, event.community, [publication for publication in fresh if publication.id not in taken])
+            bump_version(session, post)
+    new = [publication for publication in event.publications if publication.id not in matched]
+    if new:
+        await _lock_community(session, event.community.community_id)
+        matched_meanwhile = await _posts_of(session, (publication.id for publication in new))
+        await _match_new(
+            session, event.community, [publication for publication in new if publication.id not in matched_meanwhile]
+        )
     await session.flush()
 
 
@@ -149,15 +152,15 @@ async def _posts_of(session: AsyncSession, publication_ids: Iterable[UUID]) -> d
     return {post.publication_id: post for post in rows if post.publication_id is not None}
 
 
-async def _welcome(session: AsyncSession, place: CommunityRef, fresh: Sequence[SeenPublication]) -> None:
-    """Match new publications to the posts that wait for one; keep the others as found."""
-    waiting = list(
+async def _match_new(session: AsyncSession, community: CommunityRef, new: Sequence[SeenPublication]) -> None:
+    """Match new publications to posts without one; store the others as found posts."""
+    unmatched = list(
         await session.scalars(
             select(Post)
             .where(
-                in_workspace(Post, place.workspace_id),
-                Post.community_id == place.community_id,
-                Post.status == Status.PUBLISHED.value,
+                in_workspace(Post, community.workspace_id),
+                Post.community_id == community.community_id,
+                Post.status == PostStatus.PUBLISHED.value,
                 Post.publication_id.is_(None),
             )
             .order_by(Post.created_at, Post.id)
@@ -166,49 +169,53 @@ async def _welcome(session: AsyncSession, place: CommunityRef, fresh: Sequence[S
     )
     categories: defaultdict[str, list[UUID]] = defaultdict(list)
     found: list[SeenPublication] = []
-    for publication in fresh:
-        post = _waiting_for(publication, waiting)
+    for publication in new:
+        post = _post_for(publication, unmatched)
         if post is None:
             found.append(publication)
             continue
-        waiting.remove(post)
+        unmatched.remove(post)
         post.publication_id, post.published_at = publication.id, publication.published_at
-        touch(session, post)
+        bump_version(session, post)
         if post.category is not None:
             categories[post.category].append(publication.id)
     if found:
-        rows = [_found(session, place, publication) for publication in found]
-        await session.execute(_FOUND, column_arrays(rows, _COLUMNS))
+        await session.execute(
+            _INSERT_FOUND,
+            column_arrays([_found_post_values(session, community, publication) for publication in found], _COLUMNS),
+        )
     await session.flush()
     for category in sorted(categories):
         await set_category(session, categories[category], category)
 
 
-def _waiting_for(publication: SeenPublication, waiting: Sequence[Post]) -> Post | None:
-    """The post that waits for this publication; the same address says more than the same id."""
+def _post_for(publication: SeenPublication, unmatched: Sequence[Post]) -> Post | None:
+    """The unmatched post for this publication; an equal address takes precedence over an equal id."""
     key = permalinks.canonical(publication.url)
-    exact = next((post for post in waiting if post.permalink_key == key), None)
+    exact = next((post for post in unmatched if post.permalink_key == key), None)
     return exact or next(
         (
             post
-            for post in waiting
-            if post.permalink and permalinks.same(post.permalink, publication.url, publication.external_id)
+            for post in unmatched
+            if post.permalink and permalinks.is_same_post(post.permalink, publication.url, publication.external_id)
         ),
         None,
     )
 
 
-def _found(session: AsyncSession, place: CommunityRef, publication: SeenPublication) -> dict[str, object]:
+def _found_post_values(
+    session: AsyncSession, community: CommunityRef, publication: SeenPublication
+) -> dict[str, object]:
     return {
-        "workspace_id": place.workspace_id,
+        "workspace_id": community.workspace_id,
         "id": uuid7(),
-        "project_id": place.project_id,
-        "community_id": place.community_id,
+        "project_id": community.project_id,
+        "community_id": community.community_id,
         "publication_id": publication.id,
-        "origin": Origin.FOUND.value,
+        "origin": PostOrigin.FOUND.value,
         "text": publication.text,
-        "status": Status.PUBLISHED.value,
-        "timezone": place.timezone,
+        "status": PostStatus.PUBLISHED.value,
+        "timezone": community.timezone,
         "permalink": publication.url,
         "permalink_key": permalinks.canonical(publication.url),
         "published_at": publication.published_at,

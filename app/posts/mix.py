@@ -1,7 +1,7 @@
-"""The content formula: which part of the posts each category has, and should have.
+"""The content formula: the share of the posts that each category has, and should have.
 
-Shares are per cent of the posts that have a category; the others are counted apart, for nobody
-knows where they belong. Without any there are no shares. By default 40 % engaging, 30 %
+Shares are per cent of the posts that have a category; the others are counted separately. Without any
+categorised post there are no shares. By default 40 % engaging, 30 %
 user-generated, 25 % educational, 5 % promotional.
 """
 
@@ -20,8 +20,8 @@ from app.communities.models import Publication
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Invalid, NotFound
 from app.posts import times
-from app.posts.models import Category, MixPolicy, Post, Status
-from app.posts.service import Check
+from app.posts.models import Category, MixPolicy, Post, PostStatus
+from app.posts.service import VersionCheck
 from app.projects.models import Project
 
 DEFAULT: Final[Mapping[Category, int]] = {
@@ -30,21 +30,21 @@ DEFAULT: Final[Mapping[Category, int]] = {
     Category.EDUCATIONAL: 25,
     Category.PROMOTIONAL: 5,
 }
-LONGEST: Final = 366
+MAX_DAYS: Final = 366
 """Days in a window."""
 
 
-class Basis(StrEnum):
-    """Which posts are counted, and when."""
+class MixBasis(StrEnum):
+    """Which posts are counted, and by which time."""
 
     PLANNED = "planned"
-    """Planned and published ones, when they were planned for."""
+    """Planned and published ones, by when they were planned for."""
     PUBLISHED = "published"
-    """Published ones that still stand, when they were published."""
+    """Published ones not deleted since, by when they were published."""
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
+class DayRange:
     """A window of a project's local days, both ends included."""
 
     first: date
@@ -67,8 +67,8 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One category's part; `share` and `deviation` are None without any categorised post."""
+class CategoryShare:
+    """One category's share; `share` and `deviation` are None without any categorised post."""
 
     category: Category
     count: int
@@ -77,34 +77,34 @@ class Part:
     deviation: float | None
 
 
-def parts(counts: Counts, policy: Mapping[Category, int]) -> list[Part]:
+def category_shares(counts: Counts, policy: Mapping[Category, int]) -> list[CategoryShare]:
     """Each category's share beside its target, in the policy's order."""
-    whole = counts.categorised
-    found = []
+    total = counts.categorised
+    shares = []
     for category, target in policy.items():
         count = counts.by_category.get(category, 0)
-        share = 100 * count / whole if whole else None
-        found.append(Part(category, count, share, target, None if share is None else share - target))
-    return found
+        share = 100 * count / total if total else None
+        shares.append(CategoryShare(category, count, share, target, None if share is None else share - target))
+    return shares
 
 
-def deviation(shares: list[Part]) -> float | None:
+def deviation(shares: list[CategoryShare]) -> float | None:
     """Per cent of the posts that would need another category: half the sum of absolute deviations."""
     known = [abs(part.deviation) for part in shares if part.deviation is not None]
     return sum(known) / 2 if known else None
 
 
-def behind(counts: Counts, policy: Mapping[Category, int]) -> list[tuple[Category, float]]:
+def category_lags(counts: Counts, policy: Mapping[Category, int]) -> list[tuple[Category, float]]:
     """How many posts each category lacks if one more is made, the furthest behind first.
 
-    The largest remainder: whoever follows it post by post never strays a whole post from the policy
-    for long. Of two equally far behind, the one with the larger target comes first.
+    The largest remainder method: following it post by post keeps the mix within about one post of the
+    policy. Of two equally far behind, the one with the larger target comes first.
     """
     after = counts.categorised + 1
-    lacks = [
+    lags = [
         (category, target * after / 100 - counts.by_category.get(category, 0)) for category, target in policy.items()
     ]
-    return sorted(lacks, key=lambda lack: (-lack[1], -policy[lack[0]]))
+    return sorted(lags, key=lambda lag: (-lag[1], -policy[lag[0]]))
 
 
 async def project_zone(connection: AsyncConnection, workspace_id: UUID, project_id: UUID) -> str:
@@ -117,33 +117,33 @@ async def project_zone(connection: AsyncConnection, workspace_id: UUID, project_
     return zone
 
 
-def window(zone: str, at: datetime, first: date | None, last: date | None, *, most: int = LONGEST) -> Days:
-    """The days asked for; those of the month that `at` is in, where none are. `Invalid` where they make no sense."""
+def day_range(zone: str, at: datetime, first: date | None, last: date | None, *, max_days: int = MAX_DAYS) -> DayRange:
+    """The requested days; by default the month that `at` is in. Raises `Invalid` for an invalid range."""
     if (first is None) != (last is None):
         raise Invalid("Give both `from` and `to`, or neither.", code="invalid-window")
-    found = Days(first, last, zone) if first and last else Days(*times.month_of(at, zone), zone)
-    if not 2000 <= found.first.year <= found.last.year < 2100:
+    days = DayRange(first, last, zone) if first and last else DayRange(*times.month_of(at, zone), zone)
+    if not 2000 <= days.first.year <= days.last.year < 2100:
         raise Invalid("`from` and `to` must be within the years 2000 to 2099, in this order.", code="invalid-window")
-    if found.last < found.first or (found.last - found.first).days >= most:
-        raise Invalid(f"`to` must not be before `from`, and at most {most} days are shown.", code="invalid-window")
-    return found
+    if days.last < days.first or (days.last - days.first).days >= max_days:
+        raise Invalid(f"`to` must not be before `from`, and at most {max_days} days are shown.", code="invalid-window")
+    return days
 
 
 async def count(
-    connection: AsyncConnection, workspace_id: UUID, project_id: UUID, within: Days, basis: Basis | None
+    connection: AsyncConnection, workspace_id: UUID, project_id: UUID, within: DayRange, basis: MixBasis | None
 ) -> Counts:
     """Posts of a window by category; without a `basis`, planned and published ones together, each
     when it was published or else is planned for.
     """
     begin, end = times.bounds(within.first, within.last, within.timezone)
-    published, planned = Post.status == Status.PUBLISHED.value, Post.status == Status.PLANNED.value
-    chosen: ColumnElement[bool]
-    if basis is Basis.PUBLISHED:
-        chosen = published & (Post.published_at >= begin) & (Post.published_at < end)
-    elif basis is Basis.PLANNED:
-        chosen = or_(published, planned) & (Post.planned_at >= begin) & (Post.planned_at < end)
+    published, planned = Post.status == PostStatus.PUBLISHED.value, Post.status == PostStatus.PLANNED.value
+    condition: ColumnElement[bool]
+    if basis is MixBasis.PUBLISHED:
+        condition = published & (Post.published_at >= begin) & (Post.published_at < end)
+    elif basis is MixBasis.PLANNED:
+        condition = or_(published, planned) & (Post.planned_at >= begin) & (Post.planned_at < end)
     else:
-        chosen = or_(
+        condition = or_(
             published & (Post.published_at >= begin) & (Post.published_at < end),
             planned & (Post.planned_at >= begin) & (Post.planned_at < end),
         )
@@ -153,18 +153,18 @@ async def count(
         .outerjoin(
             Publication, (Publication.workspace_id == Post.workspace_id) & (Publication.id == Post.publication_id)
         )
-        .where(in_workspace(Post, workspace_id), Post.project_id == project_id, chosen)
+        .where(in_workspace(Post, workspace_id), Post.project_id == project_id, condition)
         .group_by(Post.category, gone)
     )
-    by_category, uncategorised, vanished = dict.fromkeys(Category, 0), 0, 0
+    by_category, uncategorised, gone_posts = dict.fromkeys(Category, 0), 0, 0
     for category, is_gone, posts in rows:
-        if is_gone and basis is not Basis.PLANNED:
-            vanished += posts
+        if is_gone and basis is not MixBasis.PLANNED:
+            gone_posts += posts
         elif category is None:
             uncategorised += posts
         else:
             by_category[Category(category)] += posts
-    return Counts(by_category, uncategorised, vanished)
+    return Counts(by_category, uncategorised, gone_posts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +190,13 @@ async def policy(connection: AsyncConnection, workspace_id: UUID, project_id: UU
     return Policy({category: row.shares[category.value] for category in DEFAULT}, row.version, row.updated_at)
 
 
-async def set_policy(session: AsyncSession, *, project_id: UUID, shares: Mapping[str, int], check: Check) -> Policy:
+async def set_policy(
+    session: AsyncSession, *, project_id: UUID, shares: Mapping[str, int], check: VersionCheck
+) -> Policy:
     """Set a project's shares. `check` sees version 0 where there are none yet."""
     await fetch(session, Project, project_id)
     workspace_id = workspace_of(session)
-    # Made first, so that two who set the first policy at once take turns at its row.
+    # Inserted first, so that two requests that set the first policy at once serialise on its row.
     await session.execute(
         insert(MixPolicy)
         .values(
@@ -206,8 +208,8 @@ async def set_policy(session: AsyncSession, *, project_id: UUID, shares: Mapping
         )
         .on_conflict_do_nothing()
     )
-    kept = await session.get_one(MixPolicy, (workspace_id, project_id), with_for_update=True)
-    check(kept.version)
-    kept.shares, kept.version, kept.updated_at = dict(shares), kept.version + 1, now(session)
+    stored = await session.get_one(MixPolicy, (workspace_id, project_id), with_for_update=True)
+    check(stored.version)
+    stored.shares, stored.version, stored.updated_at = dict(shares), stored.version + 1, now(session)
     await session.flush()
     return await policy(await session.connection(), workspace_id, project_id)

@@ -16,17 +16,17 @@ from app.kit.schemas import Day
 from app.posts import mix, reads, times
 from app.posts.models import Post
 from app.posts.schemas import (
-    Calendar,
     CalendarDay,
-    Lag,
+    CategoryLag,
+    DayRangeRead,
     MixPolicyRead,
     MixPolicyUpdate,
     MixRead,
     MixShare,
+    MixShares,
     NextCategory,
+    PostCalendar,
     PostRead,
-    Shares,
-    Window,
 )
 
 ROUTER = router("/v1/projects/{project_id}", tag="posts")
@@ -41,73 +41,75 @@ First = Annotated[
 Last = Annotated[Day | None, Query(alias="to", description="The last day.")]
 
 
-def _told(days: mix.Days) -> Window:
-    return Window(first=days.first, last=days.last, timezone=days.timezone)
+def _day_range_read(days: mix.DayRange) -> DayRangeRead:
+    return DayRangeRead(first=days.first, last=days.last, timezone=days.timezone)
 
 
 @ROUTER.get("/mix", operation_id="mix.read", responses=problems(404))
 async def read(
     project_id: UUID,
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    basis: mix.Basis = mix.Basis.PUBLISHED,
+    basis: mix.MixBasis = mix.MixBasis.PUBLISHED,
     first: First = None,
     last: Last = None,
 ) -> MixRead:
     """How a project's posts spread over the content formula, beside its policy."""
-    zone = await mix.project_zone(connection, who.workspace_id, project_id)
-    days = mix.window(zone, resources.clock.now(), first, last)
-    counts = await mix.count(connection, who.workspace_id, project_id, days, basis)
-    policy = await mix.policy(connection, who.workspace_id, project_id)
-    parts = mix.parts(counts, policy.shares)
-    known = counts.categorised > 0
+    zone = await mix.project_zone(connection, actor.workspace_id, project_id)
+    days = mix.day_range(zone, resources.clock.now(), first, last)
+    counts = await mix.count(connection, actor.workspace_id, project_id, days, basis)
+    policy = await mix.policy(connection, actor.workspace_id, project_id)
+    shares = mix.category_shares(counts, policy.shares)
+    any_categorised = counts.categorised > 0
     return MixRead(
         project_id=project_id,
         basis=basis.value,
-        window=_told(days),
-        status="ok" if known else "unknown",
-        reason=None if known else f"No {basis.value} post of this window has a category.",
+        window=_day_range_read(days),
+        status="ok" if any_categorised else "unknown",
+        reason=None if any_categorised else f"No {basis.value} post of this window has a category.",
         total=counts.categorised + counts.uncategorised,
         uncategorised=counts.uncategorised,
         gone=counts.gone,
         categories=[
             MixShare(
-                category=part.category,
-                count=part.count,
-                share=part.share,
-                target=part.target,
-                deviation=part.deviation,
+                category=share.category,
+                count=share.count,
+                share=share.share,
+                target=share.target,
+                deviation=share.deviation,
             )
-            for part in parts
+            for share in shares
         ],
-        deviation=mix.deviation(parts),
+        deviation=mix.deviation(shares),
     )
 
 
 @ROUTER.get("/mix/next", operation_id="mix.next", responses=problems(404))
 async def next_category(
     project_id: UUID,
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
     first: First = None,
     last: Last = None,
 ) -> NextCategory:
     """Which category to plan next: the one furthest behind the policy, planned and published posts counted."""
-    zone = await mix.project_zone(connection, who.workspace_id, project_id)
-    days = mix.window(zone, resources.clock.now(), first, last)
-    counts = await mix.count(connection, who.workspace_id, project_id, days, None)
-    policy = await mix.policy(connection, who.workspace_id, project_id)
-    lacks = mix.behind(counts, policy.shares)
+    zone = await mix.project_zone(connection, actor.workspace_id, project_id)
+    days = mix.day_range(zone, resources.clock.now(), first, last)
+    counts = await mix.count(connection, actor.workspace_id, project_id, days, None)
+    policy = await mix.policy(connection, actor.workspace_id, project_id)
+    lags = mix.category_lags(counts, policy.shares)
     return NextCategory(
         project_id=project_id,
-        window=_told(days),
-        category=lacks[0][0],
+        window=_day_range_read(days),
+        category=lags[0][0],
         counted=counts.categorised,
         candidates=[
-            Lag(category=category, count=counts.by_category[category], target=policy.shares[category], behind=lack)
-            for category, lack in lacks
+            CategoryLag(
+                category=category, count=counts.by_category[category], target=policy.shares[category], behind=lag
+            )
+            for category, lag in lags
         ],
     )
 
@@ -116,7 +118,7 @@ def _policy(project_id: UUID, policy: mix.Policy, response: Response) -> MixPoli
     response.headers["ETag"] = version_tag(policy.version)
     return MixPolicyRead(
         project_id=project_id,
-        shares=Shares(**{category.value: share for category, share in policy.shares.items()}),
+        shares=MixShares(**{category.value: share for category, share in policy.shares.items()}),
         is_default=policy.version == 0,
         version=policy.version,
         updated_at=policy.updated_at,
@@ -124,10 +126,10 @@ def _policy(project_id: UUID, policy: mix.Policy, response: Response) -> MixPoli
 
 
 @ROUTER.get("/mix-policy", operation_id="mix-policies.read", responses=problems(404))
-async def read_policy(project_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> MixPolicyRead:
+async def read_policy(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> MixPolicyRead:
     """The shares a project aims at; 40/30/25/5 where nobody has set others."""
-    await mix.project_zone(connection, who.workspace_id, project_id)
-    return _policy(project_id, await mix.policy(connection, who.workspace_id, project_id), response)
+    await mix.project_zone(connection, actor.workspace_id, project_id)
+    return _policy(project_id, await mix.policy(connection, actor.workspace_id, project_id), response)
 
 
 @ROUTER.put("/mix-policy", operation_id="mix-policies.replace", responses=problems(404, 412))
@@ -144,23 +146,23 @@ async def replace_policy(
 @ROUTER.get("/calendar", operation_id="posts.calendar", responses=problems(404))
 async def calendar(
     project_id: UUID,
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
     first: First = None,
     last: Last = None,
-) -> Calendar:
+) -> PostCalendar:
     """A project's posts by local day, at most 62 days: when each was published, or else is planned for."""
-    zone = await mix.project_zone(connection, who.workspace_id, project_id)
-    days = mix.window(zone, resources.clock.now(), first, last, most=CALENDAR_DAYS)
+    zone = await mix.project_zone(connection, actor.workspace_id, project_id)
+    days = mix.day_range(zone, resources.clock.now(), first, last, max_days=CALENDAR_DAYS)
     begin, end = times.bounds(days.first, days.last, zone)
     at = func.coalesce(Post.published_at, Post.planned_at)
-    query = reads.posts(who.workspace_id).where(Post.project_id == project_id, at >= begin, at < end)
+    query = reads.posts(actor.workspace_id).where(Post.project_id == project_id, at >= begin, at < end)
     rows = (await connection.execute(query.order_by(at, Post.id).limit(CALENDAR_POSTS + 1))).all()
     if len(rows) > CALENDAR_POSTS:
         raise Invalid(f"More than {CALENDAR_POSTS} posts: ask for fewer days.", code="window-too-large")
     by_day = groupby(rows, key=lambda row: (row.published_at or row.planned_at).astimezone(ZoneInfo(zone)).date())
-    return Calendar(
-        window=_told(days),
+    return PostCalendar(
+        window=_day_range_read(days),
         days=[CalendarDay(day=day, posts=[PostRead.model_validate(row) for row in found]) for day, found in by_day],
     )

@@ -20,21 +20,21 @@ class Category(StrEnum):
     PROMOTIONAL = "promotional"
 
 
-class Status(StrEnum):
-    """How far a post has come."""
+class PostStatus(StrEnum):
+    """The status of a post."""
 
     DRAFT = "draft"
     PLANNED = "planned"
     PUBLISHED = "published"
 
 
-class Origin(StrEnum):
-    """How we know of a post."""
+class PostOrigin(StrEnum):
+    """Where a post came from."""
 
     PLANNED = "planned"
-    """Somebody stored it here."""
+    """Created here."""
     FOUND = "found"
-    """Polling found it on the platform, with no plan of ours behind it."""
+    """Polling found it on the platform; nobody planned it here."""
 
 
 class Post(Owned, Base):
@@ -45,7 +45,7 @@ class Post(Owned, Base):
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),
         ForeignKeyConstraint(["workspace_id", "publication_id"], ["publication.workspace_id", "publication.id"]),
-        # Polling and a person may tell of the same publication at once: these two let one post have it.
+        # Polling and a person may report the same publication at once: these two let only one post have it.
         Index(
             "uq_post_publication_id",
             "workspace_id",
@@ -77,7 +77,7 @@ class Post(Owned, Base):
     project_id: Mapped[UUID]
     community_id: Mapped[UUID]
     publication_id: Mapped[UUID | None]
-    """The post as it stands on the platform, once it is matched."""
+    """The publication on the platform, once it is matched."""
     origin: Mapped[str]
     text: Mapped[str]
     category: Mapped[str | None]
@@ -88,9 +88,9 @@ class Post(Owned, Base):
     planned_at: Mapped[datetime | None]
     """The same instant in UTC, computed (`times.instant`)."""
     permalink: Mapped[str | None]
-    """Where it stands, as it was given."""
+    """Its address on the platform, as it was given."""
     permalink_key: Mapped[str | None]
-    """The same in one spelling (`permalinks.canonical`)."""
+    """The same, normalised (`permalinks.canonical`)."""
     published_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
@@ -98,7 +98,7 @@ class Post(Owned, Base):
 
 
 class MixPolicy(Base):
-    """A project's own shares of the content formula, in per cent; without one, 40/30/25/5 hold."""
+    """A project's own shares of the content formula, in per cent; the default is 40/30/25/5."""
 
     __tablename__ = "mix_policy"
     __table_args__ = (belongs_to("project", "project_id"),)

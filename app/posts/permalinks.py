@@ -1,10 +1,10 @@
-"""Telling that two addresses are of one post.
+"""Whether two addresses are of one post.
 
 A person pastes the address from wherever the post was open: with `www.` or `m.`, with tracking
 parameters, in another of a platform's spellings (VK shows a post over any of its pages:
-`vk.com/club1?w=wall-1_2` is `vk.com/wall-1_2`). `canonical` takes away what makes no difference
-anywhere. `names` are the ids an address may hold: that one of them, on the same host and in the
-same community, is the publication's own says it too.
+`vk.com/club1?w=wall-1_2` is `vk.com/wall-1_2`). `canonical` removes what makes no difference
+on any platform. `external_ids` are the post ids an address may contain: one of them, on the same host
+and in the same community, identifies the post too.
 """
 
 import re
@@ -18,13 +18,13 @@ _SAME_HOST: Final = {"vk.ru": "vk.com"}
 
 
 def host(url: str) -> str:
-    """The host of an address, without what stands for a device."""
+    """The host of an address, without `www.`, `m.` and the like."""
     name = _PREFIX.sub("", (urlsplit(url).hostname or "").rstrip("."))
     return _SAME_HOST.get(name, name)
 
 
 def canonical(url: str) -> str:
-    """One spelling for all addresses that lead to the same page: no scheme, no `www.`, no tracking."""
+    """The normalised form of an address: no scheme, no `www.`, no tracking parameters."""
     parts = urlsplit(url)
     wall = _wall(url)
     if wall is not None:
@@ -34,8 +34,8 @@ def canonical(url: str) -> str:
     return f"{host(url)}{path}" + (f"?{urlencode(kept)}" if kept else "")
 
 
-def names(url: str) -> frozenset[str]:
-    """What may be the post's id in an address: the last part of its path."""
+def external_ids(url: str) -> frozenset[str]:
+    """The possible post ids in an address: the last part of its path, or VK's `owner_post`."""
     wall = _wall(url)
     if wall is not None:
         return frozenset({f"{wall[1]}_{wall[2]}"})  # never the number alone: each wall has its own 2
@@ -45,12 +45,12 @@ def names(url: str) -> frozenset[str]:
 
 def _wall(url: str) -> re.Match[str] | None:
     parts = urlsplit(url)
-    places = [parts.path, *(value for name, value in parse_qsl(parts.query) if name in {"w", "z"})]
-    return next((found for place in places if (found := _WALL.search(place))), None)
+    candidates = [parts.path, *(value for name, value in parse_qsl(parts.query) if name in {"w", "z"})]
+    return next((found for candidate in candidates if (found := _WALL.search(candidate))), None)
 
 
-def same(permalink: str, url: str, external_id: str) -> bool:
+def is_same_post(permalink: str, url: str, external_id: str) -> bool:
     """Whether a person's permalink is of the publication at `url`, in the same community."""
     if canonical(permalink) == canonical(url):
         return True
-    return host(permalink) == host(url) and external_id in names(permalink)
+    return host(permalink) == host(url) and external_id in external_ids(permalink)

@@ -1,4 +1,4 @@
-"""Reading posts, in Core."""
+"""Queries of posts, in SQLAlchemy Core."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from app.communities.models import Publication
 from app.kit.db import in_workspace, workspace_of
 from app.kit.errors import NotFound
 from app.metrics.models import PostLast
-from app.metrics.status import captured
+from app.metrics.status import last_captured
 from app.platforms.contract import Metric, MetricStatus
 from app.posts.models import Post
 from app.posts.schemas import PostMetric, PostMetricsRead
@@ -21,13 +21,13 @@ REASONS: Final[Mapping[MetricStatus, str]] = {
     MetricStatus.UNSUPPORTED: "The platform does not give this metric.",
     MetricStatus.PENDING: "It has not been read yet, or the platform gives it some days late.",
     MetricStatus.NO_PERMISSION: "The community's token may not read this metric.",
-    MetricStatus.ERROR: "The platform failed to give it at the last look.",
+    MetricStatus.ERROR: "The platform failed to give it at the last poll.",
 }
 UNMATCHED: Final = "The post is not matched to one on the platform yet."
 
 
 def posts(workspace_id: UUID) -> Select[Any]:
-    """Posts with what the platform says of them."""
+    """A query of posts, with `gone_at` of their publications."""
     return (
         select(Post.__table__, Publication.gone_at)
         .select_from(Post)
@@ -46,8 +46,8 @@ async def one(connection: AsyncConnection, workspace_id: UUID, post_id: UUID) ->
     return row
 
 
-async def these(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
-    """Posts as this unit of work leaves them, by id."""
+async def by_ids(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+    """Posts by id, with the pending changes of this transaction."""
     await session.flush()
     connection = await session.connection()
     rows = await connection.execute(posts(workspace_of(session)).where(Post.id.in_(ids)))
@@ -55,7 +55,7 @@ async def these(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Row[An
 
 
 async def metrics(connection: AsyncConnection, workspace_id: UUID, post_id: UUID) -> PostMetricsRead:
-    """A post's newest counters, each with how it is known."""
+    """A post's latest counters, each with its status."""
     post = await one(connection, workspace_id, post_id)
     last = (
         await connection.execute(
@@ -64,7 +64,7 @@ async def metrics(connection: AsyncConnection, workspace_id: UUID, post_id: UUID
             )
         )
     ).one_or_none()
-    read_at = await captured(connection, workspace_id, post.publication_id)
+    read_at = await last_captured(connection, workspace_id, post.publication_id)
     return PostMetricsRead(
         post_id=post.id,
         publication_id=post.publication_id,

@@ -15,11 +15,11 @@ from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import FieldProblem, problems, router, version_tag
 from app.kit.schemas import Id, Instant
 from app.posts import matching, mix_routes, reads, service
-from app.posts.models import Category, Origin, Post, Status
+from app.posts.models import Category, Post, PostOrigin, PostStatus
 from app.posts.schemas import (
-    BulkItem,
-    BulkResult,
-    ItemProblem,
+    PostBulkProblem,
+    PostBulkResult,
+    PostBulkResults,
     PostCreate,
     PostMetricsRead,
     PostPublish,
@@ -31,8 +31,8 @@ from app.posts.schemas import (
 ROUTER = router("/v1", tag="posts")
 
 
-class Sort(StrEnum):
-    """What a list of posts goes by, the newest first."""
+class PostSort(StrEnum):
+    """The time by which a list of posts is sorted, latest first."""
 
     CREATED = "created_at"
     PLANNED = "planned_at"
@@ -40,24 +40,24 @@ class Sort(StrEnum):
 
 
 _KEYSETS: Final = {
-    Sort.CREATED: Keyset((Post.created_at, Post.id)),
-    Sort.PLANNED: Keyset((Post.planned_at, Post.id)),
-    Sort.PUBLISHED: Keyset((Post.published_at, Post.id)),
+    PostSort.CREATED: Keyset((Post.created_at, Post.id)),
+    PostSort.PLANNED: Keyset((Post.planned_at, Post.id)),
+    PostSort.PUBLISHED: Keyset((Post.published_at, Post.id)),
 }
 _GONE: Final = '-gone"'
 
 
-def _told(row: Row[Any], response: Response) -> PostRead:
+def _post_read(row: Row[Any], response: Response) -> PostRead:
     """The post, its ETag in the header: its version, and whether it is gone from the platform."""
     tag = version_tag(row.version)
     response.headers["ETag"] = tag if row.gone_at is None else tag.removesuffix('"') + _GONE
     return PostRead.model_validate(row)
 
 
-def _check(request: Request) -> service.Check:
-    """Holds `If-Match` against a post's version; that it is gone changes nothing of ours."""
-    wanted = request.headers.get("if-match")
-    tags = {tag.strip().removeprefix("W/").replace(_GONE, '"') for tag in (wanted or "*").split(",")}
+def _version_check(request: Request) -> service.VersionCheck:
+    """A check of `If-Match` against a post's version; whether the post is gone from the platform does not matter."""
+    header = request.headers.get("if-match")
+    tags = {tag.strip().removeprefix("W/").replace(_GONE, '"') for tag in (header or "*").split(",")}
 
     def check(version: int) -> None:
         if "*" not in tags and version_tag(version) not in tags:
@@ -68,42 +68,44 @@ def _check(request: Request) -> service.Check:
 
 @ROUTER.post("/posts", operation_id="posts.create", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
 async def create(body: PostCreate, session: SessionDep, response: Response) -> PostRead:
-    """Put a post into the content plan."""
+    """Add a post to the content plan."""
     post = await service.create(session, body)
-    return _told((await reads.these(session, [post.id]))[post.id], response)
+    return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
 
 
 @ROUTER.post("/posts/bulk", operation_id="posts.create-many", responses=problems(409))
 async def create_many(
     body: PostsCreate,
     session: SessionDep,
-    atomic: Annotated[bool, Query(description="All or nothing: one bad item refuses them all with 422.")] = False,
-) -> BulkResult:
-    """Put up to 500 posts into the content plan; each has its own result."""
+    atomic: Annotated[bool, Query(description="All or nothing: one invalid item refuses them all with 422.")] = False,
+) -> PostBulkResults:
+    """Add up to 500 posts to the content plan; each has its own result."""
     parsed = [_parsed(item) for item in body.posts]
-    wanted = [item for item in parsed if isinstance(item, PostCreate)]
-    made = iter(await service.create_many(session, wanted))
-    results = [next(made) if isinstance(item, PostCreate) else item for item in parsed]
-    wrong = {index: _problem(result) for index, result in enumerate(results) if isinstance(result, AppError)}
-    if atomic and wrong:
+    valid = [item for item in parsed if isinstance(item, PostCreate)]
+    created = iter(await service.create_many(session, valid))
+    results = [next(created) if isinstance(item, PostCreate) else item for item in parsed]
+    problems_by_index = {
+        index: _problem(result) for index, result in enumerate(results) if isinstance(result, AppError)
+    }
+    if atomic and problems_by_index:
         raise Invalid(
-            f"{len(wrong)} of {len(results)} posts cannot be taken; none was.",
+            f"{len(problems_by_index)} of {len(results)} posts cannot be taken; none was.",
             code="bulk-refused",
             errors=[
                 {**error, "field": ".".join(filter(None, (f"posts.{index}", error["field"])))}
-                for index, problem in wrong.items()
+                for index, problem in problems_by_index.items()
                 for error in _field_errors(problem)
             ],
         )
-    rows = await reads.these(session, [result.id for result in results if isinstance(result, Post)])
-    return BulkResult(
+    rows = await reads.by_ids(session, [result.id for result in results if isinstance(result, Post)])
+    return PostBulkResults(
         created=len(rows),
-        failed=len(wrong),
+        failed=len(problems_by_index),
         data=[
-            BulkItem(
+            PostBulkResult(
                 index=index,
                 post=PostRead.model_validate(rows[result.id]) if isinstance(result, Post) else None,
-                problem=wrong.get(index),
+                problem=problems_by_index.get(index),
             )
             for index, result in enumerate(results)
         ],
@@ -114,44 +116,44 @@ def _parsed(item: dict[str, Any]) -> PostCreate | AppError:
     try:
         return PostCreate.model_validate(item)
     except ValidationError as error:
-        found = [
+        errors = [
             {
                 "in": "body",
-                "field": ".".join(map(str, one["loc"])) or None,
-                "code": one["type"].replace("_", "-"),
-                "detail": one["msg"],
+                "field": ".".join(map(str, item_error["loc"])) or None,
+                "code": item_error["type"].replace("_", "-"),
+                "detail": item_error["msg"],
             }
-            for one in error.errors(include_url=False, include_context=False, include_input=False)
+            for item_error in error.errors(include_url=False, include_context=False, include_input=False)
         ]
-        return Invalid(f"{found[0]['field'] or 'post'}: {found[0]['detail']}", errors=found)
+        return Invalid(f"{errors[0]['field'] or 'post'}: {errors[0]['detail']}", errors=errors)
 
 
-def _problem(error: AppError) -> ItemProblem:
-    return ItemProblem(
-        code=error.code, detail=error.detail, errors=[FieldProblem.model_validate(one) for one in error.errors]
+def _problem(error: AppError) -> PostBulkProblem:
+    return PostBulkProblem(
+        code=error.code, detail=error.detail, errors=[FieldProblem.model_validate(field) for field in error.errors]
     )
 
 
-def _field_errors(problem: ItemProblem) -> list[dict[str, Any]]:
-    """What is wrong with an item, field by field; as a whole where no field is to blame."""
-    found = [one.model_dump(by_alias=True) for one in problem.errors]
-    return found or [{"in": "body", "field": None, "code": problem.code, "detail": problem.detail}]
+def _field_errors(problem: PostBulkProblem) -> list[dict[str, Any]]:
+    """The errors of an item, by field; one error of the whole item where it concerns no field."""
+    errors = [field.model_dump(by_alias=True) for field in problem.errors]
+    return errors or [{"in": "body", "field": None, "code": problem.code, "detail": problem.detail}]
 
 
 @ROUTER.get("/posts", operation_id="posts.list")
 async def list_posts(
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     project_id: Id | None = None,
     community_id: Id | None = None,
-    status: Status | None = None,
-    origin: Origin | None = None,
+    status: PostStatus | None = None,
+    origin: PostOrigin | None = None,
     category: Category | None = None,
     categorised: Annotated[bool | None, Query(description="Only posts with a category, or only those without.")] = None,
-    q: Annotated[str | None, Query(min_length=1, max_length=200, description="Text that the post holds.")] = None,
-    sort: Annotated[Sort, Query(description="Newest first by this time; posts without it are left out.")] = (
-        Sort.CREATED
+    q: Annotated[str | None, Query(min_length=1, max_length=200, description="Text that the post contains.")] = None,
+    sort: Annotated[PostSort, Query(description="Newest first by this time; posts without it are left out.")] = (
+        PostSort.CREATED
     ),
     since: Annotated[Instant | None, Query(alias="from", description="Not before this instant, by `sort`.")] = None,
     until: Annotated[Instant | None, Query(alias="to", description="Before this instant, by `sort`.")] = None,
@@ -161,7 +163,7 @@ async def list_posts(
     """The posts of the content plan, planned ones and found ones."""
     keyset = _KEYSETS[sort]
     time = keyset.columns[0]
-    query = reads.posts(who.workspace_id)
+    query = reads.posts(actor.workspace_id)
     filters = (
         (Post.project_id, project_id),
         (Post.community_id, community_id),
@@ -169,9 +171,9 @@ async def list_posts(
         (Post.origin, origin),
         (Post.category, category),
     )
-    for column, wanted in filters:
-        if wanted is not None:
-            query = query.where(column == wanted)
+    for column, value in filters:
+        if value is not None:
+            query = query.where(column == value)
     if categorised is not None:
         query = query.where(Post.category.is_not(None) if categorised else Post.category.is_(None))
     if q is not None:
@@ -180,10 +182,10 @@ async def list_posts(
         query = query.where(time >= since)
     if until is not None:
         query = query.where(time < until)
-    if sort is not Sort.CREATED:
+    if sort is not PostSort.CREATED:
         query = query.where(time.is_not(None))
-    found = await connection.execute(keyset.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(found.all(), limit, (sort.value, "id"))
+    result = await connection.execute(keyset.after(query, pager.read(cursor, (datetime, UUID)), limit))
+    rows, next_cursor = pager.page(result.all(), limit, (sort.value, "id"))
     return Page(data=[PostRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
@@ -194,9 +196,9 @@ def _searchable(text: str) -> str:
 
 
 @ROUTER.get("/posts/{post_id}", operation_id="posts.read", responses=problems(404))
-async def read(post_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> PostRead:
+async def read(post_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> PostRead:
     """One post; its ETag is what `If-Match` takes."""
-    return _told(await reads.one(connection, who.workspace_id, post_id), response)
+    return _post_read(await reads.one(connection, actor.workspace_id, post_id), response)
 
 
 @ROUTER.patch("/posts/{post_id}", operation_id="posts.update", responses=problems(404, 409, 412))
@@ -204,8 +206,8 @@ async def update(
     post_id: UUID, body: PostUpdate, session: SessionDep, request: Request, response: Response
 ) -> PostRead:
     """Change a post. Of a published one only the category may change; its figures move with it."""
-    post = await service.change(session, post_id=post_id, changes=body.changes(), check=_check(request))
-    return _told((await reads.these(session, [post.id]))[post.id], response)
+    post = await service.change(session, post_id=post_id, changes=body.changes(), check=_version_check(request))
+    return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
 
 
 @ROUTER.delete(
@@ -215,33 +217,33 @@ async def update(
     responses=problems(404, 409, 412),
 )
 async def delete(post_id: UUID, session: SessionDep, request: Request) -> None:
-    """Throw a draft away."""
-    await service.delete(session, post_id=post_id, check=_check(request))
+    """Delete a draft."""
+    await service.delete(session, post_id=post_id, check=_version_check(request))
 
 
 @ROUTER.post("/posts/{post_id}/publish", operation_id="posts.publish", responses=problems(404, 409, 412))
 async def publish(
     post_id: UUID, body: PostPublish, session: SessionDep, request: Request, response: Response
 ) -> PostRead:
-    """Say that a person has published a post by hand, and where.
+    """Record that a person has published a post by hand, and where.
 
-    It is matched to what polling sees there, now or as soon as polling sees it; a found post with
-    that permalink becomes this one.
+    It is matched to the publication that polling finds there, now or later; a found post with that
+    permalink is merged into this one.
     """
     post = await matching.publish(
         session,
         post_id=post_id,
         permalink=body.permalink,
         published_at=body.published_at,
-        check=_check(request),
+        check=_version_check(request),
     )
-    return _told((await reads.these(session, [post.id]))[post.id], response)
+    return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
 
 
 @ROUTER.get("/posts/{post_id}/metrics", operation_id="posts.metrics", responses=problems(404))
-async def metrics(post_id: UUID, who: CurrentActor, connection: ReadDep) -> PostMetricsRead:
-    """A post's counters at the last look; each says how it is known."""
-    return await reads.metrics(connection, who.workspace_id, post_id)
+async def metrics(post_id: UUID, actor: CurrentActor, connection: ReadDep) -> PostMetricsRead:
+    """A post's counters at the last poll, each with its status."""
+    return await reads.metrics(connection, actor.workspace_id, post_id)
 
 
 ROUTER.routes.extend(mix_routes.ROUTER.routes)

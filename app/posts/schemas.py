@@ -1,4 +1,4 @@
-"""What the content plan takes and gives."""
+"""Request and response schemas of the content plan."""
 
 import re
 from datetime import date, datetime
@@ -10,7 +10,7 @@ from app.kit.routing import FieldProblem
 from app.kit.schemas import Id, Input, Instant, Output, Patch, Text
 from app.links import targets
 from app.platforms.contract import Metric, MetricStatus
-from app.posts.models import Category, Origin, Status
+from app.posts.models import Category, PostOrigin, PostStatus
 from app.projects.schemas import Zone
 
 _WALL_CLOCK: Final = (
@@ -36,8 +36,8 @@ LocalTime = Annotated[
     BeforeValidator(_wall_clock, json_schema_input_type=Annotated[str, Field(pattern=_WALL_CLOCK)]),
     PlainSerializer(datetime.isoformat, return_type=str, when_used="json"),
     Field(
-        description="Wall-clock time in `timezone`, without an offset. A time that the clocks pass over in spring is "
-        "refused (`nonexistent-local-time`); of one that comes twice in autumn the first is meant.",
+        description="Wall-clock time in `timezone`, without an offset. A time that a change of the clocks skips is "
+        "refused (`nonexistent-local-time`); of one that occurs twice the first is meant.",
         examples=["2026-10-15T09:30:00"],
     ),
 ]
@@ -46,29 +46,29 @@ Permalink = Annotated[
     Field(
         strict=True,
         min_length=8,
-        max_length=targets.LONGEST,
+        max_length=targets.MAX_LENGTH,
         pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://",
-        description="Where the post stands on the platform, in any of its spellings.",
+        description="The post's address on the platform, in any of its forms.",
         examples=["https://vk.com/wall-1_2"],
     ),
     AfterValidator(_web_page),
 ]
-PlanStatus = Literal[Status.DRAFT, Status.PLANNED]
+PlanStatus = Literal[PostStatus.DRAFT, PostStatus.PLANNED]
 
 
 class PostCreate(Input):
     """A new item of the content plan."""
 
-    community_id: Id = Field(description="Where it is to stand; its project follows from it.")
+    community_id: Id = Field(description="Where it is to be published; its project follows from it.")
     text: Text = Field("", examples=["What do you drink in the morning?"])
     category: Category | None = Field(None, description="Of the content formula; null: not decided yet.")
-    status: PlanStatus = Field(Status.DRAFT, description="A planned post needs `planned_for`.")
+    status: PlanStatus = Field(PostStatus.DRAFT, description="A planned post needs `planned_for`.")
     planned_for: LocalTime | None = None
     timezone: Zone | None = Field(None, description="The project's, when left out.")
 
     @model_validator(mode="after")
     def _planned_when(self) -> Self:
-        if self.status == Status.PLANNED and self.planned_for is None:
+        if self.status == PostStatus.PLANNED and self.planned_for is None:
             raise ValueError("a planned post needs planned_for")
         return self
 
@@ -84,7 +84,7 @@ class PostUpdate(Patch):
 
 
 class PostPublish(Input):
-    """Word that a person has published a post by hand."""
+    """A post that a person has published by hand."""
 
     permalink: Permalink
     published_at: Instant | None = Field(None, description="Now, when left out; the platform's own time wins.")
@@ -96,55 +96,55 @@ class PostsCreate(Input):
     posts: list[dict[str, Any]] = Field(
         min_length=1,
         max_length=500,
-        description="Each as the body of `posts.create`. What is wrong with one is told in its result.",
+        description="Each as the body of `posts.create`. Errors of one are in its result.",
         examples=[[{"community_id": "01a1d0f4-9d26-7c1b-b0a0-1d2f3a4b5c6d", "text": "Good morning!"}]],
     )
 
 
 class PostRead(Output):
-    """A post: as it is planned, and how far it has come."""
+    """A post: its plan and its status."""
 
     id: Id
     project_id: Id
     community_id: Id
     publication_id: Id | None = Field(description="The post on the platform, once it is matched.")
-    origin: Origin = Field(description="`found`: polling found it, with no plan behind it.")
-    text: str = Field(description="As planned; of a found post, as it stands on the platform.")
+    origin: PostOrigin = Field(description="`found`: polling found it on the platform; nobody planned it.")
+    text: str = Field(description="As planned; of a found post, as on the platform.")
     category: Category | None
-    status: Status
+    status: PostStatus
     planned_for: LocalTime | None
     timezone: str
     planned_at: Instant | None = Field(description="`planned_for` in UTC.")
     permalink: str | None
     published_at: Instant | None
-    gone_at: Instant | None = Field(description="When it was first seen to be deleted on the platform.")
+    gone_at: Instant | None = Field(description="When its deletion on the platform was first seen.")
     version: int
     created_at: Instant
     updated_at: Instant
 
 
-class ItemProblem(BaseModel):
-    """Why one item of many was not taken."""
+class PostBulkProblem(BaseModel):
+    """Why one post was not created."""
 
     code: str = Field(examples=["invalid-input"])
     detail: str
     errors: list[FieldProblem]
 
 
-class BulkItem(BaseModel):
-    """What became of one item."""
+class PostBulkResult(BaseModel):
+    """The result of one post."""
 
-    index: int = Field(description="Its place in the request, from 0.")
+    index: int = Field(description="Its index in the request, from 0.")
     post: PostRead | None
-    problem: ItemProblem | None
+    problem: PostBulkProblem | None
 
 
-class BulkResult(BaseModel):
-    """What became of each item, in the order of the request."""
+class PostBulkResults(BaseModel):
+    """The result of each post, in the order of the request."""
 
     created: int
     failed: int
-    data: list[BulkItem]
+    data: list[PostBulkResult]
 
 
 class PostMetric(BaseModel):
@@ -152,14 +152,14 @@ class PostMetric(BaseModel):
 
     metric: Metric
     status: MetricStatus
-    value: int | None = Field(description="Null, with a reason, where it is not known now; never 0 instead.")
+    value: int | None = Field(description="Null, with a reason, where it is not known now; never 0 for unknown.")
     reason: str | None
-    last_known: int | None = Field(description="The newest value that was ever read.")
+    last_known: int | None = Field(description="The latest value that was ever read.")
     captured_at: Instant | None = Field(description="When that value was read; null: never.")
 
 
 class PostMetricsRead(BaseModel):
-    """A post's counters at the last look."""
+    """A post's counters at the last poll."""
 
     post_id: Id
     publication_id: Id | None
@@ -168,24 +168,24 @@ class PostMetricsRead(BaseModel):
     data: list[PostMetric]
 
 
-class Window(BaseModel):
-    """A stretch of local days, both ends included."""
+class DayRangeRead(BaseModel):
+    """A range of local days, both ends included."""
 
     first: date = Field(serialization_alias="from")
     last: date = Field(serialization_alias="to")
     timezone: str
 
 
-Share = Annotated[int, Field(strict=True, ge=0, le=100)]
+Percent = Annotated[int, Field(strict=True, ge=0, le=100)]
 
 
-class Shares(Input):
+class MixShares(Input):
     """Per cent of the posts for each category; together 100."""
 
-    engaging: Share = Field(examples=[40])
-    user_generated: Share = Field(examples=[30])
-    educational: Share = Field(examples=[25])
-    promotional: Share = Field(examples=[5])
+    engaging: Percent = Field(examples=[40])
+    user_generated: Percent = Field(examples=[30])
+    educational: Percent = Field(examples=[25])
+    promotional: Percent = Field(examples=[5])
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -198,21 +198,21 @@ class Shares(Input):
 class MixPolicyUpdate(Input):
     """The shares a project aims at."""
 
-    shares: Shares
+    shares: MixShares
 
 
 class MixPolicyRead(Output):
     """The shares a project aims at."""
 
     project_id: Id
-    shares: Shares
+    shares: MixShares
     is_default: bool = Field(description="Nobody has set shares for this project; 40/30/25/5 hold.")
     version: int
     updated_at: Instant | None
 
 
 class MixShare(BaseModel):
-    """One category's part."""
+    """One category's share of the posts."""
 
     category: Category
     count: int
@@ -226,7 +226,7 @@ class MixRead(BaseModel):
 
     project_id: Id
     basis: str
-    window: Window
+    window: DayRangeRead
     status: Literal["ok", "unknown"]
     reason: str | None
     total: int = Field(description="Posts in the window, with a category or without.")
@@ -239,8 +239,8 @@ class MixRead(BaseModel):
     )
 
 
-class Lag(BaseModel):
-    """How far a category is behind."""
+class CategoryLag(BaseModel):
+    """How many posts a category lacks."""
 
     category: Category
     count: int
@@ -252,10 +252,10 @@ class NextCategory(BaseModel):
     """Which category to plan next."""
 
     project_id: Id
-    window: Window
+    window: DayRangeRead
     category: Category
     counted: int = Field(description="Planned and published posts of the window that have a category.")
-    candidates: list[Lag] = Field(description="All categories, the one furthest behind first.")
+    candidates: list[CategoryLag] = Field(description="All categories, the one furthest behind first.")
 
 
 class CalendarDay(BaseModel):
@@ -265,8 +265,8 @@ class CalendarDay(BaseModel):
     posts: list[PostRead]
 
 
-class Calendar(BaseModel):
+class PostCalendar(BaseModel):
     """A project's posts, day by day; days without any are left out."""
 
-    window: Window
+    window: DayRangeRead
     days: list[CalendarDay]

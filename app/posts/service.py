@@ -1,6 +1,6 @@
 """Planning posts.
 
-Rows are always locked in one order, so that nobody waits in a circle: community, publication, post.
+Rows are locked in the order community, publication, post, to avoid deadlocks.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,40 +18,40 @@ from app.kit.ids import uuid7
 from app.links import service as links
 from app.metrics.service import set_category
 from app.posts import times
-from app.posts.models import Origin, Post, Status
+from app.posts.models import Post, PostOrigin, PostStatus
 from app.posts.schemas import PostCreate
 from app.projects import zones
 from app.projects.models import Project
 
-Check = Callable[[int], None]
-"""Raises `PreconditionFailed` for a version the caller has not seen."""
+VersionCheck = Callable[[int], None]
+"""Raises `PreconditionFailed` for a version that is not the one in `If-Match`."""
 
 
-async def create(session: AsyncSession, wanted: PostCreate) -> Post:
-    """Put a post into the plan. `NotFound` for an unknown community, `Invalid` for an impossible time."""
-    (made,) = await create_many(session, [wanted])
-    if isinstance(made, AppError):
-        raise made
-    return made
+async def create(session: AsyncSession, new_post: PostCreate) -> Post:
+    """Add a post to the plan. `NotFound` for an unknown community, `Invalid` for an impossible time."""
+    (result,) = await create_many(session, [new_post])
+    if isinstance(result, AppError):
+        raise result
+    return result
 
 
-async def create_many(session: AsyncSession, wanted: Sequence[PostCreate]) -> list[Post | AppError]:
-    """Put posts into the plan, each on its own: what cannot be done is told in its place."""
-    places = await _places(session, {item.community_id for item in wanted})
-    known = await zones.known(session) if any(item.timezone is not None for item in wanted) else frozenset()
-    made: list[Post | AppError] = []
-    for item in wanted:
+async def create_many(session: AsyncSession, new_posts: Sequence[PostCreate]) -> list[Post | AppError]:
+    """Add posts to the plan; returns each post, or its error, in the order given."""
+    communities = await _communities(session, {item.community_id for item in new_posts})
+    known_zones = await zones.known(session) if any(item.timezone is not None for item in new_posts) else frozenset()
+    results: list[Post | AppError] = []
+    for item in new_posts:
         try:
-            made.append(_post(session, item, places, known))
+            results.append(_post(session, item, communities, known_zones))
         except AppError as error:
-            made.append(error)
-    session.add_all(post for post in made if isinstance(post, Post))
+            results.append(error)
+    session.add_all(post for post in results if isinstance(post, Post))
     await session.flush()
-    return made
+    return results
 
 
-async def _places(session: AsyncSession, community_ids: set[UUID]) -> dict[UUID, tuple[UUID, str]]:
-    """Project and zone of communities; those of others are missing."""
+async def _communities(session: AsyncSession, community_ids: set[UUID]) -> dict[UUID, tuple[UUID, str]]:
+    """Project and zone of communities; those of other workspaces are absent."""
     rows = await session.execute(
         select(Community.id, Community.project_id, Project.timezone)
         .join(Project, (Project.workspace_id == Community.workspace_id) & (Project.id == Community.project_id))
@@ -61,20 +61,20 @@ async def _places(session: AsyncSession, community_ids: set[UUID]) -> dict[UUID,
 
 
 def _post(
-    session: AsyncSession, item: PostCreate, places: Mapping[UUID, tuple[UUID, str]], known: Collection[str]
+    session: AsyncSession, item: PostCreate, communities: Mapping[UUID, tuple[UUID, str]], known_zones: Collection[str]
 ) -> Post:
-    if item.community_id not in places:
+    if item.community_id not in communities:
         raise NotFound("There is no such community here.")
     if item.timezone is not None:
-        zones.require(item.timezone, known)
-    project_id, project_zone = places[item.community_id]
+        zones.require(item.timezone, known_zones)
+    project_id, project_zone = communities[item.community_id]
     zone = item.timezone or project_zone
     return Post(
         workspace_id=workspace_of(session),
         id=uuid7(),
         project_id=project_id,
         community_id=item.community_id,
-        origin=Origin.PLANNED.value,
+        origin=PostOrigin.PLANNED.value,
         text=item.text,
         category=item.category,
         status=item.status.value,
@@ -91,19 +91,19 @@ def _instant(planned_for: datetime | None, zone: str) -> datetime | None:
     return None if planned_for is None else times.instant(planned_for, zone)
 
 
-async def hold(session: AsyncSession, post_id: UUID) -> Post:
-    """The post for changing it, its publication held before it."""
+async def lock_for_update(session: AsyncSession, post_id: UUID) -> Post:
+    """The post, locked, and its publication locked before it."""
     workspace_id = workspace_of(session)
     publication_id = await session.scalar(
         select(Post.publication_id).where(in_workspace(Post, workspace_id), Post.id == post_id)
     )
     if publication_id is not None:
-        await hold_publication(session, publication_id)
+        await lock_publication(session, publication_id)
     return await fetch(session, Post, post_id, for_update=True)
 
 
-async def hold_publication(session: AsyncSession, publication_id: UUID) -> None:
-    """Keep others from changing a publication until this unit of work ends."""
+async def lock_publication(session: AsyncSession, publication_id: UUID) -> None:
+    """Lock a publication until this transaction ends."""
     await session.execute(
         select(Publication.id)
         .where(in_workspace(Publication, workspace_of(session)), Publication.id == publication_id)
@@ -111,13 +111,13 @@ async def hold_publication(session: AsyncSession, publication_id: UUID) -> None:
     )
 
 
-def touch(session: AsyncSession, post: Post) -> None:
-    """Count a change."""
+def bump_version(session: AsyncSession, post: Post) -> None:
+    """Increase the version and set `updated_at`."""
     post.version += 1
     post.updated_at = now(session)
 
 
-async def change(session: AsyncSession, *, post_id: UUID, changes: Mapping[str, Any], check: Check) -> Post:
+async def change(session: AsyncSession, *, post_id: UUID, changes: Mapping[str, Any], check: VersionCheck) -> Post:
     """Apply a merge patch: `text`, `category`, `status`, `planned_for`, `timezone`.
 
     Raises `Conflict` (`already-published`) for anything but the category of a published post, `Invalid`
@@ -125,31 +125,31 @@ async def change(session: AsyncSession, *, post_id: UUID, changes: Mapping[str, 
     """
     if "timezone" in changes:
         zones.require(changes["timezone"], await zones.known(session))
-    post = await hold(session, post_id)
+    post = await lock_for_update(session, post_id)
     check(post.version)
-    altered = {name: value for name, value in changes.items() if getattr(post, name) != value}
-    if not altered:
+    changed = {name: value for name, value in changes.items() if getattr(post, name) != value}
+    if not changed:
         return post
-    if post.status == Status.PUBLISHED and set(altered) - {"category"}:
+    if post.status == PostStatus.PUBLISHED and set(changed) - {"category"}:
         raise Conflict("It is published: only its category may change now.", code="already-published")
-    for name, value in altered.items():
+    for name, value in changed.items():
         setattr(post, name, value)
-    if {"planned_for", "timezone"} & set(altered):
+    if {"planned_for", "timezone"} & set(changed):
         post.planned_at = _instant(post.planned_for, post.timezone)
-    if post.status == Status.PLANNED and post.planned_for is None:
+    if post.status == PostStatus.PLANNED and post.planned_for is None:
         raise Invalid("A planned post needs planned_for.", code="planned-for-missing")
-    touch(session, post)
+    bump_version(session, post)
     await session.flush()
-    if "category" in altered and post.publication_id is not None:
+    if "category" in changed and post.publication_id is not None:
         await set_category(session, [post.publication_id], post.category)
     return post
 
 
-async def delete(session: AsyncSession, *, post_id: UUID, check: Check) -> None:
-    """Throw a draft away. `Conflict` (`not-a-draft`) for anything that has come further."""
+async def delete(session: AsyncSession, *, post_id: UUID, check: VersionCheck) -> None:
+    """Delete a draft. Raises `Conflict` (`not-a-draft`) for any other status."""
     post = await fetch(session, Post, post_id, for_update=True)
     check(post.version)
-    if post.status != Status.DRAFT:
+    if post.status != PostStatus.DRAFT:
         raise Conflict("Only a draft can be deleted.", code="not-a-draft")
     await links.move_post(session, from_id=post.id, to_id=None)
     await session.delete(post)

@@ -1,4 +1,4 @@
-"""What the content plan does when something is seen on a platform."""
+"""The content plan's subscription to polled publications."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,5 +9,5 @@ from app.posts import matching
 
 @subscribe(PublicationsSeen)
 async def match(session: AsyncSession, event: PublicationsSeen) -> None:
-    """Give every publication its post."""
-    await matching.seen(session, event)
+    """Match every publication to a post."""
+    await matching.match_seen(session, event)

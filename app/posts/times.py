@@ -1,9 +1,8 @@
-"""When a post is planned: a wall-clock time and a zone, of which UTC follows.
+"""When a post is planned: a local time and a zone, from which UTC is computed.
 
-People plan by the clock on their wall. Stored are that time and the IANA zone; the instant is
-computed, so that a change of daylight saving cannot move a post from 9:00 to 10:00. Where clocks
-are put forward, some times do not exist: they are refused. Where they are put back, some come
-twice: the first is meant (PEP 495, `fold=0`).
+People plan by local time. That time and the IANA zone are stored and the instant is computed, so that
+a change of daylight saving cannot move a post from 9:00 to 10:00. Local times that a change of the
+clocks skips are refused; of those that occur twice the first is meant (PEP 495, `fold=0`).
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,15 +14,15 @@ from app.kit.errors import Invalid
 def instant(local: datetime, zone: str) -> datetime:
     """The instant, in UTC, of a naive wall-clock time in a zone.
 
-    Raises `Invalid` (`nonexistent-local-time`) where the clocks of the zone pass over that time.
+    Raises `Invalid` (`nonexistent-local-time`) where a change of the clocks skips that time.
     """
-    here = ZoneInfo(zone)
-    at = local.replace(tzinfo=here, fold=0).astimezone(UTC)
-    shown = _shown(at, here)
-    if shown != local:
+    zone_info = ZoneInfo(zone)
+    at = local.replace(tzinfo=zone_info, fold=0).astimezone(UTC)
+    wall_clock = _wall_clock(at, zone_info)
+    if wall_clock != local:
         detail = (
             f"{local.isoformat()} does not exist in {zone}: the clocks are put forward then. "
-            f"Perhaps {shown.isoformat()} is meant."
+            f"Perhaps {wall_clock.isoformat()} is meant."
         )
         raise Invalid(
             detail,
@@ -38,25 +37,25 @@ def bounds(first: date, last: date, zone: str) -> tuple[datetime, datetime]:
 
     A day whose midnight does not exist begins when the clocks have been put forward.
     """
-    here = ZoneInfo(zone)
-    return _midnight(first, here), _midnight(last + timedelta(days=1), here)
+    zone_info = ZoneInfo(zone)
+    return _midnight(first, zone_info), _midnight(last + timedelta(days=1), zone_info)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    """The instant at which a local day begins: where midnight is passed over, when the clocks jump."""
+    """The instant at which a local day begins: where midnight is skipped, when the clocks change."""
     midnight = datetime.combine(day, time(0))
     at = midnight.replace(tzinfo=zone, fold=0).astimezone(UTC)
-    if _shown(at, zone) == midnight:
+    if _wall_clock(at, zone) == midnight:
         return at
-    # Passed over: fold 0 counts by the offset before the jump and so lies at or behind it, fold 1 before it.
+    # Skipped: fold 0 uses the offset before the change and so lies at or after it, fold 1 before it.
     before = midnight.replace(tzinfo=zone, fold=1).astimezone(UTC)
     while at - before > timedelta(seconds=1):
         middle = before + timedelta(seconds=(at - before) // timedelta(seconds=2))
-        before, at = (before, middle) if _shown(middle, zone) >= midnight else (middle, at)
+        before, at = (before, middle) if _wall_clock(middle, zone) >= midnight else (middle, at)
     return at
 
 
-def _shown(at: datetime, zone: ZoneInfo) -> datetime:
+def _wall_clock(at: datetime, zone: ZoneInfo) -> datetime:
     return at.astimezone(zone).replace(tzinfo=None)
 
 

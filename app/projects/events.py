@@ -1,4 +1,4 @@
-"""What happens to a project."""
+"""Domain events of projects."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,8 +20,7 @@ class ProjectCreated(Event):
 class ProjectZoneChanged(Event):
     """A project's days are now the days of another zone.
 
-    Whoever keeps figures by the project's day recomputes them: the metrics room subscribes, and
-    makes the rollups anew in a job.
+    Rooms that store values by the project's day subscribe and recompute them in a job.
     """
 
     topic: ClassVar[str | None] = "project.zone_changed"

@@ -1,8 +1,8 @@
-"""Working hours, and how much of a stretch of time they cover.
+"""Working hours, and how much of a period they cover.
 
-An instant is working time when the project's wall clock shows a working hour at it. Nothing else
-is needed to be right across daylight saving: an hour that is skipped is never shown, and one that
-the clock shows twice is worked twice. A day of 23 or 25 hours takes no rule of its own.
+An instant is working time when the project's wall clock shows a working hour at it. That is
+right across daylight saving changes: a skipped hour is never shown, and one that the clock shows
+twice counts twice. A day of 23 or 25 hours needs no rule of its own.
 
 Pure: no clock, no database.
 """
@@ -23,7 +23,7 @@ WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "satu
 
 _DAY: Final = timedelta(days=1)
 _MIDNIGHT: Final = 24 * 60
-_WALL: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
+_WALL_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class WorkingHours:
         """The openings of one day."""
         if day in self.holidays:
             return ()
-        found = self.special.get(day)
-        return self.week[day.weekday()] if found is None else found
+        openings = self.special.get(day)
+        return self.week[day.weekday()] if openings is None else openings
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> "WorkingHours":
-        """Understand what `as_json` wrote, or a caller sent; openings are put in order."""
+        """From the form of `as_json`; openings are sorted."""
         return cls(
             week=tuple(_openings(data["week"][name]) for name in WEEKDAYS),
             holidays=frozenset(map(_day, data["holidays"])),
@@ -68,7 +68,7 @@ class WorkingHours:
 
     @cached_property
     def as_json(self) -> dict[str, Any]:
-        """As it is stored and shown: local `HH:MM`, 24:00 being the end of the day."""
+        """As stored and as in the API: local `HH:MM`, 24:00 being the end of the day."""
         return {
             "week": {name: _written(openings) for name, openings in zip(WEEKDAYS, self.week, strict=True)},
             "holidays": [day.isoformat() for day in sorted(self.holidays)],
@@ -81,10 +81,10 @@ class WorkingHours:
 def working_seconds(start: datetime, end: datetime, hours: WorkingHours, zone: ZoneInfo) -> int:
     """Seconds of working time from `start` to `end`, both aware; 0 where `end` is not later.
 
-    Parts of a second are cut off at both ends, so that adjoining stretches add up exactly.
+    Parts of a second are cut off at both ends, so that adjoining periods add up exactly.
     """
     first, last = _whole_seconds(start), _whole_seconds(end)
-    return sum(_shown(since, until, hours) for since, until in _wall_stretches(first, last, zone))
+    return sum(_seconds_between(since, until, hours) for since, until in _wall_clock_ranges(first, last, zone))
 
 
 def _whole_seconds(at: datetime) -> datetime:
@@ -93,10 +93,10 @@ def _whole_seconds(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(microsecond=0)
 
 
-def _wall_stretches(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
-    """What the wall clock shows from `start` to `end`, cut where it is put forward or back.
+def _wall_clock_ranges(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
+    """The wall-clock times from `start` to `end`, split at changes of the UTC offset.
 
-    No zone has changed its offset and changed it back within a day, so looking once a day finds
+    No zone has changed its offset and changed it back within a day, so comparing once a day finds
     every change.
     """
     while start < end:
@@ -104,8 +104,8 @@ def _wall_stretches(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[
         offset = _offset(start, zone)
         if _offset(until, zone) != offset:
             until = _change(start, until, zone)
-        shown = start.replace(tzinfo=None) + offset
-        yield shown, shown + (until - start)
+        wall_clock = start.replace(tzinfo=None) + offset
+        yield wall_clock, wall_clock + (until - start)
         start = until
 
 
@@ -128,16 +128,16 @@ def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     return before + timedelta(seconds=high)
 
 
-def _shown(since: datetime, until: datetime, hours: WorkingHours) -> int:
+def _seconds_between(since: datetime, until: datetime, hours: WorkingHours) -> int:
     """Working seconds while the wall clock runs evenly from `since` to `until`."""
     total = 0
     day = since.date()
     while day <= until.date():
-        midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - what a wall clock shows has no zone
+        midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall-clock time has no zone
         for opens, closes in hours.on(day):
-            begun = max(since, midnight + timedelta(minutes=opens))
-            done = min(until, midnight + timedelta(minutes=closes))
-            total += max(0, int((done - begun).total_seconds()))
+            start_at = max(since, midnight + timedelta(minutes=opens))
+            end_at = min(until, midnight + timedelta(minutes=closes))
+            total += max(0, int((end_at - start_at).total_seconds()))
         day += _DAY
     return total
 
@@ -145,7 +145,7 @@ def _shown(since: datetime, until: datetime, hours: WorkingHours) -> int:
 def _check(day: str, openings: tuple[Opening, ...]) -> None:
     for opens, closes in openings:
         if not 0 <= opens < closes <= _MIDNIGHT:
-            raise ValueError(f"{day}: {_clock(opens)} to {_clock(closes)} is no stretch of a day")
+            raise ValueError(f"{day}: {_clock(opens)} to {_clock(closes)} is not a period of a day")
     for (_, closes), (opens, _) in pairwise(openings):
         if opens < closes:
             raise ValueError(f"{day}: hours overlap at {_clock(opens)}")
@@ -160,7 +160,7 @@ def _written(openings: tuple[Opening, ...]) -> list[dict[str, str]]:
 
 
 def _minutes(text: str) -> int:
-    if not _WALL.fullmatch(text):
+    if not _WALL_TIME.fullmatch(text):
         raise ValueError(f"{text!r} is no time of day: write HH:MM, up to 24:00")
     return int(text[:2]) * 60 + int(text[3:])
 

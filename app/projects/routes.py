@@ -28,7 +28,7 @@ from app.projects.schemas import (
 
 ROUTER = router("/v1/projects", tag="projects")
 
-_NEWEST: Final = Keyset((Project.created_at, Project.id))
+_LATEST_FIRST: Final = Keyset((Project.created_at, Project.id))
 _VERSIONS: Final = Keyset((Brief.version,))
 _EMPTY: Final = BriefUpdate().model_dump()
 
@@ -36,14 +36,14 @@ _EMPTY: Final = BriefUpdate().model_dump()
 @ROUTER.post("", operation_id="projects.create", status_code=status.HTTP_201_CREATED, responses=problems(409))
 async def create(body: ProjectCreate, session: SessionDep, response: Response) -> ProjectRead:
     """Start a project for a client."""
-    hours = body.working_hours.understood() if body.working_hours is not None else None
+    hours = body.working_hours.parsed() if body.working_hours is not None else None
     project = await service.create(session, name=body.name, timezone=body.timezone, hours=hours)
-    return _told(project, response)
+    return _project_read(project, response)
 
 
 @ROUTER.get("", operation_id="projects.list")
 async def list_projects(
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     archived: Annotated[bool | None, Query(description="Only archived projects, or only the others.")] = None,
@@ -51,25 +51,25 @@ async def list_projects(
     cursor: Cursor = None,
 ) -> Page[ProjectRead]:
     """The agency's projects, newest first."""
-    query = select(Project.__table__).where(in_workspace(Project, who.workspace_id))
+    query = select(Project.__table__).where(in_workspace(Project, actor.workspace_id))
     if archived is not None:
         query = query.where(Project.archived_at.is_not(None) if archived else Project.archived_at.is_(None))
-    found = await connection.execute(_NEWEST.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(found.all(), limit, ("created_at", "id"))
+    result = await connection.execute(_LATEST_FIRST.after(query, pager.read(cursor, (datetime, UUID)), limit))
+    rows, next_cursor = pager.page(result.all(), limit, ("created_at", "id"))
     return Page(data=[ProjectRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
 @ROUTER.get("/{project_id}", operation_id="projects.read", responses=problems(404))
-async def read(project_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> ProjectRead:
+async def read(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> ProjectRead:
     """A project; its ETag is what `If-Match` takes."""
-    return _told(await _row(connection, who.workspace_id, project_id), response)
+    return _project_read(await _row(connection, actor.workspace_id, project_id), response)
 
 
 @ROUTER.patch("/{project_id}", operation_id="projects.update", responses=problems(404, 412))
 async def update(
     project_id: UUID, body: ProjectUpdate, session: SessionDep, request: Request, response: Response
 ) -> ProjectRead:
-    """Change a project's name or zone, put it aside or take it up again.
+    """Change a project's name or zone, archive it or restore it.
 
     In another zone its days are other days: its daily figures are computed anew.
     """
@@ -79,32 +79,34 @@ async def update(
         **body.changes(),
         check=partial(check_version, request),
     )
-    return _told(project, response)
+    return _project_read(project, response)
 
 
 @ROUTER.get("/{project_id}/working-hours", operation_id="working-hours.read", responses=problems(404))
-async def read_hours(project_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> WorkingHoursRead:
+async def read_hours(
+    project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response
+) -> WorkingHoursRead:
     """When the agency answers for this project. Its ETag is the project's."""
-    return _hours(await _row(connection, who.workspace_id, project_id), response)
+    return _hours(await _row(connection, actor.workspace_id, project_id), response)
 
 
 @ROUTER.put("/{project_id}/working-hours", operation_id="working-hours.replace", responses=problems(404, 412))
 async def replace_hours(
     project_id: UUID, body: WorkingHoursUpdate, session: SessionDep, request: Request, response: Response
 ) -> WorkingHoursRead:
-    """Set the working hours. They count from now on: response times already taken stay as they are."""
+    """Set the working hours. They count from now on: waits that have ended keep their working time."""
     project = await service.set_hours(
-        session, project_id=project_id, hours=body.understood(), check=partial(check_version, request)
+        session, project_id=project_id, hours=body.parsed(), check=partial(check_version, request)
     )
     return _hours(project, response)
 
 
 @ROUTER.get("/{project_id}/brief", operation_id="briefs.read", responses=problems(404))
-async def read_brief(project_id: UUID, who: CurrentActor, connection: ReadDep, response: Response) -> BriefRead:
-    """The newest version of the brief; version 0, and empty, where nobody has written one yet."""
-    await _row(connection, who.workspace_id, project_id)
-    newest = _versions(who.workspace_id, project_id).order_by(Brief.version.desc()).limit(1)
-    row = (await connection.execute(newest)).one_or_none()
+async def read_brief(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> BriefRead:
+    """The latest version of the brief; version 0, and empty, where none was written yet."""
+    await _row(connection, actor.workspace_id, project_id)
+    latest = _versions(actor.workspace_id, project_id).order_by(Brief.version.desc()).limit(1)
+    row = (await connection.execute(latest)).one_or_none()
     version, created_at, content = (0, None, _EMPTY) if row is None else (row.version, row.created_at, row.content)
     response.headers["ETag"] = version_tag(version)
     return BriefRead.of(project_id, version, created_at, content)
@@ -125,15 +127,15 @@ async def replace_brief(
 @ROUTER.get("/{project_id}/brief/versions", operation_id="briefs.list", responses=problems(404))
 async def list_briefs(
     project_id: UUID,
-    who: CurrentActor,
+    actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[BriefRead]:
     """Every version of the brief, newest first."""
-    await _row(connection, who.workspace_id, project_id)
-    query = _VERSIONS.after(_versions(who.workspace_id, project_id), pager.read(cursor, (int,)), limit)
+    await _row(connection, actor.workspace_id, project_id)
+    query = _VERSIONS.after(_versions(actor.workspace_id, project_id), pager.read(cursor, (int,)), limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("version",))
     data = [BriefRead.of(project_id, row.version, row.created_at, row.content) for row in rows]
     return Page(data=data, next_cursor=next_cursor)
@@ -151,7 +153,7 @@ def _versions(workspace_id: UUID, project_id: UUID) -> Any:
     return select(Brief.__table__).where(in_workspace(Brief, workspace_id), Brief.project_id == project_id)
 
 
-def _told(project: Project | Row[Any], response: Response) -> ProjectRead:
+def _project_read(project: Project | Row[Any], response: Response) -> ProjectRead:
     response.headers["ETag"] = version_tag(project.version)
     return ProjectRead.model_validate(project)
 

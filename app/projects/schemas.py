@@ -1,4 +1,4 @@
-"""What projects take and give."""
+"""Request and response schemas of projects."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Self
@@ -26,7 +26,7 @@ WallTime = Annotated[
 
 
 class Opening(Input):
-    """A stretch of a day."""
+    """A period of working time within a day."""
 
     opens: WallTime = Field(examples=["09:00"])
     closes: WallTime = Field(examples=["18:00"])
@@ -62,15 +62,15 @@ class WorkingHoursUpdate(Input):
     special_days: list[SpecialDay] = Field(default=[], max_length=1000)
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _valid_hours(self) -> Self:
         days = [special.day for special in self.special_days]
         if len(set(days)) < len(days):
             raise ValueError("a special day is named twice")
-        self.understood()
+        self.parsed()
         return self
 
-    def understood(self) -> hours.WorkingHours:
-        """The hours themselves; `ValueError` where they make no sense."""
+    def parsed(self) -> hours.WorkingHours:
+        """The parsed hours; `ValueError` where they are invalid."""
         return hours.WorkingHours.parse(self.model_dump())
 
 
@@ -89,7 +89,7 @@ class ProjectCreate(Input):
     name: Line = Field(examples=["Coffee at Nina's"])
     timezone: Zone
     working_hours: WorkingHoursUpdate | None = Field(
-        default=None, description="Monday to Friday, 09:00 to 18:00, unless given."
+        default=None, description="Monday to Friday, 09:00 to 18:00, by default."
     )
 
 
@@ -112,7 +112,7 @@ class ProjectRead(Output):
     archived_at: Instant | None
 
 
-class Answered(Input):
+class FaqEntry(Input):
     """A question that customers ask, with its answer."""
 
     question: Body = Field(max_length=1000, examples=["Are you open on Sundays?"])
@@ -127,7 +127,7 @@ class BriefUpdate(Input):
     products: Text = Field(default="", examples=["Filter coffee, breakfasts, beans to take home."])
     tone: Text = Field(default="", examples=["Warm, short, no slang."])
     taboos: Text = Field(default="", examples=["No politics; never name competitors."])
-    faq: list[Answered] = Field(default=[], max_length=200)
+    faq: list[FaqEntry] = Field(default=[], max_length=200)
 
 
 class BriefRead(Output):
@@ -141,7 +141,7 @@ class BriefRead(Output):
     products: str
     tone: str
     taboos: str
-    faq: list[Answered]
+    faq: list[FaqEntry]
 
     @classmethod
     def of(cls, project_id: Id, version: int, created_at: datetime | None, content: dict[str, Any]) -> "BriefRead":

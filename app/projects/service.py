@@ -1,7 +1,7 @@
 """Projects, their briefs and their working hours.
 
-A change of a project goes through its row's lock, so `check` (the route's look at `If-Match`)
-sees the version that the change will replace.
+A change of a project locks its row, so that `check` (the route's comparison with `If-Match`)
+sees the version that the change replaces.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from app.projects.events import ProjectCreated, ProjectZoneChanged
 from app.projects.hours import DEFAULT, WorkingHours
 from app.projects.models import Brief, Project
 
-Check = Callable[[int], None]
+VersionCheck = Callable[[int], None]
 """Raises `PreconditionFailed` where the present version is not the expected one."""
 
 
@@ -33,7 +33,7 @@ class WorkCalendar:
 
 
 async def create(session: AsyncSession, *, name: str, timezone: str, hours: WorkingHours | None = None) -> Project:
-    """A new project; it works Monday to Friday, 09:00 to 18:00, unless told otherwise.
+    """A new project; it works Monday to Friday, 09:00 to 18:00, unless `hours` are given.
 
     Raises `Invalid` (`unknown-zone`) for a zone that PostgreSQL does not know.
     """
@@ -60,9 +60,9 @@ async def update(
     name: str | None = None,
     timezone: str | None = None,
     archived: bool | None = None,
-    check: Check,
+    check: VersionCheck,
 ) -> Project:
-    """Change what is given. Another zone is told to whoever keeps figures by the project's day.
+    """Change what is given. Publishes `ProjectZoneChanged` for another zone.
 
     Raises `Invalid` (`unknown-zone`) for one that PostgreSQL does not know.
     """
@@ -85,8 +85,8 @@ async def update(
     return project
 
 
-async def set_hours(session: AsyncSession, *, project_id: UUID, hours: WorkingHours, check: Check) -> Project:
-    """Work at these hours from now on. Waits that have ended keep the working time they were given."""
+async def set_hours(session: AsyncSession, *, project_id: UUID, hours: WorkingHours, check: VersionCheck) -> Project:
+    """Work at these hours from now on. Waits that have ended keep their working time."""
     project = await fetch(session, Project, project_id, for_update=True)
     check(project.version)
     if project.working_hours != hours.as_json:
@@ -107,20 +107,22 @@ async def calendar(session: AsyncSession, *, project_id: UUID) -> WorkCalendar:
     return WorkCalendar(WorkingHours.parse(row.working_hours), ZoneInfo(row.timezone))
 
 
-async def write_brief(session: AsyncSession, *, project_id: UUID, content: dict[str, Any], check: Check) -> Brief:
+async def write_brief(
+    session: AsyncSession, *, project_id: UUID, content: dict[str, Any], check: VersionCheck
+) -> Brief:
     """The next version of the brief; the present one where nothing in it changes."""
-    # The project's row is held, so that of two writers the later one sees the first one's version.
+    # The project's row is locked, so that of two writers the later one sees the first one's version.
     project = await fetch(session, Project, project_id, for_update=True)
-    newest = await session.scalar(
+    latest = await session.scalar(
         select(Brief)
         .where(in_workspace(Brief, workspace_of(session)), Brief.project_id == project.id)
         .order_by(Brief.version.desc())
         .limit(1)
     )
-    version = newest.version if newest is not None else 0
+    version = latest.version if latest is not None else 0
     check(version)
-    if newest is not None and newest.content == content:
-        return newest
+    if latest is not None and latest.content == content:
+        return latest
     brief = Brief(
         workspace_id=workspace_of(session),
         project_id=project.id,

@@ -2,7 +2,7 @@
 
 Each has a time zone database of its own, and computes local days by it. They need not agree: a system's folder holds
 files that are no zones (`localtime`), and Debian's leaves out old names (`Asia/Calcutta`). A zone that one of them
-does not know is refused where it is given, rather than break every figure of its project later.
+does not know is refused as input, rather than break every value of its project later.
 """
 
 from collections.abc import Collection
@@ -17,28 +17,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit.errors import Invalid
 
 UNKNOWN: Final = "unknown-zone"
-_NO_ZONE: Final = frozenset({"Factory"})
-"""What a system shows that nobody has set up; it is in the database, and no place's."""
+_EXCLUDED: Final = frozenset({"Factory"})
+"""The value of an unconfigured system; it is in the time zone database, but is no zone."""
 _QUERY: Final = text("SELECT name FROM pg_timezone_names")
 
 
 @lru_cache(maxsize=1)
 def named() -> frozenset[str]:
     """The IANA names, old ones included, as the package `tzdata` lists them: `ZoneInfo` falls back on its files."""
-    return frozenset(files("tzdata").joinpath("zones").read_text().split()) - _NO_ZONE
+    return frozenset(files("tzdata").joinpath("zones").read_text().split()) - _EXCLUDED
 
 
-_known: WeakKeyDictionary[Engine, frozenset[str]] = WeakKeyDictionary()
+_supported_by_engine: WeakKeyDictionary[Engine, frozenset[str]] = WeakKeyDictionary()
 
 
 async def known(session: AsyncSession) -> frozenset[str]:
-    """The IANA names that this session's PostgreSQL knows too; asked once, for that takes it about 50 ms."""
+    """The IANA names that this session's PostgreSQL knows too; cached, because the query takes about 50 ms."""
     engine = session.get_bind().engine
-    found = _known.get(engine)
-    if found is None:
+    supported = _supported_by_engine.get(engine)
+    if supported is None:
         names = await session.scalars(_QUERY)
-        found = _known[engine] = named() & frozenset(names)
-    return found
+        supported = _supported_by_engine[engine] = named() & frozenset(names)
+    return supported
 
 
 def require(zone: str, known: Collection[str]) -> None:

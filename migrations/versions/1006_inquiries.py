@@ -129,7 +129,7 @@ def upgrade() -> None:
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("edited_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("read", sa.Boolean(), nullable=False),
+        sa.Column("content_known", sa.Boolean(), nullable=False),
         sa.Column("url", sa.Text(), nullable=True),
         sa.Column("in_reply_to", sa.Text(), nullable=True),
         sa.Column("delivery", sa.Text(), nullable=True),
@@ -167,7 +167,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("external_id IS NOT NULL"),
     )
     op.create_table(
-        "waiting",
+        "response_wait",
         sa.Column("workspace_id", sa.UUID(), nullable=False),
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("inquiry_id", sa.UUID(), nullable=False),
@@ -178,30 +178,30 @@ def upgrade() -> None:
         sa.Column("ended_by", sa.Text(), nullable=True),
         sa.Column("opening", sa.Boolean(), nullable=False),
         sa.Column("working_seconds", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("isfinite(ended_at)", name=op.f("ck_waiting_ended_at_is_finite")),
-        sa.CheckConstraint("isfinite(started_at)", name=op.f("ck_waiting_started_at_is_finite")),
+        sa.CheckConstraint("isfinite(ended_at)", name=op.f("ck_response_wait_ended_at_is_finite")),
+        sa.CheckConstraint("isfinite(started_at)", name=op.f("ck_response_wait_started_at_is_finite")),
         sa.ForeignKeyConstraint(
             ["workspace_id", "inquiry_id"],
             ["inquiry.workspace_id", "inquiry.id"],
-            name=op.f("fk_waiting_workspace_id_inquiry_id"),
+            name=op.f("fk_response_wait_workspace_id_inquiry_id"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_waiting")),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_response_wait")),
         sa.UniqueConstraint(
-            "workspace_id", "inquiry_id", "started_at", name=op.f("uq_waiting_workspace_id_inquiry_id_started_at")
+            "workspace_id", "inquiry_id", "started_at", name=op.f("uq_response_wait_workspace_id_inquiry_id_started_at")
         ),
     )
     op.create_index(
-        op.f("ix_waiting_workspace_id_project_id_ended_at_id"),
-        "waiting",
+        op.f("ix_response_wait_workspace_id_project_id_ended_at_id"),
+        "response_wait",
         ["workspace_id", "project_id", "ended_at", "id"],
         unique=False,
     )
-    isolate("early_deletion", "inquiry", "inquiry_event", "message", "waiting")
+    isolate("early_deletion", "inquiry", "inquiry_event", "message", "response_wait")
 
 
 def downgrade() -> None:
-    op.drop_table("waiting")
+    op.drop_table("response_wait")
     op.drop_table("message")
     op.drop_table("inquiry_event")
     op.drop_table("inquiry")

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, func, select
 
-from app.inquiries.models import Waiting
+from app.inquiries.models import ResponseWait
 from app.kit.events import EventRecord
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.conftest import Agency
@@ -147,7 +147,7 @@ async def test_a_thousand_messages_are_a_handful_of_statements(town: Town) -> No
     assert again <= 3
     async with town.agency.resources.transaction(town.place.workspace_id) as session:
         ended = select(func.count()).where(
-            Waiting.community_id == town.place.community_id, Waiting.ended_by == "answer"
+            ResponseWait.community_id == town.place.community_id, ResponseWait.ended_by == "answer"
         )
         assert await session.scalar(ended) == 500
 
@@ -205,8 +205,8 @@ def sightings(draw: st.DrawFn) -> list[list[RemoteMessage]]:
 async def _picture(town: Town) -> Any:
     """All that is stored, without what differs from one community to the next."""
     inquiries = []
-    for found in sorted(await town.inquiries(), key=lambda found: str(found["opened_at"]) + found["preview"]):
-        full = await town.agency.get(f"/v1/inquiries/{found['id']}")
+    for inquiry in await town.inquiries():
+        full = await town.agency.get(f"/v1/inquiries/{inquiry['id']}")
         own = {"id", "project_id", "community_id", "version"}
         inquiries.append(
             {
@@ -220,8 +220,17 @@ async def _picture(town: Town) -> Any:
                 ),
             }
         )
+    inquiries.sort(key=lambda inquiry: [message["external_id"] for message in inquiry["messages"]])
     rows = [
-        (row.thread_id, row.external_id, row.text, row.sent_at, row.deleted_at, row.read, row.inquiry_id is not None)
+        (
+            row.thread_id,
+            row.external_id,
+            row.text,
+            row.sent_at,
+            row.deleted_at,
+            row.content_known,
+            row.inquiry_id is not None,
+        )
         for row in sorted(await town.stored(), key=lambda row: str(row.external_id))
     ]
     return inquiries, rows

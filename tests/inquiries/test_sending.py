@@ -426,7 +426,7 @@ async def test_an_answer_that_no_worker_came_to_send_has_failed(
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("nothing can be intended")
 
-    monkeypatch.setattr(sending, "intend", broken)
+    monkeypatch.setattr(sending, "record_intent", broken)
     while await _once(agency, clock):
         pass
     (message,) = await ours(town, path)
@@ -434,7 +434,7 @@ async def test_an_answer_that_no_worker_came_to_send_has_failed(
 
 
 def test_no_attempt_takes_so_long_that_it_is_taken_for_given_up() -> None:
-    assert jobs.kinds["inquiries.send"].timeout < intake.UNDER_WAY
+    assert jobs.kinds["inquiries.send"].timeout < intake.SENDING_GRACE
 
 
 async def test_a_worker_that_ends_while_it_renews_a_token_leaves_no_doubt(
@@ -482,7 +482,7 @@ async def test_the_message_it_answers_may_be_lost_while_it_is_in_doubt(
     async def nothing(*_: Any) -> None:
         return None
 
-    monkeypatch.setattr(sending, "_answered", nothing)
+    monkeypatch.setattr(sending, "_answered_message", nothing)
     await _again(agency)
     assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
 
@@ -525,7 +525,7 @@ MIDWAY: Final[tuple[Callable[[], BaseException], ...]] = (
     lambda: OutcomeUnknown("no answer came"),
 )
 """What ends a call, of which nobody knows then whether the platform has taken the answer."""
-STEPS: Final = ("delivered", "put_back", "failed", "unknown")
+STEPS: Final = ("delivered", "requeue", "failed", "unknown")
 """What a worker may not live to write down."""
 
 

@@ -26,7 +26,7 @@ def test_the_best_supported_language_is_chosen(header: str, language: str) -> No
 
 def test_every_page_is_translated_into_every_language() -> None:
     for language in LANGUAGES[1:]:
-        for title, text, _ in pages._SAYS.values():
+        for title, text, _ in pages._TEXTS.values():
             assert translate(title, language) != title
             assert translate(text, language) != text
 

@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 from app.communities.events import CommunityRef
 from app.communities.models import Community, Publication
-from app.inquiries.models import Inquiry, Waiting
+from app.inquiries.models import Inquiry, ResponseWait
 from app.kit.db import in_workspace
 from app.kit.ids import uuid7
 from app.links import recording
@@ -166,7 +166,7 @@ class Client:
             session.add(inquiry)
             await session.flush()
             session.add(
-                Waiting(
+                ResponseWait(
                     workspace_id=self.agency.workspace_id,
                     inquiry_id=inquiry.id,
                     project_id=place.project_id,

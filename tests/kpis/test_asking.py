@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app import kpis
 from app.kit.errors import Invalid
 from app.kpis import catalogue
-from app.kpis.windows import Days, Granularity, chosen
+from app.kpis.windows import Days, Granularity, requested_days
 from tests.conftest import Agency
 from tests.kpis.conftest import ALL, Client, fill, found
 
@@ -48,14 +48,14 @@ def test_parts_tile_the_window(one: date, other: date, granularity: Granularity)
 )
 def test_absurd_windows_are_refused(first: date | None, last: date | None, granularity: Granularity) -> None:
     with pytest.raises(Invalid) as refused:
-        chosen(first, last, granularity, TODAY)
+        requested_days(first, last, granularity, TODAY)
     assert refused.value.code == "invalid-window"
 
 
 def test_the_default_is_thirty_days_with_today() -> None:
-    assert chosen(None, None, Granularity.DAY, TODAY) == Days(date(2026, 9, 16), TODAY)
-    assert chosen(date(2026, 10, 1), None, Granularity.DAY, TODAY) == Days(date(2026, 10, 1), TODAY)
-    assert chosen(date(2024, 1, 1), date(2025, 12, 31), Granularity.DAY, TODAY).first == date(2024, 1, 1)
+    assert requested_days(None, None, Granularity.DAY, TODAY) == Days(date(2026, 9, 16), TODAY)
+    assert requested_days(date(2026, 10, 1), None, Granularity.DAY, TODAY) == Days(date(2026, 10, 1), TODAY)
+    assert requested_days(date(2024, 1, 1), date(2025, 12, 31), Granularity.DAY, TODAY).first == date(2024, 1, 1)
 
 
 async def test_what_cannot_be_asked(client: Client, rival: Agency) -> None:
@@ -105,7 +105,7 @@ async def test_an_unchanged_answer_is_not_sent_again(busy: Client) -> None:
 
 async def test_the_catalogue_by_goal(client: Client) -> None:
     listed = (await client.agency.get("/v1/kpis"))["data"]
-    assert {one["key"] for one in listed} == set(kpis.known())
+    assert {one["key"] for one in listed} == set(kpis.all_kpis())
     for goal in ("awareness", "support", "traffic"):
         answers = (await client.agency.get(client.path, goal_type=goal))["data"]
         assert [one["key"] for one in answers] == [one["key"] for one in listed if one["goal_type"] == goal]
@@ -126,7 +126,7 @@ async def test_the_portfolio_is_each_projects_own_answer(agency: Agency, rival: 
         cursor = {"cursor": page["next_cursor"]}
     assert [row["project_id"] for row in rows] == [client.project_id for client in clients]
     for row, client in zip(rows, clients, strict=True):
-        assert [one["key"] for one in row["kpis"]] == list(kpis.known())
+        assert [one["key"] for one in row["kpis"]] == list(kpis.all_kpis())
         for one in row["kpis"]:
             alone = await client.kpi(one["key"], granularity="month")
             assert {name: alone["window"][name] for name in ("from", "to", "timezone")} == row["window"]
@@ -173,9 +173,9 @@ def dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One new file in the catalogue's reach, and nothing else."""
     (tmp_path / "posts_published.py").write_text(DROPPED)
     monkeypatch.setattr(catalogue, "__path__", [*catalogue.__path__, str(tmp_path)])
-    kpis.known.cache_clear()
+    kpis.all_kpis.cache_clear()
     yield
-    kpis.known.cache_clear()
+    kpis.all_kpis.cache_clear()
     sys.modules.pop("app.kpis.catalogue.posts_published", None)
 
 

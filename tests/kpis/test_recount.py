@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.kpis import known
+from app.kpis import all_kpis
 from tests.kpis.conftest import ALL, Client
 
 Rows = list[dict[str, Any]]
@@ -66,13 +66,13 @@ WINDOWS: tuple[dict[str, Any], ...] = (
 
 
 def test_every_kpi_has_a_recount() -> None:
-    assert set(RECOUNTS) == set(known())
+    assert set(RECOUNTS) == set(all_kpis())
 
 
 async def test_the_evidence_gives_the_value_of_every_kpi(busy: Client) -> None:
     seen = set()
     for window in WINDOWS:
-        for key in known():
+        for key in all_kpis():
             answer = await busy.kpi(key, granularity="month", **window)
             rows = await busy.evidence(key, **window)
             if answer["value"] is None:
@@ -82,19 +82,19 @@ async def test_the_evidence_gives_the_value_of_every_kpi(busy: Client) -> None:
                 continue
             seen.add(key)
             assert RECOUNTS[key](rows) == pytest.approx(answer["value"], abs=1e-9), f"{key} in {window}"
-    assert seen == set(known()), "every KPI had a value in one of the windows"
+    assert seen == set(all_kpis()), "every KPI had a value in one of the windows"
 
 
 async def test_additive_kpis_add_up(busy: Client) -> None:
     for granularity in ("day", "week", "month"):
         answers = (await busy.agency.get(busy.path, granularity=granularity, **ALL))["data"]
         for answer in answers:
-            if not known()[answer["key"]].additive:
+            if not all_kpis()[answer["key"]].additive:
                 continue
             for part in (answer["series"], answer["breakdown"]):
                 values = [one["value"] for one in part if one["value"] is not None]
                 assert sum(values) == answer["value"], f"{answer['key']} by {granularity}"
-        additive = [answer for answer in answers if known()[answer["key"]].additive]
+        additive = [answer for answer in answers if all_kpis()[answer["key"]].additive]
         assert len(additive) == 7
         assert all(answer["value"] for answer in additive)
 
@@ -110,7 +110,7 @@ async def test_null_has_a_reason_and_a_known_value_has_none(busy: Client) -> Non
 async def test_the_window_before_is_as_long_and_right_before(busy: Client) -> None:
     answer = await busy.kpi("clicks", **{"from": "2026-10-11", "to": "2026-10-15"})
     assert (answer["previous"]["from"], answer["previous"]["to"]) == ("2026-10-06", "2026-10-10")
-    for key in known():
+    for key in all_kpis():
         now = await busy.kpi(key, **{"from": "2026-10-06", "to": "2026-10-10"}, granularity="month")
         after = await busy.kpi(key, **{"from": "2026-10-11", "to": "2026-10-15"}, granularity="month")
         before = after["previous"]
@@ -124,7 +124,7 @@ async def test_the_window_before_is_as_long_and_right_before(busy: Client) -> No
 async def test_each_part_is_what_its_own_window_answers(busy: Client) -> None:
     """A series asks nothing else than the KPI itself does, day by day."""
     days = ("2026-09-19", "2026-09-20", "2026-09-21", "2026-10-02", "2026-10-15")
-    for key in known():
+    for key in all_kpis():
         series = {point["from"]: point for point in (await busy.kpi(key, **ALL))["series"]}
         for day in days:
             alone = await busy.kpi(key, **{"from": day, "to": day})
@@ -134,6 +134,6 @@ async def test_each_part_is_what_its_own_window_answers(busy: Client) -> None:
 
 async def test_all_at_once_is_each_alone(busy: Client) -> None:
     together = {answer["key"]: answer for answer in (await busy.agency.get(busy.path, **ALL))["data"]}
-    assert set(together) == set(known())
-    for key in known():
+    assert set(together) == set(all_kpis())
+    for key in all_kpis():
         assert together[key] == await busy.kpi(key, **ALL)

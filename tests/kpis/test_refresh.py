@@ -21,7 +21,7 @@ from app.communities.service import POLL
 from app.kit.clock import SetClock
 from app.kit.db import in_workspace
 from app.kit.resources import Resources
-from app.kpis import known
+from app.kpis import all_kpis
 from app.platforms import adapters
 from app.platforms.contract import RemoteMessage, RemotePerson, Scope, Throttled, Transient
 from tests.communities.conftest import START, Fake, World, know
@@ -154,7 +154,7 @@ async def row(agency: Agency, community_id: str) -> dict[str, Any]:
 async def test_asking_for_a_read_changes_no_answer(busy: Client, ask: Act) -> None:
     """Weeks of life on two platforms; both are away when they are polled."""
     before = await figures(busy, **ALL)
-    assert {key for key, one in before["answers"].items() if one["value"] is not None} == known().keys()
+    assert {key for key, one in before["answers"].items() if one["value"] is not None} == all_kpis().keys()
     for place in busy.places.values():
         await ask(busy.agency, str(place.community_id))
     assert await figures(busy, **ALL) == before

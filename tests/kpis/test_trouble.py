@@ -80,7 +80,7 @@ async def test_a_zone_that_is_not_known_any_more(agency: Agency, zone: str) -> N
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> Kpi:
     """A KPI that stumbles over every window of more than a day."""
-    real = kpis.known()["clicks"]
+    real = kpis.all_kpis()["clicks"]
 
     def compute(window: Window) -> Value:
         if window.first < window.last:
@@ -88,8 +88,8 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Kpi:
         return real.compute(window)
 
     one = replace(real, compute=compute)
-    everything = MappingProxyType({**kpis.known(), real.key: one})
-    monkeypatch.setattr("app.kpis.routes.known", lambda: everything)
+    everything = MappingProxyType({**kpis.all_kpis(), real.key: one})
+    monkeypatch.setattr("app.kpis.routes.all_kpis", lambda: everything)
     return one
 
 
@@ -117,10 +117,10 @@ async def test_a_source_that_fails_for_one_project(agency: Agency, monkeypatch: 
     bad = clients[2].project_id
     real = Inquiries.load
 
-    async def load(self: Inquiries, connection: Any, asked: LoadRequest) -> dict[uuid.UUID, Loaded[Any]]:
-        if uuid.UUID(bad) in {project.id for project in asked.projects}:
+    async def load(self: Inquiries, connection: Any, request: LoadRequest) -> dict[uuid.UUID, Loaded[Any]]:
+        if uuid.UUID(bad) in {project.id for project in request.projects}:
             raise KeyError("a row that nobody has thought of")
-        return dict(await real(self, connection, asked))
+        return dict(await real(self, connection, request))
 
     monkeypatch.setattr(Inquiries, "load", load)
     rows = await _rows(agency)

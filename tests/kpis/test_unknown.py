@@ -5,7 +5,7 @@ from typing import Any
 
 from app.communities.events import CommunityRef
 from app.communities.models import InboundGap, InboundItem
-from app.kpis import known
+from app.kpis import all_kpis
 from app.platforms.contract import Metric
 from tests.conftest import Agency
 from tests.kpis.conftest import BACKFILL, CONNECTED, Client, found
@@ -118,8 +118,8 @@ async def test_what_the_first_look_brought_is_called_so(client: Client) -> None:
     assert _brief(answer) == (70, "partial", "gathered-before-connection")
     assert [point["value"] for point in answer["series"]] == [None, 70, None, None]
     explained = await client.agency.get(f"{client.path}/reach/explain", **window)
-    correction = {"amount": 70, "effect": "included", "reason": "gathered-before-connection", "finding_id": None}
-    assert explained["corrections"] == [correction]
+    adjustment = {"amount": 70, "effect": "included", "reason": "gathered-before-connection", "finding_id": None}
+    assert explained["adjustments"] == [adjustment]
 
 
 async def test_what_comes_late_is_pending_and_then_filled_in_for_its_day(client: Client) -> None:
@@ -137,8 +137,8 @@ async def test_what_comes_late_is_pending_and_then_filled_in_for_its_day(client:
     answer = await client.kpi("reach", **only)
     assert _brief(answer) == (70, "ok", None), "it counts for the day of the post, not for that of the look"
     explained = await client.agency.get(f"{client.path}/reach/explain", **only)
-    correction = {"amount": 70, "effect": "included", "reason": "came-late", "finding_id": None}
-    assert explained["corrections"] == [correction]
+    adjustment = {"amount": 70, "effect": "included", "reason": "came-late", "finding_id": None}
+    assert explained["adjustments"] == [adjustment]
     answer = await client.kpi("reach", **WEEK)
     assert _brief(answer) == (70, "partial", "pending")
     (gap,) = answer["coverage"]["gaps"]
@@ -263,7 +263,7 @@ async def test_days_are_the_projects_own(agency: Agency) -> None:
 
 async def test_every_kpi_explains_itself(client: Client) -> None:
     """With nothing known, too."""
-    for key in known():
+    for key in all_kpis():
         explained = await client.agency.get(f"{client.path}/{key}/explain")
         assert explained["formula"]["with_amounts"] is None
         assert "{" not in explained["formula"]["symbols"]
@@ -301,7 +301,7 @@ async def test_what_a_hook_has_missed_is_a_gap_until_it_was_found(client: Client
     await _missed(client, place, "comment", NOW - 3 * day, NOW - 2 * day)
     await _missed(client, place, "message", late, NOW)
     await _missed(client, place, "post", NOW - timedelta(hours=2), NOW)
-    ours = {"community_id": str(place.community_id), "reason": "hook-missed"}
+    ours = {"community_id": str(place.community_id), "reason": "inbound-gap"}
     answer = await client.kpi("inquiries_received", **WEEK)
     assert _brief(answer) == (0, "ok", None)
     assert answer["coverage"] == {
@@ -317,7 +317,7 @@ async def test_what_a_hook_has_missed_is_a_gap_until_it_was_found(client: Client
     assert [gap for gap in (await client.kpi("clicks_per_post", **WEEK))["coverage"]["gaps"] if gap == post] == [post]
     for key in ("community_size", "engagement", "clicks"):
         gaps = (await client.kpi(key, **WEEK))["coverage"]["gaps"]
-        assert "hook-missed" not in {gap["reason"] for gap in gaps}, key
+        assert "inbound-gap" not in {gap["reason"] for gap in gaps}, key
     async with client.agency.resources.transaction(client.agency.workspace_id) as session:
         told = {"external_id": "comment", "post": False, "received_at": NOW}
         session.add(InboundItem(workspace_id=place.workspace_id, community_id=place.community_id, **told))

@@ -11,7 +11,7 @@ import pytest
 from app.kit.clock import SetClock
 from app.kit.db import Database
 from app.links import recording
-from app.links.redirects import FRESH, STALE
+from app.links.redirects import ROUTE_TTL, STALE_ROUTE_TTL
 from tests.conftest import Agency
 from tests.links.agents import BOTS, PEOPLE
 
@@ -67,7 +67,7 @@ async def test_a_double_click_counts_once(
     agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str], clock: SetClock
 ) -> None:
     await follow(stranger, link)
-    clock.advance(recording.ONCE - timedelta(milliseconds=1))
+    clock.advance(recording.REPEAT_WINDOW - timedelta(milliseconds=1))
     await follow(stranger, link)
     assert await totals(agency, link) == (1, 0, 1)
     clock.advance(timedelta(milliseconds=1))
@@ -90,7 +90,7 @@ async def test_two_processes_count_a_person_once(agency: Agency, link: dict[str,
     visit = recording.Visit(
         agency.workspace_id, uuid.UUID(link["id"]), db.clock.now(), date(2026, 10, 15), b"v" * 16, None, None
     )
-    await asyncio.gather(*(recording.Recorder(db).record(visit) for _ in range(5)))
+    await asyncio.gather(*(recording.ClickRecorder(db).record(visit) for _ in range(5)))
     assert await totals(agency, link) == (1, 0, 4)
 
 
@@ -110,7 +110,7 @@ async def test_a_click_belongs_to_the_projects_local_day(
     ]
     # In Lisbon (UTC+1) both are of the 15th.
     await agency.patch(f"/v1/projects/{project_id}", {"timezone": "Europe/Lisbon"})
-    clock.advance(2 * FRESH)
+    clock.advance(2 * ROUTE_TTL)
     await agency.work("links.redate")
     days = await agency.get(f"/v1/links/{link['id']}/clicks/days", **WINDOW)
     assert [row["people"] for row in days["data"]] == [0, 2, 0]
@@ -156,13 +156,13 @@ async def test_links_hold_while_the_database_is_away(
     with monkeypatch.context() as broken:
         broken.setattr(Database, "transaction", away)
         broken.setattr(Database, "read_connection", away)
-        clock.advance(FRESH)
+        clock.advance(ROUTE_TTL)
         answer = await follow(stranger, link, "Firefox")
         assert (answer.status_code, answer.headers["location"]) == (302, TARGET)
         assert lost.get() == before + 1
         unknown = await stranger.get("/r/never-asked")
         assert (unknown.status_code, unknown.json()["code"]) == (503, "database-away")
-        clock.advance(STALE)
+        clock.advance(STALE_ROUTE_TTL)
         assert (await follow(stranger, link)).status_code == 503
     assert (await follow(stranger, link)).status_code == 302
     assert await totals(agency, link) == (2, 0, 0)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from app.kit.clock import SetClock
 from app.links import jobs as tidying
 from app.links.models import Visitor
-from app.links.recording import FORGOTTEN, ONCE
+from app.links.recording import REPEAT_WINDOW, VISITOR_RETENTION
 from tests.conftest import Agency
 from tests.links.agents import PEOPLE
 
@@ -22,7 +22,7 @@ async def remembered(agency: Agency) -> int:
 async def test_visitors_are_forgotten_and_their_clicks_kept(
     agency: Agency, stranger: httpx.AsyncClient, project_id: str, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tidying, "_PAGE", 2)
+    monkeypatch.setattr(tidying, "_PAGE_SIZE", 2)
     link = await agency.post("/v1/links", {"project_id": project_id, "target": "https://shop.example/"})
 
     async def follow(who: str) -> None:
@@ -30,14 +30,14 @@ async def test_visitors_are_forgotten_and_their_clicks_kept(
 
     for who in list(PEOPLE)[:5]:
         await follow(who)
-    clock.advance(FORGOTTEN + timedelta(seconds=1))
+    clock.advance(VISITOR_RETENTION + timedelta(seconds=1))
     await follow("Firefox")
     before = await remembered(agency)
     await agency.recur("links.tidy")
     assert await agency.work("links.tidy_workspace") > 1, "a page at a time"
     assert (before > 1, await remembered(agency)) == (True, 1)
 
-    clock.advance(ONCE - timedelta(seconds=1))
+    clock.advance(REPEAT_WINDOW - timedelta(seconds=1))
     await follow("Firefox")  # the one that was kept still counts once
     totals = (await agency.get(f"/v1/links/{link['id']}/clicks"))["totals"]
     assert (totals["people"], totals["repeats"]) == (6, 1)

@@ -51,7 +51,7 @@ def recount(
         for at, value in chain:
             day, source = at.astimezone(where).date(), "observed"
             if before is None and day != appeared:
-                day, source = appeared, "baseline"
+                day, source = appeared, "pre_tracking"
             row = rows[day, shown.community_id, shown.category, source]
             _add(row, name, value - (before or 0))
             _add(row, f"{name}_n", 1)
@@ -59,7 +59,7 @@ def recount(
     return dict(rows)
 
 
-def newest(looks: Iterable[tuple[UUID, datetime, Counters]]) -> dict[tuple[UUID, str], int]:
+def latest(looks: Iterable[tuple[UUID, datetime, Counters]]) -> dict[tuple[UUID, str], int]:
     """Each publication's last known value of each metric."""
     known: dict[tuple[UUID, str], int] = {}
     for publication_id, _, counters in sorted(looks, key=lambda look: look[1], reverse=True):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.metrics import service
 from tests.metrics.conftest import NOON, Client
-from tests.metrics.recount import newest, recount
+from tests.metrics.recount import latest, recount
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 TODAY = date(2026, 10, 15)
@@ -14,7 +14,7 @@ TODAY = date(2026, 10, 15)
 async def check(client: Client) -> None:
     """What is stored is what plain Python recounts, and what the service itself recounts."""
     assert await client.stored() == recount(client.shown, client.looks, client.zone)
-    known = newest(client.looks)
+    known = latest(client.looks)
     for publication_id, row in (await client.last()).items():
         for name in ("views", "reach", "reactions", "comments", "shares", "quotes", "saves"):
             assert row[name] == known.get((publication_id, name)), name
@@ -35,8 +35,9 @@ async def test_a_first_look_on_a_later_day_counts_for_the_day_of_publication(cli
     post = await client.show(NOON - 3 * DAY)
     await client.look(NOON, [(post, {"views": 10})])
     stored = {(key[0], key[3]): row for key, row in (await client.stored()).items()}
-    assert stored.keys() == {(TODAY - 3 * DAY, "baseline"), (TODAY, "observed")}
-    assert (stored[TODAY - 3 * DAY, "baseline"]["views"], stored[TODAY - 3 * DAY, "baseline"]["snapshots"]) == (10, 0)
+    assert stored.keys() == {(TODAY - 3 * DAY, "pre_tracking"), (TODAY, "observed")}
+    pre_tracking = stored[TODAY - 3 * DAY, "pre_tracking"]
+    assert (pre_tracking["views"], pre_tracking["snapshots"]) == (10, 0)
     assert (stored[TODAY, "observed"]["views"], stored[TODAY, "observed"]["snapshots"]) == (None, 1)
     await check(client)
 
@@ -79,7 +80,7 @@ async def test_a_metric_that_is_known_only_later_starts_its_own_chain(client: Cl
     await client.look(NOON + DAY, [(post, {"views": 6, "reach": 4})])
     await client.look(NOON + 2 * DAY, [(post, {"views": 6, "reach": 9})])
     rows = {(key[0], key[3]): row["reach"] for key, row in (await client.stored()).items()}
-    assert rows[TODAY, "baseline"] == 4
+    assert rows[TODAY, "pre_tracking"] == 4
     assert rows[TODAY + 2 * DAY, "observed"] == 5
     await check(client)
 
@@ -91,7 +92,7 @@ async def test_a_late_look_is_put_where_it_belongs(client: Client) -> None:
     await client.look(NOON + DAY, [(post, {"views": 12, "shares": 4})])
     await check(client)
     assert "shares" in (await client.last())[post]["missing"], "the last look gave none, whatever a late one says"
-    await client.look(NOON - DAY + HOUR, [(post, {"views": 3})])  # no baseline any more
+    await client.look(NOON - DAY + HOUR, [(post, {"views": 3})])  # nothing pre-tracking any more
     assert {key[3] for key, row in (await client.stored()).items() if row["views_n"]} == {"observed"}
     await check(client)
     last = (await client.last())[post]

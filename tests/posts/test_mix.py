@@ -113,7 +113,7 @@ def test_following_the_advice_keeps_to_any_policy(cuts: list[int], posts: int) -
     policy = dict(zip(Category, (a, b - a, c - b, 100 - c), strict=True))
     counts = dict.fromkeys(Category, 0)
     for _ in range(posts):
-        category, _lack = mix.behind(mix.Counts(counts, 0, 0), policy)[0]
+        category, _lack = mix.category_lags(mix.Counts(counts, 0, 0), policy)[0]
         counts[category] += 1
     assert sum(counts.values()) == posts
     for category, target in policy.items():
@@ -136,5 +136,5 @@ async def test_a_calendar_of_local_days(
 
 @pytest.mark.parametrize("counts", [{}, {Category.ENGAGING: 40, Category.USER_GENERATED: 30}])
 def test_unknown_is_no_number(counts: dict[Category, int]) -> None:
-    parts = mix.parts(mix.Counts(counts, 3, 0), mix.DEFAULT)
+    parts = mix.category_shares(mix.Counts(counts, 3, 0), mix.DEFAULT)
     assert (mix.deviation(parts) is None) == (not counts)

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from app.kpis import known
+from app.kpis import all_kpis
 from app.kpis.contract import Kpi
 from app.settings import Settings
 from tests.shipping import platforms
@@ -95,7 +95,7 @@ def kpis() -> str:
         WRITTEN,
     ]
     goal = None
-    for kpi in known().values():
+    for kpi in all_kpis().values():
         if kpi.goal != goal:
             goal = kpi.goal
             lines += ["", f"## {goal.value.capitalize()}"]

@@ -47,13 +47,13 @@ def dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (place / name).write_text(text)
         package = importlib.import_module(folder)
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(place)])
-    app.kpis.known.cache_clear()
+    app.kpis.all_kpis.cache_clear()
     app.platforms.adapters.cache_clear()
     yield
     monkeypatch.undo()
     for name in (f"{app.kpis.FOLDER}.shares", f"{app.platforms.FOLDER}.plaza"):
         sys.modules.pop(name, None)
-    app.kpis.known.cache_clear()
+    app.kpis.all_kpis.cache_clear()
     app.platforms.adapters.cache_clear()
 
 
@@ -156,4 +156,4 @@ def test_the_example_passes_the_suite_of_all_adapters(tmp_path: Path) -> None:
 def test_the_registries_are_as_they_were() -> None:
     assert isinstance(app.platforms.adapters(), MappingProxyType)
     assert "plaza" not in app.platforms.adapters()
-    assert "shares" not in app.kpis.known()
+    assert "shares" not in app.kpis.all_kpis()

@@ -1,1 +1,1 @@
-"""The KPIs, a file each: what stands here is in the catalogue, and nothing lists it anywhere else."""
+"""The KPIs, one file each; every module here is discovered, and listed nowhere else."""

@@ -1,4 +1,4 @@
-"""How much of the traffic is machines."""
+"""How many clicks on tracked links are bots'."""
 
 from typing import Final
 
@@ -30,8 +30,8 @@ KPI: Final = Kpi(
     doc=Doc(
         formula="How often bots and link previews followed the project's tracked links within the window.",
         symbols="{B}",
-        source="Every call of a tracked link, as it comes.",
+        source="Every request of a tracked link, as it comes.",
         recount="Count the rows.",
-        caveats=("A bot that hides well counts as a person.",),
+        caveats=("A bot in disguise counts as a person.",),
     ),
 )

@@ -8,9 +8,9 @@ from app.kpis.inputs.clicks import CLICKS, PEOPLE
 
 
 def compute(window: Window) -> Value:
-    """People's clicks in the window; bots and repeats are told beside."""
-    rows, missing, anything = rows_of(window, CLICKS)
-    if not anything:
+    """People's clicks in the window; bots and repeats are reported as excluded."""
+    rows, missing, has_data = rows_of(window, CLICKS)
+    if not has_data:
         return unknown(window, missing, CLICKS)
     people = bots = repeats = 0
     for row in rows:
@@ -33,14 +33,14 @@ KPI: Final = Kpi(
     doc=Doc(
         formula="How often people followed the project's tracked links within the window.",
         symbols="{C}",
-        source="Every call of a tracked link, as it comes.",
+        source="Every request of a tracked link, as it comes.",
         recount="Count the rows.",
         caveats=(
             (
-                "Bots and link previews are told from people by what they say they are and by how they act; a bot that "
-                "hides well counts as a person."
+                "Bots and link previews are recognised by their user agent and by how they request; a bot in "
+                "disguise counts as a person."
             ),
-            "A person who follows the same link again at once counts once.",
+            "A person who follows the same link again within 5 s counts once.",
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import known, unknown, whole
+from app.kpis.arithmetic import known_communities, missing_whole_window, unknown
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
 from app.kpis.inputs.clicks import CLICKS, PEOPLE
 from app.kpis.inputs.publications import PUBLICATIONS, PUBLISHED
@@ -13,11 +13,11 @@ NO_POSTS: Final = "no-posts"
 def compute(window: Window) -> Value:
     """People's clicks on a community's links for each of its posts."""
     clicks = posts = 0
-    communities, missing = known(window, CLICKS, PUBLICATIONS)
+    communities, missing = known_communities(window, CLICKS, PUBLICATIONS)
     for community in communities:
         published = sum(row.posts for row in window.rows(PUBLICATIONS, community))
         if not published:
-            missing.insert(0, whole(community, NO_POSTS, window))
+            missing.insert(0, missing_whole_window(community, NO_POSTS, window))
             continue
         posts += published
         clicks += sum(row.people for row in window.rows(CLICKS, community))
@@ -41,7 +41,7 @@ KPI: Final = Kpi(
         formula="People's clicks on the links placed in a community, divided by the posts that appeared in it within "
         "the window.",
         symbols="{C} / {P}",
-        source="Every call of a tracked link, as it comes; posts as found on the platforms.",
+        source="Every request of a tracked link, as it comes; posts as found on the platforms.",
         recount="Count the rows of kind click; divide by the number of rows of kind publication.",
         caveats=(
             "Links that belong to no single community are left out, and so are communities without posts.",

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import gained_by_all
+from app.kpis.arithmetic import total_gained
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
 from app.kpis.inputs.engagement import ENGAGED, ENGAGEMENT, gains
 
 
 def compute(window: Window) -> Value:
     """Reactions, comments, shares, quotes and saves gained in the window."""
-    return gained_by_all(window, ENGAGED, "E", "Engagement gained")
+    return total_gained(window, ENGAGED, "E", "Engagement gained")
 
 
 KPI: Final = Kpi(

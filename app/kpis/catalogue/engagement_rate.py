@@ -1,8 +1,16 @@
-"""What share of the followers acts."""
+"""Engagement per follower."""
 
 from typing import Final
 
-from app.kpis.arithmetic import average_size, average_sizes, baseline, gained, gained_plainly, unknown, whole
+from app.kpis.arithmetic import (
+    average_size,
+    average_sizes,
+    gained,
+    gained_if_complete,
+    missing_whole_window,
+    pre_tracking_gains,
+    unknown,
+)
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Missing, Term, Unit, Value, Window
 from app.kpis.inputs.engagement import ENGAGED, ENGAGEMENT, gains
 from app.kpis.inputs.sizes import OF_DAYS, SIZES
@@ -13,14 +21,14 @@ EMPTY: Final = "empty"
 
 def compute(window: Window) -> Value:
     """Engagement for each member."""
-    engagement, size = gained_plainly(window, ENGAGED), average_sizes(window)
+    engagement, size = gained_if_complete(window, ENGAGED), average_sizes(window)
     missing: list[Missing] = []
     if engagement is None or size is None:
         engagement, size, missing = _of_each(window)
     if not size:
         return unknown(window, missing, ENGAGEMENT, SIZES)
     terms = (Term("E", "Engagement gained", engagement), Term("S", "Average size of the communities", size))
-    return Value(engagement / size, missing=missing, included=baseline(window, ENGAGED), evidence=terms)
+    return Value(engagement / size, missing=missing, included=pre_tracking_gains(window, ENGAGED), evidence=terms)
 
 
 def _of_each(window: Window) -> tuple[int, float, list[Missing]]:
@@ -33,7 +41,7 @@ def _of_each(window: Window) -> tuple[int, float, list[Missing]]:
         missing += gaps
         missing += unsized
         if average == 0:
-            missing.insert(0, whole(community, EMPTY, window))
+            missing.insert(0, missing_whole_window(community, EMPTY, window))
         elif acts is not None and average is not None:
             engagement, size = engagement + acts, size + average
     return engagement, size, missing

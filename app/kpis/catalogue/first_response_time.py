@@ -13,8 +13,8 @@ NO_ANSWER_NEEDED: Final = "resolved-without-answer"
 
 def compute(window: Window) -> Value:
     """The median of the opening waits that an answer ended in the window."""
-    rows, missing, anything = rows_of(window, WAITS)
-    if not anything:
+    rows, missing, has_data = rows_of(window, WAITS)
+    if not has_data:
         return unknown(window, missing, WAITS)
     ended = [row for row in rows if row.opening]
     waits = [row.seconds for row in ended if row.ended_by == ANSWER and row.seconds is not None]
@@ -49,8 +49,8 @@ KPI: Final = Kpi(
         "the wait ended.",
         recount="The median of `working_seconds`: the middle one in order, or the mean of the two in the middle.",
         caveats=(
-            "A wait counts in the window in which it ended: who still waits is in the open backlog, not here.",
-            "A bot's words are no answer. Waits that ended without an answer are left out, and counted beside.",
+            "A wait counts in the window in which it ended: who still waits counts in the open backlog, not here.",
+            "A bot's message is no answer. Waits that ended without an answer are excluded, and reported as such.",
             "Without answers there is no time.",
         ),
     ),

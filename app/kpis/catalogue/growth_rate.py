@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import sizes_of_growth, unknown, whole
+from app.kpis.arithmetic import missing_whole_window, sizes_of_growth, unknown
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Missing, Term, Unit, Value, Window
 from app.kpis.inputs.sizes import GROWTH, SIZES
 
@@ -18,7 +18,7 @@ def compute(window: Window) -> Value:
         sizes, gaps = sizes_of_growth(window, community)
         missing += gaps
         if sizes is not None and sizes[0] == 0:
-            missing.insert(0, whole(community, EMPTY, window))
+            missing.insert(0, missing_whole_window(community, EMPTY, window))
         elif sizes is not None:
             start, end = start + sizes[0], end + sizes[1]
     if not start:

@@ -1,4 +1,4 @@
-"""What share of the customers was served."""
+"""What share of the inquiries was handled."""
 
 from typing import Final
 
@@ -11,8 +11,8 @@ NO_INQUIRIES: Final = "no-inquiries"
 
 def compute(window: Window) -> Value:
     """Of the inquiries that came in the window, those that are handled by now."""
-    rows, missing, anything = rows_of(window, INQUIRIES)
-    if not anything:
+    rows, missing, has_data = rows_of(window, INQUIRIES)
+    if not has_data:
         return unknown(window, missing, INQUIRIES)
     received = sum(row.received for row in rows)
     handled = sum(row.received_handled for row in rows)

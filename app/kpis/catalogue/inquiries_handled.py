@@ -1,4 +1,4 @@
-"""How many customers were served."""
+"""How many inquiries were handled."""
 
 from typing import Final
 

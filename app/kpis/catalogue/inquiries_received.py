@@ -1,4 +1,4 @@
-"""How many customers turned to the agency's client."""
+"""How many inquiries customers began."""
 
 from typing import Final
 

@@ -34,12 +34,12 @@ KPI: Final = Kpi(
         source="Followers, subscribers or members as the platforms give them, polled several times a day.",
         recount="Add up `size` of the rows with role end; take away the sum of those with role start.",
         caveats=(
-            "Who came less who left: neither is known alone.",
+            "The difference of joins and leaves: neither is known alone.",
             (
                 "The start is the last size seen before the window. A community connected within the window begins "
                 "with its first size, and what it gained before is missing: the value is then partial."
             ),
-            "A day on which nobody looked has no growth of its own; the next day that was seen holds it.",
+            "A day without a poll has no growth of its own; it counts on the next polled day.",
         ),
     ),
 )

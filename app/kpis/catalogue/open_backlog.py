@@ -2,21 +2,21 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import known, unknown
+from app.kpis.arithmetic import known_communities, unknown
 from app.kpis.contract import DAY, Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
-from app.kpis.inputs.waits import NEVER, OPEN, WAITS
+from app.kpis.inputs.waits import NOT_ENDED, OPEN, WAITS
 
 
 def compute(window: Window) -> Value:
     """Waits that were going on when the window ended."""
-    communities, missing = known(window, WAITS)
+    communities, missing = known_communities(window, WAITS)
     if not communities:
         return unknown(window, missing, WAITS)
     loaded = window.of(WAITS)
     waiting = sum(
         row.started <= window.last
         for community in communities
-        for row in loaded.between(community, window.last + DAY, NEVER)
+        for row in loaded.between(community, window.last + DAY, NOT_ENDED)
     )
     return Value(waiting, missing=missing, evidence=(Term("B", "Customers waiting at the end", waiting),))
 

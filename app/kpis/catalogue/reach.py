@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import gained_by_all
+from app.kpis.arithmetic import total_gained
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.engagement import ENGAGEMENT, SEEN, gains
+from app.kpis.inputs.engagement import ENGAGEMENT, VIEWED, gains
 
 
 def compute(window: Window) -> Value:
     """Views gained in the window, where platforms give them."""
-    return gained_by_all(window, SEEN, "V", "Views gained")
+    return total_gained(window, VIEWED, "V", "Views gained")
 
 
 KPI: Final = Kpi(
@@ -21,7 +21,7 @@ KPI: Final = Kpi(
     direction=Direction.HIGHER,
     needs=(ENGAGEMENT,),
     compute=compute,
-    evidence=(gains(*SEEN),),
+    evidence=(gains(*VIEWED),),
     additive=True,
     doc=Doc(
         formula="The views that the communities' posts gained within the window.",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import known, unknown
+from app.kpis.arithmetic import known_communities, unknown
 from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
 from app.kpis.inputs.clicks import VISITS
 from app.kpis.inputs.visitors import VISITORS
@@ -10,7 +10,7 @@ from app.kpis.inputs.visitors import VISITORS
 
 def compute(window: Window) -> Value:
     """Different visitors in the window."""
-    communities, missing = known(window, VISITORS)
+    communities, missing = known_communities(window, VISITORS)
     if not communities:
         return unknown(window, missing, VISITORS)
     seen = len({row.visitor for community in communities for row in window.rows(VISITORS, community)})
@@ -30,7 +30,7 @@ KPI: Final = Kpi(
     doc=Doc(
         formula="How many different people followed the project's tracked links within the window.",
         symbols="{U}",
-        source="Every call of a tracked link, as it comes.",
+        source="Every request of a tracked link, as it comes.",
         recount="Count the different values of `visitor`.",
         caveats=(
             (

@@ -1,4 +1,4 @@
-"""Who followed the tracked links: people and bots apart."""
+"""Clicks on tracked links, of people and of bots."""
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
@@ -9,15 +9,15 @@ from sqlalchemy import BigInteger, ColumnElement, cast, func, literal, null, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.db import in_workspace
-from app.kpis.contract import Community, Loaded, LoadRequest, Missing, Project, Query, R, Section, Span, Window
+from app.kpis.contract import Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, R, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
 from app.kpis.statement import Statement
 from app.links.models import Click, ClickDay, Link
 
 NO_LINKS: Final = "no-links"
 """The project has no tracked link, or had none yet."""
-NOWHERE: Final = Community(None, None)
-"""Links that belong to no single community."""
+NO_COMMUNITY: Final = Community(None, None)
+"""Stands for links that belong to no single community."""
 
 
 class ClickCount(NamedTuple):
@@ -65,17 +65,17 @@ def _statement() -> Any:
 _STATEMENT: Final = Statement(_statement())
 
 
-def heard(project: Project, rows: Iterable[R], since: datetime | None) -> Loaded[R]:
-    """Rows with whom they speak of: every community, and the links of no single one.
+def click_dataset(project: Project, rows: Iterable[R], since: datetime | None) -> Loaded[R]:
+    """Rows with the spans of all communities, and of links of no single one.
 
-    A click is counted as it comes: from the first link on, what is known reaches to this minute.
+    Clicks are counted at once: from the first link on, everything is known up to this minute.
     """
     found = list(rows)
     if since is None:
         return Loaded(found, {}, reason=NO_LINKS)
     of = list(project.communities)
     if not of or any(row.community_id is None for row in found):
-        of.append(NOWHERE)
+        of.append(NO_COMMUNITY)
     as_of = project.now.replace(second=0, microsecond=0)
     return Loaded(found, dict.fromkeys(of, Span(project.day_of(since), project.today, as_of, before=NO_LINKS)))
 
@@ -86,16 +86,18 @@ class Clicks:
     key = "clicks"
     title = "Clicks on the project's tracked links, as they came"
 
-    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[ClickCount]]:
-        """The days asked for, by community."""
-        rows: dict[UUID, list[ClickCount]] = {project.id: [] for project in asked.projects}
+    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[ClickCount]]:
+        """The requested days, by community."""
+        rows: dict[UUID, list[ClickCount]] = {project.id: [] for project in request.projects}
         since: dict[UUID, Any] = {}
-        for row in await _STATEMENT.rows(connection, asked.values):
+        for row in await _STATEMENT.rows(connection, request.parameters):
             if row[2] is None:
                 since[row[0]] = row[6]
             else:
                 rows[row[0]].append(ClickCount._make(row[:6]))
-        return {project.id: heard(project, rows[project.id], since.get(project.id)) for project in asked.projects}
+        return {
+            project.id: click_dataset(project, rows[project.id], since.get(project.id)) for project in request.projects
+        }
 
     def gaps(self, loaded: Loaded[ClickCount], community: Community, window: Window) -> Iterator[Missing]:
         """None: a day without clicks had none."""
@@ -106,7 +108,7 @@ CLICKS: Final = Clicks()
 
 
 def _section(kind: str, doc: str, *filters: ColumnElement[bool]) -> Section:
-    def rows(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+    def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
         return select(
             Click.id,
             Click.day,

@@ -1,4 +1,4 @@
-"""What the days added to the counters of the communities' posts."""
+"""The gains of each day in the counters of the communities' posts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -13,95 +13,97 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import platforms
 from app.communities.models import Publication
 from app.kit.db import in_workspace
-from app.kpis.contract import Community, Loaded, LoadRequest, Missing, Project, Query, Section, Span, Window
+from app.kpis.contract import Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, polled
 from app.kpis.statement import Statement
 from app.metrics.contributions import PUBLICATION, contributions
-from app.metrics.models import PostLast, RollupDay, Source
+from app.metrics.models import DifferenceSource, PostLast, RollupDay
 from app.platforms.contract import Metric
 
 Metrics = tuple[Metric, ...]
-SEEN: Final[Metrics] = (Metric.VIEWS,)
+VIEWED: Final[Metrics] = (Metric.VIEWS,)
 ENGAGED: Final[Metrics] = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES, Metric.SAVES)
-"""What people do with a post, beside seeing it."""
+"""What people do with a post, apart from viewing it."""
 
 
 NOT_GIVEN: Final = "not-given"
-"""The platform should give this metric, and did not."""
+"""The platform supports this metric, and did not give it."""
 
 
 class GainDay(NamedTuple):
-    """What one day added. A sum is None where none of its metrics was known."""
+    """The gains of one day. A sum is None where none of its metrics was known."""
 
     project_id: UUID
     community_id: UUID
     day: date
     snapshots: int
     unknown: int
-    """The metrics of which nothing was known, as bits (see `BIT`)."""
+    """The metrics of which nothing was known, as bits (see `METRIC_BITS`)."""
     views: int | None
     engagement: int | None
-    baseline_views: int | None
-    """The part gathered before our first look."""
-    baseline_engagement: int | None
+    pre_tracking_views: int | None
+    """The part gained before the first poll."""
+    pre_tracking_engagement: int | None
 
 
 AMOUNT: Final[Mapping[Metrics, Callable[[GainDay], int]]] = {
-    SEEN: lambda row: row.views or 0,
+    VIEWED: lambda row: row.views or 0,
     ENGAGED: lambda row: row.engagement or 0,
 }
-"""What of a day counts. Whether 0 may stand for None is decided before (see `Gains.withheld`)."""
-BIT: Final = {metric: 1 << number for number, metric in enumerate((*SEEN, *ENGAGED))}
+"""The gain of a day. Callers must first check that None may count as 0 (see `Gains.withheld`)."""
+METRIC_BITS: Final = {metric: 1 << number for number, metric in enumerate((*VIEWED, *ENGAGED))}
 
 
 class Gains(Loaded[GainDay]):
-    """Days with what their platforms give."""
+    """Gains by day, with the metrics that the platforms support."""
 
     def __init__(
         self, project: Project, rows: Sequence[GainDay], reasons: Mapping[tuple[UUID | None, str], str]
     ) -> None:
         super().__init__(rows, {community: span(project, community) for community in project.communities})
         self._reasons = reasons
-        self._given = {community: _given(community) for community in project.communities}
+        self._supported = {community: _supported(community) for community in project.communities}
         self._bits = {
-            community.id: sum(BIT[metric] for metric in given if metric in BIT)
-            for community, given in self._given.items()
+            community.id: sum(METRIC_BITS[metric] for metric in supported if metric in METRIC_BITS)
+            for community, supported in self._supported.items()
         }
         self._delays = {community: _delay(community) for community in project.communities}
-        self._plain: dict[Metrics, bool] = {}
-        self._doubtful = any(row.unknown & self._bits.get(row.community_id, 0) for row in rows)
-        self.baseline = any(row.baseline_views or row.baseline_engagement for row in rows)
-        """Whether anything was gathered before the first look."""
+        self._none_withheld: dict[Metrics, bool] = {}
+        self._any_withheld = any(row.unknown & self._bits.get(row.community_id, 0) for row in rows)
+        self.has_pre_tracking = any(row.pre_tracking_views or row.pre_tracking_engagement for row in rows)
+        """Whether anything was gained before the first poll."""
         self.connected = max((community.connected for community in project.communities), default=date.max)
         """The day on which the last community was connected."""
 
-    def plain(self, metrics: Metrics) -> bool:
-        """Whether every platform gives some of these metrics, and none was ever withheld."""
-        if metrics not in self._plain:
-            self._plain[metrics] = not self._doubtful and all(self.given(one, metrics) for one in self.communities)
-        return self._plain[metrics]
+    def none_withheld(self, metrics: Metrics) -> bool:
+        """Whether every platform supports some of these metrics, and none was ever withheld."""
+        if metrics not in self._none_withheld:
+            self._none_withheld[metrics] = not self._any_withheld and all(
+                self.supported_metrics(one, metrics) for one in self.communities
+            )
+        return self._none_withheld[metrics]
 
-    def given(self, community: Community, metrics: Metrics) -> Metrics:
-        """Those of the metrics that the community's platform has."""
-        return tuple(metric for metric in metrics if metric in self._given[community])
+    def supported_metrics(self, community: Community, metrics: Metrics) -> Metrics:
+        """Those of the metrics that the community's platform supports."""
+        return tuple(metric for metric in metrics if metric in self._supported[community])
 
-    def withheld(self, community: Community, rows: Sequence[GainDay], given: Metrics) -> Metrics:
-        """Those of the metrics that none of the looks behind these rows brought, though there were looks."""
-        if not self._doubtful or not any(row.snapshots for row in rows):
+    def withheld(self, community: Community, rows: Sequence[GainDay], supported: Metrics) -> Metrics:
+        """Those of the metrics that no poll behind these rows brought, though there were polls."""
+        if not self._any_withheld or not any(row.snapshots for row in rows):
             return ()
-        return tuple(metric for metric in given if all(row.unknown & BIT[metric] for row in rows))
+        return tuple(metric for metric in supported if all(row.unknown & METRIC_BITS[metric] for row in rows))
 
     def pending_from(self, community: Community, metrics: Metrics, today: date) -> date | None:
-        """The first day of which the platform may still owe some of these metrics; None where it owes none."""
-        late, days = self._delays[community]
-        return today - timedelta(days=days - 1) if late & frozenset(metrics) else None
+        """The first day of which some of these metrics may still come; None where they are never delayed."""
+        delayed, days = self._delays[community]
+        return today - timedelta(days=days - 1) if delayed & frozenset(metrics) else None
 
-    def why(self, community: Community, metric: Metric) -> str:
+    def withheld_reason(self, community: Community, metric: Metric) -> str:
         """Why a metric is withheld."""
         return self._reasons.get((community.id, metric.value), NOT_GIVEN)
 
     @property
-    def doubtful(self) -> list[UUID]:
+    def communities_with_withheld(self) -> list[UUID]:
         """The communities of which a metric was withheld."""
         return sorted({row.community_id for row in self._all if row.unknown & self._bits.get(row.community_id, 0)})
 
@@ -114,7 +116,7 @@ def _delay(community: Community) -> tuple[frozenset[Metric], int]:
     return spec.delayed, -(-spec.delay // timedelta(days=1)) + 1
 
 
-def _given(community: Community) -> frozenset[Metric]:
+def _supported(community: Community) -> frozenset[Metric]:
     if community.platform is None or community.platform not in platforms.adapters():
         return frozenset(Metric)
     return platforms.adapter(community.platform).spec.metrics
@@ -126,10 +128,12 @@ _engagement: Final = sum(
 )
 
 
-def _sum(of: ColumnElement[Any], *, baseline: bool = False) -> ColumnElement[Any]:
+def _sum(of: ColumnElement[Any], *, pre_tracking: bool = False) -> ColumnElement[Any]:
     # sum() of bigint is numeric, which would come back as Decimal.
     total = func.sum(of)
-    return cast(total.filter(RollupDay.source == Source.BASELINE.value) if baseline else total, BigInteger)
+    return cast(
+        total.filter(RollupDay.source == DifferenceSource.PRE_TRACKING.value) if pre_tracking else total, BigInteger
+    )
 
 
 _STATEMENT: Final = Statement(
@@ -139,13 +143,13 @@ _STATEMENT: Final = Statement(
         RollupDay.day,
         cast(func.sum(RollupDay.snapshots), BigInteger),
         sum(
-            (case((func.count(_columns[metric.value]) == 0, bit), else_=0) for metric, bit in BIT.items()),
+            (case((func.count(_columns[metric.value]) == 0, bit), else_=0) for metric, bit in METRIC_BITS.items()),
             literal(0, Integer),
         ),
         _sum(_columns.views),
         _sum(_engagement),
-        _sum(_columns.views, baseline=True),
-        _sum(_engagement, baseline=True),
+        _sum(_columns.views, pre_tracking=True),
+        _sum(_engagement, pre_tracking=True),
     )
     .where(
         RollupDay.workspace_id == WORKSPACE,
@@ -155,7 +159,7 @@ _STATEMENT: Final = Statement(
     .group_by(RollupDay.project_id, RollupDay.day, RollupDay.community_id)
 )
 
-_WHY: Final = (
+_REASONS_STATEMENT: Final = (
     select(Publication.community_id, PostLast.missing)
     .join(
         PostLast,
@@ -175,23 +179,25 @@ class Engagement:
     key = "engagement"
     title = "Counters of posts, as polled: what each day added"
 
-    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[GainDay]]:
-        """The days asked for, and why a metric is not given."""
-        rows: dict[UUID, list[GainDay]] = {project.id: [] for project in asked.projects}
-        for row in await _STATEMENT.rows(connection, asked.values):
+    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[GainDay]]:
+        """The requested days, and why a metric is not given."""
+        rows: dict[UUID, list[GainDay]] = {project.id: [] for project in request.projects}
+        for row in await _STATEMENT.rows(connection, request.parameters):
             rows[row[0]].append(GainDay._make(row))
         reasons: dict[tuple[UUID | None, str], str] = {}
-        found = {project.id: Gains(project, rows[project.id], reasons) for project in asked.projects}
-        unclear = sorted({community_id for gains in found.values() for community_id in gains.doubtful})
-        if unclear:
-            values = {**asked.values, "community_ids": unclear}
-            for community_id, missing in (await connection.execute(_WHY, values)).all():
-                for metric, why in missing.items():
-                    reasons.setdefault((community_id, metric), why.replace("_", "-"))
-        return dict(found)
+        gains_by_project = {project.id: Gains(project, rows[project.id], reasons) for project in request.projects}
+        community_ids = sorted(
+            {community_id for gains in gains_by_project.values() for community_id in gains.communities_with_withheld}
+        )
+        if community_ids:
+            values = {**request.parameters, "community_ids": community_ids}
+            for community_id, missing in (await connection.execute(_REASONS_STATEMENT, values)).all():
+                for metric, reason in missing.items():
+                    reasons.setdefault((community_id, metric), reason.replace("_", "-"))
+        return dict(gains_by_project)
 
     def gaps(self, loaded: Loaded[GainDay], community: Community, window: Window) -> Iterator[Missing]:
-        """None beyond the span: old posts are not looked at every day, and no look means no loss."""
+        """None within the span: old posts are not polled every day, and a missed poll loses nothing."""
         yield from ()
 
 
@@ -204,37 +210,37 @@ ENGAGEMENT: Final = Engagement()
 
 
 def gains_of(window: Window) -> Gains:
-    """What the source knows, with what the platforms give."""
-    found = window.of(ENGAGEMENT)
-    assert isinstance(found, Gains)
-    return found
+    """The source's data, with the supported metrics."""
+    loaded = window.of(ENGAGEMENT)
+    assert isinstance(loaded, Gains)
+    return loaded
 
 
 def gains(*metrics: Metric) -> Section:
     """What single snapshots added to these counters."""
 
-    def rows(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
-        every = contributions(
+    def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
+        all_contributions = contributions(
             PUBLICATION.c.workspace_id == workspace_id, PUBLICATION.c.project_id == project.id
         ).subquery("every")
         names: Sequence[str] = [metric.value for metric in metrics]
         return select(
-            every.c.community_id,
-            every.c.publication_id,
-            every.c.at,
-            every.c.metric,
-            every.c.previous,
-            every.c.value,
-            every.c.difference,
-            every.c.day,
-            every.c.source,
-        ).where(every.c.day.between(first, last), every.c.metric.in_(names))
+            all_contributions.c.community_id,
+            all_contributions.c.publication_id,
+            all_contributions.c.at,
+            all_contributions.c.metric,
+            all_contributions.c.previous,
+            all_contributions.c.value,
+            all_contributions.c.difference,
+            all_contributions.c.day,
+            all_contributions.c.source,
+        ).where(all_contributions.c.day.between(first, last), all_contributions.c.metric.in_(names))
 
     return Section(
         "gain",
         "What one snapshot of a publication added to a counter: `community_id`, `publication_id`, `metric`, `at`, "
         "`previous` (null: the first known value), `value`, `difference`, `day` (the one it counts for), `source` "
-        "(`baseline`: gathered before the first look, counted for the day of publication).",
+        "(`pre_tracking`: gained before the first poll, counted for the day of publication).",
         rows,
         {"publication_id": UUID, "at": datetime, "metric": str},
     )

@@ -1,4 +1,4 @@
-"""What inbound hooks have missed: days of which some was only found by a later poll."""
+"""Inbound gaps: days of which something was not pushed, and only found by a later poll."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from app.kpis.inputs.parameters import END, PROJECTS, START, WORKSPACE, local_da
 from app.kpis.statement import Statement
 from app.projects.models import Project
 
-Unheard = Mapping[UUID | None, list[tuple[date, date]]]
-"""By community: the day on which something was sent that its hook missed, and the day on which it was found."""
+InboundGapDays = Mapping[UUID | None, list[tuple[date, date]]]
+"""By community: the day on which something was sent that was not pushed, and the day on which a poll found it."""
 
 _ZONE: Final = Project.__table__.c.timezone
 _STATEMENT: Final = Statement(
@@ -42,13 +42,13 @@ _STATEMENT: Final = Statement(
 )
 
 
-async def unheard(connection: AsyncConnection, asked: LoadRequest, *, posts: bool) -> Unheard:
-    """What the hooks missed of posts, or of messages; nothing is asked where they never missed anything."""
+async def inbound_gaps(connection: AsyncConnection, request: LoadRequest, *, posts: bool) -> InboundGapDays:
+    """The inbound gaps of posts, or of messages; no query where no community ever had any."""
     found: defaultdict[UUID | None, list[tuple[date, date]]] = defaultdict(list)
-    if any(community.unheard for project in asked.projects for community in project.communities):
-        sent_by = max(project.now for project in asked.projects) - GRACE
+    if any(community.has_inbound_gaps for project in request.projects for community in project.communities):
+        sent_by = max(project.now for project in request.projects) - GRACE
         for community_id, sent, seen in await _STATEMENT.rows(
-            connection, {**asked.values, "post": posts, "sent_by": sent_by}
+            connection, {**request.parameters, "post": posts, "sent_by": sent_by}
         ):
             found[community_id].append((sent, seen))
     return found

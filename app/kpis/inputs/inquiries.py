@@ -11,8 +11,20 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.inquiries.models import Inquiry
 from app.kit.db import in_workspace
-from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, R, Section, Span, Window
-from app.kpis.inputs.inbound_gaps import unheard
+from app.kpis.contract import (
+    DAY,
+    Community,
+    EvidenceQuery,
+    Loaded,
+    LoadRequest,
+    Missing,
+    Project,
+    R,
+    Section,
+    Span,
+    Window,
+)
+from app.kpis.inputs.inbound_gaps import inbound_gaps
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day, polled
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
@@ -33,7 +45,7 @@ class InquiryDay(NamedTuple):
 
 
 def _statement() -> Any:
-    def days(at: InstrumentedAttribute[Any], *counts: ColumnElement[Any]) -> Query:
+    def days(at: InstrumentedAttribute[Any], *counts: ColumnElement[Any]) -> EvidenceQuery:
         day = local_day(at, ProjectRow.timezone)
         return (
             select(Inquiry.project_id, Inquiry.community_id, day, *counts)
@@ -67,28 +79,30 @@ class Inquiries:
     key = "inquiries"
     title = "Inquiries found on the platforms"
 
-    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[InquiryDay]]:
-        """The days asked for, by community."""
-        return await heard(connection, asked, _STATEMENT, InquiryDay._make)
+    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[InquiryDay]]:
+        """The requested days, by community."""
+        return await conversation_dataset(connection, request, _STATEMENT, InquiryDay._make)
 
     def gaps(self, loaded: Loaded[InquiryDay], community: Community, window: Window) -> Iterator[Missing]:
-        """What came while nobody looked is found later, with its own time: only what a hook missed is late."""
-        yield from loaded.missed(community, window)
+        """Messages are polled later with their own time: only inbound gaps are days not known yet."""
+        yield from loaded.inbound_gaps_in(community, window)
 
 
-async def heard(
-    connection: AsyncConnection, asked: LoadRequest, statement: Statement, make: Callable[[Sequence[Any]], R]
+async def conversation_dataset(
+    connection: AsyncConnection, request: LoadRequest, statement: Statement, make: Callable[[Sequence[Any]], R]
 ) -> dict[UUID, Loaded[R]]:
-    """What a statement finds of conversations, whose project stands first in a row, with what is known of them."""
-    rows: dict[UUID, list[R]] = {project.id: [] for project in asked.projects}
-    for row in await statement.rows(connection, asked.values):
+    """The rows of a statement about conversations, whose first column is the project, with the known spans."""
+    rows: dict[UUID, list[R]] = {project.id: [] for project in request.projects}
+    for row in await statement.rows(connection, request.parameters):
         rows[row[0]].append(make(row))
-    late = await unheard(connection, asked, posts=False)
+    gaps = await inbound_gaps(connection, request, posts=False)
     return {
         project.id: Loaded(
-            rows[project.id], {community: _span(project, community) for community in project.communities}, unheard=late
+            rows[project.id],
+            {community: _span(project, community) for community in project.communities},
+            inbound_gaps=gaps,
         )
-        for project in asked.projects
+        for project in request.projects
     }
 
 
@@ -101,7 +115,7 @@ INQUIRIES: Final = Inquiries()
 
 
 def _section(kind: str, doc: str, at: InstrumentedAttribute[Any]) -> Section:
-    def rows(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+    def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
         return select(
             Inquiry.id,
             Inquiry.community_id,
@@ -120,7 +134,7 @@ def _section(kind: str, doc: str, at: InstrumentedAttribute[Any]) -> Section:
         )
 
     # `kind` of the row says which section it is of; what the customer wants is `wants`.
-    def renamed(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+    def renamed(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
         columns = rows(workspace_id, project, first, last).subquery().c
         return select(*(column.label("wants") if column.name == "kind" else column for column in columns))
 

@@ -1,4 +1,4 @@
-"""The parameters that every source's statement takes, and how far a source's knowledge goes."""
+"""The parameters that every source's statement takes, and the days that a source knows."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from app.kpis.contract import DAY, Community, Missing, Project, Reason, Span, Window
 
-# The filter is written with a parameter in place of the id, so that a statement is built only once.
+# A parameter in place of the id, so that each statement is built only once.
 WORKSPACE: Final = cast("uuid.UUID", bindparam("workspace_id", type_=UUID(as_uuid=True)))
 PROJECTS: Final = any_(bindparam("project_ids", type_=ARRAY(UUID(as_uuid=True))))
 FIRST: Final = bindparam("first", type_=Date())
@@ -19,8 +19,8 @@ LAST: Final = bindparam("last", type_=Date())
 START: Final = bindparam("start", type_=DateTime(timezone=True))
 END: Final = bindparam("end", type_=DateTime(timezone=True))
 
-WAIT_TIMEOUT: Final = timedelta(days=1)
-"""Polling comes several times a day: after a day without a look, something is wrong."""
+STALE_AFTER: Final = timedelta(days=1)
+"""Communities are polled several times a day: a day without a poll is a fault."""
 
 
 def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
@@ -29,20 +29,25 @@ def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
 
 
 def polled(
-    project: Project, community: Community, *, since: date, seen_at: datetime | None, patience: timedelta = WAIT_TIMEOUT
+    project: Project,
+    community: Community,
+    *,
+    since: date,
+    seen_at: datetime | None,
+    stale_after: timedelta = STALE_AFTER,
 ) -> Span:
-    """How far a poll's knowledge goes: from `since` to its last look."""
-    trouble = {"reauth_required": Reason.REAUTH_REQUIRED, "paused": Reason.PAUSED}.get(community.state)
+    """The days known from polling: from `since` to the last poll."""
+    state_reason = {"reauth_required": Reason.REAUTH_REQUIRED, "paused": Reason.PAUSED}.get(community.state)
     if seen_at is None:
-        return Span(since, None, None, trouble or Reason.NOT_MEASURED_YET)
-    late = project.now - seen_at > patience
-    return Span(since, project.day_of(seen_at), seen_at, (trouble or Reason.STALE) if late else None)
+        return Span(since, None, None, state_reason or Reason.NOT_MEASURED_YET)
+    is_stale = project.now - seen_at > stale_after
+    return Span(since, project.day_of(seen_at), seen_at, (state_reason or Reason.STALE) if is_stale else None)
 
 
 def lost_days(
     community: Community, window: Window, span: Span | None, seen: Iterable[date], reason: str
 ) -> Iterator[Missing]:
-    """Stretches of days on which a source saw nothing: those before it began to look, and those it missed."""
+    """Ranges of days without data: those before the span began, and those within it that are not in `seen`."""
     if span is None or span.last is None:
         return
     if span.first > window.first:

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Publication
 from app.kit.db import in_workspace
-from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, Section, Window
+from app.kpis.contract import DAY, Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, Section, Window
 from app.kpis.inputs.engagement import span
-from app.kpis.inputs.inbound_gaps import unheard
+from app.kpis.inputs.inbound_gaps import inbound_gaps
 from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
@@ -46,35 +46,35 @@ _STATEMENT: Final = Statement(
 
 
 class Publications:
-    """Posts as they stand on the platforms."""
+    """Posts as found on the platforms."""
 
     key = "publications"
     title = "Posts found on the platforms"
 
-    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[PublishedDay]]:
-        """The days asked for, by community."""
-        rows: dict[UUID, list[PublishedDay]] = {project.id: [] for project in asked.projects}
-        for row in await _STATEMENT.rows(connection, asked.values):
+    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[PublishedDay]]:
+        """The requested days, by community."""
+        rows: dict[UUID, list[PublishedDay]] = {project.id: [] for project in request.projects}
+        for row in await _STATEMENT.rows(connection, request.parameters):
             rows[row[0]].append(PublishedDay._make(row))
-        late = await unheard(connection, asked, posts=True)
+        gaps = await inbound_gaps(connection, request, posts=True)
         return {
             project.id: Loaded(
                 rows[project.id],
                 {community: span(project, community) for community in project.communities},
-                unheard=late,
+                inbound_gaps=gaps,
             )
-            for project in asked.projects
+            for project in request.projects
         }
 
     def gaps(self, loaded: Loaded[PublishedDay], community: Community, window: Window) -> Iterator[Missing]:
-        """What appeared while nobody looked is found later: only what a hook missed is late."""
-        yield from loaded.missed(community, window)
+        """Posts are polled later with their own time: only inbound gaps are days not known yet."""
+        yield from loaded.inbound_gaps_in(community, window)
 
 
 PUBLICATIONS: Final = Publications()
 
 
-def _rows(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+def _rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     return select(
         Publication.id,
         Publication.published_at,

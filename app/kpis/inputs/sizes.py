@@ -1,4 +1,4 @@
-"""How large the communities are: the first and last size seen on each day."""
+"""The sizes of communities: the first and last size polled on each day."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -11,12 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
-from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, Reason, Section, Window
+from app.kpis.contract import (
+    DAY,
+    Community,
+    EvidenceQuery,
+    Loaded,
+    LoadRequest,
+    Missing,
+    Project,
+    Reason,
+    Section,
+    Window,
+)
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, local_day, lost_days, polled
 from app.kpis.statement import Statement
 from app.metrics.models import CommunityDay, CommunitySnapshot
 
-WAIT_TIMEOUT: Final = timedelta(days=3)
+SIZE_STALE_AFTER: Final = timedelta(days=3)
 """A size changes slowly: one of three days ago still says something."""
 
 
@@ -68,12 +79,12 @@ class Sizes:
     key = "sizes"
     title = "Sizes of communities, as polled"
 
-    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[SizeDay]]:
-        """The days asked for, and each community's last day before them."""
-        rows: dict[UUID, list[SizeDay]] = {project.id: [] for project in asked.projects}
-        for row in await _STATEMENT.rows(connection, asked.values):
+    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[SizeDay]]:
+        """The requested days, and each community's last day before them."""
+        rows: dict[UUID, list[SizeDay]] = {project.id: [] for project in request.projects}
+        for row in await _STATEMENT.rows(connection, request.parameters):
             rows[row[0]].append(SizeDay._make(row))
-        return {project.id: Loaded(rows[project.id], _spans(project)) for project in asked.projects}
+        return {project.id: Loaded(rows[project.id], _spans(project)) for project in request.projects}
 
     def gaps(self, loaded: Loaded[SizeDay], community: Community, window: Window) -> Iterator[Missing]:
         """Days without any snapshot."""
@@ -84,7 +95,7 @@ class Sizes:
 def _spans(project: Project) -> dict[Community, Any]:
     return {
         community: polled(
-            project, community, since=community.connected, seen_at=community.size_seen_at, patience=WAIT_TIMEOUT
+            project, community, since=community.connected, seen_at=community.size_seen_at, stale_after=SIZE_STALE_AFTER
         )
         for community in project.communities
     }
@@ -114,7 +125,7 @@ def _snapshots(workspace_id: UUID, project: Project) -> Any:
     )
 
 
-def _at_end(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+def _at_end(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     query = _snapshots(workspace_id, project).where(CommunitySnapshot.at < project.start_of(last + DAY))
     newest = query.order_by(CommunitySnapshot.community_id, CommunitySnapshot.at.desc())
     return select(newest.ext(distinct_on(CommunitySnapshot.community_id)).subquery())
@@ -128,7 +139,7 @@ AT_END: Final = Section(
 )
 
 
-def _of_growth(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+def _of_growth(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     """First and last size of each community that was seen within the window."""
     start, end = project.start_of(first), project.start_of(last + DAY)
     within = _snapshots(workspace_id, project).where(CommunitySnapshot.at >= start, CommunitySnapshot.at < end)
@@ -159,7 +170,7 @@ GROWTH: Final = Section(
 )
 
 
-def _last_of_days(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+def _last_of_days(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     start, end = project.start_of(first), project.start_of(last + DAY)
     query = _snapshots(workspace_id, project).where(CommunitySnapshot.at >= start, CommunitySnapshot.at < end)
     day = local_day(CommunitySnapshot.at, project.zone.key)

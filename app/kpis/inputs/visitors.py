@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.db import in_workspace
 from app.kpis.contract import Community, Loaded, LoadRequest, Missing, Window
-from app.kpis.inputs.clicks import heard
+from app.kpis.inputs.clicks import click_dataset
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
 from app.kpis.statement import Statement
 from app.links.models import Click, Link
 
 
-class Visit(NamedTuple):
+class VisitorDay(NamedTuple):
     """A visitor's clicks of one day; `visitor` is a keyed hash."""
 
     project_id: UUID
@@ -65,18 +65,20 @@ class Visitors:
     key = "visitors"
     title = "Visitors who followed the project's tracked links"
 
-    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[Visit]]:
-        """Who came on the days asked for, by community."""
-        rows: dict[UUID, list[Visit]] = {project.id: [] for project in asked.projects}
+    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[VisitorDay]]:
+        """Who came on the requested days, by community."""
+        rows: dict[UUID, list[VisitorDay]] = {project.id: [] for project in request.projects}
         since: dict[UUID, Any] = {}
-        for row in await _STATEMENT.rows(connection, asked.values):
+        for row in await _STATEMENT.rows(connection, request.parameters):
             if row[2] is None:
                 since[row[0]] = row[4]
             else:
-                rows[row[0]].append(Visit._make(row[:4]))
-        return {project.id: heard(project, rows[project.id], since.get(project.id)) for project in asked.projects}
+                rows[row[0]].append(VisitorDay._make(row[:4]))
+        return {
+            project.id: click_dataset(project, rows[project.id], since.get(project.id)) for project in request.projects
+        }
 
-    def gaps(self, loaded: Loaded[Visit], community: Community, window: Window) -> Iterator[Missing]:
+    def gaps(self, loaded: Loaded[VisitorDay], community: Community, window: Window) -> Iterator[Missing]:
         """None: a day without visitors had none."""
         yield from ()
 

@@ -1,4 +1,4 @@
-"""The stretches of time in which customers waited for an answer."""
+"""The periods in which customers waited for an answer."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -8,20 +8,20 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Date, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.inquiries.models import Waiting
+from app.inquiries.models import ResponseWait
 from app.kit.db import in_workspace
-from app.kpis.contract import DAY, Community, Loaded, LoadRequest, Missing, Project, Query, Section, Window
-from app.kpis.inputs.inquiries import heard
+from app.kpis.contract import DAY, Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, Section, Window
+from app.kpis.inputs.inquiries import conversation_dataset
 from app.kpis.inputs.parameters import END, PROJECTS, START, WORKSPACE, local_day
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
 ANSWER: Final = "answer"
-NEVER: Final = date.max
-"""The day on which a wait ends that goes on."""
+NOT_ENDED: Final = date.max
+"""The `day` of a wait that has not ended."""
 
 
-class Wait(NamedTuple):
+class WaitRow(NamedTuple):
     """A wait; its `day` is the one on which it ended."""
 
     project_id: UUID
@@ -37,20 +37,22 @@ class Wait(NamedTuple):
 
 _STATEMENT: Final = Statement(
     select(
-        Waiting.project_id,
-        Waiting.community_id,
-        func.coalesce(local_day(Waiting.__table__.c.ended_at, ProjectRow.timezone), literal(NEVER, Date())),
-        local_day(Waiting.__table__.c.started_at, ProjectRow.timezone),
-        Waiting.opening,
-        Waiting.ended_by,
-        Waiting.working_seconds,
+        ResponseWait.project_id,
+        ResponseWait.community_id,
+        func.coalesce(local_day(ResponseWait.__table__.c.ended_at, ProjectRow.timezone), literal(NOT_ENDED, Date())),
+        local_day(ResponseWait.__table__.c.started_at, ProjectRow.timezone),
+        ResponseWait.opening,
+        ResponseWait.ended_by,
+        ResponseWait.working_seconds,
     )
-    .join(ProjectRow, (ProjectRow.workspace_id == Waiting.workspace_id) & (ProjectRow.id == Waiting.project_id))
+    .join(
+        ProjectRow, (ProjectRow.workspace_id == ResponseWait.workspace_id) & (ProjectRow.id == ResponseWait.project_id)
+    )
     .where(
-        in_workspace(Waiting, WORKSPACE),
-        Waiting.project_id == PROJECTS,
-        or_(Waiting.ended_at >= START, Waiting.ended_at.is_(None)),
-        Waiting.started_at < END,
+        in_workspace(ResponseWait, WORKSPACE),
+        ResponseWait.project_id == PROJECTS,
+        or_(ResponseWait.ended_at >= START, ResponseWait.ended_at.is_(None)),
+        ResponseWait.started_at < END,
     )
 )
 
@@ -61,47 +63,50 @@ class Waits:
     key = "waits"
     title = "Waits between a customer's message and the agency's next answer"
 
-    async def load(self, connection: AsyncConnection, asked: LoadRequest) -> dict[UUID, Loaded[Wait]]:
-        """Every wait that touches the days asked for, those that go on included."""
-        return await heard(connection, asked, _STATEMENT, Wait._make)
+    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[WaitRow]]:
+        """Every wait that overlaps the requested days, those that have not ended included."""
+        return await conversation_dataset(connection, request, _STATEMENT, WaitRow._make)
 
-    def gaps(self, loaded: Loaded[Wait], community: Community, window: Window) -> Iterator[Missing]:
-        """Messages carry their own time: only what a hook missed is late."""
-        yield from loaded.missed(community, window)
+    def gaps(self, loaded: Loaded[WaitRow], community: Community, window: Window) -> Iterator[Missing]:
+        """Messages are polled later with their own time: only inbound gaps are days not known yet."""
+        yield from loaded.inbound_gaps_in(community, window)
 
 
 WAITS: Final = Waits()
 
 
-def _select(workspace_id: UUID, project: Project, *filters: ColumnElement[bool]) -> Query:
+def _select(workspace_id: UUID, project: Project, *filters: ColumnElement[bool]) -> EvidenceQuery:
     return select(
-        Waiting.id,
-        Waiting.inquiry_id,
-        Waiting.community_id,
-        Waiting.started_at,
-        Waiting.ended_at,
-        Waiting.ended_by,
-        Waiting.opening,
-        Waiting.working_seconds,
-    ).where(in_workspace(Waiting, workspace_id), Waiting.project_id == project.id, *filters)
+        ResponseWait.id,
+        ResponseWait.inquiry_id,
+        ResponseWait.community_id,
+        ResponseWait.started_at,
+        ResponseWait.ended_at,
+        ResponseWait.ended_by,
+        ResponseWait.opening,
+        ResponseWait.working_seconds,
+    ).where(in_workspace(ResponseWait, workspace_id), ResponseWait.project_id == project.id, *filters)
 
 
-def _answered(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+def _answered(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     return _select(
         workspace_id,
         project,
-        Waiting.ended_at >= project.start_of(first),
-        Waiting.ended_at < project.start_of(last + DAY),
-        Waiting.ended_by == ANSWER,
-        Waiting.opening.is_(True),
-        Waiting.working_seconds.is_not(None),
+        ResponseWait.ended_at >= project.start_of(first),
+        ResponseWait.ended_at < project.start_of(last + DAY),
+        ResponseWait.ended_by == ANSWER,
+        ResponseWait.opening.is_(True),
+        ResponseWait.working_seconds.is_not(None),
     )
 
 
-def _open(workspace_id: UUID, project: Project, first: date, last: date) -> Query:
+def _open(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     end = project.start_of(last + DAY)
     return _select(
-        workspace_id, project, Waiting.started_at < end, or_(Waiting.ended_at >= end, Waiting.ended_at.is_(None))
+        workspace_id,
+        project,
+        ResponseWait.started_at < end,
+        or_(ResponseWait.ended_at >= end, ResponseWait.ended_at.is_(None)),
     )
 
 
