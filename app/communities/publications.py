@@ -171,12 +171,12 @@ async def due(session: AsyncSession, ref: CommunityRef, at: datetime, limit: int
 
 async def request_metrics(session: AsyncSession, community_id: UUID) -> None:
     """Make all counters of a community's publications due now."""
-    ours = in_workspace(Publication, workspace_of(session)) & (Publication.community_id == community_id)
-    measured = select(Publication.id).where(ours, Publication.measure_at.is_not(None))
+    of_community = in_workspace(Publication, workspace_of(session)) & (Publication.community_id == community_id)
+    measured = select(Publication.id).where(of_community, Publication.measure_at.is_not(None))
     # Locked in the order of `store`, to avoid deadlocks.
     ids = (await session.scalars(measured.order_by(Publication.external_id).with_for_update())).all()
     await session.execute(
-        update(Publication).where(ours, Publication.id.in_(ids)).values(measure_at=now(session), total=None)
+        update(Publication).where(of_community, Publication.id.in_(ids)).values(measure_at=now(session), total=None)
     )
 
 

@@ -214,13 +214,13 @@ class RateLimitRemaining(Output):
 
     name: str = Field(description="What is counted.", examples=["calls"])
     scope: str = Field(
-        """A community's hook: its subscription, what the platform says of it, and what it missed."""
-        "community or chat are not shown.",
+        description="What it is counted for: a `token`, our network `address`, or the installation's `app`. Limits of "
+        "one community or chat are not shown.",
         examples=["token"],
     )
     token: Token | None = Field(description="The kind of token it is counted for; null: for all.", examples=["user"])
-    calls: int = Field(description="The calls, or units, that are allowed …", examples=[300])
-    seconds: int = Field(description="… in this many seconds.", examples=[300])
+    calls: int = Field(description="The calls, or units, allowed in a window.", examples=[300])
+    seconds: int = Field(description="The length of a window, in seconds.", examples=[300])
     remaining: int = Field(description="The calls, or units, that are left now.", examples=[271])
     held_until: Instant | None = Field(
         description="The platform refused calls until then, and none is made before; null: it did not.",

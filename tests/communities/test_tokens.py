@@ -1,4 +1,4 @@
-"""Tokens that end: renewed once, by whoever comes first, and never replaced by nothing."""
+"""Tokens that expire: renewed once, by one worker, and never overwritten with nothing."""
 
 import asyncio
 import uuid
@@ -184,7 +184,7 @@ async def test_the_loser_does_not_blame_the_token(
     assert await texts(agency, community) == {ACCESS: "access-1", REFRESH: "refresh-1"}
 
 
-async def test_a_refused_refresh_asks_for_a_person_and_overwrites_nothing(
+async def test_a_refused_refresh_requires_a_reconnect_and_overwrites_nothing(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, refresh="revoked")
@@ -247,7 +247,7 @@ async def test_a_token_that_is_said_to_last_for_ever_ends_within_bounds(
     assert ends == {f"{instants.after(clock.now(), timedelta.max):%FT%T.%fZ}"}
 
 
-async def test_a_person_is_told_seven_days_before_a_token_ends(
+async def test_a_token_is_announced_seven_days_before_it_expires(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     """Once, and only of what is not renewed by itself."""
@@ -256,7 +256,7 @@ async def test_a_person_is_told_seven_days_before_a_token_ends(
         USER: TokenState(missing_scopes=("stats",), lifetime=timedelta(days=8)),
         REFRESH: TokenState(lifetime=timedelta(days=1)),
     }
-    told: list[Any] = []
+    announced: list[Any] = []
 
     async def topics() -> list[dict[str, Any]]:
         async with agency.resources.transaction(agency.workspace_id) as session:
@@ -266,7 +266,7 @@ async def test_a_person_is_told_seven_days_before_a_token_ends(
             return [row.data for row in rows]
 
     await agency.work(POLL)
-    assert await topics() == told
+    assert await topics() == announced
     seen = await health(agency, community)
     assert seen["missing_scopes"] == ["stats"]
     ends = clock.now() + timedelta(days=8)
@@ -309,7 +309,7 @@ async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
     assert await rows(agency, "SELECT count(*) FROM community_token WHERE renewing_until IS NOT NULL") == [(0,)]
 
 
-async def test_a_renewal_that_fails_tells_nothing_of_a_refused_token(
+async def test_a_failed_renewal_leaves_the_state_of_a_refused_token(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     """Nothing was asked with it: it stays refused, whatever the renewal failed of."""
@@ -331,7 +331,7 @@ async def test_a_renewal_that_fails_tells_nothing_of_a_refused_token(
     assert (await health(agency, community))["state"] == "healthy", "it was renewed"
 
 
-async def test_what_is_told_of_an_old_token_is_not_said_of_a_new_one(
+async def test_the_inspection_of_a_replaced_token_is_not_stored(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, user="old")
@@ -414,7 +414,7 @@ async def rows(agency: Agency, query: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("kind", ["community", "refresh"])
-async def test_a_token_that_no_key_opens_is_fetched_anew_or_asked_for(
+async def test_a_token_that_no_key_opens_is_renewed_or_requires_a_reconnect(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock, kind: str
 ) -> None:
     community = await connect(agency, project_id)
@@ -436,26 +436,26 @@ async def test_a_token_that_no_key_opens_is_fetched_anew_or_asked_for(
     assert (await health(agency, community))["state"] == "healthy"
 
 
-async def test_each_token_that_is_given_is_told_of_once_and_a_prolonged_one_anew(
+async def test_each_token_is_announced_once_and_a_prolonged_one_again(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
     community = await connect(agency, project_id, user="user-0")
 
-    async def told() -> int:
+    async def announced() -> int:
         await agency.work(POLL)
         ((number,),) = await rows(agency, "SELECT count(*) FROM event WHERE topic = 'community.token-expiring'")
         return int(number)
 
     fake_platform.states = {USER: TokenState(lifetime=timedelta(days=6))}
-    assert [await told(), await told()] == [1, 1]
+    assert [await announced(), await announced()] == [1, 1]
     await reconnect(agency, community, user="user-1")
-    assert await told() == 1, "the note of a token's end is worked out hourly"
+    assert await announced() == 1, "the note of a token's end is worked out hourly"
     clock.advance(timedelta(hours=1))
-    assert await told() == 2
+    assert await announced() == 2
     fake_platform.states = {USER: TokenState(lifetime=timedelta(days=60))}
     clock.advance(timedelta(days=1))
-    assert await told() == 2
+    assert await announced() == 2
     fake_platform.states = {USER: TokenState(lifetime=timedelta(days=7))}
     for _ in range(3):
         clock.advance(timedelta(days=1))
-        assert await told() == 3
+        assert await announced() == 3

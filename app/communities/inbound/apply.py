@@ -52,7 +52,7 @@ async def apply(run: Run, batch: UUID) -> None:
 async def join(run: Run, batch: UUID, most: int) -> int:
     """Add the events of up to `most` other pending batches to this one; how many batches were added."""
     async with run.step() as session:
-        others = [UUID(given["batch"]) for given in await absorb_waiting(session, APPLY, limit=most)]
+        others = [UUID(args["batch"]) for args in await absorb_waiting(session, APPLY, limit=most)]
         if others:
             await session.execute(
                 update(InboundEvent)
@@ -234,10 +234,10 @@ class _EventGroup:
         received_items = {item for event in self.events.values() for item in items(event)}
         if not received_items:
             return set()
-        ours: dict[str, Any] = {"workspace_id": self.ref.workspace_id, "community_id": self.ref.community_id}
-        ours["received_at"] = self.received_at
+        common: dict[str, Any] = {"workspace_id": self.ref.workspace_id, "community_id": self.ref.community_id}
+        common["received_at"] = self.received_at
         rows = [
-            {**ours, "external_id": i, "post": post, "publication_id": None if post else publication_ids.get(i)}
+            {**common, "external_id": i, "post": post, "publication_id": None if post else publication_ids.get(i)}
             for i, post in sorted(received_items)
         ]
         new = await session.execute(_STORE_ITEMS, column_arrays(rows, _ITEM))

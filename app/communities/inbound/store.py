@@ -256,17 +256,17 @@ async def forget(session: AsyncSession, community_id: UUID, *, most: int) -> Non
 
     Gaps whose event was received late are deleted first, as long as that is known.
     """
-    ours = and_(InboundGap.workspace_id == workspace_of(session), InboundGap.community_id == community_id)
-    await session.execute(delete(InboundGap).where(ours, pushed_late()))
+    of_community = and_(InboundGap.workspace_id == workspace_of(session), InboundGap.community_id == community_id)
+    await session.execute(delete(InboundGap).where(of_community, pushed_late()))
     before = now(session) - RETENTION
     for table in (InboundEvent, InboundItem):
         key = [column for column in table.__table__.primary_key if column.name not in {"workspace_id", "community_id"}]
-        ours = and_(table.workspace_id == workspace_of(session), table.community_id == community_id)
+        of_community = and_(table.workspace_id == workspace_of(session), table.community_id == community_id)
         old = (
             select(*key)
-            .where(ours, table.received_at < before)
+            .where(of_community, table.received_at < before)
             .order_by(table.received_at)
             .limit(most)
             .with_for_update(skip_locked=True)
         )
-        await session.execute(delete(table).where(ours, tuple_(*key).in_(old)))
+        await session.execute(delete(table).where(of_community, tuple_(*key).in_(old)))

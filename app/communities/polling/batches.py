@@ -112,14 +112,14 @@ async def record_failure(session: AsyncSession, metrics_group: str, by: UUID | N
 
     `by`: the community that made the calls; another one makes them the next time.
     """
-    ours = Community.id == by if by is not None else false()
+    is_caller = Community.id == by if by is not None else false()
     await session.execute(
         update(Community)
         .where(_members(session, metrics_group))
         .values(
             metrics_poll_code=code,
             metrics_poll_reason=reason,
-            metrics_poll_failures=Community.metrics_poll_failures + case((ours, 1), else_=0),
+            metrics_poll_failures=Community.metrics_poll_failures + case((is_caller, 1), else_=0),
             **_state_columns(case((_NO_OTHER_FAULT, State.DEGRADED.value), else_=Community.state), code, reason),
         )
     )
@@ -186,22 +186,22 @@ class Measuring:
 
     async def _clear_failure(self, session: AsyncSession) -> None:
         """Undo `record_failure`, now that everything due could be read."""
-        ours = Community.id == self.community.id
+        is_caller = Community.id == self.community.id
         await session.execute(
             update(Community)
             .where(
                 _members(session, self.metrics_group),
-                Community.metrics_poll_code.is_not(None) | (ours & (Community.metrics_poll_failures > 0)),
+                Community.metrics_poll_code.is_not(None) | (is_caller & (Community.metrics_poll_failures > 0)),
             )
             .values(
                 metrics_poll_code=None,
                 metrics_poll_reason=None,
-                metrics_poll_failures=case((ours, 0), else_=Community.metrics_poll_failures),
+                metrics_poll_failures=case((is_caller, 0), else_=Community.metrics_poll_failures),
                 **_state_columns(case((_NO_OTHER_FAULT, State.HEALTHY.value), else_=Community.state), None, None),
             )
         )
 
-    async def conclude(self, session: AsyncSession) -> None:
+    async def finish(self, session: AsyncSession) -> None:
         """Store what a metrics poll costs, and record the group's demand."""
         if self.has_failure or self.community.metrics_poll_failures:
             await self._clear_failure(session)

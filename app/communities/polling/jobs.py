@@ -40,11 +40,11 @@ MIN_INTERVAL: Final = timedelta(seconds=30)
 """The least time between two polls of a community."""
 FAILURE_THRESHOLD: Final = 3
 """After so many refused tokens in a row a person has to reconnect; one may be a passing fault of the platform."""
-PROBE: Final = timedelta(hours=6)
+REFUSED_TOKEN_INTERVAL: Final = timedelta(hours=6)
 """How often a refused token is tried again: the platform may have erred."""
 PAGE: Final = 1_000
-OUR_FAULT: Final = "internal-error"
-_OUR_FAULT: Final = (
+INTERNAL_ERROR: Final = "internal-error"
+_INTERNAL_ERROR_REASON: Final = (
     "Instep itself fails at reading this community. Tell whoever runs it: its log says why. "
     "It is tried again by itself."
 )
@@ -56,7 +56,7 @@ _ADVICE: Final = {
 }
 
 
-# A community is given up by what its platform answers (`_conclude`), not because workers died.
+# A community is given up by what its platform answers (`_store_result`), not because workers died.
 @job(POLL, timeout=timedelta(minutes=5), attempts=1000)
 async def poll(run: Run, community_id: UUID) -> Reschedule | None:
     """Poll a community, and schedule its next poll."""
@@ -66,7 +66,7 @@ async def poll(run: Run, community_id: UUID) -> Reschedule | None:
         raise
     except Exception:
         if run.attempt >= FAILURE_THRESHOLD:
-            await _try_to_record(run, lambda session: _record_our_fault(session, community_id))
+            await _try_to_record(run, lambda session: _record_internal_error(session, community_id))
         raise
 
 
@@ -85,19 +85,19 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
             polling.client = client = await with_valid_tokens(run, community_id, client)
             await polling.run_due()
     except OutOfTime:
-        await polling.keep()
+        await polling.finish_early()
         return Reschedule(run.now)
     except RateLimitReached as spent:
-        await polling.keep()
+        await polling.finish_early()
         raise Snooze(spent.until, str(spent)) from None
     except Throttled as error:
         until = await _hold(run, community_id, client, error)  # before all else: others are about to call
-        await polling.keep()
+        await polling.finish_early()
         raise Snooze(until, error.message) from None
     except AuthExpired as error:
-        await polling.keep()
+        await polling.finish_early()
         # Where the token has been renewed meanwhile, the poll goes on and no failure is recorded.
-        refused = await _refused(run, community_id, polling.client, error)
+        refused = await _token_error(run, community_id, polling.client, error)
         if refused is None:
             return Reschedule(run.now)
         polling.failures["community"] = refused
@@ -110,9 +110,9 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
             if isinstance(polling.client.adapter, Receives):
                 parse_event, of_app = polling.client.adapter.parse_event, polling.client.adapter.spec.hook_of_app
                 await unparsed.parse_again(session, polling.ref, community, parse_event, of_app=of_app, most=PAGE)
-        community = await polling.conclude(session)
+        community = await polling.finish(session)
         metrics_group = await _assign_metrics_group(session, polling, community)
-        at = _conclude(community, polling, run)
+        at = _store_result(community, polling, run)
         await _plan(session, polling, community, anew=planning)
         if at is not None and not polling.failures and not isinstance(polling.client.adapter, MeasuresAcross):
             first = await publications.first_due(session, [community_id])
@@ -137,7 +137,10 @@ async def measure(run: Run, metrics_group: str) -> Reschedule | None:
     except Exception:
         if run.attempt >= FAILURE_THRESHOLD:
             await _try_to_record(
-                run, lambda session: batches.record_failure(session, metrics_group, None, OUR_FAULT, _OUR_FAULT)
+                run,
+                lambda session: batches.record_failure(
+                    session, metrics_group, None, INTERNAL_ERROR, _INTERNAL_ERROR_REASON
+                ),
             )
         raise
 
@@ -160,7 +163,7 @@ async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
     except Throttled as error:
         raise Snooze(await _hold(run, community.id, client, error), error.message) from None
     except AuthExpired as error:
-        refused = await _refused(run, community.id, measuring.client, error)
+        refused = await _token_error(run, community.id, measuring.client, error)
         if refused is None:
             return Reschedule(run.now)
         await _record_unread(run, measuring, refused)
@@ -169,7 +172,7 @@ async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
         await _record_unread(run, measuring, error)
         return Reschedule(run.now + poll_schedule.back_off(3))
     async with run.step() as session:
-        await measuring.conclude(session)
+        await measuring.finish(session)
         await run.finish(session, Reschedule(at) if at is not None else None)
     return None
 
@@ -190,7 +193,9 @@ async def _hold(run: Run, community_id: UUID, client: PlatformClient, error: Thr
     return until
 
 
-async def _refused(run: Run, community_id: UUID, client: PlatformClient, error: AuthExpired) -> PlatformError | None:
+async def _token_error(
+    run: Run, community_id: UUID, client: PlatformClient, error: AuthExpired
+) -> PlatformError | None:
     """The error of a refused token; None where it has been replaced by now."""
     try:
         return None if await reauthorised(run, community_id, client, error) else error
@@ -212,7 +217,7 @@ async def _record_unread(run: Run, measuring: Measuring, error: PlatformError) -
 
 
 async def _try_to_record(run: Run, record: Callable[[AsyncSession], Awaitable[None]]) -> None:
-    """Record, in a step of its own, that an attempt failed by our own fault; the log alone says how."""
+    """Record, in a step of its own, that an attempt failed by an internal error; only the log says which."""
     try:
         async with run.step() as session:
             await record(session)
@@ -220,15 +225,15 @@ async def _try_to_record(run: Run, record: Callable[[AsyncSession], Awaitable[No
         log.warning("poll.fault_not_recorded", exc_info=error)
 
 
-async def _record_our_fault(session: AsyncSession, community_id: UUID) -> None:
+async def _record_internal_error(session: AsyncSession, community_id: UUID) -> None:
     watched = Community.state.in_([State.HEALTHY.value, State.DEGRADED.value, State.CONNECTING.value])
     await session.execute(
         update(Community)
         .where(in_workspace(Community, workspace_of(session)), Community.id == community_id, watched)
         .values(
             state=case((Community.external_id.is_not(None), State.DEGRADED.value), else_=Community.state),
-            state_code=OUR_FAULT,
-            state_reason=_OUR_FAULT,
+            state_code=INTERNAL_ERROR,
+            state_reason=_INTERNAL_ERROR_REASON,
             failures=Community.failures + 1,
         )
     )
@@ -264,7 +269,7 @@ async def _plan(session: AsyncSession, polling: Poll, community: Community, *, a
     community.costs = costs
 
 
-def _conclude(community: Community, polling: Poll, run: Run) -> datetime | None:
+def _store_result(community: Community, polling: Poll, run: Run) -> datetime | None:
     """Store a poll's result in the community's state; when to poll next, None for never."""
     at = run.now
     failures = list(polling.failures.values())
@@ -282,14 +287,14 @@ def _conclude(community: Community, polling: Poll, run: Run) -> datetime | None:
         community.failures = community.refusals = 0
         community.polled_at = at
         return max(min(polling.due(community).values()), _earliest(run))
-    worst = min(failures, key=_gravity)
+    worst = min(failures, key=_severity)
     community.failures += 1
     refused, reauth = isinstance(worst, AuthExpired), community.state == State.REAUTH_REQUIRED
     # Each poll repeats the call that was refused: where nothing stopped it, the token was accepted.
-    taken = "community" not in polling.failures and not any(isinstance(e, Transient | Malformed) for e in failures)
+    accepted = "community" not in polling.failures and not any(isinstance(e, Transient | Malformed) for e in failures)
     if refused:
         community.refusals += 1
-    elif taken:
+    elif accepted:
         community.refusals = 0
     elif reauth:
         return at + poll_schedule.back_off(community.failures)  # nothing new is known of the token: its state stays
@@ -298,7 +303,7 @@ def _conclude(community: Community, polling: Poll, run: Run) -> datetime | None:
     if refused:
         if never_answered or reauth or community.refusals >= FAILURE_THRESHOLD:
             community.state = State.REAUTH_REQUIRED.value
-            return at + PROBE
+            return at + REFUSED_TOKEN_INTERVAL
     elif never_answered and isinstance(worst, Gone | Rejected):
         community.state = State.FAILED.value
         return None
@@ -316,7 +321,7 @@ def _earliest(run: Run) -> datetime:
     return run.now + MIN_INTERVAL * run.resources.settings.poll_pace
 
 
-def _gravity(error: PlatformError) -> int:
+def _severity(error: PlatformError) -> int:
     """Sorting key of errors: the lower, the more it needs a person."""
     order = (AuthExpired, MissingPermission, Gone, Rejected)
     return next((position for position, kind in enumerate(order) if isinstance(error, kind)), len(order))

@@ -104,13 +104,13 @@ class Poll:
         if measuring or self.posts_changed or self.pending.comments:
             await self._read_part("comments", self.comments)
 
-    async def keep(self) -> None:
+    async def finish_early(self) -> None:
         """Store what was deferred, where a poll ends early."""
         if self.column_updates or self.deferred_events:
             async with self.run.step() as session:
-                await self.conclude(session)
+                await self.finish(session)
 
-    async def conclude(self, session: AsyncSession) -> Community:
+    async def finish(self, session: AsyncSession) -> Community:
         """Store what was deferred; the community's row, locked."""
         community = await self._lock_community(session)
         for one in self.deferred_events:

@@ -1,4 +1,4 @@
-"""A platform made for tests that tells of what happens, as Meta's do: signed, many events in one call."""
+"""A platform made for tests that pushes events, as Meta's do: signed, many events in one call."""
 
 import hashlib
 import hmac
@@ -33,7 +33,7 @@ EVENTS = TypeAdapter(tuple[Event, ...])
 
 @dataclass
 class FakePlatform:
-    """What the platform knows of our hooks, and how it answers when asked about them."""
+    """The platform's record of hooks, and how it answers calls about them."""
 
     urls: list[str] = field(default_factory=list)
     """Those it was given, in turn."""
@@ -49,7 +49,7 @@ class FakePlatform:
     taken_away: list[str] = field(default_factory=list)
 
 
-class Teller(Fake):
+class PushingFake(Fake):
     """The adapter."""
 
     spec: ClassVar[Spec] = replace(
@@ -72,8 +72,8 @@ class Teller(Fake):
             if not secrets.get("verify") or call.query.get("verify") != secrets["verify"]:
                 raise MissingPermission("the challenge does not name what we agreed upon")
             return Received(call.query["challenge"])
-        right = hmac.new(secrets.get("secret", "").encode(), call.body, hashlib.sha256).hexdigest()
-        if not secrets.get("secret") or not hmac.compare_digest(call.headers.get("x-signature", ""), right):
+        expected = hmac.new(secrets.get("secret", "").encode(), call.body, hashlib.sha256).hexdigest()
+        if not secrets.get("secret") or not hmac.compare_digest(call.headers.get("x-signature", ""), expected):
             raise MissingPermission("the call is not signed by the platform")
         return Received("EVENT_RECEIVED", cls.parse_event(call.body))
 
@@ -113,7 +113,7 @@ class Town:
     agency: Agency
     stranger: httpx.AsyncClient
     project_id: str
-    kind: type[Teller]
+    kind: type[PushingFake]
     secret: str = "agreed-upon"
 
     @property
@@ -147,7 +147,7 @@ class Town:
         signed = {"x-signature": hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()}
         return await self.stranger.post(path, content=body, headers=signed | headers)
 
-    async def tell(self, path: str, *events: Event) -> None:
+    async def deliver(self, path: str, *events: Event) -> None:
         """The platform calls, and a worker does what follows."""
         answer = await self.call(path, *events)
         assert (answer.status_code, answer.text) == (200, "EVENT_RECEIVED"), answer.text
@@ -158,7 +158,7 @@ class Town:
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             return [tuple(row) for row in await session.execute(text(query), values)]
 
-    async def said(self) -> list[tuple[str, str]]:
+    async def messages(self) -> list[tuple[str, str]]:
         """Every message: of which community, and its id on the platform."""
         rows = await self.rows("SELECT community_id, external_id FROM message ORDER BY external_id")
         return [(str(UUID(str(community_id))), external_id) for community_id, external_id in rows]
@@ -175,7 +175,7 @@ def town(
     """An agency, and the platform."""
     from app.platforms import adapters
 
-    kind = type("TellerHere", (Teller,), {"world": world, "fake_platform": FakePlatform()})
+    kind = type("TellerHere", (PushingFake,), {"world": world, "fake_platform": FakePlatform()})
     known = MappingProxyType({**adapters(), "fake": kind})
     know(monkeypatch, known)
     monkeypatch.setattr(subscriptions, "adapters", lambda: known)

@@ -29,9 +29,9 @@ from tests.platforms.faults import Deadlines
 from tests.platforms.specimens import specimen
 from workers.main import WorkerSettings
 
-PLACES: Final = worker_slots.MAX_PER_API + 1
+SLOTS: Final = worker_slots.MAX_PER_API + 1
 """Jobs that our worker does at once; a real one has more, so that more platforms may hang."""
-HANGING: Final = PLACES + 2
+HANGING: Final = SLOTS + 2
 HEALTHY: Final = 3
 WAIT_TIMEOUT: Final = 60
 """Seconds until a test that will never end is given up."""
@@ -142,25 +142,25 @@ async def _working(resources: Resources, due: list[UUID]) -> AsyncIterator[set[a
     """A worker that does jobs in their order; its places, each of which ends when there is nothing left to begin."""
     left = deque(due)
 
-    async def place() -> None:
+    async def hold_slot() -> None:
         while left:
             await jobs.perform(resources, left.popleft())
 
-    places = {asyncio.create_task(place()) for _ in range(PLACES)}
+    slots = {asyncio.create_task(hold_slot()) for _ in range(SLOTS)}
     try:
         async with asyncio.timeout(WAIT_TIMEOUT):
-            yield places
+            yield slots
     finally:
-        for task in places:
+        for task in slots:
             task.cancel()
-        await asyncio.gather(*places, return_exceptions=True)
+        await asyncio.gather(*slots, return_exceptions=True)
 
 
 async def test_others_are_polled_while_a_platform_hangs(
     agency: Agency, due: list[UUID], hanging: Hanging, looked: set[str]
 ) -> None:
-    async with _working(agency.resources, due) as places:
-        done, _ = await asyncio.wait(places, return_when=asyncio.FIRST_COMPLETED)
+    async with _working(agency.resources, due) as slots:
+        done, _ = await asyncio.wait(slots, return_when=asyncio.FIRST_COMPLETED)
         await hanging.until(worker_slots.MAX_PER_API)
         assert looked == {f"https://fake.test/{number}" for number in range(HEALTHY)}
         assert [task.exception() for task in done] == [None], "one place did all that could be done"
@@ -173,11 +173,11 @@ async def test_without_the_limit_they_would_not_be(
 ) -> None:
     """The control, for one of them: every place waits for the platform that hangs."""
     monkeypatch.setattr(worker_slots, "MAX_PER_API", len(due))
-    async with _working(agency.resources, due) as places:
-        await hanging.until(PLACES)
+    async with _working(agency.resources, due) as slots:
+        await hanging.until(SLOTS)
         assert not looked
-        assert not any(task.done() for task in places)
+        assert not any(task.done() for task in slots)
 
 
-def test_a_worker_has_places_for_two_platforms_that_hang() -> None:
+def test_a_worker_has_slots_for_two_platforms_that_hang() -> None:
     assert WorkerSettings.max_jobs > 2 * worker_slots.MAX_PER_API

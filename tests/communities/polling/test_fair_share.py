@@ -1,4 +1,4 @@
-"""What all ask of a limit fits into it: intervals are stretched, and nobody is starved."""
+"""The demand of all consumers fits into a limit: intervals are multiplied, and none is starved."""
 
 import uuid
 from collections import Counter
@@ -30,7 +30,7 @@ DAY = 86_400
     metrics=st.floats(0, 1e7),
     limit=st.floats(1, 1e6),
 )
-def test_a_stretched_demand_fits(content: float, metrics: float, limit: float) -> None:
+def test_a_multiplied_demand_fits(content: float, metrics: float, limit: float) -> None:
     found = interval_multipliers(DailyDemand(content, metrics), limit)
     assert found.content >= 1
     assert found.metrics >= 1
@@ -38,7 +38,7 @@ def test_a_stretched_demand_fits(content: float, metrics: float, limit: float) -
 
 
 @given(content=st.floats(0, 1e7), metrics=st.floats(0, 1e7), limit=st.floats(1, 1e6))
-def test_nothing_is_stretched_for_nothing(content: float, metrics: float, limit: float) -> None:
+def test_a_demand_that_fits_is_not_multiplied(content: float, metrics: float, limit: float) -> None:
     found = interval_multipliers(DailyDemand(content, metrics), limit)
     if content + metrics <= PLANNED_SHARE * limit:
         assert found == IntervalMultipliers()
@@ -52,7 +52,7 @@ def test_what_a_limit_allows_a_day() -> None:
     assert RateLimitKey.parse(RateLimitKey("k", 300, 7).text) == RateLimitKey("k", 300, 7)
 
 
-async def test_those_who_share_a_limit_are_stretched_alike(resources: Resources, clock: SetClock) -> None:
+async def test_consumers_of_a_limit_get_the_same_multiplier(resources: Resources, clock: SetClock) -> None:
     shared, own = RateLimitKey(uuid.uuid4().hex, DAY, 1000), RateLimitKey(uuid.uuid4().hex, DAY, 1000)
     consumers = [uuid.uuid4() for _ in range(10)]
 
@@ -83,7 +83,7 @@ async def test_those_who_share_a_limit_are_stretched_alike(resources: Resources,
         assert await fair_share.forget(session, most=7) == 0
 
 
-def test_what_a_look_costs_follows_slowly() -> None:
+def test_the_cost_of_a_poll_is_smoothed() -> None:
     limit = RateLimitKey("k", 60, 1)
     first = smoothed({}, Counter({limit: 10}))
     assert first == {limit.text: 10}
@@ -104,7 +104,7 @@ def test_what_has_no_rhythm_is_counted_by_the_day() -> None:
     assert fair_share.per_day({limit.text: 100}, {}, timedelta(hours=1)) == {limit.text: pytest.approx(70)}
 
 
-async def test_it_is_known_who_left_a_note_lately(resources: Resources, clock: SetClock) -> None:
+async def test_recent_demand_is_found(resources: Resources, clock: SetClock) -> None:
     one, other = (RateLimitKey(uuid.uuid4().hex, DAY, 1000) for _ in range(2))
     consumer = uuid.uuid4()
 

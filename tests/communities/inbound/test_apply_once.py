@@ -1,4 +1,4 @@
-"""One event has one effect: told a thousand times, under several ids, to dying workers, at bad moments."""
+"""One event has one effect: sent a thousand times, under several ids, while workers die, at bad moments."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ async def counted(town: Town) -> str:
     """A hook's path, on a platform whose comments we count; a post has appeared."""
     town.allow(counted=frozenset({Metric.COMMENTS}))
     path = await town.open(await town.connect("a"))
-    await town.tell(path, Event("post", "a", posts=(POST,)))
+    await town.deliver(path, Event("post", "a", posts=(POST,)))
     return path
 
 
@@ -71,7 +71,7 @@ async def test_one_event_a_thousand_times_at_once(town: Town) -> None:
     assert stored == [("applied", None, START)]
 
 
-async def test_one_comment_told_under_many_ids_is_counted_once(town: Town) -> None:
+async def test_one_comment_under_many_event_ids_is_counted_once(town: Town) -> None:
     """Each in a commit of its own, and applied by workers that do not know of each other."""
     path = await counted(town)
     for n in range(8):
@@ -92,7 +92,7 @@ async def test_a_comment_its_edit_and_its_deletion_in_any_order(town: Town, orde
         "deleted": Event("deleted", "a", deleted_ids=("c1",)),
     }
     for name in order:
-        await town.tell(path, told[name])
+        await town.deliver(path, told[name])
     assert await town.rows("SELECT text, deleted_at IS NOT NULL FROM message") == [("Where to?", True)]
     assert (await figures(town))[:3] == (1, 1, 1)
 
@@ -118,7 +118,7 @@ async def test_a_comment_that_is_restored(
         "deleted again": Event("deleted again", "a", deleted_ids=("c1",)),
     }
     for name in order:
-        await (town.call if together else town.tell)(path, told[name])
+        await (town.call if together else town.deliver)(path, told[name])
         clock.advance(timedelta(seconds=1))
     await town.agency.work(store.APPLY)
     assert await town.rows("SELECT deleted_at IS NOT NULL FROM message") == [(gone,)]
@@ -128,8 +128,8 @@ async def test_a_comment_that_is_restored(
 
 async def test_a_repeated_id_with_other_content_is_a_repeat(town: Town, world: World) -> None:
     path = await counted(town)
-    await town.tell(path, Event("1", "a", messages=(comment(1),)))
-    await town.tell(path, Event("1", "a", messages=(comment(2),), deleted_ids=("c1",)))
+    await town.deliver(path, Event("1", "a", messages=(comment(1),)))
+    await town.deliver(path, Event("1", "a", messages=(comment(2),), deleted_ids=("c1",)))
     assert await figures(town) == (1, 1, 1, 1)
     assert await town.rows("SELECT deleted_at FROM message") == [(None,)]
 
@@ -188,7 +188,7 @@ async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_communit
     else:
         await town.agency.http.delete(f"/v1/communities/{a}/hook")
     await town.agency.work(store.APPLY)
-    assert await town.said() == [(a, "c1")]
+    assert await town.messages() == [(a, "c1")]
     seen = await town.agency.get(f"/v1/communities/{a}")
     assert seen["state"] == {"pause": "paused", "reconnect": "connecting", "close": "healthy"}[meanwhile]
 

@@ -1,4 +1,4 @@
-"""Hooks that we set at the platform ourselves, share between communities, and ask about."""
+"""Hooks that the service subscribes itself: subscribing, sharing between communities, and probing."""
 
 from datetime import timedelta
 from typing import Any
@@ -77,7 +77,7 @@ async def test_what_is_known_of_our_application_is_not_made_up(town: Town, monke
 
 
 @pytest.mark.parametrize("error", [Rejected("the address is not https"), MissingPermission("it lacks manage")])
-async def test_a_refusal_says_why_and_is_tried_again_when_asked(town: Town, error: Any) -> None:
+async def test_a_refusal_has_a_reason_and_is_tried_again_on_request(town: Town, error: Any) -> None:
     a = await town.connect("a")
     town.fake_platform.fail = [error]
     await put(town, a)
@@ -106,7 +106,7 @@ async def test_a_platform_in_trouble_is_tried_later(town: Town, clock: SetClock,
     assert (await read(town, a))["state"] == "subscribed"
 
 
-async def test_a_community_that_was_not_looked_at_is_waited_for(town: Town, clock: SetClock) -> None:
+async def test_subscribing_waits_for_the_first_poll(town: Town, clock: SetClock) -> None:
     body = {"project_id": town.project_id, "platform": "fake", "address": "https://fake.test/a"}
     a = (await town.agency.post("/v1/communities", {**body, "credentials": {"community": "t"}}))["id"]
     await put(town, a)
@@ -118,7 +118,7 @@ async def test_a_community_that_was_not_looked_at_is_waited_for(town: Town, cloc
     assert (await read(town, a))["state"] == "subscribed"
 
 
-async def test_what_only_a_person_knows_is_not_made_up_but_asked_for(town: Town) -> None:
+async def test_secrets_that_only_a_person_knows_are_not_generated(town: Town) -> None:
     """With a secret of our own making every call would be refused, and all would look well."""
     town.allow(hook_given=frozenset({"secret"}), hook_secrets=frozenset({"secret", "verify", "networks"}))
     town.allow(hook_optional=frozenset({"networks"}))
@@ -217,8 +217,8 @@ async def test_communities_of_one_application_share_an_address(town: Town, world
     assert town.fake_platform.urls == [shared["url"]] * 2, "each community is subscribed"
     assert {(await read(town, one))["state"] for one in (a, b)} == {"subscribed"}
     await town.agency.http.delete(f"/v1/communities/{a}/hook")
-    await town.tell(path, telling(world, 1))
-    assert await town.said() == [(a, "m1")], "the address is the application's as long as one of them has it"
+    await town.deliver(path, telling(world, 1))
+    assert await town.messages() == [(a, "m1")], "the address is the application's as long as one of them has it"
     await town.agency.http.delete(f"/v1/communities/{b}/hook")
     assert (await town.call(path, telling(world, 2))).status_code == 404
 
@@ -232,7 +232,7 @@ async def test_others_have_an_address_each(town: Town) -> None:
 # ── asking about it ───────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_platform_is_asked_soon_and_then_daily(town: Town, clock: SetClock) -> None:
+async def test_a_hook_is_probed_soon_and_then_daily(town: Town, clock: SetClock) -> None:
     a = await town.connect("a")
     await town.open(a)
     await town.agency.work(SUBSCRIBE, PROBE)
@@ -265,7 +265,7 @@ async def test_the_platform_is_asked_soon_and_then_daily(town: Town, clock: SetC
     assert town.fake_platform.asked == 2
 
 
-async def test_an_unusual_silence_is_asked_about_once(
+async def test_an_unusual_silence_is_probed_once(
     town: Town, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "BUSY_WEEK", 3)
@@ -282,11 +282,11 @@ async def test_an_unusual_silence_is_asked_about_once(
             await town.agency.work(PROBE)
         return town.fake_platform.asked - before
 
-    await town.tell(path, telling(world, 1), telling(world, 2))
+    await town.deliver(path, telling(world, 1), telling(world, 2))
     assert await hours(3) == 0, "two events are no habit"
-    await town.tell(path, telling(world, 3))
+    await town.deliver(path, telling(world, 3))
     assert await hours(5) == 1
-    await town.tell(path, telling(world, 4))
+    await town.deliver(path, telling(world, 4))
     assert await hours(5) == 1, "another silence"
 
 

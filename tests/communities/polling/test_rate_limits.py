@@ -1,4 +1,4 @@
-"""We keep to a platform's limits before it has to tell us."""
+"""Requests are held back before a platform's limit is reached."""
 
 import asyncio
 import uuid
@@ -75,7 +75,7 @@ async def test_a_short_wait_is_waited_out(resources: Resources, clock: SetClock,
     assert timedelta(seconds=3) <= clock.now() - began <= timedelta(seconds=3.5)
 
 
-async def test_whom_others_come_before_again_and_again_waits_no_longer(
+async def test_a_request_overtaken_again_and_again_waits_no_longer(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that wait for one limit do not keep a worker from all other work."""
@@ -108,7 +108,7 @@ async def test_many_at_once_get_no_more_than_the_limit(resources: Resources, hos
 
 
 @pytest.mark.parametrize(("late", "counted"), [(0.1, 1), (0.11, 2), (0.9, 2)])
-async def test_a_turn_that_is_told_of_late_is_taken_anew(
+async def test_a_request_that_learns_late_of_its_turn_is_counted_again(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch, late: float, counted: int
 ) -> None:
     """A call counts in the part of the window in which it is made; a part is a tenth of a second here."""
@@ -133,7 +133,7 @@ async def test_a_turn_that_is_told_of_late_is_taken_anew(
     assert [*limiter.spent.values()] == [1], "what a call costs is not what is counted"
 
 
-async def test_a_place_taken_anew_keeps_the_limit(
+async def test_counting_a_request_again_keeps_the_limit(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five are allowed a second. One has its turn and is held up, until its place has passed and others call."""
@@ -169,7 +169,7 @@ async def test_every_limit_of_a_platform_counts(resources: Resources, host: str)
         await limiter.before(request("a"))
 
 
-async def test_counts_that_nobody_uses_are_forgotten(resources: Resources, clock: SetClock, host: str) -> None:
+async def test_unused_counts_are_deleted(resources: Resources, clock: SetClock, host: str) -> None:
     limiter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN), RateLimit(2, 86_400, Scope.TOKEN)), host)
     ours = {key(host, token): token for token in "ab"}
 
@@ -312,9 +312,7 @@ async def test_a_request_that_one_limit_refuses_takes_nothing_from_another(resou
 
 
 @pytest.mark.parametrize("scope", [Scope.TOKEN, Scope.ADDRESS, Scope.APP])
-async def test_whom_the_platform_told_to_stop_calls_no_more(
-    resources: Resources, clock: SetClock, host: str, scope: Scope
-) -> None:
+async def test_no_request_is_made_during_a_hold(resources: Resources, clock: SetClock, host: str, scope: Scope) -> None:
     """Not one call more, by anybody it concerns, before the time it named; others go on."""
     kind = limited(RateLimit(1000, 1, Scope.ADDRESS))
     in_workspace, sister, other = (RateLimiter(resources, kind, host) for _ in range(3))
@@ -336,7 +334,7 @@ async def test_whom_the_platform_told_to_stop_calls_no_more(
 
 
 @pytest.mark.parametrize("microseconds", [1, 400, 500, 600, 999])
-async def test_nobody_calls_a_part_of_a_millisecond_too_early(
+async def test_no_request_is_made_a_part_of_a_millisecond_too_early(
     resources: Resources, clock: SetClock, host: str, microseconds: int
 ) -> None:
     limiter = RateLimiter(resources, limited(), host)
@@ -359,9 +357,7 @@ async def test_of_two_orders_to_stop_the_longer_holds(resources: Resources, cloc
     assert spent.value.until == long
 
 
-async def test_an_answer_that_tells_of_a_limit_near_its_end_makes_us_rest(
-    resources: Resources, clock: SetClock, host: str
-) -> None:
+async def test_a_nearly_used_limit_sets_a_hold(resources: Resources, clock: SetClock, host: str) -> None:
     class EventSource(Fake):
         @classmethod
         def usage(cls, response: httpx.Response) -> Usage | None:
@@ -410,7 +406,7 @@ async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host
     seconds=st.integers(1, 600),
     gaps=st.lists(st.tuples(st.integers(0, 700_000), st.integers(1, 25)), min_size=1, max_size=30),
 )
-async def test_no_stretch_of_the_window_has_more_than_the_limit(
+async def test_no_interval_of_a_windows_length_has_more_than_the_limit(
     resources: Resources, clock: SetClock, calls: int, seconds: int, gaps: list[tuple[int, int]]
 ) -> None:
     """However calls are spread, and however the stretch that is looked at lies."""

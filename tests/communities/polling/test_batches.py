@@ -1,4 +1,4 @@
-"""One call measures posts of several communities; what is told to stop, stops; what fails, fails alone."""
+"""Metrics groups: one call measures posts of several communities; holds are kept; failures stay apart."""
 
 import asyncio
 import uuid
@@ -182,7 +182,7 @@ async def test_a_batch_is_filled_from_all_communities_of_a_token(
         assert gone.all() == ["bb-1"]
 
 
-async def test_what_is_asked_for_while_a_lane_reads_it_is_read_once_more(
+async def test_metrics_requested_while_a_group_reads_them_are_read_again(
     agency: Agency, project_id: str, town: Town, clock: SetClock
 ) -> None:
     town.posts = {"a": 2, "bb": 1}
@@ -225,7 +225,7 @@ async def test_a_batch_that_is_not_full_takes_along_what_is_due_soon(
     assert [[ref.post_id for ref in batch] for batch in town.measured] == [["a-0", "a-1"]]
 
 
-async def test_one_order_to_stop_stops_all_of_the_token_and_nobody_else(
+async def test_a_hold_stops_all_requests_of_its_token_and_no_others(
     agency: Agency, project_id: str, town: Town, clock: SetClock
 ) -> None:
     """429 is answered by no call more until the time is up: not by the same community, not by its sisters."""
@@ -268,7 +268,7 @@ async def test_a_community_that_fails_backs_off_alone(
     assert (await state(agency, good), await state(agency, bad)) == ("healthy", "degraded")
 
 
-async def test_a_lane_goes_on_by_another_member_when_one_is_refused(
+async def test_another_member_of_a_group_calls_when_one_is_refused(
     agency: Agency, project_id: str, town: Town, clock: SetClock
 ) -> None:
     town.posts = {"a": 1, "bb": 1}
@@ -283,7 +283,7 @@ async def test_a_lane_goes_on_by_another_member_when_one_is_refused(
     assert {who for what, who in town.asked if what == "metrics"} >= {"bb"}
 
 
-async def test_counters_that_cannot_be_read_are_nobodys_health(
+async def test_unreadable_counters_degrade_all_of_a_group(
     agency: Agency, project_id: str, town: Town, clock: SetClock
 ) -> None:
     """All of the lane say so, polls that succeed meanwhile do not take it back, and what ends it is a good round."""
@@ -316,7 +316,7 @@ async def test_counters_that_cannot_be_read_are_nobodys_health(
     assert [(one["state"], one["code"], one["reason"]) for one in seen] == [("healthy", None, None)] * 3
 
 
-async def test_a_fault_of_our_own_in_a_lane_is_said_too(
+async def test_an_internal_error_in_a_group_is_recorded(
     agency: Agency, project_id: str, town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town.posts = {"a": 1}
@@ -341,7 +341,7 @@ async def test_a_fault_of_our_own_in_a_lane_is_said_too(
     assert await state(agency, community) == "healthy"
 
 
-async def test_a_platform_that_hangs_takes_no_more_than_its_places(
+async def test_a_platform_that_hangs_takes_no_more_than_its_slots(
     agency: Agency, project_id: str, town: Town, clock: SetClock
 ) -> None:
     """However many communities hang, another platform's are looked at; the rest comes again shortly."""

@@ -1,4 +1,4 @@
-"""Comments that a platform does not count (Telegram's) are counted as it tells of them, at any depth."""
+"""Comments that a platform does not count (Telegram's) are counted from its events, at any depth."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -23,15 +23,15 @@ POSTED = START - timedelta(minutes=5)
 
 
 async def settle(agency: Agency, project_id: str) -> CommunityRef:
-    place = CommunityRef(agency.workspace_id, UUID(project_id), uuid4(), "telegram", "Europe/Minsk")
+    ref = CommunityRef(agency.workspace_id, UUID(project_id), uuid4(), "telegram", "Europe/Minsk")
     async with agency.resources.transaction(agency.workspace_id) as session:
         session.add(
             Community(
-                workspace_id=place.workspace_id,
-                id=place.community_id,
-                project_id=place.project_id,
-                platform=place.platform,
-                address=f"https://t.me/c/{place.community_id}",
+                workspace_id=ref.workspace_id,
+                id=ref.community_id,
+                project_id=ref.project_id,
+                platform=ref.platform,
+                address=f"https://t.me/c/{ref.community_id}",
                 base_url="https://api.telegram.test",
                 external_id="-1001",
                 aliases=["-1002"],
@@ -40,7 +40,7 @@ async def settle(agency: Agency, project_id: str) -> CommunityRef:
                 created_at=START,
             )
         )
-    return place
+    return ref
 
 
 def post(number: int) -> Event:
@@ -63,16 +63,16 @@ def comment(name: str, *, post_id: str | None = None, above: str | None = None, 
     return Event(f"told of {name}", None, messages=(told,))
 
 
-async def tell(agency: Agency, place: CommunityRef, events: Sequence[Event]) -> None:
+async def tell(agency: Agency, ref: CommunityRef, events: Sequence[Event]) -> None:
     """The platform tells of these together, and a worker does what follows."""
     async with agency.resources.transaction(agency.workspace_id) as session:
-        await store.store_stream_events(session, place, events)
+        await store.store_stream_events(session, ref, events)
     await agency.work(store.APPLY)
 
 
-async def counted(agency: Agency, place: CommunityRef) -> dict[str, int | None]:
+async def counted(agency: Agency, ref: CommunityRef) -> dict[str, int | None]:
     query = select(Publication.external_id, Publication.comments).where(
-        Publication.workspace_id == place.workspace_id, Publication.community_id == place.community_id
+        Publication.workspace_id == ref.workspace_id, Publication.community_id == ref.community_id
     )
     async with agency.resources.transaction(agency.workspace_id) as session:
         return {row.external_id: row.comments for row in await session.execute(query)}
@@ -81,30 +81,30 @@ async def counted(agency: Agency, place: CommunityRef) -> dict[str, int | None]:
 async def test_an_answer_to_a_comment_counts_for_the_post_above(
     agency: Agency, project_id: str, clock: SetClock
 ) -> None:
-    place = await settle(agency, project_id)
-    await tell(agency, place, [post(1), post(2)])
-    assert await counted(agency, place) == {"1": 0, "2": 0}
+    ref = await settle(agency, project_id)
+    await tell(agency, ref, [post(1), post(2)])
+    assert await counted(agency, ref) == {"1": 0, "2": 0}
     deep = [comment("c", above="b", by="ivan"), comment("b", above="a", by="vera"), comment("a", post_id="1")]
-    await tell(agency, place, deep)
-    assert await counted(agency, place) == {"1": 3, "2": 0}
-    await tell(agency, place, [comment("d", above="c", by="vera")])
-    await tell(agency, place, [comment("e", above="nobody knows what")])
-    assert await counted(agency, place) == {"1": 4, "2": 0}
-    await tell(agency, place, [comment("d", above="c", by="vera"), *deep])
-    assert await counted(agency, place) == {"1": 4, "2": 0}, "told again"
+    await tell(agency, ref, deep)
+    assert await counted(agency, ref) == {"1": 3, "2": 0}
+    await tell(agency, ref, [comment("d", above="c", by="vera")])
+    await tell(agency, ref, [comment("e", above="nobody knows what")])
+    assert await counted(agency, ref) == {"1": 4, "2": 0}
+    await tell(agency, ref, [comment("d", above="c", by="vera"), *deep])
+    assert await counted(agency, ref) == {"1": 4, "2": 0}, "told again"
 
 
 async def test_an_inquiry_that_begins_below_a_comment_stands_under_the_post(
     agency: Agency, project_id: str, clock: SetClock
 ) -> None:
-    place = await settle(agency, project_id)
-    await tell(agency, place, [post(1), comment("a", post_id="1")])
-    await tell(agency, place, [comment("b", above="a", by="vera")])
+    ref = await settle(agency, project_id)
+    await tell(agency, ref, [post(1), comment("a", post_id="1")])
+    await tell(agency, ref, [comment("b", above="a", by="vera")])
     async with agency.resources.transaction(agency.workspace_id) as session:
         rows = await session.execute(
             select(Inquiry.customer_name, Publication.external_id)
             .join(Publication, Publication.id == Inquiry.publication_id)
-            .where(Inquiry.community_id == place.community_id)
+            .where(Inquiry.community_id == ref.community_id)
         )
         assert {(row.customer_name, row.external_id) for row in rows} == {("Olga", "1"), ("Vera", "1")}
 
@@ -113,54 +113,52 @@ async def test_the_community_itself_deep_in_a_thread_is_no_customer(
     agency: Agency, project_id: str, clock: SetClock
 ) -> None:
     """What reads a hook's call does not know that this group, or this channel, is us."""
-    place = await settle(agency, project_id)
-    await tell(agency, place, [post(1), comment("a", post_id="1")])
-    await tell(agency, place, [comment("b", above="a", by="-1002"), comment("c", above="b", by="-1001")])
-    (inquiry,) = (await agency.get("/v1/inquiries", community_id=str(place.community_id)))["data"]
+    ref = await settle(agency, project_id)
+    await tell(agency, ref, [post(1), comment("a", post_id="1")])
+    await tell(agency, ref, [comment("b", above="a", by="-1002"), comment("c", above="b", by="-1001")])
+    (inquiry,) = (await agency.get("/v1/inquiries", community_id=str(ref.community_id)))["data"]
     assert (inquiry["status"], inquiry["customer"]["name"]) == ("answered", "Olga")
     thread = (await agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
     assert sorted(one["direction"] for one in thread) == ["agency", "agency", "customer"]
-    assert await counted(agency, place) == {"1": 3}
+    assert await counted(agency, ref) == {"1": 3}
 
 
-async def test_a_look_that_brings_no_count_takes_none_away(agency: Agency, project_id: str, clock: SetClock) -> None:
-    place = await settle(agency, project_id)
-    await tell(agency, place, [post(1), comment("a", post_id="1")])
+async def test_a_poll_without_a_count_keeps_the_old_one(agency: Agency, project_id: str, clock: SetClock) -> None:
+    ref = await settle(agency, project_id)
+    await tell(agency, ref, [post(1), comment("a", post_id="1")])
     async with agency.resources.transaction(agency.workspace_id) as session:
-        found = await publications.ids_by_external_id(session, place, ["1"])
-        looks = {place: [(found["1"], PostMetrics("1", {}))]}
+        found = await publications.ids_by_external_id(session, ref, ["1"])
+        looks = {ref: [(found["1"], PostMetrics("1", {}))]}
         await publications.store_metrics(session, looks, clock.now(), 1.0, since={found["1"]: clock.now()})
-    await tell(agency, place, [comment("b", post_id="1", by="vera")])
-    assert await counted(agency, place) == {"1": 2}
+    await tell(agency, ref, [comment("b", post_id="1", by="vera")])
+    assert await counted(agency, ref) == {"1": 2}
 
 
 async def test_a_platforms_clock_that_is_ahead_loses_no_count(agency: Agency, project_id: str, clock: SetClock) -> None:
-    place = await settle(agency, project_id)
+    ref = await settle(agency, project_id)
     clock.advance(POSTED - timedelta(seconds=30) - clock.now())
-    await tell(agency, place, [post(1)])
+    await tell(agency, ref, [post(1)])
     clock.advance(timedelta(seconds=1))
-    await tell(agency, place, [comment("a", post_id="1")])
+    await tell(agency, ref, [comment("a", post_id="1")])
     async with agency.resources.transaction(agency.workspace_id) as session:
         last = await session.scalar(
             select(PostLast.comments)
             .join(Publication, Publication.id == PostLast.publication_id)
-            .where(Publication.community_id == place.community_id)
+            .where(Publication.community_id == ref.community_id)
         )
     assert last == 1
 
 
-async def test_counters_that_come_with_events_alone_are_not_looked_at(
-    agency: Agency, project_id: str, clock: SetClock
-) -> None:
+async def test_counters_that_are_only_pushed_are_not_polled(agency: Agency, project_id: str, clock: SetClock) -> None:
     """A look brings nothing, and would say of what was told that it is yet to come."""
-    place = await settle(agency, project_id)
+    ref = await settle(agency, project_id)
     counted_at = POSTED + timedelta(minutes=2)
     told = Event("counts", None, metrics=(PostMetrics("1", {Metric.REACTIONS: 7}),), at=counted_at)
-    await tell(agency, place, [post(1), comment("a", post_id="1"), told])
+    await tell(agency, ref, [post(1), comment("a", post_id="1"), told])
     async with agency.resources.transaction(agency.workspace_id) as session:
-        community = await fetch(session, Community, place.community_id)
+        community = await fetch(session, Community, ref.community_id)
         _, waiting = await publications.timezone_and_pending(session, community, START + timedelta(days=9))
         assert waiting.counters is False
-    shown = await agency.get(f"/v1/communities/{place.community_id}/metrics")
+    shown = await agency.get(f"/v1/communities/{ref.community_id}/metrics")
     status = {one["metric"]: one["status"] for one in shown["data"]}
     assert (status["reactions"], status["comments"], status["views"]) == ("ok", "ok", "unsupported")

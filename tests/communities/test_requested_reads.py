@@ -1,4 +1,4 @@
-"""Asking for a read: it makes parts due, also while they are read, and takes away nothing that is known of them."""
+"""Requested reads: parts become due, also while they are read, and nothing that is stored of them is lost."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -22,15 +22,15 @@ from tests.communities.conftest import HOUR, START, Fake, World, know
 from tests.conftest import Agency
 
 SECOND: Final = timedelta(seconds=1)
-LANE: Final = frozenset({"metrics_poll_code", "metrics_poll_reason", "metrics_poll_failures"})
-SAID: Final = frozenset({"state", "state_code", "state_reason"})
+METRICS_POLL: Final = frozenset({"metrics_poll_code", "metrics_poll_reason", "metrics_poll_failures"})
+STATE: Final = frozenset({"state", "state_code", "state_reason"})
 WRITTEN: Final[Mapping[str, frozenset[str]]] = {
     "sync": frozenset({"size_requested_at", "posts_requested_at", "conversations_requested_at"}),
     "reconnect": frozenset({"size_requested_at", "tokens_requested_at", "missing_scopes", "failures", "refusals"})
     | {"throttled_until"}
-    | SAID
-    | LANE,
-    "pause": SAID | LANE,
+    | STATE
+    | METRICS_POLL,
+    "pause": STATE | METRICS_POLL,
     "resume": frozenset({"state"}),
 }
 """All that a request writes of a community: what is asked for, and how its connection is. How far it is known, how far
@@ -124,7 +124,7 @@ async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: s
     ("what", "parts"),
     [("sync", {"community", "posts", "conversations"}), ("reconnect", {"community", "inspect"})],
 )
-async def test_what_is_asked_for_is_due_once(
+async def test_a_requested_part_is_due_once(
     agency: Agency, watched: str, world: World, clock: SetClock, what: str, parts: set[str]
 ) -> None:
     """At the very instant of the last read, and a second later; answered, it is due no more."""
@@ -166,7 +166,7 @@ def interrupted(
     [(method, "sync") for method in ("community", "posts", "conversations", "metrics")]
     + [(method, "reconnect") for method in ("community", "inspect")],
 )
-async def test_what_is_asked_for_while_it_is_read_is_read_once_more(
+async def test_a_part_requested_while_it_is_read_is_read_again(
     agency: Agency,
     watched: str,
     world: World,

@@ -1,4 +1,4 @@
-"""What follows from events: counters, comments that we count, gaps, and that one failure is one."""
+"""Applying events: counters, comments counted from events, gaps, and that a failure concerns one event only."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,8 +30,8 @@ def comment(number: int, at: datetime = START, post: str = "p1", *, ours: bool =
     return RemoteMessage(f"c{number}", f"{post} olga", MessageKind.COMMENT, author, "Where?", at, post_id=post)
 
 
-async def looks(town: Town) -> list[tuple[Any, ...]]:
-    """Every look at counters that is stored."""
+async def snapshots(town: Town) -> list[tuple[Any, ...]]:
+    """All stored snapshots of counters."""
     return await town.rows(
         "SELECT p.external_id, s.at, s.views, s.reactions, s.comments FROM post_snapshot s "
         "JOIN publication p ON p.workspace_id = s.workspace_id AND p.id = s.publication_id ORDER BY 1, 2"
@@ -43,19 +43,23 @@ async def looks(town: Town) -> list[tuple[Any, ...]]:
 
 async def test_counters_are_kept_as_of_the_platforms_moment(town: Town, clock: SetClock) -> None:
     path = await town.open(await town.connect("a"))
-    await town.tell(path, Event("post", "a", posts=(posted(1),)))
+    await town.deliver(path, Event("post", "a", posts=(posted(1),)))
     clock.advance(HOUR)
 
-    def told(event_id: str, minutes: int, **counters: int) -> Event:
+    def event_of(event_id: str, minutes: int, **counters: int) -> Event:
         found = PostMetrics("p1", {Metric(name): value for name, value in counters.items()})
         return Event(event_id, "a", metrics=(found,), at=START + minutes * MINUTE)
 
     unknown = Event("u", "a", metrics=(PostMetrics("p9", {Metric.VIEWS: 1}),), at=START)
-    later, early, same = told("1", 30, reactions=5), told("2", 10, reactions=3, views=40), told("3", 30, views=90)
-    await town.tell(path, later, same, unknown)
-    await town.tell(path, early)
-    await town.tell(path, later)
-    assert await looks(town) == [("p1", START + 10 * MINUTE, 40, 3, None), ("p1", START + 30 * MINUTE, 90, 5, None)]
+    later, early, same = (
+        event_of("1", 30, reactions=5),
+        event_of("2", 10, reactions=3, views=40),
+        event_of("3", 30, views=90),
+    )
+    await town.deliver(path, later, same, unknown)
+    await town.deliver(path, early)
+    await town.deliver(path, later)
+    assert await snapshots(town) == [("p1", START + 10 * MINUTE, 40, 3, None), ("p1", START + 30 * MINUTE, 90, 5, None)]
     assert await town.rows("SELECT sum(reactions), sum(views), sum(comments) FROM rollup_day") == [(5, 90, None)]
     ((missing,),) = await town.rows("SELECT missing FROM post_last")
     assert missing == dict.fromkeys(("reach", "shares", "quotes", "saves"), "unsupported"), "not told is not missing"
@@ -63,56 +67,56 @@ async def test_counters_are_kept_as_of_the_platforms_moment(town: Town, clock: S
 
 async def test_a_moment_far_in_the_future_is_not_the_newest_for_ever(town: Town, clock: SetClock) -> None:
     path = await town.open(await town.connect("a"))
-    await town.tell(path, Event("post", "a", posts=(posted(1),)))
+    await town.deliver(path, Event("post", "a", posts=(posted(1),)))
 
-    def told(event_id: str, at: datetime, reactions: int) -> Event:
+    def event_of(event_id: str, at: datetime, reactions: int) -> Event:
         return Event(event_id, "a", metrics=(PostMetrics("p1", {Metric.REACTIONS: reactions}),), at=at)
 
     ahead = START + MINUTE
-    await town.tell(path, told("2", ahead, 2), told("1", ahead - timedelta(seconds=1), 1))
-    assert [row[3] for row in await looks(town)] == [1, 2], "a clock may be a little ahead: its order counts"
-    await town.tell(path, told("3", START + timedelta(days=900), 3))
+    await town.deliver(path, event_of("2", ahead, 2), event_of("1", ahead - timedelta(seconds=1), 1))
+    assert [row[3] for row in await snapshots(town)] == [1, 2], "a clock may be a little ahead: its order counts"
+    await town.deliver(path, event_of("3", START + timedelta(days=900), 3))
     clock.advance(HOUR)
-    await town.tell(path, told("4", START + HOUR, 4))
+    await town.deliver(path, event_of("4", START + HOUR, 4))
     assert await town.rows("SELECT reactions, at FROM post_last") == [(4, START + HOUR)]
 
 
-async def test_a_post_that_is_told_to_be_gone_is_gone(town: Town) -> None:
+async def test_a_post_that_an_event_deletes_is_gone(town: Town) -> None:
     path = await town.open(await town.connect("a"))
-    await town.tell(path, Event("1", "a", posts=(posted(1),)))
-    await town.tell(path, Event("2", "a", metrics=(PostMetrics("p1", {}, gone=True),), at=START + MINUTE))
+    await town.deliver(path, Event("1", "a", posts=(posted(1),)))
+    await town.deliver(path, Event("2", "a", metrics=(PostMetrics("p1", {}, gone=True),), at=START + MINUTE))
     assert await town.rows("SELECT gone_at, measure_at FROM publication") == [(START + MINUTE, None)]
-    assert await looks(town) == []
+    assert await snapshots(town) == []
 
 
 async def test_comments_that_the_platform_does_not_count_are_counted_by_us(town: Town, clock: SetClock) -> None:
     town.allow(counted=frozenset({Metric.COMMENTS}))
     path = await town.open(await town.connect("a"))
-    await town.tell(path, Event("p", "a", posts=(posted(1),)))
-    assert await looks(town) == [("p1", START, None, None, 0)], "it appeared without any"
+    await town.deliver(path, Event("p", "a", posts=(posted(1),)))
+    assert await snapshots(town) == [("p1", START, None, None, 0)], "it appeared without any"
     clock.advance(MINUTE)
     one, two = comment(1), comment(2, ours=True)
-    await town.tell(path, Event("1", "a", messages=(one,)), Event("2", "a", messages=(one, two)))
+    await town.deliver(path, Event("1", "a", messages=(one,)), Event("2", "a", messages=(one, two)))
     clock.advance(MINUTE)
     edited = replace(one, text="Where to?", edited_at=START + MINUTE)
-    await town.tell(path, Event("3", "a", messages=(edited,)), Event("1", "a", messages=(one,)))
-    await town.tell(path, Event("4", "a", messages=(comment(3, post="p9"), comment(4, START - timedelta(days=31)))))
+    await town.deliver(path, Event("3", "a", messages=(edited,)), Event("1", "a", messages=(one,)))
+    await town.deliver(path, Event("4", "a", messages=(comment(3, post="p9"), comment(4, START - timedelta(days=31)))))
     direct = replace(comment(5), kind=MessageKind.MESSAGE)
-    await town.tell(
+    await town.deliver(
         path, Event("5", "a", messages=(direct,)), Event("6", "a", messages=(replace(comment(6), deleted=True),))
     )
-    assert (await looks(town))[1:] == [("p1", START + MINUTE, None, None, 2)]
+    assert (await snapshots(town))[1:] == [("p1", START + MINUTE, None, None, 2)]
     clock.advance(MINUTE)
-    await town.tell(path, Event("7", "a", messages=(comment(7),)))
-    assert (await looks(town))[2:] == [("p1", START + 3 * MINUTE, None, None, 3)]
+    await town.deliver(path, Event("7", "a", messages=(comment(7),)))
+    assert (await snapshots(town))[2:] == [("p1", START + 3 * MINUTE, None, None, 3)]
     assert await town.rows("SELECT comments FROM publication") == [(3,)]
     assert await town.rows("SELECT sum(comments) FROM rollup_day WHERE source = 'observed'") == [(3,)]
 
 
 async def test_where_the_platform_counts_them_we_do_not(town: Town) -> None:
     path = await town.open(await town.connect("a"))
-    await town.tell(path, Event("1", "a", posts=(posted(1),), messages=(comment(1),)))
-    assert await looks(town) == []
+    await town.deliver(path, Event("1", "a", posts=(posted(1),), messages=(comment(1),)))
+    assert await snapshots(town) == []
 
 
 # ── one failure is one ────────────────────────────────────────────────────────────────────────────
@@ -125,22 +129,22 @@ async def test_an_event_that_cannot_be_applied_holds_up_no_other(
     path = await town.open(a)
     real = intake.store
 
-    async def fails(session: Any, place: Any, seen: Sequence[Any]) -> None:
-        await real(session, place, seen)
+    async def fails(session: Any, ref: Any, seen: Sequence[Any]) -> None:
+        await real(session, ref, seen)
         if any(message.external_id == "m2" for message, _ in seen):
             raise RuntimeError("this one")
 
     events = [Event(f"e{n}", "b" if n == 4 else "a", messages=(world.says("olga", n, START),)) for n in range(5)]
     with monkeypatch.context() as broken:
         broken.setattr(intake, "store", fails)
-        await town.tell(path, *events)
-        assert await town.said() == [(a, "m0"), (a, "m1"), (a, "m3"), (b, "m4")]
-        await town.tell(path, Event("e5", "a", messages=(world.says("olga", 5, START),)))
-        assert (a, "m5") in await town.said(), "nor those that come later"
+        await town.deliver(path, *events)
+        assert await town.messages() == [(a, "m0"), (a, "m1"), (a, "m3"), (b, "m4")]
+        await town.deliver(path, Event("e5", "a", messages=(world.says("olga", 5, START),)))
+        assert (a, "m5") in await town.messages(), "nor those that come later"
     assert await town.rows("SELECT event_id FROM inbound_event WHERE status = 'pending'") == [("e2",)]
     clock.advance(HOUR)
     await town.agency.work(store.APPLY)
-    assert (a, "m2") in await town.said()
+    assert (a, "m2") in await town.messages()
     assert await town.rows("SELECT count(*) FROM inbound_event WHERE status = 'pending'") == [(0,)]
 
 
@@ -156,7 +160,7 @@ async def test_one_run_takes_along_what_was_stored_meanwhile(
     first, *others = await town.agency.due(store.APPLY)
     assert len(others) == 4
     await jobs.perform(town.agency.resources, first)
-    assert len(await town.said()) == 5
+    assert len(await town.messages()) == 5
     assert await town.agency.due(store.APPLY) == []
 
 
@@ -177,16 +181,16 @@ async def test_what_a_poll_finds_first_counts_as_missed(town: Town, world: World
     """The control beside it: what was told, what is older than the hook, and kinds it never told of."""
     a = await town.connect("a")
     path = await town.open(a)
-    await town.tell(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
+    await town.deliver(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
     clock.advance(HOUR)
-    old, told, ours = (
+    old, received, ours = (
         world.says("olga", 0, START - MINUTE),
         world.says("olga", 2, START + MINUTE),
         comment(3, START + HOUR),
     )
-    unheard = world.says("olga", 4, START + 30 * MINUTE)
-    await town.tell(path, Event("2", "a", messages=(told,)))
-    world.messages = [old, world.says("olga", 1, START), told, unheard, ours]
+    missed_message = world.says("olga", 4, START + 30 * MINUTE)
+    await town.deliver(path, Event("2", "a", messages=(received,)))
+    world.messages = [old, world.says("olga", 1, START), received, missed_message, ours]
     world.posts = [world.post(1, START + MINUTE, 0)]
     await poll(town, a)
     assert await missed(town, a) == (1, "2026-10-15T12:30:00.000000Z")
@@ -194,7 +198,7 @@ async def test_what_a_poll_finds_first_counts_as_missed(town: Town, world: World
     assert await town.rows("SELECT external_id, post, kind, sent_at, found_at FROM inbound_gap") == [
         ("m4", False, "message", START + 30 * MINUTE, START + HOUR)
     ], "once, however often it is found"
-    await town.tell(path, Event("3", "a", posts=(posted(9, START + HOUR),)))
+    await town.deliver(path, Event("3", "a", posts=(posted(9, START + HOUR),)))
     clock.advance(HOUR)
     world.posts = [world.post(2, START + 2 * HOUR - 10 * MINUTE, 0), *world.posts]
     await poll(town, a)
@@ -203,10 +207,10 @@ async def test_what_a_poll_finds_first_counts_as_missed(town: Town, world: World
     assert await missed(town, a) == (0, None)
 
 
-async def test_what_is_told_a_little_later_was_not_missed(town: Town, world: World, clock: SetClock) -> None:
+async def test_an_event_a_little_later_is_not_missed(town: Town, world: World, clock: SetClock) -> None:
     a = await town.connect("a")
     path = await town.open(a)
-    await town.tell(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
+    await town.deliver(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
     clock.advance(HOUR)
     fresh = world.says("olga", 2, START + HOUR - MINUTE)
     world.messages = [fresh]
@@ -214,17 +218,17 @@ async def test_what_is_told_a_little_later_was_not_missed(town: Town, world: Wor
     assert await missed(town, a) == (0, None), "it may still be told"
     clock.advance(reconcile.GRACE)
     assert (await missed(town, a))[0] == 1
-    await town.tell(path, Event("2", "a", messages=(fresh,)))
+    await town.deliver(path, Event("2", "a", messages=(fresh,)))
     assert await missed(town, a) == (0, None)
     clock.advance(store.RETENTION - timedelta(days=1))
     await poll(town, a)
     assert await town.rows("SELECT count(*) FROM inbound_gap") == [(0,)]
 
 
-async def test_what_waits_to_be_applied_was_told(town: Town, world: World, clock: SetClock) -> None:
+async def test_pending_events_are_not_missed(town: Town, world: World, clock: SetClock) -> None:
     a = await town.connect("a")
     path = await town.open(a)
-    await town.tell(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
+    await town.deliver(path, Event("1", "a", messages=(world.says("olga", 1, START),)))
     clock.advance(HOUR)
     message = world.says("olga", 2, START + 30 * MINUTE)
     await town.call(path, Event("2", "a", messages=(message,)))
@@ -233,9 +237,7 @@ async def test_what_waits_to_be_applied_was_told(town: Town, world: World, clock
     assert await missed(town, a) == (0, None)
 
 
-async def test_a_hook_that_never_told_of_anything_is_not_said_to_have_missed_nothing(
-    town: Town, world: World, clock: SetClock
-) -> None:
+async def test_missed_is_null_for_a_hook_that_received_nothing(town: Town, world: World, clock: SetClock) -> None:
     """It looks connected, and nothing comes: unknown is not 0."""
     a = await town.connect("a")
     path = await town.open(a)
@@ -244,7 +246,7 @@ async def test_a_hook_that_never_told_of_anything_is_not_said_to_have_missed_not
     await poll(town, a)
     assert await missed(town, a) == (None, None)
     assert (await town.health(a))["last_event_at"] is None
-    await town.tell(path, Event("1", "a", messages=(world.says("olga", 2, START + HOUR),)))
+    await town.deliver(path, Event("1", "a", messages=(world.says("olga", 2, START + HOUR),)))
     assert await missed(town, a) == (0, None)
 
 

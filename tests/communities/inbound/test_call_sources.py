@@ -1,4 +1,4 @@
-"""Calls that are not signed: whether they are the platform's is told by where they come from."""
+"""Calls that are not signed: verified by the address they come from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ async def test_where_no_networks_are_named_it_is_the_platforms_own(gate: Gate) -
         ("behind", THEIRS, [], 200),
     ],
 )
-async def test_a_proxy_of_ours_tells_who_called_and_nobody_else_does(
+async def test_only_trusted_proxies_name_the_caller(
     gate: Gate, service: str, source: str, told: list[str], status: int
 ) -> None:
     assert await gate.call(source, *told, service=service) == status

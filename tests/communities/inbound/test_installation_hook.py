@@ -1,4 +1,4 @@
-"""The installation's own application: its platform knows one address, and every agency here is told what is its own."""
+"""The installation's own application: one address for all workspaces, and each gets its own events."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,7 +55,7 @@ def telling(world: World, number: int, account: str | None) -> Event:
     return Event(f"e{number}", account, messages=(world.says("olga", number, START),))
 
 
-async def test_one_call_tells_each_agency_what_is_its_own(ours: Town, theirs: Town, world: World) -> None:
+async def test_one_call_delivers_to_each_agency_its_own_events(ours: Town, theirs: Town, world: World) -> None:
     (a, path), (b, same), (shared, _) = await opened(ours, "a"), await opened(theirs, "b"), await opened(ours, "both")
     theirs_too = await theirs.connect("both")
     assert path == same
@@ -66,13 +66,13 @@ async def test_one_call_tells_each_agency_what_is_its_own(ours: Town, theirs: To
         assert (answer.status_code, answer.text) == (200, "EVENT_RECEIVED")
         for town in (ours, theirs):
             await town.agency.work(store.APPLY)
-    assert await ours.said() == [(a, "m1"), (shared, "m3")]
-    assert await theirs.said() == [(b, "m2"), (theirs_too, "m3")]
+    assert await ours.messages() == [(a, "m1"), (shared, "m3")]
+    assert await theirs.messages() == [(b, "m2"), (theirs_too, "m3")]
     for town in (ours, theirs):
         assert await town.rows("SELECT count(*) FROM inbound_event") == [(2,)]
 
 
-async def test_the_platform_is_told_the_same_secrets_by_everybody(ours: Town, theirs: Town) -> None:
+async def test_all_workspaces_subscribe_with_the_same_secrets(ours: Town, theirs: Town) -> None:
     _, path = await opened(ours, "a")
     await opened(theirs, "b")
     first, second = ours.fake_platform.secrets
@@ -95,12 +95,12 @@ async def test_its_secret_may_be_a_setting_of_another_name(ours: Town, monkeypat
     assert ours.fake_platform.secrets[0]["secret"] == OURS["secret"]
 
 
-async def test_it_leads_on_to_those_who_keep_theirs(ours: Town, theirs: Town, world: World) -> None:
+async def test_the_address_stays_routed_to_hooks_that_stay_open(ours: Town, theirs: Town, world: World) -> None:
     (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
     assert (await ours.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
-    await theirs.tell(path, telling(world, 1, "a"), telling(world, 2, "b"))
+    await theirs.deliver(path, telling(world, 1, "a"), telling(world, 2, "b"))
     await ours.agency.work(store.APPLY)
-    assert (await ours.said(), await theirs.said()) == ([], [(b, "m2")])
+    assert (await ours.messages(), await theirs.messages()) == ([], [(b, "m2")])
     await ours.agency.work(subscriptions.UNSUBSCRIBE)
     assert ours.fake_platform.taken_away == [], "another agency is told by it"
     assert (await theirs.agency.http.delete(f"/v1/communities/{b}/hook")).status_code == 204
@@ -111,17 +111,15 @@ async def test_it_leads_on_to_those_who_keep_theirs(ours: Town, theirs: Town, wo
 
 
 @pytest.mark.parametrize("state", ["reauth_required", "failed", "paused", "healthy"])
-async def test_who_may_not_read_a_community_is_not_told_of_it(
-    ours: Town, theirs: Town, world: World, state: str
-) -> None:
+async def test_an_agency_without_permission_gets_no_events(ours: Town, theirs: Town, world: World, state: str) -> None:
     """A client has gone to another agency here, and what customers write is not for the one before."""
     (a, path), (theirs_now, _) = await opened(ours, "a"), await opened(theirs, "a")
     async with ours.agency.resources.transaction(ours.agency.workspace_id) as session:
         await session.execute(text("UPDATE community SET state = :state WHERE id = :id"), {"state": state, "id": a})
-    await theirs.tell(path, telling(world, 1, "a"), telling(world, 2, "a talks"))
+    await theirs.deliver(path, telling(world, 1, "a"), telling(world, 2, "a talks"))
     await ours.agency.work(store.APPLY)
-    assert await theirs.said() == [(theirs_now, "m1"), (theirs_now, "m2")]
-    assert await ours.said() == ([(a, "m1"), (a, "m2")] if state == "healthy" else [])
+    assert await theirs.messages() == [(theirs_now, "m1"), (theirs_now, "m2")]
+    assert await ours.messages() == ([(a, "m1"), (a, "m2")] if state == "healthy" else [])
     assert await ours.rows("SELECT count(*) FROM inbound_event") == [(2 if state == "healthy" else 0,)]
 
 
@@ -136,8 +134,8 @@ async def test_another_application_has_an_address_of_its_own(ours: Town, theirs:
     assert ours.fake_platform.apps == [OURS, {}]
     c = await theirs.connect("c")
     assert urlsplit((await put(theirs, c, secret=theirs.secret))["url"]).path == other, "and its communities share it"
-    await theirs.tell(other, telling(world, 1, "b"), telling(world, 2, "c"), telling(world, 3, "a"))
-    assert (await theirs.said(), await ours.said()) == ([(b, "m1"), (c, "m2")], [])
+    await theirs.deliver(other, telling(world, 1, "b"), telling(world, 2, "c"), telling(world, 3, "a"))
+    assert (await theirs.messages(), await ours.messages()) == ([(b, "m1"), (c, "m2")], [])
     assert (await ours.call(other, telling(world, 4, "b"))).status_code == 403, "ours is not believed there"
     assert (await theirs.call(path, telling(world, 5, "a"))).status_code == 403, "nor theirs here"
 
@@ -170,8 +168,8 @@ async def test_a_hook_from_before_moves_when_it_is_opened_again(
     path = urlsplit((await put(ours, a))["url"]).path
     assert path == urlsplit((await put(ours, other))["url"]).path != old
     for where, name, number in ((old, "b", 1), (path, "a", 2), (path, "c", 3)):
-        await ours.tell(where, telling(world, number, name))
-    assert await ours.said() == [(b, "m1"), (a, "m2"), (other, "m3")]
+        await ours.deliver(where, telling(world, number, name))
+    assert await ours.messages() == [(b, "m1"), (a, "m2"), (other, "m3")]
     assert urlsplit((await put(ours, b))["url"]).path == path
     assert (await ours.call(old, telling(world, 4, "b"))).status_code == 404
 
@@ -184,7 +182,7 @@ async def test_a_hook_of_another_application_stays_what_it_is(ours: Town) -> Non
     assert (await ours.call(other)).status_code == 200
 
 
-async def test_what_one_agency_cannot_be_told_is_not_acknowledged(
+async def test_a_call_that_one_workspace_cannot_store_is_not_acknowledged(
     ours: Town, theirs: Town, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
@@ -199,12 +197,12 @@ async def test_what_one_agency_cannot_be_told_is_not_acknowledged(
     with monkeypatch.context() as broken:
         broken.setattr(store, "store", fails)
         assert (await ours.call(path, *events)).status_code >= 500
-    await ours.tell(path, *events)
+    await ours.deliver(path, *events)
     await theirs.agency.work(store.APPLY)
-    assert (await ours.said(), await theirs.said()) == ([(a, "m1")], [(b, "m2")])
+    assert (await ours.messages(), await theirs.messages()) == ([(a, "m1")], [(b, "m2")])
 
 
-async def test_what_is_not_understood_may_be_anybodys(
+async def test_unparsed_events_without_an_account_go_to_all_workspaces(
     ours: Town, theirs: Town, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (a, path), (b, _) = await opened(ours, "a"), await opened(theirs, "b")
@@ -214,7 +212,7 @@ async def test_what_is_not_understood_may_be_anybodys(
     for town in (ours, theirs):
         await town.agency.work("communities.poll")
         await town.agency.work(store.APPLY)
-    assert (await ours.said(), await theirs.said()) == ([], [(b, "m1")])
+    assert (await ours.messages(), await theirs.messages()) == ([], [(b, "m1")])
     for town, community_id in ((ours, a), (theirs, b)):
         health = await town.agency.get(f"/v1/communities/{community_id}/health")
         assert health["unparsed_events"]["events"] == 0

@@ -1,4 +1,4 @@
-"""Inbound hooks: VK's sandbox calls the service over HTTP, and what it tells is kept once."""
+"""Hooks over HTTP: VK's sandbox calls the service, and each event has one effect."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -360,7 +360,9 @@ async def test_what_was_acknowledged_is_applied_when_that_works_again(
         ({"event_id": 7}, 422, "hook-not-understood"),
     ],
 )
-async def test_a_call_that_is_not_believed(street: Street, changes: dict[str, Any], status: int, code: str) -> None:
+async def test_a_call_that_fails_verification_is_refused(
+    street: Street, changes: dict[str, Any], status: int, code: str
+) -> None:
     before = await street.stored()
     answer = await street.call(street.event(**changes))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -371,7 +373,7 @@ async def test_a_call_that_is_not_believed(street: Street, changes: dict[str, An
     assert (await street.call(street.event())).text == "ok", "the control: unchanged it is believed"
 
 
-async def test_an_odd_event_of_the_platform_is_acknowledged_and_counted(street: Street) -> None:
+async def test_an_unparsed_event_is_acknowledged_and_counted(street: Street) -> None:
     """Refused it would be sent again and again, and in the end nothing would be sent any more."""
     before, counted = await street.stored(), store.EVENTS.labels("unparsed")._value.get()
     odd = street.event(object={"message": {"id": "x"}})
@@ -472,7 +474,7 @@ async def test_what_a_hook_has_missed_the_poll_finds(street: Street) -> None:
     assert said == {"How much is it?", "Are you open on Sunday?"}
 
 
-async def test_an_old_telling_of_a_post_does_not_undo_a_newer_look(street: Street) -> None:
+async def test_an_old_event_does_not_undo_a_newer_poll(street: Street) -> None:
     post = await street.act("post", text="New wheels")
     await street.delivered()
     async with street.agency.resources.transaction(street.agency.workspace_id) as session:
@@ -495,7 +497,7 @@ async def test_a_comment_and_its_deletion_in_either_order(street: Street, first:
     assert row[3] == "Where?"
 
 
-async def test_what_is_older_than_was_asked_for_is_left_out(street: Street) -> None:
+async def test_what_is_older_than_the_backfill_is_left_out(street: Street) -> None:
     before = await street.stored()
     old = round((street.agency.resources.clock.now() - timedelta(days=2)).timestamp())
     assert (await street.call(street.comment("wall_reply_edit", date=old))).text == "ok"

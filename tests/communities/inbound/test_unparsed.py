@@ -1,4 +1,4 @@
-"""What a platform tells and nobody here understands: kept, told of, and understood another day."""
+"""Events that cannot be parsed: stored, shown in health, and parsed after an upgrade."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -55,46 +55,46 @@ async def later(town: Town, clock: SetClock, by: timedelta = 2 * HOUR) -> None:
     await town.agency.work(store.APPLY)
 
 
-async def waiting(town: Town, community_id: str) -> Any:
+async def unparsed_events(town: Town, community_id: str) -> Any:
     """What health says of it."""
     return (await town.agency.get(f"/v1/communities/{community_id}/health"))["unparsed_events"]
 
 
-async def test_it_is_kept_and_told_of_and_has_no_effect(town: Town, clock: SetClock) -> None:
+async def test_it_is_stored_and_shown_and_has_no_effect(town: Town, clock: SetClock) -> None:
     a = await town.connect("a")
     path = await town.open(a)
-    assert await waiting(town, a) == {"events": 0, "last_at": None}
+    assert await unparsed_events(town, a) == {"events": 0, "last_at": None}
     clock.advance(HOUR)
     with capture_logs() as logs:
         await take(town, path)
         await take(town, path)
-    assert await waiting(town, a) == {"events": 1, "last_at": f"{START + HOUR:%FT%T.%fZ}"}
+    assert await unparsed_events(town, a) == {"events": 1, "last_at": f"{START + HOUR:%FT%T.%fZ}"}
     assert await town.rows("SELECT status, payload, batch, applied_at FROM inbound_event") == [
         ("unparsed", BODY.decode(), None, None)
     ]
-    assert await town.said() == []
+    assert await town.messages() == []
     assert (await town.health(a))["last_event_at"] is None, "nothing is known to be told"
     found = [line for line in logs if line["event"] == "inbound.unparsed"]
     assert [line["community_id"] for line in found] == [a, a]
     assert "deliver" not in str(logs), "logs are not for what customers say"
 
 
-async def test_it_is_understood_after_an_upgrade(town: Town, clock: SetClock, learn: Learn) -> None:
+async def test_it_is_parsed_after_an_upgrade(town: Town, clock: SetClock, learn: Learn) -> None:
     a = await town.connect("a")
     path = await town.open(a)
     await take(town, path)
     await later(town, clock)
-    assert await town.said() == [], "the control: without one it stays"
-    assert (await waiting(town, a))["events"] == 1
+    assert await town.messages() == [], "the control: without one it stays"
+    assert (await unparsed_events(town, a))["events"] == 1
     learn(said())
     await later(town, clock)
-    assert await town.said() == [(a, "m1")]
-    assert (await waiting(town, a))["events"] == 0
+    assert await town.messages() == [(a, "m1")]
+    assert (await unparsed_events(town, a))["events"] == 0
     [inquiry] = (await town.agency.get("/v1/inquiries"))["data"]
     assert inquiry["opened_at"] == f"{START:%FT%T.%fZ}", "it was asked when it was asked"
     await take(town, path)
     await later(town, clock)
-    assert await town.said() == [(a, "m1")]
+    assert await town.messages() == [(a, "m1")]
     assert await town.rows("SELECT DISTINCT status, payload, applied_at FROM inbound_event") == [
         ("applied", None, START + 4 * HOUR)
     ]
@@ -105,18 +105,18 @@ async def test_what_turns_out_to_be_nothing_is_done_with(town: Town, clock: SetC
     await take(town, await town.open(a))
     learn()
     await later(town, clock)
-    assert (await waiting(town, a), await town.said()) == ({"events": 0, "last_at": None}, [])
+    assert (await unparsed_events(town, a), await town.messages()) == ({"events": 0, "last_at": None}, [])
 
 
 async def test_it_holds_up_nothing_beside_it(town: Town, learn: Learn) -> None:
     a = await town.connect("a")
     learn(odd(b"?", "what is this", "a"), said(), odd(b"!", "and this"))
     await take(town, await town.open(a))
-    assert await town.said() == [(a, "m1")]
-    assert (await waiting(town, a))["events"] == 2
+    assert await town.messages() == [(a, "m1")]
+    assert (await unparsed_events(town, a))["events"] == 2
 
 
-async def test_one_that_is_not_understood_yet_holds_up_no_other(town: Town, clock: SetClock, learn: Learn) -> None:
+async def test_one_that_stays_unparsed_delays_no_other(town: Town, clock: SetClock, learn: Learn) -> None:
     a = await town.connect("a")
     path = await town.open(a)
     for body in (b"before", BODY, b"behind"):
@@ -124,12 +124,12 @@ async def test_one_that_is_not_understood_yet_holds_up_no_other(town: Town, cloc
         await take(town, path, body)
     learn(said())
     await later(town, clock)
-    assert await town.said() == [(a, "m1")]
-    assert (await waiting(town, a))["events"] == 2
+    assert await town.messages() == [(a, "m1")]
+    assert (await unparsed_events(town, a))["events"] == 2
 
 
 @pytest.mark.parametrize(("of_app", "token", "told"), [(True, "u", 1), (False, "t", 1), (False, "u", 0)])
-async def test_it_may_tell_of_whom_its_hook_may_tell(
+async def test_it_is_stored_only_for_communities_of_its_hook(
     town: Town, clock: SetClock, learn: Learn, token: str, told: int, *, of_app: bool
 ) -> None:
     """As when it came: of a community with another token only where the hook is an application's."""
@@ -138,8 +138,8 @@ async def test_it_may_tell_of_whom_its_hook_may_tell(
     await take(town, await town.open(a))
     learn(said(1, "b"), said(2, None), said(3, "a talks"), said(4, "nobody"))
     await later(town, clock)
-    assert sorted(await town.said()) == sorted([(a, "m2"), (a, "m3"), *[(b, "m1")] * told])
-    assert (await waiting(town, a))["events"] == 0
+    assert sorted(await town.messages()) == sorted([(a, "m2"), (a, "m3"), *[(b, "m1")] * told])
+    assert (await unparsed_events(town, a))["events"] == 0
 
 
 async def test_it_is_kept_as_long_as_any_event(town: Town, clock: SetClock) -> None:
@@ -147,13 +147,13 @@ async def test_it_is_kept_as_long_as_any_event(town: Town, clock: SetClock) -> N
     path = await town.open(a)
     await take(town, path)
     await later(town, clock, timedelta(days=29))
-    assert (await waiting(town, a))["events"] == 1
+    assert (await unparsed_events(town, a))["events"] == 1
     await later(town, clock, timedelta(days=2))
-    assert (await waiting(town, a))["events"] == 0
+    assert (await unparsed_events(town, a))["events"] == 0
     assert await town.rows("SELECT count(*) FROM inbound_event") == [(0,)]
 
 
-async def test_what_is_stored_of_understood_events_is_as_before(town: Town) -> None:
+async def test_payloads_of_the_previous_version_are_applied(town: Town) -> None:
     """An event that was stored by the version before is applied by this one."""
     a = await town.connect("a")
     path = await town.open(a)
@@ -164,18 +164,18 @@ async def test_what_is_stored_of_understood_events_is_as_before(town: Town) -> N
     assert older != told
     assert EVENTS.validate_json(f"[{older}]") == (said(),)
     await town.agency.work(store.APPLY)
-    assert await town.said() == [(a, "m1")]
+    assert await town.messages() == [(a, "m1")]
 
 
 async def test_it_says_nothing_of_what_a_hook_has_missed(town: Town, clock: SetClock, world: World) -> None:
     """What polls find is held against what was told, and this tells of nothing that we know."""
     a = await town.connect("a")
     path = await town.open(a)
-    await town.tell(path, said())
+    await town.deliver(path, said())
     await take(town, path)
     clock.advance(HOUR)
     world.messages.append(world.says("boris", 2, START + timedelta(minutes=30)))
     await later(town, clock)
-    assert await town.said() == [(a, "m1"), (a, "m2")]
+    assert await town.messages() == [(a, "m1"), (a, "m2")]
     assert (await town.health(a))["missed"] == 1
     assert (await town.agency.get(f"/v1/communities/{a}/health"))["state"] == "healthy"

@@ -1,4 +1,4 @@
-"""A community that is watched: what polling brings, and what it survives."""
+"""Polling a community: what it stores, and which failures it survives."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -289,7 +289,7 @@ async def test_a_fault_of_our_own_does_not_pass_for_health(
     assert (seen["state"], seen["code"], seen["reason"], seen["publications"]) == ("healthy", None, None, 5)
 
 
-async def test_counters_are_looked_at_when_they_are_due_however_seldom_lists_are(
+async def test_counters_are_read_when_due_however_seldom_lists_are(
     agency: Agency, community: dict[str, Any], world: World, clock: SetClock
 ) -> None:
     """Its limit is shared with many: lists are stretched more than a thousandfold, counters are not."""
@@ -332,7 +332,7 @@ async def test_an_address_that_leads_nowhere_fails_for_good(
     assert await agency.due() == []
 
 
-async def test_what_could_not_be_connected_is_tried_again_when_asked(
+async def test_a_failed_connection_is_tried_again_on_request(
     agency: Agency, community: dict[str, Any], world: World
 ) -> None:
     world.fail["community"] = [Gone("No such account.")]
@@ -345,9 +345,7 @@ async def test_what_could_not_be_connected_is_tried_again_when_asked(
     assert (seen["state"], seen["code"], seen["reason"]) == ("healthy", None, None)
 
 
-async def test_the_first_walk_tells_how_far_it_has_come(
-    agency: Agency, community: dict[str, Any], world: World
-) -> None:
+async def test_the_backfill_shows_its_progress(agency: Agency, community: dict[str, Any], world: World) -> None:
     """And while it walks, it is not done, nor is it left alone. A pinned post does not make it jump."""
 
     class Killed(BaseException):
@@ -438,7 +436,7 @@ async def test_tokens_are_sealed_and_never_shown(agency: Agency, project_id: str
     assert await rows(agency, Community) == 1
 
 
-async def test_asking_for_a_poll_never_waits_in_a_circle_with_the_worker(
+async def test_requesting_a_poll_never_deadlocks_with_the_worker(
     agency: Agency, community: dict[str, Any], world: World
 ) -> None:
     """A worker has the job's row and wants the community's; a request for both must not have them the other way."""

@@ -1,4 +1,4 @@
-"""Calls to hooks: whom they are about, who is believed, and that what is acknowledged is stored."""
+"""Calls to hooks: which communities they are about, verification, and that what is acknowledged is stored."""
 
 import asyncio
 import random
@@ -24,11 +24,11 @@ def says(world: World, number: int, account: str | None, event_id: str | None = 
 # ── whom it is about ──────────────────────────────────────────────────────────────────────────────
 
 
-async def test_one_call_tells_of_several_communities(town: Town, world: World) -> None:
+async def test_one_call_has_events_of_several_communities(town: Town, world: World) -> None:
     a, b = await town.connect("a"), await town.connect("b")
     path = await town.open(a)
     before = store.EVENTS.labels("no community")._value.get()
-    await town.tell(
+    await town.deliver(
         path,
         says(world, 1, "a"),
         says(world, 2, "b"),
@@ -36,17 +36,17 @@ async def test_one_call_tells_of_several_communities(town: Town, world: World) -
         says(world, 4, "c"),
         says(world, 5, None),
     )
-    assert await town.said() == [(a, "m1"), (b, "m2"), (b, "m3"), (a, "m5")]
+    assert await town.messages() == [(a, "m1"), (b, "m2"), (b, "m3"), (a, "m5")]
     assert store.EVENTS.labels("no community")._value.get() == before + 1
     assert await town.rows("SELECT count(*) FROM inbound_event") == [(4,)]
 
-    async def told() -> list[Any]:
+    async def last_event_at() -> list[Any]:
         seen = [await town.agency.get(f"/v1/communities/{community_id}/health") for community_id in (a, b)]
         return [one["last_event_at"] for one in seen]
 
-    assert await told() == ["2026-10-15T12:00:00.000000Z"] * 2
+    assert await last_event_at() == ["2026-10-15T12:00:00.000000Z"] * 2
     assert (await town.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
-    assert await told() == [None, None], "nobody tells of either any more"
+    assert await last_event_at() == [None, None], "nobody tells of either any more"
 
 
 async def test_another_agencys_community_of_that_id_is_never_touched(town: Town, world: World, rival: Agency) -> None:
@@ -56,27 +56,25 @@ async def test_another_agencys_community_of_that_id_is_never_touched(town: Town,
     await theirs.open(await theirs.connect("b"))
     await theirs.connect("a")
     path = await town.open(a)
-    await town.tell(path, says(world, 1, "b"), says(world, 2, "a"))
+    await town.deliver(path, says(world, 1, "b"), says(world, 2, "a"))
     await rival.work(store.APPLY)
-    assert await town.said() == [(a, "m2")]
-    assert await theirs.said() == []
+    assert await town.messages() == [(a, "m2")]
+    assert await theirs.messages() == []
     refused = await theirs.call(path, says(world, 3, "a"))
     assert (refused.status_code, refused.json()["code"]) == (403, "hook-not-verified"), "nor do their secrets fit"
 
 
 @pytest.mark.parametrize("account", ["b", "b talks"])
-async def test_a_hook_of_one_community_tells_of_those_that_its_token_serves(
-    town: Town, world: World, account: str
-) -> None:
+async def test_a_hook_delivers_for_communities_with_the_same_token(town: Town, world: World, account: str) -> None:
     town.allow(hook_of_app=False)
     a, b, c = await town.connect("a", "one"), await town.connect("b", "one"), await town.connect("c", "two")
     path = await town.open(a)
-    await town.tell(path, says(world, 1, account), says(world, 2, "a talks"))
-    assert await town.said() == [(b, "m1"), (a, "m2")]
+    await town.deliver(path, says(world, 1, account), says(world, 2, "a talks"))
+    assert await town.messages() == [(b, "m1"), (a, "m2")]
     for stranger in ("c", "c talks", "d"):
         answer = await town.call(path, says(world, 3, "a"), says(world, 4, stranger))
         assert (answer.status_code, answer.json()["code"]) == (403, "hook-of-another")
-    assert len(await town.said()) == 2
+    assert len(await town.messages()) == 2
     assert c
 
 
@@ -85,37 +83,37 @@ async def test_an_id_of_its_own_goes_before_another_name_of_the_hooks_community(
     town.allow(hook_of_app=False)
     a, group = await town.connect("a", "one"), await town.connect("a talks", "one")
     path = await town.open(a)
-    await town.tell(path, says(world, 1, "a talks"), says(world, 2, "a"))
-    assert await town.said() == [(group, "m1"), (a, "m2")]
+    await town.deliver(path, says(world, 1, "a talks"), says(world, 2, "a"))
+    assert await town.messages() == [(group, "m1"), (a, "m2")]
     b, _ = await town.connect("b", "one"), await town.connect("b talks", "another")
     path = await town.open(b)
-    await town.tell(path, says(world, 3, "b talks"))
-    assert (await town.said())[2:] == [(b, "m3")], "of one with another token it may not tell: then it is its own"
+    await town.deliver(path, says(world, 3, "b talks"))
+    assert (await town.messages())[2:] == [(b, "m3")], "of one with another token it may not tell: then it is its own"
 
 
 async def test_an_event_with_a_very_long_id_is_one_event(town: Town, world: World) -> None:
     """An index takes no such thing."""
     path = await town.open(await town.connect("a"))
     named = random.Random(7).randbytes(4_000).hex()
-    await town.tell(path, says(world, 1, "a", event_id=named), says(world, 2, "a", event_id=named + "0"))
-    await town.tell(path, says(world, 3, "a", event_id=named))
-    assert [external_id for _, external_id in await town.said()] == ["m1", "m2"]
+    await town.deliver(path, says(world, 1, "a", event_id=named), says(world, 2, "a", event_id=named + "0"))
+    await town.deliver(path, says(world, 3, "a", event_id=named))
+    assert [external_id for _, external_id in await town.messages()] == ["m1", "m2"]
 
 
-async def test_a_stream_tells_of_all_that_its_token_serves(town: Town, world: World) -> None:
+async def test_a_stream_has_events_of_all_communities_of_its_token(town: Town, world: World) -> None:
     a, b = await town.connect("a"), await town.connect("b")
     ((workspace_id, project_id),) = await town.rows("SELECT DISTINCT workspace_id, project_id FROM community")
     ((community_id,),) = await town.rows("SELECT id FROM community WHERE external_id = 'a'")
-    place = CommunityRef(workspace_id, project_id, community_id, "fake", "UTC")
+    ref = CommunityRef(workspace_id, project_id, community_id, "fake", "UTC")
     events = [says(world, 1, None), says(world, 2, "b"), says(world, 3, "c"), Event(None, "b")]
     for new in (2, 0):
         async with town.agency.resources.transaction(town.agency.workspace_id) as session:
-            assert await store.store_stream_events(session, place, events) == new
+            assert await store.store_stream_events(session, ref, events) == new
     await town.agency.work(store.APPLY)
-    assert await town.said() == [(a, "m1"), (b, "m2")]
+    assert await town.messages() == [(a, "m1"), (b, "m2")]
     path = await town.open(a)
-    await town.tell(path, says(world, 9, "b", event_id="e2"))
-    assert len(await town.said()) == 2, "one event has one effect, whichever way it comes"
+    await town.deliver(path, says(world, 9, "b", event_id="e2"))
+    assert len(await town.messages()) == 2, "one event has one effect, whichever way it comes"
 
 
 # ── who is believed ───────────────────────────────────────────────────────────────────────────────
@@ -166,7 +164,7 @@ async def test_calls_that_come_meanwhile_share_a_commit(town: Town, world: World
     assert sum(commits) == 100
     assert len(commits) < 20
     await town.agency.work(store.APPLY)
-    assert len(await town.said()) == 100
+    assert len(await town.messages()) == 100
     assert await town.agency.due(store.APPLY) == []
 
 
@@ -178,10 +176,10 @@ async def test_an_event_that_cannot_be_stored_fails_alone(town: Town, world: Wor
     assert [n for n, answer in enumerate(answers) if answer.status_code != 200] == [7]
     assert max(commits) > 1, "it was in the company of others"
     await town.agency.work(store.APPLY)
-    assert len(await town.said()) == 19
+    assert len(await town.messages()) == 19
 
 
-async def test_who_goes_away_takes_nobody_along(
+async def test_a_cancelled_caller_cancels_no_load(
     town: Town, world: World, commits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await town.open(await town.connect("a"))
@@ -208,7 +206,7 @@ async def test_who_goes_away_takes_nobody_along(
     assert [isinstance(answer, asyncio.CancelledError) for answer in answers] == [True, True, False, False, False]
     assert {getattr(answer, "text", None) for answer in answers[2:]} == {"EVENT_RECEIVED"}
     await town.agency.work(store.APPLY)
-    assert {"m2", "m3", "m4"} <= {external_id for _, external_id in await town.said()}
+    assert {"m2", "m3", "m4"} <= {external_id for _, external_id in await town.messages()}
 
 
 async def test_an_acknowledgement_comes_after_the_commit(
@@ -263,7 +261,7 @@ async def _ids(town: Town) -> list[Any]:
     return [community_id for (community_id,) in await town.rows("SELECT id FROM community")]
 
 
-async def test_those_who_ask_at_once_are_told_by_one_look() -> None:
+async def test_concurrent_misses_share_one_load() -> None:
     looks, go = 0, asyncio.Event()
     memory: ingest.TimedCache[int] = ingest.TimedCache(lambda: 0.0)
 
@@ -285,7 +283,7 @@ async def test_those_who_ask_at_once_are_told_by_one_look() -> None:
     assert [await memory.get("key", look), await memory.get("key", look)] == [2, 2], "what failed is not remembered"
 
 
-async def test_a_look_that_came_too_early_is_not_remembered() -> None:
+async def test_a_load_begun_before_a_clear_is_not_cached() -> None:
     """Something changes while it is looked up: who asks afterwards is told how it is now."""
     now, entered, go = "old", asyncio.Event(), asyncio.Event()
     memory: ingest.TimedCache[str] = ingest.TimedCache(lambda: 0.0)
@@ -308,8 +306,8 @@ async def test_a_look_that_came_too_early_is_not_remembered() -> None:
 
 async def test_an_event_before_a_hook_was_opened_stays_one(town: Town, world: World, clock: SetClock) -> None:
     a = await town.connect("a")
-    await town.tell(await town.open(a), says(world, 1, "a"))
+    await town.deliver(await town.open(a), says(world, 1, "a"))
     await town.agency.http.delete(f"/v1/communities/{a}/hook")
     clock.advance(timedelta(minutes=1))
-    await town.tell(await town.open(a), says(world, 2, "a", event_id="e1"))
-    assert await town.said() == [(a, "m1")]
+    await town.deliver(await town.open(a), says(world, 2, "a", event_id="e1"))
+    assert await town.messages() == [(a, "m1")]

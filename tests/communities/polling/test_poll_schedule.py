@@ -1,4 +1,4 @@
-"""How often we look, and how many calls that is."""
+"""Intervals of polls, and how many calls they take."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,15 +10,15 @@ from app.communities.polling import poll_schedule
 PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def looks(days: int) -> int:
+def metrics_polls(days: int) -> int:
     at, count = PUBLISHED, 0
     while (at := poll_schedule.next_metrics_poll(PUBLISHED, at)) < PUBLISHED + timedelta(days=days):
         count += 1
     return count
 
 
-def test_a_year_of_a_post_costs_less_than_a_hundredth_of_hourly_looks() -> None:
-    assert looks(365) * 100 <= 365 * 24
+def test_a_year_of_a_post_costs_less_than_a_hundredth_of_hourly_polls() -> None:
+    assert metrics_polls(365) * 100 <= 365 * 24
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=800)))
