@@ -21,7 +21,7 @@ from rich.markup import escape
 from app.cli.console import console
 from app.cli.database import plain
 from app.cli.environment import SettingsRefused, load
-from app.cli.migrate import heads, known
+from app.cli.migrate import heads, known_revisions
 from app.kit.crypto import Keyring, SealBroken
 from app.settings import DEVELOPMENT_KEY, Settings
 from migrations.session import refusal
@@ -186,7 +186,7 @@ async def look_at_database(settings: Settings) -> AsyncIterator[Finding]:
         yield await _skew(connection)
         revisions = await _revisions(connection)
         yield _migrations(revisions)
-        if not revisions or revisions - known():
+        if not revisions or revisions - known_revisions():
             return  # tables that are absent, or others than this code's, answer no questions
         async for finding in _work(connection):
             yield finding
@@ -247,7 +247,7 @@ def _migrations(revisions: frozenset[str]) -> Finding:
     remedy = "run `instep migrate`"
     if not revisions:
         return _failing("migrations", "none was run", remedy)
-    for revision in sorted(revisions - known()):
+    for revision in sorted(revisions - known_revisions()):
         return _failing("migrations", *refusal(revision))
     at = ", ".join(sorted(revisions))
     if revisions != heads():

@@ -48,6 +48,6 @@ def heads() -> set[str]:
     return set(ScriptDirectory.from_config(configuration()).get_heads())
 
 
-def known() -> set[str]:
+def known_revisions() -> set[str]:
     """The revisions that this code can migrate from, or to."""
     return {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
