@@ -83,7 +83,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
             )
             for one in left
         ],
-        lag=_lag(community, waiting, settings.poll_pace, now(session)),
+        lag=_lag(community, waiting, settings.poll_interval_multiplier, now(session)),
     )
 
 

@@ -307,7 +307,7 @@ def _in_words(error: PlatformError) -> str:
 
 
 def _soonest(run: Run) -> datetime:
-    return run.now + SOONEST * run.resources.settings.poll_pace
+    return run.now + SOONEST * run.resources.settings.poll_interval_multiplier
 
 
 def _gravity(error: PlatformError) -> int:

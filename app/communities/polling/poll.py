@@ -84,7 +84,7 @@ class Poll:
     @property
     def factor(self) -> float:
         """On every interval of a post's counters."""
-        return self.run.resources.settings.poll_pace * self.stretch.looks
+        return self.run.resources.settings.poll_interval_multiplier * self.stretch.looks
 
     async def all(self) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
@@ -127,7 +127,7 @@ class Poll:
 
     def due(self, community: Community) -> dict[str, datetime]:
         """When each of the looks that this platform allows is due: a method's name and an instant."""
-        looks = rounds(community, self.run.resources.settings.poll_pace, self.stretch)
+        looks = rounds(community, self.run.resources.settings.poll_interval_multiplier, self.stretch)
         adapter = self.line.adapter
         if not (isinstance(adapter, Inspects) and self.line.held.texts):
             del looks["tokens"]
