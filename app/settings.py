@@ -62,8 +62,8 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(default=1200, ge=1)
     """For one API key; without a key, for one client address."""
 
-    poll_pace: float = Field(default=1.0, gt=0, le=100)
-    """Multiplies every polling interval; a demonstration makes it small."""
+    poll_interval_multiplier: float = Field(default=1.0, gt=0, le=100)
+    """Multiplies every polling interval; a demonstration sets a small one."""
     platform_urls: dict[str, str] = {}
     """JSON, platform key → base URL, in place of the platform's own; for the sandbox."""
     platform_apps: dict[str, dict[str, SecretStr]] = {}

@@ -26,7 +26,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import Workspace
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.communities import publications
 from app.communities.events import CommunityRef
 from app.communities.models import Community
@@ -66,7 +66,7 @@ async def main(arguments: Sequence[str]) -> None:
     async with database() as urls:
         began, db = time.monotonic(), Database(urls.app, pool=1, clock=SetClock(NOW))
         try:
-            await fill(plain(urls.superuser), db, asked)
+            await fill(asyncpg_url(urls.superuser), db, asked)
             print(f"{asked.posts:,} posts of {asked.communities:,} communities ({time.monotonic() - began:.0f} s)")
             took = await measure(db, asked.times, asked.metrics_group)
         finally:

@@ -33,7 +33,7 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select, text
 
 from app.access.models import Workspace
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.cli.servers import start_valkey
 from app.communities.inbound import store, subscriptions
 from app.communities.models import Community
@@ -133,7 +133,7 @@ async def main(arguments: Sequence[str]) -> None:
             for connections in asked.connections:
                 await _race(street, contenders, asked.rounds, asked.seconds, connections)
                 _print(contenders, connections)
-            bare = await asyncpg.connect(plain(urls.app))
+            bare = await asyncpg.connect(asyncpg_url(urls.app))
             print(f"\nrows of `insert`: {await bare.fetchval('SELECT count(*) FROM bare_event'):,}")
             await bare.close()
         applied, seconds = await street.apply()
@@ -145,7 +145,7 @@ async def main(arguments: Sequence[str]) -> None:
 async def _street() -> AsyncIterator[tuple[Urls, Street, dict[str, str]]]:
     with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, start_valkey(Path(folder)) as valkey:
         async with database() as urls:
-            bare = await asyncpg.connect(plain(urls.superuser))
+            bare = await asyncpg.connect(asyncpg_url(urls.superuser))
             for statement in _bare_hooks.TABLES:
                 await bare.execute(statement)
             await bare.close()
@@ -159,7 +159,7 @@ async def _street() -> AsyncIterator[tuple[Urls, Street, dict[str, str]]]:
                 "DATABASE_URL": urls.app,
                 "REDIS_URL": valkey.url,
                 "INSTEP_ENVIRONMENT": "test",
-                _bare_hooks.URL: plain(urls.app),
+                _bare_hooks.URL: asyncpg_url(urls.app),
             }
             yield urls, await _settle(resources), environment
             await db.close()

@@ -23,7 +23,7 @@ import asyncpg
 from sqlalchemy import insert
 
 from app.access.models import Workspace
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.communities.events import CommunityRef
 from app.communities.models import Community, Publication
 from app.kit.db import Database
@@ -66,7 +66,7 @@ async def main(arguments: Sequence[str]) -> None:
     asked = parser.parse_args(arguments)
     async with database() as urls:
         db = Database(urls.app, pool=1)
-        bare, bound = await asyncpg.connect(plain(urls.superuser)), await asyncpg.connect(plain(urls.app))
+        bare, bound = await asyncpg.connect(asyncpg_url(urls.superuser)), await asyncpg.connect(asyncpg_url(urls.app))
         try:
             contenders = await _contenders(db, bare, bound, asked.posts)
             start = START

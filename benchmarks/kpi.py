@@ -31,7 +31,7 @@ from sqlalchemy import text
 
 from app.access import service as access
 from app.access.models import Scope
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.kit.db import Database
 from app.kpis import all_kpis, projects
 from app.kpis.contract import LoadRequest
@@ -141,7 +141,7 @@ async def _key(urls: Urls) -> tuple[uuid.UUID, str]:
 
 async def _fill(urls: Urls, workspace_id: uuid.UUID, count: int, days: int) -> int:
     """Agencies of 100 projects each, one of them ours; how many rows were counted for days."""
-    connection = await asyncpg.connect(plain(urls.superuser))
+    connection = await asyncpg.connect(asyncpg_url(urls.superuser))
     each = min(count, 100)
     start = NOW.replace(hour=0).timestamp() - days * 86400
     script = FILL.format(

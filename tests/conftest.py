@@ -1,7 +1,7 @@
-"""What every test may ask for: a real database, a service on it, an agency that has signed up.
+"""Fixtures for all tests: a real database, the service on it, agencies that have signed up.
 
-Tests share one database for each test process and keep apart as agencies do: each has a workspace
-of its own.
+The tests of a process share one database, and are isolated as agencies are: each test has its own
+workspaces.
 """
 
 import uuid
@@ -28,7 +28,7 @@ from tests import servers as test_servers
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers once, in the process that starts xdist's workers; let logs be plain and short."""
+    """Start the servers once, in the process that starts xdist's workers; make logs plain and short."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -42,16 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Refuse parameters that somebody would have to await or close."""
+    """Refuse parameters that would have to be awaited or closed."""
     report = yield
     parameters.refuse(report)
     return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest, those that start processes: last, they would keep everybody waiting.
+    """Run the slow tests, which start processes, first: at the end they would run alone.
 
-    Mark those that may need the platforms' data.
+    Mark the tests that may need the platforms' data.
     """
     slow = {"system", "cli", "shipping"}
     items.sort(key=lambda item: item.path.parent.name not in slow)
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Stop them."""
+    """Stop the servers."""
     test_servers.unshare()
 
 
@@ -80,7 +80,7 @@ def database(servers: test_servers.Servers) -> str:
 
 @pytest.fixture(scope="session")
 def configuration(servers: test_servers.Servers, database: str) -> Settings:
-    """How the service under test is configured."""
+    """The configuration of the service under test."""
     return Settings(
         _env_file=None,
         environment="test",
@@ -93,7 +93,7 @@ def configuration(servers: test_servers.Servers, database: str) -> Settings:
 
 @pytest.fixture(scope="session")
 async def db(configuration: Settings) -> AsyncIterator[Database]:
-    """The database, as the service sees it."""
+    """The database, as the runtime role."""
     made = Database(configuration.database_url, pool=5)
     yield made
     await made.close()
@@ -101,7 +101,7 @@ async def db(configuration: Settings) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def clock(db: Database) -> SetClock:
-    """The time: a Thursday noon that passes only when a test says so."""
+    """The service's clock: a Thursday noon, which only the test moves."""
     made = SetClock(datetime(2026, 10, 15, 12, 0, tzinfo=UTC))
     db.clock = made
     return made
@@ -109,27 +109,27 @@ def clock(db: Database) -> SetClock:
 
 @pytest.fixture
 def resources(configuration: Settings, db: Database, clock: SetClock) -> Resources:
-    """What requests and jobs work with."""
+    """The resources of requests and jobs."""
     return Resources(configuration, clock, db, Keyring(configuration.secret_keys), SilentDoorbell())
 
 
 @pytest.fixture(scope="session")
 def shared_app(configuration: Settings) -> FastAPI:
-    """The service, made once: what differs between tests is in its resources."""
+    """The application, created once: what differs between tests is in its resources."""
     jobs.collect()
     return create_app(configuration)
 
 
 @pytest.fixture
 def app(shared_app: FastAPI, resources: Resources) -> FastAPI:
-    """The service."""
+    """The application, with this test's resources."""
     shared_app.state.resources = resources
     return shared_app
 
 
 @pytest.fixture
 async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller without a key."""
+    """An HTTP client without an API key."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://instep.test") as client:
         yield client
@@ -137,7 +137,7 @@ async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @dataclass
 class Agency:
-    """A signed-up agency and how it calls the service."""
+    """A signed-up agency, with an HTTP client that has its API key."""
 
     http: httpx.AsyncClient
     workspace_id: uuid.UUID
@@ -145,19 +145,19 @@ class Agency:
     resources: Resources
 
     async def get(self, path: str, status: int = 200, **params: Any) -> Any:
-        """GET; the answer's JSON, once its status is as expected."""
+        """GET; the response's JSON. Fails on another status."""
         return self._checked(await self.http.get(path, params=params), status)
 
     async def post(self, path: str, body: Any = None, status: int = 201, **headers: str) -> Any:
-        """POST; the answer's JSON, once its status is as expected."""
+        """POST; the response's JSON. Fails on another status."""
         return self._checked(await self.http.post(path, json=body, headers=headers), status)
 
     async def patch(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
-        """PATCH; the answer's JSON, once its status is as expected."""
+        """PATCH; the response's JSON. Fails on another status."""
         return self._checked(await self.http.patch(path, json=body, headers=headers), status)
 
     async def put(self, path: str, body: Any, status: int = 200, **headers: str) -> Any:
-        """PUT; the answer's JSON, once its status is as expected."""
+        """PUT; the response's JSON. Fails on another status."""
         return self._checked(await self.http.put(path, json=body, headers=headers), status)
 
     @staticmethod
@@ -166,18 +166,18 @@ class Agency:
         return answer.json() if answer.content else None
 
     async def work(self, *names: str, rounds: int = 100) -> int:
-        """Do this agency's due jobs (of these kinds) until none is due; how many attempts were made."""
-        done = 0
+        """Run this agency's due jobs (of these kinds) until none is due; the number of attempts."""
+        attempts = 0
         for _ in range(rounds):
             due = await self.due(*names)
             if not due:
-                return done
+                return attempts
             for job_id in due:
-                done += await jobs.perform(self.resources, job_id)
+                attempts += await jobs.perform(self.resources, job_id)
         raise AssertionError(f"jobs are still due after {rounds} rounds")
 
     async def recur(self, kind: str) -> None:
-        """Do the installation's recurring job of this kind, now."""
+        """Run the recurring job of this kind now."""
         await scheduler.ensure_recurring(self.resources)
         async with self.resources.transaction(None) as session:
             row = (await session.scalars(select(jobs.Job).where(jobs.Job.kind == kind))).one()
@@ -211,7 +211,7 @@ async def sign_up(app: FastAPI, resources: Resources) -> Agency:
 
 @pytest.fixture
 async def agency(app: FastAPI, resources: Resources) -> AsyncIterator[Agency]:
-    """An agency with a key that may do everything."""
+    """An agency, with an API key of every scope."""
     made = await sign_up(app, resources)
     yield made
     await made.http.aclose()

@@ -1,10 +1,10 @@
-"""One PostgreSQL and one Valkey for a test run, and a fresh migrated database for whoever asks.
+"""One PostgreSQL and one Valkey for a test run, and new migrated databases on request.
 
-The process that the run was started with owns the servers. With xdist it starts them before its
-workers, which find them by an environment variable and end before it. The keepers stop the servers
-when that process is gone, killed or not, and throw the data away.
+The test run's main process owns the servers. With xdist it starts them before its workers, which find
+them by an environment variable and end before it. The keepers stop the servers when that process has
+ended or was killed, and delete the data.
 
-`TEST_DATABASE_URL` (a superuser's) and `TEST_REDIS_URL` set: those servers are used.
+Where `TEST_DATABASE_URL` (as a superuser) and `TEST_REDIS_URL` are set, those servers are used.
 """
 
 import asyncio
@@ -20,19 +20,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from app.cli.database import APP, OWNER, plain, prepare_database
+from app.cli.database import APP, OWNER, asyncpg_url, prepare_database
 from app.cli.migrate import SCRIPTS, migrate
 from app.cli.servers import scratch_folder, start_postgres, start_valkey
 
-VARIABLE = "INSTEP_TEST_SERVERS"
+SERVERS_VARIABLE = "INSTEP_TEST_SERVERS"
 PASSWORD = "instep-test"
-"""Of both roles, where the server is not ours and asks for one."""
+"""Of both roles, for servers that are not embedded."""
 
 T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end from anywhere, also from under a running event loop."""
+    """Run a coroutine to its end, also within a running event loop (in a thread of its own)."""
     results: list[T] = []
     failures: list[BaseException] = []
 
@@ -55,51 +55,51 @@ class Servers:
     """The servers of this run."""
 
     database_url: str
-    """The superuser's, of any database."""
+    """As a superuser, of any database."""
     redis: str
     template: str
-    _made: list[str] = field(default_factory=list, repr=False)
+    _clones: list[str] = field(default_factory=list, repr=False)
 
     def superuser_url(self, database: str = "postgres") -> str:
-        """For what tests do behind the service's back."""
+        """The URL as a superuser, for what tests change outside of the service."""
         parts = urlsplit(self.database_url)
         return urlunsplit(parts._replace(path=f"/{database}"))
 
     def owner_url(self, database: str) -> str:
-        """As the role that owns the tables."""
+        """The URL as the role that owns the tables."""
         return self._as(OWNER, database)
 
     def app_url(self, database: str) -> str:
-        """As the service runs."""
+        """The URL as the runtime role."""
         return self._as(APP, database)
 
     def redis_url(self, number: int = 0) -> str:
-        """One of 64 Valkey databases."""
+        """The URL of one of 64 Valkey databases."""
         if self.redis.startswith("unix://"):
             return f"{self.redis}?db={number}"
         return urlunsplit(urlsplit(self.redis)._replace(path=f"/{number}"))
 
     def clone(self, template: str | None = None) -> str:
-        """A new database, migrated and empty; 10 ms. Its name."""
+        """Create a migrated, empty database (10 ms); its name."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         run(self._create(name, template or self.template))
-        self._made.append(name)
+        self._clones.append(name)
         return name
 
     def drop(self, *names: str) -> None:
-        """Remove databases, all clones of this process unless named."""
-        run(self._drop(names or tuple(self._made)))
-        self._made[:] = [name for name in self._made if names and name not in names]
+        """Drop these databases; without names, all clones of this process."""
+        run(self._drop(names or tuple(self._clones)))
+        self._clones[:] = [name for name in self._clones if names and name not in names]
 
     async def _create(self, name: str, template: str) -> None:
-        connection = await asyncpg.connect(plain(self.superuser_url()))
+        connection = await asyncpg.connect(asyncpg_url(self.superuser_url()))
         try:
             await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER} STRATEGY file_copy")
         finally:
             await connection.close()
 
     async def _drop(self, names: tuple[str, ...]) -> None:
-        connection = await asyncpg.connect(plain(self.superuser_url()))
+        connection = await asyncpg.connect(asyncpg_url(self.superuser_url()))
         try:
             for name in names:
                 await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -114,9 +114,9 @@ class Servers:
 
 @contextlib.contextmanager
 def servers() -> Iterator[Servers]:
-    """The servers of this run: those of the process above, or new ones that end with the block."""
-    if known := os.environ.get(VARIABLE):
-        shared = Servers(**json.loads(known))
+    """The servers of this run: those of the parent process, or new ones that end with the block."""
+    if parents_servers := os.environ.get(SERVERS_VARIABLE):
+        shared = Servers(**json.loads(parents_servers))
         try:
             yield shared
         finally:
@@ -145,11 +145,11 @@ _shared = contextlib.ExitStack()
 
 
 def share() -> None:
-    """In the process that starts xdist workers: start the servers and let the workers know."""
+    """In the process that starts xdist's workers: start the servers and pass their URLs to the workers."""
     made = _shared.enter_context(servers())
     facts = {"database_url": made.database_url, "redis": made.redis, "template": made.template}
-    os.environ[VARIABLE] = json.dumps(facts)
-    _shared.callback(os.environ.pop, VARIABLE, None)
+    os.environ[SERVERS_VARIABLE] = json.dumps(facts)
+    _shared.callback(os.environ.pop, SERVERS_VARIABLE, None)
 
 
 def unshare() -> None:

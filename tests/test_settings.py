@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from app.settings import Settings
 
-GOOD = {
+SAFE = {
     "database_url": "postgresql://app@db/instep",
     "redis_url": "redis://valkey:6379/0",
     "environment": "production",
@@ -15,12 +15,12 @@ GOOD = {
 }
 
 
-def made(**changed: object) -> Settings:
-    return Settings(_env_file=None, **{**GOOD, **changed})  # type: ignore[arg-type]  # as text, as the environment has it
+def settings_with(**changed: object) -> Settings:
+    return Settings(_env_file=None, **{**SAFE, **changed})  # type: ignore[arg-type]  # as text, as the environment has it
 
 
-def test_a_sound_production_configuration_is_taken() -> None:
-    settings = made(cors_origins="https://a.example, https://b.example")
+def test_a_safe_production_configuration_is_accepted() -> None:
+    settings = settings_with(cors_origins="https://a.example, https://b.example")
     assert settings.database_url == "postgresql+asyncpg://app@db/instep"
     assert settings.cors_origins == ["https://a.example", "https://b.example"]
 
@@ -37,18 +37,18 @@ def test_a_sound_production_configuration_is_taken() -> None:
         ({"environment": "staging"}, "production"),
     ],
 )
-def test_what_is_unsafe_or_nonsense_is_refused(changed: dict[str, object], message: str) -> None:
+def test_unsafe_and_invalid_settings_are_refused(changed: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        made(**changed)
+        settings_with(**changed)
 
 
 def test_keys_are_not_shown() -> None:
-    assert str(GOOD["secret_keys"]) not in repr(made())
+    assert str(SAFE["secret_keys"]) not in repr(settings_with())
 
 
-def test_the_environment_and_a_file_are_understood(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_the_environment(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://app@db/instep")
     monkeypatch.setenv("REDIS_URL", "redis://valkey")
-    monkeypatch.setenv("INSTEP_POLL_PACE", "0.5")
+    monkeypatch.setenv("INSTEP_POLL_INTERVAL_MULTIPLIER", "0.5")
     settings = Settings(_env_file=None)
-    assert (settings.redis_url, settings.poll_pace) == ("redis://valkey", 0.5)
+    assert (settings.redis_url, settings.poll_interval_multiplier) == ("redis://valkey", 0.5)

@@ -1,1 +1,1 @@
-"""The command line: `instep`. Above the slices, and known to none of them."""
+"""The command line: `instep`. May use every room; no room imports it."""

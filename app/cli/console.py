@@ -1,4 +1,4 @@
-"""What the command line says. A terminal gets colour, anything else plain lines."""
+"""The command line's output: with colour in a terminal, plain lines elsewhere."""
 
 import sys
 from typing import NoReturn
@@ -12,22 +12,22 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def step(text: str) -> None:
-    """A line of progress."""
+    """Print a line of progress."""
     console.print(f"[cyan]•[/] {escape(text)}")
 
 
 def done(text: str) -> None:
-    """Something is as it should be."""
+    """Print that something has succeeded."""
     console.print(f"[green]✓[/] {escape(text)}")
 
 
 def warn(text: str) -> None:
-    """Something a person should know; the work goes on."""
+    """Print a warning to stderr; the command goes on."""
     errors.print(f"[yellow]![/] {escape(text)}")
 
 
 def fail(text: str, *, code: int = 1) -> NoReturn:
-    """One clear message instead of a traceback, and the end."""
+    """Print an error to stderr, and exit with `code`."""
     sys.stdout.flush()
     errors.print(f"[red]✗[/] {escape(text)}")
     raise typer.Exit(code)

@@ -1,7 +1,7 @@
-"""The database before the first migration: its roles, itself, and who may do what in it.
+"""Roles, database and grants, which must exist before the first migration.
 
 Two roles. `instep_owner` owns the tables and migrates. `instep_app` is what the service runs as: an
-ordinary role, so that row-level security holds for it. The superuser makes them and is not needed
+ordinary role, so that row-level security applies to it. The superuser creates them and is not needed
 again.
 """
 
@@ -24,20 +24,20 @@ _GRANTS = (
 )
 
 
-def plain(url: str) -> str:
-    """A SQLAlchemy URL as asyncpg itself takes it."""
+def asyncpg_url(url: str) -> str:
+    """A SQLAlchemy URL in asyncpg's form."""
     return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
 async def prepare_database(
     superuser_url: str, database: str, *, owner_password: str | None = None, app_password: str | None = None
 ) -> None:
-    """Make the roles, `database` and the rights in it; what is there already is put right.
+    """Create the roles, `database` and its grants; what exists already is corrected.
 
-    `superuser_url` leads to any database of the server. Passwords are set where given; an embedded
+    `superuser_url` is of any database of the server. Passwords are set where passed; an embedded
     server needs none.
     """
-    connection = await asyncpg.connect(plain(superuser_url))
+    connection = await asyncpg.connect(asyncpg_url(superuser_url))
     try:
         await _role(connection, OWNER, "INHERIT", owner_password)
         await _role(connection, APP, "NOINHERIT", app_password)
@@ -48,7 +48,7 @@ async def prepare_database(
             await connection.execute(f"ALTER DATABASE {name} OWNER TO {OWNER}")
     finally:
         await connection.close()
-    connection = await asyncpg.connect(plain(superuser_url), database=database)
+    connection = await asyncpg.connect(asyncpg_url(superuser_url), database=database)
     try:
         for extension in EXTENSIONS:
             await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")

@@ -11,21 +11,30 @@ from rich.markup import escape
 from app.cli.console import console, done, step, warn
 from app.cli.sample import Sample, seed
 from app.cli.supervisor import Program, Supervisor
-from app.cli.up import Ground, Stopped, ground, programs, stop_signals, unless_stopped, until_ready, until_working
+from app.cli.up import (
+    Installation,
+    Stopped,
+    programs,
+    start_installation,
+    stop_signals,
+    unless_stopped,
+    until_ready,
+    until_working,
+)
 
-PLATFORMS = ("vk",)
-"""The platforms that the sandbox stands in for. Mastodon's servers are named by their accounts'
-addresses, so that a real account can be connected beside the sandbox's."""
-SHOWN = ("mastodon", "vk")
+REPLACED_PLATFORMS = ("vk",)
+"""Platforms whose base URL is replaced by the sandbox's. Mastodon's is part of an account's address, so that real
+accounts can be connected as well."""
+SAMPLE_PLATFORMS = ("mastodon", "vk")
 """The platforms on which the sample agency has communities."""
-PACE = 0.1
-"""A demonstration looks ten times as often as a service does."""
+INTERVAL_MULTIPLIER = 0.1
+"""A demonstration polls ten times as often as a service."""
 
 
-def reserved_port(keep: Path) -> int:
-    """The sandbox's port: the same at every start, since links and accounts name it; another if it is taken."""
-    known = int(keep.read_text()) if keep.exists() else 0
-    for candidate in (known, 0):
+def reserved_port(port_file: Path) -> int:
+    """The sandbox's port: the same at every start, as addresses contain it; a free one where that is taken."""
+    previous = int(port_file.read_text()) if port_file.exists() else 0
+    for candidate in (previous, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -33,46 +42,47 @@ def reserved_port(keep: Path) -> int:
             except OSError:
                 continue
             port = int(probe.getsockname()[1])
-            keep.parent.mkdir(parents=True, exist_ok=True)
-            keep.write_text(str(port))
+            port_file.parent.mkdir(parents=True, exist_ok=True)
+            port_file.write_text(str(port))
             return port
     raise AssertionError("port 0 is never taken")
 
 
-def sandbox(on: Ground) -> tuple[Program, str, Path]:
-    """The sandbox as a program, its URL, and the file it writes when it listens."""
-    folder = on.data / "sandbox"
+def sandbox(installation: Installation) -> tuple[Program, str, Path]:
+    """The sandbox as a program, its URL, and the file that exists once it listens."""
+    folder = installation.data / "sandbox"
     port = reserved_port(folder / "port")
     announced = folder / "announced"
     announced.unlink(missing_ok=True)
-    ledger = folder / "ledger.jsonl"  # a second start takes the same world up again
-    shown = ("--platforms", ",".join(SHOWN))
-    arguments = ("--port", str(port), "--port-file", str(announced), "--ledger", str(ledger), *shown)
-    program = Program("sandbox", "sandbox", arguments, {}, on.data / "log" / "sandbox.log")
+    ledger = folder / "ledger.jsonl"  # a second start restores the sandbox's state from it
+    platforms = ("--platforms", ",".join(SAMPLE_PLATFORMS))
+    arguments = ("--port", str(port), "--port-file", str(announced), "--ledger", str(ledger), *platforms)
+    program = Program("sandbox", "sandbox", arguments, {}, installation.data / "log" / "sandbox.log")
     return program, f"http://127.0.0.1:{port}", announced
 
 
-async def play(on: Ground) -> None:
-    """Run API, worker and sandbox, seed, show, and go on until a person stops it."""
-    town, sandbox_url, announced = sandbox(on)
+async def run(installation: Installation) -> None:
+    """Run API, worker and sandbox, create and print the sample agency, and go on until stopped by a signal."""
+    sandbox_program, sandbox_url, announced = sandbox(installation)
     extra = {
-        "INSTEP_PLATFORM_URLS": json.dumps(dict.fromkeys(PLATFORMS, sandbox_url)),
-        "INSTEP_POLL_PACE": str(PACE),
+        "INSTEP_PLATFORM_URLS": json.dumps(dict.fromkeys(REPLACED_PLATFORMS, sandbox_url)),
+        "INSTEP_POLL_INTERVAL_MULTIPLIER": str(INTERVAL_MULTIPLIER),
         "INSTEP_OUTBOUND_ALLOW": sandbox_url.removeprefix("http://"),
     }
-    api, worker = programs(on, extra, logs=on.data / "log")
+    api, worker = programs(installation, extra, logs=installation.data / "log")
     async with stop_signals() as stop, Supervisor(warn) as supervisor:
 
         async def begin() -> None:
-            supervisor.start(town)
-            await until_ready(supervisor, town, announced.exists)
+            supervisor.start(sandbox_program)
+            await until_ready(supervisor, sandbox_program, announced.exists)
             done(f"the sandbox social network is up on {sandbox_url}")
             supervisor.start(api)
             supervisor.start(worker)
-            await until_working(supervisor, on, api, worker)
+            await until_working(supervisor, installation, api, worker)
             done("API and worker are up")
             step("filling in a sample agency")
-            show(on.url, await seed(on.url, sandbox_url, keep=on.data / "sample.json"))
+            sample = await seed(installation.url, sandbox_url, state_file=installation.data / "sample.json")
+            show(installation.url, sample)
 
         with contextlib.suppress(Stopped):
             await unless_stopped(begin(), stop)
@@ -81,7 +91,7 @@ async def play(on: Ground) -> None:
 
 
 def show(url: str, sample: Sample) -> None:
-    """Print what a newcomer wants: answers first, so that what to do next is still in sight."""
+    """Print the answers, then where to go on: what is printed last is in sight."""
     for answer in sample.answers:
         console.print()
         console.print(f"[bold]{escape(answer.title)}[/]")
@@ -95,7 +105,7 @@ def show(url: str, sample: Sample) -> None:
 
 
 def demo(data: Path, host: str, port: int) -> None:
-    """All of `instep demo`."""
-    with ground(data, host, port) as on:
-        asyncio.run(play(on))
+    """The command `instep demo`."""
+    with start_installation(data, host, port) as installation:
+        asyncio.run(run(installation))
     done("stopped")

@@ -1,4 +1,4 @@
-"""`instep doctor`: what is wrong with this installation, and how to mend it."""
+"""`instep doctor`: checks this installation, and says how to fix what is wrong."""
 
 import importlib.metadata
 import json
@@ -19,24 +19,24 @@ from redis.exceptions import RedisError
 from rich.markup import escape
 
 from app.cli.console import console
-from app.cli.database import plain
-from app.cli.environment import SettingsRefused, load
+from app.cli.database import asyncpg_url
+from app.cli.environment import SettingsRefused, load_settings
 from app.cli.migrate import heads, known_revisions
 from app.kit.crypto import Keyring, SealBroken
 from app.settings import DEVELOPMENT_KEY, Settings
 from migrations.session import refusal
 
-SKEW = timedelta(seconds=2)
-SILENCE = timedelta(seconds=30)
-"""A worker beats every five seconds."""
-LATE = timedelta(minutes=5)
-ROOM = 1024**3
-LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
+MAX_CLOCK_SKEW = timedelta(seconds=2)
+HEARTBEAT_TIMEOUT = timedelta(seconds=30)
+"""A worker sends a heartbeat every five seconds."""
+MAX_LATENESS = timedelta(minutes=5)
+MIN_FREE_BYTES = 1024**3
+LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
 TIMEOUT = 5.0
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -45,43 +45,43 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     level: Level
-    says: str
+    message: str
     remedy: str | None = None
 
 
-def _ok(subject: str, says: str) -> Finding:
-    return Finding(subject, Level.OK, says)
+def _ok(subject: str, message: str) -> Finding:
+    return Finding(subject, Level.OK, message)
 
 
-def _warning(subject: str, says: str, remedy: str) -> Finding:
-    return Finding(subject, Level.WARNING, says, remedy)
+def _warning(subject: str, message: str, remedy: str) -> Finding:
+    return Finding(subject, Level.WARNING, message, remedy)
 
 
-def _failing(subject: str, says: str, remedy: str) -> Finding:
-    return Finding(subject, Level.FAILING, says, remedy)
+def _failing(subject: str, message: str, remedy: str) -> Finding:
+    return Finding(subject, Level.FAILING, message, remedy)
 
 
-async def examine(data: Path) -> list[Finding]:
-    """Look at everything; a thing that cannot be looked at is a finding too."""
-    findings = [*look_at_python(), *look_at_packages(LOCK), *look_at_disk(data)]
+async def check_installation(data: Path) -> list[Finding]:
+    """Run all checks; a check that cannot be run is a finding as well."""
+    findings = [*check_python(), *check_packages(LOCK_FILE), *check_disk(data)]
     try:
-        settings = load()
+        settings = load_settings()
     except SettingsRefused as refused:
         remedy = "set it in the environment or in .env, then ask again"
         return [*findings, *(_failing("settings", line, remedy) for line in str(refused).splitlines())]
     findings.append(_ok("settings", f"complete, for {settings.environment}"))
-    findings.extend(look_at_settings(settings))
-    findings.extend([finding async for finding in look_at_database(settings)])
-    findings.extend([finding async for finding in look_at_redis(settings)])
+    findings.extend(check_settings(settings))
+    findings.extend([finding async for finding in check_database(settings)])
+    findings.extend([finding async for finding in check_redis(settings)])
     return findings
 
 
-def look_at_python() -> Iterator[Finding]:
-    """The interpreter; one that is too old does not come this far."""
+def check_python() -> Iterator[Finding]:
+    """The interpreter's environment; one that is too old does not get this far."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     if sys.prefix == sys.base_prefix and not Path("/.dockerenv").exists():
         yield _warning("python", f"{version}, outside of a virtual environment", "use the one that `make up` makes")
@@ -93,12 +93,14 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def look_at_packages(lock: Path) -> Iterator[Finding]:
-    """What is installed against the lock; a line with a condition (Python, system) need not concern this machine."""
+def check_packages(lock: Path) -> Iterator[Finding]:
+    """Compare the installed packages with the lock; lines with an environment marker may not apply to this machine."""
     if not lock.exists():
         return
     installed = {
-        _canonical(found.metadata["Name"]): found.version for found in importlib.metadata.distributions() if found.name
+        _canonical(package.metadata["Name"]): package.version
+        for package in importlib.metadata.distributions()
+        if package.name
     }
     locked: dict[str, set[str]] = {}
     needed = set()
@@ -118,24 +120,26 @@ def look_at_packages(lock: Path) -> Iterator[Finding]:
     ]
     remedy = f"pip install --require-hashes -r {lock.name}"
     if wrong or absent:
-        says = "; ".join([*wrong, *(f"{name} is not installed" for name in absent)])
-        yield _warning("packages", says, remedy)
+        message = "; ".join([*wrong, *(f"{name} is not installed" for name in absent)])
+        yield _warning("packages", message, remedy)
     else:
         yield _ok("packages", "as in the lock")
 
 
-def look_at_disk(data: Path) -> Iterator[Finding]:
-    """Room for the data folder, or for the working directory where there is none."""
-    place = data if data.exists() else Path()
-    free = shutil.disk_usage(place).free
-    if free < ROOM:
-        yield _failing("disk", f"{free // 1024**2} MB left at {place.resolve()}", "make room; PostgreSQL stops without")
+def check_disk(data: Path) -> Iterator[Finding]:
+    """Free space of the data folder's disk, or of the working directory's where there is no data folder."""
+    folder = data if data.exists() else Path()
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        yield _failing(
+            "disk", f"{free // 1024**2} MB left at {folder.resolve()}", "make room; PostgreSQL stops without"
+        )
     else:
         yield _ok("disk", f"{free // 1024**3} GB free")
 
 
-def look_at_settings(settings: Settings) -> Iterator[Finding]:
-    """What is valid but unwise."""
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    """Settings that are valid, but unsafe or unsuitable."""
     if any(key.get_secret_value() == DEVELOPMENT_KEY for key in settings.secret_keys):
         yield _warning(
             "secret keys",
@@ -151,13 +155,13 @@ def look_at_settings(settings: Settings) -> Iterator[Finding]:
             f"{settings.public_url} is this machine alone: tracked links and inbound hooks do not work from outside",
             "set INSTEP_PUBLIC_URL to where the world reaches this service",
         )
-        yield from look_at_port(url.hostname, url.port or 80)
+        yield from check_port(url.hostname, url.port or 80)
     else:
         yield _ok("public url", settings.public_url)
 
 
-def look_at_port(host: str, port: int) -> Iterator[Finding]:
-    """Whether the API's port is free; a running API holds it rightly."""
+def check_port(host: str, port: int) -> Iterator[Finding]:
+    """Whether the API's port is free; it is taken while the API runs."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -168,14 +172,14 @@ def look_at_port(host: str, port: int) -> Iterator[Finding]:
             yield _ok("port", f"{port} is free")
 
 
-async def look_at_database(settings: Settings) -> AsyncIterator[Finding]:
-    """Reachable, as the right role, migrated, worked upon."""
+async def check_database(settings: Settings) -> AsyncIterator[Finding]:
+    """Connection, role, clock, migrations, worker, jobs and sealed tokens."""
     try:
-        connection = await asyncpg.connect(plain(settings.database_url), timeout=TIMEOUT)
+        connection = await asyncpg.connect(asyncpg_url(settings.database_url), timeout=TIMEOUT)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
         yield _failing(
             "database",
-            f"cannot be reached: {_brief(problem)}",
+            f"cannot be reached: {_first_line(problem)}",
             "start PostgreSQL and check DATABASE_URL, or use `instep up`",
         )
         return
@@ -183,7 +187,7 @@ async def look_at_database(settings: Settings) -> AsyncIterator[Finding]:
         version = await connection.fetchval("SELECT current_setting('server_version')")
         yield _ok("database", f"PostgreSQL {version}")
         yield await _role(connection)
-        yield await _skew(connection)
+        yield await _clock_skew(connection)
         revisions = await _revisions(connection)
         yield _migrations(revisions)
         if not revisions or revisions - known_revisions():
@@ -191,14 +195,14 @@ async def look_at_database(settings: Settings) -> AsyncIterator[Finding]:
         async for finding in _work(connection):
             yield finding
         if await connection.fetchval("SELECT to_regclass('community_token')") is not None:
-            yield await _seals(connection, Keyring(settings.secret_keys))
+            yield await _sealed_tokens(connection, Keyring(settings.secret_keys))
     except (OSError, asyncpg.PostgresError, TimeoutError) as problem:
-        yield _failing("database", f"does not answer: {_brief(problem)}", "see PostgreSQL's log")
+        yield _failing("database", f"does not answer: {_first_line(problem)}", "see PostgreSQL's log")
     finally:
         await connection.close()
 
 
-def _brief(problem: BaseException) -> str:
+def _first_line(problem: BaseException) -> str:
     return (str(problem) or type(problem).__name__).splitlines()[0]
 
 
@@ -210,7 +214,7 @@ async def _role(connection: asyncpg.Connection) -> Finding:
     if role is None:
         raise AssertionError("a connection has a role and a database")
     name = role["rolname"]
-    for trait, says in (
+    for trait, message in (
         ("rolsuper", "is a superuser"),
         ("rolbypassrls", "bypasses row-level security"),
         ("owner", "owns the database"),
@@ -218,18 +222,18 @@ async def _role(connection: asyncpg.Connection) -> Finding:
         if role[trait]:
             return _failing(
                 "role",
-                f"{name} {says}: agencies would not be kept apart",
+                f"{name} {message}: agencies would not be kept apart",
                 "let DATABASE_URL name an ordinary role; `instep migrate --superuser-url …` makes instep_app",
             )
     return _ok("role", f"{name} is an ordinary role")
 
 
-async def _skew(connection: asyncpg.Connection) -> Finding:
+async def _clock_skew(connection: asyncpg.Connection) -> Finding:
     before = datetime.now(UTC)
-    theirs = await connection.fetchval("SELECT clock_timestamp()")
+    database_time = await connection.fetchval("SELECT clock_timestamp()")
     after = datetime.now(UTC)
-    skew = abs(theirs - (before + (after - before) / 2))
-    if skew > SKEW:
+    skew = abs(database_time - (before + (after - before) / 2))
+    if skew > MAX_CLOCK_SKEW:
         return _warning(
             "clocks", f"this host and the database differ by {skew.total_seconds():.1f} s", "run NTP on both"
         )
@@ -258,16 +262,16 @@ def _migrations(revisions: frozenset[str]) -> Finding:
 async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
     """Whether workers live and jobs are run."""
     now = datetime.now(UTC)
-    seen = await connection.fetchval("SELECT max(at) FROM worker_heartbeat")
+    last_heartbeat = await connection.fetchval("SELECT max(at) FROM worker_heartbeat")
     restart = "start `instep worker`, under something that starts it again when it ends"
-    if seen is None:
+    if last_heartbeat is None:
         yield _warning("worker", "none was ever seen", restart)
-    elif now - seen > SILENCE:
-        yield _failing("worker", f"last seen at {seen:%Y-%m-%d %H:%M:%S} UTC", restart)
+    elif now - last_heartbeat > HEARTBEAT_TIMEOUT:
+        yield _failing("worker", f"last seen at {last_heartbeat:%Y-%m-%d %H:%M:%S} UTC", restart)
     else:
         yield _ok("worker", "alive")
     due = await connection.fetchval("SELECT min(run_at) FROM job WHERE state = 'waiting' AND run_at <= $1", now)
-    if due is not None and now - due > LATE:
+    if due is not None and now - due > MAX_LATENESS:
         yield _failing("jobs", f"the oldest due one waits since {due:%Y-%m-%d %H:%M:%S} UTC", "start more workers")
     else:
         yield _ok("jobs", "none is late")
@@ -280,19 +284,19 @@ async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
         yield _ok("dead jobs", "none")
 
 
-async def _seals(connection: asyncpg.Connection, keyring: Keyring) -> Finding:
-    """Whether the keys open what they must; row-level security makes it a question for each workspace."""
+async def _sealed_tokens(connection: asyncpg.Connection, keyring: Keyring) -> Finding:
+    """Whether the keys decrypt all tokens; read per workspace, because of row-level security."""
     lost = set()
     for row in await connection.fetch("SELECT DISTINCT workspace_id FROM api_key"):
         async with connection.transaction(readonly=True):
             await connection.execute("SELECT set_config('app.workspace_id', $1, true)", str(row["workspace_id"]))
-            for held in await connection.fetch(
+            for sealed_row in await connection.fetch(
                 "SELECT community_id, sealed FROM community_token UNION ALL SELECT community_id, sealed FROM hook"
             ):
                 try:
-                    keyring.open(held["sealed"])
+                    keyring.open(sealed_row["sealed"])
                 except SealBroken:
-                    lost.add(str(held["community_id"]))
+                    lost.add(str(sealed_row["community_id"]))
     if lost:
         some = ", ".join(sorted(lost)[:3]) + (", …" if len(lost) > 3 else "")
         return _failing(
@@ -304,13 +308,13 @@ async def _seals(connection: asyncpg.Connection, keyring: Keyring) -> Finding:
     return _ok("sealed tokens", "the keys open all of them")
 
 
-async def look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
-    """Reachable, and whether it keeps what it holds."""
+async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
+    """Connection, and whether the data survive a restart."""
     redis = Redis.from_url(settings.redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
     try:
         info = await redis.info()
         yield _ok("redis", f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}")
-        if info.get("aof_enabled") or await _saves(redis):
+        if info.get("aof_enabled") or await _saves_snapshots(redis):
             yield _ok("redis persistence", "what it holds survives a restart")
         else:
             yield _warning(
@@ -320,26 +324,28 @@ async def look_at_redis(settings: Settings) -> AsyncIterator[Finding]:
             )
     except (OSError, RedisError, TimeoutError) as problem:
         yield _failing(
-            "redis", f"cannot be reached: {_brief(problem)}", "start Valkey and check REDIS_URL, or use `instep up`"
+            "redis",
+            f"cannot be reached: {_first_line(problem)}",
+            "start Valkey and check REDIS_URL, or use `instep up`",
         )
     finally:
         await redis.aclose()
 
 
-async def _saves(redis: "Redis") -> bool:
+async def _saves_snapshots(redis: "Redis") -> bool:
     try:
         return bool((await redis.config_get("save")).get("save"))
-    except RedisError:  # a hosted Redis may not tell
+    except RedisError:  # hosted servers may refuse CONFIG
         return True
 
 
 def show(findings: list[Finding], *, as_json: bool) -> None:
-    """Print them, a line each, the remedy below."""
+    """Print the findings, one line each, followed by the remedy."""
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
         return
     marks = {Level.OK: "[green]ok     [/]", Level.WARNING: "[yellow]warning[/]", Level.FAILING: "[red]failing[/]"}
     for finding in findings:
-        console.print(f"{marks[finding.level]}  {finding.subject}: {escape(finding.says)}")
+        console.print(f"{marks[finding.level]}  {finding.subject}: {escape(finding.message)}")
         if finding.remedy:
             console.print(f"         → {escape(finding.remedy)}")

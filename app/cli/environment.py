@@ -1,4 +1,4 @@
-"""The configuration that a command works with, the embedded servers included."""
+"""The configuration of a command, embedded servers included."""
 
 import fcntl
 import json
@@ -17,18 +17,18 @@ from app.settings import Settings, settings
 
 DATA = Path(".instep")
 DEMO = "demo"
-"""Folder of the demo's data, in the data folder."""
+"""The folder of the demo's data, in the data folder."""
 DATABASE = "instep"
 
 Run = Callable[..., object]
 
 
 class SettingsRefused(Exception):
-    """The configuration is missing something or unsafe; the message names each variable."""
+    """The configuration is incomplete or unsafe; the message names each variable."""
 
 
 def variable(name: str) -> str | None:
-    """A setting's text from the environment or `.env`, None where neither has it."""
+    """A setting's text from the environment or `.env`; None where neither has it."""
     return os.environ.get(name) or dotenv_values(".env").get(name) or None
 
 
@@ -38,7 +38,7 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 
 def explain(error: ValidationError) -> str:
-    """What is wrong with the settings, a line each, without any value: it may be secret."""
+    """What is wrong with the settings, one line each, without values, which may be secret."""
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         message = problem["msg"].removeprefix("Value error, ")
@@ -49,7 +49,7 @@ def explain(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-def load() -> Settings:
+def load_settings() -> Settings:
     """The settings of this process.
 
     Raises:
@@ -61,24 +61,24 @@ def load() -> Settings:
         raise SettingsRefused(explain(error)) from None
 
 
-def running(data: Path) -> dict[str, str]:
-    """Variables that lead to the embedded servers of an `instep up` or `demo` that runs now; else none."""
-    found = {}
+def running_servers(data: Path) -> dict[str, str]:
+    """Variables for the embedded servers of a running `instep up` or `instep demo`; empty where none runs."""
+    variables = {}
     for folder in (data, data / DEMO):
         if (sockets := _sockets(folder / "postgres")) is not None:
-            found["DATABASE_URL"] = Postgres(sockets, 0).url(APP, DATABASE)
-            found["INSTEP_OWNER_DATABASE_URL"] = Postgres(sockets, 0).url(OWNER, DATABASE)
+            variables["DATABASE_URL"] = Postgres(sockets, 0).url(APP, DATABASE)
+            variables["INSTEP_OWNER_DATABASE_URL"] = Postgres(sockets, 0).url(OWNER, DATABASE)
         if (sockets := _sockets(folder / "valkey")) is not None:
-            found["REDIS_URL"] = Valkey(sockets, 0).url
-        if found:
+            variables["REDIS_URL"] = Valkey(sockets, 0).url
+        if variables:
             if (folder / "secret_key").exists():
-                found["INSTEP_SECRET_KEYS"] = (folder / "secret_key").read_text().strip()
+                variables["INSTEP_SECRET_KEYS"] = (folder / "secret_key").read_text().strip()
             break
-    return found
+    return variables
 
 
 def _sockets(home: Path) -> Path | None:
-    """The socket folder of a server, if it lives: then it holds its lock."""
+    """The socket folder of a running server, which holds its lock; None where it does not run."""
     try:
         with (home / "server.lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -89,15 +89,15 @@ def _sockets(home: Path) -> Path | None:
     return None
 
 
-def adopt(found: Mapping[str, str]) -> None:
-    """Set in this process what neither the environment nor `.env` sets."""
-    for name, value in found.items():
+def set_missing(variables: Mapping[str, str]) -> None:
+    """Set those environment variables of this process that neither the environment nor `.env` sets."""
+    for name, value in variables.items():
         if variable(name) is None and not (name == "INSTEP_OWNER_DATABASE_URL" and variable("DATABASE_URL")):
             os.environ[name] = value
 
 
 def secret_key(data: Path) -> str:
-    """The key that seals tokens in this data folder, made at the first start."""
+    """The Fernet key stored in this data folder, generated at the first start."""
     path = data / "secret_key"
     if not path.exists():
         fresh = path.with_suffix(".new")
@@ -108,26 +108,26 @@ def secret_key(data: Path) -> str:
 
 
 @contextmanager
-def serving(data: Path, run: Run, say: Callable[[str], None]) -> Iterator[dict[str, str]]:
-    """Variables for the service's processes; what they do not name already is started, in `data`.
+def start_missing_servers(data: Path, run: Run, report: Callable[[str], None]) -> Iterator[dict[str, str]]:
+    """Start an embedded server, with its data in `data`, where no URL is configured; variables for the processes.
 
     Raises:
-        EmbeddedError: an embedded server cannot be had.
+        EmbeddedError: an embedded server does not start.
     """
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     with ExitStack() as stack:
         if variable("DATABASE_URL") is None:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             postgres = stack.enter_context(start_postgres(data / "postgres"))
             run(prepare_database(postgres.url(), DATABASE))
-            found["DATABASE_URL"] = postgres.url(APP, DATABASE)
-            found["INSTEP_OWNER_DATABASE_URL"] = postgres.url(OWNER, DATABASE)
-            say(f"PostgreSQL 18 is up, its data in {data / 'postgres'}")
+            variables["DATABASE_URL"] = postgres.url(APP, DATABASE)
+            variables["INSTEP_OWNER_DATABASE_URL"] = postgres.url(OWNER, DATABASE)
+            report(f"PostgreSQL 18 is up, its data in {data / 'postgres'}")
         if variable("REDIS_URL") is None:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found["REDIS_URL"] = stack.enter_context(start_valkey(data / "valkey")).url
-            say(f"Valkey 9 is up, its data in {data / 'valkey'}")
+            variables["REDIS_URL"] = stack.enter_context(start_valkey(data / "valkey")).url
+            report(f"Valkey 9 is up, its data in {data / 'valkey'}")
         if variable("INSTEP_SECRET_KEYS") is None and variable("INSTEP_ENVIRONMENT") in {None, "development"}:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found["INSTEP_SECRET_KEYS"] = secret_key(data)
-        yield found
+            variables["INSTEP_SECRET_KEYS"] = secret_key(data)
+        yield variables

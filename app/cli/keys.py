@@ -1,4 +1,4 @@
-"""Keys from the command line, for whoever has the database: API keys, and sealing under a new key."""
+"""`instep keys`: API keys for a workspace, and encryption of stored tokens with a new key."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from app.settings import Settings
 
 
 async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
-    """The full text of a new key that may do everything in `workspace`; None where there is no such workspace."""
+    """The full text of a new API key with every scope in `workspace`; None where there is no such workspace."""
     database = Database(settings.database_url, pool=1)
     try:
         async with database.transaction(workspace) as session:
@@ -27,17 +27,17 @@ async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
 
 
 async def reseal(settings: Settings) -> ResealResult:
-    """Seal every workspace's tokens under the current key, each workspace in a unit of work of its own."""
+    """Encrypt the tokens of all workspaces with the current key, each workspace in its own transaction."""
     database = Database(settings.database_url, pool=1)
     keyring = Keyring(settings.secret_keys)
     tokens, lost = 0, frozenset[UUID]()
     try:
         async with database.transaction(None) as session:
-            everybody = await service.workspaces(session)
-        for workspace_id in everybody:
+            workspace_ids = await service.workspaces(session)
+        for workspace_id in workspace_ids:
             async with database.transaction(workspace_id) as session:
-                done = await reseal_tokens(session, keyring)
-            tokens, lost = tokens + done.tokens, lost | done.lost
+                resealed = await reseal_tokens(session, keyring)
+            tokens, lost = tokens + resealed.tokens, lost | resealed.lost
     finally:
         await database.close()
     return ResealResult(tokens, lost)

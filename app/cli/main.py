@@ -44,8 +44,8 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to lis
 
 
 @contextlib.contextmanager
-def _plainly() -> Iterator[None]:
-    """What a person can mend is one message, without a traceback."""
+def _errors_as_messages() -> Iterator[None]:
+    """Print expected errors as one message, without a traceback."""
     try:
         yield
     except (EmbeddedError, environment.SettingsRefused, CannotTrack, SampleError, MigrationRefused) as problem:
@@ -62,13 +62,13 @@ def up(data: Data = environment.DATA, host: Host = "127.0.0.1", port: Port = 800
     Where DATABASE_URL or REDIS_URL is not set, an embedded PostgreSQL or Valkey is started and its data are
     kept in the folder --data. Ctrl-C stops all of it.
     """
-    from app.cli import up as house
+    from app.cli import up as up_command
 
-    house.stop_on_sigterm()
-    with _plainly():
+    up_command.stop_on_sigterm()
+    with _errors_as_messages():
         try:
-            house.up(data, host, port)
-        except house.DidNotStart as problem:
+            up_command.up(data, host, port)
+        except up_command.DidNotStart as problem:
             fail(str(problem))
 
 
@@ -79,14 +79,14 @@ def demo(data: Data = environment.DATA / environment.DEMO, host: Host = "127.0.0
     Ends by printing an API key and three questions with their answers, and keeps running until Ctrl-C. A second
     start finds its data.
     """
-    from app.cli import demo as show
-    from app.cli import up as house
+    from app.cli import demo as demo_command
+    from app.cli import up as up_command
 
-    house.stop_on_sigterm()
-    with _plainly():
+    up_command.stop_on_sigterm()
+    with _errors_as_messages():
         try:
-            show.demo(data, host, port)
-        except house.DidNotStart as problem:
+            demo_command.demo(data, host, port)
+        except up_command.DidNotStart as problem:
             fail(str(problem))
 
 
@@ -104,8 +104,8 @@ def api(
     from app.kit import gc_freeze
     from app.platforms import adapters
 
-    with _plainly():
-        environment.load()
+    with _errors_as_messages():
+        environment.load_settings()
         config = uvicorn.Config(
             "app.main:create_app",
             factory=True,
@@ -116,14 +116,14 @@ def api(
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # the application knows whom to trust
+            proxy_headers=False,  # the application evaluates X-Forwarded-For itself
             timeout_graceful_shutdown=10,
         )
         with contextlib.ExitStack() as stack:
             sockets = None if fd is None else [stack.enter_context(socket.socket(fileno=fd))]
             server = uvicorn.Server(config)
             config.load()
-            adapters()  # or the first request would wait for them to be imported
+            adapters()  # imported now, so that the first request does not wait for it
             gc_freeze.freeze()
             server.run(sockets=sockets)
             if not server.started:
@@ -134,15 +134,15 @@ def api(
 def worker() -> None:
     """Run the worker alone. Needs DATABASE_URL and REDIS_URL.
 
-    It ends when Redis goes away: run it under something that starts it again.
+    It ends when Redis stops: run it under a supervisor that starts it again.
     """
     import uvloop
     from arq.worker import run_worker
 
     from workers.main import worker_settings
 
-    with _plainly():
-        environment.load()
+    with _errors_as_messages():
+        environment.load_settings()
         asyncio.set_event_loop(uvloop.new_event_loop())  # arq takes the loop that is set
         run_worker(worker_settings())  # type: ignore[arg-type]  # arq's protocol wants instances of what it reads as a class
 
@@ -170,9 +170,9 @@ def migrate(
     from app.cli.migrate import heads
     from app.cli.migrate import migrate as upgrade
 
-    with _plainly():
-        environment.adopt(environment.running(data))
-        settings = environment.load()
+    with _errors_as_messages():
+        environment.set_missing(environment.running_servers(data))
+        settings = environment.load_settings()
         if settings.owner_database_url is None:
             fail("INSTEP_OWNER_DATABASE_URL is missing: the same database, as the role that owns its tables")
         owner, runtime = urlsplit(settings.owner_database_url), urlsplit(settings.database_url)
@@ -197,11 +197,11 @@ def track(
     address: Annotated[str, typer.Argument(help="A public community, say https://mastodon.social/@Gargron")],
     allow: Annotated[list[str] | None, typer.Option("--allow", help="host:port that may be private.")] = None,
 ) -> None:
-    """Look at a public community now: its size, its newest posts and what people made of them."""
-    from app.cli import track as tracking
+    """Read a public community now: its size, its newest posts and their reactions."""
+    from app.cli import track as track_command
 
-    with _plainly():
-        tracking.show(asyncio.run(tracking.look(address, allow=allow or ())))
+    with _errors_as_messages():
+        track_command.show(asyncio.run(track_command.read_public(address, allow=allow or ())))
 
 
 @app.command()
@@ -213,12 +213,12 @@ def doctor(
 
     Exit code 1 when something fails; warnings alone are 0.
     """
-    from app.cli import doctor as practice
+    from app.cli import doctor as doctor_command
 
-    environment.adopt(environment.running(data))
-    findings = asyncio.run(practice.examine(data))
-    practice.show(findings, as_json=as_json)
-    raise typer.Exit(1 if any(finding.level is practice.Level.FAILING for finding in findings) else 0)
+    environment.set_missing(environment.running_servers(data))
+    findings = asyncio.run(doctor_command.check_installation(data))
+    doctor_command.show(findings, as_json=as_json)
+    raise typer.Exit(1 if any(finding.level is doctor_command.Level.FAILING for finding in findings) else 0)
 
 
 @keys.command("secret")
@@ -239,9 +239,9 @@ def keys_create(
     """Make an API key that may do everything in one workspace, and print it. It is shown this once."""
     from app.cli.keys import create
 
-    with _plainly():
-        environment.adopt(environment.running(data))
-        key = asyncio.run(create(environment.load(), workspace, name))
+    with _errors_as_messages():
+        environment.set_missing(environment.running_servers(data))
+        key = asyncio.run(create(environment.load_settings(), workspace, name))
         if key is None:
             fail(f"there is no workspace {workspace}")
         if sys.stdout.isatty():
@@ -258,14 +258,14 @@ def keys_reseal(data: Data = environment.DATA) -> None:
     """
     from app.cli.keys import reseal
 
-    with _plainly():
-        environment.adopt(environment.running(data))
-        answer = asyncio.run(reseal(environment.load()))
-        done(f"{answer.tokens} tokens are sealed with the current key")
-        if answer.lost:
+    with _errors_as_messages():
+        environment.set_missing(environment.running_servers(data))
+        resealed = asyncio.run(reseal(environment.load_settings()))
+        done(f"{resealed.tokens} tokens are sealed with the current key")
+        if resealed.lost:
             fail(
                 "no key in INSTEP_SECRET_KEYS opens the tokens of these communities; add the key that sealed them, "
-                f"or reconnect them: {', '.join(sorted(map(str, answer.lost)))}"
+                f"or reconnect them: {', '.join(sorted(map(str, resealed.lost)))}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Migrations, called from Python."""
+"""Runs the migrations from Python."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""A sample agency, made through the HTTP API alone: what it can do, anybody's script can.
+"""A sample agency, created through the HTTP API alone, as any script could.
 
 The agency connects one Mastodon and one VK community of the sandbox to a client's project, plans a
-few posts, answers a customer, and has a tracked link that people and link previews follow. A second
-start finds it all by the key it kept.
+few posts, answers a customer, and has a tracked link that browsers and link-preview bots follow. A second
+start finds it again by the stored API key.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ QUESTIONS: Final = (
     ("How long do customers wait for an answer? (support)", "first_response_time"),
     ("How many people went to the site? (traffic)", "clicks"),
 )
-WAIT_TIMEOUT: Final = 180.0
-"""Seconds the first walk through a month of a sandbox community may take."""
+READ_TIMEOUT: Final = 180.0
+"""Seconds that the first poll of a month of a sandbox community may take."""
 
-PEOPLE: Final = (
+BROWSERS: Final = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
     (
         "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 "
@@ -39,10 +39,13 @@ PEOPLE: Final = (
         "YaBrowser/25.8.0.0 Safari/537.36"
     ),
 )
-PREVIEWS: Final = ("TelegramBot (like TwitterBot)", "Mastodon/4.4.3 (http.rb/5.2.0; +https://mastodon.example/) Bot")
+PREVIEW_BOTS: Final = (
+    "TelegramBot (like TwitterBot)",
+    "Mastodon/4.4.3 (http.rb/5.2.0; +https://mastodon.example/) Bot",
+)
 
-WEEK: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-"""A coffee house is asked on Sundays too, and its agency answers."""
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+"""The sample project works every day."""
 
 PLAN: Final = (
     ("engaging", "What is your word for a very small coffee?", "2026-12-07T10:00:00"),
@@ -54,7 +57,7 @@ PLAN: Final = (
 
 @dataclass(frozen=True)
 class Answer:
-    """A question a newcomer can ask, and what the API really said to it."""
+    """A question, the request that answers it, and the API's response."""
 
     title: str
     curl: str
@@ -63,36 +66,38 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sample:
-    """What there is to look at."""
+    """What is printed: the API key, and answered questions."""
 
     api_key: str
     answers: Sequence[Answer]
 
 
 class SampleError(Exception):
-    """The sample agency did not come to be; the message says where it stopped."""
+    """The sample agency could not be created; the message says which step failed."""
 
 
-async def seed(api_url: str, sandbox_url: str, *, keep: Path) -> Sample:
-    """Make the sample agency, or find it again; wait for its figures and ask for three of them.
+async def seed(api_url: str, sandbox_url: str, *, state_file: Path) -> Sample:
+    """Create the sample agency, or find it again; wait for its metrics and ask for three KPIs.
 
-    `keep` is a file in the data folder for what a second start must know.
+    `state_file` stores, in the data folder, what a second start needs.
     """
     hosts = [url.removeprefix("http://") for url in (api_url, sandbox_url)]
     async with client(allow=hosts, deadline=30) as http:
-        known = json.loads(keep.read_text()) if keep.exists() else None
-        if known is not None and await _still_there(http, api_url, known["api_key"]):
+        state = json.loads(state_file.read_text()) if state_file.exists() else None
+        if state is not None and await _key_works(http, api_url, state["api_key"]):
             done("found the sample agency of an earlier start")
         else:
-            known = await _make(http, api_url, sandbox_url)
-            keep.write_text(json.dumps(known))
-            keep.chmod(0o600)
-        api = _Api(http, api_url, known["api_key"])
-        await _until_read(api, known["communities"])
-        if not known.get("answered"):
-            await _answer_somebody(api)
-            keep.write_text(json.dumps({**known, "answered": True}))
-        return Sample(known["api_key"], [await _ask(api, known["project_id"], *question) for question in QUESTIONS])
+            state = await _make(http, api_url, sandbox_url)
+            state_file.write_text(json.dumps(state))
+            state_file.chmod(0o600)
+        api = _Api(http, api_url, state["api_key"])
+        await _wait_until_read(api, state["communities"])
+        if not state.get("answered"):
+            await _answer_latest_customer(api)
+            state_file.write_text(json.dumps({**state, "answered": True}))
+        return Sample(
+            state["api_key"], [await _kpi_answer(api, state["project_id"], *question) for question in QUESTIONS]
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class _Api:
         return answer.json()
 
 
-async def _still_there(http: Client, api_url: str, key: str) -> bool:
+async def _key_works(http: Client, api_url: str, key: str) -> bool:
     answer = await http.get(f"{api_url}/v1/me", headers={"Authorization": f"Bearer {key}"})
     return answer.is_success
 
@@ -119,7 +124,7 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
     made = await _Api(http, api_url, "").call("POST", "/v1/workspaces", {"name": "Step & Co", "owner": owner})
     api = _Api(http, api_url, made["api_key"]["key"])
     done("signed up the agency Step & Co")
-    hours = {"week": {day: [{"opens": "08:00", "closes": "22:00"}] for day in WEEK}}
+    hours = {"week": {day: [{"opens": "08:00", "closes": "22:00"}] for day in WEEKDAYS}}
     project = await api.call(
         "POST", "/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk", "working_hours": hours}
     )
@@ -133,7 +138,9 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
             "faq": [{"question": "Are you open on Sunday?", "answer": "Yes, from ten to eight."}],
         },
     )
-    communities = [await _connect(api, project["id"], place) for place in await _places(http, sandbox_url)]
+    communities = [
+        await _connect(api, project["id"], community) for community in await _busiest_communities(http, sandbox_url)
+    ]
     done("connected its communities on Mastodon and VK")
     for category, text, at in PLAN:
         plan = {"community_id": communities[0], "text": text, "category": category, "planned_for": at}
@@ -146,40 +153,40 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
     return {"api_key": api.key, "project_id": project["id"], "communities": communities, "slug": link["slug"]}
 
 
-async def _places(http: Client, sandbox_url: str) -> list[dict[str, Any]]:
-    """One community of each platform, the busiest."""
+async def _busiest_communities(http: Client, sandbox_url: str) -> list[dict[str, Any]]:
+    """The busiest community of each platform."""
     found: list[dict[str, Any]] = (await http.get(f"{sandbox_url}/_sandbox/communities")).json()
-    busiest = {place["platform"]: place for place in sorted(found, key=lambda place: place["busy"])}
+    busiest = {community["platform"]: community for community in sorted(found, key=lambda community: community["busy"])}
     return [busiest[platform] for platform in sorted(busiest)]
 
 
-async def _connect(api: _Api, project_id: str, place: Mapping[str, Any]) -> str:
+async def _connect(api: _Api, project_id: str, community: Mapping[str, Any]) -> str:
     body = {
         "project_id": project_id,
-        "platform": place["platform"],
-        "address": place["address"],
+        "platform": community["platform"],
+        "address": community["address"],
         "backfill_days": 31,
-        "credentials": {kind: token for kind, token in place["tokens"].items() if token},
+        "credentials": {kind: token for kind, token in community["tokens"].items() if token},
     }
     made = await api.call("POST", "/v1/communities", body)
     return str(made["id"])
 
 
 async def _follow(http: Client, api_url: str, slug: str) -> None:
-    for agent in (*PEOPLE, *PREVIEWS):
+    for agent in (*BROWSERS, *PREVIEW_BOTS):
         await http.get(f"{api_url}/r/{slug}", headers={"User-Agent": agent, "Accept": "text/html"})
 
 
-async def _until_read(api: _Api, communities: Sequence[str]) -> None:
-    """Wait until the worker has read a month of both communities, saying how far it is."""
-    told = -1
-    deadline = asyncio.get_running_loop().time() + WAIT_TIMEOUT
+async def _wait_until_read(api: _Api, communities: Sequence[str]) -> None:
+    """Wait until the worker has read a month of all communities, printing the progress."""
+    last_reported = -1
+    deadline = asyncio.get_running_loop().time() + READ_TIMEOUT
     while True:
         health = [await api.call("GET", f"/v1/communities/{community}/health") for community in communities]
         posts = sum(one["publications"] for one in health)
-        if posts != told:
+        if posts != last_reported:
             step(f"reading a month of posts, comments and messages: {posts} posts so far")
-            told = posts
+            last_reported = posts
         if all(one["polled_at"] is not None for one in health):
             done(f"read {posts} posts and what customers wrote")
             return
@@ -189,32 +196,32 @@ async def _until_read(api: _Api, communities: Sequence[str]) -> None:
         await asyncio.sleep(1)
 
 
-async def _answer_somebody(api: _Api) -> None:
-    """Answer the customer who wrote last, through the platform."""
-    waiting = (await api.call("GET", "/v1/inquiries?status=open&limit=1"))["data"]
-    if not waiting:
+async def _answer_latest_customer(api: _Api) -> None:
+    """Answer the customer of the latest open inquiry, through the platform."""
+    open_inquiries = (await api.call("GET", "/v1/inquiries?status=open&limit=1"))["data"]
+    if not open_inquiries:
         return
-    inquiry = f"/v1/inquiries/{waiting[0]['id']}"
+    inquiry = f"/v1/inquiries/{open_inquiries[0]['id']}"
     body = {"text": "Thank you for writing! We are looking into it."}
     made = await api.call("POST", f"{inquiry}/messages", body)
 
     def sent(found: Any) -> bool:
         return any(one["id"] == made["id"] and one["delivery"] == "sent" for one in found["messages"])
 
-    await _until(api, inquiry, sent, "the answer to a customer is not sent yet")
-    done(f"answered {waiting[0]['customer']['name']}, who wrote: {waiting[0]['preview'][:60]}")
+    await _get_until(api, inquiry, sent, "the answer to a customer is not sent yet")
+    done(f"answered {open_inquiries[0]['customer']['name']}, who wrote: {open_inquiries[0]['preview'][:60]}")
 
 
-async def _ask(api: _Api, project_id: str, title: str, key: str) -> Answer:
+async def _kpi_answer(api: _Api, project_id: str, title: str, key: str) -> Answer:
     path = f"/v1/projects/{project_id}/kpis/{key}?granularity=month"
-    body = await _until(api, path, lambda answer: answer["value"] is not None, f"{key} has no value yet")
+    body = await _get_until(api, path, lambda answer: answer["value"] is not None, f"{key} has no value yet")
     return Answer(title, f'curl -s -H "Authorization: Bearer {api.key}" "{api.url}{path}"', body)
 
 
-async def _until(api: _Api, path: str, good: Callable[[Any], bool], otherwise: str, tries: int = 150) -> Any:
+async def _get_until(api: _Api, path: str, is_ready: Callable[[Any], bool], failure: str, tries: int = 150) -> Any:
     for _ in range(tries):
         answer = await api.call("GET", path)
-        if good(answer):
+        if is_ready(answer):
             return answer
         await asyncio.sleep(0.2)
-    raise SampleError(otherwise)
+    raise SampleError(failure)

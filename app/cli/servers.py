@@ -1,11 +1,10 @@
-"""Embedded servers, from the side of the process that wants them.
+"""Starting embedded servers.
 
     with start_postgres(folder) as postgres:
         postgres.url("instep_app", "instep")
 
-A server lives exactly as long as the `with`, or as the process if that is shorter. Its data stay in
-the folder; with `test=True` they are thrown away, live in memory where there is room, and are not
-synced to disk.
+A server runs until the end of the `with` block or of the process. Its data stay in the folder; with
+`test=True` they are deleted at the end, and not synced to disk.
 """
 
 import contextlib
@@ -38,7 +37,7 @@ class Postgres:
     """The postmaster."""
 
     def url(self, role: str = SUPERUSER, database: str = "postgres") -> str:
-        """Where SQLAlchemy finds `database`, as `role`. There are no passwords: the socket is private."""
+        """The SQLAlchemy URL of `database`, as `role`. Without a password: the socket's folder is private."""
         return f"postgresql+asyncpg://{role}@/{database}?host={self.sockets}&port=5432"
 
 
@@ -51,12 +50,12 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        """Where redis-py and arq find it; `?db=3` is understood."""
+        """The URL for redis-py and arq; `?db=3` selects a database."""
         return f"unix://{self.sockets / SOCKET}"
 
 
 @contextlib.contextmanager
-def _kept(kind: str, home: Path, *, test: bool) -> Iterator[tuple[Path, int]]:
+def _keeper(kind: str, home: Path, *, test: bool) -> Iterator[tuple[Path, int]]:
     keeper = subprocess.Popen(
         [sys.executable, "-m", "app.cli.embedded.keeper", kind, str(home.resolve()), *(["--test"] if test else [])],
         stdin=subprocess.PIPE,
@@ -65,7 +64,7 @@ def _kept(kind: str, home: Path, *, test: bool) -> Iterator[tuple[Path, int]]:
     )
     with keeper:  # closes the pipes and waits
         if keeper.stdout is None or keeper.stdin is None:
-            raise AssertionError("pipes were asked for")
+            raise AssertionError("the pipes were requested")
         try:
             line = keeper.stdout.readline()
             facts = json.loads(line) if line else {"error": f"the keeper of {kind} ended; see {home / 'server.log'}"}
@@ -79,28 +78,28 @@ def _kept(kind: str, home: Path, *, test: bool) -> Iterator[tuple[Path, int]]:
 
 @contextlib.contextmanager
 def start_postgres(home: Path, *, test: bool = False) -> Iterator[Postgres]:
-    """PostgreSQL with its data in `home`; ready to be connected to.
+    """PostgreSQL with its data in `home`, ready for connections.
 
     Raises:
-        EmbeddedError: it cannot be had; the message is for people.
+        EmbeddedError: it does not start; the message is for people.
     """
-    with _kept("postgres", home, test=test) as (sockets, process):
+    with _keeper("postgres", home, test=test) as (sockets, process):
         yield Postgres(sockets, process)
 
 
 @contextlib.contextmanager
 def start_valkey(home: Path, *, test: bool = False) -> Iterator[Valkey]:
-    """Valkey with its data in `home`; ready to be connected to.
+    """Valkey with its data in `home`, ready for connections.
 
     Raises:
-        EmbeddedError: it cannot be had; the message is for people.
+        EmbeddedError: it does not start; the message is for people.
     """
-    with _kept("valkey", home, test=test) as (sockets, process):
+    with _keeper("valkey", home, test=test) as (sockets, process):
         yield Valkey(sockets, process)
 
 
 def scratch_folder() -> Path:
-    """A new folder for throw-away data, in memory where there is room. The keeper removes it."""
+    """A new folder for temporary data, in memory where there is enough. The keeper removes it."""
     parent = None
     with contextlib.suppress(OSError):
         if shutil.disk_usage(SHARED_MEMORY).free >= TEST_SPACE:

@@ -1,7 +1,7 @@
-"""Keeps child processes running: starts them again when they end, and ends them all together.
+"""Keeps child processes running: restarts them when they end, and stops them all together.
 
-Ctrl-C reaches the supervisor alone; it asks its children to stop, and makes them after a while. When
-the supervisor itself is killed, each child learns it from its lifeline.
+Ctrl-C reaches the supervisor alone; it sends SIGTERM to its children, and SIGKILL after a grace period. When
+the supervisor itself is killed, the children stop by their pipe from it (see `parent_watch`).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.cli.parent_watch import VARIABLE
+from app.cli.parent_watch import PIPE_VARIABLE
 
 GRACE = 15.0
 """Seconds from SIGTERM to SIGKILL."""
@@ -24,43 +24,43 @@ GRACE = 15.0
 
 @dataclass(frozen=True)
 class Program:
-    """What is run: `python -m module arguments`."""
+    """A program to run: `python -m module arguments`."""
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     log: Path | None = None
-    """Where its output goes; to the supervisor's own where None."""
+    """The file that its output is appended to; None: the supervisor's own output."""
     descriptors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """Pauses between restarts, in seconds: doubling, and short again after a good while alive."""
+    """Pauses between restarts, in seconds: doubling with each early exit, reset by a run longer than `good_while`."""
 
     first: float = 0.5
     longest: float = 30.0
     good_while: float = 30.0
 
     def after(self, failures: int) -> float:
-        """The pause after so many short lives in a row."""
+        """The pause after so many consecutive early exits."""
         return min(self.first * 2.0 ** max(failures - 1, 0), self.longest)
 
 
 class Supervisor:
-    """`async with Supervisor(say) as supervisor: supervisor.start(program)`."""
+    """`async with Supervisor(report) as supervisor: supervisor.start(program)`."""
 
-    def __init__(self, say: Callable[[str], None], *, grace: float = GRACE, backoff: Backoff | None = None) -> None:
-        self._say = say
+    def __init__(self, report: Callable[[str], None], *, grace: float = GRACE, backoff: Backoff | None = None) -> None:
+        self._report = report
         self._grace = grace
         self._backoff = backoff or Backoff()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self.processes: dict[str, int] = {}
-        """Process ids of the children that run now."""
+        """The process ids of the running children, by program name."""
         self.failures: dict[str, int] = {}
-        """Short lives in a row."""
+        """The consecutive early exits, by program name."""
 
     async def __aenter__(self) -> Self:
         self._read, self._write = os.pipe()
@@ -74,11 +74,11 @@ class Supervisor:
         os.close(self._read)
 
     def start(self, program: Program) -> None:
-        """Run a program until `stop`."""
+        """Run a program, restarting it when it ends, until `stop`."""
         self._tasks.append(asyncio.create_task(self._supervise(program), name=program.name))
 
     async def stop(self) -> None:
-        """Ask all children to stop, and see to it."""
+        """Stop all children, and wait for their end."""
         self._stopping.set()
         await asyncio.gather(*self._tasks)
         self._tasks.clear()
@@ -96,7 +96,7 @@ class Supervisor:
                 where = f"; see {program.log}" if program.log else ""
                 code = process.returncode or 0
                 how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-                self._say(f"{program.name} ended ({how}); starting it again in {pause:g} s{where}")
+                self._report(f"{program.name} ended ({how}); starting it again in {pause:g} s{where}")
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
             self.processes.pop(program.name, None)
@@ -112,7 +112,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **program.environment, VARIABLE: str(self._read)},
+                env={**os.environ, **program.environment, PIPE_VARIABLE: str(self._read)},
                 pass_fds=(self._read, *program.descriptors),
                 start_new_session=True,
             )
@@ -121,11 +121,11 @@ class Supervisor:
                 os.close(output)
 
     async def _ended_by_itself(self, process: asyncio.subprocess.Process) -> bool:
-        """Wait for the end; on `stop`, bring it about. Whether nobody had asked for it."""
+        """Wait until a process ends, or stop it on `stop`. Whether it ended before `stop`."""
         ended = asyncio.create_task(process.wait())
-        asked = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        stop_wait = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({ended, stop_wait}, return_when=asyncio.FIRST_COMPLETED)
+        stop_wait.cancel()
         if not self._stopping.is_set():
             return True
         for number in (signal.SIGTERM, signal.SIGKILL):

@@ -1,4 +1,4 @@
-"""`instep up`: servers, migrations, API and worker, under one roof."""
+"""`instep up`: servers, migrations, API and worker, with one command."""
 
 import asyncio
 import contextlib
@@ -11,38 +11,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.cli.console import done, step, warn
-from app.cli.environment import serving, variable
+from app.cli.environment import start_missing_servers, variable
 from app.cli.migrate import migrate
-from app.cli.parent_watch import tie
+from app.cli.parent_watch import stop_with_parent
 from app.cli.supervisor import Program, Supervisor
 
 READY_TIMEOUT = 90.0
 GIVE_UP_AFTER = 3
-"""Short lives in a row before the first answer."""
+"""Consecutive early exits of a program before its first sign of life."""
 
 
 class DidNotStart(Exception):
-    """The service did not come up; the message ends with what it said last."""
+    """A program did not start; the message ends with the last lines of its log."""
 
 
 class Stopped(Exception):
-    """A person asked it to stop while it was still starting."""
+    """A signal asked to stop while the programs were starting."""
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What the processes stand on."""
+class Installation:
+    """What the service's processes are started with."""
 
     data: Path
     environment: Mapping[str, str]
-    """Variables for the service's processes."""
+    """Environment variables of the service's processes."""
     listener: socket.socket
     url: str
     """Where the API answers."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket on `port`, or on a free one where that is taken (and says so).
+    """A listening socket on `port`, or, with a warning, on a free one where that is taken.
 
     The supervisor keeps it open: clients wait, instead of being refused, while the API restarts.
     """
@@ -65,22 +65,22 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(listener: socket.socket) -> str:
-    """The URL of a listener, as a person on this machine types it."""
+    """The URL of a listener, for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 -- read
     return f"http://{host}:{port}"
 
 
 @contextlib.contextmanager
-def ground(data: Path, host: str, port: int) -> Iterator[Ground]:
-    """Servers started, database migrated, port taken.
+def start_installation(data: Path, host: str, port: int) -> Iterator[Installation]:
+    """Bind the port, start the embedded servers that are needed, and migrate the database.
 
     Raises:
-        EmbeddedError: an embedded server cannot be had.
+        EmbeddedError: an embedded server does not start.
     """
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
-        environment = stack.enter_context(serving(data, asyncio.run, done))
+        environment = stack.enter_context(start_missing_servers(data, asyncio.run, done))
         if (owner := environment.get("INSTEP_OWNER_DATABASE_URL") or variable("INSTEP_OWNER_DATABASE_URL")) is not None:
             migrate(owner)
             done("the database is migrated")
@@ -89,15 +89,15 @@ def ground(data: Path, host: str, port: int) -> Iterator[Ground]:
         url = address(listener)
         if variable("INSTEP_PUBLIC_URL") is None:
             environment["INSTEP_PUBLIC_URL"] = url
-        yield Ground(data, environment, listener, url)
+        yield Installation(data, environment, listener, url)
 
 
-def programs(on: Ground, extra: Mapping[str, str], *, logs: Path | None) -> tuple[Program, Program]:
+def programs(installation: Installation, extra: Mapping[str, str], *, logs: Path | None) -> tuple[Program, Program]:
     """The API and the worker."""
-    environment = {**on.environment, **extra}
+    environment = {**installation.environment, **extra}
     if logs is None:
         environment.setdefault("INSTEP_LOG_FORMAT", variable("INSTEP_LOG_FORMAT") or "console")
-    descriptor = on.listener.fileno()
+    descriptor = installation.listener.fileno()
     return (
         Program(
             "api",
@@ -112,7 +112,7 @@ def programs(on: Ground, extra: Mapping[str, str], *, logs: Path | None) -> tupl
 
 
 def answers(url: str, path: str = "/live") -> bool:
-    """Whether an HTTP server says 200 there."""
+    """Whether an HTTP server answers 200 at this path."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=2)
     try:
         connection.request("GET", path)
@@ -123,36 +123,36 @@ def answers(url: str, path: str = "/live") -> bool:
         connection.close()
 
 
-async def until_working(supervisor: Supervisor, on: Ground, api: Program, worker: Program) -> None:
-    """Wait for the API to answer and for the worker to be seen at work.
+async def until_working(supervisor: Supervisor, installation: Installation, api: Program, worker: Program) -> None:
+    """Wait until the API answers and the worker has sent a heartbeat.
 
     Raises:
-        DidNotStart: one of them ended again and again, or says nothing.
+        DidNotStart: one of them ended repeatedly, or was not ready in time.
     """
-    await until_ready(supervisor, api, lambda: answers(on.url))
-    await until_ready(supervisor, worker, lambda: answers(on.url, "/ready"))
+    await until_ready(supervisor, api, lambda: answers(installation.url))
+    await until_ready(supervisor, worker, lambda: answers(installation.url, "/ready"))
 
 
 async def until_ready(supervisor: Supervisor, program: Program, ready: Callable[[], bool]) -> None:
-    """Wait for a program's first sign of life.
+    """Wait until `ready()`.
 
     Raises:
-        DidNotStart: it ended again and again, or says nothing.
+        DidNotStart: the program ended repeatedly, or was not ready in time.
     """
     deadline = asyncio.get_running_loop().time() + READY_TIMEOUT
     while not await asyncio.to_thread(ready):
         late = asyncio.get_running_loop().time() > deadline
         if late or supervisor.failures.get(program.name, 0) >= GIVE_UP_AFTER:
-            words = ""
+            log_tail = ""
             if program.log is not None and program.log.exists():
-                words = ":\n" + "\n".join(program.log.read_text(errors="replace").splitlines()[-12:])
-            raise DidNotStart(f"{program.name} does not start{words}")
+                log_tail = ":\n" + "\n".join(program.log.read_text(errors="replace").splitlines()[-12:])
+            raise DidNotStart(f"{program.name} does not start{log_tail}")
         await asyncio.sleep(0.1)
 
 
 @contextlib.asynccontextmanager
 async def stop_signals() -> AsyncIterator[asyncio.Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set."""
+    """An event that is set by Ctrl-C, SIGTERM and the closing of the terminal."""
     event = asyncio.Event()
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -166,47 +166,47 @@ async def stop_signals() -> AsyncIterator[asyncio.Event]:
 
 
 async def unless_stopped(work: Awaitable[None], stop: asyncio.Event) -> None:
-    """Do `work`, or leave it when a person asks to stop.
+    """Await `work`, or cancel it when `stop` is set.
 
     Raises:
-        Stopped: they did.
+        Stopped: `stop` was set first.
     """
-    working = asyncio.ensure_future(work)
-    asked = asyncio.ensure_future(stop.wait())
+    work_task = asyncio.ensure_future(work)
+    stop_wait = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        await asyncio.wait({work_task, stop_wait}, return_when=asyncio.FIRST_COMPLETED)
+        if not work_task.done():
             raise Stopped
-        working.result()
+        work_task.result()
     finally:
-        for task in (working, asked):
+        for task in (work_task, stop_wait):
             task.cancel()
-        await asyncio.gather(working, asked, return_exceptions=True)
+        await asyncio.gather(work_task, stop_wait, return_exceptions=True)
 
 
-async def serve(on: Ground) -> None:
-    """Run API and worker until a person stops them."""
+async def serve(installation: Installation) -> None:
+    """Run API and worker until stopped by a signal."""
     async with stop_signals() as stop, Supervisor(warn) as supervisor:
-        api, worker = programs(on, {}, logs=None)
+        api, worker = programs(installation, {}, logs=None)
         supervisor.start(api)
         supervisor.start(worker)
         with contextlib.suppress(Stopped):
-            await unless_stopped(until_working(supervisor, on, api, worker), stop)
-            done(f"Instep answers on {on.url} — its documentation is {on.url}/docs")
+            await unless_stopped(until_working(supervisor, installation, api, worker), stop)
+            done(f"Instep answers on {installation.url} — its documentation is {installation.url}/docs")
             step("Ctrl-C stops it")
             await stop.wait()
         step("stopping")
 
 
 def up(data: Path, host: str, port: int) -> None:
-    """All of `instep up`."""
-    with ground(data, host, port) as on:
-        asyncio.run(serve(on))
+    """The command `instep up`."""
+    with start_installation(data, host, port) as installation:
+        asyncio.run(serve(installation))
     done("stopped")
 
 
 def stop_on_sigterm() -> None:
-    """Let SIGTERM, a closed terminal and the end of `make` unwind like Ctrl-C, outside of the event loop too."""
+    """Make SIGTERM, a closed terminal and the end of `make` act like Ctrl-C, also outside of the event loop."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -214,4 +214,4 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, interrupt)
     if os.name == "posix":
         signal.signal(signal.SIGHUP, interrupt)
-    tie()
+    stop_with_parent()

@@ -92,7 +92,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
             )
             for one in remaining
         ],
-        lag=_lag(community, metrics_due_at, settings.poll_pace, now(session)),
+        lag=_lag(community, metrics_due_at, settings.poll_interval_multiplier, now(session)),
     )
 
 

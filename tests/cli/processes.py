@@ -1,4 +1,4 @@
-"""Starting processes in tests, and seeing that they are gone."""
+"""Starting processes in tests, and checking that they have ended."""
 
 import os
 import subprocess
@@ -11,61 +11,61 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_TIMEOUT = 30.0
+CONDITION_TIMEOUT = 30.0
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    """Wait until `holds`, or fail."""
-    deadline = time.monotonic() + WAIT_TIMEOUT
-    while not holds():
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Wait until `condition()`, or fail."""
+    deadline = time.monotonic() + CONDITION_TIMEOUT
+    while not condition():
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.02)
 
 
 def about(marker: str | Path) -> list[psutil.Process]:
-    """Living processes whose command line holds `marker`."""
-    found = []
+    """Running processes whose command line contains `marker`."""
+    processes = []
     for process in psutil.process_iter():
         try:
-            words = " ".join(process.cmdline())
-            if str(marker) in words and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
-                found.append(process)
+            command_line = " ".join(process.cmdline())
+            if str(marker) in command_line and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                processes.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return found
+    return processes
 
 
 def family(process: int) -> list[psutil.Process]:
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     parent = psutil.Process(process)
     return [parent, *parent.children(recursive=True)]
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    """Whether none of them lives; a zombie is dead."""
+    """Whether none of them runs; a zombie has ended."""
     return not any(_lives(process) for process in processes)
 
 
 def _lives(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it ended between the two questions
+    except psutil.NoSuchProcess:  # it ended between the two calls
         return False
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without this project's settings and the run's servers."""
-    kept = {
+    """The environment without this project's settings and the test run's servers."""
+    variables = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("INSTEP_", "PYTEST_")) and name not in {"DATABASE_URL", "REDIS_URL"}
     }
-    return {**kept, **more}
+    return {**variables, **more}
 
 
 @contextmanager
 def script(source: str, *arguments: str | Path, **environment: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run Python source; its input and output are pipes. Killed at the end if it still lives."""
+    """Run Python source, with pipes for input and output; killed at the end if it still runs."""
     with subprocess.Popen(
         [sys.executable, "-c", source, *map(str, arguments)],
         stdin=subprocess.PIPE,

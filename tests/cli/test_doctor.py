@@ -1,4 +1,4 @@
-"""`instep doctor` names what is broken, and the way to mend it."""
+"""`instep doctor` reports what is broken, and how to fix it."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -11,26 +11,26 @@ from typer.testing import CliRunner
 
 from app.cli import doctor
 from app.cli.console import console
-from app.cli.database import plain
-from app.cli.doctor import Finding, Level, examine
+from app.cli.database import asyncpg_url
+from app.cli.doctor import Finding, Level, check_installation
 from app.cli.main import app
 from app.settings import DEVELOPMENT_KEY, Settings, settings
 from tests.servers import Servers, servers
 
 
 @pytest.fixture(scope="module")
-def house() -> object:
+def test_servers() -> object:
     with servers() as running:
         yield running
 
 
 @pytest.fixture
-def database(house: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """A migrated database, and an environment that is right."""
-    name = house.clone()
+def database(test_servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A migrated database, and a correct environment."""
+    name = test_servers.clone()
     for variable, value in {
-        "DATABASE_URL": house.app_url(name),
-        "REDIS_URL": house.redis_url(60),
+        "DATABASE_URL": test_servers.app_url(name),
+        "REDIS_URL": test_servers.redis_url(60),
         "INSTEP_SECRET_KEYS": "x" * 43 + "=",
         "INSTEP_PUBLIC_URL": "https://instep.example",
     }.items():
@@ -45,7 +45,7 @@ def by_subject(findings: list[Finding]) -> dict[str, Finding]:
 
 
 async def run(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(plain(url))
+    connection = await asyncpg.connect(asyncpg_url(url))
     try:
         for statement in statements:
             await connection.execute(statement)
@@ -53,85 +53,98 @@ async def run(url: str, *statements: str) -> None:
         await connection.close()
 
 
-async def look(tmp_path: Path) -> dict[str, Finding]:
+async def check(tmp_path: Path) -> dict[str, Finding]:
     settings.cache_clear()
-    return by_subject(await examine(tmp_path))
+    return by_subject(await check_installation(tmp_path))
 
 
-async def test_a_sound_installation_has_nothing_failing(house: Servers, database: str, tmp_path: Path) -> None:
-    await run(house.owner_url(database), "INSERT INTO worker_heartbeat VALUES ('w', now())")
-    found = await look(tmp_path)
-    assert [finding for finding in found.values() if finding.level is Level.FAILING] == []
-    assert {"database", "role", "migrations", "worker", "jobs", "dead jobs", "redis", "clocks"} <= found.keys()
-    assert found["redis persistence"].level is Level.WARNING  # the tests' own keeps nothing
+async def test_a_sound_installation_has_nothing_failing(test_servers: Servers, database: str, tmp_path: Path) -> None:
+    await run(test_servers.owner_url(database), "INSERT INTO worker_heartbeat VALUES ('w', now())")
+    findings_by_subject = await check(tmp_path)
+    assert [finding for finding in findings_by_subject.values() if finding.level is Level.FAILING] == []
+    assert {
+        "database",
+        "role",
+        "migrations",
+        "worker",
+        "jobs",
+        "dead jobs",
+        "redis",
+        "clocks",
+    } <= findings_by_subject.keys()
+    assert findings_by_subject["redis persistence"].level is Level.WARNING  # the tests' own keeps nothing
 
 
 @pytest.mark.parametrize("role", ["postgres", "instep_owner"])
-async def test_a_mighty_role_fails(
-    house: Servers, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str
+async def test_a_privileged_role_fails(
+    test_servers: Servers, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
-    url = house.superuser_url(database) if role == "postgres" else house.owner_url(database)
+    url = test_servers.superuser_url(database) if role == "postgres" else test_servers.owner_url(database)
     monkeypatch.setenv("DATABASE_URL", url)
-    found = await look(tmp_path)
-    assert found["role"].level is Level.FAILING
-    assert role in found["role"].says
+    findings_by_subject = await check(tmp_path)
+    assert findings_by_subject["role"].level is Level.FAILING
+    assert role in findings_by_subject["role"].message
 
 
 async def test_a_role_that_bypasses_row_level_security_fails(
-    house: Servers, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    test_servers: Servers, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mighty = f"mighty_{database}"
-    await run(house.superuser_url(), f"CREATE ROLE {mighty} LOGIN BYPASSRLS PASSWORD 'mighty'")
+    bypassing_role = f"bypassing_{database}"
+    await run(test_servers.superuser_url(), f"CREATE ROLE {bypassing_role} LOGIN BYPASSRLS PASSWORD 'bypass'")
     try:
         monkeypatch.setenv(
-            "DATABASE_URL", house.app_url(database).replace("instep_app:instep-test", f"{mighty}:mighty")
+            "DATABASE_URL", test_servers.app_url(database).replace("instep_app:instep-test", f"{bypassing_role}:bypass")
         )
-        found = await look(tmp_path)
+        findings_by_subject = await check(tmp_path)
     finally:
-        await run(house.superuser_url(), f"DROP ROLE {mighty}")
-    assert found["role"].level is Level.FAILING
-    assert "bypasses" in found["role"].says
+        await run(test_servers.superuser_url(), f"DROP ROLE {bypassing_role}")
+    assert findings_by_subject["role"].level is Level.FAILING
+    assert "bypasses" in findings_by_subject["role"].message
 
 
-async def test_an_old_schema_fails(house: Servers, database: str, tmp_path: Path) -> None:
-    await run(house.owner_url(database), "UPDATE alembic_version SET version_num = '1001'")
-    found = await look(tmp_path)
-    assert found["migrations"].level is Level.FAILING
-    assert found["migrations"].remedy == "run `instep migrate`"
+async def test_an_old_schema_fails(test_servers: Servers, database: str, tmp_path: Path) -> None:
+    await run(test_servers.owner_url(database), "UPDATE alembic_version SET version_num = '1001'")
+    findings_by_subject = await check(tmp_path)
+    assert findings_by_subject["migrations"].level is Level.FAILING
+    assert findings_by_subject["migrations"].remedy == "run `instep migrate`"
 
 
 @pytest.mark.parametrize(
     ("revision", "remedy"), [("0009", "start with an empty database"), ("9999", "install the version that migrated it")]
 )
 async def test_a_schema_of_another_code_fails_and_is_asked_nothing(
-    house: Servers, database: str, tmp_path: Path, revision: str, remedy: str
+    test_servers: Servers, database: str, tmp_path: Path, revision: str, remedy: str
 ) -> None:
     await run(
-        house.owner_url(database),
+        test_servers.owner_url(database),
         f"UPDATE alembic_version SET version_num = '{revision}'",
         "DROP TABLE worker_heartbeat",
         "ALTER TABLE community_token RENAME sealed TO otherwise",
     )
-    found = await look(tmp_path)
-    assert {subject for subject, finding in found.items() if finding.level is Level.FAILING} == {"migrations"}
-    assert f"revision {revision}" in found["migrations"].says
-    assert (found["migrations"].remedy or "").startswith(remedy)
-    assert {"database", "redis"} <= found.keys()
+    findings_by_subject = await check(tmp_path)
+    assert {subject for subject, finding in findings_by_subject.items() if finding.level is Level.FAILING} == {
+        "migrations"
+    }
+    assert f"revision {revision}" in findings_by_subject["migrations"].message
+    assert (findings_by_subject["migrations"].remedy or "").startswith(remedy)
+    assert {"database", "redis"} <= findings_by_subject.keys()
 
 
 async def test_an_empty_database_has_no_migrations(
-    house: Servers, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    test_servers: Servers, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", house.app_url(house.clone("template0")))
-    found = await look(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", test_servers.app_url(test_servers.clone("template0")))
+    findings_by_subject = await check(tmp_path)
     assert database
-    assert found["migrations"].says == "none was run"
-    assert found["migrations"].remedy == "run `instep migrate`"
+    assert findings_by_subject["migrations"].message == "none was run"
+    assert findings_by_subject["migrations"].remedy == "run `instep migrate`"
 
 
-async def test_a_silent_worker_and_late_and_dead_jobs_are_found(house: Servers, database: str, tmp_path: Path) -> None:
+async def test_a_silent_worker_and_late_and_dead_jobs_are_found(
+    test_servers: Servers, database: str, tmp_path: Path
+) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=1)
-    connection = await asyncpg.connect(plain(house.superuser_url(database)))
+    connection = await asyncpg.connect(asyncpg_url(test_servers.superuser_url(database)))
     try:
         await connection.execute("INSERT INTO worker_heartbeat VALUES ('w', $1)", long_ago)
         for key, state in (("a", "waiting"), ("b", "dead")):
@@ -144,29 +157,29 @@ async def test_a_silent_worker_and_late_and_dead_jobs_are_found(house: Servers, 
             )
     finally:
         await connection.close()
-    found = await look(tmp_path)
-    assert found["worker"].level is Level.FAILING
-    assert found["jobs"].level is Level.FAILING
-    assert found["dead jobs"].level is Level.WARNING
-    assert found["dead jobs"].says.startswith("1 ")
+    findings_by_subject = await check(tmp_path)
+    assert findings_by_subject["worker"].level is Level.FAILING
+    assert findings_by_subject["jobs"].level is Level.FAILING
+    assert findings_by_subject["dead jobs"].level is Level.WARNING
+    assert findings_by_subject["dead jobs"].message.startswith("1 ")
 
 
-async def test_servers_that_are_away_fail_each_by_itself(
+async def test_each_unreachable_server_is_a_failure_of_its_own(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql://instep_app@/x?host={tmp_path}&port=5432")
     monkeypatch.setenv("REDIS_URL", f"unix://{tmp_path}/none")
-    found = await look(tmp_path)
+    findings_by_subject = await check(tmp_path)
     assert database
-    assert found["database"].level is Level.FAILING
-    assert found["redis"].level is Level.FAILING
-    assert "instep up" in (found["redis"].remedy or "")
+    assert findings_by_subject["database"].level is Level.FAILING
+    assert findings_by_subject["redis"].level is Level.FAILING
+    assert "instep up" in (findings_by_subject["redis"].remedy or "")
 
 
-async def test_a_clock_that_is_off_is_found(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "SKEW", timedelta(seconds=-1))
+async def test_clock_skew_is_found(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MAX_CLOCK_SKEW", timedelta(seconds=-1))
     assert database
-    assert (await look(tmp_path))["clocks"].level is Level.WARNING
+    assert (await check(tmp_path))["clocks"].level is Level.WARNING
 
 
 def test_broken_settings_are_named_without_their_values(
@@ -178,9 +191,9 @@ def test_broken_settings_are_named_without_their_values(
     assert database
     answer = CliRunner().invoke(app, ["doctor", "--json", "--data", str(tmp_path)])
     assert answer.exit_code == 1
-    failing = [finding["says"] for finding in json.loads(answer.stdout) if finding["level"] == "failing"]
-    assert any(says.startswith("DATABASE_URL must start with postgresql://") for says in failing)
-    assert any(says.startswith("INSTEP_DATABASE_POOL") for says in failing)
+    failing = [finding["message"] for finding in json.loads(answer.stdout) if finding["level"] == "failing"]
+    assert any(message.startswith("DATABASE_URL must start with postgresql://") for message in failing)
+    assert any(message.startswith("INSTEP_DATABASE_POOL") for message in failing)
     assert "hunter2" not in answer.output
 
 
@@ -198,28 +211,28 @@ def test_missing_settings_are_one_message_and_no_traceback(
     assert "Traceback" not in answer.output
 
 
-def test_packages_are_held_against_the_lock(tmp_path: Path) -> None:
+def test_packages_are_compared_with_the_lock(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text(
         "typer==0.0.1 \\\n    --hash=sha256:00\nleftpad==1.0 \\\nonly-there==1.0 ; sys_platform == 'plan9' \\\n"
         "pytest==1 ; python_version < '3'\n"
     )
-    (finding,) = doctor.look_at_packages(lock)
+    (finding,) = doctor.check_packages(lock)
     assert finding.level is Level.WARNING
-    assert "typer" in finding.says
-    assert "leftpad is not installed" in finding.says
-    assert "only-there" not in finding.says
+    assert "typer" in finding.message
+    assert "leftpad is not installed" in finding.message
+    assert "only-there" not in finding.message
 
 
 def test_the_development_key_is_a_warning() -> None:
-    chosen = Settings(
+    configured = Settings(
         database_url="postgresql://h/d",
         redis_url="redis://h",
         secret_keys=[SecretStr(DEVELOPMENT_KEY)],
     )
-    found = by_subject(list(doctor.look_at_settings(chosen)))
-    assert found["secret keys"].level is Level.WARNING
-    assert found["public url"].level is Level.WARNING
+    findings_by_subject = by_subject(list(doctor.check_settings(configured)))
+    assert findings_by_subject["secret keys"].level is Level.WARNING
+    assert findings_by_subject["public url"].level is Level.WARNING
 
 
 def test_a_taken_port_is_found() -> None:
@@ -228,15 +241,15 @@ def test_a_taken_port_is_found() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        (finding,) = doctor.look_at_port("127.0.0.1", taken.getsockname()[1])
+        (finding,) = doctor.check_port("127.0.0.1", taken.getsockname()[1])
         assert finding.level is Level.WARNING
 
 
 def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "ROOM", 1 << 62)
-    (finding,) = doctor.look_at_disk(tmp_path)
+    monkeypatch.setattr(doctor, "MIN_FREE_BYTES", 1 << 62)
+    (finding,) = doctor.check_disk(tmp_path)
     assert finding.level is Level.FAILING
-    with console.capture() as said:
+    with console.capture() as printed:
         doctor.show([finding], as_json=False)
-    assert "failing" in said.get()
-    assert "make room" in said.get()
+    assert "failing" in printed.get()
+    assert "make room" in printed.get()

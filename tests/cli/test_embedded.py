@@ -1,4 +1,4 @@
-"""The embedded servers: they are real, they keep their data, and they never outlive their owner."""
+"""The embedded servers keep their data and never outlive their owner."""
 
 import asyncio
 import contextlib
@@ -19,13 +19,13 @@ import asyncpg
 import psutil
 import pytest
 
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.cli.embedded import binaries, identity
 from app.cli.embedded.keeper import SOCKET_PATH_LIMIT
 from app.cli.embedded.postgres import MAJOR
-from app.cli.embedded.postgres import Postgres as UpsertResult
+from app.cli.embedded.postgres import Postgres as PostgresServer
 from app.cli.servers import EmbeddedError, start_postgres, start_valkey
-from tests.cli.processes import WAIT_TIMEOUT, about, eventually, gone, line, script
+from tests.cli.processes import CONDITION_TIMEOUT, about, eventually, family, gone, line, script
 
 OWNER = """
 import sys
@@ -39,8 +39,8 @@ print("stopped", flush=True)
 """
 
 
-async def _ask(url: str, *statements: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(plain(url))
+async def _query(url: str, *statements: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(asyncpg_url(url))
     try:
         rows: list[asyncpg.Record] = []
         for statement in statements:
@@ -50,22 +50,22 @@ async def _ask(url: str, *statements: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
-def ask(url: str, *statements: str) -> list[asyncpg.Record]:
-    return asyncio.run(_ask(url, *statements))
+def query(url: str, *statements: str) -> list[asyncpg.Record]:
+    return asyncio.run(_query(url, *statements))
 
 
-def tell(url: str, *words: str) -> bytes:
-    """A command to Valkey, and the raw answer."""
-    with socket.socket(socket.AF_UNIX) as talk:
-        talk.connect(url.removeprefix("unix://"))
-        talk.sendall(" ".join(words).encode() + b"\r\n")
-        return talk.recv(65536)
+def valkey_command(url: str, *words: str) -> bytes:
+    """Send a command to Valkey; its raw reply."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(url.removeprefix("unix://"))
+        connection.sendall(" ".join(words).encode() + b"\r\n")
+        return connection.recv(65536)
 
 
 def test_data_and_settings_survive_a_restart(tmp_path: Path) -> None:
     with start_postgres(tmp_path / "postgres") as postgres, start_valkey(tmp_path / "valkey") as valkey:
-        ask(postgres.url(), "CREATE TABLE kept (word text)", "INSERT INTO kept VALUES ('сохранено')")
-        assert tell(valkey.url, "SET", "kept", "word") == b"+OK\r\n"
+        query(postgres.url(), "CREATE TABLE kept (word text)", "INSERT INTO kept VALUES ('сохранено')")
+        assert valkey_command(valkey.url, "SET", "kept", "word") == b"+OK\r\n"
         first = {postgres.process, valkey.process}
         for name, value in {
             "fsync": "on",
@@ -73,14 +73,14 @@ def test_data_and_settings_survive_a_restart(tmp_path: Path) -> None:
             "server_encoding": "UTF8",
             "listen_addresses": "",
         }.items():
-            assert ask(postgres.url(), f"SHOW {name}")[0][0] == value
-        locale = ask(postgres.url(), "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'postgres'")
+            assert query(postgres.url(), f"SHOW {name}")[0][0] == value
+        locale = query(postgres.url(), "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'postgres'")
         assert tuple(locale[0]) == (b"b", "C.UTF-8")
     assert not any(psutil.pid_exists(process) for process in first)
     assert not about(tmp_path)
     with start_postgres(tmp_path / "postgres") as postgres, start_valkey(tmp_path / "valkey") as valkey:
-        assert ask(postgres.url(), "SELECT word FROM kept")[0][0] == "сохранено"
-        assert tell(valkey.url, "GET", "kept") == b"$4\r\nword\r\n"
+        assert query(postgres.url(), "SELECT word FROM kept")[0][0] == "сохранено"
+        assert valkey_command(valkey.url, "GET", "kept") == b"$4\r\nword\r\n"
     assert not about(tmp_path)
 
 
@@ -88,9 +88,9 @@ def test_data_and_settings_survive_a_restart(tmp_path: Path) -> None:
 def test_nothing_outlives_a_killed_process_and_the_data_survive(tmp_path: Path, victim: str) -> None:
     with script(OWNER, tmp_path) as owner:
         url, postmaster, valkey_url, valkey = line(owner).split()
-        ask(url, "CREATE TABLE kept (word text)", "INSERT INTO kept VALUES ('there')")
-        tell(valkey_url, "SET", "kept", "word")
-        servers = [one for top in (postmaster, valkey) for one in _tree(int(top))]
+        query(url, "CREATE TABLE kept (word text)", "INSERT INTO kept VALUES ('there')")
+        valkey_command(valkey_url, "SET", "kept", "word")
+        servers = [one for top in (postmaster, valkey) for one in family(int(top))]
         assert len(servers) > 5  # the postmaster has children, too
         if victim == "owner":
             owner.kill()
@@ -104,20 +104,15 @@ def test_nothing_outlives_a_killed_process_and_the_data_survive(tmp_path: Path, 
             eventually(lambda: not about(tmp_path), "the keepers end")
             assert not Path(url.partition("host=")[2].partition("&")[0]).exists()
     with start_postgres(tmp_path / "postgres") as postgres, start_valkey(tmp_path / "valkey") as again:
-        assert ask(postgres.url(), "SELECT word FROM kept")[0][0] == "there"
-        assert tell(again.url, "GET", "kept") == b"$4\r\nword\r\n"
-
-
-def _tree(process: int) -> list[psutil.Process]:
-    parent = psutil.Process(process)
-    return [parent, *parent.children(recursive=True)]
+        assert query(postgres.url(), "SELECT word FROM kept")[0][0] == "there"
+        assert valkey_command(again.url, "GET", "kept") == b"$4\r\nword\r\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_keeper_that_is_asked_to_stop_stops_its_server(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_keeper_stops_its_server_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     with script(OWNER, tmp_path) as owner:
         url, postmaster, *_ = line(owner).split()
-        servers = _tree(int(postmaster))
+        servers = family(int(postmaster))
         for keeper in about(tmp_path / "postgres"):
             if "app.cli.embedded.keeper" in keeper.cmdline():
                 keeper.send_signal(number)
@@ -129,35 +124,35 @@ def test_a_keeper_that_is_asked_to_stop_stops_its_server(tmp_path: Path, number:
 
 def test_a_server_that_dies_is_started_again(tmp_path: Path) -> None:
     with start_postgres(tmp_path / "postgres", test=True) as postgres:
-        ask(postgres.url(), "CREATE TABLE kept (word text)", "CHECKPOINT")
+        query(postgres.url(), "CREATE TABLE kept (word text)", "CHECKPOINT")
         os.kill(postgres.process, signal.SIGKILL)
 
         def answers() -> bool:
             with contextlib.suppress(OSError, asyncpg.PostgresError):
-                return bool(ask(postgres.url(), "SELECT true"))
+                return bool(query(postgres.url(), "SELECT true"))
             return False
 
         eventually(lambda: not psutil.pid_exists(postgres.process), "the old one is gone")
-        eventually(answers, "a new one answers at the same place")
-        assert ask(postgres.url(), "SELECT count(*) FROM kept")[0][0] == 0
+        eventually(answers, "a new one answers at the same address")
+        assert query(postgres.url(), "SELECT count(*) FROM kept")[0][0] == 0
 
 
-def test_two_owners_of_one_folder_are_one_too_many(tmp_path: Path) -> None:
+def test_a_second_owner_of_a_folder_is_refused(tmp_path: Path) -> None:
     with start_valkey(tmp_path / "valkey") as valkey:
-        asked = subprocess.run(
-            [sys.executable, "-c", _IMPATIENT, str(tmp_path / "valkey")],
+        second_owner = subprocess.run(
+            [sys.executable, "-c", _SECOND_OWNER, str(tmp_path / "valkey")],
             capture_output=True,
             text=True,
             check=False,
             stdin=subprocess.PIPE,
-            timeout=WAIT_TIMEOUT,
+            timeout=CONDITION_TIMEOUT,
         )
-        assert "is in use by process" in asked.stdout
-        assert "--data" in asked.stdout
-        assert tell(valkey.url, "PING") == b"+PONG\r\n"
+        assert "is in use by process" in second_owner.stdout
+        assert "--data" in second_owner.stdout
+        assert valkey_command(valkey.url, "PING") == b"+PONG\r\n"
 
 
-_IMPATIENT = """
+_SECOND_OWNER = """
 import sys, threading
 from app.cli.embedded import keeper
 keeper.LOCK_TIMEOUT = 0.2
@@ -170,11 +165,11 @@ sys.exit(keeper.main())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="starts a bare postgres, which refuses root; run as an ordinary user")
-def test_an_orphan_is_stopped_before_the_data_are_touched(tmp_path: Path) -> None:
+def test_an_orphaned_postgres_is_stopped_before_the_data_are_touched(tmp_path: Path) -> None:
     home = tmp_path / "postgres"
     with start_postgres(home):
         pass
-    _orphan_is_replaced(home, UpsertResult(home, test=False).command(Path(tempfile.mkdtemp(dir="/tmp"))))
+    _orphan_is_replaced(home, PostgresServer(home, test=False).command(Path(tempfile.mkdtemp(dir="/tmp"))))
 
 
 def test_an_orphaned_valkey_is_stopped_before_the_data_are_touched(tmp_path: Path) -> None:
@@ -201,14 +196,14 @@ def _orphan_is_replaced(home: Path, command: object) -> None:
         orphan.wait()
 
 
-def test_somebody_elses_postmaster_is_not_taken_for_ours(tmp_path: Path) -> None:
+def test_another_postmaster_is_not_taken_for_ours(tmp_path: Path) -> None:
     with start_postgres(tmp_path / "postgres") as postgres:
-        kept = UpsertResult(tmp_path / "postgres", test=False)
-        assert kept.ready(postgres.process, postgres.sockets)
-        assert not kept.ready(postgres.process + 1, postgres.sockets)
+        server = PostgresServer(tmp_path / "postgres", test=False)
+        assert server.ready(postgres.process, postgres.sockets)
+        assert not server.ready(postgres.process + 1, postgres.sockets)
 
 
-def test_sockets_are_private_and_short_wherever_the_data_are(tmp_path: Path) -> None:
+def test_socket_paths_are_private_and_short_wherever_the_data_are(tmp_path: Path) -> None:
     deep = tmp_path / ("a" * 100) / ("b" * 100)
     with start_postgres(deep / "postgres", test=True) as postgres, start_valkey(deep / "valkey", test=True) as valkey:
         for path in (postgres.sockets / ".s.PGSQL.5432", Path(valkey.url.removeprefix("unix://"))):
@@ -217,10 +212,10 @@ def test_sockets_are_private_and_short_wherever_the_data_are(tmp_path: Path) -> 
             assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_throw_away_servers_leave_no_file(tmp_path: Path) -> None:
+def test_test_servers_leave_no_file(tmp_path: Path) -> None:
     with script(OWNER, tmp_path, "test") as owner:
         url = line(owner).split()[0]
-        assert ask(url, "SHOW fsync")[0][0] == "off"
+        assert query(url, "SHOW fsync")[0][0] == "off"
         owner.kill()
         eventually(lambda: not about(tmp_path), "the keepers end")
     assert not list(tmp_path.iterdir())
@@ -240,12 +235,12 @@ def test_a_killed_initdb_leaves_nothing_half_made(tmp_path: Path) -> None:
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text(f"{MAJOR}\n")
     with start_postgres(tmp_path / "postgres", test=True) as postgres:
-        assert ask(postgres.url(), "SELECT 1")[0][0] == 1
+        assert query(postgres.url(), "SELECT 1")[0][0] == 1
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user may walk into."""
+    """A folder that every user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="instep-open-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder
@@ -261,7 +256,7 @@ def _interpreter_for(user: int) -> str:
     pytest.skip("there is no Python 3.11 that another user may run")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else; this run is an ordinary user's")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run as another user")
 @pytest.mark.parametrize("named", [True, False], ids=["nobody", "without an entry in /etc/passwd"])
 def test_an_ordinary_user_needs_no_root(open_folder: Path, named: bool) -> None:
     user = identity.NOBODY if named else 45678
@@ -290,19 +285,19 @@ def test_an_ordinary_user_needs_no_root(open_folder: Path, named: bool) -> None:
         if not named and not words:
             pytest.skip("namespaces are denied here, and PostgreSQL wants a user with a name")
         assert psutil.Process(int(words[1])).uids().real == user
-        assert ask(words[0], "SELECT 1")[0][0] == 1
+        assert query(words[0], "SELECT 1")[0][0] == 1
         owner.kill()
     eventually(lambda: not about(home), "the servers end")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
-def test_root_where_namespaces_are_denied_becomes_nobody(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)  # out of nobody's reach: the files lie elsewhere, and a link leads there
+def test_root_without_namespaces_runs_as_nobody(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)  # nobody cannot enter it: the files are elsewhere, and a link points there
     with script(OWNER, tmp_path, "test", PATH="/nonexistent") as owner:
         url, postmaster, *_ = line(owner).split()
         assert psutil.Process(int(postmaster)).uids().real == identity.NOBODY
-        place = (tmp_path / "postgres" / "cluster").resolve()
-        assert place.parent == identity.STATE
-        assert ask(url, "SELECT 1")[0][0] == 1
+        cluster_folder = (tmp_path / "postgres" / "cluster").resolve()
+        assert cluster_folder.parent == identity.STATE
+        assert query(url, "SELECT 1")[0][0] == 1
         owner.communicate("\n")
-    assert not place.exists()
+    assert not cluster_folder.exists()

@@ -1,4 +1,4 @@
-"""`instep keys`: a key made on the command line opens its workspace, and no other."""
+"""`instep keys`: API keys from the command line, and the rotation of secret keys."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typer.testing import CliRunner, Result
 
 from app.access import service
-from app.cli.database import plain
-from app.cli.doctor import Finding, Level, examine
+from app.cli.database import asyncpg_url
+from app.cli.doctor import Finding, Level, check_installation
 from app.cli.main import app
 from app.communities import service as communities
 from app.communities import tokens
@@ -36,13 +36,13 @@ def test_a_fresh_secret_is_a_fernet_key() -> None:
 
 
 def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with servers() as house:
-        url = house.app_url(house.clone())
+    with servers() as test_servers:
+        url = test_servers.app_url(test_servers.clone())
         monkeypatch.setenv("DATABASE_URL", url)
-        monkeypatch.setenv("REDIS_URL", house.redis_url(61))
+        monkeypatch.setenv("REDIS_URL", test_servers.redis_url(61))
         monkeypatch.chdir(tmp_path)
         settings.cache_clear()
-        workspace, other = uuid7(), uuid7()
+        workspace, unknown_workspace = uuid7(), uuid7()
 
         async def sign_up() -> None:
             database = Database(url, pool=1)
@@ -53,7 +53,7 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
                 await database.close()
 
         async def names() -> list[str]:
-            connection = await asyncpg.connect(plain(url))
+            connection = await asyncpg.connect(asyncpg_url(url))
             try:
                 async with connection.transaction():
                     await connection.execute(f"SET LOCAL app.workspace_id = '{workspace}'")
@@ -67,7 +67,7 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
         assert re.fullmatch(r"isk_[A-Za-z0-9]{12}_[A-Za-z0-9]{43}\n", answer.stdout)
         assert run(names()) == ["by hand", "first key"]
 
-        refused = CliRunner().invoke(app, ["keys", "create", str(other), "--name", "x"])
+        refused = CliRunner().invoke(app, ["keys", "create", str(unknown_workspace), "--name", "x"])
         assert refused.exit_code == 1
         assert "there is no workspace" in refused.output
 
@@ -76,14 +76,14 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     agencies = {uuid7(): f"token {number}" for number in range(3)}
 
-    def say(*keys: str) -> Result:
+    def reseal_with(*keys: str) -> Result:
         monkeypatch.setenv("INSTEP_SECRET_KEYS", ",".join(keys))
         settings.cache_clear()
         return CliRunner().invoke(app, ["keys", "reseal"])
 
-    with servers() as house:
-        monkeypatch.setenv("DATABASE_URL", house.app_url(house.clone()))
-        monkeypatch.setenv("REDIS_URL", house.redis_url(61))
+    with servers() as test_servers:
+        monkeypatch.setenv("DATABASE_URL", test_servers.app_url(test_servers.clone()))
+        monkeypatch.setenv("REDIS_URL", test_servers.redis_url(61))
         monkeypatch.chdir(tmp_path)
 
         async def each(work: Callable[[AsyncSession, str], Awaitable[None]]) -> None:
@@ -113,28 +113,28 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
         async def check(session: AsyncSession, token: str) -> None:
             community = (await session.scalars(select(Community))).one()
-            held = await tokens.load(session, Keyring(settings().secret_keys), community.id)
-            assert held.texts == {Token.COMMUNITY: token}
+            stored = await tokens.load(session, Keyring(settings().secret_keys), community.id)
+            assert stored.texts == {Token.COMMUNITY: token}
 
         monkeypatch.setenv("INSTEP_SECRET_KEYS", old)
         run(each(connect))
         run(each(check))
 
-        async def looked_at() -> Finding:
-            return next(finding for finding in await examine(tmp_path) if finding.subject == "sealed tokens")
+        async def sealed_tokens_finding() -> Finding:
+            return next(finding for finding in await check_installation(tmp_path) if finding.subject == "sealed tokens")
 
-        too_early = say(new)
-        assert run(looked_at()).level is Level.FAILING
+        too_early = reseal_with(new)
+        assert run(sealed_tokens_finding()).level is Level.FAILING
         assert too_early.exit_code == 1
         assert "0 tokens" in too_early.output
         assert "no key in INSTEP_SECRET_KEYS opens" in too_early.output
 
         for _ in range(2):
-            answer = say(new, old)
+            answer = reseal_with(new, old)
             assert (answer.exit_code, answer.output) == (0, "✓ 3 tokens are sealed with the current key\n")
         monkeypatch.setenv("INSTEP_SECRET_KEYS", new)
         run(each(check))
-        assert run(looked_at()).level is Level.OK
+        assert run(sealed_tokens_finding()).level is Level.OK
 
         async def hook(session: AsyncSession, _: str) -> None:
             community = (await session.scalars(select(Community))).one()
@@ -143,4 +143,4 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             session.add(Hook(**in_workspace, sealed=lost, created_at=datetime.now(UTC)))
 
         run(each(hook))
-        assert run(looked_at()).level is Level.FAILING, "a hook's secrets count as well"
+        assert run(sealed_tokens_finding()).level is Level.FAILING, "a hook's secrets count as well"

@@ -1,4 +1,4 @@
-"""The look at the locks finds what it is there to find."""
+"""The check of the locks finds planted faults."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from tests.shipping import locks
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The real locks, to be spoiled."""
+    """A copy of the real locks, to be tampered with."""
     for name in ("pyproject.toml", "uv.lock", *locks.EXPORTS):
         shutil.copy(locks.ROOT / name, tmp_path / name)
     return tmp_path
@@ -53,7 +53,7 @@ def test_a_planted_line_is_found(copy: Path, name: str, planted: str, finding: s
         ),
     ],
 )
-def test_a_spoiled_lock_is_found(copy: Path, before: str, after: str, finding: str) -> None:
+def test_a_tampered_lock_is_found(copy: Path, before: str, after: str, finding: str) -> None:
     path = copy / "uv.lock"
     text = path.read_text()
     assert before in text

@@ -12,7 +12,7 @@ import pytest
 from alembic import command
 from typer.testing import CliRunner
 
-from app.cli.database import plain, prepare_database
+from app.cli.database import asyncpg_url, prepare_database
 from app.cli.environment import DATABASE
 from app.cli.main import app
 from app.cli.migrate import configuration, heads, migrate
@@ -47,7 +47,7 @@ def empty(house: Servers) -> str:
 
 
 async def execute(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(plain(url))
+    connection = await asyncpg.connect(asyncpg_url(url))
     try:
         for statement in statements:
             await connection.execute(statement)
@@ -56,7 +56,7 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def rows(url: str, query: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(plain(url))
+    connection = await asyncpg.connect(asyncpg_url(url))
     try:
         return list(await connection.fetch(query))
     finally:
@@ -92,7 +92,7 @@ def test_of_two_processes_one_migrates_and_the_other_finds_it_done(house: Server
 
     async def hold(stack: ExitStack) -> list["subprocess.Popen[str]"]:
         """Start two while the lock is held, and let go of it when both are seen to wait."""
-        connection = await asyncpg.connect(plain(url))
+        connection = await asyncpg.connect(asyncpg_url(url))
         try:
             await connection.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
             both = [stack.enter_context(started(house, empty, tmp_path)) for _ in range(2)]
@@ -116,7 +116,7 @@ def test_who_waits_for_too_long_says_so(house: Servers, empty: str, monkeypatch:
     monkeypatch.setattr(session, "WAIT_TIMEOUT", 0.0)
 
     async def hold() -> None:
-        connection = await asyncpg.connect(plain(house.superuser_url(empty)))
+        connection = await asyncpg.connect(asyncpg_url(house.superuser_url(empty)))
         try:
             await connection.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
             with pytest.raises(MigrationRefused, match="another process has been migrating"):
@@ -133,7 +133,7 @@ def test_timeouts_hold_for_every_migration(house: Servers, database: str, monkey
     url = house.owner_url(database)
 
     async def hold() -> None:
-        connection = await asyncpg.connect(plain(url))
+        connection = await asyncpg.connect(asyncpg_url(url))
         try:
             async with connection.transaction():
                 await connection.execute("LOCK TABLE worker_heartbeat IN ACCESS SHARE MODE")
@@ -163,7 +163,7 @@ def test_a_migration_that_cannot_go_on_says_why(
     command.downgrade(configuration(url), "1007")
 
     async def hold() -> None:
-        connection = await asyncpg.connect(plain(url))
+        connection = await asyncpg.connect(asyncpg_url(url))
         try:
             async with connection.transaction():
                 await connection.execute("LOCK TABLE project IN ROW EXCLUSIVE MODE")

@@ -1,4 +1,4 @@
-"""`instep track`: a newcomer's first look, against the sandbox as a process."""
+"""`instep track` against the sandbox as a process."""
 
 import subprocess
 import sys
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.track import CannotTrack, recognise
-from tests.system.serving import HOUSE, until
+from tests.cli.processes import ROOT
+from tests.system.serving import until
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def sandbox(tmp_path: Path) -> Iterator[str]:
     announced = tmp_path / "port"
     with subprocess.Popen(
         [sys.executable, "-m", "sandbox", "--port-file", str(announced), "--with-parent"],
-        cwd=HOUSE,
+        cwd=ROOT,
         stdin=subprocess.PIPE,
     ) as process:
         assert process.stdin is not None
@@ -29,7 +30,7 @@ def sandbox(tmp_path: Path) -> Iterator[str]:
 def track(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app.cli.main", "track", *arguments],
-        cwd=HOUSE,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
@@ -37,32 +38,32 @@ def track(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_public_account_shows_its_size_and_posts_without_a_token(sandbox: str) -> None:
-    ran = track(f"http://{sandbox}/@coffee", "--allow", sandbox)
-    assert ran.returncode == 0, ran.stderr
-    assert " followers, 40 newest posts" in ran.stdout
-    assert "engagement a post: " in ran.stdout
-    assert "views" not in ran.stdout, "Mastodon gives none, so there is no column of zeros"
+    result = track(f"http://{sandbox}/@coffee", "--allow", sandbox)
+    assert result.returncode == 0, result.stderr
+    assert " followers, 40 newest posts" in result.stdout
+    assert "engagement a post: " in result.stdout
+    assert "views" not in result.stdout, "Mastodon gives none, so there is no column of zeros"
 
 
 def test_a_private_address_is_not_called_unless_allowed(sandbox: str) -> None:
-    ran = track(f"http://{sandbox}/@coffee")
-    assert ran.returncode == 1
-    assert "Traceback" not in ran.stderr
-    assert "may not be connected to" in ran.stderr
+    result = track(f"http://{sandbox}/@coffee")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "may not be connected to" in result.stderr
 
 
-def test_an_account_that_is_not_there(sandbox: str) -> None:
-    ran = track(f"http://{sandbox}/@nobody_at_all", "--allow", sandbox)
-    assert ran.returncode == 1
-    assert "Traceback" not in ran.stderr
+def test_an_account_that_does_not_exist(sandbox: str) -> None:
+    result = track(f"http://{sandbox}/@nobody_at_all", "--allow", sandbox)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
 
 
-def test_what_is_no_address_is_explained_with_examples() -> None:
+def test_an_unknown_address_is_answered_with_examples() -> None:
     with pytest.raises(CannotTrack, match="Example: ") as refused:
         recognise("nonsense")
     assert "Mastodon" in str(refused.value)
 
 
-def test_a_platform_that_shows_nothing_to_strangers_says_so() -> None:
+def test_a_platform_that_requires_a_token_is_refused() -> None:
     with pytest.raises(CannotTrack, match="nothing without a token"):
         recognise("https://vk.com/club1")

@@ -1,4 +1,4 @@
-"""`instep up` from outside: it answers, Ctrl-C ends all of it, and so does SIGKILL."""
+"""`instep up` as a process: it answers, and Ctrl-C and SIGKILL end all of its processes."""
 
 import contextlib
 import os
@@ -21,33 +21,33 @@ from tests.cli.processes import ROOT, about, clean_environment, eventually, fami
 
 @contextmanager
 def up(data: Path, *arguments: str) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
-    """Start it in a session of its own; what it says goes to a file."""
+    """Start it in a session of its own; its output goes to a file."""
     data.mkdir(exist_ok=True)
-    said = data / "said"
+    output = data / "said"
     with (
-        said.open("wb") as output,
+        output.open("wb") as stream,
         subprocess.Popen(
             [sys.executable, "-m", "app.cli.main", "up", "--data", str(data / "d"), "--port", "0", *arguments],
             cwd=ROOT,
             env=clean_environment(INSTEP_LOG_FORMAT="json"),
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdout=stream,
+            stderr=stream,
             start_new_session=True,
         ) as process,
     ):
         try:
-            yield process, said
+            yield process, output
         finally:
             process.kill()
 
 
-def address(said: Path) -> str:
-    """Where it answers, once it says so; at once a failure with its words if it gives up."""
-    eventually(lambda: bool(re.search(r"Ctrl-C stops it|^✗", said.read_text(), re.MULTILINE)), "it is up")
-    found = re.search(r"answers on (http://\S+)", said.read_text())
-    assert found is not None, said.read_text()
-    return found[1]
+def api_url(output: Path) -> str:
+    """The API's URL, once it is printed; fails at once, with the output, if the start fails."""
+    eventually(lambda: bool(re.search(r"Ctrl-C stops it|^✗", output.read_text(), re.MULTILINE)), "it is up")
+    match = re.search(r"answers on (http://\S+)", output.read_text())
+    assert match is not None, output.read_text()
+    return match[1]
 
 
 def status(url: str) -> int:
@@ -56,31 +56,31 @@ def status(url: str) -> int:
         return code
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_answers_and_stops_when_asked(tmp_path: Path, number: signal.Signals) -> None:
-    with up(tmp_path) as (process, said):
-        assert status(f"{address(said)}/live") == 200
-        everybody = family(process.pid)
-        assert len(everybody) > 8  # keepers, servers, API, worker
-        process.send_signal(number)
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_it_answers_and_stops_when_asked(tmp_path: Path, signal_number: signal.Signals) -> None:
+    with up(tmp_path) as (process, output):
+        assert status(f"{api_url(output)}/live") == 200
+        processes = family(process.pid)
+        assert len(processes) > 8  # keepers, servers, API, worker
+        process.send_signal(signal_number)
         assert process.wait(40) == 0
-        assert gone(everybody)
+        assert gone(processes)
         assert not about(tmp_path)
-        assert said.read_text().rstrip().endswith("stopped")
+        assert output.read_text().rstrip().endswith("stopped")
 
 
-def test_nothing_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
-    with up(tmp_path) as (process, said):
-        address(said)
-        everybody = family(process.pid)
+def test_no_process_remains_when_it_is_killed(tmp_path: Path) -> None:
+    with up(tmp_path) as (process, output):
+        api_url(output)
+        processes = family(process.pid)
         process.kill()
-        eventually(lambda: gone(everybody), "everything ends")
+        eventually(lambda: gone(processes), "everything ends")
         assert not about(tmp_path)
 
 
-def test_a_killed_api_comes_back_at_the_same_address(tmp_path: Path) -> None:
-    with up(tmp_path) as (process, said):
-        url = address(said)
+def test_a_killed_api_is_restarted_on_the_same_port(tmp_path: Path) -> None:
+    with up(tmp_path) as (process, output):
+        url = api_url(output)
         api = next(one for one in family(process.pid) if "api" in one.cmdline())
         api.kill()
         assert status(f"{url}/live") == 200  # the connection waits for the new one
@@ -92,8 +92,8 @@ def test_a_killed_api_comes_back_at_the_same_address(tmp_path: Path) -> None:
 def test_a_second_start_finds_its_key(tmp_path: Path) -> None:
     texts = []
     for _ in range(2):
-        with up(tmp_path) as (process, said):
-            address(said)
+        with up(tmp_path) as (process, output):
+            api_url(output)
             process.send_signal(signal.SIGINT)
             assert process.wait(40) == 0
         texts.append((tmp_path / "d" / "secret_key").read_text())
@@ -112,38 +112,38 @@ def test_a_taken_port_is_replaced_by_a_free_one(capsys: pytest.CaptureFixture[st
 
 
 def test_ctrl_c_in_a_terminal_ends_make_quietly(tmp_path: Path) -> None:
-    """The key itself, in a terminal of its own: it reaches make and all its children at once."""
+    """The key in a pseudo terminal, where the signal reaches make and all its children at once."""
     makefile = tmp_path / "Makefile"
     command = f"{sys.executable} -m app.cli.main up --data {tmp_path / 'd'} --port 0"
     makefile.write_text(f"up:\n\t@exec env INSTEP_TIED=1 {command}\n.PHONY: up\n")
     try:
-        terminal, theirs = os.openpty()
+        terminal, child_end = os.openpty()
     except OSError:
         pytest.skip("there are no pseudo terminals here (/dev/pts is not mounted)")
     with subprocess.Popen(
         ["make", "--no-print-directory", "-f", str(makefile), "up"],
         cwd=ROOT,
         env=clean_environment(),
-        preexec_fn=lambda: os.login_tty(theirs),
+        preexec_fn=lambda: os.login_tty(child_end),
     ) as make:
-        os.close(theirs)
-        said = b""
-        while b"Ctrl-C stops it" not in said:
-            said += os.read(terminal, 4096)
-        everybody = family(make.pid)
+        os.close(child_end)
+        output = b""
+        while b"Ctrl-C stops it" not in output:
+            output += os.read(terminal, 4096)
+        processes = family(make.pid)
         os.write(terminal, b"\x03")
-        with contextlib.suppress(OSError):  # how Linux says that the other side is closed
+        with contextlib.suppress(OSError):  # Linux: the other end is closed
             while chunk := os.read(terminal, 4096):
-                said += chunk
+                output += chunk
         code = make.wait(40)
     os.close(terminal)
-    assert code in {0, -signal.SIGINT}, said.decode()  # make ends by the signal it got
-    assert b"***" not in said  # what make says of a command that failed
-    assert said.rstrip().endswith(b"stopped")
-    assert gone(everybody)
+    assert code in {0, -signal.SIGINT}, output.decode()  # make may end by the signal
+    assert b"***" not in output  # make's message about a failed command
+    assert output.rstrip().endswith(b"stopped")
+    assert gone(processes)
 
 
-def test_a_killed_make_takes_it_along(tmp_path: Path) -> None:
+def test_it_ends_when_make_is_killed(tmp_path: Path) -> None:
     makefile = tmp_path / "Makefile"
     command = f"{sys.executable} -m app.cli.main up --data {tmp_path / 'd'} --port 0"
     makefile.write_text(f"up:\n\t@exec env INSTEP_TIED=1 {command}\n.PHONY: up\n")
@@ -158,6 +158,6 @@ def test_a_killed_make_takes_it_along(tmp_path: Path) -> None:
         assert make.stdout is not None
         while b"Ctrl-C stops it" not in (text := make.stdout.readline()):
             assert text, "it ended"
-        everybody = family(make.pid)
+        processes = family(make.pid)
         make.kill()
-        eventually(lambda: gone(everybody), "everything ends")
+        eventually(lambda: gone(processes), "everything ends")

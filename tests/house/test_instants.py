@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from fastapi import FastAPI
 
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.kit import instants
 from app.kit.db import Base
 from migrations import tables
@@ -214,7 +214,7 @@ def own(servers: Servers) -> str:
 
 
 async def unchecked(servers: Servers, database: str) -> set[str]:
-    connection = await asyncpg.connect(plain(servers.superuser_url(database)))
+    connection = await asyncpg.connect(asyncpg_url(servers.superuser_url(database)))
     try:
         return {row[0] for row in await connection.fetch(UNCHECKED)}
     finally:
@@ -226,7 +226,7 @@ async def test_every_instant_is_finite(servers: Servers, database: str) -> None:
 
 
 async def test_a_column_without_the_check_is_found(servers: Servers, own: str) -> None:
-    connection = await asyncpg.connect(plain(servers.superuser_url(own)))
+    connection = await asyncpg.connect(asyncpg_url(servers.superuser_url(own)))
     await connection.execute("ALTER TABLE api_key ADD COLUMN seen_at timestamptz, ADD COLUMN seen_on date")
     await connection.execute("ALTER TABLE link DROP CONSTRAINT ck_link_created_at_is_finite")
     await connection.execute("ALTER TABLE post ADD COLUMN told_at timestamp CHECK (isfinite(created_at))")
@@ -242,7 +242,7 @@ async def test_the_models_say_the_same(servers: Servers, database: str) -> None:
         for check in table.constraints
         if str(check.name).endswith("_is_finite")
     }
-    connection = await asyncpg.connect(plain(servers.superuser_url(database)))
+    connection = await asyncpg.connect(asyncpg_url(servers.superuser_url(database)))
     rows = await connection.fetch(
         "SELECT conrelid::regclass::text, conname::text FROM pg_constraint WHERE conname LIKE '%\\_is\\_finite'"
     )

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, DateTime, String, UniqueConstraint
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.cli.migrate import configuration
 from app.kit.db import Base
 from migrations import tables
@@ -36,7 +36,7 @@ def test_every_table_is_fenced_in_or_says_why_not() -> None:
 
 
 async def test_the_database_fences_them_in(servers: Servers, database: str) -> None:
-    connection = await asyncpg.connect(plain(servers.superuser_url(database)))
+    connection = await asyncpg.connect(asyncpg_url(servers.superuser_url(database)))
     try:
         rows = await connection.fetch(
             "SELECT relname, relrowsecurity AND relforcerowsecurity AS forced, "
@@ -95,7 +95,7 @@ def empty(servers: Servers) -> str:
 async def test_migrations_go_down_and_up_again(servers: Servers, empty: str) -> None:
     config = configuration(servers.owner_url(empty))
     await asyncio.to_thread(command.downgrade, config, "base")
-    connection = await asyncpg.connect(plain(servers.superuser_url(empty)))
+    connection = await asyncpg.connect(asyncpg_url(servers.superuser_url(empty)))
     left = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm') "
         "UNION ALL SELECT proname FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner "

@@ -17,7 +17,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import true
 
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.kit import db as kit_db
 from app.kit.db import Database
 from app.kit.resources import Resources
@@ -33,7 +33,7 @@ PUBLIC = frozenset({"slug", "hook_id", "token"})
 async def unfenced_database(servers: Servers) -> str:
     """A database without row-level security."""
     name = servers.clone()
-    connection = await asyncpg.connect(plain(servers.superuser_url(name)))
+    connection = await asyncpg.connect(asyncpg_url(servers.superuser_url(name)))
     for row in await connection.fetch("SELECT relname FROM pg_class WHERE relrowsecurity"):
         await connection.execute(f'ALTER TABLE "{row["relname"]}" DISABLE ROW LEVEL SECURITY')
     await connection.close()

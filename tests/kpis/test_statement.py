@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from sqlalchemy import literal_column, select
 
-from app.cli.database import plain
+from app.cli.database import asyncpg_url
 from app.kit.db import Database
 from app.kit.errors import Unavailable
 from app.kit.ids import uuid7
@@ -17,7 +17,7 @@ async def test_a_broken_connection_is_replaced(servers: Servers, database: str) 
     workspace_id = uuid7()
     statement = Statement(select(literal_column("pg_backend_pid()")))
     broken = Database(servers.app_url(database), pool=1)
-    superuser = await asyncpg.connect(plain(servers.superuser_url(database)))
+    superuser = await asyncpg.connect(asyncpg_url(servers.superuser_url(database)))
     try:
         async with broken.read_connection(workspace_id) as connection:
             ((pid,),) = await statement.rows(connection, {})

@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 import yaml
 
-from app.cli.database import APP, OWNER, plain
+from app.cli.database import APP, OWNER, asyncpg_url
 from app.cli.embedded import binaries, postgres
 from app.settings import Settings
 from tests.cli.processes import ROOT, clean_environment, eventually
@@ -205,7 +205,7 @@ def installed(services: dict[str, Any], servers: Servers) -> Iterator[Installati
 
 def test_migrate_makes_a_database_that_the_service_does_not_own(installed: Installation) -> None:
     async def look() -> None:
-        connection = await asyncpg.connect(plain(installed.environment("api")["DATABASE_URL"]))
+        connection = await asyncpg.connect(asyncpg_url(installed.environment("api")["DATABASE_URL"]))
         try:
             role = await connection.fetchrow(
                 "SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
@@ -251,7 +251,7 @@ def test_the_worker_starts_and_its_health_check_sees_it(installed: Installation)
         eventually(lambda: installed.healthy("worker"), "the worker is healthy")
 
     async def age() -> None:
-        connection = await asyncpg.connect(plain(installed.servers.superuser_url(installed.database)))
+        connection = await asyncpg.connect(asyncpg_url(installed.servers.superuser_url(installed.database)))
         try:
             await connection.execute("UPDATE worker_heartbeat SET at = at - interval '31 seconds'")
         finally:

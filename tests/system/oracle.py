@@ -1,7 +1,6 @@
-"""What the service must know of a sandbox community, read off the sandbox's ledger alone.
+"""What the service must have stored of a sandbox community, computed from the sandbox's ledger alone.
 
-Nothing here knows the service's code. Where a platform does not show something, it is left out
-here for the reason that stands beside it.
+Nothing here uses the service's code. What a platform does not show is left out, with the reason beside it.
 """
 
 import re
@@ -21,8 +20,8 @@ _NAMED: Final = re.compile(r"^(?:@\S+\s+)+")
 
 
 @dataclass(frozen=True, order=True)
-class Said:
-    """A message, by the names that its platform gives it."""
+class ExpectedMessage:
+    """A message, with the platform's ids."""
 
     thread: str
     external_id: str
@@ -32,7 +31,7 @@ class Said:
 
 
 @dataclass(frozen=True, order=True)
-class Posted:
+class ExpectedPost:
     """A post."""
 
     external_id: str
@@ -41,73 +40,73 @@ class Posted:
 
 
 def instant(record: Record) -> datetime:
-    """When it happened, as the platform tells it: VK counts whole seconds."""
+    """When it happened, as the platform reports it: VK gives whole seconds."""
     at = datetime.fromisoformat(record["at"])
     return at.replace(microsecond=0) if record["platform"] == "vk" else at
 
 
-def words(text: str) -> str:
-    """A text without the names of those it speaks to, and without the layout."""
+def normalised(text: str) -> str:
+    """A text without leading mentions, its whitespace normalised."""
     return " ".join(_NAMED.sub("", text.strip()).split())
 
 
-def posts(records: Iterable[Record], community: str, since: datetime) -> list[Posted]:
-    """Those that stand, and are not older than wanted."""
-    found: dict[str, Posted] = {}
+def posts(records: Iterable[Record], community: str, since: datetime) -> list[ExpectedPost]:
+    """The posts that were not deleted, from `since` on."""
+    found: dict[str, ExpectedPost] = {}
     for record in records:
         if record.get("community") != community:
             continue
         if record["type"] == "post" and instant(record) >= since:
-            found[record["id"]] = Posted(record["id"], instant(record), words(record["text"]))
+            found[record["id"]] = ExpectedPost(record["id"], instant(record), normalised(record["text"]))
         elif record["type"] in {"post_deleted", "post_forgotten"}:
             found.pop(record["id"], None)
     return sorted(found.values())
 
 
 @dataclass(frozen=True)
-class Written:
-    """A message and what of the ledger decides about it."""
+class LedgerMessage:
+    """A message with its ledger record."""
 
-    said: Said
+    message: ExpectedMessage
     record: Record
 
 
-def written(records: Iterable[Record], community: str, since: datetime) -> list[Written]:
-    """Every message of customers and of the community that its platform shows to whoever polls it."""
-    walls: dict[str, Record] = {}
-    posted: dict[str, Record] = {}
-    found: list[Written] = []
+def messages(records: Iterable[Record], community: str, since: datetime) -> list[LedgerMessage]:
+    """Every message of customers and of the community that the platform shows to polls."""
+    comments: dict[str, Record] = {}
+    posts_by_id: dict[str, Record] = {}
+    found: list[LedgerMessage] = []
     for record in records:
         if record.get("community") != community:
             continue
-        assert record["type"] != "comment_deleted", "deleted comments are not foreseen here"
+        assert record["type"] != "comment_deleted", "deleted comments are not supported here"
         if record["type"] == "post":
-            posted[record["id"]] = record
+            posts_by_id[record["id"]] = record
         if record["type"] not in {"comment", "mention", "message", "reply"}:
             continue
         channel = record["via"] if record["type"] == "reply" else record["type"]
         if channel != "message":
-            walls[record["id"]] = record
-        if instant(record) >= since and _shown(record, channel, posted, since):
-            found.append(Written(_said(record, channel, walls), record))
+            comments[record["id"]] = record
+        if instant(record) >= since and _is_shown(record, channel, posts_by_id, since):
+            found.append(LedgerMessage(_message(record, channel, comments), record))
     return found
 
 
-def _shown(record: Record, channel: str, posted: dict[str, Record], since: datetime) -> bool:
+def _is_shown(record: Record, channel: str, posts_by_id: dict[str, Record], since: datetime) -> bool:
     ours, vk = record["type"] == "reply", record["platform"] == "vk"
     if channel == "comment":
-        # Comments are read under the posts that are wanted; Mastodon also notifies of customers' ones under others.
-        return instant(posted[record["post"]]) >= since or (not ours and not vk)
-    # Mastodon lists no answers of the account's own outside of its posts, except those that a customer answered by
-    # name, which people in the sandbox do not do. What was sent through the service it knows by itself.
+        # Comments are read under posts from `since` on; Mastodon also notifies of customers' comments under others.
+        return instant(posts_by_id[record["post"]]) >= since or (not ours and not vk)
+    # Mastodon does not list the account's own replies outside of its posts, except those that a customer replied to,
+    # which does not happen in the sandbox. What was sent through the service is stored by it.
     return vk or not ours or record["origin"] == "api"
 
 
-def _said(record: Record, channel: str, walls: dict[str, Record]) -> Said:
+def _message(record: Record, channel: str, comments: dict[str, Record]) -> ExpectedMessage:
     vk = record["platform"] == "vk"
     ours = record["type"] == "reply"
     chain = [record]
-    while channel != "message" and (above := walls.get(chain[-1].get("parent", ""))) is not None:
+    while channel != "message" and (above := comments.get(chain[-1].get("parent", ""))) is not None:
         chain.append(above)
     person = next((one["person"] for one in chain if one["type"] != "reply" or channel == "message"), 0)
     customer = str(person if vk else _ACCOUNTS + person)
@@ -117,15 +116,15 @@ def _said(record: Record, channel: str, walls: dict[str, Record]) -> Said:
         mark = "-" if vk else ":"
         thread = mark.join((channel, chain[-1]["id"], customer))
     external_id = f"{'message' if channel == 'message' else 'comment'}-{record['id']}" if vk else record["id"]
-    return Said(thread, external_id, ours, instant(record), words(record["text"]))
+    return ExpectedMessage(thread, external_id, ours, instant(record), normalised(record["text"]))
 
 
-def threads(said: Iterable[Said]) -> dict[str, list[Said]]:
-    """Conversations in which a customer has written, each in order."""
-    found: dict[str, list[Said]] = {}
-    for one in sorted(said, key=lambda one: (one.at, one.ours, one.external_id)):
+def threads(message: Iterable[ExpectedMessage]) -> dict[str, list[ExpectedMessage]]:
+    """The conversations in which a customer has written, each in order."""
+    found: dict[str, list[ExpectedMessage]] = {}
+    for one in sorted(message, key=lambda one: (one.at, one.ours, one.external_id)):
         found.setdefault(one.thread, []).append(one)
-    return {thread: all_of for thread, all_of in found.items() if any(not one.ours for one in all_of)}
+    return {thread: conversation for thread, conversation in found.items() if any(not one.ours for one in conversation)}
 
 
 @dataclass(frozen=True, order=True)
@@ -138,14 +137,14 @@ class Wait:
     """Of working time."""
 
 
-def first_waits(said: Iterable[Said], opens: int, closes: int, zone: ZoneInfo) -> list[Wait]:
+def first_waits(message: Iterable[ExpectedMessage], opens: int, closes: int, zone: ZoneInfo) -> list[Wait]:
     """The first wait of each conversation that was answered; open from hour to hour on all days."""
     found = []
-    for conversation in threads(said).values():
-        asked = next(one.at for one in conversation if not one.ours)
-        answer = next((one.at for one in conversation if one.ours and one.at >= asked), None)
+    for conversation in threads(message).values():
+        question_at = next(one.at for one in conversation if not one.ours)
+        answer = next((one.at for one in conversation if one.ours and one.at >= question_at), None)
         if answer is not None:
-            found.append(Wait(asked, answer, worked(asked, answer, opens, closes, zone)))
+            found.append(Wait(question_at, answer, worked(question_at, answer, opens, closes, zone)))
     return sorted(found)
 
 
@@ -162,38 +161,40 @@ def worked(start: datetime, end: datetime, opens: int, closes: int, zone: ZoneIn
     return int(total.total_seconds())
 
 
-def middle(waits: Sequence[Wait], first: datetime, last: datetime) -> float | None:
+def median_wait(waits: Sequence[Wait], first: datetime, last: datetime) -> float | None:
     """The median of the waits that ended from `first` to before `last`."""
     within = [wait.seconds for wait in waits if first <= wait.ended < last]
     return float(median(within)) if within else None
 
 
-def around(records: Sequence[Record], at: datetime, slack: timedelta) -> list[int]:
-    """The instants (ms) at which the world may have been read by a call that was over at `at` and took at most `slack`:
-    every one after which it differed."""
+def possible_instants(records: Sequence[Record], at: datetime, call_duration: timedelta) -> list[int]:
+    """The instants (ms) at which a call that ended at `at` and took at most `call_duration` may have read the sandbox.
+
+    Only those after which its state differed.
+    """
     last = int(at.timestamp() * 1000) + 1
-    first = last - int(slack.total_seconds() * 1000)
+    first = last - int(call_duration.total_seconds() * 1000)
     between = (instants.parse(record["at"]) for record in records)
     return [first, *(moment for moment in between if first < moment <= last)]
 
 
-def sizes(records: Sequence[Record], community: str, at: datetime, slack: timedelta) -> set[int]:
-    """What a community's size was while it was read."""
-    own = [one for one in records if one.get("community") == community and one["type"] in _SIZING]
-    return {recount.size(own, community, moment) for moment in around(own, at, slack)}
+def sizes(records: Sequence[Record], community: str, at: datetime, call_duration: timedelta) -> set[int]:
+    """The sizes that a community had while it was read."""
+    own = [one for one in records if one.get("community") == community and one["type"] in _SIZE_EVENTS]
+    return {recount.size(own, community, moment) for moment in possible_instants(own, at, call_duration)}
 
 
-_SIZING: Final = {"community", "follow", "unfollow"}
+_SIZE_EVENTS: Final = {"community", "follow", "unfollow"}
 COUNTERS: Final = ("reactions", "comments", "shares", "views", "reach")
 
 
 def counters(
-    records: Sequence[Record], community: str, post: str, at: datetime, slack: timedelta
+    records: Sequence[Record], community: str, post: str, at: datetime, call_duration: timedelta
 ) -> dict[str, set[int | None]]:
-    """What each counter of a post was while it was read. A post is read in several calls."""
+    """The values that each counter of a post had while it was read, by several calls."""
     own = [one for one in records if one.get("community") == community and post in (one.get("id"), one.get("post"))]
     found: dict[str, set[int | None]] = {name: set() for name in COUNTERS}
-    for moment in around(own, at, slack):
+    for moment in possible_instants(own, at, call_duration):
         tally = recount.counters(own, community, post, moment)
         for name in COUNTERS:
             found[name].add(getattr(tally, name) if tally is not None else None)
@@ -201,5 +202,5 @@ def counters(
 
 
 def utc(text: str) -> datetime:
-    """An instant as the service writes it."""
+    """Parse an instant as the service writes it."""
     return datetime.fromisoformat(text).astimezone(UTC)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from sandbox.ledger import Record, read
-from tests.system.serving import environment_of_nothing, process, until
+from tests.system.serving import minimal_environment, process, until
 
 
 @dataclass(frozen=True)
@@ -20,45 +20,42 @@ class Sandbox:
     ledger: Path
 
     def control(self, method: str, path: str, body: object = None) -> Any:
-        """Pull one of its strings."""
+        """Call the sandbox's control API; the response's JSON."""
         answer = httpx.request(method, f"{self.url}/_sandbox{path}", json=body, timeout=30)
         assert answer.is_success, f"{answer.status_code}: {answer.text}"
         return answer.json() if answer.content else None
 
     def stop_the_world(self) -> None:
-        """Nothing happens by itself any more."""
+        """Stop the sandbox's clock: nothing happens by itself any more."""
         self.control("POST", "/clock", {"speed": 0})
 
     def fault(self, effect: str, *, seconds: float = 60, **rule: object) -> None:
-        """Let calls fail; `rule` says which."""
+        """Make calls fail; `rule` selects which."""
         self.control("POST", "/faults", {**rule, "effect": {"type": effect, "seconds": seconds}})
 
     def act(self, community: str, act: str, **more: object) -> Any:
-        """Let somebody do something now; the ledger's record of it."""
+        """Make a person do something now; the ledger's record of it."""
         return self.control("POST", f"/communities/{community}", {"act": act, **more})
 
-    def places(self) -> dict[str, dict[str, Any]]:
+    def communities(self) -> dict[str, dict[str, Any]]:
         """The communities, by their keys."""
-        return {place["key"]: place for place in self.control("GET", "/communities")}
+        return {community["key"]: community for community in self.control("GET", "/communities")}
 
     def records(self) -> list[Record]:
         """The whole ledger."""
-        self.control("GET", "/clock")  # any call writes out what has happened
+        self.control("GET", "/clock")  # any call flushes the ledger
         return list(read(self.ledger))
 
 
 @contextlib.contextmanager
 def sandbox(folder: Path, *platforms: str) -> Iterator[Sandbox]:
-    """A sandbox that lets us call as often as we like; it ends with the block.
-
-    Whatever is not asked for is not there: the fewer communities, the sooner it is up.
-    """
-    announced, book, log = folder / "sandbox.port", folder / "ledger.jsonl", folder / "sandbox.log"
-    founded = ",".join(platforms or ("mastodon", "vk"))
-    arguments = ("--port-file", str(announced), "--ledger", str(book), "--platforms", founded)
-    with process("sandbox", *arguments, variables=environment_of_nothing(), log=log):
+    """A sandbox without rate limits, of these platforms only (the fewer, the sooner it starts); ends with the block."""
+    announced, ledger, log = folder / "sandbox.port", folder / "ledger.jsonl", folder / "sandbox.log"
+    enabled = ",".join(platforms or ("mastodon", "vk"))
+    arguments = ("--port-file", str(announced), "--ledger", str(ledger), "--platforms", enabled)
+    with process("sandbox", *arguments, variables=minimal_environment(), log=log):
         until(announced.exists, log)
-        made = Sandbox(f"http://127.0.0.1:{announced.read_text()}", book)
+        made = Sandbox(f"http://127.0.0.1:{announced.read_text()}", ledger)
         limits = made.control("POST", "/limits", {})
         made.control("POST", "/limits", {name: 10**6 for name in limits if not name.endswith("seconds")})
         yield made

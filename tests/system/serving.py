@@ -1,4 +1,4 @@
-"""The service as the world meets it: a process of its own behind a real socket."""
+"""The service and its workers as processes of their own."""
 
 import contextlib
 import os
@@ -13,18 +13,18 @@ import httpx
 
 from tests.servers import Servers
 
-HOUSE = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 
 
-def environment_of_nothing() -> dict[str, str]:
-    """What any process needs; nothing of the surroundings gets in."""
+def minimal_environment() -> dict[str, str]:
+    """The few variables that any process needs; none of the project's."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
 
 
 def environment(servers: Servers, database: str, **more: str) -> dict[str, str]:
-    """What a process of the service needs to know."""
+    """The environment of a process of the service."""
     return {
-        **environment_of_nothing(),
+        **minimal_environment(),
         "DATABASE_URL": servers.app_url(database),
         "REDIS_URL": servers.redis_url(),
         "INSTEP_ENVIRONMENT": "test",
@@ -39,7 +39,7 @@ def process(module: str, *arguments: str, variables: Mapping[str, str], log: Pat
     """`python -m module …`, ended with the block."""
     with log.open("ab") as out:
         running = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], cwd=HOUSE, env=dict(variables), stdout=out, stderr=out
+            [sys.executable, "-m", module, *arguments], cwd=ROOT, env=dict(variables), stdout=out, stderr=out
         )
         try:
             yield running
@@ -64,7 +64,7 @@ def api(servers: Servers, database: str, folder: Path, **more: str) -> Iterator[
     with log.open("ab") as out:
         running = subprocess.Popen(
             [sys.executable, "-m", "app.cli.main", "api", "--fd", str(listener.fileno())],
-            cwd=HOUSE,
+            cwd=ROOT,
             env=environment(servers, database, INSTEP_PUBLIC_URL=url, **more),
             stdout=out,
             stderr=out,
@@ -79,12 +79,12 @@ def api(servers: Servers, database: str, folder: Path, **more: str) -> Iterator[
             listener.close()
 
 
-def until(good: Callable[[], bool], log: Path, patience: float = 60.0) -> None:
-    """Wait until `good()` is true, whatever it raises before that."""
-    deadline = time.monotonic() + patience
+def until(condition: Callable[[], bool], log: Path, timeout: float = 60.0) -> None:
+    """Wait until `condition()` is true; `httpx.TransportError` counts as false."""
+    deadline = time.monotonic() + timeout
     while True:
         with contextlib.suppress(httpx.TransportError):
-            if good():
+            if condition():
                 return
         assert time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
         time.sleep(0.05)

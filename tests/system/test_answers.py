@@ -1,4 +1,4 @@
-"""An answer to a customer reaches the platform once, whatever becomes of the call."""
+"""A reply to a customer is sent once, even if the call's response is lost or the worker killed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,102 +11,109 @@ import pytest
 from sandbox.ledger import Record
 from tests.servers import Servers
 from tests.system import oracle
+from tests.system.installation import (
+    VALKEY_DATABASE,
+    Agency,
+    InstalledDatabase,
+    closing,
+    eventually,
+    service_environment,
+)
 from tests.system.sandbox import Sandbox, sandbox
 from tests.system.serving import api, process
-from tests.system.town import RING, Agency, Store, closing, eventually, surroundings
 
 SENDS = {"velo_dvor": (r"/method/messages\.send", "POST"), "coffee": ("/api/v1/statuses$", "POST")}
-"""How each community's platform is told to send a direct message."""
+"""Each community's request for sending a direct message: a pattern of the path, and the method."""
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A service without a worker, and a customer who has asked."""
+class Scenario:
+    """A service without a running worker, and an open inquiry of a customer."""
 
-    town: Sandbox
-    store: Store
+    network: Sandbox
+    db: InstalledDatabase
     agency: Agency
-    around: dict[str, str]
+    variables: dict[str, str]
     log: Path
     key: str
     community: str
     inquiry: str
 
     def sent(self, text: str) -> list[Record]:
-        """The answers with this text that the platform has accepted."""
-        return [one for one in self.town.records() if one["type"] == "reply" and text in one["text"]]
+        """The replies with this text that the platform has accepted."""
+        return [one for one in self.network.records() if one["type"] == "reply" and text in one["text"]]
 
     def rows(self, text: str) -> list[Any]:
-        """The messages with this text that are stored."""
-        return self.store.all("SELECT * FROM message WHERE position($1 in text) > 0", text)
+        """The stored messages with this text."""
+        return self.db.all("SELECT * FROM message WHERE position($1 in text) > 0", text)
 
-    def lose_the_answer(self, effect: str) -> None:
-        """The platform accepts the next answer; that it did never arrives here."""
+    def lose_the_response(self, effect: str) -> None:
+        """Make the platform accept the next reply, and lose its response."""
         path, method = SENDS[self.key]
-        self.town.fault(effect, seconds=300, path=path, method=method, count=1, when="after")
+        self.network.fault(effect, seconds=300, path=path, method=method, count=1, when="after")
 
 
 @pytest.fixture(params=sorted(SENDS))
-def scene(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scene]:
-    """A customer has written, and a worker has read it and ended."""
+def scenario(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scenario]:
+    """A customer's message, read by a worker that has ended."""
     database = servers.clone()
-    store = Store(servers.superuser_url(database))
+    db = InstalledDatabase(servers.superuser_url(database))
     log = tmp_path / "worker.log"
-    with sandbox(tmp_path) as town:
-        around = surroundings(servers, database, town, RING + 1)
-        with api(servers, database, tmp_path, **around) as url, closing(Agency(url)) as agency:
+    with sandbox(tmp_path) as network:
+        variables = service_environment(servers, database, network, VALKEY_DATABASE + 1)
+        with api(servers, database, tmp_path, **variables) as url, closing(Agency(url)) as agency:
             question = f"Where is {uuid4()}?"
-            community = agency.connect(town.places()[request.param], days=1)
-            town.act(request.param, "message", text=question, person=77)
-            with process("app.cli.main", "worker", variables=around, log=log):
+            community = agency.connect(network.communities()[request.param], days=1)
+            network.act(request.param, "message", text=question, person=77)
+            with process("app.cli.main", "worker", variables=variables, log=log):
                 eventually(lambda: agency.question(community, question) is not None, "the question is read")
                 inquiry = agency.question(community, question)
             assert inquiry is not None
-            yield Scene(town, store, agency, around, log, request.param, community, inquiry)
+            yield Scenario(network, db, agency, variables, log, request.param, community, inquiry)
 
 
-def test_an_answer_whose_outcome_nobody_told_is_found_and_not_sent_again(scene: Scene) -> None:
+def test_a_reply_of_unknown_outcome_is_found_and_not_sent_again(scenario: Scenario) -> None:
     text = f"On the shelf, {uuid4()}"
-    scene.lose_the_answer("drop")
-    with process("app.cli.main", "worker", variables=scene.around, log=scene.log):
-        message = scene.agency.answer(scene.inquiry, text)
-        eventually(lambda: len(scene.sent(text)) == 1, "the platform accepts it")
+    scenario.lose_the_response("drop")
+    with process("app.cli.main", "worker", variables=scenario.variables, log=scenario.log):
+        message = scenario.agency.answer(scenario.inquiry, text)
+        eventually(lambda: len(scenario.sent(text)) == 1, "the platform accepts it")
 
         def delivery() -> str:
-            return str(scene.agency.message(scene.inquiry, message)["delivery"])
+            return str(scenario.agency.message(scenario.inquiry, message)["delivery"])
 
-        eventually(lambda: delivery() in {"outcome_unknown", "sent"}, "it is told that the outcome is unknown")
-        # Mastodon shows an answer of ours once the customer answers it; VK with the next look.
-        scene.town.act(scene.key, "message", text="Thanks!", person=77)
-        if scene.key == "velo_dvor":
+        eventually(lambda: delivery() in {"outcome_unknown", "sent"}, "the outcome is recorded as unknown")
+        # Mastodon shows our reply once the customer replies to it; VK at the next poll.
+        scenario.network.act(scenario.key, "message", text="Thanks!", person=77)
+        if scenario.key == "velo_dvor":
             eventually(lambda: delivery() == "sent", "it is found on the platform")
         else:
-            eventually(lambda: _read(scene, "Thanks!"), "the customer's next words are read")
+            eventually(lambda: _read(scenario, "Thanks!"), "the customer's next message is read")
             assert delivery() == "outcome_unknown"
-    assert len(scene.sent(text)) == 1
-    assert len(scene.rows(text)) == 1
+    assert len(scenario.sent(text)) == 1
+    assert len(scenario.rows(text)) == 1
 
 
-def _read(scene: Scene, words: str) -> bool:
-    return scene.agency.question(scene.community, words) is not None
+def _read(scenario: Scenario, text: str) -> bool:
+    return scenario.agency.question(scenario.community, text) is not None
 
 
-def test_a_worker_killed_between_the_answer_and_its_commit_sends_once(scene: Scene) -> None:
+def test_a_worker_killed_between_sending_and_commit_sends_once(scenario: Scenario) -> None:
     text = f"On the shelf, {uuid4()}"
-    scene.lose_the_answer("hang")
-    with process("app.cli.main", "worker", variables=scene.around, log=scene.log) as worker:
-        message = scene.agency.answer(scene.inquiry, text)
-        eventually(lambda: len(scene.sent(text)) == 1, "the platform accepts it")
-        assert scene.agency.message(scene.inquiry, message)["delivery"] == "sending"
+    scenario.lose_the_response("hang")
+    with process("app.cli.main", "worker", variables=scenario.variables, log=scenario.log) as worker:
+        message = scenario.agency.answer(scenario.inquiry, text)
+        eventually(lambda: len(scenario.sent(text)) == 1, "the platform accepts it")
+        assert scenario.agency.message(scenario.inquiry, message)["delivery"] == "sending"
         worker.kill()
         worker.wait(10)
-    scene.store.let_time_pass()
-    with process("app.cli.main", "worker", variables=scene.around, log=scene.log):
+    scenario.db.expire_leases()
+    with process("app.cli.main", "worker", variables=scenario.variables, log=scenario.log):
         eventually(
-            lambda: scene.agency.message(scene.inquiry, message)["delivery"] == "sent",
+            lambda: scenario.agency.message(scenario.inquiry, message)["delivery"] == "sent",
             "another worker learns from the platform that it was sent",
         )
-    (reply,) = scene.sent(text)
-    (row,) = scene.rows(text)
-    assert row["external_id"] == (f"message-{reply['id']}" if scene.key == "velo_dvor" else reply["id"])
-    assert oracle.words(row["text"]) == text
+    (reply,) = scenario.sent(text)
+    (row,) = scenario.rows(text)
+    assert row["external_id"] == (f"message-{reply['id']}" if scenario.key == "velo_dvor" else reply["id"])
+    assert oracle.normalised(row["text"]) == text

@@ -1,4 +1,4 @@
-"""`instep demo` from start to stop: what it prints and serves is what the sandbox's ledger adds up to."""
+"""`instep demo` from start to stop: what it prints and serves agrees with the sandbox's ledger."""
 
 import json
 import re
@@ -17,77 +17,77 @@ from zoneinfo import ZoneInfo
 import httpx
 import psutil
 
-from app.cli.sample import PEOPLE, PREVIEWS
+from app.cli.sample import BROWSERS, PREVIEW_BOTS
 from sandbox import ledger
 from tests.cli.processes import ROOT, about, clean_environment, eventually, family, gone
 from tests.system import oracle
-from tests.system.oracle import Said, utc
+from tests.system.oracle import ExpectedMessage, utc
 
-FIRST_START = 120.0
-"""Seconds until the answers are there; VK allows three calls a second."""
+FIRST_START_TIMEOUT = 120.0
+"""Seconds until the answers are printed; VK allows three calls a second."""
 OPENS, CLOSES = 8, 22
 MINSK = ZoneInfo("Europe/Minsk")
-SLACK = timedelta(seconds=5)
-"""As long a single look at a platform may take, several calls included."""
+MAX_READ_TIME = timedelta(seconds=5)
+"""The longest time that one poll of a platform may take, of several calls."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo that runs, and what it has printed."""
+    """A running demo and its output."""
 
     process: subprocess.Popen[bytes]
     output: Path
     data: Path
 
-    def said(self) -> str:
-        """Everything so far."""
+    def output_text(self) -> str:
+        """The output so far."""
         return self.output.read_text()
 
-    def until_shown(self, patience: float) -> None:
-        """Wait for the end of what it prints."""
-        deadline = time.monotonic() + patience
-        while "Ctrl-C" not in self.said():
-            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.said()}"
-            assert time.monotonic() < deadline, f"not ready after {patience} s:\n{self.said()}"
+    def until_ready(self, timeout: float) -> None:
+        """Wait until it has printed everything."""
+        deadline = time.monotonic() + timeout
+        while "Ctrl-C" not in self.output_text():
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.output_text()}"
+            assert time.monotonic() < deadline, f"not ready after {timeout} s:\n{self.output_text()}"
             time.sleep(0.1)
 
     @property
     def answers(self) -> dict[str, Any]:
         """The printed answers, by their KPI."""
-        text, decoder = self.said(), json.JSONDecoder()
+        text, decoder = self.output_text(), json.JSONDecoder()
         found = [decoder.raw_decode(text, match.start())[0] for match in re.finditer(r"^\{", text, re.MULTILINE)]
         return {answer["key"]: answer for answer in found}
 
-    def word(self, pattern: str) -> str:
-        """What stands at the pattern's group."""
-        found = re.search(pattern, self.said())
-        assert found is not None, f"no {pattern} in:\n{self.said()}"
+    def group(self, pattern: str) -> str:
+        """The pattern's first group in the output."""
+        found = re.search(pattern, self.output_text())
+        assert found is not None, f"no {pattern} in:\n{self.output_text()}"
         return found[1]
 
     @property
     def key(self) -> str:
         """The API key."""
-        return self.word(r"API key\s+(\S+)")
+        return self.group(r"API key\s+(\S+)")
 
     @property
     def url(self) -> str:
-        """Where the API is."""
-        return self.word(r"Documentation\s+(\S+)/docs")
+        """The API's URL."""
+        return self.group(r"Documentation\s+(\S+)/docs")
 
     @property
     def sandbox(self) -> str:
-        """Where the sandbox is."""
-        return self.word(r"network is up on (\S+)")
+        """The sandbox's URL."""
+        return self.group(r"network is up on (\S+)")
 
     def records(self) -> list[ledger.Record]:
-        """The ledger, written out up to now."""
+        """The ledger, flushed."""
         httpx.get(f"{self.sandbox}/_sandbox/clock").raise_for_status()
         return list(ledger.read(self.data / "sandbox" / "ledger.jsonl"))
 
 
 @contextmanager
 def demo(data: Path, output: Path) -> Iterator[Demo]:
-    """`instep demo`; nothing of it remains after the block, whatever happens in it."""
+    """`instep demo`; none of its processes remains after the block."""
     with output.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "app.cli.main", "demo", "--data", str(data), "--port", "0"],
@@ -98,34 +98,34 @@ def demo(data: Path, output: Path) -> Iterator[Demo]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    known: list[psutil.Process] = []
+    processes: list[psutil.Process] = []
     try:
         yield Demo(process, output, data)
     finally:
         if process.poll() is None:
-            known = family(process.pid)
+            processes = family(process.pid)
             process.kill()
         process.wait(30)
-        _, alive = psutil.wait_procs(known, timeout=30)
+        _, alive = psutil.wait_procs(processes, timeout=30)
         for one in alive:
             one.kill()
 
 
 class Api:
-    """The demo's API, asked with its key."""
+    """The demo's API, called with its key."""
 
     def __init__(self, running: Demo) -> None:
         headers = {"Authorization": f"Bearer {running.key}"}
         self._http = httpx.Client(base_url=running.url, headers=headers, timeout=30)
 
     def get(self, path: str, **params: Any) -> Any:
-        """An answer's JSON."""
+        """GET; the response's JSON."""
         answer = self._http.get(path, params=params)
         assert answer.is_success, f"{path}: {answer.status_code}: {answer.text}"
         return answer.json()
 
     def post(self, path: str) -> None:
-        """Ask for something to be done."""
+        """POST without a body."""
         answer = self._http.post(path)
         assert answer.is_success, f"{path}: {answer.status_code}: {answer.text}"
 
@@ -141,12 +141,12 @@ class Api:
                 return found
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the HTTP client."""
         self._http.close()
 
 
 @dataclass(frozen=True)
-class Place:
+class SampleCommunity:
     """A community of the sample, and its key in the sandbox."""
 
     id: str
@@ -155,11 +155,11 @@ class Place:
     since: datetime
 
 
-def _places(api: Api, running: Demo) -> list[Place]:
+def _communities(api: Api, running: Demo) -> list[SampleCommunity]:
     in_sandbox = httpx.get(f"{running.sandbox}/_sandbox/communities").json()
     keys = {(one["platform"], one["external_id"]): one["key"] for one in in_sandbox}
     return [
-        Place(
+        SampleCommunity(
             one["id"],
             keys[one["platform"], one["external_id"]],
             one["platform"],
@@ -169,33 +169,33 @@ def _places(api: Api, running: Demo) -> list[Place]:
     ]
 
 
-def test_the_demo_tells_the_truth_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_agrees_with_the_ledger_and_leaves_no_process(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with demo(data, tmp_path / "first.txt") as running:
-        running.until_shown(FIRST_START)
-        printed, key, shown_at = running.answers, running.key, datetime.now(UTC)
+        running.until_ready(FIRST_START_TIMEOUT)
+        printed, key, printed_at = running.answers, running.key, datetime.now(UTC)
         assert sorted(printed) == ["clicks", "community_size", "first_response_time"]
         assert all(answer["value"] is not None for answer in printed.values())
         api = Api(running)
         try:
-            places = _places(api, running)
-            assert sorted(place.platform for place in places) == ["mastodon", "vk"]
-            _check_size(printed["community_size"], places, running.records(), shown_at)
-            _check_response_time(printed["first_response_time"], places, running.records())
+            communities = _communities(api, running)
+            assert sorted(community.platform for community in communities) == ["mastodon", "vk"]
+            _check_size(printed["community_size"], communities, running.records(), printed_at)
+            _check_response_time(printed["first_response_time"], communities, running.records())
             _check_clicks(api, printed["clicks"])
-            _check_posts(api, places, running.records())
-            _check_inquiries(api, places, running)
+            _check_posts(api, communities, running.records())
+            _check_inquiries(api, communities, running)
         finally:
             api.close()
         _interrupt(running)
 
     with demo(data, tmp_path / "second.txt") as running:
-        running.until_shown(60)
-        assert "found the sample agency of an earlier start" in running.said()
+        running.until_ready(60)
+        assert "found the sample agency of an earlier start" in running.output_text()
         assert running.key == key
-        again = running.answers
-        assert again["clicks"]["value"] == printed["clicks"]["value"]
-        assert again["first_response_time"]["value"] is not None
+        second_answers = running.answers
+        assert second_answers["clicks"]["value"] == printed["clicks"]["value"]
+        assert second_answers["first_response_time"]["value"] is not None
         processes = family(running.process.pid)
         assert len(processes) > 5, "the servers, their keepers, API, worker and sandbox"
         running.process.kill()
@@ -205,12 +205,12 @@ def test_the_demo_tells_the_truth_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def _interrupt(running: Demo) -> None:
-    """Ctrl-C, as a terminal does it."""
+    """SIGINT, as Ctrl-C sends it."""
     processes = family(running.process.pid)
     assert len(processes) > 5, "the servers, their keepers, API, worker and sandbox"
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(60) == 0, running.said()
-    assert running.said().rstrip().endswith("stopped")
+    assert running.process.wait(60) == 0, running.output_text()
+    assert running.output_text().rstrip().endswith("stopped")
     eventually(lambda: gone(processes), f"all gone after Ctrl-C; alive: {_alive(processes)}")
     assert about(running.data) == []
 
@@ -219,31 +219,35 @@ def _alive(processes: list[psutil.Process]) -> list[str]:
     return [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]) if one in processes]
 
 
-def _check_size(answer: Any, places: list[Place], records: list[ledger.Record], shown_at: datetime) -> None:
-    """Each community's part is what the ledger says, and together they are the whole."""
+def _check_size(
+    answer: Any, communities: list[SampleCommunity], records: list[ledger.Record], printed_at: datetime
+) -> None:
+    """Each community's part agrees with the ledger, and the parts add up to the value."""
     parts = {one["community_id"]: one["value"] for one in answer["breakdown"]}
     assert answer["value"] == sum(parts.values())
-    looked_at = utc(answer["freshness"]["as_of"])
-    for place in places:
-        stalest = place.id == answer["freshness"]["stalest"]["community_id"]
-        # Of the other community the answer says only that it was read since.
-        until, slack = (looked_at, SLACK) if stalest else (shown_at, shown_at - looked_at + SLACK)
-        possible = oracle.sizes(records, place.key, until, slack)
-        assert parts[place.id] in possible, f"{place}: {parts[place.id]}, the ledger says {possible}"
+    read_at = utc(answer["freshness"]["as_of"])
+    for community in communities:
+        stalest = community.id == answer["freshness"]["stalest"]["community_id"]
+        # Of the other community it is only known that it was read later.
+        until, call_duration = (
+            (read_at, MAX_READ_TIME) if stalest else (printed_at, printed_at - read_at + MAX_READ_TIME)
+        )
+        possible = oracle.sizes(records, community.key, until, call_duration)
+        assert parts[community.id] in possible, f"{community}: {parts[community.id]}, the ledger says {possible}"
 
 
-def _check_response_time(answer: Any, places: list[Place], records: list[ledger.Record]) -> None:
+def _check_response_time(answer: Any, communities: list[SampleCommunity], records: list[ledger.Record]) -> None:
     first, last = (date.fromisoformat(answer["window"][name]) for name in ("from", "to"))
     since = datetime(first.year, first.month, first.day, tzinfo=MINSK)
     until = datetime(last.year, last.month, last.day, tzinfo=MINSK) + timedelta(days=1)
-    written = [one for place in places for one in oracle.written(records, place.key, place.since)]
-    sent = [one for one in written if one.record["type"] == "reply" and one.record["origin"] == "api"]
+    messages = [one for community in communities for one in oracle.messages(records, community.key, community.since)]
+    sent = [one for one in messages if one.record["type"] == "reply" and one.record["origin"] == "api"]
     assert len(sent) == 1, "the sample answers one customer"
-    # VK does not say when it took an answer: until the next poll it is the instant at which we heard of it.
+    # VK does not return when it accepted a reply: until the next poll it is the instant of its response.
     possible = {
-        oracle.middle(
+        oracle.median_wait(
             oracle.first_waits(
-                [one.said if one not in sent else replace(one.said, at=one.said.at + late) for one in written],
+                [replace(one.message, at=one.message.at + late) if one in sent else one.message for one in messages],
                 OPENS, CLOSES, MINSK,
             ),
             since, until,
@@ -255,90 +259,95 @@ def _check_response_time(answer: Any, places: list[Place], records: list[ledger.
 
 
 def _check_clicks(api: Api, answer: Any) -> None:
-    """The sample sends so many browsers, and so many programs that fetch previews."""
-    assert answer["value"] == len(PEOPLE)
-    assert [(one["reason"], one["amount"]) for one in answer["excluded"]] == [("bot", len(PREVIEWS))]
+    """All browsers of the sample are counted, and all preview bots excluded."""
+    assert answer["value"] == len(BROWSERS)
+    assert [(one["reason"], one["amount"]) for one in answer["excluded"]] == [("bot", len(PREVIEW_BOTS))]
     evidence = api.get(answer["links"]["evidence"])["data"]
-    assert len(evidence) == len(PEOPLE)
+    assert len(evidence) == len(BROWSERS)
 
 
-def _check_posts(api: Api, places: list[Place], records: list[ledger.Record]) -> None:
-    """Every post is there once, and its counters are those of the instant at which they were read."""
-    for place in places:
-        found = api.all("/v1/posts", community_id=place.id, origin="found")
-        expected = {one.external_id: one for one in oracle.posts(records, place.key, place.since)}
+def _check_posts(api: Api, communities: list[SampleCommunity], records: list[ledger.Record]) -> None:
+    """Every post is stored once, with the counters of the instant at which they were read."""
+    for community in communities:
+        found = api.all("/v1/posts", community_id=community.id, origin="found")
+        expected = {one.external_id: one for one in oracle.posts(records, community.key, community.since)}
         by_id = {re.split(r"[/_]", one["permalink"])[-1]: one for one in found}
-        assert len(by_id) == len(found), "a post is there twice"
-        # What was published after the last look is not known yet.
+        assert len(by_id) == len(found), "a post is stored twice"
+        # What was published after the last poll is not stored yet.
         unseen = [one for external_id, one in expected.items() if external_id not in by_id]
-        seen_at = utc(api.get(f"/v1/communities/{place.id}/health")["seen_at"]["posts"])
+        seen_at = utc(api.get(f"/v1/communities/{community.id}/health")["seen_at"]["posts"])
         assert by_id.keys() <= expected.keys()
-        assert all(one.at > seen_at - SLACK for one in unseen), f"{place.key}: not found: {unseen}"
+        assert all(one.at > seen_at - MAX_READ_TIME for one in unseen), f"{community.key}: not found: {unseen}"
         for external_id, post in by_id.items():
             assert utc(post["published_at"]) == expected[external_id].at
-            assert oracle.words(post["text"]) == expected[external_id].text
+            assert oracle.normalised(post["text"]) == expected[external_id].text
             metrics = api.get(f"/v1/posts/{post['id']}/metrics")
-            possible = oracle.counters(records, place.key, external_id, utc(metrics["captured_at"]), SLACK)
+            possible = oracle.counters(records, community.key, external_id, utc(metrics["captured_at"]), MAX_READ_TIME)
             values = {one["metric"]: one for one in metrics["data"]}
             for name in oracle.COUNTERS:
-                got = values[name]["value"]
-                wanted = possible[name]
-                assert got in wanted, (
-                    f"{place.key} {external_id} {name}: {got}, the ledger says {wanted}: {values[name]}"
+                value = values[name]["value"]
+                required = possible[name]
+                assert value in required, (
+                    f"{community.key} {external_id} {name}: {value}, the ledger says {required}: {values[name]}"
                 )
 
 
-def _check_inquiries(api: Api, places: list[Place], running: Demo) -> None:
-    """The world stands still, everything is read, and then each conversation is there, word for word."""
+def _check_inquiries(api: Api, communities: list[SampleCommunity], running: Demo) -> None:
+    """With the sandbox's clock stopped and everything read, each conversation is stored, word for word."""
     httpx.post(f"{running.sandbox}/_sandbox/clock", json={"speed": 0}).raise_for_status()
     stopped_at = datetime.now(UTC)
-    for place in places:
-        api.post(f"/v1/communities/{place.id}/sync")
+    for community in communities:
+        api.post(f"/v1/communities/{community.id}/sync")
     deadline = time.monotonic() + 60
-    for place in places:
-        while utc(api.get(f"/v1/communities/{place.id}/health")["polled_at"] or "1970-01-01T00:00Z") < stopped_at:
-            assert time.monotonic() < deadline, f"{place.key} is not read anew within a minute"
+    for community in communities:
+        while utc(api.get(f"/v1/communities/{community.id}/health")["polled_at"] or "1970-01-01T00:00Z") < stopped_at:
+            assert time.monotonic() < deadline, f"{community.key} is not read anew within a minute"
             time.sleep(0.2)
     records = running.records()
-    for place in places:
-        looked = _looked_at(api, place)
+    for community in communities:
+        counters_read_at = _counters_read_at(api, community)
         expected = [
             one
-            for one in oracle.written(records, place.key, place.since)
-            # Comments on VK are read when the counter of their post has moved, and that is looked at now and then.
-            if "post" not in one.record or one.said.at < looked.get(one.record["post"], stopped_at) - SLACK
+            for one in oracle.messages(records, community.key, community.since)
+            # Comments on VK are read when their post's counter has changed, and that is polled at intervals.
+            if "post" not in one.record
+            or one.message.at < counters_read_at.get(one.record["post"], stopped_at) - MAX_READ_TIME
         ]
-        later = {one.said for one in oracle.written(records, place.key, place.since)} - {one.said for one in expected}
+        later = {one.message for one in oracle.messages(records, community.key, community.since)} - {
+            one.message for one in expected
+        }
         found = [
-            _said(message, place)
-            for inquiry in api.all("/v1/inquiries", community_id=place.id)
+            _message(message, community)
+            for inquiry in api.all("/v1/inquiries", community_id=community.id)
             for message in api.get(f"/v1/inquiries/{inquiry['id']}")["messages"]
         ]
-        wanted = {
+        required = {
             replace(one, thread="")
-            for conversation in oracle.threads(one.said for one in expected).values()
+            for conversation in oracle.threads(one.message for one in expected).values()
             for one in conversation
         }
-        may = {replace(one, thread="") for one in later}
-        assert len(set(found)) == len(found), "a message is there twice"
-        assert wanted <= set(found), f"{place.key}: lost: {sorted(wanted - set(found))[:3]}"
-        assert set(found) <= wanted | may, f"{place.key}: from nowhere: {sorted(set(found) - wanted - may)[:3]}"
+        possible_too = {replace(one, thread="") for one in later}
+        assert len(set(found)) == len(found), "a message is stored twice"
+        assert required <= set(found), f"{community.key}: lost: {sorted(required - set(found))[:3]}"
+        assert set(found) <= required | possible_too, (
+            f"{community.key}: from nowhere: {sorted(set(found) - required - possible_too)[:3]}"
+        )
 
 
-def _looked_at(api: Api, place: Place) -> dict[str, datetime]:
+def _counters_read_at(api: Api, community: SampleCommunity) -> dict[str, datetime]:
     """When each post's counters were last read, by the platform's id."""
     return {
         re.split(r"[/_]", post["permalink"])[-1]: utc(api.get(f"/v1/posts/{post['id']}/metrics")["captured_at"])
-        for post in api.all("/v1/posts", community_id=place.id, origin="found")
+        for post in api.all("/v1/posts", community_id=community.id, origin="found")
     }
 
 
-def _said(message: Any, place: Place) -> Said:
+def _message(message: Any, community: SampleCommunity) -> ExpectedMessage:
     assert message["delivery"] in {None, "sent"}
-    return Said(
+    return ExpectedMessage(
         thread="",
         external_id=message["external_id"],
         ours=message["direction"] == "agency",
         at=utc(message["sent_at"]),
-        text=oracle.words(message["text"]),
+        text=oracle.normalised(message["text"]),
     )

@@ -1,4 +1,4 @@
-"""API and worker leave out of garbage collection what they have loaded; it would hold up every request."""
+"""API and worker exclude what they have loaded from garbage collection."""
 
 import subprocess
 import sys
@@ -30,9 +30,9 @@ app(["worker"])
 
 
 @pytest.mark.parametrize("script", [API, WORKER], ids=["api", "worker"])
-def test_what_is_loaded_is_left_out_of_garbage_collection(servers: Servers, script: str) -> None:
-    around = environment(servers, servers.clone())
-    told = subprocess.run([sys.executable, "-c", script], env=around, capture_output=True, text=True, timeout=60)
-    loaded, spared = told.stdout.split()
+def test_what_is_loaded_is_excluded_from_garbage_collection(servers: Servers, script: str) -> None:
+    variables = environment(servers, servers.clone())
+    result = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=60)
+    loaded, frozen = result.stdout.split()
     assert loaded == "True"
-    assert int(spared) > 100_000, told.stderr
+    assert int(frozen) > 100_000, result.stderr

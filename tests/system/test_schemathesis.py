@@ -17,14 +17,14 @@ from app.settings import Settings
 from tests.conftest import Agency
 from tests.house.conftest import Stock, stock
 from tests.servers import Servers, run
-from tests.system.serving import HOUSE, api, environment, process, until
+from tests.system.serving import ROOT, api, environment, process, until
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 EXAMPLES = 10
 
 
-async def furnished(servers: Servers, database: str, url: str) -> tuple[str, Stock]:
-    """An agency with one of everything; its key and the ids of what it has."""
+async def create_agency(servers: Servers, database: str, url: str) -> tuple[str, Stock]:
+    """An agency with one of every object; its API key, and the ids of the objects."""
     configuration = Settings(
         _env_file=None, environment="test", database_url=servers.app_url(database), redis_url=servers.redis_url()
     )
@@ -43,22 +43,22 @@ async def furnished(servers: Servers, database: str, url: str) -> tuple[str, Sto
 
 @pytest.fixture
 def database(servers: Servers) -> str:
-    """A database of this test's own: schemathesis fills it."""
+    """A database for this test alone, as schemathesis writes to it."""
     return servers.clone()
 
 
-def test_the_service_keeps_to_its_own_schema(servers: Servers, database: str, tmp_path: Path) -> None:
+def test_the_service_conforms_to_its_openapi_document(servers: Servers, database: str, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     with (
         api(servers, database, tmp_path) as url,
         process("app.cli.main", "worker", variables=environment(servers, database), log=log),
     ):
         until(lambda: httpx.get(f"{url}/ready", timeout=30).is_success, log)
-        key, found = run(furnished(servers, database, url))
-        known = "\n".join(f'"path.{name}" = "{value}"' for name, value in found.ids.items() if name != "key_id")
+        key, found = run(create_agency(servers, database, url))
+        parameters = "\n".join(f'"path.{name}" = "{value}"' for name, value in found.ids.items() if name != "key_id")
         config = tmp_path / "schemathesis.toml"
-        config.write_text((HERE / "schemathesis.toml").read_text() + f"\n[parameters]\n{known}\n")
-        ran = subprocess.run(
+        config.write_text((FOLDER / "schemathesis.toml").read_text() + f"\n[parameters]\n{parameters}\n")
+        result = subprocess.run(
             [
                 *(Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run"),
                 *(f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}"),
@@ -68,14 +68,14 @@ def test_the_service_keeps_to_its_own_schema(servers: Servers, database: str, tm
             env={
                 **environment(servers, database),
                 "SCHEMATHESIS_HOOKS": "tests.system.schemathesis_hooks",
-                "PYTHONPATH": str(HOUSE),
+                "PYTHONPATH": str(ROOT),
             },
             capture_output=True,
             text=True,
             timeout=600,
         )
-        told = ran.stdout + ran.stderr
-        assert ran.returncode == 0, told[-200_000:]
-        assert "passed" in told
-        said = (tmp_path / "api.log").read_text()
-        assert "Traceback" not in said, said[-4000:]
+        report = result.stdout + result.stderr
+        assert result.returncode == 0, report[-200_000:]
+        assert "passed" in report
+        api_log = (tmp_path / "api.log").read_text()
+        assert "Traceback" not in api_log, api_log[-4000:]

@@ -1,4 +1,4 @@
-"""What a worker counts can be scraped, where that is asked for."""
+"""A worker serves its metrics where a port is configured."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ def scrape(port: int) -> str:
     return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).raise_for_status().text
 
 
-def test_a_worker_serves_what_it_counts(servers: Servers, tmp_path: Path) -> None:
+def test_a_worker_serves_its_own_metrics(servers: Servers, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     variables = environment(
         servers,
@@ -24,19 +24,19 @@ def test_a_worker_serves_what_it_counts(servers: Servers, tmp_path: Path) -> Non
         INSTEP_WORKER_METRICS_PORT="0",
     )
 
-    def said() -> list[dict[str, object]]:
+    def metrics_events() -> list[dict[str, object]]:
         lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == "worker.metrics"]
 
     with process("app.cli.main", "worker", variables=variables, log=log) as worker:
-        until(lambda: bool(said()) or worker.poll() is not None, log)
-        (where,) = said()
-        assert where["host"] == "127.0.0.1"
-        port = int(str(where["port"]))
+        until(lambda: bool(metrics_events()) or worker.poll() is not None, log)
+        (address,) = metrics_events()
+        assert address["host"] == "127.0.0.1"
+        port = int(str(address["port"]))
         until(lambda: 'instep_jobs_total{job="access.tidy",outcome="done"} 1.0' in scrape(port), log)
-        told = scrape(port)
-        assert 'instep_job_seconds_count{job="access.tidy"} 1.0' in told
-        assert "instep_jobs_dead" not in told, "a worker does not know, and 0 would be a lie"
+        scraped = scrape(port)
+        assert 'instep_job_seconds_count{job="access.tidy"} 1.0' in scraped
+        assert "instep_jobs_dead" not in scraped, "metrics of the queue are the API's"
     assert worker.returncode == 0
     with pytest.raises(httpx.ConnectError):
         scrape(port)

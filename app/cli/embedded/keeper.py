@@ -1,11 +1,11 @@
-"""The keeper: starts one server, watches over it, and stops it when its owner is gone.
+"""The keeper: starts one server, restarts it when it dies, and stops it when its owner is gone.
 
-Its standard input is a pipe held by the owner: end of file means stop, so a killed owner leaves
-nothing behind. To its standard output it writes one line of JSON: `{"sockets": …, "process": …}`, or
+Its standard input is a pipe held by the owner: end of file means stop, so a killed owner leaves no
+server behind. To its standard output it writes one line of JSON: `{"sockets": …, "process": …}`, or
 `{"error": …}`.
 
-Two locks guard the data folder. `server.lock` is inherited by the server: while it is held, a server
-lives. `keeper.lock` is the keeper's own. The first without the second is an orphan, and is stopped.
+Two locks guard the data folder. `server.lock` is inherited by the server: while it is locked, a server
+runs. `keeper.lock` is the keeper's own. A server without a keeper is an orphan, and is stopped.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ KINDS: dict[str, type[Postgres] | type[Valkey]] = {"postgres": Postgres, "valkey
 
 START_TIMEOUT = 90.0
 LOCK_TIMEOUT = 15.0
-"""How long a predecessor that is just stopping is waited for."""
+"""Seconds to wait for a previous keeper that is stopping."""
 SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel's own limit is 104 to 108."""
 LOG_LIMIT = 10 * 1024 * 1024
@@ -40,44 +40,44 @@ _LONGEST_NAME = "/.s.PGSQL.5432.lock"
 _PREFIX = "instep-"
 
 
-class Lifeline:
-    """The pipe from the owner, and the signals that mean the same."""
+class OwnerWatch:
+    """Whether the owner is gone: its pipe has ended, or a signal asks to stop."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._wake, wakeup = os.pipe()
         os.set_blocking(wakeup, False)
         os.set_blocking(self._wake, False)
-        self.cut = False
+        self.gone = False
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake up
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._cut)
+            signal.signal(number, self._set_gone)
 
-    def _cut(self, *_: object) -> None:
-        self.cut = True
+    def _set_gone(self, *_: object) -> None:
+        self.gone = True
 
     def wait(self, seconds: float | None) -> None:
-        """Until the owner goes, a child ends, or the time is over."""
-        if self.cut:
+        """Wait until the owner is gone, a child ends, or the time is over."""
+        if self.gone:
             return
         ready, _, _ = select.select([self._descriptor, self._wake], [], [], seconds)
         if self._wake in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 512)
         if self._descriptor in ready and os.read(self._descriptor, 512) == b"":
-            self.cut = True
+            self.gone = True
 
 
 class Keeper:
     """One server in one folder."""
 
-    def __init__(self, server: Server, home: Path, sockets: Path, lock: int, lifeline: Lifeline) -> None:
+    def __init__(self, server: Server, home: Path, sockets: Path, lock: int, owner: OwnerWatch) -> None:
         self._server = server
         self._home = home
         self._sockets = sockets
         self._lock = lock
-        self._lifeline = lifeline
+        self._owner = owner
 
     def _start(self, argv: Sequence[str], *, ends_with: signal.Signals) -> subprocess.Popen[bytes]:
         identity = self._server.identity
@@ -96,43 +96,43 @@ class Keeper:
         )
 
     def run(self, argv: Sequence[str]) -> None:
-        """Run a command of the server's making to its end."""
+        """Run a command to its end (see `server.Run`)."""
         process = self._start(argv, ends_with=signal.SIGKILL)
-        while process.poll() is None and not self._lifeline.cut:
-            self._lifeline.wait(1.0)
+        while process.poll() is None and not self._owner.gone:
+            self._owner.wait(1.0)
         if process.poll() is None:
             process.kill()
             process.wait()
             raise Abandoned
         if process.returncode:
-            raise EmbeddedError(f"{Path(argv[0]).name} failed: {self._last_words()}")
+            raise EmbeddedError(f"{Path(argv[0]).name} failed: {self._log_tail()}")
 
     def keep(self, report: Callable[[subprocess.Popen[bytes]], None]) -> None:
-        """Run the server until the owner goes; one that dies meanwhile is started again."""
+        """Run the server until the owner is gone, restarting it when it dies."""
         self._server.prepare(self.run)
         pause, reported = 0.5, False
-        while not self._lifeline.cut:
+        while not self._owner.gone:
             process = self._start(self._server.command(self._sockets), ends_with=self._server.stops[0][0])
             try:
                 if self._await(process):
                     report(process)
                     pause, reported = 0.5, True
-                    while process.poll() is None and not self._lifeline.cut:
-                        self._lifeline.wait(None)
-                elif not reported and not self._lifeline.cut:
-                    raise EmbeddedError(f"{self._server.title} did not start: {self._last_words()}")
+                    while process.poll() is None and not self._owner.gone:
+                        self._owner.wait(None)
+                elif not reported and not self._owner.gone:
+                    raise EmbeddedError(f"{self._server.title} did not start: {self._log_tail()}")
             finally:
                 self._stop(process)
-            if not self._lifeline.cut:
-                self._lifeline.wait(pause)
+            if not self._owner.gone:
+                self._owner.wait(pause)
                 pause = min(2 * pause, 10.0)
 
     def _await(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_TIMEOUT
-        while process.poll() is None and not self._lifeline.cut and time.monotonic() < deadline:
+        while process.poll() is None and not self._owner.gone and time.monotonic() < deadline:
             if self._server.ready(process.pid, self._sockets):
                 return True
-            self._lifeline.wait(0.02)
+            self._owner.wait(0.02)
         return False
 
     def _stop(self, process: subprocess.Popen[bytes]) -> None:
@@ -143,13 +143,13 @@ class Keeper:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         lines = (self._home / "server.log").read_text(errors="replace").splitlines()
-        return "\n".join(lines[-8:]) or "it said nothing"
+        return "\n".join(lines[-8:]) or "its log is empty"
 
 
-def _held(path: Path) -> int | None:
-    """A locked descriptor, or None where somebody else holds the lock."""
+def _try_lock(path: Path) -> int | None:
+    """A locked descriptor; None where another process holds the lock."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,42 +159,42 @@ def _held(path: Path) -> int | None:
     return descriptor
 
 
-def _wait_for_lock(path: Path, lifeline: Lifeline, seconds: float) -> int | None:
+def _wait_for_lock(path: Path, owner: OwnerWatch, seconds: float) -> int | None:
     deadline = time.monotonic() + seconds
-    while (lock := _held(path)) is None:
-        if lifeline.cut or time.monotonic() > deadline:
+    while (lock := _try_lock(path)) is None:
+        if owner.gone or time.monotonic() > deadline:
             return None
-        lifeline.wait(0.05)
+        owner.wait(0.05)
     return lock
 
 
-def _recorded(home: Path) -> dict[str, object]:
+def _read_record(home: Path) -> dict[str, object]:
     try:
-        known = json.loads((home / "server.json").read_text())
+        record = json.loads((home / "server.json").read_text())
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
-def take(home: Path, stops: Sequence[tuple[signal.Signals, float]], lifeline: Lifeline) -> int:
-    """The lock that the server inherits, once nobody else has this folder. Stops an orphan.
+def lock_folder(home: Path, stops: Sequence[tuple[signal.Signals, float]], owner: OwnerWatch) -> int:
+    """Lock the folder, stopping an orphaned server; the descriptor of the lock that the server inherits.
 
     Raises:
-        AlreadyRunning: another keeper holds it, and goes on holding it.
+        AlreadyRunning: another keeper, or a server that does not stop, holds a lock.
     """
-    if _wait_for_lock(home / "keeper.lock", lifeline, LOCK_TIMEOUT) is None:
-        keeper = _recorded(home).get("keeper")
+    if _wait_for_lock(home / "keeper.lock", owner, LOCK_TIMEOUT) is None:
+        keeper = _read_record(home).get("keeper")
         raise AlreadyRunning(home, keeper if isinstance(keeper, int) else None)
-    lock = _wait_for_lock(home / "server.lock", lifeline, 1.0)
+    lock = _wait_for_lock(home / "server.lock", owner, 1.0)
     for number, seconds in stops:
         if lock is not None:
             break
-        orphan = _recorded(home).get("process")
+        orphan = _read_record(home).get("process")
         if not isinstance(orphan, int):
             raise AlreadyRunning(home, None)
         with contextlib.suppress(ProcessLookupError):
             os.kill(orphan, number)
-        lock = _wait_for_lock(home / "server.lock", lifeline, seconds)
+        lock = _wait_for_lock(home / "server.lock", owner, seconds)
     if lock is None:
         raise AlreadyRunning(home, None)
     return lock
@@ -205,9 +205,9 @@ def socket_folder(home: Path) -> Iterator[Path]:
     """A private folder with a path short enough for a socket; removed at the end.
 
     Raises:
-        EmbeddedError: neither /tmp nor $XDG_RUNTIME_DIR will do.
+        EmbeddedError: no folder for temporary files is writable and has a path that is short enough.
     """
-    stale = _recorded(home).get("sockets")
+    stale = _read_record(home).get("sockets")
     if isinstance(stale, str) and Path(stale).name.startswith(_PREFIX) and not Path(stale).is_symlink():
         shutil.rmtree(stale, ignore_errors=True)
     for parent in ("/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):  # noqa: S108 -- mkdtemp
@@ -226,11 +226,11 @@ def socket_folder(home: Path) -> Iterator[Path]:
 
 
 def keep(kind: str, home: Path, *, test: bool) -> None:
-    """Keep a server of `kind` in `home`; with `test`, `home` is removed at the end."""
-    lifeline = Lifeline(sys.stdin.fileno())
+    """Run a server of this kind in `home` until the owner is gone; with `test`, `home` is removed at the end."""
+    owner = OwnerWatch(sys.stdin.fileno())
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        lock = take(home, KINDS[kind].stops, lifeline)
+        lock = lock_folder(home, KINDS[kind].stops, owner)
         log = home / "server.log"
         if log.exists() and log.stat().st_size > LOG_LIMIT:
             log.replace(log.with_suffix(".log.1"))
@@ -239,14 +239,14 @@ def keep(kind: str, home: Path, *, test: bool) -> None:
 
         def report(process: subprocess.Popen[bytes]) -> None:
             facts = {"keeper": os.getpid(), "process": process.pid, "sockets": str(sockets)}
-            fresh = home / "server.json.new"
-            fresh.write_text(json.dumps(facts))
-            fresh.replace(home / "server.json")
-            _say(facts)
+            new_file = home / "server.json.new"
+            new_file.write_text(json.dumps(facts))
+            new_file.replace(home / "server.json")
+            _report(facts)
 
         with socket_folder(home) as sockets:
             server = KINDS[kind](home, test=test)
-            Keeper(server, home, sockets, lock, lifeline).keep(report)
+            Keeper(server, home, sockets, lock, owner).keep(report)
     finally:
         if test:
             base = (home / "cluster").resolve()
@@ -254,7 +254,7 @@ def keep(kind: str, home: Path, *, test: bool) -> None:
             shutil.rmtree(home, ignore_errors=True)
 
 
-def _say(facts: dict[str, object]) -> None:
+def _report(facts: dict[str, object]) -> None:
     with contextlib.suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), json.dumps(facts).encode() + b"\n")
 
@@ -267,7 +267,7 @@ def main() -> int:
     except Abandoned:
         return 0
     except (EmbeddedError, OSError) as error:
-        _say({"error": str(error)})
+        _report({"error": str(error)})
         return 1
     return 0
 

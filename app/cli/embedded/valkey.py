@@ -14,7 +14,7 @@ DATABASES = 64
 
 
 class Valkey:
-    """A Valkey whose files are in `home/data`. It does not mind root."""
+    """A Valkey whose files are in `home/data`. It also runs as root."""
 
     title = "Valkey"
     stops: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
@@ -27,11 +27,11 @@ class Valkey:
         self.environment = clean_environment()
 
     def prepare(self, run: Run) -> None:
-        """A folder is all it needs."""
+        """Create the data folder."""
         self._data.mkdir(mode=0o700, exist_ok=True)
 
     def command(self, sockets: Path) -> Sequence[str]:
-        """The server, on its socket alone; what it keeps survives, except in tests."""
+        """The server, on its socket alone; the data survive a restart, except in tests."""
         return [
             str(self._program),
             *("--port", "0"),
@@ -45,13 +45,13 @@ class Valkey:
         ]
 
     def ready(self, process: int, sockets: Path) -> bool:
-        """It answers, and says that it is our child."""
+        """It answers, and its process id is that of our child."""
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as talk:
-                talk.settimeout(2)
-                talk.connect(str(sockets / SOCKET))
-                talk.sendall(b"PING\r\nINFO server\r\nQUIT\r\n")
-                answer = b"".join(iter(lambda: talk.recv(65536), b""))
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(2)
+                connection.connect(str(sockets / SOCKET))
+                connection.sendall(b"PING\r\nINFO server\r\nQUIT\r\n")
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
         except OSError:
             return False
         return answer.startswith(b"+PONG") and f"process_id:{process}\r\n".encode() in answer

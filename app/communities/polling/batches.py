@@ -144,7 +144,7 @@ class Measuring:
         """Measure what is due; when to run next, None where nothing will ever be due."""
         adapter = self.client.adapter
         assert isinstance(adapter, MeasuresAcross)
-        started, pace_factor = self.run.now, self.run.resources.settings.poll_pace
+        started, pace_factor = self.run.now, self.run.resources.settings.poll_interval_multiplier
         factor = pace_factor * self.multipliers.metrics
         while True:
             async with self.run.resources.db.read_session(self.community.workspace_id) as session:

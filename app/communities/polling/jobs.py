@@ -318,7 +318,7 @@ def _reason(error: PlatformError) -> str:
 
 
 def _earliest(run: Run) -> datetime:
-    return run.now + MIN_INTERVAL * run.resources.settings.poll_pace
+    return run.now + MIN_INTERVAL * run.resources.settings.poll_interval_multiplier
 
 
 def _severity(error: PlatformError) -> int:

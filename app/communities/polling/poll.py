@@ -84,7 +84,7 @@ class Poll:
     @property
     def factor(self) -> float:
         """The factor on every interval of a post's counters."""
-        return self.run.resources.settings.poll_pace * self.multipliers.metrics
+        return self.run.resources.settings.poll_interval_multiplier * self.multipliers.metrics
 
     async def run_due(self) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
@@ -129,7 +129,7 @@ class Poll:
 
     def due(self, community: Community) -> dict[str, datetime]:
         """When each part that this platform allows is due, by the name of the method that reads it."""
-        due_at = due_times(community, self.run.resources.settings.poll_pace, self.multipliers)
+        due_at = due_times(community, self.run.resources.settings.poll_interval_multiplier, self.multipliers)
         adapter = self.client.adapter
         if not (isinstance(adapter, Inspects) and self.client.stored_tokens.texts):
             del due_at["tokens"]
