@@ -12,9 +12,9 @@ FOLDER = "app.kpis.catalogue"
 @lru_cache(maxsize=1)
 def all_kpis() -> MappingProxyType[str, Kpi]:
     """Every KPI found, by its key, in the order of goal types and keys."""
-    found: dict[str, Kpi] = {}
+    by_key: dict[str, Kpi] = {}
     for kpi in registry.declared(FOLDER, "KPI", Kpi).values():
-        if kpi.key in found:
+        if kpi.key in by_key:
             raise registry.RegistryError(f"two KPIs declare the key {kpi.key}")
-        found[kpi.key] = kpi
-    return MappingProxyType(dict(sorted(found.items(), key=lambda item: (item[1].goal, item[0]))))
+        by_key[kpi.key] = kpi
+    return MappingProxyType(dict(sorted(by_key.items(), key=lambda item: (item[1].goal, item[0]))))

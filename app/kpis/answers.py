@@ -179,7 +179,7 @@ def freshness(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> dict[str, Any]:
     ]
     if not spans:
         return {"as_of": None, "stalest": None}
-    community, span = min(spans, key=lambda found: _instant(found[1].as_of))
+    community, span = min(spans, key=lambda pair: _instant(pair[1].as_of))
     return {"as_of": span.as_of, "stalest": {"community_id": community.id, "as_of": span.as_of}}
 
 

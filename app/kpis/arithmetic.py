@@ -18,15 +18,15 @@ def known_communities(window: Window, *sources: Source[Any]) -> tuple[list[Commu
     """The communities of which all these sources have data, and what is missing."""
     if all(window.complete(source) for source in sources):
         return list(window.communities(*sources)), []
-    found: list[Community] = []
+    communities_known: list[Community] = []
     missing: list[Missing] = []
     for community in window.communities(*sources):
         answers = [window.missing(source, community) for source in sources]
         for _, gaps in answers:
             missing += gaps
         if all(has_data for has_data, _ in answers):
-            found.append(community)
-    return found, missing
+            communities_known.append(community)
+    return communities_known, missing
 
 
 def unknown(window: Window, missing: Sequence[Missing], *sources: Source[Any]) -> Value:
@@ -195,7 +195,7 @@ def average_sizes(window: Window) -> float | None:
     sizes: dict[UUID, list[int]] = {}
     for row in window.of(SIZES).of_all(window.first, window.last):
         sizes.setdefault(row.community_id, []).append(row.last)
-    averages = [sum(found) / len(found) for found in sizes.values()]
+    averages = [sum(daily_sizes) / len(daily_sizes) for daily_sizes in sizes.values()]
     return sum(averages) if len(averages) == len(window.communities(SIZES)) and all(averages) else None
 
 

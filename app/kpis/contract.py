@@ -254,7 +254,9 @@ class Loaded(Generic[R]):
         self._rows: dict[UUID | None, list[R]] = {community.id: [] for community in spans}
         for row in self._all:
             self._rows.setdefault(row.community_id, []).append(row)
-        self._days = {community_id: [row.day for row in found] for community_id, found in self._rows.items()}
+        self._days = {
+            community_id: [row.day for row in rows_of_one] for community_id, rows_of_one in self._rows.items()
+        }
 
     def of_all(self, first: date, last: date) -> list[R]:
         """The rows of all communities from one day to another, both included, in the order of days."""

@@ -77,15 +77,15 @@ async def find(
     grouped: dict[UUID, list[Any]] = {}
     for row in rows:
         grouped.setdefault(row[0], []).append(row)
-    return tuple(_project(found, now) for found in grouped.values())
+    return tuple(_project(project_rows, now) for project_rows in grouped.values())
 
 
 async def one(connection: AsyncConnection, workspace_id: UUID, project_id: UUID, now: datetime) -> Project:
     """One project; `NotFound` where this workspace has none of that id."""
-    found = await find(connection, workspace_id, [project_id], now)
-    if not found:
+    matches = await find(connection, workspace_id, [project_id], now)
+    if not matches:
         raise NotFound
-    return found[0]
+    return matches[0]
 
 
 def _project(rows: Sequence[Any], now: datetime) -> Project:
@@ -128,7 +128,7 @@ async def load(
     Where loading fails for some projects, they are found by bisection: theirs is `failed`, and the others have their
     data. Raises `Unavailable` where the database is down.
     """
-    found: dict[UUID, dict[str, Loaded[Any]]] = {project.id: {} for project in request.projects}
+    loaded_by_project: dict[UUID, dict[str, Loaded[Any]]] = {project.id: {} for project in request.projects}
     sources: dict[str, Source[Any]] = {source.key: source for kpi in kpis for source in kpi.needs}
     usable = replace(
         request, projects=tuple(project for project in request.projects if project.unusable_reason is None)
@@ -136,10 +136,10 @@ async def load(
     for key, source in sources.items():
         for project in request.projects:
             if project.unusable_reason is not None:
-                found[project.id][key] = _failed(project, request, project.unusable_reason)
+                loaded_by_project[project.id][key] = _failed(project, request, project.unusable_reason)
         for project_id, loaded in (await _loaded(connection, usable, source)).items():
-            found[project_id][key] = loaded
-    return found
+            loaded_by_project[project_id][key] = loaded
+    return loaded_by_project
 
 
 async def _loaded(connection: AsyncConnection, request: LoadRequest, source: Source[Any]) -> dict[UUID, Loaded[Any]]:

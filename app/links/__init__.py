@@ -1,1 +1,1 @@
-"""Tracked links, and who followed them: people and bots apart."""
+"""Tracked links and their clicks, of people and of bots."""

@@ -164,5 +164,7 @@ async def calendar(
     by_day = groupby(rows, key=lambda row: (row.published_at or row.planned_at).astimezone(ZoneInfo(zone)).date())
     return PostCalendar(
         window=_day_range_read(days),
-        days=[CalendarDay(day=day, posts=[PostRead.model_validate(row) for row in found]) for day, found in by_day],
+        days=[
+            CalendarDay(day=day, posts=[PostRead.model_validate(row) for row in day_rows]) for day, day_rows in by_day
+        ],
     )

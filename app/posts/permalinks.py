@@ -46,7 +46,7 @@ def external_ids(url: str) -> frozenset[str]:
 def _wall(url: str) -> re.Match[str] | None:
     parts = urlsplit(url)
     candidates = [parts.path, *(value for name, value in parse_qsl(parts.query) if name in {"w", "z"})]
-    return next((found for candidate in candidates if (found := _WALL.search(candidate))), None)
+    return next((match for candidate in candidates if (match := _WALL.search(candidate))), None)
 
 
 def is_same_post(permalink: str, url: str, external_id: str) -> bool:

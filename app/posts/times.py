@@ -35,7 +35,7 @@ def instant(local: datetime, zone: str) -> datetime:
 def bounds(first: date, last: date, zone: str) -> tuple[datetime, datetime]:
     """The instants at which the local day `first` begins and the local day `last` ends.
 
-    A day whose midnight does not exist begins when the clocks have been put forward.
+    A day whose midnight does not exist begins when the clocks change.
     """
     zone_info = ZoneInfo(zone)
     return _midnight(first, zone_info), _midnight(last + timedelta(days=1), zone_info)

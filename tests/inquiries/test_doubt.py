@@ -1,4 +1,4 @@
-"""What a worker that ended midway may have sent is in doubt until the platform, the poll or a person ends that."""
+"""A reply that a dead worker may have sent stays unsettled until the platform, a poll or a person settles it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
 WORDS: Final = "On the shelf on the left."
 UNTRUE: Final = {"failed", "queued"}
-"""What must not be told of an answer that the platform has."""
+"""States that a reply which the platform has must not have."""
 
 
 class Killed(BaseException):
@@ -229,7 +229,7 @@ async def street(agency: Agency, clock: SetClock, way: Way, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("trouble", ["away", *TROUBLES])
-async def test_an_answer_in_doubt_is_never_told_to_have_failed(street: Street, trouble: str) -> None:
+async def test_a_reply_that_may_have_been_sent_is_never_marked_failed(street: Street, trouble: str) -> None:
     street.way.trouble = trouble
     attempts = 0
     while await _attempt(street.agency, street.clock):
@@ -249,7 +249,7 @@ async def test_an_answer_in_doubt_is_never_told_to_have_failed(street: Street, t
 
 
 @pytest.mark.parametrize("trouble", ["away", "throttled", "expired", "rejected"])
-async def test_the_platforms_own_word_ends_the_doubt(street: Street, trouble: str) -> None:
+async def test_the_platforms_confirmation_settles_the_outcome(street: Street, trouble: str) -> None:
     street.way.trouble = trouble
     for _ in range(3):
         await _attempt(street.agency, street.clock)
@@ -265,7 +265,7 @@ async def test_the_platforms_own_word_ends_the_doubt(street: Street, trouble: st
         assert await street.delivery() == "sent"
 
 
-async def test_the_poll_ends_the_doubt(street: Street) -> None:
+async def test_a_poll_settles_the_outcome(street: Street) -> None:
     street.way.trouble = "rejected"
     await _attempt(street.agency, street.clock)
     assert await street.delivery() == "sending"

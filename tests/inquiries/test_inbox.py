@@ -73,7 +73,7 @@ async def test_resolving_ends_the_wait_and_counts_as_handled(town: Town, agency:
     assert [wait["working_seconds"] for wait in (await agency.get(path))["waits"]] == [7200, 300]
 
 
-async def test_a_script_resolving_is_no_handling_and_a_person_may_confirm_it(town: Town, agency: Agency) -> None:
+async def test_an_automatic_resolution_is_not_handling_and_a_person_may_confirm_it(town: Town, agency: Agency) -> None:
     await town.see(town.said("1", NOON))
     path = f"/v1/inquiries/{(await town.only())['id']}"
     done = await agency.post(f"{path}/resolve", {"reason": "Old.", "automatic": True}, status=200)
@@ -84,7 +84,7 @@ async def test_a_script_resolving_is_no_handling_and_a_person_may_confirm_it(tow
     assert confirmed["resolution"] == "Looked at."
 
 
-async def test_what_came_to_light_later_is_not_resolved(town: Town, agency: Agency, clock: SetClock) -> None:
+async def test_a_message_ingested_later_is_not_resolved(town: Town, agency: Agency, clock: SetClock) -> None:
     await town.see(town.said("1", NOON))
     path = f"/v1/inquiries/{(await town.only())['id']}"
     await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
@@ -100,7 +100,7 @@ async def test_the_thread_is_paged_oldest_first(town: Town, agency: Agency) -> N
     assert [m["external_id"] for m in [*page["data"], *rest["data"]]] == ["0", "1", "2", "3", "4"]
 
 
-async def test_many_at_once_are_told_one_by_one(town: Town, agency: Agency, rival: Agency, post: Post) -> None:
+async def test_bulk_reports_each_result(town: Town, agency: Agency, rival: Agency, post: Post) -> None:
     elsewhere = await settle(rival)
     await elsewhere.see(elsewhere.said("1", NOON))
     foreign = (await elsewhere.only())["id"]
@@ -137,5 +137,5 @@ async def test_many_at_once_are_told_one_by_one(town: Town, agency: Agency, riva
         {"items": [{"action": "reopen", "id": str(uuid.uuid4())} for _ in range(501)]},
     ],
 )
-async def test_bulk_that_makes_no_sense_is_refused(agency: Agency, body: dict[str, Any]) -> None:
+async def test_invalid_bulk_is_refused(agency: Agency, body: dict[str, Any]) -> None:
     await agency.post("/v1/inquiries/bulk", body, status=422)

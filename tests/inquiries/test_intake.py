@@ -1,4 +1,4 @@
-"""What is seen on a platform, stored as inquiries."""
+"""Polled and pushed messages, stored as inquiries."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ async def test_a_question_is_an_inquiry_until_it_is_answered(town: Town) -> None
     assert [message["text"] for message in seen["messages"]] == ["Сколько стоит?", "Пять рублей."]
 
 
-async def test_our_own_words_alone_are_no_inquiry_but_are_kept_for_one(town: Town) -> None:
+async def test_own_messages_alone_are_no_inquiry_but_are_stored(town: Town) -> None:
     await town.see(town.said("2", NOON + MINUTE, "Пять рублей.", by=OURS))
     assert await town.inquiries() == []
     await town.see(town.said("1", NOON))
@@ -44,7 +44,7 @@ async def test_our_own_words_alone_are_no_inquiry_but_are_kept_for_one(town: Tow
     assert len(seen["messages"]) == 2
 
 
-async def test_what_was_never_seen_undeleted_is_nobodys_word(town: Town) -> None:
+async def test_a_message_only_seen_deleted_is_not_shown_or_counted(town: Town) -> None:
     gone = town.said("1", NOON, "", by=RemotePerson("", ""), deleted=True)
     await town.see(gone)
     assert await town.inquiries() == []
@@ -96,7 +96,7 @@ async def test_a_wait_keeps_the_hours_in_force_when_it_ended(town: Town) -> None
     assert [wait["working_seconds"] for wait in (await town.only())["waits"]] == [300, 0]
 
 
-async def test_news_are_told_once(town: Town, agency: Agency) -> None:
+async def test_events_are_published_once(town: Town, agency: Agency) -> None:
     for _ in range(2):
         await town.see(town.said("1", NOON), town.said("2", NOON + MINUTE, "Да.", by=OURS))
     await town.see(town.said("3", NOON + 2 * MINUTE))
@@ -152,7 +152,7 @@ async def test_a_thousand_messages_are_a_handful_of_statements(town: Town) -> No
         assert await session.scalar(ended) == 500
 
 
-async def test_polls_and_hooks_at_once_lose_nothing(town: Town) -> None:
+async def test_concurrent_polls_and_inbound_events_lose_nothing(town: Town) -> None:
     messages = [
         town.said(f"{thread}-{n}", NOON + n * MINUTE, thread_id=str(thread), by=OURS if n else OLGA)
         for thread in range(12)
@@ -202,8 +202,8 @@ def sightings(draw: st.DrawFn) -> list[list[RemoteMessage]]:
     return [list(order[a:b]) for a, b in zip([0, *cuts], [*cuts, len(order)], strict=True)]
 
 
-async def _picture(town: Town) -> Any:
-    """All that is stored, without what differs from one community to the next."""
+async def _stored_state(town: Town) -> Any:
+    """All stored rows, without the columns that differ between communities."""
     inquiries = []
     for inquiry in await town.inquiries():
         full = await town.agency.get(f"/v1/inquiries/{inquiry['id']}")
@@ -238,7 +238,7 @@ async def _picture(town: Town) -> Any:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages=sightings(), data=st.data())
-async def test_any_order_and_any_repetition_tell_the_same(
+async def test_any_order_and_any_repetition_give_the_same(
     agency: Agency, post: Post, pages: list[list[RemoteMessage]], data: st.DataObject
 ) -> None:
     straight, crooked = await settle(agency), await settle(agency)
@@ -246,4 +246,4 @@ async def test_any_order_and_any_repetition_tell_the_same(
         await straight.see(*page)
     for page in data.draw(st.permutations([*pages, *data.draw(st.lists(st.sampled_from(pages), max_size=3))])):
         await crooked.see(*data.draw(st.permutations(page)))
-    assert await _picture(crooked) == await _picture(straight)
+    assert await _stored_state(crooked) == await _stored_state(straight)

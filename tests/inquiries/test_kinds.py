@@ -1,4 +1,4 @@
-"""What customers' words are taken for."""
+"""Classification of customers' messages."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_a_single_message(text: str, kind: str) -> None:
     assert kind_of([text]) == kind
 
 
-def test_of_several_messages_the_weightiest_counts() -> None:
+def test_of_several_messages_the_first_kind_in_order_counts() -> None:
     assert kind_of(["Спасибо!", "А где меню?", "Ок"]) == "question"
     assert kind_of(["А где меню?", "Приложение сломалось", "Спасибо"]) == "problem"
     assert kind_of([]) == "other"

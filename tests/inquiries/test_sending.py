@@ -1,4 +1,4 @@
-"""An answer is sent once, whatever goes wrong."""
+"""A reply is delivered at most once, whatever fails."""
 
 import random
 import uuid
@@ -45,13 +45,13 @@ class Killed(BaseException):
 
 
 async def ask(town: Town) -> str:
-    """A customer asks; the inquiry's path."""
+    """A customer's message is ingested; returns the inquiry's path."""
     await town.see(town.said("1", NOON - 10 * MINUTE))
     return f"/v1/inquiries/{(await town.only())['id']}"
 
 
 async def answer(town: Town, path: str, text: str = "Пять рублей.", **more: Any) -> str:
-    """Somebody answers; the message's id."""
+    """Reply to an inquiry; returns the message's id."""
     made = await town.agency.post(f"{path}/messages", {"text": text, **more}, status=202)
     assert (made["delivery"], made["external_id"], made["direction"]) == ("queued", None, "agency")
     return str(made["id"])
@@ -96,7 +96,7 @@ async def test_the_answer_and_its_job_are_one_unit_of_work(
     assert await ours(town, path) == []
 
 
-async def test_a_scripts_answer_is_sent_and_is_no_answer(town: Town, agency: Agency) -> None:
+async def test_an_automatic_reply_is_sent_and_does_not_count_as_an_answer(town: Town, agency: Agency) -> None:
     path = await ask(town)
     await answer(town, path, automatic=True)
     await agency.work("inquiries.send")
@@ -155,7 +155,7 @@ async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) ->
         (Gone("no"), "does not exist"),
     ],
 )
-async def test_what_the_platform_refuses_is_told_in_words(
+async def test_a_refusal_is_explained_in_delivery_detail(
     town: Town, agency: Agency, post: Post, error: Exception, words: str
 ) -> None:
     path = await ask(town)
@@ -189,9 +189,7 @@ async def _waiting(agency: Agency) -> list[Any]:
         return list(await connection.scalars(query))
 
 
-async def test_a_throttled_answer_waits_as_long_as_it_is_told(
-    town: Town, agency: Agency, post: Post, clock: SetClock
-) -> None:
+async def test_a_throttled_reply_waits_for_retry_after(town: Town, agency: Agency, post: Post, clock: SetClock) -> None:
     path = await ask(town)
     await answer(town, path)
     post.behave = _raising(Throttled("slow down", retry_after=90, scope=Scope.TOKEN), times=1)
@@ -203,7 +201,7 @@ async def test_a_throttled_answer_waits_as_long_as_it_is_told(
     assert (await ours(town, path))[0]["delivery"] == "sent"
 
 
-async def test_an_unwell_platform_is_tried_again_and_not_for_ever(
+async def test_an_unavailable_platform_is_retried_up_to_the_limit(
     town: Town, agency: Agency, post: Post, clock: SetClock
 ) -> None:
     path = await ask(town)
@@ -251,7 +249,7 @@ async def test_an_unknown_outcome_is_never_sent_again_and_is_found_by_polling(
     assert ((await ours(town, path))[1]["delivery"], len(post.sent)) == ("sent", 1)
 
 
-async def test_what_polling_does_not_find_needs_a_person_and_may_still_turn_up(
+async def test_a_reply_not_found_by_polling_needs_review_and_may_be_found_later(
     town: Town, agency: Agency, post: Post, clock: SetClock
 ) -> None:
     path = await ask(town)
@@ -316,55 +314,55 @@ async def _die(town: Town, post: Post, clock: SetClock, monkeypatch: pytest.Monk
     return path
 
 
-async def _again(agency: Agency) -> None:
+async def _run_job_again(agency: Agency) -> None:
     async with agency.resources.db.read_connection(None) as connection:
         query = select(Job.id).where(Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send")
         for job_id in list(await connection.scalars(query)):
             assert await jobs.perform(agency.resources, job_id)
 
 
-async def test_after_a_crash_a_mindful_platform_is_asked_again_with_the_same_key(
+async def test_after_a_crash_a_deduplicating_platform_gets_the_same_key_again(
     agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town = await settle(agency, "mindful")
     path = await _die(town, post, clock, monkeypatch)
-    await _again(agency)
+    await _run_job_again(agency)
     assert [m["delivery"] for m in await ours(town, path)] == ["sent"]
     assert len(post.sent) == 2
     assert post.sent[0] == post.sent[1]
 
 
-async def test_after_it_has_forgotten_keys_it_is_not_asked_again(
+async def test_after_the_dedup_window_it_is_not_sent_again(
     agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town = await settle(agency, "mindful")
     path = await _die(town, post, clock, monkeypatch)
     clock.advance(timedelta(hours=1))
-    await _again(agency)
+    await _run_job_again(agency)
     assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
     assert len(post.sent) == 1
 
 
-async def test_after_a_crash_a_forgetful_platform_is_not_asked_again(
+async def test_after_a_crash_a_platform_without_dedup_gets_no_repeat(
     town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await _die(town, post, clock, monkeypatch)
-    await _again(agency)
+    await _run_job_again(agency)
     assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
     assert len(post.sent) == 1
 
 
-async def test_after_a_crash_an_answer_polled_meanwhile_is_recognised(
+async def test_after_a_crash_a_reply_polled_meanwhile_is_recognised(
     town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await _die(town, post, clock, monkeypatch)
     await town.see(town.said("r1", NOON + timedelta(seconds=2), "Пять рублей.", by=OURS))
-    await _again(agency)
+    await _run_job_again(agency)
     assert [(m["delivery"], m["external_id"]) for m in await ours(town, path)] == [("sent", "r1")]
     assert (await agency.get(path))["status"] == "answered"
 
 
-async def test_a_customer_saying_our_very_words_is_not_our_answer(town: Town, agency: Agency, post: Post) -> None:
+async def test_a_customer_message_with_the_same_text_is_not_our_reply(town: Town, agency: Agency, post: Post) -> None:
     path = await ask(town)
     await answer(town, path)
     post.behave = _raising(OutcomeUnknown("no answer came"))
@@ -373,9 +371,7 @@ async def test_a_customer_saying_our_very_words_is_not_our_answer(town: Town, ag
     assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
 
 
-async def test_an_answer_whose_job_is_gone_does_not_stay_on_its_way(
-    town: Town, agency: Agency, clock: SetClock
-) -> None:
+async def test_a_reply_whose_job_is_gone_does_not_stay_queued(town: Town, agency: Agency, clock: SetClock) -> None:
     path = await ask(town)
     await answer(town, path)
     clock.advance(timedelta(hours=25))
@@ -383,7 +379,7 @@ async def test_an_answer_whose_job_is_gone_does_not_stay_on_its_way(
     assert [m["delivery"] for m in await ours(town, path)] == ["failed"]
 
 
-async def test_what_ends_a_job_midway_leaves_no_answer_on_its_way(
+async def test_a_job_that_dies_midway_leaves_no_reply_sending(
     town: Town, agency: Agency, post: Post, clock: SetClock
 ) -> None:
     path = await ask(town)
@@ -400,7 +396,7 @@ async def test_what_ends_a_job_midway_leaves_no_answer_on_its_way(
 
 
 @pytest.mark.parametrize("end", [Killed(), TimeoutError(), RuntimeError("a fault of ours")])
-async def test_an_answer_whose_every_worker_ended_midway_is_looked_for(
+async def test_a_reply_whose_workers_all_died_is_searched_for(
     agency: Agency, post: Post, clock: SetClock, end: BaseException
 ) -> None:
     town = await settle(agency, "mindful")
@@ -417,7 +413,7 @@ async def test_an_answer_whose_every_worker_ended_midway_is_looked_for(
     assert [m["delivery"] for m in await ours(town, path)] == ["needs_review"]
 
 
-async def test_an_answer_that_no_worker_came_to_send_has_failed(
+async def test_a_reply_that_no_worker_started_to_send_has_failed(
     town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await ask(town)
@@ -433,11 +429,11 @@ async def test_an_answer_that_no_worker_came_to_send_has_failed(
     assert (message["delivery"], "Send it anew" in message["delivery_detail"], post.sent) == ("failed", True, [])
 
 
-def test_no_attempt_takes_so_long_that_it_is_taken_for_given_up() -> None:
+def test_an_attempt_cannot_last_as_long_as_the_sending_grace() -> None:
     assert jobs.kinds["inquiries.send"].timeout < intake.SENDING_GRACE
 
 
-async def test_a_worker_that_ends_while_it_renews_a_token_leaves_no_doubt(
+async def test_a_worker_that_dies_renewing_a_token_has_sent_nothing(
     town: Town, agency: Agency, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await ask(town)
@@ -449,7 +445,7 @@ async def test_a_worker_that_ends_while_it_renews_a_token_leaves_no_doubt(
     assert [m["delivery"] for m in await ours(town, path)] == ["queued"]
 
 
-async def test_the_platforms_word_counts_for_more_than_the_same_words(
+async def test_the_platforms_confirmation_overrides_a_match_by_text(
     town: Town, agency: Agency, post: Post, clock: SetClock
 ) -> None:
     path = await ask(town)
@@ -473,7 +469,7 @@ async def test_the_platforms_word_counts_for_more_than_the_same_words(
     assert told == {first: ("r1", "sent"), second: ("r2", "sent")}
 
 
-async def test_the_message_it_answers_may_be_lost_while_it_is_in_doubt(
+async def test_the_message_it_replies_to_may_disappear_while_the_outcome_is_unknown(
     agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town = await settle(agency, "mindful")
@@ -483,7 +479,7 @@ async def test_the_message_it_answers_may_be_lost_while_it_is_in_doubt(
         return None
 
     monkeypatch.setattr(sending, "_answered_message", nothing)
-    await _again(agency)
+    await _run_job_again(agency)
     assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
 
 
@@ -517,16 +513,16 @@ UNSENT: Final[tuple[Callable[[datetime], Exception], ...]] = (
     lambda at: Gone("no"),
     lambda at: Rejected("no"),
 )
-"""What a platform says that has not taken an answer, and what keeps us from asking it."""
+"""Errors after which the reply was certainly not sent."""
 MIDWAY: Final[tuple[Callable[[], BaseException], ...]] = (
     Killed,
     TimeoutError,
     lambda: RuntimeError("a fault of ours"),
     lambda: OutcomeUnknown("no answer came"),
 )
-"""What ends a call, of which nobody knows then whether the platform has taken the answer."""
+"""Errors after which the outcome is unknown."""
 STEPS: Final = ("delivered", "requeue", "failed", "unknown")
-"""What a worker may not live to write down."""
+"""Steps before whose commit a worker may die."""
 
 
 @dataclass
@@ -564,7 +560,7 @@ class Platform:
         raise end()
 
 
-async def test_nothing_that_goes_wrong_makes_us_say_what_is_not_so_or_send_it_twice(
+async def test_no_fault_leads_to_a_wrong_state_or_a_second_delivery(
     agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
@@ -586,20 +582,22 @@ async def test_nothing_that_goes_wrong_makes_us_say_what_is_not_so_or_send_it_tw
                     patched.setattr(sending, rng.choice(STEPS), _killed)
                 with suppress(Killed):
                     going = await _once(agency, clock)
-            story.append(await _told(town, path, platform, f"seed {seed}: {story}"))
+            story.append(await _delivery_state(town, path, platform, f"seed {seed}: {story}"))
             if platform.taken and rng.random() < 0.1:
-                await _found(town, platform)
+                await _poll_reply(town, platform)
                 story.append("found")
             clock.advance(rng.choice((timedelta(0), MINUTE, 20 * MINUTE)))
         clock.advance(timedelta(hours=2))
         await agency.work("inquiries.reconcile")
-        last = await _told(town, path, platform, f"seed {seed}: {story}")
+        last = await _delivery_state(town, path, platform, f"seed {seed}: {story}")
         assert last in {"sent", "failed", "needs_review"}, f"seed {seed}: {story}"
         assert platform.taken or last != "sent", f"seed {seed}: {story}"
         ends[last, platform.taken] += 1
         if platform.taken:
-            await _found(town, platform)
-            assert await _told(town, path, platform, f"seed {seed}: {story}") == "sent", f"seed {seed}: {story}"
+            await _poll_reply(town, platform)
+            assert await _delivery_state(town, path, platform, f"seed {seed}: {story}") == "sent", (
+                f"seed {seed}: {story}"
+            )
     assert {"sent", "needs_review"} <= {last for last, _ in ends}, f"seed {seed}: {ends}"
 
 
@@ -607,14 +605,14 @@ async def _killed(*_: Any, **__: Any) -> None:
     raise Killed
 
 
-async def _found(town: Town, platform: Platform) -> None:
-    """A poll sees our answer on the platform."""
+async def _poll_reply(town: Town, platform: Platform) -> None:
+    """A poll finds the reply on the platform."""
     assert platform.taken_at is not None
     await town.see(town.said("remote", platform.taken_at, "@olga Пять рублей.", by=OURS))
 
 
-async def _told(town: Town, path: str, platform: Platform, story: str) -> str:
-    """How far our answer is said to have come, where that is not untrue."""
+async def _delivery_state(town: Town, path: str, platform: Platform, story: str) -> str:
+    """The delivery state of the reply, asserted not to contradict the platform."""
     (message,) = [one for one in await ours(town, path) if one["delivery"] is not None]
     delivery = str(message["delivery"])
     assert platform.taken <= 1, f"{story}: sent twice"

@@ -71,7 +71,7 @@ class Client:
     async def connect(
         self, platform: str, *, created_at: datetime = CONNECTED, backfill_since: datetime = BACKFILL
     ) -> CommunityRef:
-        """A community, as connecting it leaves it: not looked at yet."""
+        """A community, as connecting it leaves it: not polled yet."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             community = Community(
                 workspace_id=self.agency.workspace_id,
@@ -91,8 +91,8 @@ class Client:
         self.places[platform] = place
         return place
 
-    async def looked(self, place: CommunityRef, at: datetime | None = None, **values: Any) -> None:
-        """The community was looked at, in all respects."""
+    async def mark_polled(self, place: CommunityRef, at: datetime | None = None, **values: Any) -> None:
+        """Mark the community as polled, in all respects."""
         seen = at or self.agency.resources.clock.now()
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             await session.execute(
@@ -227,7 +227,7 @@ async def fill(client: Client, seed: int = 1) -> Client:
             else:
                 seconds = int(wait.total_seconds() // 3)
                 await client.ask(place, wrote, wrote + wait, seconds=seconds, resolved=chance.random() < 0.25)
-        await client.looked(place, now - timedelta(hours=2))
+        await client.mark_polled(place, now - timedelta(hours=2))
     for of in (*client.places.values(), None):
         link_id = await client.link(of)
         clicks = [

@@ -1,4 +1,4 @@
-"""How one asks: windows, keys, projects, the portfolio, and a KPI that is only just dropped in."""
+"""Queries: windows, keys, projects, the portfolio, and a KPI added as a new file."""
 
 import sys
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def test_parts_tile_the_window(one: date, other: date, granularity: Granularity)
         (date(2010, 1, 1), date(2026, 1, 1), Granularity.MONTH),
     ],
 )
-def test_absurd_windows_are_refused(first: date | None, last: date | None, granularity: Granularity) -> None:
+def test_invalid_windows_are_refused(first: date | None, last: date | None, granularity: Granularity) -> None:
     with pytest.raises(Invalid) as refused:
         requested_days(first, last, granularity, TODAY)
     assert refused.value.code == "invalid-window"
@@ -58,7 +58,7 @@ def test_the_default_is_thirty_days_with_today() -> None:
     assert requested_days(date(2024, 1, 1), date(2025, 12, 31), Granularity.DAY, TODAY).first == date(2024, 1, 1)
 
 
-async def test_what_cannot_be_asked(client: Client, rival: Agency) -> None:
+async def test_invalid_queries_are_refused(client: Client, rival: Agency) -> None:
     ask = client.agency.get
     assert (await ask(f"{client.path}/fame", 404))["code"] == "not-found"
     for part in ("", "/explain", "/evidence"):
@@ -71,7 +71,7 @@ async def test_what_cannot_be_asked(client: Client, rival: Agency) -> None:
     assert (await ask("/v1/portfolio/kpis", 422, keys="clicks,fame"))["code"] == "unknown-kpi"
 
 
-async def test_a_cursor_belongs_to_its_question(busy: Client) -> None:
+async def test_a_cursor_belongs_to_its_query(busy: Client) -> None:
     page = await busy.agency.get(f"{busy.path}/engagement/evidence", limit=3, **ALL)
     cursor = page["next_cursor"]
     for path, window in (("engagement", {**ALL, "to": "2026-10-14"}), ("reach", ALL)):
@@ -112,7 +112,7 @@ async def test_the_catalogue_by_goal(client: Client) -> None:
         assert answers
 
 
-async def test_the_portfolio_is_each_projects_own_answer(agency: Agency, rival: Agency) -> None:
+async def test_the_portfolio_equals_each_projects_own_answer(agency: Agency, rival: Agency) -> None:
     zones = ("Europe/Minsk", "Pacific/Auckland", "America/New_York")
     clients = [await fill(await found(agency, zone, zone), seed) for seed, zone in enumerate(zones)]
     await fill(await found(rival))
@@ -179,7 +179,7 @@ def dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop("app.kpis.catalogue.posts_published", None)
 
 
-async def test_one_file_more_is_one_kpi_more(dropped: None, busy: Client, app: FastAPI) -> None:
+async def test_a_new_file_is_a_new_kpi(dropped: None, busy: Client, app: FastAPI) -> None:
     listed = {one["key"]: one for one in (await busy.agency.get("/v1/kpis"))["data"]}
     assert listed["posts_published"]["goal_type"] == "process"
     answer = await busy.kpi("posts_published", **ALL)

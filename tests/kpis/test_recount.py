@@ -1,4 +1,4 @@
-"""The rows behind each value give it again, counted by hand; and the laws between values hold.
+"""Each value can be recomputed from its evidence rows; and the relations between values hold.
 
 `RECOUNTS` is written from the words of each KPI's `recount`, not from its code. A KPI that is new
 in the catalogue and has no recount here fails the first test.
@@ -107,7 +107,7 @@ async def test_null_has_a_reason_and_a_known_value_has_none(busy: Client) -> Non
                 assert (value["reason"] is None) == (value["status"] == "ok")
 
 
-async def test_the_window_before_is_as_long_and_right_before(busy: Client) -> None:
+async def test_the_previous_window_is_as_long_and_right_before(busy: Client) -> None:
     answer = await busy.kpi("clicks", **{"from": "2026-10-11", "to": "2026-10-15"})
     assert (answer["previous"]["from"], answer["previous"]["to"]) == ("2026-10-06", "2026-10-10")
     for key in all_kpis():
@@ -132,7 +132,7 @@ async def test_each_part_is_what_its_own_window_answers(busy: Client) -> None:
             assert (alone["value"], alone["status"]) == (point["value"], point["status"]), f"{key} on {day}"
 
 
-async def test_all_at_once_is_each_alone(busy: Client) -> None:
+async def test_all_kpis_at_once_equal_each_alone(busy: Client) -> None:
     together = {answer["key"]: answer for answer in (await busy.agency.get(busy.path, **ALL))["data"]}
     assert set(together) == set(all_kpis())
     for key in all_kpis():

@@ -1,4 +1,4 @@
-"""While a community is read anew its figures stay as they were: to ask for a read takes away nothing that is known."""
+"""While a community is polled again its values stay: requesting a poll discards nothing that is known."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -151,7 +151,7 @@ async def row(agency: Agency, community_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("ask", [*ASKS, pause], ids=lambda ask: ask.__name__)
-async def test_asking_for_a_read_changes_no_answer(busy: Client, ask: Act) -> None:
+async def test_requesting_a_poll_changes_no_answer(busy: Client, ask: Act) -> None:
     """Weeks of life on two platforms; both are away when they are polled."""
     before = await figures(busy, **ALL)
     assert {key for key, one in before["answers"].items() if one["value"] is not None} == all_kpis().keys()
@@ -172,7 +172,7 @@ async def test_asking_for_a_read_changes_no_answer(busy: Client, ask: Act) -> No
     ],
     ids=["budget spent", "throttled", "away"],
 )
-async def test_figures_stay_until_the_read_is_done_and_then_move(
+async def test_values_stay_until_the_poll_is_done_and_then_change(
     watched: Client, world: World, clock: SetClock, ask: Act, trouble: Exception
 ) -> None:
     agency, before = watched.agency, await figures(watched, **WINDOW)
@@ -200,7 +200,7 @@ async def test_figures_stay_until_the_read_is_done_and_then_move(
         assert (one["status"], one["reason"]) == tuple(before["answers"][key][name] for name in ("status", "reason"))
 
 
-async def test_what_waits_for_its_budget_keeps_its_figures_while_the_rest_moves(
+async def test_what_waits_for_its_rate_limit_keeps_its_values_while_the_rest_changes(
     watched: Client, world: World, clock: SetClock
 ) -> None:
     agency, before = watched.agency, (await figures(watched, **WINDOW))["answers"]
@@ -216,9 +216,7 @@ async def test_what_waits_for_its_budget_keeps_its_figures_while_the_rest_moves(
         assert (after[key]["status"], after[key]["value"] > before[key]["value"]) == ("ok", True)
 
 
-async def test_a_walk_that_is_done_once_more_hides_nothing_meanwhile(
-    watched: Client, world: World, clock: SetClock
-) -> None:
+async def test_repeated_paging_hides_nothing_meanwhile(watched: Client, world: World, clock: SetClock) -> None:
     """All pages from the first one, with a worker that dies between two of them."""
 
     class Killed(BaseException):
@@ -242,7 +240,7 @@ async def test_a_walk_that_is_done_once_more_hides_nothing_meanwhile(
 
 
 @pytest.mark.parametrize("ask", [*ASKS, pause], ids=lambda ask: ask.__name__)
-async def test_no_column_that_kpis_read_is_written_by_asking(watched: Client, clock: SetClock, ask: Act) -> None:
+async def test_requesting_a_poll_writes_no_column_that_kpis_read(watched: Client, clock: SetClock, ask: Act) -> None:
     """The state alone is: it is the reason of what is missing, and takes nothing away."""
     sources = "".join(path.read_text() for room in (kpis, metrics) for path in Path(room.__path__[0]).rglob("*.py"))
     read = set(re.findall(r"\bCommunity(?:Row)?\.(\w+)", sources)) & {one.name for one in Community.__table__.columns}

@@ -1,4 +1,4 @@
-"""Answers are written by hand: they must be what the OpenAPI document says, field by field."""
+"""Responses are serialised without models: they must match the OpenAPI document, field by field."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A connection that breaks under a hot read is told as such, and never lent out again."""
+"""A connection that breaks during a read is reported as an outage, and not returned to the pool."""
 
 import asyncpg
 import pytest
@@ -13,7 +13,7 @@ from tests.servers import Servers
 
 
 async def test_a_broken_connection_is_replaced(servers: Servers, database: str) -> None:
-    """The pool has one connection: were it lent out again, nothing would ever be read."""
+    """The pool has one connection: were it returned, nothing would ever be read."""
     workspace_id = uuid7()
     statement = Statement(select(literal_column("pg_backend_pid()")))
     broken = Database(servers.app_url(database), pool=1)
@@ -33,7 +33,7 @@ async def test_a_broken_connection_is_replaced(servers: Servers, database: str) 
         await broken.close()
 
 
-async def test_a_mistake_is_no_outage(servers: Servers, database: str) -> None:
+async def test_a_wrong_statement_is_no_outage(servers: Servers, database: str) -> None:
     db = Database(servers.app_url(database), pool=1)
     try:
         async with db.read_connection(uuid7()) as connection:

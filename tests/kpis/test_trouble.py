@@ -1,4 +1,4 @@
-"""What cannot be computed is unknown with its reason, and takes nothing beside it along; an outage is told as one."""
+"""What cannot be computed is unknown with a reason and affects nothing else; an outage is reported as one."""
 
 import uuid
 from dataclasses import replace
@@ -130,7 +130,7 @@ async def test_a_source_that_fails_for_one_project(agency: Agency, monkeypatch: 
     assert reasons["clicks"] == sound[bad]["clicks"]["reason"]
 
 
-async def test_gaps_that_cannot_be_told_are_not_taken_for_none(busy: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gaps_that_fail_are_not_taken_for_none(busy: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def gaps(*_: Any) -> Any:
         raise KeyError("not thought of")
 

@@ -18,7 +18,7 @@ def _brief(answer: dict[str, Any]) -> tuple[Any, str, str | None]:
     return answer["value"], answer["status"], answer["reason"]
 
 
-async def test_a_project_without_anything_knows_nothing(client: Client) -> None:
+async def test_an_empty_project_has_no_values(client: Client) -> None:
     for answer in (await client.agency.get(client.path, **WEEK))["data"]:
         reason = "no-links" if answer["goal_type"] == "traffic" else "no-communities"
         assert _brief(answer) == (None, "unknown", reason), answer["key"]
@@ -28,7 +28,7 @@ async def test_a_project_without_anything_knows_nothing(client: Client) -> None:
         assert answer["freshness"] == {"as_of": None, "stalest": None}
 
 
-async def test_a_community_not_looked_at_yet_is_not_zero(client: Client) -> None:
+async def test_a_community_not_polled_yet_is_not_zero(client: Client) -> None:
     place = await client.connect("vk")
     for key in ("community_size", "net_growth", "reach", "engagement", "inquiries_received", "open_backlog"):
         answer = await client.kpi(key, **WEEK)
@@ -39,15 +39,15 @@ async def test_a_community_not_looked_at_yet_is_not_zero(client: Client) -> None
 
 
 async def test_a_quiet_week_is_zero(client: Client) -> None:
-    """Looked at, and nothing happened: that is known."""
-    await client.looked(await client.connect("vk"))
+    """Polled, and nothing happened: that is known."""
+    await client.mark_polled(await client.connect("vk"))
     for key in ("reach", "engagement", "inquiries_received", "inquiries_handled", "open_backlog"):
         assert _brief(await client.kpi(key, **WEEK)) == (0, "ok", None), key
 
 
 async def test_a_share_of_nothing_is_not_zero(client: Client) -> None:
     place = await client.connect("vk")
-    await client.looked(place)
+    await client.mark_polled(place)
     assert _brief(await client.kpi("handled_rate", **WEEK)) == (None, "unknown", "no-inquiries")
     assert _brief(await client.kpi("first_response_time", **WEEK)) == (None, "unknown", "no-answers")
     await client.link(place)
@@ -65,7 +65,7 @@ async def test_reach_names_the_platform_without_views(client: Client) -> None:
         await client.measure(vk, NOW - timedelta(days=days), {post: {Metric.VIEWS: views, Metric.REACTIONS: 1}})
         await client.measure(mastodon, NOW - timedelta(days=days), {other: {Metric.REACTIONS: 3}})
     for place in (vk, mastodon):
-        await client.looked(place)
+        await client.mark_polled(place)
     answer = await client.kpi("reach", **WEEK)
     assert _brief(answer) == (140, "partial", "unsupported")
     assert [(one["platform"], *_brief(one)) for one in answer["breakdown"]] == [
@@ -78,7 +78,7 @@ async def test_reach_names_the_platform_without_views(client: Client) -> None:
 
 
 async def test_mastodon_alone_has_no_reach(client: Client) -> None:
-    await client.looked(await client.connect("mastodon"))
+    await client.mark_polled(await client.connect("mastodon"))
     answer = await client.kpi("reach", **WEEK)
     assert _brief(answer) == (None, "unknown", "unsupported")
     assert {point["value"] for point in answer["series"]} == {None}
@@ -88,14 +88,14 @@ async def test_a_metric_that_is_withheld_says_why(client: Client) -> None:
     vk = await client.connect("vk")
     post = await client.publish(vk, NOW - timedelta(days=2))
     await client.measure(vk, NOW - timedelta(days=1), {post: {Metric.REACTIONS: 3}}, why="no_permission")
-    await client.looked(vk)
+    await client.mark_polled(vk)
     assert _brief(await client.kpi("reach", **WEEK)) == (None, "unknown", "no-permission")
     assert _brief(await client.kpi("engagement", **WEEK)) == (3, "partial", "no-permission")
 
 
 async def test_before_the_connection_nothing_is_known(client: Client) -> None:
     vk = await client.connect("vk", backfill_since=CONNECTED)
-    await client.looked(vk)
+    await client.mark_polled(vk)
     await client.size(vk, CONNECTED, 10)
     before: dict[str, Any] = {"from": "2026-09-01", "to": "2026-09-10"}
     for key in ("community_size", "net_growth", "reach", "engagement", "inquiries_received", "first_response_time"):
@@ -108,11 +108,11 @@ async def test_before_the_connection_nothing_is_known(client: Client) -> None:
     assert [point["value"] for point in answer["series"]] == [None] * 5 + [0] * 5
 
 
-async def test_what_the_first_look_brought_is_called_so(client: Client) -> None:
+async def test_gains_before_the_first_poll_are_an_adjustment(client: Client) -> None:
     vk = await client.connect("vk")
     post = await client.publish(vk, BACKFILL + timedelta(days=5))
     await client.measure(vk, CONNECTED, {post: {Metric.VIEWS: 70}})
-    await client.looked(vk)
+    await client.mark_polled(vk)
     window: dict[str, Any] = {"from": "2026-08-24", "to": "2026-08-27"}
     answer = await client.kpi("reach", **window)
     assert _brief(answer) == (70, "partial", "gathered-before-connection")
@@ -122,8 +122,8 @@ async def test_what_the_first_look_brought_is_called_so(client: Client) -> None:
     assert explained["adjustments"] == [adjustment]
 
 
-async def test_what_comes_late_is_pending_and_then_filled_in_for_its_day(client: Client) -> None:
-    """Instagram's insights come up to 48 hours late: a day is not finished before, and 0 is not said meanwhile."""
+async def test_delayed_metrics_are_pending_and_then_count_for_their_day(client: Client) -> None:
+    """Instagram's insights come up to 48 hours late: until then a day is pending, not 0."""
     place = await client.connect("instagram")
     old, young = NOW - timedelta(days=5), NOW - timedelta(days=1)
     for at in (old, young):
@@ -131,11 +131,11 @@ async def test_what_comes_late_is_pending_and_then_filled_in_for_its_day(client:
         await client.measure(place, at + timedelta(minutes=5), {post: {Metric.REACTIONS: 3}}, why="pending")
         if at is old:
             await client.measure(place, at + timedelta(days=2), {post: {Metric.VIEWS: 70, Metric.REACTIONS: 3}})
-    await client.looked(place)
+    await client.mark_polled(place)
     day = client.day(old)
     only: dict[str, Any] = {"from": str(day), "to": str(day)}
     answer = await client.kpi("reach", **only)
-    assert _brief(answer) == (70, "ok", None), "it counts for the day of the post, not for that of the look"
+    assert _brief(answer) == (70, "ok", None), "it counts for the day of the post, not for that of the poll"
     explained = await client.agency.get(f"{client.path}/reach/explain", **only)
     adjustment = {"amount": 70, "effect": "included", "reason": "came-late", "finding_id": None}
     assert explained["adjustments"] == [adjustment]
@@ -148,11 +148,11 @@ async def test_what_comes_late_is_pending_and_then_filled_in_for_its_day(client:
     assert points[str(day)] == points[str(day)] | {"value": 70, "status": "ok"}
 
 
-async def test_a_community_out_of_sight_makes_values_partial(client: Client) -> None:
+async def test_a_community_no_longer_polled_makes_values_partial(client: Client) -> None:
     vk = await client.connect("vk")
     for days in (20, 10, 6):
         await client.size(vk, NOW - timedelta(days=days), 100 - days)
-    await client.looked(vk, NOW - timedelta(days=6), state="reauth_required")
+    await client.mark_polled(vk, NOW - timedelta(days=6), state="reauth_required")
     answer = await client.kpi("inquiries_received", **WEEK)
     assert _brief(answer) == (0, "partial", "reauth-required")
     gap = {"from": "2026-10-10", "to": "2026-10-15", "community_id": str(vk.community_id), "reason": "reauth-required"}
@@ -163,11 +163,11 @@ async def test_a_community_out_of_sight_makes_values_partial(client: Client) -> 
     assert size["freshness"]["as_of"] == "2026-10-09T12:00:00Z"
 
 
-async def test_growth_waits_for_the_day_that_was_seen(client: Client) -> None:
+async def test_growth_counts_on_the_next_polled_day(client: Client) -> None:
     vk = await client.connect("vk")
     for day, size in ((9, 100), (10, 104), (13, 110), (15, 109)):
         await client.size(vk, datetime(2026, 10, day, 8, tzinfo=UTC), size)
-    await client.looked(vk)
+    await client.mark_polled(vk)
     answer = await client.kpi("net_growth", **{"from": "2026-10-10", "to": "2026-10-15"})
     assert [point["value"] for point in answer["series"]] == [4, None, None, 6, None, -1]
     assert _brief(answer) == (9, "ok", None)
@@ -185,7 +185,7 @@ async def test_a_change_for_the_better_is_positive(client: Client) -> None:
     vk = await client.connect("vk")
     for day, size in ((9, 100), (11, 90), (13, 95)):
         await client.size(vk, datetime(2026, 10, day, 8, tzinfo=UTC), size)
-    await client.looked(vk)
+    await client.mark_polled(vk)
     answer = await client.kpi("net_growth", **{"from": "2026-10-12", "to": "2026-10-13"})
     assert (answer["previous"]["value"], answer["value"], answer["previous"]["change"]) == (-10, 5, 1.5)
 
@@ -193,7 +193,7 @@ async def test_a_change_for_the_better_is_positive(client: Client) -> None:
 async def test_days_that_have_not_come_are_unknown(client: Client) -> None:
     vk = await client.connect("vk")
     await client.size(vk, NOW, 5)
-    await client.looked(vk)
+    await client.mark_polled(vk)
     for key in ("inquiries_received", "community_size", "open_backlog"):
         answer = await client.kpi(key, **{"from": "2026-10-14", "to": "2026-10-17"})
         assert [point["reason"] for point in answer["series"]][2:] == ["not-yet", "not-yet"], key
@@ -209,7 +209,7 @@ async def test_the_median_and_its_tail(client: Client) -> None:
         await client.ask(vk, wrote, wrote + timedelta(hours=1), seconds=seconds)
     await client.ask(vk, NOW - timedelta(hours=9), NOW - timedelta(hours=8), seconds=5, resolved=True)
     await client.ask(vk, NOW - timedelta(hours=3))
-    await client.looked(vk)
+    await client.mark_polled(vk)
     answer = await client.kpi("first_response_time", **WEEK)
     assert answer["value"] == 25.0
     assert answer["excluded"] == [{"amount": 1, "reason": "resolved-without-answer", "finding_id": None}]
@@ -221,7 +221,7 @@ async def test_the_median_and_its_tail(client: Client) -> None:
     assert (await client.kpi("handled_rate", **WEEK))["value"] == 5 / 6
 
 
-async def test_bots_and_repeats_stand_beside_the_clicks(client: Client) -> None:
+async def test_bots_and_repeats_are_excluded_from_clicks(client: Client) -> None:
     link_id = await client.link()
     at = NOW - timedelta(hours=1)
     await client.click(
@@ -255,7 +255,7 @@ async def test_days_are_the_projects_own(agency: Agency) -> None:
         client = await found(agency, zone=zone)
         place = await client.connect("vk")
         await client.ask(place, at)
-        await client.looked(place)
+        await client.mark_polled(place)
         answer = await client.kpi("inquiries_received", **WEEK)
         assert answer["window"]["timezone"] == zone
         assert [point["from"] for point in answer["series"] if point["value"]] == [day], zone
@@ -273,7 +273,7 @@ async def test_every_kpi_explains_itself(client: Client) -> None:
 async def test_days_before_the_first_look_were_not_seen(client: Client) -> None:
     """A size known since this morning is today's size; of the days before nobody can say anything."""
     place = await client.connect("vk", created_at=NOW - timedelta(hours=3))
-    await client.looked(place, NOW)
+    await client.mark_polled(place, NOW)
     await client.size(place, NOW - timedelta(hours=2), 100)
     answer = await client.kpi("community_size", **WEEK)
     assert _brief(answer) == (100, "ok", None)
@@ -294,7 +294,7 @@ async def test_days_before_the_first_look_were_not_seen(client: Client) -> None:
 async def test_what_a_hook_has_missed_is_a_gap_until_it_was_found(client: Client) -> None:
     place, other = await client.connect("vk"), await client.connect("mastodon")
     for one in (place, other):
-        await client.looked(one)
+        await client.mark_polled(one)
     before = (await client.kpi("inquiries_received", **WEEK))["coverage"]
     assert before == {"expected": 14, "seen": 14, "gaps": []}
     day, late = timedelta(days=1), NOW - timedelta(minutes=4)

@@ -1,4 +1,4 @@
-"""People are people, bots are bots: both mistakes falsify a KPI."""
+"""Classification of people and bots: a mistake of either kind falsifies a KPI."""
 
 import pytest
 
@@ -20,11 +20,11 @@ def test_a_bot_is_a_bot(who: str) -> None:
     ("name", "value"),
     [("purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("x-moz", "prefetch"), ("x-purpose", "preview")],
 )
-def test_fetching_ahead_is_no_click(name: str, value: str) -> None:
+def test_prefetching_is_no_click(name: str, value: str) -> None:
     assert audience.bot("GET", {"user-agent": PEOPLE["Chrome"], name: value}) == "prefetch"
 
 
-def test_the_reason_is_told() -> None:
+def test_the_reason_is_given() -> None:
     assert audience.bot("HEAD", {"user-agent": PEOPLE["Chrome"]}) == "head"
     assert audience.bot("GET", {}) == "no-agent"
     assert audience.bot("GET", {"user-agent": BOTS["Telegram"]}) == "link-preview"

@@ -1,4 +1,4 @@
-"""Following a tracked link: where one arrives, and what is counted."""
+"""Following a tracked link: the redirect, and what is counted."""
 
 import asyncio
 import uuid
@@ -117,7 +117,7 @@ async def test_a_click_belongs_to_the_projects_local_day(
     assert {click["day"] for click in (await agency.get(f"/v1/links/{link['id']}/clicks"))["data"]} == {"2026-10-15"}
 
 
-async def test_nowhere_is_a_page_for_people_and_a_problem_for_programs(
+async def test_a_dead_link_is_a_page_for_people_and_a_problem_for_programs(
     agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str]
 ) -> None:
     await follow(stranger, link)
@@ -139,7 +139,7 @@ async def test_nowhere_is_a_page_for_people_and_a_problem_for_programs(
     assert (await follow(stranger, link)).status_code == 302
 
 
-async def test_links_hold_while_the_database_is_away(
+async def test_links_work_while_the_database_is_unavailable(
     agency: Agency,
     stranger: httpx.AsyncClient,
     link: dict[str, str],

@@ -25,7 +25,7 @@ async def test_a_link_is_made_and_read_again(agency: Agency, project_id: str, co
     assert await agency.patch(f"/v1/links/{made['id']}", {}) == changed
 
 
-async def test_a_slug_belongs_to_one_link_in_the_world(
+async def test_a_slug_is_unique_across_workspaces(
     agency: Agency, rival: Agency, project_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slug = f"autumn-{uuid.uuid4().hex[:8]}"
@@ -43,7 +43,7 @@ async def test_a_slug_belongs_to_one_link_in_the_world(
     assert (await rival.get(f"/v1/links/{made['id']}"))["slug"] == expected
 
 
-async def test_what_a_link_may_not_be(agency: Agency, rival: Agency, project_id: str, community_id: str) -> None:
+async def test_invalid_links_are_refused(agency: Agency, rival: Agency, project_id: str, community_id: str) -> None:
     for target in ("javascript:alert(1)", "https://a:b@shop.example/", "https://shop.example/ x"):
         await agency.post("/v1/links", {"project_id": project_id, "target": target}, status=422)
     loop = f"{agency.resources.settings.public_url}/r/abc"

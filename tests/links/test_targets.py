@@ -1,4 +1,4 @@
-"""Where a tracked link may lead, and how it is written."""
+"""Validation of targets, and their ASCII form."""
 
 import pytest
 from hypothesis import given
@@ -52,7 +52,7 @@ def test_other_letters_are_written_in_ascii() -> None:
         "https://shop.example/" + "a" * 2048,
     ],
 )
-def test_what_is_no_web_page_is_refused(target: str) -> None:
+def test_targets_that_are_no_web_pages_are_refused(target: str) -> None:
     with pytest.raises(ValueError):
         targets.location(target)
 

@@ -1,4 +1,4 @@
-"""When a visitor was last counted is forgotten once it does not matter; what was counted stays."""
+"""Old visitor rows are deleted; clicks stay."""
 
 from datetime import timedelta
 
@@ -14,12 +14,12 @@ from tests.conftest import Agency
 from tests.links.agents import PEOPLE
 
 
-async def remembered(agency: Agency) -> int:
+async def visitor_rows(agency: Agency) -> int:
     async with agency.resources.transaction(agency.workspace_id) as session:
         return await session.scalar(select(func.count()).select_from(Visitor)) or 0
 
 
-async def test_visitors_are_forgotten_and_their_clicks_kept(
+async def test_visitor_rows_are_deleted_and_clicks_kept(
     agency: Agency, stranger: httpx.AsyncClient, project_id: str, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tidying, "_PAGE_SIZE", 2)
@@ -32,10 +32,10 @@ async def test_visitors_are_forgotten_and_their_clicks_kept(
         await follow(who)
     clock.advance(VISITOR_RETENTION + timedelta(seconds=1))
     await follow("Firefox")
-    before = await remembered(agency)
+    before = await visitor_rows(agency)
     await agency.recur("links.tidy")
     assert await agency.work("links.tidy_workspace") > 1, "a page at a time"
-    assert (before > 1, await remembered(agency)) == (True, 1)
+    assert (before > 1, await visitor_rows(agency)) == (True, 1)
 
     clock.advance(REPEAT_WINDOW - timedelta(seconds=1))
     await follow("Firefox")  # the one that was kept still counts once

@@ -37,7 +37,7 @@ def measured(counters: Counters) -> PostMetrics:
 
 @dataclass
 class Client:
-    """A project whose communities are watched."""
+    """A project whose communities are polled."""
 
     db: Database
     workspace_id: uuid.UUID
@@ -99,13 +99,13 @@ class Client:
         ]
 
     async def rezone(self, zone: str) -> None:
-        """Move the project to another zone, without telling anybody."""
+        """Move the project to another zone, without publishing the event."""
         async with self.work() as session:
             await session.execute(update(Project).where(Project.id == self.project_id).values(timezone=zone))
         self.zone = zone
 
     async def stored(self) -> dict[Key, dict[str, int | None]]:
-        """The rollup as it is stored; rows that say nothing are left out."""
+        """The rollup as it is stored; all-zero rows are left out."""
         rows = await self._all(RollupDay)
         return {
             (row["day"], row["community_id"], row["category"], row["source"]): {

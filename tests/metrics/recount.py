@@ -1,4 +1,4 @@
-"""The rules of the rollups once more, in plain Python, as an oracle: from raw looks to day rows."""
+"""The rules of the rollups once more, in plain Python, as an oracle: from snapshots to day rows."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ class Shown:
 def recount(
     publications: Iterable[Shown], looks: Iterable[tuple[UUID, datetime, Counters]], zone: str
 ) -> dict[Key, dict[str, int | None]]:
-    """Each row of the rollup: a sum (None: nothing known) and a count for each metric, and the looks."""
+    """Each row of the rollup: a sum (None: nothing known) and a count for each metric, and the snapshots."""
     known = {publication.id: publication for publication in publications}
     where = ZoneInfo(zone)
     rows: defaultdict[Key, dict[str, int | None]] = defaultdict(

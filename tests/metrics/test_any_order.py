@@ -45,7 +45,7 @@ class Batch:
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
 @given(looks=looks, seed=st.integers(0, 10**6), writers=st.integers(1, 3), moves=st.booleans())
-async def test_the_rollup_is_what_the_looks_say(
+async def test_the_rollup_equals_a_recount_of_the_snapshots(
     db: Database,
     clock: SetClock,
     looks: list[tuple[int, int, Counters]],
@@ -98,7 +98,7 @@ async def _write(client: Client, batches: Iterable[Batch], dice: random.Random) 
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_four_writers_with_shuffled_batches(db: Database, clock: SetClock, seed: int) -> None:
-    """60 publications, 25 looks at each, a tenth of them twice, half of them shuffled: no wrong row, no deadlock.
+    """60 publications, 25 snapshots of each, a tenth of them twice, half of them shuffled: no wrong row, no deadlock.
 
     A deadlock would be an exception here: nothing is tried again.
     """

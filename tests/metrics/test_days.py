@@ -22,7 +22,7 @@ async def check(client: Client) -> None:
         assert await service.reconcile(session, client.project_id) == []
 
 
-async def test_a_first_look_on_the_day_of_publication_is_observed(client: Client) -> None:
+async def test_a_first_snapshot_on_the_day_of_publication_is_observed(client: Client) -> None:
     post = await client.show()
     await client.look(NOON + HOUR, [(post, {"views": 10, "reactions": 2})])
     [(key, row)] = (await client.stored()).items()
@@ -31,7 +31,7 @@ async def test_a_first_look_on_the_day_of_publication_is_observed(client: Client
     await check(client)
 
 
-async def test_a_first_look_on_a_later_day_counts_for_the_day_of_publication(client: Client) -> None:
+async def test_a_first_snapshot_on_a_later_day_counts_for_the_day_of_publication(client: Client) -> None:
     post = await client.show(NOON - 3 * DAY)
     await client.look(NOON, [(post, {"views": 10})])
     stored = {(key[0], key[3]): row for key, row in (await client.stored()).items()}
@@ -59,7 +59,7 @@ async def test_a_counter_may_fall(client: Client) -> None:
     await check(client)
 
 
-async def test_unknown_is_not_nought(client: Client) -> None:
+async def test_unknown_is_not_zero(client: Client) -> None:
     post = await client.show()
     await client.look(NOON, [(post, {"views": 5, "shares": 0})])
     await client.look(NOON + HOUR, [(post, {})])
@@ -85,7 +85,7 @@ async def test_a_metric_that_is_known_only_later_starts_its_own_chain(client: Cl
     await check(client)
 
 
-async def test_a_late_look_is_put_where_it_belongs(client: Client) -> None:
+async def test_a_late_snapshot_is_inserted_into_its_chain(client: Client) -> None:
     post = await client.show(NOON - DAY)
     await client.look(NOON, [(post, {"views": 10, "shares": 1})])
     await client.look(NOON + 2 * DAY, [(post, {"views": 30})])
@@ -99,7 +99,7 @@ async def test_a_late_look_is_put_where_it_belongs(client: Client) -> None:
     assert (last["at"], last["views"], last["shares"]) == (NOON + 2 * DAY, 30, 4)
 
 
-async def test_a_repeated_look_changes_nothing(client: Client) -> None:
+async def test_a_repeated_snapshot_changes_nothing(client: Client) -> None:
     posts = [await client.show(), await client.show()]
     await client.look(NOON, [(posts[0], {"views": 10})])
     before = await client.stored()
@@ -110,12 +110,12 @@ async def test_a_repeated_look_changes_nothing(client: Client) -> None:
     assert (await client.last())[posts[1]]["views"] == 1
 
 
-async def test_publications_of_others_are_passed_over(client: Client) -> None:
+async def test_publications_of_other_projects_are_ignored(client: Client) -> None:
     await client.look(NOON, [(UUID(int=1), {"views": 1})])
     assert await client.last() == {}
 
 
-async def test_a_category_takes_everything_along(client: Client) -> None:
+async def test_a_category_change_moves_all_contributions(client: Client) -> None:
     posts = [await client.show(NOON - 2 * DAY, "awareness"), await client.show(NOON, None), await client.show()]
     for day in range(3):
         await client.look(NOON + day * DAY, [(post, {"views": 10 * day, "saves": day}) for post in posts[:2]])
@@ -128,7 +128,7 @@ async def test_a_category_takes_everything_along(client: Client) -> None:
     await check(client)
 
 
-async def test_another_zone_cuts_the_days_anew(client: Client) -> None:
+async def test_another_zone_recomputes_the_days(client: Client) -> None:
     """Into a zone with summer time, over the night of its end (25 October 2026 has 25 hours there)."""
     post = await client.show(datetime(2026, 10, 24, 21, 30, tzinfo=UTC))  # 25th in Minsk, 24th in New York
     for hour in range(0, 72, 3):

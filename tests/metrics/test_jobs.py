@@ -1,4 +1,4 @@
-"""Recounts: those asked for, and the nightly one."""
+"""Recounts, on request and nightly."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -17,7 +17,7 @@ from tests.metrics.test_days import check
 
 
 async def _counted(agency: Agency, db: Database) -> Client:
-    """A project for which a poll has told what it measured."""
+    """A project with polled counters."""
     events.listen()
     client = await make_client(db, workspace_id=agency.workspace_id)
     posts = await client.show_many([(NOON, None), (NOON, "sales")])
@@ -42,7 +42,7 @@ async def test_a_changed_zone_recounts(agency: Agency, db: Database) -> None:
     await check(client)
 
 
-async def test_the_nightly_look_mends_what_is_wrong(agency: Agency, db: Database) -> None:
+async def test_the_nightly_comparison_rebuilds_wrong_rollups(agency: Agency, db: Database) -> None:
     client = await _counted(agency, db)
     async with client.work() as session:
         await session.execute(update(RollupDay).where(RollupDay.category == "sales").values(views=RollupDay.views + 1))

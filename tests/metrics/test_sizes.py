@@ -44,13 +44,13 @@ async def test_the_first_size_of_an_instant_stands(client: Client) -> None:
     assert (row["first"], row["last"], row["snapshots"]) == (5, 5, 1)
 
 
-async def test_a_hidden_size_leaves_no_trace(client: Client) -> None:
+async def test_a_hidden_size_stores_nothing(client: Client) -> None:
     async with client.work() as session:
         await service.record_size(session, client.places[0], NOON, None)
     assert await client.sizes() == []
 
 
-async def test_the_history_is_told_by_day(agency: Agency, rival: Agency, db: Database) -> None:
+async def test_the_size_history_is_by_day(agency: Agency, rival: Agency, db: Database) -> None:
     client = await make_client(db, workspace_id=agency.workspace_id)
     place = client.places[0]
     for hours, size in ((0, 100), (10, 90), (30, 120), (50, 130)):

@@ -1,4 +1,4 @@
-"""How the counters of a community's posts are known."""
+"""The status of the counters of a community's posts."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,7 @@ def look(counters: dict[Metric, int], **missing: str) -> PostMetrics:
     return PostMetrics("1", counters, {Metric(name): MetricStatus(why) for name, why in missing.items()})
 
 
-async def test_each_counter_of_a_community_says_how_it_is_known(client: Client) -> None:
+async def test_each_counter_of_a_community_has_a_status(client: Client) -> None:
     place = client.places[0]
     posts = [await client.show(NOON - timedelta(days=n)) for n in range(3)]
     every: dict[str, Any] = {"quotes": "unsupported", "saves": "unsupported"}
@@ -42,8 +42,8 @@ async def test_each_counter_of_a_community_says_how_it_is_known(client: Client) 
     }
 
 
-async def test_when_a_counter_was_last_read_is_told_whatever_came_later(client: Client) -> None:
-    """A look that failed, or that an event brought for another counter, is none at this one."""
+async def test_the_last_read_of_a_counter_is_independent_of_later_polls(client: Client) -> None:
+    """A failed poll, or one that brought only another counter, does not count."""
     place = client.places[0]
     first, second = await client.show(NOON), await client.show(NOON)
     looks = [

@@ -1,4 +1,4 @@
-"""A project with a community, and what polling would bring from it."""
+"""A project with a community, and what polling stores of it."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ def remote(external_id: str, text: str = "As it stands there", *, url: str | Non
 
 
 async def store(agency: Agency, community_id: str, *posts: RemotePost) -> None:
-    """Keep a page of posts, just as polling does."""
+    """Store a page of posts, as polling does."""
     async with agency.resources.transaction(agency.workspace_id) as session:
         community = await fetch(session, Community, uuid.UUID(community_id), for_update=True)
         place = CommunityRef(

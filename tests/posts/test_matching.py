@@ -1,4 +1,4 @@
-"""One post for each publication, whichever is heard of first."""
+"""One post for each publication, whichever is known first."""
 
 import asyncio
 import uuid
@@ -102,7 +102,7 @@ async def test_the_plans_own_category_wins(agency: Agency, community_id: str, ye
     "permalink", ["https://vk.ru/club1?w=wall-1_11", "https://m.vk.com/wall-1_11", "https://vk.com/wall-1_11?reply=9"]
 )
 @pytest.mark.parametrize("found_first", [True, False])
-async def test_a_platforms_other_spellings_match(
+async def test_other_forms_of_an_address_match(
     agency: Agency, community_id: str, yesterday: datetime, permalink: str, found_first: bool
 ) -> None:
     there = remote("11", url="https://vk.com/wall-1_11", at=yesterday)
@@ -130,7 +130,7 @@ async def test_an_address_under_an_id_matches_too(agency: Agency, community_id: 
     assert said["publication_id"] is None
 
 
-async def test_a_permalink_is_one_posts(agency: Agency, community_id: str, yesterday: datetime) -> None:
+async def test_a_permalink_belongs_to_one_post(agency: Agency, community_id: str, yesterday: datetime) -> None:
     first, second = await plan(agency, community_id), await plan(agency, community_id)
     await publish(agency, first, f"{HOME}/12")
     await publish(agency, first, f"{HOME}/11")  # a slip, corrected while nothing is matched
@@ -156,7 +156,9 @@ async def test_both_at_once_make_one_post(agency: Agency, community_id: str, yes
     assert set(await publication_categories(agency)) == {"engaging"}
 
 
-async def test_two_who_publish_at_once_do_not_share(agency: Agency, community_id: str, yesterday: datetime) -> None:
+async def test_concurrent_publishing_does_not_share_a_publication(
+    agency: Agency, community_id: str, yesterday: datetime
+) -> None:
     both = [await plan(agency, community_id) for _ in range(2)]
     answers = await asyncio.gather(
         *(agency.http.post(f"/v1/posts/{post['id']}/publish", json={"permalink": f"{HOME}/11"}) for post in both)
@@ -186,7 +188,7 @@ async def test_found_posts_follow_the_platform(agency: Agency, community_id: str
     await agency.patch(f"/v1/posts/{found['id']}", {"category": None}, status=412, **kept)
 
 
-async def test_metrics_say_how_they_are_known(agency: Agency, community_id: str, yesterday: datetime) -> None:
+async def test_metrics_have_a_status(agency: Agency, community_id: str, yesterday: datetime) -> None:
     post = await plan(agency, community_id)
     path = f"/v1/posts/{post['id']}/metrics"
     waiting = await agency.get(path)

@@ -62,7 +62,7 @@ async def test_a_window_is_of_local_days(agency: Agency, community_id: str, proj
         assert (await agency.get(path, status=422, **query))["code"] == "invalid-window"
 
 
-async def test_what_is_published_counts_until_it_is_gone(
+async def test_published_posts_count_until_deleted(
     agency: Agency, community_id: str, project_id: str, yesterday: datetime
 ) -> None:
     await store(agency, community_id, remote("11", at=yesterday), remote("12", at=yesterday))
@@ -108,7 +108,7 @@ async def test_what_to_plan_next(agency: Agency, community_id: str, project_id: 
     st.lists(st.integers(0, 100), min_size=3, max_size=3).filter(lambda cuts: True),
     st.integers(1, 120),
 )
-def test_following_the_advice_keeps_to_any_policy(cuts: list[int], posts: int) -> None:
+def test_following_the_next_category_keeps_to_any_policy(cuts: list[int], posts: int) -> None:
     a, b, c = sorted(cuts)
     policy = dict(zip(Category, (a, b - a, c - b, 100 - c), strict=True))
     counts = dict.fromkeys(Category, 0)
@@ -135,6 +135,6 @@ async def test_a_calendar_of_local_days(
 
 
 @pytest.mark.parametrize("counts", [{}, {Category.ENGAGING: 40, Category.USER_GENERATED: 30}])
-def test_unknown_is_no_number(counts: dict[Category, int]) -> None:
+def test_unknown_shares_are_none(counts: dict[Category, int]) -> None:
     parts = mix.category_shares(mix.Counts(counts, 3, 0), mix.DEFAULT)
     assert (mix.deviation(parts) is None) == (not counts)

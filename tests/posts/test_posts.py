@@ -49,12 +49,12 @@ async def test_a_post_is_planned_by_the_wall_clock(agency: Agency, community_id:
         ({"surprise": True}, "invalid-input"),
     ],
 )
-async def test_what_a_post_may_not_be(agency: Agency, community_id: str, wrong: dict[str, Any], code: str) -> None:
+async def test_invalid_posts_are_refused(agency: Agency, community_id: str, wrong: dict[str, Any], code: str) -> None:
     refused = await agency.post("/v1/posts", {"community_id": community_id, "text": "x", **wrong}, status=422)
     assert refused["code"] == code
 
 
-async def test_a_lost_race_is_told(agency: Agency, community_id: str) -> None:
+async def test_a_stale_version_is_refused(agency: Agency, community_id: str) -> None:
     made = await agency.http.post("/v1/posts", json={"community_id": community_id, "text": "One"})
     path, tag = f"/v1/posts/{made.json()['id']}", made.headers["etag"]
     first = await agency.http.patch(path, json={"text": "Two"}, headers={"If-Match": tag})

@@ -71,13 +71,13 @@ def test_gaps_and_folds(zone: str, local: str, expected: str | None) -> None:
         ("America/Toronto", "1919-03-31", "1919-03-31T04:30:00+00:00"),  # from 23:30 to 0:30
     ],
 )
-def test_a_day_begins_when_the_clocks_say_so(zone: str, day: str, begins: str) -> None:
+def test_a_day_begins_at_local_midnight_or_the_clock_change(zone: str, day: str, begins: str) -> None:
     at = date.fromisoformat(day)
     assert times.bounds(at, at, zone)[0].isoformat() == begins
 
 
 @given(ZONES, st.dates(date(2000, 1, 2), date(2099, 12, 30)), st.integers(0, 40))
-def test_days_meet_without_gap_or_overlap(zone: str, first: date, length: int) -> None:
+def test_days_adjoin_without_gap_or_overlap(zone: str, first: date, length: int) -> None:
     last = min(first + timedelta(days=length), date(2099, 12, 30))
     begin, end = times.bounds(first, last, zone)
     assert times.bounds(last + timedelta(days=1), last + timedelta(days=1), zone)[0] == end

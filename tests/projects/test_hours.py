@@ -1,4 +1,4 @@
-"""Working time against a walk over every minute of it."""
+"""Working time against a count of its minutes."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -33,8 +33,8 @@ def hours(draw: st.DrawFn) -> WorkingHours:
 instants = st.builds(lambda change, n: change + n * MINUTE, st.sampled_from(CHANGES), st.integers(-2880, 2880))
 
 
-def walked(start: datetime, end: datetime, hours: WorkingHours, zone: ZoneInfo) -> int:
-    """The same by looking at the clock on the wall at every minute."""
+def counted_by_minute(start: datetime, end: datetime, hours: WorkingHours, zone: ZoneInfo) -> int:
+    """The same, counted minute by minute."""
     seconds, at = 0, start
     while at < end:
         wall = at.astimezone(zone)
@@ -46,11 +46,11 @@ def walked(start: datetime, end: datetime, hours: WorkingHours, zone: ZoneInfo) 
 
 @settings(max_examples=150, deadline=None)
 @given(instants, st.integers(0, 3000), hours(), st.sampled_from(ZONES))
-def test_it_is_what_a_walk_over_every_minute_finds(
+def test_working_time_equals_a_count_of_minutes(
     start: datetime, length: int, hours: WorkingHours, zone: ZoneInfo
 ) -> None:
     end = start + length * MINUTE
-    assert working_seconds(start, end, hours, zone) == walked(start, end, hours, zone)
+    assert working_seconds(start, end, hours, zone) == counted_by_minute(start, end, hours, zone)
 
 
 @settings(max_examples=200, deadline=None)
@@ -59,7 +59,7 @@ def test_it_is_what_a_walk_over_every_minute_finds(
     hours(),
     st.sampled_from(ZONES),
 )
-def test_adjoining_stretches_add_up_and_longer_ones_are_not_less(
+def test_adjoining_periods_add_up_and_longer_ones_are_not_less(
     at: tuple[datetime, datetime, datetime], hours: WorkingHours, zone: ZoneInfo
 ) -> None:
     first, middle, last = sorted(at)
@@ -107,7 +107,7 @@ def test_nights_weekends_and_holidays_do_not_count() -> None:
     assert working_seconds(friday, monday, short, minsk) == 100 * 60
 
 
-def test_nothing_passes_backwards_and_parts_of_a_second_are_cut_off() -> None:
+def test_no_time_passes_backwards_and_parts_of_a_second_are_cut_off() -> None:
     at = datetime(2026, 10, 15, 12, tzinfo=UTC)
     assert working_seconds(at, at, ALWAYS, BERLIN) == 0
     assert working_seconds(at, at - timedelta(hours=1), ALWAYS, BERLIN) == 0
@@ -118,7 +118,7 @@ def test_nothing_passes_backwards_and_parts_of_a_second_are_cut_off() -> None:
 
 
 @given(hours())
-def test_what_is_stored_is_what_was_meant(hours: WorkingHours) -> None:
+def test_hours_survive_a_round_trip(hours: WorkingHours) -> None:
     assert WorkingHours.parse(hours.as_json) == hours
 
 
@@ -130,6 +130,6 @@ def test_what_is_stored_is_what_was_meant(hours: WorkingHours) -> None:
         (((600, 1441),), "not a period"),
     ],
 )
-def test_hours_that_make_no_sense_are_refused(day: tuple[Opening, ...], complaint: str) -> None:
+def test_invalid_hours_are_refused(day: tuple[Opening, ...], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         WorkingHours(week=(day, *[()] * 6))

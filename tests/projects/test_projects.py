@@ -1,4 +1,4 @@
-"""Projects, briefs and working hours, as a caller meets them."""
+"""Projects, briefs and working hours over HTTP."""
 
 import asyncio
 import uuid
@@ -38,13 +38,13 @@ async def test_a_project_is_made_read_and_listed_newest_first(agency: Agency, ri
         {"colour": "red"},
     ],
 )
-async def test_what_makes_no_sense_is_refused(agency: Agency, wrong: dict[str, Any]) -> None:
+async def test_invalid_projects_are_refused(agency: Agency, wrong: dict[str, Any]) -> None:
     await agency.post("/v1/projects", {**CAFE, **wrong}, status=422)
     project = await agency.post("/v1/projects", CAFE)
     await agency.patch(f"/v1/projects/{project['id']}", wrong, status=422)
 
 
-async def test_a_patch_changes_what_it_names(agency: Agency) -> None:
+async def test_a_patch_changes_only_its_fields(agency: Agency) -> None:
     path = f"/v1/projects/{(await agency.post('/v1/projects', CAFE))['id']}"
     renamed = await agency.patch(path, {"name": "Nina's"})
     assert (renamed["name"], renamed["timezone"], renamed["version"]) == ("Nina's", "Europe/Minsk", 2)
@@ -57,7 +57,7 @@ async def test_a_patch_changes_what_it_names(agency: Agency) -> None:
     assert (await agency.patch(path, {"archived": False}))["archived_at"] is None
 
 
-async def test_who_comes_second_is_told_so(agency: Agency) -> None:
+async def test_a_stale_version_is_refused(agency: Agency) -> None:
     path = f"/v1/projects/{(await agency.post('/v1/projects', CAFE))['id']}"
     etag = (await agency.http.get(path)).headers["etag"]
     answers = await asyncio.gather(
@@ -81,7 +81,7 @@ def zone_changes() -> Iterator[list[ProjectZoneChanged]]:
     events._handlers[ProjectZoneChanged].remove(listener)
 
 
-async def test_another_zone_is_told_and_the_same_one_is_not(
+async def test_another_zone_publishes_an_event_and_the_same_one_does_not(
     agency: Agency, zone_changes: list[ProjectZoneChanged]
 ) -> None:
     project = await agency.post("/v1/projects", CAFE)

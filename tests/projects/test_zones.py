@@ -1,4 +1,4 @@
-"""A zone is one that Python and PostgreSQL both know, wherever one is given."""
+"""Time zones must be known to both Python and PostgreSQL, in every operation."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +25,7 @@ def no_calcutta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     zones._supported_by_engine.clear()
 
 
-async def given_to_every_operation(app: FastAPI, agency: Agency, zone: str) -> dict[str, tuple[int, Any]]:
+async def responses_of_every_operation(app: FastAPI, agency: Agency, zone: str) -> dict[str, tuple[int, Any]]:
     """What each operation answers whose body takes a `timezone`."""
     document = app.openapi()
     ids = (await stock(agency)).ids
@@ -46,19 +46,19 @@ async def given_to_every_operation(app: FastAPI, agency: Agency, zone: str) -> d
 
 
 @pytest.mark.parametrize("zone", NO_ZONES)
-async def test_what_is_no_zone_is_refused(app: FastAPI, agency: Agency, zone: str) -> None:
-    answers = await given_to_every_operation(app, agency, zone)
+async def test_unknown_zones_are_refused(app: FastAPI, agency: Agency, zone: str) -> None:
+    answers = await responses_of_every_operation(app, agency, zone)
     assert {"projects.create", "projects.update", "posts.create", "posts.update"} <= answers.keys()
     for operation, (status, told) in answers.items():
         assert status == 422, operation
         assert [one["field"] for one in told["errors"]] == ["timezone"], operation
 
 
-async def test_what_only_one_of_the_two_knows_is_refused(app: FastAPI, agency: Agency, no_calcutta: None) -> None:
-    for operation, (status, told) in (await given_to_every_operation(app, agency, "Asia/Calcutta")).items():
+async def test_a_zone_that_only_one_of_them_knows_is_refused(app: FastAPI, agency: Agency, no_calcutta: None) -> None:
+    for operation, (status, told) in (await responses_of_every_operation(app, agency, "Asia/Calcutta")).items():
         assert (status, told["code"]) == (422, "unknown-zone"), operation
         assert [one["field"] for one in told["errors"]] == ["timezone"], operation
-    assert {status for status, _ in (await given_to_every_operation(app, agency, "Asia/Kolkata")).values()} <= {
+    assert {status for status, _ in (await responses_of_every_operation(app, agency, "Asia/Kolkata")).values()} <= {
         200,
         201,
     }

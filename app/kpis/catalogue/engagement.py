@@ -31,7 +31,7 @@ KPI: Final = Kpi(
         caveats=(
             "Each platform counts what it has: VK has no quotes and no saves.",
             "A reaction that is taken back counts against the day on which that is seen.",
-            "What a post had gathered before it was first seen counts for the day it was published.",
+            "What a post had gained before it was first polled counts for the day it was published.",
         ),
     ),
 )

@@ -34,7 +34,7 @@ KPI: Final = Kpi(
                 "Some platforms give no views (Mastodon); their communities are named in the coverage, and where no "
                 "other one is left the value is unknown."
             ),
-            "What a post had gathered before it was first seen counts for the day it was published.",
+            "What a post had gained before it was first polled counts for the day it was published.",
         ),
     ),
 )

@@ -1,6 +1,6 @@
 """Clicks on tracked links, of people and of bots."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -65,19 +65,18 @@ def _statement() -> Any:
 _STATEMENT: Final = Statement(_statement())
 
 
-def click_dataset(project: Project, rows: Iterable[R], since: datetime | None) -> Loaded[R]:
-    """Rows with the spans of all communities, and of links of no single one.
+def click_dataset(project: Project, rows: Sequence[R], since: datetime | None) -> Loaded[R]:
+    """Rows with the spans of all communities, and communities links communities no single one.
 
     Clicks are counted at once: from the first link on, everything is known up to this minute.
     """
-    found = list(rows)
     if since is None:
-        return Loaded(found, {}, reason=NO_LINKS)
-    of = list(project.communities)
-    if not of or any(row.community_id is None for row in found):
-        of.append(NO_COMMUNITY)
+        return Loaded(rows, {}, reason=NO_LINKS)
+    communities = list(project.communities)
+    if not communities or any(row.community_id is None for row in rows):
+        communities.append(NO_COMMUNITY)
     as_of = project.now.replace(second=0, microsecond=0)
-    return Loaded(found, dict.fromkeys(of, Span(project.day_of(since), project.today, as_of, before=NO_LINKS)))
+    return Loaded(rows, dict.fromkeys(communities, Span(project.day_of(since), project.today, as_of, before=NO_LINKS)))
 
 
 class Clicks:
@@ -127,8 +126,8 @@ def _section(kind: str, doc: str, *filters: ColumnElement[bool]) -> Section:
 
 PEOPLE: Final = _section(
     "click",
-    "A person followed a link: `id`, `at`, `day`, `link_id`, `community_id`, `visitor` (a keyed hash: it tells "
-    "visitors apart, and nobody who they are), `referrer`.",
+    "A person followed a link: `id`, `at`, `day`, `link_id`, `community_id`, `visitor` (a keyed hash that "
+    "distinguishes visitors without identifying them), `referrer`.",
     Click.bot.is_(None),
     Click.repeat.is_(False),
 )

@@ -44,11 +44,11 @@ _STATEMENT: Final = Statement(
 
 async def inbound_gaps(connection: AsyncConnection, request: LoadRequest, *, posts: bool) -> InboundGapDays:
     """The inbound gaps of posts, or of messages; no query where no community ever had any."""
-    found: defaultdict[UUID | None, list[tuple[date, date]]] = defaultdict(list)
+    gaps: defaultdict[UUID | None, list[tuple[date, date]]] = defaultdict(list)
     if any(community.has_inbound_gaps for project in request.projects for community in project.communities):
         sent_by = max(project.now for project in request.projects) - GRACE
-        for community_id, sent, seen in await _STATEMENT.rows(
+        for community_id, sent, found in await _STATEMENT.rows(
             connection, {**request.parameters, "post": posts, "sent_by": sent_by}
         ):
-            found[community_id].append((sent, seen))
-    return found
+            gaps[community_id].append((sent, found))
+    return gaps
