@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.markup import escape
@@ -11,7 +12,17 @@ from rich.markup import escape
 from app.cli.console import console, done, step, warn
 from app.cli.sample import Sample, seed
 from app.cli.supervisor import Program, Supervisor
-from app.cli.up import Ground, Stopped, ground, programs, stop_signals, unless_stopped, until_ready, until_working
+from app.cli.up import (
+    DidNotStart,
+    Ground,
+    Stopped,
+    ground,
+    programs,
+    stop_signals,
+    unless_stopped,
+    until_ready,
+    until_working,
+)
 
 PLATFORMS = ("vk",)
 """The platforms that the sandbox stands in for. Mastodon's servers are named by their accounts'
@@ -95,7 +106,9 @@ def show(url: str, sample: Sample) -> None:
 
 
 def demo(data: Path, host: str, port: int) -> None:
-    """All of `instep demo`."""
+    """All of `instep demo`. `DidNotStart` where the sandbox is not installed, as in the container image."""
+    if find_spec("sandbox") is None:
+        raise DidNotStart("the sandbox is no part of this installation: run `make demo` in a checkout of Instep")
     with ground(data, host, port) as on:
         asyncio.run(play(on))
     done("stopped")
