@@ -9,10 +9,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PATHS  := $(wildcard app workers migrations sandbox tests benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lock bench clean
+.PHONY: help demo up test test-all check lock bench clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
 demo: $(RUN) ## Run Instep with a sandbox social network and a sample agency
 	@exec env INSTEP_TIED=1 $(BIN)/instep demo $(ARGS)
@@ -21,6 +21,9 @@ up: $(RUN) ## Run Instep
 	@exec env INSTEP_TIED=1 $(BIN)/instep up $(ARGS)
 
 test: $(DEV) ## Run the tests, against a real PostgreSQL and Valkey
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long" $(ARGS)
+
+test-all: $(DEV) ## Run all tests, also the long ones
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(DEV) ## Look at style, types, layers, locks, migrations' SQL and the container's files

@@ -55,8 +55,9 @@ from sandbox.entities import Profile
 from sandbox.faults import Effect, Rule
 from sandbox.limits import Counter as Limits
 from sandbox.limits import Quota
+from sandbox.network import Wire
 from sandbox.server import Sandbox, build
-from sandbox.wire import Wire, declared
+from sandbox.wire import declared
 from sandbox.youtube.ids import channel as youtube_channel
 
 LOOP: Final = uvloop.new_event_loop

@@ -14,9 +14,9 @@ from starlette.routing import Route
 from sandbox import instants
 from sandbox.entities import PEOPLE_PER_COMMUNITY, Community
 from sandbox.faults import Faults, Rule
+from sandbox.grants import Kind
 from sandbox.ledger import Fields
 from sandbox.network import Network, answer
-from sandbox.wire import Kind
 
 Json = dict[str, object]
 

@@ -17,8 +17,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.grants import Grant
-from sandbox.network import Network
-from sandbox.wire import Wire
+from sandbox.network import Network, Wire
 
 TRANSPORT = "sandbox.transport"
 """The ASGI extension that holds the connection's transport, so that it can be cut."""

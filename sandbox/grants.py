@@ -1,19 +1,34 @@
 """Tokens: what a caller may do. Stable ones follow from the seed; more are made while the world goes on."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
-from sandbox.entities import Community
+from sandbox.entities import Community, Profile
 from sandbox.ledger import Origin, Record
-from sandbox.wire import Kind, Wire
 from sandbox.world import World
+
+Kind: TypeAlias = str
+"""What a token is for. `community` and `user` act for a community or its administrator; others are a
+platform's own: `app` (an API key), `refresh` (gets access tokens, nothing else), `password` (likewise)."""
 
 State = Literal["good", "expired", "revoked"]
 
 EVERYWHERE: Final[tuple[Kind, ...]] = ("user", "community")
 """Kinds that `stable` names even where the platform has none of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """The tokens of a wire format."""
+
+    wire: str
+    """The wire format's name."""
+    kinds: Mapping[Kind, tuple[str, ...]]
+    """The scopes of each kind of token where none are given."""
+    text: Callable[[Profile, Kind, str], str]
+    """A token's text, from 64 hexadecimal digits that are its own."""
 
 
 @dataclass(slots=True)
@@ -31,21 +46,21 @@ class Grant:
 
 
 class Grants:
-    """All tokens there are."""
+    """All tokens there are. `rules` are by platform."""
 
-    def __init__(self, world: World, wires: Iterable[Wire]) -> None:
+    def __init__(self, world: World, rules: Mapping[str, TokenRules]) -> None:
         self._world = world
-        self._wires = {platform: wire for wire in wires for platform in wire.platforms}
+        self._rules = rules
         self._by_token: dict[str, Grant] = {}
         for community in world.communities.values():
-            for kind, scopes in self._wire(community).tokens.items():
+            for kind, scopes in self._rules_of(community).kinds.items():
                 self._add(community, kind, 0, scopes, None)
         self._made = 0
         world.listeners.append(self._follow)
 
     def stable(self, community: Community) -> dict[str, str | None]:
         """The tokens every sandbox of this seed has, by kind; None for a usual kind that the platform does not know."""
-        kinds = self._wire(community).tokens
+        kinds = self._rules_of(community).kinds
         return {
             kind: self._token(community, kind, 0) if kind in kinds else None
             for kind in dict.fromkeys((*EVERYWHERE, *kinds))
@@ -55,7 +70,7 @@ class Grants:
         """The rights of a token of a platform, or of any that speaks the wire format of this name; None for one that
         never was. An expired one is found, and says so."""
         grant = self._by_token.get(token)
-        if grant is None or platform not in (grant.platform, self._wires[grant.platform].name):
+        if grant is None or platform not in (grant.platform, self._rules[grant.platform].wire):
             return None
         if grant.state == "good" and grant.expires_at is not None and grant.expires_at <= self._world.now:
             grant.state = "expired"
@@ -74,7 +89,7 @@ class Grants:
 
         `ValueError` for a kind the platform does not know.
         """
-        known = self._wire(community).tokens
+        known = self._rules_of(community).kinds
         if kind not in known:
             raise ValueError(f"{community.profile.platform} has no {kind} tokens")
         number = self._made + 1
@@ -94,8 +109,8 @@ class Grants:
         community = self._world.communities[grant.community]
         self._world.emit("token_state", community, origin, name=grant.name, kind=state)
 
-    def _wire(self, community: Community) -> Wire:
-        return self._wires[community.profile.platform]
+    def _rules_of(self, community: Community) -> TokenRules:
+        return self._rules[community.profile.platform]
 
     def _follow(self, record: Record, community: Community) -> None:
         if record["type"] == "token":
@@ -120,4 +135,4 @@ class Grants:
 
     def _token(self, c: Community, kind: Kind, number: int) -> str:
         digest = hashlib.sha256(f"{self._world.seed}:{c.key}:{kind}:{number}".encode()).hexdigest()
-        return self._wire(c).token(c.profile, kind, digest)
+        return self._rules_of(c).text(c.profile, kind, digest)

@@ -19,7 +19,6 @@ import aiohttp
 
 from sandbox.entities import Community
 from sandbox.ledger import Origin, Record
-from sandbox.wire import Wire
 from sandbox.world import World
 
 PENDING: Final = 10_000
@@ -88,13 +87,15 @@ class Hook:
 
 
 class Hooks:
-    """All subscriptions, and the tasks that serve them."""
+    """All subscriptions, and the tasks that serve them. `hooks` are by platform; None where it sends no events."""
 
-    def __init__(self, world: World, wires: Iterable[Wire], *, retry: float = 1.0, pause: float = 60.0) -> None:
+    def __init__(
+        self, world: World, hooks: Mapping[str, Hook | None], *, retry: float = 1.0, pause: float = 60.0
+    ) -> None:
         self._world = world
         self.retry, self.pause = retry, pause
         """Real seconds before the first repeat (then twice as long each time), and of a pause."""
-        self._hook = {platform: wire.hook for wire in wires for platform in wire.platforms}
+        self._hook = hooks
         self._by_community: dict[str, dict[int, Subscription]] = {c.key: {} for c in world.communities.values()}
         self._made = 0
         self._http: aiohttp.ClientSession | None = None

@@ -1,28 +1,84 @@
-"""What every wire format is given: the world, its clock, who may do what, and where it stands."""
+"""What a platform's folder declares (`Wire`) and what its handlers get (`Network`): each names the other's type."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from sandbox.clock import Clock
-from sandbox.entities import Community
-from sandbox.grants import Grants
-from sandbox.hooks import Hooks
+from sandbox.entities import Community, Profile
+from sandbox.grants import Grants, Kind, TokenRules
+from sandbox.hooks import Hook, Hooks
 from sandbox.limits import Counter
 from sandbox.multipart import parts
-from sandbox.wire import Wire, bearer
 from sandbox.world import World
-
-__all__ = ["BadParameterError", "Network", "Params", "answer", "bearer", "params"]
 
 MAX_BODY = 1 << 20
 
 T = TypeVar("T")
+
+
+def bearer(request: Request) -> str:
+    """The token of the Authorization header; empty without one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def usual_token(request: Request, body: bytes) -> str:
+    """The token where most platforms have it: a bearer's, else `access_token` in the query or the form."""
+    if said := bearer(request):
+        return said
+    for source in (request.url.query, body.decode("utf-8", "replace")):
+        if found := parse_qs(source).get("access_token"):
+            return found[-1]
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """A wire format. `name` is its folder's; its profiles say which platforms speak it, mostly one of that name."""
+
+    name: str
+    profiles: tuple[Profile, ...]
+    """Its communities. Numbers are reserved: mastodon 1-3, vk 4-6, telegram 7-8, facebook 9-10,
+    instagram 11-12, youtube 13-14, odnoklassniki 15-16, bluesky 17-18."""
+    tokens: Mapping[Kind, tuple[str, ...]]
+    """The kinds of tokens every community has from the start, and their scopes where none are given."""
+    token: Callable[[Profile, Kind, str], str]
+    """A token's text, from 64 hexadecimal digits that are its own."""
+    prefixes: tuple[str, ...]
+    """How its paths begin. No other wire format's may begin so, and every route has to."""
+    routes: Callable[[Network], list[Route]]
+    address: Callable[[Network, Community], str]
+    """What a person would type in to connect the community."""
+    connection: Callable[[Network, Community], Mapping[str, object]] = lambda _, __: {}
+    """What else `GET /_sandbox/communities` tells of a community, such as an application's id and secret."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Rate limits by name, as they are unless `/_sandbox/limits` sets `<wire>_<name>`."""
+    token_of: Callable[[Request, bytes], str] = usual_token
+    """The token of a request with that body, whether it is good or not; empty without one."""
+    fault: Callable[[int | str], Response] | None = None
+    """An error in the platform's own form, by its code. `ValueError` for a code that cannot be one."""
+    hook: Hook | None = None
+    """How events are sent to whoever subscribes."""
+    fold: Callable[[World], object] | None = None
+    """What it keeps besides the world, made before the past is replayed: see `Network.part`. It adds its
+    listener to `world.listeners` and changes only when that is told of a record, so that a replay rebuilds it."""
+
+    @property
+    def token_rules(self) -> TokenRules:
+        return TokenRules(self.name, self.tokens, self.token)
+
+    @property
+    def platforms(self) -> frozenset[str]:
+        return frozenset(profile.platform for profile in self.profiles)
 
 
 @dataclass(slots=True)

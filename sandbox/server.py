@@ -32,8 +32,8 @@ from sandbox.hooks import Hooks
 from sandbox.ledger import ForeignLedgerError, Ledger, Record, read
 from sandbox.life import Life
 from sandbox.limits import Counter
-from sandbox.network import Network
-from sandbox.wire import Wire, WireError, compatible, declared, profiles
+from sandbox.network import Network, Wire
+from sandbox.wire import WireError, compatible, declared, profiles
 from sandbox.world import World
 
 __all__ = ["Sandbox", "build", "serve"]
@@ -136,7 +136,9 @@ def _relive(world: World, wires: tuple[Wire, ...], *, alive: bool) -> tuple[Gran
     """Let the world come to where its ledger ends, or to its birth."""
     past = world.ledger.recorded()
     begin = Life(world).begin if alive else world.found
-    grants, hooks = Grants(world, wires), Hooks(world, wires)
+    by_platform = {platform: wire for wire in wires for platform in wire.platforms}
+    grants = Grants(world, {platform: wire.token_rules for platform, wire in by_platform.items()})
+    hooks = Hooks(world, {platform: wire.hook for platform, wire in by_platform.items()})
     folds = tuple(wire.fold(world) for wire in wires if wire.fold is not None)
     begin()
     for record in past:

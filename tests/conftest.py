@@ -23,8 +23,13 @@ from app.kit.db import Database
 from app.kit.resources import Resources, SilentDoorbell
 from app.main import create_app
 from app.settings import Settings
-from tests import imports, parameters
+from tests import imports, parameters, slices
 from tests import servers as test_servers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--slice N/K`."""
+    slices.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,11 +53,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the slow tests, which start processes, first: at the end they would run alone.
 
     Mark the tests that may need the platforms' data.
     """
+    slices.apply(config, items)
     slow = {"system", "cli", "shipping"}
     items.sort(key=lambda item: item.path.parent.name not in slow)
     for item in items:

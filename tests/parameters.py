@@ -26,13 +26,14 @@ def alive(value: Any) -> Iterator[str]:
     Looked through are tuples, lists, sets, mappings, dataclasses, objects of our own classes, partials, bound
     methods, and what functions are closed over or default to.
     """
-    yield from _alive(value, "", set())
+    yield from _alive(value, "", {})
 
 
-def _alive(value: Any, place: str, met: set[int]) -> Iterator[str]:
+def _alive(value: Any, place: str, met: dict[int, object]) -> Iterator[str]:
+    """`met` keeps what has been looked at, by id: another object cannot get the same id meanwhile."""
     if isinstance(value, _PLAIN) or id(value) in met:
         return
-    met.add(id(value))
+    met[id(value)] = value
     if _lives(value):
         yield f"{place} is a {type(value).__name__}".lstrip()
         return
@@ -69,9 +70,12 @@ def _parts(value: Any) -> Iterable[tuple[str, Any]]:
 def refuse(report: pytest.CollectReport) -> None:
     """Make the report of what was collected an error where a test's parameters are alive."""
     found = []
+    met: dict[int, object] = {}  # what many tests have in common is looked at once
     for item in report.result or []:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        found += [f"{item.nodeid}: of {name}, {one}" for name, value in parameters.items() for one in alive(value)]
+        found += [
+            f"{item.nodeid}: of {name}, {one}" for name, value in parameters.items() for one in _alive(value, "", met)
+        ]
     if found:
         report.outcome = "failed"
         report.longrepr = "\n".join(("These parameters are alive; parametrize with what makes them:", *found))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.markup import escape
@@ -12,6 +13,7 @@ from app.cli.console import console, done, step, warn
 from app.cli.sample import Sample, seed
 from app.cli.supervisor import Program, Supervisor
 from app.cli.up import (
+    DidNotStart,
     Installation,
     Stopped,
     programs,
@@ -105,7 +107,9 @@ def show(url: str, sample: Sample) -> None:
 
 
 def demo(data: Path, host: str, port: int) -> None:
-    """The command `instep demo`."""
+    """The command `instep demo`. Raises `DidNotStart` without the sandbox, which the container image leaves out."""
+    if find_spec("sandbox") is None:
+        raise DidNotStart("the sandbox is no part of this installation: run `make demo` in a checkout of Instep")
     with start_installation(data, host, port) as installation:
         asyncio.run(run(installation))
     done("stopped")

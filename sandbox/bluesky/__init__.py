@@ -11,7 +11,7 @@ from sandbox.bluesky.api import routes
 from sandbox.bluesky.call import fault, token_of
 from sandbox.bluesky.repos import Repos
 from sandbox.entities import Habit, Profile
-from sandbox.wire import Wire
+from sandbox.network import Wire
 
 _HABITS: Final[frozenset[Habit]] = frozenset({"message", "mention", "share", "save", "quote"})
 

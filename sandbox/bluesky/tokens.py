@@ -7,7 +7,7 @@ import orjson
 
 from sandbox.bluesky import ids
 from sandbox.entities import Profile
-from sandbox.wire import Kind
+from sandbox.grants import Kind
 
 CHAT: Final = "chat"
 """The right of an app password to read direct messages."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from sandbox.entities import Community, Habit, Profile
+from sandbox.grants import Kind
 from sandbox.graph import ids, oauth
 from sandbox.graph.api import routes
 from sandbox.graph.call import VERSION, app_secret, verify_token
@@ -21,8 +22,7 @@ from sandbox.graph.errors import fault
 from sandbox.graph.events import HOOK
 from sandbox.graph.kept import Kept
 from sandbox.graph.limits import LIMITS
-from sandbox.network import Network
-from sandbox.wire import Kind, Wire
+from sandbox.network import Network, Wire
 
 _PAGE: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
 _ACCOUNT: Final[frozenset[Habit]] = frozenset({"message", "mention", "share", "view", "save"})

@@ -18,8 +18,7 @@ from sandbox.graph.errors import GraphError, gone, invalid
 from sandbox.graph.kept import Kept
 from sandbox.graph.nodes import Graph, Json, Node
 from sandbox.graph.query import parsed
-from sandbox.network import Network, answer
-from sandbox.wire import bearer
+from sandbox.network import Network, answer, bearer
 
 AT_ONCE: Final = 50
 """Calls of one batch."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from sandbox.entities import Habit, Profile
 from sandbox.mastodon.api import routes
-from sandbox.wire import Wire
+from sandbox.network import Wire
 
 _HABITS: Final[frozenset[Habit]] = frozenset({"message", "mention", "share"})
 

@@ -8,12 +8,12 @@ not prolonged by its calls.
 from typing import Final
 
 from sandbox.entities import Habit, Profile
+from sandbox.network import Wire
 from sandbox.odnoklassniki.api import routes
 from sandbox.odnoklassniki.call import connection
 from sandbox.odnoklassniki.errors import fault
 from sandbox.odnoklassniki.events import HOOK
 from sandbox.odnoklassniki.photos import PATH
-from sandbox.wire import Wire
 
 _HABITS: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
 

@@ -7,11 +7,11 @@ a bot writes into the group only to answer something, and the numbers of updates
 from typing import Final
 
 from sandbox.entities import Habit, Profile
+from sandbox.network import Wire
 from sandbox.telegram import wire_models
 from sandbox.telegram.api import RIGHTS, routes
 from sandbox.telegram.call import fault, token_of
 from sandbox.telegram.updates import HOOK, Updates
-from sandbox.wire import Wire
 
 _HABITS: Final[frozenset[Habit]] = frozenset({"message"})
 

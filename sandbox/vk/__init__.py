@@ -5,12 +5,11 @@ from typing import Final
 from starlette.responses import Response
 
 from sandbox.entities import Habit, Profile
-from sandbox.network import answer
+from sandbox.network import Wire, answer
 from sandbox.vk import errors, oauth, photos
 from sandbox.vk.api import routes
 from sandbox.vk.bin import Bin
 from sandbox.vk.callbacks import HOOK
-from sandbox.wire import Wire
 
 _HABITS: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
 

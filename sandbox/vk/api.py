@@ -8,12 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.grants import Grant
+from sandbox.grants import Grant, Kind
 from sandbox.network import BadParameterError, Network, Params, answer, bearer, params
 from sandbox.vk import errors, groups, mail, oauth, photos, several, wall
 from sandbox.vk.call import Call, Method
 from sandbox.vk.errors import VkError
-from sandbox.wire import Kind
 
 _USER: Final[tuple[Kind, ...]] = ("user",)
 _GROUP: Final[tuple[Kind, ...]] = ("community",)

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.responses import Response
 
 from sandbox.entities import Habit, Profile
-from sandbox.wire import Wire
+from sandbox.network import Wire
 from sandbox.youtube import ids, tokens, wire_models
 from sandbox.youtube.api import routes
 from sandbox.youtube.channels import Channels

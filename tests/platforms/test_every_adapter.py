@@ -32,6 +32,7 @@ from app.platforms.contract import (
 )
 from tests.kit.test_http import says, serving
 from tests.platforms.calls import Call, changes, listing, reads, renewals
+from tests.platforms.every_push import marks
 from tests.platforms.faults import FAULTS, LARGE, MET, NEVER_ACCEPTED, Counted, Deadlines, deaf, met_by, spoken
 from tests.platforms.specimens import Refusal, Specimen, specimen
 
@@ -89,6 +90,11 @@ def _cases(*groups: str) -> list[object]:
     return [pytest.param(case, id=case.id) for case in _all(groups)]
 
 
+def _often(*groups: str) -> list[object]:
+    """Likewise, for what is multiplied by all faults: long for all adapters but a few."""
+    return [pytest.param(case, id=case.id, marks=marks(case.kind.spec.key)) for case in _all(groups)]
+
+
 def _all(groups: tuple[str, ...]) -> Iterator[Case]:
     for _, kind, about in _known():
         made = _made(kind)
@@ -96,6 +102,14 @@ def _all(groups: tuple[str, ...]) -> Iterator[Case]:
         for group in groups:
             for name in names[group]:
                 yield Case(kind, about, name)
+
+
+def test_every_push_has_reads_changes_and_renewals() -> None:
+    """Each kind of call of those few adapters meets every fault."""
+    often = {
+        group for group in ("reads", "changes", "renewals") for case in _all((group,)) if not marks(case.kind.spec.key)
+    }
+    assert often == {"reads", "changes", "renewals"}
 
 
 @pytest.fixture
@@ -147,7 +161,7 @@ def test_adapters_are_found_by_their_files() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("case", _cases("reads"))
+@pytest.mark.parametrize("case", _often("reads"))
 async def test_a_read_that_fails_has_its_class(
     case: Case,
     fault: str,
@@ -174,7 +188,7 @@ async def test_a_read_that_fails_has_its_class(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("case", _cases("changes", "renewals"))
+@pytest.mark.parametrize("case", _often("changes", "renewals"))
 async def test_a_change_is_sent_once_and_what_became_of_it_is_told(
     case: Case,
     fault: str,
@@ -237,7 +251,7 @@ async def test_a_change_that_was_never_sent_may_be_tried_again(case: Case) -> No
 
 
 @pytest.mark.parametrize("fault", sorted(LARGE))
-@pytest.mark.parametrize("case", _cases("reads", "changes", "renewals"))
+@pytest.mark.parametrize("case", _often("reads", "changes", "renewals"))
 async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str, met: Met) -> None:
     met(case, fault)
     handler = met_by(FAULTS[fault].handler(Deadlines()), case.before, lambda: server, Counted())

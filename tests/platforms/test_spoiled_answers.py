@@ -32,6 +32,7 @@ from app.platforms.contract import (
 )
 from tests.platforms.calls import reads
 from tests.platforms.contract.stage import Subject, staged
+from tests.platforms.every_push import marks
 from tests.platforms.specimens import Specimen
 
 Json = Any
@@ -39,8 +40,11 @@ TEXT: Final = "JSON in a text"
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, object]], object]
 
+FEW_EXAMPLES: Final = 20
+"""For each platform, at every push."""
 EXAMPLES: Final = 100
-"""For each platform."""
+"""For each platform, in long runs."""
+BOTH: Final = (pytest.param(FEW_EXAMPLES, id="few"), pytest.param(EXAMPLES, id="many", marks=pytest.mark.long))
 PAGES: Final = 3
 """How much further a list is walked than its first page, where that takes few calls."""
 FEW: Final = 10
@@ -302,10 +306,7 @@ async def tried(kind: type[Adapter], heard: Heard, spoiling: Spoiling) -> object
     return result
 
 
-bounded = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-
-
-@pytest.mark.parametrize("key", sorted(adapters()))
+@pytest.mark.parametrize("key", [pytest.param(key, marks=marks(key)) for key in sorted(adapters())])
 def test_nothing_is_made_up_for_what_is_left_out(key: str, run: Run) -> None:
     kind, shown = adapter(key), set()
     for one in heard(key):
@@ -318,15 +319,16 @@ def test_nothing_is_made_up_for_what_is_left_out(key: str, run: Run) -> None:
     assert shown >= {"size"} | wanted, "there was nothing to be left out"
 
 
+@pytest.mark.parametrize("examples", BOTH)
 @pytest.mark.parametrize("key", sorted(adapters()))
-def test_an_answer_of_the_sandbox_may_be_spoiled(key: str, run: Run) -> None:
-    holds_when_spoiled(adapter(key), heard(key), run)
+def test_an_answer_of_the_sandbox_may_be_spoiled(key: str, examples: int, run: Run) -> None:
+    holds_when_spoiled(adapter(key), heard(key), run, examples)
 
 
-def holds_when_spoiled(kind: type[Adapter], told: tuple[Heard, ...], run: Run) -> None:
+def holds_when_spoiled(kind: type[Adapter], told: tuple[Heard, ...], run: Run, examples: int) -> None:
     """Whatever is done to one of these answers is understood, or told with a typed error."""
 
-    @bounded
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(NUMBERS, SPOILINGS)
     def holds(which: int, spoiling: Spoiling) -> None:
         run(tried(kind, told[which % len(told)], spoiling))

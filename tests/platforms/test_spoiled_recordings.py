@@ -11,7 +11,7 @@ from tests.platforms.data import data
 from tests.platforms.recorded import recorded
 from tests.platforms.recordings import files
 from tests.platforms.specimens import specimen
-from tests.platforms.test_spoiled_answers import Heard, Run, holds_when_spoiled
+from tests.platforms.test_spoiled_answers import BOTH, Heard, Run, holds_when_spoiled
 
 
 @cache
@@ -25,7 +25,8 @@ def recordings(key: str) -> tuple[Heard, ...]:
     return tuple(Heard(name, c, about, (raw,)) for raw in raws if raw is not None for name in names)
 
 
+@pytest.mark.parametrize("examples", BOTH)
 @pytest.mark.parametrize("key", [key for key in sorted(adapters()) if recorded(key).files])
-def test_a_recorded_answer_may_be_spoiled(key: str, run: Run) -> None:
+def test_a_recorded_answer_may_be_spoiled(key: str, examples: int, run: Run) -> None:
     data()
-    holds_when_spoiled(adapter(key), recordings(key), run)
+    holds_when_spoiled(adapter(key), recordings(key), run, examples)

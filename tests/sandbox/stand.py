@@ -13,8 +13,7 @@ from starlette.routing import Route
 from sandbox.entities import Community, Habit, Profile
 from sandbox.hooks import Delivery, Hook, Subscription
 from sandbox.ledger import Fields, Record
-from sandbox.network import Network, answer, params
-from sandbox.wire import Wire
+from sandbox.network import Network, Wire, answer, params
 from sandbox.world import World
 
 HOUR: Final = 3600

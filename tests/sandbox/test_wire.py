@@ -17,8 +17,9 @@ from sandbox import recount, texts
 from sandbox.entities import Profile
 from sandbox.ledger import ForeignLedgerError
 from sandbox.limits import Counter
+from sandbox.network import Wire
 from sandbox.server import Sandbox, build
-from sandbox.wire import Wire, WireError, compatible, declared, profiles
+from sandbox.wire import WireError, compatible, declared, profiles
 from tests.sandbox.conftest import Hands, Visitor
 from tests.sandbox.stand import HOUR, PROFILE, WIRE, Shown
 

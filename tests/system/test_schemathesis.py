@@ -20,7 +20,11 @@ from tests.servers import Servers, run
 from tests.system.serving import ROOT, api, environment, process, until
 
 FOLDER = Path(__file__).parent
-EXAMPLES = 10
+RUNS = (
+    pytest.param("examples,fuzzing", 3, id="few"),
+    pytest.param("examples,coverage,fuzzing,stateful", 10, id="many", marks=pytest.mark.long),
+)
+"""The phases of schemathesis, and how many examples it makes for each operation."""
 
 
 async def create_agency(servers: Servers, database: str, url: str) -> tuple[str, Stock]:
@@ -47,7 +51,10 @@ def database(servers: Servers) -> str:
     return servers.clone()
 
 
-def test_the_service_conforms_to_its_openapi_document(servers: Servers, database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("phases", "examples"), RUNS)
+def test_the_service_conforms_to_its_openapi_document(
+    servers: Servers, database: str, tmp_path: Path, phases: str, examples: int
+) -> None:
     log = tmp_path / "worker.log"
     with (
         api(servers, database, tmp_path) as url,
@@ -62,7 +69,8 @@ def test_the_service_conforms_to_its_openapi_document(servers: Servers, database
             [
                 *(Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run"),
                 *(f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}"),
-                *("--max-examples", str(EXAMPLES), "--generation-deterministic", "--no-color", "--continue-on-failure"),
+                *("--phases", phases, "--max-examples", str(examples)),
+                *("--generation-deterministic", "--no-color", "--continue-on-failure"),
             ],
             cwd=tmp_path,
             env={

@@ -15,9 +15,10 @@ from app.platforms.contract import Adapter, Credentials, MessageKind, RemoteMess
 from sandbox import instants
 from sandbox.entities import Community
 from sandbox.ledger import Fields, Record
+from sandbox.network import Wire
 from sandbox.recount import Tally, tallies
 from sandbox.server import Sandbox, build
-from sandbox.wire import Wire, declared
+from sandbox.wire import declared
 from tests.platforms.specimens import Specimen, specimen
 from tests.sandbox.conftest import Hands, generous
 

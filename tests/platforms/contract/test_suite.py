@@ -1,5 +1,7 @@
 """The suite itself: a fault planted in an adapter makes the check that is there for it red."""
 
+from collections.abc import Iterator, Sequence
+
 import pytest
 
 from app.platforms import adapters
@@ -9,6 +11,7 @@ from tests.platforms.contract.planted import changes, everywhere, figures, hooks
 from tests.platforms.contract.planted.everywhere import Everywhere
 from tests.platforms.contract.suite import CHECKS
 from tests.platforms.contract.table import NOT_ASKED, asked, table
+from tests.platforms.every_push import EVERY_PUSH
 
 PLANTED = (*lists.PLANTED, *figures.PLANTED, *changes.PLANTED, *refusals.PLANTED, *hooks.PLANTED, *instants.PLANTED)
 
@@ -26,7 +29,13 @@ async def test_a_planted_fault_is_found(name: str, planted: type[Adapter], becau
         await run(name, planted.spec.key, sound)
 
 
-@pytest.mark.parametrize("one", [pytest.param(one, id=one.id) for one in everywhere.PLANTED])
+def _everywhere() -> Iterator[object]:
+    often = everywhere.every_push()
+    for one in everywhere.PLANTED:
+        yield pytest.param(one, id=one.id, marks=() if one in often else pytest.mark.long)
+
+
+@pytest.mark.parametrize("one", list(_everywhere()))
 async def test_it_is_found_in_every_adapter(one: Everywhere) -> None:
     """Without it the check is green, or `test_contract` is red."""
     assert (one.kind.spec.key, one.check) in asked()
@@ -39,14 +48,23 @@ def test_every_adapter_has_each_kind_of_fault(key: str) -> None:
     assert {one.sort for one in everywhere.PLANTED if one.kind.spec.key == key} == set(everywhere.SORTS)
 
 
-def test_every_promise_has_its_fault() -> None:
+def test_every_push_leaves_out_no_fault_and_few_adapters_have_them() -> None:
+    """Each fault, with the check that finds it, is planted in one adapter at least; all of them in `EVERY_PUSH`."""
+    often = everywhere.every_push()
+    assert {(one.fault, one.check) for one in often} == {(one.fault, one.check) for one in everywhere.PLANTED}
+    assert {one.id for one in everywhere.PLANTED if one.kind.spec.key in EVERY_PUSH} <= {one.id for one in often}
+    assert sum(one.kind.spec.key not in EVERY_PUSH for one in often) <= 2, "others would serve better as EVERY_PUSH"
+
+
+@pytest.mark.parametrize("faults", [everywhere.PLANTED, everywhere.every_push()], ids=["all", "every push"])
+def test_every_promise_has_its_fault(faults: Sequence[Everywhere]) -> None:
     """One is enough for what is the same with every list, or with every kind of message."""
 
     def promise(name: str) -> str:
         several = name.startswith(("posts:", "comments:", "conversations:", "reply to a "))
         return name.partition(": ")[2] if several else name
 
-    found_by = {name for name, _, _ in PLANTED} | {one.check for one in everywhere.PLANTED}
+    found_by = {name for name, _, _ in PLANTED} | {one.check for one in faults}
     assert {promise(name) for _, name in asked()} == {promise(name) for name in found_by}
 
 

@@ -23,6 +23,7 @@ from app.platforms.contract import (
     SendReceipt,
 )
 from tests.platforms.calls import changes, reads, renewals
+from tests.platforms.every_push import EVERY_PUSH
 from tests.platforms.specimens import specimen
 
 T = TypeVar("T")
@@ -231,3 +232,14 @@ def _faults() -> Iterator[Everywhere]:
 
 
 PLANTED: Final = tuple(_faults())
+
+
+def every_push() -> tuple[Everywhere, ...]:
+    """Faults for every push: those in `EVERY_PUSH`, and in one other adapter each what these cannot do wrong."""
+    chosen = {(one.fault, one.check): one for one in reversed(PLANTED)}
+    rest = [one for fault, one in chosen.items() if fault not in {(p.fault, p.check) for p in PLANTED if _first(p)}]
+    return tuple(one for one in PLANTED if _first(one) or one in rest)
+
+
+def _first(one: Everywhere) -> bool:
+    return one.kind.spec.key in EVERY_PUSH
