@@ -80,11 +80,12 @@ def told(community_id: UUID, event: Event, at: datetime) -> ReceivedEvent | None
     event_id = event.event_id
     if len(event_id) > LONGEST:
         event_id = hashlib.sha256(event_id.encode()).hexdigest()
-    if event.odd is not None:
+    if event.unparsed is not None:
         EVENTS.labels("not understood").inc()
         # What it says is not for logs.
-        log.warning("hook.unparsed_events", community_id=str(community_id), event_id=event_id, detail=event.odd.why)
-        return ReceivedEvent(community_id, event_id, event.odd.told, at, understood=False)
+        why = event.unparsed.why
+        log.warning("hook.unparsed_events", community_id=str(community_id), event_id=event_id, detail=why)
+        return ReceivedEvent(community_id, event_id, event.unparsed.payload, at, understood=False)
     return ReceivedEvent(community_id, event_id, EVENT.dump_json(event).decode(), at)
 
 

@@ -40,7 +40,7 @@ async def again(
     ours: list[Event] = []
     for row in rows:
         events = parse_event(row.told.encode())
-        if any(event.odd is not None for event in events):
+        if any(event.unparsed is not None for event in events):
             continue
         understood.append(row.event_id)
         ours += [event for event in events if await _may_be_told(session, community, event, of_app=of_app)]

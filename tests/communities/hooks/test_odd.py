@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from app.communities.inbound import store
 from app.kit.clock import SetClock
-from app.platforms.capabilities import Event, odd
+from app.platforms.capabilities import Event, unparsed_event
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.communities.conftest import HOUR, START, World
 from tests.communities.hooks.conftest import EVENTS, Town
@@ -106,7 +106,7 @@ async def test_what_turns_out_to_be_nothing_is_done_with(town: Town, clock: SetC
 
 async def test_it_holds_up_nothing_beside_it(town: Town, learn: Learn) -> None:
     a = await town.connect("a")
-    learn(odd(b"?", "what is this", "a"), said(), odd(b"!", "and this"))
+    learn(unparsed_event(b"?", "what is this", "a"), said(), unparsed_event(b"!", "and this"))
     await take(town, await town.open(a))
     assert await town.said() == [(a, "m1")]
     assert (await waiting(town, a))["events"] == 2
@@ -156,7 +156,7 @@ async def test_what_is_stored_of_understood_events_is_as_before(town: Town) -> N
     answer = await town.call(path, said())
     assert (answer.status_code, answer.text) == TAKEN
     [(told,)] = await town.rows("SELECT told FROM inbound_event")
-    older = str(told).replace(',"odd":null', "")
+    older = str(told).replace(',"unparsed":null', "")
     assert older != told
     assert EVENTS.validate_json(f"[{older}]") == (said(),)
     await town.agency.work(store.APPLY)
