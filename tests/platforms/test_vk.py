@@ -408,7 +408,7 @@ async def test_no_message_is_passed_over(size: int, peers: int, seed: int, pace:
     world.after = change
     made, seen, cursor = Vk(world.client()), set[str](), None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "TALKS_PAGE", 8)
+        patch.setattr(module, "CONVERSATIONS_PAGE", 8)
         patch.setattr(module, "HISTORY_PAGE", 8)
         for _ in range(3):
             found, cursor = await talk(made, cursor)
