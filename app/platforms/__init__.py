@@ -8,7 +8,9 @@ from app.kit import registry
 from app.platforms.contract import Adapter
 
 FOLDER: Final = __name__
-OWN: Final = frozenset({"addresses", "capabilities", "contract", "offsets", "outgoing", "routes", "wire"})
+OWN: Final = frozenset(
+    {"addresses", "capabilities", "contract", "errors", "guards", "offsets", "outgoing", "routes", "wire"}
+)
 """The modules of this room that are no platform; whatever else lies beside them is one."""
 
 

@@ -61,8 +61,8 @@ class MeasuresAcross(Protocol):
 class UnparsedEvent:
     """Something told that is not understood."""
 
-    told: str = field(repr=False)
-    """As it came, for `Receives.understand`, and without any secret."""
+    payload: str = field(repr=False)
+    """As it came, for `Receives.parse_event`, and without any secret."""
     why: str
 
 
@@ -82,15 +82,15 @@ class Event:
     """Counters as they were at `at`; those the event does not tell are neither there nor `missing`."""
     at: datetime | None = None
     """The platform's moment; needed with `metrics`."""
-    odd: UnparsedEvent | None = None
+    unparsed: UnparsedEvent | None = None
     """What was told, where that is not understood: it is kept, and tried again once we have learned more."""
 
 
-def odd(told: bytes, why: str, account_id: str | None = None) -> Event:
+def unparsed_event(payload: bytes, why: str, account_id: str | None = None) -> Event:
     """What a platform has told and is not understood, known by its content."""
     # PostgreSQL keeps neither a NUL nor what is no UTF-8 in a text; JSON has none of both.
-    text = told.decode("utf-8", "replace").replace("\x00", "")
-    return Event(f"odd-{hashlib.sha256(told).hexdigest()}", account_id, odd=UnparsedEvent(text, why))
+    text = payload.decode("utf-8", "replace").replace("\x00", "")
+    return Event(f"unparsed-{hashlib.sha256(payload).hexdigest()}", account_id, unparsed=UnparsedEvent(text, why))
 
 
 @runtime_checkable
@@ -100,7 +100,7 @@ class Streams(Protocol):
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
         """The events after `cursor`, oldest first; reading on from a cursor gives up what is before it.
 
-        Empty while the platform sends them to a hook instead. What is not understood is among them, as `odd`.
+        Empty while the platform sends them to a hook instead. What is not understood is among them, as `unparsed`.
         """
         ...
 
@@ -277,14 +277,14 @@ class Receives(Protocol):
         signature or secret is missing or wrong, and `Malformed` when the body is not understood
         so far that it could be told whose it is.
         An event that concerns nobody, or of a kind we have no use for, is not among the events.
-        One of the platform's own that is not understood is, as `odd`: it gets its answer like any other,
+        One of the platform's own that is not understood is, as `unparsed`: it gets its answer like any other,
         for to be sent again would bring nothing, and who is refused too often sends nothing any more.
         """
         ...
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        """The events of a call's body, or of an `Odd.told`, that was verified. Raises nothing."""
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        """The events of a call's body, or of an `UnparsedEvent.payload`, that was verified. Raises nothing."""
         ...
 
 

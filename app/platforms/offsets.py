@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 OVERLAP = 5
 
-Place = tuple[int, int]
+SortKey = tuple[int, int]
 """Rank and id. A list in rising order has the negative as its rank."""
 
 
@@ -39,11 +39,11 @@ class Listing(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
+class OffsetPage(Generic[T]):
     """The next part of a walk."""
 
     items: Sequence[T]
-    places: tuple[Place, ...]
+    sort_keys: tuple[SortKey, ...]
     position: Position
     end: bool
 
@@ -51,35 +51,35 @@ class Part(Generic[T]):
 async def step(
     fetch: Callable[[int], Awaitable[Listing[T]]],
     at: Position,
-    place: Callable[[T], Place | None],
+    sort_key: Callable[[T], SortKey | None],
     *,
     size: int,
-) -> Part[T]:
+) -> OffsetPage[T]:
     """The part of a list that follows `at`; `fetch` reads up to `size` items from an offset."""
     offset = at.offset
     while True:
         listing = await fetch(offset)
-        places = tuple(found for item in listing.items if (found := place(item)) is not None)
-        if offset == 0 or at.last is None or _joins(places, at.last):
+        sort_keys = tuple(found for item in listing.items if (found := sort_key(item)) is not None)
+        if offset == 0 or at.last is None or _joins(sort_keys, at.last):
             break
         if not listing.items and offset < listing.count:
             break  # all of it is hidden from us
         offset = max(0, offset - size)
     # The count may take in what is hidden from us; a short page that stops where the last one did
     # is the list's end all the same.
-    idle = len(listing.items) < size and bool(places) and places[-1] == at.last
-    last = _after(places, at.last)
+    idle = len(listing.items) < size and bool(sort_keys) and sort_keys[-1] == at.last
+    last = _after(sort_keys, at.last)
     read = offset + len(listing.items)
     position = Position(offset=offset + max(1, len(listing.items) - OVERLAP), last=last)
-    return Part(listing.items, places, position, end=read >= listing.count or idle or not listing.items)
+    return OffsetPage(listing.items, sort_keys, position, end=read >= listing.count or idle or not listing.items)
 
 
-def _joins(places: Sequence[Place], last: Place) -> bool:
-    return bool(places) and (places[0][0] > last[0] or last in places)
+def _joins(sort_keys: Sequence[SortKey], last: SortKey) -> bool:
+    return bool(sort_keys) and (sort_keys[0][0] > last[0] or last in sort_keys)
 
 
-def _after(places: Sequence[Place], last: Place | None) -> Place | None:
-    if not places:
+def _after(sort_keys: Sequence[SortKey], last: SortKey | None) -> SortKey | None:
+    if not sort_keys:
         return last
-    final = places[-1]
+    final = sort_keys[-1]
     return final if last is None or final[0] <= last[0] else last

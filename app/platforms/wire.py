@@ -100,7 +100,7 @@ def _storable(text: str) -> str:
 
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
-Words = Annotated[str, AfterValidator(_storable)]
+StorableText = Annotated[str, AfterValidator(_storable)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 PositiveCount = Annotated[Count | None, BeforeValidator(_above_zero_or_none)]
 """A counter that may be hidden: then it is left out, null, or below zero."""
@@ -154,9 +154,9 @@ async def read(http: httpx.AsyncClient, request: httpx.Request, classify: Classi
     except httpx.RequestError as error:
         failure = _failed(error)
     else:
-        if (said := classify(response)) is None:
+        if (refusal := classify(response)) is None:
             return response
-        failure = said
+        failure = refusal
     raise failure
 
 
@@ -176,10 +176,10 @@ async def write(http: httpx.AsyncClient, request: httpx.Request, classify: Class
             OutcomeUnknown("the change was sent, and no answer came") if may_have_been_sent(error) else _failed(error)
         )
     else:
-        if (said := classify(response)) is None:
+        if (refusal := classify(response)) is None:
             return response
-        unclear = isinstance(said, Malformed) and not response.is_client_error
-        failure = OutcomeUnknown(f"the change was sent; {said.message}") if unclear else said
+        unclear = isinstance(refusal, Malformed) and not response.is_client_error
+        failure = OutcomeUnknown(f"the change was sent; {refusal.message}") if unclear else refusal
     raise failure
 
 
@@ -220,10 +220,10 @@ def parse_timely(adapter: TypeAdapter[T], response: httpx.Response) -> T:
         places = _out_of_bounds(error)
         failure = Malformed(f"the answer is not understood {why(error)}")
     if places is not None:
-        told = json.loads(response.content)
+        document = json.loads(response.content)
         # From the end, so that the places of those before stay what they are.
-        if all(_take_out(told, place) for place in sorted(places, key=_order, reverse=True)):
-            found = parse_bytes(adapter, json.dumps(told).encode())
+        if all(_take_out(document, place) for place in sorted(places, key=_order, reverse=True)):
+            found = parse_bytes(adapter, json.dumps(document).encode())
             left_out(len(places), failure.message)
             return found
     raise failure
@@ -243,19 +243,19 @@ def _order(place: tuple[str | int, ...]) -> list[tuple[int, str]]:
     return [(step, "") if isinstance(step, int) else (-1, step) for step in place]
 
 
-def _take_out(told: Any, place: tuple[str | int, ...]) -> bool:
+def _take_out(document: Any, place: tuple[str | int, ...]) -> bool:
     """Remove the list item at a place; whether it was found there."""
     if not place:
         return False
     *above, last = place
     for step in above:
         try:
-            told = told[step]
+            document = document[step]
         except (KeyError, IndexError, TypeError):
             return False
-    if not isinstance(told, list) or not isinstance(last, int) or last >= len(told):
+    if not isinstance(document, list) or not isinstance(last, int) or last >= len(document):
         return False
-    del told[last]
+    del document[last]
     return True
 
 
@@ -285,9 +285,9 @@ def dump(cursor: BaseModel) -> str:
     return cursor.model_dump_json(exclude_defaults=True)
 
 
-def load(kind: type[M], cursor: str | None) -> M | None:
+def load(model: type[M], cursor: str | None) -> M | None:
     """A cursor that `dump` made; `ValueError` for any other text."""
-    return None if cursor is None else kind.model_validate_json(cursor)
+    return None if cursor is None else model.model_validate_json(cursor)
 
 
 def moment_of(response: httpx.Response) -> datetime | None:
@@ -300,10 +300,10 @@ def retry_after(response: httpx.Response, reset: datetime | None = None) -> floa
 
     Both are counted from the answer's `Date`.
     """
-    told = response.headers.get("retry-after", "").strip()
-    if told.isascii() and told.isdigit():
-        return float(min(int(told), 10**9)) if len(told) < 12 else None
-    until = _http_date(told) or reset
+    header = response.headers.get("retry-after", "").strip()
+    if header.isascii() and header.isdigit():
+        return float(min(int(header), 10**9)) if len(header) < 12 else None
+    until = _http_date(header) or reset
     now = moment_of(response)
     if until is None or now is None:
         return None

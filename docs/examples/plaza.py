@@ -39,7 +39,7 @@ PAGE = 50
 
 class Group(wire.Shape):
     id: int
-    name: wire.Words
+    name: wire.StorableText
     members: wire.Count
 
 
@@ -47,10 +47,10 @@ class Item(wire.Shape):
     """A post, or a comment: one that has `post_id`."""
 
     id: int
-    text: wire.Words
+    text: wire.StorableText
     at: wire.UnixTime
     author_id: int
-    author: wire.Words = ""
+    author: wire.StorableText = ""
     likes: wire.Count = 0
     comments: wire.Count = 0
     post_id: int | None = None

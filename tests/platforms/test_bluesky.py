@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.platforms.bluesky.adapter import ADAPTER, Bluesky
-from app.platforms.bluesky.walks import Walk
+from app.platforms.bluesky.paginators import ListPaginator
 from app.platforms.capabilities import (
     Inspects,
     ListsComments,
@@ -209,29 +209,29 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_a_page_starts_a_little_above_its_cursor() -> None:
-    walk, more = Walk().after([NOON], "2026-11-23T12:00:00.123Z", None)
+    paginator, more = ListPaginator().after([NOON], "2026-11-23T12:00:00.123Z", None)
     assert more
-    assert walk.query() == {"cursor": "2026-11-23T12:00:00.124Z"}
-    walk, more = walk.after([NOON], "2026-11-23T12:00:00.123Z", None)
-    assert (more, walk.query()) == (True, {"cursor": "2026-11-23T12:00:00.123Z"}), "a page full of one moment"
-    walk, more = walk.after([NOON], "2026-11-23T12:00:00.123Z", None)
-    assert (more, walk.known) == (False, NOON), "a server that goes in circles"
+    assert paginator.query() == {"cursor": "2026-11-23T12:00:00.124Z"}
+    paginator, more = paginator.after([NOON], "2026-11-23T12:00:00.123Z", None)
+    assert (more, paginator.query()) == (True, {"cursor": "2026-11-23T12:00:00.123Z"}), "a page full of one moment"
+    paginator, more = paginator.after([NOON], "2026-11-23T12:00:00.123Z", None)
+    assert (more, paginator.known) == (False, NOON), "a server that goes in circles"
 
 
 def test_a_cursor_that_is_no_moment_is_used_as_it_is() -> None:
-    walk, _ = Walk().after([NOON], "1700000000000__bafyreia", None)
-    assert walk.query() == {"cursor": "1700000000000__bafyreia"}
+    paginator, _ = ListPaginator().after([NOON], "1700000000000__bafyreia", None)
+    assert paginator.query() == {"cursor": "1700000000000__bafyreia"}
 
 
 def test_a_walk_reads_on_below_what_is_known() -> None:
-    known = Walk(known=NOON)
+    known = ListPaginator(known=NOON)
     _, more = known.after([NOON - timedelta(minutes=55)], "c", None)
     assert more, "something may have come late"
-    walk, more = known.after([NOON + timedelta(hours=1), NOON - timedelta(minutes=65)], "c", None)
-    assert (more, walk) == (False, Walk(known=NOON + timedelta(hours=1)))
-    walk, more = known.after([], "c", None)
+    paginator, more = known.after([NOON + timedelta(hours=1), NOON - timedelta(minutes=65)], "c", None)
+    assert (more, paginator) == (False, ListPaginator(known=NOON + timedelta(hours=1)))
+    paginator, more = known.after([], "c", None)
     assert more, "an empty page is not the end"
-    assert walk.after([], None, None) == (Walk(known=NOON), False), "what is known stays known"
+    assert paginator.after([], None, None) == (ListPaginator(known=NOON), False), "what is known stays known"
 
 
 async def test_what_shares_a_moment_over_two_pages_is_not_passed_over(stage: Subject) -> None:

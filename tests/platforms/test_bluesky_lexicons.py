@@ -78,7 +78,7 @@ def test_what_we_read_stands_in_the_lexicons() -> None:
         calls.PUT: (wire_models.STORED, {"uri": post["uri"], "cid": CID}),
         calls.OPEN: (wire_models.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),
         calls.RENEW: (wire_models.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),
-        calls.SESSION: (wire_models.WHOSE, author),
+        calls.SESSION: (wire_models.SESSION_OWNER, author),
     }  # fmt: skip
     for method, (shape, answer) in least.items():
         assert problems(method, "output", answer) == [], method

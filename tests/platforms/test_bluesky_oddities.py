@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.kit.instants import EARLIEST
-from app.platforms.bluesky.walks import Walk
+from app.platforms.bluesky.paginators import ListPaginator
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -71,8 +71,8 @@ async def test_what_a_server_dates_before_all_time_ends_no_walk(indexed: str) ->
 
 @pytest.mark.parametrize("cursor", ["9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00+14:00"])
 def test_a_cursor_at_the_end_of_the_calendar_is_used_as_it_is(cursor: str) -> None:
-    walk, more = Walk().after([INDEXED], cursor, None)
-    assert (more, walk.query()) == (True, {"cursor": cursor})
+    paginator, more = ListPaginator().after([INDEXED], cursor, None)
+    assert (more, paginator.query()) == (True, {"cursor": cursor})
 
 
 # ── counters ──────────────────────────────────────────────────────────────────────────────────────

@@ -816,7 +816,7 @@ def test_the_signature_is_over_the_raw_bytes() -> None:
     with pytest.raises(MissingPermission):
         Facebook.receive(called(body, ""), {"verify_token": "agreed", "app_secret": ""})
     [kept] = Facebook.receive(called(b"[]"), SECRETS).events
-    assert kept.odd is not None, "the control: whatever is signed is Meta's"
+    assert kept.unparsed is not None, "the control: whatever is signed is Meta's"
 
 
 def test_a_comment_is_told_as_it_is_listed() -> None:
@@ -877,23 +877,23 @@ def test_what_is_not_understood_takes_nothing_along() -> None:
 
 
 def test_what_is_not_understood_is_kept_as_if_it_had_come_alone() -> None:
-    odd, strange = new_comment(created_time="yesterday"), {**new_message("m_9"), "timestamp": "noon"}
-    came = entry(odd, new_comment(), messaging=(strange, new_message(), "hm"))
-    kept = [event.odd for event in events(came, {"id": None}) if event.odd is not None]
+    unparsed, strange = new_comment(created_time="yesterday"), {**new_message("m_9"), "timestamp": "noon"}
+    came = entry(unparsed, new_comment(), messaging=(strange, new_message(), "hm"))
+    kept = [event.unparsed for event in events(came, {"id": None}) if event.unparsed is not None]
     bare = {name: value for name, value in came.items() if name not in {"changes", "messaging"}}
-    assert [json.loads(one.told) for one in kept] == [
+    assert [json.loads(one.payload) for one in kept] == [
         {"object": "page", "entry": [one]}
         for one in (
-            {**bare, "changes": [{"field": "feed", "value": odd}]},
+            {**bare, "changes": [{"field": "feed", "value": unparsed}]},
             {**bare, "messaging": [strange]},
             {**bare, "messaging": ["hm"]},
             {"id": None},
         )
     ]
     for one in kept:
-        [again] = Facebook.parse_event(one.told.encode())
-        assert again.odd == one
-    mended = kept[1].told.replace('"noon"', str(new_message()["timestamp"]))
+        [again] = Facebook.parse_event(one.payload.encode())
+        assert again.unparsed == one
+    mended = kept[1].payload.replace('"noon"', str(new_message()["timestamp"]))
     assert [e.messages[0].external_id for e in Facebook.parse_event(mended.encode())] == ["m_9"]
 
 

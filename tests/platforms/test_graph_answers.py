@@ -319,7 +319,7 @@ def test_a_sample_of_the_dashboards_is_a_message() -> None:
 def test_an_odd_entry_takes_none_along(kind: type[Facebook] | type[Instagram], odd: object) -> None:
     good = {"id": PAGE, "time": 1, "messaging": [{**MESSAGE, "timestamp": 1_772_355_660_000}]}
     found = events(kind, odd, good)
-    (event,) = (one for one in found if one.odd is None)
+    (event,) = (one for one in found if one.unparsed is None)
     assert event.messages[0].external_id == "m_1"
     assert all(not one.messages for one in found if one is not event)
 

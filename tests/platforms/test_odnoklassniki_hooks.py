@@ -84,7 +84,7 @@ def test_the_source_is_looked_at_before_the_body() -> None:
     with pytest.raises(MissingPermission):
         Odnoklassniki.receive(Call(b"{", {}, {}, "203.0.113.9"), {})
     [kept] = Odnoklassniki.receive(Call(b"{", {}, {}, "217.20.145.193"), {}).events
-    assert kept.odd is not None, "the control: from elsewhere it is kept"
+    assert kept.unparsed is not None, "the control: from elsewhere it is kept"
 
 
 async def test_a_hook_is_set_once() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.platforms.offsets import Listing, Part, Place, Position, step
+from app.platforms.offsets import Listing, OffsetPage, Position, SortKey, step
 
 Item = tuple[int, int]
 CHANGES = st.lists(
@@ -47,13 +47,13 @@ def test_nothing_that_stays_is_passed_over(
     seen: set[Item] = set()
     at, todo = Position(), list(changes)
 
-    def place(item: Item) -> Place:
+    def sort_key(item: Item) -> SortKey:
         return item
 
     async def walk() -> None:
         nonlocal at, there
         for _ in range(500):
-            part: Part[Item] = await step(lambda offset: wall.page(offset, page), at, place, size=page)
+            part: OffsetPage[Item] = await step(lambda offset: wall.page(offset, page), at, sort_key, size=page)
             seen.update(part.items)
             if part.end:
                 return

@@ -319,7 +319,7 @@ async def test_a_closed_hook_is_taken_away_and_somebody_elses_is_not() -> None:
 def test_a_call_that_is_not_understood_is_kept() -> None:
     for body in (b"", b"[]", b"{}", b'{"update_id": "1"}', b'{"update_id": 1, "message": {}}'):
         [event] = Telegram.receive(Call(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
-        assert (event.account_id, event.odd and event.odd.told) == (None, body.decode())
+        assert (event.account_id, event.unparsed and event.unparsed.payload) == (None, body.decode())
 
 
 @pytest.mark.parametrize(

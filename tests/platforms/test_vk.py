@@ -408,7 +408,7 @@ async def test_no_message_is_passed_over(size: int, peers: int, seed: int, pace:
     world.after = change
     made, seen, cursor = Vk(world.client()), set[str](), None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "TALKS_PAGE", 8)
+        patch.setattr(module, "CONVERSATIONS_PAGE", 8)
         patch.setattr(module, "HISTORY_PAGE", 8)
         for _ in range(3):
             found, cursor = await talk(made, cursor)
@@ -643,6 +643,6 @@ def test_an_event_whose_object_is_not_understood_is_kept_without_the_secret() ->
         got = receive(event("message_new", subject))
         [kept] = got.events
         assert (got.answer, kept.account_id, kept.messages) == ("ok", "77", ())
-        assert kept.odd is not None
-        assert json.loads(kept.odd.told)["object"] == subject
-        assert SECRETS["secret"] not in kept.odd.told
+        assert kept.unparsed is not None
+        assert json.loads(kept.unparsed.payload)["object"] == subject
+        assert SECRETS["secret"] not in kept.unparsed.payload

@@ -28,7 +28,7 @@ READ: Final[Mapping[str, TypeAdapter[Any]]] = {
     "wall_get_response": vk.WALL,
     "wall_getById_response": vk.POSTS_BY_ID,
     "wall_getComments_extended_response": vk.COMMENTS,
-    "messages_getConversations_response": vk.TALKS,
+    "messages_getConversations_response": vk.CONVERSATIONS,
     "messages_getHistory_extended_response": vk.HISTORY,
     "messages_send_deprecated_response": vk.SENT_MESSAGE,
     "wall_createComment_response": vk.NEW_COMMENT,

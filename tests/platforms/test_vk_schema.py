@@ -25,20 +25,21 @@ from app.platforms.contract import (
     Throttled,
     Transient,
 )
+from app.platforms.errors import ErrorMeaning
 from app.platforms.vk.adapter import Vk
-from app.platforms.vk.errors import CODES, ErrorMeaning
+from app.platforms.vk.errors import CODES
 from tests.platforms.data import data
 from tests.platforms.specimens import PIXEL
 from tests.platforms.test_vk import comments, credentials, posts, talk
 from tests.platforms.vk_world import GROUP, GROUP_TOKEN, METHODS, UPLOADED, USER_TOKEN, World, comment, message, post
 
 CLASSES: dict[ErrorMeaning, type[PlatformError]] = {
-    ErrorMeaning.WAIT: Throttled,
-    ErrorMeaning.RECONNECT: AuthExpired,
+    ErrorMeaning.THROTTLED: Throttled,
+    ErrorMeaning.AUTH_EXPIRED: AuthExpired,
     ErrorMeaning.FORBIDDEN: MissingPermission,
     ErrorMeaning.GONE: Gone,
-    ErrorMeaning.UNWELL: Transient,
-    ErrorMeaning.REFUSED: Rejected,
+    ErrorMeaning.UNAVAILABLE: Transient,
+    ErrorMeaning.REJECTED: Rejected,
 }
 
 
@@ -63,16 +64,16 @@ def test_every_documented_error_is_classified() -> None:
 def test_errors_that_name_a_cause_have_its_class() -> None:
     """The words of the schema, read on their own, against the table."""
     telling = {
-        "access_token_has_expired": ErrorMeaning.RECONNECT,
-        "too_many": ErrorMeaning.WAIT,
-        "flood": ErrorMeaning.WAIT,
-        "rate_limit": ErrorMeaning.WAIT,
+        "access_token_has_expired": ErrorMeaning.AUTH_EXPIRED,
+        "too_many": ErrorMeaning.THROTTLED,
+        "flood": ErrorMeaning.THROTTLED,
+        "rate_limit": ErrorMeaning.THROTTLED,
         "unknown_group": ErrorMeaning.GONE,
-        "group_auth": ErrorMeaning.RECONNECT,
+        "group_auth": ErrorMeaning.AUTH_EXPIRED,
         "api_error_permission": ErrorMeaning.FORBIDDEN,
         "wall_access": ErrorMeaning.FORBIDDEN,
-        "api_error_server": ErrorMeaning.UNWELL,
-        "api_error_param": ErrorMeaning.REFUSED,
+        "api_error_server": ErrorMeaning.UNAVAILABLE,
+        "api_error_param": ErrorMeaning.REJECTED,
     }
     globally = {name: error for name, error in errors().items() if error.get("global") or "wall_access" in name}
     for words, means in telling.items():

@@ -20,7 +20,7 @@ class Thing(wire.Shape):
     size: wire.Count
     at: wire.Moment
     since: wire.UnixTime = datetime(2000, 1, 1, tzinfo=UTC)
-    text: wire.Words = ""
+    text: wire.StorableText = ""
 
 
 class Small(wire.Shape):

@@ -79,11 +79,11 @@ def received_event(community_id: UUID, event: Event, at: datetime) -> ReceivedEv
     event_id = event.event_id
     if len(event_id) > MAX_EVENT_ID:
         event_id = hashlib.sha256(event_id.encode()).hexdigest()
-    if event.odd is not None:
+    if event.unparsed is not None:
         EVENTS.labels("unparsed").inc()
         # Its content is not for logs.
-        log.warning("inbound.unparsed", community_id=str(community_id), event_id=event_id, detail=event.odd.why)
-        return ReceivedEvent(community_id, event_id, event.odd.told, at, parsed=False)
+        log.warning("inbound.unparsed", community_id=str(community_id), event_id=event_id, detail=event.unparsed.why)
+        return ReceivedEvent(community_id, event_id, event.unparsed.payload, at, parsed=False)
     return ReceivedEvent(community_id, event_id, EVENT.dump_json(event).decode(), at)
 
 

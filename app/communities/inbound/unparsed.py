@@ -40,7 +40,7 @@ async def parse_again(
     parsed: list[Event] = []
     for row in rows:
         events = parse_event(row.payload.encode())
-        if any(event.odd is not None for event in events):
+        if any(event.unparsed is not None for event in events):
             continue
         parsed_ids.append(row.event_id)
         parsed += [event for event in events if await _may_be_about(session, community, event, of_app=of_app)]

@@ -25,11 +25,11 @@ from typing import ClassVar, Final
 
 import httpx
 
-from app.platforms import outgoing, wire
+from app.platforms import guards, outgoing, wire
 from app.platforms.bluesky import calls, records, sessions, translate
 from app.platforms.bluesky import wire_models as bsky
 from app.platforms.bluesky.errors import PRIVILEGED, classified, reset_of, scope_of
-from app.platforms.bluesky.walks import Inbox, Tree, Walk
+from app.platforms.bluesky.paginators import CommentPaginator, InboxPaginator, ListPaginator
 from app.platforms.capabilities import IssuedToken, OutgoingPost, Picture, PostRef, ReplyTo, TokenState, Usage
 from app.platforms.contract import (
     Address,
@@ -110,21 +110,20 @@ class Bluesky:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """Without answers, not even to its own posts, and without reposts."""
-        walk, us = wire.load(Walk, cursor) or Walk(), _known(c)
-        query = {"actor": us, "limit": str(PAGE), "filter": "posts_no_replies", **walk.query()}
+        paginator, own_id = wire.load(ListPaginator, cursor) or ListPaginator(), guards.community_id(c)
+        query = {"actor": own_id, "limit": str(PAGE), "filter": "posts_no_replies", **paginator.query()}
         feed = wire.parse(bsky.FEED, await self._read(c, calls.FEED, query))
-        walk, more = walk.after([translate.place(entry) for entry in feed.feed], feed.cursor, since)
+        paginator, more = paginator.after([translate.feed_time(entry) for entry in feed.feed], feed.cursor, since)
         found = [
             translate.post(entry.post)
             for entry in feed.feed
-            if entry.reason is None and entry.post.author.did == us and entry.post.record.reply is None
+            if entry.reason is None and entry.post.author.did == own_id and entry.post.record.reply is None
         ]
         items = tuple(post for post in found if since is None or post.published_at >= since)
-        return Page(items, wire.dump(walk), more)
+        return Page(items, wire.dump(paginator), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        if len(ids) > self.spec.metrics_batch:
-            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        guards.check_batch(ids, self.spec)
         if not ids:
             return ()
         query = {"uris": list(dict.fromkeys(ids))}
@@ -140,21 +139,21 @@ class Bluesky:
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Mostly one page. Only direct answers move a post's counter; deeper ones come with `conversations`."""
-        tree = wire.load(Tree, cursor) or Tree()
-        uri = tree.below[0] if tree.below else post_id
+        paginator = wire.load(CommentPaginator, cursor) or CommentPaginator()
+        uri = paginator.below[0] if paginator.below else post_id
         try:
             query = {"uri": uri, "depth": str(DEPTH), "parentHeight": "0"}
-            top = wire.parse(bsky.THREADS, await self._read(c, calls.THREAD, query)).thread
+            root_post = wire.parse(bsky.THREADS, await self._read(c, calls.THREAD, query)).thread
         except Gone:
             if uri == post_id:
                 raise
-            top = bsky.Thread()  # deleted since the page before
-        if uri == post_id and top.post is None:
+            root_post = bsky.Thread()  # deleted since the page before
+        if uri == post_id and root_post.post is None:
             raise Gone("Bluesky does not show this post")
-        below = (*tree.below[1:], *translate.leaves(top, DEPTH))
-        found = translate.comments(top, post_id, _known(c))
+        below = (*paginator.below[1:], *translate.truncated_replies(root_post, DEPTH))
+        found = translate.comments(root_post, post_id, guards.community_id(c))
         items = tuple(comment for comment in found if since is None or comment.sent_at >= since)
-        return Page(items, wire.dump(Tree(below=below)), more=bool(below))
+        return Page(items, wire.dump(CommentPaginator(below=below)), more=bool(below))
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
@@ -162,45 +161,65 @@ class Bluesky:
         """Answers, mentions and quotations, then direct messages where the app password may read them."""
         if Token.COMMUNITY not in c.tokens:
             return Page((), cursor, more=False)
-        inbox = wire.load(Inbox, cursor) or Inbox()
-        if inbox.reading == "mail":
-            return await self._mail(c, inbox, since)
+        paginator = wire.load(InboxPaginator, cursor) or InboxPaginator()
+        if paginator.reading == "messages":
+            return await self._messages(c, paginator, since)
         # Without `priority` an account's own settings may leave out whom it does not follow.
         query: calls.Query = {
             "limit": str(PAGE),
             "priority": "false",
             "reasons": list(REASONS),
-            **inbox.told.query(),
+            **paginator.notifications.query(),
         }
         answer = wire.parse(bsky.NOTIFICATIONS, await self._read(c, calls.NOTIFICATIONS, query))
-        walk, more = inbox.told.after([one.indexed_at for one in answer.notifications], answer.cursor, since)
-        mail = not more and sessions.reads_messages(c.tokens[Token.COMMUNITY])
-        told = [translate.told(one, _known(c)) for one in answer.notifications if one.reason in REASONS]
-        items = tuple(one for one in told if since is None or one.sent_at >= since)
-        inbox = Inbox(told=walk, mail=inbox.mail, reading="mail" if mail else "told")
-        return Page(items, wire.dump(inbox), more or mail)
+        listed, more = paginator.notifications.after(
+            [one.indexed_at for one in answer.notifications], answer.cursor, since
+        )
+        then_messages = not more and sessions.reads_messages(c.tokens[Token.COMMUNITY])
+        mentions = [
+            translate.notification(one, guards.community_id(c)) for one in answer.notifications if one.reason in REASONS
+        ]
+        items = tuple(one for one in mentions if since is None or one.sent_at >= since)
+        paginator = InboxPaginator(
+            notifications=listed, messages=paginator.messages, reading="messages" if then_messages else "notifications"
+        )
+        return Page(items, wire.dump(paginator), more or then_messages)
 
-    async def _mail(self, c: Credentials, inbox: Inbox, since: datetime | None) -> Page[RemoteMessage]:
+    async def _messages(self, c: Credentials, paginator: InboxPaginator, since: datetime | None) -> Page[RemoteMessage]:
         """A step through the direct messages. Where they are not for us the walk is at its end."""
-        mail, us, items, more = inbox.mail, _known(c), tuple[RemoteMessage, ...](), True
+        messages, own_id, items, more = paginator.messages, guards.community_id(c), tuple[RemoteMessage, ...](), True
         try:
-            if mail.waiting:
-                talk = mail.waiting[0]
-                page = {} if mail.inside is None else {"cursor": mail.inside}
-                query = {"convoId": talk.id, "limit": str(PAGE), **page}
+            if messages.waiting:
+                conversation = messages.waiting[0]
+                page = {} if messages.inside is None else {"cursor": messages.inside}
+                query = {"convoId": conversation.id, "limit": str(PAGE), **page}
                 history = wire.parse(bsky.MESSAGES, await self._read(c, calls.MESSAGES, query))
-                mail, fresh = mail.heard(history.messages, history.cursor, since)
-                items = tuple(one for m in fresh if (one := translate.message(m, talk, us)) is not None)
+                messages, new_messages = messages.after_messages(history.messages, history.cursor, since)
+                items = tuple(
+                    one for m in new_messages if (one := translate.message(m, conversation, own_id)) is not None
+                )
             else:
-                page = {} if mail.at is None else {"cursor": mail.at}
-                listed = wire.parse(bsky.CONVOS, await self._read(c, calls.CONVOS, {"limit": str(CONVOS_PAGE), **page}))
-                mail, more = mail.listed(listed.convos, listed.cursor, us, since)
+                page = {} if messages.at is None else {"cursor": messages.at}
+                listing = wire.parse(
+                    bsky.CONVOS, await self._read(c, calls.CONVOS, {"limit": str(CONVOS_PAGE), **page})
+                )
+                messages, more = messages.after_list(listing.convos, listing.cursor, own_id, since)
         except MissingPermission:
             more = False
         except (Gone, Rejected):  # this conversation is not shown to us (any more), or there is no chat at all
-            more = bool(mail.waiting)
-            mail = mail.model_copy(update={"waiting": mail.waiting[1:], "inside": None}).next_pass()
-        return Page(items, wire.dump(Inbox(told=inbox.told, mail=mail, reading="mail" if more else "told")), more)
+            more = bool(messages.waiting)
+            messages = messages.model_copy(update={"waiting": messages.waiting[1:], "inside": None}).next_pass()
+        return Page(
+            items,
+            wire.dump(
+                InboxPaginator(
+                    notifications=paginator.notifications,
+                    messages=messages,
+                    reading="messages" if more else "notifications",
+                )
+            ),
+            more,
+        )
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
 
@@ -210,11 +229,11 @@ class Bluesky:
         if to.kind is MessageKind.MESSAGE:
             return await self._answer(c, to, text)
         response = await self._read(c, calls.POSTS, {"uris": [to.external_id]})
-        asked = next(iter(wire.parse(bsky.POSTS, response).posts), None)
-        if asked is None:
+        target = next(iter(wire.parse(bsky.POSTS, response).posts), None)
+        if target is None:
             raise Gone("the post that is answered is not there any more")
-        parent = bsky.Ref(uri=asked.uri, cid=asked.cid)
-        root = parent if asked.record.reply is None else asked.record.reply.root
+        parent = bsky.Ref(uri=target.uri, cid=target.cid)
+        root = parent if target.record.reply is None else target.record.reply.root
         at = _clock(response)
         record = records.post(text, at, await self._mentioned(c, text))
         record["reply"] = {"root": root.model_dump(), "parent": parent.model_dump()}
@@ -224,7 +243,7 @@ class Bluesky:
         """First it is looked whether `key` was published before, so that nothing is uploaded in vain."""
         outgoing.check(draft, self.spec)
         _signed_in(c)
-        query = {"repo": _known(c), "collection": records.POST, "rkey": records.rkey(key)}
+        query = {"repo": guards.community_id(c), "collection": records.POST, "rkey": records.rkey(key)}
         response = await self._read(c, calls.RECORD, query, may_be_missing=True)
         if response.is_success:
             return _sent(wire.parse(bsky.STORED, response).uri, None)
@@ -237,17 +256,23 @@ class Bluesky:
 
     async def _put(self, c: Credentials, record: records.Json, key: str, at: datetime) -> SendReceipt:
         """Write a post that is not there yet."""
-        us = _known(c)
-        body = {"repo": us, "collection": records.POST, "rkey": records.rkey(key), "record": record, "swapRecord": None}
+        own_id = guards.community_id(c)
+        body = {
+            "repo": own_id,
+            "collection": records.POST,
+            "rkey": records.rkey(key),
+            "record": record,
+            "swapRecord": None,
+        }
 
         def classify(response: httpx.Response) -> PlatformError | None:
-            said = _judge(c)(response)
-            return None if said is not None and said.platform_code == "InvalidSwap" else said
+            error = _judge(c)(response)
+            return None if error is not None and error.platform_code == "InvalidSwap" else error
 
         response = await wire.write(self._http, calls.request(self._http, c, calls.PUT, json=body), classify)
         if response.is_success:
             return _sent(wire.confirmed(bsky.STORED, response).uri, at)
-        return _sent(records.uri(us, key), None)  # it was written before
+        return _sent(records.uri(own_id, key), None)  # it was written before
 
     async def _answer(self, c: Credentials, to: ReplyTo, text: str) -> SendReceipt:
         convo = translate.convo_of(to.thread_id)
@@ -256,8 +281,8 @@ class Bluesky:
         ids = [translate.message_id(convo, one.id) for one in history]
         since = history[: ids.index(to.external_id)] if to.external_id in ids else []  # newest first
         for one in since:
-            said = one.text is not None and one.text.strip() == text.strip()
-            if said and one.sender is not None and one.sender.did == c.external_id:
+            same_text = one.text is not None and one.text.strip() == text.strip()
+            if same_text and one.sender is not None and one.sender.did == c.external_id:
                 return SendReceipt(translate.message_id(convo, one.id), one.sent_at)
         body = {"convoId": convo, "message": {"text": text, **records.annotated(text, {})}}
         request = calls.request(self._http, c, calls.SEND, json=body)
@@ -300,12 +325,12 @@ class Bluesky:
 
     async def _session(self, c: Credentials, request: httpx.Request, by: Token) -> Mapping[Token, IssuedToken]:
         def classify(response: httpx.Response) -> PlatformError | None:
-            said = _judge(c)(response)
-            if isinstance(said, AuthExpired):
-                said.token = by
-            elif isinstance(said, Gone):  # taken down, or deactivated: a person has to see to it
-                return AuthExpired(said.message, token=Token.PASSWORD, platform_code=said.platform_code)
-            return said
+            error = _judge(c)(response)
+            if isinstance(error, AuthExpired):
+                error.token = by
+            elif isinstance(error, Gone):  # taken down, or deactivated: a person has to see to it
+                return AuthExpired(error.message, token=Token.PASSWORD, platform_code=error.platform_code)
+            return error
 
         session = wire.confirmed(bsky.SESSION, await wire.write(self._http, request, classify))
         if c.external_id not in {None, session.did}:
@@ -317,10 +342,10 @@ class Bluesky:
         if Token.COMMUNITY not in c.tokens:
             return {}
         response = await self._read(c, calls.SESSION)
-        wire.parse(bsky.WHOSE, response)
+        wire.parse(bsky.SESSION_OWNER, response)
         at = wire.moment_of(response)
-        told = [kind for kind in (Token.COMMUNITY, Token.REFRESH) if kind in c.tokens]
-        return {kind: sessions.state(c.tokens[kind], at) for kind in told}
+        inspected = [kind for kind in (Token.COMMUNITY, Token.REFRESH) if kind in c.tokens]
+        return {kind: sessions.state(c.tokens[kind], at) for kind in inspected}
 
     # ── answers ───────────────────────────────────────────────────────────────────────────────────
 
@@ -348,19 +373,13 @@ class Bluesky:
         may_be_missing: bool = False,
     ) -> httpx.Response:
         def classify(response: httpx.Response) -> PlatformError | None:
-            said = _judge(c)(response)
-            return None if may_be_missing and isinstance(said, Gone) else said
+            error = _judge(c)(response)
+            return None if may_be_missing and isinstance(error, Gone) else error
 
         return await wire.read(self._http, calls.request(self._http, c, method, query, kind=kind), classify)
 
 
 ADAPTER: Final = Bluesky
-
-
-def _known(c: Credentials) -> str:
-    if c.external_id is None:
-        raise ValueError("the community's id is not known yet: ask for `community` first")
-    return c.external_id
 
 
 def _signed_in(c: Credentials) -> None:

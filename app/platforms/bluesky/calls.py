@@ -88,5 +88,5 @@ def method_of(response: httpx.Response) -> str:
 
 def _home(c: Credentials) -> str:
     """The server that the account's address names; where another is asked, that stands for all hosts."""
-    told = translate.address(c.address)
-    return (told.base_url if told is not None else None) or BASE
+    address = translate.address(c.address)
+    return (address.base_url if address is not None else None) or BASE

@@ -8,7 +8,6 @@ say several things, which only the words tell apart. Sources: the lexicons, and 
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from enum import Enum
 from typing import Final
 
 import httpx
@@ -18,41 +17,32 @@ from app.platforms import wire
 from app.platforms.bluesky import calls
 from app.platforms.bluesky.wire_models import Complaint
 from app.platforms.contract import (
-    AuthExpired,
-    Gone,
     Malformed,
-    MissingPermission,
-    OutcomeUnknown,
     PlatformError,
-    Rejected,
     Scope,
     Throttled,
     Token,
-    Transient,
 )
+from app.platforms.errors import ErrorMeaning, platform_error
 
 PRIVILEGED: Final = "com.atproto.appPassPrivileged"
 """The scope of a session that was opened with an app password which may read direct messages."""
 
 
-class ErrorMeaning(Enum):
-    """A kind of error, in words for a person."""
-
-    RECONNECT = "Bluesky does not accept the token"
-    FORBIDDEN = "the account may not do this"
-    GONE = "Bluesky has no such account, post or conversation"
-    UNWELL = "Bluesky is unwell"
-    REFUSED = "Bluesky refused the request"
-
-
+TEXTS: Final[Mapping[ErrorMeaning, str]] = {
+    ErrorMeaning.AUTH_EXPIRED: "Bluesky does not accept the token",
+    ErrorMeaning.FORBIDDEN: "the account may not do this",
+    ErrorMeaning.GONE: "Bluesky has no such account, post or conversation",
+}
+"""What a person should know; the other meanings say it themselves."""
 NAME: Final = re.compile(r"[A-Za-z]{1,60}")
 NAMES: Final[Mapping[str, ErrorMeaning]] = {
-    "ExpiredToken": ErrorMeaning.RECONNECT,
-    "InvalidToken": ErrorMeaning.RECONNECT,
-    "AuthMissing": ErrorMeaning.RECONNECT,
-    "AuthenticationRequired": ErrorMeaning.RECONNECT,
-    "AuthFactorTokenRequired": ErrorMeaning.RECONNECT,
-    "MissingTokenId": ErrorMeaning.RECONNECT,
+    "ExpiredToken": ErrorMeaning.AUTH_EXPIRED,
+    "InvalidToken": ErrorMeaning.AUTH_EXPIRED,
+    "AuthMissing": ErrorMeaning.AUTH_EXPIRED,
+    "AuthenticationRequired": ErrorMeaning.AUTH_EXPIRED,
+    "AuthFactorTokenRequired": ErrorMeaning.AUTH_EXPIRED,
+    "MissingTokenId": ErrorMeaning.AUTH_EXPIRED,
     "Forbidden": ErrorMeaning.FORBIDDEN,
     "BlockedActor": ErrorMeaning.FORBIDDEN,
     "BlockedByActor": ErrorMeaning.FORBIDDEN,
@@ -67,14 +57,16 @@ NAMES: Final[Mapping[str, ErrorMeaning]] = {
     "NotFound": ErrorMeaning.GONE,
     "InvalidConvo": ErrorMeaning.GONE,
     "ReplyTargetNotFound": ErrorMeaning.GONE,
-    "ConcurrentWrites": ErrorMeaning.UNWELL,
-    "UpstreamFailure": ErrorMeaning.UNWELL,
-    "UpstreamTimeout": ErrorMeaning.UNWELL,
-    "NotEnoughResources": ErrorMeaning.UNWELL,
-    "InternalServerError": ErrorMeaning.UNWELL,
-    "MethodNotImplemented": ErrorMeaning.REFUSED,
+    "ConcurrentWrites": ErrorMeaning.UNAVAILABLE,
+    "UpstreamFailure": ErrorMeaning.UNAVAILABLE,
+    "UpstreamTimeout": ErrorMeaning.UNAVAILABLE,
+    "NotEnoughResources": ErrorMeaning.UNAVAILABLE,
+    "InternalServerError": ErrorMeaning.UNAVAILABLE,
+    "MethodNotImplemented": ErrorMeaning.REJECTED,
 }
-WORDS: Final = {"AuthFactorTokenRequired": "this password opens nothing without a code by email: use an app password"}
+MESSAGES: Final = {
+    "AuthFactorTokenRequired": "this password opens nothing without a code by email: use an app password"
+}
 UNPRIVILEGED: Final = re.compile(r"bad token (scope|method)", re.IGNORECASE)
 """An `InvalidToken` that is good, but of an app password which may not do this."""
 MISSING: Final = re.compile(
@@ -97,31 +89,34 @@ def classified(response: httpx.Response, secrets: Collection[str]) -> PlatformEr
     if response.is_success:
         return None
     method = calls.method_of(response)
-    said, status = _complaint(response), response.status_code
-    told = said.error if NAME.fullmatch(said.error) is not None else str(status)
-    if status == httpx.codes.TOO_MANY_REQUESTS or said.error == "RateLimitExceeded":
+    complaint, status = _complaint(response), response.status_code
+    platform_code = complaint.error if NAME.fullmatch(complaint.error) is not None else str(status)
+    if status == httpx.codes.TOO_MANY_REQUESTS or complaint.error == "RateLimitExceeded":
         return Throttled(
             "Bluesky asks for fewer calls",
             retry_after=wire.retry_after(response, reset_of(response)),
             scope=scope_of(response),
-            platform_code=told,
+            platform_code=platform_code,
         )
     if not (response.is_client_error or response.is_server_error):
-        return Malformed("the server sends us elsewhere, where we do not follow", platform_code=told)
-    means = _means(said, status)
-    if means is ErrorMeaning.UNWELL:
-        if method in calls.CHANGES:
-            return OutcomeUnknown("Bluesky failed while it handled the change", platform_code=told)
-        return Transient(means.value, platform_code=told)
-    if means is ErrorMeaning.FORBIDDEN:
-        scopes = (PRIVILEGED,) if UNPRIVILEGED.search(said.message) else ()
-        return MissingPermission(means.value, scopes=scopes, platform_code=told)
-    if means is ErrorMeaning.RECONNECT:
-        return AuthExpired(WORDS.get(told, means.value), token=Token.COMMUNITY, platform_code=told)
-    if means is ErrorMeaning.GONE:
-        return Gone(means.value, platform_code=told)
-    detail = wire.explanation(said.message, secrets)
-    return Rejected(f"{means.value}: {detail}" if detail else means.value, platform_code=told)
+        return Malformed("the server sends us elsewhere, where we do not follow", platform_code=platform_code)
+    meaning = _meaning(complaint, status)
+    text = TEXTS.get(meaning, meaning.text("Bluesky"))
+    changes = method in calls.CHANGES
+    if meaning is ErrorMeaning.UNAVAILABLE and changes:
+        text = "Bluesky failed while it handled the change"
+    elif meaning is ErrorMeaning.AUTH_EXPIRED:
+        text = MESSAGES.get(platform_code, text)
+    elif meaning is ErrorMeaning.REJECTED and (detail := wire.explanation(complaint.message, secrets)):
+        text = f"{text}: {detail}"
+    return platform_error(
+        meaning,
+        text,
+        platform_code=platform_code,
+        changes=changes,
+        token=Token.COMMUNITY,
+        scopes=(PRIVILEGED,) if UNPRIVILEGED.search(complaint.message) else (),
+    )
 
 
 def reset_of(response: httpx.Response) -> datetime | None:
@@ -136,18 +131,18 @@ def scope_of(response: httpx.Response) -> Scope:
     return Scope.COMMUNITY if calls.method_of(response) in calls.UNITS and not everybodys else Scope.ADDRESS
 
 
-def _means(said: Complaint, status: int) -> ErrorMeaning:
-    if said.error == "InvalidToken" and UNPRIVILEGED.search(said.message):
+def _meaning(complaint: Complaint, status: int) -> ErrorMeaning:
+    if complaint.error == "InvalidToken" and UNPRIVILEGED.search(complaint.message):
         return ErrorMeaning.FORBIDDEN
-    if (named := NAMES.get(said.error)) is not None:
+    if (named := NAMES.get(complaint.error)) is not None:
         return named
     if status == httpx.codes.UNAUTHORIZED:
-        return ErrorMeaning.RECONNECT
+        return ErrorMeaning.AUTH_EXPIRED
     if status == httpx.codes.FORBIDDEN:
         return ErrorMeaning.FORBIDDEN
     if status >= httpx.codes.INTERNAL_SERVER_ERROR or status == httpx.codes.REQUEST_TIMEOUT:
-        return ErrorMeaning.UNWELL
-    return ErrorMeaning.GONE if MISSING.search(said.message) else ErrorMeaning.REFUSED
+        return ErrorMeaning.UNAVAILABLE
+    return ErrorMeaning.GONE if MISSING.search(complaint.message) else ErrorMeaning.REJECTED
 
 
 def _complaint(response: httpx.Response) -> Complaint:

@@ -20,7 +20,7 @@ UNPRIVILEGED: Final = "com.atproto.appPass"
 
 
 class Claims(wire.Shape):
-    scope: wire.Words = ""
+    scope: wire.StorableText = ""
     iat: wire.SomeUnixTime = None
     exp: wire.SomeUnixTime = None
 
@@ -42,9 +42,9 @@ def granted(session: Session) -> dict[Token, IssuedToken]:
 
 def state(token: str, at: datetime | None) -> TokenState:
     """What a token says of itself at a moment."""
-    told = claims(token)
-    lacks = (PRIVILEGED,) if told.scope == UNPRIVILEGED else ()
-    left = None if told.exp is None or at is None else max(told.exp - at.astimezone(UTC), timedelta(0))
+    token_claims = claims(token)
+    lacks = (PRIVILEGED,) if token_claims.scope == UNPRIVILEGED else ()
+    left = None if token_claims.exp is None or at is None else max(token_claims.exp - at.astimezone(UTC), timedelta(0))
     return TokenState(missing_scopes=lacks, lifetime=left)
 
 
@@ -53,7 +53,7 @@ def reads_messages(token: str) -> bool:
     return claims(token).scope != UNPRIVILEGED
 
 
-def _lifetime(kind: Token, told: Claims) -> timedelta:
-    if told.iat is None or told.exp is None or told.exp <= told.iat:
+def _lifetime(kind: Token, token_claims: Claims) -> timedelta:
+    if token_claims.iat is None or token_claims.exp is None or token_claims.exp <= token_claims.iat:
         return LIFETIMES[kind]
-    return told.exp - told.iat
+    return token_claims.exp - token_claims.iat

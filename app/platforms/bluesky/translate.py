@@ -8,10 +8,10 @@ from urllib.parse import parse_qs
 
 from app.platforms import wire
 from app.platforms.addresses import on_site
+from app.platforms.bluesky.paginators import PendingConversation
 from app.platforms.bluesky.records import NAME
-from app.platforms.bluesky.walks import Talk
 from app.platforms.bluesky.wire_models import (
-    ODD,
+    INVALID_COUNTER,
     Author,
     Counted,
     FeedEntry,
@@ -80,22 +80,22 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def community(profile: Profile) -> CommunitySnapshot:
-    shown = profile.did if profile.handle in {"", NO_HANDLE} else profile.handle
+    name = profile.did if profile.handle in {"", NO_HANDLE} else profile.handle
     return CommunitySnapshot(
         external_id=profile.did,
-        title=profile.display_name or shown,
-        url=f"{SITE}/profile/{shown}",
+        title=profile.display_name or name,
+        url=f"{SITE}/profile/{name}",
         size=profile.followers_count,
     )
 
 
-def person(author: Author, us: str) -> RemotePerson:
+def person(author: Author, own_id: str) -> RemotePerson:
     """Linked by DID, for a handle may become somebody else's."""
     return RemotePerson(
         external_id=author.did,
         name=author.display_name or author.handle or author.did,
         url=f"{SITE}/profile/{author.did}",
-        is_community=author.did == us,
+        is_community=author.did == own_id,
     )
 
 
@@ -122,7 +122,7 @@ def moment(record: Record, indexed_at: datetime) -> datetime:
     return indexed_at if claimed is None or claimed < UNSET else min(claimed, indexed_at)
 
 
-def place(entry: FeedEntry) -> datetime:
+def feed_time(entry: FeedEntry) -> datetime:
     """When an entry came into a feed."""
     reposted = None if entry.reason is None else entry.reason.indexed_at
     return moment(entry.post.record, entry.post.indexed_at) if reposted is None else reposted
@@ -130,16 +130,16 @@ def place(entry: FeedEntry) -> datetime:
 
 def counted(post: Counted) -> PostMetrics:
     """Its counters; those that an older server does not count are unsupported, one that is no number is an error."""
-    given = {
+    counts = {
         Metric.REACTIONS: post.like_count,
         Metric.COMMENTS: post.reply_count,
         Metric.SHARES: post.repost_count,
         Metric.QUOTES: post.quote_count,
         Metric.SAVES: post.bookmark_count,
     }
-    counters = {metric: count for metric, count in given.items() if count is not None and count != ODD}
+    counters = {metric: count for metric, count in counts.items() if count is not None and count != INVALID_COUNTER}
     missing = {
-        metric: MetricStatus.ERROR if given.get(metric) == ODD else MetricStatus.UNSUPPORTED
+        metric: MetricStatus.ERROR if counts.get(metric) == INVALID_COUNTER else MetricStatus.UNSUPPORTED
         for metric in Metric
         if metric not in counters
     }
@@ -160,34 +160,34 @@ def post(post: Post) -> RemotePost:
 # ── conversations ─────────────────────────────────────────────────────────────────────────────────
 
 
-def told(notice: Notification, us: str) -> RemoteMessage:
+def notification(notice: Notification, own_id: str) -> RemoteMessage:
     """An answer, a mention or a quotation. Below a post of ours it is a comment, else a mention."""
     reply = notice.record.reply
     root = notice.uri if reply is None else reply.root.uri
-    ours = reply is not None and root.startswith(f"at://{us}/")
+    ours = reply is not None and root.startswith(f"at://{own_id}/")
     kind = MessageKind.COMMENT if ours else MessageKind.MENTION
-    return _written(notice, kind, f"{kind}:{root}:{notice.author.did}", us, root if ours else None)
+    return _written(notice, kind, f"{kind}:{root}:{notice.author.did}", own_id, root if ours else None)
 
 
-def comments(top: Thread, post_id: str, us: str) -> Iterator[RemoteMessage]:
+def comments(root_post: Thread, post_id: str, own_id: str) -> Iterator[RemoteMessage]:
     """Everything below a post. One thread is one customer below it; what we write belongs to the customer above."""
-    waiting = [(top, us)]
+    waiting = [(root_post, own_id)]
     while waiting:
         node, customer = waiting.pop()
         if node.post is not None:
             author = node.post.author.did
-            if author != us:
+            if author != own_id:
                 customer = author
-            elif customer == us and (reply := node.post.record.reply) is not None and node is top:
+            elif customer == own_id and (reply := node.post.record.reply) is not None and node is root_post:
                 customer = owner(reply.parent.uri)
-            if node is not top:
-                yield _written(node.post, MessageKind.COMMENT, f"comment:{post_id}:{customer}", us, post_id)
+            if node is not root_post:
+                yield _written(node.post, MessageKind.COMMENT, f"comment:{post_id}:{customer}", own_id, post_id)
         waiting.extend((reply, customer) for reply in reversed(node.replies or ()))
 
 
-def leaves(top: Thread, depth: int) -> Iterator[str]:
+def truncated_replies(root_post: Thread, depth: int) -> Iterator[str]:
     """Posts at the depth that was asked for, which have answers that are not shown."""
-    level = [top]
+    level = [root_post]
     for _ in range(depth):
         level = [reply for node in level for reply in node.replies or ()]
     for node in level:
@@ -195,13 +195,15 @@ def leaves(top: Thread, depth: int) -> Iterator[str]:
             yield node.post.uri
 
 
-def _written(what: Post | Notification, kind: MessageKind, thread: str, us: str, post_id: str | None) -> RemoteMessage:
+def _written(
+    what: Post | Notification, kind: MessageKind, thread: str, own_id: str, post_id: str | None
+) -> RemoteMessage:
     reply = what.record.reply
     return RemoteMessage(
         external_id=what.uri,
         thread_id=thread,
         kind=kind,
-        author=person(what.author, us),
+        author=person(what.author, own_id),
         text=what.record.text,
         sent_at=moment(what.record, what.indexed_at),
         url=url(what.uri),
@@ -224,16 +226,18 @@ def message_id(convo: str, message: str) -> str:
     return f"{convo}/{message}"
 
 
-def message(message: Message, talk: Talk, us: str) -> RemoteMessage | None:
+def message(message: Message, conversation: PendingConversation, own_id: str) -> RemoteMessage | None:
     """A direct message; None for what the chat itself says."""
     if message.sender is None:
         return None
     did = message.sender.did
     return RemoteMessage(
-        external_id=message_id(talk.id, message.id),
-        thread_id=f"{DIRECT}{talk.id}",
+        external_id=message_id(conversation.id, message.id),
+        thread_id=f"{DIRECT}{conversation.id}",
         kind=MessageKind.MESSAGE,
-        author=RemotePerson(did, talk.name if did == talk.did else "", f"{SITE}/profile/{did}", did == us),
+        author=RemotePerson(
+            did, conversation.name if did == conversation.did else "", f"{SITE}/profile/{did}", did == own_id
+        ),
         text=message.text or "",
         sent_at=message.sent_at,
         deleted=message.text is None,

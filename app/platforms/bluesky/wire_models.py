@@ -57,9 +57,9 @@ def _or(fallback: Callable[[], object]) -> WrapValidator:
     return WrapValidator(validate)
 
 
-ODD: Final = -1
+INVALID_COUNTER: Final = -1
 """A counter that is none."""
-Counter = Annotated[int | None, Field(ge=0, le=2**63 - 1), _or(lambda: ODD)]
+Counter = Annotated[int | None, Field(ge=0, le=2**63 - 1), _or(lambda: INVALID_COUNTER)]
 
 
 class Lex(wire.Shape):
@@ -77,14 +77,14 @@ class Lex(wire.Shape):
 class Ref(Lex):
     """A record as it was when somebody referred to it."""
 
-    uri: wire.Words
-    cid: wire.Words
+    uri: wire.StorableText
+    cid: wire.StorableText
 
 
 class Author(Lex):
     did: Did
-    handle: wire.Words = ""
-    display_name: wire.Words | None = None
+    handle: wire.StorableText = ""
+    display_name: wire.StorableText | None = None
 
 
 class Profile(Author):
@@ -103,8 +103,8 @@ class ReplyRefs(Lex):
 class Record(Lex):
     """What its author's software wrote."""
 
-    text: Annotated[wire.Words, _or(str)] = ""
-    created_at: Annotated[wire.Words | None, _or(lambda: None)] = None
+    text: Annotated[wire.StorableText, _or(str)] = ""
+    created_at: Annotated[wire.StorableText | None, _or(lambda: None)] = None
     reply: Annotated[ReplyRefs | None, _or(lambda: None)] = None
 
 
@@ -123,7 +123,7 @@ class Counted(Lex):
 
 
 class Post(Counted):
-    cid: wire.Words
+    cid: wire.StorableText
     author: Author
     record: Written
     indexed_at: Moment
@@ -150,7 +150,7 @@ class FeedEntry(Lex):
 
 class Feed(Lex):
     feed: wire.Understood[FeedEntry]
-    cursor: wire.Words | None = None
+    cursor: wire.StorableText | None = None
 
 
 class Thread(Lex):
@@ -170,20 +170,20 @@ class Threads(Lex):
 class Notification(Lex):
     uri: Uri
     author: Author
-    reason: wire.Words
+    reason: wire.StorableText
     record: Written
     indexed_at: Moment
 
 
 class Notifications(Lex):
     notifications: wire.Understood[Notification]
-    cursor: wire.Words | None = None
+    cursor: wire.StorableText | None = None
 
 
 class Member(Lex):
     did: Did
-    handle: wire.Words = ""
-    display_name: wire.Words | None = None
+    handle: wire.StorableText = ""
+    display_name: wire.StorableText | None = None
 
 
 class Message(Lex):
@@ -191,7 +191,7 @@ class Message(Lex):
 
     id: wire.Id
     rev: wire.Id
-    text: wire.Words | None = None
+    text: wire.StorableText | None = None
     sender: Member | None = None
     sent_at: Moment
 
@@ -205,12 +205,12 @@ class Convo(Lex):
 
 class Convos(Lex):
     convos: wire.Understood[Convo]
-    cursor: wire.Words | None = None
+    cursor: wire.StorableText | None = None
 
 
 class Messages(Lex):
     messages: wire.Understood[Message]
-    cursor: wire.Words | None = None
+    cursor: wire.StorableText | None = None
 
 
 class Session(Lex):
@@ -219,7 +219,7 @@ class Session(Lex):
     did: Did
 
 
-class Whose(Lex):
+class SessionOwner(Lex):
     """Whose session a token is of."""
 
     did: Did
@@ -237,8 +237,8 @@ class Stored(Lex):
 
 
 class Complaint(Lex):
-    error: Annotated[wire.Words, _or(str)] = ""
-    message: Annotated[wire.Words, _or(str)] = ""
+    error: Annotated[wire.StorableText, _or(str)] = ""
+    message: Annotated[wire.StorableText, _or(str)] = ""
 
 
 PROFILE: Final = TypeAdapter(Profile)
@@ -252,6 +252,6 @@ CONVOS: Final = TypeAdapter(Convos)
 MESSAGES: Final = TypeAdapter(Messages)
 MESSAGE: Final = TypeAdapter(Message)
 SESSION: Final = TypeAdapter(Session)
-WHOSE: Final = TypeAdapter(Whose)
+SESSION_OWNER: Final = TypeAdapter(SessionOwner)
 UPLOADED: Final = TypeAdapter(Uploaded)
 STORED: Final = TypeAdapter(Stored)

@@ -28,7 +28,7 @@ from typing import ClassVar, Final, Literal
 
 import httpx
 
-from app.platforms import outgoing, wire
+from app.platforms import guards, outgoing, wire
 from app.platforms.capabilities import OutgoingPost, Picture, PostRef, ReplyTo, TokenState, Usage
 from app.platforms.contract import (
     CALLS,
@@ -59,7 +59,7 @@ from app.platforms.mastodon.addresses import HINT, canonical, split
 from app.platforms.mastodon.errors import failure
 from app.platforms.mastodon.limits import usage
 from app.platforms.mastodon.lists import Unclear
-from app.platforms.mastodon.walks import Walk
+from app.platforms.mastodon.paginators import IdPaginator
 from app.platforms.mastodon.wire_models import (
     ACCOUNT,
     APPLICATION,
@@ -142,11 +142,11 @@ class Mastodon:
         )
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
-        walk = wire.load(Walk, cursor) or Walk()
-        query = {"limit": str(PAGE), "exclude_replies": "true", "exclude_reblogs": "true", **walk.query()}
-        response = await self._get(c, f"accounts/{_known(c)}/statuses", query)
-        statuses = lists.understood(response, lists.STATUSES, lists.STATUSES_APART)
-        walk, more = walk.after([s.id for s in statuses], far_enough=_older(statuses, since))
+        paginator = wire.load(IdPaginator, cursor) or IdPaginator()
+        query = {"limit": str(PAGE), "exclude_replies": "true", "exclude_reblogs": "true", **paginator.query()}
+        response = await self._get(c, f"accounts/{guards.community_id(c)}/statuses", query)
+        statuses = lists.parse_list(response, lists.STATUSES, lists.STATUSES_APART)
+        paginator, more = paginator.after([s.id for s in statuses], far_enough=_older(statuses, since))
         posts = tuple(
             translate.post(s)
             for s in statuses
@@ -157,21 +157,20 @@ class Mastodon:
             and s.account.id == c.external_id
             and (since is None or s.created_at >= since)
         )
-        return Page(posts, wire.dump(walk), more)
+        return Page(posts, wire.dump(paginator), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """One call, and where the server has no batch (before 4.3, GoToSocial, Takahe) one for each post.
 
         So it is where the batch is empty: what is gone is told by itself then.
         """
-        if len(ids) > self.spec.metrics_batch:
-            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        guards.check_batch(ids, self.spec)
         if not ids:
             return ()
         request = self._request(c, "GET", "statuses", {"id[]": list(ids)})
         response = await wire.read(self._http, request, self._but_no_batch)
         if response.status_code == httpx.codes.OK:
-            listed = lists.understood(response, lists.COUNTED, lists.COUNTED_APART)
+            listed = lists.parse_list(response, lists.COUNTED, lists.COUNTED_APART)
             found = {s.id: translate.counted(s) if isinstance(s, Counted) else translate.unclear(s.id) for s in listed}
             if found:
                 return tuple(found.get(i) or translate.gone(i) for i in ids)
@@ -187,7 +186,7 @@ class Mastodon:
         context = lists.around(await self._get(c, f"statuses/{post_id}/context"))
         known = {s.id: s for s in context.descendants}
         items = tuple(
-            translate.comment(s, translate.chain(s, known), post_id, _known(c))
+            translate.comment(s, translate.chain(s, known), post_id, guards.community_id(c))
             for s in context.descendants
             if s.visibility != "direct" and (since is None or s.created_at >= since)
         )
@@ -200,28 +199,28 @@ class Mastodon:
         messages are seen as soon as the customer writes again."""
         if Token.COMMUNITY not in c.tokens:
             return Page((), cursor, more=False)
-        walk = wire.load(Walk, cursor) or Walk()
-        query = {"limit": str(MENTIONS_PAGE), "types[]": "mention", "include_filtered": "true", **walk.query()}
+        paginator = wire.load(IdPaginator, cursor) or IdPaginator()
+        query = {"limit": str(MENTIONS_PAGE), "types[]": "mention", "include_filtered": "true", **paginator.query()}
         response = await self._get(c, "notifications", query)
-        found = lists.understood(response, lists.NOTICES, lists.NOTICES_APART)
+        found = lists.parse_list(response, lists.NOTICES, lists.NOTICES_APART)
         statuses = [n.status for n in found if isinstance(n, Mention) and n.status is not None]
-        walk, more = walk.after([n.id for n in found], far_enough=_older(found, since))
+        paginator, more = paginator.after([n.id for n in found], far_enough=_older(found, since))
         items: list[RemoteMessage] = []
         for status in statuses:
-            if (since is None or status.created_at >= since) and status.account.id != _known(c):
+            if (since is None or status.created_at >= since) and status.account.id != guards.community_id(c):
                 items += await self._mentioned(c, status)
-        return Page(tuple(items), wire.dump(walk), more)
+        return Page(tuple(items), wire.dump(paginator), more)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Answer below the message, as visible as it is, naming its author so that they are told.
 
         `key` makes a repeat harmless for an hour on Mastodon; GoToSocial and Takahe ignore it.
         """
-        asked = wire.parse(STATUS, await self._get(c, f"statuses/{to.external_id}"))
+        target = wire.parse(STATUS, await self._get(c, f"statuses/{to.external_id}"))
         form = {
-            "status": f"@{asked.account.acct} {text}",
-            "in_reply_to_id": asked.id,
-            "visibility": asked.visibility,
+            "status": f"@{target.account.acct} {text}",
+            "in_reply_to_id": target.id,
+            "visibility": target.visibility,
         }
         return await self._write(c, form, key)
 
@@ -235,9 +234,9 @@ class Mastodon:
         """The scopes of the application, where the server tells them (from 4.3 on): a token has no others."""
         if Token.COMMUNITY not in c.tokens:
             return {}
-        told = wire.parse(APPLICATION, await self._get(c, "apps/verify_credentials"))
-        may = SCOPES if told.scopes is None else told.scopes
-        missing = tuple(scope for scope in SCOPES if scope not in may and scope.partition(":")[0] not in may)
+        application = wire.parse(APPLICATION, await self._get(c, "apps/verify_credentials"))
+        granted = SCOPES if application.scopes is None else application.scopes
+        missing = tuple(scope for scope in SCOPES if scope not in granted and scope.partition(":")[0] not in granted)
         return {Token.COMMUNITY: TokenState(missing)}
 
     @classmethod
@@ -265,14 +264,14 @@ class Mastodon:
                 above = lists.around(await self._get(c, f"statuses/{status.id}/context")).ancestors
             except Gone:
                 return []
-        us = _known(c)
+        own_id = guards.community_id(c)
         if status.visibility == "direct":
-            ours = [s for s in above if s.account.id == us and s.visibility == "direct"]
-            return [translate.direct(s, status.account.id, us) for s in (*ours, status)]
+            own_messages = [s for s in above if s.account.id == own_id and s.visibility == "direct"]
+            return [translate.direct(s, status.account.id, own_id) for s in (*own_messages, status)]
         root = above[0] if above else status
-        if root.account.id == us and root.in_reply_to_id is None and root is not status:
-            return [translate.comment(status, [status, *reversed(above[1:])], root.id, us)]
-        return [translate.message(status, MessageKind.MENTION, f"mention:{root.id}:{status.account.id}", us)]
+        if root.account.id == own_id and root.in_reply_to_id is None and root is not status:
+            return [translate.comment(status, [status, *reversed(above[1:])], root.id, own_id)]
+        return [translate.message(status, MessageKind.MENTION, f"mention:{root.id}:{status.account.id}", own_id)]
 
     async def _upload(self, c: Credentials, picture: Picture) -> str:
         """A picture that is ready to be shown; its id."""
@@ -291,8 +290,10 @@ class Mastodon:
 
     def _but_repeatable(self, response: httpx.Response) -> PlatformError | None:
         """An upload that may have been made is simply made again."""
-        said = self.classify(response)
-        return Transient(said.message, platform_code=said.platform_code) if isinstance(said, OutcomeUnknown) else said
+        error = self.classify(response)
+        return (
+            Transient(error.message, platform_code=error.platform_code) if isinstance(error, OutcomeUnknown) else error
+        )
 
     async def _write(self, c: Credentials, form: Mapping[str, str | list[str]], key: str) -> SendReceipt:
         request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key}, counted=WRITING)
@@ -331,12 +332,6 @@ class Mastodon:
 
 
 ADAPTER: Final = Mastodon
-
-
-def _known(c: Credentials) -> str:
-    if c.external_id is None:
-        raise ValueError("the community's id is not known yet: ask for `community` first")
-    return c.external_id
 
 
 def _older(page: Sequence[Status | Other | Unclear], since: datetime | None) -> bool:

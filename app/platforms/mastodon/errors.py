@@ -55,10 +55,10 @@ class Complaint(wire.Shape):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ErrorBody:
     """What a body in JSON says; either may be empty."""
 
-    words: str = ""
+    text: str = ""
     code: str = ""
 
 
@@ -67,8 +67,8 @@ def failure(response: httpx.Response) -> PlatformError | None:
     if response.is_success:
         return None
     request = wire.request_of(response)
-    said = _said(response)
-    status, code = _status(response, said), said.code if said is not None and said.code else str(response.status_code)
+    body = _error_body(response)
+    status, code = _status(response, body), body.code if body is not None and body.code else str(response.status_code)
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return Throttled(
             "the server asks for fewer calls",
@@ -77,59 +77,59 @@ def failure(response: httpx.Response) -> PlatformError | None:
             platform_code=code,
         )
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        refused = said is not None and status == httpx.codes.SERVICE_UNAVAILABLE
+        refused = body is not None and status == httpx.codes.SERVICE_UNAVAILABLE
         if request is not None and request.method == "POST" and not refused:
             return OutcomeUnknown("the server failed while it handled the change", platform_code=code)
         return Transient("the server is unwell", platform_code=code)
     if status == httpx.codes.UNAUTHORIZED:
         return AuthExpired("the server does not accept the token", token=Token.COMMUNITY, platform_code=code)
     if status == httpx.codes.FORBIDDEN:
-        return MissingPermission("the server does not allow this", scopes=_scopes(said), platform_code=code)
+        return MissingPermission("the server does not allow this", scopes=_scopes(body), platform_code=code)
     if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return Gone("the server has no such account or status", platform_code=code)
     if status == httpx.codes.REQUEST_TIMEOUT:
         return Transient("the server waited for us in vain", platform_code=code)
     if not 400 <= status < 500:
         return Malformed("the server sends us elsewhere, where we do not follow", platform_code=code)
-    words = said.words if said is not None else ""
-    detail = f": {wire.explanation(words, wire.sent_secrets(response))}" if words else ""
+    text = body.text if body is not None else ""
+    detail = f": {wire.explanation(text, wire.sent_secrets(response))}" if text else ""
     return Rejected(f"the server refused the request{detail}", platform_code=code)
 
 
-def _status(response: httpx.Response, said: Said | None) -> int:
+def _status(response: httpx.Response, body: ErrorBody | None) -> int:
     """The status, or the one that would fit better."""
     status, request = response.status_code, wire.request_of(response)
     authorised = request is not None and "authorization" in request.headers
-    if said is None:
+    if body is None:
         # Takahe answers a bad token with 400 and plain text.
         text = not response.text.lstrip().startswith("<")
         return 401 if status == httpx.codes.BAD_REQUEST and authorised and text else status
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return status
-    if said.code:
-        return CODES.get(said.code, 400 if status == httpx.codes.UNAUTHORIZED else status)
-    if status == httpx.codes.UNPROCESSABLE_ENTITY and "requires an authenticated user" in said.words:
+    if body.code:
+        return CODES.get(body.code, 400 if status == httpx.codes.UNAUTHORIZED else status)
+    if status == httpx.codes.UNPROCESSABLE_ENTITY and "requires an authenticated user" in body.text:
         return 401  # the token is an application's, and nobody's own
     return status
 
 
-def _scopes(said: Said | None) -> tuple[str, ...]:
-    words = "" if said is None else said.words.lower()
-    if "insufficient permissions" in words:  # Pleroma names them
-        return tuple(dict.fromkeys(SCOPE.findall(words)))
-    return ("read", "write") if "scope" in words else ()
+def _scopes(body: ErrorBody | None) -> tuple[str, ...]:
+    text = "" if body is None else body.text.lower()
+    if "insufficient permissions" in text:  # Pleroma names them
+        return tuple(dict.fromkeys(SCOPE.findall(text)))
+    return ("read", "write") if "scope" in text else ()
 
 
-def _said(response: httpx.Response) -> Said | None:
+def _error_body(response: httpx.Response) -> ErrorBody | None:
     """None where the body is no object of JSON."""
     try:
-        told = Complaint.model_validate_json(response.content)
+        complaint = Complaint.model_validate_json(response.content)
     except ValidationError:
         return None
-    error = told.error if told.error is not None else told.errors
+    error = complaint.error if complaint.error is not None else complaint.errors
     if isinstance(error, dict):
-        code, words = error.get("code"), error.get("message", error.get("detail"))
+        code, text = error.get("code"), error.get("message", error.get("detail"))
     else:
-        code, words = error, error
+        code, text = error, error
     known = code if isinstance(code, str) and CODE.fullmatch(code) else ""
-    return Said(next((one for one in (words, told.message) if isinstance(one, str)), ""), known)
+    return ErrorBody(next((one for one in (text, complaint.message) if isinstance(one, str)), ""), known)

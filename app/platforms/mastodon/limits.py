@@ -50,5 +50,5 @@ def resets_at(response: httpx.Response) -> datetime | None:
 
 
 def _number(response: httpx.Response, name: str) -> int | None:
-    told = response.headers.get(f"x-ratelimit-{name}", "")
-    return int(told) if told.isascii() and told.isdigit() and len(told) < 12 else None
+    header = response.headers.get(f"x-ratelimit-{name}", "")
+    return int(header) if header.isascii() and header.isdigit() and len(header) < 12 else None

@@ -41,7 +41,7 @@ CONTEXT: Final = TypeAdapter(Context)
 CONTEXT_APART: Final = TypeAdapter(ContextApart)
 
 
-def understood(
+def parse_list(
     response: httpx.Response, whole: TypeAdapter[list[T]], apart: TypeAdapter[list[T | Unclear | None]]
 ) -> list[T | Unclear]:
     """The items of an answer in their order; `Malformed` where none of them is clear."""
@@ -49,12 +49,12 @@ def understood(
         return [*wire.parse(whole, response)]
     except Malformed as error:
         failure = error
-    told = wire.parse(apart, response)
-    found = [one for one in told if one is not None]
+    entries = wire.parse(apart, response)
+    found = [one for one in entries if one is not None]
     clear = sum(not isinstance(one, Unclear) for one in found)
     if not clear:
         raise failure
-    wire.left_out(len(told) - clear, failure.message)
+    wire.left_out(len(entries) - clear, failure.message)
     return found
 
 

@@ -27,13 +27,13 @@ GIVEN: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metr
 
 def counted(status: Counted) -> PostMetrics:
     """Its counters, as far as the server counts them."""
-    given = {
+    counts = {
         Metric.REACTIONS: status.favourites_count,
         Metric.COMMENTS: status.replies_count,
         Metric.SHARES: status.reblogs_count,
         Metric.QUOTES: status.quotes_count,
     }
-    counters = {metric: count for metric, count in given.items() if count is not None}
+    counters = {metric: count for metric, count in counts.items() if count is not None}
     missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
     return PostMetrics(status.id, counters, missing)
 
@@ -101,11 +101,11 @@ def comment(status: Status, chain: Sequence[Status], post_id: str, community_id:
     return message(status, MessageKind.COMMENT, thread_id, community_id, post_id)
 
 
-def chain(status: Status, known: Mapping[str, Status]) -> list[Status]:
+def chain(status: Status, by_id: Mapping[str, Status]) -> list[Status]:
     """A comment and those above it, upward; it ends early where one is missing."""
     upward = [status]
     seen = {status.id}
-    while (above := known.get(upward[-1].in_reply_to_id or "")) is not None and above.id not in seen:
+    while (above := by_id.get(upward[-1].in_reply_to_id or "")) is not None and above.id not in seen:
         upward.append(above)
         seen.add(above.id)
     return upward

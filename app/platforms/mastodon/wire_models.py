@@ -23,9 +23,9 @@ class Hidden(wire.Shape):
 
 class Account(wire.Shape):
     id: Id
-    username: wire.Words
-    display_name: wire.Words | None = None
-    url: wire.Words | None = None
+    username: wire.StorableText
+    display_name: wire.StorableText | None = None
+    url: wire.StorableText | None = None
     followers_count: wire.PositiveCount = None
     hidden: Hidden | None = Field(None, alias="pleroma")
     suspended: bool | None = None
@@ -39,16 +39,16 @@ class Account(wire.Shape):
 
 class Author(wire.Shape):
     id: Id
-    acct: wire.Words
-    display_name: wire.Words | None = None
-    url: wire.Words | None = None
+    acct: wire.StorableText
+    display_name: wire.StorableText | None = None
+    url: wire.StorableText | None = None
 
 
 class Counted(wire.Shape):
     """What is counted of a status."""
 
     id: Id
-    uri: wire.Words
+    uri: wire.StorableText
     favourites_count: wire.PositiveCount = None
     reblogs_count: wire.PositiveCount = None
     replies_count: wire.PositiveCount = None
@@ -59,10 +59,10 @@ class Status(Counted):
     created_at: wire.Moment
     edited_at: wire.SomeMoment = None
     in_reply_to_id: Id | None = None
-    visibility: wire.Words
-    spoiler_text: wire.Words | None = None
-    content: wire.Words | None
-    url: wire.Words | None = None
+    visibility: wire.StorableText
+    spoiler_text: wire.StorableText | None = None
+    content: wire.StorableText | None
+    url: wire.StorableText | None = None
     account: Author
     reblog: object = None
 
@@ -76,7 +76,7 @@ class Other(wire.Shape):
     """A notification of which no more is wanted than where it stands."""
 
     id: Id
-    type: wire.Words
+    type: wire.StorableText
     created_at: wire.SomeMoment = None
 
 
@@ -95,7 +95,7 @@ Notice = Annotated[Annotated[Mention, Tag("mention")] | Annotated[Other, Tag("ot
 class Created(wire.Shape):
     id: Id
     created_at: wire.Moment
-    url: wire.Words | None = None
+    url: wire.StorableText | None = None
 
 
 class Media(wire.Shape):
@@ -105,8 +105,8 @@ class Media(wire.Shape):
 
 
 class Application(wire.Shape):
-    name: wire.Words
-    scopes: tuple[wire.Words, ...] | None = None
+    name: wire.StorableText
+    scopes: tuple[wire.StorableText, ...] | None = None
 
 
 ACCOUNT: Final = TypeAdapter(Account)

@@ -21,7 +21,7 @@ from app.platforms.contract import (
 )
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import Change, Entry, event_id
-from app.platforms.meta.insights import Counts, known, unknown
+from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics
 
 SITE: Final = "https://www.instagram.com"
 HOSTS: Final = frozenset({"instagram.com", "www.instagram.com", "m.instagram.com", "instagr.am"})
@@ -48,7 +48,7 @@ INSIGHTS: Final[Mapping[str, Metric]] = {
 }
 """Of what stands in the feed, and of reels. `impressions`, `plays` and `video_views` are retired."""
 OF_STORIES: Final = ("views", "reach", "shares")
-GIVEN: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, *INSIGHTS.values()})
+SUPPORTED: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, *INSIGHTS.values()})
 
 
 class User(wire.Shape):
@@ -56,8 +56,8 @@ class User(wire.Shape):
 
     id: graph.NodeId
     user_id: graph.NodeId | None = None
-    username: wire.Words
-    name: graph.Words = ""
+    username: wire.StorableText
+    name: graph.StorableText = ""
     followers_count: wire.PositiveCount = None
 
 
@@ -74,7 +74,7 @@ class Counters(wire.Shape):
     id: graph.NodeId
     like_count: wire.PositiveCount = None
     comments_count: wire.PositiveCount = None
-    media_product_type: graph.Words = ""
+    media_product_type: graph.StorableText = ""
 
     @property
     def insights(self) -> tuple[str, ...]:
@@ -83,19 +83,19 @@ class Counters(wire.Shape):
 
 
 class Media(Counters):
-    caption: graph.Words = ""
+    caption: graph.StorableText = ""
     timestamp: wire.Moment
-    permalink: wire.Words | None = None
+    permalink: wire.StorableText | None = None
 
 
 class Tagged(wire.Shape):
     """Somebody's media in which the account is tagged."""
 
     id: graph.NodeId
-    caption: graph.Words = ""
+    caption: graph.StorableText = ""
     timestamp: wire.Moment
-    permalink: wire.Words | None = None
-    username: graph.Words = ""
+    permalink: wire.StorableText | None = None
+    username: graph.StorableText = ""
 
 
 class Reply(wire.Shape):
@@ -103,8 +103,8 @@ class Reply(wire.Shape):
 
     id: graph.NodeId
     timestamp: wire.Moment
-    text: graph.Words = ""
-    username: graph.Words = ""
+    text: graph.StorableText = ""
+    username: graph.StorableText = ""
     author: graph.Someone = Field(default=None, alias="from")
 
 
@@ -125,21 +125,21 @@ class Container(wire.Shape):
     """What is to become a post. One that is not published within a day ends."""
 
     id: graph.NodeId
-    status_code: graph.Words = ""
-    status: graph.Words = ""
+    status_code: graph.StorableText = ""
+    status: graph.StorableText = ""
 
 
 class Writer(wire.Shape):
     """Who wrote a comment, by an id mostly; `self_ig_scoped_id` is there where the account itself did."""
 
     id: graph.NodeId | None = None
-    username: graph.Words = ""
+    username: graph.StorableText = ""
     self_ig_scoped_id: graph.NodeId | None = None
 
 
 class NewComment(wire.Shape):
     id: graph.NodeId = Field(validation_alias=AliasChoices("id", "comment_id"))
-    text: graph.Words = ""
+    text: graph.StorableText = ""
     author: Writer | None = Field(default=None, alias="from")
     media: graph.Made | None = None
     parent_id: graph.NodeId | None = None
@@ -181,14 +181,14 @@ def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) 
     if shape is None:
         return PostMetrics(post, {}, gone=True)
     if isinstance(shape, MetricStatus):
-        return unknown(post, shape, GIVEN)
-    told: dict[Metric, int | MetricStatus | None] = {
+        return unavailable_metrics(post, shape, SUPPORTED)
+    counts: dict[Metric, int | MetricStatus | None] = {
         Metric.REACTIONS: MetricStatus.UNSUPPORTED if shape.like_count is None else shape.like_count,
         Metric.COMMENTS: shape.comments_count,
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
-    told |= {metric: MetricStatus.UNSUPPORTED for name, metric in INSIGHTS.items() if name not in shape.insights}
-    return known(post, told, GIVEN)
+    counts |= {metric: MetricStatus.UNSUPPORTED for name, metric in INSIGHTS.items() if name not in shape.insights}
+    return post_metrics(post, counts, SUPPORTED)
 
 
 def post(shape: Media) -> RemotePost:
@@ -204,27 +204,27 @@ def post(shape: Media) -> RemotePost:
 def person(shape: Reply, own: Own) -> RemotePerson:
     """Who wrote it: known by an id, or by name alone, or not at all."""
     if shape.author is None:
-        told = graph.Person(id=shape.username or f"unknown-{shape.id}", username=shape.username)
+        account = graph.Person(id=shape.username or f"unknown-{shape.id}", username=shape.username)
     else:
-        told = shape.author
-    name = told.username or shape.username
-    return RemotePerson(told.id, name, f"{SITE}/{name}" if name else None, own(told))
+        account = shape.author
+    name = account.username or shape.username
+    return RemotePerson(account.id, name, f"{SITE}/{name}" if name else None, own(account))
 
 
-def comment(shape: Reply, top: str | None, customer: str, post_id: str, own: Own) -> RemoteMessage:
-    """A comment, or an answer below the comment `top` of `customer`: there are two levels.
+def comment(shape: Reply, root_id: str | None, customer: str, post_id: str, own: Own) -> RemoteMessage:
+    """A comment, or an answer below the comment `root_id` of `customer`: there are two levels.
 
     A thread is one customer below one comment of the first level; what the account answers belongs
     to the author of that comment.
     """
     author = person(shape, own)
-    whose = customer if author.is_community and top is not None else author.external_id
-    return _message(shape.id, top, whose, author, shape.text, post_id, shape.timestamp)
+    customer_id = customer if author.is_community and root_id is not None else author.external_id
+    return _message(shape.id, root_id, customer_id, author, shape.text, post_id, shape.timestamp)
 
 
 def _message(
     comment_id: str,
-    top: str | None,
+    root_id: str | None,
     customer: str,
     author: RemotePerson,
     text: str,
@@ -233,20 +233,22 @@ def _message(
 ) -> RemoteMessage:
     return RemoteMessage(
         external_id=comment_id,
-        thread_id=f"comment-{top or comment_id}-{customer}",
+        thread_id=f"comment-{root_id or comment_id}-{customer}",
         kind=MessageKind.COMMENT,
         author=author,
         text=text.strip(),
         sent_at=at,
         post_id=post_id,
-        in_reply_to=top,
+        in_reply_to=root_id,
     )
 
 
 def mention(shape: Tagged, own: Own) -> RemoteMessage:
     """Media in which somebody tagged the account. Only their name is told."""
-    told = graph.Person(id=shape.username or f"unknown-{shape.id}", username=shape.username)
-    author = RemotePerson(told.id, told.username, f"{SITE}/{told.username}" if told.username else None, own(told))
+    account = graph.Person(id=shape.username or f"unknown-{shape.id}", username=shape.username)
+    author = RemotePerson(
+        account.id, account.username, f"{SITE}/{account.username}" if account.username else None, own(account)
+    )
     return RemoteMessage(
         external_id=f"tag-{shape.id}",
         thread_id=f"tag-{shape.id}",
@@ -258,7 +260,7 @@ def mention(shape: Tagged, own: Own) -> RemoteMessage:
     )
 
 
-def happened(entry: Entry, change: Change) -> Event | None:
+def to_event(entry: Entry, change: Change) -> Event | None:
     """What a new comment tells. It has no time of its own but that of its entry.
 
     An answer of the account's own does not tell to whom it is: the poll brings it. A mention does
@@ -266,14 +268,16 @@ def happened(entry: Entry, change: Change) -> Event | None:
     """
     if change.field not in {"comments", "live_comments"} or entry.time is None:
         return None
-    told = NEW_COMMENT.validate_python(change.value)
-    writer = told.author or Writer()
+    comment_event = NEW_COMMENT.validate_python(change.value)
+    writer = comment_event.author or Writer()
     by_us = writer.id == entry.id or writer.self_ig_scoped_id is not None
-    if by_us and told.parent_id is not None:
+    if by_us and comment_event.parent_id is not None:
         return None
     name = writer.username
-    known_as = writer.id or name or f"unknown-{told.id}"
+    known_as = writer.id or name or f"unknown-{comment_event.id}"
     author = RemotePerson(known_as, name, f"{SITE}/{name}" if name else None, by_us)
-    post_id = None if told.media is None else told.media.id
-    message = _message(told.id, told.parent_id, known_as, author, told.text, post_id, entry.time)
+    post_id = None if comment_event.media is None else comment_event.media.id
+    message = _message(
+        comment_event.id, comment_event.parent_id, known_as, author, comment_event.text, post_id, entry.time
+    )
     return Event(event_id(entry.id, change.field, change.value), entry.id, messages=(message,))

@@ -17,7 +17,6 @@ from app.platforms.contract import (
     COST,
     AuthExpired,
     Cost,
-    Credentials,
     Gone,
     Malformed,
     MetricStatus,
@@ -80,28 +79,28 @@ class Calls:
 
     async def get(
         self,
-        way: GraphAccess,
+        access: GraphAccess,
         path: str,
         answer: TypeAdapter[T],
         query: Mapping[str, str],
     ) -> T:
-        request = self._request("GET", way, path, params={**query, **way.proof}, cost=way.cost(1))
-        return wire.parse_timely(answer, await wire.read(self._http, request, _of(way)))
+        request = self._request("GET", access, path, params={**query, **access.proof}, cost=access.cost(1))
+        return wire.parse_timely(answer, await wire.read(self._http, request, _of(access)))
 
-    async def batch(self, way: GraphAccess, urls: Sequence[str], answer: TypeAdapter[S]) -> list[S | PlatformError]:
+    async def batch(self, access: GraphAccess, urls: Sequence[str], answer: TypeAdapter[S]) -> list[S | PlatformError]:
         """Several reads in one call, each with an answer, or an error, of its own."""
-        asked = [{"method": "GET", "relative_url": f"{VERSION}/{url}"} for url in urls]
-        form = {"batch": json.dumps(asked), "include_headers": "false"}
-        response = await self.prepared(way, "", form, calls=len(urls))
+        query = [{"method": "GET", "relative_url": f"{VERSION}/{url}"} for url in urls]
+        form = {"batch": json.dumps(query), "include_headers": "false"}
+        response = await self.prepared(access, "", form, calls=len(urls))
         parts = wire.parse(graph.BATCH, response)
         if len(parts) != len(urls):
             raise Malformed("the answer does not hold what was asked for")
         # What is true of the whole's body is not of a part's: who inflated the one would fail at the other.
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in DROPPED_HEADERS]
-        return [_part(part, headers, response.request, answer, _of(way)) for part in parts]
+        return [_part(part, headers, response.request, answer, _of(access)) for part in parts]
 
     async def nodes(
-        self, way: GraphAccess, ids: Sequence[str], answer: TypeAdapter[S], fields: str
+        self, access: GraphAccess, ids: Sequence[str], answer: TypeAdapter[S], fields: str
     ) -> dict[str, S | MetricStatus]:
         """Several objects by their ids, without those that do not exist.
 
@@ -110,25 +109,27 @@ class Calls:
         """
         found: dict[str, S | MetricStatus] = {}
         failed: PlatformError | None = None
-        for node, told in zip(ids, await self.batch(way, [f"{i}?fields={fields}" for i in ids], answer), strict=True):
-            match told:
+        for node, answered in zip(
+            ids, await self.batch(access, [f"{i}?fields={fields}" for i in ids], answer), strict=True
+        ):
+            match answered:
                 case AuthExpired() | Throttled():
-                    raise told
+                    raise answered
                 case Gone():
                     continue
                 case PlatformError():
-                    failed = failed or told
-                    denied = isinstance(told, MissingPermission)
+                    failed = failed or answered
+                    denied = isinstance(answered, MissingPermission)
                     found[node] = MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR
                 case _:
-                    found[node] = told
+                    found[node] = answered
         if failed is not None and all(isinstance(one, MetricStatus) for one in found.values()):
             raise failed
         return found
 
     async def change(
         self,
-        way: GraphAccess,
+        access: GraphAccess,
         path: str,
         answer: TypeAdapter[T],
         form: Mapping[str, str],
@@ -136,12 +137,12 @@ class Calls:
         files: Files | None = None,
     ) -> T:
         """Send what changes something, once; `OutcomeUnknown` where no answer tells what became of it."""
-        request = self._request("POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(1))
-        return wire.confirmed(answer, await wire.write(self._http, request, _of(way)))
+        request = self._request("POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(1))
+        return wire.confirmed(answer, await wire.write(self._http, request, _of(access)))
 
     async def prepare(
         self,
-        way: GraphAccess,
+        access: GraphAccess,
         path: str,
         answer: TypeAdapter[T],
         form: Mapping[str, str],
@@ -149,21 +150,21 @@ class Calls:
         files: Files | None = None,
     ) -> T:
         """Send by POST what changes nothing for people: it may be repeated, and fails as a read does."""
-        return wire.parse(answer, await self.prepared(way, path, form, files=files))
+        return wire.parse(answer, await self.prepared(access, path, form, files=files))
 
     async def prepared(
-        self, way: GraphAccess, path: str, form: Mapping[str, str], *, files: Files | None = None, calls: int = 1
+        self, access: GraphAccess, path: str, form: Mapping[str, str], *, files: Files | None = None, calls: int = 1
     ) -> httpx.Response:
         """As `prepare`, with the answer as it came."""
         request = self._request(
-            "POST", way, path, data={**form, **way.proof}, files=files, cost=way.cost(calls), prepares=True
+            "POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(calls), prepares=True
         )
-        return await wire.read(self._http, request, _of(way))
+        return await wire.read(self._http, request, _of(access))
 
     def _request(
         self,
         method: Literal["GET", "POST"],
-        way: GraphAccess,
+        access: GraphAccess,
         path: str,
         *,
         cost: Cost,
@@ -174,20 +175,13 @@ class Calls:
     ) -> httpx.Request:
         return self._http.build_request(
             method,
-            way.base_url.rstrip("/") + (path if path.startswith("/") else f"/{VERSION}/{path}"),
+            access.base_url.rstrip("/") + (path if path.startswith("/") else f"/{VERSION}/{path}"),
             params=params,
             data=data,
             files=files,
-            headers=wire.bearer(way.token or None),
+            headers=wire.bearer(access.token or None),
             extensions={COST: cost, PREPARES: prepares},
         )
-
-
-def known(c: Credentials) -> str:
-    """The community's id."""
-    if c.external_id is None:
-        raise ValueError("the community's id is not known yet: ask for `community` first")
-    return c.external_id
 
 
 def classify(response: httpx.Response) -> PlatformError | None:
@@ -197,16 +191,16 @@ def classify(response: httpx.Response) -> PlatformError | None:
     return failure(response, changes=changes)
 
 
-def _of(way: GraphAccess) -> wire.Classify:
+def _of(access: GraphAccess) -> wire.Classify:
     """As `classify`, and which token it was that is not good."""
 
-    def said(response: httpx.Response) -> PlatformError | None:
+    def classify_for(response: httpx.Response) -> PlatformError | None:
         error = classify(response)
         if isinstance(error, AuthExpired):
-            error.token = way.kind
+            error.token = access.kind
         return error
 
-    return said
+    return classify_for
 
 
 def _part(
@@ -214,13 +208,13 @@ def _part(
     headers: Sequence[tuple[str, str]],
     request: httpx.Request,
     answer: TypeAdapter[S],
-    said: wire.Classify,
+    classifier: wire.Classify,
 ) -> S | PlatformError:
     """One answer of a batch. It is null where Graph came to no end in time."""
     if part is None:
         return Transient("Meta's platform came to no end in time")
     response = httpx.Response(part.code, headers=headers, content=part.body, request=request)
     try:
-        return said(response) or wire.parse(answer, response)
+        return classifier(response) or wire.parse(answer, response)
     except Malformed as error:
         return error

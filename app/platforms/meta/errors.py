@@ -10,7 +10,6 @@ end. Unverified: 5, 21, 341, 450 to 453, and that -2 was surely not done.
 
 import re
 from collections.abc import Mapping
-from enum import Enum
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
@@ -20,7 +19,6 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from app.platforms import wire
 from app.platforms.contract import (
     AuthExpired,
-    Gone,
     Malformed,
     MissingPermission,
     OutcomeUnknown,
@@ -30,6 +28,7 @@ from app.platforms.contract import (
     Throttled,
     Transient,
 )
+from app.platforms.errors import ErrorMeaning, platform_error
 from app.platforms.meta import usage
 from app.platforms.meta import wire_models as graph
 
@@ -46,48 +45,37 @@ class TooMuch(Transient):
     """So much at once came to no end: of less it may."""
 
 
-class ErrorMeaning(Enum):
-    """What an error calls for."""
-
-    WAIT = "too many calls"
-    RECONNECT = "the token is not accepted"
-    FORBIDDEN = "the token may not do this"
-    GONE = "there is no such thing"
-    UNWELL = "Meta's platform is unwell"
-    AGAIN = "it was not done, and may be tried again"
-    BLOCKED = "Meta has blocked this action for a while"
-    REFUSED = "Meta refused the request"
-
+TITLE: Final = "Meta"
 
 CODES: Mapping[int, ErrorMeaning] = {
-    -2: ErrorMeaning.AGAIN,
-    **dict.fromkeys((-1, 1, 2, 1200), ErrorMeaning.UNWELL),
-    **dict.fromkeys((4, 9, 17, 32, 341, 613), ErrorMeaning.WAIT),
-    **dict.fromkeys(range(80_000, 80_015), ErrorMeaning.WAIT),
-    **dict.fromkeys((102, 104, 190, *range(450, 454)), ErrorMeaning.RECONNECT),
+    -2: ErrorMeaning.NOT_DONE,
+    **dict.fromkeys((-1, 1, 2, 1200), ErrorMeaning.UNAVAILABLE),
+    **dict.fromkeys((4, 9, 17, 32, 341, 613), ErrorMeaning.THROTTLED),
+    **dict.fromkeys(range(80_000, 80_015), ErrorMeaning.THROTTLED),
+    **dict.fromkeys((102, 104, 190, *range(450, 454)), ErrorMeaning.AUTH_EXPIRED),
     **dict.fromkeys((3, 5, 10, *range(200, 300)), ErrorMeaning.FORBIDDEN),
     **dict.fromkeys((21, 33, 803), ErrorMeaning.GONE),
-    **dict.fromkeys((100, 352, 506, 551, 2500, 9004, 36_000, 36_001, 36_003, 36_004), ErrorMeaning.REFUSED),
-    24: ErrorMeaning.AGAIN,
+    **dict.fromkeys((100, 352, 506, 551, 2500, 9004, 36_000, 36_001, 36_003, 36_004), ErrorMeaning.REJECTED),
+    24: ErrorMeaning.NOT_DONE,
     25: ErrorMeaning.FORBIDDEN,
     368: ErrorMeaning.BLOCKED,
-    9007: ErrorMeaning.AGAIN,
+    9007: ErrorMeaning.NOT_DONE,
 }
 """By code. One that is not here is judged by its status and `is_transient`."""
 
 SUBCODES: Mapping[tuple[int, int], ErrorMeaning] = {
-    (1, 2_207_052): ErrorMeaning.REFUSED,
-    (1, 2_207_057): ErrorMeaning.REFUSED,
+    (1, 2_207_052): ErrorMeaning.REJECTED,
+    (1, 2_207_057): ErrorMeaning.REJECTED,
     (4, 2_207_051): ErrorMeaning.BLOCKED,
-    (9, 2_207_042): ErrorMeaning.REFUSED,
-    (10, 2_018_065): ErrorMeaning.REFUSED,
-    (10, 2_018_108): ErrorMeaning.REFUSED,
-    (10, 2_018_278): ErrorMeaning.REFUSED,
-    (10, 2_534_022): ErrorMeaning.REFUSED,
+    (9, 2_207_042): ErrorMeaning.REJECTED,
+    (10, 2_018_065): ErrorMeaning.REJECTED,
+    (10, 2_018_108): ErrorMeaning.REJECTED,
+    (10, 2_018_278): ErrorMeaning.REJECTED,
+    (10, 2_534_022): ErrorMeaning.REJECTED,
     (100, 33): ErrorMeaning.GONE,
     (100, 2_018_001): ErrorMeaning.GONE,
     (100, 2_534_014): ErrorMeaning.GONE,
-    (200, 1_545_041): ErrorMeaning.REFUSED,
+    (200, 1_545_041): ErrorMeaning.REJECTED,
 }
 """By code and subcode, where the subcode changes what the code means."""
 
@@ -95,7 +83,7 @@ SCOPES: Mapping[int, Scope] = {4: Scope.APP, 341: Scope.APP, 17: Scope.TOKEN, 61
 """Whom a limit concerns; a Page's and an Instagram account's (9, 32, 80001 …) concern the community."""
 
 OUTSIDE = "the customer wrote more than 24 hours ago: Meta lets no answer through until they write again"
-WORDS: Mapping[tuple[int, int | None], str] = {
+MESSAGES: Mapping[tuple[int, int | None], str] = {
     (4, None): "the application's limit of calls is used up",
     (9, 2_207_042): "the account has published as many posts in a day as Instagram allows",
     (10, 2_018_065): OUTSIDE,
@@ -154,18 +142,18 @@ Code = Annotated[wire.Number | None, BeforeValidator(_number)]
 class Fault(wire.Shape):
     code: Code = None
     error_subcode: Code = None
-    type: graph.Words = ""
-    message: graph.Words = ""
-    error_user_msg: wire.Words | None = None
+    type: graph.StorableText = ""
+    message: graph.StorableText = ""
+    error_user_msg: wire.StorableText | None = None
     is_transient: bool | None = None
 
 
 class Failure(wire.Shape):
     error: Fault | None = None
-    error_type: wire.Words | None = None
-    error_message: graph.Words = ""
+    error_type: wire.StorableText | None = None
+    error_message: graph.StorableText = ""
     error_code: Code = None
-    error_msg: graph.Words = ""
+    error_msg: graph.StorableText = ""
 
     @property
     def fault(self) -> Fault | None:
@@ -189,23 +177,23 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
     if fault is None:
         return None if response.is_success else _from_status(response, changes=changes)
     code = _code(fault)
-    means = SUBCODES.get((code or 0, fault.error_subcode or 0)) or CODES.get(code or 0)
+    meaning = SUBCODES.get((code or 0, fault.error_subcode or 0)) or CODES.get(code or 0)
     if code == NO_TOKEN and LOGIN.search(fault.message):
-        means = ErrorMeaning.RECONNECT
-    if means is None:
-        means = _unnumbered(response, fault)
-    if means is ErrorMeaning.REFUSED and "permission" in fault.message and NEEDS.search(fault.message):
-        means = ErrorMeaning.FORBIDDEN
-    return _made(means, fault.model_copy(update={"code": code}), response, changes=changes)
+        meaning = ErrorMeaning.AUTH_EXPIRED
+    if meaning is None:
+        meaning = _unnumbered(response, fault)
+    if meaning is ErrorMeaning.REJECTED and "permission" in fault.message and NEEDS.search(fault.message):
+        meaning = ErrorMeaning.FORBIDDEN
+    return _made(meaning, fault.model_copy(update={"code": code}), response, changes=changes)
 
 
 def _unnumbered(response: httpx.Response, fault: Fault) -> ErrorMeaning:
     """What an error means whose number is not known."""
     if response.is_server_error or fault.is_transient:
-        return ErrorMeaning.UNWELL
+        return ErrorMeaning.UNAVAILABLE
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        return ErrorMeaning.WAIT
-    return ErrorMeaning.RECONNECT if response.status_code == httpx.codes.UNAUTHORIZED else ErrorMeaning.REFUSED
+        return ErrorMeaning.THROTTLED
+    return ErrorMeaning.AUTH_EXPIRED if response.status_code == httpx.codes.UNAUTHORIZED else ErrorMeaning.REJECTED
 
 
 def _code(fault: Fault) -> int | None:
@@ -217,53 +205,51 @@ def _code(fault: Fault) -> int | None:
     return 190 if fault.type == "OAuthException" and LOGIN.search(fault.message) else None
 
 
-def _made(means: ErrorMeaning, fault: Fault, response: httpx.Response, *, changes: bool) -> PlatformError:
+def _made(meaning: ErrorMeaning, fault: Fault, response: httpx.Response, *, changes: bool) -> PlatformError:
     number = fault.code or 0
     kind = fault.type if KIND.fullmatch(fault.type) else "0"
     code = kind if fault.code is None else str(number)
     code = code if fault.error_subcode is None else f"{code}/{fault.error_subcode}"
-    words = WORDS.get((number, fault.error_subcode)) or WORDS.get((number, None))
-    plain = words or f"{means.value} (Meta's error {code})"
-    match means:
-        case ErrorMeaning.WAIT:
+    words = MESSAGES.get((number, fault.error_subcode)) or MESSAGES.get((number, None))
+    plain = words or f"{meaning.text(TITLE)} (Meta's error {code})"
+    match meaning:
+        case ErrorMeaning.THROTTLED:
             scope = SCOPES.get(number, Scope.COMMUNITY)
             return Throttled(plain, retry_after=usage.free_in(response), scope=scope, platform_code=code)
         case ErrorMeaning.BLOCKED if not changes:
             wait = usage.free_in(response)
             return Throttled(plain, retry_after=wait, scope=Scope.COMMUNITY, platform_code=code)
-        case ErrorMeaning.RECONNECT:
-            return AuthExpired(plain, platform_code=code)
         case ErrorMeaning.FORBIDDEN if TOO_FEW.search(fault.message):
             return TooFew("there are too few viewers for a count", platform_code=code)
         case ErrorMeaning.FORBIDDEN:
             scopes = tuple(dict.fromkeys(NEEDS.findall(fault.message)))
             needs = f": it needs {', '.join(scopes)}" if scopes else ""
             return MissingPermission(f"{plain}{needs}", scopes=scopes, platform_code=code)
-        case ErrorMeaning.GONE:
-            return Gone(plain, platform_code=code)
-        case ErrorMeaning.UNWELL if changes:
+        case ErrorMeaning.UNAVAILABLE if changes:
             return OutcomeUnknown("Meta's platform failed while it handled the change", platform_code=code)
-        case ErrorMeaning.UNWELL if TOO_MUCH in f"{fault.message} {fault.error_user_msg}":
+        case ErrorMeaning.UNAVAILABLE if TOO_MUCH in f"{fault.message} {fault.error_user_msg}":
             return TooMuch("so much at once is too much for Meta's platform", platform_code=code)
-        case ErrorMeaning.UNWELL | ErrorMeaning.AGAIN:
-            return Transient(plain, platform_code=code)
+        case ErrorMeaning.AUTH_EXPIRED | ErrorMeaning.GONE | ErrorMeaning.UNAVAILABLE | ErrorMeaning.NOT_DONE:
+            return platform_error(meaning, plain, platform_code=code)
         case _ if RETIRED.search(fault.message):
             return Retired("the metric exists no more", platform_code=code)
         case _:
-            said = wire.explanation(fault.error_user_msg or fault.message, _secrets(response))
-            return Rejected(words or f"{plain}: {said}", platform_code=code)
+            detail = wire.explanation(fault.error_user_msg or fault.message, _secrets(response))
+            return Rejected(words or f"{plain}: {detail}", platform_code=code)
 
 
 def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
     code = str(response.status_code)
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         wait = usage.free_in(response)
-        return Throttled(ErrorMeaning.WAIT.value, retry_after=wait, scope=Scope.COMMUNITY, platform_code=code)
+        return Throttled(
+            ErrorMeaning.THROTTLED.text(TITLE), retry_after=wait, scope=Scope.COMMUNITY, platform_code=code
+        )
     if response.is_server_error:
         kind = OutcomeUnknown if changes else Transient
-        return kind(ErrorMeaning.UNWELL.value, platform_code=code)
+        return kind(ErrorMeaning.UNAVAILABLE.text(TITLE), platform_code=code)
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        return AuthExpired(ErrorMeaning.RECONNECT.value, platform_code=code)
+        return AuthExpired(ErrorMeaning.AUTH_EXPIRED.text(TITLE), platform_code=code)
     return Malformed("this is not how Graph answers: the API's address may be wrong", platform_code=code)
 
 
@@ -272,7 +258,7 @@ def _secrets(response: httpx.Response) -> list[str]:
     request = wire.request_of(response)
     if request is None:
         return []
-    asked = list(request.url.params.multi_items())
+    query = list(request.url.params.multi_items())
     if request.headers.get("content-type", "") == "application/x-www-form-urlencoded":
-        asked += parse_qsl(request.content.decode())
-    return [*wire.sent_secrets(response), *(value for name, value in asked if name in SECRETS)]
+        query += parse_qsl(request.content.decode())
+    return [*wire.sent_secrets(response), *(value for name, value in query if name in SECRETS)]

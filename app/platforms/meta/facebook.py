@@ -28,7 +28,7 @@ from typing import ClassVar, Final
 import httpx
 
 from app.kit import instants
-from app.platforms import outgoing, wire
+from app.platforms import guards, outgoing, wire
 from app.platforms.capabilities import (
     Call,
     Event,
@@ -62,8 +62,8 @@ from app.platforms.contract import (
 )
 from app.platforms.meta import hooks, insights, mail, pages, subscriptions, tokens, usage
 from app.platforms.meta import wire_models as graph
-from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify, known
-from app.platforms.meta.walks import Place, Walk, page, part
+from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify
+from app.platforms.meta.paginators import ListPaginator, ListPosition, page, part
 
 POSTS_PAGE: Final = 50
 COMMENTS_PAGE: Final = 100
@@ -91,7 +91,7 @@ class Facebook:
         title="Facebook",
         api_version=VERSION,
         base_url="https://graph.facebook.com",
-        metrics=pages.GIVEN,
+        metrics=pages.SUPPORTED,
         budgets=(
             RateLimit(4800, DAY, Scope.COMMUNITY),
             RateLimit(2, 1, Scope.COMMUNITY, MAIL),
@@ -103,7 +103,7 @@ class Facebook:
         public=False,
         address_hint="https://www.facebook.com/name",
         hook_secrets=hooks.SECRETS,
-        hook_given=hooks.GIVEN,
+        hook_given=hooks.MANUAL_SECRETS,
         hook_settings=hooks.SETTINGS,
         hook_of_app=True,
         # A message's limit; a comment may have 8,000.
@@ -133,57 +133,62 @@ class Facebook:
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         name = c.external_id or c.address.rpartition("/")[2]
-        return pages.snapshot(await self._calls.get(_way(c), name, pages.PAGE, {"fields": pages.PAGE_FIELDS}))
+        return pages.snapshot(await self._calls.get(_access(c), name, pages.PAGE, {"fields": pages.PAGE_FIELDS}))
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """Each walk starts at the top, so the newest fifty posts always come with fresh counters."""
-        walk, way, us = wire.load(Walk, cursor) or Walk(), _way(c), known(c)
+        paginator, access, own_id = (
+            wire.load(ListPaginator, cursor) or ListPaginator(),
+            _access(c),
+            guards.community_id(c),
+        )
 
         async def ask(after: str | None, limit: int) -> graph.Listing[pages.Post]:
             query = part(pages.POST_FIELDS, limit, after)
-            return await self._calls.get(way, f"{us}/published_posts", pages.POSTS_PAGE, query)
+            return await self._calls.get(access, f"{own_id}/published_posts", pages.POSTS_PAGE, query)
 
-        listing = await page(ask, walk, POSTS_PAGE)
+        listing = await page(ask, paginator, POSTS_PAGE)
         if listing is None:
-            return Page((), wire.dump(walk.again()), more=True)
-        walk, more = walk.past([post.created_time for post in listing.data], listing.after, since)
+            return Page((), wire.dump(paginator.from_start()), more=True)
+        paginator, more = paginator.past([post.created_time for post in listing.data], listing.after, since)
         posts = tuple(pages.post(post) for post in listing.data if since is None or post.created_time >= since)
-        return Page(posts, wire.dump(walk), more)
+        return Page(posts, wire.dump(paginator), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """Counters in one call and insights in another; each post is counted as a call in both."""
-        if len(ids) > self.spec.metrics_batch:
-            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        guards.check_batch(ids, self.spec)
         if not ids:
             return ()
-        way = _way(c)
-        found = await self._calls.nodes(way, ids, pages.POST_COUNTERS, pages.METRIC_FIELDS)
+        access = _access(c)
+        found = await self._calls.nodes(access, ids, pages.POST_COUNTERS, pages.METRIC_FIELDS)
         if not found:
             # What the token may not see looks like what is gone: that posts can be read at all is seen here.
             query = part("id,created_time", 1, None)
-            await self._calls.get(way, f"{known(c)}/published_posts", pages.POSTS_PAGE, query)
+            await self._calls.get(access, f"{guards.community_id(c)}/published_posts", pages.POSTS_PAGE, query)
         good = [i for i in ids if isinstance(found.get(i), pages.Counters)]
-        seen = await insights.read(self._calls, way, good, tuple(pages.INSIGHTS))
+        seen = await insights.read(self._calls, access, good, tuple(pages.INSIGHTS))
         if seen and all(status is MetricStatus.PENDING for counts in seen.values() for status in counts.values()):
-            seen = await self._too_small(c, way, seen)
+            seen = await self._too_small(c, access, seen)
         return tuple(pages.metrics(i, found.get(i), seen.get(i, {})) for i in ids)
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Comments of all levels, newest first, to the end or to `since`."""
-        at, way, us = wire.load(Place, cursor) or Place(), _way(c), known(c)
+        at, access, own_id = wire.load(ListPosition, cursor) or ListPosition(), _access(c), guards.community_id(c)
 
         async def ask(after: str | None, limit: int) -> graph.Listing[pages.Comment]:
             query = {"filter": "stream", "order": "reverse_chronological"}
             query |= part(pages.COMMENT_FIELDS, limit, after)
-            return await self._calls.get(way, f"{post_id}/comments", pages.COMMENTS, query)
+            return await self._calls.get(access, f"{post_id}/comments", pages.COMMENTS, query)
 
         listing = await page(ask, at, COMMENTS_PAGE)
         if listing is None:
-            return Page((), wire.dump(at.again()), more=True)
+            return Page((), wire.dump(at.from_start()), more=True)
         items = tuple(
-            pages.comment(shape, post_id, us) for shape in listing.data if since is None or shape.created_time >= since
+            pages.comment(shape, post_id, own_id)
+            for shape in listing.data
+            if since is None or shape.created_time >= since
         )
         times = [shape.created_time for shape in listing.data]
         # In another order than the one asked for, what is old says nothing of what follows.
@@ -196,44 +201,44 @@ class Facebook:
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Messenger's messages. Comments come from `comments`, and faster from events."""
-        us, way = known(c), replace(_way(c), units={MAIL: 1})
+        own_id, access = guards.community_id(c), replace(_access(c), units={MAIL: 1})
         query = {"platform": "messenger"}
         return await mail.step(
-            self._calls, way, f"{us}/conversations", query, lambda person: person.id == us, cursor, since
+            self._calls, access, f"{own_id}/conversations", query, lambda person: person.id == own_id, cursor, since
         )
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Answer as the Page. Facebook knows nothing like `key`; messages have 24 hours to be answered."""
-        way = _way(c)
+        access = _access(c)
         if to.kind is MessageKind.MESSAGE:
             form = {
                 "recipient": json.dumps({"id": to.author.external_id}),
                 "messaging_type": "RESPONSE",
                 "message": json.dumps({"text": text}),
             }
-            sent = await self._calls.change(way, f"{known(c)}/messages", graph.SENT_MESSAGE, form)
+            sent = await self._calls.change(access, f"{guards.community_id(c)}/messages", graph.SENT_MESSAGE, form)
             return SendReceipt(external_id=sent.message_id)
         form = {"message": text, "fields": "id,created_time,permalink_url"}
-        made = await self._calls.change(way, f"{to.external_id}/comments", pages.MADE_COMMENT, form)
+        made = await self._calls.change(access, f"{to.external_id}/comments", pages.MADE_COMMENT, form)
         return SendReceipt(external_id=made.id, sent_at=made.created_time, url=made.permalink_url)
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         """A text, a picture with its caption, or an album of pictures uploaded before. `key` is not known here."""
         outgoing.check(draft, self.spec)
-        way, us = _way(c), known(c)
+        access, own_id = _access(c), guards.community_id(c)
         if len(draft.pictures) == 1:
             form = {"caption": draft.text, **_shown(draft.pictures[0])}
             files = {"source": _file(draft.pictures[0])}
-            photo = await self._calls.change(way, f"{us}/photos", pages.MADE_PHOTO, form, files=files)
-            post_id = photo.post_id or f"{us}_{photo.id}"
+            photo = await self._calls.change(access, f"{own_id}/photos", pages.MADE_PHOTO, form, files=files)
+            post_id = photo.post_id or f"{own_id}_{photo.id}"
         else:
             form = {"message": draft.text}
             for number, picture in enumerate(draft.pictures):
                 hidden = {"published": "false", **_shown(picture)}
                 files = {"source": _file(picture)}
-                uploaded = await self._calls.prepare(way, f"{us}/photos", graph.MADE, hidden, files=files)
+                uploaded = await self._calls.prepare(access, f"{own_id}/photos", graph.MADE, hidden, files=files)
                 form[f"attached_media[{number}]"] = json.dumps({"media_fbid": uploaded.id})
-            post_id = (await self._calls.change(way, f"{us}/feed", graph.MADE, form)).id
+            post_id = (await self._calls.change(access, f"{own_id}/feed", graph.MADE, form)).id
         return SendReceipt(external_id=post_id, url=f"{pages.SITE}/{post_id}")
 
     @classmethod
@@ -252,10 +257,10 @@ class Facebook:
             form = {"grant_type": "fb_exchange_token", "fb_exchange_token": person.token}
             form |= {name: c.app[name] for name in sorted(tokens.APP_SETTINGS)}
             exchange = GraphAccess(c.base_url, "", Token.USER)
-            told = await self._calls.change(exchange, "oauth/access_token", graph.GRANTED, form)
-            lifetime = None if told.expires_in is None else instants.span(told.expires_in)
-            granted[Token.USER] = IssuedToken(told.access_token, lifetime)
-            person = GraphAccess(c.base_url, told.access_token, Token.USER, app_secret=c.app.get("client_secret"))
+            issued = await self._calls.change(exchange, "oauth/access_token", graph.GRANTED, form)
+            lifetime = None if issued.expires_in is None else instants.span(issued.expires_in)
+            granted[Token.USER] = IssuedToken(issued.access_token, lifetime)
+            person = GraphAccess(c.base_url, issued.access_token, Token.USER, app_secret=c.app.get("client_secret"))
         name = c.external_id or c.address.rpartition("/")[2]
         keyed = await self._calls.get(person, name, pages.KEYED, {"fields": "id,access_token"})
         if not keyed.access_token:
@@ -274,31 +279,31 @@ class Facebook:
 
     @classmethod
     def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
-        return hooks.receive(call, secrets, "page", pages.happened)
+        return hooks.receive(call, secrets, "page", pages.to_event)
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return hooks.parse_event(told, "page", pages.happened)
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        return hooks.parse_event(payload, "page", pages.to_event)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         """Where the application's settings are not known, its dashboard at Meta is to name the address."""
         await subscriptions.subscribe(
             self._calls,
             c,
-            _way(c),
-            f"{known(c)}/subscribed_apps",
+            _access(c),
+            f"{guards.community_id(c)}/subscribed_apps",
             kind="page",
             fields=EVENTS,
-            given=EVENTS,
+            subscribed_fields=EVENTS,
             url=url,
             verify_token=secrets.get("verify_token", ""),
         )
         return {}
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
-        path = f"{known(c)}/subscribed_apps"
+        path = f"{guards.community_id(c)}/subscribed_apps"
         return await subscriptions.state(
-            self._calls, c, _way(c), path, kind="page", fields=EVENTS, given=EVENTS, url=url
+            self._calls, c, _access(c), path, kind="page", fields=EVENTS, subscribed_fields=EVENTS, url=url
         )
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -306,10 +311,10 @@ class Facebook:
         return classify(response)
 
     async def _too_small(
-        self, c: Credentials, way: GraphAccess, seen: dict[str, insights.Counts]
+        self, c: Credentials, access: GraphAccess, seen: dict[str, insights.Counts]
     ) -> dict[str, insights.Counts]:
         """No insight of any post: either they are late, or the Page has too few likes to have any."""
-        shape = await self._calls.get(way, known(c), pages.PAGE, {"fields": pages.PAGE_FIELDS})
+        shape = await self._calls.get(access, guards.community_id(c), pages.PAGE, {"fields": pages.PAGE_FIELDS})
         if shape.fan_count is None or shape.fan_count >= ENOUGH_LIKES:
             return seen
         return {post: dict.fromkeys(counts, MetricStatus.UNSUPPORTED) for post, counts in seen.items()}
@@ -318,7 +323,7 @@ class Facebook:
 ADAPTER: Final = Facebook
 
 
-def _way(c: Credentials) -> GraphAccess:
+def _access(c: Credentials) -> GraphAccess:
     if Token.COMMUNITY not in c.tokens:
         raise AuthExpired("Facebook needs the Page's own token", token=Token.COMMUNITY)
     target = c.external_id or c.address

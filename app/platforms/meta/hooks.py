@@ -19,13 +19,13 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
-from app.platforms.capabilities import Call, Event, Received, odd
+from app.platforms.capabilities import Call, Event, Received, unparsed_event
 from app.platforms.contract import Malformed, MissingPermission, RemotePerson
 from app.platforms.meta import mail
 from app.platforms.meta import wire_models as graph
 
 SECRETS: Final = frozenset({"verify_token", "app_secret"})
-GIVEN: Final = frozenset({"app_secret"})
+MANUAL_SECRETS: Final = frozenset({"app_secret"})
 SETTINGS: Final = {"app_secret": "client_secret"}
 SIGNATURE: Final = "x-hub-signature-256"
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
@@ -54,7 +54,7 @@ SomeTime = Annotated[datetime, BeforeValidator(_some_time)]
 class Change(wire.Shape):
     """Of a Page's or a person's own fields, the new value may be a mere text."""
 
-    field: wire.Words
+    field: wire.StorableText
     value: Any = None
 
 
@@ -63,7 +63,7 @@ class Entry(wire.Shape):
 
     id: graph.NodeId
     time: SomeTime | None = None
-    field: wire.Words | None = None
+    field: wire.StorableText | None = None
     value: Any = None
     changes: tuple[Any, ...] | None = None
     messaging: tuple[Any, ...] | None = None
@@ -76,13 +76,13 @@ PARTS: Final = frozenset({"field", "value", "changes", "messaging", "standby"})
 
 
 class Envelope(wire.Shape):
-    object: wire.Words
+    object: wire.StorableText
     entry: tuple[Any, ...]
 
 
 class Said(wire.Shape):
     mid: graph.NodeId
-    text: graph.Words = ""
+    text: graph.StorableText = ""
     is_echo: bool | None = None
     is_deleted: bool | None = None
 
@@ -95,11 +95,11 @@ class Messaging(wire.Shape):
 
 
 ENVELOPE: Final = TypeAdapter(Envelope)
-Happened = Callable[[Entry, Change], Event | None]
+ToEvent = Callable[[Entry, Change], Event | None]
 """What a change tells; None where it is of no use to us."""
 
 
-def receive(call: Call, secrets: Mapping[str, str], kind: str, happened: Happened) -> Received:
+def receive(call: Call, secrets: Mapping[str, str], kind: str, to_event: ToEvent) -> Received:
     """Verify one call, and understand what it tells of objects of this kind.
 
     An event that is not understood takes none of those beside it along.
@@ -107,29 +107,29 @@ def receive(call: Call, secrets: Mapping[str, str], kind: str, happened: Happene
     if "hub.mode" in call.query and not call.body:
         return Received(_challenge(call.query, secrets))
     _verify(call, secrets)
-    return Received(TAKEN, parse_event(call.body, kind, happened))
+    return Received(TAKEN, parse_event(call.body, kind, to_event))
 
 
-def parse_event(told: bytes, kind: str, happened: Happened) -> tuple[Event, ...]:
+def parse_event(payload: bytes, kind: str, to_event: ToEvent) -> tuple[Event, ...]:
     """What a call's body tells of objects of this kind."""
     try:
-        envelope = wire.parse_bytes(ENVELOPE, told)
+        envelope = wire.parse_bytes(ENVELOPE, payload)
     except Malformed as error:
-        return (odd(told, error.message),)
+        return (unparsed_event(payload, error.message),)
     if envelope.object != kind:
         return ()
-    return tuple(event for one in envelope.entry for event in _entry(kind, one, happened))
+    return tuple(event for one in envelope.entry for event in _entry(kind, one, to_event))
 
 
-def event_id(account: str, *told: object) -> str:
+def event_id(account: str, *content: object) -> str:
     """The same for the same content, and no other's."""
-    content = json.dumps([account, *told], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(content.encode()).hexdigest()
+    text = json.dumps([account, *content], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _challenge(query: Mapping[str, str], secrets: Mapping[str, str]) -> str:
-    expected, told = secrets.get("verify_token", ""), query.get("hub.verify_token", "")
-    if not expected or not hmac.compare_digest(told.encode(), expected.encode()):
+    expected, received = secrets.get("verify_token", ""), query.get("hub.verify_token", "")
+    if not expected or not hmac.compare_digest(received.encode(), expected.encode()):
         raise MissingPermission("the question does not carry the token agreed with Meta")
     challenge = query.get("hub.challenge", "")
     if CHALLENGE.fullmatch(challenge) is None:
@@ -139,45 +139,45 @@ def _challenge(query: Mapping[str, str], secrets: Mapping[str, str]) -> str:
 
 def _verify(call: Call, secrets: Mapping[str, str]) -> None:
     secret = secrets.get("app_secret", "")
-    told = call.headers.get(SIGNATURE, "")
+    signature = call.headers.get(SIGNATURE, "")
     right = "sha256=" + hmac.new(secret.encode(), call.body, hashlib.sha256).hexdigest()
-    if not secret or not hmac.compare_digest(told.encode(), right.encode()):
+    if not secret or not hmac.compare_digest(signature.encode(), right.encode()):
         raise MissingPermission("the call is not signed with the application's secret")
 
 
-def _entry(kind: str, told: Any, happened: Happened) -> list[Event]:
+def _entry(kind: str, raw: Any, to_event: ToEvent) -> list[Event]:
     """What one entry tells; a part of it that is not understood is told as if it had come alone."""
     try:
-        entry = Entry.model_validate_json(json.dumps(told))
+        entry = Entry.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        return [odd(_call(kind, told), f"the entry is not understood {wire.why(error)}")]
-    bare = {name: value for name, value in told.items() if name not in PARTS}
+        return [unparsed_event(_call(kind, raw), f"the entry is not understood {wire.why(error)}")]
+    bare = {name: value for name, value in raw.items() if name not in PARTS}
     found: list[Event] = []
 
-    def strange(name: str, part: Any, error: ValidationError) -> None:
+    def keep_unparsed(name: str, part: Any, error: ValidationError) -> None:
         why = f"one of the {name} is not understood {wire.why(error)}"
-        found.append(odd(_call(kind, {**bare, name: [part]}), why, entry.id))
+        found.append(unparsed_event(_call(kind, {**bare, name: [part]}), why, entry.id))
 
-    said = [*(entry.messaging or ()), *(entry.standby or ())]
+    items = [*(entry.messaging or ()), *(entry.standby or ())]
     alone = () if entry.field is None else ({"field": entry.field, "value": entry.value},)
     for part in (*(entry.changes or ()), *alone):
         try:
             change = Change.model_validate(part)
-            event = happened(entry, change)
+            event = to_event(entry, change)
         except ValidationError as error:
-            strange("changes", part, error)
+            keep_unparsed("changes", part, error)
             continue
         if event is not None:
             found.append(event)
         elif change.field == MESSAGES:
-            said.append(change.value)
-    for part in said:
+            items.append(change.value)
+    for part in items:
         try:
             found.append(_message(entry, Messaging.model_validate_json(json.dumps(part))))
         except ValidationError as error:
             # Without a message it tells that something was read, delivered or liked.
             if not isinstance(part, dict) or "message" in part:
-                strange("messaging", part, error)
+                keep_unparsed("messaging", part, error)
     return found
 
 
@@ -185,12 +185,12 @@ def _call(kind: str, entry: Any) -> bytes:
     return json.dumps({"object": kind, "entry": [entry]}).encode()
 
 
-def _message(entry: Entry, told: Messaging) -> Event:
-    said = told.message
-    if said.is_deleted:
-        return Event(event_id(entry.id, said.mid, "deleted"), entry.id, deleted_ids=(said.mid,))
-    by_us = said.is_echo or told.sender.id == entry.id
-    customer = told.recipient if by_us else told.sender
-    author = RemotePerson(told.sender.id, "", is_community=by_us)
-    message = mail.message(said.mid, customer.id, author, said.text, told.timestamp)
-    return Event(event_id(entry.id, said.mid), entry.id, messages=(message,))
+def _message(entry: Entry, item: Messaging) -> Event:
+    received = item.message
+    if received.is_deleted:
+        return Event(event_id(entry.id, received.mid, "deleted"), entry.id, deleted_ids=(received.mid,))
+    by_us = received.is_echo or item.sender.id == entry.id
+    customer = item.recipient if by_us else item.sender
+    author = RemotePerson(item.sender.id, "", is_community=by_us)
+    message = mail.message(received.mid, customer.id, author, received.text, item.timestamp)
+    return Event(event_id(entry.id, received.mid), entry.id, messages=(message,))

@@ -25,7 +25,7 @@ Counts = Mapping[str, int | MetricStatus]
 """By the metric's name: its value, or why there is none."""
 
 
-async def read(calls: Calls, way: GraphAccess, ids: Sequence[str], names: Sequence[str]) -> dict[str, Counts]:
+async def read(calls: Calls, access: GraphAccess, ids: Sequence[str], names: Sequence[str]) -> dict[str, Counts]:
     """The insights of each of these posts. What Meta has not counted yet is pending.
 
     What is refused or fails is told as a status: other counters are known. But where the token is
@@ -34,27 +34,27 @@ async def read(calls: Calls, way: GraphAccess, ids: Sequence[str], names: Sequen
     if not ids or not names:
         return {post: {} for post in ids}
     try:
-        answers = await calls.batch(way, [_url(post, names) for post in ids], graph.INSIGHTS)
+        answers = await calls.batch(access, [_url(post, names) for post in ids], graph.INSIGHTS)
     except PlatformError as error:
         answers = [error] * len(ids)
     found: dict[str, Counts] = {}
     refused: dict[str, PlatformError] = {}
-    for post, told in zip(ids, answers, strict=True):
-        match told:
+    for post, answer in zip(ids, answers, strict=True):
+        match answer:
             case AuthExpired() | Throttled():
-                raise told
+                raise answer
             case Rejected() | Gone():
-                refused[post] = told
+                refused[post] = answer
             case PlatformError():
-                denied = isinstance(told, MissingPermission)
+                denied = isinstance(answer, MissingPermission)
                 found[post] = dict.fromkeys(names, MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR)
             case _:
-                found[post] = _counts(told, names)
-    return {**found, **(await _apart(calls, way, refused, names) if refused else {})}
+                found[post] = _counts(answer, names)
+    return {**found, **(await _apart(calls, access, refused, names) if refused else {})}
 
 
 async def _apart(
-    calls: Calls, way: GraphAccess, refused: Mapping[str, PlatformError], names: Sequence[str]
+    calls: Calls, access: GraphAccess, refused: Mapping[str, PlatformError], names: Sequence[str]
 ) -> dict[str, Counts]:
     """Ask again without the retired metrics, which one post tells for all; else for each metric alone."""
     if len(names) == 1:
@@ -65,12 +65,12 @@ async def _apart(
     posts = list(refused)
     sample = next((post for post, error in refused.items() if isinstance(error, Retired)), None)
     if sample is not None:
-        alone = await calls.batch(way, [_url(sample, (name,)) for name in names], graph.INSIGHTS)
-        gone = [name for name, told in zip(names, alone, strict=True) if isinstance(told, Retired)]
+        alone = await calls.batch(access, [_url(sample, (name,)) for name in names], graph.INSIGHTS)
+        gone = [name for name, answer in zip(names, alone, strict=True) if isinstance(answer, Retired)]
         if gone:
-            rest = await read(calls, way, posts, [name for name in names if name not in gone])
+            rest = await read(calls, access, posts, [name for name in names if name not in gone])
             return {post: {**rest[post], **dict.fromkeys(gone, MetricStatus.UNSUPPORTED)} for post in posts}
-    each = [await read(calls, way, posts, (name,)) for name in names]
+    each = [await read(calls, access, posts, (name,)) for name in names]
     return {post: {name: count for one in each for name, count in one[post].items()} for post in posts}
 
 
@@ -80,20 +80,22 @@ def _url(post: str, names: Sequence[str]) -> str:
 
 def _counts(found: graph.Insights, names: Sequence[str]) -> Counts:
     listed = () if found.insights is None else found.insights.data
-    told = {insight.name: count for insight in listed if (count := insight.count) is not None}
-    return {name: MetricStatus.PENDING if (count := told.get(name)) is None else count for name in names}
+    answer = {insight.name: count for insight in listed if (count := insight.count) is not None}
+    return {name: MetricStatus.PENDING if (count := answer.get(name)) is None else count for name in names}
 
 
-def known(post: str, told: Mapping[Metric, int | MetricStatus | None], given: Collection[Metric]) -> PostMetrics:
-    """Counters, and why others are missing: one of those `given` that was left out is pending."""
+def post_metrics(
+    post: str, answer: Mapping[Metric, int | MetricStatus | None], supported: Collection[Metric]
+) -> PostMetrics:
+    """Counters, and why others are missing: one of those `supported` that was left out is pending."""
     counters = {
-        name: count for name, count in told.items() if count is not None and not isinstance(count, MetricStatus)
+        name: count for name, count in answer.items() if count is not None and not isinstance(count, MetricStatus)
     }
-    missing = {metric: MetricStatus.PENDING if metric in given else MetricStatus.UNSUPPORTED for metric in Metric}
-    missing |= {metric: status for metric, status in told.items() if isinstance(status, MetricStatus)}
+    missing = {metric: MetricStatus.PENDING if metric in supported else MetricStatus.UNSUPPORTED for metric in Metric}
+    missing |= {metric: status for metric, status in answer.items() if isinstance(status, MetricStatus)}
     return PostMetrics(post, counters, {metric: missing[metric] for metric in Metric if metric not in counters})
 
 
-def unknown(post: str, status: MetricStatus, given: Collection[Metric]) -> PostMetrics:
+def unavailable_metrics(post: str, status: MetricStatus, supported: Collection[Metric]) -> PostMetrics:
     """A post of which no counter could be read."""
-    return known(post, dict.fromkeys(given, status), given)
+    return post_metrics(post, dict.fromkeys(supported, status), supported)

@@ -26,7 +26,7 @@ from typing import ClassVar, Final
 import httpx
 
 from app.kit import instants
-from app.platforms import outgoing, wire
+from app.platforms import guards, outgoing, wire
 from app.platforms.capabilities import (
     Call,
     Event,
@@ -62,8 +62,8 @@ from app.platforms.contract import (
 )
 from app.platforms.meta import accounts, hooks, insights, mail, subscriptions, tokens, usage
 from app.platforms.meta import wire_models as graph
-from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify, known
-from app.platforms.meta.walks import Branch, Inbox, Tree, Walk, page, part
+from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify
+from app.platforms.meta.paginators import CommentPaginator, InboxPaginator, ListPaginator, UnreadThread, page, part
 
 INSTAGRAM: Final = "https://graph.instagram.com"
 """Where tokens of Instagram's own login are good."""
@@ -87,7 +87,7 @@ class Instagram:
         title="Instagram",
         api_version=VERSION,
         base_url="https://graph.facebook.com",
-        metrics=accounts.GIVEN,
+        metrics=accounts.SUPPORTED,
         budgets=(
             RateLimit(4800, DAY, Scope.COMMUNITY),
             RateLimit(2, 1, Scope.COMMUNITY, MAIL),
@@ -100,7 +100,7 @@ class Instagram:
         public=False,
         address_hint="https://www.instagram.com/name",
         hook_secrets=hooks.SECRETS,
-        hook_given=hooks.GIVEN,
+        hook_given=hooks.MANUAL_SECRETS,
         hook_settings=hooks.SETTINGS,
         hook_of_app=True,
         # A message's limit; a comment may have 2,200.
@@ -143,13 +143,13 @@ class Instagram:
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         """The account the token is for, which must be the one of the address."""
-        way = _way(c)
-        if way.kind is Token.USER:
-            shape = await self._calls.get(way, "me", accounts.USER, {"fields": accounts.SELF_FIELDS})
+        access = _access(c)
+        if access.kind is Token.USER:
+            shape = await self._calls.get(access, "me", accounts.USER, {"fields": accounts.SELF_FIELDS})
         elif c.external_id is not None:
-            shape = await self._calls.get(way, c.external_id, accounts.USER, {"fields": accounts.USER_FIELDS})
+            shape = await self._calls.get(access, c.external_id, accounts.USER, {"fields": accounts.USER_FIELDS})
         else:
-            linked = await self._calls.get(way, "me", accounts.LINKED, {"fields": accounts.LINKED_FIELDS})
+            linked = await self._calls.get(access, "me", accounts.LINKED, {"fields": accounts.LINKED_FIELDS})
             if linked.instagram_business_account is None:
                 raise Gone("the Page is not linked with an Instagram account")
             shape = linked.instagram_business_account
@@ -161,109 +161,118 @@ class Instagram:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """Each walk starts at the top, so the newest fifty posts always come with fresh counters."""
-        walk, way, us = wire.load(Walk, cursor) or Walk(), _way(c), known(c)
+        paginator, access, own_id = (
+            wire.load(ListPaginator, cursor) or ListPaginator(),
+            _access(c),
+            guards.community_id(c),
+        )
 
         async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Media]:
             query = part(accounts.MEDIA_FIELDS, limit, after)
-            return await self._calls.get(way, f"{us}/media", accounts.MEDIA, query)
+            return await self._calls.get(access, f"{own_id}/media", accounts.MEDIA, query)
 
-        listing = await page(ask, walk, MEDIA_PAGE)
+        listing = await page(ask, paginator, MEDIA_PAGE)
         if listing is None:
-            return Page((), wire.dump(walk.again()), more=True)
-        walk, more = walk.past([media.timestamp for media in listing.data], listing.after, since)
+            return Page((), wire.dump(paginator.from_start()), more=True)
+        paginator, more = paginator.past([media.timestamp for media in listing.data], listing.after, since)
         posts = tuple(accounts.post(media) for media in listing.data if since is None or media.timestamp >= since)
-        return Page(posts, wire.dump(walk), more)
+        return Page(posts, wire.dump(paginator), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """Counters in one call, insights in one more for each type of media; each post is counted as a call."""
-        if len(ids) > self.spec.metrics_batch:
-            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        guards.check_batch(ids, self.spec)
         if not ids:
             return ()
-        way = _way(c)
-        found = await self._calls.nodes(way, ids, accounts.POST_COUNTERS, accounts.METRIC_FIELDS)
+        access = _access(c)
+        found = await self._calls.nodes(access, ids, accounts.POST_COUNTERS, accounts.METRIC_FIELDS)
         if not found:
             # What the token may not see looks like what is gone: that media can be read at all is seen here.
             query = part("id,timestamp", 1, None)
-            await self._calls.get(way, f"{known(c)}/media", accounts.MEDIA, query)
+            await self._calls.get(access, f"{guards.community_id(c)}/media", accounts.MEDIA, query)
         seen: dict[str, insights.Counts] = {}
         good = {i: shape for i, shape in found.items() if isinstance(shape, accounts.Counters)}
         for names in {shape.insights for shape in good.values()}:
             alike = [i for i in good if good[i].insights == names]
-            seen |= await insights.read(self._calls, way, alike, names)
+            seen |= await insights.read(self._calls, access, alike, names)
         return tuple(accounts.metrics(i, found.get(i), seen.get(i, {})) for i in ids)
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Comments with their answers, then those answers that are too many to come with them."""
-        tree, way, own = wire.load(Tree, cursor) or Tree(), _way(c), _own(c)
-        if tree.branches:
-            return await self._answers(way, tree, post_id, own, since)
+        paginator, access, own = wire.load(CommentPaginator, cursor) or CommentPaginator(), _access(c), _own(c)
+        if paginator.unread_threads:
+            return await self._answers(access, paginator, post_id, own, since)
 
         async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Comment]:
             query = part(accounts.COMMENT_FIELDS, limit, after)
-            return await self._calls.get(way, f"{post_id}/comments", accounts.COMMENTS, query)
+            return await self._calls.get(access, f"{post_id}/comments", accounts.COMMENTS, query)
 
-        listing = await page(ask, tree, COMMENTS_PAGE)
+        listing = await page(ask, paginator, COMMENTS_PAGE)
         if listing is None:
-            return Page((), wire.dump(tree.again()), more=True)
-        items, branches = [], []
-        for top in listing.data:
-            customer = accounts.person(top, own).external_id
-            items.append(accounts.comment(top, None, customer, post_id, own))
-            if top.replies is None:
+            return Page((), wire.dump(paginator.from_start()), more=True)
+        items, unread_threads = [], []
+        for root_comment in listing.data:
+            customer = accounts.person(root_comment, own).external_id
+            items.append(accounts.comment(root_comment, None, customer, post_id, own))
+            if root_comment.replies is None:
                 continue
-            items += [accounts.comment(reply, top.id, customer, post_id, own) for reply in top.replies.data]
-            if top.replies.after is not None:
-                branches.append(Branch(id=top.id, key=customer, after=top.replies.after))
-        changed = {"after": listing.after, "read": listing.after is None, "branches": tuple(branches)}
-        return _part(items, tree.seen([top.timestamp for top in listing.data]).model_copy(update=changed), since)
+            items += [
+                accounts.comment(reply, root_comment.id, customer, post_id, own) for reply in root_comment.replies.data
+            ]
+            if root_comment.replies.after is not None:
+                unread_threads.append(UnreadThread(id=root_comment.id, key=customer, after=root_comment.replies.after))
+        changed = {"after": listing.after, "read": listing.after is None, "unread_threads": tuple(unread_threads)}
+        return _part(
+            items,
+            paginator.seen([root_comment.timestamp for root_comment in listing.data]).model_copy(update=changed),
+            since,
+        )
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Direct messages, then media in which others tagged the account. Comments come from `comments`."""
-        inbox, way, own = wire.load(Inbox, cursor) or Inbox(), _way(c), _own(c)
-        if not inbox.tags_next:
-            way = replace(way, units={MAIL: 1})
-            told = await mail.step(
-                self._calls, way, "me/conversations", {"platform": "instagram"}, own, inbox.mail, since
+        paginator, access, own = wire.load(InboxPaginator, cursor) or InboxPaginator(), _access(c), _own(c)
+        if not paginator.tags_next:
+            access = replace(access, units={MAIL: 1})
+            messages = await mail.step(
+                self._calls, access, "me/conversations", {"platform": "instagram"}, own, paginator.messages, since
             )
-            inbox = inbox.model_copy(update={"mail": told.cursor, "tags_next": not told.more})
-            return Page(told.items, wire.dump(inbox), more=True)
+            paginator = paginator.model_copy(update={"messages": messages.cursor, "tags_next": not messages.more})
+            return Page(messages.items, wire.dump(paginator), more=True)
 
         async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Tagged]:
             query = part(accounts.TAGGED_FIELDS, limit, after)
-            return await self._calls.get(way, f"{known(c)}/tags", accounts.TAGGED, query)
+            return await self._calls.get(access, f"{guards.community_id(c)}/tags", accounts.TAGGED, query)
 
-        listing = await page(ask, inbox.tags, MEDIA_PAGE)
+        listing = await page(ask, paginator.tags, MEDIA_PAGE)
         if listing is None:
-            return Page((), wire.dump(inbox.model_copy(update={"tags": inbox.tags.again()})), more=True)
-        walk, more = inbox.tags.past([media.timestamp for media in listing.data], listing.after, since)
+            return Page((), wire.dump(paginator.model_copy(update={"tags": paginator.tags.from_start()})), more=True)
+        tags, more = paginator.tags.past([media.timestamp for media in listing.data], listing.after, since)
         items = tuple(accounts.mention(m, own) for m in listing.data if since is None or m.timestamp >= since)
-        return Page(items, wire.dump(Inbox(mail=inbox.mail, tags=walk, tags_next=more)), more)
+        return Page(items, wire.dump(InboxPaginator(messages=paginator.messages, tags=tags, tags_next=more)), more)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Answer as the account. Nothing like `key` is known; messages have 24 hours to be answered."""
-        way = _way(c)
+        access = _access(c)
         if to.kind is MessageKind.MESSAGE:
             form = {"recipient": json.dumps({"id": to.author.external_id}), "message": json.dumps({"text": text})}
-            sent = await self._calls.change(way, "me/messages", graph.SENT_MESSAGE, form)
+            sent = await self._calls.change(access, "me/messages", graph.SENT_MESSAGE, form)
             return SendReceipt(external_id=sent.message_id)
         if to.kind is MessageKind.MENTION:
             form = {"media_id": to.external_id.removeprefix("tag-"), "message": text}
-            made = await self._calls.change(way, f"{known(c)}/mentions", graph.MADE, form)
+            made = await self._calls.change(access, f"{guards.community_id(c)}/mentions", graph.MADE, form)
         else:
-            made = await self._calls.change(way, f"{to.external_id}/replies", graph.MADE, {"message": text})
+            made = await self._calls.change(access, f"{to.external_id}/replies", graph.MADE, {"message": text})
         return SendReceipt(external_id=made.id)
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         """Containers first, which end by themselves within a day, then the post. `key` is not known here."""
         outgoing.check(draft, self.spec)
-        way, us = _way(c), known(c)
+        access, own_id = _access(c), guards.community_id(c)
         limits = await self._calls.get(
-            way, f"{us}/content_publishing_limit", accounts.LIMITS, {"fields": accounts.LIMIT_FIELDS}
+            access, f"{own_id}/content_publishing_limit", accounts.LIMITS, {"fields": accounts.LIMIT_FIELDS}
         )
         for limit in limits.data:
             if limit.config is not None and limit.quota_usage is not None:
@@ -271,16 +280,18 @@ class Instagram:
                 if limit.quota_usage >= total:
                     raise Rejected(f"the account has published {total} posts in a day: Instagram takes no more yet")
         if len(draft.pictures) == 1:
-            container = await self._container(way, us, {**_shown(draft.pictures[0]), "caption": draft.text})
+            container = await self._container(
+                access, own_id, {**_picture_form(draft.pictures[0]), "caption": draft.text}
+            )
         else:
             parts = [
-                await self._container(way, us, {**_shown(picture), "is_carousel_item": "true"})
+                await self._container(access, own_id, {**_picture_form(picture), "is_carousel_item": "true"})
                 for picture in draft.pictures
             ]
             album = {"media_type": "CAROUSEL", "children": ",".join(parts), "caption": draft.text}
-            container = await self._container(way, us, album)
+            container = await self._container(access, own_id, album)
         made = await self._calls.change(
-            replace(way, units={POSTS: 1}), f"{us}/media_publish", graph.MADE, {"creation_id": container}
+            replace(access, units={POSTS: 1}), f"{own_id}/media_publish", graph.MADE, {"creation_id": container}
         )
         return SendReceipt(external_id=made.id)
 
@@ -292,11 +303,11 @@ class Instagram:
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         if Token.USER not in c.tokens:
             raise AuthExpired("only a token of Instagram's own login can be renewed", token=Token.USER)
-        way = GraphAccess(_host(c), c.tokens[Token.USER], Token.USER)
+        access = GraphAccess(_host(c), c.tokens[Token.USER], Token.USER)
         form = {"method": "get", "grant_type": "ig_refresh_token"}
-        told = await self._calls.change(way, "/refresh_access_token", graph.GRANTED, form)
-        lifetime = None if told.expires_in is None else instants.span(told.expires_in)
-        return {Token.USER: IssuedToken(told.access_token, lifetime)}
+        issued = await self._calls.change(access, "/refresh_access_token", graph.GRANTED, form)
+        lifetime = None if issued.expires_in is None else instants.span(issued.expires_in)
+        return {Token.USER: IssuedToken(issued.access_token, lifetime)}
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
         """The Page's token's scopes and lifetime. Of Instagram's own login nothing is told."""
@@ -309,34 +320,45 @@ class Instagram:
 
     @classmethod
     def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
-        return hooks.receive(call, secrets, "instagram", accounts.happened)
+        return hooks.receive(call, secrets, "instagram", accounts.to_event)
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return hooks.parse_event(told, "instagram", accounts.happened)
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        return hooks.parse_event(payload, "instagram", accounts.to_event)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         """Where the application's settings are not known, and for Instagram's own login, its dashboard
         at Meta is to name the address."""
-        way = _way(c)
+        access = _access(c)
         await subscriptions.subscribe(
             self._calls,
-            _seen(c, way),
-            way,
+            _credentials_for_state(c, access),
+            access,
             "me/subscribed_apps",
             kind="instagram",
             fields=EVENTS,
-            given=_given(way),
+            subscribed_fields=_subscribed_fields(access),
             url=url,
             verify_token=secrets.get("verify_token", ""),
         )
         return {}
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
-        way = _way(c)
-        seen, given, path = _seen(c, way), _given(way), "me/subscribed_apps"
+        access = _access(c)
+        seen, subscribed_fields, path = (
+            _credentials_for_state(c, access),
+            _subscribed_fields(access),
+            "me/subscribed_apps",
+        )
         return await subscriptions.state(
-            self._calls, seen, way, path, kind="instagram", fields=EVENTS, given=given, url=url
+            self._calls,
+            seen,
+            access,
+            path,
+            kind="instagram",
+            fields=EVENTS,
+            subscribed_fields=subscribed_fields,
+            url=url,
         )
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -344,36 +366,38 @@ class Instagram:
         return classify(response)
 
     async def _answers(
-        self, way: GraphAccess, tree: Tree, post_id: str, own: accounts.Own, since: datetime | None
+        self, access: GraphAccess, paginator: CommentPaginator, post_id: str, own: accounts.Own, since: datetime | None
     ) -> Page[RemoteMessage]:
         """The next answers to the first comment that waits; a comment that is gone has none."""
-        branch, rest = tree.branches[0], tree.branches[1:]
+        thread, rest = paginator.unread_threads[0], paginator.unread_threads[1:]
 
         async def ask(after: str | None, limit: int) -> graph.Listing[accounts.Reply]:
             query = part(accounts.REPLY_FIELDS, limit, after)
-            return await self._calls.get(way, f"{branch.id}/replies", accounts.REPLIES, query)
+            return await self._calls.get(access, f"{thread.id}/replies", accounts.REPLIES, query)
 
         items: list[RemoteMessage] = []
         try:
-            listing = await page(ask, branch, COMMENTS_PAGE)
+            listing = await page(ask, thread, COMMENTS_PAGE)
         except Gone:
             listing = graph.Listing[accounts.Reply](data=())
         if listing is None:
-            rest = (branch.again(), *rest)
+            rest = (thread.from_start(), *rest)
         else:
-            items = [accounts.comment(shape, branch.id, branch.key, post_id, own) for shape in listing.data]
-            rest = rest if listing.after is None else (branch.model_copy(update={"after": listing.after}), *rest)
-        return _part(items, tree.model_copy(update={"branches": rest}), since)
+            items = [accounts.comment(shape, thread.id, thread.key, post_id, own) for shape in listing.data]
+            rest = rest if listing.after is None else (thread.model_copy(update={"after": listing.after}), *rest)
+        return _part(items, paginator.model_copy(update={"unread_threads": rest}), since)
 
-    async def _container(self, way: GraphAccess, us: str, form: dict[str, str]) -> str:
+    async def _container(self, access: GraphAccess, own_id: str, form: dict[str, str]) -> str:
         """A container that is ready to be published."""
-        made = await self._calls.prepare(way, f"{us}/media", graph.MADE, form)
+        made = await self._calls.prepare(access, f"{own_id}/media", graph.MADE, form)
         for _ in range(STATUS_ASKED):
-            told = await self._calls.get(way, made.id, accounts.CONTAINER, {"fields": accounts.CONTAINER_FIELDS})
-            if told.status_code == "FINISHED":
+            container = await self._calls.get(
+                access, made.id, accounts.CONTAINER, {"fields": accounts.CONTAINER_FIELDS}
+            )
+            if container.status_code == "FINISHED":
                 return made.id
-            if told.status_code == "ERROR":
-                raise Rejected(f"Instagram cannot take the picture: {wire.explanation(told.status, ())}")
+            if container.status_code == "ERROR":
+                raise Rejected(f"Instagram cannot take the picture: {wire.explanation(container.status, ())}")
         raise Transient("Instagram is still busy with the picture")
 
 
@@ -384,7 +408,7 @@ def _host(c: Credentials) -> str:
     return INSTAGRAM if c.base_url == Instagram.spec.base_url else c.base_url
 
 
-def _way(c: Credentials) -> GraphAccess:
+def _access(c: Credentials) -> GraphAccess:
     target = c.external_id or c.address
     if Token.COMMUNITY in c.tokens:
         return GraphAccess(c.base_url, c.tokens[Token.COMMUNITY], Token.COMMUNITY, target, c.app.get("client_secret"))
@@ -399,23 +423,23 @@ def _name(c: Credentials) -> str:
 
 def _own(c: Credentials) -> accounts.Own:
     """Some lists tell the account by an id of its own, so its name counts as well."""
-    us, name = known(c), _name(c)
-    return lambda person: person.id == us or person.username.lower() == name
+    own_id, name = guards.community_id(c), _name(c)
+    return lambda person: person.id == own_id or person.username.lower() == name
 
 
-def _given(way: GraphAccess) -> tuple[str, ...]:
-    return EVENTS if way.kind is Token.USER else PAGE_EVENTS
+def _subscribed_fields(access: GraphAccess) -> tuple[str, ...]:
+    return EVENTS if access.kind is Token.USER else PAGE_EVENTS
 
 
-def _seen(c: Credentials, way: GraphAccess) -> Credentials:
+def _credentials_for_state(c: Credentials, access: GraphAccess) -> Credentials:
     """What is known of the application does not hold for Instagram's own login, which has another id for it."""
-    return replace(c, app={}) if way.kind is Token.USER else c
+    return replace(c, app={}) if access.kind is Token.USER else c
 
 
-def _shown(picture: Picture) -> dict[str, str]:
+def _picture_form(picture: Picture) -> dict[str, str]:
     return {"image_url": picture.url or ""} | ({"alt_text": picture.alt} if picture.alt else {})
 
 
-def _part(items: list[RemoteMessage], tree: Tree, since: datetime | None) -> Page[RemoteMessage]:
+def _part(items: list[RemoteMessage], paginator: CommentPaginator, since: datetime | None) -> Page[RemoteMessage]:
     wanted = tuple(item for item in items if since is None or item.sent_at >= since)
-    return Page(wanted, wire.dump(tree) if tree.more else "{}", tree.more)
+    return Page(wanted, wire.dump(paginator) if paginator.more else "{}", paginator.more)

@@ -10,7 +10,7 @@ from app.platforms import wire
 from app.platforms.contract import Gone, MessageKind, Page, RemoteMessage, RemotePerson
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import Calls, GraphAccess
-from app.platforms.meta.walks import Branch, Mail, page, part
+from app.platforms.meta.paginators import MessagePaginator, UnreadThread, page, part
 
 THREADS_PAGE = 25
 WITH_THREAD = 20
@@ -25,7 +25,7 @@ Own = Callable[[graph.Person], bool]
 
 async def step(
     calls: Calls,
-    way: GraphAccess,
+    access: GraphAccess,
     path: str,
     query: Mapping[str, str],
     own: Own,
@@ -33,56 +33,58 @@ async def step(
     since: datetime | None,
 ) -> Page[RemoteMessage]:
     """The next part of a walk over the messages of a list of threads."""
-    mail = wire.load(Mail, cursor) or Mail()
-    if mail.branches:
-        return await _inside(calls, way, mail, own, since)
+    paginator = wire.load(MessagePaginator, cursor) or MessagePaginator()
+    if paginator.unread_threads:
+        return await _inside(calls, access, paginator, own, since)
 
     async def ask(after: str | None, limit: int) -> graph.Listing[graph.Thread]:
-        return await calls.get(way, path, graph.THREADS, {**query, **part(THREAD_FIELDS, limit, after)})
+        return await calls.get(access, path, graph.THREADS, {**query, **part(THREAD_FIELDS, limit, after)})
 
-    threads = await page(ask, mail, THREADS_PAGE)
+    threads = await page(ask, paginator, THREADS_PAGE)
     if threads is None:
-        return Page((), wire.dump(mail.again()), more=True)
-    top = mail.top or max((thread.updated_time for thread in threads.data), default=mail.floor)
-    bounds = [bound for bound in (mail.floor, since) if bound is not None]
-    fresh = [thread for thread in threads.data if all(thread.updated_time >= bound for bound in bounds)]
-    branches = tuple(
-        Branch(id=thread.id, key=_customer(thread.people, own), after=thread.newest.after)
-        for thread in fresh
-        if thread.newest.after is not None and _goes_on(thread.newest.data, mail.known, since)
+        return Page((), wire.dump(paginator.from_start()), more=True)
+    pass_start = paginator.pass_start or max((thread.updated_time for thread in threads.data), default=paginator.floor)
+    bounds = [bound for bound in (paginator.floor, since) if bound is not None]
+    new_threads = [thread for thread in threads.data if all(thread.updated_time >= bound for bound in bounds)]
+    unread_threads = tuple(
+        UnreadThread(id=thread.id, key=_customer(thread.people, own), after=thread.latest_messages.after)
+        for thread in new_threads
+        if thread.latest_messages.after is not None and _goes_on(thread.latest_messages.data, paginator.known, since)
     )
     items = tuple(
         message
-        for thread in fresh
-        for message in _told(thread.newest.data, thread.id, _customer(thread.people, own), own, since)
+        for thread in new_threads
+        for message in _messages(thread.latest_messages.data, thread.id, _customer(thread.people, own), own, since)
     )
-    read = threads.after is None or (len(threads.data) > 0 and threads.data[-1] not in fresh)
-    changed = {"top": top, "after": threads.after, "read": read, "branches": branches}
-    following, more = mail.seen([thread.updated_time for thread in threads.data]).model_copy(update=changed).next()
+    read = threads.after is None or (len(threads.data) > 0 and threads.data[-1] not in new_threads)
+    changed = {"pass_start": pass_start, "after": threads.after, "read": read, "unread_threads": unread_threads}
+    following, more = paginator.seen([thread.updated_time for thread in threads.data]).model_copy(update=changed).next()
     return Page(items, wire.dump(following), more)
 
 
-async def _inside(calls: Calls, way: GraphAccess, mail: Mail, own: Own, since: datetime | None) -> Page[RemoteMessage]:
+async def _inside(
+    calls: Calls, access: GraphAccess, paginator: MessagePaginator, own: Own, since: datetime | None
+) -> Page[RemoteMessage]:
     """The next messages of the first thread that goes on, back to what is known."""
-    branch = mail.branches[0]
+    thread = paginator.unread_threads[0]
 
     async def ask(after: str | None, limit: int) -> graph.Listing[graph.Message]:
         query = part(MESSAGE_FIELDS, limit, after)
-        return await calls.get(way, f"{branch.id}/messages", graph.MESSAGES, query)
+        return await calls.get(access, f"{thread.id}/messages", graph.MESSAGES, query)
 
-    rest = mail.branches[1:]
+    rest = paginator.unread_threads[1:]
     items: tuple[RemoteMessage, ...] = ()
     try:
-        messages = await page(ask, branch, MESSAGES_PAGE)
+        messages = await page(ask, thread, MESSAGES_PAGE)
     except Gone:
         messages = graph.Listing[graph.Message](data=())
     if messages is None:
-        rest = (branch.again(), *rest)
+        rest = (thread.from_start(), *rest)
     else:
-        items = tuple(_told(messages.data, branch.id, branch.key, own, since))
-        if messages.after is not None and _goes_on(messages.data, mail.known, since):
-            rest = (branch.model_copy(update={"after": messages.after}), *rest)
-    following, more = mail.model_copy(update={"branches": rest}).next()
+        items = tuple(_messages(messages.data, thread.id, thread.key, own, since))
+        if messages.after is not None and _goes_on(messages.data, paginator.known, since):
+            rest = (thread.model_copy(update={"after": messages.after}), *rest)
+    following, more = paginator.model_copy(update={"unread_threads": rest}).next()
     return Page(items, wire.dump(following), more)
 
 
@@ -98,7 +100,7 @@ def _customer(participants: Sequence[graph.Person], own: Own) -> str:
     return next((person.id for person in participants if not own(person)), "")
 
 
-def _told(
+def _messages(
     messages: Sequence[graph.Message], thread: str, customer: str, own: Own, since: datetime | None
 ) -> list[RemoteMessage]:
     """Messages of which more than the id is told."""

@@ -21,7 +21,7 @@ from app.platforms.contract import (
 )
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import Change, Entry, SomeTime, event_id
-from app.platforms.meta.insights import Counts, known, unknown
+from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics
 
 SITE: Final = "https://www.facebook.com"
 HOSTS: Final = frozenset({"facebook.com", "www.facebook.com", "m.facebook.com", "web.facebook.com", "fb.com", "fb.me"})
@@ -37,7 +37,7 @@ COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_
 
 INSIGHTS: Final = {"post_media_view": Metric.VIEWS, "post_total_media_view_unique": Metric.REACH}
 """The names since `post_impressions` and `post_impressions_unique` were retired (2025-11, 2026-06)."""
-GIVEN: Final = frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES})
+SUPPORTED: Final = frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES})
 
 POSTS: Final = frozenset({"post", "status", "photo", "video", "link", "share", "album", "reel"})
 """The items of `feed` events that are posts, if the Page wrote them."""
@@ -47,9 +47,9 @@ REMOVED: Final = frozenset({"remove", "delete"})
 
 class Page(wire.Shape):
     id: graph.NodeId
-    name: graph.Words = ""
-    link: wire.Words | None = None
-    username: wire.Words | None = None
+    name: graph.StorableText = ""
+    link: wire.StorableText | None = None
+    username: wire.StorableText | None = None
     followers_count: wire.Count | None = None
     fan_count: wire.Count | None = None
 
@@ -58,7 +58,7 @@ class Keyed(wire.Shape):
     """A Page, with its own token where the one who asks has a role on it."""
 
     id: graph.NodeId
-    access_token: graph.Words = ""
+    access_token: graph.StorableText = ""
 
 
 class Shares(wire.Shape):
@@ -83,9 +83,9 @@ class Counters(wire.Shape):
 
 class Post(Counters):
     created_time: wire.Moment
-    message: graph.Words = ""
-    story: graph.Words = ""
-    permalink_url: wire.Words | None = None
+    message: graph.StorableText = ""
+    story: graph.StorableText = ""
+    permalink_url: wire.StorableText | None = None
 
 
 class Parent(wire.Shape):
@@ -98,10 +98,10 @@ class Comment(wire.Shape):
 
     id: graph.NodeId
     created_time: wire.Moment
-    message: graph.Words = ""
+    message: graph.StorableText = ""
     author: graph.Someone = Field(default=None, alias="from")
     parent: Parent | None = None
-    permalink_url: wire.Words | None = None
+    permalink_url: wire.StorableText | None = None
 
 
 class MadePhoto(wire.Shape):
@@ -112,26 +112,26 @@ class MadePhoto(wire.Shape):
 class MadeComment(wire.Shape):
     id: graph.NodeId
     created_time: wire.SomeMoment = None
-    permalink_url: wire.Words | None = None
+    permalink_url: wire.StorableText | None = None
 
 
 class Item(wire.Shape):
     """What a `feed` event tells of. Until v2.10 it named its author as the sender."""
 
-    item: wire.Words
-    verb: wire.Words
+    item: wire.StorableText
+    verb: wire.StorableText
     post_id: graph.NodeId | None = None
     comment_id: graph.NodeId | None = None
     parent_id: graph.NodeId | None = None
     author: graph.Someone = Field(default=None, alias="from")
     sender_id: graph.NodeId | None = None
-    sender_name: graph.Words = ""
-    message: graph.Words = ""
+    sender_name: graph.StorableText = ""
+    message: graph.StorableText = ""
     created_time: SomeTime | None = None
     published: Annotated[bool, BeforeValidator(lambda value: value not in (0, "0"))] = True
 
     @property
-    def who(self) -> graph.Person | None:
+    def actor(self) -> graph.Person | None:
         if self.author is not None or self.sender_id is None:
             return self.author
         return graph.Person(id=self.sender_id, name=self.sender_name)
@@ -183,14 +183,14 @@ def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) 
     if shape is None:
         return PostMetrics(post, {}, gone=True)
     if isinstance(shape, MetricStatus):
-        return unknown(post, shape, GIVEN)
-    told: dict[Metric, int | MetricStatus | None] = {
+        return unavailable_metrics(post, shape, SUPPORTED)
+    counts: dict[Metric, int | MetricStatus | None] = {
         Metric.REACTIONS: shape.reactions.count,
         Metric.COMMENTS: shape.comments.count,
         Metric.SHARES: shape.shared,
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
-    return known(post, told, GIVEN)
+    return post_metrics(post, counts, SUPPORTED)
 
 
 def post(shape: Post) -> RemotePost:
@@ -203,17 +203,17 @@ def post(shape: Post) -> RemotePost:
     )
 
 
-def comment(shape: Comment, post_id: str, us: str) -> RemoteMessage:
+def comment(shape: Comment, post_id: str, own_id: str) -> RemoteMessage:
     """A comment. Its thread is one customer below one comment of the first level; what the Page
     answers belongs to the author of the comment it stands below."""
-    author = _author(shape.author, shape.id, us)
+    author = _author(shape.author, shape.id, own_id)
     customer = author.external_id
     if shape.parent is not None and author.is_community:
-        customer = _author(shape.parent.author, shape.parent.id, us).external_id
-    top = shape.id if shape.parent is None else shape.parent.id
+        customer = _author(shape.parent.author, shape.parent.id, own_id).external_id
+    root_id = shape.id if shape.parent is None else shape.parent.id
     return RemoteMessage(
         external_id=shape.id,
-        thread_id=f"comment-{top}-{customer}",
+        thread_id=f"comment-{root_id}-{customer}",
         kind=MessageKind.COMMENT,
         author=author,
         text=shape.message.strip(),
@@ -224,13 +224,13 @@ def comment(shape: Comment, post_id: str, us: str) -> RemoteMessage:
     )
 
 
-def _author(shape: graph.Person | None, comment_id: str, us: str) -> RemotePerson:
+def _author(shape: graph.Person | None, comment_id: str, own_id: str) -> RemotePerson:
     if shape is None:
         return RemotePerson(f"unknown-{comment_id}", "")
-    return RemotePerson(shape.id, shape.name, is_community=shape.id == us)
+    return RemotePerson(shape.id, shape.name, is_community=shape.id == own_id)
 
 
-def happened(entry: Entry, change: Change) -> Event | None:
+def to_event(entry: Entry, change: Change) -> Event | None:
     """What a change of the Page's feed tells.
 
     An answer of the Page's does not tell to whom it is: the poll brings it, with its thread. What
@@ -239,26 +239,26 @@ def happened(entry: Entry, change: Change) -> Event | None:
     if change.field != "feed":
         return None
     item = ITEM.validate_python(change.value)
-    told_as = event_id(entry.id, change.field, change.value)
+    own_event_id = event_id(entry.id, change.field, change.value)
     if item.item == "comment" and item.comment_id is not None:
         if item.verb in REMOVED:
-            return Event(told_as, entry.id, deleted_ids=(item.comment_id,))
-        told = _told_comment(item, entry) if item.verb in {"add", *EDITED} else None
-        return None if told is None else Event(told_as, entry.id, messages=(told,))
-    by_page = item.who is not None and item.who.id == entry.id
+            return Event(own_event_id, entry.id, deleted_ids=(item.comment_id,))
+        message = _comment_of_event(item, entry) if item.verb in {"add", *EDITED} else None
+        return None if message is None else Event(own_event_id, entry.id, messages=(message,))
+    by_page = item.actor is not None and item.actor.id == entry.id
     if item.item in POSTS and item.verb == "add" and by_page and item.published and item.post_id is not None:
         if item.created_time is None:
             return None
         new = Post(id=item.post_id, created_time=item.created_time, message=item.message)
-        return Event(told_as, entry.id, posts=(post(new),))
+        return Event(own_event_id, entry.id, posts=(post(new),))
     return None
 
 
-def _told_comment(item: Item, entry: Entry) -> RemoteMessage | None:
+def _comment_of_event(item: Item, entry: Entry) -> RemoteMessage | None:
     if item.comment_id is None or item.post_id is None or item.created_time is None:
         return None
     below = item.parent_id if item.parent_id not in {None, item.post_id} else None
-    author = _author(item.who, item.comment_id, entry.id)
+    author = _author(item.actor, item.comment_id, entry.id)
     edited = item.verb in EDITED
     if (author.is_community and below is not None) or (edited and entry.time is None):
         return None

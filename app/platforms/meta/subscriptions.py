@@ -6,7 +6,7 @@ from app.platforms.capabilities import HookState
 from app.platforms.contract import Credentials, Rejected
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import Calls, GraphAccess
-from app.platforms.meta.tokens import app_way
+from app.platforms.meta.tokens import app_access
 
 DASHBOARD = "the address itself is set in the application's dashboard at Meta, and cannot be seen from here"
 
@@ -14,58 +14,58 @@ DASHBOARD = "the address itself is set in the application's dashboard at Meta, a
 async def subscribe(
     calls: Calls,
     c: Credentials,
-    way: GraphAccess,
+    access: GraphAccess,
     path: str,
     *,
     kind: str,
     fields: Sequence[str],
-    given: Sequence[str],
+    subscribed_fields: Sequence[str],
     url: str,
     verify_token: str,
 ) -> None:
     """Have events of `fields` of objects of this kind sent to `url`, where the application's settings are
-    known; then have the community give `given` to the application."""
-    app = app_way(c)
+    known; then have the community give `subscribed_fields` to the application."""
+    app = app_access(c)
     if app is not None:
         form = {"object": kind, "callback_url": url, "fields": ",".join(fields), "verify_token": verify_token}
-        _done(await calls.prepare(app, f"{c.app['client_id']}/subscriptions", graph.DONE, form))
-    _done(await calls.prepare(way, path, graph.DONE, {"subscribed_fields": ",".join(given)}))
+        _require_success(await calls.prepare(app, f"{c.app['client_id']}/subscriptions", graph.DONE, form))
+    _require_success(await calls.prepare(access, path, graph.DONE, {"subscribed_fields": ",".join(subscribed_fields)}))
 
 
 async def state(
     calls: Calls,
     c: Credentials,
-    way: GraphAccess,
+    access: GraphAccess,
     path: str,
     *,
     kind: str,
     fields: Sequence[str],
-    given: Sequence[str],
+    subscribed_fields: Sequence[str],
     url: str,
 ) -> HookState:
     """Whether the community gives its events to the application, and the application sends those of
     `fields` to `url`."""
-    ours = c.app.get("client_id")
-    listed = (await calls.get(way, path, graph.SUBSCRIBED, {})).data
-    missing = set(given)
+    client_id = c.app.get("client_id")
+    listed = (await calls.get(access, path, graph.SUBSCRIBED, {})).data
+    missing = set(subscribed_fields)
     for one in listed:
-        if ours is None or one.id in {None, ours}:
+        if client_id is None or one.id in {None, client_id}:
             missing -= set(one.subscribed_fields)
     if missing:
         return HookState(False, detail=f"the community does not send: {', '.join(sorted(missing))}")
-    app = app_way(c)
+    app = app_access(c)
     if app is None:
         return HookState(True, detail=DASHBOARD)
-    sent = await calls.get(app, f"{ours}/subscriptions", graph.APP_SUBSCRIPTIONS, {})
+    sent = await calls.get(app, f"{client_id}/subscriptions", graph.APP_SUBSCRIPTIONS, {})
     there = [one for one in sent.data if one.object == kind and one.callback_url == url and one.active]
     if not there:
         return HookState(False, detail="the application sends events to another address, or to none")
-    told = {field.name for one in there for field in one.fields}
-    missing = set(fields) - told if told else set()
+    active_fields = {field.name for one in there for field in one.fields}
+    missing = set(fields) - active_fields if active_fields else set()
     detail = f"the application does not send: {', '.join(sorted(missing))}" if missing else ""
     return HookState(not missing, detail=detail)
 
 
-def _done(told: graph.Done) -> None:
-    if not told.success:
+def _require_success(answer: graph.Done) -> None:
+    if not answer.success:
         raise Rejected("Meta did not take the subscription")

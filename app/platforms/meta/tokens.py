@@ -13,7 +13,7 @@ from app.platforms.meta.calls import Calls, GraphAccess
 APP_SETTINGS: Final = frozenset({"client_id", "client_secret"})
 
 
-def app_way(c: Credentials) -> GraphAccess | None:
+def app_access(c: Credentials) -> GraphAccess | None:
     """The application's own way in; None where its settings are not known."""
     if not c.app.keys() >= APP_SETTINGS:
         return None
@@ -27,21 +27,25 @@ async def inspect(
 
     The token goes into a form, for which Graph takes a POST that says `method=get`.
     """
-    way = app_way(c)
+    access = app_access(c)
     found: dict[Token, TokenState] = {}
-    for kind in kinds if way is not None else ():
-        assert way is not None
-        response = await calls.prepared(way, "debug_token", {"method": "get", "input_token": c.tokens[kind]})
-        told = wire.parse(graph.DEBUGGED, response).data
-        if not told.is_valid:
+    for kind in kinds if access is not None else ():
+        assert access is not None
+        response = await calls.prepared(access, "debug_token", {"method": "get", "input_token": c.tokens[kind]})
+        token_info = wire.parse(graph.DEBUGGED, response).data
+        if not token_info.is_valid:
             raise AuthExpired("Meta no longer accepts the token", token=kind)
-        has = scopes[kind] if told.scopes is None else told.scopes
-        missing = tuple(scope for scope in scopes[kind] if scope not in has)
-        found[kind] = TokenState(missing, _lifetime(told, wire.moment_of(response)))
+        granted = scopes[kind] if token_info.scopes is None else token_info.scopes
+        missing = tuple(scope for scope in scopes[kind] if scope not in granted)
+        found[kind] = TokenState(missing, _lifetime(token_info, wire.moment_of(response)))
     return found
 
 
-def _lifetime(told: graph.Inspected, now: datetime | None) -> timedelta | None:
+def _lifetime(token_info: graph.Inspected, now: datetime | None) -> timedelta | None:
     """Until the token ends, or what it may see does, which Meta limits to 90 days by itself."""
-    ends = [end for end in (told.expires_at, told.data_access_expires_at) if end is not None and end.timestamp() > 0]
+    ends = [
+        end
+        for end in (token_info.expires_at, token_info.data_access_expires_at)
+        if end is not None and end.timestamp() > 0
+    ]
     return max(timedelta(0), min(ends) - now) if ends and now is not None else None

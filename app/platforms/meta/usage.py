@@ -38,7 +38,7 @@ USED: Final = TypeAdapter(Used)
 BY_BUSINESS: Final = TypeAdapter(dict[str, list[Used]])
 
 
-def told(response: httpx.Response) -> list[Usage]:
+def usages(response: httpx.Response) -> list[Usage]:
     """Every limit that an answer tells of; a header that is not understood tells of none."""
     found = []
     for name, scope in (("x-app-usage", Scope.APP), ("x-page-usage", Scope.COMMUNITY)):
@@ -55,10 +55,10 @@ def told(response: httpx.Response) -> list[Usage]:
 
 def nearest(response: httpx.Response) -> Usage | None:
     """The limit that is nearest to its end."""
-    return max(told(response), key=lambda usage: usage.share, default=None)
+    return max(usages(response), key=lambda usage: usage.share, default=None)
 
 
 def free_in(response: httpx.Response) -> float | None:
     """Seconds until calls are taken again; None where no answer tells."""
-    waits = [usage.resets_in for usage in told(response) if usage.resets_in is not None]
+    waits = [usage.resets_in for usage in usages(response) if usage.resets_in is not None]
     return max(waits, default=wire.retry_after(response))

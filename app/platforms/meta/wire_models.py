@@ -18,7 +18,7 @@ NodeId = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=r"^[A-Za-z0
 """Ids are numbers, numbers joined by `_`, or (of messages and their threads) something like Base64.
 Some hooks write those that are numbers as numbers."""
 
-Words = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+StorableText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
 """A text; where there is none it is left out, empty, or null."""
 
 PLACE: Final = ("after", "until", "__paging_token", "offset")
@@ -32,18 +32,18 @@ def _place(address: object) -> object:
     """
     if not isinstance(address, str) or not address:
         return address or None
-    asked = dict(parse_qsl(urlsplit(address).query))
-    where: dict[str, str] = {name: asked[name] for name in PLACE if name in asked}
+    query = dict(parse_qsl(urlsplit(address).query))
+    where: dict[str, str] = {name: query[name] for name in PLACE if name in query}
     return where.get("after") or f"?{urlencode(where)}"
 
 
 class Cursors(wire.Shape):
-    after: wire.Words | None = None
+    after: wire.StorableText | None = None
 
 
 class Paging(wire.Shape):
     cursors: Cursors | None = None
-    next: Annotated[wire.Words | None, BeforeValidator(_place)] = None
+    next: Annotated[wire.StorableText | None, BeforeValidator(_place)] = None
 
 
 class Listing(wire.Shape, Generic[T]):
@@ -81,8 +81,8 @@ class Summed(wire.Shape):
 
 class Person(wire.Shape):
     id: NodeId
-    name: Words = ""
-    username: Words = ""
+    name: StorableText = ""
+    username: StorableText = ""
 
 
 def _known(value: object) -> object:
@@ -100,8 +100,8 @@ class Value(wire.Shape):
 class Insight(wire.Shape):
     """A metric. What is not counted yet has no values, or is not among the insights at all."""
 
-    name: wire.Words
-    period: Words = "lifetime"
+    name: wire.StorableText
+    period: StorableText = "lifetime"
     values: tuple[Value, ...] | None = None
     total_value: Value | None = None
 
@@ -128,7 +128,7 @@ class Message(wire.Shape):
     created_time: wire.Moment | None = None
     author: Someone = Field(default=None, alias="from")
     to: Listing[Someone] | None = None
-    message: Words = ""
+    message: StorableText = ""
 
     @property
     def people(self) -> tuple[Person, ...]:
@@ -147,7 +147,7 @@ class Thread(wire.Shape):
         return tuple(one for one in listed if one is not None)
 
     @property
-    def newest(self) -> Listing[Message]:
+    def latest_messages(self) -> Listing[Message]:
         """The messages that come with it."""
         return self.messages or Listing[Message](data=())
 
@@ -156,7 +156,7 @@ class Part(wire.Shape):
     """An answer of a batch; its body is JSON in a text."""
 
     code: Annotated[int, Field(ge=100, le=599)]
-    body: Words = ""
+    body: StorableText = ""
 
 
 class Made(wire.Shape):
@@ -179,7 +179,7 @@ class Done(wire.Shape):
 class IssuedToken(wire.Shape):
     """A token endpoint's answer; a token that does not end may come without `expires_in`."""
 
-    access_token: Annotated[wire.Words, Field(min_length=1)]
+    access_token: Annotated[wire.StorableText, Field(min_length=1)]
     expires_in: wire.Count | None = None
 
 
@@ -187,7 +187,7 @@ class Inspected(wire.Shape):
     """What is said of a token; a moment of 0 is none."""
 
     is_valid: bool
-    scopes: tuple[wire.Words, ...] | None = None
+    scopes: tuple[wire.StorableText, ...] | None = None
     expires_at: wire.SomeUnixTime = None
     data_access_expires_at: wire.SomeUnixTime = None
 
@@ -200,7 +200,7 @@ class Subscribed(wire.Shape):
     """An application that a Page, or an account, sends events to."""
 
     id: NodeId | None = None
-    subscribed_fields: tuple[wire.Words, ...] = ()
+    subscribed_fields: tuple[wire.StorableText, ...] = ()
 
 
 def _field(value: object) -> object:
@@ -209,14 +209,14 @@ def _field(value: object) -> object:
 
 
 class AppField(wire.Shape):
-    name: wire.Words
+    name: wire.StorableText
 
 
 class AppSubscription(wire.Shape):
     """Where an application has the events of one kind of object sent to."""
 
-    object: wire.Words
-    callback_url: Words = ""
+    object: wire.StorableText
+    callback_url: StorableText = ""
     active: bool = True
     fields: tuple[Annotated[AppField, BeforeValidator(_field)], ...] = ()
 

@@ -23,7 +23,7 @@ from urllib.parse import quote
 import httpx
 
 from app.kit import instants
-from app.platforms import outgoing, wire
+from app.platforms import guards, outgoing, wire
 from app.platforms.capabilities import (
     Call,
     Event,
@@ -35,7 +35,7 @@ from app.platforms.capabilities import (
     Received,
     ReplyTo,
     TokenState,
-    odd,
+    unparsed_event,
 )
 from app.platforms.contract import (
     Address,
@@ -66,8 +66,15 @@ from app.platforms.odnoklassniki import addresses, translate
 from app.platforms.odnoklassniki import wire_models as ok
 from app.platforms.odnoklassniki.calls import Api
 from app.platforms.odnoklassniki.errors import from_answer
+from app.platforms.odnoklassniki.paginators import (
+    CommentPaginator,
+    MessagePaginator,
+    TopicPaginator,
+    after,
+    latest,
+    next_anchor,
+)
 from app.platforms.odnoklassniki.sources import comes_from
-from app.platforms.odnoklassniki.walks import Comments, Mail, Topics, after, latest, next_anchor
 
 TOPICS_PAGE: Final = 50
 COMMENTS_PAGE: Final = 100
@@ -133,13 +140,13 @@ class Odnoklassniki:
             if addresses.number(c) not in {None, group}:
                 raise MissingPermission("the group's token is another group's")
             return CommunitySnapshot(group, name, f"https://ok.ru/group/{group}", None)
-        asked = addresses.number(c)
-        if asked is None:
+        group_id = addresses.number(c)
+        if group_id is None:
             target = await self._api.rest(c, ok.TARGET, "url.getInfo", {"url": c.address})
             if target.type.upper() != "GROUP":
                 raise Gone("this address leads to no group of Odnoklassniki")
-            asked = target.id
-        fields = {"uids": asked, "fields": "UID,NAME,SHORTNAME,MEMBERS_COUNT"}
+            group_id = target.id
+        fields = {"uids": group_id, "fields": "UID,NAME,SHORTNAME,MEMBERS_COUNT"}
         found = await self._api.rest(c, ok.GROUPS, "group.getInfo", fields)
         if not found:
             raise Gone("Odnoklassniki knows no such group")
@@ -149,33 +156,32 @@ class Odnoklassniki:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """Topics are listed by the statistics, which administrators may read, and then looked up."""
-        walk, group = wire.load(Topics, cursor) or Topics(), _known(c)
-        bound = latest(None if walk.known is None else walk.known - LATE, _moment(since))
-        stats = await self._stats(c, group, anchor=walk.anchor, start_time=bound)
+        paginator, group = wire.load(TopicPaginator, cursor) or TopicPaginator(), guards.community_id(c)
+        bound = latest(None if paginator.known is None else paginator.known - LATE, _moment(since))
+        stats = await self._stats(c, group, anchor=paginator.anchor, start_time=bound)
         reach = {stat.id: stat.reach for stat in stats.topics}
         found = await self._topics(c, tuple(reach), "media_topic.*")
         topics = [(topic, topic.created_ms) for topic in found if topic.created_ms is not None]
         if len(topics) < len(found):
             wire.left_out(len(found) - len(topics), "a topic's moment is out of bounds")
-        told = [created for _, created in topics]
-        newest = latest(*told, walk.newest, walk.known)
+        times = [created for _, created in topics]
+        newest = latest(*times, paginator.newest, paginator.known)
         posts = tuple(
             translate.post(topic, created, group, reach.get(topic.id))
             for topic, created in topics
             if translate.is_own(topic, group) and (since is None or created >= _milliseconds(since))
         )
-        anchor = next_anchor(stats, walk.anchor, filled=bool(stats.topics))
+        anchor = next_anchor(stats, paginator.anchor, filled=bool(stats.topics))
         if anchor is None:
-            return Page(posts, wire.dump(Topics(known=newest)), more=False)
-        return Page(posts, wire.dump(Topics(anchor=anchor, newest=newest, known=walk.known)), more=True)
+            return Page(posts, wire.dump(TopicPaginator(known=newest)), more=False)
+        return Page(posts, wire.dump(TopicPaginator(anchor=anchor, newest=newest, known=paginator.known)), more=True)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        return await self.metrics_across(c, tuple(PostRef(_known(c), post_id) for post_id in ids))
+        return await self.metrics_across(c, tuple(PostRef(guards.community_id(c), post_id) for post_id in ids))
 
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
         """Counters in one call, reach in at least one more for each group; without reach the rest still comes."""
-        if len(posts) > self.spec.metrics_batch:
-            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        guards.check_batch(posts, self.spec)
         found = {t.id: t for t in await self._topics(c, tuple(dict.fromkeys(p.post_id for p in posts)), COUNTERS)}
         created: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for post in posts:
@@ -196,21 +202,21 @@ class Odnoklassniki:
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """One list, read backwards: the next walk goes down to the newest comment that this one has seen."""
-        walk, group = wire.load(Comments, cursor) or Comments(), _known(c)
+        paginator, group = wire.load(CommentPaginator, cursor) or CommentPaginator(), guards.community_id(c)
         query = {"discussionId": post_id, "discussionType": "GROUP_TOPIC", "fields": COMMENT}
-        query |= {"anchor": walk.anchor or "LAST", "direction": "BACKWARD", "count": str(COMMENTS_PAGE)}
+        query |= {"anchor": paginator.anchor or "LAST", "direction": "BACKWARD", "count": str(COMMENTS_PAGE)}
         found = await self._api.rest(c, ok.COMMENTS, "discussions.getComments", query)
         times = [int(shape.date.timestamp()) for shape in found.comments]
-        newest = latest(*times, walk.newest, walk.known)
-        bound = latest(walk.known, None if since is None else int(since.timestamp()))
+        newest = latest(*times, paginator.newest, paginator.known)
+        bound = latest(paginator.known, None if since is None else int(since.timestamp()))
         reached = bound is not None and any(time < bound for time in times)
         items = tuple(
             translate.comment(shape, post_id, group) for shape in found.comments if since is None or shape.date >= since
         )
-        anchor = next_anchor(found, walk.anchor, filled=bool(found.comments))
+        anchor = next_anchor(found, paginator.anchor, filled=bool(found.comments))
         if anchor is None or reached:
-            return Page(items, wire.dump(Comments(known=newest)), more=False)
-        return Page(items, wire.dump(Comments(anchor=anchor, newest=newest, known=walk.known)), more=True)
+            return Page(items, wire.dump(CommentPaginator(known=newest)), more=False)
+        return Page(items, wire.dump(CommentPaginator(anchor=anchor, newest=newest, known=paginator.known)), more=True)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
@@ -218,32 +224,36 @@ class Odnoklassniki:
         """Direct messages. Comments come from `comments`."""
         if Token.COMMUNITY not in c.tokens:
             return Page((), cursor, more=False)
-        mail = wire.load(Mail, cursor) or Mail()
-        if mail.chats:
-            return await self._history(c, mail, since)
-        query = {"count": str(CHATS_PAGE)} | ({} if mail.marker is None else {"marker": mail.marker})
+        paginator = wire.load(MessagePaginator, cursor) or MessagePaginator()
+        if paginator.chats:
+            return await self._history(c, paginator, since)
+        query = {"count": str(CHATS_PAGE)} | ({} if paginator.marker is None else {"marker": paginator.marker})
         listing = await self._api.graph(c, ok.CHATS, "chats", query)
-        bound = max(mail.floor, _moment(since) or 0)
-        fresh = tuple(chat for chat in listing.chats if chat.last >= bound)
-        mail = mail.model_copy(
+        bound = max(paginator.floor, _moment(since) or 0)
+        changed_chats = tuple(chat for chat in listing.chats if chat.last >= bound)
+        paginator = paginator.model_copy(
             update={
-                "top": mail.top if mail.top is not None else max((one.last for one in listing.chats), default=0),
-                "read": listing.marker is None or len(fresh) < len(listing.chats),
+                "top": paginator.top
+                if paginator.top is not None
+                else max((one.last for one in listing.chats), default=0),
+                "read": listing.marker is None or len(changed_chats) < len(listing.chats),
                 "marker": listing.marker,
-                "long": mail.long or mail.marker is not None,
-                "chats": tuple(chat.chat_id for chat in fresh if chat.type != "CHAT"),
+                "long": paginator.long or paginator.marker is not None,
+                "chats": tuple(chat.chat_id for chat in changed_chats if chat.type != "CHAT"),
             }
         )
-        mail, more = after(mail)
-        return Page((), wire.dump(mail), more)
+        paginator, more = after(paginator)
+        return Page((), wire.dump(paginator), more)
 
-    async def _history(self, c: Credentials, mail: Mail, since: datetime | None) -> Page[RemoteMessage]:
+    async def _history(
+        self, c: Credentials, paginator: MessagePaginator, since: datetime | None
+    ) -> Page[RemoteMessage]:
         """The next messages of the first chat that waits, back to what is known."""
-        bound = max(mail.known, _moment(since) or 0)
+        bound = max(paginator.known, _moment(since) or 0)
         query = {"count": str(MESSAGES_PAGE)}
         query |= {"to": str(bound)} if bound else {}
-        query |= {} if mail.until is None else {"from": str(mail.until)}
-        path = f"messages/{quote(mail.chats[0], safe=':')}"
+        query |= {} if paginator.until is None else {"from": str(paginator.until)}
+        path = f"messages/{quote(paginator.chats[0], safe=':')}"
         try:
             found = (await self._api.graph(c, ok.MESSAGES, path, query)).messages
         except Gone:  # this chat alone: the others still wait
@@ -253,16 +263,16 @@ class Odnoklassniki:
             wire.left_out(len(found) - len(dated), "a message's moment is out of bounds")
         times = [_milliseconds(at) for _, at in dated]
         items = tuple(
-            translate.message(shape, at, _known(c))
+            translate.message(shape, at, guards.community_id(c))
             for shape, at in dated
             if _milliseconds(at) >= bound and translate.is_said(shape)
         )
         if len(found) < MESSAGES_PAGE or not times or min(times) < bound:
-            mail, more = after(mail.model_copy(update={"chats": mail.chats[1:], "until": None}))
-            return Page(items, wire.dump(mail), more)
+            paginator, more = after(paginator.model_copy(update={"chats": paginator.chats[1:], "until": None}))
+            return Page(items, wire.dump(paginator), more)
         # The same moment once more: several messages may share it, on both sides of the page's end.
-        until = min(times) if min(times) != mail.until else min(times) - 1
-        return Page(items, wire.dump(mail.model_copy(update={"until": until})), more=True)
+        until = min(times) if min(times) != paginator.until else min(times) - 1
+        return Page(items, wire.dump(paginator.model_copy(update={"until": until})), more=True)
 
     async def _stats(self, c: Credentials, group: str, **more: str | int | None) -> ok.Stats:
         """A page of the group's statistics; `start_time` and `end_time` are milliseconds, and taken in."""
@@ -279,20 +289,20 @@ class Odnoklassniki:
 
     async def _reach(self, c: Credentials, group: str, created: Mapping[str, int]) -> dict[str, int | MetricStatus]:
         """Reach by topic; where OK does not give it, why. Each call starts at the newest topic still without."""
-        waiting = sorted(created, key=created.__getitem__, reverse=True)
+        pending = sorted(created, key=created.__getitem__, reverse=True)
         reach: dict[str, int | MetricStatus] = {}
         try:
-            while waiting:
-                ends = created[waiting[-1]], created[waiting[0]]
+            while pending:
+                ends = created[pending[-1]], created[pending[0]]
                 stats = await self._stats(c, group, start_time=ends[0], end_time=ends[1])
                 reach |= {stat.id: stat.reach for stat in stats.topics if stat.reach is not None}
-                waiting = [topic for topic in waiting[1:] if topic not in reach]
+                pending = [topic for topic in pending[1:] if topic not in reach]
         except Throttled:  # nothing more is to be asked
             raise
         except (MissingPermission, AuthExpired):
-            return dict.fromkeys(waiting, MetricStatus.NO_PERMISSION) | reach
+            return dict.fromkeys(pending, MetricStatus.NO_PERMISSION) | reach
         except PlatformError:
-            return dict.fromkeys(waiting, MetricStatus.ERROR) | reach
+            return dict.fromkeys(pending, MetricStatus.ERROR) | reach
         return reach
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────
@@ -309,12 +319,14 @@ class Odnoklassniki:
         form = {"entityId": to.post_id, "entityType": "GROUP_TOPIC", "comment": text, "as_admin": "true"}
         form |= {"reply_to_comment_id": to.external_id.rpartition(":")[2]}
         made = await self._api.rest(c, ok.MADE_COMMENT, "discussions.addDiscussionComment", form, changes=True)
-        return SendReceipt(translate.comment_id(to.post_id, made), url=translate.topic_url(_known(c), to.post_id))
+        return SendReceipt(
+            translate.comment_id(to.post_id, made), url=translate.topic_url(guards.community_id(c), to.post_id)
+        )
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         """A topic of the group. Pictures are uploaded one by one, so that their order is ours."""
         outgoing.check(draft, self.spec)
-        group = _known(c)
+        group = guards.community_id(c)
         photos = [{"id": await self._upload(c, group, picture)} for picture in draft.pictures]
         media: list[object] = [{"type": "text", "text": draft.text}] if draft.text.strip() else []
         media += [{"type": "photo", "list": photos}] if photos else []
@@ -373,18 +385,18 @@ class Odnoklassniki:
         return Received("ok", cls.parse_event(call.body))
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
         """A message, or nothing."""
         try:
-            if not wire.parse_bytes(ok.HOOK_CALL, told).brings_message:
+            if not wire.parse_bytes(ok.HOOK_CALL, payload).brings_message:
                 return ()
-            shape = wire.parse_bytes(ok.MESSAGE, told)
+            shape = wire.parse_bytes(ok.MESSAGE, payload)
         except Malformed as error:
-            return (odd(told, error.message),)
+            return (unparsed_event(payload, error.message),)
         if not translate.is_said(shape):
             return ()
         if shape.timestamp is None:
-            return (odd(told, "the message's moment is out of bounds"),)
+            return (unparsed_event(payload, "the message's moment is out of bounds"),)
         return (Event(shape.message.mid, None, (translate.message(shape, shape.timestamp, None),)),)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
@@ -406,12 +418,6 @@ class Odnoklassniki:
 
 
 ADAPTER: Final = Odnoklassniki
-
-
-def _known(c: Credentials) -> str:
-    if c.external_id is None:
-        raise ValueError("the group's id is not known yet: ask for `community` first")
-    return c.external_id
 
 
 def _moment(since: datetime | None) -> int | None:

@@ -101,10 +101,10 @@ def _blaming(kind: Token) -> Callable[[httpx.Response], PlatformError | None]:
     """What an answer says went wrong, naming the token that is no longer good."""
 
     def classify(response: httpx.Response) -> PlatformError | None:
-        said = from_answer(response)
-        if isinstance(said, AuthExpired):
-            said.token = kind
-        return said
+        error = from_answer(response)
+        if isinstance(error, AuthExpired):
+            error.token = kind
+        return error
 
     return classify
 

@@ -5,7 +5,6 @@ for OK never says.
 """
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import Final
 
 import httpx
@@ -14,29 +13,16 @@ from pydantic import ValidationError
 from app.platforms import wire
 from app.platforms.contract import (
     AuthExpired,
-    Gone,
     Malformed,
-    MissingPermission,
-    OutcomeUnknown,
     PlatformError,
     Rejected,
     Scope,
     Throttled,
-    Transient,
 )
+from app.platforms.errors import ErrorMeaning, platform_error, table
 from app.platforms.odnoklassniki import wire_models as ok
 
-
-class ErrorMeaning(Enum):
-    """What an error calls for."""
-
-    WAIT = "too many calls"
-    RECONNECT = "the token is not accepted"
-    FORBIDDEN = "the token may not do this"
-    GONE = "there is no such thing"
-    UNWELL = "Odnoklassniki is unwell"
-    REFUSED = "Odnoklassniki refused the request"
-
+TITLE: Final = "Odnoklassniki"
 
 WAITS: Final[Mapping[int, Scope]] = {
     7: Scope.TOKEN,  # ACTION_BLOCKED
@@ -71,23 +57,21 @@ _REFUSED = (
     *(1001, 1003, 1004, 1005, 1101, 1102, 1103, 1200, 1300, 1301, 1302, 1400, 1401, 2001),
 )
 
-CODES: Final[Mapping[int, ErrorMeaning]] = {
-    code: means
-    for means, codes in (
-        (ErrorMeaning.WAIT, tuple(WAITS)),
-        (ErrorMeaning.RECONNECT, _RECONNECT),
-        (ErrorMeaning.FORBIDDEN, _FORBIDDEN),
-        (ErrorMeaning.GONE, _GONE),
-        (ErrorMeaning.UNWELL, _UNWELL),
-        (ErrorMeaning.REFUSED, _REFUSED),
-    )
-    for code in codes
-}
+CODES: Final[Mapping[int, ErrorMeaning]] = table(
+    {
+        ErrorMeaning.THROTTLED: tuple(WAITS),
+        ErrorMeaning.AUTH_EXPIRED: _RECONNECT,
+        ErrorMeaning.FORBIDDEN: _FORBIDDEN,
+        ErrorMeaning.GONE: _GONE,
+        ErrorMeaning.UNAVAILABLE: _UNWELL,
+        ErrorMeaning.REJECTED: _REFUSED,
+    }
+)
 
-UNKNOWN: Final = ErrorMeaning.UNWELL
+UNKNOWN: Final = ErrorMeaning.UNAVAILABLE
 """A code that nobody documents: trying later is harmless, giving up is not."""
 
-WORDS: Final[Mapping[int, str]] = {
+MESSAGES: Final[Mapping[int, str]] = {
     7: "Odnoklassniki has blocked this action for a while",
     8: "Odnoklassniki's flood control stopped the same action being done too often",
     9: "Odnoklassniki has blocked our network address",
@@ -115,8 +99,8 @@ WORDS: Final[Mapping[int, str]] = {
 OAUTH: Final[Mapping[str, ErrorMeaning]] = {
     "invalid_client": ErrorMeaning.FORBIDDEN,
     "unauthorized_client": ErrorMeaning.FORBIDDEN,
-    "server_error": ErrorMeaning.UNWELL,
-    "temporarily_unavailable": ErrorMeaning.UNWELL,
+    "server_error": ErrorMeaning.UNAVAILABLE,
+    "temporarily_unavailable": ErrorMeaning.UNAVAILABLE,
 }
 """What the token endpoint says by a word (RFC 6749, 5.2); all others mean that a person must reconnect."""
 
@@ -130,13 +114,15 @@ def from_answer(response: httpx.Response) -> PlatformError | None:
     changes = request is not None and CHANGES in request.extensions
     code = _code(response)
     if code is None:
-        said = _from_word(response, changes=changes) if _is_oauth(request) else None
-        return said or _from_status(response, changes=changes)
-    means, told = CODES.get(code, UNKNOWN), str(code)
-    message = WORDS.get(code, f"{means.value} (Odnoklassniki's error {code})")
-    if means is ErrorMeaning.WAIT:
-        return Throttled(message, retry_after=wire.retry_after(response), scope=WAITS[code], platform_code=told)
-    return _error(means, message, told, changes=changes)
+        error = _from_word(response, changes=changes) if _is_oauth(request) else None
+        return error or _from_status(response, changes=changes)
+    meaning, platform_code = CODES.get(code, UNKNOWN), str(code)
+    message = MESSAGES.get(code, f"{meaning.text(TITLE)} (Odnoklassniki's error {code})")
+    if meaning is ErrorMeaning.THROTTLED:
+        return Throttled(
+            message, retry_after=wire.retry_after(response), scope=WAITS[code], platform_code=platform_code
+        )
+    return platform_error(meaning, message, platform_code=platform_code, changes=changes)
 
 
 def _code(response: httpx.Response) -> int | None:
@@ -144,19 +130,8 @@ def _code(response: httpx.Response) -> int | None:
     try:
         return ok.FAILURE.validate_json(response.content).error_code
     except ValidationError:
-        told = response.headers.get("invocation-error", "").strip()
-    return int(told) if told.isascii() and told.isdigit() and len(told) < 10 else None
-
-
-def _error(means: ErrorMeaning, message: str, told: str, *, changes: bool) -> PlatformError:
-    kinds: Mapping[ErrorMeaning, type[PlatformError]] = {
-        ErrorMeaning.RECONNECT: AuthExpired,
-        ErrorMeaning.FORBIDDEN: MissingPermission,
-        ErrorMeaning.GONE: Gone,
-        ErrorMeaning.UNWELL: OutcomeUnknown if changes else Transient,
-        ErrorMeaning.REFUSED: Rejected,
-    }
-    return kinds[means](message, platform_code=told)
+        header = response.headers.get("invocation-error", "").strip()
+    return int(header) if header.isascii() and header.isdigit() and len(header) < 10 else None
 
 
 def _is_oauth(request: httpx.Request | None) -> bool:
@@ -169,8 +144,9 @@ def _from_word(response: httpx.Response, *, changes: bool) -> PlatformError | No
         word = ok.OAUTH_FAILURE.validate_json(response.content).error
     except ValidationError:
         return None
-    means = OAUTH.get(word, ErrorMeaning.RECONNECT)
-    return _error(means, means.value, word if word in OAUTH else "invalid_grant", changes=changes)
+    meaning = OAUTH.get(word, ErrorMeaning.AUTH_EXPIRED)
+    code = word if word in OAUTH else "invalid_grant"
+    return platform_error(meaning, meaning.text(TITLE), platform_code=code, changes=changes)
 
 
 def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError | None:
@@ -179,11 +155,12 @@ def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError | 
         return None
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         wait = wire.retry_after(response)
-        return Throttled(ErrorMeaning.WAIT.value, retry_after=wait, scope=Scope.TOKEN, platform_code=code)
+        return Throttled(ErrorMeaning.THROTTLED.text(TITLE), retry_after=wait, scope=Scope.TOKEN, platform_code=code)
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        return AuthExpired(WORDS[103], platform_code=code)
+        return AuthExpired(MESSAGES[103], platform_code=code)
     if response.is_server_error:
-        return _error(ErrorMeaning.UNWELL, ErrorMeaning.UNWELL.value, code, changes=changes)
+        meaning = ErrorMeaning.UNAVAILABLE
+        return platform_error(meaning, meaning.text(TITLE), platform_code=code, changes=changes)
     if response.is_client_error and response.status_code != httpx.codes.NOT_FOUND:
-        return Rejected(ErrorMeaning.REFUSED.value, platform_code=code)
+        return Rejected(ErrorMeaning.REJECTED.text(TITLE), platform_code=code)
     return Malformed("this is not how Odnoklassniki answers: the API's address may be wrong", platform_code=code)

@@ -29,14 +29,14 @@ def is_own(shape: ok.Topic, group: str) -> bool:
 
 def metrics(shape: ok.Topic, reach: int | MetricStatus) -> PostMetrics:
     """A counter that the topic lacks is one that OK does not show for it (comments that are switched off)."""
-    given: dict[Metric, int | None] = {
+    counts: dict[Metric, int | None] = {
         Metric.REACTIONS: shape.like_summary.count if shape.like_summary else None,
         Metric.COMMENTS: shape.discussion_summary.comments_count if shape.discussion_summary else None,
         Metric.SHARES: shape.reshare_summary.count if shape.reshare_summary else None,
         Metric.VIEWS: shape.views_count,
         Metric.REACH: None if isinstance(reach, MetricStatus) else reach,
     }
-    counters = {metric: count for metric, count in given.items() if count is not None}
+    counters = {metric: count for metric, count in counts.items() if count is not None}
     missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
     if isinstance(reach, MetricStatus):
         missing[Metric.REACH] = reach

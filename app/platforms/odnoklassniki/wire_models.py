@@ -32,8 +32,8 @@ def _real_milliseconds(value: object) -> object:
 
 
 def _moscow_time(value: object) -> object:
-    told = datetime.fromisoformat(value if isinstance(value, str) else "")
-    return wire.bounded(told if told.tzinfo is not None else told.replace(tzinfo=MOSCOW))
+    written = datetime.fromisoformat(value if isinstance(value, str) else "")
+    return wire.bounded(written if written.tzinfo is not None else written.replace(tzinfo=MOSCOW))
 
 
 def _groups(value: object) -> object:
@@ -50,7 +50,7 @@ def _id_of_made(value: object) -> object:
     return wire.as_text(found)
 
 
-SomeWords = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
 """Words that may be left out, or null."""
 Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
 """A list: OK writes null where it is empty, or leaves it out."""
@@ -71,7 +71,7 @@ class Failure(wire.Shape):
 
 
 class OAuthFailure(wire.Shape):
-    error: wire.Words
+    error: wire.StorableText
 
 
 class IssuedToken(wire.Shape):
@@ -84,14 +84,14 @@ class IssuedToken(wire.Shape):
 class Target(wire.Shape):
     """What an address leads to. Unverified: the names of its fields."""
 
-    type: wire.Words
+    type: wire.StorableText
     id: Id = Field(validation_alias=AliasChoices("objectId", "objectIdStr", "id"))
 
 
 class Group(wire.Shape):
     uid: Id
-    name: wire.Words
-    shortname: SomeWords = ""
+    name: wire.StorableText
+    shortname: OptionalText = ""
     members_count: wire.PositiveCount = None
 
 
@@ -106,7 +106,7 @@ class Stat(wire.Shape):
 class Listing(wire.Shape):
     """A page. At least one of its fields is there: an answer without any says nothing."""
 
-    anchor: wire.Words | None = None
+    anchor: wire.StorableText | None = None
     has_more: bool | None = None
 
     @model_validator(mode="after")
@@ -131,15 +131,15 @@ class Discussed(wire.Shape):
 class Part(wire.Shape):
     """A part of a topic: a text, photos, a link …"""
 
-    type: SomeWords = ""
-    text: SomeWords = ""
+    type: OptionalText = ""
+    text: OptionalText = ""
 
 
 class Topic(wire.Shape):
     id: Id
     created_ms: Annotated[RealMillis | None, wire.DISPENSABLE]
     """None of one that is out of bounds: of a topic that is left out, as topics that are gone are."""
-    author_ref: wire.Words | None = None
+    author_ref: wire.StorableText | None = None
     is_on_behalf_of_group: bool | None = None
     media: Several[Part] = ()
     like_summary: Summary | None = None
@@ -155,10 +155,10 @@ class Topics(wire.Shape):
 class Comment(wire.Shape):
     id: Id
     date: MoscowTime
-    text: SomeWords = ""
+    text: OptionalText = ""
     author_id: Id | None = None
-    author_ref: wire.Words | None = None
-    author_name: SomeWords = ""
+    author_ref: wire.StorableText | None = None
+    author_name: OptionalText = ""
     reply_to_comment_id: Id | None = None
     reply_to_id: Id | None = None
 
@@ -185,7 +185,7 @@ class Owner(wire.Shape):
 
     group_id: Id | None = None
     user_id: Id | None = None
-    name: SomeWords = ""
+    name: OptionalText = ""
 
     @model_validator(mode="after")
     def _somebody(self) -> "Owner":
@@ -196,20 +196,20 @@ class Owner(wire.Shape):
 
 class Chat(wire.Shape):
     chat_id: Id
-    type: SomeWords = ""
+    type: OptionalText = ""
     last: RealMillis = Field(validation_alias="lastEventTime")
 
 
 class Chats(wire.Shape):
     chats: Several[Chat]
-    marker: wire.Words | None = None
+    marker: wire.StorableText | None = None
 
 
 class Sender(wire.Shape):
     """A person, or the group itself. Unverified: how the group is named."""
 
     id: Id = Field(validation_alias=AliasChoices("user_id", "group_id", "chat_id"))
-    name: SomeWords = ""
+    name: OptionalText = ""
 
 
 class Recipient(wire.Shape):
@@ -218,7 +218,7 @@ class Recipient(wire.Shape):
 
 class Body(wire.Shape):
     mid: Id
-    text: SomeWords = ""
+    text: OptionalText = ""
     reply_to: Id | None = None
 
 
@@ -255,7 +255,7 @@ class Done(wire.Shape):
 class HookCall(wire.Shape):
     """The envelope; older calls do not name their kind, which may be a change of the chat."""
 
-    kind: wire.Words | None = Field(default=None, validation_alias="webhookType")
+    kind: wire.StorableText | None = Field(default=None, validation_alias="webhookType")
     recipient: Any = None
     message: Any = None
 

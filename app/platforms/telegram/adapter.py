@@ -15,7 +15,7 @@ A comment below another comment tells that comment, not the post. An album comes
 part; `updates` joins them, a hook's call knows of one part alone and takes that with the words.
 
 Sources: Bot API 10.1, core.telegram.org/bots/faq. Unverified: that limits hold per chat as named in
-`BUDGETS`; the words by which refusals are told apart (`errors`); that what is written in a channel's own
+`RATE_LIMITS`; the words by which refusals are told apart (`errors`); that what is written in a channel's own
 direct messages (Bot API 9.2) could be told to belong to it: such messages are left out.
 """
 
@@ -30,9 +30,18 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import TypeAdapter
 
-from app.platforms import outgoing, wire
+from app.platforms import guards, outgoing, wire
 from app.platforms.addresses import on_site
-from app.platforms.capabilities import Call, Event, HookState, OutgoingPost, Received, ReplyTo, TokenState, odd
+from app.platforms.capabilities import (
+    Call,
+    Event,
+    HookState,
+    OutgoingPost,
+    Received,
+    ReplyTo,
+    TokenState,
+    unparsed_event,
+)
 from app.platforms.contract import (
     CALLS,
     COST,
@@ -68,7 +77,7 @@ T = TypeVar("T")
 STREAM_PAGE = 100
 CHANGES = frozenset({"sendMessage", "sendPhoto", "sendMediaGroup"})
 SENDS, GROUP_SENDS = "sends", "group sends"
-BUDGETS = (
+RATE_LIMITS = (
     RateLimit(30, 1, Scope.TOKEN),
     RateLimit(1, 1, Scope.COMMUNITY, SENDS),
     RateLimit(20, 60, Scope.COMMUNITY, GROUP_SENDS),
@@ -83,7 +92,7 @@ NUMBER = re.compile(r"-1(\d{12})")
 NO_NAMES = frozenset({"joinchat", "addstickers", "addemoji", "addlist", "addtheme", "share", "proxy", "login", "boost"})
 
 
-class Reading(wire.Shape):
+class StreamPosition(wire.Shape):
     """How far the stream was read."""
 
     next: wire.Count | None = None
@@ -101,7 +110,7 @@ class Telegram:
         api_version="10.1",
         base_url="https://api.telegram.org",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=BUDGETS,
+        budgets=RATE_LIMITS,
         metrics_batch=100,
         text_limit=4096,
         tokens=frozenset({Token.COMMUNITY}),
@@ -160,8 +169,7 @@ class Telegram:
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """Nothing: reactions come with `updates`, comments are counted there."""
-        if len(ids) > self.spec.metrics_batch:
-            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        guards.check_batch(ids, self.spec)
         return tuple(translate.metrics(post_id) for post_id in ids)
 
     async def conversations(
@@ -177,24 +185,25 @@ class Telegram:
         it starts with any other number, and a higher one would give up what nobody has read. An update that
         is not understood stops no others.
         """
-        reading = wire.load(Reading, cursor) or Reading()
+        position = wire.load(StreamPosition, cursor) or StreamPosition()
         form: dict[str, object] = {"limit": STREAM_PAGE, "timeout": 0, "allowed_updates": telegram.UPDATES}
-        if reading.next is not None:
-            form["offset"] = reading.next
+        if position.next is not None:
+            form["offset"] = position.next
         response = await wire.read(self._http, self._request(c, "getUpdates", form), self._but_a_hook)
         if response.status_code == httpx.codes.CONFLICT:
-            return Page((), wire.dump(Reading()), more=False)
+            return Page((), wire.dump(StreamPosition()), more=False)
         found = wire.parse(telegram.STREAM, response).result
         if not found:
-            return Page((), wire.dump(Reading()), more=False)
-        updates, strange = translate.understood(found)
-        us = {*c.aliases, c.external_id or ""}
-        told = (
-            translate.happened(update, bot=_bot(c), us=us) for update in translate.joined(updates, seen=reading.albums)
+            return Page((), wire.dump(StreamPosition()), more=False)
+        updates, unparsed = translate.parse_updates(found)
+        own_account_ids = {*c.aliases, c.external_id or ""}
+        found_events = (
+            translate.to_event(update, bot=_bot(c), own_account_ids=own_account_ids)
+            for update in translate.joined(updates, seen=position.albums)
         )
-        reading = Reading(next=translate.last(found) + 1, albums=tuple(translate.albums_of(updates)))
-        events = tuple(event for event in told if event is not None)
-        return Page((*events, *strange), wire.dump(reading), more=len(found) >= STREAM_PAGE)
+        position = StreamPosition(next=translate.last(found) + 1, albums=tuple(translate.albums_of(updates)))
+        events = tuple(event for event in found_events if event is not None)
+        return Page((*events, *unparsed), wire.dump(position), more=len(found) >= STREAM_PAGE)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Answer in the discussion group or the private chat. Telegram has no field for `key`."""
@@ -253,18 +262,18 @@ class Telegram:
     def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
         """One update. `secrets`: `secret`, the text that was given to `subscribe`, which every call carries."""
         secret = secrets.get("secret", "")
-        given = call.headers.get(SECRET_HEADER, "")
-        if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
+        header = call.headers.get(SECRET_HEADER, "")
+        if not secret or not hmac.compare_digest(header.encode(), secret.encode()):
             raise MissingPermission("the call does not carry the secret agreed with Telegram")
         return Received("ok", cls.parse_event(call.body))
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
         """One update."""
         try:
-            event = translate.happened(wire.parse_bytes(telegram.UPDATE, told), bot=None)
+            event = translate.to_event(wire.parse_bytes(telegram.UPDATE, payload), bot=None)
         except Malformed as error:
-            return (odd(told, error.message),)
+            return (unparsed_event(payload, error.message),)
         return () if event is None else (event,)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
@@ -299,11 +308,11 @@ class Telegram:
 
     def _but_a_hook(self, response: httpx.Response) -> PlatformError | None:
         """The stream is not to be read while updates go to a hook; that is no failure."""
-        said = errors.refusal(response)
+        complaint = errors.refusal(response)
         hooked = (
-            said is not None
+            complaint is not None
             and response.status_code == httpx.codes.CONFLICT
-            and "webhook is active" in said.description
+            and "webhook is active" in complaint.description
         )
         return None if hooked else self.classify(response)
 

@@ -73,7 +73,7 @@ MISSING: Final = (
 )
 """What is spoken of does not exist, or no longer under this id."""
 
-RIGHTS: Final[Mapping[str, str]] = {
+PERMISSIONS: Final[Mapping[str, str]] = {
     "need administrator rights in the channel": POST,
     "not enough rights to send": SEND,
     "not enough rights to post": POST,
@@ -106,50 +106,50 @@ def refusal(response: httpx.Response) -> telegram.Failure | None:
 
 def classified(response: httpx.Response, *, changes: bool, secrets: Collection[str]) -> PlatformError | None:
     """What went wrong, by the code and words of the answer, else by its status; None where nothing did."""
-    said = refusal(response)
-    if said is None and response.is_success:
+    complaint = refusal(response)
+    if complaint is None and response.is_success:
         return None
-    code = _code(response, said)
-    told = str(code)
+    code = _code(response, complaint)
+    platform_code = str(code)
     if code == httpx.codes.TOO_MANY_REQUESTS:
-        wait = None if said is None else _wait(said)
+        wait = None if complaint is None else _wait(complaint)
         return Throttled(
             "Telegram asks for fewer messages to this chat" if changes else "Telegram asks for fewer calls of this bot",
             retry_after=wire.retry_after(response) if wait is None else float(wait),
             scope=Scope.COMMUNITY if changes else Scope.TOKEN,
-            platform_code=told,
+            platform_code=platform_code,
         )
     if code >= httpx.codes.INTERNAL_SERVER_ERROR:
         if changes:
-            return OutcomeUnknown("Telegram failed while it handled the change", platform_code=told)
-        return Transient("Telegram is unwell", platform_code=told)
+            return OutcomeUnknown("Telegram failed while it handled the change", platform_code=platform_code)
+        return Transient("Telegram is unwell", platform_code=platform_code)
     if not httpx.codes.is_client_error(code):
-        return Malformed("the answer is none of the Bot API's", platform_code=told)
+        return Malformed("the answer is none of the Bot API's", platform_code=platform_code)
     if code == httpx.codes.REQUEST_TIMEOUT:
-        return Transient("Telegram waited for us in vain", platform_code=told)
-    if said is None:
-        return Rejected("the request was refused by something that stands before Telegram", platform_code=told)
-    return _refused(code, said, secrets)
+        return Transient("Telegram waited for us in vain", platform_code=platform_code)
+    if complaint is None:
+        return Rejected("the request was refused by something that stands before Telegram", platform_code=platform_code)
+    return _refused(code, complaint, secrets)
 
 
-def _code(response: httpx.Response, said: telegram.Failure | None) -> int:
+def _code(response: httpx.Response, complaint: telegram.Failure | None) -> int:
     """The complaint's own code, else the status; a complaint that tells none with a good status is a refusal."""
-    if said is not None and said.error_code is not None:
-        return said.error_code
+    if complaint is not None and complaint.error_code is not None:
+        return complaint.error_code
     return int(httpx.codes.BAD_REQUEST) if response.is_success else response.status_code
 
 
-def _wait(said: telegram.Failure) -> int | None:
+def _wait(complaint: telegram.Failure) -> int | None:
     """The seconds that a complaint of too many requests names; long ago its words alone did."""
-    if said.parameters.retry_after is not None:
-        return said.parameters.retry_after
-    named = WAIT.search(said.description)
+    if complaint.parameters.retry_after is not None:
+        return complaint.parameters.retry_after
+    named = WAIT.search(complaint.description)
     return None if named is None else int(named[1])
 
 
-def _refused(status: int, said: telegram.Failure, secrets: Collection[str]) -> PlatformError:
+def _refused(status: int, complaint: telegram.Failure, secrets: Collection[str]) -> PlatformError:
     """What a complaint of Telegram's own with a code from 400 to 499 means."""
-    description = BEFORE.sub("", said.description)
+    description = BEFORE.sub("", complaint.description)
     code, words = str(status), description.lower()
     # A text that has not a token's form is answered with 404.
     if words in {"unauthorized", "not found", "logged out"}:
@@ -157,17 +157,17 @@ def _refused(status: int, said: telegram.Failure, secrets: Collection[str]) -> P
     if status == httpx.codes.CONFLICT:
         return Transient("somebody else reads this bot's updates, too", platform_code=code)
     detail = wire.explanation(description.partition(": ")[2] or description, secrets)
-    if said.parameters.migrate_to_chat_id is not None:
+    if complaint.parameters.migrate_to_chat_id is not None:
         return Gone("the group has a new id: the community must be read anew", platform_code=code)
     if any(known in words for known in PERSONAL):
         return Rejected(f"this person cannot be written to: {detail}", platform_code=code)
     if any(known in words for known in MISSING):
         return Gone(f"Telegram says: {detail}", platform_code=code)
-    right = next((right for known, right in RIGHTS.items() if known in words), None)
-    if right is None and status == httpx.codes.UNAUTHORIZED:
+    permission = next((permission for known, permission in PERMISSIONS.items() if known in words), None)
+    if permission is None and status == httpx.codes.UNAUTHORIZED:
         return AuthExpired("Telegram does not accept the bot's token", token=Token.COMMUNITY, platform_code=code)
-    if right is None and status == httpx.codes.FORBIDDEN:
-        right = ADMINISTRATOR
-    if right is not None:
-        return MissingPermission(f"the bot may not do this: {detail}", scopes=(right,), platform_code=code)
+    if permission is None and status == httpx.codes.FORBIDDEN:
+        permission = ADMINISTRATOR
+    if permission is not None:
+        return MissingPermission(f"the bot may not do this: {detail}", scopes=(permission,), platform_code=code)
     return Rejected(f"Telegram refused the request: {detail}", platform_code=code)

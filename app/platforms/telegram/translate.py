@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from app.platforms import wire
-from app.platforms.capabilities import Event, odd
+from app.platforms.capabilities import Event, unparsed_event
 from app.platforms.contract import (
     Malformed,
     MessageKind,
@@ -53,38 +53,40 @@ def message_id(shape: telegram.Message) -> str:
     return f"{shape.chat.id}_{shape.message_id}"
 
 
-def understood(found: Sequence[Any]) -> tuple[list[telegram.Update], list[Event]]:
+def parse_updates(found: Sequence[Any]) -> tuple[list[telegram.Update], list[Event]]:
     """The updates of the stream; those that are not understood apart."""
-    updates, strange = [], []
-    for told in found:
+    updates, unparsed = [], []
+    for item in found:
         try:
-            updates.append(telegram.UPDATE.validate_python(told))
+            updates.append(telegram.UPDATE.validate_python(item))
         except ValidationError as error:
-            strange.append(odd(json.dumps(told).encode(), f"the update is not understood {wire.why(error)}"))
-    return updates, strange
+            unparsed.append(
+                unparsed_event(json.dumps(item).encode(), f"the update is not understood {wire.why(error)}")
+            )
+    return updates, unparsed
 
 
 def last(found: Sequence[Any]) -> int:
     """The highest number of an update, understood or not; `Malformed` where none of them has any."""
-    numbers = [told.get("update_id") for told in found if isinstance(told, dict)]
+    numbers = [item.get("update_id") for item in found if isinstance(item, dict)]
     known = [number for number in numbers if type(number) is int and 0 <= number < 2**63 - 1]
     if not known:
         raise Malformed("the updates have no numbers")
     return max(known)
 
 
-def happened(update: telegram.Update, *, bot: str | None, us: Collection[str] = ()) -> Event | None:
+def to_event(update: telegram.Update, *, bot: str | None, own_account_ids: Collection[str] = ()) -> Event | None:
     """What an update brings; None where that is nothing for us.
 
-    `bot` is the bot's id, to which private messages belong; `us` the ids of one of its communities.
+    `bot` is the bot's id, to which private messages belong; `own_account_ids` the ids of one of its communities.
     """
     event_id = str(update.update_id)
     if (changed := update.message_reaction_count) is not None and changed.chat.type == "channel":
         total = sum(reaction.total_count for reaction in changed.reactions)
         counted = PostMetrics(str(changed.message_id), {Metric.REACTIONS: total})
         return Event(event_id, str(changed.chat.id), metrics=(counted,), at=changed.date)
-    if (place := update.my_chat_member) is not None and place.chat.type != "private":
-        return Event(event_id, str(place.chat.id))
+    if (membership := update.my_chat_member) is not None and membership.chat.type != "private":
+        return Event(event_id, str(membership.chat.id))
     if (shape := update.channel_post or update.edited_channel_post) is not None:
         # Of an album that comes part by part, the one with the words stands for all.
         is_post = shape.has_content and not (shape.media_group_id is not None and not shape.words)
@@ -94,7 +96,7 @@ def happened(update: telegram.Update, *, bot: str | None, us: Collection[str] = 
         return None
     if shape.chat.type == "private":
         return Event(event_id, bot, messages=(direct(shape),))
-    return Event(event_id, str(shape.chat.id), messages=(comment(shape, us),))
+    return Event(event_id, str(shape.chat.id), messages=(comment(shape, own_account_ids),))
 
 
 def albums_of(updates: Sequence[telegram.Update]) -> dict[str, telegram.Message]:
@@ -151,18 +153,18 @@ def direct(shape: telegram.Message) -> RemoteMessage:
     )
 
 
-def comment(shape: telegram.Message, us: Collection[str]) -> RemoteMessage:
+def comment(shape: telegram.Message, own_account_ids: Collection[str]) -> RemoteMessage:
     """What was written in the discussion group. Its thread is one customer below one post.
 
     Only an answer to the post itself tells which post it is; one to another comment tells that comment.
     What the community writes belongs to the customer it answers.
     """
     above = shape.reply_to_message
-    top = above if above is not None and above.is_automatic_forward else None
-    is_ours = _is_ours(shape, top, us)
-    customer = above if is_ours and above is not None and top is None else shape
+    root_message = above if above is not None and above.is_automatic_forward else None
+    is_ours = _is_ours(shape, root_message, own_account_ids)
+    customer = above if is_ours and above is not None and root_message is None else shape
     root = shape.message_thread_id or (above or shape).message_id
-    origin = None if top is None else top.forward_origin
+    origin = None if root_message is None else root_message.forward_origin
     post_id = None if origin is None or origin.message_id is None else str(origin.message_id)
     where = seen_at(shape.chat, shape.message_id)
     if origin is not None and origin.chat is not None and post_id is not None:
@@ -176,7 +178,7 @@ def comment(shape: telegram.Message, us: Collection[str]) -> RemoteMessage:
         sent_at=shape.date,
         url=where,
         post_id=post_id,
-        in_reply_to=None if top is not None else _above(shape),
+        in_reply_to=None if root_message is not None else _above(shape),
         edited_at=shape.edit_date,
     )
 
@@ -191,15 +193,15 @@ def author(shape: telegram.Message, *, is_community: bool) -> RemotePerson:
     return RemotePerson(str(user.id), name, f"https://t.me/{user.username}" if user.username else None, is_community)
 
 
-def _is_ours(shape: telegram.Message, top: telegram.Message | None, us: Collection[str]) -> bool:
+def _is_ours(shape: telegram.Message, root_message: telegram.Message | None, own_account_ids: Collection[str]) -> bool:
     """The channel itself, or an administrator who speaks for the group; people may speak for channels of their own."""
     sender = shape.sender_chat
     if sender is None:
         return False
-    if str(shape.chat.id) in us and str(sender.id) in us:
+    if str(shape.chat.id) in own_account_ids and str(sender.id) in own_account_ids:
         return True
-    origin = None if top is None else top.forward_origin
-    channels = (None if top is None else top.sender_chat, None if origin is None else origin.chat)
+    origin = None if root_message is None else root_message.forward_origin
+    channels = (None if root_message is None else root_message.sender_chat, None if origin is None else origin.chat)
     return sender.id in {shape.chat.id, *(channel.id for channel in channels if channel is not None)}
 
 

@@ -66,21 +66,21 @@ class Failure(Api):
 
     ok: Literal[False]
     error_code: wire.Count | None = None
-    description: wire.Words = ""
+    description: wire.StorableText = ""
     parameters: Parameters = Parameters()
 
 
 class Chat(Api):
     id: wire.Number
-    type: wire.Words
+    type: wire.StorableText
     """`private`, `group`, `supergroup` or `channel`."""
-    title: wire.Words = ""
-    username: wire.Words = ""
+    title: wire.StorableText = ""
+    username: wire.StorableText = ""
     is_direct_messages: bool = False
     """The chat in which people write to a channel itself."""
 
 
-class Place(Chat):
+class LinkedChat(Chat):
     """The chat of a message."""
 
     @model_validator(mode="before")
@@ -100,16 +100,16 @@ class FullChat(Chat):
 
 class User(Api):
     id: wire.Count
-    first_name: wire.Words
-    last_name: wire.Words = ""
-    username: wire.Words = ""
+    first_name: wire.StorableText
+    last_name: wire.StorableText = ""
+    username: wire.StorableText = ""
     can_read_all_group_messages: bool = False
 
 
 class Member(Api):
     """Somebody's place in a chat."""
 
-    status: wire.Words
+    status: wire.StorableText
     can_post_messages: bool | None = None
     """Told of administrators of channels alone."""
 
@@ -117,7 +117,7 @@ class Member(Api):
 class Origin(Api):
     """Where a forwarded message stood first; `chat` and `message_id` only where that was a channel."""
 
-    type: wire.Words
+    type: wire.StorableText
     chat: Chat | None = None
     message_id: wire.Count | None = None
 
@@ -125,7 +125,7 @@ class Origin(Api):
 class Message(Api):
     message_id: wire.Count
     date: wire.UnixTime
-    chat: Place
+    chat: LinkedChat
     sender: User | None = Field(None, validation_alias="from")
     """Where `sender_chat` is told, a bot that stands in for it."""
     sender_chat: Chat | None = None
@@ -134,12 +134,12 @@ class Message(Api):
     is_automatic_forward: bool = False
     """A channel's post, as its discussion group shows it."""
     forward_origin: Origin | None = None
-    media_group_id: wire.Words | None = None
+    media_group_id: wire.StorableText | None = None
     """What the parts of an album share."""
     edit_date: wire.SomeUnixTime = None
-    text: wire.Words = ""
-    caption: wire.Words = ""
-    rich_message: Annotated[wire.Words, BeforeValidator(_plain)] = ""
+    text: wire.StorableText = ""
+    caption: wire.StorableText = ""
+    rich_message: Annotated[wire.StorableText, BeforeValidator(_plain)] = ""
     has_content: bool = False
 
     @model_validator(mode="before")
@@ -201,10 +201,10 @@ UPDATES: Final = tuple(name for name in Update.model_fields if name != "update_i
 
 
 class Webhook(Api):
-    url: wire.Words
+    url: wire.StorableText
     pending_update_count: wire.Count
     last_error_date: wire.SomeUnixTime = None
-    last_error_message: wire.Words = ""
+    last_error_message: wire.StorableText = ""
 
 
 FAILURE: Final = TypeAdapter(Failure)

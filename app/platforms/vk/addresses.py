@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from app.platforms import guards
 from app.platforms.addresses import named
 from app.platforms.contract import Credentials
 
@@ -31,8 +32,6 @@ def name_of(c: Credentials) -> str:
     return numbered[1] if numbered else name
 
 
-def known(c: Credentials) -> int:
+def group_id(c: Credentials) -> int:
     """The community's id; it owns its wall under the negative of it."""
-    if c.external_id is None:
-        raise ValueError("the community's id is not known yet: ask for `community` first")
-    return int(c.external_id)
+    return int(guards.community_id(c))

@@ -30,7 +30,7 @@ VERSION: Final = "5.199"
 BASE: Final = "https://api.vk.ru"
 VK_ID: Final = "https://id.vk.ru"
 EXECUTE: Final = "execute"
-AT_ONCE: Final = 25
+EXECUTE_BATCH: Final = 25
 """So many calls go into one `execute`."""
 CHANGES: Final = frozenset({"wall.post", "wall.createComment", "messages.send"})
 """Are sent once. What else is set at VK may be set again."""
@@ -65,7 +65,7 @@ class Calls:
         kinds: tuple[Token, ...],
         each: Sequence[Mapping[str, object]],
     ) -> vk.Executed[T]:
-        """Call a method that reads up to `AT_ONCE` times in one request, which counts as one call."""
+        """Call a method that reads up to `EXECUTE_BATCH` times in one request, which counts as one call."""
         calls = ",".join(f"API.{method}({json.dumps(dict(parameters))})" for parameters in each)
         response = await self._send(c, EXECUTE, kinds, {"code": f"return [{calls}];"})
         return wire.parse(answer, response)
@@ -112,14 +112,14 @@ class Calls:
             extensions={COST: cost},
         )
 
-        def blaming(response: httpx.Response) -> PlatformError | None:
-            said = self._classify(response)
-            if isinstance(said, AuthExpired):
-                said.token = kind
-            return said
+        def naming_token(response: httpx.Response) -> PlatformError | None:
+            error = self._classify(response)
+            if isinstance(error, AuthExpired):
+                error.token = kind
+            return error
 
         send = wire.write if method in CHANGES else wire.read
-        return await send(self._http, request, blaming)
+        return await send(self._http, request, naming_token)
 
 
 def classify(response: httpx.Response) -> PlatformError | None:

@@ -5,7 +5,6 @@ call (market, ads, stories …) mean that this very request is wrong.
 """
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import Final
 
 import httpx
@@ -14,9 +13,7 @@ from pydantic import ValidationError
 from app.platforms import wire
 from app.platforms.contract import (
     AuthExpired,
-    Gone,
     Malformed,
-    MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
@@ -25,19 +22,8 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.errors import ErrorMeaning, platform_error, table
 from app.platforms.vk import wire_models as vk
-
-
-class ErrorMeaning(Enum):
-    """What an error calls for."""
-
-    WAIT = "too many calls"
-    RECONNECT = "the token is not accepted"
-    FORBIDDEN = "the token may not do this"
-    GONE = "there is no such thing"
-    UNWELL = "VK is unwell"
-    REFUSED = "VK refused the request"
-
 
 _WAIT = (6, 9, 14, 29, 32, 103, 223, 601, 1105, 3300)
 _RECONNECT = (
@@ -64,20 +50,18 @@ _REFUSED = (
     *(11003, 11004, 11005, 11006, 11101, 11102),
 )
 
-CODES: Mapping[int, ErrorMeaning] = {
-    code: means
-    for means, codes in (
-        (ErrorMeaning.WAIT, _WAIT),
-        (ErrorMeaning.RECONNECT, _RECONNECT),
-        (ErrorMeaning.FORBIDDEN, _FORBIDDEN),
-        (ErrorMeaning.GONE, _GONE),
-        (ErrorMeaning.UNWELL, _UNWELL),
-        (ErrorMeaning.REFUSED, _REFUSED),
-    )
-    for code in codes
-}
+CODES: Mapping[int, ErrorMeaning] = table(
+    {
+        ErrorMeaning.THROTTLED: _WAIT,
+        ErrorMeaning.AUTH_EXPIRED: _RECONNECT,
+        ErrorMeaning.FORBIDDEN: _FORBIDDEN,
+        ErrorMeaning.GONE: _GONE,
+        ErrorMeaning.UNAVAILABLE: _UNWELL,
+        ErrorMeaning.REJECTED: _REFUSED,
+    }
+)
 
-UNKNOWN = ErrorMeaning.UNWELL
+UNKNOWN = ErrorMeaning.UNAVAILABLE
 """A code that nobody documents: to read later is harmless, giving up is not."""
 
 UNDECIDED = frozenset({1, 10, 13, 36})
@@ -86,7 +70,7 @@ UNDECIDED = frozenset({1, 10, 13, 36})
 SECONDS = {6: 1.0}
 """How long to wait, where the code itself tells."""
 
-WORDS: Mapping[int, str] = {
+MESSAGES: Mapping[int, str] = {
     5: "VK no longer accepts the token",
     6: "VK asks for fewer calls a second",
     9: "VK's flood control stopped the same action being done too often",
@@ -123,41 +107,34 @@ def from_answer(response: httpx.Response, *, changes: bool = False) -> PlatformE
 def from_id(response: httpx.Response) -> PlatformError | None:
     """VK ID names its errors as OAuth does, with whatever status."""
     try:
-        said = vk.REFUSED.validate_json(response.content).error
+        name = vk.REFUSED.validate_json(response.content).error
     except ValidationError:
         return None if response.is_success else _from_status(response, changes=True)
-    if said in RECONNECTING:
+    if name in RECONNECTING:
         return AuthExpired("VK ID no longer accepts the refresh token", token=Token.REFRESH)
-    if said in BUSY:
-        return Throttled(WORDS[6], retry_after=wire.retry_after(response), scope=Scope.TOKEN)
-    if said in FAILING or response.is_server_error:
+    if name in BUSY:
+        return Throttled(MESSAGES[6], retry_after=wire.retry_after(response), scope=Scope.TOKEN)
+    if name in FAILING or response.is_server_error:
         return OutcomeUnknown("VK ID failed while it renewed the token")
     return Rejected("VK ID refuses to renew the token: the client_id or the device_id may be another's")
 
 
 def _from_code(code: int, *, changes: bool, wait: float | None) -> PlatformError:
-    means = CODES.get(code, UNKNOWN)
-    message, told = WORDS.get(code, f"{means.value} (VK's error {code})"), str(code)
+    meaning = CODES.get(code, UNKNOWN)
+    message, platform_code = MESSAGES.get(code, f"{meaning.text('VK')} (VK's error {code})"), str(code)
     if changes and (code in UNDECIDED or code not in CODES):
-        return OutcomeUnknown("VK failed while it handled the change", platform_code=told)
-    if means is ErrorMeaning.WAIT:
-        return Throttled(message, retry_after=SECONDS.get(code, wait), scope=Scope.TOKEN, platform_code=told)
-    kinds: Mapping[ErrorMeaning, type[PlatformError]] = {
-        ErrorMeaning.RECONNECT: AuthExpired,
-        ErrorMeaning.FORBIDDEN: MissingPermission,
-        ErrorMeaning.GONE: Gone,
-        ErrorMeaning.UNWELL: Transient,
-        ErrorMeaning.REFUSED: Rejected,
-    }
-    return kinds[means](message, platform_code=told)
+        return OutcomeUnknown("VK failed while it handled the change", platform_code=platform_code)
+    if meaning is ErrorMeaning.THROTTLED:
+        return Throttled(message, retry_after=SECONDS.get(code, wait), scope=Scope.TOKEN, platform_code=platform_code)
+    return platform_error(meaning, message, platform_code=platform_code)
 
 
 def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
     code = str(response.status_code)
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        return Throttled(WORDS[6], retry_after=wire.retry_after(response), scope=Scope.TOKEN, platform_code=code)
+        return Throttled(MESSAGES[6], retry_after=wire.retry_after(response), scope=Scope.TOKEN, platform_code=code)
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        return AuthExpired(WORDS[5], platform_code=code)
+        return AuthExpired(MESSAGES[5], platform_code=code)
     if response.is_server_error:
         kind = OutcomeUnknown if changes else Transient
         return kind("VK is unwell", platform_code=code)

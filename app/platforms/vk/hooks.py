@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.capabilities import Call, Event, HookState, Received, odd
+from app.platforms.capabilities import Call, Event, HookState, Received, unparsed_event
 from app.platforms.contract import Credentials, Malformed, MissingPermission, Token
 from app.platforms.vk import translate
 from app.platforms.vk import wire_models as vk
-from app.platforms.vk.addresses import known
+from app.platforms.vk.addresses import group_id
 from app.platforms.vk.calls import VERSION, Calls
 
 EVENTS: Final = (
@@ -44,26 +44,26 @@ def receive(call: Call, secrets: Mapping[str, str]) -> Received:
             raise MissingPermission("the confirmation text that VK asks for is not known")
         # Its id is nobody's: without a secret it may be made up, to have a later event taken for a repeat.
         return Received(secrets["confirmation"], (Event(None, str(event.group_id)),))
-    return Received("ok", (_understood(event, call.body),))
+    return Received("ok", (_parse(event, call.body),))
 
 
-def parse_event(told: bytes) -> tuple[Event, ...]:
+def parse_event(payload: bytes) -> tuple[Event, ...]:
     """The event of a call's body."""
     try:
-        event = wire.parse_bytes(vk.EVENT, told)
+        event = wire.parse_bytes(vk.EVENT, payload)
     except Malformed as error:
-        return (odd(told, error.message),)
-    return (_understood(event, told),)
+        return (unparsed_event(payload, error.message),)
+    return (_parse(event, payload),)
 
 
-def _understood(event: vk.Event, told: bytes) -> Event:
+def _parse(event: vk.Event, payload: bytes) -> Event:
     # Servers set to an older version send events without ids. VK repeats a call as it was, so that its body will do.
-    name = event.event_id or hashlib.sha256(told).hexdigest()
+    name = event.event_id or hashlib.sha256(payload).hexdigest()
     try:
-        return translate.happened(event, name, told)
+        return translate.to_event(event, name, payload)
     except Malformed as error:
-        but_the_secret = {key: value for key, value in json.loads(told).items() if key != "secret"}
-        return odd(json.dumps(but_the_secret).encode(), error.message, str(event.group_id))
+        but_the_secret = {key: value for key, value in json.loads(payload).items() if key != "secret"}
+        return unparsed_event(json.dumps(but_the_secret).encode(), error.message, str(event.group_id))
 
 
 async def subscribe(calls: Calls, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
@@ -72,7 +72,7 @@ async def subscribe(calls: Calls, c: Credentials, url: str, secrets: Mapping[str
     VK asks for it at once, perhaps before anybody here knows it. A server that is not well is
     therefore set once more, upon which (unverified) VK asks again.
     """
-    group = {"group_id": known(c)}
+    group = {"group_id": group_id(c)}
     code = (await calls.call(c, vk.CONFIRMATION, "groups.getCallbackConfirmationCode", SETTERS, group)).code
     wanted = {**group, "url": url, "title": TITLE, "secret_key": secrets["secret"]}
     server = await _server(calls, c, url)
@@ -84,8 +84,8 @@ async def subscribe(calls: Calls, c: Credentials, url: str, secrets: Mapping[str
         if server.status != "ok" or server.secret_key != secrets["secret"]:
             mended = {**wanted, "server_id": server_id}
             await calls.call(c, vk.DONE, "groups.editCallbackServer", SETTERS, mended)
-    chosen = {**group, "server_id": server_id, "api_version": VERSION, **dict.fromkeys(EVENTS, 1)}
-    await calls.call(c, vk.DONE, "groups.setCallbackSettings", SETTERS, chosen)
+    settings = {**group, "server_id": server_id, "api_version": VERSION, **dict.fromkeys(EVENTS, 1)}
+    await calls.call(c, vk.DONE, "groups.setCallbackSettings", SETTERS, settings)
     return {"confirmation": code}
 
 
@@ -94,8 +94,8 @@ async def state(calls: Calls, c: Credentials, url: str) -> HookState:
     server = await _server(calls, c, url)
     if server is None:
         return HookState(subscribed=False, detail="VK knows no such server")
-    asked = {"group_id": known(c), "server_id": server.id}
-    events = (await calls.call(c, vk.SETTINGS, "groups.getCallbackSettings", SETTERS, asked)).events
+    server_settings = {"group_id": group_id(c), "server_id": server.id}
+    events = (await calls.call(c, vk.SETTINGS, "groups.getCallbackSettings", SETTERS, server_settings)).events
     unsent = sorted(name for name in EVENTS if not events.get(name))
     if unsent:
         return HookState(subscribed=False, detail=f"VK does not send: {', '.join(unsent)}")
@@ -103,5 +103,5 @@ async def state(calls: Calls, c: Credentials, url: str) -> HookState:
 
 
 async def _server(calls: Calls, c: Credentials, url: str) -> vk.Server | None:
-    found = await calls.call(c, vk.SERVERS, "groups.getCallbackServers", SETTERS, {"group_id": known(c)})
+    found = await calls.call(c, vk.SERVERS, "groups.getCallbackServers", SETTERS, {"group_id": group_id(c)})
     return next((server for server in found.items if server.url == url), None)

@@ -17,52 +17,55 @@ from app.platforms.contract import (
     Throttled,
     Token,
 )
+from app.platforms.errors import ErrorMeaning
 from app.platforms.vk import wire_models as vk
-from app.platforms.vk.calls import AT_ONCE, Calls
-from app.platforms.vk.errors import CODES, ErrorMeaning
+from app.platforms.vk.calls import EXECUTE_BATCH, Calls
+from app.platforms.vk.errors import CODES
 
 BATCH: Final = 30
 """Posts of one community in one call."""
 
-Place = tuple[int, int]
+PostKey = tuple[int, int]
 """A post's owner and its id."""
 Reach = int | MetricStatus
 
 
-async def reach(calls: Calls, c: Credentials, posts: Iterable[Place]) -> Mapping[Place, Reach]:
+async def reach(calls: Calls, c: Credentials, posts: Iterable[PostKey]) -> Mapping[PostKey, Reach]:
     """Reach by post; where VK does not give it, why. A post of which nothing is told is not among them."""
     by_owner: dict[int, list[int]] = {}
     for owner, post in posts:
         by_owner.setdefault(owner, []).append(post)
-    asked = [(owner, ids[n : n + BATCH]) for owner, ids in by_owner.items() for n in range(0, len(ids), BATCH)]
-    found: dict[Place, Reach] = {}
-    for n in range(0, len(asked), AT_ONCE):
-        found |= await _together(calls, c, asked[n : n + AT_ONCE])
+    batches = [(owner, ids[n : n + BATCH]) for owner, ids in by_owner.items() for n in range(0, len(ids), BATCH)]
+    found: dict[PostKey, Reach] = {}
+    for n in range(0, len(batches), EXECUTE_BATCH):
+        found |= await _execute(calls, c, batches[n : n + EXECUTE_BATCH])
     return found
 
 
-async def _together(calls: Calls, c: Credentials, asked: Sequence[tuple[int, list[int]]]) -> dict[Place, Reach]:
-    each = [{"owner_id": owner, "post_ids": ",".join(map(str, ids))} for owner, ids in asked]
+async def _execute(calls: Calls, c: Credentials, batches: Sequence[tuple[int, list[int]]]) -> dict[PostKey, Reach]:
+    parameters = [{"owner_id": owner, "post_ids": ",".join(map(str, ids))} for owner, ids in batches]
     try:
-        told = await calls.many(c, vk.REACH, "stats.getPostReach", (Token.USER,), each)
+        answer = await calls.many(c, vk.REACH, "stats.getPostReach", (Token.USER,), parameters)
     except Throttled:  # nothing more is to be asked
         raise
     except (MissingPermission, AuthExpired):
-        return {(owner, post): MetricStatus.NO_PERMISSION for owner, ids in asked for post in ids}
+        return {(owner, post): MetricStatus.NO_PERMISSION for owner, ids in batches for post in ids}
     except PlatformError:
-        return {(owner, post): MetricStatus.ERROR for owner, ids in asked for post in ids}
-    found: dict[Place, Reach] = {}
+        return {(owner, post): MetricStatus.ERROR for owner, ids in batches for post in ids}
+    found: dict[PostKey, Reach] = {}
     # A call that failed answers `false`; the errors stand apart, in the order of the calls.
-    errors = iter(told.execute_errors)
-    for (owner, ids), rows in zip(asked, told.response, strict=False):
+    errors = iter(answer.execute_errors)
+    for (owner, ids), rows in zip(batches, answer.response, strict=False):
         if rows is False:
             found |= {(owner, post): _why(next(errors, None)) for post in ids}
         else:
-            told_of = {row.post_id: row.reach_total for row in rows}
-            found |= {(owner, post): total for post, total in told_of.items() if post is not None and total is not None}
+            reach_by_post = {row.post_id: row.reach_total for row in rows}
+            found |= {
+                (owner, post): total for post, total in reach_by_post.items() if post is not None and total is not None
+            }
     return found
 
 
 def _why(error: vk.Fault | None) -> MetricStatus:
-    refused = error is not None and CODES.get(error.error_code) in {ErrorMeaning.FORBIDDEN, ErrorMeaning.RECONNECT}
+    refused = error is not None and CODES.get(error.error_code) in {ErrorMeaning.FORBIDDEN, ErrorMeaning.AUTH_EXPIRED}
     return MetricStatus.NO_PERMISSION if refused else MetricStatus.ERROR

@@ -26,7 +26,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 
 SomeTime = Annotated[wire.SomeUnixTime, BeforeValidator(lambda value: None if value == 0 else value)]
 """A moment; 0 where there was none."""
-SomeWords = Annotated[wire.Words, BeforeValidator(lambda value: "" if value is None else value)]
+OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
 """Words that may be left out, or null."""
 Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
 """A list that may be left out, or null."""
@@ -65,10 +65,10 @@ class Counted(wire.Shape):
 
 class Group(wire.Shape):
     id: ItemId
-    name: wire.Words
-    screen_name: SomeWords = ""
+    name: wire.StorableText
+    screen_name: OptionalText = ""
     members_count: wire.PositiveCount = None
-    deactivated: wire.Words | None = None
+    deactivated: wire.StorableText | None = None
 
 
 class Groups(wire.Shape):
@@ -84,13 +84,13 @@ class Groups(wire.Shape):
 
 class User(wire.Shape):
     id: wire.Number
-    first_name: SomeWords = ""
-    last_name: SomeWords = ""
+    first_name: OptionalText = ""
+    last_name: OptionalText = ""
 
 
 class NamedGroup(wire.Shape):
     id: wire.Number
-    name: SomeWords = ""
+    name: OptionalText = ""
 
 
 class Extended(wire.Shape):
@@ -111,8 +111,8 @@ class Post(wire.Shape):
     from_id: wire.Number | None = None
     date: wire.UnixTime
     edited: SomeTime = None
-    text: SomeWords = ""
-    post_type: wire.Words = "post"
+    text: OptionalText = ""
+    post_type: wire.StorableText = "post"
     is_pinned: Flag = False
     is_deleted: Flag = False
     likes: Counted | None = None
@@ -154,7 +154,7 @@ class Comment(wire.Shape):
     from_id: wire.Number = 0
     post_id: wire.Number | None = None
     date: wire.UnixTime
-    text: SomeWords = ""
+    text: OptionalText = ""
     deleted: Flag = False
     parents_stack: Several[wire.Number] = ()
     reply_to_user: wire.Number | None = None
@@ -180,7 +180,7 @@ class Comments(Extended):
 
 class Peer(wire.Shape):
     id: wire.Number
-    type: wire.Words
+    type: wire.StorableText
 
 
 class Message(wire.Shape):
@@ -193,7 +193,7 @@ class Message(wire.Shape):
     """The community wrote it: it is the community's mail that is read."""
     peer_id: wire.Number
     conversation_message_id: wire.Count = 0
-    text: SomeWords = ""
+    text: OptionalText = ""
     deleted: Flag = False
 
     @model_validator(mode="before")
@@ -213,14 +213,14 @@ class Conversation(wire.Shape):
     last_message_id: wire.Count
 
 
-class Talk(wire.Shape):
+class ConversationItem(wire.Shape):
     conversation: Conversation
     last_message: Message | None = None
 
 
-class Talks(Extended):
+class Conversations(Extended):
     count: wire.Count
-    items: list[Talk]
+    items: list[ConversationItem]
 
 
 class History(Extended):
@@ -237,21 +237,21 @@ class NewPost(wire.Shape):
 
 
 class UploadServer(wire.Shape):
-    upload_url: wire.Words
+    upload_url: wire.StorableText
 
 
 class Uploaded(wire.Shape):
     """What an upload's answer gives on to the saving."""
 
     server: wire.Number
-    photo: wire.Words
-    hash: wire.Words
+    photo: wire.StorableText
+    hash: wire.StorableText
 
 
 class Photo(wire.Shape):
     id: ItemId
     owner_id: wire.Number
-    access_key: wire.Words | None = None
+    access_key: wire.StorableText | None = None
 
     @property
     def attachment(self) -> str:
@@ -272,11 +272,11 @@ class IssuedToken(wire.Shape):
 class Refused(wire.Shape):
     """How VK ID refuses, and the servers that take uploads."""
 
-    error: wire.Words
+    error: wire.StorableText
 
 
 class Permission(wire.Shape):
-    name: wire.Words
+    name: wire.StorableText
 
 
 class Permissions(wire.Shape):
@@ -287,9 +287,9 @@ class Server(wire.Shape):
     """An address that a community's events go to."""
 
     id: wire.Number
-    url: wire.Words
+    url: wire.StorableText
     secret_key: Annotated[str, Field(repr=False)] = ""
-    status: wire.Words
+    status: wire.StorableText
 
 
 class Servers(wire.Shape):
@@ -311,10 +311,10 @@ class Confirmation(wire.Shape):
 class Event(wire.Shape):
     """The envelope of a Callback API call; its object is read when the secret was right."""
 
-    type: wire.Words
+    type: wire.StorableText
     group_id: wire.Count
-    event_id: wire.Words | None = None
-    secret: wire.Words | None = None
+    event_id: wire.StorableText | None = None
+    secret: wire.StorableText | None = None
 
 
 class NewMessage(wire.Shape):
@@ -342,7 +342,7 @@ WALL: Final = TypeAdapter(Answer[Wall])
 POSTS_BY_ID: Final = TypeAdapter(Answer[PostsById])
 REACH: Final = TypeAdapter(Executed[list[Reach]])
 COMMENTS: Final = TypeAdapter(Answer[Comments])
-TALKS: Final = TypeAdapter(Answer[Talks])
+CONVERSATIONS: Final = TypeAdapter(Answer[Conversations])
 HISTORY: Final = TypeAdapter(Answer[History])
 NEW_COMMENT: Final = TypeAdapter(Answer[NewComment])
 SENT_MESSAGE: Final = TypeAdapter(Answer[wire.Count])

@@ -25,7 +25,7 @@ from typing import ClassVar, Final, Literal
 import httpx
 
 from app.kit import instants
-from app.platforms import wire
+from app.platforms import guards, wire
 from app.platforms.capabilities import IssuedToken, PostRef, ReplyTo, TokenState
 from app.platforms.contract import (
     COST,
@@ -52,7 +52,7 @@ from app.platforms.contract import (
 from app.platforms.youtube import translate
 from app.platforms.youtube import wire_models as youtube
 from app.platforms.youtube.errors import COMMENTS_OFF, FORCE_SSL, KEY, failure
-from app.platforms.youtube.walks import LongThread, Paged, Place, ThreadsWalk, UploadsWalk
+from app.platforms.youtube.paginators import ListPosition, LongThread, PagedList, ThreadPaginator, UploadPaginator
 
 UNITS: Final = "units"
 DAY: Final = 86_400
@@ -108,35 +108,34 @@ class YouTube:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """Public videos, live and announced ones too. Private ones are there when they become public."""
-        walk = wire.load(UploadsWalk, cursor) or UploadsWalk()
-        us = _known(c)
-        playlist = walk.playlist or f"UU{us[2:]}"
+        paginator = wire.load(UploadPaginator, cursor) or UploadPaginator()
+        own_id = guards.community_id(c)
+        playlist = paginator.playlist or f"UU{own_id[2:]}"
 
         async def ask(query: Mapping[str, object]) -> httpx.Response:
             return await self._read(c, "playlistItems", {"part": "snippet", "playlistId": playlist, **query})
 
-        uploads = Paged(ask, youtube.ENTRIES, UPLOADS_PAGE, lambda entry: entry.video_id, by_offset=True)
+        uploads = PagedList(ask, youtube.ENTRIES, UPLOADS_PAGE, lambda entry: entry.video_id, by_offset=True)
         try:
-            part = await uploads.page(walk.at)
+            part = await uploads.page(paginator.at)
         except Gone:
             # A channel without videos has no such list; a channel that is gone says so itself.
             listed = (await self._channel(c)).details.playlists.uploads
             if listed in {None, playlist}:
-                return Page((), wire.dump(walk.done()), more=False)
-            return Page((), wire.dump(UploadsWalk(playlist=listed)), more=True)
+                return Page((), wire.dump(paginator.done()), more=False)
+            return Page((), wire.dump(UploadPaginator(playlist=listed)), more=True)
         if part is None:
-            return Page((), wire.dump(walk.model_copy(update={"at": walk.at.again()})), more=True)
-        walk = walk.seen(part)
+            return Page((), wire.dump(paginator.model_copy(update={"at": paginator.at.from_start()})), more=True)
+        paginator = paginator.seen(part)
         posts = await self._videos(c, [entry.video_id for entry in part.items if entry.video_id], since)
-        if part.following is None or walk.reached(part, since):
-            return Page(posts, wire.dump(walk.done()), more=False)
-        at = await uploads.after(walk.at, part)
-        return Page(posts, wire.dump(walk.model_copy(update={"at": at})), more=True)
+        if part.next_token is None or paginator.reached(part, since):
+            return Page(posts, wire.dump(paginator.done()), more=False)
+        at = await uploads.after(paginator.at, part)
+        return Page(posts, wire.dump(paginator.model_copy(update={"at": at})), more=True)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """A video that is not shown is gone; one made private is, for a key."""
-        if len(ids) > self.spec.metrics_batch:
-            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
+        guards.check_batch(ids, self.spec)
         if not ids:
             return ()
         response = await self._read(c, "videos", {"part": "statistics", "id": ",".join(ids)})
@@ -151,18 +150,24 @@ class YouTube:
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """A unit for each hundred comments, and one for each with more answers than come with it."""
-        walk = wire.load(ThreadsWalk, cursor) or ThreadsWalk()
-        page, walk = await self._threads(c, walk, {"videoId": post_id}, since, None)
+        paginator = wire.load(ThreadPaginator, cursor) or ThreadPaginator()
+        page, paginator = await self._threads(c, paginator, {"videoId": post_id}, since, None)
         return page if page.more else Page(page.items, "{}", more=False)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Comments of all videos, down to those known or too old. There are no messages to be read."""
-        walk = wire.load(ThreadsWalk, cursor) or ThreadsWalk()
-        bound = max((moment for moment in (walk.known, since) if moment is not None), default=None)
-        page, walk = await self._threads(c, walk, {"allThreadsRelatedToChannelId": _known(c)}, since, bound)
-        return page if page.more else Page(page.items, wire.dump(ThreadsWalk(known=walk.newest or walk.known)), False)
+        paginator = wire.load(ThreadPaginator, cursor) or ThreadPaginator()
+        bound = max((moment for moment in (paginator.known, since) if moment is not None), default=None)
+        page, paginator = await self._threads(
+            c, paginator, {"allThreadsRelatedToChannelId": guards.community_id(c)}, since, bound
+        )
+        return (
+            page
+            if page.more
+            else Page(page.items, wire.dump(ThreadPaginator(known=paginator.newest or paginator.known)), False)
+        )
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Answer below the comment that began the thread: there is one level of answers.
@@ -172,18 +177,18 @@ class YouTube:
         """
         if to.kind is not MessageKind.COMMENT:
             raise Rejected("on YouTube only comments can be answered")
-        top, _, below = to.external_id.partition(".")
+        root_id, _, below = to.external_id.partition(".")
         mention = f"{to.author.name} " if below and to.author.name.startswith("@") else ""
-        said = {"snippet": {"parentId": top, "textOriginal": f"{mention}{text}"}}
-        request = self._request(c, "POST", "comments", {"part": "snippet"}, (Token.COMMUNITY,), ANSWERING, said)
+        body = {"snippet": {"parentId": root_id, "textOriginal": f"{mention}{text}"}}
+        request = self._request(c, "POST", "comments", {"part": "snippet"}, (Token.COMMUNITY,), ANSWERING, body)
         made = wire.confirmed(youtube.COMMENT, await wire.write(self._http, request, self.classify))
         url = None if to.post_id is None else f"{translate.SITE}/watch?v={to.post_id}&lc={made.id}"
         return SendReceipt(external_id=made.id, sent_at=made.snippet.published_at, url=url)
 
     @classmethod
     def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
-        able = Token.REFRESH in tokens and set(app) >= APP_SETTINGS
-        return frozenset({Token.COMMUNITY}) if able else frozenset()
+        renewable = Token.REFRESH in tokens and set(app) >= APP_SETTINGS
+        return frozenset({Token.COMMUNITY}) if renewable else frozenset()
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         """An access token of an hour. The refresh token stays good, unless Google sends another."""
@@ -207,9 +212,9 @@ class YouTube:
         if Token.COMMUNITY not in c.tokens:
             return {}
         request = self._account(c, "tokeninfo", {"access_token": c.tokens[Token.COMMUNITY]}, Token.COMMUNITY)
-        told = wire.parse(youtube.TOKEN_INFO, await wire.read(self._http, request, self.classify))
-        missing = tuple(scope for scope in self.spec.scopes[Token.COMMUNITY] if scope not in told.scope.split())
-        lifetime = None if told.lifetime is None else instants.span(told.lifetime)
+        token_info = wire.parse(youtube.TOKEN_INFO, await wire.read(self._http, request, self.classify))
+        missing = tuple(scope for scope in self.spec.scopes[Token.COMMUNITY] if scope not in token_info.scope.split())
+        lifetime = None if token_info.lifetime is None else instants.span(token_info.lifetime)
         return {Token.COMMUNITY: TokenState(missing, lifetime)}
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -239,74 +244,77 @@ class YouTube:
     async def _threads(
         self,
         c: Credentials,
-        walk: ThreadsWalk,
+        paginator: ThreadPaginator,
         which: Mapping[str, str],
         since: datetime | None,
         bound: datetime | None,
-    ) -> tuple[Page[RemoteMessage], ThreadsWalk]:
+    ) -> tuple[Page[RemoteMessage], ThreadPaginator]:
         """The next page of a walk down to `bound`, or of the answers that did not come with their comments."""
-        if walk.long:
-            items, walk = await self._answers(c, walk)
+        if paginator.long:
+            items, paginator = await self._answers(c, paginator)
         else:
             try:
-                items, walk = await self._tops(c, walk, which, bound)
+                items, paginator = await self._root_comments(c, paginator, which, bound)
             except Rejected as error:
                 if error.platform_code != COMMENTS_OFF:
                     raise
-                return Page((), wire.dump(walk), more=False), walk
-        wanted = tuple(item for item in items if since is None or item.sent_at >= since)
-        return Page(wanted, wire.dump(walk), more=bool(walk.long) or not walk.read), walk
+                return Page((), wire.dump(paginator), more=False), paginator
+        recent = tuple(item for item in items if since is None or item.sent_at >= since)
+        return Page(recent, wire.dump(paginator), more=bool(paginator.long) or not paginator.read), paginator
 
-    async def _tops(
-        self, c: Credentials, walk: ThreadsWalk, which: Mapping[str, str], bound: datetime | None
-    ) -> tuple[list[RemoteMessage], ThreadsWalk]:
+    async def _root_comments(
+        self, c: Credentials, paginator: ThreadPaginator, which: Mapping[str, str], bound: datetime | None
+    ) -> tuple[list[RemoteMessage], ThreadPaginator]:
         async def ask(query: Mapping[str, object]) -> httpx.Response:
             fixed = {"part": "snippet,replies", "order": "time", "textFormat": "plainText"}
             return await self._read(c, "commentThreads", {**fixed, **which, **query})
 
-        threads = Paged(ask, youtube.THREADS, COMMENTS_PAGE, lambda thread: thread.id)
-        part = await threads.page(walk.at)
+        threads = PagedList(ask, youtube.THREADS, COMMENTS_PAGE, lambda thread: thread.id)
+        part = await threads.page(paginator.at)
         if part is None:
-            return [], walk.model_copy(update={"at": walk.at.again()})
-        times = [thread.snippet.top.snippet.published_at for thread in part.items]
-        read = part.following is None or (bound is not None and any(time < bound for time in times[-1:]))
+            return [], paginator.model_copy(update={"at": paginator.at.from_start()})
+        times = [thread.snippet.root_comment.snippet.published_at for thread in part.items]
+        read = part.next_token is None or (bound is not None and any(time < bound for time in times[-1:]))
         # On a walk down to what is known, a known comment's answers are left to `comments`.
         long = tuple(
-            LongThread(top=thread.id, author=thread.snippet.top.author, post=thread.snippet.video_id)
+            LongThread(root_id=thread.id, author=thread.snippet.root_comment.author, post=thread.snippet.video_id)
             for thread, time in zip(part.items, times, strict=True)
             if thread.snippet.answers > len(thread.replies.comments) and (bound is None or time > bound)
         )
         changed = {
-            "at": Place() if read else await threads.after(walk.at, part),
+            "at": ListPosition() if read else await threads.after(paginator.at, part),
             "read": read,
             "long": long,
-            "newest": walk.newest or max(times, default=None),
+            "newest": paginator.newest or max(times, default=None),
         }
-        items = [item for thread in part.items for item in translate.thread(thread, _known(c))]
-        return items, walk.model_copy(update=changed)
+        items = [item for thread in part.items for item in translate.thread(thread, guards.community_id(c))]
+        return items, paginator.model_copy(update=changed)
 
-    async def _answers(self, c: Credentials, walk: ThreadsWalk) -> tuple[list[RemoteMessage], ThreadsWalk]:
+    async def _answers(self, c: Credentials, paginator: ThreadPaginator) -> tuple[list[RemoteMessage], ThreadPaginator]:
         """The next answers to the first comment that waits; a comment that is gone has none."""
-        thread, us = walk.long[0], _known(c)
-        done = {"long": walk.long[1:], "inside": Place()}
+        thread, own_id = paginator.long[0], guards.community_id(c)
+        done = {"long": paginator.long[1:], "inside": ListPosition()}
 
         async def ask(query: Mapping[str, object]) -> httpx.Response:
             return await self._read(
-                c, "comments", {"part": "snippet", "parentId": thread.top, "textFormat": "plainText", **query}
+                c, "comments", {"part": "snippet", "parentId": thread.root_id, "textFormat": "plainText", **query}
             )
 
-        answers = Paged(ask, youtube.COMMENTS, COMMENTS_PAGE, lambda comment: comment.id)
+        answers = PagedList(ask, youtube.COMMENTS, COMMENTS_PAGE, lambda comment: comment.id)
         try:
-            part = await answers.page(walk.inside)
+            part = await answers.page(paginator.inside)
         except Gone:
-            return [], walk.model_copy(update=done)
+            return [], paginator.model_copy(update=done)
         if part is None:
-            return [], walk.model_copy(update={"inside": walk.inside.again()})
+            return [], paginator.model_copy(update={"inside": paginator.inside.from_start()})
         people = {answer.snippet.author: answer.author for answer in part.items}
-        items = [translate.message(answer, thread.top, thread.author, people, thread.post, us) for answer in part.items]
-        if part.following is None:
-            return items, walk.model_copy(update=done)
-        return items, walk.model_copy(update={"inside": await answers.after(walk.inside, part)})
+        items = [
+            translate.message(answer, thread.root_id, thread.author, people, thread.post, own_id)
+            for answer in part.items
+        ]
+        if part.next_token is None:
+            return items, paginator.model_copy(update=done)
+        return items, paginator.model_copy(update={"inside": await answers.after(paginator.inside, part)})
 
     async def _read(self, c: Credentials, path: str, query: Mapping[str, object]) -> httpx.Response:
         return await wire.read(self._http, self._request(c, "GET", path, query, READERS, READING), self.classify)
@@ -319,7 +327,7 @@ class YouTube:
         query: Mapping[str, object],
         kinds: tuple[Token, ...],
         units: int,
-        said: object = None,
+        body: object = None,
     ) -> httpx.Request:
         """A request made with the first of `kinds` that there is."""
         kind = next((kind for kind in kinds if kind in c.tokens), None)
@@ -330,7 +338,7 @@ class YouTube:
             method,
             f"{c.base_url.rstrip('/')}/youtube/v3/{path}",
             params={name: str(value) for name, value in query.items()},
-            json=said,
+            json=body,
             headers={KEY: token} if kind is Token.APP else wire.bearer(token),
             extensions={COST: Cost(token, kind, {UNITS: units})},
         )
@@ -343,9 +351,3 @@ class YouTube:
 
 
 ADAPTER: Final = YouTube
-
-
-def _known(c: Credentials) -> str:
-    if c.external_id is None:
-        raise ValueError("the community's id is not known yet: ask for `community` first")
-    return c.external_id

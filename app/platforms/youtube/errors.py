@@ -11,7 +11,6 @@ are understood.
 import re
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
-from enum import Enum, auto
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
@@ -20,18 +19,15 @@ from pydantic import BeforeValidator, ValidationError
 
 from app.platforms import wire
 from app.platforms.contract import (
-    AuthExpired,
-    Gone,
     Malformed,
-    MissingPermission,
     OutcomeUnknown,
     PlatformError,
-    Rejected,
     Scope,
     Throttled,
     Token,
     Transient,
 )
+from app.platforms.errors import ErrorMeaning, platform_error, table
 
 FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
 PACIFIC: Final = ZoneInfo("America/Los_Angeles")
@@ -44,19 +40,6 @@ COMMENTS_OFF: Final = "commentsDisabled"
 STALE_PAGE: Final = "invalidPageToken"
 FAILED: Final = "processingFailure"
 """"While this can be a transient error, it usually indicates that the request's input is invalid." """
-
-
-class ErrorMeaning(Enum):
-    """What an error calls for."""
-
-    TOMORROW = auto()
-    WAIT = auto()
-    RECONNECT = auto()
-    FORBIDDEN = auto()
-    SCOPES = auto()
-    GONE = auto()
-    UNWELL = auto()
-    REFUSED = auto()
 
 
 _TOMORROW: Final = (
@@ -101,29 +84,27 @@ _REFUSED: Final = (
     *("conflict", "duplicate"),
 )
 
-REASONS: Final[Mapping[str, ErrorMeaning]] = {
-    reason: means
-    for means, reasons in (
-        (ErrorMeaning.TOMORROW, _TOMORROW),
-        (ErrorMeaning.WAIT, _WAIT),
-        (ErrorMeaning.RECONNECT, _RECONNECT),
-        (ErrorMeaning.FORBIDDEN, _FORBIDDEN),
-        (ErrorMeaning.SCOPES, _SCOPES),
-        (ErrorMeaning.GONE, _GONE),
-        (ErrorMeaning.UNWELL, _UNWELL),
-        (ErrorMeaning.REFUSED, _REFUSED),
-    )
-    for reason in reasons
-}
+REASONS: Final[Mapping[str, ErrorMeaning]] = table(
+    {
+        ErrorMeaning.QUOTA_EXHAUSTED: _TOMORROW,
+        ErrorMeaning.THROTTLED: _WAIT,
+        ErrorMeaning.AUTH_EXPIRED: _RECONNECT,
+        ErrorMeaning.FORBIDDEN: _FORBIDDEN,
+        ErrorMeaning.MISSING_SCOPES: _SCOPES,
+        ErrorMeaning.GONE: _GONE,
+        ErrorMeaning.UNAVAILABLE: _UNWELL,
+        ErrorMeaning.REJECTED: _REFUSED,
+    }
+)
 
 STATUSES: Final[Mapping[int, ErrorMeaning]] = {
-    401: ErrorMeaning.RECONNECT,
+    401: ErrorMeaning.AUTH_EXPIRED,
     403: ErrorMeaning.FORBIDDEN,
     404: ErrorMeaning.GONE,
     410: ErrorMeaning.GONE,
-    408: ErrorMeaning.UNWELL,
-    409: ErrorMeaning.UNWELL,
-    429: ErrorMeaning.WAIT,
+    408: ErrorMeaning.UNAVAILABLE,
+    409: ErrorMeaning.UNAVAILABLE,
+    429: ErrorMeaning.THROTTLED,
 }
 """Where no reason is known; other 4xx are refusals."""
 
@@ -138,7 +119,7 @@ SENTENCES: Final[Mapping[str, str]] = {
 DAILY: Final = re.compile(r"\bper day\b|PerDay|^1/d\b")
 """A limit by the day, in words, by its name, or by its unit."""
 
-WORDS: Final[Mapping[str, str]] = {
+MESSAGES: Final[Mapping[str, str]] = {
     "accessNotConfigured": "the YouTube Data API is not switched on in the key's or application's Google project",
     "SERVICE_DISABLED": "the YouTube Data API is not switched on in the key's or application's Google project",
     "ipRefererBlocked": "the key is limited to other addresses than ours",
@@ -155,7 +136,7 @@ WORDS: Final[Mapping[str, str]] = {
 
 
 class Reason(wire.Shape):
-    reason: wire.Words = ""
+    reason: wire.StorableText = ""
     metadata: Mapping[str, object] = {}
 
 
@@ -176,7 +157,7 @@ class Fault(wire.Shape):
 class Complaint(wire.Shape):
     """Either form."""
 
-    error: Fault | wire.Words
+    error: Fault | wire.StorableText
 
 
 def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
@@ -184,64 +165,67 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
     if response.is_success:
         return None
     status = response.status_code
-    said = _complaint(response)
-    reason, means = _meaning(said, status)
+    complaint = _complaint(response)
+    reason, meaning = _meaning(complaint, status)
     if _path(response).endswith("/tokeninfo") and status == httpx.codes.BAD_REQUEST and reason != "invalid_request":
-        means = ErrorMeaning.RECONNECT  # it may say no more than `{"error_description": "Invalid Value"}`
+        meaning = ErrorMeaning.AUTH_EXPIRED  # it may say no more than `{"error_description": "Invalid Value"}`
     code = reason or str(status)
-    if means is ErrorMeaning.WAIT or means is ErrorMeaning.TOMORROW:
-        return _throttled(response, means, code)
-    if means is ErrorMeaning.UNWELL:
+    if meaning is ErrorMeaning.THROTTLED or meaning is ErrorMeaning.QUOTA_EXHAUSTED:
+        return _throttled(response, meaning, code)
+    if meaning is ErrorMeaning.UNAVAILABLE:
         if changes:
             return OutcomeUnknown("YouTube failed while it handled the change", platform_code=code)
         return Transient("YouTube is unwell", platform_code=code)
-    if said is None and status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
+    if complaint is None and status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return Malformed("this is not how YouTube answers: the API's address may be wrong", platform_code=code)
     if not response.is_client_error:
         return Malformed("YouTube sends us elsewhere, where we do not follow", platform_code=code)
-    match means:
-        case ErrorMeaning.RECONNECT:
+    token: Token | None = None
+    scopes: tuple[str, ...] = ()
+    match meaning:
+        case ErrorMeaning.AUTH_EXPIRED:
             token = _refused(response, reason)
-            return AuthExpired(f"Google does not accept the {_NAMES[token]}", token=token, platform_code=code)
-        case ErrorMeaning.SCOPES:
-            return MissingPermission("the access does not cover this", scopes=(FORCE_SSL,), platform_code=code)
+            message = f"Google does not accept the {_NAMES[token]}"
+        case ErrorMeaning.MISSING_SCOPES:
+            message, scopes = "the access does not cover this", (FORCE_SSL,)
         case ErrorMeaning.FORBIDDEN:
-            return MissingPermission(WORDS.get(reason, "YouTube does not allow this"), platform_code=code)
+            message = MESSAGES.get(reason, "YouTube does not allow this")
         case ErrorMeaning.GONE:
-            return Gone("YouTube knows no such thing (any more)", platform_code=code)
+            message = "YouTube knows no such thing (any more)"
         case _:
-            return Rejected(WORDS.get(reason) or f"YouTube refused the request ({code})", platform_code=code)
+            message = MESSAGES.get(reason) or f"YouTube refused the request ({code})"
+    return platform_error(meaning, message, platform_code=code, token=token, scopes=scopes)
 
 
 _NAMES: Final = {Token.APP: "API key", Token.COMMUNITY: "access token", Token.REFRESH: "refresh token"}
 
 
-def _meaning(said: Complaint | None, status: int) -> tuple[str, ErrorMeaning]:
+def _meaning(complaint: Complaint | None, status: int) -> tuple[str, ErrorMeaning]:
     """The reason given, empty for none, and what it means."""
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return "", ErrorMeaning.UNWELL
-    fault = said.error if said is not None else ""
-    given = (Reason(reason=fault),) if isinstance(fault, str) else (*fault.details, *fault.errors)
+        return "", ErrorMeaning.UNAVAILABLE
+    fault = complaint.error if complaint is not None else ""
+    reasons = (Reason(reason=fault),) if isinstance(fault, str) else (*fault.details, *fault.errors)
     words = "" if isinstance(fault, str) else str(fault.message)
     for sentence, reason in SENTENCES.items():
         if sentence in words.lower():
-            return reason, ErrorMeaning.RECONNECT
-    for each in given:
+            return reason, ErrorMeaning.AUTH_EXPIRED
+    for each in reasons:
         if each.reason == "required" and status == httpx.codes.BAD_REQUEST:
-            return each.reason, ErrorMeaning.REFUSED  # a parameter is; with 401 it is a token
+            return each.reason, ErrorMeaning.REJECTED  # a parameter is; with 401 it is a token
         if each.reason in REASONS:
-            means = REASONS[each.reason]
-            told = (words, *(str(each.metadata.get(name, "")) for name in ("quota_unit", "quota_limit")))
-            daily = means is ErrorMeaning.WAIT and any(DAILY.search(text) for text in told)
-            return each.reason, ErrorMeaning.TOMORROW if daily else means
-    unknown = next((each.reason for each in given if WORD.fullmatch(each.reason)), "")
-    return unknown, STATUSES.get(status, ErrorMeaning.REFUSED)
+            meaning = REASONS[each.reason]
+            texts = (words, *(str(each.metadata.get(name, "")) for name in ("quota_unit", "quota_limit")))
+            daily = meaning is ErrorMeaning.THROTTLED and any(DAILY.search(text) for text in texts)
+            return each.reason, ErrorMeaning.QUOTA_EXHAUSTED if daily else meaning
+    unknown = next((each.reason for each in reasons if WORD.fullmatch(each.reason)), "")
+    return unknown, STATUSES.get(status, ErrorMeaning.REJECTED)
 
 
-def _throttled(response: httpx.Response, means: ErrorMeaning, code: str) -> Throttled:
+def _throttled(response: httpx.Response, meaning: ErrorMeaning, code: str) -> Throttled:
     """A key's quota is its project's, which nobody else here need use; an access token's is our application's."""
     now = wire.moment_of(response)
-    daily = means is ErrorMeaning.TOMORROW
+    daily = meaning is ErrorMeaning.QUOTA_EXHAUSTED
     return Throttled(
         "YouTube's quota for today is used up" if daily else "YouTube asks for fewer calls",
         retry_after=wire.retry_after(response, midnight_after(now) if daily and now is not None else None),

@@ -70,9 +70,9 @@ def community(channel: youtube.Channel) -> CommunitySnapshot:
 
 def metrics(video: youtube.Counted) -> PostMetrics:
     """A counter that is not there is one the channel's owner has switched off."""
-    shown = video.statistics
-    given = {Metric.VIEWS: shown.views, Metric.REACTIONS: shown.likes, Metric.COMMENTS: shown.comments}
-    counters = {metric: count for metric, count in given.items() if count is not None}
+    statistics = video.statistics
+    counts = {Metric.VIEWS: statistics.views, Metric.REACTIONS: statistics.likes, Metric.COMMENTS: statistics.comments}
+    counters = {metric: count for metric, count in counts.items() if count is not None}
     return PostMetrics(video.id, counters, {m: MetricStatus.UNSUPPORTED for m in Metric if m not in counters})
 
 
@@ -87,37 +87,38 @@ def post(video: youtube.Video) -> RemotePost:
 
 
 def message(
-    comment: youtube.Comment, top: str, starter: str, people: Mapping[str, str], post_id: str | None, us: str
+    comment: youtube.Comment, root_id: str, starter: str, people: Mapping[str, str], post_id: str | None, own_id: str
 ) -> RemoteMessage:
-    """A comment, or an answer below the comment `top`, which `starter` wrote.
+    """A comment, or an answer below the comment `root_id`, which `starter` wrote.
 
     Its thread is one customer below one such comment. What the community writes belongs to the one it
     addresses, if `people` tells who that is, else to the starter.
     """
-    said = comment.snippet
+    snippet = comment.snippet
     customer = comment.author
-    if customer == us:
-        addressed = MENTION.match(said.text)
+    if customer == own_id:
+        addressed = MENTION.match(snippet.text)
         customer = people.get(addressed[1], starter) if addressed is not None else starter
-    edited = said.updated_at if said.updated_at != said.published_at else None
-    where = f"{SITE}/watch?v={post_id}&lc={comment.id}" if post_id is not None else f"{SITE}/channel/{us}"
+    edited = snippet.updated_at if snippet.updated_at != snippet.published_at else None
+    where = f"{SITE}/watch?v={post_id}&lc={comment.id}" if post_id is not None else f"{SITE}/channel/{own_id}"
     return RemoteMessage(
         external_id=comment.id,
-        thread_id=f"{top}:{customer}",
+        thread_id=f"{root_id}:{customer}",
         kind=MessageKind.COMMENT,
-        author=RemotePerson(comment.author, said.author, said.author_url, is_community=comment.author == us),
-        text=said.text.strip(),
-        sent_at=said.published_at,
+        author=RemotePerson(comment.author, snippet.author, snippet.author_url, is_community=comment.author == own_id),
+        text=snippet.text.strip(),
+        sent_at=snippet.published_at,
         url=where,
         post_id=post_id,
-        in_reply_to=top if comment.id != top else None,
+        in_reply_to=root_id if comment.id != root_id else None,
         edited_at=edited,
     )
 
 
-def thread(found: youtube.Thread, us: str) -> list[RemoteMessage]:
+def thread(found: youtube.Thread, own_id: str) -> list[RemoteMessage]:
     """A comment, and the answers that came with it."""
-    top, post_id = found.snippet.top, found.snippet.video_id
+    root, post_id = found.snippet.root_comment, found.snippet.video_id
     return [
-        message(comment, top.id, top.author, found.people, post_id, us) for comment in (top, *found.replies.comments)
+        message(comment, root.id, root.author, found.people, post_id, own_id)
+        for comment in (root, *found.replies.comments)
     ]

@@ -27,8 +27,8 @@ CommentId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 class Listing(wire.Shape, Generic[T]):
     """The envelope of every list. It is one by its kind, or by its items: `{}` is none."""
 
-    kind: wire.Words = ""
-    next_page: wire.Words | None = Field(None, alias="nextPageToken")
+    kind: wire.StorableText = ""
+    next_page: wire.StorableText | None = Field(None, alias="nextPageToken")
     items: tuple[T, ...] = ()
 
     @model_validator(mode="after")
@@ -42,8 +42,8 @@ class Listing(wire.Shape, Generic[T]):
 
 
 class ChannelSnippet(wire.Shape):
-    title: wire.Words
-    handle: wire.Words | None = Field(None, alias="customUrl")
+    title: wire.StorableText
+    handle: wire.StorableText | None = Field(None, alias="customUrl")
 
 
 class ChannelStatistics(wire.Shape):
@@ -93,8 +93,8 @@ class Entry(wire.Shape):
 class VideoSnippet(wire.Shape):
     published_at: wire.Moment = Field(alias="publishedAt")
     """When it became public."""
-    title: wire.Words = ""
-    description: wire.Words = ""
+    title: wire.StorableText = ""
+    description: wire.StorableText = ""
 
 
 class VideoStatistics(wire.Shape):
@@ -104,7 +104,7 @@ class VideoStatistics(wire.Shape):
 
 
 class VideoStatus(wire.Shape):
-    privacy: wire.Words = Field("public", alias="privacyStatus")
+    privacy: wire.StorableText = Field("public", alias="privacyStatus")
 
 
 class Counted(wire.Shape):
@@ -121,15 +121,15 @@ class Video(Counted):
 
 
 class AuthorId(wire.Shape):
-    value: wire.Words | None = None
+    value: wire.StorableText | None = None
 
 
 class CommentSnippet(wire.Shape):
-    author: wire.Words = Field("", alias="authorDisplayName")
-    author_url: wire.Words | None = Field(None, alias="authorChannelUrl")
+    author: wire.StorableText = Field("", alias="authorDisplayName")
+    author_url: wire.StorableText | None = Field(None, alias="authorChannelUrl")
     author_id: AuthorId | None = Field(None, alias="authorChannelId")
     """Left out, or empty, where the author's channel is closed."""
-    text: wire.Words = Field("", alias="textDisplay")
+    text: wire.StorableText = Field("", alias="textDisplay")
     published_at: wire.Moment = Field(alias="publishedAt")
     updated_at: wire.SomeMoment = Field(None, alias="updatedAt")
 
@@ -141,14 +141,14 @@ class Comment(wire.Shape):
     @property
     def author(self) -> str:
         """Its author's channel; one that is closed is nobody else's."""
-        told = self.snippet.author_id
-        return (told.value if told is not None else None) or f"unknown-{self.id}"
+        author_id = self.snippet.author_id
+        return (author_id.value if author_id is not None else None) or f"unknown-{self.id}"
 
 
 class ThreadSnippet(wire.Shape):
     video_id: wire.Id | None = Field(None, alias="videoId")
     """None under a channel, where comments stood until 2021."""
-    top: Comment = Field(alias="topLevelComment")
+    root_comment: Comment = Field(alias="topLevelComment")
     answers: wire.Count = Field(0, alias="totalReplyCount")
 
 
@@ -164,7 +164,9 @@ class Thread(wire.Shape):
     @property
     def people(self) -> Mapping[str, str]:
         """Who speaks in it, as far as it is shown: channels by name."""
-        return {comment.snippet.author: comment.author for comment in (*self.replies.comments, self.snippet.top)}
+        return {
+            comment.snippet.author: comment.author for comment in (*self.replies.comments, self.snippet.root_comment)
+        }
 
 
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
@@ -173,16 +175,16 @@ class Thread(wire.Shape):
 class Fetched(wire.Shape):
     """Google's answer to a refresh token."""
 
-    access: wire.Words = Field(alias="access_token", min_length=1)
+    access: wire.StorableText = Field(alias="access_token", min_length=1)
     lifetime: Annotated[int, Field(gt=0, le=10**9), BeforeValidator(_count)] = Field(alias="expires_in")
-    refresh: wire.Words | None = Field(None, alias="refresh_token")
+    refresh: wire.StorableText | None = Field(None, alias="refresh_token")
     refresh_lifetime: Annotated[int, Field(ge=0, le=10**9), BeforeValidator(_count)] | None = Field(
         None, alias="refresh_token_expires_in"
     )
 
 
 class TokenInfo(wire.Shape):
-    scope: wire.Words
+    scope: wire.StorableText
     lifetime: TextCount | None = Field(None, alias="expires_in")
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import text
 
 from app.communities.inbound import apply, store, subscriptions
-from app.platforms.capabilities import Call, Event, HookState, Received, odd
+from app.platforms.capabilities import Call, Event, HookState, Received, unparsed_event
 from app.platforms.contract import (
     CommunitySnapshot,
     Credentials,
@@ -82,7 +82,7 @@ class PushingFake(Fake):
         try:
             return EVENTS.validate_json(told)
         except ValueError:
-            return (odd(told, "the events are not understood"),)
+            return (unparsed_event(told, "the events are not understood"),)
 
     def _asked(self) -> None:
         self.fake_platform.asked += 1

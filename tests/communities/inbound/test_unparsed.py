@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from app.communities.inbound import store
 from app.kit.clock import SetClock
-from app.platforms.capabilities import Event, odd
+from app.platforms.capabilities import Event, unparsed_event
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.communities.conftest import HOUR, START, World
 from tests.communities.inbound.conftest import EVENTS, Town
@@ -110,7 +110,7 @@ async def test_what_turns_out_to_be_nothing_is_done_with(town: Town, clock: SetC
 
 async def test_it_holds_up_nothing_beside_it(town: Town, learn: Learn) -> None:
     a = await town.connect("a")
-    learn(odd(b"?", "what is this", "a"), said(), odd(b"!", "and this"))
+    learn(unparsed_event(b"?", "what is this", "a"), said(), unparsed_event(b"!", "and this"))
     await take(town, await town.open(a))
     assert await town.messages() == [(a, "m1")]
     assert (await unparsed_events(town, a))["events"] == 2
@@ -160,7 +160,7 @@ async def test_payloads_of_the_previous_version_are_applied(town: Town) -> None:
     answer = await town.call(path, said())
     assert (answer.status_code, answer.text) == TAKEN
     [(told,)] = await town.rows("SELECT payload FROM inbound_event")
-    older = str(told).replace(',"odd":null', "")
+    older = str(told).replace(',"unparsed":null', "")
     assert older != told
     assert EVENTS.validate_json(f"[{older}]") == (said(),)
     await town.agency.work(store.APPLY)

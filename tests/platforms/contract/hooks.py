@@ -155,7 +155,7 @@ async def garbage(s: Subject) -> None:
             _, events = receive(s, call(s, one, body=body), secrets(s))
         except (Malformed, MissingPermission):
             continue
-        assert [event.odd is not None for event in events] == [True], "it is taken for nothing"
+        assert [event.unparsed is not None for event in events] == [True], "it is taken for nothing"
 
 
 @check("hooks: what is not understood is kept", has(Receives))
@@ -169,10 +169,10 @@ async def kept(s: Subject) -> None:
     for body in GARBAGE:
         [event] = s.kind.parse_event(body) or [None]
         assert event is not None, "it is lost"
-        assert event.odd is not None, "it is taken for something"
-        [again] = s.kind.parse_event(event.odd.told.encode())
-        assert again.odd is not None, "it is lost the second time"
-        assert len(event.event_id or "") > len("odd-"), "it is not known when it comes again"
+        assert event.unparsed is not None, "it is taken for something"
+        [again] = s.kind.parse_event(event.unparsed.payload.encode())
+        assert again.unparsed is not None, "it is lost the second time"
+        assert len(event.event_id or "") > len("unparsed-"), "it is not known when it comes again"
     names = {event.event_id for body in GARBAGE for event in s.kind.parse_event(body)}
     assert len(names) == len(GARBAGE), "one stands for another"
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from app.platforms.capabilities import Call, Event, HookState, Received, odd
+from app.platforms.capabilities import Call, Event, HookState, Received, unparsed_event
 from app.platforms.contract import Credentials
 from app.platforms.telegram.adapter import Telegram
 from app.platforms.vk.adapter import Vk
@@ -61,7 +61,7 @@ class Losing(Vk):
 
     @classmethod
     def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return tuple(event for event in super().parse_event(told) if event.odd is None)
+        return tuple(event for event in super().parse_event(told) if event.unparsed is None)
 
 
 class Shortening(Vk):
@@ -70,7 +70,10 @@ class Shortening(Vk):
     @classmethod
     def parse_event(cls, told: bytes) -> tuple[Event, ...]:
         less = b'{"type": "group_join", "group_id": 1, "event_id": "e", "object": {}}'
-        return tuple(event if event.odd is None else odd(less, event.odd.why) for event in super().parse_event(told))
+        return tuple(
+            event if event.unparsed is None else unparsed_event(less, event.unparsed.why)
+            for event in super().parse_event(told)
+        )
 
 
 class Unconfirmed(Vk):

@@ -49,7 +49,7 @@ class LosingHooks(Vk):
 
     @classmethod
     def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return tuple(event for event in super().parse_event(told) if event.odd is None)
+        return tuple(event for event in super().parse_event(told) if event.unparsed is None)
 
 
 class BelievingStream(Telegram):

@@ -36,31 +36,31 @@ LATE: Final = timedelta(days=30)
 """For so long after its upload, a video that becomes public is found."""
 
 
-class Place(wire.Shape):
+class ListPosition(wire.Shape):
     """Where in a list the next page begins."""
 
-    token: wire.Words | None = None
+    token: wire.StorableText | None = None
     tail: tuple[str, ...] = ()
     """The last items read, one of which must come again."""
     starts: wire.Count = 0
     """How often the walk had to start again."""
 
-    def again(self) -> "Place":
-        return Place(starts=self.starts + 1)
+    def from_start(self) -> "ListPosition":
+        return ListPosition(starts=self.starts + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
+class ListPage(Generic[T]):
     """A page of a list."""
 
     items: tuple[T, ...]
-    following: str | None
+    next_token: str | None
     asked_at: datetime | None
     """By YouTube's clock."""
 
 
 @dataclass(frozen=True, slots=True)
-class Paged(Generic[T]):
+class PagedList(Generic[T]):
     """One of the lists, and how it is asked for."""
 
     ask: Callable[[Mapping[str, object]], Awaitable[httpx.Response]]
@@ -69,7 +69,7 @@ class Paged(Generic[T]):
     name: Callable[[T], str]
     by_offset: bool = False
 
-    async def page(self, at: Place) -> Part[T] | None:
+    async def page(self, at: ListPosition) -> ListPage[T] | None:
         """The page at a place; None where the walk must start again."""
         try:
             response = await self.ask(self._query(at, self.size))
@@ -79,36 +79,36 @@ class Paged(Generic[T]):
                 raise
             return None
         found = wire.parse_timely(self.answer, response)
-        following = found.next_page if found.next_page != at.token else None
+        next_token = found.next_page if found.next_page != at.token else None
         names = {self.name(item) for item in found.items}
         if at.tail and names.isdisjoint(at.tail) and at.starts < WAIT_TIMEOUT:
             return None
-        return Part(found.items, following or None, wire.moment_of(response))
+        return ListPage(found.items, next_token or None, wire.moment_of(response))
 
-    async def after(self, at: Place, part: Part[T]) -> Place:
+    async def after(self, at: ListPosition, page: ListPage[T]) -> ListPosition:
         """The place that follows a page which is not the last."""
         overlap = OVERLAP << min(at.starts, WAIT_TIMEOUT)
-        shorter = max(1, len(part.items) - overlap)
-        if not self.by_offset or len(part.items) < 2:
-            return Place(token=part.following, starts=at.starts)
+        shorter = max(1, len(page.items) - overlap)
+        if not self.by_offset or len(page.items) < 2:
+            return ListPosition(token=page.next_token, starts=at.starts)
         ahead = wire.parse(youtube.AHEAD, await self.ask({**self._query(at, shorter), "part": "id"}))
         if ahead.next_page is None:
-            return at.again()
-        tail = tuple(self.name(item) for item in part.items[shorter:])
-        return Place(token=ahead.next_page, tail=tail, starts=at.starts)
+            return at.from_start()
+        tail = tuple(self.name(item) for item in page.items[shorter:])
+        return ListPosition(token=ahead.next_page, tail=tail, starts=at.starts)
 
-    def _query(self, at: Place, size: int) -> dict[str, object]:
+    def _query(self, at: ListPosition, size: int) -> dict[str, object]:
         return {"maxResults": size, **({} if at.token is None else {"pageToken": at.token})}
 
 
-class UploadsWalk(wire.Shape):
+class UploadPaginator(wire.Shape):
     """Reads a channel's uploads down to what an earlier walk has seen.
 
     The list is ordered by upload, and a video that becomes public later stands where it was uploaded.
     So the first walk of each day goes `LATE` further down.
     """
 
-    at: Place = Place()
+    at: ListPosition = ListPosition()
     playlist: wire.Id | None = None
     """The list's id, where it does not follow from the channel's."""
     newest: wire.SomeMoment = None
@@ -120,41 +120,41 @@ class UploadsWalk(wire.Shape):
     day: date | None = None
     """Of the last walk that went further down."""
 
-    def seen(self, part: Part[youtube.Entry]) -> "UploadsWalk":
+    def seen(self, page: ListPage[youtube.Entry]) -> "UploadPaginator":
         """The walk once it has read a page, whose first sets how far it goes."""
         changed: dict[str, object] = {}
         if self.newest is None:
-            changed["newest"] = max((entry.snippet.added_at for entry in part.items), default=self.known)
-            today = part.asked_at.date() if part.asked_at is not None else None
+            changed["newest"] = max((entry.snippet.added_at for entry in page.items), default=self.known)
+            today = page.asked_at.date() if page.asked_at is not None else None
             looks_far = self.known is not None and today != self.day
             changed["floor"] = self.known - LATE if self.known is not None and looks_far else self.known
             changed["day"] = today
         return self.model_copy(update=changed)
 
-    def reached(self, part: Part[youtube.Entry], since: datetime | None) -> bool:
+    def reached(self, page: ListPage[youtube.Entry], since: datetime | None) -> bool:
         """Whether what follows was read before, or is older than wanted."""
         bounds = [bound for bound in (self.floor, None if since is None else since - LATE) if bound is not None]
-        return any(entry.snippet.added_at < bound for entry in part.items[-1:] for bound in bounds)
+        return any(entry.snippet.added_at < bound for entry in page.items[-1:] for bound in bounds)
 
-    def done(self) -> "UploadsWalk":
-        return UploadsWalk(known=self.newest, day=self.day, playlist=self.playlist)
+    def done(self) -> "UploadPaginator":
+        return UploadPaginator(known=self.newest, day=self.day, playlist=self.playlist)
 
 
 class LongThread(wire.Shape):
     """A comment not all answers to which came with it."""
 
-    top: youtube.CommentId
-    author: wire.Words
+    root_id: youtube.CommentId
+    author: wire.StorableText
     post: wire.Id | None = None
 
 
-class ThreadsWalk(wire.Shape):
+class ThreadPaginator(wire.Shape):
     """Reads comments newest first, and then those answers that are too many to come with them."""
 
-    at: Place = Place()
+    at: ListPosition = ListPosition()
     read: bool = False
     long: tuple[LongThread, ...] = ()
-    inside: Place = Place()
+    inside: ListPosition = ListPosition()
     newest: wire.SomeMoment = None
     known: wire.SomeMoment = None
     """Comments up to here were read by the walks before."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.platforms import wire
 
 
-class Walk(wire.Shape):
+class IdPaginator(wire.Shape):
     """How far a list paged by id has been read.
 
     Going back: everything from `newest` down to `below` is read. Otherwise everything up to
@@ -20,13 +20,13 @@ class Walk(wire.Shape):
             return {"max_id": self.below}
         return {} if self.newest is None else {"min_id": self.newest}
 
-    def after(self, ids: Sequence[str], *, far_enough: bool) -> "tuple[Walk, bool]":
+    def after(self, ids: Sequence[str], *, far_enough: bool) -> "tuple[IdPaginator, bool]":
         """The walk after a page of `ids`, newest first, and whether there is more to it."""
         going_back = self.below is not None or self.newest is None
         # A server that ignores where we are would show the same page for ever.
         if not ids or ids[-1] == self.below or (not going_back and ids[0] == self.newest):
-            return Walk(newest=self.newest), False
+            return IdPaginator(newest=self.newest), False
         if not going_back:
-            return Walk(newest=ids[0]), True
+            return IdPaginator(newest=ids[0]), True
         newest = self.newest or ids[0]
-        return (Walk(newest=newest), False) if far_enough else (Walk(newest=newest, below=ids[-1]), True)
+        return (IdPaginator(newest=newest), False) if far_enough else (IdPaginator(newest=newest, below=ids[-1]), True)

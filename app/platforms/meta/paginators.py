@@ -22,15 +22,15 @@ RESTARTS: Final = 5
 """How often a walk begins again without coming further: else one whose cursors are never taken would not end."""
 
 
-class Place(wire.Shape):
+class ListPosition(wire.Shape):
     """Where in a list the next page begins."""
 
-    after: wire.Words | None = None
+    after: wire.StorableText | None = None
     restarts: wire.Count = 0
     deepest: wire.SomeMoment = None
     """The oldest item of the walk."""
 
-    def again(self) -> Self:
+    def from_start(self) -> Self:
         """The list's start."""
         return self.model_copy(update={"after": None, "restarts": self.restarts + 1})
 
@@ -42,7 +42,9 @@ class Place(wire.Shape):
         return self.model_copy(update={"deepest": oldest, "restarts": 0})
 
 
-async def page(ask: Callable[[str | None, int], Awaitable[Listing[T]]], at: Place, limit: int) -> Listing[T] | None:
+async def page(
+    ask: Callable[[str | None, int], Awaitable[Listing[T]]], at: ListPosition, limit: int
+) -> Listing[T] | None:
     """The page of a list that begins there; None where the cursor is good no more.
 
     It has at most `limit` items, and fewer where so many are too much for Graph at once.
@@ -62,19 +64,21 @@ async def page(ask: Callable[[str | None, int], Awaitable[Listing[T]]], at: Plac
 
 def part(fields: str, limit: int, after: str | None) -> dict[str, str]:
     """What a page of a list is asked for by."""
-    asked = {"fields": fields, "limit": str(limit)}
+    query = {"fields": fields, "limit": str(limit)}
     if after is None:
-        return asked
-    return asked | (dict(parse_qsl(after[1:])) if after.startswith("?") else {"after": after})
+        return query
+    return query | (dict(parse_qsl(after[1:])) if after.startswith("?") else {"after": after})
 
 
-class Walk(Place):
+class ListPaginator(ListPosition):
     """Reads a list, newest first, down to what an earlier walk has seen: everything from `known` on."""
 
     newest: wire.SomeMoment = None
     known: wire.SomeMoment = None
 
-    def past(self, times: Sequence[datetime], after: str | None, since: datetime | None) -> "tuple[Walk, bool]":
+    def past(
+        self, times: Sequence[datetime], after: str | None, since: datetime | None
+    ) -> "tuple[ListPaginator, bool]":
         """The walk after a page of items of these times, and whether there is more to it.
 
         Its last item alone tells whether the page reaches far enough: one that stands out of its
@@ -83,55 +87,55 @@ class Walk(Place):
         newest = self.newest or max(times, default=self.known)
         bound = max((moment for moment in (self.known, since) if moment is not None), default=None)
         if after is None or (bound is not None and any(time < bound for time in times[-1:])):
-            return Walk(known=newest), False
+            return ListPaginator(known=newest), False
         return self.seen(times).model_copy(update={"after": after, "newest": newest}), True
 
 
-class Branch(Place):
+class UnreadThread(ListPosition):
     """A thread of which a part is yet to be read; `key` says whose it is."""
 
-    id: wire.Words
-    key: wire.Words = ""
+    id: wire.StorableText
+    key: wire.StorableText = ""
 
 
-class Tree(Place):
+class CommentPaginator(ListPosition):
     """Reads a list whole, then the branches of its items that are too long to come with them."""
 
     read: bool = False
-    branches: tuple[Branch, ...] = ()
+    unread_threads: tuple[UnreadThread, ...] = ()
 
     @property
     def more(self) -> bool:
-        return not self.read or bool(self.branches)
+        return not self.read or bool(self.unread_threads)
 
 
-class Mail(Place):
+class MessagePaginator(ListPosition):
     """Reads messages by passes over the list of threads, the last written to first.
 
     Everything up to `known` was read by earlier walks. A pass reads the threads that were written to
     since `floor`, each down to `known`. One that is written to meanwhile jumps to the top, past us;
-    the next pass, whose floor is where this one began (`top`), reads it. A pass that begins where the
+    the next pass, whose floor is where this one began (`pass_start`), reads it. A pass that begins where the
     one before it began is the walk's last.
     """
 
     known: wire.SomeMoment = None
     floor: wire.SomeMoment = None
-    top: wire.SomeMoment = None
+    pass_start: wire.SomeMoment = None
     read: bool = False
-    branches: tuple[Branch, ...] = ()
+    unread_threads: tuple[UnreadThread, ...] = ()
 
-    def next(self) -> "tuple[Mail, bool]":
+    def next(self) -> "tuple[MessagePaginator, bool]":
         """The next pass when this one is done; and whether there is more to the walk."""
-        if not self.read or self.branches:
+        if not self.read or self.unread_threads:
             return self, True
-        if self.top == self.floor:
-            return Mail(known=self.top, floor=self.top), False
-        return Mail(known=self.known, floor=self.top), True
+        if self.pass_start == self.floor:
+            return MessagePaginator(known=self.pass_start, floor=self.pass_start), False
+        return MessagePaginator(known=self.known, floor=self.pass_start), True
 
 
-class Inbox(wire.Shape):
+class InboxPaginator(wire.Shape):
     """Reads messages, then media in which the account is tagged."""
 
-    mail: wire.Words | None = None
-    tags: Walk = Walk()
+    messages: wire.StorableText | None = None
+    tags: ListPaginator = ListPaginator()
     tags_next: bool = False

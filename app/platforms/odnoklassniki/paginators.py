@@ -5,25 +5,25 @@ from app.platforms.contract import Malformed
 from app.platforms.odnoklassniki import wire_models as ok
 
 
-class Topics(wire.Shape):
+class TopicPaginator(wire.Shape):
     """Reads a group's topics from the present back to `known`, page by page."""
 
-    anchor: wire.Words | None = None
+    anchor: wire.StorableText | None = None
     newest: wire.Count | None = None
     known: wire.Count | None = None
     """Milliseconds: of the newest topic that an earlier walk has seen."""
 
 
-class Comments(wire.Shape):
+class CommentPaginator(wire.Shape):
     """Reads the comments of a topic from the last one back to `known`."""
 
-    anchor: wire.Words | None = None
+    anchor: wire.StorableText | None = None
     newest: wire.Count | None = None
     known: wire.Count | None = None
     """Seconds, as precise as OK tells when a comment was written."""
 
 
-class Mail(wire.Shape):
+class MessagePaginator(wire.Shape):
     """Reads messages by passes over the list of chats, which begins with the one that was written in last.
 
     Everything before the moment `known` was read by earlier walks. A pass reads the chats that changed
@@ -36,21 +36,25 @@ class Mail(wire.Shape):
     known: wire.Count = 0
     floor: wire.Count = 0
     top: wire.Count | None = None
-    marker: wire.Words | None = None
+    marker: wire.StorableText | None = None
     long: bool = False
     read: bool = False
-    chats: tuple[wire.Words, ...] = ()
+    chats: tuple[wire.StorableText, ...] = ()
     until: wire.Count | None = None
     """Within the first of `chats`: the next page ends here."""
 
 
-def after(mail: Mail) -> tuple[Mail, bool]:
+def after(paginator: MessagePaginator) -> tuple[MessagePaginator, bool]:
     """What follows, and whether the walk goes on."""
-    if mail.chats or not mail.read:
-        return mail, True
-    top = mail.floor if mail.top is None else max(mail.top, mail.floor)
-    again = mail.long and top > mail.floor
-    return (Mail(known=mail.known, floor=top), True) if again else (Mail(known=top, floor=top), False)
+    if paginator.chats or not paginator.read:
+        return paginator, True
+    top = paginator.floor if paginator.top is None else max(paginator.top, paginator.floor)
+    again = paginator.long and top > paginator.floor
+    return (
+        (MessagePaginator(known=paginator.known, floor=top), True)
+        if again
+        else (MessagePaginator(known=top, floor=top), False)
+    )
 
 
 def next_anchor(listing: ok.Listing, before: str | None, *, filled: bool) -> str | None:

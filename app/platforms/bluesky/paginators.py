@@ -17,17 +17,19 @@ STEP: Final = timedelta(milliseconds=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Walk(wire.Shape):
+class ListPaginator(wire.Shape):
     """Reads a list down to what an earlier walk has seen, which is everything up to `known`."""
 
     known: wire.SomeMoment = None
     newest: wire.SomeMoment = None
-    below: wire.Words | None = None
+    below: wire.StorableText | None = None
 
     def query(self) -> dict[str, str]:
         return {} if self.below is None else {"cursor": self.below}
 
-    def after(self, times: Sequence[datetime], cursor: str | None, since: datetime | None) -> "tuple[Walk, bool]":
+    def after(
+        self, times: Sequence[datetime], cursor: str | None, since: datetime | None
+    ) -> "tuple[ListPaginator, bool]":
         """The walk after a page of items of these `times`, and whether there is more to it."""
         newest = max([*times, *(one for one in (self.newest, self.known) if one is not None)], default=None)
         # What was written by clocks that were never set must not be counted below the first year.
@@ -35,9 +37,9 @@ class Walk(wire.Shape):
         reached = bool(times) and any(times[-1] < bound for bound in bounds)
         # A server that ignores where we are would show the same page for ever.
         if cursor is None or reached or cursor == self.below:
-            return Walk(known=newest), False
+            return ListPaginator(known=newest), False
         again = _just_above(cursor)
-        return Walk(known=self.known, newest=newest, below=cursor if again == self.below else again), True
+        return ListPaginator(known=self.known, newest=newest, below=cursor if again == self.below else again), True
 
 
 def _just_above(cursor: str) -> str:
@@ -52,83 +54,85 @@ def _just_above(cursor: str) -> str:
     return above.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Tree(wire.Shape):
+class CommentPaginator(wire.Shape):
     """Posts whose answers stand deeper than one call shows."""
 
     below: tuple[Uri, ...] = ()
 
 
-class Talk(wire.Shape):
+class PendingConversation(wire.Shape):
     """A conversation that waits to be read, and with whom it is."""
 
     id: wire.Id
-    did: wire.Words
-    name: wire.Words
+    did: wire.StorableText
+    name: wire.StorableText
 
 
-class Mail(wire.Shape):
+class MessagePaginator(wire.Shape):
     """Reads messages by passes over the list of conversations, newest first.
 
     A `rev` grows with everything that happens in the chat. Every message up to `known` was read by
     earlier walks. A pass reads the conversations whose rev is above `floor`, each down to `known`. One
-    in which something happens meanwhile jumps to the top, past us; it then stands above `top`, where
+    in which something happens meanwhile jumps to the top, past us; it then stands above `pass_start`, where
     the pass began, and the next pass, with that as its floor, reads it. A pass that finds nothing
     proves everything up to its floor to be read.
     """
 
     known: str = ""
     floor: str = ""
-    top: str | None = None
-    at: wire.Words | None = None
+    pass_start: str | None = None
+    at: wire.StorableText | None = None
     read: bool = False
-    waiting: tuple[Talk, ...] = ()
-    inside: wire.Words | None = None
+    waiting: tuple[PendingConversation, ...] = ()
+    inside: wire.StorableText | None = None
 
-    def listed(
-        self, convos: Sequence[Convo], cursor: str | None, us: str, since: datetime | None
-    ) -> "tuple[Mail, bool]":
+    def after_list(
+        self, convos: Sequence[Convo], cursor: str | None, own_id: str, since: datetime | None
+    ) -> "tuple[MessagePaginator, bool]":
         """The walk after a page of the list, and whether there is more to it."""
-        fresh = [one for one in convos if one.rev > self.floor and not _too_old(one.last_message, since)]
-        read = cursor is None or cursor == self.at or len(fresh) < len(convos)
-        top = self.top if self.top is not None else max((one.rev for one in convos), default=None)
-        if self.top is None and read and (top or "") <= self.floor:
-            return Mail(known=self.floor, floor=self.floor), False
-        waiting = tuple(talk for one in fresh if (talk := _talk(one, us)) is not None)
-        mail = Mail(known=self.known, floor=self.floor, top=top, at=cursor, read=read, waiting=waiting)
-        return mail.next_pass(), True
+        new = [one for one in convos if one.rev > self.floor and not _too_old(one.last_message, since)]
+        read = cursor is None or cursor == self.at or len(new) < len(convos)
+        pass_start = self.pass_start if self.pass_start is not None else max((one.rev for one in convos), default=None)
+        if self.pass_start is None and read and (pass_start or "") <= self.floor:
+            return MessagePaginator(known=self.floor, floor=self.floor), False
+        waiting = tuple(conversation for one in new if (conversation := _conversation(one, own_id)) is not None)
+        messages = MessagePaginator(
+            known=self.known, floor=self.floor, pass_start=pass_start, at=cursor, read=read, waiting=waiting
+        )
+        return messages.next_pass(), True
 
-    def heard(
+    def after_messages(
         self, messages: Sequence[Message], cursor: str | None, since: datetime | None
-    ) -> "tuple[Mail, list[Message]]":
+    ) -> "tuple[MessagePaginator, list[Message]]":
         """The walk after a page of the first conversation that waits, and what in it is new."""
-        fresh = [one for one in messages if one.rev > self.known and not _too_old(one, since)]
-        if cursor is None or cursor == self.inside or len(fresh) < len(messages):
+        new = [one for one in messages if one.rev > self.known and not _too_old(one, since)]
+        if cursor is None or cursor == self.inside or len(new) < len(messages):
             rest = self.model_copy(update={"waiting": self.waiting[1:], "inside": None})
-            return rest.next_pass(), fresh
-        return self.model_copy(update={"inside": cursor}), fresh
+            return rest.next_pass(), new
+        return self.model_copy(update={"inside": cursor}), new
 
-    def next_pass(self) -> "Mail":
+    def next_pass(self) -> "MessagePaginator":
         """When the list is read and no conversation waits, the next pass starts where this one did."""
         if not self.read or self.waiting:
             return self
-        return Mail(known=self.known, floor=self.top or self.floor)
+        return MessagePaginator(known=self.known, floor=self.pass_start or self.floor)
 
 
-class Inbox(wire.Shape):
+class InboxPaginator(wire.Shape):
     """Notifications first, then direct messages."""
 
-    told: Walk = Walk()
-    mail: Mail = Mail()
-    reading: Literal["told", "mail"] = "told"
+    notifications: ListPaginator = ListPaginator()
+    messages: MessagePaginator = MessagePaginator()
+    reading: Literal["notifications", "messages"] = "notifications"
 
 
 def _too_old(message: Message | None, since: datetime | None) -> bool:
     return since is not None and message is not None and message.sent_at < since
 
 
-def _talk(convo: Convo, us: str) -> Talk | None:
+def _conversation(convo: Convo, own_id: str) -> PendingConversation | None:
     """A conversation with one person; groups are nobody's alone."""
-    others = [one for one in convo.members if one.did != us]
+    others = [one for one in convo.members if one.did != own_id]
     if len(others) != 1:
         return None
-    return Talk(id=convo.id, did=others[0].did, name=others[0].display_name or others[0].handle)
+    return PendingConversation(id=convo.id, did=others[0].did, name=others[0].display_name or others[0].handle)

@@ -1,0 +1,18 @@
+"""Checks of what an adapter is called with, before it calls its platform."""
+
+from collections.abc import Sized
+
+from app.platforms.contract import Credentials, Spec
+
+
+def community_id(c: Credentials) -> str:
+    """The community's id on the platform; `ValueError` as long as `Adapter.community` has not found it."""
+    if c.external_id is None:
+        raise ValueError("the community's id is not known yet: ask for `community` first")
+    return c.external_id
+
+
+def check_batch(posts: Sized, spec: Spec) -> None:
+    """`ValueError` for more posts than one `Adapter.metrics` call takes."""
+    if len(posts) > spec.metrics_batch:
+        raise ValueError(f"at most {spec.metrics_batch} posts at once")
