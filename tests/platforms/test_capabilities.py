@@ -129,7 +129,7 @@ def test_each_thing_has_its_place() -> None:
     assert told["replying"] is None, "what the spec says of answers does not matter where nobody can send them"
     assert told["limits"] == [{"name": "units", "calls": 7, "seconds": 60, "scope": "app", "token": "community"}]
     assert (told["app_settings"], told["history"]) == (["client_id"], False)
-    able = {name for name, there in told["abilities"].items() if there}
+    able = {name for name, there in told["capabilities"].items() if there}
     assert able == {"refresh", "hooks"}
 
 
