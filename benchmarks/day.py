@@ -45,7 +45,7 @@ from app.kit.db import Database
 from app.kit.ids import uuid7
 from app.kit.resources import Resources, SilentDoorbell
 from app.platforms import adapters
-from app.platforms.contract import RateLimit, Scope, Token
+from app.platforms.contract import LimitScope, RateLimit, Token
 from app.projects.models import Project
 from app.settings import Settings
 from benchmarks._servers import database
@@ -151,8 +151,10 @@ class Way(httpx.AsyncBaseTransport):
             self._log.in_spite[platform] += 1
         for number, budget in enumerate(adapters()[platform].spec.budgets):
             if (units := cost.units.get(budget.name, 0)) and budget.token in {None, cost.kind}:
-                whom = {Scope.TOKEN: cost.token, Scope.COMMUNITY: cost.target or cost.token}.get(budget.scope, "")
-                if whom or budget.scope is not Scope.TOKEN:
+                whom = {LimitScope.TOKEN: cost.token, LimitScope.COMMUNITY: cost.target or cost.token}.get(
+                    budget.scope, ""
+                )
+                if whom or budget.scope is not LimitScope.TOKEN:
                     digest = hashlib.sha256(whom.encode()).hexdigest()[:12]
                     self._log.units[counted_by(platform, budget), number, digest].append((at, units))
         response = await self._inner.handle_async_request(request)
@@ -172,7 +174,7 @@ class Way(httpx.AsyncBaseTransport):
 
 def counted_by(platform: str, budget: RateLimit) -> str:
     """Who counts a limit: the platform, or who knows the application."""
-    return (adapters()[platform].spec.app_of if budget.scope is Scope.APP else None) or platform
+    return (adapters()[platform].spec.app_of if budget.scope is LimitScope.APP else None) or platform
 
 
 def fullest(made: Sequence[tuple[float, int]], budget: RateLimit) -> tuple[int, int]:
@@ -234,7 +236,7 @@ def squeeze(sandbox: Sandbox, share: float) -> None:
     """Leave a sample of communities its share of what all communities have together."""
 
     def smaller(budget: RateLimit) -> RateLimit:
-        together = budget.scope in {Scope.ADDRESS, Scope.APP} or budget.token in SHARED
+        together = budget.scope in {LimitScope.ADDRESS, LimitScope.APP} or budget.token in SHARED
         return replace(budget, calls=max(1, round(budget.calls * share))) if together else budget
 
     for kind in adapters().values():

@@ -11,7 +11,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.access.models import Scope, Workspace
+from app.access.models import ApiKeyScope, Workspace
 from app.access.service import Actor, Authenticator
 from app.kit import idempotency
 from app.kit.db import Database, workspace_of
@@ -56,8 +56,8 @@ async def actor(
     if bearer is None:
         raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
     authenticated = await authenticator(resources.db).authenticate(bearer.credentials)
-    required = Scope.READ if request.method in _READ_METHODS else Scope.WRITE
-    if required not in authenticated.scopes and Scope.ADMIN not in authenticated.scopes:
+    required = ApiKeyScope.READ if request.method in _READ_METHODS else ApiKeyScope.WRITE
+    if required not in authenticated.scopes and ApiKeyScope.ADMIN not in authenticated.scopes:
         raise Forbidden(f"This API key lacks the scope {required.value!r}.", code="missing-scope")
     return authenticated
 
@@ -67,8 +67,8 @@ CurrentActor = Annotated[Actor, Depends(actor)]
 
 async def administrator(actor: CurrentActor) -> Actor:
     """The request's actor; `Forbidden` without the scope `admin`."""
-    if Scope.ADMIN not in actor.scopes:
-        raise Forbidden(f"This API key lacks the scope {Scope.ADMIN.value!r}.", code="missing-scope")
+    if ApiKeyScope.ADMIN not in actor.scopes:
+        raise Forbidden(f"This API key lacks the scope {ApiKeyScope.ADMIN.value!r}.", code="missing-scope")
     return actor
 
 

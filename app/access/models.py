@@ -21,7 +21,7 @@ class Role(StrEnum):
     OWNER = "owner"
 
 
-class Scope(StrEnum):
+class ApiKeyScope(StrEnum):
     """What an API key may do."""
 
     READ = "read"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.access.models import Scope
+from app.access.models import ApiKeyScope
 from app.kit.schemas import Id, Input, Instant, Line, Output
 
 Email = Annotated[
@@ -54,7 +54,7 @@ class ApiKeyCreate(Input):
     """A new API key."""
 
     name: Line = Field(examples=["reporting script"])
-    scopes: list[Scope] = Field(default=[Scope.READ], min_length=1, max_length=3)
+    scopes: list[ApiKeyScope] = Field(default=[ApiKeyScope.READ], min_length=1, max_length=3)
     expires_at: Instant | None = Field(
         None, description="Later than now; null: it does not expire.", examples=["2099-01-01T00:00:00Z"]
     )
@@ -66,7 +66,7 @@ class ApiKeyRead(Output):
     id: Id
     name: str
     prefix: str
-    scopes: list[Scope]
+    scopes: list[ApiKeyScope]
     created_at: Instant
     expires_at: Instant | None
     revoked_at: Instant | None

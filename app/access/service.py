@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.models import ApiKey, Membership, Role, Scope, UserAccount, Workspace
+from app.access.models import ApiKey, ApiKeyScope, Membership, Role, UserAccount, Workspace
 from app.kit.db import Database, in_the_future, now, workspace_of
 from app.kit.errors import Conflict, NotFound, Unauthenticated
 from app.kit.ids import uuid7
@@ -31,7 +31,7 @@ class Actor:
     """Who makes a request, in which workspace, with which scopes."""
 
     workspace_id: UUID
-    scopes: frozenset[Scope]
+    scopes: frozenset[ApiKeyScope]
     key_id: UUID
     user_id: UUID | None = None
 
@@ -59,7 +59,7 @@ async def sign_up(
             workspace_id=workspace.workspace_id, user_id=owner_id, role=Role.OWNER.value, created_at=now(session)
         )
     )
-    key, secret = await create_key(session, name="first key", scopes=list(Scope), expires_at=None)
+    key, secret = await create_key(session, name="first key", scopes=list(ApiKeyScope), expires_at=None)
     owner = await session.get_one(UserAccount, owner_id)
     return workspace, owner, key, secret
 
@@ -74,7 +74,7 @@ async def workspaces(session: AsyncSession) -> Sequence[UUID]:
 
 
 async def create_key(
-    session: AsyncSession, *, name: str, scopes: Sequence[Scope], expires_at: datetime | None
+    session: AsyncSession, *, name: str, scopes: Sequence[ApiKeyScope], expires_at: datetime | None
 ) -> tuple[ApiKey, str]:
     """A new key of this workspace and its full text, which is not stored.
 
@@ -165,7 +165,7 @@ class Authenticator:
             row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()
         if row is None or row.revoked_at is not None:
             return None  # not cached, or made-up keys could fill the cache
-        actor = Actor(row.workspace_id, frozenset(map(Scope, row.scopes)), row.id)
+        actor = Actor(row.workspace_id, frozenset(map(ApiKeyScope, row.scopes)), row.id)
         cached = _CachedKey(row.secret_hash, row.expires_at, actor, self._monotonic() + self.CACHE_SECONDS)
         if len(self._cache) >= self.CACHE_SIZE:
             self._cache.clear()

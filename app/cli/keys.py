@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.access import service
-from app.access.models import Scope, Workspace
+from app.access.models import ApiKeyScope, Workspace
 from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
 from app.kit.crypto import Keyring
@@ -20,7 +20,7 @@ async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
         async with database.transaction(workspace) as session:
             if await session.scalar(select(Workspace.name).where(Workspace.workspace_id == workspace)) is None:
                 return None
-            _, secret = await service.create_key(session, name=name, scopes=list(Scope), expires_at=None)
+            _, secret = await service.create_key(session, name=name, scopes=list(ApiKeyScope), expires_at=None)
             return secret
     finally:
         await database.close()

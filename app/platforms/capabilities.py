@@ -10,13 +10,13 @@ import httpx
 
 from app.platforms.contract import (
     Credentials,
+    LimitScope,
     MessageKind,
     Page,
     PostMetrics,
     RemoteMessage,
     RemotePerson,
     RemotePost,
-    Scope,
     SendReceipt,
     Token,
 )
@@ -227,7 +227,7 @@ class Usage:
 
     share: float
     """0 to 1 and above."""
-    scope: Scope
+    scope: LimitScope
     resets_in: float | None = None
     """Seconds until it is free again; None where the platform does not say."""
 

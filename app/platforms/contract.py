@@ -64,7 +64,7 @@ class Token(StrEnum):
     """An application's password, with which a session is opened (Bluesky)."""
 
 
-class Scope(StrEnum):
+class LimitScope(StrEnum):
     """Whom a limit concerns."""
 
     TOKEN = "token"
@@ -95,7 +95,7 @@ class RateLimit:
     calls: int
     """Calls, or the units that a `Cost` names (YouTube's quota)."""
     seconds: int
-    scope: Scope
+    scope: LimitScope
     name: str = CALLS
     """What is counted: each request counts once under `calls`, if its `Cost` says nothing else."""
     token: Token | None = None
@@ -114,7 +114,7 @@ class Cost:
     units: Mapping[str, int] = field(default_factory=lambda: {CALLS: 1})
     """By `Budget.name`; a budget that is not named is not touched."""
     target: str = ""
-    """The community or chat concerned, for budgets of `Scope.COMMUNITY`."""
+    """The community or chat concerned, for budgets of `LimitScope.COMMUNITY`."""
 
 
 COST: Final = "instep.cost"
@@ -191,7 +191,7 @@ class Spec:
     """What has to be known of the installation's own application (`client_id` …): `Credentials.app`."""
     app_of: str | None = None
     """Who knows applications, where several platforms know the same ones (Meta): those with one `client_id` are
-    one, and share what `Scope.APP` counts.
+    one, and share what `LimitScope.APP` counts.
     """
     scopes: Mapping[Token, tuple[str, ...]] = field(default_factory=dict)
     """The permissions each kind of token should have."""
@@ -357,7 +357,7 @@ class Throttled(PlatformError):
     code = "throttled"
 
     def __init__(
-        self, message: str, *, retry_after: float | None, scope: Scope, platform_code: str | None = None
+        self, message: str, *, retry_after: float | None, scope: LimitScope, platform_code: str | None = None
     ) -> None:
         super().__init__(message, platform_code=platform_code)
         self.retry_after = retry_after

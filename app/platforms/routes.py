@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.kit.routing import router
 from app.platforms import adapters, capabilities
-from app.platforms.contract import Adapter, Metric, MetricStatus, RateLimit, Scope, Spec, TextUnit, Token
+from app.platforms.contract import Adapter, LimitScope, Metric, MetricStatus, RateLimit, Spec, TextUnit, Token
 
 PUBLIC = router("/v1/platforms", tag="platforms", public=True)
 
@@ -139,7 +139,7 @@ class Limit(BaseModel):
     name: str = Field(description="What is counted.", examples=["calls"])
     calls: int = Field(description="So many, or so many units,", examples=[300])
     seconds: int = Field(description="in so many seconds,", examples=[300])
-    scope: Scope = Field(
+    scope: LimitScope = Field(
         description="for each of these: a token, our network address, the installation's application, or a community."
     )
     token: Token | None = Field(description="Only calls with this kind of token count; null: all calls.")

@@ -14,6 +14,7 @@ from app.platforms.contract import (
     CommunitySnapshot,
     Credentials,
     Gone,
+    LimitScope,
     Malformed,
     MessageKind,
     Metric,
@@ -27,7 +28,6 @@ from app.platforms.contract import (
     RemoteMessage,
     RemotePerson,
     RemotePost,
-    Scope,
     Spec,
     Throttled,
     Token,
@@ -81,7 +81,7 @@ class Plaza:
         api_version="1",
         base_url="https://api.plaza.example",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=(RateLimit(60, 60, Scope.TOKEN),),
+        budgets=(RateLimit(60, 60, LimitScope.TOKEN),),
         metrics_batch=100,
         text_limit=1000,
         tokens=frozenset({Token.COMMUNITY}),
@@ -132,7 +132,7 @@ class Plaza:
         if status == httpx.codes.NOT_FOUND:
             return Gone("there is no such group or post")
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            return Throttled("too many calls", retry_after=wire.retry_after(response), scope=Scope.TOKEN)
+            return Throttled("too many calls", retry_after=wire.retry_after(response), scope=LimitScope.TOKEN)
         if response.is_server_error:
             return Transient("Plaza is unwell")
         return Rejected("Plaza refused the request") if response.is_client_error else Malformed("no answer of Plaza's")

@@ -22,11 +22,11 @@ from app.kit.jobs import Job, Snooze
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     Malformed,
     MissingPermission,
     OutcomeUnknown,
     Rejected,
-    Scope,
     SendReceipt,
     TextUnit,
     Throttled,
@@ -192,7 +192,7 @@ async def _waiting(agency: Agency) -> list[Any]:
 async def test_a_throttled_reply_waits_for_retry_after(town: Town, agency: Agency, post: Post, clock: SetClock) -> None:
     path = await ask(town)
     await answer(town, path)
-    post.behave = _raising(Throttled("slow down", retry_after=90, scope=Scope.TOKEN), times=1)
+    post.behave = _raising(Throttled("slow down", retry_after=90, scope=LimitScope.TOKEN), times=1)
     await agency.work("inquiries.send")
     assert (await ours(town, path))[0]["delivery"] == "queued"
     assert await _waiting(agency) == [clock.now() + timedelta(seconds=90)]
@@ -502,8 +502,8 @@ async def _once(agency: Agency, clock: SetClock) -> bool:
 
 TOWNS: Final = 30
 UNSENT: Final[tuple[Callable[[datetime], Exception], ...]] = (
-    lambda at: Throttled("slow down", retry_after=90, scope=Scope.TOKEN),
-    lambda at: Throttled("slow down", retry_after=7200, scope=Scope.TOKEN),
+    lambda at: Throttled("slow down", retry_after=90, scope=LimitScope.TOKEN),
+    lambda at: Throttled("slow down", retry_after=7200, scope=LimitScope.TOKEN),
     lambda at: RateLimitReached(at + 5 * MINUTE),
     lambda at: Snooze(at + MINUTE, "not now"),
     lambda at: Transient("out of reach"),

@@ -23,7 +23,7 @@ from app.kit.db import in_workspace
 from app.kit.resources import Resources
 from app.kpis import all_kpis
 from app.platforms import adapters
-from app.platforms.contract import RemoteMessage, RemotePerson, Scope, Throttled, Transient
+from app.platforms.contract import LimitScope, RemoteMessage, RemotePerson, Throttled, Transient
 from tests.communities.conftest import START, Fake, World, know
 from tests.conftest import Agency
 from tests.kpis.conftest import ALL, Client, found
@@ -167,7 +167,7 @@ async def test_requesting_a_poll_changes_no_answer(busy: Client, ask: Act) -> No
     "trouble",
     [
         RateLimitReached(START + 3 * DAY + 2 * HOUR),
-        Throttled("Too fast.", retry_after=7200, scope=Scope.TOKEN),
+        Throttled("Too fast.", retry_after=7200, scope=LimitScope.TOKEN),
         Transient("Away."),
     ],
     ids=["budget spent", "throttled", "away"],

@@ -18,11 +18,11 @@ from app.platforms.contract import (
     COST,
     AuthExpired,
     Cost,
+    LimitScope,
     Malformed,
     MessageKind,
     OutcomeUnknown,
     Rejected,
-    Scope,
     Throttled,
     Token,
 )
@@ -310,15 +310,15 @@ async def test_a_limit_of_the_accounts_writes_concerns_it_alone(stage: Subject) 
     await made.publish(stage.c, OutgoingPost("One"), "one")
     usage = Bluesky.usage(stage.way.responses[-1])
     assert usage is not None
-    assert (round(usage.share, 2), usage.scope) == (0.67, Scope.COMMUNITY)
+    assert (round(usage.share, 2), usage.scope) == (0.67, LimitScope.COMMUNITY)
     with pytest.raises(Throttled) as caught:
         await made.publish(stage.c, OutgoingPost("Two"), "two")
-    assert caught.value.scope is Scope.COMMUNITY
+    assert caught.value.scope is LimitScope.COMMUNITY
     assert caught.value.retry_after is not None
     await made.posts(stage.c, None)
     usage = Bluesky.usage(stage.way.responses[-1])
     assert usage is not None
-    assert usage.scope is Scope.ADDRESS
+    assert usage.scope is LimitScope.ADDRESS
     assert usage.resets_in is not None
     assert 0 < usage.resets_in <= 300
 

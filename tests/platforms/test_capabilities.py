@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.platforms import adapters, capabilities, routes
-from app.platforms.contract import Adapter, Metric, RateLimit, Scope, Spec, Token
+from app.platforms.contract import Adapter, LimitScope, Metric, RateLimit, Spec, Token
 from docs.examples.plaza import Plaza
 from tests.cli.processes import ROOT
 from tests.conftest import Agency
@@ -85,7 +85,7 @@ class Square(Plaza):
         hook_secrets=frozenset({"word"}),
         replies_remembered=timedelta(minutes=50),
         reply_limit=200,
-        budgets=(RateLimit(7, 60, Scope.APP, "units", Token.COMMUNITY),),
+        budgets=(RateLimit(7, 60, LimitScope.APP, "units", Token.COMMUNITY),),
         history=False,
     )
 

@@ -38,6 +38,7 @@ from app.platforms.contract import (
     AuthExpired,
     Credentials,
     Gone,
+    LimitScope,
     Malformed,
     MessageKind,
     Metric,
@@ -47,7 +48,6 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
     RemotePerson,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -739,15 +739,15 @@ async def test_tokens_are_inspected() -> None:
     [
         ({}, None),
         ({"x-app-usage": "nonsense"}, None),
-        ({"x-app-usage": '{"call_count":28,"total_time":45,"total_cputime":25}'}, Usage(0.45, Scope.APP)),
-        ({"x-page-usage": '{"call_count":110}'}, Usage(1.1, Scope.COMMUNITY)),
+        ({"x-app-usage": '{"call_count":28,"total_time":45,"total_cputime":25}'}, Usage(0.45, LimitScope.APP)),
+        ({"x-page-usage": '{"call_count":110}'}, Usage(1.1, LimitScope.COMMUNITY)),
         (
             {
                 "x-app-usage": '{"call_count":28,"total_time":45,"total_cputime":25}',
                 "x-business-use-case-usage": '{"77":[{"type":"pages","call_count":95,"total_cputime":20,"total_time":2,'
                 '"estimated_time_to_regain_access":19},{"type":"messenger","call_count":1}]}',
             },
-            Usage(0.95, Scope.COMMUNITY, 1140.0),
+            Usage(0.95, LimitScope.COMMUNITY, 1140.0),
         ),
     ],
 )

@@ -15,6 +15,7 @@ from app.platforms.contract import (
     AuthExpired,
     Credentials,
     Gone,
+    LimitScope,
     Malformed,
     MessageKind,
     Metric,
@@ -24,7 +25,6 @@ from app.platforms.contract import (
     PlatformError,
     Rejected,
     RemotePerson,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -436,10 +436,10 @@ def test_a_limit_tells_when_and_whom() -> None:
     request = httpx.Request("GET", "https://m.example/", headers={"authorization": "Bearer x"})
     said = answering().classify(httpx.Response(429, headers=headers, request=request))
     assert isinstance(said, Throttled)
-    assert (said.retry_after, said.scope) == (300.0, Scope.TOKEN)
+    assert (said.retry_after, said.scope) == (300.0, LimitScope.TOKEN)
     said = answering().classify(httpx.Response(429, headers={"retry-after": "7"}))
     assert isinstance(said, Throttled)
-    assert (said.retry_after, said.scope) == (7.0, Scope.ADDRESS)
+    assert (said.retry_after, said.scope) == (7.0, LimitScope.ADDRESS)
 
 
 def test_a_bad_token_that_is_told_in_plain_text() -> None:

@@ -16,7 +16,7 @@ from app.platforms.capabilities import (
     TellsUsage,
     Usage,
 )
-from app.platforms.contract import COST, Cost, OutcomeUnknown, Rejected, Scope, Throttled, Token, Transient
+from app.platforms.contract import COST, Cost, LimitScope, OutcomeUnknown, Rejected, Throttled, Token, Transient
 from app.platforms.mastodon.adapter import SCOPES, Mastodon
 from tests.platforms.specimens import PIXEL
 from tests.platforms.test_mastodon import TOKEN, asked, credentials, served_by, status
@@ -169,7 +169,7 @@ async def test_every_request_tells_what_it_costs() -> None:
     targets = [cost.target for _, cost in costs if len(cost.units) > 1]
     assert targets == ["1 media", "1 statuses", "1 statuses"], "each kind of change has a limit of its own"
     named = {(one.name, one.calls, one.seconds, one.scope) for one in Mastodon.spec.budgets}
-    assert named >= {("media", 30, 1800, Scope.TOKEN), ("statuses", 300, 10_800, Scope.TOKEN)}
+    assert named >= {("media", 30, 1800, LimitScope.TOKEN), ("statuses", 300, 10_800, LimitScope.TOKEN)}
 
 
 def told(headers: dict[str, str], method: str = "GET", *, token: bool = True) -> httpx.Response:
@@ -186,9 +186,9 @@ LIMIT = {
 
 
 def test_how_much_is_used_up() -> None:
-    assert Mastodon.usage(told(LIMIT)) == Usage(0.75, Scope.TOKEN, 150.0)
-    assert Mastodon.usage(told(LIMIT, token=False)) == Usage(0.75, Scope.ADDRESS, 150.0)
-    assert Mastodon.usage(told(LIMIT | {"x-ratelimit-reset": "soon"})) == Usage(0.75, Scope.TOKEN, None)
+    assert Mastodon.usage(told(LIMIT)) == Usage(0.75, LimitScope.TOKEN, 150.0)
+    assert Mastodon.usage(told(LIMIT, token=False)) == Usage(0.75, LimitScope.ADDRESS, 150.0)
+    assert Mastodon.usage(told(LIMIT | {"x-ratelimit-reset": "soon"})) == Usage(0.75, LimitScope.TOKEN, None)
     assert Mastodon.usage(told(LIMIT, "POST")) is None, "the limit of uploads is not that of calls"
 
 
@@ -203,9 +203,9 @@ def test_what_is_not_told_is_not_made_up(headers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("method", "token", "scope"),
-    [("GET", True, Scope.TOKEN), ("GET", False, Scope.ADDRESS), ("POST", True, Scope.COMMUNITY)],
+    [("GET", True, LimitScope.TOKEN), ("GET", False, LimitScope.ADDRESS), ("POST", True, LimitScope.COMMUNITY)],
 )
-def test_whom_a_refusal_concerns(method: str, token: bool, scope: Scope) -> None:
+def test_whom_a_refusal_concerns(method: str, token: bool, scope: LimitScope) -> None:
     """Too many uploads keep nobody from reading."""
     sent = {"authorization": f"Bearer {TOKEN}"} if token else {}
     request = httpx.Request(method, "https://m.example/", headers=sent)

@@ -18,6 +18,7 @@ from app.platforms.contract import (
     AuthExpired,
     Credentials,
     Gone,
+    LimitScope,
     Malformed,
     MessageKind,
     Metric,
@@ -29,7 +30,6 @@ from app.platforms.contract import (
     RemoteMessage,
     RemotePerson,
     RemotePost,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -526,7 +526,7 @@ def test_what_stands_before_vk(response: httpx.Response, error: type[PlatformErr
 def test_too_many_a_second_tells_when() -> None:
     said = Vk(World().client()).classify(httpx.Response(200, json=World.error(6)))
     assert isinstance(said, Throttled)
-    assert (said.retry_after, said.scope) == (1.0, Scope.TOKEN)
+    assert (said.retry_after, said.scope) == (1.0, LimitScope.TOKEN)
 
 
 @settings(max_examples=200)

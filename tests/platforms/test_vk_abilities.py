@@ -26,11 +26,11 @@ from app.platforms.contract import (
     AuthExpired,
     Cost,
     Credentials,
+    LimitScope,
     Metric,
     MetricStatus,
     MissingPermission,
     Rejected,
-    Scope,
     Token,
     Transient,
 )
@@ -344,10 +344,10 @@ async def test_an_upload_that_fails_may_be_made_again(answer: httpx.Response) ->
 def test_limits_are_of_tokens_of_their_kind() -> None:
     by_kind = {(one.name, one.token): (one.calls, one.seconds, one.scope) for one in Vk.spec.budgets}
     assert by_kind == {
-        ("calls", Token.USER): (3, 1, Scope.TOKEN),
-        ("calls", Token.COMMUNITY): (20, 1, Scope.TOKEN),
-        ("wall.get", Token.USER): (5000, 86_400, Scope.TOKEN),
-        ("wall.post", None): (50, 86_400, Scope.COMMUNITY),
+        ("calls", Token.USER): (3, 1, LimitScope.TOKEN),
+        ("calls", Token.COMMUNITY): (20, 1, LimitScope.TOKEN),
+        ("wall.get", Token.USER): (5000, 86_400, LimitScope.TOKEN),
+        ("wall.post", None): (50, 86_400, LimitScope.COMMUNITY),
     }
 
 

@@ -29,6 +29,7 @@ from app.platforms.contract import (
     Cost,
     Credentials,
     Gone,
+    LimitScope,
     MessageKind,
     Metric,
     MetricStatus,
@@ -39,7 +40,6 @@ from app.platforms.contract import (
     RemoteMessage,
     RemotePerson,
     RemotePost,
-    Scope,
     Throttled,
     Token,
 )
@@ -131,8 +131,8 @@ def test_it_can_what_youtube_can_and_no_more() -> None:
     assert YouTube.spec.publishing is None
     assert not YouTube.spec.public
     assert YouTube.spec.budgets == (
-        RateLimit(10_000, 86_400, Scope.TOKEN, "units", Token.APP),
-        RateLimit(10_000, 86_400, Scope.APP, "units", Token.COMMUNITY),
+        RateLimit(10_000, 86_400, LimitScope.TOKEN, "units", Token.APP),
+        RateLimit(10_000, 86_400, LimitScope.APP, "units", Token.COMMUNITY),
     )
 
 
@@ -342,10 +342,10 @@ async def test_a_spent_quota_concerns_the_key_or_the_application() -> None:
     made, _ = answering(*(refused(403, "quotaExceeded", **evening) for _ in range(2)), refused(403, "quotaExceeded"))
     with pytest.raises(Throttled) as caught:
         await made.community(credentials(Token.APP))
-    assert (caught.value.scope, caught.value.retry_after) == (Scope.TOKEN, 60.0)
+    assert (caught.value.scope, caught.value.retry_after) == (LimitScope.TOKEN, 60.0)
     with pytest.raises(Throttled) as caught:
         await made.community(credentials(Token.COMMUNITY))
-    assert (caught.value.scope, caught.value.retry_after) == (Scope.APP, 60.0)
+    assert (caught.value.scope, caught.value.retry_after) == (LimitScope.APP, 60.0)
     with pytest.raises(Throttled) as caught:
         await made.community(credentials())
     assert caught.value.retry_after is None

@@ -6,13 +6,13 @@ import pytest
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     Malformed,
     Metric,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -82,7 +82,7 @@ async def test_a_limit_by_the_day_is_told_in_several_ways(
 ) -> None:
     error = await said(worded(429, message, "rateLimitExceeded", **detail))
     assert isinstance(error, Throttled)
-    assert (error.retry_after, error.scope) == (wait, Scope.TOKEN)
+    assert (error.retry_after, error.scope) == (wait, LimitScope.TOKEN)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from app.platforms import adapters
-from app.platforms.contract import CALLS, Scope, TextUnit
+from app.platforms.contract import CALLS, LimitScope, TextUnit
 from app.platforms.routes import Hooks, How, Limit, MetricUse, Platform, Publishing, TokenUse, describe
 
 YES: Final = "✓"
@@ -17,10 +17,10 @@ UNITS: Final = {
     TextUnit.GRAPHEMES: "graphemes",
 }
 CONCERNED: Final = {
-    Scope.TOKEN: "token",
-    Scope.ADDRESS: "network address of ours",
-    Scope.APP: "application",
-    Scope.COMMUNITY: "community or chat",
+    LimitScope.TOKEN: "token",
+    LimitScope.ADDRESS: "network address of ours",
+    LimitScope.APP: "application",
+    LimitScope.COMMUNITY: "community or chat",
 }
 SIZES: Final = (("MiB", 2**20), ("MB", 10**6), ("kB", 10**3))
 TIMES: Final = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
@@ -161,8 +161,8 @@ def _repeats(seconds: int | None) -> str:
 
 def _limit(one: Limit) -> str:
     what = CALLS if one.name == CALLS else f"`{one.name}`"
-    whom = f"`{one.token}` token" if one.token and one.scope is Scope.TOKEN else CONCERNED[one.scope]
-    also = f", with `{one.token}` tokens" if one.token and one.scope is not Scope.TOKEN else ""
+    whom = f"`{one.token}` token" if one.token and one.scope is LimitScope.TOKEN else CONCERNED[one.scope]
+    also = f", with `{one.token}` tokens" if one.token and one.scope is not LimitScope.TOKEN else ""
     return f"{one.calls:,} {what} in {_time(one.seconds)} for each {whom}{also}"
 
 

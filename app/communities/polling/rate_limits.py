@@ -22,7 +22,7 @@ from app.kit.db import now
 from app.kit.http import Request, Response
 from app.kit.resources import Resources
 from app.platforms.capabilities import TellsUsage
-from app.platforms.contract import COST, Adapter, Cost, RateLimit, Scope, Spec, Throttled, Token
+from app.platforms.contract import COST, Adapter, Cost, LimitScope, RateLimit, Spec, Throttled, Token
 from app.settings import Settings
 
 WAIT_TIMEOUT: Final = timedelta(seconds=2)
@@ -94,7 +94,7 @@ class RateLimiter:
             for limit in self._adapter_class.spec.budgets
             if (units := cost.units.get(limit.name, 0)) and _concerns(limit, cost)
         ]
-        holds = [_key(self._owner(scope), scope, cost) for scope in Scope]
+        holds = [_key(self._owner(scope), scope, cost) for scope in LimitScope]
         at = await self._wait_and_take(request_costs, holds)
         late = (self._resources.clock.now() - at).total_seconds()
         if any(late > request_cost.limit.seconds / SLOTS for request_cost in request_costs):
@@ -121,13 +121,13 @@ class RateLimiter:
         await self._hold(error.scope, until)
         return until
 
-    async def _hold(self, scope: Scope, until: datetime) -> None:
+    async def _hold(self, scope: LimitScope, until: datetime) -> None:
         key = _key(self._owner(scope), scope, self._last)
         async with self._resources.transaction(None) as session:
             # Rounded up, as instants are rounded down: no request is sent a part of a millisecond too early.
             await session.execute(_SET_HOLD, {"key": key, "until": math.ceil(until.timestamp() * 1000)})
 
-    def _owner(self, scope: Scope) -> str:
+    def _owner(self, scope: LimitScope) -> str:
         return _counter_owner(self._adapter_class.spec, self._base_url, self._resources.settings, scope)
 
     async def _wait_and_take(self, request_costs: Collection[RequestCost], holds: Collection[str]) -> datetime:
@@ -170,22 +170,22 @@ def cost_of(request: Request) -> Cost:
 
 
 def _concerns(limit: RateLimit, cost: Cost) -> bool:
-    if limit.scope is Scope.TOKEN and not cost.token:
+    if limit.scope is LimitScope.TOKEN and not cost.token:
         return False
     return limit.token is None or cost.kind is limit.token
 
 
-def _counter_owner(spec: Spec, base_url: str, settings: Settings, scope: Scope) -> str:
+def _counter_owner(spec: Spec, base_url: str, settings: Settings, scope: LimitScope) -> str:
     """Who counts: the API that is called, or the vendor of an application that several platforms share."""
-    if scope is Scope.APP and spec.app_of is not None:
+    if scope is LimitScope.APP and spec.app_of is not None:
         known = settings.platform_apps.get(spec.key, {}).get("client_id")
         return f"{spec.app_of}\n{known.get_secret_value() if known is not None else ''}"
     return f"{spec.key}\n{base_url}"
 
 
-def _key(owner: str, scope: Scope, cost: Cost, name: str = "") -> str:
+def _key(owner: str, scope: LimitScope, cost: Cost, name: str = "") -> str:
     """The key of a count or a hold: a hash, so that the token is not stored."""
-    concerned = {Scope.TOKEN: cost.token, Scope.COMMUNITY: cost.target or cost.token}.get(scope, "")
+    concerned = {LimitScope.TOKEN: cost.token, LimitScope.COMMUNITY: cost.target or cost.token}.get(scope, "")
     return hashlib.sha256(f"{owner}\n{scope}\n{concerned}\n{name}".encode()).hexdigest()[:40]
 
 
@@ -202,7 +202,7 @@ class RateRemaining:
     """What is left of one limit."""
 
     name: str
-    scope: Scope
+    scope: LimitScope
     token: Token | None
     calls: int
     seconds: int
@@ -219,13 +219,13 @@ async def remaining(
     tokens: Mapping[Token, str],
     at: datetime,
 ) -> list[RateRemaining]:
-    """What is left of a community's limits at this instant, without those of `Scope.COMMUNITY`."""
+    """What is left of a community's limits at this instant, without those of `LimitScope.COMMUNITY`."""
     counted: list[tuple[RateLimit, Token | None, str, str]] = []
     for limit in spec.budgets:
-        if limit.scope is Scope.COMMUNITY:
+        if limit.scope is LimitScope.COMMUNITY:
             continue
         kinds: Iterable[Token | None] = [None]
-        if limit.scope is Scope.TOKEN:
+        if limit.scope is LimitScope.TOKEN:
             kinds = [kind for kind in sorted(tokens) if limit.token in {None, kind}]
         for kind in kinds:
             cost = Cost(token=tokens[kind] if kind is not None else "", kind=kind)

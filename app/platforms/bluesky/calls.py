@@ -7,7 +7,7 @@ import httpx
 
 from app.platforms import wire
 from app.platforms.bluesky import translate
-from app.platforms.contract import CALLS, COST, Cost, Credentials, RateLimit, Scope, Token
+from app.platforms.contract import CALLS, COST, Cost, Credentials, LimitScope, RateLimit, Token
 
 BASE: Final = "https://bsky.social"
 PUBLIC: Final = "https://public.api.bsky.app"
@@ -35,12 +35,12 @@ CHANGES: Final = frozenset({SEND, PUT, OPEN, RENEW})
 WRITES, SESSIONS, UPLOADS = "writes", "sessions", "uploads"
 HOUR, DAY = 3600, 86_400
 BUDGETS: Final = (
-    RateLimit(3000, 300, Scope.ADDRESS),
-    RateLimit(5000, HOUR, Scope.COMMUNITY, WRITES),
-    RateLimit(35_000, DAY, Scope.COMMUNITY, WRITES),
-    RateLimit(30, 300, Scope.COMMUNITY, SESSIONS),
-    RateLimit(300, DAY, Scope.COMMUNITY, SESSIONS),
-    RateLimit(1000, DAY, Scope.COMMUNITY, UPLOADS),
+    RateLimit(3000, 300, LimitScope.ADDRESS),
+    RateLimit(5000, HOUR, LimitScope.COMMUNITY, WRITES),
+    RateLimit(35_000, DAY, LimitScope.COMMUNITY, WRITES),
+    RateLimit(30, 300, LimitScope.COMMUNITY, SESSIONS),
+    RateLimit(300, DAY, LimitScope.COMMUNITY, SESSIONS),
+    RateLimit(1000, DAY, LimitScope.COMMUNITY, UPLOADS),
 )
 UNITS: Final = {PUT: {WRITES: 2}, UPLOAD: {UPLOADS: 1}, OPEN: {SESSIONS: 1}}
 """What a call takes besides itself. A record that is put costs two points, one that is created three."""

@@ -17,9 +17,9 @@ from app.platforms import wire
 from app.platforms.bluesky import calls
 from app.platforms.bluesky.wire_models import Complaint
 from app.platforms.contract import (
+    LimitScope,
     Malformed,
     PlatformError,
-    Scope,
     Throttled,
     Token,
 )
@@ -125,10 +125,10 @@ def reset_of(response: httpx.Response) -> datetime | None:
     return wire.unix(int(seconds)) if re.fullmatch(r"[0-9]{1,12}", seconds) else None
 
 
-def scope_of(response: httpx.Response) -> Scope:
+def scope_of(response: httpx.Response) -> LimitScope:
     """Whom the limit concerns that an answer tells of: some methods have limits for each account."""
     everybodys = response.headers.get("ratelimit-policy") == EVERYBODYS
-    return Scope.COMMUNITY if calls.method_of(response) in calls.UNITS and not everybodys else Scope.ADDRESS
+    return LimitScope.COMMUNITY if calls.method_of(response) in calls.UNITS and not everybodys else LimitScope.ADDRESS
 
 
 def _meaning(complaint: Complaint, status: int) -> ErrorMeaning:

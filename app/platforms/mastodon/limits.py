@@ -15,7 +15,7 @@ import httpx
 
 from app.platforms import wire
 from app.platforms.capabilities import Usage
-from app.platforms.contract import Scope
+from app.platforms.contract import LimitScope
 
 
 def usage(response: httpx.Response) -> Usage | None:
@@ -34,11 +34,11 @@ def usage(response: httpx.Response) -> Usage | None:
     )
 
 
-def whom(request: httpx.Request | None) -> Scope:
+def whom(request: httpx.Request | None) -> LimitScope:
     """Whose limit a request is counted against: a change against one of its own kind, too."""
     if request is None or "authorization" not in request.headers:
-        return Scope.ADDRESS
-    return Scope.TOKEN if request.method == "GET" else Scope.COMMUNITY
+        return LimitScope.ADDRESS
+    return LimitScope.TOKEN if request.method == "GET" else LimitScope.COMMUNITY
 
 
 def resets_at(response: httpx.Response) -> datetime | None:

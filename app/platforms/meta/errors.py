@@ -19,12 +19,12 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from app.platforms import wire
 from app.platforms.contract import (
     AuthExpired,
+    LimitScope,
     Malformed,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Transient,
 )
@@ -79,7 +79,7 @@ SUBCODES: Mapping[tuple[int, int], ErrorMeaning] = {
 }
 """By code and subcode, where the subcode changes what the code means."""
 
-SCOPES: Mapping[int, Scope] = {4: Scope.APP, 341: Scope.APP, 17: Scope.TOKEN, 613: Scope.TOKEN}
+SCOPES: Mapping[int, LimitScope] = {4: LimitScope.APP, 341: LimitScope.APP, 17: LimitScope.TOKEN, 613: LimitScope.TOKEN}
 """Whom a limit concerns; a Page's and an Instagram account's (9, 32, 80001 …) concern the community."""
 
 OUTSIDE = "the customer wrote more than 24 hours ago: Meta lets no answer through until they write again"
@@ -214,11 +214,11 @@ def _made(meaning: ErrorMeaning, fault: Fault, response: httpx.Response, *, chan
     plain = words or f"{meaning.text(TITLE)} (Meta's error {code})"
     match meaning:
         case ErrorMeaning.THROTTLED:
-            scope = SCOPES.get(number, Scope.COMMUNITY)
+            scope = SCOPES.get(number, LimitScope.COMMUNITY)
             return Throttled(plain, retry_after=usage.free_in(response), scope=scope, platform_code=code)
         case ErrorMeaning.BLOCKED if not changes:
             wait = usage.free_in(response)
-            return Throttled(plain, retry_after=wait, scope=Scope.COMMUNITY, platform_code=code)
+            return Throttled(plain, retry_after=wait, scope=LimitScope.COMMUNITY, platform_code=code)
         case ErrorMeaning.FORBIDDEN if TOO_FEW.search(fault.message):
             return TooFew("there are too few viewers for a count", platform_code=code)
         case ErrorMeaning.FORBIDDEN:
@@ -243,7 +243,7 @@ def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         wait = usage.free_in(response)
         return Throttled(
-            ErrorMeaning.THROTTLED.text(TITLE), retry_after=wait, scope=Scope.COMMUNITY, platform_code=code
+            ErrorMeaning.THROTTLED.text(TITLE), retry_after=wait, scope=LimitScope.COMMUNITY, platform_code=code
         )
     if response.is_server_error:
         kind = OutcomeUnknown if changes else Transient

@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from app.platforms import wire
 from app.platforms.capabilities import Usage
-from app.platforms.contract import Scope
+from app.platforms.contract import LimitScope
 
 Share = Annotated[float, Field(ge=0, strict=False, allow_inf_nan=False)]
 
@@ -28,7 +28,7 @@ class Used(wire.Shape):
     total_cputime: Share = 0
     estimated_time_to_regain_access: Share = 0
 
-    def usage(self, scope: Scope) -> Usage:
+    def usage(self, scope: LimitScope) -> Usage:
         minutes = self.estimated_time_to_regain_access
         share = max(self.call_count, self.total_time, self.total_cputime) / 100
         return Usage(share, scope, minutes * 60 if minutes else None)
@@ -41,7 +41,7 @@ BY_BUSINESS: Final = TypeAdapter(dict[str, list[Used]])
 def usages(response: httpx.Response) -> list[Usage]:
     """Every limit that an answer tells of; a header that is not understood tells of none."""
     found = []
-    for name, scope in (("x-app-usage", Scope.APP), ("x-page-usage", Scope.COMMUNITY)):
+    for name, scope in (("x-app-usage", LimitScope.APP), ("x-page-usage", LimitScope.COMMUNITY)):
         try:
             found.append(USED.validate_json(response.headers.get(name, "")).usage(scope))
         except ValidationError:
@@ -50,7 +50,7 @@ def usages(response: httpx.Response) -> list[Usage]:
         businesses = BY_BUSINESS.validate_json(response.headers.get("x-business-use-case-usage", ""))
     except ValidationError:
         return found
-    return found + [used.usage(Scope.COMMUNITY) for limits in businesses.values() for used in limits]
+    return found + [used.usage(LimitScope.COMMUNITY) for limits in businesses.values() for used in limits]
 
 
 def nearest(response: httpx.Response) -> Usage | None:

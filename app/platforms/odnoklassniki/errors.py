@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from app.platforms import wire
 from app.platforms.contract import (
     AuthExpired,
+    LimitScope,
     Malformed,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
 )
 from app.platforms.errors import ErrorMeaning, platform_error, table
@@ -24,12 +24,12 @@ from app.platforms.odnoklassniki import wire_models as ok
 
 TITLE: Final = "Odnoklassniki"
 
-WAITS: Final[Mapping[int, Scope]] = {
-    7: Scope.TOKEN,  # ACTION_BLOCKED
-    8: Scope.TOKEN,  # FLOOD_BLOCKED
-    9: Scope.ADDRESS,  # IP_BLOCKED
-    11: Scope.TOKEN,  # LIMIT_REACHED
-    26: Scope.APP,  # TOTAL_LIMIT_REACHED
+WAITS: Final[Mapping[int, LimitScope]] = {
+    7: LimitScope.TOKEN,  # ACTION_BLOCKED
+    8: LimitScope.TOKEN,  # FLOOD_BLOCKED
+    9: LimitScope.ADDRESS,  # IP_BLOCKED
+    11: LimitScope.TOKEN,  # LIMIT_REACHED
+    26: LimitScope.APP,  # TOTAL_LIMIT_REACHED
 }
 """Whom a pause concerns."""
 
@@ -155,7 +155,9 @@ def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError | 
         return None
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         wait = wire.retry_after(response)
-        return Throttled(ErrorMeaning.THROTTLED.text(TITLE), retry_after=wait, scope=Scope.TOKEN, platform_code=code)
+        return Throttled(
+            ErrorMeaning.THROTTLED.text(TITLE), retry_after=wait, scope=LimitScope.TOKEN, platform_code=code
+        )
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return AuthExpired(MESSAGES[103], platform_code=code)
     if response.is_server_error:

@@ -51,6 +51,7 @@ from app.platforms.contract import (
     Cost,
     Credentials,
     Gone,
+    LimitScope,
     Malformed,
     MessageKind,
     Metric,
@@ -63,7 +64,6 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
     RemotePost,
-    Scope,
     SendReceipt,
     Spec,
     TextUnit,
@@ -78,9 +78,9 @@ STREAM_PAGE = 100
 CHANGES = frozenset({"sendMessage", "sendPhoto", "sendMediaGroup"})
 SENDS, GROUP_SENDS = "sends", "group sends"
 RATE_LIMITS = (
-    RateLimit(30, 1, Scope.TOKEN),
-    RateLimit(1, 1, Scope.COMMUNITY, SENDS),
-    RateLimit(20, 60, Scope.COMMUNITY, GROUP_SENDS),
+    RateLimit(30, 1, LimitScope.TOKEN),
+    RateLimit(1, 1, LimitScope.COMMUNITY, SENDS),
+    RateLimit(20, 60, LimitScope.COMMUNITY, GROUP_SENDS),
 )
 SECRET_HEADER = "x-telegram-bot-api-secret-token"
 

@@ -17,12 +17,12 @@ from app.platforms import wire
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     Malformed,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -116,7 +116,7 @@ def classified(response: httpx.Response, *, changes: bool, secrets: Collection[s
         return Throttled(
             "Telegram asks for fewer messages to this chat" if changes else "Telegram asks for fewer calls of this bot",
             retry_after=wire.retry_after(response) if wait is None else float(wait),
-            scope=Scope.COMMUNITY if changes else Scope.TOKEN,
+            scope=LimitScope.COMMUNITY if changes else LimitScope.TOKEN,
             platform_code=platform_code,
         )
     if code >= httpx.codes.INTERNAL_SERVER_ERROR:

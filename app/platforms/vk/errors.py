@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from app.platforms import wire
 from app.platforms.contract import (
     AuthExpired,
+    LimitScope,
     Malformed,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -113,7 +113,7 @@ def from_id(response: httpx.Response) -> PlatformError | None:
     if name in RECONNECTING:
         return AuthExpired("VK ID no longer accepts the refresh token", token=Token.REFRESH)
     if name in BUSY:
-        return Throttled(MESSAGES[6], retry_after=wire.retry_after(response), scope=Scope.TOKEN)
+        return Throttled(MESSAGES[6], retry_after=wire.retry_after(response), scope=LimitScope.TOKEN)
     if name in FAILING or response.is_server_error:
         return OutcomeUnknown("VK ID failed while it renewed the token")
     return Rejected("VK ID refuses to renew the token: the client_id or the device_id may be another's")
@@ -125,14 +125,18 @@ def _from_code(code: int, *, changes: bool, wait: float | None) -> PlatformError
     if changes and (code in UNDECIDED or code not in CODES):
         return OutcomeUnknown("VK failed while it handled the change", platform_code=platform_code)
     if meaning is ErrorMeaning.THROTTLED:
-        return Throttled(message, retry_after=SECONDS.get(code, wait), scope=Scope.TOKEN, platform_code=platform_code)
+        return Throttled(
+            message, retry_after=SECONDS.get(code, wait), scope=LimitScope.TOKEN, platform_code=platform_code
+        )
     return platform_error(meaning, message, platform_code=platform_code)
 
 
 def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
     code = str(response.status_code)
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        return Throttled(MESSAGES[6], retry_after=wire.retry_after(response), scope=Scope.TOKEN, platform_code=code)
+        return Throttled(
+            MESSAGES[6], retry_after=wire.retry_after(response), scope=LimitScope.TOKEN, platform_code=code
+        )
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return AuthExpired(MESSAGES[5], platform_code=code)
     if response.is_server_error:

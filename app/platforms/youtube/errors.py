@@ -19,10 +19,10 @@ from pydantic import BeforeValidator, ValidationError
 
 from app.platforms import wire
 from app.platforms.contract import (
+    LimitScope,
     Malformed,
     OutcomeUnknown,
     PlatformError,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -229,7 +229,7 @@ def _throttled(response: httpx.Response, meaning: ErrorMeaning, code: str) -> Th
     return Throttled(
         "YouTube's quota for today is used up" if daily else "YouTube asks for fewer calls",
         retry_after=wire.retry_after(response, midnight_after(now) if daily and now is not None else None),
-        scope=Scope.TOKEN if _used(response) is Token.APP else Scope.APP,
+        scope=LimitScope.TOKEN if _used(response) is Token.APP else LimitScope.APP,
         platform_code=code,
     )
 

@@ -2,7 +2,16 @@
 
 from typing import Final
 
-from app.platforms.contract import AuthExpired, Gone, MissingPermission, Rejected, Scope, Throttled, Token, Transient
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    LimitScope,
+    MissingPermission,
+    Rejected,
+    Throttled,
+    Token,
+    Transient,
+)
 from tests.platforms.specimens import Refusal, Specimen
 
 SPECIMEN: Final = Specimen(
@@ -16,7 +25,7 @@ SPECIMEN: Final = Specimen(
         Refusal("no such group", Gone, b"", 404),
         Refusal("not valid", Rejected, b"", 422),
         Refusal("a broken server", Transient, b"", 502),
-        Refusal("too many, until a moment", Throttled, b"", 429, {"retry-after": "7"}, None, 7.0, Scope.TOKEN),
-        Refusal("too many", Throttled, b"", 429, scope=Scope.TOKEN),
+        Refusal("too many, until a moment", Throttled, b"", 429, {"retry-after": "7"}, None, 7.0, LimitScope.TOKEN),
+        Refusal("too many", Throttled, b"", 429, scope=LimitScope.TOKEN),
     ),
 )

@@ -12,7 +12,7 @@ from app.communities import tokens
 from app.communities.inbound import ingest, jobs, subscriptions
 from app.kit.clock import SetClock
 from app.platforms.capabilities import Event, HookState, IssuedToken
-from app.platforms.contract import AuthExpired, MissingPermission, Rejected, Scope, Throttled, Token, Transient
+from app.platforms.contract import AuthExpired, LimitScope, MissingPermission, Rejected, Throttled, Token, Transient
 from tests.communities.conftest import START, World
 from tests.communities.inbound.conftest import Town
 
@@ -92,7 +92,7 @@ async def test_a_refusal_has_a_reason_and_is_tried_again_on_request(town: Town, 
 
 
 @pytest.mark.parametrize(
-    "error", [Transient("down for a minute"), Throttled("slow down", retry_after=30, scope=Scope.TOKEN)]
+    "error", [Transient("down for a minute"), Throttled("slow down", retry_after=30, scope=LimitScope.TOKEN)]
 )
 async def test_a_platform_in_trouble_is_tried_later(town: Town, clock: SetClock, error: Any) -> None:
     a = await town.connect("a")
@@ -190,7 +190,7 @@ async def test_a_closed_one_is_taken_away_at_the_platform(town: Town, clock: Set
     await town.agency.http.delete(f"/v1/communities/{b}/hook")
     town.fake_platform.fail = [
         Transient("down for a minute"),
-        Throttled("slow down", retry_after=30, scope=Scope.TOKEN),
+        Throttled("slow down", retry_after=30, scope=LimitScope.TOKEN),
     ]
     for _ in range(3):
         await town.agency.work(UNSUBSCRIBE)

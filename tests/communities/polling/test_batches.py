@@ -23,6 +23,7 @@ from app.platforms.contract import (
     AuthExpired,
     CommunitySnapshot,
     Credentials,
+    LimitScope,
     Metric,
     Page,
     PlatformError,
@@ -31,7 +32,6 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
     RemotePost,
-    Scope,
     Spec,
     Throttled,
     Token,
@@ -70,7 +70,7 @@ class Shared(Fake):
         metrics_batch=5,
         tokens=frozenset({Token.USER, Token.COMMUNITY}),
         metrics_group_tokens=frozenset({Token.USER}),
-        budgets=(RateLimit(10_000, 60, Scope.TOKEN),),
+        budgets=(RateLimit(10_000, 60, LimitScope.TOKEN),),
     )
     town: ClassVar[Town]
 
@@ -235,7 +235,7 @@ async def test_a_hold_stops_all_requests_of_its_token_and_no_others(
     await agency.work(POLL)
     clock.advance(timedelta(hours=1))
     town.asked.clear()
-    town.fail = {name: [Throttled("too many", retry_after=600, scope=Scope.TOKEN)] for name in ("a", "bb", "ccc")}
+    town.fail = {name: [Throttled("too many", retry_after=600, scope=LimitScope.TOKEN)] for name in ("a", "bb", "ccc")}
     await agency.work(POLL)
     ours = [who for _, who in town.asked if who != "other"]
     assert len(ours) == 1, "the first was told, the others did not ask"

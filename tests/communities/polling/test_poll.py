@@ -17,7 +17,7 @@ from app.kit import jobs
 from app.kit.clock import SetClock
 from app.kit.ids import uuid7
 from app.metrics.models import PostSnapshot
-from app.platforms.contract import AuthExpired, Gone, MissingPermission, Scope, Throttled, Transient
+from app.platforms.contract import AuthExpired, Gone, LimitScope, MissingPermission, Throttled, Transient
 from tests.communities.conftest import HOUR, START, World
 from tests.conftest import Agency
 
@@ -182,7 +182,7 @@ async def test_a_limit_is_respected_to_the_second(
     agency: Agency, community: dict[str, Any], world: World, clock: SetClock
 ) -> None:
     fill(world)
-    world.fail["posts"] = [Throttled("Too fast.", retry_after=90, scope=Scope.TOKEN)]
+    world.fail["posts"] = [Throttled("Too fast.", retry_after=90, scope=LimitScope.TOKEN)]
     await agency.work(POLL)
     assert (await health(agency, community))["throttled_until"] == "2026-10-15T12:01:30.000000Z"
     made = len(world.calls)

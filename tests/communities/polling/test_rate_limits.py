@@ -23,7 +23,7 @@ from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.resources import Resources, SilentDoorbell
 from app.platforms.capabilities import Usage
-from app.platforms.contract import CALLS, COST, Adapter, Cost, RateLimit, Scope, Throttled, Token
+from app.platforms.contract import CALLS, COST, Adapter, Cost, LimitScope, RateLimit, Throttled, Token
 from app.settings import Settings
 from tests.communities.conftest import Fake
 
@@ -37,7 +37,7 @@ def request(token: str = "") -> httpx.Request:
 
 
 def key(host: str, token: str) -> str:
-    return rate_limits._key(f"fake\n{host}", Scope.TOKEN, Cost(token=token), CALLS)
+    return rate_limits._key(f"fake\n{host}", LimitScope.TOKEN, Cost(token=token), CALLS)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def host() -> str:
 
 
 async def test_the_limit_holds_and_the_window_passes(resources: Resources, clock: SetClock, host: str) -> None:
-    limiter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(3, 300, LimitScope.TOKEN)), host)
     for _ in range(3):
         await limiter.before(request("a"))
     with pytest.raises(RateLimitReached) as spent:
@@ -61,14 +61,14 @@ async def test_the_limit_holds_and_the_window_passes(resources: Resources, clock
 
 @pytest.mark.parametrize("seconds", [2.0**63, 1e300, float("inf")])
 async def test_no_wait_is_too_long_to_be_kept(resources: Resources, clock: SetClock, host: str, seconds: float) -> None:
-    limiter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(3, 300, LimitScope.TOKEN)), host)
     await limiter.before(request("a"))
-    until = await limiter.throttled(Throttled("slow down", retry_after=seconds, scope=Scope.TOKEN))
+    until = await limiter.throttled(Throttled("slow down", retry_after=seconds, scope=LimitScope.TOKEN))
     assert until == clock.now() + timedelta(days=1)
 
 
 async def test_a_short_wait_is_waited_out(resources: Resources, clock: SetClock, host: str) -> None:
-    limiter = RateLimiter(resources, limited(RateLimit(3, 1, Scope.TOKEN)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(3, 1, LimitScope.TOKEN)), host)
     began = clock.now()
     for _ in range(10):
         await limiter.before(request("a"))
@@ -79,7 +79,7 @@ async def test_a_request_overtaken_again_and_again_waits_no_longer(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that wait for one limit do not keep a worker from all other work."""
-    kind = limited(RateLimit(1, 1, Scope.TOKEN))
+    kind = limited(RateLimit(1, 1, LimitScope.TOKEN))
     limiter, rival = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
     await rival.before(request("a"))
     began, waits, sleep = clock.now(), list[float](), clock.sleep
@@ -101,7 +101,7 @@ async def test_a_request_overtaken_again_and_again_waits_no_longer(
 
 
 async def test_many_at_once_get_no_more_than_the_limit(resources: Resources, host: str) -> None:
-    limiter = RateLimiter(resources, limited(RateLimit(5, 300, Scope.ADDRESS)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(5, 300, LimitScope.ADDRESS)), host)
     outcomes = await asyncio.gather(*(limiter.before(request()) for _ in range(20)), return_exceptions=True)
     assert sum(outcome is None for outcome in outcomes) == 5
     assert all(outcome is None or isinstance(outcome, RateLimitReached) for outcome in outcomes)
@@ -113,7 +113,7 @@ async def test_a_request_that_learns_late_of_its_turn_is_counted_again(
 ) -> None:
     """A call counts in the part of the window in which it is made; a part is a tenth of a second here."""
     limiter = RateLimiter(
-        resources, limited(RateLimit(5, 1, Scope.TOKEN), RateLimit(500, 300, Scope.TOKEN, "long")), host
+        resources, limited(RateLimit(5, 1, LimitScope.TOKEN), RateLimit(500, 300, LimitScope.TOKEN, "long")), host
     )
     take = limiter._take
 
@@ -137,7 +137,7 @@ async def test_counting_a_request_again_keeps_the_limit(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five are allowed a second. One has its turn and is held up, until its place has passed and others call."""
-    kind = limited(RateLimit(5, 1, Scope.TOKEN))
+    kind = limited(RateLimit(5, 1, LimitScope.TOKEN))
     held_up, others = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
     take, sent = held_up._take, list[datetime]()
 
@@ -161,7 +161,7 @@ async def test_counting_a_request_again_keeps_the_limit(
 
 
 async def test_every_limit_of_a_platform_counts(resources: Resources, host: str) -> None:
-    kind = limited(RateLimit(100, 1, Scope.TOKEN), RateLimit(2, 86_400, Scope.TOKEN))
+    kind = limited(RateLimit(100, 1, LimitScope.TOKEN), RateLimit(2, 86_400, LimitScope.TOKEN))
     limiter = RateLimiter(resources, kind, host)
     await limiter.before(request("a"))
     await limiter.before(request("a"))
@@ -170,7 +170,9 @@ async def test_every_limit_of_a_platform_counts(resources: Resources, host: str)
 
 
 async def test_unused_counts_are_deleted(resources: Resources, clock: SetClock, host: str) -> None:
-    limiter = RateLimiter(resources, limited(RateLimit(3, 300, Scope.TOKEN), RateLimit(2, 86_400, Scope.TOKEN)), host)
+    limiter = RateLimiter(
+        resources, limited(RateLimit(3, 300, LimitScope.TOKEN), RateLimit(2, 86_400, LimitScope.TOKEN)), host
+    )
     ours = {key(host, token): token for token in "ab"}
 
     async def counts() -> list[str]:
@@ -199,7 +201,7 @@ async def test_unused_counts_are_deleted(resources: Resources, clock: SetClock, 
 async def test_a_count_that_was_forgotten_meanwhile_is_counted_anew(
     resources: Resources, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limiter = RateLimiter(resources, limited(RateLimit(1, 300, Scope.TOKEN)), host)
+    limiter = RateLimiter(resources, limited(RateLimit(1, 300, LimitScope.TOKEN)), host)
     real = AsyncConnection.execute
     forgotten = iter([True])
 
@@ -218,7 +220,7 @@ async def test_a_count_that_was_forgotten_meanwhile_is_counted_anew(
 
 async def test_writers_on_connections_of_their_own_lose_no_call(configuration: Settings, host: str) -> None:
     """Each statement locks, counts and keeps what the one before it has kept."""
-    kind = limited(RateLimit(100, 86_400, Scope.ADDRESS), RateLimit(1000, 86_400, Scope.TOKEN))
+    kind = limited(RateLimit(100, 86_400, LimitScope.ADDRESS), RateLimit(1000, 86_400, LimitScope.TOKEN))
     db = Database(configuration.database_url, pool=8, clock=(clock := SetClock(datetime(2026, 10, 15, tzinfo=UTC))))
     try:
         resources = Resources(configuration, clock, db, Keyring(configuration.secret_keys), SilentDoorbell())
@@ -242,7 +244,7 @@ async def test_what_two_platforms_know_as_one_application_is_counted_together(re
     resources = replace(resources, settings=resources.settings.model_copy(update={"platform_apps": apps}))
 
     def limiter(platform: str) -> RateLimiter:
-        budgets = (RateLimit(3, 3600, Scope.APP, "platform"),)
+        budgets = (RateLimit(3, 3600, LimitScope.APP, "platform"),)
         spec = replace(Fake.spec, key=platform, budgets=budgets, app_of=owner)
         return RateLimiter(resources, type("Known", (Fake,), {"spec": spec}), f"{host}/{platform}")
 
@@ -253,7 +255,7 @@ async def test_what_two_platforms_know_as_one_application_is_counted_together(re
     with pytest.raises(RateLimitReached):
         await two.before(asked)
     await three.before(asked)
-    await three.throttled(Throttled("", retry_after=60, scope=Scope.APP))
+    await three.throttled(Throttled("", retry_after=60, scope=LimitScope.APP))
     with pytest.raises(RateLimitReached):
         await three.before(asked)
     spec = two._adapter_class.spec
@@ -270,9 +272,9 @@ def test_a_cost_never_shows_its_token() -> None:
 
 async def test_a_request_costs_what_its_adapter_says(resources: Resources, clock: SetClock, host: str) -> None:
     """Units, kinds of token, and chats are counted apart."""
-    units = RateLimit(100, 86_400, Scope.TOKEN, name="units")
-    sends = RateLimit(1, 60, Scope.COMMUNITY, name="sends")
-    walls = RateLimit(2, 86_400, Scope.TOKEN, name="walls", token=Token.USER)
+    units = RateLimit(100, 86_400, LimitScope.TOKEN, name="units")
+    sends = RateLimit(1, 60, LimitScope.COMMUNITY, name="sends")
+    walls = RateLimit(2, 86_400, LimitScope.TOKEN, name="walls", token=Token.USER)
     limiter = RateLimiter(resources, limited(units, sends, walls), host)
 
     def costing(**told: Any) -> httpx.Request:
@@ -296,7 +298,10 @@ async def test_a_request_costs_what_its_adapter_says(resources: Resources, clock
 
 
 async def test_a_request_that_one_limit_refuses_takes_nothing_from_another(resources: Resources, host: str) -> None:
-    spec = (RateLimit(10, 86_400, Scope.TOKEN, name="units"), RateLimit(1, 86_400, Scope.COMMUNITY, name="sends"))
+    spec = (
+        RateLimit(10, 86_400, LimitScope.TOKEN, name="units"),
+        RateLimit(1, 86_400, LimitScope.COMMUNITY, name="sends"),
+    )
     limiter = RateLimiter(resources, limited(*spec), host)
 
     def sending(chat: str) -> httpx.Request:
@@ -311,10 +316,12 @@ async def test_a_request_that_one_limit_refuses_takes_nothing_from_another(resou
         await limiter.before(sending(chat))
 
 
-@pytest.mark.parametrize("scope", [Scope.TOKEN, Scope.ADDRESS, Scope.APP])
-async def test_no_request_is_made_during_a_hold(resources: Resources, clock: SetClock, host: str, scope: Scope) -> None:
+@pytest.mark.parametrize("scope", [LimitScope.TOKEN, LimitScope.ADDRESS, LimitScope.APP])
+async def test_no_request_is_made_during_a_hold(
+    resources: Resources, clock: SetClock, host: str, scope: LimitScope
+) -> None:
     """Not one call more, by anybody it concerns, before the time it named; others go on."""
-    kind = limited(RateLimit(1000, 1, Scope.ADDRESS))
+    kind = limited(RateLimit(1000, 1, LimitScope.ADDRESS))
     in_workspace, sister, other = (RateLimiter(resources, kind, host) for _ in range(3))
     await in_workspace.before(request("a"))
     until = await in_workspace.throttled(Throttled("slow down", retry_after=90, scope=scope))
@@ -324,7 +331,7 @@ async def test_no_request_is_made_during_a_hold(resources: Resources, clock: Set
         with pytest.raises(RateLimitReached) as spent:
             await sister.before(request("a"))
         assert spent.value.until == until
-        if scope is Scope.TOKEN:
+        if scope is LimitScope.TOKEN:
             await other.before(request("b"))
         else:
             with pytest.raises(RateLimitReached):
@@ -340,7 +347,7 @@ async def test_no_request_is_made_a_part_of_a_millisecond_too_early(
     limiter = RateLimiter(resources, limited(), host)
     clock.advance(timedelta(microseconds=microseconds))
     await limiter.before(request("a"))
-    until = await limiter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
+    until = await limiter.throttled(Throttled("", retry_after=60, scope=LimitScope.TOKEN))
     for early in (1, 300, 700):
         clock.at = until - timedelta(microseconds=early)
         await limiter.before(request("a"))  # so short a wait is waited out
@@ -350,8 +357,8 @@ async def test_no_request_is_made_a_part_of_a_millisecond_too_early(
 async def test_of_two_orders_to_stop_the_longer_holds(resources: Resources, clock: SetClock, host: str) -> None:
     limiter = RateLimiter(resources, limited(), host)
     await limiter.before(request("a"))
-    long = await limiter.throttled(Throttled("", retry_after=600, scope=Scope.TOKEN))
-    await limiter.throttled(Throttled("", retry_after=5, scope=Scope.TOKEN))
+    long = await limiter.throttled(Throttled("", retry_after=600, scope=LimitScope.TOKEN))
+    await limiter.throttled(Throttled("", retry_after=5, scope=LimitScope.TOKEN))
     with pytest.raises(RateLimitReached) as spent:
         await limiter.before(request("a"))
     assert spent.value.until == long
@@ -361,7 +368,7 @@ async def test_a_nearly_used_limit_sets_a_hold(resources: Resources, clock: SetC
     class EventSource(Fake):
         @classmethod
         def usage(cls, response: httpx.Response) -> Usage | None:
-            return Usage(float(response.headers["used"]), Scope.TOKEN, resets_in=120)
+            return Usage(float(response.headers["used"]), LimitScope.TOKEN, resets_in=120)
 
     limiter = RateLimiter(resources, EventSource, host)
     for used in ("0.2", "0.89"):
@@ -376,23 +383,23 @@ async def test_a_nearly_used_limit_sets_a_hold(resources: Resources, clock: SetC
 
 
 async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host: str) -> None:
-    kind = limited(RateLimit(10, 300, Scope.TOKEN), RateLimit(5, 300, Scope.ADDRESS))
+    kind = limited(RateLimit(10, 300, LimitScope.TOKEN), RateLimit(5, 300, LimitScope.ADDRESS))
     limiter = RateLimiter(resources, kind, host)
     for _ in range(3):
         await limiter.before(request("a"))
-    await limiter.throttled(Throttled("", retry_after=60, scope=Scope.TOKEN))
+    await limiter.throttled(Throttled("", retry_after=60, scope=LimitScope.TOKEN))
 
-    async def shown(token: str) -> list[tuple[Scope, int, bool]]:
+    async def shown(token: str) -> list[tuple[LimitScope, int, bool]]:
         async with resources.transaction(None) as session:
             found = await rate_limits.remaining(
                 session, resources.settings, kind.spec, host, {Token.USER: token}, clock.now()
             )
         return [(one.scope, one.remaining, one.held_until is not None) for one in found]
 
-    assert await shown("a") == [(Scope.TOKEN, 7, True), (Scope.ADDRESS, 2, False)]
-    assert await shown("b") == [(Scope.TOKEN, 10, False), (Scope.ADDRESS, 2, False)]
+    assert await shown("a") == [(LimitScope.TOKEN, 7, True), (LimitScope.ADDRESS, 2, False)]
+    assert await shown("b") == [(LimitScope.TOKEN, 10, False), (LimitScope.ADDRESS, 2, False)]
     clock.advance(timedelta(seconds=331))
-    assert await shown("a") == [(Scope.TOKEN, 10, False), (Scope.ADDRESS, 5, False)]
+    assert await shown("a") == [(LimitScope.TOKEN, 10, False), (LimitScope.ADDRESS, 5, False)]
 
 
 @settings(
@@ -410,13 +417,15 @@ async def test_no_interval_of_a_windows_length_has_more_than_the_limit(
     resources: Resources, clock: SetClock, calls: int, seconds: int, gaps: list[tuple[int, int]]
 ) -> None:
     """However calls are spread, and however the stretch that is looked at lies."""
-    budget = RateLimit(calls, seconds, Scope.TOKEN)
+    budget = RateLimit(calls, seconds, LimitScope.TOKEN)
     limiter = RateLimiter(resources, limited(budget), f"https://{uuid.uuid4().hex}.test")
     made: list[tuple[datetime, int]] = []
 
     async def take(units: int) -> datetime | None:
         cost = Cost(token="a", units={CALLS: units})
-        charge = rate_limits.RequestCost(rate_limits._key("any", Scope.TOKEN, cost, limiter._base_url), budget, units)
+        charge = rate_limits.RequestCost(
+            rate_limits._key("any", LimitScope.TOKEN, cost, limiter._base_url), budget, units
+        )
         return (await limiter._take([charge], []))[1]
 
     for gap, wanted in gaps:

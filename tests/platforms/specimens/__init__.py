@@ -43,7 +43,16 @@ from urllib.parse import quote
 import httpx
 
 from app.platforms.capabilities import OutgoingPost, Picture, ReplyTo
-from app.platforms.contract import Credentials, MessageKind, Metric, PlatformError, RemotePerson, Scope, Spec, Token
+from app.platforms.contract import (
+    Credentials,
+    LimitScope,
+    MessageKind,
+    Metric,
+    PlatformError,
+    RemotePerson,
+    Spec,
+    Token,
+)
 
 __all__ = ["PIXEL", "Limited", "Refusal", "Specimen", "drafts", "says", "someone", "specimen"]
 
@@ -79,7 +88,7 @@ class Refusal:
     """What it means where a change was asked for, if that is something else."""
     retry_after: float | None = None
     """What `Throttled` must say."""
-    scope: Scope | None = None
+    scope: LimitScope | None = None
     """Likewise; needed there."""
     scopes: tuple[str, ...] | None = None
     """What `MissingPermission` must say; None: anything."""
@@ -99,7 +108,7 @@ class Limited:
 
     name: str
     """Without the wire format's name: `user_rps`."""
-    scope: Scope
+    scope: LimitScope
     call: str = "community"
     """What meets it: a read or a change that needs no ids (`publish text`), by its name in `calls`."""
     timed: bool = True

@@ -12,12 +12,12 @@ from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     MessageKind,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -83,7 +83,7 @@ def error(
 
 def spent(
     name: str,
-    scope: Scope,
+    scope: LimitScope,
     refuses: Literal["both", "reads", "changes"],
     retry_after: float | None = None,
     headers: Mapping[str, str] = MappingProxyType({}),
@@ -130,19 +130,19 @@ SPECIMEN: Final = Specimen(
         Refusal("a server that is none of Bluesky's", Rejected, b"<html>", 404),
         error(Transient, 502, "UpstreamFailure", "Upstream service unreachable", to_a_change=OutcomeUnknown),
         error(Transient, 500, "InternalServerError", "Internal Server Error", to_a_change=OutcomeUnknown),
-        spent("too many from this address", Scope.ADDRESS, "both", 150.0, until("3000;w=300")),
-        spent("too many, to be tried later", Scope.ADDRESS, "reads", 9.0, {"retry-after": "9"}),
-        spent("too many writes of this account", Scope.COMMUNITY, "changes", 150.0, until("5000;w=3600")),
-        spent("too many", Scope.ADDRESS, "reads"),
+        spent("too many from this address", LimitScope.ADDRESS, "both", 150.0, until("3000;w=300")),
+        spent("too many, to be tried later", LimitScope.ADDRESS, "reads", 9.0, {"retry-after": "9"}),
+        spent("too many writes of this account", LimitScope.COMMUNITY, "changes", 150.0, until("5000;w=3600")),
+        spent("too many", LimitScope.ADDRESS, "reads"),
     ),
     refresh_refusals=(
         error(AuthExpired, 401, "AccountTakedown", "Account has been taken down"),
         error(OutcomeUnknown, 502, "UpstreamFailure", "Upstream service unreachable"),
-        spent("too many sessions", Scope.ADDRESS, "both", 150.0, until("3000;w=300")),
+        spent("too many sessions", LimitScope.ADDRESS, "both", 150.0, until("3000;w=300")),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT, MessageKind.MENTION, MessageKind.MESSAGE}),
     # Of an account's own limits `test_bluesky` tells: a repeated post is none, so that it counts once.
-    limits=(Limited("calls", Scope.ADDRESS),),
+    limits=(Limited("calls", LimitScope.ADDRESS),),
     codes={
         "ExpiredToken": AuthExpired,
         "InvalidToken": AuthExpired,

@@ -8,13 +8,13 @@ from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     MessageKind,
     Metric,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -42,7 +42,9 @@ def refused(
     return Refusal(f"{code} {name}", means, said, status, to_a_change=to_a_change, scopes=scopes)
 
 
-def wait(name: str, code: int, scope: Scope, *, business: str | None = None, seconds: float | None = None) -> Refusal:
+def wait(
+    name: str, code: int, scope: LimitScope, *, business: str | None = None, seconds: float | None = None
+) -> Refusal:
     headers = {} if business is None else {"x-business-use-case-usage": business}
     return Refusal(f"{code} {name}", Throttled, error(code), 400, headers, retry_after=seconds, scope=scope)
 
@@ -52,19 +54,19 @@ FULL: Final = (
     ' "estimated_time_to_regain_access": 19}]}'
 )
 REFUSALS: Final = (
-    wait("the application's limit", 4, Scope.APP),
-    wait("the person's limit", 17, Scope.TOKEN),
-    wait("the Page's limit", 32, Scope.COMMUNITY),
-    wait("a limit of this call", 613, Scope.TOKEN),
-    wait("the Page's limit, and until when", 80_001, Scope.COMMUNITY, business=FULL, seconds=1140.0),
-    wait("Instagram's limit, and until when", 80_002, Scope.COMMUNITY, business=FULL, seconds=1140.0),
-    wait("Messenger's limit", 80_006, Scope.COMMUNITY),
+    wait("the application's limit", 4, LimitScope.APP),
+    wait("the person's limit", 17, LimitScope.TOKEN),
+    wait("the Page's limit", 32, LimitScope.COMMUNITY),
+    wait("a limit of this call", 613, LimitScope.TOKEN),
+    wait("the Page's limit, and until when", 80_001, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
+    wait("Instagram's limit, and until when", 80_002, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
+    wait("Messenger's limit", 80_006, LimitScope.COMMUNITY),
     refused("the session", AuthExpired, 102, status=401),
     refused("the token", AuthExpired, 190, status=401),
     refused("the token has expired", AuthExpired, 190, error_subcode=463),
     refused("the password was changed", AuthExpired, 190, error_subcode=460),
     refused("the token, with status 200", AuthExpired, 190, status=200),
-    wait("an action's limit", 341, Scope.APP),
+    wait("an action's limit", 341, LimitScope.APP),
     refused("no token", AuthExpired, 104),
     refused("no token", AuthExpired, 2500, message="An active access token must be used to query information"),
     refused("a session", AuthExpired, 452),
@@ -102,7 +104,7 @@ REFUSALS: Final = (
     refused("service", Transient, 2, to_a_change=OutcomeUnknown, status=503),
     refused("a message not sent", Transient, 1200, to_a_change=OutcomeUnknown),
     refused("an unknown code that passes", Transient, 1_234_567, to_a_change=OutcomeUnknown, is_transient=True),
-    Refusal("368 blocked", Throttled, error(368), 400, scope=Scope.COMMUNITY, refuses="reads"),
+    Refusal("368 blocked", Throttled, error(368), 400, scope=LimitScope.COMMUNITY, refuses="reads"),
     Refusal("368 blocked", Rejected, error(368), 400, refuses="changes"),
 )  # fmt: skip
 
@@ -133,9 +135,9 @@ SPECIMEN: Final = Specimen(
     absent_if_none=frozenset({Metric.SHARES}),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
     limits=(
-        Limited("page_calls", Scope.COMMUNITY),
-        Limited("conversations_rps", Scope.TOKEN, "conversations", timed=False),
-        Limited("app_calls", Scope.APP, "inspect", timed=False),
+        Limited("page_calls", LimitScope.COMMUNITY),
+        Limited("conversations_rps", LimitScope.TOKEN, "conversations", timed=False),
+        Limited("app_calls", LimitScope.APP, "inspect", timed=False),
     ),
     codes=CODES,
     hook_signed=True,

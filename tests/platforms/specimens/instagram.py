@@ -7,11 +7,11 @@ import httpx
 from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
+    LimitScope,
     MessageKind,
     MissingPermission,
     OutcomeUnknown,
     Rejected,
-    Scope,
     Token,
     Transient,
 )
@@ -60,9 +60,9 @@ SPECIMEN: Final = Specimen(
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION}),
     hinted_by_hooks=frozenset({MessageKind.MENTION}),
     limits=(
-        Limited("instagram_calls", Scope.COMMUNITY),
-        Limited("conversations_rps", Scope.TOKEN, "conversations", timed=False),
-        Limited("app_calls", Scope.APP, "inspect", timed=False),
+        Limited("instagram_calls", LimitScope.COMMUNITY),
+        Limited("conversations_rps", LimitScope.TOKEN, "conversations", timed=False),
+        Limited("app_calls", LimitScope.APP, "inspect", timed=False),
     ),
     codes=CODES,
     hook_signed=True,

@@ -8,11 +8,11 @@ from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     MessageKind,
     MissingPermission,
     OutcomeUnknown,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -34,7 +34,7 @@ def before(request: httpx.Request) -> httpx.Response | None:
     return None
 
 
-def throttled(name: str, refuses: Literal["reads", "changes"], scope: Scope) -> tuple[Refusal, Refusal]:
+def throttled(name: str, refuses: Literal["reads", "changes"], scope: LimitScope) -> tuple[Refusal, Refusal]:
     """With the moment of its end, and without."""
     said = {"error": "Too many requests"}
     until = {"date": "Mon, 23 Nov 2026 06:00:00 GMT", "x-ratelimit-reset": "2026-11-23T06:02:30.000000Z"}
@@ -63,13 +63,13 @@ SPECIMEN: Final = Specimen(
         Refusal("not valid", Rejected, {"error": "Validation failed: Text can't be blank"}, 422),
         Refusal("the server's database", Transient, {"error": "Remote data could not be fetched"}, 503),
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
-        *throttled("too many", "reads", Scope.TOKEN),
-        *throttled("too many changes of a kind", "changes", Scope.COMMUNITY),
+        *throttled("too many", "reads", LimitScope.TOKEN),
+        *throttled("too many changes of a kind", "changes", LimitScope.COMMUNITY),
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION, MessageKind.COMMENT}),
     limits=(
-        Limited("calls", Scope.TOKEN),
-        Limited("statuses", Scope.COMMUNITY, "publish text"),
-        Limited("media", Scope.COMMUNITY, "publish picture"),
+        Limited("calls", LimitScope.TOKEN),
+        Limited("statuses", LimitScope.COMMUNITY, "publish text"),
+        Limited("media", LimitScope.COMMUNITY, "publish picture"),
     ),
 )  # fmt: skip

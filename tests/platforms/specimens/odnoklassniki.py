@@ -10,12 +10,12 @@ from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     MessageKind,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -46,7 +46,7 @@ def error(
     return Refusal(f"{code} {name}", means, said(code), to_a_change=to_a_change)
 
 
-def wait(name: str, code: int, scope: Scope) -> Refusal:
+def wait(name: str, code: int, scope: LimitScope) -> Refusal:
     return Refusal(f"{code} {name}", Throttled, said(code), scope=scope)
 
 
@@ -69,11 +69,13 @@ SPECIMEN: Final = Specimen(
     message=ReplyTo("mid:C3e.15c", "chat:C3e", MessageKind.MESSAGE, someone("5"), None),
     before=before,
     refusals=(
-        wait("the action is blocked", 7, Scope.TOKEN),
-        wait("flood", 8, Scope.TOKEN),
-        wait("the address is blocked", 9, Scope.ADDRESS),
-        wait("the limit is reached", 11, Scope.TOKEN),
-        Refusal("429 with the time", Throttled, b"", 429, {"retry-after": "7"}, retry_after=7.0, scope=Scope.TOKEN),
+        wait("the action is blocked", 7, LimitScope.TOKEN),
+        wait("flood", 8, LimitScope.TOKEN),
+        wait("the address is blocked", 9, LimitScope.ADDRESS),
+        wait("the limit is reached", 11, LimitScope.TOKEN),
+        Refusal(
+            "429 with the time", Throttled, b"", 429, {"retry-after": "7"}, retry_after=7.0, scope=LimitScope.TOKEN
+        ),
         error("the session is over", AuthExpired, 102),
         error("no such session", AuthExpired, 103),
         error("no session", AuthExpired, 453),
@@ -112,8 +114,8 @@ SPECIMEN: Final = Specimen(
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
     limits=(
-        Limited("user_rps", Scope.TOKEN, timed=False),
-        Limited("community_rps", Scope.TOKEN, "conversations", timed=False),
+        Limited("user_rps", LimitScope.TOKEN, timed=False),
+        Limited("community_rps", LimitScope.TOKEN, "conversations", timed=False),
     ),
     codes={
         2: Transient,

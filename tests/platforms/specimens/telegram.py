@@ -6,12 +6,12 @@ from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     MessageKind,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -50,12 +50,14 @@ SPECIMEN: Final = Specimen(
     message=ReplyTo("5_12", "5", MessageKind.MESSAGE, someone("5"), None),
     silent=frozenset({"posts", "metrics", "conversations"}),
     refusals=(
-        Refusal("a bot's calls", Throttled, WAIT, 429, retry_after=14.0, scope=Scope.TOKEN, refuses="reads"),
-        Refusal("a chat's messages", Throttled, WAIT, 429, retry_after=14.0, scope=Scope.COMMUNITY, refuses="changes"),
-        Refusal("too many", Throttled, b"", 429, scope=Scope.TOKEN, refuses="reads"),
+        Refusal("a bot's calls", Throttled, WAIT, 429, retry_after=14.0, scope=LimitScope.TOKEN, refuses="reads"),
         Refusal(
-            "too many, in words alone", Throttled, {**WAIT, "parameters": {}}, 429, retry_after=14.0, scope=Scope.TOKEN,
-            refuses="reads",
+            "a chat's messages", Throttled, WAIT, 429, retry_after=14.0, scope=LimitScope.COMMUNITY, refuses="changes",
+        ),
+        Refusal("too many", Throttled, b"", 429, scope=LimitScope.TOKEN, refuses="reads"),
+        Refusal(
+            "too many, in words alone", Throttled, {**WAIT, "parameters": {}}, 429, retry_after=14.0,
+            scope=LimitScope.TOKEN, refuses="reads",
         ),
         error(AuthExpired, 401, "Unauthorized"),
         error(AuthExpired, 404, "Not Found"),
@@ -107,9 +109,9 @@ SPECIMEN: Final = Specimen(
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
     ),
     limits=(
-        Limited("bot_rps", Scope.TOKEN),
-        Limited("chat_rps", Scope.COMMUNITY, "publish text"),
-        Limited("group_rpm", Scope.COMMUNITY, "publish text"),
+        Limited("bot_rps", LimitScope.TOKEN),
+        Limited("chat_rps", LimitScope.COMMUNITY, "publish text"),
+        Limited("group_rpm", LimitScope.COMMUNITY, "publish text"),
     ),
     codes={
         400: Rejected, 401: AuthExpired, 403: MissingPermission, 404: AuthExpired, 409: Transient, 413: Rejected,

@@ -8,12 +8,12 @@ from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     MessageKind,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -50,7 +50,7 @@ def id_error(name: str, means: type[PlatformError], code: str, status: int = 400
 
 def wait(name: str, code: int, seconds: float | None) -> Refusal:
     said = {"error": {"error_code": code, "error_msg": "of VK's", "request_params": []}}
-    return Refusal(f"{code} {name}", Throttled, said, retry_after=seconds, scope=Scope.TOKEN)
+    return Refusal(f"{code} {name}", Throttled, said, retry_after=seconds, scope=LimitScope.TOKEN)
 
 
 SPECIMEN: Final = Specimen(
@@ -94,14 +94,14 @@ SPECIMEN: Final = Specimen(
         id_error("another application", Rejected, "invalid_client"),
         id_error("a parameter", Rejected, "invalid_request", 200),
         id_error("inside", OutcomeUnknown, "server_error", 500),
-        Refusal("too many", Throttled, {"error": "slow_down"}, 400, {"retry-after": "9"}, None, 9.0, Scope.TOKEN),
+        Refusal("too many", Throttled, {"error": "slow_down"}, 400, {"retry-after": "9"}, None, 9.0, LimitScope.TOKEN),
         Refusal("a broken server", OutcomeUnknown, b"<html>", 502),
     ),
     listed_by_conversations=frozenset({MessageKind.MESSAGE}),
     limits=(
-        Limited("user_rps", Scope.TOKEN, "posts"),
-        Limited("community_rps", Scope.TOKEN),
-        Limited("wall_get_day", Scope.TOKEN, "posts", timed=False),
+        Limited("user_rps", LimitScope.TOKEN, "posts"),
+        Limited("community_rps", LimitScope.TOKEN),
+        Limited("wall_get_day", LimitScope.TOKEN, "posts", timed=False),
     ),
     codes={
         1: Transient, 5: AuthExpired, 6: Throttled, 7: MissingPermission, 9: Throttled, 10: Transient,

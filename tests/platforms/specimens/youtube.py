@@ -6,12 +6,12 @@ from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
     AuthExpired,
     Gone,
+    LimitScope,
     MessageKind,
     MissingPermission,
     OutcomeUnknown,
     PlatformError,
     Rejected,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -55,11 +55,11 @@ def spent(status: int, reason: str, detail: str | None = None, *, told: bool) ->
     return (
         Refusal(
             f"{name}, of a key", Throttled, body, status, headers,
-            retry_after=seconds, scope=Scope.TOKEN, refuses="reads",
+            retry_after=seconds, scope=LimitScope.TOKEN, refuses="reads",
         ),
         Refusal(
             f"{name}, of the application", Throttled, body, status, headers,
-            retry_after=seconds, scope=Scope.APP, refuses="changes",
+            retry_after=seconds, scope=LimitScope.APP, refuses="changes",
         ),
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ SPECIMEN: Final = Specimen(
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT}),
     size_shown=rounded,
-    limits=(Limited("units", Scope.TOKEN),),
+    limits=(Limited("units", LimitScope.TOKEN),),
     codes={
         "quotaExceeded": Throttled, "dailyLimitExceeded": Throttled, "rateLimitExceeded": Throttled,
         "userRateLimitExceeded": Throttled, "badRequest": AuthExpired, "keyInvalid": AuthExpired,

@@ -15,12 +15,12 @@ from app.platforms.contract import (
     AuthExpired,
     CommunitySnapshot,
     Credentials,
+    LimitScope,
     MetricStatus,
     Page,
     PlatformError,
     PostMetrics,
     RemoteMessage,
-    Scope,
     Throttled,
     Token,
     Transient,
@@ -77,7 +77,7 @@ class Insistent(Mastodon):
         with suppress(Throttled):
             return await super().metrics(c, ids)
         await super().metrics(c, ids)
-        raise Throttled("too many calls", retry_after=30, scope=Scope.TOKEN)
+        raise Throttled("too many calls", retry_after=30, scope=LimitScope.TOKEN)
 
 
 def _said(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
@@ -91,7 +91,7 @@ def _said(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
     return Changed
 
 
-def _throttled(retry_after: float | None, scope: Scope) -> Callable[[PlatformError], PlatformError]:
+def _throttled(retry_after: float | None, scope: LimitScope) -> Callable[[PlatformError], PlatformError]:
     def changed(said: PlatformError) -> PlatformError:
         return Throttled(said.message, retry_after=retry_after, scope=scope) if isinstance(said, Throttled) else said
 
@@ -121,10 +121,14 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("no secret in any message, log or address", Telling, "a secret stands"),
     ("no secret in any message, log or address", Logging, "a secret stands"),
     ("no secret in any message, log or address", InAddress, "a secret stands"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(None, Scope.TOKEN)), "wait for None"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(0.5, Scope.TOKEN)), "too short"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(60.0, Scope.TOKEN)), "too long"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(1.0, Scope.ADDRESS)), "concerns the token"),
+    ("limits: throttled, whom it concerns, until when", _said(_throttled(None, LimitScope.TOKEN)), "wait for None"),
+    ("limits: throttled, whom it concerns, until when", _said(_throttled(0.5, LimitScope.TOKEN)), "too short"),
+    ("limits: throttled, whom it concerns, until when", _said(_throttled(60.0, LimitScope.TOKEN)), "too long"),
+    (
+        "limits: throttled, whom it concerns, until when",
+        _said(_throttled(1.0, LimitScope.ADDRESS)),
+        "concerns the token",
+    ),
     ("limits: throttled, whom it concerns, until when", _said(lambda said: Transient(said.message)), "Transient"),
     ("metrics: told to stop, no further call", Unheeding, "DID NOT RAISE"),
     ("metrics: told to stop, no further call", Insistent, "in spite of it"),
