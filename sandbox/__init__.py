@@ -5,7 +5,7 @@ It is a process of its own and the independent other side: it knows nothing of t
     clock       virtual time
     world       the state, a fold of ledger records; life says what happens by itself
     ledger      every event and every accepted effect, append-only; recount adds it up again
-    wire        what a platform's folder declares: `Wire`
+    network     what all wire formats share, and what each declares: `Wire`; wire finds them
     grants      tokens; hooks sends events; limits counts calls
     mastodon/   one folder for each wire format
     vk/
@@ -14,11 +14,11 @@ It is a process of its own and the independent other side: it knows nothing of t
 
 How to add a platform's wire format: add a folder, and touch nothing else.
 
-    sandbox/<name>/__init__.py   `PROFILES` and `WIRE: Final = Wire(name="<name>", …)`; `wire.declared` finds it
-                       api.py        `routes(network) -> list[Route]`, every path beginning with one of `Wire.prefixes`
-                       shapes.py     the platform's objects, rendered from the world
-                       errors.py     `fault(code) -> Response`, an error in the platform's own form
-                       events.py     `HOOK: Final = Hook(events=…, confirmation=…)`, if it calls back
+    sandbox/<name>/__init__.py    `PROFILES` and `WIRE: Final = Wire(name="<name>", …)`; `wire.declared` finds it
+                   api.py         `routes(network) -> list[Route]`, every path beginning with one of `Wire.prefixes`
+                   wire_models.py the platform's objects, rendered from the world
+                   errors.py      `fault(code) -> Response`, an error in the platform's own form
+                   events.py      `HOOK: Final = Hook(events=…, confirmation=…)`, if it calls back
 
 A handler begins with `network.tick()`, reads its parameters (`network.params`), finds the token's rights
 (`network.grants.find(token, "<name>")`; None, or a `state` that is not `good`, or a `kind` that may not), counts the

@@ -57,7 +57,7 @@ class User(wire.Shape):
     id: graph.NodeId
     user_id: graph.NodeId | None = None
     username: wire.StorableText
-    name: graph.StorableText = ""
+    name: graph.OptionalText = ""
     followers_count: wire.PositiveCount = None
 
 
@@ -74,7 +74,7 @@ class Counters(wire.Shape):
     id: graph.NodeId
     like_count: wire.PositiveCount = None
     comments_count: wire.PositiveCount = None
-    media_product_type: graph.StorableText = ""
+    media_product_type: graph.OptionalText = ""
 
     @property
     def insights(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Counters(wire.Shape):
 
 
 class Media(Counters):
-    caption: graph.StorableText = ""
+    caption: graph.OptionalText = ""
     timestamp: wire.Moment
     permalink: wire.StorableText | None = None
 
@@ -92,10 +92,10 @@ class Tagged(wire.Shape):
     """Somebody's media in which the account is tagged."""
 
     id: graph.NodeId
-    caption: graph.StorableText = ""
+    caption: graph.OptionalText = ""
     timestamp: wire.Moment
     permalink: wire.StorableText | None = None
-    username: graph.StorableText = ""
+    username: graph.OptionalText = ""
 
 
 class Reply(wire.Shape):
@@ -103,8 +103,8 @@ class Reply(wire.Shape):
 
     id: graph.NodeId
     timestamp: wire.Moment
-    text: graph.StorableText = ""
-    username: graph.StorableText = ""
+    text: graph.OptionalText = ""
+    username: graph.OptionalText = ""
     author: graph.Someone = Field(default=None, alias="from")
 
 
@@ -125,21 +125,21 @@ class Container(wire.Shape):
     """What is to become a post. One that is not published within a day ends."""
 
     id: graph.NodeId
-    status_code: graph.StorableText = ""
-    status: graph.StorableText = ""
+    status_code: graph.OptionalText = ""
+    status: graph.OptionalText = ""
 
 
 class Writer(wire.Shape):
     """Who wrote a comment, by an id mostly; `self_ig_scoped_id` is there where the account itself did."""
 
     id: graph.NodeId | None = None
-    username: graph.StorableText = ""
+    username: graph.OptionalText = ""
     self_ig_scoped_id: graph.NodeId | None = None
 
 
 class NewComment(wire.Shape):
     id: graph.NodeId = Field(validation_alias=AliasChoices("id", "comment_id"))
-    text: graph.StorableText = ""
+    text: graph.OptionalText = ""
     author: Writer | None = Field(default=None, alias="from")
     media: graph.Made | None = None
     parent_id: graph.NodeId | None = None

@@ -142,8 +142,8 @@ Code = Annotated[wire.Number | None, BeforeValidator(_number)]
 class Fault(wire.Shape):
     code: Code = None
     error_subcode: Code = None
-    type: graph.StorableText = ""
-    message: graph.StorableText = ""
+    type: graph.OptionalText = ""
+    message: graph.OptionalText = ""
     error_user_msg: wire.StorableText | None = None
     is_transient: bool | None = None
 
@@ -151,9 +151,9 @@ class Fault(wire.Shape):
 class Failure(wire.Shape):
     error: Fault | None = None
     error_type: wire.StorableText | None = None
-    error_message: graph.StorableText = ""
+    error_message: graph.OptionalText = ""
     error_code: Code = None
-    error_msg: graph.StorableText = ""
+    error_msg: graph.OptionalText = ""
 
     @property
     def fault(self) -> Fault | None:

@@ -82,7 +82,7 @@ class Envelope(wire.Shape):
 
 class Said(wire.Shape):
     mid: graph.NodeId
-    text: graph.StorableText = ""
+    text: graph.OptionalText = ""
     is_echo: bool | None = None
     is_deleted: bool | None = None
 

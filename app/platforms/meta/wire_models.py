@@ -18,7 +18,7 @@ NodeId = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=r"^[A-Za-z0
 """Ids are numbers, numbers joined by `_`, or (of messages and their threads) something like Base64.
 Some hooks write those that are numbers as numbers."""
 
-StorableText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
+OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
 """A text; where there is none it is left out, empty, or null."""
 
 PLACE: Final = ("after", "until", "__paging_token", "offset")
@@ -81,8 +81,8 @@ class Summed(wire.Shape):
 
 class Person(wire.Shape):
     id: NodeId
-    name: StorableText = ""
-    username: StorableText = ""
+    name: OptionalText = ""
+    username: OptionalText = ""
 
 
 def _known(value: object) -> object:
@@ -101,7 +101,7 @@ class Insight(wire.Shape):
     """A metric. What is not counted yet has no values, or is not among the insights at all."""
 
     name: wire.StorableText
-    period: StorableText = "lifetime"
+    period: OptionalText = "lifetime"
     values: tuple[Value, ...] | None = None
     total_value: Value | None = None
 
@@ -128,7 +128,7 @@ class Message(wire.Shape):
     created_time: wire.Moment | None = None
     author: Someone = Field(default=None, alias="from")
     to: Listing[Someone] | None = None
-    message: StorableText = ""
+    message: OptionalText = ""
 
     @property
     def people(self) -> tuple[Person, ...]:
@@ -156,7 +156,7 @@ class Part(wire.Shape):
     """An answer of a batch; its body is JSON in a text."""
 
     code: Annotated[int, Field(ge=100, le=599)]
-    body: StorableText = ""
+    body: OptionalText = ""
 
 
 class Made(wire.Shape):
@@ -216,7 +216,7 @@ class AppSubscription(wire.Shape):
     """Where an application has the events of one kind of object sent to."""
 
     object: wire.StorableText
-    callback_url: StorableText = ""
+    callback_url: OptionalText = ""
     active: bool = True
     fields: tuple[Annotated[AppField, BeforeValidator(_field)], ...] = ()
 
