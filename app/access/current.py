@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import AsyncIterator
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,7 @@ from app.access.models import ApiKeyScope, Workspace
 from app.access.service import Actor, Authenticator
 from app.kit import idempotency
 from app.kit.db import Database, workspace_of
-from app.kit.errors import Conflict, Forbidden, Invalid, Unauthenticated
+from app.kit.errors import READ_METHODS, Conflict, Forbidden, Invalid, Unauthenticated
 from app.kit.ids import uuid7
 from app.kit.paging import Pager
 from app.kit.resources import Resources
@@ -23,7 +23,6 @@ from app.kit.resources import Resources
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="ApiKey", description="An API key of your workspace: `Authorization: Bearer isk_…`"
 )
-_READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def resources(request: Request) -> Resources:
@@ -56,7 +55,7 @@ async def actor(
     if bearer is None:
         raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
     authenticated = await authenticator(resources.db).authenticate(bearer.credentials)
-    required = ApiKeyScope.READ if request.method in _READ_METHODS else ApiKeyScope.WRITE
+    required = ApiKeyScope.READ if request.method in READ_METHODS else ApiKeyScope.WRITE
     if required not in authenticated.scopes and ApiKeyScope.ADMIN not in authenticated.scopes:
         raise Forbidden(f"This API key lacks the scope {required.value!r}.", code="missing-scope")
     return authenticated

@@ -230,7 +230,8 @@ def broken_off(error: DBAPIError | OSError | TimeoutError) -> bool:
     return error.connection_invalidated or state is None or state.startswith(_CONNECTION_LOST)
 
 
-_READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Requests by these change nothing."""
 
 
 def _repeat_advice(request: Request) -> str:
@@ -254,7 +255,7 @@ def install(app: FastAPI) -> None:
 
     async def outcome_unknown(request: Request, error: Exception) -> Response:
         assert isinstance(error, CommitOutcomeUnknown)
-        if request.method in _READ_METHODS:
+        if request.method in READ_METHODS:
             return render(request, Unavailable("The database is out of reach.", code="database-away"))
         unknown = "The connection to the database broke while the change was being committed; it may have been made."
         return render(request, CommitOutcomeUnknown(f"{unknown} {_repeat_advice(request)}"))
