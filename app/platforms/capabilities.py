@@ -156,7 +156,7 @@ class Publishes(Protocol):
     """Posts can be published through the platform."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
-        """Publish as the community. `key` makes a repeat harmless for `Publishing.remembered`.
+        """Publish as the community. `key` makes a repeat harmless for `Publishing.dedup_window`.
 
         What comes before the last step (uploads) may be repeated and fails as a read does; the last
         step is sent once. Raises `Rejected` before the first call where `drafts.check` finds
@@ -233,7 +233,7 @@ class Usage:
 
 
 @runtime_checkable
-class TellsUsage(Protocol):
+class ReportsUsage(Protocol):
     """Answers tell how much of the limits is used up (Graph, Bluesky, Mastodon)."""
 
     @classmethod
@@ -246,7 +246,7 @@ class TellsUsage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HookRequest:
     """One call of a platform to one of our hooks, as it came."""
 
     body: bytes = field(repr=False)
@@ -258,7 +258,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class HookResult:
     """What a call brought, and what the platform expects to hear."""
 
     answer: str
@@ -270,7 +270,7 @@ class Receives(Protocol):
     """The platform calls us when something happens."""
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         """Verify and understand one call, from its raw bytes.
 
         `secrets` are this hook's (`Spec.hook_secrets`). Raises `MissingPermission` when the

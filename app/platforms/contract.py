@@ -112,7 +112,7 @@ class Cost:
     """The token it is made with; empty: none. It is only ever hashed."""
     kind: Token | None = None
     units: Mapping[str, int] = field(default_factory=lambda: {CALLS: 1})
-    """By `Budget.name`; a budget that is not named is not touched."""
+    """By `RateLimit.name`; a budget that is not named is not touched."""
     target: str = ""
     """The community or chat concerned, for budgets of `LimitScope.COMMUNITY`."""
 
@@ -135,7 +135,7 @@ class Publishing:
     """A post may do without pictures (not so on Instagram)."""
     by_url: bool = False
     """The platform fetches pictures from a public address itself and takes no upload (Instagram)."""
-    remembered: timedelta | None = None
+    dedup_window: timedelta | None = None
     """For how long a post repeated with the same key is dropped; None where it would appear twice."""
 
 
@@ -157,7 +157,7 @@ class Spec:
     base_url: str | None
     """The API's address; None where it follows from the community's address (Mastodon)."""
     metrics: frozenset[Metric]
-    budgets: tuple[RateLimit, ...]
+    rate_limits: tuple[RateLimit, ...]
     metrics_batch: int
     """How many posts one `metrics` call takes."""
     text_limit: int
@@ -168,15 +168,15 @@ class Spec:
     """Size and posts can be read without any token."""
     address_hint: str
     """An address as a person would type it, for messages and documentation."""
-    replies_remembered: timedelta | None = None
+    replies_dedup_window: timedelta | None = None
     """For how long a reply repeated with the same key is dropped; None where it would be sent twice."""
     hook_secrets: frozenset[str] = frozenset()
     """The names of the secrets that `Receives.receive` needs; empty where the platform never calls us."""
-    hook_given: frozenset[str] = frozenset()
+    hook_manual_secrets: frozenset[str] = frozenset()
     """Those of `hook_secrets` that a person has to give, for nobody can make them up (Meta's app secret)."""
-    hook_settings: Mapping[str, str] = field(default_factory=dict)
+    hook_secret_settings: Mapping[str, str] = field(default_factory=dict)
     """Those of `hook_secrets` that are one of `app_settings` under another name (Meta's app secret)."""
-    hook_optional: frozenset[str] = frozenset()
+    hook_optional_secrets: frozenset[str] = frozenset()
     """Those of `hook_secrets` that need not be given, nor are they made up (Odnoklassniki's networks)."""
     hook_of_app: bool = False
     """One address takes the events of all communities that an application may see (Meta), not of one; that of the
@@ -189,21 +189,21 @@ class Spec:
     """None where nothing can be published through the API."""
     app_settings: frozenset[str] = frozenset()
     """What has to be known of the installation's own application (`client_id` …): `Credentials.app`."""
-    app_of: str | None = None
+    app_owner: str | None = None
     """Who knows applications, where several platforms know the same ones (Meta): those with one `client_id` are
     one, and share what `LimitScope.APP` counts.
     """
     scopes: Mapping[Token, tuple[str, ...]] = field(default_factory=dict)
     """The permissions each kind of token should have."""
-    pushed: frozenset[Metric] = frozenset()
+    pushed_metrics: frozenset[Metric] = frozenset()
     """Those of `metrics` that come with events alone and cannot be asked for (Telegram's reactions)."""
-    counted: frozenset[Metric] = frozenset()
+    counted_metrics: frozenset[Metric] = frozenset()
     """Those of `metrics` that the platform does not count, so that we count events (Telegram's comments)."""
     metrics_group_tokens: frozenset[Token] = frozenset()
     """For `MeasuresAcross`: communities with the same tokens of these kinds share a call; empty: all do."""
-    delayed: frozenset[Metric] = frozenset()
-    """Those of `metrics` that come `delay` late (Instagram's insights)."""
-    delay: timedelta = timedelta(0)
+    delayed_metrics: frozenset[Metric] = frozenset()
+    """Those of `metrics` that come `metrics_delay` late (Instagram's insights)."""
+    metrics_delay: timedelta = timedelta(0)
     """How late; until then such a counter is `pending`."""
     history: bool = True
     """What was there before the community was connected can be read."""

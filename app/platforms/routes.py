@@ -19,14 +19,14 @@ PURPOSES: Final = {
     Token.REFRESH: "Fetches the others before they end, and does nothing else.",
     Token.PASSWORD: "An application's password, with which sessions are opened.",
 }
-ABILITIES: Final = {
+CAPABILITIES: Final = {
     "comments": capabilities.ListsComments,
     "stream": capabilities.Streams,
     "publish": capabilities.Publishes,
     "reply": capabilities.Replies,
     "refresh": capabilities.Refreshes,
     "inspect": capabilities.Inspects,
-    "usage": capabilities.TellsUsage,
+    "usage": capabilities.ReportsUsage,
     "hooks": capabilities.Receives,
     "subscribe": capabilities.Subscribes,
     "unsubscribe": capabilities.Unsubscribes,
@@ -34,11 +34,11 @@ ABILITIES: Final = {
 }
 
 
-class How(StrEnum):
-    """How we come to know a counter."""
+class MetricSource(StrEnum):
+    """Where a counter's values come from."""
 
-    ASKED = "asked"
-    TOLD = "told"
+    POLLED = "polled"
+    PUSHED = "pushed"
     COUNTED = "counted"
 
 
@@ -64,8 +64,8 @@ class MetricUse(BaseModel):
     status: Literal[MetricStatus.OK, MetricStatus.UNSUPPORTED] = Field(
         description="`unsupported`: the platform gives no such number. It is then null everywhere, never 0."
     )
-    how: How | None = Field(
-        description="`asked`: read from the platform again and again. `told`: comes with events alone, from the "
+    how: MetricSource | None = Field(
+        description="`polled`: read from the platform again and again. `pushed`: comes with events alone, from the "
         "connection on. `counted`: the platform does not count it, so we count the events. null: `unsupported`."
     )
     delay_hours: float = Field(
@@ -74,7 +74,7 @@ class MetricUse(BaseModel):
     )
 
 
-class Abilities(BaseModel):
+class Capabilities(BaseModel):
     """What the platform lets us do beyond size, posts and counters."""
 
     comments: bool = Field(
@@ -165,14 +165,14 @@ class Platform(BaseModel):
     metrics: dict[Metric, MetricUse] = Field(
         examples=[
             {
-                "views": {"status": "ok", "how": "asked", "delay_hours": 48},
-                "reactions": {"status": "ok", "how": "told", "delay_hours": 0},
+                "views": {"status": "ok", "how": "polled", "delay_hours": 48},
+                "reactions": {"status": "ok", "how": "pushed", "delay_hours": 0},
                 "saves": {"status": "unsupported", "how": None, "delay_hours": 0},
             }
         ]
     )
     metrics_batch: int = Field(description="So many posts' counters come with one call.", examples=[100])
-    capabilities: Abilities
+    capabilities: Capabilities
     text_limit: int = Field(description="Of one post, in `text_unit`.", examples=[1000])
     text_unit: TextUnit = Field(
         description="`graphemes`: what a reader takes for one character. `utf16`: an emoji counts as two, or more."
@@ -198,13 +198,15 @@ async def list_platforms() -> Platforms:
     be published and answered, and the limits that polling keeps to. It needs no key and changes
     with the installation's version alone: send `If-None-Match`.
     """
-    return Platforms(data=[describe(kind) for _, kind in sorted(adapters().items())])
+    return Platforms(data=[describe(adapter_class) for _, adapter_class in sorted(adapters().items())])
 
 
-def describe(kind: type[Adapter]) -> Platform:
+def describe(adapter_class: type[Adapter]) -> Platform:
     """A platform's row of the matrix."""
-    spec = kind.spec
-    able = Abilities.model_validate({name: issubclass(kind, ability) for name, ability in ABILITIES.items()})
+    spec = adapter_class.spec
+    supported = Capabilities.model_validate(
+        {name: issubclass(adapter_class, protocol) for name, protocol in CAPABILITIES.items()}
+    )
     return Platform(
         key=spec.key,
         title=spec.title,
@@ -212,22 +214,22 @@ def describe(kind: type[Adapter]) -> Platform:
         address_hint=spec.address_hint,
         public=spec.public,
         history=spec.history,
-        tokens=[_token(kind, token) for token in sorted(spec.tokens)],
+        tokens=[_token(adapter_class, token) for token in sorted(spec.tokens)],
         app_settings=sorted(spec.app_settings),
         metrics={metric: _metric(spec, metric) for metric in Metric},
         metrics_batch=spec.metrics_batch,
-        capabilities=able,
+        capabilities=supported,
         text_limit=spec.text_limit,
         text_unit=spec.text_unit,
-        replying=_replying(spec) if able.reply else None,
-        publishing=_publishing(spec) if able.publish else None,
-        hooks=_hooks(spec, sets_itself=able.subscribe) if able.hooks else None,
-        limits=[_limit(budget) for budget in spec.budgets],
+        replying=_replying(spec) if supported.reply else None,
+        publishing=_publishing(spec) if supported.publish else None,
+        hooks=_hooks(spec, sets_itself=supported.subscribe) if supported.hooks else None,
+        limits=[_limit(rate_limit) for rate_limit in spec.rate_limits],
     )
 
 
-def _token(kind: type[Adapter], token: Token) -> TokenUse:
-    spec = kind.spec
+def _token(adapter_class: type[Adapter], token: Token) -> TokenUse:
+    spec = adapter_class.spec
     return TokenUse(
         kind=token,
         purpose=PURPOSES[token],
@@ -235,7 +237,8 @@ def _token(kind: type[Adapter], token: Token) -> TokenUse:
         renewed_with=[
             other
             for other in sorted(spec.tokens)
-            if issubclass(kind, capabilities.Refreshes) and token in kind.renewable({other}, spec.app_settings)
+            if issubclass(adapter_class, capabilities.Refreshes)
+            and token in adapter_class.renewable({other}, spec.app_settings)
         ],
     )
 
@@ -243,15 +246,20 @@ def _token(kind: type[Adapter], token: Token) -> TokenUse:
 def _metric(spec: Spec, metric: Metric) -> MetricUse:
     if metric not in spec.metrics:
         return MetricUse(status=MetricStatus.UNSUPPORTED, how=None, delay_hours=0)
-    how = How.TOLD if metric in spec.pushed else How.COUNTED if metric in spec.counted else How.ASKED
-    delay = spec.delay if metric in spec.delayed else timedelta(0)
-    return MetricUse(status=MetricStatus.OK, how=how, delay_hours=delay / timedelta(hours=1))
+    delay = spec.metrics_delay if metric in spec.delayed_metrics else timedelta(0)
+    return MetricUse(status=MetricStatus.OK, how=_source(spec, metric), delay_hours=delay / timedelta(hours=1))
+
+
+def _source(spec: Spec, metric: Metric) -> MetricSource:
+    if metric in spec.pushed_metrics:
+        return MetricSource.PUSHED
+    return MetricSource.COUNTED if metric in spec.counted_metrics else MetricSource.POLLED
 
 
 def _replying(spec: Spec) -> Replying:
     return Replying(
         text_limit=spec.text_limit if spec.reply_limit is None else spec.reply_limit,
-        remembered_seconds=_seconds(spec.replies_remembered),
+        remembered_seconds=_seconds(spec.replies_dedup_window),
     )
 
 
@@ -266,7 +274,7 @@ def _publishing(spec: Spec) -> Publishing | None:
         by_url=may.by_url,
         text_alone=may.text_alone,
         caption_limit=spec.text_limit if may.caption_limit is None else may.caption_limit,
-        remembered_seconds=_seconds(may.remembered),
+        remembered_seconds=_seconds(may.dedup_window),
     )
 
 

@@ -108,10 +108,10 @@ Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[AwareDatetime, AfterValidator(bounded)]
 UnixTime = Annotated[datetime, BeforeValidator(_unix_time)]
 """Seconds since 1970 in the answer; an aware datetime when understood."""
-DISPENSABLE: Final = WrapValidator(_dispensable)
+NONE_IF_OUT_OF_BOUNDS: Final = WrapValidator(_dispensable)
 """For a moment without which all the rest can be understood: one that is out of bounds is None."""
-SomeMoment = Annotated[Moment | None, BeforeValidator(_written), DISPENSABLE]
-SomeUnixTime = Annotated[UnixTime | None, DISPENSABLE]
+LenientMoment = Annotated[Moment | None, BeforeValidator(_written), NONE_IF_OUT_OF_BOUNDS]
+LenientUnixTime = Annotated[UnixTime | None, NONE_IF_OUT_OF_BOUNDS]
 
 
 def _or_error(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -127,7 +127,7 @@ def _but_errors(found: list[Any]) -> list[Any]:
     if errors and not understood:
         raise errors[0]
     if errors:
-        left_out(len(errors), f"an item is not understood {why(errors[0])}")
+        left_out(len(errors), f"an item is not understood {validation_problem(errors[0])}")
     return understood
 
 
@@ -137,7 +137,7 @@ def left_out(number: int, detail: str) -> None:
     log.warning("answer.items_left_out", items=number, detail=detail)
 
 
-Understood = Annotated[list[Annotated[T, WrapValidator(_or_error)]], AfterValidator(_but_errors)]
+LenientList = Annotated[list[Annotated[T, WrapValidator(_or_error)]], AfterValidator(_but_errors)]
 """A list whose odd items are left out and told of, unless all of them are odd. Not for lists in which absence means
 something.
 
@@ -205,11 +205,11 @@ def parse_bytes(adapter: TypeAdapter[T], body: bytes) -> T:
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        failure = Malformed(f"the answer is not understood {why(error)}")
+        failure = Malformed(f"the answer is not understood {validation_problem(error)}")
     raise failure
 
 
-def parse_timely(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+def parse_lenient(adapter: TypeAdapter[T], response: httpx.Response) -> T:
     """Understand an answer with lists, in which an item whose moment is out of bounds is left out, and told of.
 
     Not for lists in which absence means something. `Malformed` as `parse` where anything else is not as it should be.
@@ -218,7 +218,7 @@ def parse_timely(adapter: TypeAdapter[T], response: httpx.Response) -> T:
         return adapter.validate_json(response.content)
     except ValidationError as error:
         places = _out_of_bounds(error)
-        failure = Malformed(f"the answer is not understood {why(error)}")
+        failure = Malformed(f"the answer is not understood {validation_problem(error)}")
     if places is not None:
         document = json.loads(response.content)
         # From the end, so that the places of those before stay what they are.
@@ -259,13 +259,13 @@ def _take_out(document: Any, place: tuple[str | int, ...]) -> bool:
     return True
 
 
-def why(error: ValidationError) -> str:
+def validation_problem(error: ValidationError) -> str:
     """Where something is not as it should be, and what is wrong there."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"at {_place(first['loc'])}: {first['type']}"
 
 
-def confirmed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+def parse_confirmation(adapter: TypeAdapter[T], response: httpx.Response) -> T:
     """Understand the answer to a change: where it is unreadable, the change may well have been made."""
     try:
         return parse(adapter, response)
@@ -290,7 +290,7 @@ def load(model: type[M], cursor: str | None) -> M | None:
     return None if cursor is None else model.model_validate_json(cursor)
 
 
-def moment_of(response: httpx.Response) -> datetime | None:
+def response_date(response: httpx.Response) -> datetime | None:
     """The answer's own clock, its `Date`; adapters have no other."""
     return _http_date(response.headers.get("date"))
 
@@ -304,7 +304,7 @@ def retry_after(response: httpx.Response, reset: datetime | None = None) -> floa
     if header.isascii() and header.isdigit():
         return float(min(int(header), 10**9)) if len(header) < 12 else None
     until = _http_date(header) or reset
-    now = moment_of(response)
+    now = response_date(response)
     if until is None or now is None:
         return None
     return max(0.0, (until - now).total_seconds())

@@ -81,7 +81,7 @@ class Plaza:
         api_version="1",
         base_url="https://api.plaza.example",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=(RateLimit(60, 60, LimitScope.TOKEN),),
+        rate_limits=(RateLimit(60, 60, LimitScope.TOKEN),),
         metrics_batch=100,
         text_limit=1000,
         tokens=frozenset({Token.COMMUNITY}),

@@ -16,7 +16,7 @@ from app.platforms.capabilities import (
     Receives,
     Refreshes,
     Replies,
-    TellsUsage,
+    ReportsUsage,
 )
 from app.platforms.contract import (
     Adapter,
@@ -49,7 +49,7 @@ async def stage() -> AsyncIterator[Subject]:
 def test_it_can_do_what_bluesky_can_and_takes_no_hooks() -> None:
     made: Adapter = Server().adapter
     assert ADAPTER is Bluesky
-    for ability in (ListsComments, MeasuresAcross, Replies, Publishes, Refreshes, Inspects, TellsUsage):
+    for ability in (ListsComments, MeasuresAcross, Replies, Publishes, Refreshes, Inspects, ReportsUsage):
         assert isinstance(made, ability)
     assert not isinstance(made, Receives)
     assert {Metric.VIEWS, Metric.REACH}.isdisjoint(made.spec.metrics)

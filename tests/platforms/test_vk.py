@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.platforms.capabilities import Call, Event, ListsComments, Received, Receives, Replies, ReplyTo
+from app.platforms.capabilities import Event, HookRequest, HookResult, ListsComments, Receives, Replies, ReplyTo
 from app.platforms.contract import (
     Adapter,
     AuthExpired,
@@ -560,8 +560,8 @@ async def test_what_is_not_understood_is_malformed(body: str) -> None:
 SECRETS = {"secret": "shared secret", "confirmation": "a1b2c3"}
 
 
-def receive(event: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> Received:
-    return Vk.receive(Call(json.dumps(event).encode(), {}, {}), secrets)
+def receive(event: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> HookResult:
+    return Vk.receive(HookRequest(json.dumps(event).encode(), {}, {}), secrets)
 
 
 def told(event: Mapping[str, Any]) -> Event:
@@ -635,7 +635,7 @@ def test_other_events() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"type": 1, "group_id": 1}'])
 def test_a_call_that_is_not_understood(body: bytes) -> None:
     with pytest.raises(Malformed):
-        Vk.receive(Call(body, {}, {}), SECRETS)
+        Vk.receive(HookRequest(body, {}, {}), SECRETS)
 
 
 def test_an_event_whose_object_is_not_understood_is_kept_without_the_secret() -> None:

@@ -89,8 +89,8 @@ def test_a_deep_answer_is_malformed() -> None:
 
 class Dated(wire.Shape):
     at: wire.Moment
-    edited: wire.SomeMoment = None
-    seen: wire.SomeUnixTime = None
+    edited: wire.LenientMoment = None
+    seen: wire.LenientUnixTime = None
     answers: "tuple[Dated, ...]" = ()
 
 
@@ -103,7 +103,7 @@ FAR = "9999-12-31T23:59:59.999999Z"
 
 
 def timely(*items: object) -> DatedList:
-    return wire.parse_timely(DATED, httpx.Response(200, json={"items": items}))
+    return wire.parse_lenient(DATED, httpx.Response(200, json={"items": items}))
 
 
 def test_an_item_out_of_bounds_is_left_out_and_told_of() -> None:
@@ -205,7 +205,7 @@ def test_a_foreign_cursor_is_refused() -> None:
 
 # ── lists ─────────────────────────────────────────────────────────────────────────────────────────
 
-MANY = TypeAdapter(wire.Understood[Small])
+MANY = TypeAdapter(wire.LenientList[Small])
 
 
 def test_an_odd_item_hides_no_other_and_is_told_of() -> None:

@@ -130,7 +130,7 @@ def test_it_can_what_youtube_can_and_no_more() -> None:
     assert not isinstance(made, Receives)
     assert YouTube.spec.publishing is None
     assert not YouTube.spec.public
-    assert YouTube.spec.budgets == (
+    assert YouTube.spec.rate_limits == (
         RateLimit(10_000, 86_400, LimitScope.TOKEN, "units", Token.APP),
         RateLimit(10_000, 86_400, LimitScope.APP, "units", Token.COMMUNITY),
     )

@@ -70,7 +70,7 @@ class Bluesky:
         api_version="app.bsky",
         base_url=calls.BASE,
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES, Metric.SAVES}),
-        budgets=calls.BUDGETS,
+        rate_limits=calls.RATE_LIMITS,
         metrics_batch=25,
         text_limit=300,
         text_unit=TextUnit.GRAPHEMES,
@@ -78,12 +78,12 @@ class Bluesky:
         public=True,
         address_hint="https://bsky.app/profile/name.bsky.social",
         # A record stays under its key; of direct messages the last hundred are looked through.
-        replies_remembered=timedelta(days=1),
+        replies_dedup_window=timedelta(days=1),
         publishing=Publishing(
             pictures=4,
             picture_types=frozenset({"image/jpeg", "image/png", "image/webp"}),
             picture_bytes=1_000_000,  # servers of today take two million
-            remembered=timedelta(days=30),
+            dedup_window=timedelta(days=30),
         ),
         scopes={Token.COMMUNITY: (PRIVILEGED,)},
     )
@@ -271,7 +271,7 @@ class Bluesky:
 
         response = await wire.write(self._http, calls.request(self._http, c, calls.PUT, json=body), classify)
         if response.is_success:
-            return _sent(wire.confirmed(bsky.STORED, response).uri, at)
+            return _sent(wire.parse_confirmation(bsky.STORED, response).uri, at)
         return _sent(records.uri(own_id, key), None)  # it was written before
 
     async def _answer(self, c: Credentials, to: ReplyTo, text: str) -> SendReceipt:
@@ -286,7 +286,7 @@ class Bluesky:
                 return SendReceipt(translate.message_id(convo, one.id), one.sent_at)
         body = {"convoId": convo, "message": {"text": text, **records.annotated(text, {})}}
         request = calls.request(self._http, c, calls.SEND, json=body)
-        made = wire.confirmed(bsky.MESSAGE, await wire.write(self._http, request, _judge(c)))
+        made = wire.parse_confirmation(bsky.MESSAGE, await wire.write(self._http, request, _judge(c)))
         return SendReceipt(translate.message_id(convo, made.id), made.sent_at)
 
     async def _upload(self, c: Credentials, picture: Picture) -> Mapping[str, object]:
@@ -332,7 +332,7 @@ class Bluesky:
                 return AuthExpired(error.message, token=Token.PASSWORD, platform_code=error.platform_code)
             return error
 
-        session = wire.confirmed(bsky.SESSION, await wire.write(self._http, request, classify))
+        session = wire.parse_confirmation(bsky.SESSION, await wire.write(self._http, request, classify))
         if c.external_id not in {None, session.did}:
             raise AuthExpired("these are another account's credentials", token=by)
         return sessions.granted(session)
@@ -343,7 +343,7 @@ class Bluesky:
             return {}
         response = await self._read(c, calls.SESSION)
         wire.parse(bsky.SESSION_OWNER, response)
-        at = wire.moment_of(response)
+        at = wire.response_date(response)
         inspected = [kind for kind in (Token.COMMUNITY, Token.REFRESH) if kind in c.tokens]
         return {kind: sessions.state(c.tokens[kind], at) for kind in inspected}
 
@@ -359,7 +359,7 @@ class Bluesky:
         limit, remaining = (response.headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining"))
         if not (limit.isascii() and limit.isdigit() and remaining.isascii() and remaining.isdigit() and int(limit)):
             return None
-        at, reset = wire.moment_of(response), reset_of(response)
+        at, reset = wire.response_date(response), reset_of(response)
         resets_in = None if at is None or reset is None else max(0.0, (reset - at).total_seconds())
         return Usage(1 - int(remaining) / int(limit), scope_of(response), resets_in)
 
@@ -393,7 +393,7 @@ def _judge(c: Credentials) -> wire.Classify:
 
 
 def _clock(response: httpx.Response) -> datetime:
-    at = wire.moment_of(response)
+    at = wire.response_date(response)
     if at is None:
         raise Malformed("Bluesky does not tell the time")
     return at

@@ -34,7 +34,7 @@ CHANGES: Final = frozenset({SEND, PUT, OPEN, RENEW})
 
 WRITES, SESSIONS, UPLOADS = "writes", "sessions", "uploads"
 HOUR, DAY = 3600, 86_400
-BUDGETS: Final = (
+RATE_LIMITS: Final = (
     RateLimit(3000, 300, LimitScope.ADDRESS),
     RateLimit(5000, HOUR, LimitScope.COMMUNITY, WRITES),
     RateLimit(35_000, DAY, LimitScope.COMMUNITY, WRITES),

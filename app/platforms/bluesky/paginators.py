@@ -20,8 +20,8 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class ListPaginator(wire.Shape):
     """Reads a list down to what an earlier walk has seen, which is everything up to `known`."""
 
-    known: wire.SomeMoment = None
-    newest: wire.SomeMoment = None
+    known: wire.LenientMoment = None
+    newest: wire.LenientMoment = None
     below: wire.StorableText | None = None
 
     def query(self) -> dict[str, str]:

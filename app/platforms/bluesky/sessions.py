@@ -21,8 +21,8 @@ UNPRIVILEGED: Final = "com.atproto.appPass"
 
 class Claims(wire.Shape):
     scope: wire.StorableText = ""
-    iat: wire.SomeUnixTime = None
-    exp: wire.SomeUnixTime = None
+    iat: wire.LenientUnixTime = None
+    exp: wire.LenientUnixTime = None
 
 
 def claims(token: str) -> Claims:

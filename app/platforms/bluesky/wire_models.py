@@ -92,7 +92,7 @@ class Profile(Author):
 
 
 class Profiles(Lex):
-    profiles: wire.Understood[Author]
+    profiles: wire.LenientList[Author]
 
 
 class ReplyRefs(Lex):
@@ -140,7 +140,7 @@ class Posts(Lex):
 class Reason(Lex):
     """Why a post stands in a feed, if it is not for being its author's: a repost, or a pin."""
 
-    indexed_at: Annotated[Moment | None, wire.DISPENSABLE] = None
+    indexed_at: Annotated[Moment | None, wire.NONE_IF_OUT_OF_BOUNDS] = None
 
 
 class FeedEntry(Lex):
@@ -149,7 +149,7 @@ class FeedEntry(Lex):
 
 
 class Feed(Lex):
-    feed: wire.Understood[FeedEntry]
+    feed: wire.LenientList[FeedEntry]
     cursor: wire.StorableText | None = None
 
 
@@ -176,7 +176,7 @@ class Notification(Lex):
 
 
 class Notifications(Lex):
-    notifications: wire.Understood[Notification]
+    notifications: wire.LenientList[Notification]
     cursor: wire.StorableText | None = None
 
 
@@ -204,12 +204,12 @@ class Convo(Lex):
 
 
 class Convos(Lex):
-    convos: wire.Understood[Convo]
+    convos: wire.LenientList[Convo]
     cursor: wire.StorableText | None = None
 
 
 class Messages(Lex):
-    messages: wire.Understood[Message]
+    messages: wire.LenientList[Message]
     cursor: wire.StorableText | None = None
 
 

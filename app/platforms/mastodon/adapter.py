@@ -94,7 +94,7 @@ class Mastodon:
         api_version="v1",
         base_url=None,
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES}),
-        budgets=(
+        rate_limits=(
             RateLimit(300, 300, LimitScope.TOKEN),
             RateLimit(300, 300, LimitScope.ADDRESS),
             RateLimit(30, 1800, LimitScope.TOKEN, UPLOADING),
@@ -105,12 +105,12 @@ class Mastodon:
         tokens=frozenset({Token.COMMUNITY}),
         public=True,
         address_hint=HINT,
-        replies_remembered=REMEMBERED,
+        replies_dedup_window=REMEMBERED,
         publishing=Publishing(
             pictures=4,
             picture_types=frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"}),
             picture_bytes=16 * 2**20,
-            remembered=REMEMBERED,
+            dedup_window=REMEMBERED,
         ),
         scopes={Token.COMMUNITY: SCOPES},
         metrics_group_tokens=frozenset({Token.COMMUNITY}),
@@ -297,7 +297,7 @@ class Mastodon:
 
     async def _write(self, c: Credentials, form: Mapping[str, str | list[str]], key: str) -> SendReceipt:
         request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key}, counted=WRITING)
-        made = wire.confirmed(CREATED, await wire.write(self._http, request, self.classify))
+        made = wire.parse_confirmation(CREATED, await wire.write(self._http, request, self.classify))
         return SendReceipt(external_id=made.id, sent_at=made.created_at, url=made.url)
 
     async def _get(self, c: Credentials, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:

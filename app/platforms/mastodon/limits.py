@@ -26,7 +26,7 @@ def usage(response: httpx.Response) -> Usage | None:
     limit, remaining = (_number(response, name) for name in ("limit", "remaining"))
     if not limit or remaining is None:
         return None
-    reset, now = resets_at(response), wire.moment_of(response)
+    reset, now = resets_at(response), wire.response_date(response)
     return Usage(
         share=1 - remaining / limit,
         scope=whom(request),

@@ -57,7 +57,7 @@ class Counted(wire.Shape):
 
 class Status(Counted):
     created_at: wire.Moment
-    edited_at: wire.SomeMoment = None
+    edited_at: wire.LenientMoment = None
     in_reply_to_id: Id | None = None
     visibility: wire.StorableText
     spoiler_text: wire.StorableText | None = None
@@ -77,7 +77,7 @@ class Other(wire.Shape):
 
     id: Id
     type: wire.StorableText
-    created_at: wire.SomeMoment = None
+    created_at: wire.LenientMoment = None
 
 
 class Mention(Other):

@@ -85,7 +85,7 @@ class Calls:
         query: Mapping[str, str],
     ) -> T:
         request = self._request("GET", access, path, params={**query, **access.proof}, cost=access.cost(1))
-        return wire.parse_timely(answer, await wire.read(self._http, request, _of(access)))
+        return wire.parse_lenient(answer, await wire.read(self._http, request, _of(access)))
 
     async def batch(self, access: GraphAccess, urls: Sequence[str], answer: TypeAdapter[S]) -> list[S | PlatformError]:
         """Several reads in one call, each with an answer, or an error, of its own."""
@@ -138,7 +138,7 @@ class Calls:
     ) -> T:
         """Send what changes something, once; `OutcomeUnknown` where no answer tells what became of it."""
         request = self._request("POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(1))
-        return wire.confirmed(answer, await wire.write(self._http, request, _of(access)))
+        return wire.parse_confirmation(answer, await wire.write(self._http, request, _of(access)))
 
     async def prepare(
         self,

@@ -30,13 +30,13 @@ import httpx
 from app.kit import instants
 from app.platforms import guards, outgoing, wire
 from app.platforms.capabilities import (
-    Call,
     Event,
+    HookRequest,
+    HookResult,
     HookState,
     IssuedToken,
     OutgoingPost,
     Picture,
-    Received,
     ReplyTo,
     TokenState,
     Usage,
@@ -92,7 +92,7 @@ class Facebook:
         api_version=VERSION,
         base_url="https://graph.facebook.com",
         metrics=pages.SUPPORTED,
-        budgets=(
+        rate_limits=(
             RateLimit(4800, DAY, LimitScope.COMMUNITY),
             RateLimit(2, 1, LimitScope.COMMUNITY, MAIL),
             RateLimit(200, 3600, LimitScope.APP, PLATFORM),
@@ -103,8 +103,8 @@ class Facebook:
         public=False,
         address_hint="https://www.facebook.com/name",
         hook_secrets=hooks.SECRETS,
-        hook_given=hooks.MANUAL_SECRETS,
-        hook_settings=hooks.SETTINGS,
+        hook_manual_secrets=hooks.MANUAL_SECRETS,
+        hook_secret_settings=hooks.SETTINGS,
         hook_of_app=True,
         # A message's limit; a comment may have 8,000.
         reply_limit=2000,
@@ -113,11 +113,11 @@ class Facebook:
             picture_types=frozenset({"image/jpeg", "image/png", "image/gif"}),
             picture_bytes=4 * 1024 * 1024,
         ),
-        app_of=META,
+        app_owner=META,
         app_settings=tokens.APP_SETTINGS,
         scopes={Token.COMMUNITY: PERMISSIONS, Token.USER: (*PERMISSIONS, "pages_show_list")},
-        delayed=frozenset(pages.INSIGHTS.values()),
-        delay=timedelta(hours=48),
+        delayed_metrics=frozenset(pages.INSIGHTS.values()),
+        metrics_delay=timedelta(hours=48),
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -278,7 +278,7 @@ class Facebook:
         return usage.nearest(response)
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         return hooks.receive(call, secrets, "page", pages.to_event)
 
     @classmethod

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
-from app.platforms.capabilities import Call, Event, Received, unparsed_event
+from app.platforms.capabilities import Event, HookRequest, HookResult, unparsed_event
 from app.platforms.contract import Malformed, MissingPermission, RemotePerson
 from app.platforms.meta import mail
 from app.platforms.meta import wire_models as graph
@@ -99,15 +99,15 @@ ToEvent = Callable[[Entry, Change], Event | None]
 """What a change tells; None where it is of no use to us."""
 
 
-def receive(call: Call, secrets: Mapping[str, str], kind: str, to_event: ToEvent) -> Received:
+def receive(call: HookRequest, secrets: Mapping[str, str], kind: str, to_event: ToEvent) -> HookResult:
     """Verify one call, and understand what it tells of objects of this kind.
 
     An event that is not understood takes none of those beside it along.
     """
     if "hub.mode" in call.query and not call.body:
-        return Received(_challenge(call.query, secrets))
+        return HookResult(_challenge(call.query, secrets))
     _verify(call, secrets)
-    return Received(TAKEN, parse_event(call.body, kind, to_event))
+    return HookResult(TAKEN, parse_event(call.body, kind, to_event))
 
 
 def parse_event(payload: bytes, kind: str, to_event: ToEvent) -> tuple[Event, ...]:
@@ -137,7 +137,7 @@ def _challenge(query: Mapping[str, str], secrets: Mapping[str, str]) -> str:
     return challenge
 
 
-def _verify(call: Call, secrets: Mapping[str, str]) -> None:
+def _verify(call: HookRequest, secrets: Mapping[str, str]) -> None:
     secret = secrets.get("app_secret", "")
     signature = call.headers.get(SIGNATURE, "")
     right = "sha256=" + hmac.new(secret.encode(), call.body, hashlib.sha256).hexdigest()
@@ -150,12 +150,12 @@ def _entry(kind: str, raw: Any, to_event: ToEvent) -> list[Event]:
     try:
         entry = Entry.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        return [unparsed_event(_call(kind, raw), f"the entry is not understood {wire.why(error)}")]
+        return [unparsed_event(_call(kind, raw), f"the entry is not understood {wire.validation_problem(error)}")]
     bare = {name: value for name, value in raw.items() if name not in PARTS}
     found: list[Event] = []
 
     def keep_unparsed(name: str, part: Any, error: ValidationError) -> None:
-        why = f"one of the {name} is not understood {wire.why(error)}"
+        why = f"one of the {name} is not understood {wire.validation_problem(error)}"
         found.append(unparsed_event(_call(kind, {**bare, name: [part]}), why, entry.id))
 
     items = [*(entry.messaging or ()), *(entry.standby or ())]

@@ -28,13 +28,13 @@ import httpx
 from app.kit import instants
 from app.platforms import guards, outgoing, wire
 from app.platforms.capabilities import (
-    Call,
     Event,
+    HookRequest,
+    HookResult,
     HookState,
     IssuedToken,
     OutgoingPost,
     Picture,
-    Received,
     ReplyTo,
     TokenState,
     Usage,
@@ -88,7 +88,7 @@ class Instagram:
         api_version=VERSION,
         base_url="https://graph.facebook.com",
         metrics=accounts.SUPPORTED,
-        budgets=(
+        rate_limits=(
             RateLimit(4800, DAY, LimitScope.COMMUNITY),
             RateLimit(2, 1, LimitScope.COMMUNITY, MAIL),
             RateLimit(100, DAY, LimitScope.COMMUNITY, POSTS),
@@ -100,13 +100,13 @@ class Instagram:
         public=False,
         address_hint="https://www.instagram.com/name",
         hook_secrets=hooks.SECRETS,
-        hook_given=hooks.MANUAL_SECRETS,
-        hook_settings=hooks.SETTINGS,
+        hook_manual_secrets=hooks.MANUAL_SECRETS,
+        hook_secret_settings=hooks.SETTINGS,
         hook_of_app=True,
         # A message's limit; a comment may have 2,200.
         reply_limit=1000,
         publishing=Publishing(pictures=10, picture_types=frozenset({"image/jpeg"}), text_alone=False, by_url=True),
-        app_of=META,
+        app_owner=META,
         app_settings=tokens.APP_SETTINGS,
         scopes={
             Token.COMMUNITY: (
@@ -126,8 +126,8 @@ class Instagram:
                 "instagram_business_manage_messages",
             ),
         },
-        delayed=frozenset(accounts.INSIGHTS.values()),
-        delay=timedelta(hours=48),
+        delayed_metrics=frozenset(accounts.INSIGHTS.values()),
+        metrics_delay=timedelta(hours=48),
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -319,7 +319,7 @@ class Instagram:
         return usage.nearest(response)
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         return hooks.receive(call, secrets, "instagram", accounts.to_event)
 
     @classmethod

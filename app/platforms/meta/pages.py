@@ -111,7 +111,7 @@ class MadePhoto(wire.Shape):
 
 class MadeComment(wire.Shape):
     id: graph.NodeId
-    created_time: wire.SomeMoment = None
+    created_time: wire.LenientMoment = None
     permalink_url: wire.StorableText | None = None
 
 

@@ -27,7 +27,7 @@ class ListPosition(wire.Shape):
 
     after: wire.StorableText | None = None
     restarts: wire.Count = 0
-    deepest: wire.SomeMoment = None
+    deepest: wire.LenientMoment = None
     """The oldest item of the walk."""
 
     def from_start(self) -> Self:
@@ -73,8 +73,8 @@ def part(fields: str, limit: int, after: str | None) -> dict[str, str]:
 class ListPaginator(ListPosition):
     """Reads a list, newest first, down to what an earlier walk has seen: everything from `known` on."""
 
-    newest: wire.SomeMoment = None
-    known: wire.SomeMoment = None
+    newest: wire.LenientMoment = None
+    known: wire.LenientMoment = None
 
     def past(
         self, times: Sequence[datetime], after: str | None, since: datetime | None
@@ -118,9 +118,9 @@ class MessagePaginator(ListPosition):
     one before it began is the walk's last.
     """
 
-    known: wire.SomeMoment = None
-    floor: wire.SomeMoment = None
-    pass_start: wire.SomeMoment = None
+    known: wire.LenientMoment = None
+    floor: wire.LenientMoment = None
+    pass_start: wire.LenientMoment = None
     read: bool = False
     unread_threads: tuple[UnreadThread, ...] = ()
 

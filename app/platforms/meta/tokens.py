@@ -37,7 +37,7 @@ async def inspect(
             raise AuthExpired("Meta no longer accepts the token", token=kind)
         granted = scopes[kind] if token_info.scopes is None else token_info.scopes
         missing = tuple(scope for scope in scopes[kind] if scope not in granted)
-        found[kind] = TokenState(missing, _lifetime(token_info, wire.moment_of(response)))
+        found[kind] = TokenState(missing, _lifetime(token_info, wire.response_date(response)))
     return found
 
 

@@ -188,8 +188,8 @@ class Inspected(wire.Shape):
 
     is_valid: bool
     scopes: tuple[wire.StorableText, ...] | None = None
-    expires_at: wire.SomeUnixTime = None
-    data_access_expires_at: wire.SomeUnixTime = None
+    expires_at: wire.LenientUnixTime = None
+    data_access_expires_at: wire.LenientUnixTime = None
 
 
 class Debugged(wire.Shape):

@@ -25,14 +25,14 @@ import httpx
 from app.kit import instants
 from app.platforms import guards, outgoing, wire
 from app.platforms.capabilities import (
-    Call,
     Event,
+    HookRequest,
+    HookResult,
     HookState,
     IssuedToken,
     OutgoingPost,
     Picture,
     PostRef,
-    Received,
     ReplyTo,
     TokenState,
     unparsed_event,
@@ -105,7 +105,7 @@ class Odnoklassniki:
         api_version="unversioned",
         base_url="https://api.ok.ru",
         metrics=frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES}),
-        budgets=(RateLimit(5, 1, LimitScope.TOKEN),),
+        rate_limits=(RateLimit(5, 1, LimitScope.TOKEN),),
         metrics_batch=50,
         text_limit=32_000,
         reply_limit=4_000,
@@ -113,7 +113,7 @@ class Odnoklassniki:
         public=False,
         address_hint="https://ok.ru/group/57000000000000",
         hook_secrets=frozenset({"sources"}),
-        hook_optional=frozenset({"sources"}),
+        hook_optional_secrets=frozenset({"sources"}),
         publishing=Publishing(
             pictures=10, picture_types=frozenset({"image/jpeg", "image/png", "image/gif"}), picture_bytes=10 * 2**20
         ),
@@ -376,13 +376,13 @@ class Odnoklassniki:
     # ── hooks ─────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         """One call of the Graph API's hook. Nothing is signed: the address is the hook's own secret, and the
         caller has to be one of `sources`, networks with commas between them (OK's own, where none are named).
         """
         if not comes_from(call.source, secrets.get("sources")):
             raise MissingPermission("the call does not come from an address of Odnoklassniki")
-        return Received("ok", cls.parse_event(call.body))
+        return HookResult("ok", cls.parse_event(call.body))
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:

@@ -93,8 +93,8 @@ class Api:
 
     async def _send(self, answer: TypeAdapter[T], request: httpx.Request, kind: Token, *, changes: bool) -> T:
         if changes:
-            return wire.confirmed(answer, await wire.write(self._http, request, _blaming(kind)))
-        return wire.parse_timely(answer, await wire.read(self._http, request, _blaming(kind)))
+            return wire.parse_confirmation(answer, await wire.write(self._http, request, _blaming(kind)))
+        return wire.parse_lenient(answer, await wire.read(self._http, request, _blaming(kind)))
 
 
 def _blaming(kind: Token) -> Callable[[httpx.Response], PlatformError | None]:

@@ -99,7 +99,7 @@ class Stat(wire.Shape):
     """A topic in the group's statistics."""
 
     id: Id
-    created_ms: Annotated[RealMillis | None, wire.DISPENSABLE] = None
+    created_ms: Annotated[RealMillis | None, wire.NONE_IF_OUT_OF_BOUNDS] = None
     reach: wire.PositiveCount = None
 
 
@@ -137,7 +137,7 @@ class Part(wire.Shape):
 
 class Topic(wire.Shape):
     id: Id
-    created_ms: Annotated[RealMillis | None, wire.DISPENSABLE]
+    created_ms: Annotated[RealMillis | None, wire.NONE_IF_OUT_OF_BOUNDS]
     """None of one that is out of bounds: of a topic that is left out, as topics that are gone are."""
     author_ref: wire.StorableText | None = None
     is_on_behalf_of_group: bool | None = None
@@ -228,7 +228,7 @@ class Message(wire.Shape):
     sender: Sender
     recipient: Recipient
     message: Body
-    timestamp: Annotated[Millis | None, wire.DISPENSABLE]
+    timestamp: Annotated[Millis | None, wire.NONE_IF_OUT_OF_BOUNDS]
     """None of one that is out of bounds: of a message that is left out, and counts where a page must be full."""
 
 

@@ -33,11 +33,11 @@ from pydantic import TypeAdapter
 from app.platforms import guards, outgoing, wire
 from app.platforms.addresses import on_site
 from app.platforms.capabilities import (
-    Call,
     Event,
+    HookRequest,
+    HookResult,
     HookState,
     OutgoingPost,
-    Received,
     ReplyTo,
     TokenState,
     unparsed_event,
@@ -110,7 +110,7 @@ class Telegram:
         api_version="10.1",
         base_url="https://api.telegram.org",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=RATE_LIMITS,
+        rate_limits=RATE_LIMITS,
         metrics_batch=100,
         text_limit=4096,
         tokens=frozenset({Token.COMMUNITY}),
@@ -120,8 +120,8 @@ class Telegram:
         text_unit=TextUnit.UTF16,
         publishing=Publishing(pictures=10, picture_bytes=10 * 1000 * 1000, caption_limit=1024),
         scopes={Token.COMMUNITY: (errors.ADMINISTRATOR, errors.POST, errors.READ_GROUP)},
-        pushed=frozenset({Metric.REACTIONS}),
-        counted=frozenset({Metric.COMMENTS}),
+        pushed_metrics=frozenset({Metric.REACTIONS}),
+        counted_metrics=frozenset({Metric.COMMENTS}),
         history=False,
     )
 
@@ -259,13 +259,13 @@ class Telegram:
         return {Token.COMMUNITY: TokenState(missing_scopes=tuple(missing))}
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         """One update. `secrets`: `secret`, the text that was given to `subscribe`, which every call carries."""
         secret = secrets.get("secret", "")
         header = call.headers.get(SECRET_HEADER, "")
         if not secret or not hmac.compare_digest(header.encode(), secret.encode()):
             raise MissingPermission("the call does not carry the secret agreed with Telegram")
-        return Received("ok", cls.parse_event(call.body))
+        return HookResult("ok", cls.parse_event(call.body))
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
@@ -333,7 +333,7 @@ class Telegram:
     ) -> T:
         request = self._request(c, method, form, files)
         if method in CHANGES:
-            return wire.confirmed(answer, await wire.write(self._http, request, self.classify)).result
+            return wire.parse_confirmation(answer, await wire.write(self._http, request, self.classify)).result
         return wire.parse(answer, await wire.read(self._http, request, self.classify)).result
 
     def _request(

@@ -61,7 +61,9 @@ def parse_updates(found: Sequence[Any]) -> tuple[list[telegram.Update], list[Eve
             updates.append(telegram.UPDATE.validate_python(item))
         except ValidationError as error:
             unparsed.append(
-                unparsed_event(json.dumps(item).encode(), f"the update is not understood {wire.why(error)}")
+                unparsed_event(
+                    json.dumps(item).encode(), f"the update is not understood {wire.validation_problem(error)}"
+                )
             )
     return updates, unparsed
 

@@ -136,7 +136,7 @@ class Message(Api):
     forward_origin: Origin | None = None
     media_group_id: wire.StorableText | None = None
     """What the parts of an album share."""
-    edit_date: wire.SomeUnixTime = None
+    edit_date: wire.LenientUnixTime = None
     text: wire.StorableText = ""
     caption: wire.StorableText = ""
     rich_message: Annotated[wire.StorableText, BeforeValidator(_plain)] = ""
@@ -203,7 +203,7 @@ UPDATES: Final = tuple(name for name in Update.model_fields if name != "update_i
 class Webhook(Api):
     url: wire.StorableText
     pending_update_count: wire.Count
-    last_error_date: wire.SomeUnixTime = None
+    last_error_date: wire.LenientUnixTime = None
     last_error_message: wire.StorableText = ""
 
 

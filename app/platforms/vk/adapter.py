@@ -25,14 +25,14 @@ import httpx
 from app.kit import instants
 from app.platforms import guards, offsets, outgoing, wire
 from app.platforms.capabilities import (
-    Call,
     Event,
+    HookRequest,
+    HookResult,
     HookState,
     IssuedToken,
     OutgoingPost,
     Picture,
     PostRef,
-    Received,
     ReplyTo,
     TokenState,
 )
@@ -87,7 +87,7 @@ class Vk:
         api_version=VERSION,
         base_url=BASE,
         metrics=frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES}),
-        budgets=(
+        rate_limits=(
             RateLimit(3, 1, LimitScope.TOKEN, token=Token.USER),
             RateLimit(20, 1, LimitScope.TOKEN, token=Token.COMMUNITY),
             RateLimit(5000, DAY, LimitScope.TOKEN, "wall.get", Token.USER),
@@ -99,13 +99,13 @@ class Vk:
         tokens=frozenset({Token.USER, Token.COMMUNITY, Token.REFRESH}),
         public=False,
         address_hint="https://vk.com/name",
-        replies_remembered=REMEMBERED,
+        replies_dedup_window=REMEMBERED,
         hook_secrets=frozenset({"secret", "confirmation"}),
         publishing=Publishing(
             pictures=10,
             picture_types=frozenset({"image/jpeg", "image/png", "image/gif"}),
             picture_bytes=50 * 2**20,
-            remembered=REMEMBERED,
+            dedup_window=REMEMBERED,
         ),
         app_settings=frozenset({"client_id"}),
         scopes={Token.USER: tuple(USER_BITS), Token.COMMUNITY: ("manage", "messages", "wall")},
@@ -354,7 +354,7 @@ class Vk:
     # ── hooks ─────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         return hooks.receive(call, secrets)
 
     @classmethod

@@ -54,8 +54,8 @@ class Calls:
         """Call a method with the first of `kinds` that there is, and understand its answer."""
         response = await self._send(c, method, kinds, parameters)
         if method in CHANGES:
-            return wire.confirmed(answer, response).response
-        return wire.parse_timely(answer, response).response
+            return wire.parse_confirmation(answer, response).response
+        return wire.parse_lenient(answer, response).response
 
     async def many(
         self,
@@ -94,7 +94,7 @@ class Calls:
         form |= {"client_id": c.app["client_id"], "state": secrets.token_urlsafe(24)}
         cost = Cost(token, Token.REFRESH, {})
         request = self._http.build_request("POST", f"{base}/oauth2/auth", data=form, extensions={COST: cost})
-        return device, wire.confirmed(vk.GRANTED, await wire.write(self._http, request, from_id))
+        return device, wire.parse_confirmation(vk.GRANTED, await wire.write(self._http, request, from_id))
 
     async def _send(
         self, c: Credentials, method: str, kinds: tuple[Token, ...], parameters: Mapping[str, object]

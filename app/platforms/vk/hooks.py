@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.capabilities import Call, Event, HookState, Received, unparsed_event
+from app.platforms.capabilities import Event, HookRequest, HookResult, HookState, unparsed_event
 from app.platforms.contract import Credentials, Malformed, MissingPermission, Token
 from app.platforms.vk import translate
 from app.platforms.vk import wire_models as vk
@@ -30,7 +30,7 @@ DETAILS: Final = {
 }
 
 
-def receive(call: Call, secrets: Mapping[str, str]) -> Received:
+def receive(call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
     """One call. `secrets`: `secret`, which every event carries, and `confirmation`, the text that VK
     asks for once; that question may come before the secret is set at VK."""
     event = wire.parse_bytes(vk.EVENT, call.body)
@@ -43,8 +43,8 @@ def receive(call: Call, secrets: Mapping[str, str]) -> Received:
         if not secrets.get("confirmation"):
             raise MissingPermission("the confirmation text that VK asks for is not known")
         # Its id is nobody's: without a secret it may be made up, to have a later event taken for a repeat.
-        return Received(secrets["confirmation"], (Event(None, str(event.group_id)),))
-    return Received("ok", (_parse(event, call.body),))
+        return HookResult(secrets["confirmation"], (Event(None, str(event.group_id)),))
+    return HookResult("ok", (_parse(event, call.body),))
 
 
 def parse_event(payload: bytes) -> tuple[Event, ...]:

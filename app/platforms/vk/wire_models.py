@@ -24,7 +24,7 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 """VK writes yes as `1` in one place and as `true` in another, and leaves no out."""
 
 
-SomeTime = Annotated[wire.SomeUnixTime, BeforeValidator(lambda value: None if value == 0 else value)]
+SomeTime = Annotated[wire.LenientUnixTime, BeforeValidator(lambda value: None if value == 0 else value)]
 """A moment; 0 where there was none."""
 OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
 """Words that may be left out, or null."""

@@ -77,7 +77,7 @@ class YouTube:
         api_version="v3",
         base_url="https://youtube.googleapis.com",
         metrics=frozenset({Metric.VIEWS, Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=(
+        rate_limits=(
             RateLimit(QUOTA, DAY, LimitScope.TOKEN, UNITS, Token.APP),
             RateLimit(QUOTA, DAY, LimitScope.APP, UNITS, Token.COMMUNITY),
         ),
@@ -181,7 +181,7 @@ class YouTube:
         mention = f"{to.author.name} " if below and to.author.name.startswith("@") else ""
         body = {"snippet": {"parentId": root_id, "textOriginal": f"{mention}{text}"}}
         request = self._request(c, "POST", "comments", {"part": "snippet"}, (Token.COMMUNITY,), ANSWERING, body)
-        made = wire.confirmed(youtube.COMMENT, await wire.write(self._http, request, self.classify))
+        made = wire.parse_confirmation(youtube.COMMENT, await wire.write(self._http, request, self.classify))
         url = None if to.post_id is None else f"{translate.SITE}/watch?v={to.post_id}&lc={made.id}"
         return SendReceipt(external_id=made.id, sent_at=made.snippet.published_at, url=url)
 
@@ -197,7 +197,7 @@ class YouTube:
         form = {"grant_type": "refresh_token", "refresh_token": c.tokens[Token.REFRESH]}
         form |= {name: c.app[name] for name in sorted(APP_SETTINGS)}
         request = self._account(c, "token", form, Token.REFRESH)
-        fetched = wire.confirmed(youtube.FETCHED, await wire.write(self._http, request, self.classify))
+        fetched = wire.parse_confirmation(youtube.FETCHED, await wire.write(self._http, request, self.classify))
         granted = {Token.COMMUNITY: IssuedToken(fetched.access, instants.span(fetched.lifetime))}
         if fetched.refresh:
             ends = fetched.refresh_lifetime
@@ -237,7 +237,7 @@ class YouTube:
         response = await self._read(c, "videos", {"part": "snippet,statistics,status", "id": ",".join(ids)})
         return tuple(
             translate.post(video)
-            for video in wire.parse_timely(youtube.VIDEOS, response).items
+            for video in wire.parse_lenient(youtube.VIDEOS, response).items
             if video.status.privacy == "public" and (since is None or video.snippet.published_at >= since)
         )
 

@@ -224,7 +224,7 @@ def _meaning(complaint: Complaint | None, status: int) -> tuple[str, ErrorMeanin
 
 def _throttled(response: httpx.Response, meaning: ErrorMeaning, code: str) -> Throttled:
     """A key's quota is its project's, which nobody else here need use; an access token's is our application's."""
-    now = wire.moment_of(response)
+    now = wire.response_date(response)
     daily = meaning is ErrorMeaning.QUOTA_EXHAUSTED
     return Throttled(
         "YouTube's quota for today is used up" if daily else "YouTube asks for fewer calls",

@@ -78,12 +78,12 @@ class PagedList(Generic[T]):
             if at.token is None or not stale:
                 raise
             return None
-        found = wire.parse_timely(self.answer, response)
+        found = wire.parse_lenient(self.answer, response)
         next_token = found.next_page if found.next_page != at.token else None
         names = {self.name(item) for item in found.items}
         if at.tail and names.isdisjoint(at.tail) and at.starts < WAIT_TIMEOUT:
             return None
-        return ListPage(found.items, next_token or None, wire.moment_of(response))
+        return ListPage(found.items, next_token or None, wire.response_date(response))
 
     async def after(self, at: ListPosition, page: ListPage[T]) -> ListPosition:
         """The place that follows a page which is not the last."""
@@ -111,11 +111,11 @@ class UploadPaginator(wire.Shape):
     at: ListPosition = ListPosition()
     playlist: wire.Id | None = None
     """The list's id, where it does not follow from the channel's."""
-    newest: wire.SomeMoment = None
+    newest: wire.LenientMoment = None
     """The newest upload seen by this walk."""
-    floor: wire.SomeMoment = None
+    floor: wire.LenientMoment = None
     """How far down this walk goes."""
-    known: wire.SomeMoment = None
+    known: wire.LenientMoment = None
     """The newest upload seen by the walks before."""
     day: date | None = None
     """Of the last walk that went further down."""
@@ -155,6 +155,6 @@ class ThreadPaginator(wire.Shape):
     read: bool = False
     long: tuple[LongThread, ...] = ()
     inside: ListPosition = ListPosition()
-    newest: wire.SomeMoment = None
-    known: wire.SomeMoment = None
+    newest: wire.LenientMoment = None
+    known: wire.LenientMoment = None
     """Comments up to here were read by the walks before."""

@@ -131,7 +131,7 @@ class CommentSnippet(wire.Shape):
     """Left out, or empty, where the author's channel is closed."""
     text: wire.StorableText = Field("", alias="textDisplay")
     published_at: wire.Moment = Field(alias="publishedAt")
-    updated_at: wire.SomeMoment = Field(None, alias="updatedAt")
+    updated_at: wire.LenientMoment = Field(None, alias="updatedAt")
 
 
 class Comment(wire.Shape):
