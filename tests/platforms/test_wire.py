@@ -164,30 +164,6 @@ def test_the_time_to_wait(headers: dict[str, str], reset: str | None, seconds: f
     assert wire.retry_after(httpx.Response(429, headers=headers), wire.iso_date(reset)) == seconds
 
 
-@pytest.mark.parametrize(
-    ("html", "text"),
-    [
-        ("<p>One</p><p>Two<br>three &amp; <b>four</b></p>", "One\n\nTwo\nthree & four"),
-        (
-            '<p><a href="#"><i>https://</i><i class="ellipsis">a.example/lo</i><i class="invisible">ng</i></a></p>',
-            "https://a.example/long",
-        ),
-        ("<ul><li>a</li><li>b</li></ul>", "- a\n- b"),
-        ("1 < 2 & 3", "1 < 2 & 3"),
-        ("<script>alert(1)</script>ok", "ok"),
-        ("", ""),
-        ("<p>unclosed", "unclosed"),
-    ],
-)
-def test_html_as_plain_text(html: str, text: str) -> None:
-    assert wire.plain(html) == text
-
-
-@given(st.text(max_size=300))
-def test_no_html_breaks_it(html: str) -> None:
-    assert "\n\n\n" not in wire.plain(html)
-
-
 @given(st.text(min_size=6, max_size=40), st.text(max_size=300), st.text(max_size=300))
 def test_an_explanation_never_holds_a_secret(secret: str, before: str, after: str) -> None:
     if secret in "[…]" or not secret.strip():

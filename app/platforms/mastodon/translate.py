@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from app.platforms import wire
+from app.platforms import markup
 from app.platforms.contract import (
     MessageKind,
     Metric,
@@ -18,7 +18,7 @@ from app.platforms.mastodon.wire_models import Counted, Status
 
 def text(status: Status) -> str:
     """What it says, below its content warning if it has one."""
-    warning, body = (status.spoiler_text or "").strip(), wire.plain(status.content or "")
+    warning, body = (status.spoiler_text or "").strip(), markup.plain_text(status.content or "")
     return f"{warning}\n\n{body}".strip() if warning else body
 
 

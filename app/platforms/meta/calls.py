@@ -26,6 +26,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.errors import naming_token
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.errors import failure
 
@@ -85,7 +86,7 @@ class Calls:
         query: Mapping[str, str],
     ) -> T:
         request = self._request("GET", access, path, params={**query, **access.proof}, cost=access.cost(1))
-        return wire.parse_lenient(answer, await wire.read(self._http, request, _of(access)))
+        return wire.parse_lenient(answer, await wire.read(self._http, request, naming_token(classify, access.kind)))
 
     async def batch(self, access: GraphAccess, urls: Sequence[str], answer: TypeAdapter[S]) -> list[S | PlatformError]:
         """Several reads in one call, each with an answer, or an error, of its own."""
@@ -97,7 +98,7 @@ class Calls:
             raise Malformed("the answer does not hold what was asked for")
         # What is true of the whole's body is not of a part's: who inflated the one would fail at the other.
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in DROPPED_HEADERS]
-        return [_part(part, headers, response.request, answer, _of(access)) for part in parts]
+        return [_part(part, headers, response.request, answer, naming_token(classify, access.kind)) for part in parts]
 
     async def nodes(
         self, access: GraphAccess, ids: Sequence[str], answer: TypeAdapter[S], fields: str
@@ -138,7 +139,9 @@ class Calls:
     ) -> T:
         """Send what changes something, once; `OutcomeUnknown` where no answer tells what became of it."""
         request = self._request("POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(1))
-        return wire.parse_confirmation(answer, await wire.write(self._http, request, _of(access)))
+        return wire.parse_confirmation(
+            answer, await wire.write(self._http, request, naming_token(classify, access.kind))
+        )
 
     async def prepare(
         self,
@@ -159,7 +162,7 @@ class Calls:
         request = self._request(
             "POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(calls), prepares=True
         )
-        return await wire.read(self._http, request, _of(access))
+        return await wire.read(self._http, request, naming_token(classify, access.kind))
 
     def _request(
         self,
@@ -189,18 +192,6 @@ def classify(response: httpx.Response) -> PlatformError | None:
     request = wire.request_of(response)
     changes = request is not None and request.method == "POST" and not request.extensions.get(PREPARES)
     return failure(response, changes=changes)
-
-
-def _of(access: GraphAccess) -> wire.Classify:
-    """As `classify`, and which token it was that is not good."""
-
-    def classify_for(response: httpx.Response) -> PlatformError | None:
-        error = classify(response)
-        if isinstance(error, AuthExpired):
-            error.token = access.kind
-        return error
-
-    return classify_for
 
 
 def _part(

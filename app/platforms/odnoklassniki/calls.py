@@ -1,7 +1,7 @@
 """How Odnoklassniki is called: signed forms (REST), the group's token in the query (Graph), uploads, OAuth."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import httpx
@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from app.platforms import wire
 from app.platforms.capabilities import Picture
-from app.platforms.contract import COST, AuthExpired, Cost, Credentials, MissingPermission, PlatformError, Token
+from app.platforms.contract import COST, AuthExpired, Cost, Credentials, MissingPermission, Token
+from app.platforms.errors import naming_token
 from app.platforms.odnoklassniki import wire_models as ok
 from app.platforms.odnoklassniki.errors import CHANGES, from_answer
 from app.platforms.odnoklassniki.sign import secret_of, sign
@@ -92,21 +93,10 @@ class Api:
         return await self._send(ok.GRANTED, request, Token.REFRESH, changes=True)
 
     async def _send(self, answer: TypeAdapter[T], request: httpx.Request, kind: Token, *, changes: bool) -> T:
+        classify = naming_token(from_answer, kind)
         if changes:
-            return wire.parse_confirmation(answer, await wire.write(self._http, request, _blaming(kind)))
-        return wire.parse_lenient(answer, await wire.read(self._http, request, _blaming(kind)))
-
-
-def _blaming(kind: Token) -> Callable[[httpx.Response], PlatformError | None]:
-    """What an answer says went wrong, naming the token that is no longer good."""
-
-    def classify(response: httpx.Response) -> PlatformError | None:
-        error = from_answer(response)
-        if isinstance(error, AuthExpired):
-            error.token = kind
-        return error
-
-    return classify
+            return wire.parse_confirmation(answer, await wire.write(self._http, request, classify))
+        return wire.parse_lenient(answer, await wire.read(self._http, request, classify))
 
 
 def _extensions(token: str, kind: Token, *, changes: bool) -> dict[str, object]:
