@@ -18,6 +18,7 @@ NOT_ADAPTERS: Final = frozenset(
         "markup",
         "offsets",
         "outgoing",
+        "rate_headers",
         "routes",
         "spec",
         "wire",
