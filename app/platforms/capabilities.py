@@ -142,6 +142,10 @@ class Picture:
     url: str | None = None
     """Where the platform may fetch it; needed where `Publishing.by_url`."""
 
+    def as_file(self) -> tuple[str, bytes, str]:
+        """The picture as a part of a multipart form: its file name, content and media type."""
+        return f"picture.{self.media_type.rpartition('/')[2]}", self.content, self.media_type
+
 
 @dataclass(frozen=True, slots=True)
 class OutgoingPost:

@@ -1,7 +1,7 @@
-"""Insights: counters that come late, by names that Meta retires, asked for apart from all others.
+"""Insights: counters that come late, under names that Meta retires, requested apart from all others.
 
-One retired name fails all that are asked for with it, and so does one that does not suit the post.
-So what was refused is asked for again in parts, until what was refused stands alone.
+One retired name fails the whole request, and so does one that does not suit the post. So a request
+that was refused is repeated in parts, until each refused name is requested alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,14 +22,14 @@ from app.platforms.meta.calls import Calls, GraphAccess
 from app.platforms.meta.errors import Retired, TooFew
 
 Counts = Mapping[str, int | MetricStatus]
-"""By the metric's name: its value, or why there is none."""
+"""By the name of the insight: its value, or why there is none."""
 
 
 async def read(calls: Calls, access: GraphAccess, ids: Sequence[str], names: Sequence[str]) -> dict[str, Counts]:
-    """The insights of each of these posts. What Meta has not counted yet is pending.
+    """The insights of each of these posts. What Meta has not counted yet is `pending`.
 
-    What is refused or fails is told as a status: other counters are known. But where the token is
-    not good, or too many calls were made, nothing more is to be asked, so that is raised.
+    What is refused or fails is returned as a status, because the other counters are known. `AuthExpired` and
+    `Throttled` are raised, because no further request would succeed.
     """
     if not ids or not names:
         return {post: {} for post in ids}
@@ -37,7 +37,7 @@ async def read(calls: Calls, access: GraphAccess, ids: Sequence[str], names: Seq
         answers = await calls.batch(access, [_url(post, names) for post in ids], graph.INSIGHTS)
     except PlatformError as error:
         answers = [error] * len(ids)
-    found: dict[str, Counts] = {}
+    counts_by_post: dict[str, Counts] = {}
     refused: dict[str, PlatformError] = {}
     for post, answer in zip(ids, answers, strict=True):
         match answer:
@@ -47,16 +47,18 @@ async def read(calls: Calls, access: GraphAccess, ids: Sequence[str], names: Seq
                 refused[post] = answer
             case PlatformError():
                 denied = isinstance(answer, MissingPermission)
-                found[post] = dict.fromkeys(names, MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR)
+                counts_by_post[post] = dict.fromkeys(
+                    names, MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR
+                )
             case _:
-                found[post] = _counts(answer, names)
-    return {**found, **(await _apart(calls, access, refused, names) if refused else {})}
+                counts_by_post[post] = _counts(answer, names)
+    return {**counts_by_post, **(await _apart(calls, access, refused, names) if refused else {})}
 
 
 async def _apart(
     calls: Calls, access: GraphAccess, refused: Mapping[str, PlatformError], names: Sequence[str]
 ) -> dict[str, Counts]:
-    """Ask again without the retired metrics, which one post tells for all; else for each metric alone."""
+    """Request again without the retired metrics, which one post reveals for all; else each metric alone."""
     if len(names) == 1:
         return {
             post: {names[0]: MetricStatus.PENDING if isinstance(error, TooFew) else MetricStatus.UNSUPPORTED}
@@ -78,8 +80,8 @@ def _url(post: str, names: Sequence[str]) -> str:
     return f"{post}?fields=id,insights.metric({','.join(names)}).period(lifetime){{name,values,total_value}}"
 
 
-def _counts(found: graph.Insights, names: Sequence[str]) -> Counts:
-    listed = () if found.insights is None else found.insights.data
+def _counts(post: graph.Insights, names: Sequence[str]) -> Counts:
+    listed = () if post.insights is None else post.insights.data
     answer = {insight.name: count for insight in listed if (count := insight.count) is not None}
     return {name: MetricStatus.PENDING if (count := answer.get(name)) is None else count for name in names}
 
@@ -87,7 +89,7 @@ def _counts(found: graph.Insights, names: Sequence[str]) -> Counts:
 def post_metrics(
     post: str, answer: Mapping[Metric, int | MetricStatus | None], supported: Collection[Metric]
 ) -> PostMetrics:
-    """Counters, and why others are missing: one of those `supported` that was left out is pending."""
+    """Counters, and why the others are missing: a supported one that was left out is `pending`."""
     counters = {
         name: count for name, count in answer.items() if count is not None and not isinstance(count, MetricStatus)
     }

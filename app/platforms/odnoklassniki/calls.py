@@ -77,10 +77,7 @@ class Api:
 
     async def upload(self, url: str, picture: Picture) -> ok.Uploaded:
         """Bring a picture to the address that was given for it."""
-        name = f"picture.{picture.media_type.rpartition('/')[2]}"
-        request = self._http.build_request(
-            "POST", url, files={"pic1": (name, picture.content, picture.media_type)}, extensions={COST: Cost()}
-        )
+        request = self._http.build_request("POST", url, files={"pic1": picture.as_file()}, extensions={COST: Cost()})
         return wire.parse(ok.UPLOADED, await wire.read(self._http, request, from_answer))
 
     async def renew(self, c: Credentials) -> ok.IssuedToken:
