@@ -48,7 +48,7 @@ async def page(
 ) -> Listing[T] | None:
     """The page of a list that begins at `at`, requested by `fetch` with a cursor and a limit.
 
-    None where Graph no longer accepts the cursor. The page has at most `limit` items, and fewer where Graph refuses so many.
+    None where Graph no longer accepts the cursor. A page is smaller than `limit` where Graph refuses so many items.
     """
     while True:
         try:
