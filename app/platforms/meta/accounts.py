@@ -58,7 +58,7 @@ class User(wire.Shape):
     id: graph.NodeId
     user_id: graph.NodeId | None = None
     username: wire.StorableText
-    name: graph.OptionalText = ""
+    name: wire.OptionalText = ""
     followers_count: wire.PositiveCount = None
 
 
@@ -75,7 +75,7 @@ class Counters(wire.Shape):
     id: graph.NodeId
     like_count: wire.PositiveCount = None
     comments_count: wire.PositiveCount = None
-    media_product_type: graph.OptionalText = ""
+    media_product_type: wire.OptionalText = ""
 
     @property
     def insights(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Counters(wire.Shape):
 
 
 class Media(Counters):
-    caption: graph.OptionalText = ""
+    caption: wire.OptionalText = ""
     timestamp: wire.Moment
     permalink: wire.StorableText | None = None
 
@@ -93,10 +93,10 @@ class Tagged(wire.Shape):
     """Another account's media in which the account is tagged."""
 
     id: graph.NodeId
-    caption: graph.OptionalText = ""
+    caption: wire.OptionalText = ""
     timestamp: wire.Moment
     permalink: wire.StorableText | None = None
-    username: graph.OptionalText = ""
+    username: wire.OptionalText = ""
 
 
 class Reply(wire.Shape):
@@ -104,8 +104,8 @@ class Reply(wire.Shape):
 
     id: graph.NodeId
     timestamp: wire.Moment
-    text: graph.OptionalText = ""
-    username: graph.OptionalText = ""
+    text: wire.OptionalText = ""
+    username: wire.OptionalText = ""
     author: graph.OptionalPerson = Field(default=None, alias="from")
 
 
@@ -126,21 +126,21 @@ class Container(wire.Shape):
     """A post in preparation, which expires unless it is published within a day."""
 
     id: graph.NodeId
-    status_code: graph.OptionalText = ""
-    status: graph.OptionalText = ""
+    status_code: wire.OptionalText = ""
+    status: wire.OptionalText = ""
 
 
 class Writer(wire.Shape):
     """The author of a comment, mostly with an id; `self_ig_scoped_id` is present where it is the account itself."""
 
     id: graph.NodeId | None = None
-    username: graph.OptionalText = ""
+    username: wire.OptionalText = ""
     self_ig_scoped_id: graph.NodeId | None = None
 
 
 class NewComment(wire.Shape):
     id: graph.NodeId = Field(validation_alias=AliasChoices("id", "comment_id"))
-    text: graph.OptionalText = ""
+    text: wire.OptionalText = ""
     author: Writer | None = Field(default=None, alias="from")
     media: graph.Made | None = None
     parent_id: graph.NodeId | None = None

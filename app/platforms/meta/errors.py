@@ -30,7 +30,6 @@ from app.platforms.contract import (
 )
 from app.platforms.errors import ErrorMeaning, platform_error
 from app.platforms.meta import usage
-from app.platforms.meta import wire_models as graph
 
 
 class Retired(Rejected):
@@ -140,8 +139,8 @@ Code = Annotated[wire.Number | None, BeforeValidator(_number)]
 class Fault(wire.Shape):
     code: Code = None
     error_subcode: Code = None
-    type: graph.OptionalText = ""
-    message: graph.OptionalText = ""
+    type: wire.OptionalText = ""
+    message: wire.OptionalText = ""
     error_user_msg: wire.StorableText | None = None
     is_transient: bool | None = None
 
@@ -149,9 +148,9 @@ class Fault(wire.Shape):
 class Failure(wire.Shape):
     error: Fault | None = None
     error_type: wire.StorableText | None = None
-    error_message: graph.OptionalText = ""
+    error_message: wire.OptionalText = ""
     error_code: Code = None
-    error_msg: graph.OptionalText = ""
+    error_msg: wire.OptionalText = ""
 
     @property
     def fault(self) -> Fault | None:

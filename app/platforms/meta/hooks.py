@@ -82,7 +82,7 @@ class Envelope(wire.Shape):
 
 class EventMessage(wire.Shape):
     mid: graph.NodeId
-    text: graph.OptionalText = ""
+    text: wire.OptionalText = ""
     is_echo: bool | None = None
     is_deleted: bool | None = None
 

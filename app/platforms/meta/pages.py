@@ -47,7 +47,7 @@ REMOVED: Final = frozenset({"remove", "delete"})
 
 class Page(wire.Shape):
     id: graph.NodeId
-    name: graph.OptionalText = ""
+    name: wire.OptionalText = ""
     link: wire.StorableText | None = None
     username: wire.StorableText | None = None
     followers_count: wire.Count | None = None
@@ -58,7 +58,7 @@ class PageWithToken(wire.Shape):
     """A Page, with its own token where the person whose token is used has a role on it."""
 
     id: graph.NodeId
-    access_token: graph.OptionalText = ""
+    access_token: wire.OptionalText = ""
 
 
 class Shares(wire.Shape):
@@ -83,8 +83,8 @@ class Counters(wire.Shape):
 
 class Post(Counters):
     created_time: wire.Moment
-    message: graph.OptionalText = ""
-    story: graph.OptionalText = ""
+    message: wire.OptionalText = ""
+    story: wire.OptionalText = ""
     permalink_url: wire.StorableText | None = None
 
 
@@ -98,7 +98,7 @@ class Comment(wire.Shape):
 
     id: graph.NodeId
     created_time: wire.Moment
-    message: graph.OptionalText = ""
+    message: wire.OptionalText = ""
     author: graph.OptionalPerson = Field(default=None, alias="from")
     parent: Parent | None = None
     permalink_url: wire.StorableText | None = None
@@ -125,8 +125,8 @@ class Item(wire.Shape):
     parent_id: graph.NodeId | None = None
     author: graph.OptionalPerson = Field(default=None, alias="from")
     sender_id: graph.NodeId | None = None
-    sender_name: graph.OptionalText = ""
-    message: graph.OptionalText = ""
+    sender_name: wire.OptionalText = ""
+    message: wire.OptionalText = ""
     created_time: AnyTime | None = None
     published: Annotated[bool, BeforeValidator(lambda value: value not in (0, "0"))] = True
 

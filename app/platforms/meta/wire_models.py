@@ -18,9 +18,6 @@ NodeId = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=r"^[A-Za-z0
 """Ids are numbers, numbers joined by `_`, or (of messages and their threads) something like Base64.
 Some webhook events have numeric ids as JSON numbers."""
 
-OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
-"""A text; where there is none it is left out, empty, or null."""
-
 PAGE_PARAMETERS: Final = ("after", "until", "__paging_token", "offset")
 """The query parameters of a URL that say where a page begins."""
 
@@ -81,8 +78,8 @@ class Summed(wire.Shape):
 
 class Person(wire.Shape):
     id: NodeId
-    name: OptionalText = ""
-    username: OptionalText = ""
+    name: wire.OptionalText = ""
+    username: wire.OptionalText = ""
 
 
 def _none_without_id(value: object) -> object:
@@ -101,7 +98,7 @@ class Insight(wire.Shape):
     """A metric. What is not counted yet has no values, or is not among the insights at all."""
 
     name: wire.StorableText
-    period: OptionalText = "lifetime"
+    period: wire.OptionalText = "lifetime"
     values: tuple[Value, ...] | None = None
     total_value: Value | None = None
 
@@ -130,7 +127,7 @@ class Message(wire.Shape):
     created_time: wire.Moment | None = None
     author: OptionalPerson = Field(default=None, alias="from")
     to: Listing[OptionalPerson] | None = None
-    message: OptionalText = ""
+    message: wire.OptionalText = ""
 
     @property
     def people(self) -> tuple[Person, ...]:
@@ -158,7 +155,7 @@ class Part(wire.Shape):
     """One response of a batch; its body is JSON in a string."""
 
     code: Annotated[int, Field(ge=100, le=599)]
-    body: OptionalText = ""
+    body: wire.OptionalText = ""
 
 
 class Made(wire.Shape):
@@ -218,7 +215,7 @@ class AppSubscription(wire.Shape):
     """The address to which an application has the events of one kind of object sent."""
 
     object: wire.StorableText
-    callback_url: OptionalText = ""
+    callback_url: wire.OptionalText = ""
     active: bool = True
     fields: tuple[Annotated[AppField, BeforeValidator(_field)], ...] = ()
 

@@ -50,8 +50,6 @@ def _id_of_made(value: object) -> object:
     return wire.as_text(node)
 
 
-OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
-"""A text that may be left out, or null."""
 OptionalList = Annotated[
     tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)
 ]
@@ -93,7 +91,7 @@ class Target(wire.Shape):
 class Group(wire.Shape):
     uid: Id
     name: wire.StorableText
-    shortname: OptionalText = ""
+    shortname: wire.OptionalText = ""
     members_count: wire.PositiveCount = None
 
 
@@ -133,8 +131,8 @@ class Discussed(wire.Shape):
 class Part(wire.Shape):
     """A part of a topic: a text, photos, a link …"""
 
-    type: OptionalText = ""
-    text: OptionalText = ""
+    type: wire.OptionalText = ""
+    text: wire.OptionalText = ""
 
 
 class Topic(wire.Shape):
@@ -157,10 +155,10 @@ class Topics(wire.Shape):
 class Comment(wire.Shape):
     id: Id
     date: MoscowTime
-    text: OptionalText = ""
+    text: wire.OptionalText = ""
     author_id: Id | None = None
     author_ref: wire.StorableText | None = None
-    author_name: OptionalText = ""
+    author_name: wire.OptionalText = ""
     reply_to_comment_id: Id | None = None
     reply_to_id: Id | None = None
 
@@ -187,7 +185,7 @@ class Owner(wire.Shape):
 
     group_id: Id | None = None
     user_id: Id | None = None
-    name: OptionalText = ""
+    name: wire.OptionalText = ""
 
     @model_validator(mode="after")
     def _has_an_owner(self) -> "Owner":
@@ -198,7 +196,7 @@ class Owner(wire.Shape):
 
 class Chat(wire.Shape):
     chat_id: Id
-    type: OptionalText = ""
+    type: wire.OptionalText = ""
     last: CheckedMillis = Field(validation_alias="lastEventTime")
 
 
@@ -211,7 +209,7 @@ class Sender(wire.Shape):
     """A person, or the group itself. Unverified: how the group is named."""
 
     id: Id = Field(validation_alias=AliasChoices("user_id", "group_id", "chat_id"))
-    name: OptionalText = ""
+    name: wire.OptionalText = ""
 
 
 class Recipient(wire.Shape):
@@ -220,7 +218,7 @@ class Recipient(wire.Shape):
 
 class Body(wire.Shape):
     mid: Id
-    text: OptionalText = ""
+    text: wire.OptionalText = ""
     reply_to: Id | None = None
 
 
