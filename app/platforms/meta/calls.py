@@ -42,7 +42,7 @@ MAIL: Final = "conversations"
 """The rate limit for requests about messages: two a second for each Page and each account."""
 META: Final = "meta"
 """The owner of applications: Facebook and Instagram share them."""
-PREPARES: Final = "instep.prepares"
+REPEATABLE: Final = "instep.repeatable"
 """In a request's `extensions`: it is sent by POST, but may be repeated (an upload, a container, a read)."""
 
 Files = Mapping[str, tuple[str, bytes, str]]
@@ -84,26 +84,26 @@ class Calls:
         self,
         access: GraphAccess,
         path: str,
-        answer: TypeAdapter[T],
+        model: TypeAdapter[T],
         query: Mapping[str, str],
     ) -> T:
         request = self._request("GET", access, path, params={**query, **access.proof}, cost=access.cost(1))
-        return wire.parse_lenient(answer, await wire.read(self._http, request, naming_token(classify, access.kind)))
+        return wire.parse_lenient(model, await wire.read(self._http, request, naming_token(classify, access.kind)))
 
-    async def batch(self, access: GraphAccess, urls: Sequence[str], answer: TypeAdapter[S]) -> list[S | PlatformError]:
+    async def batch(self, access: GraphAccess, urls: Sequence[str], model: TypeAdapter[S]) -> list[S | PlatformError]:
         """Several reads in one request, each with its own response or error, in the order of `urls`."""
         query = [{"method": "GET", "relative_url": f"{VERSION}/{url}"} for url in urls]
         form = {"batch": json.dumps(query), "include_headers": "false"}
-        response = await self.prepared(access, "", form, calls=len(urls))
+        response = await self.repeatable_post_response(access, "", form, calls=len(urls))
         parts = wire.parse(graph.BATCH, response)
         if len(parts) != len(urls):
             raise Malformed("the response does not hold one part for each request")
         # Headers of the whole body, its encoding and length, do not apply to the parts.
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in DROPPED_HEADERS]
-        return [_part(part, headers, response.request, answer, naming_token(classify, access.kind)) for part in parts]
+        return [_part(part, headers, response.request, model, naming_token(classify, access.kind)) for part in parts]
 
     async def nodes(
-        self, access: GraphAccess, ids: Sequence[str], answer: TypeAdapter[S], fields: str
+        self, access: GraphAccess, ids: Sequence[str], model: TypeAdapter[S], fields: str
     ) -> dict[str, S | MetricStatus]:
         """Several objects by their ids, without those that do not exist.
 
@@ -113,7 +113,7 @@ class Calls:
         nodes: dict[str, S | MetricStatus] = {}
         failed: PlatformError | None = None
         for node, answered in zip(
-            ids, await self.batch(access, [f"{i}?fields={fields}" for i in ids], answer), strict=True
+            ids, await self.batch(access, [f"{i}?fields={fields}" for i in ids], model), strict=True
         ):
             match answered:
                 case AuthExpired() | Throttled():
@@ -134,7 +134,7 @@ class Calls:
         self,
         access: GraphAccess,
         path: str,
-        answer: TypeAdapter[T],
+        model: TypeAdapter[T],
         form: Mapping[str, str],
         *,
         files: Files | None = None,
@@ -142,27 +142,27 @@ class Calls:
         """Send a change, once; `OutcomeUnknown` where no response says whether it was made."""
         request = self._request("POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(1))
         return wire.parse_confirmation(
-            answer, await wire.write(self._http, request, naming_token(classify, access.kind))
+            model, await wire.write(self._http, request, naming_token(classify, access.kind))
         )
 
-    async def prepare(
+    async def repeatable_post(
         self,
         access: GraphAccess,
         path: str,
-        answer: TypeAdapter[T],
+        model: TypeAdapter[T],
         form: Mapping[str, str],
         *,
         files: Files | None = None,
     ) -> T:
         """Send a POST that publishes nothing: it may be repeated, and fails as a read does."""
-        return wire.parse(answer, await self.prepared(access, path, form, files=files))
+        return wire.parse(model, await self.repeatable_post_response(access, path, form, files=files))
 
-    async def prepared(
+    async def repeatable_post_response(
         self, access: GraphAccess, path: str, form: Mapping[str, str], *, files: Files | None = None, calls: int = 1
     ) -> httpx.Response:
-        """As `prepare`; the response is returned unparsed."""
+        """As `repeatable_post`; the response is returned unparsed."""
         request = self._request(
-            "POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(calls), prepares=True
+            "POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(calls), repeatable=True
         )
         return await wire.read(self._http, request, naming_token(classify, access.kind))
 
@@ -176,7 +176,7 @@ class Calls:
         params: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
         files: Files | None = None,
-        prepares: bool = False,
+        repeatable: bool = False,
     ) -> httpx.Request:
         return self._http.build_request(
             method,
@@ -185,14 +185,14 @@ class Calls:
             data=data,
             files=files,
             headers=wire.bearer(access.token or None),
-            extensions={COST: cost, PREPARES: prepares},
+            extensions={COST: cost, REPEATABLE: repeatable},
         )
 
 
 def classify(response: httpx.Response) -> PlatformError | None:
     """The error that a response reports; None where it reports none."""
     request = wire.request_of(response)
-    changes = request is not None and request.method == "POST" and not request.extensions.get(PREPARES)
+    changes = request is not None and request.method == "POST" and not request.extensions.get(REPEATABLE)
     return failure(response, changes=changes)
 
 
@@ -200,7 +200,7 @@ def _part(
     part: graph.Part | None,
     headers: Sequence[tuple[str, str]],
     request: httpx.Request,
-    answer: TypeAdapter[S],
+    model: TypeAdapter[S],
     classifier: wire.Classify,
 ) -> S | PlatformError:
     """One response of a batch. It is null where Graph did not finish in time."""
@@ -208,6 +208,6 @@ def _part(
         return Transient("Meta's platform did not finish in time")
     response = httpx.Response(part.code, headers=headers, content=part.body, request=request)
     try:
-        return classifier(response) or wire.parse(answer, response)
+        return classifier(response) or wire.parse(model, response)
     except Malformed as error:
         return error

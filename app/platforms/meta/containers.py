@@ -49,7 +49,7 @@ async def _check_daily_limit(calls: Calls, access: GraphAccess, account_id: str)
 
 async def _container(calls: Calls, access: GraphAccess, account_id: str, form: dict[str, str]) -> str:
     """The id of a new container, once it is ready to be published."""
-    made = await calls.prepare(access, f"{account_id}/media", graph.MADE, form)
+    made = await calls.repeatable_post(access, f"{account_id}/media", graph.MADE, form)
     for _ in range(STATUS_POLLS):
         container = await calls.get(access, made.id, accounts.CONTAINER, {"fields": accounts.CONTAINER_FIELDS})
         if container.status_code == "FINISHED":

@@ -232,7 +232,9 @@ class Facebook:
             for number, picture in enumerate(draft.pictures):
                 hidden = {"published": "false", **_alt_text(picture)}
                 files = {"source": picture.as_file()}
-                uploaded = await self._calls.prepare(access, f"{own_id}/photos", graph.MADE, hidden, files=files)
+                uploaded = await self._calls.repeatable_post(
+                    access, f"{own_id}/photos", graph.MADE, hidden, files=files
+                )
                 form[f"attached_media[{number}]"] = json.dumps({"media_fbid": uploaded.id})
             post_id = (await self._calls.change(access, f"{own_id}/feed", graph.MADE, form)).id
         return SendReceipt(external_id=post_id, url=f"{pages.SITE}/{post_id}")

@@ -34,24 +34,24 @@ async def read(calls: Calls, access: GraphAccess, ids: Sequence[str], names: Seq
     if not ids or not names:
         return {post: {} for post in ids}
     try:
-        answers = await calls.batch(access, [_url(post, names) for post in ids], graph.INSIGHTS)
+        results = await calls.batch(access, [_url(post, names) for post in ids], graph.INSIGHTS)
     except PlatformError as error:
-        answers = [error] * len(ids)
+        results = [error] * len(ids)
     counts_by_post: dict[str, Counts] = {}
     refused: dict[str, PlatformError] = {}
-    for post, answer in zip(ids, answers, strict=True):
-        match answer:
+    for post, result in zip(ids, results, strict=True):
+        match result:
             case AuthExpired() | Throttled():
-                raise answer
+                raise result
             case Rejected() | Gone():
-                refused[post] = answer
+                refused[post] = result
             case PlatformError():
-                denied = isinstance(answer, MissingPermission)
+                denied = isinstance(result, MissingPermission)
                 counts_by_post[post] = dict.fromkeys(
                     names, MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR
                 )
             case _:
-                counts_by_post[post] = _counts(answer, names)
+                counts_by_post[post] = _counts(result, names)
     return {**counts_by_post, **(await _apart(calls, access, refused, names) if refused else {})}
 
 
@@ -68,7 +68,7 @@ async def _apart(
     sample = next((post for post, error in refused.items() if isinstance(error, Retired)), None)
     if sample is not None:
         alone = await calls.batch(access, [_url(sample, (name,)) for name in names], graph.INSIGHTS)
-        gone = [name for name, answer in zip(names, alone, strict=True) if isinstance(answer, Retired)]
+        gone = [name for name, result in zip(names, alone, strict=True) if isinstance(result, Retired)]
         if gone:
             rest = await read(calls, access, posts, [name for name in names if name not in gone])
             return {post: {**rest[post], **dict.fromkeys(gone, MetricStatus.UNSUPPORTED)} for post in posts}
@@ -82,19 +82,19 @@ def _url(post: str, names: Sequence[str]) -> str:
 
 def _counts(post: graph.Insights, names: Sequence[str]) -> Counts:
     listed = () if post.insights is None else post.insights.data
-    answer = {insight.name: count for insight in listed if (count := insight.count) is not None}
-    return {name: MetricStatus.PENDING if (count := answer.get(name)) is None else count for name in names}
+    count_by_name = {insight.name: count for insight in listed if (count := insight.count) is not None}
+    return {name: MetricStatus.PENDING if (count := count_by_name.get(name)) is None else count for name in names}
 
 
 def post_metrics(
-    post: str, answer: Mapping[Metric, int | MetricStatus | None], supported: Collection[Metric]
+    post: str, counts: Mapping[Metric, int | MetricStatus | None], supported: Collection[Metric]
 ) -> PostMetrics:
     """Counters, and why the others are missing: a supported one that was left out is `pending`."""
     counters = {
-        name: count for name, count in answer.items() if count is not None and not isinstance(count, MetricStatus)
+        name: count for name, count in counts.items() if count is not None and not isinstance(count, MetricStatus)
     }
     missing = {metric: MetricStatus.PENDING if metric in supported else MetricStatus.UNSUPPORTED for metric in Metric}
-    missing |= {metric: status for metric, status in answer.items() if isinstance(status, MetricStatus)}
+    missing |= {metric: status for metric, status in counts.items() if isinstance(status, MetricStatus)}
     return PostMetrics(post, counters, {metric: missing[metric] for metric in Metric if metric not in counters})
 
 

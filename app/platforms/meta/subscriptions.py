@@ -30,8 +30,10 @@ async def subscribe(
     app = app_access(c)
     if app is not None:
         form = {"object": kind, "callback_url": url, "fields": ",".join(fields), "verify_token": verify_token}
-        _require_success(await calls.prepare(app, f"{c.app['client_id']}/subscriptions", graph.DONE, form))
-    _require_success(await calls.prepare(access, path, graph.DONE, {"subscribed_fields": ",".join(subscribed_fields)}))
+        _require_success(await calls.repeatable_post(app, f"{c.app['client_id']}/subscriptions", graph.DONE, form))
+    _require_success(
+        await calls.repeatable_post(access, path, graph.DONE, {"subscribed_fields": ",".join(subscribed_fields)})
+    )
 
 
 async def state(
@@ -67,6 +69,6 @@ async def state(
     return HookState(not missing, detail=detail)
 
 
-def _require_success(answer: graph.Done) -> None:
-    if not answer.success:
+def _require_success(response: graph.Done) -> None:
+    if not response.success:
         raise Rejected("Meta did not take the subscription")

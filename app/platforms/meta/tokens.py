@@ -40,7 +40,9 @@ async def inspect(
         return {}
     states: dict[Token, TokenState] = {}
     for kind in kinds:
-        response = await calls.prepared(access, "debug_token", {"method": "get", "input_token": c.tokens[kind]})
+        response = await calls.repeatable_post_response(
+            access, "debug_token", {"method": "get", "input_token": c.tokens[kind]}
+        )
         token_info = wire.parse(graph.DEBUGGED, response).data
         if not token_info.is_valid:
             raise AuthExpired("Meta no longer accepts the token", token=kind)

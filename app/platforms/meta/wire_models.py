@@ -176,7 +176,7 @@ class Done(wire.Shape):
 
 
 class IssuedToken(wire.Shape):
-    """A token endpoint's answer; a token that does not end may come without `expires_in`."""
+    """A token endpoint's response; a token that does not expire may come without `expires_in`."""
 
     access_token: Annotated[wire.StorableText, Field(min_length=1)]
     expires_in: wire.Count | None = None

@@ -28,7 +28,7 @@ class Api:
         self._http = http
 
     async def rest(
-        self, c: Credentials, answer: TypeAdapter[T], method: str, fields: Mapping[str, str], *, changes: bool = False
+        self, c: Credentials, model: TypeAdapter[T], method: str, fields: Mapping[str, str], *, changes: bool = False
     ) -> T:
         """Call a method with the administrator's token. All parameters are in the form, so that URLs hold no secret."""
         token = _token(c, Token.USER)
@@ -40,10 +40,10 @@ class Api:
             data={**form, "access_token": token, "sig": signature},
             extensions=_extensions(token, Token.USER, changes=changes),
         )
-        return await self._send(answer, request, Token.USER, changes=changes)
+        return await self._send(model, request, Token.USER, changes=changes)
 
     async def graph(
-        self, c: Credentials, answer: TypeAdapter[T], path: str, query: Mapping[str, str] | None = None
+        self, c: Credentials, model: TypeAdapter[T], path: str, query: Mapping[str, str] | None = None
     ) -> T:
         """Read from the Graph API with the group's token."""
         token = _token(c, Token.COMMUNITY)
@@ -53,7 +53,7 @@ class Api:
             params={**(query or {}), "access_token": token},
             extensions=_extensions(token, Token.COMMUNITY, changes=False),
         )
-        return await self._send(answer, request, Token.COMMUNITY, changes=False)
+        return await self._send(model, request, Token.COMMUNITY, changes=False)
 
     async def owner(self, c: Credentials) -> tuple[str, str]:
         """The owner of the group's token, as `group:1`, and its name; `MissingPermission` where it is a person."""
@@ -62,7 +62,7 @@ class Api:
             raise MissingPermission("the token is a person's, and not the group's own")
         return owner.group_id, owner.name
 
-    async def graph_post(self, c: Credentials, answer: TypeAdapter[T], path: str, body: object) -> T:
+    async def graph_post(self, c: Credentials, model: TypeAdapter[T], path: str, body: object) -> T:
         """Change something through the Graph API with the group's token."""
         token = _token(c, Token.COMMUNITY)
         request = self._http.build_request(
@@ -73,7 +73,7 @@ class Api:
             headers=JSON,
             extensions=_extensions(token, Token.COMMUNITY, changes=True),
         )
-        return await self._send(answer, request, Token.COMMUNITY, changes=True)
+        return await self._send(model, request, Token.COMMUNITY, changes=True)
 
     async def upload(self, url: str, picture: Picture) -> ok.Uploaded:
         """Upload a picture to the address that OK returned for it."""
@@ -89,11 +89,11 @@ class Api:
         request = self._http.build_request("POST", _url(c, "oauth/token.do"), data=form, extensions=extensions)
         return await self._send(ok.GRANTED, request, Token.REFRESH, changes=True)
 
-    async def _send(self, answer: TypeAdapter[T], request: httpx.Request, kind: Token, *, changes: bool) -> T:
+    async def _send(self, model: TypeAdapter[T], request: httpx.Request, kind: Token, *, changes: bool) -> T:
         classify = naming_token(from_answer, kind)
         if changes:
-            return wire.parse_confirmation(answer, await wire.write(self._http, request, classify))
-        return wire.parse_lenient(answer, await wire.read(self._http, request, classify))
+            return wire.parse_confirmation(model, await wire.write(self._http, request, classify))
+        return wire.parse_lenient(model, await wire.read(self._http, request, classify))
 
 
 def _extensions(token: str, kind: Token, *, changes: bool) -> dict[str, object]:
