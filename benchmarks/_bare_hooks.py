@@ -56,7 +56,7 @@ def verify() -> Starlette:
         receiver = adapter(request.path_params["platform"])
         assert issubclass(receiver, Receives)
         call = HookRequest(await request.body(), request.headers, request.query_params)
-        return PlainTextResponse(receiver.receive(call, {"secret": SECRET}).answer)
+        return PlainTextResponse(receiver.receive(call, {"secret": SECRET}).response_body)
 
     return Starlette(routes=[Route(PATH, take, methods=["POST"])])
 

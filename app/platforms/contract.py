@@ -1,4 +1,4 @@
-"""What an adapter is, and the types in which a platform's answers reach the caller. Optional parts of the
+"""What an adapter is, and the types in which a platform's responses reach the caller. Optional parts of the
 contract are the protocols of `capabilities`.
 
 An adapter translates between one platform's HTTP API and the types below, and does nothing else. It knows no

@@ -1,4 +1,4 @@
-"""Checks of what an adapter is called with, before it calls its platform."""
+"""Checks of an adapter's parameters, before any request is sent."""
 
 from collections.abc import Sized
 
@@ -6,13 +6,13 @@ from app.platforms.contract import Credentials, Spec
 
 
 def community_id(c: Credentials) -> str:
-    """The community's id on the platform; `ValueError` as long as `Adapter.community` has not found it."""
+    """The community's id on the platform; `ValueError` where it is not known yet (see `Credentials.external_id`)."""
     if c.external_id is None:
-        raise ValueError("the community's id is not known yet: ask for `community` first")
+        raise ValueError("the community's id is not known yet: call `community` first")
     return c.external_id
 
 
 def check_batch(posts: Sized, spec: Spec) -> None:
-    """`ValueError` for more posts than one `Adapter.metrics` call takes."""
+    """Raise `ValueError` for more posts than one `Adapter.metrics` call takes."""
     if len(posts) > spec.metrics_batch:
         raise ValueError(f"at most {spec.metrics_batch} posts at once")

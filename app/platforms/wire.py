@@ -1,7 +1,7 @@
-"""What every adapter needs to speak over HTTP: send, understand, say what went wrong.
+"""Sending requests and parsing responses, for every adapter: HTTP, wire models, cursors, times.
 
-Nothing here knows a platform. What leaves is a typed value or a `PlatformError`, and the latter
-never holds a token, a URL or a piece of an answer that was not meant for people.
+Functions return typed values and raise `PlatformError`s. A message never contains a token, a URL, or
+a part of a response that is not meant for people.
 """
 
 import json
@@ -36,21 +36,22 @@ log = structlog.get_logger()
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
-LONGEST_EXPLANATION = 200
+LONGEST_EXPLANATION: Final = 200
+"""Characters of a platform's own message that are shown."""
 
 
 class Shape(BaseModel):
-    """A part of an answer: what is named must be right, what is not named may be anything."""
+    """The base of wire models: fields that are declared must be valid, all others are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 OUT_OF_BOUNDS: Final = "out_of_bounds"
-"""The type of pydantic's error for an instant that is one, and is not taken for real."""
+"""The type of pydantic's error for a time that is well-formed, and outside the bounds of `app.kit.instants`."""
 
 
 def bounded(moment: datetime) -> datetime:
-    """The same moment in UTC, within the bounds of `app.kit.instants`."""
+    """The same time in UTC; `PydanticCustomError` outside the bounds of `app.kit.instants`."""
     try:
         return instants.bounded(moment)
     except instants.OutOfBounds as error:
@@ -58,7 +59,7 @@ def bounded(moment: datetime) -> datetime:
 
 
 def since_1970(value: int, per_second: int = 1) -> datetime:
-    """The moment that lies so many seconds, or parts of one, after 1970, within the bounds of `app.kit.instants`."""
+    """A Unix time in seconds, or in `per_second` parts of one; `PydanticCustomError` outside the bounds."""
     if not instants.EARLIEST.timestamp() <= value / per_second < instants.LATEST.timestamp():
         raise PydanticCustomError(OUT_OF_BOUNDS, "not a moment that is taken for real")
     return datetime.fromtimestamp(value / per_second if per_second > 1 else value, UTC)
@@ -70,7 +71,7 @@ def _unix_time(value: object) -> datetime:
     return since_1970(value)
 
 
-def _dispensable(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
+def _none_if_out_of_bounds(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
     try:
         return handler(value)
     except ValidationError as error:
@@ -79,37 +80,39 @@ def _dispensable(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
         return None
 
 
-def _written(value: object) -> object:
-    """Within a wrapped validator a text is no moment by itself."""
+def _parse_iso(value: object) -> object:
+    """Within a wrapped validator, strict mode does not take a string for a time."""
     return (iso(value) or value) if isinstance(value, str) else value
 
 
 def as_text(value: object) -> object:
-    """Some write ids as numbers now and then; to us they are texts."""
+    """An id as text: some platforms return numbers now and then."""
     return str(value) if type(value) is int else value
 
 
-def _above_zero_or_none(value: object) -> object:
+def _none_if_negative(value: object) -> object:
     return None if type(value) is int and value < 0 else value
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL keeps no NUL in a text."""
+    """PostgreSQL cannot store a NUL in a text."""
     return text.replace("\x00", "")
 
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
 StorableText = Annotated[str, AfterValidator(_storable)]
+OptionalText = Annotated[StorableText, BeforeValidator(lambda value: "" if value is None else value)]
+"""A text; where there is none it is left out, empty, or null."""
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-PositiveCount = Annotated[Count | None, BeforeValidator(_above_zero_or_none)]
-"""A counter that may be hidden: then it is left out, null, or below zero."""
+PositiveCount = Annotated[Count | None, BeforeValidator(_none_if_negative)]
+"""A counter that may be hidden: it is then left out, null, or negative."""
 Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[AwareDatetime, AfterValidator(bounded)]
 UnixTime = Annotated[datetime, BeforeValidator(_unix_time)]
-"""Seconds since 1970 in the answer; an aware datetime when understood."""
-NONE_IF_OUT_OF_BOUNDS: Final = WrapValidator(_dispensable)
-"""For a moment without which all the rest can be understood: one that is out of bounds is None."""
-LenientMoment = Annotated[Moment | None, BeforeValidator(_written), NONE_IF_OUT_OF_BOUNDS]
+"""Seconds since 1970 in the response; an aware datetime when parsed."""
+NONE_IF_OUT_OF_BOUNDS: Final = WrapValidator(_none_if_out_of_bounds)
+"""For a time without which the rest can be used: None where it is out of bounds."""
+LenientMoment = Annotated[Moment | None, BeforeValidator(_parse_iso), NONE_IF_OUT_OF_BOUNDS]
 LenientUnixTime = Annotated[UnixTime | None, NONE_IF_OUT_OF_BOUNDS]
 
 
@@ -120,34 +123,34 @@ def _or_error(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
         return error
 
 
-def _but_errors(found: list[Any]) -> list[Any]:
-    understood = [one for one in found if not isinstance(one, ValidationError)]
-    errors = [one for one in found if isinstance(one, ValidationError)]
-    if errors and not understood:
+def _without_errors(results: list[Any]) -> list[Any]:
+    items = [one for one in results if not isinstance(one, ValidationError)]
+    errors = [one for one in results if isinstance(one, ValidationError)]
+    if errors and not items:
         raise errors[0]
     if errors:
         left_out(len(errors), f"an item is not understood {validation_problem(errors[0])}")
-    return understood
+    return items
 
 
 def left_out(number: int, detail: str) -> None:
-    """Tell whoever runs this of items that are missing in a list; `detail` is of the first of them."""
+    """Count and log items that were left out of a list; `detail` is about the first of them."""
     telemetry.ITEMS_LEFT_OUT.inc(number)
     log.warning("answer.items_left_out", items=number, detail=detail)
 
 
-LenientList = Annotated[list[Annotated[T, WrapValidator(_or_error)]], AfterValidator(_but_errors)]
-"""A list whose odd items are left out and told of, unless all of them are odd. Not for lists in which absence means
-something.
+LenientList = Annotated[list[Annotated[T, WrapValidator(_or_error)]], AfterValidator(_without_errors)]
+"""A list from which invalid items are left out, counted and logged, unless all are invalid. Not for lists in which the
+absence of an item has a meaning.
 
-Items are validated as Python's values: a text is no `Moment` in them.
+Items are validated as Python values: a string is no `Moment` in them.
 """
 
 Classify = Callable[[httpx.Response], PlatformError | None]
 
 
 async def read(http: httpx.AsyncClient, request: httpx.Request, classify: Classify) -> httpx.Response:
-    """Send a request that changes nothing; what goes wrong may simply be tried again later."""
+    """Send a request that changes nothing, and may be repeated. Raises a `PlatformError`."""
     try:
         response = await http.send(request)
     except httpx.RequestError as error:
@@ -162,9 +165,9 @@ async def read(http: httpx.AsyncClient, request: httpx.Request, classify: Classi
 async def write(http: httpx.AsyncClient, request: httpx.Request, classify: Classify) -> httpx.Response:
     """Send a request that changes something, once.
 
-    Raises `OutcomeUnknown` when it may have gone out and no answer tells what became of it, nor one that
-    cannot be understood (a page, a redirect); `classify` says so itself for an answer that leaves it open.
-    Nothing was changed where the status says that the request itself is wrong.
+    Raises `OutcomeUnknown` where the request may have been sent and no response arrived, or one that cannot be
+    parsed (an HTML page, a redirect); for other responses that leave the outcome open, `classify` returns it.
+    A client error (4xx) always means that nothing was changed.
     """
     try:
         response = await http.send(request)
@@ -195,12 +198,12 @@ def _failed(error: httpx.RequestError) -> PlatformError:
 
 
 def parse(adapter: TypeAdapter[T], response: httpx.Response) -> T:
-    """Understand an answer's JSON; `Malformed` names the place that is not as it should be."""
+    """A response's JSON, validated; `Malformed` names the field that is invalid."""
     return parse_bytes(adapter, response.content)
 
 
 def parse_bytes(adapter: TypeAdapter[T], body: bytes) -> T:
-    """Understand JSON; `Malformed` names the place that is not as it should be."""
+    """JSON, validated; `Malformed` names the field that is invalid."""
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
@@ -209,9 +212,9 @@ def parse_bytes(adapter: TypeAdapter[T], body: bytes) -> T:
 
 
 def parse_lenient(adapter: TypeAdapter[T], response: httpx.Response) -> T:
-    """Understand an answer with lists, in which an item whose moment is out of bounds is left out, and told of.
+    """As `parse`, for a response with lists: items with a time out of bounds are left out, counted and logged.
 
-    Not for lists in which absence means something. `Malformed` as `parse` where anything else is not as it should be.
+    Not for lists in which the absence of an item has a meaning. `Malformed` where anything else is invalid.
     """
     try:
         return adapter.validate_json(response.content)
@@ -220,16 +223,16 @@ def parse_lenient(adapter: TypeAdapter[T], response: httpx.Response) -> T:
         failure = Malformed(f"the answer is not understood {validation_problem(error)}")
     if places is not None:
         document = json.loads(response.content)
-        # From the end, so that the places of those before stay what they are.
+        # From the end, so that the positions of earlier items stay valid.
         if all(_take_out(document, place) for place in sorted(places, key=_order, reverse=True)):
-            found = parse_bytes(adapter, json.dumps(document).encode())
+            value = parse_bytes(adapter, json.dumps(document).encode())
             left_out(len(places), failure.message)
-            return found
+            return value
     raise failure
 
 
 def _out_of_bounds(error: ValidationError) -> set[tuple[str | int, ...]] | None:
-    """The list items that hold the moments which are out of bounds, by place; None where something else is wrong."""
+    """The places of the list items with times out of bounds; None where anything else is invalid."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     if any(one["type"] != OUT_OF_BOUNDS for one in errors):
         return None
@@ -243,7 +246,7 @@ def _order(place: tuple[str | int, ...]) -> list[tuple[int, str]]:
 
 
 def _take_out(document: Any, place: tuple[str | int, ...]) -> bool:
-    """Remove the list item at a place; whether it was found there."""
+    """Remove the list item at a place; False where there is none."""
     if not place:
         return False
     *above, last = place
@@ -259,13 +262,13 @@ def _take_out(document: Any, place: tuple[str | int, ...]) -> bool:
 
 
 def validation_problem(error: ValidationError) -> str:
-    """Where something is not as it should be, and what is wrong there."""
+    """The place of the first error, and its type."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"at {_place(first['loc'])}: {first['type']}"
 
 
 def parse_confirmation(adapter: TypeAdapter[T], response: httpx.Response) -> T:
-    """Understand the answer to a change: where it is unreadable, the change may well have been made."""
+    """As `parse`, for the response to a change: `OutcomeUnknown` where it is invalid."""
     try:
         return parse(adapter, response)
     except Malformed as error:
@@ -274,13 +277,13 @@ def parse_confirmation(adapter: TypeAdapter[T], response: httpx.Response) -> T:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """Where in the answer, by field names alone: a key of the answer could be anything."""
-    named = [str(part) for part in location if isinstance(part, int) or re.fullmatch(r"[a-z_]{1,40}", part)]
-    return ".".join(named) or "its start"
+    """A place in the response, by field names only: other keys could contain anything."""
+    names = [str(part) for part in location if isinstance(part, int) or re.fullmatch(r"[a-z_]{1,40}", part)]
+    return ".".join(names) or "its start"
 
 
 def dump(cursor: BaseModel) -> str:
-    """A cursor as the opaque text that callers keep."""
+    """A cursor as the opaque text that callers store."""
     return cursor.model_dump_json(exclude_defaults=True)
 
 
@@ -290,14 +293,14 @@ def load(model: type[M], cursor: str | None) -> M | None:
 
 
 def response_date(response: httpx.Response) -> datetime | None:
-    """The answer's own clock, its `Date`; adapters have no other."""
+    """The time in a response's `Date` header, the only clock that adapters have; None where it has none."""
     return _http_date(response.headers.get("date"))
 
 
 def retry_after(response: httpx.Response, reset: datetime | None = None) -> float | None:
-    """Seconds to wait, from `Retry-After`, else until `reset`; None where neither is told.
+    """Seconds to wait, from `Retry-After`, else until `reset`; None where neither is known.
 
-    Both are counted from the answer's `Date`.
+    Both are counted from the response's `Date`.
     """
     header = response.headers.get("retry-after", "").strip()
     if header.isascii() and header.isdigit():
@@ -310,12 +313,12 @@ def retry_after(response: httpx.Response, reset: datetime | None = None) -> floa
 
 
 def iso_date(text: str | None) -> datetime | None:
-    """An ISO-8601 moment in UTC, within the bounds of `app.kit.instants`; None for any other text."""
-    return _or_none(iso(text))
+    """An ISO 8601 time in UTC, within the bounds of `app.kit.instants`; None for any other text."""
+    return _bounded_or_none(iso(text))
 
 
 def unix(seconds: int) -> datetime | None:
-    """The moment so many seconds after 1970; None outside the bounds of `app.kit.instants`."""
+    """A Unix time in seconds; None outside the bounds of `app.kit.instants`."""
     try:
         return since_1970(seconds)
     except PydanticCustomError:
@@ -323,31 +326,31 @@ def unix(seconds: int) -> datetime | None:
 
 
 def iso(text: str | None) -> datetime | None:
-    """An aware ISO-8601 moment, of whatever year, or None."""
+    """An aware ISO 8601 time of any year; None for any other text."""
     try:
-        found = datetime.fromisoformat(text or "")
+        at = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return found if found.tzinfo is not None else None
+    return at if at.tzinfo is not None else None
 
 
 def _http_date(text: str | None) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text or "")
+        at = parsedate_to_datetime(text or "")
     except (ValueError, IndexError, OverflowError):
         return None
-    return _or_none(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
+    return _bounded_or_none(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
 
 
-def _or_none(found: datetime | None) -> datetime | None:
+def _bounded_or_none(at: datetime | None) -> datetime | None:
     try:
-        return None if found is None else instants.bounded(found)
+        return None if at is None else instants.bounded(at)
     except instants.OutOfBounds:
         return None
 
 
 def explanation(text: str, secrets: Collection[str]) -> str:
-    """A platform's own words for a person: one line, not long, without any of `secrets`."""
+    """A platform's own message, for people: one line, shortened, without any of `secrets`."""
     for secret in sorted(secrets, key=len, reverse=True):
         if secret:
             text = text.replace(secret, "[…]")
@@ -356,18 +359,18 @@ def explanation(text: str, secrets: Collection[str]) -> str:
 
 
 def bearer(token: str | None) -> Mapping[str, str]:
-    """The header that carries a token, where there is one."""
+    """The `authorization` header of a token; empty without one."""
     return {} if token is None else {"authorization": f"Bearer {token}"}
 
 
 def sent_secrets(response: httpx.Response) -> tuple[str, ...]:
-    """The token an answer's request carried, so that it can be kept out of messages."""
+    """The token of a response's request, to be kept out of messages."""
     request = request_of(response)
     return () if request is None else tuple(request.headers.get("authorization", "").split()[1:])
 
 
 def request_of(response: httpx.Response) -> httpx.Request | None:
-    """What was asked; None for an answer that was made by hand."""
+    """The request of a response; None for a response that was constructed without one."""
     try:
         return response.request
     except RuntimeError:

@@ -133,8 +133,12 @@ class Plaza:
         if status == httpx.codes.TOO_MANY_REQUESTS:
             return Throttled("too many calls", retry_after=wire.retry_after(response), scope=LimitScope.TOKEN)
         if response.is_server_error:
-            return Transient("Plaza is unwell")
-        return Rejected("Plaza refused the request") if response.is_client_error else Malformed("no answer of Plaza's")
+            return Transient("Plaza is failing for now")
+        return (
+            Rejected("Plaza refused the request")
+            if response.is_client_error
+            else Malformed("this is not a response of Plaza")
+        )
 
     async def _page(
         self, c: Credentials, path: str, cursor: str | None, since: datetime | None

@@ -809,7 +809,7 @@ def test_the_signature_is_over_the_raw_bytes() -> None:
         HookRequest(body, good.headers, {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1"}),
     ):
         if bad.query:
-            assert Facebook.receive(bad, SECRETS).answer != "1"
+            assert Facebook.receive(bad, SECRETS).response_body != "1"
             continue
         with pytest.raises(MissingPermission):
             Facebook.receive(bad, SECRETS)

@@ -29,7 +29,7 @@ def said(text: str, number: int = 1) -> dict[str, Any]:
 def told(body: object) -> tuple[Event, ...]:
     """What a call of the hook brings."""
     got = Odnoklassniki.receive(HookRequest(json.dumps(body).encode(), {}, {}, "217.20.145.193"), {})
-    assert got.answer == "ok"
+    assert got.response_body == "ok"
     return got.events
 
 

@@ -22,7 +22,7 @@ MESSAGE: Final = {
 def events(body: object, source: str | None = "217.20.145.193", **secrets: str) -> tuple[Event, ...]:
     call = HookRequest(json.dumps(body).encode(), {}, {}, source)
     received = Odnoklassniki.receive(call, secrets)
-    assert received.answer == "ok"
+    assert received.response_body == "ok"
     return received.events
 
 

@@ -77,7 +77,7 @@ async def receive_call(resources: Resources, platform: str, hook_id: UUID, call:
             EVENTS.labels("no community").inc()
     for workspace_id, events in by_workspace.items():
         await ingest.store(resources, workspace_id, events)
-    return received.answer
+    return received.response_body
 
 
 def _sentence(message: str) -> str:

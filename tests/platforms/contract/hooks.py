@@ -65,7 +65,7 @@ def call(s: Subject, one: Delivery, **changed: object) -> HookRequest:
 def receive(s: Subject, one: HookRequest, known: Mapping[str, str]) -> tuple[str, tuple[Event, ...]]:
     assert issubclass(s.kind, Receives)
     got = s.kind.receive(one, known)
-    return got.answer, got.events
+    return got.response_body, got.events
 
 
 @check("hooks: events are what the lists show", has(Receives))

@@ -79,7 +79,7 @@ class Shortening(Vk):
 class Unconfirmed(Vk):
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
-        return replace(super().receive(call, secrets), answer="ok")
+        return replace(super().receive(call, secrets), response_body="ok")
 
 
 class Certain(Telegram):
