@@ -1,8 +1,8 @@
 """Checks of an adapter's parameters, before any request is sent."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 
-from app.platforms.contract import Credentials, Spec
+from app.platforms.contract import AuthExpired, Credentials, Spec, Token
 
 
 def community_id(c: Credentials) -> str:
@@ -10,6 +10,14 @@ def community_id(c: Credentials) -> str:
     if c.external_id is None:
         raise ValueError("the community's id is not known yet: call `community` first")
     return c.external_id
+
+
+def token_kind(c: Credentials, accepted: Sequence[Token], title: str) -> Token:
+    """The first of the accepted kinds of token that the credentials have; `AuthExpired` where they have none."""
+    for kind in accepted:
+        if kind in c.tokens:
+            return kind
+    raise AuthExpired(f"{title} needs a token for this: {' or '.join(accepted)}", token=accepted[0])
 
 
 def check_batch(posts: Sized, spec: Spec) -> None:

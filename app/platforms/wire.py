@@ -24,6 +24,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -44,6 +45,15 @@ class Shape(BaseModel):
     """The base of wire models: fields that are declared must be valid, all others are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+class NullIsAbsent(Shape):
+    """The base of wire models of a platform that leaves absent fields out, while some of its servers send null."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, raw: Any) -> Any:
+        return {name: value for name, value in raw.items() if value is not None} if isinstance(raw, Mapping) else raw
 
 
 OUT_OF_BOUNDS: Final = "out_of_bounds"
@@ -375,3 +385,9 @@ def request_of(response: httpx.Response) -> httpx.Request | None:
         return response.request
     except RuntimeError:
         return None
+
+
+def path_of(response: httpx.Response) -> str:
+    """The path of the URL that was requested; empty where `request_of` is None."""
+    request = request_of(response)
+    return "" if request is None else request.url.path

@@ -129,8 +129,8 @@ class Bluesky:
         if not ids:
             return ()
         query = {"uris": list(dict.fromkeys(ids))}
-        answer = wire.parse(bsky.MEASURED, await self._read(c, calls.POSTS, query, kind=None))
-        metrics_by_uri = {post.uri: translate.metrics(post) for post in answer.posts}
+        result = wire.parse(bsky.MEASURED, await self._read(c, calls.POSTS, query, kind=None))
+        metrics_by_uri = {post.uri: translate.metrics(post) for post in result.posts}
         return tuple(metrics_by_uri.get(uri) or PostMetrics(uri, {}, gone=True) for uri in ids)
 
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
@@ -173,14 +173,14 @@ class Bluesky:
             "reasons": list(REASONS),
             **paginator.notifications.query(),
         }
-        answer = wire.parse(bsky.NOTIFICATIONS, await self._read(c, calls.NOTIFICATIONS, query))
+        listed = wire.parse(bsky.NOTIFICATIONS, await self._read(c, calls.NOTIFICATIONS, query))
         notifications, more = paginator.notifications.after(
-            [notification.indexed_at for notification in answer.notifications], answer.cursor, since
+            [notification.indexed_at for notification in listed.notifications], listed.cursor, since
         )
         then_messages = not more and sessions.reads_messages(c.tokens[Token.COMMUNITY])
         mentions = [
             translate.notification(notification, guards.community_id(c))
-            for notification in answer.notifications
+            for notification in listed.notifications
             if notification.reason in REASONS
         ]
         items = tuple(mention for mention in mentions if since is None or mention.sent_at >= since)
@@ -295,8 +295,8 @@ class Bluesky:
         handles = records.mentioned(text)[: self.spec.metrics_batch]
         if not handles:
             return {}
-        answer = await self._read(c, calls.PROFILES, {"actors": list(handles)})
-        return {profile.handle.lower(): profile.did for profile in wire.parse(bsky.PROFILES, answer).profiles}
+        response = await self._read(c, calls.PROFILES, {"actors": list(handles)})
+        return {profile.handle.lower(): profile.did for profile in wire.parse(bsky.PROFILES, response).profiles}
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────
 

@@ -82,8 +82,7 @@ def request(
 
 def method_of(response: httpx.Response) -> str:
     """The method that was called; empty for a response without a request."""
-    request = wire.request_of(response)
-    return "" if request is None else request.url.path.rpartition("/")[2]
+    return wire.path_of(response).rpartition("/")[2]
 
 
 def _account_server(c: Credentials) -> str:

@@ -93,7 +93,7 @@ def from_response(response: httpx.Response, secrets: Collection[str]) -> Platfor
             platform_code=platform_code,
         )
     if not (response.is_client_error or response.is_server_error):
-        return Malformed("the server sends us elsewhere, where we do not follow", platform_code=platform_code)
+        return Malformed("the server sends a redirect, which is not followed", platform_code=platform_code)
     meaning = _meaning(complaint, status)
     text = TEXTS.get(meaning, meaning.text("Bluesky"))
     changes = method in calls.CHANGES

@@ -4,7 +4,7 @@ Records are written by other people's software and may violate the lexicons: a r
 not valid must not make the rest of a page unreadable.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -16,7 +16,6 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -62,16 +61,10 @@ INVALID_COUNTER: Final = -1
 Counter = Annotated[int | None, Field(ge=0, le=2**63 - 1), _or(lambda: INVALID_COUNTER)]
 
 
-class Lex(wire.Shape):
+class Lex(wire.NullIsAbsent):
     """An object of a lexicon, whose field names are in camel case."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, raw: Any) -> Any:
-        """Some servers send null for absent fields."""
-        return {name: value for name, value in raw.items() if value is not None} if isinstance(raw, Mapping) else raw
 
 
 class Ref(Lex):

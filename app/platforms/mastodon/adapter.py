@@ -282,11 +282,8 @@ class Mastodon:
 
     async def _upload(self, c: Credentials, picture: Picture) -> str:
         """Upload a picture, and return its id once the server has processed it."""
-        name = f"picture.{picture.media_type.rpartition('/')[2]}"
-        file = (name, picture.content, picture.media_type)
-        request = self._request(
-            c, "POST", "media", version="v2", data={"description": picture.alt}, file=file, limit=UPLOADING
-        )
+        form = {"description": picture.alt}
+        request = self._request(c, "POST", "media", version="v2", data=form, file=picture.as_file(), limit=UPLOADING)
         response = await wire.read(self._http, request, self._classify_repeatable)
         media = wire.parse(MEDIA, response)
         if response.status_code == httpx.codes.ACCEPTED:

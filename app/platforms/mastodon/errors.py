@@ -30,6 +30,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.errors import ErrorMeaning
 from app.platforms.mastodon.limits import resets_at, scope_of
 
 CODE: Final = re.compile(r"[A-Z][A-Z_]{3,59}")
@@ -80,7 +81,7 @@ def from_response(response: httpx.Response) -> PlatformError | None:
         refused = body is not None and status == httpx.codes.SERVICE_UNAVAILABLE
         if request is not None and request.method == "POST" and not refused:
             return OutcomeUnknown("the server failed while it handled the change", platform_code=code)
-        return Transient("the server is unwell", platform_code=code)
+        return Transient(ErrorMeaning.UNAVAILABLE.text("the server"), platform_code=code)
     if status == httpx.codes.UNAUTHORIZED:
         return AuthExpired("the server does not accept the token", token=Token.COMMUNITY, platform_code=code)
     if status == httpx.codes.FORBIDDEN:
@@ -88,9 +89,9 @@ def from_response(response: httpx.Response) -> PlatformError | None:
     if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return Gone("the server has no such account or status", platform_code=code)
     if status == httpx.codes.REQUEST_TIMEOUT:
-        return Transient("the server waited for us in vain", platform_code=code)
+        return Transient("the server timed out while it waited for the request", platform_code=code)
     if not 400 <= status < 500:
-        return Malformed("the server sends us elsewhere, where we do not follow", platform_code=code)
+        return Malformed("the server sends a redirect, which is not followed", platform_code=code)
     text = body.text if body is not None else ""
     detail = f": {wire.explanation(text, wire.sent_secrets(response))}" if text else ""
     return Rejected(f"the server refused the request{detail}", platform_code=code)

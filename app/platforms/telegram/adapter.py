@@ -310,7 +310,7 @@ class Telegram:
     def classify(self, response: httpx.Response) -> PlatformError | None:
         """By the code and the text of the response: see `errors`."""
         request = wire.request_of(response)
-        changes = request is not None and request.url.path.rpartition("/")[2] in CHANGES
+        changes = wire.path_of(response).rpartition("/")[2] in CHANGES
         cost = request.extensions.get(COST) if request is not None else None
         secrets = _secrets(cost.token) if isinstance(cost, Cost) else ()
         return errors.from_response(response, changes=changes, secrets=secrets)
@@ -335,15 +335,15 @@ class Telegram:
     async def _call(
         self,
         c: Credentials,
-        answer: TypeAdapter[telegram.Answer[T]],
+        response_model: TypeAdapter[telegram.Success[T]],
         method: str,
         form: Mapping[str, object],
         files: Mapping[str, tuple[str, bytes, str]] | None = None,
     ) -> T:
         request = self._request(c, method, form, files)
         if method in CHANGES:
-            return wire.parse_confirmation(answer, await wire.write(self._http, request, self.classify)).result
-        return wire.parse(answer, await wire.read(self._http, request, self.classify)).result
+            return wire.parse_confirmation(response_model, await wire.write(self._http, request, self.classify)).result
+        return wire.parse(response_model, await wire.read(self._http, request, self.classify)).result
 
     def _request(
         self,

@@ -27,6 +27,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.errors import ErrorMeaning
 from app.platforms.telegram import wire_models as telegram
 
 ADMINISTRATOR: Final = "administrator"
@@ -125,11 +126,11 @@ def from_response(response: httpx.Response, *, changes: bool, secrets: Collectio
     if code >= httpx.codes.INTERNAL_SERVER_ERROR:
         if changes:
             return OutcomeUnknown("Telegram failed while it handled the change", platform_code=platform_code)
-        return Transient("Telegram is unwell", platform_code=platform_code)
+        return Transient(ErrorMeaning.UNAVAILABLE.text("Telegram"), platform_code=platform_code)
     if not httpx.codes.is_client_error(code):
-        return Malformed("the answer is none of the Bot API's", platform_code=platform_code)
+        return Malformed("the response is not one of the Bot API's", platform_code=platform_code)
     if code == httpx.codes.REQUEST_TIMEOUT:
-        return Transient("Telegram waited for us in vain", platform_code=platform_code)
+        return Transient("Telegram timed out while it waited for the request", platform_code=platform_code)
     if failure is None:
         return Rejected("the request was refused by something that stands before Telegram", platform_code=platform_code)
     return _refused(code, failure, secrets)
@@ -158,7 +159,7 @@ def _refused(status: int, failure: telegram.Failure, secrets: Collection[str]) -
     if text in {"unauthorized", "not found", "logged out"}:
         return AuthExpired("Telegram does not accept the bot's token", token=Token.COMMUNITY, platform_code=code)
     if status == httpx.codes.CONFLICT:
-        return Transient("somebody else reads this bot's updates, too", platform_code=code)
+        return Transient("another program reads this bot's updates, too", platform_code=code)
     detail = wire.explanation(description.partition(": ")[2] or description, secrets)
     if failure.parameters.migrate_to_chat_id is not None:
         return Gone("the group has a new id: the community must be read anew", platform_code=code)

@@ -40,28 +40,19 @@ def _plain(rich: object, between: str = "") -> str:
     return ""
 
 
-class Api(wire.Shape):
-    """An object of the Bot API. Telegram leaves absent fields out; libraries and proxies may send null instead."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, raw: Any) -> Any:
-        return {name: value for name, value in raw.items() if value is not None} if isinstance(raw, Mapping) else raw
-
-
-class Answer(wire.Shape, Generic[T]):
+class Success(wire.Shape, Generic[T]):
     """The envelope of every successful response."""
 
     ok: Literal[True]
     result: T
 
 
-class Parameters(Api):
+class Parameters(wire.NullIsAbsent):
     migrate_to_chat_id: wire.Number | None = None
     retry_after: wire.Count | None = None
 
 
-class Failure(Api):
+class Failure(wire.NullIsAbsent):
     """The envelope of every error. `error_code` is the same as the status, and may be absent."""
 
     ok: Literal[False]
@@ -70,7 +61,7 @@ class Failure(Api):
     parameters: Parameters = Parameters()
 
 
-class Chat(Api):
+class Chat(wire.NullIsAbsent):
     id: wire.Number
     type: wire.StorableText
     """`private`, `group`, `supergroup` or `channel`."""
@@ -98,7 +89,7 @@ class FullChat(Chat):
     linked_chat_id: wire.Number | None = None
 
 
-class User(Api):
+class User(wire.NullIsAbsent):
     id: wire.Count
     first_name: wire.StorableText
     last_name: wire.StorableText = ""
@@ -106,7 +97,7 @@ class User(Api):
     can_read_all_group_messages: bool = False
 
 
-class Member(Api):
+class Member(wire.NullIsAbsent):
     """A user's membership in a chat."""
 
     status: wire.StorableText
@@ -114,7 +105,7 @@ class Member(Api):
     """Only for administrators of channels."""
 
 
-class Origin(Api):
+class Origin(wire.NullIsAbsent):
     """The origin of a forwarded message; `chat` and `message_id` only where that is a channel."""
 
     type: wire.StorableText
@@ -122,7 +113,7 @@ class Origin(Api):
     message_id: wire.Count | None = None
 
 
-class Message(Api):
+class Message(wire.NullIsAbsent):
     message_id: wire.Count
     date: wire.UnixTime
     chat: MessageChat
@@ -155,7 +146,7 @@ class Message(Api):
         return (self.text or self.caption or self.rich_message).strip()
 
 
-class ReactionCount(Api):
+class ReactionCount(wire.NullIsAbsent):
     total_count: wire.Count
 
 
@@ -169,7 +160,7 @@ def _from_older_server(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {"forward_origin": origin, "is_automatic_forward": copied}
 
 
-class Reactions(Api):
+class Reactions(wire.NullIsAbsent):
     """The current count of each reaction to a message."""
 
     chat: Chat
@@ -178,14 +169,14 @@ class Reactions(Api):
     reactions: list[ReactionCount]
 
 
-class Membership(Api):
+class Membership(wire.NullIsAbsent):
     """A change of the bot's membership in a chat."""
 
     chat: Chat
     date: wire.UnixTime
 
 
-class Update(Api):
+class Update(wire.NullIsAbsent):
     """One update: at most one of the fields besides the id is present."""
 
     update_id: wire.Count
@@ -201,7 +192,7 @@ UPDATES: Final = tuple(name for name in Update.model_fields if name != "update_i
 """The kinds of update that are requested; `message_reaction_count` is sent only on request."""
 
 
-class Webhook(Api):
+class Webhook(wire.NullIsAbsent):
     url: wire.StorableText
     pending_update_count: wire.Count
     last_error_date: wire.LenientUnixTime = None
@@ -209,13 +200,13 @@ class Webhook(Api):
 
 
 FAILURE: Final = TypeAdapter(Failure)
-CHAT: Final = TypeAdapter(Answer[FullChat])
-COUNT: Final = TypeAdapter(Answer[wire.Count])
-ME: Final = TypeAdapter(Answer[User])
-MEMBER: Final = TypeAdapter(Answer[Member])
-STREAM: Final = TypeAdapter(Answer[list[Any]])
-SENT: Final = TypeAdapter(Answer[Message])
-SENT_ALBUM: Final = TypeAdapter(Answer[Annotated[list[Message], Field(min_length=1)]])
-WEBHOOK: Final = TypeAdapter(Answer[Webhook])
-DONE: Final = TypeAdapter(Answer[Literal[True]])
+CHAT: Final = TypeAdapter(Success[FullChat])
+COUNT: Final = TypeAdapter(Success[wire.Count])
+ME: Final = TypeAdapter(Success[User])
+MEMBER: Final = TypeAdapter(Success[Member])
+STREAM: Final = TypeAdapter(Success[list[Any]])
+SENT: Final = TypeAdapter(Success[Message])
+SENT_ALBUM: Final = TypeAdapter(Success[Annotated[list[Message], Field(min_length=1)]])
+WEBHOOK: Final = TypeAdapter(Success[Webhook])
+DONE: Final = TypeAdapter(Success[Literal[True]])
 UPDATE: Final = TypeAdapter(Update)

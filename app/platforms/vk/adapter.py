@@ -125,10 +125,10 @@ class Vk:
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         query = {"group_id": name_of(c), "fields": "members_count"}
-        answer = await self._calls.call(c, vk.GROUPS, "groups.getById", (Token.COMMUNITY, Token.USER), query)
-        if not answer.groups:
+        result = await self._calls.call(c, vk.GROUPS, "groups.getById", (Token.COMMUNITY, Token.USER), query)
+        if not result.groups:
             raise Gone("VK knows no such community")
-        group = answer.groups[0]
+        group = result.groups[0]
         if group.deactivated is not None:
             raise Gone("VK has closed the community")
         return CommunitySnapshot(
@@ -178,8 +178,8 @@ class Vk:
             return ()
         keys = [(-int(post.community_id), int(post.post_id)) for post in posts]
         query = {"posts": ",".join(f"{owner_id}_{post_id}" for owner_id, post_id in keys)}
-        answer = await self._calls.call(c, vk.POSTS_BY_ID, "wall.getById", (Token.USER,), query)
-        posts_by_key = {(p.owner_id, p.id): p for p in answer.items if isinstance(p, vk.Post) and not p.is_deleted}
+        result = await self._calls.call(c, vk.POSTS_BY_ID, "wall.getById", (Token.USER,), query)
+        posts_by_key = {(p.owner_id, p.id): p for p in result.items if isinstance(p, vk.Post) and not p.is_deleted}
         reach_by_key = await read_reach(self._calls, c, [key for key in keys if key in posts_by_key])
         return tuple(
             translate.metrics(posts_by_key[key], reach_by_key.get(key, MetricStatus.PENDING))
@@ -200,10 +200,10 @@ class Vk:
             level = {"comment_id": thread_id} if thread_id is not None else {"thread_items_count": THREAD_ITEMS}
             query = {"owner_id": -own_id, "post_id": post_id, "sort": "asc", "extended": 1, "count": COMMENTS_PAGE}
             query |= {"offset": offset, **level}
-            answer = await self._calls.call(c, vk.COMMENTS, "wall.getComments", (Token.USER,), query)
-            names.update(answer.names())
-            count = answer.current_level_count
-            return offsets.Listing(answer.items, answer.count if count is None else count)
+            result = await self._calls.call(c, vk.COMMENTS, "wall.getComments", (Token.USER,), query)
+            names.update(result.names())
+            count = result.current_level_count
+            return offsets.Listing(result.items, result.count if count is None else count)
 
         position = paginator.position if thread_id is None else paginator.thread_position
         page = await offsets.step(fetch, position, lambda comment: (-comment.id, comment.id), size=COMMENTS_PAGE)
@@ -344,8 +344,8 @@ class Vk:
             mask = await self._calls.call(c, vk.MASK, "account.getAppPermissions", (Token.USER,), {})
             granted[Token.USER] = {name for name, bit in USER_PERMISSIONS.items() if mask & bit}
         if Token.COMMUNITY in c.tokens:
-            answer = await self._calls.call(c, vk.PERMISSIONS, "groups.getTokenPermissions", (Token.COMMUNITY,), {})
-            granted[Token.COMMUNITY] = {permission.name for permission in answer.permissions}
+            result = await self._calls.call(c, vk.PERMISSIONS, "groups.getTokenPermissions", (Token.COMMUNITY,), {})
+            granted[Token.COMMUNITY] = {permission.name for permission in result.permissions}
         return {
             kind: TokenState(tuple(scope for scope in self.spec.scopes[kind] if scope not in scopes))
             for kind, scopes in granted.items()

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import httpx
 from pydantic import TypeAdapter
 
-from app.platforms import wire
+from app.platforms import guards, wire
 from app.platforms.capabilities import Picture
 from app.platforms.contract import (
     CALLS,
@@ -47,7 +47,7 @@ class Calls:
     async def call(
         self,
         c: Credentials,
-        answer: TypeAdapter[vk.Answer[T]],
+        response_model: TypeAdapter[vk.Success[T]],
         method: str,
         kinds: tuple[Token, ...],
         parameters: Mapping[str, object],
@@ -55,13 +55,13 @@ class Calls:
         """Call a method with the first of `kinds` that the credentials have, and parse its response."""
         response = await self._send(c, method, kinds, parameters)
         if method in CHANGES:
-            return wire.parse_confirmation(answer, response).response
-        return wire.parse_lenient(answer, response).response
+            return wire.parse_confirmation(response_model, response).response
+        return wire.parse_lenient(response_model, response).response
 
     async def many(
         self,
         c: Credentials,
-        answer: TypeAdapter[vk.Executed[T]],
+        response_model: TypeAdapter[vk.Executed[T]],
         method: str,
         kinds: tuple[Token, ...],
         each: Sequence[Mapping[str, object]],
@@ -69,14 +69,11 @@ class Calls:
         """Make up to `EXECUTE_BATCH` calls of a method that reads, in one request, which counts as one call."""
         calls = ",".join(f"API.{method}({json.dumps(dict(parameters))})" for parameters in each)
         response = await self._send(c, EXECUTE, kinds, {"code": f"return [{calls}];"})
-        return wire.parse(answer, response)
+        return wire.parse(response_model, response)
 
     async def upload(self, url: str, picture: Picture) -> vk.Uploaded:
         """Upload a picture to the address that VK has returned for it."""
-        name = f"picture.{picture.media_type.rpartition('/')[2]}"
-        request = self._http.build_request(
-            "POST", url, files={"photo": (name, picture.content, picture.media_type)}, extensions={COST: Cost()}
-        )
+        request = self._http.build_request("POST", url, files={"photo": picture.as_file()}, extensions={COST: Cost()})
         uploaded = wire.parse(vk.UPLOADED, await wire.read(self._http, request, from_method))
         if isinstance(uploaded, vk.Refused) or uploaded.photo in {"", "[]"}:
             raise Rejected("VK did not take the picture")
@@ -100,9 +97,7 @@ class Calls:
     async def _send(
         self, c: Credentials, method: str, kinds: tuple[Token, ...], parameters: Mapping[str, object]
     ) -> httpx.Response:
-        kind = next((kind for kind in kinds if kind in c.tokens), None)
-        if kind is None:
-            raise AuthExpired(f"{method} needs a {kinds[0]} token of VK", token=kinds[0])
+        kind = guards.token_kind(c, kinds, "VK")
         # A rate limit with a method's name counts that method; most methods have none of their own.
         cost = Cost(c.tokens[kind], kind, {CALLS: 1, method: 1}, target=c.external_id or "")
         request = self._http.build_request(
@@ -118,5 +113,4 @@ class Calls:
 
 def classify(response: httpx.Response) -> PlatformError | None:
     """The error that a method's response reports; None where it reports none."""
-    request = wire.request_of(response)
-    return from_method(response, changes=request is not None and request.url.path.rpartition("/")[2] in CHANGES)
+    return from_method(response, changes=wire.path_of(response).rpartition("/")[2] in CHANGES)

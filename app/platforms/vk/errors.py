@@ -20,7 +20,6 @@ from app.platforms.contract import (
     Rejected,
     Throttled,
     Token,
-    Transient,
 )
 from app.platforms.errors import ErrorMeaning, platform_error, table
 from app.platforms.vk import wire_models as vk
@@ -142,6 +141,6 @@ def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return AuthExpired(MESSAGES[5], platform_code=code)
     if response.is_server_error:
-        error_class = OutcomeUnknown if changes else Transient
-        return error_class("VK is unwell", platform_code=code)
+        message = ErrorMeaning.UNAVAILABLE.text("VK")
+        return platform_error(ErrorMeaning.UNAVAILABLE, message, platform_code=code, changes=changes)
     return Malformed("this is not how VK answers: the API's address may be wrong", platform_code=code)

@@ -49,7 +49,7 @@ async def _execute(
 ) -> dict[PostKey, ReachOrStatus]:
     parameters = [{"owner_id": owner_id, "post_ids": ",".join(map(str, ids))} for owner_id, ids in batches]
     try:
-        answer = await calls.many(c, vk.REACH, "stats.getPostReach", (Token.USER,), parameters)
+        result = await calls.many(c, vk.REACH, "stats.getPostReach", (Token.USER,), parameters)
     except Throttled:  # no further call may be made
         raise
     except (MissingPermission, AuthExpired):
@@ -58,8 +58,8 @@ async def _execute(
         return {(owner_id, post_id): MetricStatus.ERROR for owner_id, ids in batches for post_id in ids}
     reach_by_key: dict[PostKey, ReachOrStatus] = {}
     # A call that failed returns `false`; the errors are listed separately, in the order of the calls.
-    errors = iter(answer.execute_errors)
-    for (owner_id, ids), rows in zip(batches, answer.response, strict=False):
+    errors = iter(result.execute_errors)
+    for (owner_id, ids), rows in zip(batches, result.response, strict=False):
         if rows is False:
             reach_by_key |= {(owner_id, post_id): _failure_status(next(errors, None)) for post_id in ids}
         else:

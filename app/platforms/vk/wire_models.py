@@ -36,7 +36,7 @@ CHATS: Final = 2_000_000_000
 """Peer ids from this one on are chats of several people."""
 
 
-class Answer(wire.Shape, Generic[T]):
+class Success(wire.Shape, Generic[T]):
     """The envelope of every successful response."""
 
     response: T
@@ -337,28 +337,28 @@ class EventOf(wire.Shape, Generic[T]):
 
 
 FAILURE: Final = TypeAdapter(Failure)
-GROUPS: Final = TypeAdapter(Answer[Groups])
-WALL: Final = TypeAdapter(Answer[Wall])
-POSTS_BY_ID: Final = TypeAdapter(Answer[PostsById])
+GROUPS: Final = TypeAdapter(Success[Groups])
+WALL: Final = TypeAdapter(Success[Wall])
+POSTS_BY_ID: Final = TypeAdapter(Success[PostsById])
 REACH: Final = TypeAdapter(Executed[list[Reach]])
-COMMENTS: Final = TypeAdapter(Answer[Comments])
-CONVERSATIONS: Final = TypeAdapter(Answer[Conversations])
-HISTORY: Final = TypeAdapter(Answer[History])
-NEW_COMMENT: Final = TypeAdapter(Answer[NewComment])
-SENT_MESSAGE: Final = TypeAdapter(Answer[wire.Count])
-NEW_POST: Final = TypeAdapter(Answer[NewPost])
-UPLOAD_SERVER: Final = TypeAdapter(Answer[UploadServer])
+COMMENTS: Final = TypeAdapter(Success[Comments])
+CONVERSATIONS: Final = TypeAdapter(Success[Conversations])
+HISTORY: Final = TypeAdapter(Success[History])
+NEW_COMMENT: Final = TypeAdapter(Success[NewComment])
+SENT_MESSAGE: Final = TypeAdapter(Success[wire.Count])
+NEW_POST: Final = TypeAdapter(Success[NewPost])
+UPLOAD_SERVER: Final = TypeAdapter(Success[UploadServer])
 UPLOADED: Final[TypeAdapter[Uploaded | Refused]] = TypeAdapter(Uploaded | Refused)
-SAVED: Final = TypeAdapter(Answer[list[Photo]])
+SAVED: Final = TypeAdapter(Success[list[Photo]])
 ISSUED_TOKENS: Final = TypeAdapter(IssuedToken)
 REFUSED: Final = TypeAdapter(Refused)
-MASK: Final = TypeAdapter(Answer[wire.Count])
-PERMISSIONS: Final = TypeAdapter(Answer[Permissions])
-CONFIRMATION: Final = TypeAdapter(Answer[Confirmation])
-SERVERS: Final = TypeAdapter(Answer[Servers])
-NEW_SERVER: Final = TypeAdapter(Answer[NewServer])
-SETTINGS: Final = TypeAdapter(Answer[Settings])
-DONE: Final = TypeAdapter(Answer[Literal[1]])
+MASK: Final = TypeAdapter(Success[wire.Count])
+PERMISSIONS: Final = TypeAdapter(Success[Permissions])
+CONFIRMATION: Final = TypeAdapter(Success[Confirmation])
+SERVERS: Final = TypeAdapter(Success[Servers])
+NEW_SERVER: Final = TypeAdapter(Success[NewServer])
+SETTINGS: Final = TypeAdapter(Success[Settings])
+DONE: Final = TypeAdapter(Success[Literal[1]])
 EVENT: Final = TypeAdapter(Event)
 EVENT_MESSAGE_NEW: Final = TypeAdapter(EventOf[NewMessage])
 EVENT_MESSAGE: Final = TypeAdapter(EventOf[Message])

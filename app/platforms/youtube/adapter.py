@@ -195,11 +195,11 @@ class YouTube:
         form = {"grant_type": "refresh_token", "refresh_token": c.tokens[Token.REFRESH]}
         form |= {name: c.app[name] for name in sorted(APP_SETTINGS)}
         request = self._token_request(c, "token", form, Token.REFRESH)
-        answer = wire.parse_confirmation(youtube.ISSUED_TOKENS, await wire.write(self._http, request, self.classify))
-        issued = {Token.COMMUNITY: IssuedToken(answer.access, instants.span(answer.lifetime))}
-        if answer.refresh:
-            lifetime = answer.refresh_lifetime
-            issued[Token.REFRESH] = IssuedToken(answer.refresh, instants.span(lifetime) if lifetime else None)
+        tokens = wire.parse_confirmation(youtube.ISSUED_TOKENS, await wire.write(self._http, request, self.classify))
+        issued = {Token.COMMUNITY: IssuedToken(tokens.access, instants.span(tokens.lifetime))}
+        if tokens.refresh:
+            lifetime = tokens.refresh_lifetime
+            issued[Token.REFRESH] = IssuedToken(tokens.refresh, instants.span(lifetime) if lifetime else None)
         return issued
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
@@ -329,9 +329,7 @@ class YouTube:
         body: object = None,
     ) -> httpx.Request:
         """A request with the first of `kinds` that the credentials have."""
-        kind = next((kind for kind in kinds if kind in c.tokens), None)
-        if kind is None:
-            raise AuthExpired(f"YouTube needs a token for this: {' or '.join(kinds)}", token=kinds[0])
+        kind = guards.token_kind(c, kinds, self.spec.title)
         token = c.tokens[kind]
         return self._http.build_request(
             method,

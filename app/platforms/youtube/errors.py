@@ -165,7 +165,11 @@ def from_response(response: httpx.Response, *, changes: bool) -> PlatformError |
     status = response.status_code
     complaint = _complaint(response)
     reason, meaning = _meaning(complaint, status)
-    if _path(response).endswith("/tokeninfo") and status == httpx.codes.BAD_REQUEST and reason != "invalid_request":
+    if (
+        wire.path_of(response).endswith("/tokeninfo")
+        and status == httpx.codes.BAD_REQUEST
+        and reason != "invalid_request"
+    ):
         meaning = ErrorMeaning.AUTH_EXPIRED  # the body may be only `{"error_description": "Invalid Value"}`
     code = reason or str(status)
     if meaning is ErrorMeaning.THROTTLED or meaning is ErrorMeaning.QUOTA_EXHAUSTED:
@@ -173,11 +177,11 @@ def from_response(response: httpx.Response, *, changes: bool) -> PlatformError |
     if meaning is ErrorMeaning.UNAVAILABLE:
         if changes:
             return OutcomeUnknown("YouTube failed while it handled the change", platform_code=code)
-        return Transient("YouTube is unwell", platform_code=code)
+        return Transient(ErrorMeaning.UNAVAILABLE.text("YouTube"), platform_code=code)
     if complaint is None and status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return Malformed("this is not how YouTube answers: the API's address may be wrong", platform_code=code)
     if not response.is_client_error:
-        return Malformed("YouTube sends us elsewhere, where we do not follow", platform_code=code)
+        return Malformed("YouTube sends a redirect, which is not followed", platform_code=code)
     token: Token | None = None
     scopes: tuple[str, ...] = ()
     match meaning:
@@ -243,12 +247,7 @@ def _token_kind(response: httpx.Response) -> Token:
     request = wire.request_of(response)
     if request is not None and KEY in request.headers:
         return Token.APP
-    return Token.REFRESH if _path(response).endswith("/token") else Token.COMMUNITY
-
-
-def _path(response: httpx.Response) -> str:
-    request = wire.request_of(response)
-    return "" if request is None else request.url.path
+    return Token.REFRESH if wire.path_of(response).endswith("/token") else Token.COMMUNITY
 
 
 def _refused_token(response: httpx.Response, reason: str) -> Token:

@@ -66,7 +66,7 @@ class PagedList(Generic[T]):
 
     fetch: Callable[[Mapping[str, object]], Awaitable[httpx.Response]]
     """Requests a page, with the parameters `maxResults` and `pageToken`."""
-    answer: TypeAdapter[youtube.Listing[T]]
+    response_model: TypeAdapter[youtube.Listing[T]]
     size: int
     item_id: Callable[[T], str]
     by_offset: bool = False
@@ -83,7 +83,7 @@ class PagedList(Generic[T]):
             if position.token is None or not stale:
                 raise
             return None
-        listing = wire.parse_lenient(self.answer, response)
+        listing = wire.parse_lenient(self.response_model, response)
         next_token = listing.next_page if listing.next_page != position.token else None
         ids = {self.item_id(item) for item in listing.items}
         if position.tail and ids.isdisjoint(position.tail) and position.restarts < MOST_RESTARTS:
