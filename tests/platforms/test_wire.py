@@ -109,7 +109,7 @@ def timely(*items: object) -> DatedList:
 
 
 @pytest.mark.parametrize("per_second", [1, 1000])
-@pytest.mark.parametrize("value", [10**400, -(10**400), -1, 10**15])
+@pytest.mark.parametrize("value", [10**400, -(10**400), -1, 10**15], ids=["huge", "huge negative", "negative", "large"])
 def test_a_unix_time_out_of_bounds_is_refused_however_large(value: int, per_second: int) -> None:
     with pytest.raises(PydanticCustomError) as caught:
         wire.since_1970(value, per_second)
