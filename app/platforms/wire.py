@@ -70,7 +70,8 @@ def bounded(moment: datetime) -> datetime:
 
 def since_1970(value: int, per_second: int = 1) -> datetime:
     """A Unix time in seconds, or in `per_second` parts of one; `PydanticCustomError` outside the bounds."""
-    if not instants.EARLIEST.timestamp() <= value / per_second < instants.LATEST.timestamp():
+    # Not divided: an integer of JSON may be too large for a float.
+    if not instants.EARLIEST.timestamp() * per_second <= value < instants.LATEST.timestamp() * per_second:
         raise PydanticCustomError(OUT_OF_BOUNDS, "not a moment that is taken for real")
     return datetime.fromtimestamp(value / per_second if per_second > 1 else value, UTC)
 

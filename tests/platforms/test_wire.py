@@ -1,4 +1,4 @@
-"""What every adapter stands on: understanding, and saying what went wrong."""
+"""Sending requests and parsing responses, for every adapter."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from pydantic_core import PydanticCustomError
 from structlog.testing import capture_logs
 
 from app.kit import telemetry
@@ -62,6 +63,7 @@ def test_what_is_right_is_understood() -> None:
         {"since": True},
         {"since": -1},
         {"since": 10**18},
+        {"since": 10**400},
         {"since": "1700000000"},
         {"text": 5},
     ],
@@ -104,6 +106,14 @@ FAR = "9999-12-31T23:59:59.999999Z"
 
 def timely(*items: object) -> DatedList:
     return wire.parse_lenient(DATED, httpx.Response(200, json={"items": items}))
+
+
+@pytest.mark.parametrize("per_second", [1, 1000])
+@pytest.mark.parametrize("value", [10**400, -(10**400), -1, 10**15], ids=["huge", "huge negative", "negative", "large"])
+def test_a_unix_time_out_of_bounds_is_refused_however_large(value: int, per_second: int) -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        wire.since_1970(value, per_second)
+    assert caught.value.type == wire.OUT_OF_BOUNDS
 
 
 def test_an_item_out_of_bounds_is_left_out_and_told_of() -> None:
