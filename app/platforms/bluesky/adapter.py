@@ -361,5 +361,5 @@ def _response_date(response: httpx.Response) -> datetime:
     return now
 
 
-def _receipt(uri: str, at: datetime | None) -> SendReceipt:
-    return SendReceipt(uri, at, translate.url(uri))
+def _receipt(uri: str, sent_at: datetime | None) -> SendReceipt:
+    return SendReceipt(uri, sent_at, translate.url(uri))

@@ -33,9 +33,9 @@ def uri(did: str, key: str) -> str:
     return f"at://{did}/{POST}/{rkey(key)}"
 
 
-def post(text: str, at: datetime, dids: Mapping[str, str]) -> Json:
-    """A post written at `at`. `dids` are those of the mentioned handles, by handle."""
-    moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def post(text: str, created_at: datetime, dids: Mapping[str, str]) -> Json:
+    """A post written at `created_at`. `dids` are those of the mentioned handles, by handle."""
+    moment = created_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"$type": POST, "text": text, "createdAt": moment, **annotated(text, dids)}
 
 

@@ -295,9 +295,9 @@ class Vk:
             raise Rejected("a comment can only be answered below its post")
         form = {"owner_id": -own_id, "post_id": to.post_id, "from_group": own_id, "message": text, "guid": key}
         form |= {"reply_to_comment": to.external_id.removeprefix("comment-")}
-        made = await self._calls.call(c, vk.NEW_COMMENT, "wall.createComment", (Token.COMMUNITY, Token.USER), form)
-        url = f"https://vk.com/wall-{own_id}_{to.post_id}?reply={made.comment_id}"
-        return SendReceipt(external_id=f"comment-{made.comment_id}", url=url)
+        created = await self._calls.call(c, vk.NEW_COMMENT, "wall.createComment", (Token.COMMUNITY, Token.USER), form)
+        url = f"https://vk.com/wall-{own_id}_{to.post_id}?reply={created.comment_id}"
+        return SendReceipt(external_id=f"comment-{created.comment_id}", url=url)
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         """Post as the community. Pictures need a user's token; VK has no field for their `alt`."""
@@ -306,8 +306,8 @@ class Vk:
         form: dict[str, object] = {"owner_id": -own_id, "from_group": 1, "message": draft.text, "guid": key}
         if draft.pictures:
             form["attachments"] = ",".join([photo.attachment for photo in await self._photos(c, draft.pictures)])
-        made = await self._calls.call(c, vk.NEW_POST, "wall.post", (Token.COMMUNITY, Token.USER), form)
-        return SendReceipt(external_id=str(made.post_id), url=f"https://vk.com/wall-{own_id}_{made.post_id}")
+        created = await self._calls.call(c, vk.NEW_POST, "wall.post", (Token.COMMUNITY, Token.USER), form)
+        return SendReceipt(external_id=str(created.post_id), url=f"https://vk.com/wall-{own_id}_{created.post_id}")
 
     async def _photos(self, c: Credentials, pictures: Sequence[Picture]) -> list[vk.Photo]:
         """Upload pictures as photos that a post can contain, one after the other, which keeps their order."""
