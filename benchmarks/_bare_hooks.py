@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.platforms import adapter
-from app.platforms.capabilities import Call, Receives
+from app.platforms.capabilities import HookRequest, Receives
 
 PATH: Final = "/hooks/{platform}/{hook_id}"
 SECRET: Final = "a-secret-of-the-benchmark"
@@ -55,8 +55,8 @@ def verify() -> Starlette:
     async def take(request: Request) -> PlainTextResponse:
         receiver = adapter(request.path_params["platform"])
         assert issubclass(receiver, Receives)
-        call = Call(await request.body(), request.headers, request.query_params)
-        return PlainTextResponse(receiver.receive(call, {"secret": SECRET}).answer)
+        call = HookRequest(await request.body(), request.headers, request.query_params)
+        return PlainTextResponse(receiver.receive(call, {"secret": SECRET}).response_body)
 
     return Starlette(routes=[Route(PATH, take, methods=["POST"])])
 

@@ -149,7 +149,7 @@ class Way(httpx.AsyncBaseTransport):
         self._log.calls[platform] += 1
         if at < self._log.until.get(told, 0):
             self._log.in_spite[platform] += 1
-        for number, budget in enumerate(adapters()[platform].spec.budgets):
+        for number, budget in enumerate(adapters()[platform].spec.rate_limits):
             if (units := cost.units.get(budget.name, 0)) and budget.token in {None, cost.kind}:
                 whom = {LimitScope.TOKEN: cost.token, LimitScope.COMMUNITY: cost.target or cost.token}.get(
                     budget.scope, ""
@@ -174,7 +174,7 @@ class Way(httpx.AsyncBaseTransport):
 
 def counted_by(platform: str, budget: RateLimit) -> str:
     """Who counts a limit: the platform, or who knows the application."""
-    return (adapters()[platform].spec.app_of if budget.scope is LimitScope.APP else None) or platform
+    return (adapters()[platform].spec.app_owner if budget.scope is LimitScope.APP else None) or platform
 
 
 def fullest(made: Sequence[tuple[float, int]], budget: RateLimit) -> tuple[int, int]:
@@ -240,7 +240,7 @@ def squeeze(sandbox: Sandbox, share: float) -> None:
         return replace(budget, calls=max(1, round(budget.calls * share))) if together else budget
 
     for kind in adapters().values():
-        kind.spec = replace(kind.spec, budgets=tuple(smaller(budget) for budget in kind.spec.budgets))
+        kind.spec = replace(kind.spec, rate_limits=tuple(smaller(budget) for budget in kind.spec.rate_limits))
     for name in {"youtube_units", "graph_app_calls"} & sandbox.network.limits.keys():
         sandbox.network.limits[name] = max(1, round(sandbox.network.limits[name] * share))
 
@@ -576,7 +576,7 @@ def report(
     print(f"\n| platform | calls | fullest window of each limit | refused | calls in spite |\n|{'---|' * 5}")
     for key in platforms:
         windows = []
-        for number, budget in enumerate(adapters()[key].spec.budgets):
+        for number, budget in enumerate(adapters()[key].spec.rate_limits):
             whose = counted_by(key, budget)
             made = [units for (name, at, _), units in log.units.items() if (name, at) == (whose, number)]
             found = [fullest(one, budget) for one in made]

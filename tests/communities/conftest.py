@@ -85,7 +85,7 @@ class Fake:
         api_version="1",
         base_url="https://api.fake.test",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=(RateLimit(100_000, 60, LimitScope.ADDRESS),),
+        rate_limits=(RateLimit(100_000, 60, LimitScope.ADDRESS),),
         metrics_batch=3,
         text_limit=500,
         tokens=frozenset({Token.USER}),

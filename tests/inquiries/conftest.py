@@ -32,13 +32,13 @@ def spec(key: str, *, remembered: timedelta | None = None) -> Spec:
         api_version="1",
         base_url="https://platform.example",
         metrics=frozenset(),
-        budgets=(),
+        rate_limits=(),
         metrics_batch=1,
         text_limit=100,
         tokens=frozenset(),
         public=True,
         address_hint="name",
-        replies_remembered=remembered,
+        replies_dedup_window=remembered,
     )
 
 

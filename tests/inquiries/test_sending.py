@@ -568,7 +568,7 @@ async def test_no_fault_leads_to_a_wrong_state_or_a_second_delivery(
     ends: Counter[tuple[str, int]] = Counter()
     for _ in range(TOWNS):
         town = await settle(agency, rng.choice(("mindful", "mindful", "forgetful")))
-        remembered = platforms.adapter(town.place.platform).spec.replies_remembered
+        remembered = platforms.adapter(town.place.platform).spec.replies_dedup_window
         platform = Platform(clock, rng, remembered and timedelta(hours=1), rng.choice((0.5, 0.8, 0.95)))
         post.behave = platform.behave
         await town.see(town.said("1", clock.now() - MINUTE))

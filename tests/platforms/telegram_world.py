@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from app.platforms.capabilities import Call, Event
+from app.platforms.capabilities import Event, HookRequest
 from app.platforms.contract import (
     Credentials,
     RemoteMessage,
@@ -91,7 +91,7 @@ async def heard(shape: Json, kind: str = "message", c: Credentials = C) -> Remot
 
 
 def by_hook(update: Json) -> tuple[Event, ...]:
-    call = Call(json.dumps({"update_id": 9, **update}).encode(), {SECRET_HEADER: "sesame"}, {})
+    call = HookRequest(json.dumps({"update_id": 9, **update}).encode(), {SECRET_HEADER: "sesame"}, {})
     return Telegram.receive(call, {"secret": "sesame"}).events
 
 

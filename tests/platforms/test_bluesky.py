@@ -16,7 +16,7 @@ from app.platforms.capabilities import (
     Receives,
     Refreshes,
     Replies,
-    TellsUsage,
+    ReportsUsage,
 )
 from app.platforms.contract import (
     Adapter,
@@ -49,7 +49,7 @@ async def stage() -> AsyncIterator[Subject]:
 def test_it_can_do_what_bluesky_can_and_takes_no_hooks() -> None:
     made: Adapter = Server().adapter
     assert ADAPTER is Bluesky
-    for ability in (ListsComments, MeasuresAcross, Replies, Publishes, Refreshes, Inspects, TellsUsage):
+    for ability in (ListsComments, MeasuresAcross, Replies, Publishes, Refreshes, Inspects, ReportsUsage):
         assert isinstance(made, ability)
     assert not isinstance(made, Receives)
     assert {Metric.VIEWS, Metric.REACH}.isdisjoint(made.spec.metrics)
@@ -215,7 +215,7 @@ def test_a_page_starts_a_little_above_its_cursor() -> None:
     paginator, more = paginator.after([NOON], "2026-11-23T12:00:00.123Z", None)
     assert (more, paginator.query()) == (True, {"cursor": "2026-11-23T12:00:00.123Z"}), "a page full of one moment"
     paginator, more = paginator.after([NOON], "2026-11-23T12:00:00.123Z", None)
-    assert (more, paginator.known) == (False, NOON), "a server that goes in circles"
+    assert (more, paginator.seen_until) == (False, NOON), "a server that goes in circles"
 
 
 def test_a_cursor_that_is_no_moment_is_used_as_it_is() -> None:
@@ -224,14 +224,14 @@ def test_a_cursor_that_is_no_moment_is_used_as_it_is() -> None:
 
 
 def test_a_walk_reads_on_below_what_is_known() -> None:
-    known = ListPaginator(known=NOON)
+    known = ListPaginator(seen_until=NOON)
     _, more = known.after([NOON - timedelta(minutes=55)], "c", None)
     assert more, "something may have come late"
     paginator, more = known.after([NOON + timedelta(hours=1), NOON - timedelta(minutes=65)], "c", None)
-    assert (more, paginator) == (False, ListPaginator(known=NOON + timedelta(hours=1)))
+    assert (more, paginator) == (False, ListPaginator(seen_until=NOON + timedelta(hours=1)))
     paginator, more = known.after([], "c", None)
     assert more, "an empty page is not the end"
-    assert paginator.after([], None, None) == (ListPaginator(known=NOON), False), "what is known stays known"
+    assert paginator.after([], None, None) == (ListPaginator(seen_until=NOON), False), "what is known stays known"
 
 
 async def test_what_shares_a_moment_over_two_pages_is_not_passed_over(stage: Subject) -> None:

@@ -275,7 +275,7 @@ async def test_tokens_tell_how_long_they_last_and_what_they_may_not() -> None:
 
 @pytest.mark.parametrize("text", ["opaque", "a.b.c", "..", "a.e30.c", "a.W10.c", "a.eyJleHAiOiJ4In0.c", "é.é.é"])
 def test_a_token_that_does_not_tell_lasts_as_long_as_they_do(text: str) -> None:
-    granted = sessions.granted(Session(access_jwt=text, refresh_jwt=text, did=US))
+    granted = sessions.issued_tokens(Session(access_jwt=text, refresh_jwt=text, did=US))
     assert [one.lifetime for one in granted.values()] == [timedelta(hours=2), timedelta(days=90)]
 
 

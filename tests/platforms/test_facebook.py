@@ -14,21 +14,21 @@ import httpx
 import pytest
 
 from app.platforms.capabilities import (
-    Call,
     Event,
+    HookRequest,
+    HookResult,
     HookState,
     Inspects,
     ListsComments,
     OutgoingPost,
     Picture,
     Publishes,
-    Received,
     Receives,
     Refreshes,
     Replies,
     ReplyTo,
+    ReportsUsage,
     Subscribes,
-    TellsUsage,
     TokenState,
     Usage,
 )
@@ -111,7 +111,7 @@ async def walked(
 def test_it_is_an_adapter_with_all_it_can() -> None:
     made: Adapter = adapter(world())
     assert ADAPTER is Facebook
-    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, TellsUsage, Receives, Subscribes):
+    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
         assert isinstance(made, able)
 
 
@@ -758,10 +758,10 @@ def test_answers_tell_how_much_is_used(headers: dict[str, str], usage: Usage | N
 # ── hooks ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def called(body: object, secret: str = SECRETS["app_secret"], **headers: str) -> Call:
+def called(body: object, secret: str = SECRETS["app_secret"], **headers: str) -> HookRequest:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     signature = "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
-    return Call(raw, {"x-hub-signature-256": signature, **headers}, {})
+    return HookRequest(raw, {"x-hub-signature-256": signature, **headers}, {})
 
 
 def entry(*changes: Node, messaging: tuple[object, ...] = ()) -> Node:
@@ -787,13 +787,13 @@ def events(*entries: Node, kind: str = "page") -> tuple[Event, ...]:
 
 def test_the_question_is_answered() -> None:
     query = {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1158201444"}
-    assert Facebook.receive(Call(b"", {}, query), SECRETS) == Received("1158201444")
+    assert Facebook.receive(HookRequest(b"", {}, query), SECRETS) == HookResult("1158201444")
     nothing = {**query, "hub.verify_token": ""}
     for wrong, secrets in (({**query, "hub.verify_token": "x"}, SECRETS), (query, {}), (nothing, {"verify_token": ""})):
         with pytest.raises(MissingPermission):
-            Facebook.receive(Call(b"", {}, wrong), secrets)
+            Facebook.receive(HookRequest(b"", {}, wrong), secrets)
     with pytest.raises(Malformed):
-        Facebook.receive(Call(b"", {}, {**query, "hub.challenge": "<script>"}), SECRETS)
+        Facebook.receive(HookRequest(b"", {}, {**query, "hub.challenge": "<script>"}), SECRETS)
 
 
 def test_the_signature_is_over_the_raw_bytes() -> None:
@@ -802,14 +802,14 @@ def test_the_signature_is_over_the_raw_bytes() -> None:
     good = called(body)
     for bad in (
         called(body, "another secret"),
-        Call(body, {}, {}),
-        Call(body, {"x-hub-signature-256": ""}, {}),
-        Call(body, {"x-hub-signature": good.headers["x-hub-signature-256"]}, {}),
-        Call(body.replace(b"  ", b" "), good.headers, {}),
-        Call(body, good.headers, {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1"}),
+        HookRequest(body, {}, {}),
+        HookRequest(body, {"x-hub-signature-256": ""}, {}),
+        HookRequest(body, {"x-hub-signature": good.headers["x-hub-signature-256"]}, {}),
+        HookRequest(body.replace(b"  ", b" "), good.headers, {}),
+        HookRequest(body, good.headers, {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1"}),
     ):
         if bad.query:
-            assert Facebook.receive(bad, SECRETS).answer != "1"
+            assert Facebook.receive(bad, SECRETS).response_body != "1"
             continue
         with pytest.raises(MissingPermission):
             Facebook.receive(bad, SECRETS)

@@ -20,8 +20,8 @@ from app.platforms.capabilities import (
     Refreshes,
     Replies,
     ReplyTo,
+    ReportsUsage,
     Subscribes,
-    TellsUsage,
 )
 from app.platforms.contract import (
     COST,
@@ -79,7 +79,7 @@ def media(number: int, **more: object) -> Node:
 def test_it_is_an_adapter_with_all_it_can() -> None:
     made: Adapter = adapter(world())
     assert ADAPTER is Instagram
-    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, TellsUsage, Receives, Subscribes):
+    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
         assert isinstance(made, able)
 
 

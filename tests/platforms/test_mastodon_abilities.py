@@ -13,7 +13,7 @@ from app.platforms.capabilities import (
     PostRef,
     Publishes,
     Refreshes,
-    TellsUsage,
+    ReportsUsage,
     Usage,
 )
 from app.platforms.contract import COST, Cost, LimitScope, OutcomeUnknown, Rejected, Throttled, Token, Transient
@@ -51,7 +51,7 @@ class Server:
 
 def test_it_can_do_all_this_and_needs_no_fresh_tokens() -> None:
     made = served_by(Server())
-    assert all(isinstance(made, able) for able in (MeasuresAcross, Publishes, Inspects, TellsUsage))
+    assert all(isinstance(made, able) for able in (MeasuresAcross, Publishes, Inspects, ReportsUsage))
     assert not isinstance(made, Refreshes)
 
 
@@ -168,7 +168,7 @@ async def test_every_request_tells_what_it_costs() -> None:
     assert {(cost.token, cost.kind) for _, cost in costs} == {(TOKEN, Token.COMMUNITY)}
     targets = [cost.target for _, cost in costs if len(cost.units) > 1]
     assert targets == ["1 media", "1 statuses", "1 statuses"], "each kind of change has a limit of its own"
-    named = {(one.name, one.calls, one.seconds, one.scope) for one in Mastodon.spec.budgets}
+    named = {(one.name, one.calls, one.seconds, one.scope) for one in Mastodon.spec.rate_limits}
     assert named >= {("media", 30, 1800, LimitScope.TOKEN), ("statuses", 300, 10_800, LimitScope.TOKEN)}
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from app.platforms.capabilities import Call, Event
+from app.platforms.capabilities import Event, HookRequest
 from app.platforms.contract import AuthExpired, Credentials, Gone, Metric, MissingPermission, Token
 from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.odnoklassniki.errors import from_answer
@@ -28,8 +28,8 @@ def said(text: str, number: int = 1) -> dict[str, Any]:
 
 def told(body: object) -> tuple[Event, ...]:
     """What a call of the hook brings."""
-    got = Odnoklassniki.receive(Call(json.dumps(body).encode(), {}, {}, "217.20.145.193"), {})
-    assert got.answer == "ok"
+    got = Odnoklassniki.receive(HookRequest(json.dumps(body).encode(), {}, {}, "217.20.145.193"), {})
+    assert got.response_body == "ok"
     return got.events
 
 

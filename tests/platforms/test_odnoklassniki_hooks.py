@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from app.platforms.capabilities import Call, Event
+from app.platforms.capabilities import Event, HookRequest
 from app.platforms.contract import MessageKind, MissingPermission, RemoteMessage, RemotePerson
 from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from tests.platforms.contract.stage import staged
@@ -20,9 +20,9 @@ MESSAGE: Final = {
 
 
 def events(body: object, source: str | None = "217.20.145.193", **secrets: str) -> tuple[Event, ...]:
-    call = Call(json.dumps(body).encode(), {}, {}, source)
+    call = HookRequest(json.dumps(body).encode(), {}, {}, source)
     received = Odnoklassniki.receive(call, secrets)
-    assert received.answer == "ok"
+    assert received.response_body == "ok"
     return received.events
 
 
@@ -82,8 +82,8 @@ def test_a_call_is_believed_by_where_it_comes_from(source: str | None, sources: 
 
 def test_the_source_is_looked_at_before_the_body() -> None:
     with pytest.raises(MissingPermission):
-        Odnoklassniki.receive(Call(b"{", {}, {}, "203.0.113.9"), {})
-    [kept] = Odnoklassniki.receive(Call(b"{", {}, {}, "217.20.145.193"), {}).events
+        Odnoklassniki.receive(HookRequest(b"{", {}, {}, "203.0.113.9"), {})
+    [kept] = Odnoklassniki.receive(HookRequest(b"{", {}, {}, "217.20.145.193"), {}).events
     assert kept.unparsed is not None, "the control: from elsewhere it is kept"
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.platforms.capabilities import (
-    Call,
+    HookRequest,
     Inspects,
     ListsComments,
     OutgoingPost,
@@ -220,7 +220,7 @@ async def test_what_calls_cost() -> None:
         *[{"calls": 1}] * 3,
     ]
     assert [one.target for one in found] == [str(GROUP["id"]), "5", str(CHANNEL["id"]), "", "", ""]
-    assert {budget.name for budget in Telegram.spec.budgets} == {name for one in found for name in one.units}
+    assert {budget.name for budget in Telegram.spec.rate_limits} == {name for one in found for name in one.units}
 
 
 async def test_pictures_and_words_are_sent_together() -> None:
@@ -291,7 +291,7 @@ async def test_words_of_telegrams_never_show_the_token() -> None:
 )  # fmt: skip
 def test_a_call_without_the_secret_is_closed(headers: dict[str, str], secrets: dict[str, str]) -> None:
     with pytest.raises(MissingPermission):
-        Telegram.receive(Call(b"not even JSON", headers, {}), secrets)
+        Telegram.receive(HookRequest(b"not even JSON", headers, {}), secrets)
 
 
 async def test_a_hook_is_set_with_its_secret_and_nothing_is_dropped() -> None:
@@ -318,7 +318,7 @@ async def test_a_closed_hook_is_taken_away_and_somebody_elses_is_not() -> None:
 
 def test_a_call_that_is_not_understood_is_kept() -> None:
     for body in (b"", b"[]", b"{}", b'{"update_id": "1"}', b'{"update_id": 1, "message": {}}'):
-        [event] = Telegram.receive(Call(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
+        [event] = Telegram.receive(HookRequest(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
         assert (event.account_id, event.unparsed and event.unparsed.payload) == (None, body.decode())
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
-from app.platforms.capabilities import Call, OutgoingPost, Picture, ReplyTo
+from app.platforms.capabilities import HookRequest, OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import (
     Credentials,
     Malformed,
@@ -142,7 +142,7 @@ async def test_every_update_is_understood(update: Json) -> None:
     page = await saying([update]).updates(C, None)
     assert len(page.items) <= 1
     assert all(event.event_id == str(update["update_id"]) for event in page.items)
-    call = Call(json.dumps(update).encode(), {SECRET_HEADER: "s"}, {})
+    call = HookRequest(json.dumps(update).encode(), {SECRET_HEADER: "s"}, {})
     received = Telegram.receive(call, {"secret": "s"})
     assert len(received.events) <= 1
     for event in (*page.items, *received.events):
@@ -204,7 +204,7 @@ async def test_an_update_that_is_not_whole_is_kept(place: tuple[str, ...]) -> No
             assert told.unparsed is not None
             assert json.loads(told.unparsed.payload) == broken
         body = json.dumps(broken).encode()
-        [told] = Telegram.receive(Call(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
+        [told] = Telegram.receive(HookRequest(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
         assert told.unparsed is not None
         assert told.unparsed.payload == body.decode()
 

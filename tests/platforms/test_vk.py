@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.platforms.capabilities import Call, Event, ListsComments, Received, Receives, Replies, ReplyTo
+from app.platforms.capabilities import Event, HookRequest, HookResult, ListsComments, Receives, Replies, ReplyTo
 from app.platforms.contract import (
     Adapter,
     AuthExpired,
@@ -560,8 +560,8 @@ async def test_what_is_not_understood_is_malformed(body: str) -> None:
 SECRETS = {"secret": "shared secret", "confirmation": "a1b2c3"}
 
 
-def receive(event: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> Received:
-    return Vk.receive(Call(json.dumps(event).encode(), {}, {}), secrets)
+def receive(event: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> HookResult:
+    return Vk.receive(HookRequest(json.dumps(event).encode(), {}, {}), secrets)
 
 
 def told(event: Mapping[str, Any]) -> Event:
@@ -582,7 +582,7 @@ def event(kind: str, subject: Mapping[str, Any] | None, **changes: object) -> di
 
 
 def test_the_confirmation_is_answered() -> None:
-    assert receive({"type": "confirmation", "group_id": GROUP}).answer == "a1b2c3"
+    assert receive({"type": "confirmation", "group_id": GROUP}).response_body == "a1b2c3"
     with pytest.raises(MissingPermission):
         receive({"type": "confirmation", "group_id": GROUP, "secret": "wrong"})
     with pytest.raises(MissingPermission):
@@ -617,7 +617,7 @@ async def test_a_hook_brings_the_same_message_as_the_poll() -> None:
         happened = told(one)
         [brought] = happened.messages
         polled = listed[brought.external_id]
-        assert (receive(one).answer, happened.event_id, happened.account_id) == ("ok", "e1", "77")
+        assert (receive(one).response_body, happened.event_id, happened.account_id) == ("ok", "e1", "77")
         for part in ("thread_id", "kind", "text", "sent_at", "url", "post_id", "in_reply_to", "deleted"):
             assert getattr(brought, part) == getattr(polled, part)
         assert brought.author.external_id == polled.author.external_id
@@ -629,20 +629,20 @@ def test_other_events() -> None:
     assert [p.external_id for p in told(event("wall_post_new", post(5))).posts] == ["5"]
     assert told(event("wall_post_new", post(5, from_id=8))).posts == ()
     assert told(event("message_new", {"message": message(1, 2_000_000_001)})).messages == ()
-    assert receive(event("group_join", {"user_id": 1})).answer == "ok"
+    assert receive(event("group_join", {"user_id": 1})).response_body == "ok"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"type": 1, "group_id": 1}'])
 def test_a_call_that_is_not_understood(body: bytes) -> None:
     with pytest.raises(Malformed):
-        Vk.receive(Call(body, {}, {}), SECRETS)
+        Vk.receive(HookRequest(body, {}, {}), SECRETS)
 
 
 def test_an_event_whose_object_is_not_understood_is_kept_without_the_secret() -> None:
     for subject in (None, {}, {"message": {"id": "x"}}):
         got = receive(event("message_new", subject))
         [kept] = got.events
-        assert (got.answer, kept.account_id, kept.messages) == ("ok", "77", ())
+        assert (got.response_body, kept.account_id, kept.messages) == ("ok", "77", ())
         assert kept.unparsed is not None
         assert json.loads(kept.unparsed.payload)["object"] == subject
         assert SECRETS["secret"] not in kept.unparsed.payload

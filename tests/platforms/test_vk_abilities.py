@@ -18,8 +18,8 @@ from app.platforms.capabilities import (
     PostRef,
     Publishes,
     Refreshes,
+    ReportsUsage,
     Subscribes,
-    TellsUsage,
 )
 from app.platforms.contract import (
     COST,
@@ -52,7 +52,7 @@ def of(community: int, *ids: int) -> tuple[PostRef, ...]:
 def test_it_can_do_all_this() -> None:
     made = Vk(World().client())
     assert all(isinstance(made, able) for able in (MeasuresAcross, Publishes, Refreshes, Inspects, Subscribes))
-    assert not isinstance(made, TellsUsage)
+    assert not isinstance(made, ReportsUsage)
 
 
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
@@ -82,7 +82,7 @@ async def test_every_request_tells_what_it_costs() -> None:
         "photos.saveWallPhoto": user,
         "wall.post": group,
     }
-    named = {budget.name for budget in Vk.spec.budgets} - {"calls"}
+    named = {budget.name for budget in Vk.spec.rate_limits} - {"calls"}
     assert named == {"wall.get", "wall.post"}
     for name, cost in costs.items():
         assert cost.units.get("calls") == 1
@@ -342,7 +342,7 @@ async def test_an_upload_that_fails_may_be_made_again(answer: httpx.Response) ->
 
 
 def test_limits_are_of_tokens_of_their_kind() -> None:
-    by_kind = {(one.name, one.token): (one.calls, one.seconds, one.scope) for one in Vk.spec.budgets}
+    by_kind = {(one.name, one.token): (one.calls, one.seconds, one.scope) for one in Vk.spec.rate_limits}
     assert by_kind == {
         ("calls", Token.USER): (3, 1, LimitScope.TOKEN),
         ("calls", Token.COMMUNITY): (20, 1, LimitScope.TOKEN),

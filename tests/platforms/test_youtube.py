@@ -130,7 +130,7 @@ def test_it_can_what_youtube_can_and_no_more() -> None:
     assert not isinstance(made, Receives)
     assert YouTube.spec.publishing is None
     assert not YouTube.spec.public
-    assert YouTube.spec.budgets == (
+    assert YouTube.spec.rate_limits == (
         RateLimit(10_000, 86_400, LimitScope.TOKEN, "units", Token.APP),
         RateLimit(10_000, 86_400, LimitScope.APP, "units", Token.COMMUNITY),
     )
@@ -673,7 +673,7 @@ async def test_comments_that_are_switched_off_are_none(stage: Subject) -> None:
     page = await YouTube(stage.http).comments(stage.c, video, None)
     assert (page.items, page.more) == ((), False)
     made, _ = answering(refused(403, "commentsDisabled"))
-    known = '{"known":"2026-11-01T00:00:00Z"}'
+    known = '{"seen_until":"2026-11-01T00:00:00Z"}'
     page = await made.conversations(credentials(), known)
     assert (page.items, page.cursor, page.more) == ((), known, False)
     made, _ = answering(refused(403, "forbidden"), refused(400, "invalidParameter"))

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.platforms import adapters
 from app.platforms.contract import CALLS, LimitScope, TextUnit
-from app.platforms.routes import Hooks, How, Limit, MetricUse, Platform, Publishing, TokenUse, describe
+from app.platforms.routes import Hooks, Limit, MetricSource, MetricUse, Platform, Publishing, TokenUse, describe
 
 YES: Final = "✓"
 NO: Final = "–"
@@ -42,7 +42,7 @@ def matrix() -> str:
         ("read without a token", lambda one: _mark(one.public)),
         ("posts from before the connection", lambda one: _mark(one.history)),
         ("tells us at once", lambda one: _mark(one.capabilities.hooks or one.capabilities.stream)),
-        ("counters in one call", lambda one: str(one.metrics_batch) if _asked(one) else NO),
+        ("counters in one call", lambda one: str(one.metrics_batch) if _polled(one) else NO),
         ("… of several communities", lambda one: _mark(one.capabilities.measure_across)),
         ("customers answered", lambda one: _mark(one.replying is not None)),
         ("posts published", lambda one: _mark(one.publishing is not None)),
@@ -64,13 +64,13 @@ def _counter(name: str) -> Callable[[Platform], str]:
         use = next(use for metric, use in one.metrics.items() if metric.value == name)
         if use.delay_hours:
             return f"{use.delay_hours:g} h late"
-        return {None: NO, How.ASKED: YES}.get(use.how, str(use.how))
+        return {None: NO, MetricSource.POLLED: YES}.get(use.how, str(use.how))
 
     return cell
 
 
-def _asked(one: Platform) -> bool:
-    return any(use.how is How.ASKED for use in one.metrics.values())
+def _polled(one: Platform) -> bool:
+    return any(use.how is MetricSource.POLLED for use in one.metrics.values())
 
 
 # ── one platform's facts ──────────────────────────────────────────────────────────────────────────
@@ -85,7 +85,7 @@ def facts(one: Platform) -> str:
         "`INSTEP_PLATFORM_APPS`": _names(one.app_settings) or "nothing",
         "Hook": _hook(one.hooks),
         "Counters": _counters(one),
-        "Counters in one call": f"{one.metrics_batch} posts{_across(one)}" if _asked(one) else "cannot be asked for",
+        "Counters in one call": f"{one.metrics_batch} posts{_across(one)}" if _polled(one) else "cannot be polled",
         "Before the connection": "is read" if one.history else "cannot be read",
         "A post": _post(one),
         "An answer": _answer(one),
@@ -123,7 +123,12 @@ def _counters(one: Platform) -> str:
 def _known(use: MetricUse) -> str:
     if use.delay_hours:
         return f"{use.delay_hours:g} h late"
-    return {How.ASKED: "", How.TOLD: "told by events alone", How.COUNTED: "counted by us", None: ABSENT}[use.how]
+    return {
+        MetricSource.POLLED: "",
+        MetricSource.PUSHED: "pushed by events alone",
+        MetricSource.COUNTED: "counted by us",
+        None: ABSENT,
+    }[use.how]
 
 
 def _across(one: Platform) -> str:

@@ -179,9 +179,9 @@ class _EventGroup:
         posts = [post for event in self.events.values() for post in event.posts if post.published_at >= self.since]
         if posts:
             async with run.step() as session:
-                polled_metrics = self.spec.metrics - self.spec.pushed - self.spec.counted
+                polled_metrics = self.spec.metrics - self.spec.pushed_metrics - self.spec.counted_metrics
                 await publications.store_pushed(session, self.ref, posts, now(session) if polled_metrics else None)
-                if Metric.COMMENTS in self.spec.counted:
+                if Metric.COMMENTS in self.spec.counted_metrics:
                     await self._begin_count(session, {post.external_id for post in posts})
         async with run.step() as session:
             publication_ids = await self._publication_ids(session)
@@ -250,7 +250,7 @@ class _EventGroup:
         if not messages:
             return
         await publish(session, MessagesSeen(self.ref, tuple((m, publication_ids.get(m.external_id)) for m in messages)))
-        if Metric.COMMENTS in self.spec.counted:
+        if Metric.COMMENTS in self.spec.counted_metrics:
             # Older ones may have been received before `RETENTION`.
             newest = {m.external_id: m for m in messages if m.sent_at > now(session) - RETENTION}
             comments = [

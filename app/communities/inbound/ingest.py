@@ -28,7 +28,7 @@ from app.communities.models import Community, Hook, HookRoute
 from app.kit.db import Database, in_workspace
 from app.kit.errors import Forbidden, Invalid, NotFound, Unavailable
 from app.kit.resources import Resources
-from app.platforms.capabilities import Call, Event
+from app.platforms.capabilities import Event, HookRequest
 from app.platforms.contract import Malformed, MissingPermission
 
 CACHE_SECONDS: Final = 5.0
@@ -47,7 +47,7 @@ MAX_QUEUED_EVENTS: Final = 20_000
 T = TypeVar("T")
 
 
-async def receive_call(resources: Resources, platform: str, hook_id: UUID, call: Call) -> str:
+async def receive_call(resources: Resources, platform: str, hook_id: UUID, call: HookRequest) -> str:
     """Verify a call and store its events; the answer that the platform expects.
 
     When this returns, all is committed. Raises `NotFound` where no hook has this address (any more),
@@ -77,7 +77,7 @@ async def receive_call(resources: Resources, platform: str, hook_id: UUID, call:
             EVENTS.labels("no community").inc()
     for workspace_id, events in by_workspace.items():
         await ingest.store(resources, workspace_id, events)
-    return received.answer
+    return received.response_body
 
 
 def _sentence(message: str) -> str:

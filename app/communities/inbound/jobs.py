@@ -92,7 +92,7 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
     stored = open_secrets(run.resources.keyring, hook.sealed) or {}
     installation = installation_hook_at(settings, adapter.spec, community.base_url, hook.public_id)
     known = {**app_secrets(settings, adapter.spec), **stored} if installation is None else installation.secrets
-    if lacking := sorted(adapter.spec.hook_given - known.keys()):
+    if lacking := sorted(adapter.spec.hook_manual_secrets - known.keys()):
         reason = (
             f"Without {', '.join(lacking)}, which only a person knows, no call can be verified: open the hook with it."
         )

@@ -15,7 +15,7 @@ from app.communities.schemas import HookPut, HookRead
 from app.kit.db import after_commit, in_workspace
 from app.kit.errors import NotFound, TooLarge
 from app.kit.routing import RawRoute, problems, router
-from app.platforms.capabilities import Call
+from app.platforms.capabilities import HookRequest
 
 ROUTER = router("/v1/communities", tag="communities")
 PUBLIC = router("/hooks", tag="communities", public=True, route_class=RawRoute)
@@ -140,7 +140,7 @@ async def _receive(platform: str, hook_id: UUID, request: Request, resources: Re
     # The caller's address as trusted proxies forward it (`web.client_address`).
     source: str | None = request.scope.get("client_address")
     query = request.query_params if request.scope["query_string"] else {}
-    call = Call(await _body(request), request.headers, query, source)
+    call = HookRequest(await _body(request), request.headers, query, source)
     return PlainTextResponse(await ingest.receive_call(resources, platform, hook_id, call))
 
 

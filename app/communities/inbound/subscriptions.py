@@ -63,7 +63,7 @@ def receiver(platform: str) -> type[Receiver]:
 def app_secrets(settings: Settings, spec: Spec) -> dict[str, str]:
     """The secrets of a hook that are in the settings of this installation's own application, by name."""
     app = platform_client.app_credentials(settings, spec.key)
-    found = {name: app[called] for name, called in spec.hook_settings.items() if called in app}
+    found = {name: app[called] for name, called in spec.hook_secret_settings.items() if called in app}
     return found | {name: text for name, text in app.items() if name in spec.hook_secrets}
 
 
@@ -81,14 +81,14 @@ def installation_hook(settings: Settings, spec: Spec, base_url: str) -> Installa
     Its id and its other secrets are derived from those by HMAC, so that all workspaces compute the same.
     """
     known = app_secrets(settings, spec)
-    if not spec.hook_of_app or not spec.hook_given or not known.keys() >= spec.hook_given:
+    if not spec.hook_of_app or not spec.hook_manual_secrets or not known.keys() >= spec.hook_manual_secrets:
         return None
-    key = "\n".join(known[name] for name in sorted(spec.hook_given)).encode()
+    key = "\n".join(known[name] for name in sorted(spec.hook_manual_secrets)).encode()
 
     def derived(name: str) -> str:
         return hmac.new(key, f"instep hook\n{spec.key}\n{base_url}\n{name}".encode(), hashlib.sha256).hexdigest()
 
-    underived = spec.hook_secrets - spec.hook_optional - known.keys()
+    underived = spec.hook_secrets - spec.hook_optional_secrets - known.keys()
     return InstallationHook(UUID(derived("")[:32]), {**{name: derived(name) for name in underived}, **known})
 
 
@@ -101,7 +101,9 @@ def installation_hook_at(settings: Settings, spec: Spec, base_url: str, public_i
 def of_another_app(settings: Settings, spec: Spec, secrets_by_name: Mapping[str, str]) -> bool:
     """Whether secrets are those of another application than the installation's own."""
     known = app_secrets(settings, spec)
-    return any(name in secrets_by_name and secrets_by_name[name] != known.get(name) for name in spec.hook_given)
+    return any(
+        name in secrets_by_name and secrets_by_name[name] != known.get(name) for name in spec.hook_manual_secrets
+    )
 
 
 def address(settings: Settings, platform: str, public_id: UUID) -> str:
@@ -173,7 +175,7 @@ async def open_hook(
     secrets_by_name = open_secrets(resources.keyring, hook.sealed) or {}
     secrets_by_name |= new_secrets
     if subscribes:
-        chosen_by_us = spec.hook_secrets - spec.hook_given - spec.hook_optional
+        chosen_by_us = spec.hook_secrets - spec.hook_manual_secrets - spec.hook_optional_secrets
         for name in sorted(chosen_by_us - secrets_by_name.keys() - app_secrets(resources.settings, spec).keys()):
             secrets_by_name[name] = secrets.token_urlsafe(32)
     for one in hooks:

@@ -21,7 +21,7 @@ from app.kit import instants, telemetry
 from app.kit.db import now
 from app.kit.http import Request, Response
 from app.kit.resources import Resources
-from app.platforms.capabilities import TellsUsage
+from app.platforms.capabilities import ReportsUsage
 from app.platforms.contract import COST, Adapter, Cost, LimitScope, RateLimit, Spec, Throttled, Token
 from app.settings import Settings
 
@@ -91,7 +91,7 @@ class RateLimiter:
         self._last = cost = cost_of(request)
         request_costs = [
             RequestCost(_key(self._owner(limit.scope), limit.scope, cost, limit.name), limit, units)
-            for limit in self._adapter_class.spec.budgets
+            for limit in self._adapter_class.spec.rate_limits
             if (units := cost.units.get(limit.name, 0)) and _concerns(limit, cost)
         ]
         holds = [_key(self._owner(scope), scope, cost) for scope in LimitScope]
@@ -109,7 +109,7 @@ class RateLimiter:
 
     async def after(self, response: Response) -> None:
         """Set a hold where an answer reports that a limit is nearly used up."""
-        usage = self._adapter_class.usage(response) if issubclass(self._adapter_class, TellsUsage) else None
+        usage = self._adapter_class.usage(response) if issubclass(self._adapter_class, ReportsUsage) else None
         if usage is not None and usage.share >= NEARLY_USED:
             hold = DEFAULT_HOLD if usage.resets_in is None else instants.span(usage.resets_in)
             await self._hold(usage.scope, self._resources.clock.now() + min(hold, timedelta(days=1)))
@@ -177,9 +177,9 @@ def _concerns(limit: RateLimit, cost: Cost) -> bool:
 
 def _counter_owner(spec: Spec, base_url: str, settings: Settings, scope: LimitScope) -> str:
     """Who counts: the API that is called, or the vendor of an application that several platforms share."""
-    if scope is LimitScope.APP and spec.app_of is not None:
+    if scope is LimitScope.APP and spec.app_owner is not None:
         known = settings.platform_apps.get(spec.key, {}).get("client_id")
-        return f"{spec.app_of}\n{known.get_secret_value() if known is not None else ''}"
+        return f"{spec.app_owner}\n{known.get_secret_value() if known is not None else ''}"
     return f"{spec.key}\n{base_url}"
 
 
@@ -221,7 +221,7 @@ async def remaining(
 ) -> list[RateRemaining]:
     """What is left of a community's limits at this instant, without those of `LimitScope.COMMUNITY`."""
     counted: list[tuple[RateLimit, Token | None, str, str]] = []
-    for limit in spec.budgets:
+    for limit in spec.rate_limits:
         if limit.scope is LimitScope.COMMUNITY:
             continue
         kinds: Iterable[Token | None] = [None]

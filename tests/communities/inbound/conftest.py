@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import text
 
 from app.communities.inbound import apply, store, subscriptions
-from app.platforms.capabilities import Call, Event, HookState, Received, unparsed_event
+from app.platforms.capabilities import Event, HookRequest, HookResult, HookState, unparsed_event
 from app.platforms.contract import (
     CommunitySnapshot,
     Credentials,
@@ -67,15 +67,15 @@ class PushingFake(Fake):
         return CommunitySnapshot(name, name.title(), c.address, 5, frozenset({f"{name} talks"}))
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         if not call.body:
             if not secrets.get("verify") or call.query.get("verify") != secrets["verify"]:
                 raise MissingPermission("the challenge does not name what we agreed upon")
-            return Received(call.query["challenge"])
+            return HookResult(call.query["challenge"])
         expected = hmac.new(secrets.get("secret", "").encode(), call.body, hashlib.sha256).hexdigest()
         if not secrets.get("secret") or not hmac.compare_digest(call.headers.get("x-signature", ""), expected):
             raise MissingPermission("the call is not signed by the platform")
-        return Received("EVENT_RECEIVED", cls.parse_event(call.body))
+        return HookResult("EVENT_RECEIVED", cls.parse_event(call.body))
 
     @classmethod
     def parse_event(cls, told: bytes) -> tuple[Event, ...]:

@@ -90,7 +90,7 @@ async def test_a_post_that_an_event_deletes_is_gone(town: Town) -> None:
 
 
 async def test_comments_that_the_platform_does_not_count_are_counted_by_us(town: Town, clock: SetClock) -> None:
-    town.allow(counted=frozenset({Metric.COMMENTS}))
+    town.allow(counted_metrics=frozenset({Metric.COMMENTS}))
     path = await town.open(await town.connect("a"))
     await town.deliver(path, Event("p", "a", posts=(posted(1),)))
     assert await snapshots(town) == [("p1", START, None, None, 0)], "it appeared without any"

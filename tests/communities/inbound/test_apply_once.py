@@ -30,7 +30,7 @@ def comment(number: int, **changes: Any) -> RemoteMessage:
 
 async def counted(town: Town) -> str:
     """A hook's path, on a platform whose comments we count; a post has appeared."""
-    town.allow(counted=frozenset({Metric.COMMENTS}))
+    town.allow(counted_metrics=frozenset({Metric.COMMENTS}))
     path = await town.open(await town.connect("a"))
     await town.deliver(path, Event("post", "a", posts=(POST,)))
     return path
@@ -147,7 +147,7 @@ async def test_a_worker_that_dies_midway_leaves_nothing_half_done(
     town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """The post is stored by then, in a step before that of what stands under it."""
-    town.allow(counted=frozenset({Metric.COMMENTS}))
+    town.allow(counted_metrics=frozenset({Metric.COMMENTS}))
     path = await town.open(await town.connect("a"))
     counters = PostMetrics("p1", {Metric.REACTIONS: 3})
     at = START + timedelta(minutes=1)

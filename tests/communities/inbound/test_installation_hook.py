@@ -23,7 +23,7 @@ SET = subscriptions.SUBSCRIBE
 @pytest.fixture
 def ours(town: Town, monkeypatch: pytest.MonkeyPatch) -> Town:
     """An agency on an installation whose application is known."""
-    town.allow(hook_given=frozenset({"secret"}), app_settings=frozenset({"client_id"}))
+    town.allow(hook_manual_secrets=frozenset({"secret"}), app_settings=frozenset({"client_id"}))
     monkeypatch.setitem(OURS, "secret", f"the-apps-{uuid4()}")
     app = {name: SecretStr(value) for name, value in OURS.items()}
     monkeypatch.setitem(town.agency.resources.settings.platform_apps, "fake", app)
@@ -87,7 +87,7 @@ async def test_all_workspaces_subscribe_with_the_same_secrets(ours: Town, theirs
 
 async def test_its_secret_may_be_a_setting_of_another_name(ours: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """As Meta's is the `client_secret`."""
-    ours.allow(hook_settings={"secret": "client_secret"})
+    ours.allow(hook_secret_settings={"secret": "client_secret"})
     renamed = {"client_id": SecretStr("7"), "client_secret": SecretStr(OURS["secret"])}
     monkeypatch.setitem(ours.agency.resources.settings.platform_apps, "fake", renamed)
     _, path = await opened(ours, "a")

@@ -120,8 +120,8 @@ async def test_subscribing_waits_for_the_first_poll(town: Town, clock: SetClock)
 
 async def test_secrets_that_only_a_person_knows_are_not_generated(town: Town) -> None:
     """With a secret of our own making every call would be refused, and all would look well."""
-    town.allow(hook_given=frozenset({"secret"}), hook_secrets=frozenset({"secret", "verify", "networks"}))
-    town.allow(hook_optional=frozenset({"networks"}))
+    town.allow(hook_manual_secrets=frozenset({"secret"}), hook_secrets=frozenset({"secret", "verify", "networks"}))
+    town.allow(hook_optional_secrets=frozenset({"networks"}))
     a = await town.connect("a")
     await put(town, a)
     await town.agency.work(SUBSCRIBE)

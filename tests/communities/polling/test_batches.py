@@ -70,7 +70,7 @@ class Shared(Fake):
         metrics_batch=5,
         tokens=frozenset({Token.USER, Token.COMMUNITY}),
         metrics_group_tokens=frozenset({Token.USER}),
-        budgets=(RateLimit(10_000, 60, LimitScope.TOKEN),),
+        rate_limits=(RateLimit(10_000, 60, LimitScope.TOKEN),),
     )
     town: ClassVar[Town]
 

@@ -29,7 +29,7 @@ from tests.communities.conftest import Fake
 
 
 def limited(*budgets: RateLimit) -> type[Adapter]:
-    return type("Limited", (Fake,), {"spec": replace(Fake.spec, budgets=budgets)})
+    return type("Limited", (Fake,), {"spec": replace(Fake.spec, rate_limits=budgets)})
 
 
 def request(token: str = "") -> httpx.Request:
@@ -245,7 +245,7 @@ async def test_what_two_platforms_know_as_one_application_is_counted_together(re
 
     def limiter(platform: str) -> RateLimiter:
         budgets = (RateLimit(3, 3600, LimitScope.APP, "platform"),)
-        spec = replace(Fake.spec, key=platform, budgets=budgets, app_of=owner)
+        spec = replace(Fake.spec, key=platform, rate_limits=budgets, app_owner=owner)
         return RateLimiter(resources, type("Known", (Fake,), {"spec": spec}), f"{host}/{platform}")
 
     asked = httpx.Request("GET", "https://x.test", extensions={COST: Cost(units={"platform": 1})})

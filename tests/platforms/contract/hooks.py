@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from app.platforms.capabilities import Call, Event, Receives, Streams, Subscribes
+from app.platforms.capabilities import Event, HookRequest, Receives, Streams, Subscribes
 from app.platforms.contract import Malformed, MessageKind, MissingPermission, RemoteMessage
 from sandbox.entities import Community
 from sandbox.hooks import Delivery, Hook, Subscription
@@ -56,16 +56,16 @@ def secrets(s: Subject) -> dict[str, str]:
     return {name: told[name] for name in s.spec.hook_secrets}
 
 
-def call(s: Subject, one: Delivery, **changed: object) -> Call:
+def call(s: Subject, one: Delivery, **changed: object) -> HookRequest:
     headers: Mapping[str, str] = httpx.Headers(dict(one.headers))
     parts = {"body": one.body, "headers": headers, "query": one.query, "source": s.about.hook_source, **changed}
-    return Call(**parts)  # type: ignore[arg-type]
+    return HookRequest(**parts)  # type: ignore[arg-type]
 
 
-def receive(s: Subject, one: Call, known: Mapping[str, str]) -> tuple[str, tuple[Event, ...]]:
+def receive(s: Subject, one: HookRequest, known: Mapping[str, str]) -> tuple[str, tuple[Event, ...]]:
     assert issubclass(s.kind, Receives)
     got = s.kind.receive(one, known)
-    return got.answer, got.events
+    return got.response_body, got.events
 
 
 @check("hooks: events are what the lists show", has(Receives))
@@ -126,7 +126,7 @@ async def forged(s: Subject) -> None:
     assert known, "a hook without a secret"
     for _, one in box.sent:
         receive(s, call(s, one), known)
-        wrong: list[tuple[Call, Mapping[str, str]]] = [
+        wrong: list[tuple[HookRequest, Mapping[str, str]]] = [
             (call(s, one), {name: f"{value}x"[::-1] for name, value in known.items()}),
             (call(s, one), dict.fromkeys(known, "")),
             (call(s, one), {}),
