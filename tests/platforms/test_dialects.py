@@ -14,9 +14,9 @@ from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
 from app.platforms.vk import wire_models as vk
 from app.platforms.wire import parse_bytes
+from tests.platforms.meta.test_facebook import SECRETS, called
 from tests.platforms.specimens import says, specimen
-from tests.platforms.test_facebook import SECRETS, called
-from tests.platforms.test_vk import event, receive
+from tests.platforms.vk.test_adapter import event, receive
 
 Json = Any
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.server import build
-from tests.platforms.odnoklassniki_shapes import SHAPES
+from tests.platforms.odnoklassniki.assumed_schema import SHAPES
 from tests.sandbox.conftest import Hands, Visitor, served
 
 KEY, GROUP = "shkola_yazykov", "57000000000016"

@@ -13,7 +13,7 @@ from sandbox.telegram import wire_models
 from sandbox.telegram.api import METHODS
 from sandbox.telegram.updates import KINDS
 from tests.platforms.specimens import PIXEL
-from tests.platforms.telegram_api import api, fields, problems, returns
+from tests.platforms.telegram.bot_api import api, fields, problems, returns
 from tests.sandbox.conftest import Visitor
 
 NAMES = {name.lower(): name for name in (

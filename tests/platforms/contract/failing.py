@@ -10,9 +10,9 @@ from app.platforms.capabilities import Streams
 from app.platforms.contract import Metric, PlatformError, Throttled, Transient
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, updates
+from tests.platforms.contract.pagination import Listing, same, walk
 from tests.platforms.contract.reading import engage, measured, of_each_list
 from tests.platforms.contract.stage import Subject, moment
-from tests.platforms.contract.walks import Listing, same, walk
 
 PAGES = 3
 """So many pages of a first walk are broken, each of their requests once."""

@@ -13,9 +13,9 @@ from app.platforms.contract import Malformed, RemotePost
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import told_by, updates, when
 from tests.platforms.contract.hooks import subscribed
+from tests.platforms.contract.pagination import Listing, walk
 from tests.platforms.contract.reading import of_each_list
 from tests.platforms.contract.stage import Item, Subject
-from tests.platforms.contract.walks import Listing, walk
 
 WRITTEN: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d.*")
 ENDS: Final[Sequence[tuple[str, int]]] = (

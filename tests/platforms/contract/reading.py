@@ -19,8 +19,8 @@ from sandbox.ledger import Record
 from sandbox.recount import Counters
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, told_by, updates, when
+from tests.platforms.contract.pagination import LISTINGS, Listing, complete, walk
 from tests.platforms.contract.stage import Item, Subject, at, moment
-from tests.platforms.contract.walks import LISTINGS, Listing, complete, walk
 from tests.platforms.specimens import Specimen
 
 DAY = 24 * 3600

@@ -39,7 +39,7 @@ from app.platforms.contract import (
 from app.platforms.telegram import errors
 from app.platforms.telegram.adapter import ADAPTER, SECRET_HEADER, Telegram
 from tests.platforms.specimens import PIXEL
-from tests.platforms.telegram_world import (
+from tests.platforms.telegram.server import (
     AT,
     CHANNEL,
     GROUP,

@@ -18,8 +18,8 @@ from app.platforms.capabilities import (
 )
 from app.platforms.contract import COST, Cost, LimitScope, OutcomeUnknown, Rejected, Throttled, Token, Transient
 from app.platforms.mastodon.adapter import SCOPES, Mastodon
+from tests.platforms.mastodon.test_adapter import TOKEN, asked, credentials, served_by, status
 from tests.platforms.specimens import PIXEL
-from tests.platforms.test_mastodon import TOKEN, asked, credentials, served_by, status
 
 MEDIA = {"id": "900", "type": "image", "url": "https://m.example/900.png"}
 AT = {"date": "Sun, 22 Nov 2026 10:00:00 GMT"}

@@ -18,7 +18,7 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.youtube.adapter import YouTube
-from tests.platforms.test_youtube import US, answering, credentials, listing, refused
+from tests.platforms.youtube.test_adapter import US, answering, credentials, listing, refused
 
 EVENING = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}
 """A minute before midnight in California."""

@@ -1,4 +1,4 @@
-"""The Mastodon adapter against a server of few words; `test_mastodon_mock` has a real one."""
+"""The Mastodon adapter against a server of few words; `mastodon/test_mock` has a real one."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

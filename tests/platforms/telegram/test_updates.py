@@ -8,7 +8,7 @@ import pytest
 
 from app.platforms.capabilities import Event
 from app.platforms.contract import Malformed, MessageKind, Metric, PostMetrics, RemotePerson
-from tests.platforms.telegram_world import (
+from tests.platforms.telegram.server import (
     ANN,
     AT,
     BEN,

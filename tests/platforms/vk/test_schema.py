@@ -30,8 +30,8 @@ from app.platforms.vk.adapter import Vk
 from app.platforms.vk.errors import CODES
 from tests.platforms.data import data
 from tests.platforms.specimens import PIXEL
-from tests.platforms.test_vk import comments, credentials, posts, talk
-from tests.platforms.vk_world import GROUP, GROUP_TOKEN, METHODS, UPLOADED, USER_TOKEN, World, comment, message, post
+from tests.platforms.vk.server import GROUP, GROUP_TOKEN, METHODS, UPLOADED, USER_TOKEN, World, comment, message, post
+from tests.platforms.vk.test_adapter import comments, credentials, posts, talk
 
 CLASSES: dict[ErrorMeaning, type[PlatformError]] = {
     ErrorMeaning.THROTTLED: Throttled,

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.platforms.data import data
-from tests.platforms.graph_world import names
+from tests.platforms.meta.server import names
 
 ALWAYS = frozenset({"id", "name", "username"})
 """What an object without a specification of its own is asked for: who wrote something."""

@@ -25,7 +25,7 @@ from app.platforms.contract import (
 from app.platforms.telegram import wire_models
 from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
 from tests.platforms.specimens import PIXEL
-from tests.platforms.telegram_api import Json, api, constant, fields, problems, returns, values
+from tests.platforms.telegram.bot_api import Json, api, constant, fields, problems, returns, values
 
 TOKEN = "7000000077:AAbot-secret_1234567890123456789012"
 C = Credentials(

@@ -23,10 +23,10 @@ from app.platforms.contract import (
 from app.platforms.meta import errors
 from app.platforms.meta.facebook import Facebook
 from app.platforms.meta.instagram import Instagram
-from tests.platforms import test_instagram as ig
-from tests.platforms.graph_specs import saying
-from tests.platforms.graph_world import START, Node, at, fault
-from tests.platforms.test_facebook import PAGE, SECRETS, called, credentials, world
+from tests.platforms.meta import test_instagram as ig
+from tests.platforms.meta.server import START, Node, at, fault
+from tests.platforms.meta.specs import saying
+from tests.platforms.meta.test_facebook import PAGE, SECRETS, called, credentials, world
 
 INSTAGRAM = "17841400000000077"
 

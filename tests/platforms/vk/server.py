@@ -1,6 +1,6 @@
 """A VK of few words, for tests: a wall, its comments and a mailbox that change between calls.
 
-Its answers hold to VK's schema (`test_vk_schema` checks them); it knows which token a method takes.
+Its answers hold to VK's schema (`vk/test_schema` checks them); it knows which token a method takes.
 """
 
 import json

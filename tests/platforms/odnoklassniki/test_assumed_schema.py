@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.platforms.odnoklassniki import wire_models as ok
-from tests.platforms.odnoklassniki_shapes import SHAPES
+from tests.platforms.odnoklassniki.assumed_schema import SHAPES
 
 READ: Final[Mapping[str, TypeAdapter[Any]]] = {
     "error": ok.FAILURE,

@@ -27,7 +27,7 @@ from app.platforms.contract import (
     Token,
 )
 from sandbox.bluesky import ids
-from tests.platforms.bluesky_server import ACCESS, PROFILE, THEN, Server, credentials, post, walked
+from tests.platforms.bluesky.server import ACCESS, PROFILE, THEN, Server, credentials, post, walked
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import PIXEL, says, someone
 from tests.platforms.specimens.bluesky import CID, CUSTOMER, DATE, US, before, jwt, uri

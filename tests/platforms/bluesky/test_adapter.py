@@ -28,7 +28,7 @@ from app.platforms.contract import (
     Token,
 )
 from sandbox.bluesky import ids
-from tests.platforms.bluesky_server import ACCESS, PROFILE, THEN, Server, below, credentials, post, walked
+from tests.platforms.bluesky.server import ACCESS, PROFILE, THEN, Server, below, credentials, post, walked
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import says
 from tests.platforms.specimens.bluesky import CUSTOMER, US, jwt, uri

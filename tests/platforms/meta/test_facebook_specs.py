@@ -6,10 +6,10 @@ from app.platforms.capabilities import OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import MessageKind, PlatformError, RemotePerson
 from app.platforms.meta import mail, pages
 from app.platforms.meta.facebook import Facebook
-from tests.platforms.graph_specs import saying, unknown, unsent
+from tests.platforms.meta.specs import saying, unknown, unsent
+from tests.platforms.meta.test_facebook import adapter, credentials, world
 from tests.platforms.recorded.facebook import us
 from tests.platforms.specimens import PIXEL
-from tests.platforms.test_facebook import adapter, credentials, world
 
 
 @pytest.mark.parametrize("broken", [{"data": [{}]}, {"data": {}}, {"error": {}}, {"data": [{"id": 5}]}, []])

@@ -36,7 +36,7 @@ from app.platforms.contract import (
 )
 from app.platforms.vk import adapter as module
 from app.platforms.vk.adapter import ADAPTER, Vk
-from tests.platforms.vk_world import GROUP, GROUP_TOKEN, START, USER_TOKEN, World, comment, message, post
+from tests.platforms.vk.server import GROUP, GROUP_TOKEN, START, USER_TOKEN, World, comment, message, post
 
 BOTH = {Token.USER: USER_TOKEN, Token.COMMUNITY: GROUP_TOKEN}
 

@@ -6,8 +6,8 @@ from app.platforms.capabilities import OutgoingPost, ReplyTo
 from app.platforms.contract import MessageKind, RemotePerson
 from app.platforms.meta import accounts, mail
 from tests.platforms.data import data
-from tests.platforms.graph_specs import unknown, unsent
-from tests.platforms.test_instagram import PICTURES, US, adapter, credentials, publishing
+from tests.platforms.meta.specs import unknown, unsent
+from tests.platforms.meta.test_instagram import PICTURES, US, adapter, credentials, publishing
 
 
 def test_what_is_asked_for_exists() -> None:

@@ -21,8 +21,8 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.test_mastodon import TOKEN, account, answering, asked, credentials, served_by, status
-from tests.platforms.test_mastodon_abilities import AT, told
+from tests.platforms.mastodon.test_adapter import TOKEN, account, answering, asked, credentials, served_by, status
+from tests.platforms.mastodon.test_capabilities import AT, told
 
 Json = Any
 GIVEN = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES)

@@ -40,9 +40,9 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.meta.instagram import ADAPTER, Instagram
-from tests.platforms.graph_world import START, Node, World, at, fault
+from tests.platforms.meta.server import START, Node, World, at, fault
+from tests.platforms.meta.test_facebook import APP, APP_TOKEN, HOOK, SECRETS, called, walked
 from tests.platforms.specimens import PIXEL
-from tests.platforms.test_facebook import APP, APP_TOKEN, HOOK, SECRETS, called, walked
 
 US = "17841400000000077"
 PAGE_TOKEN = "EAABpage-token"

@@ -37,8 +37,8 @@ from app.platforms.contract import (
 from app.platforms.vk.adapter import Vk
 from app.platforms.vk.hooks import EVENTS
 from tests.platforms.specimens import PIXEL
-from tests.platforms.test_vk import credentials, event, told
-from tests.platforms.vk_world import GROUP, GROUP_TOKEN, USER_TOKEN, World, comment, post
+from tests.platforms.vk.server import GROUP, GROUP_TOKEN, USER_TOKEN, World, comment, post
+from tests.platforms.vk.test_adapter import credentials, event, told
 
 URL = "https://instep.example/hooks/vk/1"
 BAD = {"error": "ERR_UPLOAD_BAD_IMAGE_SIZE: photo is too large", "bwact": "do_add"}

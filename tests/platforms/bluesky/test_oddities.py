@@ -18,7 +18,7 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
 )
-from tests.platforms.bluesky_server import ACCESS, THEN, Server, below, credentials, post
+from tests.platforms.bluesky.server import ACCESS, THEN, Server, below, credentials, post
 from tests.platforms.recorded.bluesky import served
 from tests.platforms.specimens.bluesky import CID, CUSTOMER, US, uri
 

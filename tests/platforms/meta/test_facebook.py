@@ -53,7 +53,7 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.meta.facebook import ADAPTER, Facebook
-from tests.platforms.graph_world import START, Node, World, at, fault
+from tests.platforms.meta.server import START, Node, World, at, fault
 from tests.platforms.specimens import PIXEL
 
 PAGE = "77"
