@@ -439,7 +439,7 @@ async def test_a_worker_that_dies_renewing_a_token_has_sent_nothing(
     path = await ask(town)
     await answer(town, path)
     post.behave = _raising(AuthExpired("no"), times=1)
-    monkeypatch.setattr("app.inquiries.jobs.reauthorised", _killed)
+    monkeypatch.setattr("app.communities.platform_calls.reauthorised", _killed)
     with pytest.raises(Killed):
         await agency.work("inquiries.send")
     assert [m["delivery"] for m in await ours(town, path)] == ["queued"]
