@@ -105,14 +105,14 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
                 raise result.error
             return None
         case Answered(new_secrets):
-            return await _subscribed(run, hook, known=known, stored=stored, new_secrets=new_secrets)
+            return await _subscribed(run, hook, current=known, stored=stored, new_secrets=new_secrets)
 
 
 async def _subscribed(
-    run: Run, hook: Hook, *, known: Mapping[str, str], stored: Mapping[str, str], new_secrets: Mapping[str, str]
+    run: Run, hook: Hook, *, current: Mapping[str, str], stored: Mapping[str, str], new_secrets: Mapping[str, str]
 ) -> Reschedule | None:
     """Store that a hook is subscribed, and the secrets that the platform chose."""
-    if new_secrets.items() <= known.items():
+    if new_secrets.items() <= current.items():
         await _store_state(run, hook, SubscriptionState.SUBSCRIBED)
         return None
     # The platform chose secrets, and may have called already: subscribe again once no cache has the old ones.

@@ -14,6 +14,7 @@ from app.communities.schemas import HookPut, HookRead
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, TooLarge
 from app.kit.routing import RawRoute, problems, router
+from app.kit.schemas import Text
 from app.platforms.capabilities import Call
 
 ROUTER = router("/v1/communities", tag="communities")
@@ -36,7 +37,7 @@ _EVENT: Final = {
     }
 }
 
-Platform = Annotated[str, Path(max_length=40, examples=["vk"])]
+Platform = Annotated[Text, Path(max_length=40, examples=["vk"])]
 
 
 @ROUTER.put("/{community_id}/hook", operation_id="communities.open-hook", responses=problems(404, 409))
