@@ -5,16 +5,15 @@ import math
 from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access.models import ApiKeyScope, Workspace
-from app.access.service import Actor, Authenticator
+from app.access.service import Actor, authenticator
 from app.kit import idempotency
-from app.kit.db import Database, workspace_of
+from app.kit.db import workspace_of
 from app.kit.errors import READ_METHODS, Conflict, Forbidden, Invalid, Unauthenticated
 from app.kit.ids import uuid7
 from app.kit.paging import Pager
@@ -34,17 +33,6 @@ async def resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(resources)]
 
 
-_authenticators: WeakKeyDictionary[Database, Authenticator] = WeakKeyDictionary()
-
-
-def authenticator(db: Database) -> Authenticator:
-    """This process's authenticator for a database."""
-    existing = _authenticators.get(db)
-    if existing is None:
-        existing = _authenticators[db] = Authenticator(db)
-    return existing
-
-
 async def actor(
     request: Request, resources: ResourcesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Actor:
@@ -54,7 +42,7 @@ async def actor(
     """
     if bearer is None:
         raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
-    authenticated = await authenticator(resources.db).authenticate(bearer.credentials)
+    authenticated = await authenticator(resources).authenticate(bearer.credentials)
     required = ApiKeyScope.READ if request.method in READ_METHODS else ApiKeyScope.WRITE
     if required not in authenticated.scopes and ApiKeyScope.ADMIN not in authenticated.scopes:
         raise Forbidden(f"This API key lacks the scope {required.value!r}.", code="missing-scope")

@@ -15,7 +15,6 @@ from app.access.current import (
     ResourcesDep,
     SessionDep,
     SignUpSessionDep,
-    authenticator,
 )
 from app.access.models import ApiKey, Workspace
 from app.access.schemas import (
@@ -28,7 +27,6 @@ from app.access.schemas import (
     WorkspaceMade,
     WorkspaceRead,
 )
-from app.kit.db import after_commit
 from app.kit.errors import Forbidden
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems, router
@@ -102,9 +100,5 @@ async def revoke_key(key_id: UUID, _: Administrator, session: SessionDep, resour
     Another process of this installation may accept it for five seconds more.
     """
     key = await service.revoke_key(session, key_id=key_id)
-
-    async def forget() -> None:
-        authenticator(resources.db).forget(key.prefix)
-
-    after_commit(session, forget)
+    service.authenticator(resources).keys.forget_after_commit(session, key.prefix)
     return ApiKeyRead.model_validate(key)

@@ -16,6 +16,7 @@ from app.kit.db import in_workspace
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems, router
+from app.kit.schemas import Text
 
 ROUTER = router("/v1/communities", tag="communities")
 
@@ -53,7 +54,7 @@ async def list_communities(
     connection: ReadDep,
     pager: PagerDep,
     project_id: UUID | None = None,
-    platform: Annotated[str | None, Query(max_length=40)] = None,
+    platform: Annotated[Text | None, Query(max_length=40)] = None,
     state: State | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -6,7 +6,7 @@ from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
 from app.communities.models import State, SubscriptionState
-from app.kit.schemas import Id, Input, Instant, Output
+from app.kit.schemas import Id, Input, Instant, Output, Text
 from app.platforms.contract import Token
 
 
@@ -32,9 +32,8 @@ Tokens = Annotated[
     ),
 ]
 Address = Annotated[
-    str,
+    Text,
     Field(
-        strict=True,
         min_length=1,
         max_length=300,
         description="As you would type it: a link to the community, or its handle.",
@@ -47,9 +46,7 @@ class CommunityConnect(Input):
     """A community to connect to a project."""
 
     project_id: Id = Field(description="The client's project.")
-    platform: str = Field(
-        strict=True, max_length=40, description="A `key` of `GET /v1/platforms`.", examples=["mastodon"]
-    )
+    platform: Text = Field(max_length=40, description="A `key` of `GET /v1/platforms`.", examples=["mastodon"])
     address: Address
     credentials: Tokens = Field(default_factory=dict)
     backfill_days: Annotated[int, Field(strict=True, ge=0, le=730)] = Field(

@@ -71,7 +71,7 @@ Line = Annotated[
 ]
 """A name or a title."""
 Text = Annotated[str, Field(strict=True, max_length=20_000, pattern=_NO_NUL)]
-"""Running text; it may be empty."""
+"""Text without NUL, which PostgreSQL cannot store; it may be empty. Of bodies, paths and queries."""
 Body = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=20_000, pattern=_NOT_BLANK),

@@ -15,7 +15,7 @@ from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems, router
-from app.kit.schemas import Day
+from app.kit.schemas import Day, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import GoalType, Kpi, LoadRequest
@@ -35,7 +35,7 @@ GranularityParam = Annotated[
 CompareParam = Annotated[Literal["previous", "none"], Query(description="`none` omits the previous window.")]
 
 
-async def _kpi(key: str) -> Kpi:
+async def _kpi(key: Text) -> Kpi:
     """The KPI of the path."""
     kpi = all_kpis().get(key)
     if kpi is None:
@@ -187,7 +187,7 @@ async def portfolio(
     loader: KpiLoaderDep,
     pager: PagerDep,
     keys: Annotated[
-        str | None,
+        Text | None,
         Query(max_length=2000, description="Keys, comma separated; all KPIs without it.", examples=["clicks,reach"]),
     ] = None,
     first: From = None,

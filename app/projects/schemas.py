@@ -15,7 +15,7 @@ def _zone(value: str) -> str:
     return value
 
 
-Zone = Annotated[str, Field(strict=True, min_length=1, max_length=64, examples=["Europe/Minsk"]), AfterValidator(_zone)]
+Zone = Annotated[Text, Field(min_length=1, max_length=64, examples=["Europe/Minsk"]), AfterValidator(_zone)]
 """The IANA name of a time zone."""
 
 WallTime = Annotated[

@@ -9,11 +9,11 @@ from collections.abc import Collection
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit.cache import OnePer
 from app.kit.errors import Invalid
 
 UNKNOWN: Final = "unknown-zone"
@@ -28,17 +28,16 @@ def named() -> frozenset[str]:
     return frozenset(files("tzdata").joinpath("zones").read_text().split()) - _EXCLUDED
 
 
-_supported_by_engine: WeakKeyDictionary[Engine, frozenset[str]] = WeakKeyDictionary()
+_supported: Final = OnePer[Engine, list[frozenset[str]]](lambda _: [])
+"""What each database supports, once it has been read."""
 
 
 async def known(session: AsyncSession) -> frozenset[str]:
     """The IANA names that this session's PostgreSQL knows too; cached, because the query takes about 50 ms."""
-    engine = session.get_bind().engine
-    supported = _supported_by_engine.get(engine)
-    if supported is None:
-        names = await session.scalars(_QUERY)
-        supported = _supported_by_engine[engine] = named() & frozenset(names)
-    return supported
+    supported = _supported(session.get_bind().engine)
+    if not supported:
+        supported.append(named() & frozenset(await session.scalars(_QUERY)))
+    return supported[0]
 
 
 def require(zone: str, known: Collection[str]) -> None:

@@ -439,10 +439,55 @@ async def test_a_worker_that_dies_renewing_a_token_has_sent_nothing(
     path = await ask(town)
     await answer(town, path)
     post.behave = _raising(AuthExpired("no"), times=1)
-    monkeypatch.setattr("app.inquiries.jobs.reauthorised", _killed)
+    monkeypatch.setattr("app.communities.platform_calls.reauthorised", _killed)
     with pytest.raises(Killed):
         await agency.work("inquiries.send")
     assert [m["delivery"] for m in await ours(town, path)] == ["queued"]
+
+
+@pytest.mark.parametrize(
+    ("error", "delivery", "minutes"),
+    [
+        (Throttled("slow down", retry_after=600, scope=LimitScope.TOKEN), "queued", 10),
+        (RateLimitReached(NOON + 20 * MINUTE), "queued", 20),
+        (Snooze(NOON + 5 * MINUTE, "another worker renews it"), "queued", 5),
+        (Transient("the server of tokens is out of reach"), "queued", None),
+        (AuthExpired("the refresh token has expired"), "failed", None),
+    ],
+)
+async def test_what_hinders_renewing_a_refused_token_decides_what_becomes_of_the_reply(
+    town: Town,
+    agency: Agency,
+    post: Post,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    delivery: str,
+    minutes: int | None,
+) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(AuthExpired("no"), times=1)
+
+    async def reauthorised(*_: Any) -> bool:
+        raise error
+
+    monkeypatch.setattr("app.communities.platform_calls.reauthorised", reauthorised)
+    await agency.work("inquiries.send")
+    assert [m["delivery"] for m in await ours(town, path)] == [delivery]
+    run_at = await _waiting(agency)
+    assert bool(run_at) == (delivery == "queued")
+    if minutes is not None:
+        assert run_at == [NOON + minutes * MINUTE]
+
+
+async def test_a_throttled_reply_is_seen_in_the_communitys_health(town: Town, agency: Agency, post: Post) -> None:
+    path = await ask(town)
+    await answer(town, path)
+    post.behave = _raising(Throttled("slow down", retry_after=90, scope=LimitScope.TOKEN), times=1)
+    await agency.work("inquiries.send")
+    community = (await agency.get(path))["community_id"]
+    health = await agency.get(f"/v1/communities/{community}/health")
+    assert health["throttled_until"] == "2026-10-15T12:01:30.000000Z"
 
 
 async def test_the_platforms_confirmation_overrides_a_match_by_text(

@@ -20,9 +20,9 @@ def no_calcutta(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """PostgreSQL lacks an old name, as it does where it uses Debian's database."""
     without = text("SELECT name FROM pg_timezone_names WHERE name <> 'Asia/Calcutta'")
     monkeypatch.setattr(zones, "_QUERY", without)
-    zones._supported_by_engine.clear()
+    zones._supported.clear()
     yield
-    zones._supported_by_engine.clear()
+    zones._supported.clear()
 
 
 async def responses_of_every_operation(app: FastAPI, agency: Agency, zone: str) -> dict[str, tuple[int, Any]]:

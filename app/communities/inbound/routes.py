@@ -6,15 +6,15 @@ from uuid import UUID
 from fastapi import Path, Request, Response, status
 from fastapi.responses import PlainTextResponse
 from sqlalchemy import and_, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.communities.inbound import ingest, subscriptions
 from app.communities.models import Community, Hook
 from app.communities.schemas import HookPut, HookRead
-from app.kit.db import after_commit, in_workspace
+from app.kit.db import in_workspace
 from app.kit.errors import NotFound, TooLarge
 from app.kit.routing import RawRoute, problems, router
+from app.kit.schemas import Text
 from app.platforms.capabilities import HookRequest
 
 ROUTER = router("/v1/communities", tag="communities")
@@ -37,7 +37,7 @@ _EVENT: Final = {
     }
 }
 
-Platform = Annotated[str, Path(max_length=40, examples=["vk"])]
+Platform = Annotated[Text, Path(max_length=40, examples=["vk"])]
 
 
 @ROUTER.put("/{community_id}/hook", operation_id="communities.open-hook", responses=problems(404, 409))
@@ -55,7 +55,7 @@ async def open_hook(body: HookPut, session: SessionDep, resources: ResourcesDep,
     community, hook = await subscriptions.open_hook(
         session, resources, community_id=community_id, requested=body.secrets
     )
-    _clear_cache(session, resources)
+    ingest.inbound_ingest(resources).clear_after_commit(session)
     return _to_read(resources, community.platform, hook, community.last_event_at)
 
 
@@ -97,16 +97,7 @@ async def close_hook(session: SessionDep, resources: ResourcesDep, community_id:
     while it is subscribed, it is unsubscribed there too.
     """
     await subscriptions.close_hook(session, community_id=community_id)
-    _clear_cache(session, resources)
-
-
-def _clear_cache(session: AsyncSession, resources: ResourcesDep) -> None:
-    """Clear this process' cache of hooks after the commit; that of others expires in `ingest.CACHE_SECONDS`."""
-
-    async def clear() -> None:
-        ingest.inbound_ingest(resources.db).clear()
-
-    after_commit(session, clear)
+    ingest.inbound_ingest(resources).clear_after_commit(session)
 
 
 @PUBLIC.get(

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,7 +27,7 @@ from app.communities.inbound.store import hook_of
 from app.communities.models import Community, Hook, HookRoute, SubscriptionState
 from app.communities.service import poll_now
 from app.kit.crypto import Keyring, SealBroken
-from app.kit.db import fetch, in_workspace, now, workspace_of
+from app.kit.db import fetch, in_workspace, lock, now, workspace_of
 from app.kit.errors import Conflict, Invalid, NotFound
 from app.kit.ids import uuid7
 from app.kit.jobs import enqueue
@@ -238,8 +238,7 @@ async def _shared_address(
 ) -> tuple[UUID, str] | None:
     """The public id and sealed secrets that the workspace's communities share; None for the first of them."""
     # Serialised, or two requests at once would open two addresses.
-    lock_id = func.hashtextextended(f"hooks {workspace_of(session)} {community.platform}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(lock_id)))
+    await lock(session, "hooks", workspace_of(session), community.platform)
     query = (
         select(Hook.public_id, Hook.sealed)
         .join(Community, and_(Community.workspace_id == Hook.workspace_id, Community.id == Hook.community_id))

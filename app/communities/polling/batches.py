@@ -140,9 +140,9 @@ class Measuring:
     has_failure: bool = False
     """A failure of the group's measuring is recorded for some of its communities."""
 
-    async def measure_due(self) -> datetime | None:
+    async def measure_due(self, client: PlatformClient) -> datetime | None:
         """Measure what is due; when to run next, None where nothing will ever be due."""
-        adapter = self.client.adapter
+        self.client, adapter = client, client.adapter
         assert isinstance(adapter, MeasuresAcross)
         started, pace_factor = self.run.now, self.run.resources.settings.poll_interval_multiplier
         factor = pace_factor * self.multipliers.metrics

@@ -86,8 +86,9 @@ class Poll:
         """The factor on every interval of a post's counters."""
         return self.run.resources.settings.poll_interval_multiplier * self.multipliers.metrics
 
-    async def run_due(self) -> None:
+    async def run_due(self, client: PlatformClient) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
+        self.client = client
         due = [name for name, at in self.due(self.community).items() if self._is_due(name, at)]
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
@@ -142,13 +143,13 @@ class Poll:
         before = Counter(self.client.limiter.spent)
         try:
             read_things = await read()
-        except (Throttled, AuthExpired):
-            raise
         except RateLimitReached as wait:
             # Other parts may have limits of their own: they need not wait for this one's.
             self.blocked_until[name] = wait.until
             return
         except PlatformError as error:
+            if isinstance(error, Throttled | AuthExpired):  # the other parts would fail alike
+                raise
             log.warning("poll.part_failed", part=name, code=error.code, detail=error.message)
             self.failures[name] = error
             return

@@ -197,7 +197,7 @@ async def test_a_cancelled_caller_cancels_no_load(
     calls += [asyncio.create_task(town.call(path, says(world, n, "a"))) for n in range(1, 5)]
     for _ in range(1000):
         await asyncio.sleep(0)
-    assert len(ingest.inbound_ingest(town.agency.resources.db)._queues[town.agency.workspace_id]) == 4
+    assert len(ingest.inbound_ingest(town.agency.resources).writer.queued(town.agency.workspace_id)) == 4
     # One that is being stored, and the first of those that will be next.
     calls[0].cancel()
     calls[1].cancel()
@@ -232,7 +232,7 @@ async def test_an_acknowledgement_comes_after_the_commit(
 async def test_too_much_at_once_is_refused(town: Town, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = await town.open(await town.connect("a"))
     with monkeypatch.context() as small:
-        small.setattr(ingest, "MAX_QUEUED_EVENTS", 0)
+        small.setattr(ingest.inbound_ingest(town.agency.resources).writer, "_max_queued", 0)
         answer = await town.call(path, says(world, 1, "a"))
     assert (answer.status_code, answer.json()["code"]) == (503, "too-many-events")
     assert (await town.call(path, says(world, 1, "a"))).status_code == 200
@@ -241,67 +241,22 @@ async def test_too_much_at_once_is_refused(town: Town, world: World, monkeypatch
 # ── what a process remembers ──────────────────────────────────────────────────────────────────────
 
 
-async def test_what_changed_elsewhere_is_known_within_seconds(town: Town, world: World) -> None:
+async def test_what_changed_elsewhere_is_known_within_seconds(town: Town, world: World, clock: SetClock) -> None:
     """Another process does not forget at once, as this one does."""
-    passed = 0.0
     a = await town.connect("a")
     path = await town.open(a)
     resources = town.agency.resources
-    ingest._ingests[resources.db] = ingest.InboundIngest(lambda: passed)
     assert (await town.call(path, says(world, 1, "a"))).status_code == 200
     async with resources.transaction(town.agency.workspace_id) as session:
         await subscriptions.close_hook(session, community_id=(await _ids(town))[0])
-    passed = ingest.CACHE_SECONDS - 0.01
+    clock.advance(timedelta(seconds=ingest.CACHE_SECONDS - 0.01))
     assert (await town.call(path, says(world, 2, "a"))).status_code == 200
-    passed = ingest.CACHE_SECONDS + 0.01
+    clock.advance(timedelta(seconds=0.02))
     assert (await town.call(path, says(world, 3, "a"))).status_code == 404
 
 
 async def _ids(town: Town) -> list[Any]:
     return [community_id for (community_id,) in await town.rows("SELECT id FROM community")]
-
-
-async def test_concurrent_misses_share_one_load() -> None:
-    looks, go = 0, asyncio.Event()
-    memory: ingest.TimedCache[int] = ingest.TimedCache(lambda: 0.0)
-
-    async def look() -> int:
-        nonlocal looks
-        looks += 1
-        await go.wait()
-        if looks == 1:
-            raise LookupError
-        return looks
-
-    asked = [asyncio.create_task(memory.get("key", look)) for _ in range(10)]
-    await asyncio.sleep(0)
-    asked[0].cancel()
-    go.set()
-    found = await asyncio.gather(*asked, return_exceptions=True)
-    assert looks == 1
-    assert [type(one) for one in found] == [asyncio.CancelledError] + [LookupError] * 9
-    assert [await memory.get("key", look), await memory.get("key", look)] == [2, 2], "what failed is not remembered"
-
-
-async def test_a_load_begun_before_a_clear_is_not_cached() -> None:
-    """Something changes while it is looked up: who asks afterwards is told how it is now."""
-    now, entered, go = "old", asyncio.Event(), asyncio.Event()
-    memory: ingest.TimedCache[str] = ingest.TimedCache(lambda: 0.0)
-
-    async def look() -> str:
-        found = now
-        entered.set()
-        await go.wait()
-        return found
-
-    early = asyncio.create_task(memory.get("key", look))
-    await entered.wait()
-    now = "new"
-    memory.clear()
-    late = asyncio.create_task(memory.get("key", look))
-    await asyncio.sleep(0)
-    go.set()
-    assert [await early, await late, await memory.get("key", look)] == ["old", "new", "new"]
 
 
 async def test_an_event_before_a_hook_was_opened_stays_one(town: Town, world: World, clock: SetClock) -> None:

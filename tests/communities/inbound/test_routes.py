@@ -537,7 +537,7 @@ async def test_without_a_secret_every_event_is_refused(agency: Agency, street: S
 async def test_secrets_that_cannot_be_opened_are_given_anew(street: Street) -> None:
     async with street.agency.resources.transaction(street.agency.workspace_id) as session:
         await session.execute(text("UPDATE hook SET sealed = 'sealed with a key that was lost'"))
-    ingest.inbound_ingest(street.agency.resources.db).clear()
+    ingest.inbound_ingest(street.agency.resources).clear()
     answer = await street.call(street.event())
     assert (answer.status_code, answer.json()["code"]) == (503, "hook-secrets-lost")
     await street.agency.put(f"/v1/communities/{street.id}/hook", {"secrets": {"secret": SECRET}})
@@ -552,7 +552,7 @@ async def test_its_secrets_are_sealed_under_a_new_key(street: Street) -> None:
         assert (await service.reseal(session, Keyring([new]))).lost == {UUID(street.id)}
         assert (await service.reseal(session, Keyring([new, *old]))).lost == frozenset()
     street.door.app.state.resources = replace(resources, keyring=Keyring([new]))
-    ingest.inbound_ingest(resources.db).clear()
+    ingest.inbound_ingest(resources).clear()
     assert (await street.call(street.event())).text == "ok"
 
 

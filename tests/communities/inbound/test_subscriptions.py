@@ -57,7 +57,7 @@ async def test_secrets_that_were_given_stay_and_those_that_come_back_are_kept(to
     await town.agency.work(SUBSCRIBE)
     assert (await read(town, a))["state"] == "waiting"
     asked = {"verify": "chosen-by-the-platform", "challenge": "42"}
-    ingest.inbound_ingest(town.agency.resources.db).clear()
+    ingest.inbound_ingest(town.agency.resources).clear()
     assert (await town.stranger.get(path, params=asked)).text == "42", "it may ask before it says yes"
     clock.advance(timedelta(seconds=ingest.CACHE_SECONDS))
     await town.agency.work(SUBSCRIBE)
