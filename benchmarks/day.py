@@ -89,6 +89,9 @@ class Clock:
     def now(self) -> datetime:
         return self.at
 
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
     @contextmanager
     def work(self) -> Iterator[None]:
         """Around whatever is done in this time; whoever sleeps does it in here."""
