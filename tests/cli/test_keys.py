@@ -66,6 +66,7 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
         answer = CliRunner().invoke(app, ["keys", "create", str(workspace), "--name", "by hand"])
         assert answer.exit_code == 0, answer.output
         assert re.fullmatch(r"isk_[A-Za-z0-9]{12}_[A-Za-z0-9]{43}\n", answer.stdout)
+        assert "command:keys-create" in answer.stderr
         assert run(names()) == ["by hand", "first key"]
 
         refused = CliRunner().invoke(app, ["keys", "create", str(unknown_workspace), "--name", "x"])
@@ -133,7 +134,7 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
         for _ in range(2):
             answer = reseal_with(new, old)
-            assert (answer.exit_code, answer.output) == (0, "✓ 3 tokens are sealed with the current key\n")
+            assert (answer.exit_code, answer.stdout) == (0, "✓ 3 tokens are sealed with the current key\n")
         monkeypatch.setenv("INSTEP_SECRET_KEYS", new)
         run(each(check))
         assert run(sealed_tokens_finding()).level is Level.OK
