@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from app.kit import docs, errors, events, openapi, telemetry, web
@@ -17,6 +16,7 @@ from app.kit.doorbell import ArqDoorbell
 from app.kit.registry import rooms
 from app.kit.resources import Doorbell, Resources
 from app.kit.route_index import RouteIndex
+from app.kit.routing import Route, Router
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
@@ -27,6 +27,18 @@ inquiries, and KPIs that anyone can check down to the rows behind them.
 A number that is not known is `null` with a reason, never 0. Every error is a
 [problem](https://www.rfc-editor.org/rfc/rfc9457) with a stable `code`.
 """
+
+
+def routers() -> list[APIRouter]:
+    """The routers of all rooms, the public ones first."""
+    modules = list(rooms("routes"))
+    public = [router for module in modules if isinstance(router := getattr(module, "PUBLIC", None), APIRouter)]
+    return public + [router.api for module in modules if isinstance(router := getattr(module, "ROUTER", None), Router)]
+
+
+def operations() -> list[Route]:
+    """The operations of all rooms."""
+    return [route for router in routers() for route in router.routes if isinstance(route, Route)]
 
 
 def create_app(
@@ -69,12 +81,9 @@ def create_app(
     openapi.install(app)
     docs.install(app)
     events.listen()
-    declared = [getattr(module, name, None) for name in ("PUBLIC", "ROUTER") for module in rooms("routes")]
-    routers = [router for router in declared if isinstance(router, APIRouter)]
-    for router in routers:
+    for router in routers():
         app.include_router(router)
-    operations = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
-    app.router.routes.insert(0, RouteIndex(operations))
+    app.router.routes.insert(0, RouteIndex(operations()))
     # The last one added is the outermost.
     app.add_middleware(web.BodyLimit, max_bytes=config.max_body_bytes)
     app.add_middleware(

@@ -40,6 +40,7 @@ from app.communities.models import Community
 from app.communities.polling import poll_schedule
 from app.communities.polling.rate_limits import cost_of
 from app.kit import events, jobs
+from app.kit.actors import SYSTEM
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.ids import uuid7
@@ -317,6 +318,7 @@ async def connect(resources: Resources, sandbox: Sandbox, communities: Sequence[
             given = {kind: one["tokens"][kind.value] for kind in spec.tokens if one["tokens"].get(kind.value)}
             await service.connect(
                 session,
+                SYSTEM,
                 resources.settings,
                 resources.keyring,
                 project_id=project,

@@ -38,6 +38,7 @@ from app.cli.servers import start_valkey
 from app.communities.inbound import store, subscriptions
 from app.communities.models import Community
 from app.kit import events, jobs
+from app.kit.actors import SYSTEM
 from app.kit.clock import SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -183,7 +184,7 @@ async def _settle(resources: Resources) -> Street:
         await session.execute(insert(Project), [{**in_workspace, **project}])
         await session.execute(insert(Community), [{**in_workspace, **community}])
         given = {"secret": SecretStr(SECRET)}
-        _, hook = await subscriptions.open_hook(session, resources, community_id=community_id, requested=given)
+        _, hook = await subscriptions.open_hook(session, SYSTEM, resources, community_id=community_id, requested=given)
     return Street(resources, workspace_id, f"/hooks/{PLATFORM}/{hook.public_id}")
 
 

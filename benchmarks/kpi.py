@@ -32,6 +32,7 @@ from sqlalchemy import text
 from app.access import service as access
 from app.access.models import ApiKeyScope
 from app.cli.database import asyncpg_url
+from app.kit.actors import SYSTEM
 from app.kit.db import Database
 from app.kpis import all_kpis, projects
 from app.kpis.contract import LoadRequest
@@ -133,8 +134,8 @@ async def _key(urls: Urls) -> tuple[uuid.UUID, str]:
     """A workspace and a key to it."""
     workspace_id, db = uuid.uuid4(), Database(urls.app, pool=1)
     async with db.transaction(workspace_id) as session:
-        await access.sign_up(session, name="Ours", owner_name="Anna", owner_email="anna@agency.example")
-        _, key = await access.create_key(session, name="load", scopes=[ApiKeyScope.READ], expires_at=None)
+        await access.sign_up(session, SYSTEM, name="Ours", owner_name="Anna", owner_email="anna@agency.example")
+        _, key = await access.create_key(session, SYSTEM, name="load", scopes=[ApiKeyScope.READ], expires_at=None)
     await db.close()
     return workspace_id, key
 

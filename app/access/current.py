@@ -6,18 +6,22 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
+import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from app.access.models import ApiKeyScope, Workspace
-from app.access.service import Actor, authenticator
+from app.access.models import Workspace
+from app.access.permissions import SCOPES, Permission
+from app.access.service import RequestActor, authenticator
 from app.kit import idempotency
+from app.kit.actors import SIGN_UP
 from app.kit.db import workspace_of
-from app.kit.errors import READ_METHODS, Conflict, Forbidden, Invalid, Unauthenticated
+from app.kit.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from app.kit.ids import uuid7
 from app.kit.paging import Pager
 from app.kit.resources import Resources
+from app.kit.routing import required_permission
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="ApiKey", description="An API key of your workspace: `Authorization: Bearer isk_…`"
@@ -35,36 +39,30 @@ ResourcesDep = Annotated[Resources, Depends(resources)]
 
 async def actor(
     request: Request, resources: ResourcesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-) -> Actor:
-    """The actor of the request's API key.
+) -> RequestActor:
+    """The actor of the request's API key, who has the permission that the operation declares.
 
-    Raises `Unauthenticated` without a valid key, `Forbidden` where its scopes do not cover the method.
+    Raises `Unauthenticated` without a valid key, `Forbidden` without the permission.
     """
     if bearer is None:
         raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
     authenticated = await authenticator(resources).authenticate(bearer.credentials)
-    required = ApiKeyScope.READ if request.method in READ_METHODS else ApiKeyScope.WRITE
-    if required not in authenticated.scopes and ApiKeyScope.ADMIN not in authenticated.scopes:
-        raise Forbidden(f"This API key lacks the scope {required.value!r}.", code="missing-scope")
+    structlog.contextvars.bind_contextvars(actor=str(authenticated))
+    required = Permission(required_permission(request))
+    if required not in authenticated.permissions:
+        raise Forbidden(
+            f"This API key lacks the permission {required.value!r}, a part of the scope {SCOPES[required].value!r}.",
+            code="missing-scope",
+        )
     return authenticated
 
 
-CurrentActor = Annotated[Actor, Depends(actor)]
-
-
-async def administrator(actor: CurrentActor) -> Actor:
-    """The request's actor; `Forbidden` without the scope `admin`."""
-    if ApiKeyScope.ADMIN not in actor.scopes:
-        raise Forbidden(f"This API key lacks the scope {ApiKeyScope.ADMIN.value!r}.", code="missing-scope")
-    return actor
-
-
-Administrator = Annotated[Actor, Depends(administrator)]
+CurrentActor = Annotated[RequestActor, Depends(actor)]
 
 
 async def write_session(request: Request, resources: ResourcesDep, actor: CurrentActor) -> AsyncIterator[AsyncSession]:
     """A transaction in the actor's workspace, in which the request's `Idempotency-Key` is claimed."""
-    async with resources.transaction(actor.workspace_id) as session:
+    async with resources.transaction(actor.workspace_id, actor) as session:
         await idempotency.begin(request, session)
         yield session
 
@@ -101,14 +99,14 @@ async def sign_up_session(request: Request, resources: ResourcesDep) -> AsyncIte
     """
     key = idempotency.key_of(request)
     if key is None:
-        async with resources.transaction(uuid7()) as session:
+        async with resources.transaction(uuid7(), SIGN_UP) as session:
             yield session
         return
     if guessable(key):
         raise Invalid(
             f"For a sign-up the {idempotency.HEADER} must be random; take a UUID.", code="guessable-idempotency-key"
         )
-    async with resources.transaction(_derived(key)) as session:
+    async with resources.transaction(_derived(key), SIGN_UP) as session:
         await idempotency.reserve(session, key)
         existing = await session.get(Workspace, workspace_of(session))
         if existing is not None:

@@ -8,7 +8,6 @@ from sqlalchemy import select
 
 from app.access import service
 from app.access.current import (
-    Administrator,
     CurrentActor,
     PagerDep,
     ReadDep,
@@ -17,6 +16,7 @@ from app.access.current import (
     SignUpSessionDep,
 )
 from app.access.models import ApiKey, Workspace
+from app.access.permissions import Permission
 from app.access.schemas import (
     ApiKeyCreate,
     ApiKeyMade,
@@ -27,12 +27,13 @@ from app.access.schemas import (
     WorkspaceMade,
     WorkspaceRead,
 )
+from app.kit.actors import SIGN_UP
 from app.kit.errors import Forbidden
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import problems, router
+from app.kit.routing import Router, problems, public_router
 
-ROUTER = router("/v1", tag="access")
-PUBLIC = router("/v1", tag="access", public=True)
+ROUTER = Router("/v1", tag="access")
+PUBLIC = public_router("/v1", tag="access")
 
 _KEYS = Keyset((ApiKey.created_at, ApiKey.id))
 
@@ -54,7 +55,7 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
     if resources.settings.sign_up == "closed":
         raise Forbidden("Sign-up is closed here; ask whoever runs this installation.", code="sign-up-closed")
     workspace, owner, key, text = await service.sign_up(
-        session, name=body.name, owner_name=body.owner.name, owner_email=body.owner.email
+        session, SIGN_UP, name=body.name, owner_name=body.owner.name, owner_email=body.owner.email
     )
     return WorkspaceMade(
         workspace=WorkspaceRead.model_validate(workspace),
@@ -63,21 +64,21 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
     )
 
 
-@ROUTER.get("/me", operation_id="me.read")
+@ROUTER.get("/me", operation_id="me.read", permission=Permission.WORKSPACE_READ)
 async def me(actor: CurrentActor, session: SessionDep) -> Me:
     """What the credential of this request stands for."""
     workspace = await session.get_one(Workspace, actor.workspace_id)
     key = (
         await session.scalars(
-            select(ApiKey).where(ApiKey.workspace_id == actor.workspace_id, ApiKey.id == actor.key_id)
+            select(ApiKey).where(ApiKey.workspace_id == actor.workspace_id, ApiKey.id == UUID(actor.id))
         )
     ).one()
     return Me(workspace=WorkspaceRead.model_validate(workspace), user=None, api_key=ApiKeyRead.model_validate(key))
 
 
-@ROUTER.get("/api-keys", operation_id="api-keys.list")
+@ROUTER.get("/api-keys", operation_id="api-keys.list", permission=Permission.API_KEYS_READ)
 async def list_keys(
-    actor: Administrator, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
+    actor: CurrentActor, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ApiKeyRead]:
     """The workspace's API keys, newest first; revoked ones too."""
     after = pager.read(cursor, (datetime, UUID))
@@ -86,19 +87,30 @@ async def list_keys(
     return Page(data=[ApiKeyRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-@ROUTER.post("/api-keys", operation_id="api-keys.create", status_code=status.HTTP_201_CREATED, responses=problems(409))
-async def create_key(body: ApiKeyCreate, _: Administrator, session: SessionDep) -> ApiKeyMade:
+@ROUTER.post(
+    "/api-keys",
+    operation_id="api-keys.create",
+    permission=Permission.API_KEYS_WRITE,
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(409),
+)
+async def create_key(body: ApiKeyCreate, actor: CurrentActor, session: SessionDep) -> ApiKeyMade:
     """Make an API key; its text is shown only here."""
-    key, text = await service.create_key(session, name=body.name, scopes=body.scopes, expires_at=body.expires_at)
+    key, text = await service.create_key(session, actor, name=body.name, scopes=body.scopes, expires_at=body.expires_at)
     return _made(key, text)
 
 
-@ROUTER.post("/api-keys/{key_id}/revoke", operation_id="api-keys.revoke", responses=problems(404, 409))
-async def revoke_key(key_id: UUID, _: Administrator, session: SessionDep, resources: ResourcesDep) -> ApiKeyRead:
+@ROUTER.post(
+    "/api-keys/{key_id}/revoke",
+    operation_id="api-keys.revoke",
+    permission=Permission.API_KEYS_WRITE,
+    responses=problems(404, 409),
+)
+async def revoke_key(key_id: UUID, actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> ApiKeyRead:
     """Make an API key useless from now on.
 
     Another process of this installation may accept it for five seconds more.
     """
-    key = await service.revoke_key(session, key_id=key_id)
+    key = await service.revoke_key(session, actor, key_id=key_id)
     service.authenticator(resources).keys.forget_after_commit(session, key.prefix)
     return ApiKeyRead.model_validate(key)

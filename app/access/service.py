@@ -15,7 +15,10 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.audit import record
 from app.access.models import ApiKey, ApiKeyScope, Membership, Role, UserAccount, Workspace
+from app.access.permissions import Permission, of_scopes
+from app.kit.actors import Actor, ActorKind
 from app.kit.cache import Cache, OnePer
 from app.kit.db import in_the_future, now, workspace_of
 from app.kit.errors import Conflict, NotFound, Unauthenticated
@@ -28,17 +31,15 @@ _REFUSED: Final = "This API key is not known, or expired, or revoked."
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
-    """Who makes a request, in which workspace, with which scopes."""
+class RequestActor(Actor):
+    """The actor of an authenticated request, in its workspace, with its permissions."""
 
     workspace_id: UUID
-    scopes: frozenset[ApiKeyScope]
-    key_id: UUID
-    user_id: UUID | None = None
+    permissions: frozenset[Permission]
 
 
 async def sign_up(
-    session: AsyncSession, *, name: str, owner_name: str, owner_email: str
+    session: AsyncSession, actor: Actor, *, name: str, owner_name: str, owner_email: str
 ) -> tuple[Workspace, UserAccount, ApiKey, str]:
     """Create the session's workspace, its owner, and an API key with every scope; the text is that key in full.
 
@@ -60,7 +61,8 @@ async def sign_up(
             workspace_id=workspace.workspace_id, user_id=owner_id, role=Role.OWNER.value, created_at=now(session)
         )
     )
-    key, secret = await create_key(session, name="first key", scopes=list(ApiKeyScope), expires_at=None)
+    record(session, actor, "workspaces.create", user_id=owner_id)
+    key, secret = await create_key(session, actor, name="first key", scopes=list(ApiKeyScope), expires_at=None)
     owner = await session.get_one(UserAccount, owner_id)
     return workspace, owner, key, secret
 
@@ -75,7 +77,7 @@ async def workspaces(session: AsyncSession) -> Sequence[UUID]:
 
 
 async def create_key(
-    session: AsyncSession, *, name: str, scopes: Sequence[ApiKeyScope], expires_at: datetime | None
+    session: AsyncSession, actor: Actor, *, name: str, scopes: Sequence[ApiKeyScope], expires_at: datetime | None
 ) -> tuple[ApiKey, str]:
     """A new key of this workspace and its full text, which is not stored.
 
@@ -96,10 +98,11 @@ async def create_key(
     )
     session.add(key)
     await session.flush()
+    record(session, actor, "api-keys.create", key_id=key.id)
     return key, f"isk_{prefix}_{secret}"
 
 
-async def revoke_key(session: AsyncSession, *, key_id: UUID) -> ApiKey:
+async def revoke_key(session: AsyncSession, actor: Actor, *, key_id: UUID) -> ApiKey:
     """Revoke a key from now on; `NotFound` where this workspace has none of this id. Idempotent."""
     key = await session.scalar(
         select(ApiKey).where(ApiKey.workspace_id == workspace_of(session), ApiKey.id == key_id).with_for_update()
@@ -108,6 +111,7 @@ async def revoke_key(session: AsyncSession, *, key_id: UUID) -> ApiKey:
         raise NotFound
     if key.revoked_at is None:
         key.revoked_at = now(session)
+        record(session, actor, "api-keys.revoke", key_id=key.id)
     return key
 
 
@@ -122,7 +126,7 @@ class StoredKey:
 
     secret_hash: bytes
     expires_at: datetime | None
-    actor: Actor
+    actor: RequestActor
 
 
 class Authenticator:
@@ -140,7 +144,7 @@ class Authenticator:
         self.keys: Final = Cache[str, StoredKey](self._clock, seconds=self.CACHE_SECONDS, size=self.CACHE_SIZE)
         """By prefix."""
 
-    async def authenticate(self, key: str) -> Actor:
+    async def authenticate(self, key: str) -> RequestActor:
         """The actor of an API key; `Unauthenticated` where it is unknown, expired or revoked."""
         matched = _KEY.fullmatch(key)
         if matched is None:
@@ -159,7 +163,8 @@ class Authenticator:
             row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()
         if row is None or row.revoked_at is not None:
             raise Unauthenticated(_REFUSED)
-        actor = Actor(row.workspace_id, frozenset(map(ApiKeyScope, row.scopes)), row.id)
+        permissions = of_scopes(map(ApiKeyScope, row.scopes))
+        actor = RequestActor(ActorKind.API_KEY, str(row.id), row.workspace_id, permissions)
         return StoredKey(row.secret_hash, row.expires_at, actor)
 
 

@@ -3,12 +3,18 @@
 import sys
 from typing import NoReturn
 
+import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def log_to_stderr() -> None:
+    """Write this process's logs to stderr: stdout is a command's output, which a script may read."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def step(text: str) -> None:

@@ -8,6 +8,7 @@ from app.access import service
 from app.access.models import ApiKeyScope, Workspace
 from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
+from app.kit.actors import Actor, ActorKind
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.settings import Settings
@@ -15,12 +16,12 @@ from app.settings import Settings
 
 async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
     """The full text of a new API key with every scope in `workspace`; None where there is no such workspace."""
-    database = Database(settings.database_url, pool=1)
+    database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "keys-create")
     try:
-        async with database.transaction(workspace) as session:
+        async with database.transaction(workspace, actor) as session:
             if await session.scalar(select(Workspace.name).where(Workspace.workspace_id == workspace)) is None:
                 return None
-            _, secret = await service.create_key(session, name=name, scopes=list(ApiKeyScope), expires_at=None)
+            _, secret = await service.create_key(session, actor, name=name, scopes=list(ApiKeyScope), expires_at=None)
             return secret
     finally:
         await database.close()
@@ -28,15 +29,15 @@ async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
 
 async def reseal(settings: Settings) -> ResealResult:
     """Encrypt the tokens of all workspaces with the current key, each workspace in its own transaction."""
-    database = Database(settings.database_url, pool=1)
+    database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "keys-reseal")
     keyring = Keyring(settings.secret_keys)
     tokens, lost = 0, frozenset[UUID]()
     try:
         async with database.transaction(None) as session:
             workspace_ids = await service.workspaces(session)
         for workspace_id in workspace_ids:
-            async with database.transaction(workspace_id) as session:
-                resealed = await reseal_tokens(session, keyring)
+            async with database.transaction(workspace_id, actor) as session:
+                resealed = await reseal_tokens(session, actor, keyring)
             tokens, lost = tokens + resealed.tokens, lost | resealed.lost
     finally:
         await database.close()

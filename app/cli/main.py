@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from rich.markup import escape
 
 from app.cli import environment
-from app.cli.console import console, done, errors, fail
+from app.cli.console import console, done, errors, fail, log_to_stderr
 from app.cli.sample import SampleError
 from app.cli.servers import EmbeddedError
 from app.cli.track import CannotTrack
@@ -275,6 +275,7 @@ def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
     """The root of the commands."""
+    log_to_stderr()
     if show:
         from importlib.metadata import version as installed
 

@@ -8,6 +8,7 @@ from fastapi import Query, status
 from sqlalchemy import select
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.access.permissions import Permission
 from app.communities import service
 from app.communities.health import health as read_health
 from app.communities.models import Community, State
@@ -15,16 +16,22 @@ from app.communities.schemas import CommunityRead, Connecting, Health, Reconnect
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import problems, router
+from app.kit.routing import Router, problems
 from app.kit.schemas import Text
 
-ROUTER = router("/v1/communities", tag="communities")
+ROUTER = Router("/v1/communities", tag="communities")
 
 _NEWEST = Keyset((Community.created_at, Community.id))
 
 
-@ROUTER.post("", operation_id="communities.connect", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
-async def connect(body: Connecting, session: SessionDep, resources: ResourcesDep) -> CommunityRead:
+@ROUTER.post(
+    "",
+    operation_id="communities.connect",
+    permission=Permission.COMMUNITIES_CONNECT,
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(404, 409),
+)
+async def connect(body: Connecting, actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> CommunityRead:
     """Connect a community to a project.
 
     It is polled at once: the answer says `connecting`, and a moment later
@@ -37,6 +44,7 @@ async def connect(body: Connecting, session: SessionDep, resources: ResourcesDep
     """
     community = await service.connect(
         session,
+        actor,
         resources.settings,
         resources.keyring,
         project_id=body.project_id,
@@ -48,7 +56,7 @@ async def connect(body: Connecting, session: SessionDep, resources: ResourcesDep
     return CommunityRead.model_validate(community)
 
 
-@ROUTER.get("", operation_id="communities.list")
+@ROUTER.get("", operation_id="communities.list", permission=Permission.COMMUNITIES_READ)
 async def list_communities(
     actor: CurrentActor,
     connection: ReadDep,
@@ -72,7 +80,9 @@ async def list_communities(
     return Page(data=[CommunityRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-@ROUTER.get("/{community_id}", operation_id="communities.read", responses=problems(404))
+@ROUTER.get(
+    "/{community_id}", operation_id="communities.read", permission=Permission.COMMUNITIES_READ, responses=problems(404)
+)
 async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityRead:
     """One community."""
     query = select(Community.__table__).where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
@@ -82,7 +92,12 @@ async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> 
     return CommunityRead.model_validate(row)
 
 
-@ROUTER.get("/{community_id}/health", operation_id="communities.health", responses=problems(404))
+@ROUTER.get(
+    "/{community_id}/health",
+    operation_id="communities.health",
+    permission=Permission.COMMUNITIES_READ,
+    responses=problems(404),
+)
 async def health(session: SessionDep, resources: ResourcesDep, community_id: UUID) -> Health:
     """A community's health: what was read when, what is missing, and what to do about it.
 
@@ -98,36 +113,56 @@ async def health(session: SessionDep, resources: ResourcesDep, community_id: UUI
 @ROUTER.post(
     "/{community_id}/sync",
     operation_id="communities.sync",
+    permission=Permission.COMMUNITIES_WRITE,
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(404, 409),
 )
-async def sync(session: SessionDep, community_id: UUID) -> CommunityRead:
+async def sync(actor: CurrentActor, session: SessionDep, community_id: UUID) -> CommunityRead:
     """Have everything of a community read anew, as soon as a worker is free.
 
     Within the platform's limits, so it may take a while; figures stay as they are meanwhile, and nothing is counted
     twice.
     """
-    return CommunityRead.model_validate(await service.sync(session, community_id=community_id))
+    return CommunityRead.model_validate(await service.sync(session, actor, community_id=community_id))
 
 
-@ROUTER.post("/{community_id}/reconnect", operation_id="communities.reconnect", responses=problems(404, 409))
-async def reconnect(body: Reconnect, session: SessionDep, resources: ResourcesDep, community_id: UUID) -> CommunityRead:
+@ROUTER.post(
+    "/{community_id}/reconnect",
+    operation_id="communities.reconnect",
+    permission=Permission.COMMUNITIES_CONNECT,
+    responses=problems(404, 409),
+)
+async def reconnect(
+    body: Reconnect, actor: CurrentActor, session: SessionDep, resources: ResourcesDep, community_id: UUID
+) -> CommunityRead:
     """Reconnect a community with new tokens.
 
     For `reauth_required`, for missing permissions, or before a token expires. Tokens that are not
     named stay; what was read stays, and reading goes on where it was.
     """
-    community = await service.reconnect(session, resources.keyring, community_id=community_id, tokens=body.credentials)
+    community = await service.reconnect(
+        session, actor, resources.keyring, community_id=community_id, tokens=body.credentials
+    )
     return CommunityRead.model_validate(community)
 
 
-@ROUTER.post("/{community_id}/pause", operation_id="communities.pause", responses=problems(404, 409))
-async def pause(session: SessionDep, community_id: UUID) -> CommunityRead:
+@ROUTER.post(
+    "/{community_id}/pause",
+    operation_id="communities.pause",
+    permission=Permission.COMMUNITIES_WRITE,
+    responses=problems(404, 409),
+)
+async def pause(actor: CurrentActor, session: SessionDep, community_id: UUID) -> CommunityRead:
     """Pause a community: it is not polled until it is resumed."""
-    return CommunityRead.model_validate(await service.pause(session, community_id=community_id))
+    return CommunityRead.model_validate(await service.pause(session, actor, community_id=community_id))
 
 
-@ROUTER.post("/{community_id}/resume", operation_id="communities.resume", responses=problems(404, 409))
-async def resume(session: SessionDep, community_id: UUID) -> CommunityRead:
+@ROUTER.post(
+    "/{community_id}/resume",
+    operation_id="communities.resume",
+    permission=Permission.COMMUNITIES_WRITE,
+    responses=problems(404, 409),
+)
+async def resume(actor: CurrentActor, session: SessionDep, community_id: UUID) -> CommunityRead:
     """Poll a paused community again."""
-    return CommunityRead.model_validate(await service.resume(session, community_id=community_id))
+    return CommunityRead.model_validate(await service.resume(session, actor, community_id=community_id))

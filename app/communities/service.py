@@ -10,11 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.communities import publications
 from app.communities.models import Community, CommunityToken, Hook, State
 from app.communities.polling import batches
 from app.communities.tokens import store as store_tokens
 from app.kit import jobs
+from app.kit.actors import Actor
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid
@@ -38,6 +40,7 @@ class ResealResult:
 
 async def connect(
     session: AsyncSession,
+    actor: Actor,
     settings: Settings,
     keyring: Keyring,
     *,
@@ -98,10 +101,11 @@ async def connect(
         raise Conflict("This community is connected already.", code="already-connected")
     await store_tokens(session, keyring, added.id, tokens)
     await poll_now(session, added.id)
+    audit.record(session, actor, "communities.connect", community_id=added.id)
     return added
 
 
-async def reseal(session: AsyncSession, keyring: Keyring) -> ResealResult:
+async def reseal(session: AsyncSession, actor: Actor, keyring: Keyring) -> ResealResult:
     """Seal this workspace's tokens and its hooks' secrets under the current key. Doing so again is harmless.
 
     The rows are locked: a token that is renewed meanwhile is not overwritten by the old one.
@@ -131,6 +135,7 @@ async def reseal(session: AsyncSession, keyring: Keyring) -> ResealResult:
             hook.sealed = keyring.reseal(hook.sealed)
         except SealBroken:
             lost.add(hook.community_id)
+    audit.record(session, actor, "tokens.reseal", tokens=resealed)
     return ResealResult(resealed, frozenset(lost))
 
 
@@ -145,7 +150,7 @@ async def poll_now(session: AsyncSession, community_id: UUID) -> None:
     )
 
 
-async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
+async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
     """Have everything of a community read again, now; one that could not be connected is tried again."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
@@ -157,11 +162,12 @@ async def sync(session: AsyncSession, *, community_id: UUID) -> Community:
     community.request(now(session), "size", "posts", "conversations")
     await publications.request_metrics(session, community_id)
     await batches.schedule_measuring(session, community.metrics_group, [community_id])
+    audit.record(session, actor, "communities.sync", community_id=community_id)
     return community
 
 
 async def reconnect(
-    session: AsyncSession, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
+    session: AsyncSession, actor: Actor, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
 ) -> Community:
     """Store new tokens and have the community polled with them."""
     await fetch(session, Community, community_id)
@@ -182,15 +188,17 @@ async def reconnect(
     community.throttled_until = None
     # Otherwise nothing might be due, and invalid tokens would go unnoticed.
     community.request(now(session), "size", "tokens")
+    audit.record(session, actor, "communities.reconnect", community_id=community_id)
     return community
 
 
-async def pause(session: AsyncSession, *, community_id: UUID) -> Community:
+async def pause(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
     """Stop polling a community until it is resumed; doing so twice changes nothing."""
     community = await fetch(session, Community, community_id, for_update=True)
     community.state = State.PAUSED.value
     community.state_code = community.state_reason = None
     _clear_metrics_poll_failure(community)
+    audit.record(session, actor, "communities.pause", community_id=community_id)
     return community
 
 
@@ -199,11 +207,12 @@ def _clear_metrics_poll_failure(community: Community) -> None:
     community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
 
 
-async def resume(session: AsyncSession, *, community_id: UUID) -> Community:
+async def resume(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
     """Poll a paused community again."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     if community.state == State.PAUSED:
         community.state = State.CONNECTING.value
+    audit.record(session, actor, "communities.resume", community_id=community_id)
     return community

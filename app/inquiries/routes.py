@@ -9,7 +9,7 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
-from app.access.service import Actor
+from app.access.permissions import Permission
 from app.inquiries import service
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryKind, InquiryStatus, Message, ResponseWait
 from app.inquiries.schemas import (
@@ -28,12 +28,13 @@ from app.inquiries.schemas import (
     Search,
     WaitRead,
 )
+from app.kit.actors import Actor
 from app.kit.db import in_workspace
 from app.kit.errors import AppError, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import problems, router
+from app.kit.routing import Router, problems
 
-ROUTER = router("/v1/inquiries", tag="inquiries")
+ROUTER = Router("/v1/inquiries", tag="inquiries")
 
 THREAD: Final = 200
 """Messages that come with an inquiry; the rest of a long thread is paged."""
@@ -44,7 +45,7 @@ _THREAD_END: Final = Keyset((Message.sent_at, Message.id))
 _EVENTS: Final = Keyset((InquiryEvent.at, InquiryEvent.id))
 
 
-@ROUTER.get("", operation_id="inquiries.list")
+@ROUTER.get("", operation_id="inquiries.list", permission=Permission.INQUIRIES_READ)
 async def list_inquiries(
     actor: CurrentActor,
     connection: ReadDep,
@@ -74,14 +75,14 @@ async def list_inquiries(
     return Page(data=[InquiryRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-@ROUTER.post("/bulk", operation_id="inquiries.bulk", responses=problems(409))
+@ROUTER.post("/bulk", operation_id="inquiries.bulk", permission=Permission.INQUIRIES_WRITE, responses=problems(409))
 async def bulk(body: InquiryBulk, actor: CurrentActor, session: SessionDep) -> InquiryBulkResults:
     """Classify, resolve or reopen up to 500 inquiries.
 
     Each has its own result. With `atomic`, none is changed if one cannot be.
     """
     actions = {item.id: item for item in body.items}
-    outcomes = await service.change(session, actions, actor=_actor_name(actor), atomic=body.atomic)
+    outcomes = await service.change(session, actor, actions, atomic=body.atomic)
     return InquiryBulkResults(data=[_result(inquiry_id, outcome) for inquiry_id, outcome in outcomes.items()])
 
 
@@ -92,7 +93,9 @@ def _result(inquiry_id: UUID, outcome: Inquiry | AppError) -> InquiryBulkResult:
     return InquiryBulkResult(id=inquiry_id, done=True, inquiry=InquiryRead.model_validate(outcome), problem=None)
 
 
-@ROUTER.get("/{inquiry_id}", operation_id="inquiries.read", responses=problems(404))
+@ROUTER.get(
+    "/{inquiry_id}", operation_id="inquiries.read", permission=Permission.INQUIRIES_READ, responses=problems(404)
+)
 async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep) -> InquiryDetail:
     """An inquiry with its thread and the times the customer waited."""
     inquiry = await _row(connection, actor.workspace_id, inquiry_id)
@@ -110,7 +113,12 @@ async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep) -> In
     )
 
 
-@ROUTER.get("/{inquiry_id}/messages", operation_id="inquiries.messages", responses=problems(404))
+@ROUTER.get(
+    "/{inquiry_id}/messages",
+    operation_id="inquiries.messages",
+    permission=Permission.INQUIRIES_READ,
+    responses=problems(404),
+)
 async def messages(
     inquiry_id: UUID,
     actor: CurrentActor,
@@ -130,6 +138,7 @@ async def messages(
 @ROUTER.post(
     "/{inquiry_id}/messages",
     operation_id="inquiries.reply",
+    permission=Permission.INQUIRIES_REPLY,
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(404, 409),
 )
@@ -139,31 +148,49 @@ async def reply(inquiry_id: UUID, body: ReplyCreate, actor: CurrentActor, sessio
     The reply is stored and sent within moments; `delivery` is its state. It is never sent twice: where
     the platform does not confirm it, polling searches the thread for it.
     """
-    message = await service.reply(
-        session, inquiry_id=inquiry_id, text=body.text, automatic=body.automatic, actor=_actor_name(actor)
-    )
+    message = await service.reply(session, actor, inquiry_id=inquiry_id, text=body.text, automatic=body.automatic)
     return MessageRead.model_validate(message)
 
 
-@ROUTER.post("/{inquiry_id}/classify", operation_id="inquiries.classify", responses=problems(404, 409))
+@ROUTER.post(
+    "/{inquiry_id}/classify",
+    operation_id="inquiries.classify",
+    permission=Permission.INQUIRIES_WRITE,
+    responses=problems(404, 409),
+)
 async def classify(inquiry_id: UUID, body: Classify, actor: CurrentActor, session: SessionDep) -> InquiryRead:
     """Say what the customer wants; no rule overwrites it."""
     return await _changed(session, inquiry_id, body, actor)
 
 
-@ROUTER.post("/{inquiry_id}/resolve", operation_id="inquiries.resolve", responses=problems(404, 409))
+@ROUTER.post(
+    "/{inquiry_id}/resolve",
+    operation_id="inquiries.resolve",
+    permission=Permission.INQUIRIES_WRITE,
+    responses=problems(404, 409),
+)
 async def resolve(inquiry_id: UUID, body: Resolve, actor: CurrentActor, session: SessionDep) -> InquiryRead:
     """Close an inquiry with a reason. What the customer writes afterwards opens it again."""
     return await _changed(session, inquiry_id, body, actor)
 
 
-@ROUTER.post("/{inquiry_id}/reopen", operation_id="inquiries.reopen", responses=problems(404, 409))
+@ROUTER.post(
+    "/{inquiry_id}/reopen",
+    operation_id="inquiries.reopen",
+    permission=Permission.INQUIRIES_WRITE,
+    responses=problems(404, 409),
+)
 async def reopen(inquiry_id: UUID, body: Reopen, actor: CurrentActor, session: SessionDep) -> InquiryRead:
     """Take an inquiry up again: the customer waits from now on."""
     return await _changed(session, inquiry_id, body, actor)
 
 
-@ROUTER.get("/{inquiry_id}/events", operation_id="inquiries.events", responses=problems(404))
+@ROUTER.get(
+    "/{inquiry_id}/events",
+    operation_id="inquiries.events",
+    permission=Permission.INQUIRIES_READ,
+    responses=problems(404),
+)
 async def events(
     inquiry_id: UUID,
     actor: CurrentActor,
@@ -185,12 +212,8 @@ async def events(
 async def _changed(
     session: SessionDep, inquiry_id: UUID, action: Classify | Resolve | Reopen, actor: Actor
 ) -> InquiryRead:
-    inquiry = await service.change_one(session, inquiry_id=inquiry_id, action=action, actor=_actor_name(actor))
+    inquiry = await service.change_one(session, actor, inquiry_id=inquiry_id, action=action)
     return InquiryRead.model_validate(inquiry)
-
-
-def _actor_name(actor: Actor) -> str:
-    return f"key:{actor.key_id}"
 
 
 async def _row(connection: AsyncConnection, workspace_id: UUID, inquiry_id: UUID) -> Any:

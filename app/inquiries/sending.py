@@ -146,7 +146,7 @@ async def delivered(session: AsyncSession, *, message_id: UUID, sent: SendReceip
     at = sent.sent_at or now(session)
     message.sent_at = max(at, answered.sent_at) if answered is not None else at
     message.delivery, message.delivery_detail = ReplyDelivery.SENT.value, None
-    record(session, inquiry.id, "sent", None, message_id=str(message.id), found=False)
+    record(session, None, inquiry.id, "sent", message_id=str(message.id), found=False)
     await session.flush()
     await _recount(session, inquiry, [message.thread_id])
 
@@ -214,7 +214,7 @@ async def require_review(session: AsyncSession, *, message_id: UUID) -> None:
         "The platform did not say whether it took this answer, and it has not turned up since. "
         "Look at the thread there; if it is missing, answer again."
     )
-    record(session, inquiry.id, "needs_review", None, message_id=str(message.id))
+    record(session, None, inquiry.id, "needs_review", message_id=str(message.id))
     await publish(
         session, ReplyNeedsReview(inquiry.id, inquiry.project_id, inquiry.community_id, now(session), message.id)
     )
@@ -231,7 +231,7 @@ async def _locked(session: AsyncSession, message_id: UUID) -> tuple[Message, Inq
 
 async def _failed(session: AsyncSession, message: Message, inquiry: Inquiry, why: str) -> None:
     message.delivery, message.delivery_detail = ReplyDelivery.FAILED.value, why
-    record(session, inquiry.id, "failed", None, message_id=str(message.id), detail=why)
+    record(session, None, inquiry.id, "failed", message_id=str(message.id), detail=why)
     await publish(
         session, ReplyFailed(inquiry.id, inquiry.project_id, inquiry.community_id, now(session), message.id, why)
     )
@@ -240,7 +240,7 @@ async def _failed(session: AsyncSession, message: Message, inquiry: Inquiry, why
 async def _unknown(session: AsyncSession, message: Message, inquiry: Inquiry, why: str) -> None:
     message.delivery = ReplyDelivery.OUTCOME_UNKNOWN.value
     message.delivery_detail = f"{why} It is looked for on the platform and not sent again."
-    record(session, inquiry.id, "outcome_unknown", None, message_id=str(message.id), detail=why)
+    record(session, None, inquiry.id, "outcome_unknown", message_id=str(message.id), detail=why)
     await session.flush()
     if await _found_by_polling(session, message, inquiry):
         return

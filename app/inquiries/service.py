@@ -10,11 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import platforms
+from app.access import audit
 from app.communities.models import Community
 from app.inquiries.conversation import Transition
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
 from app.inquiries.schemas import Action, Classify, Resolve
+from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
@@ -27,7 +29,7 @@ SEND_DEADLINE: Final = timedelta(hours=24)
 """A reply that could not be sent within this time is not sent any more."""
 
 
-async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic: bool, actor: str) -> Message:
+async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: str, automatic: bool) -> Message:
     """Store a reply and enqueue the job that sends it, both in this transaction.
 
     Raises `Conflict` where the platform takes no replies or no message is left to reply to, `Invalid`
@@ -84,7 +86,7 @@ async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic
     )
     session.add(message)
     await session.flush()
-    record(session, inquiry.id, "replied", actor, message_id=str(message.id))
+    record(session, actor, inquiry.id, "replied", message_id=str(message.id))
     job_args: dict[str, Any] = {"workspace_id": workspace_of(session), "key": str(message.id), "message_id": message.id}
     await enqueue(session, SEND, **job_args)
     # Whatever happens to that job, the reply reaches a final state.
@@ -93,7 +95,7 @@ async def reply(session: AsyncSession, *, inquiry_id: UUID, text: str, automatic
 
 
 async def change(
-    session: AsyncSession, actions: Mapping[UUID, Action], *, actor: str, atomic: bool = False
+    session: AsyncSession, actor: Actor, actions: Mapping[UUID, Action], *, atomic: bool = False
 ) -> dict[UUID, Inquiry | AppError]:
     """Classify, resolve or reopen inquiries; returns each changed inquiry, or why it was not changed, by id.
 
@@ -116,16 +118,16 @@ async def change(
         raise _all_refused(list(actions), refusals)
     changed = [by_id[inquiry_id] for inquiry_id in actions if inquiry_id not in refusals]
     for inquiry in changed:
-        _apply(session, inquiry, actions[inquiry.id], actor)
+        _apply(session, actor, inquiry, actions[inquiry.id])
     await session.flush()
     await _recount(session, changed)
     changed_by_id = {inquiry.id: inquiry for inquiry in changed}
     return {inquiry_id: refusals.get(inquiry_id) or changed_by_id[inquiry_id] for inquiry_id in actions}
 
 
-async def change_one(session: AsyncSession, *, inquiry_id: UUID, action: Action, actor: str) -> Inquiry:
+async def change_one(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, action: Action) -> Inquiry:
     """Classify, resolve or reopen one inquiry; raises `NotFound`, or `Conflict` where it has that status already."""
-    outcome = (await change(session, {inquiry_id: action}, actor=actor))[inquiry_id]
+    outcome = (await change(session, actor, {inquiry_id: action}))[inquiry_id]
     if isinstance(outcome, AppError):
         raise outcome
     return outcome
@@ -154,24 +156,24 @@ def _all_refused(requested: Sequence[UUID], refusals: Mapping[UUID, AppError]) -
     )
 
 
-def _apply(session: AsyncSession, inquiry: Inquiry, action: Action, actor: str) -> None:
+def _apply(session: AsyncSession, actor: Actor, inquiry: Inquiry, action: Action) -> None:
     if isinstance(action, Classify):
-        record(session, inquiry.id, "classified", actor, kind=action.kind.value, before=inquiry.kind)
+        record(session, actor, inquiry.id, "classified", kind=action.kind.value, before=inquiry.kind)
         inquiry.kind, inquiry.kind_by = action.kind.value, "person"
         inquiry.version += 1
     elif isinstance(action, Resolve):
         record(
             session,
+            actor,
             inquiry.id,
             Transition.RESOLVED.value,
-            actor,
             reason=action.reason,
             automatic=action.automatic,
             # Messages that are ingested later are not covered by this resolution.
             through=inquiry.last_message_at.isoformat(),
         )
     else:
-        record(session, inquiry.id, Transition.REOPENED.value, actor, reason=action.reason)
+        record(session, actor, inquiry.id, Transition.REOPENED.value, reason=action.reason)
 
 
 async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:
@@ -190,15 +192,17 @@ async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:
         )
 
 
-def record(session: AsyncSession, inquiry_id: UUID, event_type: str, actor: str | None, **data: object) -> None:
-    """Add an event to the history of an inquiry."""
+def record(session: AsyncSession, actor: Actor | None, inquiry_id: UUID, event_type: str, **data: object) -> None:
+    """Add an event to the history of an inquiry; `actor`: None for what follows from a person's request by itself."""
+    if actor is not None:
+        audit.record(session, actor, f"inquiries.{event_type}", inquiry_id=inquiry_id)
     session.add(
         InquiryEvent(
             workspace_id=workspace_of(session),
             inquiry_id=inquiry_id,
             type=event_type,
             at=now(session),
-            actor=actor,
+            actor=str(actor) if actor is not None else None,
             data=data,
         )
     )

@@ -41,6 +41,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
 from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, broken_off
 from app.kit.ids import uuid7
@@ -124,8 +125,8 @@ class Database:
         self._look_up = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
     @asynccontextmanager
-    async def transaction(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncSession]:
-        """One transaction in a workspace (None: in the tables that belong to none).
+    async def transaction(self, workspace_id: uuid.UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[AsyncSession]:
+        """One transaction of an actor in a workspace (None: in the tables that belong to none).
 
         Nothing is sent before the first statement. The calls registered by `after_commit` run after the
         commit, and never where it certainly failed. Raises `CommitOutcomeUnknown` where the connection breaks
@@ -138,7 +139,9 @@ class Database:
                 assert isinstance(raw.driver_connection, _WorkspaceConnection)
                 raw.driver_connection.workspace_id = workspace_id
                 async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
-                    session.info.update(workspace_id=workspace_id, now=self.clock.now(), after_commit=calls)
+                    session.info.update(
+                        workspace_id=workspace_id, actor=actor, now=self.clock.now(), after_commit=calls
+                    )
                     yield session
                     await session.flush()  # an error here is certainly before the commit
                     with _committing():
@@ -282,6 +285,12 @@ def workspace_of(session: AsyncSession) -> uuid.UUID:
     workspace_id: uuid.UUID = session.info["workspace_id"]
     assert workspace_id is not None, "this transaction has no workspace"
     return workspace_id
+
+
+def actor_of(session: AsyncSession) -> Actor:
+    """The actor of this session's transaction, for subscribers to events: service functions are passed one."""
+    actor: Actor = session.info["actor"]
+    return actor
 
 
 def after_commit(session: AsyncSession, call: AfterCommit) -> None:

@@ -35,6 +35,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import telemetry
+from app.kit.actors import Actor, ActorKind
 from app.kit.db import after_commit, now, workspace_of
 from app.kit.ids import uuid7
 from app.kit.job_rows import CLAIM, INSERT_JOB, LEASE, LOCK_CLAIMED, REQUEUE, Job, WorkerHeartbeat, due
@@ -236,9 +237,12 @@ class Run:
     finished: bool = field(default=False, init=False)
 
     @asynccontextmanager
-    async def step(self) -> AsyncIterator[AsyncSession]:
-        """A transaction in the job's workspace that locks the job's row; `LeaseLost` where another worker has it."""
-        async with self.resources.transaction(self.workspace_id) as session:
+    async def step(self, actor: Actor | None = None) -> AsyncIterator[AsyncSession]:
+        """A transaction in the job's workspace that locks the job's row; `LeaseLost` where another worker has it.
+
+        `actor`: on whose behalf, where that is not the job itself.
+        """
+        async with self.resources.transaction(self.workspace_id, actor or self.actor) as session:
             locked = await session.scalar(LOCK_CLAIMED, {"job_id": self.id, "fence": self.fence})
             if locked is None:
                 raise LeaseLost(f"{self.kind} {self.id} was taken by another worker")
@@ -251,6 +255,11 @@ class Run:
         else:
             await _requeue(session, self.id, at=reschedule.at, attempts=0)
         self.finished = True
+
+    @property
+    def actor(self) -> Actor:
+        """The job as the actor of its changes."""
+        return Actor(ActorKind.JOB, self.kind)
 
     @property
     def now(self) -> datetime:

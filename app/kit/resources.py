@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -46,8 +47,8 @@ class Resources:
     """For calls to platforms. Workers have it; requests never make such a call."""
 
     @asynccontextmanager
-    async def transaction(self, workspace_id: UUID | None) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, workspace_id: UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[AsyncSession]:
         """A transaction (`Database.transaction`) that rings for its new jobs after its commit."""
-        async with self.db.transaction(workspace_id) as session:
+        async with self.db.transaction(workspace_id, actor) as session:
             session.info["doorbell"] = self.doorbell
             yield session

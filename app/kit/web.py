@@ -77,6 +77,7 @@ class RequestContext:
             if status >= 400 or not scope["path"].startswith(self.unlogged_prefixes):
                 log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
             structlog.contextvars.reset_contextvars(**bound)
+            structlog.contextvars.unbind_contextvars("actor")  # bound by authentication
 
 
 def _route(scope: Scope) -> str:

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep
+from app.access.permissions import Permission
 from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
-from app.kit.routing import problems, router
+from app.kit.routing import Router, problems
 from app.kit.schemas import Day, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
@@ -23,7 +24,7 @@ from app.kpis.schemas import EvidencePage, KpiAnswer, KpiAnswers, KpiCatalogue, 
 from app.kpis.windows import Granularity, requested_days
 from app.projects.models import Project as ProjectRow
 
-ROUTER = router("/v1", tag="kpis")
+ROUTER = Router("/v1", tag="kpis")
 
 From = Annotated[
     Day | None, Query(alias="from", description="First day, in the project's zone; 30 days up to `to` without it.")
@@ -84,13 +85,19 @@ async def _kpi_loader(actor: CurrentActor, connection: ReadDep, resources: Resou
 KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]
 
 
-@ROUTER.get("/kpis", operation_id="kpis.list", response_model=KpiCatalogue)
+@ROUTER.get("/kpis", operation_id="kpis.list", permission=Permission.KPIS_READ, response_model=KpiCatalogue)
 async def catalogue(_: CurrentActor) -> Response:
     """All KPIs, with formula, source and caveats."""
     return _json({"data": [explanations.documented(kpi) for kpi in all_kpis().values()], "next_cursor": None})
 
 
-@ROUTER.get("/projects/{project_id}/kpis", operation_id="kpis.all", response_model=KpiAnswers, responses=problems(404))
+@ROUTER.get(
+    "/projects/{project_id}/kpis",
+    operation_id="kpis.all",
+    permission=Permission.KPIS_READ,
+    response_model=KpiAnswers,
+    responses=problems(404),
+)
 async def of_project(
     project_id: UUID,
     loader: KpiLoaderDep,
@@ -114,7 +121,11 @@ async def of_project(
 
 
 @ROUTER.get(
-    "/projects/{project_id}/kpis/{key}", operation_id="kpis.read", response_model=KpiAnswer, responses=problems(404)
+    "/projects/{project_id}/kpis/{key}",
+    operation_id="kpis.read",
+    permission=Permission.KPIS_READ,
+    response_model=KpiAnswer,
+    responses=problems(404),
 )
 async def of_key(
     project_id: UUID,
@@ -133,6 +144,7 @@ async def of_key(
 @ROUTER.get(
     "/projects/{project_id}/kpis/{key}/explain",
     operation_id="kpis.explain",
+    permission=Permission.KPIS_READ,
     response_model=KpiExplanation,
     responses=problems(404),
 )
@@ -144,6 +156,7 @@ async def explain(project_id: UUID, kpi: KpiDep, loader: KpiLoaderDep, first: Fr
 @ROUTER.get(
     "/projects/{project_id}/kpis/{key}/evidence",
     operation_id="kpis.evidence",
+    permission=Permission.KPIS_READ,
     response_model=EvidencePage,
     responses=problems(404),
 )
@@ -182,7 +195,7 @@ async def rows(
 _PROJECTS = Keyset((ProjectRow.created_at, ProjectRow.id), descending=False)
 
 
-@ROUTER.get("/portfolio/kpis", operation_id="kpis.portfolio", response_model=Portfolio)
+@ROUTER.get("/portfolio/kpis", operation_id="kpis.portfolio", permission=Permission.KPIS_READ, response_model=Portfolio)
 async def portfolio(
     loader: KpiLoaderDep,
     pager: PagerDep,

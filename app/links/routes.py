@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.access.permissions import Permission
 from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import RawRoute, problems, router
+from app.kit.routing import RawRoute, Router, problems, public_router
 from app.kit.schemas import Day, Id
 from app.links import audience, pages, service
 from app.links.models import Click, ClickDay, Link
@@ -34,8 +35,8 @@ from app.links.schemas import (
 )
 from app.projects.models import Project
 
-ROUTER = router("/v1", tag="links")
-PUBLIC = router("", tag="links", public=True, route_class=RawRoute)
+ROUTER = Router("/v1", tag="links")
+PUBLIC = public_router("", tag="links", route_class=RawRoute)
 
 _LINKS: Final = Keyset((Link.created_at, Link.id))
 _CLICKS: Final = Keyset((Click.at, Click.id))
@@ -49,17 +50,23 @@ def _link_read(link: Any, resources: ResourcesDep) -> LinkRead:
     return LinkRead(**fields, url=f"{resources.settings.public_url.rstrip('/')}/r/{link.slug}")
 
 
-@ROUTER.post("/links", operation_id="links.create", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
-async def create(body: LinkCreate, session: SessionDep, resources: ResourcesDep) -> LinkRead:
+@ROUTER.post(
+    "/links",
+    operation_id="links.create",
+    permission=Permission.LINKS_WRITE,
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(404, 409),
+)
+async def create(body: LinkCreate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> LinkRead:
     """Make a tracked link.
 
     It leads to exactly the target given; a query string on the short address is not passed on.
     """
-    link = await service.create(session, public_url=resources.settings.public_url, **body.model_dump())
+    link = await service.create(session, actor, public_url=resources.settings.public_url, **body.model_dump())
     return _link_read(link, resources)
 
 
-@ROUTER.get("/links", operation_id="links.list")
+@ROUTER.get("/links", operation_id="links.list", permission=Permission.LINKS_READ)
 async def list_links(
     actor: CurrentActor,
     connection: ReadDep,
@@ -86,7 +93,7 @@ async def list_links(
     return Page(data=[_link_read(row, resources) for row in rows], next_cursor=next_cursor)
 
 
-@ROUTER.get("/links/{link_id}", operation_id="links.read", responses=problems(404))
+@ROUTER.get("/links/{link_id}", operation_id="links.read", permission=Permission.LINKS_READ, responses=problems(404))
 async def read(link_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> LinkRead:
     """One tracked link."""
     query = select(Link.__table__).where(in_workspace(Link, actor.workspace_id), Link.id == link_id)
@@ -96,10 +103,14 @@ async def read(link_id: UUID, actor: CurrentActor, connection: ReadDep, resource
     return _link_read(row, resources)
 
 
-@ROUTER.patch("/links/{link_id}", operation_id="links.update", responses=problems(404))
-async def update(link_id: UUID, body: LinkUpdate, session: SessionDep, resources: ResourcesDep) -> LinkRead:
+@ROUTER.patch(
+    "/links/{link_id}", operation_id="links.update", permission=Permission.LINKS_WRITE, responses=problems(404)
+)
+async def update(
+    link_id: UUID, body: LinkUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
+) -> LinkRead:
     """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to reach all processes."""
-    link = await service.change(session, link_id=link_id, changes=body.changes())
+    link = await service.change(session, actor, link_id=link_id, changes=body.changes())
     redirects(resources).routes.forget_after_commit(session, link.slug)
     return _link_read(link, resources)
 
@@ -116,7 +127,9 @@ async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) 
     return zone
 
 
-@ROUTER.get("/links/{link_id}/clicks", operation_id="links.clicks", responses=problems(404))
+@ROUTER.get(
+    "/links/{link_id}/clicks", operation_id="links.clicks", permission=Permission.LINKS_READ, responses=problems(404)
+)
 async def clicks(
     link_id: UUID,
     actor: CurrentActor,
@@ -151,7 +164,12 @@ async def clicks(
     )
 
 
-@ROUTER.get("/links/{link_id}/clicks/days", operation_id="links.click-days", responses=problems(404))
+@ROUTER.get(
+    "/links/{link_id}/clicks/days",
+    operation_id="links.click-days",
+    permission=Permission.LINKS_READ,
+    responses=problems(404),
+)
 async def click_days(
     link_id: UUID,
     actor: CurrentActor,

@@ -10,7 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.communities.models import Community
+from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid
 from app.links import targets
@@ -25,6 +27,7 @@ _ATTEMPTS: Final = 5
 
 async def create(
     session: AsyncSession,
+    actor: Actor,
     *,
     public_url: str,
     project_id: UUID,
@@ -63,6 +66,7 @@ async def create(
     for _ in range(_ATTEMPTS):
         if await _reserve_slug(session, link):
             await session.flush()
+            audit.record(session, actor, "links.create", link_id=link.id)
             return link
         if slug is not None:
             break
@@ -91,7 +95,7 @@ async def _reserve_slug(session: AsyncSession, link: Link) -> bool:
     return taken is not None
 
 
-async def change(session: AsyncSession, *, link_id: UUID, changes: dict[str, Any]) -> Link:
+async def change(session: AsyncSession, actor: Actor, *, link_id: UUID, changes: dict[str, Any]) -> Link:
     """Apply a merge patch: `title`, `archived`."""
     link = await fetch(session, Link, link_id, for_update=True)
     if "title" in changes:
@@ -104,11 +108,17 @@ async def change(session: AsyncSession, *, link_id: UUID, changes: dict[str, Any
             .values(archived=changes["archived"])
         )
     await session.flush()
+    audit.record(session, actor, "links.update", link_id=link.id)
     return link
 
 
-async def move_post(session: AsyncSession, *, from_id: UUID, to_id: UUID | None) -> None:
+async def move_post(session: AsyncSession, actor: Actor, *, from_id: UUID, to_id: UUID | None) -> None:
     """Move the links of one post to another (or to none), before the first is deleted."""
-    await session.execute(
-        update(Link).where(in_workspace(Link, workspace_of(session)), Link.post_id == from_id).values(post_id=to_id)
+    moved = await session.scalars(
+        update(Link)
+        .where(in_workspace(Link, workspace_of(session)), Link.post_id == from_id)
+        .values(post_id=to_id)
+        .returning(Link.id)
     )
+    for link_id in moved.all():
+        audit.record(session, actor, "links.update", link_id=link_id, post_id=to_id)

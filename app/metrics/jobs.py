@@ -26,7 +26,7 @@ MAX_LOGGED: Final = 20
 async def recount(run: Run, project_id: UUID) -> None:
     """Rebuild a project's rollups: its time zone has changed."""
     async with run.step() as session:
-        await service.recount_project(session, project_id)
+        await service.recount_project(session, run.actor, project_id)
         await run.finish(session)
 
 
@@ -62,7 +62,7 @@ async def reconcile_project(run: Run, project_id: UUID) -> None:
     async with run.step() as session:
         differences = await service.reconcile(session, project_id)
         if differences:
-            await service.recount_project(session, project_id)
+            await service.recount_project(session, run.actor, project_id)
         await run.finish(session)
     for difference in differences:
         DIFFERENCES.labels(difference.table).inc()

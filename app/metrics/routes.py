@@ -8,11 +8,12 @@ from fastapi import Query
 from sqlalchemy import and_, select
 
 from app.access.current import CurrentActor, PagerDep, ReadDep
+from app.access.permissions import Permission
 from app.communities.models import Community
 from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
-from app.kit.routing import problems, router
+from app.kit.routing import Router, problems
 from app.kit.schemas import Day
 from app.metrics import status
 from app.metrics.models import CommunityDay
@@ -20,12 +21,17 @@ from app.metrics.schemas import CommunityMetrics, SizeDayRead, SizeHistory
 from app.platforms import adapter as adapter_of
 from app.projects.models import Project
 
-ROUTER = router("/v1/communities", tag="communities")
+ROUTER = Router("/v1/communities", tag="communities")
 
 _BY_DAY = Keyset((CommunityDay.day,), descending=False)
 
 
-@ROUTER.get("/{community_id}/snapshots", operation_id="communities.snapshots", responses=problems(404))
+@ROUTER.get(
+    "/{community_id}/snapshots",
+    operation_id="communities.snapshots",
+    permission=Permission.METRICS_READ,
+    responses=problems(404),
+)
 async def snapshots(
     actor: CurrentActor,
     connection: ReadDep,
@@ -63,7 +69,12 @@ async def snapshots(
     )
 
 
-@ROUTER.get("/{community_id}/metrics", operation_id="communities.metrics", responses=problems(404))
+@ROUTER.get(
+    "/{community_id}/metrics",
+    operation_id="communities.metrics",
+    permission=Permission.METRICS_READ,
+    responses=problems(404),
+)
 async def metrics(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityMetrics:
     """The status of its posts' counters: known, pending, refused, or unsupported by the platform."""
     platform = await connection.scalar(

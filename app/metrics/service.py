@@ -15,8 +15,10 @@ import orjson
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.communities.events import CommunityRef
 from app.communities.models import Publication
+from app.kit.actors import Actor
 from app.kit.db import in_workspace, workspace_of
 from app.metrics import differences, rollups, sizes
 from app.metrics.contributions import CATEGORY, PUBLICATION
@@ -83,7 +85,9 @@ async def record_size(session: AsyncSession, community: CommunityRef, at: dateti
         await connection.execute(sizes.COUNT, params)
 
 
-async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], category: str | None) -> None:
+async def set_category(
+    session: AsyncSession, actor: Actor, publication_ids: Sequence[UUID], category: str | None
+) -> None:
     """Set the category of publications, and move their contributions to its rollup rows."""
     workspace_id = workspace_of(session)
     await session.flush()
@@ -114,9 +118,11 @@ async def set_category(session: AsyncSession, publication_ids: Sequence[UUID], c
         .values(category=category)
         .execution_options(synchronize_session="fetch")
     )
+    for publication_id in ids:
+        audit.record(session, actor, "metrics.set-category", publication_id=publication_id)
 
 
-async def recount_project(session: AsyncSession, project_id: UUID) -> None:
+async def recount_project(session: AsyncSession, actor: Actor, project_id: UUID) -> None:
     """Rebuild a project's rollups from its snapshots: its zone has changed, or they were wrong."""
     connection = await session.connection()
     params = {"workspace": workspace_of(session), "project": project_id}
@@ -129,6 +135,7 @@ async def recount_project(session: AsyncSession, project_id: UUID) -> None:
         differences.REBUILD_LAST,
     ):
         await connection.execute(statement, params)
+    audit.record(session, actor, "metrics.recount", project_id=project_id)
 
 
 async def reconcile(session: AsyncSession, project_id: UUID) -> list[Difference]:

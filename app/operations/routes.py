@@ -11,10 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.access.current import ResourcesDep
 from app.kit import scheduler, telemetry
 from app.kit.errors import Unavailable
-from app.kit.routing import problems, router
+from app.kit.routing import problems, public_router
 from app.kit.schemas import Instant
 
-PUBLIC = router("", tag="operations", public=True)
+PUBLIC = public_router("", tag="operations")
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=30)
 """Without a heartbeat for this long, no worker is taken to be alive."""

@@ -6,11 +6,11 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from app.kit.routing import router
+from app.kit.routing import public_router
 from app.platforms import adapters, capabilities
 from app.platforms.contract import Adapter, LimitScope, Metric, MetricStatus, RateLimit, Spec, TextUnit, Token
 
-PUBLIC = router("/v1/platforms", tag="platforms", public=True)
+PUBLIC = public_router("/v1/platforms", tag="platforms")
 
 PURPOSES: Final = {
     Token.USER: "Issued to a person who administers the community.",

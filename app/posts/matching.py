@@ -9,7 +9,7 @@ replaces the found one, keeps its own id and text, and takes the found one's cat
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -17,17 +17,20 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.communities.events import CommunityRef, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
+from app.kit.actors import Actor
 from app.kit.bulk import bulk_insert, column_arrays, equals_any
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid, NotFound
 from app.kit.ids import uuid7
+from app.kit.preconditions import require_version
 from app.links import service as links
 from app.metrics.service import set_category
 from app.posts import permalinks
 from app.posts.models import Post, PostOrigin, PostStatus
-from app.posts.service import VersionCheck, bump_version, lock_publication
+from app.posts.service import bump_version, lock_publication
 
 _TABLE: Final = Base.metadata.tables[Post.__tablename__]
 _COLUMNS: Final = (
@@ -48,7 +51,13 @@ async def _lock_community(session: AsyncSession, community_id: UUID) -> None:
 
 
 async def publish(
-    session: AsyncSession, *, post_id: UUID, permalink: str, published_at: datetime | None, check: VersionCheck
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    post_id: UUID,
+    permalink: str,
+    published_at: datetime | None,
+    expected_versions: Collection[int] | None = None,
 ) -> Post:
     """Mark a post as published by hand, and match it to the publication where that is known.
 
@@ -65,7 +74,7 @@ async def publish(
     if publication is not None:
         await lock_publication(session, publication.id)
     post = await fetch(session, Post, post_id, for_update=True)
-    check(post.version)
+    require_version(post.version, expected_versions)
     if post.publication_id is not None:
         if publication is not None and publication.id == post.publication_id:
             return post
@@ -76,15 +85,16 @@ async def publish(
         other = await fetch(session, Post, other_id, for_update=True)
         if other.origin != PostOrigin.FOUND or publication is None or other.publication_id != publication.id:
             raise Conflict("Another post was published there.", code="permalink-taken")
-        await _replace_found_post(session, post, other)
+        await _replace_found_post(session, actor, post, other)
     post.status = PostStatus.PUBLISHED.value
     post.permalink, post.permalink_key = permalink, permalinks.canonical(permalink)
     post.published_at = published_at or now(session)
     bump_version(session, post)
+    audit.record(session, actor, "posts.publish", post_id=post.id)
     if publication is not None:
         post.publication_id, post.published_at = publication.id, publication.published_at
         await session.flush()
-        await set_category(session, [publication.id], post.category)
+        await set_category(session, actor, [publication.id], post.category)
     await session.flush()
     return post
 
@@ -117,15 +127,15 @@ async def _publication_at(
     return None, others
 
 
-async def _replace_found_post(session: AsyncSession, post: Post, found: Post) -> None:
+async def _replace_found_post(session: AsyncSession, actor: Actor, post: Post, found: Post) -> None:
     """Replace the found post by the planned one."""
     post.category = post.category or found.category
-    await links.move_post(session, from_id=found.id, to_id=post.id)
+    await links.move_post(session, actor, from_id=found.id, to_id=post.id)
     await session.delete(found)
     await session.flush()
 
 
-async def match_seen(session: AsyncSession, event: PublicationsSeen) -> None:
+async def match_seen(session: AsyncSession, actor: Actor, event: PublicationsSeen) -> None:
     """Match every publication to the post published by hand, or store it as a found post."""
     matched = await _posts_of(session, (publication.id for publication in event.publications))
     for publication in event.publications:
@@ -138,7 +148,10 @@ async def match_seen(session: AsyncSession, event: PublicationsSeen) -> None:
         await _lock_community(session, event.community.community_id)
         matched_meanwhile = await _posts_of(session, (publication.id for publication in new))
         await _match_new(
-            session, event.community, [publication for publication in new if publication.id not in matched_meanwhile]
+            session,
+            actor,
+            event.community,
+            [publication for publication in new if publication.id not in matched_meanwhile],
         )
     await session.flush()
 
@@ -152,7 +165,9 @@ async def _posts_of(session: AsyncSession, publication_ids: Iterable[UUID]) -> d
     return {post.publication_id: post for post in rows if post.publication_id is not None}
 
 
-async def _match_new(session: AsyncSession, community: CommunityRef, new: Sequence[SeenPublication]) -> None:
+async def _match_new(
+    session: AsyncSession, actor: Actor, community: CommunityRef, new: Sequence[SeenPublication]
+) -> None:
     """Match new publications to posts without one; store the others as found posts."""
     unmatched = list(
         await session.scalars(
@@ -186,7 +201,7 @@ async def _match_new(session: AsyncSession, community: CommunityRef, new: Sequen
         )
     await session.flush()
     for category in sorted(categories):
-        await set_category(session, categories[category], category)
+        await set_category(session, actor, categories[category], category)
 
 
 def _post_for(publication: SeenPublication, unmatched: Sequence[Post]) -> Post | None:

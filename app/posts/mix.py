@@ -5,7 +5,7 @@ categorised post there are no shares. By default 40 % engaging, 30 %
 user-generated, 25 % educational, 5 % promotional.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -16,12 +16,14 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.access import audit
 from app.communities.models import Publication
+from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Invalid, NotFound
+from app.kit.preconditions import require_version
 from app.posts import times
 from app.posts.models import Category, MixPolicy, Post, PostStatus
-from app.posts.service import VersionCheck
 from app.projects.models import Project
 
 DEFAULT: Final[Mapping[Category, int]] = {
@@ -191,9 +193,14 @@ async def policy(connection: AsyncConnection, workspace_id: UUID, project_id: UU
 
 
 async def set_policy(
-    session: AsyncSession, *, project_id: UUID, shares: Mapping[str, int], check: VersionCheck
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    project_id: UUID,
+    shares: Mapping[str, int],
+    expected_versions: Collection[int] | None = None,
 ) -> Policy:
-    """Set a project's shares. `check` sees version 0 where there are none yet."""
+    """Set a project's shares. The version is 0 where there are none yet; `PreconditionFailed` if not expected."""
     await fetch(session, Project, project_id)
     workspace_id = workspace_of(session)
     # Inserted first, so that two requests that set the first policy at once serialise on its row.
@@ -209,7 +216,8 @@ async def set_policy(
         .on_conflict_do_nothing()
     )
     stored = await session.get_one(MixPolicy, (workspace_id, project_id), with_for_update=True)
-    check(stored.version)
+    require_version(stored.version, expected_versions)
     stored.shares, stored.version, stored.updated_at = dict(shares), stored.version + 1, now(session)
     await session.flush()
+    audit.record(session, actor, "mix-policies.replace", project_id=project_id, version=stored.version)
     return await policy(await session.connection(), workspace_id, project_id)

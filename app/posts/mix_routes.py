@@ -1,17 +1,18 @@
 """A project's mix of content, its policy, its calendar."""
 
-from functools import partial
 from itertools import groupby
 from typing import Annotated, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 from sqlalchemy import func
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
+from app.access.permissions import Permission
 from app.kit.errors import Invalid
-from app.kit.routing import check_version, problems, router, version_tag
+from app.kit.preconditions import ExpectedVersions, version_tag
+from app.kit.routing import Router, problems
 from app.kit.schemas import Day
 from app.posts import mix, reads, times
 from app.posts.models import Post
@@ -29,7 +30,7 @@ from app.posts.schemas import (
     PostRead,
 )
 
-ROUTER = router("/v1/projects/{project_id}", tag="posts")
+ROUTER = Router("/v1/projects/{project_id}", tag="posts")
 """Part of the room's own router."""
 
 CALENDAR_DAYS: Final = 62
@@ -45,7 +46,7 @@ def _day_range_read(days: mix.DayRange) -> DayRangeRead:
     return DayRangeRead(first=days.first, last=days.last, timezone=days.timezone)
 
 
-@ROUTER.get("/mix", operation_id="mix.read", responses=problems(404))
+@ROUTER.get("/mix", operation_id="mix.read", permission=Permission.MIX_READ, responses=problems(404))
 async def read(
     project_id: UUID,
     actor: CurrentActor,
@@ -85,7 +86,7 @@ async def read(
     )
 
 
-@ROUTER.get("/mix/next", operation_id="mix.next", responses=problems(404))
+@ROUTER.get("/mix/next", operation_id="mix.next", permission=Permission.MIX_READ, responses=problems(404))
 async def next_category(
     project_id: UUID,
     actor: CurrentActor,
@@ -125,25 +126,32 @@ def _policy(project_id: UUID, policy: mix.Policy, response: Response) -> MixPoli
     )
 
 
-@ROUTER.get("/mix-policy", operation_id="mix-policies.read", responses=problems(404))
+@ROUTER.get("/mix-policy", operation_id="mix-policies.read", permission=Permission.MIX_READ, responses=problems(404))
 async def read_policy(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> MixPolicyRead:
     """The shares a project aims at; 40/30/25/5 where nobody has set others."""
     await mix.project_zone(connection, actor.workspace_id, project_id)
     return _policy(project_id, await mix.policy(connection, actor.workspace_id, project_id), response)
 
 
-@ROUTER.put("/mix-policy", operation_id="mix-policies.replace", responses=problems(404, 412))
+@ROUTER.put(
+    "/mix-policy", operation_id="mix-policies.replace", permission=Permission.MIX_WRITE, responses=problems(404, 412)
+)
 async def replace_policy(
-    project_id: UUID, body: MixPolicyUpdate, session: SessionDep, request: Request, response: Response
+    project_id: UUID,
+    body: MixPolicyUpdate,
+    actor: CurrentActor,
+    session: SessionDep,
+    expected_versions: ExpectedVersions,
+    response: Response,
 ) -> MixPolicyRead:
     """Set the shares a project aims at; they add up to 100."""
     policy = await mix.set_policy(
-        session, project_id=project_id, shares=body.shares.model_dump(), check=partial(check_version, request)
+        session, actor, project_id=project_id, shares=body.shares.model_dump(), expected_versions=expected_versions
     )
     return _policy(project_id, policy, response)
 
 
-@ROUTER.get("/calendar", operation_id="posts.calendar", responses=problems(404))
+@ROUTER.get("/calendar", operation_id="posts.calendar", permission=Permission.POSTS_READ, responses=problems(404))
 async def calendar(
     project_id: UUID,
     actor: CurrentActor,

@@ -5,14 +5,16 @@ from enum import StrEnum
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Query, Request, Response, status
+from fastapi import Depends, Query, Response, status
 from pydantic import ValidationError
 from sqlalchemy import Row
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
-from app.kit.errors import AppError, Invalid, PreconditionFailed
+from app.access.permissions import Permission
+from app.kit.errors import AppError, Invalid
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import FieldProblem, problems, router, version_tag
+from app.kit.preconditions import IfMatch, version_tag
+from app.kit.routing import FieldProblem, Router, problems
 from app.kit.schemas import Id, Instant, Text
 from app.posts import matching, mix_routes, reads, service
 from app.posts.models import Category, Post, PostOrigin, PostStatus
@@ -28,7 +30,7 @@ from app.posts.schemas import (
     PostUpdate,
 )
 
-ROUTER = router("/v1", tag="posts")
+ROUTER = Router("/v1", tag="posts")
 
 
 class PostSort(StrEnum):
@@ -44,45 +46,43 @@ _KEYSETS: Final = {
     PostSort.PLANNED: Keyset((Post.planned_at, Post.id)),
     PostSort.PUBLISHED: Keyset((Post.published_at, Post.id)),
 }
-_GONE: Final = '-gone"'
+_GONE: Final = "-gone"
+ExpectedVersions = Annotated[frozenset[int] | None, Depends(IfMatch(ignored_suffix=_GONE))]
 
 
 def _post_read(row: Row[Any], response: Response) -> PostRead:
     """The post, its ETag in the header: its version, and whether it is gone from the platform."""
     tag = version_tag(row.version)
-    response.headers["ETag"] = tag if row.gone_at is None else tag.removesuffix('"') + _GONE
+    response.headers["ETag"] = tag if row.gone_at is None else f'{tag[:-1]}{_GONE}"'
     return PostRead.model_validate(row)
 
 
-def _version_check(request: Request) -> service.VersionCheck:
-    """A check of `If-Match` against a post's version; whether the post is gone from the platform does not matter."""
-    header = request.headers.get("if-match")
-    tags = {tag.strip().removeprefix("W/").replace(_GONE, '"') for tag in (header or "*").split(",")}
-
-    def check(version: int) -> None:
-        if "*" not in tags and version_tag(version) not in tags:
-            raise PreconditionFailed("It was changed meanwhile: read it again, then repeat the change.")
-
-    return check
-
-
-@ROUTER.post("/posts", operation_id="posts.create", status_code=status.HTTP_201_CREATED, responses=problems(404, 409))
-async def create(body: PostCreate, session: SessionDep, response: Response) -> PostRead:
+@ROUTER.post(
+    "/posts",
+    operation_id="posts.create",
+    permission=Permission.POSTS_WRITE,
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(404, 409),
+)
+async def create(body: PostCreate, actor: CurrentActor, session: SessionDep, response: Response) -> PostRead:
     """Add a post to the content plan."""
-    post = await service.create(session, body)
+    post = await service.create(session, actor, body)
     return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
 
 
-@ROUTER.post("/posts/bulk", operation_id="posts.create-many", responses=problems(409))
+@ROUTER.post(
+    "/posts/bulk", operation_id="posts.create-many", permission=Permission.POSTS_WRITE, responses=problems(409)
+)
 async def create_many(
     body: PostsCreate,
+    actor: CurrentActor,
     session: SessionDep,
     atomic: Annotated[bool, Query(description="All or nothing: one invalid item refuses them all with 422.")] = False,
 ) -> PostBulkResults:
     """Add up to 500 posts to the content plan; each has its own result."""
     parsed = [_parsed(item) for item in body.posts]
     valid = [item for item in parsed if isinstance(item, PostCreate)]
-    created = iter(await service.create_many(session, valid))
+    created = iter(await service.create_many(session, actor, valid))
     results = [next(created) if isinstance(item, PostCreate) else item for item in parsed]
     problems_by_index = {
         index: _problem(result) for index, result in enumerate(results) if isinstance(result, AppError)
@@ -140,7 +140,7 @@ def _field_errors(problem: PostBulkProblem) -> list[dict[str, Any]]:
     return errors or [{"in": "body", "field": None, "code": problem.code, "detail": problem.detail}]
 
 
-@ROUTER.get("/posts", operation_id="posts.list")
+@ROUTER.get("/posts", operation_id="posts.list", permission=Permission.POSTS_READ)
 async def list_posts(
     actor: CurrentActor,
     connection: ReadDep,
@@ -189,35 +189,58 @@ async def list_posts(
     return Page(data=[PostRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-@ROUTER.get("/posts/{post_id}", operation_id="posts.read", responses=problems(404))
+@ROUTER.get("/posts/{post_id}", operation_id="posts.read", permission=Permission.POSTS_READ, responses=problems(404))
 async def read(post_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> PostRead:
     """One post; its ETag is what `If-Match` takes."""
     return _post_read(await reads.one(connection, actor.workspace_id, post_id), response)
 
 
-@ROUTER.patch("/posts/{post_id}", operation_id="posts.update", responses=problems(404, 409, 412))
+@ROUTER.patch(
+    "/posts/{post_id}",
+    operation_id="posts.update",
+    permission=Permission.POSTS_WRITE,
+    responses=problems(404, 409, 412),
+)
 async def update(
-    post_id: UUID, body: PostUpdate, session: SessionDep, request: Request, response: Response
+    post_id: UUID,
+    body: PostUpdate,
+    actor: CurrentActor,
+    session: SessionDep,
+    expected_versions: ExpectedVersions,
+    response: Response,
 ) -> PostRead:
     """Change a post. Of a published one only the category may change; its figures move with it."""
-    post = await service.change(session, post_id=post_id, changes=body.changes(), check=_version_check(request))
+    post = await service.change(
+        session, actor, post_id=post_id, changes=body.changes(), expected_versions=expected_versions
+    )
     return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
 
 
 @ROUTER.delete(
     "/posts/{post_id}",
     operation_id="posts.delete",
+    permission=Permission.POSTS_WRITE,
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 409, 412),
 )
-async def delete(post_id: UUID, session: SessionDep, request: Request) -> None:
+async def delete(post_id: UUID, actor: CurrentActor, session: SessionDep, expected_versions: ExpectedVersions) -> None:
     """Delete a draft."""
-    await service.delete(session, post_id=post_id, check=_version_check(request))
+    await service.delete(session, actor, post_id=post_id, expected_versions=expected_versions)
 
 
-@ROUTER.post("/posts/{post_id}/publish", operation_id="posts.publish", responses=problems(404, 409, 412))
+@ROUTER.post(
+    "/posts/{post_id}/publish",
+    operation_id="posts.publish",
+    permission=Permission.POSTS_PUBLISH,
+    responses=problems(404, 409, 412),
+)
 async def publish(
-    post_id: UUID, body: PostPublish, session: SessionDep, request: Request, response: Response
+    post_id: UUID,
+    body: PostPublish,
+    actor: CurrentActor,
+    session: SessionDep,
+    expected_versions: ExpectedVersions,
+    response: Response,
 ) -> PostRead:
     """Record that a person has published a post by hand, and where.
 
@@ -226,18 +249,24 @@ async def publish(
     """
     post = await matching.publish(
         session,
+        actor,
         post_id=post_id,
         permalink=body.permalink,
         published_at=body.published_at,
-        check=_version_check(request),
+        expected_versions=expected_versions,
     )
     return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
 
 
-@ROUTER.get("/posts/{post_id}/metrics", operation_id="posts.metrics", responses=problems(404))
+@ROUTER.get(
+    "/posts/{post_id}/metrics",
+    operation_id="posts.metrics",
+    permission=Permission.METRICS_READ,
+    responses=problems(404),
+)
 async def metrics(post_id: UUID, actor: CurrentActor, connection: ReadDep) -> PostMetricsRead:
     """A post's counters at the last poll, each with its status."""
     return await reads.metrics(connection, actor.workspace_id, post_id)
 
 
-ROUTER.routes.extend(mix_routes.ROUTER.routes)
+ROUTER.include(mix_routes.ROUTER)

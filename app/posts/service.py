@@ -1,9 +1,10 @@
 """Planning posts.
 
-Rows are locked in the order community, publication, post, to avoid deadlocks.
+Rows are locked in the order community, publication, post, to avoid deadlocks. `expected_versions` are compared
+with the locked post's version; `PreconditionFailed` where it is none of them (None: any version).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,13 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.communities.models import Community, Publication
+from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.ids import uuid7
+from app.kit.preconditions import require_version
 from app.links import service as links
 from app.metrics.service import set_category
 from app.posts import times
@@ -23,19 +27,16 @@ from app.posts.schemas import PostCreate
 from app.projects import zones
 from app.projects.models import Project
 
-VersionCheck = Callable[[int], None]
-"""Raises `PreconditionFailed` for a version that is not the one in `If-Match`."""
 
-
-async def create(session: AsyncSession, new_post: PostCreate) -> Post:
+async def create(session: AsyncSession, actor: Actor, new_post: PostCreate) -> Post:
     """Add a post to the plan. `NotFound` for an unknown community, `Invalid` for an impossible time."""
-    (result,) = await create_many(session, [new_post])
+    (result,) = await create_many(session, actor, [new_post])
     if isinstance(result, AppError):
         raise result
     return result
 
 
-async def create_many(session: AsyncSession, new_posts: Sequence[PostCreate]) -> list[Post | AppError]:
+async def create_many(session: AsyncSession, actor: Actor, new_posts: Sequence[PostCreate]) -> list[Post | AppError]:
     """Add posts to the plan; returns each post, or its error, in the order given."""
     communities = await _communities(session, {item.community_id for item in new_posts})
     known_zones = await zones.known(session) if any(item.timezone is not None for item in new_posts) else frozenset()
@@ -45,8 +46,11 @@ async def create_many(session: AsyncSession, new_posts: Sequence[PostCreate]) ->
             results.append(_post(session, item, communities, known_zones))
         except AppError as error:
             results.append(error)
-    session.add_all(post for post in results if isinstance(post, Post))
+    created = [post for post in results if isinstance(post, Post)]
+    session.add_all(created)
     await session.flush()
+    for post in created:
+        audit.record(session, actor, "posts.create", post_id=post.id)
     return results
 
 
@@ -117,7 +121,14 @@ def bump_version(session: AsyncSession, post: Post) -> None:
     post.updated_at = now(session)
 
 
-async def change(session: AsyncSession, *, post_id: UUID, changes: Mapping[str, Any], check: VersionCheck) -> Post:
+async def change(
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    post_id: UUID,
+    changes: Mapping[str, Any],
+    expected_versions: Collection[int] | None = None,
+) -> Post:
     """Apply a merge patch: `text`, `category`, `status`, `planned_for`, `timezone`.
 
     Raises `Conflict` (`already-published`) for anything but the category of a published post, `Invalid`
@@ -126,7 +137,7 @@ async def change(session: AsyncSession, *, post_id: UUID, changes: Mapping[str, 
     if "timezone" in changes:
         zones.require(changes["timezone"], await zones.known(session))
     post = await lock_for_update(session, post_id)
-    check(post.version)
+    require_version(post.version, expected_versions)
     changed = {name: value for name, value in changes.items() if getattr(post, name) != value}
     if not changed:
         return post
@@ -140,17 +151,21 @@ async def change(session: AsyncSession, *, post_id: UUID, changes: Mapping[str, 
         raise Invalid("A planned post needs planned_for.", code="planned-for-missing")
     bump_version(session, post)
     await session.flush()
+    audit.record(session, actor, "posts.update", post_id=post.id)
     if "category" in changed and post.publication_id is not None:
-        await set_category(session, [post.publication_id], post.category)
+        await set_category(session, actor, [post.publication_id], post.category)
     return post
 
 
-async def delete(session: AsyncSession, *, post_id: UUID, check: VersionCheck) -> None:
+async def delete(
+    session: AsyncSession, actor: Actor, *, post_id: UUID, expected_versions: Collection[int] | None = None
+) -> None:
     """Delete a draft. Raises `Conflict` (`not-a-draft`) for any other status."""
     post = await fetch(session, Post, post_id, for_update=True)
-    check(post.version)
+    require_version(post.version, expected_versions)
     if post.status != PostStatus.DRAFT:
         raise Conflict("Only a draft can be deleted.", code="not-a-draft")
-    await links.move_post(session, from_id=post.id, to_id=None)
+    await links.move_post(session, actor, from_id=post.id, to_id=None)
     await session.delete(post)
     await session.flush()
+    audit.record(session, actor, "posts.delete", post_id=post.id)

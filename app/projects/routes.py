@@ -1,19 +1,20 @@
 """Projects, their briefs and their working hours."""
 
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import Query, Request, Response, status
+from fastapi import Query, Response, status
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
+from app.access.permissions import Permission
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import check_version, problems, router, version_tag
+from app.kit.preconditions import ExpectedVersions, version_tag
+from app.kit.routing import Router, problems
 from app.projects import service
 from app.projects.models import Brief, Project
 from app.projects.schemas import (
@@ -26,22 +27,28 @@ from app.projects.schemas import (
     WorkingHoursUpdate,
 )
 
-ROUTER = router("/v1/projects", tag="projects")
+ROUTER = Router("/v1/projects", tag="projects")
 
 _LATEST_FIRST: Final = Keyset((Project.created_at, Project.id))
 _VERSIONS: Final = Keyset((Brief.version,))
 _EMPTY: Final = BriefUpdate().model_dump()
 
 
-@ROUTER.post("", operation_id="projects.create", status_code=status.HTTP_201_CREATED, responses=problems(409))
-async def create(body: ProjectCreate, session: SessionDep, response: Response) -> ProjectRead:
+@ROUTER.post(
+    "",
+    operation_id="projects.create",
+    permission=Permission.PROJECTS_WRITE,
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(409),
+)
+async def create(body: ProjectCreate, actor: CurrentActor, session: SessionDep, response: Response) -> ProjectRead:
     """Start a project for a client."""
     hours = body.working_hours.parsed() if body.working_hours is not None else None
-    project = await service.create(session, name=body.name, timezone=body.timezone, hours=hours)
+    project = await service.create(session, actor, name=body.name, timezone=body.timezone, hours=hours)
     return _project_read(project, response)
 
 
-@ROUTER.get("", operation_id="projects.list")
+@ROUTER.get("", operation_id="projects.list", permission=Permission.PROJECTS_READ)
 async def list_projects(
     actor: CurrentActor,
     connection: ReadDep,
@@ -59,30 +66,39 @@ async def list_projects(
     return Page(data=[ProjectRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
-@ROUTER.get("/{project_id}", operation_id="projects.read", responses=problems(404))
+@ROUTER.get("/{project_id}", operation_id="projects.read", permission=Permission.PROJECTS_READ, responses=problems(404))
 async def read(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> ProjectRead:
     """A project; its ETag is what `If-Match` takes."""
     return _project_read(await _row(connection, actor.workspace_id, project_id), response)
 
 
-@ROUTER.patch("/{project_id}", operation_id="projects.update", responses=problems(404, 412))
+@ROUTER.patch(
+    "/{project_id}", operation_id="projects.update", permission=Permission.PROJECTS_WRITE, responses=problems(404, 412)
+)
 async def update(
-    project_id: UUID, body: ProjectUpdate, session: SessionDep, request: Request, response: Response
+    project_id: UUID,
+    body: ProjectUpdate,
+    actor: CurrentActor,
+    session: SessionDep,
+    expected_versions: ExpectedVersions,
+    response: Response,
 ) -> ProjectRead:
     """Change a project's name or zone, archive it or restore it.
 
     In another zone its days are other days: its daily figures are computed anew.
     """
     project = await service.update(
-        session,
-        project_id=project_id,
-        **body.changes(),
-        check=partial(check_version, request),
+        session, actor, project_id=project_id, **body.changes(), expected_versions=expected_versions
     )
     return _project_read(project, response)
 
 
-@ROUTER.get("/{project_id}/working-hours", operation_id="working-hours.read", responses=problems(404))
+@ROUTER.get(
+    "/{project_id}/working-hours",
+    operation_id="working-hours.read",
+    permission=Permission.PROJECTS_READ,
+    responses=problems(404),
+)
 async def read_hours(
     project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response
 ) -> WorkingHoursRead:
@@ -90,18 +106,30 @@ async def read_hours(
     return _hours(await _row(connection, actor.workspace_id, project_id), response)
 
 
-@ROUTER.put("/{project_id}/working-hours", operation_id="working-hours.replace", responses=problems(404, 412))
+@ROUTER.put(
+    "/{project_id}/working-hours",
+    operation_id="working-hours.replace",
+    permission=Permission.PROJECTS_WRITE,
+    responses=problems(404, 412),
+)
 async def replace_hours(
-    project_id: UUID, body: WorkingHoursUpdate, session: SessionDep, request: Request, response: Response
+    project_id: UUID,
+    body: WorkingHoursUpdate,
+    actor: CurrentActor,
+    session: SessionDep,
+    expected_versions: ExpectedVersions,
+    response: Response,
 ) -> WorkingHoursRead:
     """Set the working hours. They count from now on: waits that have ended keep their working time."""
     project = await service.set_hours(
-        session, project_id=project_id, hours=body.parsed(), check=partial(check_version, request)
+        session, actor, project_id=project_id, hours=body.parsed(), expected_versions=expected_versions
     )
     return _hours(project, response)
 
 
-@ROUTER.get("/{project_id}/brief", operation_id="briefs.read", responses=problems(404))
+@ROUTER.get(
+    "/{project_id}/brief", operation_id="briefs.read", permission=Permission.BRIEFS_READ, responses=problems(404)
+)
 async def read_brief(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> BriefRead:
     """The latest version of the brief; version 0, and empty, where none was written yet."""
     await _row(connection, actor.workspace_id, project_id)
@@ -112,19 +140,34 @@ async def read_brief(project_id: UUID, actor: CurrentActor, connection: ReadDep,
     return BriefRead.of(project_id, version, created_at, content)
 
 
-@ROUTER.put("/{project_id}/brief", operation_id="briefs.replace", responses=problems(404, 412))
+@ROUTER.put(
+    "/{project_id}/brief",
+    operation_id="briefs.replace",
+    permission=Permission.BRIEFS_WRITE,
+    responses=problems(404, 412),
+)
 async def replace_brief(
-    project_id: UUID, body: BriefUpdate, session: SessionDep, request: Request, response: Response
+    project_id: UUID,
+    body: BriefUpdate,
+    actor: CurrentActor,
+    session: SessionDep,
+    expected_versions: ExpectedVersions,
+    response: Response,
 ) -> BriefRead:
     """Write the next version of the brief; the ones before are kept."""
     brief = await service.write_brief(
-        session, project_id=project_id, content=body.model_dump(), check=partial(check_version, request)
+        session, actor, project_id=project_id, content=body.model_dump(), expected_versions=expected_versions
     )
     response.headers["ETag"] = version_tag(brief.version)
     return BriefRead.of(project_id, brief.version, brief.created_at, brief.content)
 
 
-@ROUTER.get("/{project_id}/brief/versions", operation_id="briefs.list", responses=problems(404))
+@ROUTER.get(
+    "/{project_id}/brief/versions",
+    operation_id="briefs.list",
+    permission=Permission.BRIEFS_READ,
+    responses=problems(404),
+)
 async def list_briefs(
     project_id: UUID,
     actor: CurrentActor,

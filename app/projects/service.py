@@ -1,10 +1,10 @@
 """Projects, their briefs and their working hours.
 
-A change of a project locks its row, so that `check` (the route's comparison with `If-Match`)
-sees the version that the change replaces.
+A change of a project locks its row, so that `expected_versions` are compared with the version that the change
+replaces; `PreconditionFailed` where it is none of them (None: any version).
 """
 
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,15 +13,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
+from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
+from app.kit.preconditions import require_version
 from app.projects import zones
 from app.projects.events import ProjectCreated, ProjectZoneChanged
 from app.projects.hours import DEFAULT, WorkingHours
 from app.projects.models import Brief, Project
-
-VersionCheck = Callable[[int], None]
-"""Raises `PreconditionFailed` where the present version is not the expected one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class WorkCalendar:
     zone: ZoneInfo
 
 
-async def create(session: AsyncSession, *, name: str, timezone: str, hours: WorkingHours | None = None) -> Project:
+async def create(
+    session: AsyncSession, actor: Actor, *, name: str, timezone: str, hours: WorkingHours | None = None
+) -> Project:
     """A new project; it works Monday to Friday, 09:00 to 18:00, unless `hours` are given.
 
     Raises `Invalid` (`unknown-zone`) for a zone that PostgreSQL does not know.
@@ -49,18 +51,20 @@ async def create(session: AsyncSession, *, name: str, timezone: str, hours: Work
     )
     session.add(project)
     await session.flush()
+    audit.record(session, actor, "projects.create", project_id=project.id)
     await publish(session, ProjectCreated(project_id=project.id, name=name))
     return project
 
 
 async def update(
     session: AsyncSession,
+    actor: Actor,
     *,
     project_id: UUID,
     name: str | None = None,
     timezone: str | None = None,
     archived: bool | None = None,
-    check: VersionCheck,
+    expected_versions: Collection[int] | None = None,
 ) -> Project:
     """Change what is given. Publishes `ProjectZoneChanged` for another zone.
 
@@ -69,7 +73,7 @@ async def update(
     if timezone is not None:
         zones.require(timezone, await zones.known(session))
     project = await fetch(session, Project, project_id, for_update=True)
-    check(project.version)
+    require_version(project.version, expected_versions)
     before = project.name, project.timezone, project.archived_at
     if name is not None:
         project.name = name
@@ -79,19 +83,28 @@ async def update(
         project.archived_at = now(session) if archived else None
     if (project.name, project.timezone, project.archived_at) != before:
         project.version += 1
+        audit.record(session, actor, "projects.update", project_id=project.id)
     if project.timezone != before[1]:
         await session.flush()
         await publish(session, ProjectZoneChanged(project_id=project.id, before=before[1], after=project.timezone))
     return project
 
 
-async def set_hours(session: AsyncSession, *, project_id: UUID, hours: WorkingHours, check: VersionCheck) -> Project:
+async def set_hours(
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    project_id: UUID,
+    hours: WorkingHours,
+    expected_versions: Collection[int] | None = None,
+) -> Project:
     """Work at these hours from now on. Waits that have ended keep their working time."""
     project = await fetch(session, Project, project_id, for_update=True)
-    check(project.version)
+    require_version(project.version, expected_versions)
     if project.working_hours != hours.as_json:
         project.working_hours = hours.as_json
         project.version += 1
+        audit.record(session, actor, "working-hours.replace", project_id=project.id)
     return project
 
 
@@ -108,7 +121,12 @@ async def calendar(session: AsyncSession, *, project_id: UUID) -> WorkCalendar:
 
 
 async def write_brief(
-    session: AsyncSession, *, project_id: UUID, content: dict[str, Any], check: VersionCheck
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    project_id: UUID,
+    content: dict[str, Any],
+    expected_versions: Collection[int] | None = None,
 ) -> Brief:
     """The next version of the brief; the present one where nothing in it changes."""
     # The project's row is locked, so that of two writers the later one sees the first one's version.
@@ -120,7 +138,7 @@ async def write_brief(
         .limit(1)
     )
     version = latest.version if latest is not None else 0
-    check(version)
+    require_version(version, expected_versions)
     if latest is not None and latest.content == content:
         return latest
     brief = Brief(
@@ -131,4 +149,5 @@ async def write_brief(
         created_at=now(session),
     )
     session.add(brief)
+    audit.record(session, actor, "briefs.replace", project_id=project.id, version=brief.version)
     return brief

@@ -7,6 +7,7 @@ import pytest
 from app.access import service
 from app.access.models import ApiKeyScope
 from app.access.service import Authenticator
+from app.kit.actors import SYSTEM
 from app.kit.clock import SetClock
 from app.kit.errors import Unauthenticated
 from tests.conftest import Agency
@@ -67,7 +68,7 @@ async def test_a_cached_key_expires_on_time(
 ) -> None:
     async with agency.resources.transaction(agency.workspace_id) as session:
         _, text = await service.create_key(
-            session, name="short", scopes=[ApiKeyScope.READ], expires_at=clock.now() + timedelta(seconds=10)
+            session, SYSTEM, name="short", scopes=[ApiKeyScope.READ], expires_at=clock.now() + timedelta(seconds=10)
         )
     await authenticator.authenticate(text)
     clock.advance(timedelta(seconds=10))

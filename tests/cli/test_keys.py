@@ -20,6 +20,7 @@ from app.cli.main import app
 from app.communities import service as communities
 from app.communities import tokens
 from app.communities.models import Community, Hook
+from app.kit.actors import SYSTEM
 from app.kit.crypto import Keyring
 from app.kit.db import Database, workspace_of
 from app.kit.ids import uuid7
@@ -48,7 +49,7 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
             database = Database(url, pool=1)
             try:
                 async with database.transaction(workspace) as session:
-                    await service.sign_up(session, name="A", owner_name="Ann", owner_email="ann@agency.example")
+                    await service.sign_up(session, SYSTEM, name="A", owner_name="Ann", owner_email="ann@agency.example")
             finally:
                 await database.close()
 
@@ -65,6 +66,7 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
         answer = CliRunner().invoke(app, ["keys", "create", str(workspace), "--name", "by hand"])
         assert answer.exit_code == 0, answer.output
         assert re.fullmatch(r"isk_[A-Za-z0-9]{12}_[A-Za-z0-9]{43}\n", answer.stdout)
+        assert "command:keys-create" in answer.stderr
         assert run(names()) == ["by hand", "first key"]
 
         refused = CliRunner().invoke(app, ["keys", "create", str(unknown_workspace), "--name", "x"])
@@ -98,10 +100,11 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
         async def connect(session: AsyncSession, token: str) -> None:
             email = f"{workspace_of(session)}@agency.example"
-            await service.sign_up(session, name="A", owner_name="Ann", owner_email=email)
-            project = await projects.create(session, name="P", timezone="Europe/Minsk")
+            await service.sign_up(session, SYSTEM, name="A", owner_name="Ann", owner_email=email)
+            project = await projects.create(session, SYSTEM, name="P", timezone="Europe/Minsk")
             await communities.connect(
                 session,
+                SYSTEM,
                 settings(),
                 Keyring(settings().secret_keys),
                 project_id=project.id,
@@ -131,7 +134,7 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
         for _ in range(2):
             answer = reseal_with(new, old)
-            assert (answer.exit_code, answer.output) == (0, "✓ 3 tokens are sealed with the current key\n")
+            assert (answer.exit_code, answer.stdout) == (0, "✓ 3 tokens are sealed with the current key\n")
         monkeypatch.setenv("INSTEP_SECRET_KEYS", new)
         run(each(check))
         assert run(sealed_tokens_finding()).level is Level.OK

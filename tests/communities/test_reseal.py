@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from app.communities import service, tokens
+from app.kit.actors import SYSTEM
 from app.kit.crypto import Keyring
 from app.platforms.contract import Token
 from app.settings import Settings
@@ -31,6 +32,7 @@ async def connected(agency: Agency, project_id: str, configuration: Settings, ol
     async with agency.resources.transaction(agency.workspace_id) as session:
         made = await service.connect(
             session,
+            SYSTEM,
             configuration,
             Keyring([old]),
             project_id=uuid.UUID(project_id),
@@ -52,7 +54,7 @@ async def opened(agency: Agency, community_id: uuid.UUID, *keys: SecretStr) -> d
 
 async def reseal(agency: Agency, *keys: SecretStr) -> service.ResealResult:
     async with agency.resources.transaction(agency.workspace_id) as session:
-        return await service.reseal(session, Keyring(keys))
+        return await service.reseal(session, SYSTEM, Keyring(keys))
 
 
 async def test_a_resealed_token_needs_the_old_key_no_more(
@@ -81,7 +83,7 @@ async def test_a_token_renewed_meanwhile_is_not_overwritten(
     new = fresh()
     renewed: dict[Any, SecretStr] = {Token.COMMUNITY: SecretStr("renewed"), Token.USER: SecretStr("too")}
     async with agency.resources.transaction(agency.workspace_id) as session:
-        await service.reconnect(session, Keyring([new, old]), community_id=connected, tokens=renewed)
+        await service.reconnect(session, SYSTEM, Keyring([new, old]), community_id=connected, tokens=renewed)
         pid = await session.scalar(select(text("pg_backend_pid()")))
         resealing = asyncio.create_task(reseal(agency, new, old))
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND :pid = ANY (pg_blocking_pids(pid))")

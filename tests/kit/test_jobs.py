@@ -11,7 +11,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import jobs, scheduler
+from app.kit.actors import Actor, ActorKind
 from app.kit.clock import SetClock
+from app.kit.db import actor_of
 from app.kit.jobs import Cancel, Job, Reschedule, Run, Snooze
 from app.kit.resources import Resources
 
@@ -84,6 +86,20 @@ async def test_a_handler_gets_its_arguments_in_its_parameters_types(resources: R
     assert await jobs.perform(resources, job_id)
     assert received == [thing, 3]
     assert await stored(resources, kind) == []
+
+
+async def test_a_step_acts_for_the_job_or_for_whom_it_names(resources: Resources, kind: str) -> None:
+    actors: list[str] = []
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Reschedule | None:
+        for actor in (None, Actor(ActorKind.PLATFORM, "vk")):
+            async with run.step(actor) as session:
+                actors.append(str(actor_of(session)))
+        return None
+
+    assert await jobs.perform(resources, await put(resources, kind))
+    assert actors == [f"job:{kind}", "platform:vk"]
 
 
 async def test_two_workers_do_a_job_once(resources: Resources, kind: str) -> None:

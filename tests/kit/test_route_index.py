@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Message, Receive, Scope, Send
 
 from app.kit.route_index import RouteIndex
-from app.kit.routing import RawRoute, Route, router
+from app.kit.routing import RawRoute, Route, public_router
 from app.main import create_app
 from app.settings import Settings
 
@@ -112,7 +112,7 @@ def test_the_methods_of_a_path(app: FastAPI, path: str, methods: set[str]) -> No
 
 
 def test_the_first_matching_route_is_used() -> None:
-    made = router("/things", tag="things")
+    made = public_router("/things", tag="things")
 
     def endpoint() -> None:
         """Nothing."""

@@ -96,6 +96,16 @@ async def test_a_request_is_one_line_with_its_id_and_without_the_key(
     assert agency.key not in log.getvalue()
 
 
+async def test_a_request_is_logged_with_its_actor_alone(
+    agency: Agency, stranger: httpx.AsyncClient, log: io.StringIO
+) -> None:
+    key_id = (await agency.http.get("/v1/me")).json()["api_key"]["id"]
+    await stranger.get("/live")
+    await stranger.get("/v1/me")
+    requests = [line for line in entries(log) if line["event"] == "request"]
+    assert [line.get("actor") for line in requests] == [f"key:{key_id}", None, None]
+
+
 @pytest.mark.parametrize("response_begun", [False, True], ids=["before the response", "during the response"])
 async def test_a_crash_logs_the_route_and_never_the_path(
     stranger: httpx.AsyncClient, log: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, response_begun: bool

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.models import Workspace
 from app.communities.events import CommunityRef
 from app.communities.models import Community, Publication
+from app.kit.actors import SYSTEM
 from app.kit.clock import SetClock
 from app.kit.db import Database
 from app.kit.ids import uuid7
@@ -92,7 +93,7 @@ class Client:
     async def move(self, publication_ids: Sequence[uuid.UUID], category: str | None) -> None:
         """Give publications another category."""
         async with self.work() as session:
-            await service.set_category(session, publication_ids, category)
+            await service.set_category(session, SYSTEM, publication_ids, category)
         self.shown = [
             Shown(one.id, one.community_id, category or "", one.published_at) if one.id in publication_ids else one
             for one in self.shown

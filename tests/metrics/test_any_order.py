@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from app.kit.actors import SYSTEM
 from app.kit.clock import SetClock
 from app.kit.db import Database
 from app.metrics import service
@@ -146,7 +147,7 @@ async def test_a_recount_amid_writing_loses_nothing(client: Client) -> None:
         for zone in ("Asia/Tokyo", "America/New_York", "Europe/Minsk"):
             await client.rezone(zone)
             async with client.work() as session:
-                await service.recount_project(session, client.project_id)
+                await service.recount_project(session, SYSTEM, client.project_id)
 
     await asyncio.gather(_write(client, batches[::2], dice), _write(client, batches[1::2], dice), recounting())
     await check(client)

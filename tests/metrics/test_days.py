@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+from app.kit.actors import SYSTEM
 from app.metrics import service
 from tests.metrics.conftest import NOON, Client
 from tests.metrics.recount import latest, recount
@@ -141,5 +142,5 @@ async def test_another_zone_recomputes_the_days(client: Client) -> None:
         await client.rezone(zone)
         async with client.work() as session:
             assert await service.reconcile(session, client.project_id) != []
-            await service.recount_project(session, client.project_id)
+            await service.recount_project(session, SYSTEM, client.project_id)
         await check(client)

@@ -69,6 +69,26 @@ async def test_a_stale_version_is_refused(agency: Agency, community_id: str) -> 
     assert (await agency.http.get(path)).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("if_match", "status"),
+    [
+        ('"v1"', 200),
+        ('W/"v1"', 200),
+        ('"v1-gone"', 200),
+        ('"v7", W/"v1-gone"', 200),
+        ("*", 200),
+        ('"v7"', 412),
+        ('"v7", "v8-gone"', 412),
+        ('"other"', 412),
+    ],
+)
+async def test_if_match_may_list_tags(agency: Agency, community_id: str, if_match: str, status: int) -> None:
+    made = await agency.post("/v1/posts", {"community_id": community_id, "text": "One"})
+    path, headers = f"/v1/posts/{made['id']}", {"If-Match": if_match}
+    await agency.patch(path, {"text": "Two"}, status, **headers)
+    assert (await agency.get(path))["version"] == (2 if status == 200 else 1)
+
+
 async def test_only_drafts_are_deleted(agency: Agency, community_id: str) -> None:
     planned = await agency.post(
         "/v1/posts", {"community_id": community_id, "status": "planned", "planned_for": "2026-10-20T09:30"}

@@ -103,6 +103,7 @@ async def test_every_version_of_a_brief_is_kept(agency: Agency, rival: Agency) -
     second = await agency.put(path, {"business": "A café.", "tone": "Warm."}, 200, **{"If-Match": '"v1"'})
     assert (second["version"], second["faq"]) == (2, [])
     lost = await agency.put(path, {"business": "Mine."}, status=412, **{"If-Match": '"v1"'})
+    await agency.put(path, {"business": "Mine."}, status=412, **{"If-Match": '"v2-gone", "v1"'})
     assert lost["code"] == "precondition-failed"
     page = await agency.get(f"{path}/versions", limit=1)
     rest = await agency.get(f"{path}/versions", limit=1, cursor=page["next_cursor"])

@@ -14,8 +14,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from app.access.permissions import SCOPES, Permission
 from app.kpis import all_kpis
 from app.kpis.contract import Kpi
+from app.main import operations
 from app.settings import Settings
 from tests.shipping import platforms
 
@@ -24,6 +26,13 @@ WRITTEN = """\
 Written from the catalogue by `python -m tests.shipping.generated`; `GET /v1/kpis` says the same.
 A value that is not known is null with a reason, never 0; a value of which some inputs are missing
 is `partial`, and its `coverage` names them."""
+PERMISSIONS = """\
+Every operation needs one permission. It is declared where the operation is routed, and is `x-permission` in the
+OpenAPI. An API key has the permissions of its scopes: those of `read` and `write` are in the table, `admin` contains
+all of them, `write` does not contain `read`. A credential without the permission is refused with 403 `missing-scope`;
+`detail` names the permission and the scope.
+
+Written from the code by `python -m tests.shipping.generated`."""
 BARE = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
 
 
@@ -116,6 +125,27 @@ def _kpi(kpi: Kpi) -> Iterator[str]:
         yield f"- Mind: {caveat}"
 
 
+def permissions() -> str:
+    """Operations and what they need, as a page."""
+    lines = [
+        "# Permissions",
+        "",
+        PERMISSIONS,
+        "",
+        "| Operation | Request | Permission | Scope |",
+        "|---|---|---|---|",
+    ]
+    routes = sorted(operations(), key=lambda route: (route.permission is None, str(route.operation_id)))
+    for route in routes:
+        call = f"`{', '.join(sorted(route.methods or ()))} {route.path_format}`"
+        if route.permission is None:
+            lines.append(f"| `{route.operation_id}` | {call} | none: it is public | none |")
+        else:
+            scope = SCOPES[Permission(route.permission)]
+            lines.append(f"| `{route.operation_id}` | {call} | `{route.permission}` | `{scope.value}` |")
+    return "\n".join(lines) + "\n"
+
+
 def within(text: str, name: str, block: str, start: str = "<!-- {} -->", end: str = "<!-- end of {} -->") -> str:
     """`text` with the block between its two marks renewed."""
     opening, closing = start.format(name), end.format(name)
@@ -136,7 +166,13 @@ def files() -> dict[str, str]:
         page = within(page, one.key, f"\n{platforms.facts(one)}\n")
     example = (ROOT / ".env.example").read_text()
     example = within(example, "settings", f"\n{settings_example()}\n", "# --- {} ---", "# --- end of {} ---")
-    return {"README.md": readme, ".env.example": example, "docs/platforms.md": page, "docs/kpis.md": kpis()}
+    return {
+        "README.md": readme,
+        ".env.example": example,
+        "docs/platforms.md": page,
+        "docs/kpis.md": kpis(),
+        "docs/permissions.md": permissions(),
+    }
 
 
 if __name__ == "__main__":

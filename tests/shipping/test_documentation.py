@@ -24,7 +24,9 @@ assert app.links.recording.CLICKS
 assert app.metrics.jobs.DIFFERENCES  # imported, so that every metric is known
 
 
-@pytest.mark.parametrize("path", ["README.md", ".env.example", "docs/platforms.md", "docs/kpis.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", ".env.example", "docs/platforms.md", "docs/kpis.md", "docs/permissions.md"]
+)
 def test_what_the_code_knows_is_written_down(path: str) -> None:
     """If this fails: python -m tests.shipping.generated."""
     assert (ROOT / path).read_text() == generated.files()[path]

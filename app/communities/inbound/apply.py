@@ -20,6 +20,7 @@ from app.communities import publications
 from app.communities.events import CommunityRef, MessagesDeleted, MessagesSeen, PostsMeasured
 from app.communities.inbound.store import APPLY, EVENT, PENDING, RETENTION, hook_of
 from app.communities.models import Community, Hook, InboundEvent, InboundItem, InboundStatus, Publication
+from app.kit.actors import Actor, ActorKind
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
@@ -177,13 +178,14 @@ class _EventGroup:
     async def apply(self, run: Run) -> None:
         """Apply them: posts first, in a step of their own, as their locks come after those of messages."""
         posts = [post for event in self.events.values() for post in event.posts if post.published_at >= self.since]
+        actor = Actor(ActorKind.PLATFORM, self.ref.platform)
         if posts:
-            async with run.step() as session:
+            async with run.step(actor) as session:
                 polled_metrics = self.spec.metrics - self.spec.pushed_metrics - self.spec.counted_metrics
                 await publications.store_pushed(session, self.ref, posts, now(session) if polled_metrics else None)
                 if Metric.COMMENTS in self.spec.counted_metrics:
                     await self._begin_count(session, {post.external_id for post in posts})
-        async with run.step() as session:
+        async with run.step(actor) as session:
             publication_ids = await self._publication_ids(session)
             newly_received = await self._store_items(session, publication_ids)
             await self._messages(session, newly_received, publication_ids, run)

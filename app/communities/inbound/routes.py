@@ -8,17 +8,18 @@ from fastapi.responses import PlainTextResponse
 from sqlalchemy import and_, select
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
+from app.access.permissions import Permission
 from app.communities.inbound import ingest, subscriptions
 from app.communities.models import Community, Hook
 from app.communities.schemas import HookPut, HookRead
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, TooLarge
-from app.kit.routing import RawRoute, problems, router
+from app.kit.routing import RawRoute, Router, problems, public_router
 from app.kit.schemas import Text
 from app.platforms.capabilities import HookRequest
 
-ROUTER = router("/v1/communities", tag="communities")
-PUBLIC = router("/hooks", tag="communities", public=True, route_class=RawRoute)
+ROUTER = Router("/v1/communities", tag="communities")
+PUBLIC = public_router("/hooks", tag="communities", route_class=RawRoute)
 
 MAX_BYTES: Final = 256 * 1024
 """Bytes of one call; an event of VK, with all that is attached to a post, is far below."""
@@ -40,8 +41,15 @@ _EVENT: Final = {
 Platform = Annotated[Text, Path(max_length=40, examples=["vk"])]
 
 
-@ROUTER.put("/{community_id}/hook", operation_id="communities.open-hook", responses=problems(404, 409))
-async def open_hook(body: HookPut, session: SessionDep, resources: ResourcesDep, community_id: UUID) -> HookRead:
+@ROUTER.put(
+    "/{community_id}/hook",
+    operation_id="communities.open-hook",
+    permission=Permission.HOOKS_WRITE,
+    responses=problems(404, 409),
+)
+async def open_hook(
+    body: HookPut, actor: CurrentActor, session: SessionDep, resources: ResourcesDep, community_id: UUID
+) -> HookRead:
     """Open a community's hook, or give it further secrets.
 
     Then the platform sends events itself, and polling becomes rarer. Where `state` is not null, the
@@ -53,13 +61,18 @@ async def open_hook(body: HookPut, session: SessionDep, resources: ResourcesDep,
     409 `hooks-unsupported`: this platform calls no hooks. 422 `unexpected-secret` names the secrets it has.
     """
     community, hook = await subscriptions.open_hook(
-        session, resources, community_id=community_id, requested=body.secrets
+        session, actor, resources, community_id=community_id, requested=body.secrets
     )
     ingest.inbound_ingest(resources).clear_after_commit(session)
     return _to_read(resources, community.platform, hook, community.last_event_at)
 
 
-@ROUTER.get("/{community_id}/hook", operation_id="communities.read-hook", responses=problems(404, 409))
+@ROUTER.get(
+    "/{community_id}/hook",
+    operation_id="communities.read-hook",
+    permission=Permission.HOOKS_READ,
+    responses=problems(404, 409),
+)
 async def read_hook(actor: CurrentActor, connection: ReadDep, resources: ResourcesDep, community_id: UUID) -> HookRead:
     """A community's hook.
 
@@ -86,17 +99,18 @@ async def read_hook(actor: CurrentActor, connection: ReadDep, resources: Resourc
 @ROUTER.delete(
     "/{community_id}/hook",
     operation_id="communities.close-hook",
+    permission=Permission.HOOKS_WRITE,
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404, 409),
 )
-async def close_hook(session: SessionDep, resources: ResourcesDep, community_id: UUID) -> None:
+async def close_hook(actor: CurrentActor, session: SessionDep, resources: ResourcesDep, community_id: UUID) -> None:
     """Close a community's hook.
 
     Its address is gone for good, and a new hook has another; communities of one application, which
     share an address, keep it as long as one of them has its hook. Where the platform cannot be polled
     while it is subscribed, it is unsubscribed there too.
     """
-    await subscriptions.close_hook(session, community_id=community_id)
+    await subscriptions.close_hook(session, actor, community_id=community_id)
     ingest.inbound_ingest(resources).clear_after_commit(session)
 
 

@@ -22,10 +22,12 @@ from sqlalchemy import ColumnElement, and_, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.communities import platform_client
 from app.communities.inbound.store import hook_of
 from app.communities.models import Community, Hook, HookRoute, SubscriptionState
 from app.communities.service import poll_now
+from app.kit.actors import Actor
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, lock, now, workspace_of
 from app.kit.errors import Conflict, Invalid, NotFound
@@ -126,7 +128,7 @@ def seal_secrets(keyring: Keyring, secrets_by_name: Mapping[str, str]) -> str:
 
 
 async def open_hook(
-    session: AsyncSession, resources: Resources, *, community_id: UUID, requested: Mapping[str, SecretStr]
+    session: AsyncSession, actor: Actor, resources: Resources, *, community_id: UUID, requested: Mapping[str, SecretStr]
 ) -> tuple[Community, Hook]:
     """Open a community's hook, or store further secrets; those not in `requested` stay as they are.
 
@@ -161,6 +163,7 @@ async def open_hook(
     public_id = await _ensure_hook(session, resources, community, spec, installation, shared)
     hooks = await lock_hooks_at(session, public_id)
     hook = next(one for one in hooks if one.community_id == community_id)
+    audit.record(session, actor, "communities.open-hook", community_id=community_id)
     if subscribes:
         hook.state, hook.reason = SubscriptionState.WAITING.value, None
     if shared is not None and public_id == shared.public_id:
@@ -277,7 +280,7 @@ async def lock_hooks_at(session: AsyncSession, public_id: UUID) -> list[Hook]:
     return list((await session.scalars(query)).all())
 
 
-async def close_hook(session: AsyncSession, *, community_id: UUID) -> None:
+async def close_hook(session: AsyncSession, actor: Actor, *, community_id: UUID) -> None:
     """Delete a community's hook; its address answers 404 from now on, unless other communities share it.
 
     Where the adapter can unsubscribe it at the platform, a job does that.
@@ -293,6 +296,7 @@ async def close_hook(session: AsyncSession, *, community_id: UUID) -> None:
     closed = await session.scalar(delete(Hook).where(hook_of(session, community_id)).returning(Hook.public_id))
     if closed is None:
         raise NotFound("This community has no hook.", code="no-hook")
+    audit.record(session, actor, "communities.close-hook", community_id=community_id)
     # The address may have delivered events of communities without a hook of their own, too.
     without_hook = and_(
         Community.platform == community.platform,

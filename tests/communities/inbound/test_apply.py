@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.inbound import reconcile, store
 from app.inquiries import intake
 from app.kit.clock import SetClock
+from app.kit.db import actor_of
 from app.platforms.capabilities import Event
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
+from app.posts import matching
 from tests.communities.conftest import HOUR, START, World
 from tests.communities.inbound.conftest import Town
 
@@ -36,6 +39,20 @@ async def snapshots(town: Town) -> list[tuple[Any, ...]]:
         "SELECT p.external_id, s.at, s.views, s.reactions, s.comments FROM post_snapshot s "
         "JOIN publication p ON p.workspace_id = s.workspace_id AND p.id = s.publication_id ORDER BY 1, 2"
     )
+
+
+async def test_what_an_event_changes_is_changed_by_the_platform(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    actors: list[str] = []
+
+    async def record_actor(session: AsyncSession, *_: object) -> None:
+        actors.append(str(actor_of(session)))
+
+    for module, function in ((matching, "match_seen"), (intake, "store")):
+        monkeypatch.setattr(module, function, record_actor)
+    community_id = await town.connect("a")
+    actors.clear()
+    await town.deliver(await town.open(community_id), Event("1", "a", posts=(posted(1),), messages=(comment(1),)))
+    assert actors == ["platform:fake", "platform:fake"]
 
 
 # ── counters ──────────────────────────────────────────────────────────────────────────────────────

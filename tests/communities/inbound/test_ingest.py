@@ -9,6 +9,7 @@ import pytest
 
 from app.communities.events import CommunityRef
 from app.communities.inbound import ingest, store, subscriptions
+from app.kit.actors import SYSTEM
 from app.kit.clock import SetClock
 from app.platforms.capabilities import Event
 from tests.communities.conftest import START, World
@@ -248,7 +249,7 @@ async def test_what_changed_elsewhere_is_known_within_seconds(town: Town, world:
     resources = town.agency.resources
     assert (await town.call(path, says(world, 1, "a"))).status_code == 200
     async with resources.transaction(town.agency.workspace_id) as session:
-        await subscriptions.close_hook(session, community_id=(await _ids(town))[0])
+        await subscriptions.close_hook(session, SYSTEM, community_id=(await _ids(town))[0])
     clock.advance(timedelta(seconds=ingest.CACHE_SECONDS - 0.01))
     assert (await town.call(path, says(world, 2, "a"))).status_code == 200
     clock.advance(timedelta(seconds=0.02))

@@ -26,6 +26,7 @@ from app.communities.models import Community, InboundEvent, Publication
 from app.communities.polling import rate_limits
 from app.inquiries import intake
 from app.inquiries.models import Inquiry, Message
+from app.kit.actors import SYSTEM
 from app.kit.clock import SetClock
 from app.kit.crypto import Keyring
 from app.kit.resources import Resources
@@ -549,8 +550,8 @@ async def test_its_secrets_are_sealed_under_a_new_key(street: Street) -> None:
     new = SecretStr(Fernet.generate_key().decode())
     old = resources.settings.secret_keys
     async with resources.transaction(street.agency.workspace_id) as session:
-        assert (await service.reseal(session, Keyring([new]))).lost == {UUID(street.id)}
-        assert (await service.reseal(session, Keyring([new, *old]))).lost == frozenset()
+        assert (await service.reseal(session, SYSTEM, Keyring([new]))).lost == {UUID(street.id)}
+        assert (await service.reseal(session, SYSTEM, Keyring([new, *old]))).lost == frozenset()
     street.door.app.state.resources = replace(resources, keyring=Keyring([new]))
     ingest.inbound_ingest(resources).clear()
     assert (await street.call(street.event())).text == "ok"

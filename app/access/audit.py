@@ -1,0 +1,29 @@
+"""The record of changes: who or what changed what. Every service function that changes something calls `record`."""
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.actors import Actor
+from app.kit.db import after_commit, workspace_of
+
+log = structlog.get_logger()
+
+
+def record(session: AsyncSession, actor: Actor, action: str, **subject: object) -> None:
+    """Record that `actor` makes a change in this transaction; it is logged once the change is committed.
+
+    `action` is named like an operation (`posts.update`). `subject`: what was changed, ids and counts only, never
+    what a person wrote.
+    """
+    workspace_id = workspace_of(session)
+
+    async def write() -> None:
+        log.info(
+            "change",
+            action=action,
+            actor=str(actor),
+            workspace_id=str(workspace_id),
+            **{name: value if isinstance(value, int) else str(value) for name, value in subject.items()},
+        )
+
+    after_commit(session, write)

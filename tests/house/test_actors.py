@@ -1,0 +1,63 @@
+"""Whatever changes something is told who acts, and records it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.house.service_functions import fault, functions, service_functions
+
+EXEMPT = {
+    "app.metrics.service.record_posts": "a measurement: the snapshot itself is the record, and nobody changes it",
+    "app.metrics.service.record_size": "a measurement: the snapshot itself is the record, and nobody changes it",
+}
+"""Service functions that change something and take no actor, with the reason."""
+
+
+def test_every_service_function_that_changes_something_takes_an_actor() -> None:
+    known = service_functions()
+    assert {
+        "app.projects.service.update",
+        "app.posts.matching.publish",
+        "app.posts.mix.set_policy",
+        "app.communities.inbound.subscriptions.open_hook",
+    } <= known.keys()
+    assert len(known) > 25
+    faults = {name: found for name, function in known.items() if (found := fault(function)) is not None}
+    assert faults.keys() == EXEMPT.keys(), faults
+
+
+BODIES = {
+    "session.add(row)": True,
+    "row.name = name": True,
+    "row.version += 1": True,
+    "await session.execute(update(Row).values(name=name))": True,
+    "await session.execute(insert(Row)); publish": True,
+    "await publish(session, RowChanged(name))": True,
+    "await session.execute(statements.INSERT, {'name': name})": True,
+    "return await session.scalar(select(Row))": False,
+    "names.add(name)": False,
+}
+
+
+@pytest.mark.parametrize(("body", "changes"), BODIES.items())
+def test_one_without_is_found(body: str, changes: bool) -> None:
+    (without,) = functions(f"async def change(session, *, name): {body}").values()
+    (unused,) = functions(f"async def change(session, actor, *, name): {body}").values()
+    (recorded,) = functions(f"async def change(session, actor, *, name): {body}; record(session, actor)").values()
+    assert (fault(without) is not None) == changes
+    assert (fault(unused) is not None) == changes
+    assert fault(recorded) is None
+
+
+def test_what_routes_call_counts_as_well(tmp_path: Path) -> None:
+    room = tmp_path / "app/things"
+    room.mkdir(parents=True)
+    (room / "painting.py").write_text("async def paint(session, thing): session.add(thing)")
+    (room / "routes.py").write_text(
+        "from app.things import painting\nasync def route(session): await painting.paint(session, 1)"
+    )
+    (room / "jobs.py").write_text("async def step(session): session.add(1)")
+    known = service_functions(tmp_path)
+    assert {name: fault(function) for name, function in known.items()} == {
+        "app.things.painting.paint": "changes something, and takes no `actor` after the session"
+    }

@@ -1,0 +1,176 @@
+"""Every operation declares the permission that it needs, and refuses credentials without it."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from app.access import current, permissions
+from app.access.models import ApiKeyScope
+from app.access.permissions import SCOPES, Permission
+from app.kit.routing import PERMISSION, Route, Router, public_router
+from app.main import operations
+from tests.conftest import Agency
+from tests.house.conftest import KPI
+from tests.house.test_tenancy import ask
+
+PUBLIC = frozenset(
+    {
+        "workspaces.create",
+        "platforms.list",
+        "links.follow",
+        "links.follow-head",
+        "communities.hook-challenge",
+        "communities.hook-event",
+        "operations.live",
+        "operations.ready",
+        "operations.metrics",
+    }
+)
+"""The operations that need no credential. `/docs` and `/openapi.json` are no operations."""
+
+
+def faults(routes: Sequence[Route]) -> list[str]:
+    """What is wrong with the declarations of operations."""
+    return [f"{route.operation_id}: {fault}" for route in routes for fault in _faults(route)]
+
+
+def _faults(route: Route) -> Iterator[str]:
+    if route.operation_id in PUBLIC:
+        if route.permission is not None or _authenticates(route.dependant):
+            yield "is public, and needs a credential"
+        return
+    if route.permission not in set(Permission):
+        yield f"declares {route.permission!r}, which is no permission"
+    if not _authenticates(route.dependant):
+        yield "does not depend on `current.actor`, which checks the permission"
+
+
+def _authenticates(dependant: Dependant) -> bool:
+    return dependant.call is current.actor or any(map(_authenticates, dependant.dependencies))
+
+
+def test_every_operation_declares_a_permission() -> None:
+    assert len(operations()) > 60
+    assert faults(operations()) == []
+
+
+class OtherPermission(StrEnum):
+    """Not one of ours."""
+
+    ANYTHING = "anything"
+
+
+def test_operations_without_are_found() -> None:
+    async def unchecked() -> None:
+        """Depends on nothing."""
+
+    async def checked(actor: current.CurrentActor) -> None:
+        """Depends on the actor."""
+
+    open_by_mistake, known = public_router("/v1", tag="things"), Router("/v1", tag="things")
+    open_by_mistake.get("/things", operation_id="things.list")(checked)
+    known.get("/things", operation_id="things.read", permission=OtherPermission.ANYTHING)(checked)
+    known.post("/things", operation_id="things.create", permission=Permission.POSTS_WRITE)(unchecked)
+    known.put("/things", operation_id="things.replace", permission=Permission.POSTS_WRITE)(checked)
+    known.get("/live", operation_id="operations.live", permission=Permission.POSTS_READ)(checked)
+    planted = [route for made in (open_by_mistake, known.api) for route in made.routes if isinstance(route, Route)]
+    assert faults(planted) == [
+        "things.list: declares None, which is no permission",
+        "things.read: declares 'anything', which is no permission",
+        "things.create: does not depend on `current.actor`, which checks the permission",
+        "operations.live: is public, and needs a credential",
+    ]
+
+
+def test_an_operation_cannot_be_declared_without() -> None:
+    declare: Any = Router("/v1", tag="things").get
+    with pytest.raises(TypeError, match="permission"):
+        declare("/things", operation_id="things.list")
+
+
+def test_every_permission_is_of_a_scope_and_needed_by_an_operation() -> None:
+    assert set(SCOPES) == set(Permission)
+    assert {route.permission for route in operations()} - {None} == set(Permission)
+
+
+def test_the_openapi_document_shows_them(app: FastAPI) -> None:
+    shown = {operation["operationId"]: operation.get(PERMISSION) for *_, operation in _documented(app.openapi())}
+    declared = {route.operation_id: route.permission for route in operations() if route.include_in_schema}
+    assert shown == declared
+
+
+def _documented(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def required_scope(path: str, method: str) -> ApiKeyScope:
+    """The scope that a key must have, unless it has `admin`; by a rule that does not look at permissions."""
+    if path.startswith("/v1/api-keys"):
+        return ApiKeyScope.ADMIN
+    return ApiKeyScope.READ if method == "get" else ApiKeyScope.WRITE
+
+
+async def wrongly_answered(app: FastAPI, agency: Agency, scope: ApiKeyScope) -> list[str]:
+    """Operations that refuse a key with this one scope though it suffices, or accept it though it does not."""
+    key = (await agency.post("/v1/api-keys", {"name": "one scope", "scopes": [scope.value]}))["key"]
+    admin, agency.http.headers["Authorization"] = agency.http.headers["Authorization"], f"Bearer {key}"
+    wrong = []
+    try:
+        for path, method, operation in _documented(app.openapi()):
+            if not operation.get("security"):
+                continue
+            names = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
+            ids = {name: str(uuid.uuid4()) for name in names | {"project_id", "community_id", "post_id"}} | {"key": KPI}
+            answer = await ask(agency, app.openapi(), path, method, operation, ids)
+            required = required_scope(path, method)
+            refused = answer.status_code == 403 and answer.json()["code"] == "missing-scope"
+            if refused != (scope not in {required, ApiKeyScope.ADMIN}):
+                wrong.append(f"{operation['operationId']}: {answer.status_code} {answer.text[:200]}")
+            elif refused:
+                assert repr(operation[PERMISSION]) in answer.json()["detail"], operation["operationId"]
+                assert repr(required.value) in answer.json()["detail"], operation["operationId"]
+    finally:
+        agency.http.headers["Authorization"] = admin
+    return wrong
+
+
+@pytest.mark.parametrize("scope", list(ApiKeyScope))
+async def test_a_key_may_do_exactly_what_its_scope_contains(app: FastAPI, agency: Agency, scope: ApiKeyScope) -> None:
+    assert await wrongly_answered(app, agency, scope) == []
+
+
+async def test_a_permission_in_the_wrong_scope_is_found(
+    app: FastAPI, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = {**SCOPES, Permission.LINKS_WRITE: ApiKeyScope.READ}
+    monkeypatch.setattr(permissions, "SCOPES", moved)
+    wrong = await wrongly_answered(app, agency, ApiKeyScope.READ)
+    assert {fault.partition(":")[0] for fault in wrong} == {"links.create", "links.update"}
+
+
+async def test_an_operation_with_the_wrong_permission_is_found(
+    app: FastAPI, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (route,) = [route for route in operations() if route.operation_id == "inquiries.reply"]
+    monkeypatch.setattr(route, "permission", Permission.INQUIRIES_READ.value)
+    (fault,) = await wrongly_answered(app, agency, ApiKeyScope.READ)
+    assert fault.startswith("inquiries.reply: ")
+
+
+async def test_asking_who_acts_in_a_public_operation_is_an_error(
+    app: FastAPI, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a declared permission nothing is allowed, whatever the key."""
+    (route,) = [route for route in operations() if route.operation_id == "me.read"]
+    assert isinstance(route, APIRoute)
+    monkeypatch.setattr(route, "permission", None)
+    answer = await agency.http.get("/v1/me")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal-error")
