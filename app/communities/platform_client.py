@@ -1,4 +1,4 @@
-"""Calling a platform for a community: the adapter with its credentials, tokens and rate limits."""
+"""Calling a platform for a community: its adapter, credentials, tokens and rate limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class PlatformClient:
     stored_tokens: StoredTokens
 
     async def throttled(self, error: Throttled) -> datetime:
-        """Set a hold after a platform's "too many requests"; the instant at which it ends."""
+        """Start a cooldown after a platform's "too many requests"; the instant at which it ends."""
         return await self.limiter.throttled(error)
 
 

@@ -40,7 +40,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.kit.clock import Clock, SystemClock
-from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, broken_off
+from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, is_unanswered
 from app.kit.ids import uuid7
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -215,7 +215,7 @@ def _committing() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError, TimeoutError) as error:
-        if broken_off(error):
+        if is_unanswered(error):
             raise CommitOutcomeUnknown from error
         raise
 

@@ -37,7 +37,7 @@ async def create(session: AsyncSession, *, name: str, timezone: str, hours: Work
 
     Raises `Invalid` (`unknown-zone`) for a zone that PostgreSQL does not know.
     """
-    zones.require(timezone, await zones.known(session))
+    zones.require(timezone, await zones.supported(session))
     project = Project(
         workspace_id=workspace_of(session),
         name=name,
@@ -67,7 +67,7 @@ async def update(
     Raises `Invalid` (`unknown-zone`) for one that PostgreSQL does not know.
     """
     if timezone is not None:
-        zones.require(timezone, await zones.known(session))
+        zones.require(timezone, await zones.supported(session))
     project = await fetch(session, Project, project_id, for_update=True)
     check(project.version)
     before = project.name, project.timezone, project.archived_at

@@ -31,19 +31,19 @@ def named() -> frozenset[str]:
 _supported_by_engine: WeakKeyDictionary[Engine, frozenset[str]] = WeakKeyDictionary()
 
 
-async def known(session: AsyncSession) -> frozenset[str]:
-    """The IANA names that this session's PostgreSQL knows too; cached, because the query takes about 50 ms."""
+async def supported(session: AsyncSession) -> frozenset[str]:
+    """The IANA names that this session's PostgreSQL supports too; cached, because the query takes about 50 ms."""
     engine = session.get_bind().engine
-    supported = _supported_by_engine.get(engine)
-    if supported is None:
+    cached = _supported_by_engine.get(engine)
+    if cached is None:
         names = await session.scalars(_QUERY)
-        supported = _supported_by_engine[engine] = named() & frozenset(names)
-    return supported
+        cached = _supported_by_engine[engine] = named() & frozenset(names)
+    return cached
 
 
-def require(zone: str, known: Collection[str]) -> None:
-    """Raise `Invalid` (`unknown-zone`) for a zone that is not among those `known`."""
-    if zone not in known:
+def require(zone: str, supported: Collection[str]) -> None:
+    """Raise `Invalid` (`unknown-zone`) for a zone that is not among those `supported`."""
+    if zone not in supported:
         detail = f"This installation's database does not know the time zone {zone}: give its present IANA name."
         problem = {"in": "body", "field": "timezone", "code": UNKNOWN, "detail": detail}
         raise Invalid(f"timezone: {detail}", code=UNKNOWN, errors=[problem])

@@ -65,15 +65,15 @@ async def receive_call(resources: Resources, platform: str, hook_id: UUID, call:
     at = resources.clock.now()
     by_workspace: defaultdict[UUID, list[ReceivedEvent]] = defaultdict(list)
     for event in received.events:
-        found = False
+        has_target = False
         for target in hook.targets:
             community_id = await ingest.target_community(resources, hook, target, event)
             if community_id is None:
                 continue
-            found = True
+            has_target = True
             if (received_event := store.received_event(community_id, event, at)) is not None:
                 by_workspace[target.workspace_id].append(received_event)
-        if not found:
+        if not has_target:
             EVENTS.labels("no community").inc()
     for workspace_id, events in by_workspace.items():
         await ingest.store(resources, workspace_id, events)
@@ -122,9 +122,9 @@ class TimedCache(Generic[T]):
 
     async def get(self, key: Hashable, load: Callable[[], Awaitable[T]]) -> T:
         """The value of a key, loaded if it is not cached; what `load` raises is raised and not cached."""
-        found = self._cached.get(key)
-        if found is not None and self._seconds() < found[0]:
-            return found[1]
+        cached = self._cached.get(key)
+        if cached is not None and self._seconds() < cached[0]:
+            return cached[1]
         loading = self._loading.get(key)
         if loading is None:
             loading = self._loading[key] = asyncio.create_task(self._load(key, load))
@@ -135,15 +135,15 @@ class TimedCache(Generic[T]):
         task = asyncio.current_task()
         try:
             until = self._seconds() + CACHE_SECONDS
-            found = await load()
+            value = await load()
             if self._loading.get(key) is task:
                 if len(self._cached) >= CACHE_SIZE:
                     self._cached.clear()
-                self._cached[key] = (until, found)
+                self._cached[key] = (until, value)
         finally:
             if self._loading.get(key) is task:
                 del self._loading[key]
-        return found
+        return value
 
     def clear(self) -> None:
         """Drop all entries; a load that is under way may be outdated, and is not cached."""
@@ -156,10 +156,10 @@ _ingests: WeakKeyDictionary[Database, "InboundIngest"] = WeakKeyDictionary()
 
 def inbound_ingest(db: Database) -> "InboundIngest":
     """This process' ingest for a database."""
-    found = _ingests.get(db)
-    if found is None:
-        found = _ingests[db] = InboundIngest()
-    return found
+    ingest = _ingests.get(db)
+    if ingest is None:
+        ingest = _ingests[db] = InboundIngest()
+    return ingest
 
 
 @dataclass(slots=True)
@@ -206,12 +206,12 @@ class InboundIngest:
             None if hook.of_app else target.community_id,
             account_id,
         )
-        found = await self._targets.get(key, lambda: _load_target(resources, hook, target, account_id))
-        if found is None and account_id in target.aliases and not hook.shared:
+        community_id = await self._targets.get(key, lambda: _load_target(resources, hook, target, account_id))
+        if community_id is None and account_id in target.aliases and not hook.shared:
             return target.community_id
-        if found is None and not hook.of_app:
+        if community_id is None and not hook.of_app:
             raise Forbidden("The call is about another community than this hook's.", code="hook-of-another")
-        return found
+        return community_id
 
     async def store(self, resources: Resources, workspace_id: UUID, events: Sequence[ReceivedEvent]) -> None:
         """Store a call's events; returns when they are committed, and raises where they are not."""
@@ -289,12 +289,12 @@ async def _load_registration(resources: Resources, platform: str, hook_id: UUID)
     async with resources.db.read_connection(None) as connection:
         query = select(HookRoute.workspace_id, HookRoute.community_id).where(HookRoute.hook_id == hook_id)
         routes = (await connection.execute(query.order_by(HookRoute.workspace_id))).all()
-    found = [
+    hooks = [
         (route, row) for route in routes if (row := await _load_hook(resources, platform, hook_id, *route)) is not None
     ]
-    if not found:
+    if not hooks:
         raise NotFound
-    first, spec = found[0][1], receiver(platform).spec
+    first, spec = hooks[0][1], receiver(platform).spec
     shared = installation_hook_at(resources.settings, spec, first.base_url, hook_id)
     if shared is not None:
         secrets = shared.secrets
@@ -306,7 +306,7 @@ async def _load_registration(resources: Resources, platform: str, hook_id: UUID)
             )
         secrets = {**app_secrets(resources.settings, spec), **own}
     return WebhookRegistration(
-        targets=tuple(InboundTarget(*route, row.external_id, frozenset(row.aliases)) for route, row in found),
+        targets=tuple(InboundTarget(*route, row.external_id, frozenset(row.aliases)) for route, row in hooks),
         platform=platform,
         base_url=first.base_url,
         of_app=spec.hook_of_app,

@@ -91,8 +91,8 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
     settings = run.resources.settings
     stored = open_secrets(run.resources.keyring, hook.sealed) or {}
     installation = installation_hook_at(settings, adapter.spec, community.base_url, hook.public_id)
-    known = {**app_secrets(settings, adapter.spec), **stored} if installation is None else installation.secrets
-    if lacking := sorted(adapter.spec.hook_given - known.keys()):
+    all_secrets = {**app_secrets(settings, adapter.spec), **stored} if installation is None else installation.secrets
+    if lacking := sorted(adapter.spec.hook_given - all_secrets.keys()):
         reason = (
             f"Without {', '.join(lacking)}, which only a person knows, no call can be verified: open the hook with it."
         )
@@ -101,7 +101,10 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
     url = address(run.resources.settings, community.platform, hook.public_id)
     try:
         new_secrets = await _call_with_valid_tokens(
-            run, community_id, client, lambda c: adapter.subscribe(_credentials_for(run, hook, adapter, c), url, known)
+            run,
+            community_id,
+            client,
+            lambda c: adapter.subscribe(_credentials_for(run, hook, adapter, c), url, all_secrets),
         )
     except (RateLimitReached, Throttled) as error:
         raise await _snooze(client, error) from None
@@ -111,7 +114,7 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
     except PlatformError as error:
         await _store_state(run, hook, SubscriptionState.WAITING, error.message)
         raise
-    if new_secrets.items() <= known.items():
+    if new_secrets.items() <= all_secrets.items():
         await _store_state(run, hook, SubscriptionState.SUBSCRIBED)
         return None
     # The platform chose secrets, and may have called already: subscribe again once no cache has the old ones.

@@ -91,7 +91,7 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
         await polling.finish_early()
         raise Snooze(spent.until, str(spent)) from None
     except Throttled as error:
-        until = await _hold(run, community_id, client, error)  # before all else: others are about to call
+        until = await _record_throttle(run, community_id, client, error)  # before all else: others are about to call
         await polling.finish_early()
         raise Snooze(until, error.message) from None
     except AuthExpired as error:
@@ -161,7 +161,7 @@ async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
     except RateLimitReached as spent:
         raise Snooze(spent.until, str(spent)) from None
     except Throttled as error:
-        raise Snooze(await _hold(run, community.id, client, error), error.message) from None
+        raise Snooze(await _record_throttle(run, community.id, client, error), error.message) from None
     except AuthExpired as error:
         refused = await _token_error(run, community.id, measuring.client, error)
         if refused is None:
@@ -185,7 +185,7 @@ async def tidy(run: Run) -> Reschedule | None:
     return Reschedule(run.now) if gone == PAGE else None
 
 
-async def _hold(run: Run, community_id: UUID, client: PlatformClient, error: Throttled) -> datetime:
+async def _record_throttle(run: Run, community_id: UUID, client: PlatformClient, error: Throttled) -> datetime:
     until = await client.throttled(error)
     async with run.step() as session:
         community = await fetch(session, Community, community_id, for_update=True)
@@ -202,7 +202,7 @@ async def _token_error(
     except RateLimitReached as spent:
         raise Snooze(spent.until, str(spent)) from None
     except Throttled as throttled:
-        raise Snooze(await _hold(run, community_id, client, throttled), throttled.message) from None
+        raise Snooze(await _record_throttle(run, community_id, client, throttled), throttled.message) from None
     except PlatformError as worse:
         return worse
 

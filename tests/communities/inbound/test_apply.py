@@ -169,7 +169,7 @@ async def test_one_run_takes_along_what_was_stored_meanwhile(
 
 async def missed(town: Town, community_id: str) -> tuple[int | None, str | None]:
     found = await town.health(community_id)
-    return found["missed"], found["missed_at"]
+    return found["gaps"], found["last_gap_at"]
 
 
 async def poll(town: Town, community_id: str) -> None:

@@ -244,8 +244,8 @@ async def test_a_hook_is_probed_soon_and_then_daily(town: Town, clock: SetClock)
         "waiting",
         "detail",
         "last_event_at",
-        "missed",
-        "missed_at",
+        "gaps",
+        "last_gap_at",
     )
     assert await town.health(a) == {**dict.fromkeys(known), "state": "subscribed"}
     town.fake_platform.state, town.fake_platform.asked = (

@@ -177,5 +177,5 @@ async def test_it_says_nothing_of_what_a_hook_has_missed(town: Town, clock: SetC
     world.messages.append(world.says("boris", 2, START + timedelta(minutes=30)))
     await later(town, clock)
     assert await town.messages() == [(a, "m1"), (a, "m2")]
-    assert (await town.health(a))["missed"] == 1
+    assert (await town.health(a))["gaps"] == 1
     assert (await town.agency.get(f"/v1/communities/{a}/health"))["state"] == "healthy"

@@ -394,7 +394,7 @@ async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host
             found = await rate_limits.remaining(
                 session, resources.settings, kind.spec, host, {Token.USER: token}, clock.now()
             )
-        return [(one.scope, one.remaining, one.held_until is not None) for one in found]
+        return [(one.scope, one.remaining, one.cooldown_until is not None) for one in found]
 
     assert await shown("a") == [(LimitScope.TOKEN, 7, True), (LimitScope.ADDRESS, 2, False)]
     assert await shown("b") == [(LimitScope.TOKEN, 10, False), (LimitScope.ADDRESS, 2, False)]
