@@ -168,15 +168,15 @@ def test_without_status_changes_waits_match_the_slow_algorithm(messages: list[De
     real = sorted(
         {s.at for s in messages if s.author is MessageDirection.AGENCY and not s.automatic and s.deleted_at is None}
     )
-    found: list[tuple[datetime, datetime | None]] = []
+    waits: list[tuple[datetime, datetime | None]] = []
     for previous, answer in pairwise([None, *real, None]):
         after, until = previous or at(-1), answer or at(999)
         start = [moment for moment in customer_times if after < moment <= until]
         if answer is not None and not start:
             start = [moment for moment in deleted if after < moment <= until]
         if start:
-            found.append((start[0], answer))
-    assert [(wait.started_at, wait.ended_at) for wait in conversation_state(messages, []).waits] == found
+            waits.append((start[0], answer))
+    assert [(wait.started_at, wait.ended_at) for wait in conversation_state(messages, []).waits] == waits
 
 
 @given(threads, decisions)
