@@ -94,6 +94,25 @@ def brief(wait: Wait) -> Brief:
             InquiryStatus.OPEN,
             2,
         ),
+        # A reopened inquiry is resolved again, without a new message or with one that the resolution does not cover.
+        (
+            [customer(0), resolved(6, through=0), reopened(8), resolved(10, through=0)],
+            [(0, 6, "resolution", True), (8, 10, "resolution", True)],
+            InquiryStatus.RESOLVED,
+            6,
+        ),
+        (
+            [customer(0), resolved(6, through=0), reopened(8), customer(9), resolved(10, through=0)],
+            [(0, 6, "resolution", True), (8, 10, "resolution", True), (10, None, None, True)],
+            InquiryStatus.OPEN,
+            6,
+        ),
+        (
+            [customer(0), resolved(6, through=0), customer(7), reopened(8), resolved(10, through=0)],
+            [(0, 6, "resolution", True), (7, None, None, True)],
+            InquiryStatus.OPEN,
+            6,
+        ),
         # The platform's clock is ahead of ours: a message ingested before the resolution is covered all the same.
         ([customer(8), resolved(6, through=8)], [(8, 8, "resolution", True)], InquiryStatus.RESOLVED, 6),
         ([customer(0, deleted=True)], [], InquiryStatus.RESOLVED, None),

@@ -76,17 +76,49 @@ async def test_resolving_ends_the_wait_and_counts_as_handled(
 
 
 async def test_an_automatic_resolution_is_not_handling_and_a_person_may_confirm_it(
-    setup: InquirySetup, agency: Agency, clock: SetClock
+    setup: InquirySetup, agency: Agency
 ) -> None:
     await setup.store_messages(setup.message("1", NOON))
     path = f"/v1/inquiries/{(await setup.only())['id']}"
     done = await agency.post(f"{path}/resolve", {"reason": "Old.", "automatic": True}, status=200)
     assert (done["resolved_automatically"], done["handled_at"]) == (True, None)
     await agency.post(f"{path}/resolve", {"reason": "Old.", "automatic": True}, status=409)
-    clock.advance(MINUTE)  # so that the two resolutions have different instants
     confirmed = await agency.post(f"{path}/resolve", {"reason": "Looked at."}, status=200)
     assert confirmed["handled_at"] is not None
     assert confirmed["resolution"] == "Looked at."
+
+
+async def test_a_reopened_inquiry_is_resolved_again(setup: InquirySetup, agency: Agency, clock: SetClock) -> None:
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
+    clock.advance(10 * MINUTE)
+    assert (await agency.post(f"{path}/reopen", {}, status=200))["status"] == "open"
+    clock.advance(10 * MINUTE)
+    again = await agency.post(f"{path}/resolve", {"reason": "By letter."}, status=200)
+    assert (again["status"], again["resolution"]) == ("resolved", "By letter.")
+    assert [wait["ended_by"] for wait in (await agency.get(path))["waits"]] == ["resolution", "resolution"]
+
+
+async def test_status_changes_of_one_instant_count_in_their_order(setup: InquirySetup, agency: Agency) -> None:
+    """The clock does not advance between them."""
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    for turn in range(6):
+        resolved = await agency.post(f"{path}/resolve", {"reason": f"Reason {turn}."}, status=200)
+        assert (resolved["status"], resolved["resolution"]) == ("resolved", f"Reason {turn}.")
+        assert (await agency.post(f"{path}/reopen", {}, status=200))["status"] == "open"
+    listed: list[tuple[str, str | None]] = []
+    cursor: str | None = None
+    while True:
+        following = "" if cursor is None else f"&cursor={cursor}"
+        page = await agency.get(f"{path}/events?limit=5{following}")
+        listed += [(event["type"], event["data"].get("reason")) for event in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    expected = [change for turn in range(6) for change in (("resolved", f"Reason {turn}."), ("reopened", None))]
+    assert [change for change in listed if change[0] in {"resolved", "reopened"}] == expected[::-1]
 
 
 async def test_a_message_ingested_later_is_not_resolved(setup: InquirySetup, agency: Agency, clock: SetClock) -> None:
