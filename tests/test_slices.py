@@ -38,7 +38,7 @@ def test_what_is_no_slice_is_refused(text: str) -> None:
 
 
 def _applied(requested: Slice | None, node_ids: list[str]) -> tuple[list[str], list[str]]:
-    """The node ids that are left, and those that pytest is told are deselected."""
+    """The selected node ids, and those reported to pytest as deselected."""
     deselected: list[Any] = []
     hook = SimpleNamespace(pytest_deselected=lambda items: deselected.extend(items))
     config: Any = SimpleNamespace(getoption=lambda name: requested if name == "--slice" else None, hook=hook)

@@ -94,7 +94,7 @@ async def reauthorised(run: Run, community_id: UUID, client: PlatformClient, err
 
 async def renew(run: Run, community_id: UUID, client: PlatformClient) -> PlatformClient:
     """The same client with new tokens, renewed here or meanwhile by another worker."""
-    assert isinstance(client.adapter, Refreshes), "asked of adapters that refresh"
+    assert isinstance(client.adapter, Refreshes), "only called for adapters that refresh"
     try:
         async with run.step() as session:
             claim = await tokens.claim_renewal(session, community_id, client.stored_tokens)

@@ -134,7 +134,7 @@ class BriefRead(Output):
     """One version of a brief."""
 
     project_id: Id
-    version: int = Field(description="0 where nobody has written one yet.")
+    version: int = Field(description="0 where none is written yet.")
     created_at: Instant | None
     business: str
     audience: str

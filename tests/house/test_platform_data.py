@@ -62,13 +62,15 @@ def test_a_part_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_p
         data.data("vk/schema")
 
 
-@pytest.mark.parametrize(("named", "looked"), [("", "beside"), (None, "beside"), ("moved", "moved"), ("gone", "gone")])
-def test_the_environment_moves_or_hides_it(tmp_path: Path, named: str | None, looked: str) -> None:
+@pytest.mark.parametrize(
+    ("named", "expected"), [("", "beside"), (None, "beside"), ("moved", "moved"), ("gone", "gone")]
+)
+def test_the_environment_moves_or_hides_it(tmp_path: Path, named: str | None, expected: str) -> None:
     environment = clean_environment(PYTHONPATH=str(ROOT))
     environment.pop(data.VARIABLE, None)
     if named is not None:
         environment[data.VARIABLE] = str(tmp_path / named) if named else ""
-    there = ROOT.parent / "shared" / "platform-data" if looked == "beside" else tmp_path / looked
+    there = ROOT.parent / "shared" / "platform-data" if expected == "beside" else tmp_path / expected
     source = "from tests.platforms.data import FOLDER; print(FOLDER)"
     process = subprocess.run(
         [sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=True

@@ -113,7 +113,7 @@ async def leaks(app: FastAPI, resources: Resources) -> tuple[list[str], set[str]
             if as_theirs.status_code != 404 or as_unknown.status_code != 404:
                 leaking.append(f"{name}: {as_theirs.status_code} {as_theirs.text[:200]}")
         elif content_of(as_theirs, theirs.ids) != content_of(as_unknown, unknown.ids) and not as_unknown.is_success:
-            leaking.append(f"{name}: tells them apart: {as_theirs.text[:200]}")
+            leaking.append(f"{name}: answers differently: {as_theirs.text[:200]}")
     for path, method, _ in operations(document):
         if method == "get" and "{" not in path:
             answer = await own.http.get(path)

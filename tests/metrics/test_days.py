@@ -91,7 +91,7 @@ async def test_a_late_snapshot_is_inserted_into_its_chain(client: Client) -> Non
     await client.measure(NOON + 2 * DAY, [(post, {"views": 30})])
     await client.measure(NOON + DAY, [(post, {"views": 12, "shares": 4})])
     await check(client)
-    assert "shares" in (await client.last())[post]["missing"], "the last look gave none, whatever a late one says"
+    assert "shares" in (await client.last())[post]["missing"], "the last poll had none, whatever an older one has"
     await client.measure(NOON - DAY + HOUR, [(post, {"views": 3})])  # nothing pre-tracking any more
     assert {key[3] for key, row in (await client.stored()).items() if row["views_n"]} == {"observed"}
     await check(client)

@@ -85,7 +85,7 @@ def test_valkey_takes_its_command_and_keeps_a_log(services: dict[str, Any], tmp_
     place = ["--port", "0", "--unixsocket", "s", "--dir", str(tmp_path)]
     with subprocess.Popen([binaries.valkey(), *arguments, *place], cwd=tmp_path, stdout=subprocess.DEVNULL) as server:
         try:
-            eventually(lambda: any((tmp_path / "appendonlydir").glob("*.aof")), "it writes what it is told")
+            eventually(lambda: any((tmp_path / "appendonlydir").glob("*.aof")), "it persists what it stores")
         finally:
             server.terminate()
 
@@ -204,7 +204,7 @@ def installed(services: dict[str, Any], servers: Servers) -> Iterator[Installati
 
 
 def test_migrate_makes_a_database_that_the_service_does_not_own(installed: Installation) -> None:
-    async def look() -> None:
+    async def read() -> None:
         connection = await asyncpg.connect(asyncpg_url(installed.environment("api")["DATABASE_URL"]))
         try:
             role = await connection.fetchrow(
@@ -218,7 +218,7 @@ def test_migrate_makes_a_database_that_the_service_does_not_own(installed: Insta
         finally:
             await connection.close()
 
-    run(look())
+    run(read())
 
 
 @contextlib.contextmanager

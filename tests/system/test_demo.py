@@ -301,7 +301,7 @@ def _check_inquiries(api: Api, communities: list[SampleCommunity], running: Demo
     deadline = time.monotonic() + 60
     for community in communities:
         while utc(api.get(f"/v1/communities/{community.id}/health")["polled_at"] or "1970-01-01T00:00Z") < stopped_at:
-            assert time.monotonic() < deadline, f"{community.key} is not read anew within a minute"
+            assert time.monotonic() < deadline, f"{community.key} is not read again within a minute"
             time.sleep(0.2)
     records = running.records()
     for community in communities:

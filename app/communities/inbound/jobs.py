@@ -87,7 +87,7 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
     if community.external_id is None and community.state != State.FAILED:
         raise Snooze(run.now + RETRY_UNREAD_AFTER, "the community was not polled yet")
     adapter = client.adapter
-    assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
+    assert isinstance(adapter, Subscribes), "only called for adapters that subscribe"
     settings = run.resources.settings
     stored = open_secrets(run.resources.keyring, hook.sealed) or {}
     installation = installation_hook_at(settings, adapter.spec, community.base_url, hook.public_id)
@@ -128,7 +128,7 @@ async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
     adapter = client.adapter
-    assert isinstance(adapter, Unsubscribes), "asked of adapters that unsubscribe"
+    assert isinstance(adapter, Unsubscribes), "only called for adapters that unsubscribe"
     url = address(run.resources.settings, community.platform, hook_id)
     try:
         await _call_with_valid_tokens(run, community_id, client, lambda c: adapter.unsubscribe(c, url))
@@ -213,7 +213,7 @@ async def _is_probe_due(session: AsyncSession, hook: Hook, community: Community)
 
 async def _probe(run: Run, hook: Hook, community: Community, client: PlatformClient) -> None:
     adapter = client.adapter
-    assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
+    assert isinstance(adapter, Subscribes), "only called for adapters that subscribe"
     url = address(run.resources.settings, community.platform, hook.public_id)
     reported: HookState | None = None
     try:

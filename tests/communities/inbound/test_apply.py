@@ -65,7 +65,9 @@ async def test_counters_are_kept_as_of_the_platforms_moment(inbound: InboundSetu
     ]
     assert await inbound.rows("SELECT sum(reactions), sum(views), sum(comments) FROM rollup_day") == [(5, 90, None)]
     ((missing,),) = await inbound.rows("SELECT missing FROM post_last")
-    assert missing == dict.fromkeys(("reach", "shares", "quotes", "saves"), "unsupported"), "not told is not missing"
+    assert missing == dict.fromkeys(("reach", "shares", "quotes", "saves"), "unsupported"), (
+        "a counter that was not pushed is not missing"
+    )
 
 
 async def test_a_moment_far_in_the_future_is_not_the_newest_for_ever(inbound: InboundSetup, clock: SetClock) -> None:
@@ -211,7 +213,7 @@ async def test_what_a_poll_finds_first_counts_as_missed(inbound: InboundSetup, w
     clock.advance(HOUR)
     world.posts = [world.post(2, START + 2 * HOUR - 10 * MINUTE, 0), *world.posts]
     await poll(inbound, a)
-    assert (await gaps(inbound, a))[0] == 2, "of posts it tells by now"
+    assert (await gaps(inbound, a))[0] == 2, "posts are delivered by now"
     clock.advance(reconcile.WINDOW)
     assert await gaps(inbound, a) == (0, None)
 
@@ -224,7 +226,7 @@ async def test_an_event_a_little_later_is_not_missed(inbound: InboundSetup, worl
     recent = world.message_from("olga", 2, START + HOUR - MINUTE)
     world.messages = [recent]
     await poll(inbound, a)
-    assert await gaps(inbound, a) == (0, None), "it may still be told"
+    assert await gaps(inbound, a) == (0, None), "its event may still come"
     clock.advance(reconcile.GRACE)
     assert (await gaps(inbound, a))[0] == 1
     await inbound.deliver(path, Event("2", "a", messages=(recent,)))

@@ -40,7 +40,7 @@ async def commented(inbound: InboundSetup, times: int) -> str:
     """The same, with this many comments received, each in its own commit."""
     path = await counted(inbound)
     for n in range(times):
-        await inbound.call(path, Event(f"told {n:02}", "a", messages=(comment(n),)))
+        await inbound.call(path, Event(f"event {n:02}", "a", messages=(comment(n),)))
     return path
 
 
@@ -75,7 +75,7 @@ async def test_one_comment_under_many_event_ids_is_counted_once(inbound: Inbound
     """Each is in its own commit, and they are applied by concurrent workers."""
     path = await counted(inbound)
     for n in range(8):
-        await inbound.call(path, Event(f"told {n}", "a", messages=(comment(1), comment(2, text=f"edition {n}"))))
+        await inbound.call(path, Event(f"event {n}", "a", messages=(comment(1), comment(2, text=f"edition {n}"))))
     assert len(await inbound.agency.due(store.APPLY)) == 8
     await apply(inbound)
     assert await figures(inbound) == (2, 2, 2, 1)
@@ -222,14 +222,14 @@ async def test_an_event_that_fails_holds_up_none_of_those_it_was_joined_with(
     store_items = effects._EventGroup._store_items
 
     async def spoiled(work: effects._EventGroup, *args: Any) -> set[str]:
-        if "told 13" in work.events:
+        if "event 13" in work.events:
             raise ArithmeticError("of no good")
         return await store_items(work, *args)
 
     with monkeypatch.context() as patched:
         patched.setattr(effects._EventGroup, "_store_items", spoiled)
         await jobs.perform(inbound.agency.resources, (await inbound.agency.due(store.APPLY))[0])
-        assert await inbound.rows("SELECT event_id FROM inbound_event WHERE status = 'pending'") == [("told 13",)]
+        assert await inbound.rows("SELECT event_id FROM inbound_event WHERE status = 'pending'") == [("event 13",)]
         assert (await figures(inbound))[0] == 19
         # Later batches do not fail with it.
         await inbound.call(path, Event("later", "a", messages=(comment(20),)))

@@ -60,7 +60,7 @@ def comment(name: str, *, post_id: str | None = None, above: str | None = None, 
         post_id=post_id,
         in_reply_to=above,
     )
-    return Event(f"told of {name}", None, messages=(message,))
+    return Event(f"event of {name}", None, messages=(message,))
 
 
 async def apply_events(agency: Agency, ref: CommunityRef, events: Sequence[Event]) -> None:
@@ -91,7 +91,7 @@ async def test_an_answer_to_a_comment_counts_for_the_post_above(
     await apply_events(agency, ref, [comment("e", above="nobody knows what")])
     assert await counted(agency, ref) == {"1": 4, "2": 0}
     await apply_events(agency, ref, [comment("d", above="c", by="vera"), *deep])
-    assert await counted(agency, ref) == {"1": 4, "2": 0}, "told again"
+    assert await counted(agency, ref) == {"1": 4, "2": 0}, "sent again"
 
 
 async def test_an_inquiry_that_begins_below_a_comment_stands_under_the_post(

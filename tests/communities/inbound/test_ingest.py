@@ -46,7 +46,7 @@ async def test_one_call_has_events_of_several_communities(inbound: InboundSetup,
 
     assert await last_event_at() == ["2026-10-15T12:00:00.000000Z"] * 2
     assert (await inbound.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
-    assert await last_event_at() == [None, None], "nobody tells of either any more"
+    assert await last_event_at() == [None, None], "no hook delivers events about either"
 
 
 async def test_another_agencys_community_of_that_id_is_never_touched(
@@ -95,7 +95,7 @@ async def test_an_id_of_its_own_goes_before_another_name_of_the_hooks_community(
     path = await inbound.open(b)
     await inbound.deliver(path, message_from(world, 3, "b talks"))
     assert (await inbound.messages())[2:] == [(b, "m3")], (
-        "of one with another token it may not tell: then it is its own"
+        "it may not deliver for a community with another token: then the event is its own"
     )
 
 

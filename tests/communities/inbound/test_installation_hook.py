@@ -106,7 +106,7 @@ async def test_the_address_stays_routed_to_hooks_that_stay_open(
     await ours.agency.work(store.APPLY)
     assert (await ours.messages(), await theirs.messages()) == ([], [(b, "m2")])
     await ours.agency.work(subscriptions.UNSUBSCRIBE)
-    assert ours.fake_platform.unsubscribed_urls == [], "another agency is told by it"
+    assert ours.fake_platform.unsubscribed_urls == [], "another agency receives events through it"
     assert (await theirs.agency.http.delete(f"/v1/communities/{b}/hook")).status_code == 204
     await theirs.agency.work(subscriptions.UNSUBSCRIBE)
     assert [urlsplit(url).path for url in ours.fake_platform.unsubscribed_urls] == [path]

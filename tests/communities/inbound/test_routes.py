@@ -240,7 +240,7 @@ async def health(vk: VkSetup) -> Any:
     return await vk.agency.get(f"/v1/communities/{vk.id}/health")
 
 
-# ── what VK tells ─────────────────────────────────────────────────────────────────────────────────
+# ── events of VK ─────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_vk_confirms_the_hook_and_its_events_become_inquiries(vk: VkSetup, clock: SetClock) -> None:

@@ -73,7 +73,7 @@ async def test_it_is_stored_and_shown_and_has_no_effect(inbound: InboundSetup, c
         ("unparsed", BODY.decode(), None, None)
     ]
     assert await inbound.messages() == []
-    assert (await inbound.health(a))["last_event_at"] is None, "nothing is known to be told"
+    assert (await inbound.health(a))["last_event_at"] is None, "no parsed event was received"
     warnings = [line for line in logs if line["event"] == "inbound.unparsed"]
     assert [line["community_id"] for line in warnings] == [a, a]
     assert "deliver" not in str(logs), "logs are not for what customers say"

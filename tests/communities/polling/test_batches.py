@@ -240,7 +240,7 @@ async def test_a_hold_stops_all_requests_of_its_token_and_no_others(
     }
     await agency.work(POLL)
     ours = [name for _, name in shared.calls if name != "other"]
-    assert len(ours) == 1, "the first was told, the others did not ask"
+    assert len(ours) == 1, "the first was refused, the others did not call"
     assert await state(agency, other) == "healthy"
     for _ in range(9):
         clock.advance(timedelta(seconds=66))

@@ -65,7 +65,7 @@ async def test_nothing_is_stored_twice_when_all_is_read_again(
     await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
     world.calls.clear()
     await agency.work(POLL)
-    assert set(world.calls) == {"community", "conversations", "posts", "metrics"}, "everything was read anew"
+    assert set(world.calls) == {"community", "conversations", "posts", "metrics"}, "everything was read again"
     assert await rows(agency, Publication) == 5
     assert await rows(agency, Message) == 2
     assert await rows(agency, PostSnapshot) == 5, "the same instant: the same snapshots"

@@ -125,7 +125,7 @@ async def test_a_request_that_learns_late_of_its_turn_is_counted_again(
     monkeypatch.setattr(limiter, "_take", slow)
     began = clock.now()
     await limiter.before(request("a"))
-    assert clock.now() == began + timedelta(seconds=late * counted), "taken anew once at most"
+    assert clock.now() == began + timedelta(seconds=late * counted), "counted again once at most"
     async with resources.transaction(None) as session:
         slots = (await session.scalars(select(RateLimitUse.slots).where(RateLimitUse.key == key(host, "a")))).one()
     assert sum(count for _, count in slots) == counted
