@@ -1,4 +1,4 @@
-"""What inbound hooks are measured beside: the least that could take a call, and the way it is usually done."""
+"""Servers that inbound hooks are compared with: minimal ones, and the usual implementation."""
 
 import os
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ def insert() -> Starlette:
 
 
 def verify() -> Starlette:
-    """Reads the body and verifies it, and forgets it."""
+    """Reads the body and verifies it."""
 
     async def take(request: Request) -> PlainTextResponse:
         receiver = adapter(request.path_params["platform"])
@@ -75,7 +75,7 @@ class NaiveEvent(_Base):
 
 
 def naive() -> FastAPI:
-    """As it is usually done: look whether the event is known, add it, commit, enqueue a job."""
+    """The usual implementation: check whether the event is stored, add it, commit, enqueue a job."""
     queue: ArqRedis
     engine = create_async_engine(os.environ[URL].replace("postgresql://", "postgresql+asyncpg://"), pool_size=10)
     sessions = async_sessionmaker(engine, expire_on_commit=False)

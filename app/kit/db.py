@@ -43,7 +43,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
-from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, broken_off
+from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, is_unanswered
 from app.kit.ids import uuid7
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -228,7 +228,7 @@ def _committing() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError, TimeoutError) as error:
-        if broken_off(error):
+        if is_unanswered(error):
             raise CommitOutcomeUnknown from error
         raise
 

@@ -64,7 +64,7 @@ def _rfc3339(value: datetime) -> str:
 _NO_NUL = r"^[^\x00]*$"
 _NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
-Line = Annotated[
+ShortText = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=200, pattern=_NOT_BLANK),
     AfterValidator(_trimmed),

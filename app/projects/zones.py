@@ -32,17 +32,17 @@ _supported: Final = OnePer[Engine, list[frozenset[str]]](lambda _: [])
 """What each database supports, once it has been read."""
 
 
-async def known(session: AsyncSession) -> frozenset[str]:
-    """The IANA names that this session's PostgreSQL knows too; cached, because the query takes about 50 ms."""
-    supported = _supported(session.get_bind().engine)
-    if not supported:
-        supported.append(named() & frozenset(await session.scalars(_QUERY)))
-    return supported[0]
+async def supported(session: AsyncSession) -> frozenset[str]:
+    """The IANA names that this session's PostgreSQL supports too; cached, because the query takes about 50 ms."""
+    cached = _supported(session.get_bind().engine)
+    if not cached:
+        cached.append(named() & frozenset(await session.scalars(_QUERY)))
+    return cached[0]
 
 
-def require(zone: str, known: Collection[str]) -> None:
-    """Raise `Invalid` (`unknown-zone`) for a zone that is not among those `known`."""
-    if zone not in known:
+def require(zone: str, supported: Collection[str]) -> None:
+    """Raise `Invalid` (`unknown-zone`) for a zone that is not among those `supported`."""
+    if zone not in supported:
         detail = f"This installation's database does not know the time zone {zone}: give its present IANA name."
         problem = {"in": "body", "field": "timezone", "code": UNKNOWN, "detail": detail}
         raise Invalid(f"timezone: {detail}", code=UNKNOWN, errors=[problem])

@@ -26,7 +26,7 @@ SIZES: Final = (("MiB", 2**20), ("MB", 10**6), ("kB", 10**3))
 TIMES: Final = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def known() -> list[Platform]:
+def described_platforms() -> list[Platform]:
     """Every platform found, in the order of the keys."""
     return [describe(kind) for _, kind in sorted(adapters().items())]
 
@@ -36,7 +36,7 @@ def known() -> list[Platform]:
 
 def matrix() -> str:
     """The capability matrix, a column for each platform."""
-    all_of_them = known()
+    all_of_them = described_platforms()
     rows: list[tuple[str, Callable[[Platform], str]]] = [
         *((metric.value, _counter(metric.value)) for metric in all_of_them[0].metrics),
         ("read without a token", lambda one: _mark(one.public)),
@@ -107,20 +107,20 @@ def _token(one: TokenUse) -> str:
 def _hook(one: Hooks | None) -> str:
     if one is None:
         return "none: it never calls us"
-    whose = "one address for all communities of an application" if one.of_app else "an address for each community"
+    scope = "one address for all communities of an application" if one.of_app else "an address for each community"
     setting = "set at the platform by itself" if one.sets_itself else "entered at the platform by a person"
-    return f"{whose}, {setting}; secrets: {_names(one.secrets)}"
+    return f"{scope}, {setting}; secrets: {_names(one.secrets)}"
 
 
 def _counters(one: Platform) -> str:
     groups = defaultdict(list)
     for metric, use in one.metrics.items():
-        groups[_known(use)].append(metric.value)
+        groups[_availability(use)].append(metric.value)
     parts = sorted(groups.items(), key=lambda part: (part[0] == ABSENT, part[0]))
-    return "; ".join(f"{words}: {', '.join(some)}" if words else ", ".join(some) for words, some in parts)
+    return "; ".join(f"{how}: {', '.join(some)}" if how else ", ".join(some) for how, some in parts)
 
 
-def _known(use: MetricUse) -> str:
+def _availability(use: MetricUse) -> str:
     if use.delay_hours:
         return f"{use.delay_hours:g} h late"
     return {

@@ -63,15 +63,15 @@ async def receive_call(resources: Resources, platform: str, hook_id: UUID, call:
     at = resources.clock.now()
     by_workspace: defaultdict[UUID, list[ReceivedEvent]] = defaultdict(list)
     for event in received.events:
-        found = False
+        has_target = False
         for target in hook.targets:
             community_id = await ingest.target_community(hook, target, event)
             if community_id is None:
                 continue
-            found = True
+            has_target = True
             if (received_event := store.received_event(community_id, event, at)) is not None:
                 by_workspace[target.workspace_id].append(received_event)
-        if not found:
+        if not has_target:
             EVENTS.labels("no community").inc()
     for workspace_id, events in by_workspace.items():
         await ingest.store(workspace_id, events)
@@ -161,12 +161,12 @@ class InboundIngest:
             None if hook.of_app else target.community_id,
             account_id,
         )
-        found = await self._targets.get(key, lambda: _load_target(self._resources, hook, target, account_id))
-        if found is None and account_id in target.aliases and not hook.shared:
+        community_id = await self._targets.get(key, lambda: _load_target(self._resources, hook, target, account_id))
+        if community_id is None and account_id in target.aliases and not hook.shared:
             return target.community_id
-        if found is None and not hook.of_app:
+        if community_id is None and not hook.of_app:
             raise Forbidden("The call is about another community than this hook's.", code="hook-of-another")
-        return found
+        return community_id
 
     async def store(self, workspace_id: UUID, events: Sequence[ReceivedEvent]) -> None:
         """Store a call's events; returns when they are committed, and raises where they are not."""
@@ -201,12 +201,12 @@ async def _load_registration(resources: Resources, platform: str, hook_id: UUID)
     async with resources.db.read_connection(None) as connection:
         query = select(HookRoute.workspace_id, HookRoute.community_id).where(HookRoute.hook_id == hook_id)
         routes = (await connection.execute(query.order_by(HookRoute.workspace_id))).all()
-    found = [
+    hooks = [
         (route, row) for route in routes if (row := await _load_hook(resources, platform, hook_id, *route)) is not None
     ]
-    if not found:
+    if not hooks:
         raise NotFound
-    first, spec = found[0][1], receiver(platform).spec
+    first, spec = hooks[0][1], receiver(platform).spec
     shared = installation_hook_at(resources.settings, spec, first.base_url, hook_id)
     if shared is not None:
         secrets = shared.secrets
@@ -218,7 +218,7 @@ async def _load_registration(resources: Resources, platform: str, hook_id: UUID)
             )
         secrets = {**app_secrets(resources.settings, spec), **own}
     return WebhookRegistration(
-        targets=tuple(InboundTarget(*route, row.external_id, frozenset(row.aliases)) for route, row in found),
+        targets=tuple(InboundTarget(*route, row.external_id, frozenset(row.aliases)) for route, row in hooks),
         platform=platform,
         base_url=first.base_url,
         of_app=spec.hook_of_app,

@@ -77,12 +77,12 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
     if community.external_id is None and community.state != State.FAILED:
         raise Snooze(run.now + RETRY_UNREAD_AFTER, "the community was not polled yet")
     adapter = client.adapter
-    assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
+    assert isinstance(adapter, Subscribes), "only called for adapters that subscribe"
     settings = run.resources.settings
     stored = open_secrets(run.resources.keyring, hook.sealed) or {}
     installation = installation_hook_at(settings, adapter.spec, community.base_url, hook.public_id)
-    known = {**app_secrets(settings, adapter.spec), **stored} if installation is None else installation.secrets
-    if lacking := sorted(adapter.spec.hook_manual_secrets - known.keys()):
+    all_secrets = {**app_secrets(settings, adapter.spec), **stored} if installation is None else installation.secrets
+    if lacking := sorted(adapter.spec.hook_manual_secrets - all_secrets.keys()):
         reason = (
             f"Without {', '.join(lacking)}, which only a person knows, no call can be verified: open the hook with it."
         )
@@ -93,7 +93,7 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
         run,
         community_id,
         client,
-        lambda ready: adapter.subscribe(_credentials_for(run, hook, adapter, ready), url, known),
+        lambda ready: adapter.subscribe(_credentials_for(run, hook, adapter, ready), url, all_secrets),
     )
     match result:
         case Postponed():
@@ -105,7 +105,7 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
                 raise result.error
             return None
         case Answered(new_secrets):
-            return await _subscribed(run, hook, current=known, stored=stored, new_secrets=new_secrets)
+            return await _subscribed(run, hook, current=all_secrets, stored=stored, new_secrets=new_secrets)
 
 
 async def _subscribed(
@@ -126,7 +126,7 @@ async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
     adapter = client.adapter
-    assert isinstance(adapter, Unsubscribes), "asked of adapters that unsubscribe"
+    assert isinstance(adapter, Unsubscribes), "only called for adapters that unsubscribe"
     url = address(run.resources.settings, community.platform, hook_id)
     result = await platform_calls.call(
         run, community_id, client, lambda ready: adapter.unsubscribe(ready.credentials, url)
@@ -197,7 +197,7 @@ async def _is_probe_due(session: AsyncSession, hook: Hook, community: Community)
 
 async def _probe(run: Run, hook: Hook, community: Community, client: PlatformClient) -> None:
     adapter = client.adapter
-    assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
+    assert isinstance(adapter, Subscribes), "only called for adapters that subscribe"
     url = address(run.resources.settings, community.platform, hook.public_id)
     reported: HookState | None = None
     result = await platform_calls.call(

@@ -1,4 +1,4 @@
-"""The jobs of a worker that may call one API at once, so that an API that hangs cannot block the worker."""
+"""A limit on the jobs of a worker that call one API at once, so that an API that hangs cannot block the worker."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _calling: Final = OnePer[Client, Counter[str]](lambda _: Counter())
 
 @contextmanager
 def slot(run: Run, base_url: str) -> Iterator[None]:
-    """Hold a slot of an API; raises `Snooze` where all are taken. While the API answers, slots are soon free again."""
+    """Occupy a slot of an API; raises `Snooze` where all are taken."""
     assert run.resources.http is not None
     calling = _calling(run.resources.http)
     if calling[base_url] >= MAX_PER_API:
