@@ -55,9 +55,9 @@ from sandbox.entities import Profile
 from sandbox.faults import Effect, Rule
 from sandbox.limits import Counter as Limits
 from sandbox.limits import Quota
-from sandbox.network import Wire
+from sandbox.network import WireFormat
 from sandbox.server import Sandbox, build
-from sandbox.wire import declared
+from sandbox.wire_formats import discover_wire_formats
 from sandbox.youtube.ids import channel as youtube_channel
 
 LOOP: Final = uvloop.new_event_loop
@@ -136,7 +136,7 @@ class Way(httpx.AsyncBaseTransport):
 
     def __init__(self, sandbox: Sandbox, clock: Clock, log: Log) -> None:
         self._inner, self._clock, self._log = httpx.ASGITransport(sandbox.app), clock, log
-        self._platforms = {prefix: wire for wire in sandbox.network.wires for prefix in wire.prefixes}
+        self._platforms = {prefix: wire for wire in sandbox.network.wire_formats for prefix in wire.prefixes}
         # One wire format may serve several platforms: then the community called about tells which.
         self._owners = {
             one.profile.external_id: one.profile.platform for one in sandbox.network.world.communities.values()
@@ -191,7 +191,7 @@ def fullest(made: Sequence[tuple[float, int]], budget: RateLimit) -> tuple[int, 
     return most, over
 
 
-def crowd(wire: Wire, platform: str, count: int, first: int) -> tuple[Wire, int]:
+def crowd(wire: WireFormat, platform: str, count: int, first: int) -> tuple[WireFormat, int]:
     """The wire format with so many communities of a platform in place of its own; the next free number."""
     model = next(profile for profile in wire.profiles if profile.platform == platform)
     made = tuple(
@@ -221,15 +221,15 @@ def external_id(model: Profile, number: int) -> str:
 
 def founded(clock: Clock, platforms: Sequence[str], share: int) -> Sandbox:
     """A still world with so many communities of each of these platforms."""
-    wires: list[Wire] = []
+    wire_formats: list[WireFormat] = []
     number = 100
-    for wire in declared():
+    for wire in discover_wire_formats():
         if not set(wire.platforms) & set(platforms):
             continue
         for platform in wire.platforms:
             wire, number = crowd(wire, platform, share if platform in platforms else 0, number)
-        wires.append(wire)
-    return build(seed=7, real=lambda: clock.now().timestamp(), tick=None, wires=wires, alive=False)
+        wire_formats.append(wire)
+    return build(seed=7, real=lambda: clock.now().timestamp(), tick=None, wire_formats=wire_formats, alive=False)
 
 
 def squeeze(sandbox: Sandbox, share: float) -> None:
@@ -291,7 +291,7 @@ def let_live(sandbox: Sandbox, rng: random.Random, seconds: int) -> None:
     for place in world.communities.values():
         days = seconds / 86_400
         for event, per_day in (("post", 1.4), ("reaction", 40), ("comment", 4), ("message", 2)):
-            if event == "message" and "message" not in place.profile.habits:
+            if event == "message" and "message" not in place.profile.activities:
                 continue
             for _ in range(int(per_day * days) + (rng.random() < per_day * days % 1)):
                 later(place, event)
