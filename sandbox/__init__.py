@@ -14,7 +14,7 @@ It runs as a process of its own and shares no code with the adapters it is calle
 
 How to add a platform's wire format: add a folder, and touch nothing else.
 
-    sandbox/<name>/__init__.py    `PROFILES` and `WIRE_FORMAT: Final = WireFormat(name="<name>", …)`, found by `wire_formats`
+    sandbox/<name>/__init__.py    `PROFILES` and `WIRE_FORMAT: Final = WireFormat(name="<name>", …)`
                    api.py         `routes(network) -> list[Route]`, each path under one of `WireFormat.prefixes`
                    wire_models.py the platform's objects, rendered from the world
                    errors.py      `fault(code) -> Response`, an error in the platform's own form

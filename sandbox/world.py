@@ -145,7 +145,7 @@ class World:
             return (self.now << 16) | (next(self._flakes[community.profile.platform]) & 0xFFFF)
         return (community.last_mail_id if mail else community.last_wall_id) + 1
 
-    # ── the fold ──────────────────────────────────────────────────────────────────────────────
+    # ── state ──────────────────────────────────────────────────────────────────────────────
 
     def _apply(self, record: Record, c: Community) -> None:
         match record["type"]:
