@@ -50,7 +50,7 @@ class LoggingTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, sandbox: Sandbox, clock: Clock, log: Log) -> None:
         self._inner, self._clock, self._log = httpx.ASGITransport(sandbox.app), clock, log
-        self._platforms = {prefix: wire for wire in sandbox.network.wires for prefix in wire.prefixes}
+        self._platforms = {prefix: wire for wire in sandbox.network.wire_formats for prefix in wire.prefixes}
         # One wire format may serve several platforms: then the community determines which.
         self._owners = {
             one.profile.external_id: one.profile.platform for one in sandbox.network.world.communities.values()

@@ -10,9 +10,9 @@ from app.platforms import adapters
 from app.platforms.contract import LimitScope, RateLimit, Token
 from sandbox.bluesky.ids import did as bluesky_did
 from sandbox.entities import Community, Profile
-from sandbox.network import Wire
+from sandbox.network import WireFormat
 from sandbox.server import Sandbox, build
-from sandbox.wire import declared
+from sandbox.wire_formats import discover_wire_formats
 from sandbox.youtube.ids import channel as youtube_channel
 
 YEAR: Final = 357 * 24 * 3600
@@ -32,7 +32,7 @@ def share_app_tokens(communities: Sequence[dict[str, Any]]) -> None:
                 one["tokens"][kind.value] = first.setdefault((one["platform"], kind), text)
 
 
-def with_communities(wire: Wire, platform: str, count: int, first: int) -> tuple[Wire, int]:
+def with_communities(wire: WireFormat, platform: str, count: int, first: int) -> tuple[WireFormat, int]:
     """The wire format with `count` communities of a platform in place of its own; the next free number."""
     model = next(profile for profile in wire.profiles if profile.platform == platform)
     made = tuple(
@@ -62,15 +62,15 @@ def external_id(model: Profile, number: int) -> str:
 
 def build_world(clock: Clock, platforms: Sequence[str], share: int) -> Sandbox:
     """A sandbox without simulated activity, with `share` communities of each of these platforms."""
-    wires: list[Wire] = []
+    wire_formats: list[WireFormat] = []
     number = 100
-    for wire in declared():
+    for wire in discover_wire_formats():
         if not set(wire.platforms) & set(platforms):
             continue
         for platform in wire.platforms:
             wire, number = with_communities(wire, platform, share if platform in platforms else 0, number)
-        wires.append(wire)
-    return build(seed=7, real=lambda: clock.now().timestamp(), tick=None, wires=wires, alive=False)
+        wire_formats.append(wire)
+    return build(seed=7, real=lambda: clock.now().timestamp(), tick=None, wire_formats=wire_formats, alive=False)
 
 
 def scale_limits(sandbox: Sandbox, share: float) -> None:
@@ -132,7 +132,7 @@ def schedule_activity(sandbox: Sandbox, rng: random.Random, seconds: int) -> Non
     for community in world.communities.values():
         days = seconds / 86_400
         for event, per_day in (("post", 1.4), ("reaction", 40), ("comment", 4), ("message", 2)):
-            if event == "message" and "message" not in community.profile.habits:
+            if event == "message" and "message" not in community.profile.activities:
                 continue
             for _ in range(int(per_day * days) + (rng.random() < per_day * days % 1)):
                 later(community, event)

@@ -15,7 +15,7 @@ from sandbox.bluesky import chat, reads, records, sessions, tokens
 from sandbox.bluesky.call import Call, Handler, Limit, XrpcError, headers
 from sandbox.bluesky.wire_models import Json, Shapes
 from sandbox.grants import Grant
-from sandbox.network import Network, answer, bearer
+from sandbox.network import Network, bearer, json_response
 
 UPLOAD: Final = "com.atproto.repo.uploadBlob"
 REFRESH: Final = "com.atproto.server.refreshSession"
@@ -67,7 +67,7 @@ def _endpoint(network: Network, method: str, handler: Handler) -> Callable[[Requ
         limit = Limit(network.counter.window(whom, limits["bluesky_calls"], seconds), seconds)
         try:
             call = _admitted(network, request, method, body, limit)
-            response = answer(handler(call))
+            response = json_response(handler(call))
             limit = call.limit
         except XrpcError as error:
             response, limit = error.response(), error.limit or limit

@@ -18,7 +18,7 @@ from sandbox.entities import Community, Entry
 from sandbox.faults import TRANSPORT
 from sandbox.grants import Grant
 from sandbox.limits import Quota
-from sandbox.network import Network, answer, bearer
+from sandbox.network import Network, bearer, json_response
 
 STATUSES: Final = {
     "AuthMissing": 401, "AuthenticationRequired": 401, "AccountTakedown": 401, "Forbidden": 403,
@@ -53,7 +53,7 @@ class XrpcError(Exception):
         super().__init__(self.message)
 
     def response(self) -> Response:
-        return answer({"error": self.name, "message": self.message}, STATUSES.get(self.name, 400))
+        return json_response({"error": self.name, "message": self.message}, STATUSES.get(self.name, 400))
 
 
 def fault(code: int | str) -> Response:
@@ -84,7 +84,7 @@ class Call:
 
     @property
     def repos(self) -> Repos:
-        return self.network.part(Repos)
+        return self.network.extra_state(Repos)
 
     def own(self) -> Community:
         """The community whose access token it is."""

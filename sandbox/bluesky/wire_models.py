@@ -32,7 +32,7 @@ class Shapes:
 
     def __init__(self, network: Network, *, viewer: bool) -> None:
         self._world = network.world
-        self._repos = network.part(Repos)
+        self._repos = network.extra_state(Repos)
         self._by_number = {c.profile.number: c for c in network.communities("bluesky")}
         self._viewer = viewer
 

@@ -22,7 +22,7 @@ from sandbox.limits import Quota
 from sandbox.mastodon import instance, media
 from sandbox.mastodon.call import MISSING, Call, Handler, RefusedError
 from sandbox.mastodon.wire_models import Json, Shapes, visibility
-from sandbox.network import BadParameterError, Network, Params, answer, bearer
+from sandbox.network import BadParameterError, Network, Params, bearer, json_response
 from sandbox.people import Person
 
 _OWN: Final = {"/api/v2/media": "media", "/api/v1/statuses": "statuses"}
@@ -73,9 +73,9 @@ def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitab
         try:
             response = handler(_admitted(network, request, found, grant, allowance))
         except RefusedError as refused:
-            response = answer({"error": refused.error}, refused.status)
+            response = json_response({"error": refused.error}, refused.status)
         except BadParameterError as bad:
-            response = answer({"error": f"Validation failed: {bad} is invalid"}, 422)
+            response = json_response({"error": f"Validation failed: {bad} is invalid"}, 422)
         response.headers["X-RateLimit-Limit"] = str(allowance.limit)
         response.headers["X-RateLimit-Remaining"] = str(allowance.remaining)
         response.headers["X-RateLimit-Reset"] = instants.text(int(allowance.reset_at * 1000))
@@ -114,12 +114,12 @@ def _admitted(network: Network, request: Request, found: Params | None, grant: G
 def instance_v1(call: Call) -> Response:
     communities = call.network.communities("mastodon")
     statuses_count = sum(len(c.authored) for c in communities)
-    return answer(instance.v1(call.network.base_url, sum(len(c.followers) for c in communities), statuses_count))
+    return json_response(instance.v1(call.network.base_url, sum(len(c.followers) for c in communities), statuses_count))
 
 
 def instance_v2(call: Call) -> Response:
     users = sum(len(c.followers) for c in call.network.communities("mastodon"))
-    return answer(instance.v2(call.network.base_url, users))
+    return json_response(instance.v2(call.network.base_url, users))
 
 
 def application(call: Call) -> Response:
@@ -128,32 +128,32 @@ def application(call: Call) -> Response:
         raise RefusedError(401, "The access token is invalid")
     scopes = sorted(call.grant.scopes)
     uri = "urn:ietf:wg:oauth:2.0:oob"
-    return answer({
+    return json_response({
         "id": "1", "name": "Instep", "website": None, "scopes": scopes, "redirect_uris": [uri], "redirect_uri": uri,
         "vapid_key": "BCk-QqERU0q-CfYZjcuB6lnyyOYfJ2AifKqfeGIm7Z-HiTU5T9eTG5GxVA0_OH5mMlI4UkkDTpaZwozy0TzdZ2M=",
     })  # fmt: skip
 
 
 def verify_credentials(call: Call) -> Response:
-    return answer(call.shapes.credentials(call.community("read:accounts")))
+    return json_response(call.shapes.credentials(call.community("read:accounts")))
 
 
 def lookup(call: Call) -> Response:
     found = call.shapes.named(call.params.get("acct"))
     if found is None:
         raise RefusedError(*MISSING)
-    return answer(call.shapes.account(found))
+    return json_response(call.shapes.account(found))
 
 
 def account(call: Call) -> Response:
-    return answer(call.shapes.account(call.account()))
+    return json_response(call.shapes.account(call.account()))
 
 
 def account_statuses(call: Call) -> Response:
     who = call.account()
     limit = call.limit(20, 40)
     if call.params.flag("pinned") or call.params.flag("only_media"):
-        return answer([])
+        return json_response([])
     if isinstance(who, Community):
         c, ids = who, who.posts if call.params.flag("exclude_replies") else who.authored
     else:
@@ -165,7 +165,7 @@ def account_statuses(call: Call) -> Response:
     mine = call.grant is not None and call.grant.community == c.key
     chosen = [c.wall[one] for one in _page(ids, call.params, limit)]
     shown = [call.shapes.status(c, one) for one in chosen if mine or visibility(one) != "private"]
-    return answer(shown, headers=_links(call, [one.id for one in chosen], limit))
+    return json_response(shown, headers=_links(call, [one.id for one in chosen], limit))
 
 
 def _page(ids: list[int], wanted: Params, limit: int) -> list[int]:
@@ -203,7 +203,7 @@ def _links(call: Call, ids: list[int], limit: int) -> dict[str, str]:
 
 
 def status(call: Call) -> Response:
-    return answer(call.shapes.status(*call.status(call.path_id())))
+    return json_response(call.shapes.status(*call.status(call.path_id())))
 
 
 def statuses(call: Call) -> Response:
@@ -216,14 +216,14 @@ def statuses(call: Call) -> Response:
             found.append(call.shapes.status(*call.status(int(one))))
         except (RefusedError, ValueError):
             continue  # what is not there, or not for this caller, is simply not in the list
-    return answer(found)
+    return json_response(found)
 
 
 def context(call: Call) -> Response:
     c, entry = call.status(call.path_id())
     shapes = call.shapes
     most = 4096 if call.grant is not None else 60
-    return answer(
+    return json_response(
         {
             "ancestors": [shapes.status(c, one) for one in shapes.ancestors(c, entry)],
             "descendants": [shapes.status(c, one) for one in shapes.descendants(c, entry, most)],
@@ -238,7 +238,7 @@ def publish(call: Call) -> Response:
     name = f"{call.grant.name if call.grant else ''}:{key}"
     known = world.keys.get(name) if key else None
     if known is not None and world.now - instants.parse(known["at"]) < HOUR:
-        return answer(call.shapes.status(*call.status(int(known["id"]))))
+        return json_response(call.shapes.status(*call.status(int(known["id"]))))
     text, pictures = call.params.get("status").strip(), media.attached(call, c)
     if not text and not pictures:
         raise RefusedError(422, "Validation failed: Text can't be blank")
@@ -256,7 +256,7 @@ def publish(call: Call) -> Response:
         fields["media"] = pictures
     event = _addressed(call, fields, wanted)
     record = world.emit(event, c, "api", **fields)
-    return answer(call.shapes.status(*call.status(int(record["id"]))))
+    return json_response(call.shapes.status(*call.status(int(record["id"]))))
 
 
 def _addressed(call: Call, fields: Fields, wanted: str) -> str:
@@ -294,7 +294,7 @@ def delete(call: Call) -> Response:
         raise RefusedError(*MISSING)
     rendered = {**call.shapes.status(c, entry), "text": entry.text}
     call.network.world.emit("post_deleted" if entry.kind == "post" else "comment_deleted", c, "api", id=str(entry.id))
-    return answer(rendered)
+    return json_response(rendered)
 
 
 # ── what customers did ────────────────────────────────────────────────────────────────────────
@@ -323,7 +323,7 @@ def notifications(call: Call) -> Response:
     else:
         newest = merge(reversed(c.mentions), reversed(c.notices), key=lambda one: one.id, reverse=True)
         found = list(islice(wanted(newest), limit))
-    return answer([one for _, one in found], headers=_links(call, [notice.id for notice, _ in found], limit))
+    return json_response([one for _, one in found], headers=_links(call, [notice.id for notice, _ in found], limit))
 
 
 def conversations(call: Call) -> Response:
@@ -333,7 +333,7 @@ def conversations(call: Call) -> Response:
     by_last = {dialog.messages[-1]: dialog for dialog in c.dialogs.values() if dialog.person}
     chosen = _page(list(by_last), call.params, limit)
     shown = [call.shapes.conversation(c, by_last[last]) for last in chosen]
-    return answer(shown, headers=_links(call, chosen, limit))
+    return json_response(shown, headers=_links(call, chosen, limit))
 
 
 def page(call: Call) -> Response:

@@ -12,7 +12,7 @@ from sandbox.entities import Community
 from sandbox.mastodon import instance, wire_models
 from sandbox.mastodon.call import MISSING, Call, RefusedError
 from sandbox.multipart import parts
-from sandbox.network import Params, answer
+from sandbox.network import Params, json_response
 
 PATH: Final = "/api/v2/media"
 TYPE: Final = "file.type"
@@ -47,7 +47,7 @@ def upload(call: Call) -> Response:
     if len(description) > instance.DESCRIPTION_LIMIT:
         raise RefusedError(422, f"Validation failed: Description is limited to {instance.DESCRIPTION_LIMIT} characters")
     made = call.network.world.emit("media", c, "api", kind=kind, count=size, detail={"description": description})
-    return answer(call.shapes.media(c, c.media[made["id"]]))
+    return json_response(call.shapes.media(c, c.media[made["id"]]))
 
 
 def show(call: Call) -> Response:
@@ -55,7 +55,7 @@ def show(call: Call) -> Response:
     found = c.media.get(wire_models.media_of(c, str(call.request.path_params["id"])))
     if found is None:
         raise RefusedError(*MISSING)
-    return answer(call.shapes.media(c, found))
+    return json_response(call.shapes.media(c, found))
 
 
 def attached(call: Call, c: Community) -> list[str]:

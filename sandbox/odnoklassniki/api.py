@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.network import BadParameterError, Network, answer, params
+from sandbox.network import BadParameterError, Network, json_response, params
 from sandbox.odnoklassniki import discussions, graph, groups, photos
 from sandbox.odnoklassniki.call import Call, Methods, admitted, application
 from sandbox.odnoklassniki.errors import OkError, refusal
@@ -26,7 +26,7 @@ def routes(network: Network) -> list[Route]:
             wanted = await params(request)
             grant = admitted(network, wanted)
             found = METHODS.get(wanted.get("method"))
-            return refusal(3) if found is None else answer(found(Call(network, wanted, grant)))
+            return refusal(3) if found is None else json_response(found(Call(network, wanted, grant)))
         except OkError as refused:
             return refusal(refused.code, refused.detail)
         except BadParameterError as bad:
@@ -61,8 +61,8 @@ async def renew(network: Network, request: Request) -> Response:
         return _complaint("invalid_token")
     c = network.world.communities[grant.community]
     made = network.grants.make(c, "user", sorted(grant.scopes), LIFE, origin="api")
-    return answer({"token_type": "session", "access_token": made, "expires_in": str(LIFE)})
+    return json_response({"token_type": "session", "access_token": made, "expires_in": str(LIFE)})
 
 
 def _complaint(error: str) -> Response:
-    return answer({"error": error, "error_description": error.replace("_", " ")})
+    return json_response({"error": error, "error_description": error.replace("_", " ")})

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.entities import Community
-from sandbox.network import BadParameterError, Network, answer
+from sandbox.network import BadParameterError, Network, json_response
 from sandbox.odnoklassniki import ids, wire_models
 from sandbox.odnoklassniki.call import good
 from sandbox.odnoklassniki.errors import OkError, refusal
@@ -44,7 +44,7 @@ def _guarded(network: Network, handler: Handler) -> Callable[[Request], Awaitabl
         network.tick()
         try:
             grant = good(network, request.query_params.get("access_token", ""), "community")
-            return answer(await handler(network, network.world.communities[grant.community], request))
+            return json_response(await handler(network, network.world.communities[grant.community], request))
         except OkError as refused:
             return refusal(refused.code, refused.detail)
         except BadParameterError as bad:

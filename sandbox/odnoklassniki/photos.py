@@ -12,7 +12,7 @@ from starlette.responses import Response
 from sandbox.entities import Community
 from sandbox.instants import DAY
 from sandbox.multipart import parts
-from sandbox.network import Network, answer
+from sandbox.network import Network, json_response
 from sandbox.odnoklassniki.call import Call, Methods
 from sandbox.odnoklassniki.errors import OkError, refusal
 
@@ -52,7 +52,7 @@ async def upload(network: Network, request: Request) -> Response:
     for name, (kind, content) in zip(names, pictures, strict=False):
         record = network.world.emit("media", c, "api", kind=kind, count=len(content))
         found[name] = {"token": _token(network, c, record["id"])}
-    return answer({"photos": found})
+    return json_response({"photos": found})
 
 
 def uploaded(network: Network, c: Community, token: str) -> str:

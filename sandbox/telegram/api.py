@@ -16,7 +16,7 @@ from sandbox.entities import PEOPLE_PER_COMMUNITY, Community
 from sandbox.grants import Grant
 from sandbox.hooks import Subscription
 from sandbox.ledger import Fields
-from sandbox.network import Network, answer
+from sandbox.network import Network, json_response
 from sandbox.telegram import wire_models
 from sandbox.telegram.call import Call, Picture, RefusedError, parameters, token_of, wait
 from sandbox.telegram.updates import Update, Updates, delivery
@@ -41,7 +41,7 @@ def routes(network: Network) -> list[Route]:
         try:
             grant = _admitted(network, token, name)
             fields, files = await parameters(request)
-            return answer({"ok": True, "result": METHODS[name](Call(network, grant, fields, files))})
+            return json_response({"ok": True, "result": METHODS[name](Call(network, grant, fields, files))})
         except RefusedError as refused:
             return refused.answer
 
@@ -145,7 +145,7 @@ def _kinds(call: Call) -> list[str] | None:
 
 def get_updates(call: Call) -> list[Json]:
     """Those that wait; an `offset` confirms all before it."""
-    c, waiting = call.own, call.network.part(Updates)
+    c, waiting = call.own, call.network.extra_state(Updates)
     if _subscription(call) is not None:
         raise RefusedError(
             409, "can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
@@ -177,7 +177,7 @@ def set_webhook(call: Call) -> bool:
         raise RefusedError(400, "bad webhook: An HTTPS URL must be provided for webhook")
     if secret and re.fullmatch(r"[A-Za-z0-9_-]{1,256}", secret) is None:
         raise RefusedError(400, "secret token contains unallowed characters")
-    c, waiting, hooks = call.own, call.network.part(Updates), call.network.hooks
+    c, waiting, hooks = call.own, call.network.extra_state(Updates), call.network.hooks
     for old in hooks.of(c):
         waiting.give_back(c, old.pending)
         hooks.remove(c, old.id, origin="api")
@@ -192,7 +192,7 @@ def set_webhook(call: Call) -> bool:
 
 
 def delete_webhook(call: Call) -> bool:
-    c, waiting = call.own, call.network.part(Updates)
+    c, waiting = call.own, call.network.extra_state(Updates)
     for old in call.network.hooks.of(c):
         waiting.give_back(c, old.pending)
         call.network.hooks.remove(c, old.id, origin="api")
@@ -202,7 +202,7 @@ def delete_webhook(call: Call) -> bool:
 
 
 def _forget(call: Call) -> None:
-    waiting = call.network.part(Updates)
+    waiting = call.network.extra_state(Updates)
     if known := waiting.waiting(call.own):
         waiting.confirm(call.own, known[-1].id + 1)
 
@@ -210,7 +210,7 @@ def _forget(call: Call) -> None:
 def get_webhook_info(call: Call) -> Json:
     one = _subscription(call)
     if one is None:
-        pending = len(call.network.part(Updates).waiting(call.own))
+        pending = len(call.network.extra_state(Updates).waiting(call.own))
         return {"url": "", "has_custom_certificate": False, "pending_update_count": pending}
     found: Json = {
         "url": one.url, "has_custom_certificate": False, "pending_update_count": len(one.pending),

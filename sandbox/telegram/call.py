@@ -14,7 +14,7 @@ from starlette.responses import Response
 from sandbox.entities import Community
 from sandbox.grants import Grant
 from sandbox.multipart import parts
-from sandbox.network import Network, answer
+from sandbox.network import Network, json_response
 
 MAX_BODY: Final = 50 * 1000 * 1000
 _WORDS: Final = {
@@ -38,7 +38,7 @@ class RefusedError(Exception):
         }  # fmt: skip
         if self.parameters:
             said["parameters"] = self.parameters
-        return answer(said, self.code)
+        return json_response(said, self.code)
 
 
 def wait(seconds: int) -> RefusedError:

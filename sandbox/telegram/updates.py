@@ -157,4 +157,6 @@ def _events(world: World, one: Subscription, c: Community, record: Record) -> It
     return (delivery(one, update) for update in updates_of(world, c, record))
 
 
-HOOK: Final = Hook(events=_events, topics=frozenset(KINDS), told=lambda _, c: {"bot": wire_models.bot_id(c.profile)})
+HOOK: Final = Hook(
+    events=_events, topics=frozenset(KINDS), control_info=lambda _, c: {"bot": wire_models.bot_id(c.profile)}
+)

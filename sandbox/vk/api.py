@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.grants import Grant, Kind
-from sandbox.network import BadParameterError, Network, Params, answer, bearer, params
+from sandbox.network import BadParameterError, Network, Params, bearer, json_response, params
 from sandbox.vk import errors, groups, mail, oauth, photos, several, wall
 from sandbox.vk.call import Call, Method
 from sandbox.vk.errors import VkError
@@ -64,13 +64,13 @@ def routes(network: Network) -> list[Route]:
             grant = _admitted(network, name, found, bearer(request) or found.get("access_token"))
             call = Call(network, found, grant)
             if name == several.NAME:
-                return answer(several.execute(call, _done))
+                return json_response(several.execute(call, _done))
             content = _done(name, call)
         except VkError as refused:
-            return answer(errors.body(refused.code, refused.detail, _said(name, found)))
+            return json_response(errors.body(refused.code, refused.detail, _said(name, found)))
         except BadParameterError as bad:
-            return answer(errors.body(100, str(bad), _said(name, found)))
-        return answer({"response": content})
+            return json_response(errors.body(100, str(bad), _said(name, found)))
+        return json_response({"response": content})
 
     async def upload(request: Request) -> Response:
         return await photos.upload(network, request)

@@ -62,7 +62,7 @@ def _delivery(
         body["secret"] = server.secret
     return Delivery(
         name=event_id, kind=kind, body=orjson.dumps(body),
-        taken=lambda status, said: status == 200 and said == expected,
+        is_accepted=lambda status, said: status == 200 and said == expected,
     )  # fmt: skip
 
 
@@ -109,5 +109,8 @@ def _comment(record: Record, c: Community) -> Json:
 
 
 HOOK: Final = Hook(
-    events=_events, confirmation=_confirmation, topics=EVENTS, told=lambda _, c: {"group_id": wire_models.group_id(c)}
+    events=_events,
+    confirmation=_confirmation,
+    topics=EVENTS,
+    control_info=lambda _, c: {"group_id": wire_models.group_id(c)},
 )

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.entities import Community, Profile
-from sandbox.network import BadParameterError, Network, answer, params
+from sandbox.network import BadParameterError, Network, json_response, params
 from sandbox.vk import wire_models
 
 PATH: Final = "/oauth2/auth"
@@ -54,11 +54,11 @@ async def renew(network: Network, request: Request) -> Response:
     access = network.grants.make(c, "user", (*RIGHTS, MARK), HOUR, origin="api")
     fresh = network.grants.make(c, "refresh", origin="api")
     network.grants.end(used, "revoked", origin="api")
-    return answer({
+    return json_response({
         "access_token": access, "refresh_token": fresh.partition(":")[2], "token_type": "Bearer", "expires_in": HOUR,
         "user_id": wire_models.admin_id(c), "state": form.get("state"), "scope": " ".join((*RIGHTS, MARK)),
     })  # fmt: skip
 
 
 def _refused(error: str, description: str) -> Response:
-    return answer({"error": error, "error_description": description}, 400)
+    return json_response({"error": error, "error_description": description}, 400)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from sandbox.entities import Community
 from sandbox.multipart import parts
-from sandbox.network import Network, answer
+from sandbox.network import Network, json_response
 from sandbox.vk import wire_models
 from sandbox.vk.call import Call
 from sandbox.vk.errors import VkError
@@ -40,13 +40,13 @@ async def upload(network: Network, request: Request) -> Response:
     """The answer says what there is to be saved, or what is wrong, and has no envelope."""
     group = request.query_params.get("gid", "")
     if not hmac.compare_digest(request.query_params.get("hash", "").encode(), _seal(network, group).encode()):
-        return answer({"error": "ERR_UPLOAD_BAD_HASH: the address is not good", "bwact": "do_add"})
+        return json_response({"error": "ERR_UPLOAD_BAD_HASH: the address is not good", "bwact": "do_add"})
     kind, content = _picture(request.headers.get("content-type", ""), await request.body())
     if kind not in TYPES or len(content) > LARGEST:
-        return answer({"error": "ERR_UPLOAD_BAD_IMAGE: bad image", "bwact": "do_add"})
+        return json_response({"error": "ERR_UPLOAD_BAD_IMAGE: bad image", "bwact": "do_add"})
     told = [{"photo": hashlib.md5(content, usedforsecurity=False).hexdigest(), "kind": kind, "size": len(content)}]
     photo = json.dumps(told)
-    return answer({"server": 857416, "photo": photo, "hash": _seal(network, group + photo)})
+    return json_response({"server": 857416, "photo": photo, "hash": _seal(network, group + photo)})
 
 
 def save(call: Call) -> object:

@@ -191,7 +191,7 @@ def restore_comment(call: Call) -> object:
         raise VkError(211)
     if world.entry(c, comment_id) is not None:
         raise VkError(243)
-    known = call.network.part(Bin).deleted.get((c.key, comment_id))
+    known = call.network.extra_state(Bin).deleted.get((c.key, comment_id))
     if known is None or any(c.wall.get(int(known[one])) is None for one in ("post", "parent") if one in known):
         raise VkError(211)
     world.emit("comment_restored", c, "api", **known)

@@ -11,7 +11,7 @@ import pytest
 from sandbox.bluesky import ids, tokens
 from sandbox.server import build
 from tests.platforms.specimens import PIXEL
-from tests.sandbox.conftest import Hands, Visitor
+from tests.sandbox.conftest import ManualClock, SandboxClient
 
 US = ids.did(17)
 KEY = "2rdw3hjwj2bby"
@@ -33,20 +33,20 @@ def scope(token: str) -> object:
 class Account:
     """Whoever has the password of an account."""
 
-    def __init__(self, visitor: Visitor, community: str = "windowseat") -> None:
-        self.visitor = visitor
+    def __init__(self, client: SandboxClient, community: str = "windowseat") -> None:
+        self.client = client
         self.community = community
-        self.bearer = visitor.bearer(community)
+        self.bearer = client.bearer(community)
 
     async def get(self, method: str, status: int = 200, headers: dict[str, str] | None = None, **query: Any) -> Any:
         path, sent = f"/xrpc/{method}", {**self.bearer, **(headers or {})}
-        answer = await self.visitor.http.get(path, params=query, headers=sent)
+        answer = await self.client.http.get(path, params=query, headers=sent)
         assert answer.status_code == status, answer.text
         return answer.json()
 
     async def post(self, method: str, status: int = 200, token: str | None = None, **sent: Any) -> Any:
         bearer = self.bearer if token is None else {"Authorization": f"Bearer {token}"}
-        answer = await self.visitor.http.post(f"/xrpc/{method}", json=sent, headers={**CHAT, **bearer})
+        answer = await self.client.http.post(f"/xrpc/{method}", json=sent, headers={**CHAT, **bearer})
         assert answer.status_code == status, answer.text
         return answer.json()
 
@@ -56,14 +56,14 @@ class Account:
         return await self.post(f"com.atproto.repo.{method}", status, **sent, swapRecord=None)
 
     async def open(self, status: int = 200, **wrong: str) -> Any:
-        password = self.visitor.token(self.community, "password")
+        password = self.client.token(self.community, "password")
         sent = {"identifier": "windowseat.bsky.social", "password": password, **wrong}
         return await self.post("com.atproto.server.createSession", status, "", **sent)
 
 
 @pytest.fixture
-def account(visitor: Visitor) -> Account:
-    return Account(visitor)
+def account(client: SandboxClient) -> Account:
+    return Account(client)
 
 
 # ── names ─────────────────────────────────────────────────────────────────────────────────────────
@@ -84,7 +84,7 @@ def test_names_lead_back_to_the_worlds_numbers() -> None:
 
 
 async def test_a_feed_is_paged_below_a_moment_until_a_page_is_empty(account: Account) -> None:
-    c = account.visitor.world.communities["windowseat"]
+    c = account.client.world.communities["windowseat"]
     seen: list[str] = []
     cursor: dict[str, Any] = {}
     while len(seen) < 1000:
@@ -99,14 +99,14 @@ async def test_a_feed_is_paged_below_a_moment_until_a_page_is_empty(account: Acc
 
 async def test_what_shares_its_moment_with_the_cursor_is_passed_over(account: Account) -> None:
     for _ in range(3):
-        await account.visitor.act("windowseat", "post", text="At once")
+        await account.client.act("windowseat", "post", text="At once")
     method = "app.bsky.feed.getAuthorFeed"
     page = await account.get(method, actor=US, limit=1)
     below = await account.get(method, actor=US, limit=2, cursor=page["cursor"])
     assert {one["post"]["record"]["text"] for one in below["feed"]}.isdisjoint({"At once"})
 
     for _ in range(3):
-        await account.visitor.act("windowseat", "mention", text="At once")
+        await account.client.act("windowseat", "mention", text="At once")
     method = "app.bsky.notification.listNotifications"
     told = await account.get(method, limit=1)
     below = await account.get(method, limit=2, cursor=told["cursor"])
@@ -120,10 +120,10 @@ async def test_a_post_stands_in_feeds_where_it_claims_to_have_been_written(accou
 
 
 async def test_posts_show_their_counters(account: Account) -> None:
-    c = account.visitor.world.communities["windowseat"]
+    c = account.client.world.communities["windowseat"]
     entry = c.wall[c.posts[-3]]
     for act in ("save", "quote", "share"):
-        await account.visitor.act("windowseat", act, id=str(entry.id))
+        await account.client.act("windowseat", act, id=str(entry.id))
     shown = await account.get("app.bsky.feed.getPosts", uris=[ids.uri(US, ids.POST, ids.rkey(entry.id))])
     counts = {name: shown["posts"][0][f"{name}Count"] for name in ("bookmark", "quote", "repost", "like")}
     likes = len(entry.reactors)
@@ -132,21 +132,21 @@ async def test_posts_show_their_counters(account: Account) -> None:
 
 
 async def test_26_posts_are_too_many_and_those_that_are_gone_are_left_out(account: Account) -> None:
-    c = account.visitor.world.communities["windowseat"]
+    c = account.client.world.communities["windowseat"]
     uris = [ids.uri(US, ids.POST, ids.rkey(one)) for one in c.posts[-26:]]
     method = "app.bsky.feed.getPosts"
     assert (await account.get(method, 400, uris=uris)) == {
         "error": "InvalidRequest",
         "message": "Error: uris must not have more than 25 elements",
     }
-    await account.visitor.act("windowseat", "delete_post", id=str(c.posts[-1]))
+    await account.client.act("windowseat", "delete_post", id=str(c.posts[-1]))
     assert len((await account.get(method, uris=uris[1:]))["posts"]) == 24
 
 
 async def test_what_stands_below_a_deleted_answer_is_hidden(account: Account) -> None:
-    post = str(account.visitor.world.communities["windowseat"].posts[-1])
-    comment = await account.visitor.act("windowseat", "comment", post=post, text="First")
-    below = await account.visitor.act("windowseat", "comment", post=post, parent=comment["id"], text="Second")
+    post = str(account.client.world.communities["windowseat"].posts[-1])
+    comment = await account.client.act("windowseat", "comment", post=post, text="First")
+    below = await account.client.act("windowseat", "comment", post=post, parent=comment["id"], text="Second")
     uri = ids.uri(US, ids.POST, ids.rkey(int(post)))
 
     async def texts() -> set[str]:
@@ -155,7 +155,7 @@ async def test_what_stands_below_a_deleted_answer_is_hidden(account: Account) ->
         return {one["post"]["record"]["text"] for one in shown}
 
     assert {"First", "Second"} <= await texts()
-    await account.visitor.act("windowseat", "delete_comment", id=comment["id"])
+    await account.client.act("windowseat", "delete_comment", id=comment["id"])
     assert {"First", "Second"}.isdisjoint(await texts())
     alone = ids.uri(ids.did(below["person"]), ids.POST, ids.rkey(int(below["id"])))
     thread = (await account.get("app.bsky.feed.getPostThread", uri=alone))["thread"]
@@ -163,7 +163,7 @@ async def test_what_stands_below_a_deleted_answer_is_hidden(account: Account) ->
 
 
 async def test_notifications_can_be_chosen_by_their_reasons(account: Account) -> None:
-    await account.visitor.act("windowseat", "mention", text="Lovely")
+    await account.client.act("windowseat", "mention", text="Lovely")
     method = "app.bsky.notification.listNotifications"
     told = (await account.get(method, reasons=["mention"], limit=100))["notifications"]
     assert {one["reason"] for one in told} == {"mention"}
@@ -175,7 +175,7 @@ async def test_notifications_can_be_chosen_by_their_reasons(account: Account) ->
 
 
 async def test_a_record_is_put_once_where_it_may_only_be_new(account: Account) -> None:
-    c = account.visitor.world.communities["windowseat"]
+    c = account.client.world.communities["windowseat"]
     posts = len(c.posts)
     made = await account.put()
     assert made["uri"] == f"at://{US}/app.bsky.feed.post/{KEY}"
@@ -207,53 +207,53 @@ async def test_a_record_is_put_once_where_it_may_only_be_new(account: Account) -
     ],
 )
 async def test_a_record_must_be_right(account: Account, record: dict[str, Any], error: str) -> None:
-    posts = len(account.visitor.world.communities["windowseat"].posts)
+    posts = len(account.client.world.communities["windowseat"].posts)
     assert (await account.put(status=400, **{"text": "Hello", **record}))["error"] == error
-    assert len(account.visitor.world.communities["windowseat"].posts) == posts
+    assert len(account.client.world.communities["windowseat"].posts) == posts
     if "text" in record:
         await account.put(text="👩‍👩‍👧" * 100)
 
 
 async def test_a_picture_is_uploaded_and_shown(account: Account) -> None:
     headers = {**account.bearer, "content-type": "image/png"}
-    answer = await account.visitor.http.post("/xrpc/com.atproto.repo.uploadBlob", content=PIXEL, headers=headers)
+    answer = await account.client.http.post("/xrpc/com.atproto.repo.uploadBlob", content=PIXEL, headers=headers)
     image = {"image": answer.json()["blob"], "alt": "A dot"}
     made = await account.put(embed={"$type": "app.bsky.embed.images", "images": [image]})
     shown = (await account.get("app.bsky.feed.getPosts", uris=[made["uri"]]))["posts"][0]
     assert [one["alt"] for one in shown["embed"]["images"]] == ["A dot"]
     assert (
         len(
-            account.visitor.world.communities["windowseat"]
-            .wall[account.visitor.world.communities["windowseat"].posts[-1]]
+            account.client.world.communities["windowseat"]
+            .wall[account.client.world.communities["windowseat"].posts[-1]]
             .media
         )
         == 1
     )
 
 
-async def test_keys_survive_a_restart(hands: Hands, ledger_path: Path) -> None:
-    def started() -> tuple[Visitor, httpx.AsyncClient]:
-        sandbox = build(seed=7, real=hands, tick=None, platforms=("bluesky",), ledger=ledger_path)
+async def test_keys_survive_a_restart(manual_clock: ManualClock, ledger_path: Path) -> None:
+    def started() -> tuple[SandboxClient, httpx.AsyncClient]:
+        sandbox = build(seed=7, real=manual_clock, tick=None, platforms=("bluesky",), ledger=ledger_path)
         http = httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test")
-        return Visitor(sandbox, hands, http), http
+        return SandboxClient(sandbox, manual_clock, http), http
 
-    visitor, http = started()
+    client, http = started()
     async with http:
-        made = await Account(visitor).put()
-    visitor.world.ledger.close()
-    visitor, http = started()
+        made = await Account(client).put()
+    client.world.ledger.close()
+    client, http = started()
     async with http:
-        again = Account(visitor)
+        again = Account(client)
         assert (await again.get("app.bsky.feed.getPosts", uris=[made["uri"]]))["posts"][0]["cid"] == made["cid"]
         assert (await again.put(status=400, text="Other"))["error"] == "InvalidSwap"
-    visitor.world.ledger.close()
+    client.world.ledger.close()
 
 
 # ── direct messages ───────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_chat_is_behind_a_header_and_a_right(account: Account) -> None:
-    await account.visitor.act("windowseat", "message", text="Hello")
+    await account.client.act("windowseat", "message", text="Hello")
     method = "chat.bsky.convo.listConvos"
     assert (await account.get(method, 400))["message"] == f"No service configured for {method}"
     first = (await account.get(method, headers=CHAT, limit=1))["convos"][0]
@@ -263,8 +263,8 @@ async def test_the_chat_is_behind_a_header_and_a_right(account: Account) -> None
     assert one["id"] != other["id"], "the chat knows no keys"
     assert (await account.get(method, headers=CHAT, limit=1))["convos"][0]["status"] == "accepted"
 
-    c = account.visitor.world.communities["windowseat"]
-    narrow = account.visitor.sandbox.network.grants.make(c, "password", [])
+    c = account.client.world.communities["windowseat"]
+    narrow = account.client.sandbox.network.grants.make(c, "password", [])
     session = await account.open(password=narrow)
     refused = await account.get(method, 400, headers={**CHAT, "Authorization": f"Bearer {session['accessJwt']}"})
     assert refused == {"error": "InvalidToken", "message": "Bad token method"}
@@ -276,7 +276,7 @@ async def test_the_chat_is_behind_a_header_and_a_right(account: Account) -> None
 
 
 async def test_a_session_is_opened_ends_and_is_renewed(account: Account) -> None:
-    clock = account.visitor.sandbox.network.clock
+    clock = account.client.sandbox.network.clock
     session = await account.open()
     own = {"Authorization": f"Bearer {session['accessJwt']}"}
     assert (await account.get("com.atproto.server.getSession", headers=own))["did"] == US
@@ -298,14 +298,14 @@ async def test_a_session_is_opened_ends_and_is_renewed(account: Account) -> None
 
 
 async def test_a_wrong_password_opens_nothing(account: Account) -> None:
-    other = account.visitor.token("velosreda", "password")
+    other = account.client.token("velosreda", "password")
     for wrong in ({"password": "aaaa-bbbb-cccc-dddd"}, {"password": other}, {"identifier": "nobody.bsky.social"}):
         told = await account.open(401, **wrong)
         assert told == {"error": "AuthenticationRequired", "message": "Invalid identifier or password"}
 
 
 async def test_limits_are_told_and_kept(account: Account) -> None:
-    limits, get = account.visitor.sandbox.network.limits, account.visitor.http.get
+    limits, get = account.client.sandbox.network.limits, account.client.http.get
     limits.update(bluesky_calls=3, bluesky_writes=4)
     path = f"/xrpc/app.bsky.actor.getProfile?actor={US}"
     first = await get(path)
@@ -315,14 +315,14 @@ async def test_limits_are_told_and_kept(account: Account) -> None:
     await get(path)
     refused = await get(path)
     assert (refused.status_code, refused.json()["error"]) == (429, "RateLimitExceeded")
-    account.visitor.hands.at += int(refused.headers["retry-after"])
+    account.client.manual_clock.at += int(refused.headers["retry-after"])
     assert (await get(path)).status_code == 200
 
     limits["bluesky_calls"] = 1000
     await account.put()
     sent = {"repo": US, "collection": ids.POST, "rkey": "3k2yihcrp6f2c"}
     record = {"$type": ids.POST, "text": "More", "createdAt": "2026-11-23T06:00:00.000Z"}
-    made = await account.visitor.http.post(
+    made = await account.client.http.post(
         "/xrpc/com.atproto.repo.putRecord", json={**sent, "record": record}, headers=account.bearer
     )
     assert (made.headers["ratelimit-remaining"], made.headers["ratelimit-policy"]) == ("0", "4;w=3600")
@@ -334,5 +334,5 @@ async def test_nobody_is_told_apart_from_a_method_that_is_not_there(account: Acc
         "message"
     ] == "Profile not found"
     assert (await account.get("app.bsky.feed.getTimeline", 501))["error"] == "MethodNotImplemented"
-    answer = await account.visitor.http.get("/xrpc/app.bsky.notification.listNotifications")
+    answer = await account.client.http.get("/xrpc/app.bsky.notification.listNotifications")
     assert (answer.status_code, answer.json()["error"]) == (401, "AuthMissing")

@@ -7,7 +7,7 @@ import pytest
 from sandbox.bluesky import ids
 from sandbox.bluesky.api import routes
 from tests.platforms.specimens import PIXEL
-from tests.sandbox.conftest import Visitor
+from tests.sandbox.conftest import SandboxClient
 from tests.sandbox.lexicons import methods, problems, record_problems
 
 CHAT = {"atproto-proxy": "did:web:api.bsky.chat#bsky_chat"}
@@ -19,24 +19,24 @@ def platforms() -> tuple[str, ...]:
     return ("bluesky",)
 
 
-async def test_every_method_answers_as_its_lexicon_says(visitor: Visitor) -> None:
-    c = visitor.world.communities["windowseat"]
-    bearer = visitor.bearer("windowseat")
-    comment = await visitor.act("windowseat", "comment", text="Open on Sunday? 🙂", post=str(c.posts[-1]))
-    await visitor.act("windowseat", "comment", text="Same question", post=str(c.posts[-1]), parent=comment["id"])
+async def test_every_method_answers_as_its_lexicon_says(client: SandboxClient) -> None:
+    c = client.world.communities["windowseat"]
+    bearer = client.bearer("windowseat")
+    comment = await client.act("windowseat", "comment", text="Open on Sunday? 🙂", post=str(c.posts[-1]))
+    await client.act("windowseat", "comment", text="Same question", post=str(c.posts[-1]), parent=comment["id"])
     for act in ("mention", "message", "share", "react", "save", "quote"):
-        await visitor.act("windowseat", act)
+        await client.act("windowseat", act)
     asked: set[str] = set()
 
     async def get(method: str, **query: Any) -> Any:
-        answer = await visitor.http.get(f"/xrpc/{method}", params=query, headers={**bearer, **CHAT})
+        answer = await client.http.get(f"/xrpc/{method}", params=query, headers={**bearer, **CHAT})
         assert answer.status_code == 200, answer.text
         assert problems(method, "output", answer.json()) == []
         asked.add(method)
         return answer.json()
 
     async def post(method: str, sent: Any, **headers: str) -> Any:
-        answer = await visitor.http.post(f"/xrpc/{method}", json=sent, headers={**bearer, **CHAT, **headers})
+        answer = await client.http.post(f"/xrpc/{method}", json=sent, headers={**bearer, **CHAT, **headers})
         assert answer.status_code == 200, answer.text
         assert problems(method, "output", answer.json()) == []
         asked.add(method)
@@ -62,7 +62,7 @@ async def test_every_method_answers_as_its_lexicon_says(visitor: Visitor) -> Non
     await get("com.atproto.server.getSession")
 
     await post("chat.bsky.convo.sendMessage", {"convoId": convos[0]["id"], "message": {"text": "Yes"}})
-    blob = await visitor.http.post(
+    blob = await client.http.post(
         "/xrpc/com.atproto.repo.uploadBlob", content=PIXEL, headers={**bearer, "content-type": "image/png"}
     )
     assert problems("com.atproto.repo.uploadBlob", "output", blob.json()) == []
@@ -78,10 +78,10 @@ async def test_every_method_answers_as_its_lexicon_says(visitor: Visitor) -> Non
     put = await post("com.atproto.repo.putRecord", {**place, "rkey": "3k2yihcrp6f2c", "record": record})
     await post("com.atproto.repo.deleteRecord", {**place, "rkey": str(put["uri"]).rpartition("/")[2]})
 
-    password = {"identifier": "windowseat.bsky.social", "password": visitor.token("windowseat", "password")}
+    password = {"identifier": "windowseat.bsky.social", "password": client.token("windowseat", "password")}
     opened = await post("com.atproto.server.createSession", password)
     await post("com.atproto.server.refreshSession", {}, Authorization=f"Bearer {opened['refreshJwt']}")
-    paths = [route.path.removeprefix("/xrpc/") for route in routes(visitor.sandbox.network)]
+    paths = [route.path.removeprefix("/xrpc/") for route in routes(client.sandbox.network)]
     known = {path for path in paths if "{" not in path}
     assert known - asked == {"com.atproto.repo.uploadBlob"}, "a method that was not held against its lexicon"
     assert known <= methods()

@@ -47,7 +47,7 @@ def subscribed(s: Subject) -> Post:
 def _anything(s: Subject) -> None:
     """A comment, and where people write messages one of these: some platforms tell hooks of messages alone."""
     s.comment(s.post()["id"])
-    if "message" in s.community.profile.habits:
+    if "message" in s.community.profile.activities:
         s.message()
 
 
@@ -73,14 +73,14 @@ async def same(s: Subject) -> None:
     box = subscribed(s)
     post = s.post()
     made = [post, s.comment(post["id"]), s.comment(post["id"], "And when?", person=2)]
-    made += [s.message()] if "message" in s.community.profile.habits else []
-    made += [s.mention()] if "mention" in s.community.profile.habits else []
+    made += [s.message()] if "message" in s.community.profile.activities else []
+    made += [s.mention()] if "mention" in s.community.profile.activities else []
     sent = [(record, one) for record, one in box.sent if record in made]
     assert sent, "no event is sent"
     told: dict[str, list[Event]] = {}
     for record, one in sent:
         answer, events = receive(s, call(s, one), secrets(s))
-        assert one.taken(200, answer), "the platform would send it again"
+        assert one.is_accepted(200, answer), "the platform would send it again"
         assert receive(s, call(s, one), secrets(s)) == (answer, events), "a repeat is another event"
         told.setdefault(record["id"], []).extend(events)
     all_of_them = [event for some in told.values() for event in some]
@@ -184,7 +184,7 @@ async def confirmed(s: Subject) -> None:
         return
     asked = box.hook.confirmation(s.sandbox.network.world, box.subscription, s.community)
     answer, _ = receive(s, call(s, asked), {**secrets(s), "confirmation": box.subscription.verify})
-    assert asked.taken(200, answer), "the platform does not take our answer"
+    assert asked.is_accepted(200, answer), "the platform does not take our answer"
 
 
 @check("hooks: set, and asked about", has(Subscribes))

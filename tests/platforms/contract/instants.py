@@ -99,9 +99,9 @@ def _few(s: Subject) -> None:
     for number in range(1, 5):
         s.comment(post, f"Comment {number}", person=number)
     for number in range(5, 9):
-        if "message" in s.community.profile.habits:
+        if "message" in s.community.profile.activities:
             s.message(f"Message {number}", person=number)
-        if "mention" in s.community.profile.habits:
+        if "mention" in s.community.profile.activities:
             s.mention(f"Mention {number}", person=number)
     for number in range(3):
         s.post(f"Post {number}")

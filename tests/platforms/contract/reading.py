@@ -286,9 +286,9 @@ def engage(s: Subject, post: str, amount: int) -> None:
         who = s.community.number_of(900_000 + person)
         s.let("reaction", id=post, person=who)
         for habit in ("share", "save", "quote"):
-            if habit in s.community.profile.habits:
+            if habit in s.community.profile.activities:
                 s.let(habit, id=post, person=who)
-        if "view" in s.community.profile.habits:
+        if "view" in s.community.profile.activities:
             s.let("view", id=post, count=3, unique=2)
         s.comment(post, f"Comment {person}", person=person)
 

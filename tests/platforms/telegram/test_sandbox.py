@@ -26,7 +26,7 @@ from sandbox.entities import Community
 from sandbox.ledger import Fields, Record
 from sandbox.server import Sandbox, build
 from tests.platforms.specimens import PIXEL
-from tests.sandbox.conftest import Hands, generous
+from tests.sandbox.conftest import ManualClock, lift_rate_limits
 
 
 @dataclass
@@ -63,8 +63,8 @@ class Stage:
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    sandbox = build(seed=7, real=Hands(), tick=None, speed=0, platforms=["telegram"])
-    generous(sandbox)
+    sandbox = build(seed=7, real=ManualClock(), tick=None, speed=0, platforms=["telegram"])
+    lift_rate_limits(sandbox)
     inner = httpx.ASGITransport(sandbox.app)
     lose: list[Callable[[httpx.Request], bool]] = []
 

@@ -59,7 +59,7 @@ class Container:
     published: int | None = None
 
 
-class Kept:
+class GraphState:
     """A fold of the records: see the module."""
 
     def __init__(self, world: World) -> None:

@@ -12,7 +12,7 @@ from random import Random
 from typing import Final, TypeAlias, cast
 
 from sandbox import texts
-from sandbox.entities import Community, Entry, Habit
+from sandbox.entities import Activity, Community, Entry
 from sandbox.instants import DAY, HOUR, MINUTE, SECOND
 from sandbox.ledger import Fields, Record
 from sandbox.people import person
@@ -20,7 +20,7 @@ from sandbox.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class EventIntervals:
     """Mean time between two events of a kind, in milliseconds."""
 
     follow: float
@@ -32,7 +32,7 @@ class Pace:
     """One more reaction, share, comment or view of something recent."""
 
 
-BUSY: Final = Pace(
+BUSY: Final = EventIntervals(
     follow=25 * SECOND,
     unfollow=80 * SECOND,
     post=20 * MINUTE,
@@ -43,15 +43,15 @@ BUSY: Final = Pace(
 
 _FEATURE: Final = {"engaging": 1.3, "user_generated": 1.1, "educational": 0.9, "promotional": 0.5}
 """How much more than the average a category engages."""
-_RARE: Final[dict[Habit, int]] = {"save": 6, "quote": 20}
+_RARE: Final[dict[Activity, int]] = {"save": 6, "quote": 20}
 """One in so many of those who react does this too."""
 _ANSWERED: Final = {"question": 0.85, "problem": 0.9, "thanks": 0.4, "other": 0.1}
 """How often the community answered, before the story begins."""
 
 
-def calm(size: int) -> Pace:
+def calm(size: int) -> EventIntervals:
     """An ordinary community, which is what the busy ones were before they became so."""
-    return Pace(
+    return EventIntervals(
         follow=DAY / (size * 0.012), unfollow=DAY / (size * 0.005), post=20 * HOUR, message=18 * HOUR,
         mention=4 * DAY, stir=20 * MINUTE,
     )  # fmt: skip
@@ -60,7 +60,7 @@ def calm(size: int) -> Pace:
 _Course: TypeAlias = Callable[[Community, Random], None]
 
 
-class Life:
+class Simulation:
     """Sets a world going."""
 
     def __init__(self, world: World) -> None:
@@ -74,9 +74,9 @@ class Life:
             self._write_history(community)
             self._repeat(community, "follow", self._somebody_follows)
             self._repeat(community, "unfollow", self._somebody_leaves)
-            if "message" in community.profile.habits:
+            if "message" in community.profile.activities:
                 self._repeat(community, "message", self._somebody_writes)
-            if "mention" in community.profile.habits:
+            if "mention" in community.profile.activities:
                 self._repeat(community, "mention", self._somebody_mentions)
             self._repeat(community, "post", self._publish, after=self._world.born)
             if community.profile.busy:
@@ -152,9 +152,9 @@ class Life:
         recent = c.posts[-8:]
         post = c.wall[rng.choices(recent, [2.0**place for place in range(len(recent))])[0]]
         dice = rng.random()
-        if "view" in c.profile.habits and dice < 0.35:
+        if "view" in c.profile.activities and dice < 0.35:
             self._view(c, post, rng.randint(2, 9), rng)
-        elif dice < 0.82 or (dice < 0.88 and "share" not in c.profile.habits):
+        elif dice < 0.82 or (dice < 0.88 and "share" not in c.profile.activities):
             self._react(c, post.id, self._somebody(c, rng))
         elif dice < 0.88:
             self._world.emit("share", c, id=str(post.id), person=self._somebody(c, rng))
@@ -183,22 +183,22 @@ class Life:
             world.later(at, partial(self._react, c, post.id, who))
             if rng.random() < 0.05:
                 world.later(at + _delay(rng), partial(self._unreact, c, post.id, who))
-        for _ in range(rng.randint(0, 1 + wanted // 10) if "share" in c.profile.habits else 0):
+        for _ in range(rng.randint(0, 1 + wanted // 10) if "share" in c.profile.activities else 0):
             world.later(post.at + _delay(rng), lambda: self._share(c, post.id, rng))
         for _ in range(rng.randint(0, 1 + wanted // 12)):
             world.later(post.at + _delay(rng), lambda: self._comment(c, post.id, rng))
-        if "view" in c.profile.habits:
+        if "view" in c.profile.activities:
             views = int(audience * rng.uniform(0.25, 0.6))
             for _ in range(24):
                 world.later(post.at + _delay(rng), lambda: self._view(c, post, max(views // 24, 1), rng))
 
         for habit, one_in in _RARE.items():
-            if habit in c.profile.habits:
+            if habit in c.profile.activities:
                 own = self._rng(c.key, habit, post.id)
                 for _ in range(own.randint(0, 1 + wanted // one_in)):
                     world.later(post.at + _delay(own), partial(self._pick_out, habit, c, post.id, own))
 
-    def _pick_out(self, habit: Habit, c: Community, post_id: int, rng: Random) -> None:
+    def _pick_out(self, habit: Activity, c: Community, post_id: int, rng: Random) -> None:
         """Somebody saves or quotes a post."""
         if post_id in c.wall:
             self._world.emit(habit, c, id=str(post_id), person=self._somebody(c, rng))
