@@ -8,8 +8,8 @@ from sandbox.entities import Habit, Profile
 from sandbox.network import Wire, answer
 from sandbox.vk import errors, oauth, photos
 from sandbox.vk.api import routes
-from sandbox.vk.bin import Bin
 from sandbox.vk.callbacks import HOOK
+from sandbox.vk.deleted_comments import DeletedComments
 
 _HABITS: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
 
@@ -44,5 +44,5 @@ WIRE: Final = Wire(
     limits={"user_rps": 3, "community_rps": 20, "wall_get_day": 5000},
     fault=_fault,
     hook=HOOK,
-    fold=Bin,
+    fold=DeletedComments,
 )
