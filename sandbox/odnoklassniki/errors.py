@@ -48,9 +48,9 @@ class OkError(Exception):
 
 
 def refusal(code: int, detail: str = "") -> Response:
-    said = TEXTS.get(code, TEXTS[1]) + (f" : {detail}" if detail else "")
-    told = {"error_code": code, "error_msg": said, "error_data": None}
-    return json_response(told, headers={"invocation-error": str(code)})
+    message = TEXTS.get(code, TEXTS[1]) + (f" : {detail}" if detail else "")
+    body = {"error_code": code, "error_msg": message, "error_data": None}
+    return json_response(body, headers={"invocation-error": str(code)})
 
 
 def fault(code: int | str) -> Response:

@@ -30,8 +30,8 @@ def _events(_: World, __: Subscription, c: Community, record: Record) -> Iterabl
     )  # fmt: skip
 
 
-def _told(_: World, __: Community) -> Mapping[str, object]:
+def _details(_: World, __: Community) -> Mapping[str, object]:
     return {"sources": SOURCES}
 
 
-HOOK: Final = Hook(events=_events, control_info=_told)
+HOOK: Final = Hook(events=_events, control_info=_details)

@@ -8,8 +8,8 @@ from sandbox.entities import Activity, Profile
 from sandbox.network import WireFormat, json_response
 from sandbox.vk import errors, oauth, photos
 from sandbox.vk.api import routes
-from sandbox.vk.bin import Bin
 from sandbox.vk.callbacks import HOOK
+from sandbox.vk.deleted_comments import DeletedComments
 
 _ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message", "share", "view"})
 
@@ -44,5 +44,5 @@ WIRE_FORMAT: Final = WireFormat(
     limits={"user_rps": 3, "community_rps": 20, "wall_get_day": 5000},
     fault=_fault,
     hook=HOOK,
-    extra_state=Bin,
+    extra_state=DeletedComments,
 )

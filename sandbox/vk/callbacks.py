@@ -25,7 +25,7 @@ EVENTS: Final = frozenset({
     "message_reply", "message_edit", "group_join", "group_leave", "like_add", "like_remove",
 })  # fmt: skip
 
-UNHEARD: Final = frozenset({
+UNSENT_EVENTS: Final = frozenset({
     "audio_new", "board_post_delete", "board_post_edit", "board_post_new", "board_post_restore",
     "donut_money_withdraw", "donut_money_withdraw_error", "donut_subscription_cancelled",
     "donut_subscription_create", "donut_subscription_expired", "donut_subscription_price_changed",

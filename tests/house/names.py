@@ -157,7 +157,6 @@ RULES: Mapping[str, Word] = {
 """By the word; one in lower case is refused in any case."""
 
 EXCEPTIONS: Mapping[tuple[str, str], str] = {
-    ("sandbox/", "shapes"): "the forms a record has on the wire, by name; no module of models",
     ("app/kit/route_index.py", "shapes"): "of paths: how many segments, and which of them are parameters",
     ("app/kit/route_index.py", "_shapes"): "of paths: how many segments, and which of them are parameters",
     ("sandbox/server.py", "_beat"): "of the sandbox's simulated time, not of a worker",

@@ -13,7 +13,7 @@ from sandbox.server import build
 from tests.platforms.specimens import PIXEL
 from tests.sandbox.conftest import ManualClock, SandboxClient
 
-US = ids.did(17)
+COMMUNITY_DID = ids.did(17)
 KEY = "2rdw3hjwj2bby"
 CHAT = {"atproto-proxy": "did:web:api.bsky.chat#bsky_chat"}
 HOUR = 3600
@@ -26,8 +26,8 @@ def platforms() -> tuple[str, ...]:
 
 def scope(token: str) -> object:
     """What a session may do, as its token tells."""
-    told = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))["scope"]
+    claims = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["scope"]
 
 
 class Account:
@@ -52,7 +52,7 @@ class Account:
 
     async def put(self, text: str = "Hello", status: int = 200, method: str = "putRecord", **more: Any) -> Any:
         record = {"$type": ids.POST, "text": text, "createdAt": "2026-11-23T06:00:00.000Z", **more}
-        sent: dict[str, Any] = {"repo": US, "collection": ids.POST, "rkey": KEY, "record": record}
+        sent: dict[str, Any] = {"repo": COMMUNITY_DID, "collection": ids.POST, "rkey": KEY, "record": record}
         return await self.post(f"com.atproto.repo.{method}", status, **sent, swapRecord=None)
 
     async def open(self, status: int = 200, **wrong: str) -> Any:
@@ -71,8 +71,8 @@ def account(client: SandboxClient) -> Account:
 
 def test_names_lead_back_to_the_worlds_numbers() -> None:
     for number in (17, 17_000_001, 18_999_999):
-        assert ids.undid(ids.did(number)) == number
-    assert ids.undid("did:plc:" + "a" * 24) is None
+        assert ids.parse_did(ids.did(number)) == number
+    assert ids.parse_did("did:plc:" + "a" * 24) is None
     for entry in (1_795_413_600_123 << 16, (1_795_413_600_123 << 16) + 65_535):
         assert ids.entry_id(ids.rkey(entry)) == entry
         assert len(ids.rkey(entry)) == 13
@@ -88,7 +88,9 @@ async def test_a_feed_is_paged_below_a_moment_until_a_page_is_empty(account: Acc
     seen: list[str] = []
     cursor: dict[str, Any] = {}
     while len(seen) < 1000:
-        page = await account.get("app.bsky.feed.getAuthorFeed", actor=US, limit=7, filter="posts_no_replies", **cursor)
+        page = await account.get(
+            "app.bsky.feed.getAuthorFeed", actor=COMMUNITY_DID, limit=7, filter="posts_no_replies", **cursor
+        )
         seen += [one["post"]["uri"].rpartition("/")[2] for one in page["feed"]]
         if "cursor" not in page:
             break
@@ -101,21 +103,21 @@ async def test_what_shares_its_moment_with_the_cursor_is_passed_over(account: Ac
     for _ in range(3):
         await account.client.act("windowseat", "post", text="At once")
     method = "app.bsky.feed.getAuthorFeed"
-    page = await account.get(method, actor=US, limit=1)
-    below = await account.get(method, actor=US, limit=2, cursor=page["cursor"])
+    page = await account.get(method, actor=COMMUNITY_DID, limit=1)
+    below = await account.get(method, actor=COMMUNITY_DID, limit=2, cursor=page["cursor"])
     assert {one["post"]["record"]["text"] for one in below["feed"]}.isdisjoint({"At once"})
 
     for _ in range(3):
         await account.client.act("windowseat", "mention", text="At once")
     method = "app.bsky.notification.listNotifications"
-    told = await account.get(method, limit=1)
-    below = await account.get(method, limit=2, cursor=told["cursor"])
+    page = await account.get(method, limit=1)
+    below = await account.get(method, limit=2, cursor=page["cursor"])
     assert {one["record"].get("text") for one in below["notifications"]}.isdisjoint({"@windowseat.bsky.social At once"})
 
 
 async def test_a_post_stands_in_feeds_where_it_claims_to_have_been_written(account: Account) -> None:
     backdated = await account.put(createdAt="2020-01-01T00:00:00.000Z")
-    feed = (await account.get("app.bsky.feed.getAuthorFeed", actor=US, limit=100))["feed"]
+    feed = (await account.get("app.bsky.feed.getAuthorFeed", actor=COMMUNITY_DID, limit=100))["feed"]
     assert backdated["uri"] not in {one["post"]["uri"] for one in feed[:50]}
 
 
@@ -124,8 +126,8 @@ async def test_posts_show_their_counters(account: Account) -> None:
     entry = c.wall[c.posts[-3]]
     for act in ("save", "quote", "share"):
         await account.client.act("windowseat", act, id=str(entry.id))
-    shown = await account.get("app.bsky.feed.getPosts", uris=[ids.uri(US, ids.POST, ids.rkey(entry.id))])
-    counts = {name: shown["posts"][0][f"{name}Count"] for name in ("bookmark", "quote", "repost", "like")}
+    response = await account.get("app.bsky.feed.getPosts", uris=[ids.uri(COMMUNITY_DID, ids.POST, ids.rkey(entry.id))])
+    counts = {name: response["posts"][0][f"{name}Count"] for name in ("bookmark", "quote", "repost", "like")}
     likes = len(entry.reactors)
     assert counts == {"bookmark": entry.saves, "quote": entry.quotes, "repost": entry.shares, "like": likes}
     assert min(entry.saves, entry.quotes, entry.shares) > 0
@@ -133,7 +135,7 @@ async def test_posts_show_their_counters(account: Account) -> None:
 
 async def test_26_posts_are_too_many_and_those_that_are_gone_are_left_out(account: Account) -> None:
     c = account.client.world.communities["windowseat"]
-    uris = [ids.uri(US, ids.POST, ids.rkey(one)) for one in c.posts[-26:]]
+    uris = [ids.uri(COMMUNITY_DID, ids.POST, ids.rkey(one)) for one in c.posts[-26:]]
     method = "app.bsky.feed.getPosts"
     assert (await account.get(method, 400, uris=uris)) == {
         "error": "InvalidRequest",
@@ -147,12 +149,12 @@ async def test_what_stands_below_a_deleted_answer_is_hidden(account: Account) ->
     post = str(account.client.world.communities["windowseat"].posts[-1])
     comment = await account.client.act("windowseat", "comment", post=post, text="First")
     below = await account.client.act("windowseat", "comment", post=post, parent=comment["id"], text="Second")
-    uri = ids.uri(US, ids.POST, ids.rkey(int(post)))
+    uri = ids.uri(COMMUNITY_DID, ids.POST, ids.rkey(int(post)))
 
     async def texts() -> set[str]:
         thread = (await account.get("app.bsky.feed.getPostThread", uri=uri))["thread"]
-        shown = [one for top in thread["replies"] for one in (top, *top["replies"])]
-        return {one["post"]["record"]["text"] for one in shown}
+        posts = [one for answer in thread["replies"] for one in (answer, *answer["replies"])]
+        return {one["post"]["record"]["text"] for one in posts}
 
     assert {"First", "Second"} <= await texts()
     await account.client.act("windowseat", "delete_comment", id=comment["id"])
@@ -165,10 +167,10 @@ async def test_what_stands_below_a_deleted_answer_is_hidden(account: Account) ->
 async def test_notifications_can_be_chosen_by_their_reasons(account: Account) -> None:
     await account.client.act("windowseat", "mention", text="Lovely")
     method = "app.bsky.notification.listNotifications"
-    told = (await account.get(method, reasons=["mention"], limit=100))["notifications"]
-    assert {one["reason"] for one in told} == {"mention"}
-    assert told[0]["record"]["text"] == "@windowseat.bsky.social Lovely"
-    assert told[0]["record"]["facets"][0]["index"] == {"byteStart": 0, "byteEnd": 23}
+    notifications = (await account.get(method, reasons=["mention"], limit=100))["notifications"]
+    assert {one["reason"] for one in notifications} == {"mention"}
+    assert notifications[0]["record"]["text"] == "@windowseat.bsky.social Lovely"
+    assert notifications[0]["record"]["facets"][0]["index"] == {"byteStart": 0, "byteEnd": 23}
 
 
 # ── records ───────────────────────────────────────────────────────────────────────────────────────
@@ -178,20 +180,20 @@ async def test_a_record_is_put_once_where_it_may_only_be_new(account: Account) -
     c = account.client.world.communities["windowseat"]
     posts = len(c.posts)
     made = await account.put()
-    assert made["uri"] == f"at://{US}/app.bsky.feed.post/{KEY}"
+    assert made["uri"] == f"at://{COMMUNITY_DID}/app.bsky.feed.post/{KEY}"
     assert (await account.put())["cid"] == made["cid"], "the same record changes nothing"
     assert (await account.put(status=400, text="Other"))["error"] == "InvalidSwap"
     assert (await account.put(status=500, method="createRecord"))["error"] == "InternalServerError"
     assert len(c.posts) == posts + 1
     changed = await account.post(
-        "com.atproto.repo.putRecord", repo=US, collection=ids.POST, rkey=KEY,
+        "com.atproto.repo.putRecord", repo=COMMUNITY_DID, collection=ids.POST, rkey=KEY,
         record={"$type": ids.POST, "text": "Other", "createdAt": "2026-11-23T06:00:00.000Z"},
     )  # fmt: skip
     assert changed["cid"] != made["cid"]
-    await account.post("com.atproto.repo.deleteRecord", repo=US, collection=ids.POST, rkey=KEY)
-    await account.post("com.atproto.repo.deleteRecord", repo=US, collection=ids.POST, rkey=KEY)
+    await account.post("com.atproto.repo.deleteRecord", repo=COMMUNITY_DID, collection=ids.POST, rkey=KEY)
+    await account.post("com.atproto.repo.deleteRecord", repo=COMMUNITY_DID, collection=ids.POST, rkey=KEY)
     assert len(c.posts) == posts
-    missing = await account.get("com.atproto.repo.getRecord", 400, repo=US, collection=ids.POST, rkey=KEY)
+    missing = await account.get("com.atproto.repo.getRecord", 400, repo=COMMUNITY_DID, collection=ids.POST, rkey=KEY)
     assert missing["error"] == "RecordNotFound"
 
 
@@ -219,8 +221,8 @@ async def test_a_picture_is_uploaded_and_shown(account: Account) -> None:
     answer = await account.client.http.post("/xrpc/com.atproto.repo.uploadBlob", content=PIXEL, headers=headers)
     image = {"image": answer.json()["blob"], "alt": "A dot"}
     made = await account.put(embed={"$type": "app.bsky.embed.images", "images": [image]})
-    shown = (await account.get("app.bsky.feed.getPosts", uris=[made["uri"]]))["posts"][0]
-    assert [one["alt"] for one in shown["embed"]["images"]] == ["A dot"]
+    post = (await account.get("app.bsky.feed.getPosts", uris=[made["uri"]]))["posts"][0]
+    assert [one["alt"] for one in post["embed"]["images"]] == ["A dot"]
     assert (
         len(
             account.client.world.communities["windowseat"]
@@ -279,10 +281,10 @@ async def test_a_session_is_opened_ends_and_is_renewed(account: Account) -> None
     clock = account.client.sandbox.network.clock
     session = await account.open()
     own = {"Authorization": f"Bearer {session['accessJwt']}"}
-    assert (await account.get("com.atproto.server.getSession", headers=own))["did"] == US
+    assert (await account.get("com.atproto.server.getSession", headers=own))["did"] == COMMUNITY_DID
     clock.advance((tokens.ACCESS_SECONDS + 1) * 1000)
-    told = await account.get("com.atproto.server.getSession", 400, headers=own)
-    assert told == {"error": "ExpiredToken", "message": "Token has expired"}
+    refused = await account.get("com.atproto.server.getSession", 400, headers=own)
+    assert refused == {"error": "ExpiredToken", "message": "Token has expired"}
 
     renew = "com.atproto.server.refreshSession"
     second = await account.post(renew, token=session["refreshJwt"])
@@ -300,14 +302,14 @@ async def test_a_session_is_opened_ends_and_is_renewed(account: Account) -> None
 async def test_a_wrong_password_opens_nothing(account: Account) -> None:
     other = account.client.token("velosreda", "password")
     for wrong in ({"password": "aaaa-bbbb-cccc-dddd"}, {"password": other}, {"identifier": "nobody.bsky.social"}):
-        told = await account.open(401, **wrong)
-        assert told == {"error": "AuthenticationRequired", "message": "Invalid identifier or password"}
+        refused = await account.open(401, **wrong)
+        assert refused == {"error": "AuthenticationRequired", "message": "Invalid identifier or password"}
 
 
 async def test_limits_are_told_and_kept(account: Account) -> None:
     limits, get = account.client.sandbox.network.limits, account.client.http.get
     limits.update(bluesky_calls=3, bluesky_writes=4)
-    path = f"/xrpc/app.bsky.actor.getProfile?actor={US}"
+    path = f"/xrpc/app.bsky.actor.getProfile?actor={COMMUNITY_DID}"
     first = await get(path)
     assert [first.headers[f"ratelimit-{name}"] for name in ("limit", "remaining", "policy")] == ["3", "2", "3;w=300"]
     assert first.headers["ratelimit-reset"].isdecimal()
@@ -320,7 +322,7 @@ async def test_limits_are_told_and_kept(account: Account) -> None:
 
     limits["bluesky_calls"] = 1000
     await account.put()
-    sent = {"repo": US, "collection": ids.POST, "rkey": "3k2yihcrp6f2c"}
+    sent = {"repo": COMMUNITY_DID, "collection": ids.POST, "rkey": "3k2yihcrp6f2c"}
     record = {"$type": ids.POST, "text": "More", "createdAt": "2026-11-23T06:00:00.000Z"}
     made = await account.client.http.post(
         "/xrpc/com.atproto.repo.putRecord", json={**sent, "record": record}, headers=account.bearer

@@ -27,8 +27,8 @@ async def test_min_id_gives_what_is_just_above_and_since_id_the_newest(client: S
     path = f"/api/v1/accounts/{ACCOUNT}/statuses?limit=3"
     above = (await client.http.get(f"{path}&min_id={ids[20]}")).json()
     assert [one["id"] for one in above] == ids[17:20]
-    newest = (await client.http.get(f"{path}&since_id={ids[20]}")).json()
-    assert [one["id"] for one in newest] == ids[:3]
+    latest = (await client.http.get(f"{path}&since_id={ids[20]}")).json()
+    assert [one["id"] for one in latest] == ids[:3]
 
 
 async def test_notifications_walk_forward_by_min_id(client: SandboxClient) -> None:
@@ -46,35 +46,35 @@ async def test_notifications_walk_forward_by_min_id(client: SandboxClient) -> No
 
 
 async def test_a_strangers_private_words_are_filtered_until_they_are_answered(client: SandboxClient) -> None:
-    async def newest(**query: str) -> Any:
+    async def latest(**query: str) -> Any:
         answer = await client.http.get("/api/v1/notifications", params=query, headers=client.bearer())
         return answer.json()[0]["status"]
 
     seen = await client.act("coffee", "comment", text="In public", person=910_003)
     first = await client.act("coffee", "message", text="In private", person=910_004)
-    assert (await newest())["id"] == seen["id"]
-    told = await newest(include_filtered="true")
-    assert told["id"] == first["id"]
-    form = {"status": f"@{told['account']['acct']} Yes", "in_reply_to_id": first["id"], "visibility": "direct"}
+    assert (await latest())["id"] == seen["id"]
+    unfiltered = await latest(include_filtered="true")
+    assert unfiltered["id"] == first["id"]
+    form = {"status": f"@{unfiltered['account']['acct']} Yes", "in_reply_to_id": first["id"], "visibility": "direct"}
     assert (await client.http.post("/api/v1/statuses", data=form, headers=client.bearer())).is_success
     then = await client.act("coffee", "message", text="Thanks", person=910_004)
-    assert (await newest())["id"] == then["id"]
+    assert (await latest())["id"] == then["id"]
 
 
 async def test_a_deleted_status_and_a_taken_back_favourite_leave_no_notification(client: SandboxClient) -> None:
-    async def newest() -> list[tuple[str, str]]:
-        found: list[Any] = (await client.http.get("/api/v1/notifications?limit=2", headers=client.bearer())).json()
-        return [(one["type"], one["account"]["id"]) for one in found]
+    async def latest() -> list[tuple[str, str]]:
+        page: list[Any] = (await client.http.get("/api/v1/notifications?limit=2", headers=client.bearer())).json()
+        return [(one["type"], one["account"]["id"]) for one in page]
 
-    before = await newest()
+    before = await latest()
     comment = await client.act("coffee", "comment", text="Nonsense", person=910_001)
     like = await client.act("coffee", "react", person=910_002)
     account = {one: str(109_400_000_001_000_000 + one) for one in (910_001, 910_002)}
-    assert await newest() == [("favourite", account[910_002]), ("mention", account[910_001])]
+    assert await latest() == [("favourite", account[910_002]), ("mention", account[910_001])]
     await client.act("coffee", "delete_comment", id=comment["id"])
-    assert (await newest())[0] == ("favourite", account[910_002])
+    assert (await latest())[0] == ("favourite", account[910_002])
     await client.act("coffee", "unreact", id=like["id"], person=910_002)
-    assert await newest() == before
+    assert await latest() == before
 
 
 async def test_a_direct_message_is_between_two(client: SandboxClient) -> None:
@@ -221,6 +221,6 @@ async def test_uploads_have_a_limit_of_their_own(client: SandboxClient) -> None:
 
 
 async def test_what_an_application_may_do_is_told(client: SandboxClient) -> None:
-    told = await client.http.get("/api/v1/apps/verify_credentials", headers=client.bearer())
-    assert told.json()["scopes"] == ["read", "write"]
+    response = await client.http.get("/api/v1/apps/verify_credentials", headers=client.bearer())
+    assert response.json()["scopes"] == ["read", "write"]
     assert (await client.http.get("/api/v1/apps/verify_credentials")).status_code == 401

@@ -44,8 +44,8 @@ async def test_every_endpoint_answers_as_the_openapi_says(client: SandboxClient)
     files = {"file": ("dot.png", PIXEL, "image/png")}
     media = await client.http.post("/api/v2/media", headers=bearer, files=files, data={"description": "a dot"})
     assert mastodon_problems("/api/v2/media", "post", 200, media.json()) == []
-    shown = await client.http.get(f"/api/v1/media/{media.json()['id']}", headers=bearer)
-    assert mastodon_problems("/api/v1/media/{id}", "get", 200, shown.json()) == []
+    picture = await client.http.get(f"/api/v1/media/{media.json()['id']}", headers=bearer)
+    assert mastodon_problems("/api/v1/media/{id}", "get", 200, picture.json()) == []
     said = {"status": "Hello #coffee", "media_ids[]": [media.json()["id"]]}
     wrote = await client.http.post("/api/v1/statuses", headers=bearer, data=said)
     assert wrote.json()["media_attachments"]

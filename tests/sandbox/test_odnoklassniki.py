@@ -45,8 +45,8 @@ class Ok:
         return self._formed(method, answer)
 
     async def graph(self, verb: str, path: str, name: str, body: object = None, **query: object) -> Any:
-        asked = {"access_token": self.token("community"), **{key: str(value) for key, value in query.items()}}
-        answer = await self.http.request(verb, f"/graph/me/{path}", params=asked, json=body)
+        params = {"access_token": self.token("community"), **{key: str(value) for key, value in query.items()}}
+        answer = await self.http.request(verb, f"/graph/me/{path}", params=params, json=body)
         return self._formed(f"graph {name}", answer)
 
     @staticmethod
@@ -127,8 +127,8 @@ async def test_calls_are_counted_by_token(okru: Ok) -> None:
 
 async def test_the_group(okru: Ok) -> None:
     size = len(okru.client.world.communities[KEY].followers)
-    found = await okru.rest("url.getInfo", url=f"https://ok.ru/{KEY}")
-    assert found == {"type": "GROUP", "objectId": int(GROUP)}
+    resolved = await okru.rest("url.getInfo", url=f"https://ok.ru/{KEY}")
+    assert resolved == {"type": "GROUP", "objectId": int(GROUP)}
     (group,) = await okru.rest("group.getInfo", uids=f"{GROUP},1", fields="NAME,MEMBERS_COUNT,SHORTNAME")
     assert (group["uid"], group["members_count"], group["shortname"]) == (GROUP, size, KEY)
     counted = await okru.rest("group.getCounters", group_id=GROUP, counterTypes="MEMBERS")
@@ -147,11 +147,11 @@ async def test_topics_are_listed_by_the_statistics_and_looked_up(okru: Ok) -> No
             break
         more = {"anchor": page["anchor"]}
     assert seen == posts
-    told = (await okru.rest("mediatopic.getByIds", topic_ids=",".join([*posts[:3], "1"]), media_limit=1))[
+    topics = (await okru.rest("mediatopic.getByIds", topic_ids=",".join([*posts[:3], "1"]), media_limit=1))[
         "media_topics"
     ]
-    assert [one["id"] for one in told] == posts[:3], "what does not stand is left out"
-    between: dict[str, Any] = {"start_time": told[2]["created_ms"], "end_time": told[1]["created_ms"]}
+    assert [one["id"] for one in topics] == posts[:3], "what does not stand is left out"
+    between: dict[str, Any] = {"start_time": topics[2]["created_ms"], "end_time": topics[1]["created_ms"]}
     page = await okru.rest("group.getStatTopics", gid=GROUP, **between)
     assert [one["id"] for one in page["topics"]] == posts[1:3], "both moments are taken in"
     assert _code(await okru.rest("mediatopic.getByIds", topic_ids=",".join(posts[:2]))) == 100, "media_limit"
@@ -164,18 +164,18 @@ async def test_comments_are_one_list_both_ways(okru: Ok) -> None:
     texts = ["Я", *(f"И я, {number}" for number in range(6))]
     for text in texts[1:]:
         await okru.client.act(KEY, "comment", post=topic, parent=first, text=text)
-    asked: dict[str, Any] = {"discussionId": topic, "discussionType": "GROUP_TOPIC", "count": 3}
+    params: dict[str, Any] = {"discussionId": topic, "discussionType": "GROUP_TOPIC", "count": 3}
     for direction, begin, expected in (("FORWARD", "FIRST", texts), ("BACKWARD", "LAST", texts[::-1])):
         seen: list[str] = []
         anchor = begin
         while True:
-            page = await okru.rest("discussions.getComments", **asked, direction=direction, anchor=anchor)
+            page = await okru.rest("discussions.getComments", **params, direction=direction, anchor=anchor)
             seen += [one["text"] for one in page["comments"]]
             if not page["has_more"]:
                 break
             anchor = page["anchor"]
         assert seen == expected
-    page = await okru.rest("discussions.getComments", **asked)
+    page = await okru.rest("discussions.getComments", **params)
     assert page["comments"][0]["date"] == "2026-11-23 09:00:00", "six o'clock, and Moscow is three hours ahead"
     assert page["comments"][1]["reply_to_comment_id"] == first
 
@@ -191,26 +191,26 @@ async def test_a_topic_with_pictures(okru: Ok) -> None:
         assert _code((await okru.http.post(spoilt, files={"pic1": PNG})).json()) == 103
         assert _code((await okru.http.post(where["upload_url"], content=b"x")).json()) == 505
     media = [{"type": "text", "text": "Смотрите"}, {"type": "photo", "list": [{"id": one} for one in tokens]}]
-    asked: dict[str, Any] = {"gid": GROUP, "type": "GROUP_THEME", "attachment": json.dumps({"media": media})}
-    made = await okru.rest("mediatopic.post", **asked)
+    params: dict[str, Any] = {"gid": GROUP, "type": "GROUP_THEME", "attachment": json.dumps({"media": media})}
+    made = await okru.rest("mediatopic.post", **params)
     record = next(one for one in okru.client.records() if one["type"] == "post" and one["id"] == made)
     assert (record["text"], len(record["media"])) == ("Смотрите", 2)
     bad = {"media": [{"type": "photo", "list": [{"id": "1.x"}]}]}
-    assert _code(await okru.rest("mediatopic.post", **{**asked, "attachment": json.dumps(bad)})) == 121
+    assert _code(await okru.rest("mediatopic.post", **{**params, "attachment": json.dumps(bad)})) == 121
     long = {"media": [{"type": "text", "text": "x" * 32_001}]}
-    assert _code(await okru.rest("mediatopic.post", **{**asked, "attachment": json.dumps(long)})) == 601
-    assert _code(await okru.rest("mediatopic.post", **{**asked, "attachment": "{"})) == 100
+    assert _code(await okru.rest("mediatopic.post", **{**params, "attachment": json.dumps(long)})) == 601
+    assert _code(await okru.rest("mediatopic.post", **{**params, "attachment": "{"})) == 100
 
 
 async def test_an_answer_stands_below_what_it_answers(okru: Ok) -> None:
     topic = (await okru.client.act(KEY, "post", text="Кто с нами?"))["id"]
     comment = (await okru.client.act(KEY, "comment", post=topic, text="Я"))["id"]
-    asked = {"entityId": topic, "entityType": "GROUP_TOPIC", "comment": "Ждём вас", "as_admin": "true"}
-    made = await okru.rest("discussions.addDiscussionComment", **asked, reply_to_comment_id=comment)
+    params = {"entityId": topic, "entityType": "GROUP_TOPIC", "comment": "Ждём вас", "as_admin": "true"}
+    made = await okru.rest("discussions.addDiscussionComment", **params, reply_to_comment_id=comment)
     page = await okru.rest("discussions.getComments", discussionId=topic, discussionType="GROUP_TOPIC")
     ours = page["comments"][-1]
     assert (ours["id"], ours["author_ref"], ours["reply_to_comment_id"]) == (made, f"group:{GROUP}", comment)
-    assert _code(await okru.rest("discussions.addDiscussionComment", **asked, reply_to_comment_id="1")) == 141
+    assert _code(await okru.rest("discussions.addDiscussionComment", **params, reply_to_comment_id="1")) == 141
 
 
 # ── messages and hooks ────────────────────────────────────────────────────────────────────────────
@@ -230,11 +230,11 @@ async def test_chats_and_their_messages(okru: Ok) -> None:
         await okru.client.http.post("/_sandbox/clock", json={"advance": 1})
     page = await okru.graph("GET", "chats", "chats", count=1)
     chat = page["chats"][0]["chat_id"]
-    told = (await okru.graph("GET", f"messages/{chat}", "messages", count=2))["messages"]
-    assert [one["message"]["text"] for one in told] == ["И ещё 2", "И ещё 1"]
-    older = await okru.graph("GET", f"messages/{chat}", "messages", **{"from": told[1]["timestamp"]})
+    messages = (await okru.graph("GET", f"messages/{chat}", "messages", count=2))["messages"]
+    assert [one["message"]["text"] for one in messages] == ["И ещё 2", "И ещё 1"]
+    older = await okru.graph("GET", f"messages/{chat}", "messages", **{"from": messages[1]["timestamp"]})
     assert [one["message"]["text"] for one in older["messages"]] == ["И ещё 1", "И ещё 0", "Я 900000"]
-    newer = await okru.graph("GET", f"messages/{chat}", "messages", to=told[1]["timestamp"])
+    newer = await okru.graph("GET", f"messages/{chat}", "messages", to=messages[1]["timestamp"])
     assert [one["message"]["text"] for one in newer["messages"]] == ["И ещё 2", "И ещё 1"]
     body = {"recipient": {"chat_id": chat}, "message": {"text": "Здравствуйте"}}
     sent = await okru.graph("POST", f"messages/{chat}", "send", body)
@@ -246,13 +246,13 @@ async def test_chats_and_their_messages(okru: Ok) -> None:
 
 
 async def test_hooks_hear_of_messages_until_they_are_taken(manual_clock: ManualClock) -> None:
-    heard: list[Any] = []
+    received: list[Any] = []
     more = asyncio.Event()
 
     async def hear(request: Request) -> Response:
-        heard.append(await request.json())
+        received.append(await request.json())
         more.set()
-        return Response(status_code=500 if len(heard) == 1 else 200)
+        return Response(status_code=500 if len(received) == 1 else 200)
 
     sandbox = build(seed=7, real=manual_clock, tick=None, platforms=["odnoklassniki"])
     sandbox.callbacks.retry = 0.01
@@ -265,22 +265,22 @@ async def test_hooks_hear_of_messages_until_they_are_taken(manual_clock: ManualC
         okru = Ok(SandboxClient(sandbox, manual_clock, http), {})
         assert (await okru.graph("GET", "subscriptions", "subscriptions"))["subscriptions"] == []
         for _ in range(2):
-            asked = {"url": f"{url}/hook", "types": ["MESSAGE_CREATED"]}
-            assert await okru.graph("POST", "subscribe", "done", asked) == {"success": True}
+            subscription = {"url": f"{url}/hook", "types": ["MESSAGE_CREATED"]}
+            assert await okru.graph("POST", "subscribe", "done", subscription) == {"success": True}
         (one,) = (await okru.graph("GET", "subscriptions", "subscriptions"))["subscriptions"]
         assert one["url"] == f"{url}/hook"
         await okru.client.act(KEY, "message", text="Вы открыты?")
         await okru.client.act(KEY, "comment", text="О комментариях никто не говорит")
         async with asyncio.timeout(10):
-            while len(heard) < 2:
+            while len(received) < 2:
                 more.clear()
                 await more.wait()
         assert await okru.graph("POST", "unsubscribe", "done", {"url": f"{url}/hook"}) == {"success": True}
     await sandbox.callbacks.stop()
     sandbox.network.world.ledger.close()
-    assert heard[0] == heard[1], "what is not taken comes again"
-    assert not SHAPES["hook"].wrong(heard[0])
-    assert heard[0]["message"]["text"] == "Вы открыты?"
+    assert received[0] == received[1], "what is not taken comes again"
+    assert not SHAPES["hook"].wrong(received[0])
+    assert received[0]["message"]["text"] == "Вы открыты?"
 
 
 async def test_errors_can_be_called_for(okru: Ok) -> None:

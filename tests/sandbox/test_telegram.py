@@ -93,8 +93,8 @@ async def test_reactions_come_to_those_who_ask_late_and_together(client: Sandbox
     client.manual_clock.at += 600
     page = await good(client, "getUpdates", offset=last(before) + 1)
     assert "message_reaction_count" not in kinds(page)
-    wanted = ["message", "message_reaction_count"]
-    await good(client, "getUpdates", offset=last(page) + 1, allowed_updates=wanted)
+    allowed = ["message", "message_reaction_count"]
+    await good(client, "getUpdates", offset=last(page) + 1, allowed_updates=allowed)
     for number in range(20):
         await client.act(KEY, "react", id=post, person=940_000 + number)
     assert "message_reaction_count" not in kinds(await good(client, "getUpdates"))
@@ -102,8 +102,8 @@ async def test_reactions_come_to_those_who_ask_late_and_together(client: Sandbox
     await client.act(KEY, "post", text="Not asked for")
     page = await good(client, "getUpdates")
     counts = [one["message_reaction_count"] for one in page if "message_reaction_count" in one]
-    [told] = [one for one in counts if one["message_id"] == int(post) * 16]
-    total = sum(one["total_count"] for one in told["reactions"])
+    [count] = [one for one in counts if one["message_id"] == int(post) * 16]
+    total = sum(one["total_count"] for one in count["reactions"])
     assert 20 <= total <= len(client.world.communities[KEY].wall[int(post)].reactors), "as many as there were then"
     assert "channel_post" not in kinds(page)
 
@@ -111,11 +111,11 @@ async def test_reactions_come_to_those_who_ask_late_and_together(client: Sandbox
 async def test_a_post_comes_to_the_group_by_itself_and_comments_answer_that(client: SandboxClient) -> None:
     before = await good(client, "getUpdates")
     post = (await client.act(KEY, "post", text="Come along"))["id"]
-    top = await client.act(KEY, "comment", post=post, text="Until when?")
-    await client.act(KEY, "comment", post=post, parent=top["id"], text="Six")
+    root_comment = await client.act(KEY, "comment", post=post, text="Until when?")
+    await client.act(KEY, "comment", post=post, parent=root_comment["id"], text="Six")
     page = await good(client, "getUpdates", offset=last(before) + 1)
-    shown = [one.get("channel_post") or one["message"] for one in page][:4]
-    original, copy, comment, below = shown
+    messages = [one.get("channel_post") or one["message"] for one in page][:4]
+    original, copy, comment, below = messages
     assert copy["is_automatic_forward"]
     assert copy["forward_origin"]["message_id"] == original["message_id"]
     assert (copy["chat"]["id"], copy["sender_chat"]["id"], copy["from"]["id"]) == (GROUP, CHANNEL, 777000)
@@ -305,8 +305,8 @@ async def test_limits_of_a_chat_a_group_and_a_bot(client: SandboxClient) -> None
     await good(client, "sendMessage", chat_id=CHANNEL, text="one more")
     limits["telegram_bot_rps"] = 30
     client.manual_clock.at += 1
-    told = [(await call(client, "getMe"))["ok"] for _ in range(31)]
-    assert told == [True] * 30 + [False]
+    accepted = [(await call(client, "getMe"))["ok"] for _ in range(31)]
+    assert accepted == [True] * 30 + [False]
 
 
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
@@ -327,12 +327,12 @@ async def test_a_bot_hears_what_its_rights_let_it(client: SandboxClient) -> None
     await client.act(KEY, "post", text="Come along")
     await client.act(KEY, "comment", text="Until when?")
     c = client.world.communities[KEY]
-    heard: dict[str, set[str]] = {}
+    received_kinds: dict[str, set[str]] = {}
     for scopes in ([], ["administrator"], ["administrator", "can_read_all_group_messages"]):
         token = client.sandbox.network.grants.make(c, "community", scopes)
         page = await good(client, "getUpdates", token=token)
-        heard[",".join(scopes)] = {next(u[n]["chat"]["type"] for n in u if n != "update_id") for u in page}
-    assert list(heard.values()) == [{"private"}, {"private", "channel"}, {"private", "channel", "supergroup"}]
+        received_kinds[",".join(scopes)] = {next(u[n]["chat"]["type"] for n in u if n != "update_id") for u in page}
+    assert list(received_kinds.values()) == [{"private"}, {"private", "channel"}, {"private", "channel", "supergroup"}]
 
 
 # ── the world ─────────────────────────────────────────────────────────────────────────────────────
@@ -349,8 +349,8 @@ async def test_what_waits_survives_a_restart(ledger_path: Path) -> None:
         async with httpx.AsyncClient(transport=transport, base_url=f"http://sandbox.test/bot{token}/") as http:
             if not pages:
                 manual_clock.at += 900
-                kinds_asked = {"allowed_updates": ["message", "message_reaction_count"]}
-                first = (await http.post("getUpdates", json=kinds_asked)).json()["result"]
+                params = {"allowed_updates": ["message", "message_reaction_count"]}
+                first = (await http.post("getUpdates", json=params)).json()["result"]
                 await http.post("getUpdates", json={"offset": first[2]["update_id"]})
                 manual_clock.at += 600
             pages.append((await http.post("getUpdates", json={})).json()["result"])

@@ -41,8 +41,8 @@ async def test_who_may_and_who_may_not(client: SandboxClient) -> None:
 
 async def test_an_error_repeats_the_request_but_never_the_token(client: SandboxClient) -> None:
     answer = await client.vk("wall.get", owner_id="many")
-    told = {one["key"]: one["value"] for one in answer["error"]["request_params"]}
-    assert told == {"method": "wall.get", "v": "5.199", "owner_id": "many"}
+    params = {one["key"]: one["value"] for one in answer["error"]["request_params"]}
+    assert params == {"method": "wall.get", "v": "5.199", "owner_id": "many"}
 
 
 async def test_tokens_expire_in_virtual_time(client: SandboxClient) -> None:
@@ -187,8 +187,8 @@ async def test_five_thousand_walls_a_day(client: SandboxClient) -> None:
 async def _photo(client: SandboxClient) -> str:
     """A picture on its way to a post: its name as an attachment."""
     where = (await client.vk("photos.getWallUploadServer", group_id=GROUP))["response"]["upload_url"]
-    told = (await client.http.post(where, files={"photo": ("dot.png", PIXEL, "image/png")})).json()
-    (saved,) = (await client.vk("photos.saveWallPhoto", group_id=GROUP, **told))["response"]
+    uploaded = (await client.http.post(where, files={"photo": ("dot.png", PIXEL, "image/png")})).json()
+    (saved,) = (await client.vk("photos.saveWallPhoto", group_id=GROUP, **uploaded))["response"]
     return f"photo{saved['owner_id']}_{saved['id']}_{saved['access_key']}"
 
 
@@ -196,8 +196,8 @@ async def test_a_post_shows_its_pictures_in_their_order(client: SandboxClient) -
     names = [await _photo(client) for _ in range(3)][::-1]
     fields: dict[str, Any] = {"owner_id": OWNER, "from_group": 1, "attachments": ",".join(names)}
     made = (await client.vk("wall.post", "community", **fields))["response"]["post_id"]
-    (shown,) = (await client.vk("wall.getById", posts=f"{OWNER}_{made}"))["response"]["items"]
-    assert [one["photo"]["id"] for one in shown["attachments"]] == [int(name.split("_")[1]) for name in names]
+    (post,) = (await client.vk("wall.getById", posts=f"{OWNER}_{made}"))["response"]["items"]
+    assert [one["photo"]["id"] for one in post["attachments"]] == [int(name.split("_")[1]) for name in names]
     records = [one for one in client.records() if one["type"] == "media"]
     assert [(one["kind"], one["count"]) for one in records] == [("image/png", len(PIXEL))] * 3
 
@@ -218,9 +218,9 @@ async def test_an_upload_has_its_own_address_and_what_is_saved_is_what_was_uploa
     for url, kind in ((f"{where}x", "image/png"), (where, "text/html")):
         answer = (await client.http.post(url, files={"photo": ("x", PIXEL, kind)})).json()
         assert answer["error"].startswith("ERR_UPLOAD")
-    told = (await client.http.post(where, files={"photo": ("dot.png", PIXEL, "image/png")})).json()
-    told["photo"] = json.dumps([{"photo": "x", "kind": "image/gif", "size": 1}])
-    assert _code(await client.vk("photos.saveWallPhoto", group_id=GROUP, **told)) == 121
+    uploaded = (await client.http.post(where, files={"photo": ("dot.png", PIXEL, "image/png")})).json()
+    uploaded["photo"] = json.dumps([{"photo": "x", "kind": "image/gif", "size": 1}])
+    assert _code(await client.vk("photos.saveWallPhoto", group_id=GROUP, **uploaded)) == 121
     assert _code(await client.vk("photos.getWallUploadServer", "community", group_id=GROUP)) == 27
 
 
@@ -277,24 +277,24 @@ async def test_a_deleted_comment_is_restored_where_it_was(client: SandboxClient)
     post = (await client.act("velo_dvor", "post", text="Кто с нами?"))["id"]
     made = [(await client.act("velo_dvor", "comment", post=post, text=f"Я {n}"))["id"] for n in range(3)]
 
-    async def shown() -> list[Any]:
+    async def listed_comments() -> list[Any]:
         page = await client.vk("wall.getComments", owner_id=OWNER, post_id=post, count=100)
-        told = [(str(one["id"]), one["text"], one["date"], one["from_id"]) for one in page["response"]["items"]]
-        return [one for one in told if one[0] in made]  # meanwhile others comment, too
+        comments = [(str(one["id"]), one["text"], one["date"], one["from_id"]) for one in page["response"]["items"]]
+        return [one for one in comments if one[0] in made]  # meanwhile others comment, too
 
-    before = await shown()
+    before = await listed_comments()
     restore: dict[str, Any] = {"owner_id": OWNER, "comment_id": made[1]}
     assert _code(await client.vk("wall.restoreComment", **restore)) == 243
     client.manual_clock.at += 60
     await client.act("velo_dvor", "delete_comment", id=made[1])
-    assert [one[0] for one in await shown()] == [made[0], made[2]]
+    assert [one[0] for one in await listed_comments()] == [made[0], made[2]]
     client.manual_clock.at += 60
     assert (await client.vk("wall.restoreComment", **restore))["response"] == 1
-    assert await shown() == before
+    assert await listed_comments() == before
     server = client.sandbox.network.hooks.configure(c, "http://127.0.0.1:9/", "s", origin="control")
     (record,) = [one for one in client.records() if one["type"] == "comment_restored"]
-    (told,) = HOOK.events(client.world, server, c, record)
-    event = json.loads(told.body)
+    (pushed,) = HOOK.events(client.world, server, c, record)
+    event = json.loads(pushed.body)
     assert (event["type"], str(event["object"]["id"]), event["object"]["text"]) == (
         "wall_reply_restore",
         made[1],
@@ -317,8 +317,14 @@ async def test_a_server_is_edited_and_asked_again(client: SandboxClient) -> None
     await call("setCallbackSettings", server_id=made, like_add=0)
     await call("editCallbackServer", server_id=made, url="http://127.0.0.1:9/b", title="y", secret_key="t")
     (server,) = (await call("getCallbackServers"))["items"]
-    told = {name: server[name] for name in ("id", "url", "title", "secret_key", "status")}
-    assert told == {"id": made, "url": "http://127.0.0.1:9/b", "title": "y", "secret_key": "t", "status": "wait"}
+    server_fields = {name: server[name] for name in ("id", "url", "title", "secret_key", "status")}
+    assert server_fields == {
+        "id": made,
+        "url": "http://127.0.0.1:9/b",
+        "title": "y",
+        "secret_key": "t",
+        "status": "wait",
+    }
     events = (await call("getCallbackSettings", server_id=made))["events"]
     assert [events[name] for name in ("like_add", "message_new", "wall_reply_restore", "audio_new")] == [0, 1, 1, 0]
     for method in ("getCallbackSettings", "editCallbackServer"):

@@ -17,8 +17,10 @@ async def _uploaded(client: SandboxClient) -> dict[str, Any]:
     """What the answer to an upload gives on."""
     where = await client.vk("photos.getWallUploadServer", "user", group_id=GROUP)
     picture = ("dot.png", PIXEL, "image/png")
-    told: dict[str, Any] = (await client.http.post(where["response"]["upload_url"], files={"photo": picture})).json()
-    return told
+    uploaded: dict[str, Any] = (
+        await client.http.post(where["response"]["upload_url"], files={"photo": picture})
+    ).json()
+    return uploaded
 
 
 async def _calls(client: SandboxClient) -> list[tuple[str, str, dict[str, Any], str]]:
