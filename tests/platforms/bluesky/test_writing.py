@@ -205,7 +205,7 @@ def test_a_records_key_is_a_tid_of_its_own() -> None:
     keys = {records.rkey(str(number)) for number in range(1000)}
     assert len(keys) == 1000
     assert all(re.fullmatch(r"2[2-7a-z]{12}", key) for key in keys)
-    number = ids.untid(records.rkey("key"))
+    number = ids.parse_tid(records.rkey("key"))
     assert number is not None
     assert datetime.fromtimestamp((number >> 10) / 1e6, UTC).year < 2007
 
