@@ -35,7 +35,7 @@ def test_the_mark_is_set_by_imports(request: pytest.FixtureRequest) -> None:
 
 def test_imports_are_followed() -> None:
     folder = ROOT / "tests"
-    lexicons = folder / "platforms/test_bluesky_lexicons.py"
+    lexicons = folder / "platforms/bluesky/test_lexicons.py"
     assert {PLACE, folder / "platforms/recorded/__init__.py", folder / "sandbox/lexicons.py"} <= imports.imported(
         lexicons
     )
