@@ -23,6 +23,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy import text
 
+from app.kit.actors import Actor, ActorKind
 from app.kit.db import Database
 from app.kit.errors import CommitOutcomeUnknown
 from app.kit.ids import uuid7
@@ -126,6 +127,9 @@ def _split_batch(pending: PendingVisits) -> tuple[list[tuple[Visit, bool, asynci
     return batch, rest
 
 
+VISITOR: Final = Actor(ActorKind.ANONYMOUS, "visitor")
+
+
 async def store(db: Database, workspace_id: UUID, visits: Sequence[tuple[Visit, bool]]) -> None:
     """Store visits and count their days, in one statement and one commit."""
     values = {
@@ -138,7 +142,7 @@ async def store(db: Database, workspace_id: UUID, visits: Sequence[tuple[Visit, 
         "is_repeat": [is_repeat for _, is_repeat in visits],
         "referrer": [visit.referrer for visit, _ in visits],
     }
-    async with db.transaction(workspace_id) as session:
+    async with db.transaction(workspace_id, VISITOR) as session:
         await session.execute(_STORE, {"workspace_id": workspace_id, **values})
 
 

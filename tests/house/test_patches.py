@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 import pytest
-from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
+from fastapi import FastAPI
 
-from app.kit.registry import rooms
 from app.kit.schemas import Patch
+from app.main import operations
 from tests.conftest import Agency
 from tests.house.conftest import Stock, stock
 
@@ -143,15 +142,13 @@ def test_no_patch_requires_anything(document: dict[str, Any]) -> None:
 
 
 def test_every_patch_takes_a_merge_patch() -> None:
-    routers = [router for room in rooms("routes") for router in vars(room).values() if isinstance(router, APIRouter)]
-    found = {
+    body_types = {
         route.path_format: get_type_hints(route.endpoint).get("body")
-        for router in routers
-        for route in router.routes
-        if isinstance(route, APIRoute) and "PATCH" in (route.methods or ())
+        for route in operations()
+        if "PATCH" in (route.methods or ())
     }
-    assert found.keys() == PATCHED.keys()
-    for path, body in found.items():
+    assert body_types.keys() == PATCHED.keys()
+    for path, body in body_types.items():
         assert isinstance(body, type), path
         assert issubclass(body, Patch), path
 
