@@ -22,6 +22,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy import text
 
+from app.kit.actors import Actor, ActorKind
 from app.kit.db import Database
 from app.kit.errors import CommitOutcomeUnknown
 from app.kit.group_commit import GroupWriter, QueueFull
@@ -122,6 +123,9 @@ def _repeats(visits: Sequence[Visit]) -> list[bool]:
     return repeats
 
 
+VISITOR: Final = Actor(ActorKind.ANONYMOUS, "visitor")
+
+
 async def store(db: Database, workspace_id: UUID, visits: Sequence[Visit]) -> None:
     """Store a batch of visits and count their days, in one statement and one commit."""
     values = {
@@ -134,7 +138,7 @@ async def store(db: Database, workspace_id: UUID, visits: Sequence[Visit]) -> No
         "is_repeat": _repeats(visits),
         "referrer": [visit.referrer for visit in visits],
     }
-    async with db.transaction(workspace_id) as session:
+    async with db.transaction(workspace_id, VISITOR) as session:
         await session.execute(_STORE, {"workspace_id": workspace_id, **values})
 
 

@@ -80,15 +80,15 @@ def called_with_session(source: str) -> Iterator[tuple[str, str]]:
 
 def service_functions(root: Path = ROOT) -> dict[str, Function]:
     """Every service function, by its dotted name."""
-    found: dict[str, Function] = {}
+    by_name: dict[str, Function] = {}
     for path in sorted((root / "app").rglob("service.py")):
         module = ".".join(path.relative_to(root).with_suffix("").parts)
-        found |= {f"{module}.{name}": function for name, function in functions(path.read_text()).items()}
+        by_name |= {f"{module}.{name}": function for name, function in functions(path.read_text()).items()}
     for path in sorted((root / "app").rglob("*routes.py")):
         for module, name in called_with_session(path.read_text()):
             file = root / f"{module.replace('.', '/')}.py"
             if module.startswith("app.") and not module.startswith("app.kit.") and file.exists():
                 function = functions(file.read_text()).get(name)
                 if function is not None:
-                    found[f"{module}.{name}"] = function
-    return found
+                    by_name[f"{module}.{name}"] = function
+    return by_name

@@ -1,10 +1,11 @@
 """Whatever changes something is told who acts, and records it."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
-from tests.house.service_functions import fault, functions, service_functions
+from tests.house.service_functions import ROOT, fault, functions, service_functions
 
 EXEMPT = {
     "app.metrics.service.record_posts": "a measurement: the snapshot itself is the record, and nobody changes it",
@@ -14,15 +15,15 @@ EXEMPT = {
 
 
 def test_every_service_function_that_changes_something_takes_an_actor() -> None:
-    known = service_functions()
+    by_name = service_functions()
     assert {
         "app.projects.service.update",
         "app.posts.matching.publish",
         "app.posts.mix.set_policy",
         "app.communities.inbound.subscriptions.open_hook",
-    } <= known.keys()
-    assert len(known) > 25
-    faults = {name: found for name, function in known.items() if (found := fault(function)) is not None}
+    } <= by_name.keys()
+    assert len(by_name) > 25
+    faults = {name: text for name, function in by_name.items() if (text := fault(function)) is not None}
     assert faults.keys() == EXEMPT.keys(), faults
 
 
@@ -57,7 +58,29 @@ def test_what_routes_call_counts_as_well(tmp_path: Path) -> None:
         "from app.things import painting\nasync def route(session): await painting.paint(session, 1)"
     )
     (room / "jobs.py").write_text("async def step(session): session.add(1)")
-    known = service_functions(tmp_path)
-    assert {name: fault(function) for name, function in known.items()} == {
+    by_name = service_functions(tmp_path)
+    assert {name: fault(function) for name, function in by_name.items()} == {
         "app.things.painting.paint": "changes something, and takes no `actor` after the session"
     }
+
+
+def anonymous_transactions(source: str) -> list[str]:
+    """The transactions that a module begins in a workspace without saying for whom."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "transaction"
+        if len(node.args) == 1 and not (isinstance(node.args[0], ast.Constant) and node.args[0].value is None)
+    ]
+
+
+@pytest.mark.parametrize("folder", ["app", "workers"])
+def test_every_transaction_in_a_workspace_has_an_actor(folder: str) -> None:
+    """Without one it would be the service's own, which is for what belongs to no workspace."""
+    by_file = {path.name: anonymous_transactions(path.read_text()) for path in (ROOT / folder).rglob("*.py")}
+    assert {name: calls for name, calls in by_file.items() if calls} == {}
+
+
+def test_a_transaction_without_is_found() -> None:
+    source = "db.transaction(None); db.transaction(workspace_id, actor); db.transaction(workspace_id)"
+    assert anonymous_transactions(source) == ["db.transaction(workspace_id)"]

@@ -73,13 +73,13 @@ def test_operations_without_are_found() -> None:
     async def checked(actor: current.CurrentActor) -> None:
         """Depends on the actor."""
 
-    open_by_mistake, known = public_router("/v1", tag="things"), Router("/v1", tag="things")
+    open_by_mistake, guarded = public_router("/v1", tag="things"), Router("/v1", tag="things")
     open_by_mistake.get("/things", operation_id="things.list")(checked)
-    known.get("/things", operation_id="things.read", permission=OtherPermission.ANYTHING)(checked)
-    known.post("/things", operation_id="things.create", permission=Permission.POSTS_WRITE)(unchecked)
-    known.put("/things", operation_id="things.replace", permission=Permission.POSTS_WRITE)(checked)
-    known.get("/live", operation_id="operations.live", permission=Permission.POSTS_READ)(checked)
-    planted = [route for made in (open_by_mistake, known.api) for route in made.routes if isinstance(route, Route)]
+    guarded.get("/things", operation_id="things.read", permission=OtherPermission.ANYTHING)(checked)
+    guarded.post("/things", operation_id="things.create", permission=Permission.POSTS_WRITE)(unchecked)
+    guarded.put("/things", operation_id="things.replace", permission=Permission.POSTS_WRITE)(checked)
+    guarded.get("/live", operation_id="operations.live", permission=Permission.POSTS_READ)(checked)
+    planted = [route for made in (open_by_mistake, guarded.api) for route in made.routes if isinstance(route, Route)]
     assert faults(planted) == [
         "things.list: declares None, which is no permission",
         "things.read: declares 'anything', which is no permission",
@@ -100,9 +100,9 @@ def test_every_permission_is_of_a_scope_and_needed_by_an_operation() -> None:
 
 
 def test_the_openapi_document_shows_them(app: FastAPI) -> None:
-    shown = {operation["operationId"]: operation.get(PERMISSION) for *_, operation in _documented(app.openapi())}
+    documented = {operation["operationId"]: operation.get(PERMISSION) for *_, operation in _documented(app.openapi())}
     declared = {route.operation_id: route.permission for route in operations() if route.include_in_schema}
-    assert shown == declared
+    assert documented == declared
 
 
 def _documented(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
