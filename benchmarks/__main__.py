@@ -1,4 +1,4 @@
-"""`python -m benchmarks <name> [options]`; without a name: which there are."""
+"""`python -m benchmarks <name> [options]`; without a name: the list of names."""
 
 import asyncio
 import sys
@@ -7,14 +7,14 @@ from app.kit.registry import modules
 
 
 def main() -> None:
-    """Run the benchmark that is named."""
-    known = {module.__name__.rpartition(".")[2]: module for module in modules("benchmarks")}
+    """Run the named benchmark."""
+    benchmarks_by_name = {module.__name__.rpartition(".")[2]: module for module in modules("benchmarks")}
     name, *arguments = sys.argv[1:] or ["--help"]
-    if name not in known:
-        print(f"python -m benchmarks <name> [options]; names: {', '.join(known)}")
+    if name not in benchmarks_by_name:
+        print(f"python -m benchmarks <name> [options]; names: {', '.join(benchmarks_by_name)}")
         raise SystemExit(0 if name in {"-h", "--help"} else 2)
-    with asyncio.Runner(loop_factory=getattr(known[name], "LOOP", None)) as runner:
-        runner.run(known[name].main(arguments))
+    with asyncio.Runner(loop_factory=getattr(benchmarks_by_name[name], "LOOP", None)) as runner:
+        runner.run(benchmarks_by_name[name].main(arguments))
 
 
 if __name__ == "__main__":

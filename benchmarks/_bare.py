@@ -1,4 +1,4 @@
-"""The least that could answer with the same bytes: what KPI answers are measured beside."""
+"""Servers that return given bytes: what KPI responses are compared with."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ def _body() -> bytes:
 
 
 def starlette() -> Starlette:
-    """A route that gives the bytes."""
+    """A route that returns the bytes."""
     body = _body()
 
     async def answer(request: Request) -> Response:
@@ -32,7 +32,7 @@ def starlette() -> Starlette:
 
 
 def fastapi() -> FastAPI:
-    """An operation that gives the bytes."""
+    """An operation that returns the bytes."""
     body = _body()
     app = FastAPI()
 
@@ -44,7 +44,7 @@ def fastapi() -> FastAPI:
 
 
 def model() -> FastAPI:
-    """An operation that gives the same answer through its response model, as FastAPI is mostly used."""
+    """An operation that returns the same content through its response model, as FastAPI is mostly used."""
     content = orjson.loads(_body())
     app = FastAPI()
 

@@ -1,4 +1,4 @@
-"""What inbound hooks are measured beside: the least that could take a call, and the way it is usually done."""
+"""Servers that inbound hooks are compared with: minimal ones, and the usual implementation."""
 
 import os
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.platforms import adapter
-from app.platforms.capabilities import Call, Receives
+from app.platforms.capabilities import HookRequest, Receives
 
 PATH: Final = "/hooks/{platform}/{hook_id}"
 SECRET: Final = "a-secret-of-the-benchmark"
@@ -50,13 +50,13 @@ def insert() -> Starlette:
 
 
 def verify() -> Starlette:
-    """Reads the body and verifies it, and forgets it."""
+    """Reads the body and verifies it."""
 
     async def take(request: Request) -> PlainTextResponse:
         receiver = adapter(request.path_params["platform"])
         assert issubclass(receiver, Receives)
-        call = Call(await request.body(), request.headers, request.query_params)
-        return PlainTextResponse(receiver.receive(call, {"secret": SECRET}).answer)
+        call = HookRequest(await request.body(), request.headers, request.query_params)
+        return PlainTextResponse(receiver.receive(call, {"secret": SECRET}).response_body)
 
     return Starlette(routes=[Route(PATH, take, methods=["POST"])])
 
@@ -75,7 +75,7 @@ class NaiveEvent(_Base):
 
 
 def naive() -> FastAPI:
-    """As it is usually done: look whether the event is known, add it, commit, enqueue a job."""
+    """The usual implementation: check whether the event is stored, add it, commit, enqueue a job."""
     queue: ArqRedis
     engine = create_async_engine(os.environ[URL].replace("postgresql://", "postgresql+asyncpg://"), pool_size=10)
     sessions = async_sessionmaker(engine, expire_on_commit=False)

@@ -1,4 +1,4 @@
-"""A load generator that costs little: keep-alive connections, requests made beforehand."""
+"""A cheap load generator: keep-alive connections and prepared requests."""
 
 import asyncio
 import itertools
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Run:
-    """What a burst of requests took."""
+    """The result of a burst of requests."""
 
     requests: int
     seconds: float
@@ -27,7 +27,7 @@ class Run:
 
 
 class _Connection(asyncio.Protocol):
-    """Sends the next request as soon as the answer to the last one is complete."""
+    """Sends the next request as soon as the last response is complete."""
 
     def __init__(self, requests: Iterator[bytes], until: float, latencies: list[float]) -> None:
         self.requests = requests
@@ -84,7 +84,7 @@ def get(path: str, **headers: str) -> bytes:
 
 
 async def burst(port: int, requests: Sequence[bytes], *, connections: int, seconds: float) -> Run:
-    """Ask for some seconds, on each connection one request after the other; raises for any answer but 200."""
+    """Send requests for some seconds, one after the other on each connection; raises for a response other than 200."""
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
     turn = itertools.cycle(requests)

@@ -7,7 +7,7 @@ import uvicorn
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until SIGTERM."""
     factory, listening = sys.argv[1:]
     config = uvicorn.Config(
         factory, factory=True, loop="uvloop", http="httptools", access_log=False, log_level="warning"

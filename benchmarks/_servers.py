@@ -1,4 +1,4 @@
-"""Servers of a benchmark's own: a PostgreSQL, migrated and durable, and applications on a core."""
+"""Servers for benchmarks: a migrated PostgreSQL with durable commits, and applications pinned to a core."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ NAME = "benchmark"
 
 @dataclass(frozen=True)
 class Urls:
-    """Where its roles find the database."""
+    """The database's URLs, by role."""
 
     superuser: str
     owner: str
@@ -41,7 +41,7 @@ async def database() -> AsyncIterator[Urls]:
 
 
 async def first(client: httpx.AsyncClient, url: str) -> httpx.Response:
-    """The first answer of a server that is starting."""
+    """The first response of a server that is starting."""
     for _ in range(200):
         try:
             answer = await client.get(url)
@@ -77,7 +77,7 @@ def serve(factory: str | None, environment: dict[str, str]) -> Iterator[tuple[in
 
 
 def pin(pid: int, core: int) -> None:
-    """Give a process one of the cores we may use."""
+    """Pin a process to one of the available cores."""
     cores = sorted(os.sched_getaffinity(0)) if pid != os.getpid() else sorted(psutil.Process().cpu_affinity() or ())
     os.sched_setaffinity(pid, {cores[core]})
 

@@ -1,14 +1,14 @@
-"""What is due, asked of a million posts: the planner's queries beside the least a statement can cost.
+"""Queries for what is due, on a million posts, compared with the cheapest statement.
 
-A PostgreSQL of its own with as many communities and posts as asked, their next looks spread over their
-intervals, and lanes of communities that share calls. Each query is asked on one connection, by turns
-with `SELECT 1`, so that a noisy moment falls on both:
+A PostgreSQL of its own has the given numbers of communities and posts, with metrics polls spread over their
+intervals, and communities in metrics groups. Each query runs on one connection in alternation with
+`SELECT 1`, so that a disturbance affects both:
 
-- `standing`: whether anything of one community waits to be read; every poll asks it
+- `pending`: whether counters or comments of one community are due; once in each poll
 - `due`: the posts of one community whose counters are due, a batch
-- `due_among`: those of a whole lane, a batch filled across its communities
-- `first_due`: when a lane is to be looked at next
-- `ages`: how many posts of a lane there are of which age; asked hourly
+- `due_among`: the same of a metrics group, a batch filled across its communities
+- `first_due`: when a metrics group is due next
+- `ages`: the number of posts of a metrics group by age; hourly
 """
 
 import argparse
@@ -38,13 +38,13 @@ from app.projects.models import Project
 from benchmarks._servers import database
 
 LOOP: Final = uvloop.new_event_loop
-"""As the service runs."""
+"""The event loop of the service."""
 NOW: Final = datetime(2026, 10, 15, 12, tzinfo=UTC)
 WORKSPACE: Final = UUID(int=1)
 BATCH: Final = 100
 FILL: Final = """
 INSERT INTO publication (workspace_id, id, community_id, project_id, external_id, url, text, published_at, measure_at,
-        still)
+        unchanged_polls)
     SELECT c.workspace_id, gen_random_uuid(), c.id, c.project_id, n::text, 'https://vk.example/' || n,
         repeat('word ', 40), $1::timestamptz - age * interval '1 second',
         $1::timestamptz + (random() - 0.02) * make_interval(
@@ -62,23 +62,23 @@ async def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--posts", type=int, default=1_000_000)
     parser.add_argument("--metrics-group", type=int, default=250, help="communities that share calls")
     parser.add_argument("--times", type=int, default=300)
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     async with database() as urls:
         began, db = time.monotonic(), Database(urls.app, pool=1, clock=SetClock(NOW))
         try:
-            await fill(asyncpg_url(urls.superuser), db, asked)
-            print(f"{asked.posts:,} posts of {asked.communities:,} communities ({time.monotonic() - began:.0f} s)")
-            took = await measure(db, asked.times, asked.metrics_group)
+            await fill(asyncpg_url(urls.superuser), db, options)
+            print(f"{options.posts:,} posts of {options.communities:,} communities ({time.monotonic() - began:.0f} s)")
+            took = await measure(db, options.times, options.metrics_group)
         finally:
             await db.close()
     report(took)
 
 
-async def fill(url: str, db: Database, asked: argparse.Namespace) -> None:
-    """The rows: communities as they would be after their first poll, posts spread over a year."""
+async def fill(url: str, db: Database, options: argparse.Namespace) -> None:
+    """Insert communities as after their first poll, and posts spread over a year."""
     in_workspace = {"workspace_id": WORKSPACE, "created_at": NOW}
     client = {"name": "Client", "timezone": "Europe/Minsk", "working_hours": {}}
-    projects = [{**in_workspace, **client, "id": uuid7()} for _ in range(max(asked.communities // 20, 1))]
+    projects = [{**in_workspace, **client, "id": uuid7()} for _ in range(max(options.communities // 20, 1))]
     platform = {"platform": "vk", "base_url": "https://api.vk.example", "state": "healthy"}
     communities = [
         {
@@ -88,9 +88,9 @@ async def fill(url: str, db: Database, asked: argparse.Namespace) -> None:
             "address": f"https://vk.example/club{n}",
             "external_id": str(n),
             "backfill_since": NOW - timedelta(days=730),
-            "metrics_group": str(n // asked.metrics_group),
+            "metrics_group": str(n // options.metrics_group),
         }
-        for n in range(asked.communities)
+        for n in range(options.communities)
     ]
     async with db.transaction(WORKSPACE) as session:
         await session.execute(insert(Workspace), [{**in_workspace, "name": "A large agency"}])
@@ -99,15 +99,15 @@ async def fill(url: str, db: Database, asked: argparse.Namespace) -> None:
     tiers = [limit.total_seconds() for limit, _ in poll_schedule.BY_AGE]
     every = [*(one.total_seconds() for _, one in poll_schedule.BY_AGE), poll_schedule.OLDEST_INTERVAL.total_seconds()]
     connection = await asyncpg.connect(url)
-    # The rows are right: no foreign key is asked a million times.
+    # The rows are consistent: foreign keys need not be checked a million times.
     await connection.execute("SET session_replication_role = replica")
-    await connection.execute(FILL, NOW, every, tiers, asked.posts // asked.communities)
+    await connection.execute(FILL, NOW, every, tiers, options.posts // options.communities)
     await connection.execute("ANALYZE")
     await connection.close()
 
 
 async def measure(db: Database, times: int, metrics_group: int) -> dict[str, list[float]]:
-    """Seconds of each query, each time of another community or lane."""
+    """Seconds of each query, each time for another community or metrics group."""
     async with db.read_session(WORKSPACE) as session:
         communities = (await session.scalars(select(Community).order_by(Community.id))).all()
     metrics_groups: defaultdict[str, list[UUID]] = defaultdict(list)
@@ -119,25 +119,25 @@ async def measure(db: Database, times: int, metrics_group: int) -> dict[str, lis
     took: dict[str, list[float]] = defaultdict(list)
     for turn in range(-20, times):
         one, members = communities[turn % len(communities)], whole[turn % len(whole)]
-        place = CommunityRef(WORKSPACE, one.project_id, one.id, one.platform, "Europe/Minsk")
+        ref = CommunityRef(WORKSPACE, one.project_id, one.id, one.platform, "Europe/Minsk")
         async with db.read_session(WORKSPACE) as session:
-            for name, ask in queries(session, one, place, members).items():
+            for name, execute in queries(session, one, ref, members).items():
                 started = time.perf_counter()
-                await ask()
-                if turn >= 0:  # the first ones only warm up
+                await execute()
+                if turn >= 0:  # the first ones are a warm-up
                     took[name].append(time.perf_counter() - started)
     return took
 
 
 def queries(
-    session: AsyncSession, community: Community, place: CommunityRef, metrics_group: Sequence[UUID]
+    session: AsyncSession, community: Community, ref: CommunityRef, metrics_group: Sequence[UUID]
 ) -> dict[str, Callable[[], Awaitable[object]]]:
-    """What the planner asks, by name."""
+    """The measured queries, by name."""
     ahead = NOW + timedelta(minutes=15)
     return {
         "SELECT 1": lambda: session.execute(text("SELECT 1")),
-        "standing": lambda: publications.timezone_and_pending(session, community, NOW),
-        "due": lambda: publications.due(session, place, NOW, BATCH),
+        "pending": lambda: publications.timezone_and_pending(session, community, NOW),
+        "due": lambda: publications.due(session, ref, NOW, BATCH),
         "due_among": lambda: publications.due_among(session, metrics_group, NOW, ahead, BATCH),
         "first_due": lambda: publications.first_due(session, metrics_group),
         "ages": lambda: publications.ages(session, metrics_group, NOW),

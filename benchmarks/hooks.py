@@ -1,15 +1,15 @@
-"""Taking events from a platform, beside the least that could take them.
+"""Receiving events from a platform, compared with servers that do less.
 
-First that they are taken rightly: one event a thousand times at once has one effect, and a server
-that is killed while it takes events has lost none that it acknowledged. Then how fast, each a
-uvicorn process on one core; the load generator has the other one, PostgreSQL what it gets of both:
+First correctness: one event sent a thousand times at once has one effect, and a server that is killed
+while it receives events has lost none that it acknowledged. Then throughput, each contender a uvicorn
+process on one core; the load generator has the other one, PostgreSQL shares both:
 
-- `verify`: Starlette; reads the body, verifies it, forgets it
+- `verify`: Starlette; reads the body and verifies it
 - `insert`: Starlette and asyncpg; reads the body and inserts one row, unverified
-- `naive`: as it is usually done: FastAPI, an ORM session, one commit and one arq job for each event
+- `naive`: the usual way: FastAPI, an ORM session, one commit and one arq job for each event
 - `instep`: `instep api`; verified, routed, deduplicated, stored with its job, in a shared commit
 
-Every event is another one. What follows from them is a worker's part, and measured apart.
+Every event has another id. Applying them is the worker's part, and measured separately.
 """
 
 import argparse
@@ -69,15 +69,15 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Street:
-    """A community with a hook."""
+class HookSetup:
+    """A community with an open hook."""
 
     resources: Resources
     workspace_id: UUID
     path: str
 
     def event(self, name: str, number: int = 0) -> bytes:
-        """A call that tells of a customer's message, as VK sends it."""
+        """A call with the event of a customer's message, as VK sends it."""
         message = {
             "id": abs(hash(name)) % 10**9,
             "date": int(time.time()),
@@ -92,12 +92,12 @@ class Street:
         return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     async def count(self, query: str) -> int:
-        """What the database counts in this workspace."""
+        """The value of a counting query in this workspace."""
         async with self.resources.transaction(self.workspace_id) as session:
             return int((await session.scalars(text(query))).one())
 
     async def apply(self) -> tuple[int, float]:
-        """Do what follows from all that was taken; how many events, and the seconds it took."""
+        """Apply all pending events; their number, and the seconds it took."""
         waiting = await self.count("SELECT count(*) FROM inbound_event WHERE status = 'pending'")
         async with self.resources.transaction(None) as session:
             due = (await session.scalars(select(jobs.Job.id).where(jobs.Job.kind == store.APPLY))).all()
@@ -108,42 +108,42 @@ class Street:
 
 
 async def main(arguments: Sequence[str]) -> None:
-    """Print whether all is taken once, then events a second and latencies of each contender."""
+    """Check that each event is stored once, then print events a second and latencies of each contender."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks hooks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--parallel", type=int, default=1000, help="how often one event is told at once")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each contender in each round")
+    parser.add_argument("--parallel", type=int, default=1000, help="how often one event is sent at once")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each contender in each repetition")
     parser.add_argument("--connections", type=int, nargs="+", default=[16, 64])
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     jobs.collect()
     events.listen()
-    async with _street() as (urls, street, environment):
+    async with _hook_setup() as (urls, setup, environment):
         with ExitStack() as stack:
             ours = stack.enter_context(serve(None, environment))
-            await _ready(ours[0], street.event("warm"))
+            await _ready(ours[0], setup.event("warm"))
             pin(os.getpid(), -1)
-            await _once(street, ours[0], asked.parallel)
-            await _killed(street, environment)
+            await _once(setup, ours[0], options.parallel)
+            await _killed(setup, environment)
             contenders = [Contender("instep", *ours)]
             for name in ("verify", "insert", "naive"):
-                found = stack.enter_context(serve(f"benchmarks._bare_hooks:{name}", environment))
-                await _ready(found[0], street.event("warm"))
-                contenders.insert(-1, Contender(name, *found))
-            for connections in asked.connections:
-                await _race(street, contenders, asked.rounds, asked.seconds, connections)
+                server = stack.enter_context(serve(f"benchmarks._bare_hooks:{name}", environment))
+                await _ready(server[0], setup.event("warm"))
+                contenders.insert(-1, Contender(name, *server))
+            for connections in options.connections:
+                await _race(setup, contenders, options.repeats, options.seconds, connections)
                 _print(contenders, connections)
             bare = await asyncpg.connect(asyncpg_url(urls.app))
             print(f"\nrows of `insert`: {await bare.fetchval('SELECT count(*) FROM bare_event'):,}")
             await bare.close()
-        applied, seconds = await street.apply()
-        left = await street.count("SELECT count(*) FROM inbound_event WHERE status = 'pending'")
+        applied, seconds = await setup.apply()
+        left = await setup.count("SELECT count(*) FROM inbound_event WHERE status = 'pending'")
         print(f"applied by one worker: {applied:,} events, {applied / seconds:,.0f}/s; {left} left")
 
 
 @asynccontextmanager
-async def _street() -> AsyncIterator[tuple[Urls, Street, dict[str, str]]]:
+async def _hook_setup() -> AsyncIterator[tuple[Urls, HookSetup, dict[str, str]]]:
     with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, start_valkey(Path(folder)) as valkey:
         async with database() as urls:
             bare = await asyncpg.connect(asyncpg_url(urls.superuser))
@@ -162,11 +162,11 @@ async def _street() -> AsyncIterator[tuple[Urls, Street, dict[str, str]]]:
                 "INSTEP_ENVIRONMENT": "test",
                 _bare_hooks.URL: asyncpg_url(urls.app),
             }
-            yield urls, await _settle(resources), environment
+            yield urls, await _connect_community(resources), environment
             await db.close()
 
 
-async def _settle(resources: Resources) -> Street:
+async def _connect_community(resources: Resources) -> HookSetup:
     workspace_id, project_id, community_id, at = uuid7(), uuid7(), uuid7(), datetime.now(UTC)
     in_workspace: dict[str, Any] = {"workspace_id": workspace_id, "created_at": at}
     project = {"id": project_id, "name": "Bicycles", "timezone": "Europe/Minsk", "working_hours": {}}
@@ -183,16 +183,18 @@ async def _settle(resources: Resources) -> Street:
         await session.execute(insert(Workspace), [{**in_workspace, "name": "Step & Co"}])
         await session.execute(insert(Project), [{**in_workspace, **project}])
         await session.execute(insert(Community), [{**in_workspace, **community}])
-        given = {"secret": SecretStr(SECRET)}
-        _, hook = await subscriptions.open_hook(session, SYSTEM, resources, community_id=community_id, requested=given)
-    return Street(resources, workspace_id, f"/hooks/{PLATFORM}/{hook.public_id}")
+        secrets = {"secret": SecretStr(SECRET)}
+        _, hook = await subscriptions.open_hook(
+            session, SYSTEM, resources, community_id=community_id, requested=secrets
+        )
+    return HookSetup(resources, workspace_id, f"/hooks/{PLATFORM}/{hook.public_id}")
 
 
 async def _ready(port: int, request: bytes) -> None:
-    """Wait until a server takes events."""
+    """Wait until a server accepts events."""
     for _ in range(200):
         try:
-            await _ask(port, [request])
+            await _send(port, [request])
         except OSError:
             await asyncio.sleep(0.05)
         else:
@@ -200,7 +202,7 @@ async def _ready(port: int, request: bytes) -> None:
     raise RuntimeError("no server")
 
 
-async def _ask(port: int, requests: Iterable[bytes]) -> int:
+async def _send(port: int, requests: Iterable[bytes]) -> int:
     """Send requests on one connection, one after the other; how many were acknowledged before it broke."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     acknowledged = 0
@@ -219,59 +221,63 @@ async def _ask(port: int, requests: Iterable[bytes]) -> int:
     return acknowledged
 
 
-async def _once(street: Street, port: int, times: int) -> None:
+async def _once(setup: HookSetup, port: int, times: int) -> None:
     """One event many times at once; raises unless it had one effect."""
-    await street.apply()
+    await setup.apply()
     stored, messages = "SELECT count(*) FROM inbound_event", "SELECT count(*) FROM message"
-    before = await street.count(stored), await street.count(messages)
-    request = street.event("told a thousand times")
-    acknowledged = sum(await asyncio.gather(*(_ask(port, [request]) for _ in range(times))))
-    await street.apply()
-    after = await street.count(stored), await street.count(messages)
+    before = await setup.count(stored), await setup.count(messages)
+    request = setup.event("sent a thousand times")
+    acknowledged = sum(await asyncio.gather(*(_send(port, [request]) for _ in range(times))))
+    await setup.apply()
+    after = await setup.count(stored), await setup.count(messages)
     if acknowledged != times or after != (before[0] + 1, before[1] + 1):
         raise RuntimeError(f"{acknowledged} of {times} acknowledged; before {before}, after {after}")
     print(f"one event {times:,} times at once: {acknowledged:,} acknowledged, 1 stored, 1 message")
 
 
-async def _killed(street: Street, environment: dict[str, str], connections: int = 64) -> None:
-    """Kill a server while it takes events; raises where an acknowledged one is not stored."""
+async def _killed(setup: HookSetup, environment: dict[str, str], connections: int = 64) -> None:
+    """Kill a server while it receives events; raises where an acknowledged one is not stored."""
     with serve(None, environment) as (port, pid):
-        await _ready(port, street.event("warm"))
+        await _ready(port, setup.event("warm"))
         names = [[f"kill {one} {n}" for n in range(5000)] for one in range(connections)]
-        tellers = [
-            asyncio.create_task(_ask(port, (street.event(name, n) for n, name in enumerate(in_workspace))))
+        senders = [
+            asyncio.create_task(_send(port, (setup.event(name, n) for n, name in enumerate(in_workspace))))
             for in_workspace in names
         ]
         await asyncio.sleep(1.0)
         os.kill(pid, signal.SIGKILL)
-        told = await asyncio.gather(*tellers)
-    acknowledged = {name for in_workspace, count in zip(names, told, strict=True) for name in in_workspace[:count]}
-    async with street.resources.transaction(street.workspace_id) as session:
+        acknowledged_counts = await asyncio.gather(*senders)
+    acknowledged = {
+        name for in_workspace, count in zip(names, acknowledged_counts, strict=True) for name in in_workspace[:count]
+    }
+    async with setup.resources.transaction(setup.workspace_id) as session:
         stored = set(
             (await session.scalars(text("SELECT event_id FROM inbound_event WHERE event_id LIKE 'kill %'"))).all()
         )
     if not acknowledged <= stored:
         raise RuntimeError(f"{len(acknowledged - stored)} acknowledged events are lost")
     unanswered = len(stored - acknowledged)
-    print(f"killed while taking events: {len(acknowledged):,} acknowledged, 0 lost, {unanswered} stored unanswered\n")
+    print(
+        f"killed while receiving events: {len(acknowledged):,} acknowledged, 0 lost, {unanswered} stored unanswered\n"
+    )
 
 
-async def _race(street: Street, contenders: list[Contender], rounds: int, seconds: float, connections: int) -> None:
-    """By turns, so that a noisy moment falls on all of them; raises where an event of ours is not stored once."""
+async def _race(setup: HookSetup, contenders: list[Contender], repeats: int, seconds: float, connections: int) -> None:
+    """Run the contenders in alternation; raises where Instep does not store each event once."""
     stored = "SELECT count(*) FROM inbound_event"
     for contender in contenders:
         contender.runs.clear()
         contender.cpu.clear()
-    for turn in range(-1, rounds):
+    for turn in range(-1, repeats):
         for contender in contenders:
             names = (f"{contender.name} {connections} {turn} {n}" for n in range(int(8000 * seconds)))
-            requests = [street.event(name, n) for n, name in enumerate(names)]
-            before, known = cpu(contender.pid), await street.count(stored)
+            requests = [setup.event(name, n) for n, name in enumerate(names)]
+            before, stored_before = cpu(contender.pid), await setup.count(stored)
             run = await burst(contender.port, requests, connections=connections, seconds=seconds)
-            new = await street.count(stored) - known
+            new = await setup.count(stored) - stored_before
             if contender.name == "instep" and new != min(run.requests, len(requests)):
                 raise RuntimeError(f"{run.requests} acknowledged, {new} stored")
-            if turn >= 0:  # the first one only warms up
+            if turn >= 0:  # the first one is a warm-up
                 contender.runs.append(run)
                 contender.cpu.append((cpu(contender.pid) - before) / run.requests)
 
@@ -279,7 +285,7 @@ async def _race(street: Street, contenders: list[Contender], rounds: int, second
 def _print(contenders: Sequence[Contender], connections: int) -> None:
     rates = {one.name: statistics.median(run.rate for run in one.runs) for one in contenders}
     used = {one.name: statistics.median(one.cpu) for one in contenders}
-    print(f"medians of {len(contenders[0].runs)} rounds by turns, {connections} connections")
+    print(f"medians of {len(contenders[0].runs)} alternating repetitions, {connections} connections")
     measured = f"{'events/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}"
     print(f"{'':10}{measured}{'x verify':>10}{'x insert':>10}{'x naive':>10}{'CPU x insert':>14}")
     for one in contenders:

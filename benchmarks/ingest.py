@@ -1,4 +1,4 @@
-"""Storing snapshots with their rollups, beside storing the bare rows.
+"""Storing snapshots with their rollups, compared with storing the bare rows.
 
 Contenders, each of which commits every batch:
 
@@ -35,22 +35,22 @@ from app.projects.models import Project
 from benchmarks._servers import database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-GIVEN = (Metric.VIEWS, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES)
-"""What a platform gives; the others are missing."""
-MISSING = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in GIVEN}
+SUPPORTED = (Metric.VIEWS, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES)
+"""The metrics of the platform; the others are missing."""
+MISSING = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in SUPPORTED}
 
 Batch = tuple[datetime, list[tuple[UUID, PostMetrics]]]
-"""Looks at one instant, as a poll brings them."""
+"""Counters of one instant, as from one poll."""
 Store = Callable[[Batch], Awaitable[object]]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to store looks, and whose."""
+    """A way to store snapshots, with the posts to store them for."""
 
     name: str
     store: Store
-    place: CommunityRef
+    ref: CommunityRef
     posts: list[UUID]
     late: bool = False
 
@@ -63,20 +63,20 @@ async def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--posts", type=int, default=4000, help="rows of one repetition")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--batch", type=int, nargs="+", default=[100, 1000])
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     async with database() as urls:
         db = Database(urls.app, pool=1)
         bare, bound = await asyncpg.connect(asyncpg_url(urls.superuser)), await asyncpg.connect(asyncpg_url(urls.app))
         try:
-            contenders = await _contenders(db, bare, bound, asked.posts)
+            contenders = await _contenders(db, bare, bound, options.posts)
             start = START
-            for size in asked.batch:
-                _print(size, await _race(contenders, start, size, asked.repeats))
-                start += timedelta(days=asked.repeats + 1)
-            ours = contenders[-1].place
+            for size in options.batch:
+                _print(size, await _race(contenders, start, size, options.repeats))
+                start += timedelta(days=options.repeats + 1)
+            ours = contenders[-1].ref
             async with db.transaction(ours.workspace_id) as session:
                 wrong = await service.reconcile(session, ours.project_id)
-            print(f"\nrows that a recount finds wrong: {len(wrong)}")
+            print(f"\nrows that a recount corrects: {len(wrong)}")
         finally:
             await bare.close()
             await bound.close()
@@ -98,10 +98,10 @@ async def _contenders(db: Database, bare: asyncpg.Connection, bound: asyncpg.Con
     await bound.execute("SELECT set_config('app.workspace_id', $1, false)", str(alone[0].workspace_id))
 
     async def copy(batch: Batch) -> object:
-        at, looks = batch
+        at, snapshots = batch
         rows = [
-            (alone[0].workspace_id, post, at, *(found.counters.get(metric) for metric in Metric))
-            for post, found in looks
+            (alone[0].workspace_id, post, at, *(metrics.counters.get(metric) for metric in Metric))
+            for post, metrics in snapshots
         ]
         return await bare.copy_records_to_table(
             "bare_copy", records=rows, columns=("workspace_id", "publication_id", "at", *METRICS)
@@ -109,10 +109,10 @@ async def _contenders(db: Database, bare: asyncpg.Connection, bound: asyncpg.Con
 
     def unnest(connection: asyncpg.Connection, table: str) -> Store:
         async def store(batch: Batch) -> object:
-            at, looks = batch
-            values = [[found.counters.get(metric) for _, found in looks] for metric in Metric]
+            at, snapshots = batch
+            values = [[metrics.counters.get(metric) for _, metrics in snapshots] for metric in Metric]
             return await connection.execute(
-                fill % table, alone[0].workspace_id, at, [post for post, _ in looks], *values
+                fill % table, alone[0].workspace_id, at, [post for post, _ in snapshots], *values
             )
 
         return store
@@ -167,12 +167,12 @@ async def _project(db: Database, count: int) -> tuple[CommunityRef, list[UUID]]:
 
 
 async def _race(contenders: Sequence[Contender], start: datetime, size: int, repeats: int) -> dict[str, list[float]]:
-    """Rows a second of each contender in each repetition; the first one only warms up."""
+    """Rows a second of each contender in each repetition; the first one is a warm-up."""
     dice = random.Random(1)
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for repeat in range(repeats + 1):
         turn = repeat % len(contenders)
-        for contender in (*contenders[turn:], *contenders[:turn]):  # a different one is the first each time
+        for contender in (*contenders[turn:], *contenders[:turn]):  # each time another one begins
             at = start + timedelta(days=repeat) - timedelta(hours=12) * contender.late
             batches = _batches(contender.posts, at, size, dice)
             began = time.perf_counter()
@@ -188,7 +188,7 @@ def _batches(posts: Sequence[UUID], at: datetime, size: int, dice: random.Random
         (
             at,
             [
-                (post, PostMetrics("1", {metric: dice.randrange(1_000_000) for metric in GIVEN}, MISSING))
+                (post, PostMetrics("1", {metric: dice.randrange(1_000_000) for metric in SUPPORTED}, MISSING))
                 for post in posts[first : first + size]
             ],
         )
@@ -197,10 +197,10 @@ def _batches(posts: Sequence[UUID], at: datetime, size: int, dice: random.Random
 
 
 def _print(size: int, rates: dict[str, list[float]]) -> None:
-    medians = {name: statistics.median(found) for name, found in rates.items()}
+    medians = {name: statistics.median(values) for name, values in rates.items()}
     print(f"\nbatches of {size:,}: rows a second, median (lowest to highest) of {len(rates['copy'])}")
     print(f"{'':20} {'rows/s':>9} {'':21} {'x copy':>7} {'x unnest':>8}")
-    for name, found in rates.items():
-        spread = f"({min(found):,.0f} to {max(found):,.0f})"
+    for name, values in rates.items():
+        spread = f"({min(values):,.0f} to {max(values):,.0f})"
         against = [medians[name] / medians[other] for other in ("copy", "unnest")]
         print(f"{name:20} {medians[name]:9,.0f} {spread:21} {against[0]:7.2f} {against[1]:8.2f}")

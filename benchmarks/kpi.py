@@ -1,15 +1,15 @@
-"""A KPI's answer, beside the least that could answer with the same bytes.
+"""A KPI's response, compared with servers that return the same bytes.
 
 Contenders, each a uvicorn process of its own on one core; the load generator has the other one, and
-PostgreSQL takes what it gets of both:
+PostgreSQL shares both:
 
-- `starlette`: a route that gives the bytes
-- `fastapi`: an operation that gives the bytes
-- `fastapi, model`: an operation that gives the answer through its response model
-- the KPIs: key checked, project and communities found, rows read, computed, written
+- `starlette`: a route that returns the bytes
+- `fastapi`: an operation that returns the bytes
+- `fastapi, model`: an operation that returns them through its response model
+- the KPIs: the key is checked, project, communities and rows are read, the value is computed and serialised
 
-The question is 30 days by day, with the 30 days before, the communities, freshness and coverage, of
-another project at each request. Server CPU is the robust figure on a machine that others use.
+The request is for 30 days by day, with the 30 days before, the communities, freshness and coverage, of
+another project at each request. On a shared machine server CPU is the most reliable figure.
 """
 
 import argparse
@@ -42,12 +42,12 @@ from benchmarks._load import Run, burst, get
 from benchmarks._servers import Urls, cpu, database, first, pin, serve
 
 NOW = datetime.now(UTC)
-"""The server's clock is the machine's: what was seen long ago would be another, slower, question."""
+"""The server uses the machine's clock: with older data the request would be another, slower one."""
 WINDOW = Days(NOW.date() - timedelta(days=29), NOW.date())
 KEYS = ("community_size", "engagement", "engagement_rate", "inquiries_received", "first_response_time", "clicks")
 
 FILL = """
-SET session_replication_role = replica;  -- the rows are right: no foreign key is asked 5 million times
+SET session_replication_role = replica;  -- the rows are consistent: foreign keys need not be checked 5 million times
 CREATE TEMP TABLE w ON COMMIT DROP AS
     SELECT n AS number, CASE WHEN n = 1 THEN '{ours}'::uuid ELSE gen_random_uuid() END AS workspace_id
     FROM generate_series(1, {workspaces}) n;
@@ -112,22 +112,22 @@ async def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--projects", type=int, default=2000)
     parser.add_argument("--days", type=int, default=180)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.2, help="of each contender in each round")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.2, help="of each contender in each repetition")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--keys", nargs="+", default=KEYS)
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     async with database() as urls:
         workspace_id, key = await _key(urls)
         started = time.perf_counter()
-        rows = await _fill(urls, workspace_id, asked.projects, asked.days)
-        print(f"{asked.projects} projects, {rows:,} rows, made in {time.perf_counter() - started:.0f} s\n")
-        ids = await _statements(urls, workspace_id, asked.keys)
+        rows = await _fill(urls, workspace_id, options.projects, options.days)
+        print(f"{options.projects} projects, {rows:,} rows, made in {time.perf_counter() - started:.0f} s\n")
+        ids = await _statements(urls, workspace_id, options.keys)
         with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, ExitStack() as stack:
-            contenders = await _contenders(stack, Path(folder), urls, key, ids, asked.keys)
+            contenders = await _contenders(stack, Path(folder), urls, key, ids, options.keys)
             pin(os.getpid(), -1)
-            await _race(contenders, asked.rounds, asked.seconds, asked.connections)
-            _print(contenders, asked.connections)
+            await _race(contenders, options.repeats, options.seconds, options.connections)
+            _print(contenders, options.connections)
 
 
 async def _key(urls: Urls) -> tuple[uuid.UUID, str]:
@@ -141,7 +141,7 @@ async def _key(urls: Urls) -> tuple[uuid.UUID, str]:
 
 
 async def _fill(urls: Urls, workspace_id: uuid.UUID, count: int, days: int) -> int:
-    """Agencies of 100 projects each, one of them ours; how many rows were counted for days."""
+    """Insert agencies of 100 projects each, one of them `workspace_id`; the number of rows of figures."""
     connection = await asyncpg.connect(asyncpg_url(urls.superuser))
     each = min(count, 100)
     start = NOW.replace(hour=0).timestamp() - days * 86400
@@ -164,20 +164,20 @@ async def _fill(urls: Urls, workspace_id: uuid.UUID, count: int, days: int) -> i
 
 
 async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) -> list[uuid.UUID]:
-    """Print what each KPI's statements cost beside `SELECT 1`; our projects."""
+    """Print the cost of each KPI's statements against `SELECT 1`; the ids of the workspace's projects."""
     db = Database(urls.app, pool=1)
     took: dict[str, list[float]] = defaultdict(list)
     async with db.read_connection(workspace_id) as connection:
         ids = list((await connection.scalars(text("SELECT id FROM project ORDER BY id"))).all())
         for turn in range(300):
             (project,) = await projects.find(connection, workspace_id, [ids[turn % len(ids)]], NOW)
-            question = LoadRequest(workspace_id, (project,), WINDOW.before.first, WINDOW.last)
+            request = LoadRequest(workspace_id, (project,), WINDOW.before.first, WINDOW.last)
             started = time.perf_counter()
             await connection.execute(text("SELECT 1"))
             took["select 1"].append(time.perf_counter() - started)
             for key in keys:
                 started = time.perf_counter()
-                await projects.load(connection, question, [all_kpis()[key]])
+                await projects.load(connection, request, [all_kpis()[key]])
                 took[key].append(time.perf_counter() - started)
     await db.close()
     least = statistics.median(took["select 1"])
@@ -192,11 +192,11 @@ async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) 
 async def _contenders(
     stack: ExitStack, folder: Path, urls: Urls, key: str, ids: list[uuid.UUID], keys: Sequence[str]
 ) -> list[Contender]:
-    """Start the servers, ours first: the others answer with its bytes."""
+    """Start the servers, Instep first: the others return its bytes."""
     environment = {
         **os.environ,
         "DATABASE_URL": urls.app,
-        "REDIS_URL": "unix:///nowhere",  # reads ring no bell
+        "REDIS_URL": "unix:///nowhere",  # reads do not use the doorbell
         "INSTEP_REQUESTS_PER_MINUTE": "100000000",
         "INSTEP_ENVIRONMENT": "test",
     }
@@ -210,7 +210,7 @@ async def _contenders(
             made.append(Contender(name, ours, pid, [get(path, Authorization=f"Bearer {key}") for path in paths]))
             if name == keys[0]:
                 (folder / "body").write_bytes(answer.content)
-                print(f"an answer of {name} has {len(answer.content)} bytes")
+                print(f"a response of {name} has {len(answer.content)} bytes")
         bare = []
         for name, factory in (("starlette", "starlette"), ("fastapi", "fastapi"), ("fastapi, model", "model")):
             port, pid = stack.enter_context(
@@ -225,11 +225,11 @@ def _path(project_id: uuid.UUID, key: str) -> str:
     return f"/v1/projects/{project_id}/kpis/{key}"
 
 
-async def _race(contenders: list[Contender], rounds: int, seconds: float, connections: int) -> None:
-    """By turns, so that a noisy moment falls on all of them."""
+async def _race(contenders: list[Contender], repeats: int, seconds: float, connections: int) -> None:
+    """Run the contenders in alternation."""
     for contender in contenders:
         await burst(contender.port, contender.requests, connections=connections, seconds=0.4)
-    for _ in range(rounds):
+    for _ in range(repeats):
         for contender in contenders:
             before = cpu(contender.pid)
             run = await burst(contender.port, contender.requests, connections=connections, seconds=seconds)
@@ -238,11 +238,11 @@ async def _race(contenders: list[Contender], rounds: int, seconds: float, connec
 
 
 def _print(contenders: list[Contender], connections: int) -> None:
-    def middle(found: Sequence[float]) -> float:
-        return statistics.median(found)
+    def middle(values: Sequence[float]) -> float:
+        return statistics.median(values)
 
     bare, fast = (middle(contender.cpu) for contender in contenders[:2])
-    print(f"medians of {len(contenders[0].runs)} rounds by turns, {connections} connections")
+    print(f"medians of {len(contenders[0].runs)} alternating repetitions, {connections} connections")
     header = f"{'':22}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}{'x starlette':>13}{'x fastapi':>11}"
     print(header)
     for one in contenders:

@@ -16,7 +16,7 @@ tables.load()
 def run(connection: Connection) -> None:
     """Run the migrations in one transaction each."""
     revisions = MigrationContext.configure(connection).get_current_heads()
-    session.require_known(revisions, {script.revision for script in context.script.walk_revisions()})
+    session.require_own_revisions(revisions, {script.revision for script in context.script.walk_revisions()})
     for statement in session.timeouts():
         connection.execute(text(statement))
     connection.commit()  # Alembic would take a transaction that is open for its caller's, and commit nothing

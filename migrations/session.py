@@ -39,13 +39,13 @@ def refusal(revision: str) -> tuple[str, str]:
     )
 
 
-def require_known(revisions: Collection[str], known: Collection[str]) -> None:
+def require_own_revisions(revisions: Collection[str], own_revisions: Collection[str]) -> None:
     """Check that the database was migrated by this code, or by an older release of it.
 
     Raises:
         MigrationRefused: it was not.
     """
-    for revision in sorted(set(revisions) - set(known)):
+    for revision in sorted(set(revisions) - set(own_revisions)):
         raise MigrationRefused(": ".join(refusal(revision)))
 
 

@@ -16,16 +16,16 @@ from sandbox.server import build, serve
 _EPILOG = """\
 Every platform's API is at its own paths, the control API at /_sandbox/…:
   GET  /_sandbox/communities   the communities, their addresses and tokens
-  GET  /_sandbox/state         how the world stands
+  GET  /_sandbox/state         the virtual time and every community's size and counts
   POST /_sandbox/clock         {"advance": 3600} or {"speed": 60} or {"at": "2026-11-24T00:00:00Z"}
   POST /_sandbox/faults        {"platform": "vk", "path": "wall.get", "count": 1, "effect": {"type": "drop"}}
-  POST /_sandbox/communities/KEY   {"act": "comment", "text": "Are you open?"}: people do something now
-  GET  /_sandbox/ledger        everything that happened, JSON Lines
+  POST /_sandbox/communities/KEY   {"act": "comment", "text": "Are you open?"}: make a simulated person act now
+  GET  /_sandbox/ledger        every event so far, as JSON Lines
 """
 
 
 class _Lines(logging.Formatter):
-    """One JSON object a line."""
+    """Formats every log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -42,34 +42,44 @@ class _Lines(logging.Formatter):
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="A small social network that speaks the platforms' wire formats, and lives.",
+        description="A small social network that speaks the platforms' wire formats, with simulated activity.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--port", type=int, default=0, help="on 127.0.0.1; 0 (the default): the port file's, or a free one"
-    )
-    parser.add_argument("--port-file", type=Path, help="written once it listens; read at the start")
-    parser.add_argument("--seed", type=int, default=7, help="the same seed makes the same people and texts (7)")
-    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second (1)")
-    parser.add_argument(
-        "--ledger", type=Path, help="file of everything that happens; if it is there, that world is taken up again"
+        "--port",
+        type=int,
+        default=0,
+        help="port on 127.0.0.1; 0 (the default) reuses the port in --port-file, or takes a free one",
     )
     parser.add_argument(
-        "--callback-url", help="where events go; {platform}, {community} and {external_id} are filled in"
+        "--port-file", type=Path, help="file the port is written to once the server listens; a restart reuses that port"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=7, help="random seed: the same seed gives the same people and texts (default: 7)"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second (default: 1)")
+    parser.add_argument(
+        "--ledger", type=Path, help="file that records every event; if it exists, the sandbox resumes from it"
+    )
+    parser.add_argument(
+        "--callback-url",
+        help="URL that webhook events are sent to; {platform}, {community} and {external_id} are replaced",
     )
     parser.add_argument(
         "--platforms",
         type=lambda value: value.split(","),
-        help="whose communities there are, with commas between (all)",
+        help="comma-separated platforms to simulate (default: all)",
     )
-    parser.add_argument("--with-parent", action="store_true", help="end when stdin ends")
-    parser.add_argument("--verbose", action="store_true", help="say more than warnings")
+    parser.add_argument(
+        "--with-parent", action="store_true", help="exit when stdin is closed, as it is when the parent process ends"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log at INFO; the default is WARNING")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run until stopped; 2 where the ledger does not fit or the port is taken."""
+    """Run until stopped. Returns 2 if an option is invalid, the ledger is another world's or the port is taken."""
     arguments = _arguments(argv)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())

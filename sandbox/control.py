@@ -1,4 +1,4 @@
-"""`/_sandbox/…`: look behind the curtain and pull the strings. No platform has this."""
+"""The control API at `/_sandbox/…`: inspect and change the simulated platforms. No real platform has it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sandbox.entities import PEOPLE_PER_COMMUNITY, Community
 from sandbox.faults import Faults, Rule
 from sandbox.grants import Kind
 from sandbox.ledger import Fields
-from sandbox.network import Network, answer
+from sandbox.network import Network, json_response
 
 Json = dict[str, object]
 
 
-class Ask(BaseModel):
+class ControlRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ClockAsk(Ask):
-    """Any of: another speed, a jump to `at` (ISO 8601 with zone), a jump by so many virtual seconds."""
+class ClockRequest(ControlRequest):
+    """Any of: a new speed, a jump to `at` (ISO 8601 with zone), a jump by `advance` virtual seconds."""
 
     speed: float | None = None
     at: str | None = None
     advance: float | None = Field(default=None, ge=0)
 
 
-class TokenAsk(Ask):
+class TokenRequest(ControlRequest):
     community: str
     kind: Kind = "community"
     scopes: list[str] | None = None
@@ -41,16 +41,16 @@ class TokenAsk(Ask):
     """Virtual seconds."""
 
 
-class TokenEnd(Ask):
+class TokenEnd(ControlRequest):
     token: str
     state: Literal["good", "expired", "revoked"] = "revoked"
 
 
-LimitsAsk = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
+LimitsRequest = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
 """Values by `<wire>_<name>`."""
 
 
-class CallbackAsk(Ask):
+class CallbackRequest(ControlRequest):
     community: str
     url: str
     secret: str | None = None
@@ -58,19 +58,19 @@ class CallbackAsk(Ask):
     """The word for the confirmation, where the subscriber chooses it."""
 
 
-class MissAsk(Ask):
-    """The next events get lost on their way."""
+class MissRequest(ControlRequest):
+    """Drop the next `count` webhook events of a community."""
 
     community: str
     count: int = Field(ge=0)
 
 
-class ResumeAsk(Ask):
+class ResumeRequest(ControlRequest):
     community: str
 
 
-class ActAsk(Ask):
-    """Somebody does something now."""
+class ActRequest(ControlRequest):
+    """Make a simulated person act now."""
 
     act: Literal[
         "post", "comment", "mention", "message", "react", "unreact", "share", "view", "save", "quote", "follow",
@@ -91,8 +91,8 @@ class ActAsk(Ask):
     unique: int | None = None
 
 
-class AskError(Exception):
-    """The request cannot be done; the text says why."""
+class ControlError(Exception):
+    """The request cannot be carried out; the message says why."""
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -133,29 +133,29 @@ class Control:
             except ValidationError as problem:
                 first = problem.errors()[0]
                 where = ".".join(str(part) for part in first["loc"])
-                return answer({"error": f"{where}: {first['msg']}" if where else first["msg"]}, 400)
-            except (AskError, ValueError) as problem:
-                return answer({"error": str(problem)}, 400)
+                return json_response({"error": f"{where}: {first['msg']}" if where else first["msg"]}, 400)
+            except (ControlError, ValueError) as problem:
+                return json_response({"error": str(problem)}, 400)
 
         return guarded
 
-    # ── looking ───────────────────────────────────────────────────────────────────────────────
+    # ── reading ───────────────────────────────────────────────────────────────────────────────
 
     async def state(self, _: Request) -> Response:
         world = self._network.world
-        return answer({
+        return json_response({
             "now": instants.text(world.now), "speed": self._network.clock.speed, "seed": world.seed,
             "born": instants.text(world.born), "ledger": len(world.ledger),
             "communities": [self._community(c) for c in world.communities.values()],
         })  # fmt: skip
 
     async def communities(self, _: Request) -> Response:
-        """What is needed to connect to each community."""
-        return answer([self._connection(c) for c in self._network.world.communities.values()])
+        """The address, tokens and webhook settings needed to connect each community."""
+        return json_response([self._connection(c) for c in self._network.world.communities.values()])
 
     def _connection(self, c: Community) -> Json:
         world, hooks = self._network.world, self._network.hooks
-        wire = next(wire for wire in self._network.wires if c.profile.platform in wire.platforms)
+        wire = next(wire for wire in self._network.wire_formats if c.profile.platform in wire.platforms)
         found: Json = {
             "key": c.key,
             "platform": c.profile.platform,
@@ -169,7 +169,7 @@ class Control:
         }
         if wire.hook is not None:
             found["callback"] = {
-                **wire.hook.told(world, c), "confirmation": hooks.code(c), "secret": hooks.secret(c),
+                **wire.hook.control_info(world, c), "confirmation": hooks.code(c), "secret": hooks.secret(c),
                 "servers": [{"id": one.id, "url": one.url, "status": one.status, "pending": len(one.pending)}
                             for one in hooks.of(c)],
             }  # fmt: skip
@@ -201,10 +201,10 @@ class Control:
 
     async def clock(self, _: Request) -> Response:
         clock = self._network.clock
-        return answer({"now": instants.text(clock.now()), "speed": clock.speed})
+        return json_response({"now": instants.text(clock.now()), "speed": clock.speed})
 
     async def set_clock(self, request: Request) -> Response:
-        ask, clock = ClockAsk.model_validate_json(await request.body()), self._network.clock
+        ask, clock = ClockRequest.model_validate_json(await request.body()), self._network.clock
         if ask.at is not None:
             clock.set(instants.parse(ask.at))
         if ask.advance is not None:
@@ -216,57 +216,57 @@ class Control:
         return await self.clock(request)
 
     async def faults(self, _: Request) -> Response:
-        return answer([rule.model_dump() for rule in self._faults.rules.values()])
+        return json_response([rule.model_dump() for rule in self._faults.rules.values()])
 
     async def add_fault(self, request: Request) -> Response:
-        return answer(self._faults.add(Rule.model_validate_json(await request.body())).model_dump(), 201)
+        return json_response(self._faults.add(Rule.model_validate_json(await request.body())).model_dump(), 201)
 
     async def clear_faults(self, request: Request) -> Response:
         wanted = request.path_params.get("id")
         if wanted is None:
             self._faults.rules.clear()
         elif self._faults.rules.pop(wanted, None) is None:
-            raise AskError("there is no such fault, or no longer")
+            raise ControlError("there is no such fault, or no longer")
         return Response(status_code=204)
 
     async def limits(self, request: Request) -> Response:
-        ask, limits = LimitsAsk.validate_json(await request.body()), self._network.limits
+        ask, limits = LimitsRequest.validate_json(await request.body()), self._network.limits
         if unknown := ask.keys() - limits.keys():
-            raise AskError(f"there is no limit {min(unknown)}; there are {', '.join(limits)}")
+            raise ControlError(f"there is no limit {min(unknown)}; there are {', '.join(limits)}")
         limits.update(ask)
-        return answer(limits)
+        return json_response(limits)
 
     # ── tokens and callbacks ──────────────────────────────────────────────────────────────────
 
     async def make_token(self, request: Request) -> Response:
-        ask = TokenAsk.model_validate_json(await request.body())
+        ask = TokenRequest.model_validate_json(await request.body())
         token = self._network.grants.make(self._named(ask.community), ask.kind, ask.scopes, ask.expires_in)
-        return answer({"token": token}, 201)
+        return json_response({"token": token}, 201)
 
     async def end_token(self, request: Request) -> Response:
         ask = TokenEnd.model_validate_json(await request.body())
         try:
             self._network.grants.end(ask.token, ask.state)
         except KeyError:
-            raise AskError("there is no such token") from None
+            raise ControlError("there is no such token") from None
         return Response(status_code=204)
 
     async def add_callback(self, request: Request) -> Response:
-        ask = CallbackAsk.model_validate_json(await request.body())
+        ask = CallbackRequest.model_validate_json(await request.body())
         c, hooks = self._named(ask.community), self._network.hooks
         if hooks.hook(c) is None:
-            raise AskError(f"{c.profile.platform} does not call back")
+            raise ControlError(f"{c.profile.platform} does not call back")
         secret = hooks.secret(c) if ask.secret is None else ask.secret
         made = hooks.configure(c, ask.url, secret, verify=ask.verify, origin="control")
-        return answer({"server_id": made.id, "confirmation": made.verify, "secret": secret}, 201)
+        return json_response({"server_id": made.id, "confirmation": made.verify, "secret": secret}, 201)
 
     async def miss_callbacks(self, request: Request) -> Response:
-        ask = MissAsk.model_validate_json(await request.body())
+        ask = MissRequest.model_validate_json(await request.body())
         self._network.hooks.miss(self._named(ask.community), ask.count)
         return Response(status_code=204)
 
     async def resume_callbacks(self, request: Request) -> Response:
-        self._network.hooks.resume(self._named(ResumeAsk.model_validate_json(await request.body()).community))
+        self._network.hooks.resume(self._named(ResumeRequest.model_validate_json(await request.body()).community))
         return Response(status_code=204)
 
     # ── people ────────────────────────────────────────────────────────────────────────────────
@@ -274,17 +274,17 @@ class Control:
     async def act(self, request: Request) -> Response:
         """Let somebody do something now; answers the ledger's record of it."""
         c = self._named(str(request.path_params["key"]))
-        ask = ActAsk.model_validate_json(await request.body())
+        ask = ActRequest.model_validate_json(await request.body())
         event, fields = self._event(c, ask)
-        return answer(self._network.world.emit(event, c, "control", **fields), 201)
+        return json_response(self._network.world.emit(event, c, "control", **fields), 201)
 
     def _named(self, key: str) -> Community:
         c = self._network.world.communities.get(key)
         if c is None:
-            raise AskError(f"there is no community {key}; GET /_sandbox/communities lists them")
+            raise ControlError(f"there is no community {key}; GET /_sandbox/communities lists them")
         return c
 
-    def _event(self, c: Community, ask: ActAsk) -> tuple[str, Fields]:
+    def _event(self, c: Community, ask: ActRequest) -> tuple[str, Fields]:
         person = c.number_of(900_000 if ask.person is None else ask.person)
         text = ask.text or "Hello, are you open today?"
         match ask.act:
@@ -298,7 +298,9 @@ class Control:
                 fields = Fields(person=person, text=text, kind=ask.kind, post=self._standing(c, ask.post, "post"))
             case "follow" | "unfollow":
                 if (person in c.followers) == (ask.act == "follow"):
-                    raise AskError(f"person {person} {'follows already' if ask.act == 'follow' else 'does not follow'}")
+                    raise ControlError(
+                        f"person {person} {'follows already' if ask.act == 'follow' else 'does not follow'}"
+                    )
                 return ask.act, Fields(person=person)
             case "delete_post":
                 return "post_deleted", Fields(id=self._standing(c, ask.id or ask.post, "post"))
@@ -314,17 +316,17 @@ class Control:
             fields["parent"] = self._standing(c, ask.parent, "")
         return ask.act, fields
 
-    def _engagement(self, c: Community, ask: ActAsk, person: int) -> tuple[str, Fields]:
+    def _engagement(self, c: Community, ask: ActRequest, person: int) -> tuple[str, Fields]:
         target = self._standing(c, ask.id or ask.post, "" if ask.id else "post")
         reacted = person in c.wall[int(target)].reactors
         if ask.act == "view":
-            if "view" not in c.profile.habits:
-                raise AskError(f"{c.profile.platform} counts no views")
+            if "view" not in c.profile.activities:
+                raise ControlError(f"{c.profile.platform} counts no views")
             return "view", Fields(id=target, count=ask.count, unique=ask.count if ask.unique is None else ask.unique)
         if ask.act in ("share", "save", "quote"):
             return ask.act, Fields(id=target, person=person)
         if reacted == (ask.act == "react"):
-            raise AskError(f"person {person} has {'already' if reacted else 'not'} reacted")
+            raise ControlError(f"person {person} has {'already' if reacted else 'not'} reacted")
         return "reaction" if ask.act == "react" else "reaction_removed", Fields(id=target, person=person)
 
     def _standing(self, c: Community, wanted: str | None, kind: str) -> str:
@@ -333,5 +335,5 @@ class Control:
             return str(c.posts[-1])
         entry = self._network.world.entry(c, int(wanted)) if wanted is not None and wanted.isdecimal() else None
         if entry is None or (kind == "post" and entry.kind != "post") or (kind == "comment" and entry.kind == "post"):
-            raise AskError(f"nothing stands under the id {wanted}")
+            raise ControlError(f"nothing stands under the id {wanted}")
         return str(entry.id)

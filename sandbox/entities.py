@@ -9,7 +9,7 @@ from sandbox.people import Language
 from sandbox.texts import Theme
 
 EntryKind = Literal["post", "comment", "mention", "message"]
-Habit = Literal["message", "mention", "share", "view", "save", "quote"]
+Activity = Literal["message", "mention", "share", "view", "save", "quote"]
 """What people do on a platform by themselves, besides following, reacting and commenting."""
 
 PEOPLE_PER_COMMUNITY: Final = 1_000_000
@@ -33,7 +33,7 @@ class Profile:
     """Followers when its history begins."""
     busy: bool
     """So many things happen that somebody who watches sees figures move."""
-    habits: frozenset[Habit]
+    activities: frozenset[Activity]
     """`view`: the platform counts views and reach."""
     snowflakes: bool
     """Ids are milliseconds and a counter, unique on the platform (else: 1, 2, 3 … on each wall)."""

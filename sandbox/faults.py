@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.grants import Grant
-from sandbox.network import Network, Wire
+from sandbox.network import Network, WireFormat
 
 TRANSPORT = "sandbox.transport"
 """The ASGI extension that holds the connection's transport, so that it can be cut."""
@@ -93,7 +93,7 @@ class Faults:
         """Put a rule in force. `ValueError` where it can meet no call, or its error is none of the platform's."""
         if rule.effect.type == "vk_error":
             rule = rule.model_copy(update={"platform": "vk"})
-        wire = next((one for one in self._network.wires if rule.platform in (one.name, *one.platforms)), None)
+        wire = next((one for one in self._network.wire_formats if rule.platform in (one.name, *one.platforms)), None)
         if rule.platform is not None and wire is None:
             raise ValueError(f"there is no platform {rule.platform} here")
         if rule.effect.type in ("platform_error", "vk_error"):
@@ -116,7 +116,7 @@ class Faults:
             return
         await self._suffer(rule, wire, scope, receive, send)
 
-    def _meet(self, wire: Wire | None, scope: Scope, body: bytes) -> Rule | None:
+    def _meet(self, wire: WireFormat | None, scope: Scope, body: bytes) -> Rule | None:
         """The first rule this call meets; it is used up by one."""
         token = "" if wire is None else wire.token_of(Request(scope), body)
         grant = self._network.grants.find(token, wire.name) if wire is not None and token else None
@@ -132,7 +132,7 @@ class Faults:
             return rule
         return None
 
-    async def _suffer(self, rule: Rule, wire: Wire | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _suffer(self, rule: Rule, wire: WireFormat | None, scope: Scope, receive: Receive, send: Send) -> None:
         effect = rule.effect
         real = Captured()
         if rule.when == "after" or effect.type in ("slow", "truncate", "wrong_type"):
@@ -183,7 +183,7 @@ class Captured:
             self.body += message.get("body", b"")
 
 
-def _meets(rule: Rule, wire: Wire | None, scope: Scope, token: str, grant: Grant | None) -> bool:
+def _meets(rule: Rule, wire: WireFormat | None, scope: Scope, token: str, grant: Grant | None) -> bool:
     name = grant.name if grant is not None else None
     platforms = set() if wire is None else {wire.name, *(wire.platforms if grant is None else {grant.platform})}
     return (

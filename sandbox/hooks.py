@@ -26,7 +26,7 @@ FAILURES: Final = 5
 """So many failures in a row, and delivery pauses."""
 
 
-def accepted(status: int, _: str) -> bool:
+def is_2xx(status: int, _: str) -> bool:
     """The answer that counts on most platforms: any 2xx."""
     return 200 <= status < 300
 
@@ -42,7 +42,7 @@ class Delivery:
     method: Literal["GET", "POST"] = "POST"
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     query: Mapping[str, str] = field(default_factory=dict)
-    taken: Callable[[int, str], bool] = accepted
+    is_accepted: Callable[[int, str], bool] = is_2xx
     """Whether an answer counts, by its status and the first 4096 bytes of its body, stripped."""
 
 
@@ -78,7 +78,7 @@ class Hook:
     """What is sent first, until it is taken; None where the platform asks nothing."""
     topics: frozenset[str] = frozenset()
     """The kinds of events one can choose from, all chosen at first; empty where all are always sent."""
-    told: Callable[[World, Community], Mapping[str, object]] = lambda _, __: {}
+    control_info: Callable[[World, Community], Mapping[str, object]] = lambda _, __: {}
     """What else the control API tells of where a community's events go."""
     secret: Callable[[World, Community], str] | None = None
     """The secret used where none is given, if it is not the community's own but the application's."""
@@ -250,7 +250,7 @@ class Hooks:
         while True:
             attempt += 1
             status, said = await self._send(one, http, event)
-            good = event.taken(status, said)
+            good = event.is_accepted(status, said)
             self._note(one, event, attempt, good=good, said=said if status in (0, 200) else f"(HTTP {status})")
             if good:
                 one.failures = 0

@@ -1,4 +1,4 @@
-"""What a platform's folder declares (`Wire`) and what its handlers get (`Network`): each names the other's type."""
+"""`WireFormat`, which a platform's folder declares, and `Network`, which its handlers get; each refers to the other."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def usual_token(request: Request, body: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
+class WireFormat:
     """A wire format. `name` is its folder's; its profiles say which platforms speak it, mostly one of that name."""
 
     name: str
@@ -68,8 +68,8 @@ class Wire:
     """An error in the platform's own form, by its code. `ValueError` for a code that cannot be one."""
     hook: Hook | None = None
     """How events are sent to whoever subscribes."""
-    fold: Callable[[World], object] | None = None
-    """What it keeps besides the world, made before the past is replayed: see `Network.part`. It adds its
+    extra_state: Callable[[World], object] | None = None
+    """What it keeps besides the world, made before the past is replayed: see `Network.extra_state`. It adds its
     listener to `world.listeners` and changes only when that is told of a record, so that a replay rebuilds it."""
 
     @property
@@ -92,24 +92,26 @@ class Network:
     """Real seconds since 1970."""
     counter: Counter
     hooks: Hooks
-    wires: tuple[Wire, ...]
+    wire_formats: tuple[WireFormat, ...]
     """The wire formats that are spoken here."""
-    folds: tuple[object, ...] = ()
+    extra_states: tuple[object, ...] = ()
     limits: dict[str, int] = field(init=False)
     """What callers may do, by `<wire>_<name>`; changed through the control API."""
     base_url: str = "http://127.0.0.1"
     """Its own address, known once it listens."""
 
     def __post_init__(self) -> None:
-        self.limits = {f"{wire.name}_{name}": value for wire in self.wires for name, value in wire.limits.items()}
+        self.limits = {
+            f"{wire.name}_{name}": value for wire in self.wire_formats for name, value in wire.limits.items()
+        }
 
-    def part(self, kind: type[T]) -> T:
+    def extra_state(self, kind: type[T]) -> T:
         """What a wire format keeps besides the world, by its class."""
-        return next(one for one in self.folds if isinstance(one, kind))
+        return next(one for one in self.extra_states if isinstance(one, kind))
 
-    def wire(self, path: str) -> Wire | None:
+    def wire(self, path: str) -> WireFormat | None:
         """The wire format a path belongs to."""
-        return next((wire for wire in self.wires if path.startswith(wire.prefixes)), None)
+        return next((wire for wire in self.wire_formats if path.startswith(wire.prefixes)), None)
 
     def tick(self) -> None:
         """Let everything happen that is due."""
@@ -194,6 +196,6 @@ def _flat(value: object) -> list[tuple[str, str]]:
     return found
 
 
-def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer."""
     return Response(orjson.dumps(content), status, headers, media_type="application/json; charset=utf-8")

@@ -14,7 +14,7 @@ from functools import cache
 from sandbox import instants
 from sandbox.entities import Profile
 from sandbox.ledger import Record
-from sandbox.wire import declared, profiles
+from sandbox.wire_formats import discover_wire_formats, profiles
 
 CUSTOMERS = ("comment", "mention", "message")
 _ENGAGEMENT = frozenset({"reaction", "reaction_removed", "share", "view", "save", "save_removed", "quote"})
@@ -54,7 +54,7 @@ class _Folding:
 
 @cache
 def _profiles() -> dict[str, Profile]:
-    return {profile.key: profile for profile in profiles(declared())}
+    return {profile.key: profile for profile in profiles(discover_wire_formats())}
 
 
 def until(records: Iterable[Record], at: int) -> Iterator[Record]:
@@ -138,7 +138,7 @@ def _fold(f: _Folding, record: Record) -> None:
             tally.size -= 1
         case "post":
             profile = _profiles().get(record["community"])
-            shown = 0 if profile is not None and "view" in profile.habits else None
+            shown = 0 if profile is not None and "view" in profile.activities else None
             tally.posts[record["id"]] = Counters(views=shown, reach=shown)
         case "post_deleted" | "post_forgotten":
             tally.posts.pop(record["id"], None)

@@ -30,10 +30,10 @@ from sandbox.faults import TRANSPORT, Faults
 from sandbox.grants import Grants
 from sandbox.hooks import Hooks
 from sandbox.ledger import ForeignLedgerError, Ledger, Record, read
-from sandbox.life import Life
 from sandbox.limits import Counter
-from sandbox.network import Network, Wire
-from sandbox.wire import WireError, compatible, declared, profiles
+from sandbox.network import Network, WireFormat
+from sandbox.simulation import Simulation
+from sandbox.wire_formats import WireFormatError, compatible, discover_wire_formats, profiles
 from sandbox.world import World
 
 __all__ = ["Sandbox", "build", "serve"]
@@ -62,7 +62,7 @@ def build(
     tick: float | None = TICK,
     callback_url: str | None = None,
     platforms: Collection[str] | None = None,
-    wires: Iterable[Wire] | None = None,
+    wire_formats: Iterable[WireFormat] | None = None,
     alive: bool = True,
 ) -> Sandbox:
     """A sandbox whose world is born now, or, where the ledger tells of one, that world taken up again.
@@ -75,7 +75,7 @@ def build(
     Raises `ForeignLedgerError` where the ledger was written by another seed or version, `ValueError` for a
     platform that is not there.
     """
-    spoken = declared() if wires is None else compatible(wires)
+    spoken = discover_wire_formats() if wire_formats is None else compatible(wire_formats)
     chosen = _chosen(spoken, platforms)
     born = round(real() * 1000)
     if ledger is not None and (head := _head(ledger)):
@@ -88,9 +88,9 @@ def build(
     world = World(seed=seed, born=born, ledger=book, profiles=[one for one in profiles(spoken) if one.key in chosen])
     spoken = tuple(one for one in spoken if any(profile.key in world.communities for profile in one.profiles))
     try:
-        grants, hooks, folds = _relive(world, spoken, alive=alive)
+        grants, hooks, extra_states = _relive(world, spoken, alive=alive)
         clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
-        network = Network(world, clock, grants, real, Counter(real), hooks, spoken, folds)
+        network = Network(world, clock, grants, real, Counter(real), hooks, spoken, extra_states)
         network.tick()
         return Sandbox(_application(network, _lifespan(network, tick, callback_url)), network, hooks)
     except BaseException:
@@ -116,9 +116,9 @@ def _lifespan(network: Network, tick: float | None, callback_url: str | None) ->
     return lifespan
 
 
-def _chosen(wires: Iterable[Wire], platforms: Collection[str] | None) -> set[str]:
+def _chosen(wire_formats: Iterable[WireFormat], platforms: Collection[str] | None) -> set[str]:
     """The keys of the communities of some platforms; `ValueError` for a platform that is not there."""
-    known = profiles(wires)
+    known = profiles(wire_formats)
     for platform in platforms or ():
         if all(platform != profile.platform for profile in known):
             raise ValueError(f"there is no platform {platform}")
@@ -132,37 +132,41 @@ def _head(ledger: Path) -> list[Record]:
     return [] if first is None else [first, *takewhile(lambda record: record["type"] == "community", records)]
 
 
-def _relive(world: World, wires: tuple[Wire, ...], *, alive: bool) -> tuple[Grants, Hooks, tuple[object, ...]]:
+def _relive(
+    world: World, wire_formats: tuple[WireFormat, ...], *, alive: bool
+) -> tuple[Grants, Hooks, tuple[object, ...]]:
     """Let the world come to where its ledger ends, or to its birth."""
     past = world.ledger.recorded()
-    begin = Life(world).begin if alive else world.found
-    by_platform = {platform: wire for wire in wires for platform in wire.platforms}
+    begin = Simulation(world).begin if alive else world.found
+    by_platform = {platform: wire for wire in wire_formats for platform in wire.platforms}
     grants = Grants(world, {platform: wire.token_rules for platform, wire in by_platform.items()})
     hooks = Hooks(world, {platform: wire.hook for platform, wire in by_platform.items()})
-    folds = tuple(wire.fold(world) for wire in wires if wire.fold is not None)
+    extra_states = tuple(wire.extra_state(world) for wire in wire_formats if wire.extra_state is not None)
     begin()
     for record in past:
         if record["origin"] != "note":
             world.advance(instants.parse(record["at"]))
         if record["origin"] in ("api", "control"):
-            world.redo(record)
+            world.replay(record)
     world.advance(world.born)
     world.ledger.settled()
-    return grants, hooks, folds
+    return grants, hooks, extra_states
 
 
 def _application(network: Network, lifespan: Lifespan[Starlette]) -> Faults:
-    inner = Starlette(routes=[route for wire in network.wires for route in _routes(wire, network)], lifespan=lifespan)
+    inner = Starlette(
+        routes=[route for wire in network.wire_formats for route in _routes(wire, network)], lifespan=lifespan
+    )
     faults = Faults(inner, network)
     inner.routes.extend(Control(network, faults).routes())
     return faults
 
 
-def _routes(wire: Wire, network: Network) -> list[Route]:
+def _routes(wire: WireFormat, network: Network) -> list[Route]:
     found = wire.routes(network)
     for route in found:
         if not route.path.startswith(wire.prefixes):
-            raise WireError(f"{wire.name} answers {route.path}, which begins with none of its prefixes")
+            raise WireFormatError(f"{wire.name} answers {route.path}, which begins with none of its prefixes")
     return found
 
 

@@ -33,8 +33,8 @@ _CREATES: Final[dict[str, EntryKind]] = {
     "message": "message",
 }
 
-Happening: TypeAlias = Callable[[], None]
-Follower: TypeAlias = Callable[[Record, Community], None]
+ScheduledAction: TypeAlias = Callable[[], None]
+RecordListener: TypeAlias = Callable[[Record, Community], None]
 
 
 class World:
@@ -55,11 +55,11 @@ class World:
         self.now = self.began
         self.ledger = ledger
         self.communities = {profile.key: Community(profile) for profile in profiles}
-        self.listeners: list[Follower] = []
+        self.listeners: list[RecordListener] = []
         """Told of every record after it was applied."""
         self.keys: OrderedDict[str, Record] = OrderedDict()
         """Idempotency keys and what they made, oldest first."""
-        self._queue: list[tuple[int, int, Happening]] = []
+        self._queue: list[tuple[int, int, ScheduledAction]] = []
         self._turn = count()
         self._notice = count(1)
         self._flakes: defaultdict[str, count[int]] = defaultdict(count)
@@ -67,7 +67,7 @@ class World:
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────
 
-    def later(self, at: int, happening: Happening) -> None:
+    def later(self, at: int, happening: ScheduledAction) -> None:
         """Let something happen at `at`; what is due already happens one millisecond from now."""
         heapq.heappush(self._queue, (max(at, self.now + 1), next(self._turn), happening))
 
@@ -114,7 +114,7 @@ class World:
             listener(record, community)
         return record
 
-    def redo(self, record: Record) -> None:
+    def replay(self, record: Record) -> None:
         """Let an effect of an earlier process happen again. `token` and the like change nothing here."""
         fields: Fields = {}
         for name in Fields.__annotations__:
@@ -145,7 +145,7 @@ class World:
             return (self.now << 16) | (next(self._flakes[community.profile.platform]) & 0xFFFF)
         return (community.last_mail_id if mail else community.last_wall_id) + 1
 
-    # ── the fold ──────────────────────────────────────────────────────────────────────────────
+    # ── state ──────────────────────────────────────────────────────────────────────────────
 
     def _apply(self, record: Record, c: Community) -> None:
         match record["type"]:

@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Refuse parameters that would have to be awaited or closed."""
+    """Refuse parameters that must be awaited or closed."""
     report = yield
     parameters.refuse(report)
     return report
@@ -171,16 +171,16 @@ class Agency:
         assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
         return answer.json() if answer.content else None
 
-    async def work(self, *names: str, rounds: int = 100) -> int:
+    async def work(self, *names: str, passes: int = 100) -> int:
         """Run this agency's due jobs (of these kinds) until none is due; the number of attempts."""
         attempts = 0
-        for _ in range(rounds):
+        for _ in range(passes):
             due = await self.due(*names)
             if not due:
                 return attempts
             for job_id in due:
                 attempts += await jobs.perform(self.resources, job_id)
-        raise AssertionError(f"jobs are still due after {rounds} rounds")
+        raise AssertionError(f"jobs are still due after {passes} rounds")
 
     async def recur(self, kind: str) -> None:
         """Run the recurring job of this kind now."""

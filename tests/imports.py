@@ -1,4 +1,4 @@
-"""Which modules of the tests a test module leads to, by the imports that stand in its source."""
+"""The test modules that a test module imports, directly or not, by the imports in its source."""
 
 import ast
 from functools import cache
@@ -17,7 +17,7 @@ def imported(path: Path) -> frozenset[Path]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    found: set[Path] = set()
+    files: set[Path] = set()
     for name in names:
         first, *rest = name.split(".")
         if first != "tests":
@@ -25,8 +25,8 @@ def imported(path: Path) -> frozenset[Path]:
         place = ROOT / first
         for part in rest:
             place /= part
-            found |= {file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()}
-    return frozenset(found)
+            files |= {file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()}
+    return frozenset(files)
 
 
 @cache
@@ -34,9 +34,9 @@ def reached(path: Path) -> frozenset[Path]:
     """Itself, the `conftest.py` that apply to it, and whatever these import, directly or not."""
     folders = [folder for folder in path.parents if folder.is_relative_to(ROOT / "tests")]
     todo = {path, *(folder / "conftest.py" for folder in folders if (folder / "conftest.py").is_file())}
-    found: set[Path] = set()
+    files: set[Path] = set()
     while todo:
         one = todo.pop()
-        found.add(one)
-        todo |= imported(one) - found
-    return frozenset(found)
+        files.add(one)
+        todo |= imported(one) - files
+    return frozenset(files)

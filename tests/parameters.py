@@ -1,8 +1,8 @@
-"""What a test's parameters must not hold: whatever is alive before the test that uses it runs.
+"""A test's parameters must not hold live objects: those that must be awaited, closed or iterated once.
 
 Parameters are made when tests are collected, also for tests that are then skipped or left out. A coroutine
-among them is never awaited, a file never closed, an iterator is used up by the first that walks it. A
-function that makes the thing is a good parameter.
+among them is never awaited, a file never closed, an iterator is used up by its first use. Pass a
+function that makes the object instead.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ _OURS = ("app.", "tests.", "workers.")
 
 
 def alive(value: Any) -> Iterator[str]:
-    """What in a value is alive, and where: `[0].client is a AsyncClient`.
+    """The live objects in a value, with their paths: `[0].client is a AsyncClient`.
 
-    Looked through are tuples, lists, sets, mappings, dataclasses, objects of our own classes, partials, bound
+    Searched are tuples, lists, sets, mappings, dataclasses, objects of our own classes, partials, bound
     methods, and what functions are closed over or default to.
     """
     yield from _alive(value, "", {})
 
 
 def _alive(value: Any, place: str, met: dict[int, object]) -> Iterator[str]:
-    """`met` keeps what has been looked at, by id: another object cannot get the same id meanwhile."""
+    """`met` holds the objects already searched, by id, so that no other object can get the same id meanwhile."""
     if isinstance(value, _PLAIN) or id(value) in met:
         return
     met[id(value)] = value
@@ -42,7 +42,7 @@ def _alive(value: Any, place: str, met: dict[int, object]) -> Iterator[str]:
 
 
 def _lives(value: Any) -> bool:
-    """It waits to be awaited, walked once or closed; what is only in memory and closed already does not."""
+    """Whether a value must be awaited, iterated once or closed; objects in memory and closed ones need not."""
     if inspect.isawaitable(value) or isinstance(value, Iterator | AsyncIterator | asyncio.AbstractEventLoop):
         return True
     closes = any(callable(getattr(type(value), name, None)) for name in ("close", "aclose", "terminate", "shutdown"))
@@ -68,15 +68,15 @@ def _parts(value: Any) -> Iterable[tuple[str, Any]]:
 
 
 def refuse(report: pytest.CollectReport) -> None:
-    """Make the report of what was collected an error where a test's parameters are alive."""
-    found = []
-    met: dict[int, object] = {}  # what many tests have in common is looked at once
+    """Make the collection report an error where a test's parameters hold live objects."""
+    faults = []
+    met: dict[int, object] = {}  # objects shared by many tests are searched once
     for item in report.result or []:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        found += [
+        faults += [
             f"{item.nodeid}: of {name}, {one}" for name, value in parameters.items() for one in _alive(value, "", met)
         ]
-    if found:
+    if faults:
         report.outcome = "failed"
-        report.longrepr = "\n".join(("These parameters are alive; parametrize with what makes them:", *found))
+        report.longrepr = "\n".join(("These parameters are alive; parametrize with what makes them:", *faults))
         report.result = []

@@ -50,8 +50,8 @@ def add_option(parser: pytest.Parser) -> None:
 
 
 def apply(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what is not in the slice that was asked for, if one was."""
-    wanted: Slice | None = config.getoption("--slice")
-    if wanted is not None:
-        items[:], others = wanted.select(items)
+    """Deselect tests outside of the requested slice, if there is one."""
+    requested: Slice | None = config.getoption("--slice")
+    if requested is not None:
+        items[:], others = requested.select(items)
         config.hook.pytest_deselected(items=others)

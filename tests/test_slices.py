@@ -37,11 +37,11 @@ def test_what_is_no_slice_is_refused(text: str) -> None:
         Slice.parse(text)
 
 
-def _applied(wanted: Slice | None, node_ids: list[str]) -> tuple[list[str], list[str]]:
-    """The node ids that are left, and those that pytest is told are deselected."""
+def _applied(requested: Slice | None, node_ids: list[str]) -> tuple[list[str], list[str]]:
+    """The selected node ids, and those reported to pytest as deselected."""
     deselected: list[Any] = []
     hook = SimpleNamespace(pytest_deselected=lambda items: deselected.extend(items))
-    config: Any = SimpleNamespace(getoption=lambda name: wanted if name == "--slice" else None, hook=hook)
+    config: Any = SimpleNamespace(getoption=lambda name: requested if name == "--slice" else None, hook=hook)
     items: list[Any] = [SimpleNamespace(nodeid=one) for one in node_ids]
     slices.apply(config, items)
     return [one.nodeid for one in items], [one.nodeid for one in deselected]

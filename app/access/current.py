@@ -5,7 +5,6 @@ import math
 from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import structlog
 from fastapi import Depends, Request, Security
@@ -14,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access.models import Workspace
 from app.access.permissions import SCOPES, Permission
-from app.access.service import Authenticator, RequestActor
+from app.access.service import RequestActor, authenticator
 from app.kit import idempotency
 from app.kit.actors import SIGN_UP
-from app.kit.db import Database, workspace_of
+from app.kit.db import workspace_of
 from app.kit.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from app.kit.ids import uuid7
 from app.kit.paging import Pager
@@ -38,17 +37,6 @@ async def resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(resources)]
 
 
-_authenticators: WeakKeyDictionary[Database, Authenticator] = WeakKeyDictionary()
-
-
-def authenticator(db: Database) -> Authenticator:
-    """This process's authenticator for a database."""
-    existing = _authenticators.get(db)
-    if existing is None:
-        existing = _authenticators[db] = Authenticator(db)
-    return existing
-
-
 async def actor(
     request: Request, resources: ResourcesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> RequestActor:
@@ -58,7 +46,7 @@ async def actor(
     """
     if bearer is None:
         raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
-    authenticated = await authenticator(resources.db).authenticate(bearer.credentials)
+    authenticated = await authenticator(resources).authenticate(bearer.credentials)
     structlog.contextvars.bind_contextvars(actor=str(authenticated))
     required = Permission(required_permission(request))
     if required not in authenticated.permissions:

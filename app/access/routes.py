@@ -14,7 +14,6 @@ from app.access.current import (
     ResourcesDep,
     SessionDep,
     SignUpSessionDep,
-    authenticator,
 )
 from app.access.models import ApiKey, Workspace
 from app.access.permissions import Permission
@@ -29,7 +28,6 @@ from app.access.schemas import (
     WorkspaceRead,
 )
 from app.kit.actors import SIGN_UP
-from app.kit.db import after_commit
 from app.kit.errors import Forbidden
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import Router, problems, public_router
@@ -114,9 +112,5 @@ async def revoke_key(key_id: UUID, actor: CurrentActor, session: SessionDep, res
     Another process of this installation may accept it for five seconds more.
     """
     key = await service.revoke_key(session, actor, key_id=key_id)
-
-    async def forget() -> None:
-        authenticator(resources.db).forget(key.prefix)
-
-    after_commit(session, forget)
+    service.authenticator(resources).keys.forget_after_commit(session, key.prefix)
     return ApiKeyRead.model_validate(key)

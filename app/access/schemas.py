@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.access.models import ApiKeyScope
-from app.kit.schemas import Id, Input, Instant, Line, Output
+from app.kit.schemas import Id, Input, Instant, Output, ShortText
 
 Email = Annotated[
     str,
@@ -23,14 +23,14 @@ Email = Annotated[
 class Owner(Input):
     """The person who signs up."""
 
-    name: Line = Field(examples=["Anna"])
+    name: ShortText = Field(examples=["Anna"])
     email: Email
 
 
 class WorkspaceCreate(Input):
     """Sign-up of an agency."""
 
-    name: Line = Field(examples=["Step & Co"])
+    name: ShortText = Field(examples=["Step & Co"])
     owner: Owner
 
 
@@ -53,7 +53,7 @@ class UserRead(Output):
 class ApiKeyCreate(Input):
     """A new API key."""
 
-    name: Line = Field(examples=["reporting script"])
+    name: ShortText = Field(examples=["reporting script"])
     scopes: list[ApiKeyScope] = Field(default=[ApiKeyScope.READ], min_length=1, max_length=3)
     expires_at: Instant | None = Field(
         None, description="Later than now; null: it does not expire.", examples=["2099-01-01T00:00:00Z"]

@@ -5,8 +5,7 @@ import hmac
 import re
 import secrets
 import string
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,9 +19,11 @@ from app.access.audit import record
 from app.access.models import ApiKey, ApiKeyScope, Membership, Role, UserAccount, Workspace
 from app.access.permissions import Permission, of_scopes
 from app.kit.actors import Actor, ActorKind
-from app.kit.db import Database, in_the_future, now, workspace_of
+from app.kit.cache import Cache, OnePer
+from app.kit.db import in_the_future, now, workspace_of
 from app.kit.errors import Conflict, NotFound, Unauthenticated
 from app.kit.ids import uuid7
+from app.kit.resources import Resources
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _KEY: Final = re.compile(r"isk_([A-Za-z0-9]{12})_([A-Za-z0-9]{43})")
@@ -120,27 +121,28 @@ def _hash(secret: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _CachedKey:
+class StoredKey:
+    """What is needed of an API key to authenticate by it."""
+
     secret_hash: bytes
     expires_at: datetime | None
     actor: RequestActor
-    cached_until: float
 
 
 class Authenticator:
     """Authenticates API keys, each cached for `CACHE_SECONDS`.
 
     A key revoked through another process is accepted here for that long at most; one revoked through this
-    process is dropped from the cache at once.
+    process is dropped from the cache with the commit.
     """
 
     CACHE_SECONDS: Final = 5.0
     CACHE_SIZE: Final = 10_000
 
-    def __init__(self, db: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._db = db
-        self._monotonic = monotonic
-        self._cache: dict[str, _CachedKey] = {}
+    def __init__(self, resources: Resources) -> None:
+        self._db, self._clock = resources.db, resources.clock
+        self.keys: Final = Cache[str, StoredKey](self._clock, seconds=self.CACHE_SECONDS, size=self.CACHE_SIZE)
+        """By prefix."""
 
     async def authenticate(self, key: str) -> RequestActor:
         """The actor of an API key; `Unauthenticated` where it is unknown, expired or revoked."""
@@ -148,34 +150,26 @@ class Authenticator:
         if matched is None:
             raise Unauthenticated("This is not an API key: they look like isk_…_…")
         prefix, secret = matched.groups()
-        cached = self._cache.get(prefix)
-        if cached is None or cached.cached_until < self._monotonic():
-            cached = await self._look_up(prefix)
-        if (
-            cached is None
-            or not hmac.compare_digest(cached.secret_hash, _hash(secret))
-            or (cached.expires_at is not None and cached.expires_at <= self._db.clock.now())
+        stored = await self.keys.get(prefix, lambda: self._look_up(prefix))
+        if not hmac.compare_digest(stored.secret_hash, _hash(secret)) or (
+            stored.expires_at is not None and stored.expires_at <= self._clock.now()
         ):
             raise Unauthenticated(_REFUSED)
-        return cached.actor
+        return stored.actor
 
-    def forget(self, prefix: str) -> None:
-        """Drop a key from the cache: its next use reads the database."""
-        self._cache.pop(prefix, None)
-
-    async def _look_up(self, prefix: str) -> _CachedKey | None:
-        self._cache.pop(prefix, None)
+    async def _look_up(self, prefix: str) -> StoredKey:
+        """Raises where there is none, so that keys somebody made up are not cached."""
         async with self._db.read_connection(None) as connection:
             row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()
         if row is None or row.revoked_at is not None:
-            return None  # not cached, or made-up keys could fill the cache
+            raise Unauthenticated(_REFUSED)
         permissions = of_scopes(map(ApiKeyScope, row.scopes))
         actor = RequestActor(ActorKind.API_KEY, str(row.id), row.workspace_id, permissions)
-        cached = _CachedKey(row.secret_hash, row.expires_at, actor, self._monotonic() + self.CACHE_SECONDS)
-        if len(self._cache) >= self.CACHE_SIZE:
-            self._cache.clear()
-        self._cache[prefix] = cached
-        return cached
+        return StoredKey(row.secret_hash, row.expires_at, actor)
+
+
+authenticator: Final = OnePer(Authenticator)
+"""That of a process."""
 
 
 _BY_PREFIX: Final = select(

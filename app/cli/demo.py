@@ -93,7 +93,7 @@ async def run(installation: Installation) -> None:
 
 
 def show(url: str, sample: Sample) -> None:
-    """Print the answers, then where to go on: what is printed last is in sight."""
+    """Print the answers, then the documentation's URL and the API key, which stay in sight."""
     for answer in sample.answers:
         console.print()
         console.print(f"[bold]{escape(answer.title)}[/]")

@@ -71,7 +71,7 @@ async def check_installation(data: Path) -> list[Finding]:
     try:
         settings = load_settings()
     except SettingsRefused as refused:
-        remedy = "set it in the environment or in .env, then ask again"
+        remedy = "set it in the environment or in .env, then run this again"
         return [*findings, *(_failing("settings", line, remedy) for line in str(refused).splitlines())]
     findings.append(_ok("settings", f"complete, for {settings.environment}"))
     findings.extend(check_settings(settings))
@@ -143,7 +143,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     if any(key.get_secret_value() == DEVELOPMENT_KEY for key in settings.secret_keys):
         yield _warning(
             "secret keys",
-            "the development key, which everybody knows, seals tokens",
+            "tokens are sealed with the development key, which is public",
             "set INSTEP_SECRET_KEYS to what `instep keys secret` prints",
         )
     else:
@@ -153,7 +153,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         yield _warning(
             "public url",
             f"{settings.public_url} is this machine alone: tracked links and inbound hooks do not work from outside",
-            "set INSTEP_PUBLIC_URL to where the world reaches this service",
+            "set INSTEP_PUBLIC_URL to the public URL of this service",
         )
         yield from check_port(url.hostname, url.port or 80)
     else:
@@ -278,7 +278,7 @@ async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
     dead = await connection.fetchval("SELECT count(*) FROM job WHERE state = 'dead'")
     if dead:
         yield _warning(
-            "dead jobs", f"{dead} were given up", "look at their errors in table job, mend, then set them due"
+            "dead jobs", f"{dead} were given up", "see their errors in the table job, fix the cause, then set them due"
         )
     else:
         yield _ok("dead jobs", "none")

@@ -26,7 +26,7 @@ app = typer.Typer(
     help=(
         "Instep, the back office of a social media marketing agency.\n\n"
         "Start with [bold]instep up[/], or with [bold]instep demo[/] for one with sample data. Something is wrong? "
-        "[bold]instep doctor[/] says what, and how to mend it."
+        "[bold]instep doctor[/] says what, and how to fix it."
     ),
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -74,7 +74,7 @@ def up(data: Data = environment.DATA, host: Host = "127.0.0.1", port: Port = 800
 
 @app.command()
 def demo(data: Data = environment.DATA / environment.DEMO, host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Like `up`, with a small sandbox social network and a sample agency to look at.
+    """Like `up`, with a small sandbox social network and a sample agency.
 
     Ends by printing an API key and three questions with their answers, and keeps running until Ctrl-C. A second
     start finds its data.
@@ -155,14 +155,14 @@ def migrate(
         typer.Option(
             envvar="INSTEP_SUPERUSER_DATABASE_URL",
             show_envvar=True,
-            help="Also make the roles and the database first, as this superuser.",
+            help="Create the roles and the database first, as this superuser.",
         ),
     ] = None,
 ) -> None:
-    """Bring the database to the newest revision, as the role that owns the tables.
+    """Migrate the database to the latest revision, as the role that owns the tables.
 
     Needs INSTEP_OWNER_DATABASE_URL, or an `instep up` that runs. With --superuser-url the roles, with the
-    passwords that stand in DATABASE_URL and INSTEP_OWNER_DATABASE_URL, and the database are made first.
+    passwords in DATABASE_URL and INSTEP_OWNER_DATABASE_URL, and the database are created first.
     """
     from urllib.parse import unquote, urlsplit
 
@@ -197,7 +197,7 @@ def track(
     address: Annotated[str, typer.Argument(help="A public community, say https://mastodon.social/@Gargron")],
     allow: Annotated[list[str] | None, typer.Option("--allow", help="host:port that may be private.")] = None,
 ) -> None:
-    """Read a public community now: its size, its newest posts and their reactions."""
+    """Read a public community now: its size, its latest posts and their reactions."""
     from app.cli import track as track_command
 
     with _errors_as_messages():
@@ -209,7 +209,7 @@ def doctor(
     data: Data = environment.DATA,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say what is wrong with this installation, and how to mend it.
+    """Say what is wrong with this installation, and how to fix it.
 
     Exit code 1 when something fails; warnings alone are 0.
     """
@@ -223,9 +223,9 @@ def doctor(
 
 @keys.command("secret")
 def keys_secret() -> None:
-    """Print a fresh key for INSTEP_SECRET_KEYS.
+    """Print a new key for INSTEP_SECRET_KEYS.
 
-    Put it first in the list; old ones go on opening what they sealed.
+    Put it first in the list; old ones still open what they sealed.
     """
     print(Fernet.generate_key().decode())
 
@@ -236,7 +236,7 @@ def keys_create(
     name: Annotated[str, typer.Option(help="What the key is for, in your words.")],
     data: Data = environment.DATA,
 ) -> None:
-    """Make an API key that may do everything in one workspace, and print it. It is shown this once."""
+    """Create an API key with every scope in one workspace, and print it. It is shown only once."""
     from app.cli.keys import create
 
     with _errors_as_messages():
@@ -251,9 +251,9 @@ def keys_create(
 
 @keys.command("reseal")
 def keys_reseal(data: Data = environment.DATA) -> None:
-    """Seal all platforms' tokens anew, with the first key of INSTEP_SECRET_KEYS.
+    """Seal all platforms' tokens again, with the first key of INSTEP_SECRET_KEYS.
 
-    Old keys are not needed for tokens afterwards. It may be run again, and beside API and worker. Exit code 1
+    Old keys are not needed for tokens afterwards. It may be run repeatedly, and while API and worker run. Exit code 1
     when there are tokens that none of the keys opens.
     """
     from app.cli.keys import reseal

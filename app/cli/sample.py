@@ -155,8 +155,10 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
 
 async def _busiest_communities(http: Client, sandbox_url: str) -> list[dict[str, Any]]:
     """The busiest community of each platform."""
-    found: list[dict[str, Any]] = (await http.get(f"{sandbox_url}/_sandbox/communities")).json()
-    busiest = {community["platform"]: community for community in sorted(found, key=lambda community: community["busy"])}
+    communities: list[dict[str, Any]] = (await http.get(f"{sandbox_url}/_sandbox/communities")).json()
+    busiest = {
+        community["platform"]: community for community in sorted(communities, key=lambda community: community["busy"])
+    }
     return [busiest[platform] for platform in sorted(busiest)]
 
 
@@ -205,8 +207,8 @@ async def _answer_latest_customer(api: _Api) -> None:
     body = {"text": "Thank you for writing! We are looking into it."}
     made = await api.call("POST", f"{inquiry}/messages", body)
 
-    def sent(found: Any) -> bool:
-        return any(one["id"] == made["id"] and one["delivery"] == "sent" for one in found["messages"])
+    def sent(inquiry_read: Any) -> bool:
+        return any(one["id"] == made["id"] and one["delivery"] == "sent" for one in inquiry_read["messages"])
 
     await _get_until(api, inquiry, sent, "the answer to a customer is not sent yet")
     done(f"answered {open_inquiries[0]['customer']['name']}, who wrote: {open_inquiries[0]['preview'][:60]}")

@@ -67,8 +67,8 @@ async def read_public(text: str, *, allow: Sequence[str] = ()) -> PublicCommunit
         adapter = adapter_class(http)
         try:
             community = await adapter.community(credentials)
-            found = Credentials(address=address.canonical, base_url=base_url, external_id=community.external_id)
-            page = await adapter.posts(found, None)
+            with_id = Credentials(address=address.canonical, base_url=base_url, external_id=community.external_id)
+            page = await adapter.posts(with_id, None)
         except PlatformError as error:
             raise CannotTrack(f"{adapter_class.spec.title}: {error.message}") from None
     return PublicCommunity(community, page.items)

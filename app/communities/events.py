@@ -24,7 +24,7 @@ class CommunityRef:
     timezone: str
     """The project's, IANA."""
     own_account_ids: frozenset[str] = frozenset()
-    """The community's ids on the platform: what they wrote is its own, where a message does not say so itself."""
+    """The community's ids on the platform: messages by these authors count as its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class TokenExpiring(Event):
 
 @dataclass(frozen=True, slots=True)
 class CommunityConnected(Event):
-    """A community answered for the first time."""
+    """A community was read for the first time."""
 
     topic: ClassVar[str | None] = "community.connected"
     community_id: UUID

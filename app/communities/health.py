@@ -88,7 +88,7 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
                 calls=one.calls,
                 seconds=one.seconds,
                 remaining=one.remaining,
-                held_until=one.held_until,
+                cooldown_until=one.cooldown_until,
             )
             for one in remaining
         ],
@@ -98,13 +98,13 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
 
 def _open_tokens(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]:
     """The decrypted tokens, for their rate limits; one that no key opens is left out, and shows in the state."""
-    found: dict[Token, str] = {}
+    texts: dict[Token, str] = {}
     for row in rows:
         try:
-            found[Token(row.kind)] = keyring.open(row.sealed)
+            texts[Token(row.kind)] = keyring.open(row.sealed)
         except SealBroken:
             continue
-    return found
+    return texts
 
 
 async def _publications(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
@@ -123,7 +123,7 @@ async def _hook(session: AsyncSession, community: Community) -> HookHealth | Non
     hook = await session.scalar(select(Hook).where(hook_of(session, community.id)))
     if hook is None:
         return None
-    missed, missed_at = await reconcile.count(session, community.id)
+    gap_count, last_gap_at = await reconcile.count(session, community.id)
     return HookHealth(
         state=None if hook.state is None else SubscriptionState(hook.state),
         reason=hook.reason,
@@ -134,8 +134,8 @@ async def _hook(session: AsyncSession, community: Community) -> HookHealth | Non
         waiting=hook.waiting,
         detail=hook.detail,
         # A hook that never received anything is not expected to receive any kind of item.
-        missed=missed if hook.first_event_at_by_kind else None,
-        missed_at=missed_at,
+        gaps=gap_count if hook.first_event_at_by_kind else None,
+        last_gap_at=last_gap_at,
     )
 
 

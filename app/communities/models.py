@@ -12,7 +12,7 @@ from app.kit.db import Base, Owned, belongs_to
 
 
 class State(StrEnum):
-    """How a community's connection is."""
+    """The state of a community's connection."""
 
     CONNECTING = "connecting"
     HEALTHY = "healthy"
@@ -24,13 +24,13 @@ class State(StrEnum):
 
 
 class Community(Owned, Base):
-    """A community the agency runs for a client: a VK group, a Mastodon account …"""
+    """A community that the agency runs for a client: a VK group, a Mastodon account …"""
 
     __tablename__ = "community"
     __table_args__ = (
         belongs_to("project", "project_id"),
         UniqueConstraint("workspace_id", "platform", "address"),
-        # Two spellings of one community (a name and a number) turn out to be one when it answers.
+        # Two spellings of one address (a name and a number) turn out to be one community when it is read.
         Index(
             "uq_community_external_id",
             "workspace_id",
@@ -79,14 +79,14 @@ class Community(Owned, Base):
     """How far back the backfill has come: all newer posts are read."""
     posts_cursor: Mapped[str | None]
     conversations_cursor: Mapped[str | None]
-    """Of the list, or of the stream of events, where the platform has one."""
-    # Up to when each part is known: the instant at which the last read began that was completed. Figures rest on
-    # it, so only a read changes it, and only forward. To have a part read again, use `request`.
+    """The cursor of the list of conversations, or of the event stream where the platform has one."""
+    # When the last completed read of each part began: everything until then is stored. Figures depend on it, so only
+    # a read changes it, and only forward. `request` has a part read again.
     size_seen_at: Mapped[datetime | None]
     posts_seen_at: Mapped[datetime | None]
     conversations_seen_at: Mapped[datetime | None]
     tokens_seen_at: Mapped[datetime | None]
-    # When a read of each part was last requested. It is not cleared: a read that began later has served it.
+    # When a read of each part was last requested. It is not cleared: a read that began later has fulfilled it.
     size_requested_at: Mapped[datetime | None]
     posts_requested_at: Mapped[datetime | None]
     conversations_requested_at: Mapped[datetime | None]
@@ -118,7 +118,7 @@ class Community(Owned, Base):
         return self.last_event_at is not None and seen - self.last_event_at < timedelta(days=1)
 
     def request(self, at: datetime, *parts: str) -> None:
-        """Have parts (`size`, `posts` …) read again: they are due at once; `*_seen_at` stays.
+        """Make parts (`size`, `posts` …) due at once; `*_seen_at` stays.
 
         A request is dated later than the last read, even where the clocks of two machines differ.
         """
@@ -202,7 +202,7 @@ class Hook(Owned, Base):
 class HookRoute(Base):
     """From a hook's address to a community of each workspace that shares it.
 
-    Not a workspace's table: of a platform's call only the address is known.
+    Not a workspace's table: a platform's call names nothing but the address.
     """
 
     __tablename__ = "hook_route"
@@ -298,7 +298,7 @@ class InboundGap(Base):
 
 
 class Publication(Owned, Base):
-    """A post as it stands on a platform."""
+    """A post on a platform, in its last version that was read."""
 
     __tablename__ = "publication"
     __table_args__ = (
@@ -342,7 +342,7 @@ class Publication(Owned, Base):
     total: Mapped[int | None]
     """The sum of all counters when they were last read, to see whether any has changed."""
     unchanged_polls: Mapped[int] = mapped_column(default=0)
-    """Metrics polls in a row at which none had."""
+    """Metrics polls in a row at which no counter had changed."""
     comments: Mapped[int | None]
     """The comments counter when it was last read."""
     comments_read: Mapped[int | None]
@@ -375,4 +375,4 @@ class RateLimitUse(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     seconds: Mapped[int] = mapped_column(primary_key=True)
     slots: Mapped[list[Any]]
-    """`[number, units]` of each slot of the window that has any, oldest first; a hold: `[[until, 0]]`."""
+    """`[number, units]` of each slot of the window that has any, oldest first; a cooldown: `[[until, 0]]`."""

@@ -1,4 +1,4 @@
-"""Calling a platform for a community: the adapter with its credentials, tokens and rate limits."""
+"""Calling a platform for a community: its adapter, credentials, tokens and rate limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class PlatformClient:
     stored_tokens: StoredTokens
 
     async def throttled(self, error: Throttled) -> datetime:
-        """Set a hold after a platform's "too many requests"; the instant at which it ends."""
+        """Start a cooldown after a platform's "too many requests"; the instant at which it ends."""
         return await self.limiter.throttled(error)
 
 
@@ -94,7 +94,7 @@ async def reauthorised(run: Run, community_id: UUID, client: PlatformClient, err
 
 async def renew(run: Run, community_id: UUID, client: PlatformClient) -> PlatformClient:
     """The same client with new tokens, renewed here or meanwhile by another worker."""
-    assert isinstance(client.adapter, Refreshes), "asked of adapters that refresh"
+    assert isinstance(client.adapter, Refreshes), "only called for adapters that refresh"
     try:
         async with run.step() as session:
             claim = await tokens.claim_renewal(session, community_id, client.stored_tokens)

@@ -6,37 +6,19 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    DateTime,
-    Result,
-    Text,
-    Uuid,
-    bindparam,
-    func,
-    literal_column,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import ColumnElement, Result, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.communities import publication_statements as statements
 from app.communities.events import CommunityRef, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
 from app.communities.polling import poll_schedule
-from app.kit.bulk import bulk_insert, column_arrays
-from app.kit.db import Base, in_workspace, now, workspace_of
+from app.kit.bulk import column_arrays
+from app.kit.db import in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.platforms.contract import Metric, MetricStatus, PostMetrics, RemotePost
-from app.projects.models import Project
 
-# Written as the index `ix_publication_moved` has it, or it would not be used.
-COMMENTS_CHANGED: Final = text(
-    "gone_at IS NULL AND comments IS DISTINCT FROM comments_read AND (comments > 0 OR comments_read IS NOT NULL)"
-)
-"""The comments counter has changed since the comments were read."""
 TAKE_FROM_LIST_BEFORE: Final = timedelta(minutes=2)
 """Where counters are due within this time, they are taken from a list that shows the post."""
 
@@ -61,12 +43,12 @@ async def store(
     posts_by_id = {post.external_id: post for post in posts}
     stored = await _stored_posts(session, ref, list(posts_by_id)) if posts_by_id else {}
     due = {i: stored.get(i) is None or stored[i].due(at) for i in posts_by_id}
-    shown = _to_write(posts_by_id, stored, at)
-    if not shown:
+    to_write = _to_write(posts_by_id, stored, at)
+    if not to_write:
         return UpsertResult(0, 0)
     # In key order, to avoid deadlocks.
-    values = [_row(ref, posts_by_id[i], at, factor, stored.get(i), due=due[i]) for i in sorted(shown)]
-    rows: Result[Any] = await session.execute(_STORE, column_arrays(values, _COLUMNS))
+    values = [_row(ref, posts_by_id[i], at, factor, stored.get(i), due=due[i]) for i in sorted(to_write)]
+    rows: Result[Any] = await session.execute(statements.STORE, column_arrays(values, statements.COLUMNS))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, row.new) for row in rows)
     await publish(session, PublicationsSeen(ref, seen))
     metrics = tuple((one.id, posts_by_id[one.external_id].metrics) for one in seen if due[one.external_id])
@@ -87,25 +69,25 @@ def _to_write(posts_by_id: Mapping[str, RemotePost], stored: Mapping[str, "_Stor
 
 @dataclass(frozen=True, slots=True)
 class _StoredPost:
-    """A publication as it is stored before a page is."""
+    """A publication as it is stored before a page is written."""
 
     measure_at: datetime | None
     total: int | None
     unchanged_polls: int
-    shown: tuple[object, ...] = ()
+    content: tuple[object, ...] = ()
     """Its link, text, last edit and comments counter, and when it was seen to be deleted."""
 
     def due(self, at: datetime) -> bool:
         return self.measure_at is None or self.measure_at <= at + TAKE_FROM_LIST_BEFORE
 
     def differs(self, post: RemotePost) -> bool:
-        return self.shown != (post.url, post.text, post.edited_at, post.metrics.counters.get(Metric.COMMENTS), None)
+        return self.content != (post.url, post.text, post.edited_at, post.metrics.counters.get(Metric.COMMENTS), None)
 
 
 async def _stored_posts(
     session: AsyncSession, ref: CommunityRef, external_ids: Sequence[str]
 ) -> dict[str, _StoredPost]:
-    rows = await session.execute(_STORED_POSTS, _params(ref, external_ids=list(external_ids)))
+    rows = await session.execute(statements.STORED_POSTS, _params(ref, external_ids=list(external_ids)))
     return {row[0]: _StoredPost(row[1], row[2], row[3], tuple(row[4:])) for row in rows}
 
 
@@ -157,7 +139,7 @@ async def store_pushed(
     values = [{**_written(ref, post), "measure_at": measure_at} for post in posts]
     if not values:
         return
-    rows = await session.execute(_STORE_PUSHED, column_arrays(values, _PUSHED_COLUMNS))
+    rows = await session.execute(statements.STORE_PUSHED, column_arrays(values, statements.PUSHED_COLUMNS))
     seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, True) for row in rows)
     if seen:
         await publish(session, PublicationsSeen(ref, seen))
@@ -165,7 +147,7 @@ async def store_pushed(
 
 async def due(session: AsyncSession, ref: CommunityRef, at: datetime, limit: int) -> list[tuple[UUID, str, datetime]]:
     """The publications whose counters are due, the longest due first: id, external id, and since when."""
-    rows = await session.execute(_DUE, _params(ref, at=at, most=limit))
+    rows = await session.execute(statements.DUE, _params(ref, at=at, most=limit))
     return [(row.id, row.external_id, row.measure_at) for row in rows]
 
 
@@ -199,7 +181,7 @@ async def due_among(
     return [
         DuePost(row.id, row.external_id, row.community_id, row.community, row.measure_at)
         for row in await session.execute(
-            _DUE_AMONG,
+            statements.DUE_AMONG,
             {"workspace": workspace_of(session), "ids": list(communities), "at": at, "until": until, "most": limit},
         )
     ]
@@ -208,7 +190,7 @@ async def due_among(
 async def first_due(session: AsyncSession, communities: Sequence[UUID]) -> datetime | None:
     """When the first of these communities' publications is due; None where none ever is."""
     first: datetime | None = await session.scalar(
-        _FIRST_DUE, {"workspace": workspace_of(session), "ids": list(communities)}
+        statements.FIRST_DUE, {"workspace": workspace_of(session), "ids": list(communities)}
     )
     return first
 
@@ -249,8 +231,8 @@ async def store_metrics(
     meanwhile, and stay due. All communities are one unit of work: first all publications are updated, then
     the events are published, which lock further rows.
     """
-    by_id = {publication_id: metrics for found in metrics_by_community.values() for publication_id, metrics in found}
-    rows = await session.execute(_LOCK_BY_ID, {"workspace": workspace_of(session), "ids": list(by_id)})
+    by_id = {publication_id: metrics for pairs in metrics_by_community.values() for publication_id, metrics in pairs}
+    rows = await session.execute(statements.LOCK_BY_ID, {"workspace": workspace_of(session), "ids": list(by_id)})
     changes: list[dict[str, Any]] = []
     for row in rows:
         metrics = by_id[row.id]
@@ -292,7 +274,9 @@ class PendingReads:
 async def timezone_and_pending(session: AsyncSession, community: Community, at: datetime) -> tuple[str, PendingReads]:
     """The time zone of a community's project, and what is due of its publications."""
     params = {"workspace": workspace_of(session), "project": community.project_id, "community": community.id}
-    row = (await session.execute(_TIMEZONE_AND_PENDING, {**params, "at": at, "since": community.backfill_since})).one()
+    row = (
+        await session.execute(statements.TIMEZONE_AND_PENDING, {**params, "at": at, "since": community.backfill_since})
+    ).one()
     return row[0], PendingReads(row[1], row[2])
 
 
@@ -300,7 +284,7 @@ async def with_new_comments(
     session: AsyncSession, ref: CommunityRef, since: datetime, limit: int
 ) -> list[tuple[UUID, str, str | None, int]]:
     """Publications whose comments counter has changed since they were read: id, external id, cursor, counter."""
-    rows = await session.execute(_WITH_NEW_COMMENTS, _params(ref, since=since, most=limit))
+    rows = await session.execute(statements.WITH_NEW_COMMENTS, _params(ref, since=since, most=limit))
     return [(row.id, row.external_id, row.comments_cursor, row.comments) for row in rows]
 
 
@@ -318,7 +302,7 @@ async def mark_comments_read(
 
 async def ids_by_external_id(session: AsyncSession, ref: CommunityRef, external_ids: Sequence[str]) -> dict[str, UUID]:
     """Ids of a community's publications by their ids on the platform."""
-    rows = await session.execute(_IDS_OF, _params(ref, external_ids=list(external_ids)))
+    rows = await session.execute(statements.IDS_OF, _params(ref, external_ids=list(external_ids)))
     return {row.external_id: row.id for row in rows}
 
 
@@ -328,96 +312,3 @@ def _in_community(ref: CommunityRef) -> ColumnElement[bool]:
 
 def _params(ref: CommunityRef, **more: object) -> dict[str, object]:
     return {"workspace": ref.workspace_id, "community": ref.community_id, **more}
-
-
-_TABLE: Final = Base.metadata.tables[Publication.__tablename__]
-_UNIQUE: Final = ("workspace_id", "community_id", "external_id")
-_RETURNED: Final = tuple(_TABLE.c[name] for name in ("id", "external_id", "url", "text", "published_at"))
-_INSERTED: Final = ("workspace_id", "id", "community_id", "project_id", "external_id", "url", "text", "published_at")
-_UPDATED: Final = ("url", "text", "edited_at", "comments", "measure_at", "total", "unchanged_polls")
-_COLUMNS: Final = (*_INSERTED, "edited_at", "comments", "measure_at", "total", "unchanged_polls")
-_NEW: Final = bulk_insert(_TABLE, _COLUMNS)
-_STORE: Final = _NEW.on_conflict_do_update(
-    index_elements=_UNIQUE,
-    set_={**{name: _NEW.excluded[name] for name in _UPDATED}, "gone_at": None},
-    # A row that this very statement has made has no deleting transaction yet.
-).returning(*_RETURNED, literal_column("(xmax = 0)").label("new"))
-_PUSHED_COLUMNS: Final = (*_INSERTED, "edited_at", "measure_at")
-_STORE_PUSHED: Final = (
-    bulk_insert(_TABLE, _PUSHED_COLUMNS).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_RETURNED)
-)
-
-# An index lookup for each community: those with nothing due cost next to nothing.
-_IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))
-_DUE_AMONG: Final = text("""
-SELECT due.id, due.external_id, due.measure_at, c.id AS community_id, c.external_id AS community
-FROM unnest(:ids) AS requested (id)
-JOIN community c ON c.workspace_id = :workspace AND c.id = requested.id
-CROSS JOIN LATERAL (
-    SELECT p.id, p.external_id, p.measure_at FROM publication p
-    WHERE p.workspace_id = :workspace AND p.community_id = c.id AND p.measure_at <= :until
-    ORDER BY p.measure_at LIMIT :most
-) AS due
-WHERE EXISTS (
-    SELECT FROM unnest(:ids) AS one (id)
-    JOIN publication p ON p.workspace_id = :workspace AND p.community_id = one.id AND p.measure_at <= :at
-)
-ORDER BY due.measure_at, due.id LIMIT :most
-""").bindparams(_IDS)
-_FIRST_DUE: Final = text("""
-SELECT min(first.measure_at) FROM unnest(:ids) AS requested (id) CROSS JOIN LATERAL (
-    SELECT p.measure_at FROM publication p
-    WHERE p.workspace_id = :workspace AND p.community_id = requested.id AND p.measure_at IS NOT NULL
-    ORDER BY p.measure_at LIMIT 1
-) AS first
-""").bindparams(_IDS)
-
-# Built once: building a statement costs more than executing it.
-_OURS: Final = (Publication.workspace_id == bindparam("workspace")) & (
-    Publication.community_id == bindparam("community")
-)
-_AT: Final = bindparam("at", type_=DateTime(timezone=True))
-_SINCE: Final = bindparam("since", type_=DateTime(timezone=True))
-_AMONG: Final = Publication.external_id == func.any(bindparam("external_ids", type_=ARRAY(Text)))
-_STORED_POSTS: Final = select(
-    Publication.external_id,
-    Publication.measure_at,
-    Publication.total,
-    Publication.unchanged_polls,
-    Publication.url,
-    Publication.text,
-    Publication.edited_at,
-    Publication.comments,
-    Publication.gone_at,
-).where(_OURS, _AMONG)
-_IDS_OF: Final = select(Publication.external_id, Publication.id).where(_OURS, _AMONG)
-_DUE: Final = (
-    select(Publication.id, Publication.external_id, Publication.measure_at)
-    .where(_OURS, Publication.measure_at <= _AT)
-    .order_by(Publication.measure_at)
-    .limit(bindparam("most"))
-)
-_LOCK_BY_ID: Final = (
-    select(
-        Publication.id,
-        Publication.published_at,
-        Publication.measure_at,
-        Publication.total,
-        Publication.unchanged_polls,
-        Publication.comments,
-    )
-    .where(Publication.workspace_id == bindparam("workspace"), Publication.id == func.any(_IDS))
-    .order_by(Publication.community_id, Publication.external_id)  # the order of `store`
-    .with_for_update()
-)
-_WITH_NEW_COMMENTS: Final = (
-    select(Publication.id, Publication.external_id, Publication.comments_cursor, Publication.comments)
-    .where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE)
-    .order_by(Publication.published_at.desc())
-    .limit(bindparam("most"))
-)
-_TIMEZONE_AND_PENDING: Final = select(
-    Project.timezone,
-    select(Publication.id).where(_OURS, Publication.measure_at <= _AT).exists(),
-    select(Publication.id).where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE).exists(),
-).where(Project.workspace_id == bindparam("workspace"), Project.id == bindparam("project"))

@@ -17,10 +17,11 @@ from app.kit.db import in_workspace
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import Router, problems
+from app.kit.schemas import Text
 
 ROUTER = Router("/v1/communities", tag="communities")
 
-_NEWEST = Keyset((Community.created_at, Community.id))
+_BY_CREATED_AT = Keyset((Community.created_at, Community.id))
 
 
 @ROUTER.post(
@@ -33,10 +34,10 @@ _NEWEST = Keyset((Community.created_at, Community.id))
 async def connect(body: Connecting, actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> CommunityRead:
     """Connect a community to a project.
 
-    It is polled at once: the answer says `connecting`, and a moment later
-    `GET /v1/communities/{id}/health` says whether it answers, what its tokens lack, and how far its
-    past is read. `GET /v1/platforms` lists how addresses are written and which tokens there are;
-    docs/platforms.md where to get them. A platform whose data is public needs none to be watched.
+    It is polled at once: the response says `connecting`, and a moment later
+    `GET /v1/communities/{id}/health` says whether the platform answers, which permissions its tokens
+    lack, and how far back its posts are read. `GET /v1/platforms` lists how addresses are written and
+    which tokens exist; docs/platforms.md says where to get them. Public data is read without a token.
 
     422 with the `code` `unknown-platform`, `invalid-address`, `credentials-needed` or
     `unexpected-token` says what to correct; 409 `already-connected`: this workspace has it.
@@ -61,7 +62,7 @@ async def list_communities(
     connection: ReadDep,
     pager: PagerDep,
     project_id: UUID | None = None,
-    platform: Annotated[str | None, Query(max_length=40)] = None,
+    platform: Annotated[Text | None, Query(max_length=40)] = None,
     state: State | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -74,7 +75,7 @@ async def list_communities(
         query = query.where(Community.platform == platform)
     if state is not None:
         query = query.where(Community.state == state.value)
-    query = _NEWEST.after(query, pager.read(cursor, (datetime, UUID)), limit)
+    query = _BY_CREATED_AT.after(query, pager.read(cursor, (datetime, UUID)), limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
     return Page(data=[CommunityRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
@@ -101,10 +102,10 @@ async def health(session: SessionDep, resources: ResourcesDep, community_id: UUI
     """A community's health: what was read when, what is missing, and what to do about it.
 
     For a person: `state` and `reason`. For a script: act on `state` `reauth_required` (reconnect)
-    and `code`; leave `degraded` to the service. Figures are as fresh as `seen_at`; `lag` says how
-    late that is, and `lag.interval_multiplier` above 1, with `rate_limits`, that the platform's limits are why.
+    and `code`; `degraded` needs no action. Figures are as fresh as `seen_at`; `lag` says how
+    late that is; if `lag.interval_multiplier` is above 1, the cause is the platform's limits (`rate_limits`).
     `backfill` is the progress of the first reading of the past, `hook` the state of the platform's
-    events and what they missed.
+    events and the gaps in them.
     """
     return await read_health(session, resources.settings, resources.keyring, community_id=community_id)
 
@@ -117,10 +118,10 @@ async def health(session: SessionDep, resources: ResourcesDep, community_id: UUI
     responses=problems(404, 409),
 )
 async def sync(actor: CurrentActor, session: SessionDep, community_id: UUID) -> CommunityRead:
-    """Have everything of a community read anew, as soon as a worker is free.
+    """Read everything of a community again, as soon as a worker is free.
 
-    Within the platform's limits, so it may take a while; figures stay as they are meanwhile, and nothing is counted
-    twice.
+    This keeps to the platform's limits, so it may take a while; meanwhile figures stay as they are. Nothing is
+    counted twice.
     """
     return CommunityRead.model_validate(await service.sync(session, actor, community_id=community_id))
 
@@ -137,7 +138,7 @@ async def reconnect(
     """Reconnect a community with new tokens.
 
     For `reauth_required`, for missing permissions, or before a token expires. Tokens that are not
-    named stay; what was read stays, and reading goes on where it was.
+    named stay; what was read stays, and reading resumes where it stopped.
     """
     community = await service.reconnect(
         session, actor, resources.keyring, community_id=community_id, tokens=body.credentials

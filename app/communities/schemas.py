@@ -6,7 +6,7 @@ from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
 from app.communities.models import State, SubscriptionState
-from app.kit.schemas import Id, Input, Instant, Output
+from app.kit.schemas import Id, Input, Instant, Output, Text
 from app.platforms.contract import Token
 
 
@@ -32,9 +32,8 @@ Tokens = Annotated[
     ),
 ]
 Address = Annotated[
-    str,
+    Text,
     Field(
-        strict=True,
         min_length=1,
         max_length=300,
         description="As you would type it: a link to the community, or its handle.",
@@ -47,9 +46,7 @@ class CommunityConnect(Input):
     """A community to connect to a project."""
 
     project_id: Id = Field(description="The client's project.")
-    platform: str = Field(
-        strict=True, max_length=40, description="A `key` of `GET /v1/platforms`.", examples=["mastodon"]
-    )
+    platform: Text = Field(max_length=40, description="A `key` of `GET /v1/platforms`.", examples=["mastodon"])
     address: Address
     credentials: Tokens = Field(default_factory=dict)
     backfill_days: Annotated[int, Field(strict=True, ge=0, le=730)] = Field(
@@ -222,28 +219,28 @@ class RateLimitRemaining(Output):
     calls: int = Field(description="The calls, or units, allowed in a window.", examples=[300])
     seconds: int = Field(description="The length of a window, in seconds.", examples=[300])
     remaining: int = Field(description="The calls, or units, that are left now.", examples=[271])
-    held_until: Instant | None = Field(
+    cooldown_until: Instant | None = Field(
         description="The platform refused calls until then, and none is made before; null: it did not.",
         examples=[None],
     )
 
 
 class Backfill(Output):
-    """How far the first reading of the past has come. After an interruption it goes on where it was."""
+    """How far the first reading of the past has come. After an interruption it resumes where it stopped."""
 
     since: Instant = Field(description="Older posts and messages are not read.")
     reached: Instant | None = Field(description="All newer posts are read; null: none is.")
     progress: float = Field(description="0 to 1: how much of the time back to `since` is read.", examples=[0.42])
-    done_at: Instant | None = Field(description="null: it goes on.")
+    done_at: Instant | None = Field(description="null: it is still going on.")
 
 
 class Lag(Output):
-    """How late each part is, in seconds; 0: it is not."""
+    """How late each part is, in seconds; 0: not late."""
 
     size: float = Field(examples=[0])
     posts: float = Field(examples=[0])
     conversations: float = Field(examples=[12.5])
-    counters: float = Field(description="Of the post that waits longest for its counters to be read.", examples=[140])
+    counters: float = Field(description="Of the post whose counters have been due the longest.", examples=[140])
     interval_multiplier: float = Field(
         description="The factor by which intervals are longer than planned, because the communities that share a rate "
         "limit need more than it allows; 1: as planned.",
@@ -252,7 +249,7 @@ class Lag(Output):
 
 
 class HookHealth(Output):
-    """The health of a community's hook: its subscription, what the platform says of it, and what it missed."""
+    """The health of a community's hook: its subscription, what the platform says of it, and the gaps in its events."""
 
     state: SubscriptionState | None = Field(
         description="Its subscription at the platform; null: a person enters it there.", examples=["subscribed"]
@@ -267,14 +264,14 @@ class HookHealth(Output):
     waiting: int | None = Field(
         description="Events that wait to be sent; null: the platform does not say.", examples=[0]
     )
-    detail: str | None = Field(description="What the platform complains of.", examples=[None])
-    missed: int | None = Field(
+    detail: str | None = Field(description="The error that the platform reports.", examples=[None])
+    gaps: int | None = Field(
         description="Posts and messages of 30 days that a poll found and the hook had not received five minutes after "
         "they were sent. Kinds of items that it never received do not count; null: it has received nothing so far, "
         "so it is not known whether it works.",
         examples=[0],
     )
-    missed_at: Instant | None = Field(description="When the last of them was sent.", examples=[None])
+    last_gap_at: Instant | None = Field(description="When the last of them was sent.", examples=[None])
 
 
 class UnparsedEvents(Output):
@@ -296,7 +293,7 @@ class Health(Output):
     state: Connection
     code: str | None = Field(
         description="Why it is not healthy, for programs: `auth-expired`, `missing-permission`, `gone`, `rejected`, "
-        "`transient`, `malformed`; `internal-error`: not the platform fails but Instep.",
+        "`transient`, `malformed`; `internal-error`: a fault of Instep, not of the platform.",
         examples=[None],
     )
     reason: str | None = Field(description="Why it is not healthy and what to do, for people.", examples=[None])
@@ -310,7 +307,7 @@ class Health(Output):
     last_event_at: Instant | None = Field(
         description="When the open hook last received an event about it; null: never, or there is no hook."
     )
-    hook: HookHealth | None = Field(description="null: it has none, all is found by polling.")
+    hook: HookHealth | None = Field(description="null: it has none, and everything is read by polling.")
     unparsed_events: UnparsedEvents
     throttled_until: Instant | None = Field(
         description="The platform refused calls for this community until then; null: it did not.",

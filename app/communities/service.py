@@ -35,7 +35,7 @@ class ResealResult:
 
     tokens: int
     lost: frozenset[UUID]
-    """Communities with a token, or a hook's secrets, that no key opens any more; those were left as they are."""
+    """Communities with a token, or a hook's secrets, that no key opens any more; those stay as they were."""
 
 
 async def connect(
@@ -50,10 +50,10 @@ async def connect(
     tokens: Mapping[Token, SecretStr],
     backfill_days: int,
 ) -> Community:
-    """Store a community and schedule its first poll at once; its health shows whether it answers.
+    """Store a community and schedule its first poll at once; its health shows whether the platform answers.
 
-    Raises `Invalid` for an unknown platform or an address it cannot have, `Conflict` where this
-    workspace has connected it already, `NotFound` for a project it has not.
+    Raises `Invalid` for an unknown platform or an address that is not one of its addresses, `Conflict` where
+    this workspace has connected the community already, `NotFound` for a project of another workspace.
     """
     await fetch(session, Project, project_id)
     adapter_class = adapters().get(platform)
@@ -140,10 +140,10 @@ async def reseal(session: AsyncSession, actor: Actor, keyring: Keyring) -> Resea
 
 
 async def poll_now(session: AsyncSession, community_id: UUID) -> None:
-    """Have a community polled as soon as a worker is free.
+    """Schedule a poll of a community as soon as a worker is free.
 
-    A worker locks the job's row first and the community's second; whoever needs both has to lock them in
-    this order, to avoid deadlocks.
+    A worker locks the job's row first and the community's second; code that needs both locks them in this
+    order, to avoid deadlocks.
     """
     await jobs.enqueue(
         session, POLL, workspace_id=workspace_of(session), key=str(community_id), community_id=community_id
@@ -151,7 +151,7 @@ async def poll_now(session: AsyncSession, community_id: UUID) -> None:
 
 
 async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
-    """Have everything of a community read again, now; one that could not be connected is tried again."""
+    """Schedule everything of a community to be read again now; one that could not be connected is tried again."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
@@ -203,7 +203,7 @@ async def pause(session: AsyncSession, actor: Actor, *, community_id: UUID) -> C
 
 
 def _clear_metrics_poll_failure(community: Community) -> None:
-    """Whether its counters can be read is not known any more."""
+    """Forget the last failure: whether the counters can be read is unknown until the next metrics poll."""
     community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
 
 

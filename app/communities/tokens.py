@@ -52,14 +52,14 @@ class RenewalInProgress(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredTokens:
-    """The tokens of a community as they stood when they were read."""
+    """The tokens of a community, as they were when they were read."""
 
     texts: Mapping[Token, str] = field(repr=False)
     ends_at: Mapping[Token, datetime | None]
     versions: Mapping[Token, int]
     renewed_at: datetime | None
     lost: frozenset[Token] = frozenset()
-    """Those that no key of this installation opens; they are not among `texts`."""
+    """Those that no key of this installation decrypts; they are not in `texts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ async def _store(
         expires_at=ends_at,
         updated_at=now(session),
     )
-    fresh = ("sealed", "fingerprint", "expires_at", "updated_at")
+    replaced_columns = ("sealed", "fingerprint", "expires_at", "updated_at")
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=["workspace_id", "community_id", "kind"],
             set_={
-                **{name: statement.excluded[name] for name in fresh},
+                **{name: statement.excluded[name] for name in replaced_columns},
                 "version": CommunityToken.version + 1,
                 "missing_scopes": [],
                 "inspected_at": None,
@@ -256,9 +256,9 @@ async def _lock(session: AsyncSession, condition: ColumnElement[bool]) -> list[C
 async def store_inspection(
     session: AsyncSession, community_id: UUID, stored: StoredTokens, states: Mapping[Token, TokenState]
 ) -> bool:
-    """Store what a platform says of a community's tokens; whether all of them are still the inspected ones.
+    """Store what a platform reports about a community's tokens; whether none was replaced meanwhile.
 
-    Of one that was replaced meanwhile nothing is stored.
+    For a replaced token nothing is stored.
     """
     rows = await _lock(session, CommunityToken.community_id == community_id)
     for row in rows:

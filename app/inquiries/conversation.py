@@ -9,13 +9,13 @@ What counts
 - Automatic answers, deleted ones, and messages of the agency's before the customer's first one are
   no answers.
 - Resolving ends a wait without an answer, but only for the messages ingested by then: a message
-  ingested afterwards still waits for an answer.
+  ingested afterwards still waits for an answer. It also ends a wait that a reopening started.
 - Reopening starts a wait at that instant. The first wait after an inquiry was resolved or
   reopened is an *opening* one, as the very first is.
 - A customer's deleted message starts no wait, unless the next entry of the thread is an answer:
   then that wait did take place, and counts.
 - Of several entries at one instant, customers' messages come first, then answers, then status
-  changes: some platforms give times in whole seconds.
+  changes in the order in which they were made: some platforms give times in whole seconds.
 """
 
 from collections.abc import Iterable
@@ -60,6 +60,8 @@ class StatusChange:
     """Of a resolution: the time of the latest message ingested by then."""
     automatic: bool = False
     reason: str | None = None
+    sequence: int = 0
+    """The order of status changes of one instant."""
 
     @property
     def effective_at(self) -> datetime:
@@ -118,17 +120,19 @@ def conversation_state(
     return replay.result()
 
 
-def _order(entry: DeliveredMessage | StatusChange) -> tuple[datetime, int, datetime]:
+def _order(entry: DeliveredMessage | StatusChange) -> tuple[datetime, int, datetime, int]:
     if isinstance(entry, StatusChange):
-        return entry.effective_at, 2 if entry.transition is Transition.RESOLVED else 3, entry.at
-    return entry.at, 0 if entry.author is MessageDirection.CUSTOMER else 1, entry.at
+        return entry.effective_at, 2, entry.at, entry.sequence
+    return entry.at, 0 if entry.author is MessageDirection.CUSTOMER else 1, entry.at, 0
 
 
 @dataclass(slots=True)
 class _Replay:
     waits: list[Wait] = field(default_factory=list)
     waiting_since: datetime | None = None
-    """When the current wait started; None while nobody waits."""
+    """When the current wait started; None without one."""
+    since_reopening: bool = False
+    """A reopening started the current wait, and not a message."""
     deleted_unanswered_at: datetime | None = None
     """The first deleted message since the last answer: it starts the wait if an answer comes next."""
     last_customer_message_at: datetime | None = None
@@ -147,7 +151,8 @@ class _Replay:
             self.withdrawn_at = max(self.withdrawn_at or message.deleted_at, message.deleted_at)
             return
         self.last_customer_message_at = message.at
-        self.waiting_since = self.waiting_since or message.at
+        if self.waiting_since is None:
+            self.waiting_since, self.since_reopening = message.at, False
         self.resolution = None
 
     def agency_wrote(self, message: DeliveredMessage) -> None:
@@ -162,19 +167,21 @@ class _Replay:
 
     def change_status(self, change: StatusChange) -> None:
         if change.transition is Transition.REOPENED:
-            self.waiting_since = self.waiting_since or change.effective_at
+            if self.waiting_since is None:
+                self.waiting_since, self.since_reopening = change.effective_at, True
             self.deleted_unanswered_at = self.resolution = None
             self.opening = True
             return
         if not change.automatic:
             self.handled_at = self.handled_at or change.at
         through = change.through or change.effective_at
-        if self.waiting_since is not None and self.waiting_since > through:
-            return  # the wait began after the messages that this resolution covers
+        if self.waiting_since is not None and self.waiting_since > through and not self.since_reopening:
+            return  # the wait began with a message that this resolution does not cover
         newer = self.last_customer_message_at is not None and self.last_customer_message_at > through
         if self.waiting_since is not None:
             self._end(self.waiting_since, change.effective_at, EndedBy.RESOLUTION)
         self.waiting_since = change.effective_at if newer and self.waiting_since is not None else None
+        self.since_reopening = False
         self.deleted_unanswered_at = None
         self.opening = True
         self.resolution = (

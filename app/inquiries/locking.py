@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.db import lock
 
 
 async def lock_threads(session: AsyncSession, community_id: UUID) -> None:
@@ -12,4 +13,4 @@ async def lock_threads(session: AsyncSession, community_id: UUID) -> None:
     An advisory lock, taken before any row of the community, so that polls, inbound events and replies
     cannot deadlock.
     """
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"inquiries {community_id}", 0))))
+    await lock(session, "inquiries", community_id)

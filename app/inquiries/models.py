@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base, Owned, belongs_to
@@ -186,9 +186,11 @@ class InquiryEvent(Owned, Base):
     __tablename__ = "inquiry_event"
     __table_args__ = (
         belongs_to("inquiry", "inquiry_id"),
-        Index(None, "workspace_id", "inquiry_id", "at", "id"),
+        Index(None, "workspace_id", "inquiry_id", "at", "sequence"),
     )
 
+    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+    """The order of events of one instant. It counts those of all workspaces, so it is not for callers."""
     inquiry_id: Mapped[UUID]
     type: Mapped[str]
     at: Mapped[datetime]

@@ -170,7 +170,9 @@ async def _load(session: AsyncSession, community_id: UUID, threads: Collection[s
     for message in messages:
         by_thread[message.thread_id].messages.append(message)
     status_changes = await session.execute(
-        select(InquiryEvent.inquiry_id, InquiryEvent.type, InquiryEvent.at, InquiryEvent.data).where(
+        select(
+            InquiryEvent.inquiry_id, InquiryEvent.type, InquiryEvent.at, InquiryEvent.sequence, InquiryEvent.data
+        ).where(
             in_workspace(InquiryEvent, workspace_id),
             InquiryEvent.inquiry_id == any_(literal(list(thread_of), ARRAY(UUID_TYPE(as_uuid=True)))),
             InquiryEvent.type.in_([transition.value for transition in Transition]),
@@ -189,6 +191,7 @@ def _status_change(row: Row[Any]) -> StatusChange:
     through = row.data.get("through")
     return StatusChange(
         at=row.at,
+        sequence=row.sequence,
         transition=Transition(row.type),
         through=row.at.fromisoformat(through) if through else None,
         automatic=row.data.get("automatic", False),

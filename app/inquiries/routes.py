@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Query, status
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Row, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
@@ -42,7 +42,7 @@ THREAD: Final = 200
 _BY_LAST_MESSAGE: Final = Keyset((Inquiry.last_message_at, Inquiry.id))
 _THREAD: Final = Keyset((Message.sent_at, Message.id), descending=False)
 _THREAD_END: Final = Keyset((Message.sent_at, Message.id))
-_EVENTS: Final = Keyset((InquiryEvent.at, InquiryEvent.id))
+_EVENTS: Final = Keyset((InquiryEvent.at, InquiryEvent.sequence))
 
 
 @ROUTER.get("", operation_id="inquiries.list", permission=Permission.INQUIRIES_READ)
@@ -204,8 +204,13 @@ async def events(
     query = select(InquiryEvent.__table__).where(
         in_workspace(InquiryEvent, actor.workspace_id), InquiryEvent.inquiry_id == inquiry_id
     )
-    result = await connection.execute(_EVENTS.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(result.all(), limit, ("at", "id"))
+    last: Row[Any] | None = None
+    if (last_id := pager.read(cursor, (UUID,))) is not None:
+        # A cursor with the sequence would show how many events all workspaces have.
+        keys = query.with_only_columns(*_EVENTS.columns).where(InquiryEvent.id == last_id[0])
+        last = (await connection.execute(keys)).one()
+    result = await connection.execute(_EVENTS.after(query, last, limit))
+    rows, next_cursor = pager.page(result.all(), limit, ("id",))
     return Page(data=[InquiryEventRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from app.inquiries.conversation import EndedBy
 from app.inquiries.models import InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
-from app.kit.schemas import Body, Flag, Id, Input, Instant, Output
+from app.kit.schemas import Body, Flag, Id, Input, Instant, Output, Text
 
 
 class CustomerRead(Output):
@@ -194,8 +194,8 @@ def _no_wildcard(value: str) -> str:
 
 
 Search = Annotated[
-    str | None,
-    Field(min_length=2, max_length=100, pattern=r"^[^\x00]*$"),
+    Text | None,
+    Field(min_length=2, max_length=100),
     AfterValidator(lambda value: None if value is None else f"%{_no_wildcard(value)}%"),
 ]
 """Part of a customer's name or of the latest message; ready for ILIKE."""

@@ -96,7 +96,7 @@ async def record_intent(session: AsyncSession, *, message_id: UUID) -> Intent | 
 async def _repeat_safe_until(session: AsyncSession, message: Message) -> datetime | None:
     """Until when the platform drops a repeat of this reply; None where it would deliver it twice."""
     community = await fetch(session, Community, message.community_id)
-    dedup_window = platforms.adapter(community.platform).spec.replies_remembered
+    dedup_window = platforms.adapter(community.platform).spec.replies_dedup_window
     return None if dedup_window is None or message.intended_at is None else message.intended_at + dedup_window
 
 

@@ -1,6 +1,7 @@
 """The source of the current time: injected, so that a test or a replay can set it."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -10,6 +11,10 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The current instant, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, which never go back: for ages and durations within this process."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -23,6 +28,9 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
@@ -35,6 +43,9 @@ class SetClock:
 
     def now(self) -> datetime:
         return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
 
     async def sleep(self, seconds: float) -> None:
         self.advance(timedelta(seconds=seconds))

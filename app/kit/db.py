@@ -9,7 +9,7 @@ Both are bound to one workspace. PostgreSQL's row-level security compares every 
 """
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Final, TypeVar
@@ -30,6 +30,8 @@ from sqlalchemy import (
     bindparam,
     event,
     func,
+    literal,
+    literal_column,
     select,
     text,
 )
@@ -41,7 +43,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
-from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, broken_off
+from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, is_unanswered
 from app.kit.ids import uuid7
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -126,23 +128,28 @@ class Database:
     async def transaction(self, workspace_id: uuid.UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[AsyncSession]:
         """One transaction of an actor in a workspace (None: in the tables that belong to none).
 
-        Nothing is sent before the first statement. The calls registered by `after_commit` run after a
-        successful commit, and never otherwise. Raises `CommitOutcomeUnknown` where the connection breaks
+        Nothing is sent before the first statement. The calls registered by `after_commit` run after the
+        commit, and never where it certainly failed. Raises `CommitOutcomeUnknown` where the connection breaks
         between COMMIT and PostgreSQL's answer.
         """
-        async with self._write.connect() as connection:
-            raw = await connection.get_raw_connection()
-            assert isinstance(raw.driver_connection, _WorkspaceConnection)
-            raw.driver_connection.workspace_id = workspace_id
-            calls: list[AfterCommit] = []
-            async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
-                session.info.update(workspace_id=workspace_id, actor=actor, now=self.clock.now(), after_commit=calls)
-                yield session
-                await session.flush()  # an error here is certainly before the commit
-                with _committing():
-                    await session.commit()
-        for call in calls:
-            await call()
+        calls: list[AfterCommit] = []
+        try:
+            async with self._write.connect() as connection:
+                raw = await connection.get_raw_connection()
+                assert isinstance(raw.driver_connection, _WorkspaceConnection)
+                raw.driver_connection.workspace_id = workspace_id
+                async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
+                    session.info.update(
+                        workspace_id=workspace_id, actor=actor, now=self.clock.now(), after_commit=calls
+                    )
+                    yield session
+                    await session.flush()  # an error here is certainly before the commit
+                    with _committing():
+                        await session.commit()
+        except CommitOutcomeUnknown:
+            await _run(calls)
+            raise
+        await _run(calls)
 
     @asynccontextmanager
     async def read_connection(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncConnection]:
@@ -206,6 +213,11 @@ class Database:
             )
 
 
+async def _run(calls: Sequence[AfterCommit]) -> None:
+    for call in calls:
+        await call()
+
+
 class PrivilegedRoleError(RuntimeError):
     """The runtime role could read every workspace."""
 
@@ -216,7 +228,7 @@ def _committing() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError, TimeoutError) as error:
-        if broken_off(error):
+        if is_unanswered(error):
             raise CommitOutcomeUnknown from error
         raise
 
@@ -282,7 +294,10 @@ def actor_of(session: AsyncSession) -> Actor:
 
 
 def after_commit(session: AsyncSession, call: AfterCommit) -> None:
-    """Run `call` after this transaction's commit; it must not raise."""
+    """Run `call` after this transaction's commit, also where the outcome of the commit is unknown.
+
+    It must not raise, and must do no harm where nothing was committed.
+    """
     session.info["after_commit"].append(call)
 
 
@@ -310,7 +325,22 @@ async def fetch(session: AsyncSession, model: type[M], row_id: uuid.UUID, *, for
     return row
 
 
-async def lock(session: AsyncSession, *key: object) -> bool:
-    """Try to take the advisory lock of `key` until this transaction ends; False where another one holds it."""
-    name = "\x1f".join(str(part) for part in key)
-    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))))
+def _lock_id(key: Sequence[object]) -> ColumnElement[int]:
+    """The number of the advisory lock of a key: values, or columns of the statement that takes the lock."""
+    parts = [part if isinstance(part, ColumnElement) else literal(str(part)) for part in key]
+    return func.hashtextextended(func.concat_ws(literal("\x1f"), *parts), literal_column("0"))
+
+
+def locking(*key: object) -> ColumnElement[None]:
+    """An expression that takes the advisory lock of `key` until the transaction ends, waiting for it."""
+    return func.pg_advisory_xact_lock(_lock_id(key))
+
+
+async def lock(session: AsyncSession, *key: object) -> None:
+    """Take the advisory lock of `key` until this transaction ends, waiting for it."""
+    await session.execute(select(locking(*key)))
+
+
+async def try_lock(session: AsyncSession, *key: object) -> bool:
+    """Take the advisory lock of `key` until this transaction ends; False where another transaction has it."""
+    return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(_lock_id(key)))))

@@ -17,6 +17,7 @@ programs compare it, people read `detail`.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -178,27 +179,57 @@ _HTTP_CODES: Mapping[int, tuple[str, str, str]] = {
     415: ("unsupported-media-type", "Unsupported media type", "Send the body as application/json."),
 }
 
-_CONTENTION = frozenset({"40001", "40P01", "55P03"})
-"""SQLSTATEs: serialization failure, deadlock detected, lock not available."""
 
-_SHUT_DOWN = frozenset({"57P01", "57P02", "57P03", "53300"})
-"""SQLSTATEs: admin shutdown, crash shutdown, cannot connect now, too many connections."""
+class DatabaseFailure(StrEnum):
+    """What a temporary error of the database means; any other error is a fault of the statement."""
 
-_CONNECTION_LOST = ("08", "57P")
-"""Beginnings of the SQLSTATEs of a broken connection or a server shutdown: they do not answer the statement."""
+    CONTENTION = "contention"
+    """The statement lost a race for a lock; nothing was changed."""
+    CONNECTION_LOST = "connection lost"
+    """The connection broke or the server shut down: the statement, a COMMIT say, was not answered."""
+    UNAVAILABLE = "unavailable"
+    """The server answered that it could not execute the statement."""
 
-_UNAVAILABLE = ("08", "53", "57", "58")
-"""SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error."""
+
+_SQLSTATES: Final[Mapping[str, DatabaseFailure]] = {
+    "40001": DatabaseFailure.CONTENTION,  # serialization failure
+    "40P01": DatabaseFailure.CONTENTION,  # deadlock detected
+    "55P03": DatabaseFailure.CONTENTION,  # lock not available
+    "08": DatabaseFailure.CONNECTION_LOST,  # connection exception
+    "57P": DatabaseFailure.CONNECTION_LOST,  # operator intervention: shutdown, crash, starting up
+    "57": DatabaseFailure.UNAVAILABLE,  # operator intervention: query cancelled
+    "53": DatabaseFailure.UNAVAILABLE,  # insufficient resources: too many connections, disk full
+    "58": DatabaseFailure.UNAVAILABLE,  # system error
+}
+"""By the SQLSTATE or its beginning; of two that match, the first counts."""
+
+
+def database_failure(error: BaseException) -> DatabaseFailure | None:
+    """What an error of the database, or of connecting to it, means; None for a fault of the statement."""
+    if isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return DatabaseFailure.CONNECTION_LOST
+    state = _sqlstate(error)
+    return next(
+        (failure for begin, failure in _SQLSTATES.items() if state is not None and state.startswith(begin)), None
+    )
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return state if isinstance(state, str) else None
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether an error is temporary (an unreachable server, a lost lock race), not a fault of the statement."""
-    if isinstance(error, Unavailable | OSError):
-        return True
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
-    return isinstance(state, str) and (state in _CONTENTION | _SHUT_DOWN or state.startswith(_UNAVAILABLE))
+    return isinstance(error, Unavailable) or database_failure(error) is not None
+
+
+def is_unanswered(error: DBAPIError | OSError | TimeoutError) -> bool:
+    """Whether the connection broke, or timed out, before PostgreSQL answered. False: the error is its answer.
+
+    An error without an SQLSTATE is of the driver, not of PostgreSQL.
+    """
+    return database_failure(error) is DatabaseFailure.CONNECTION_LOST or _sqlstate(error) is None
 
 
 _DETAILS = {
@@ -220,14 +251,6 @@ def _field_errors(error: RequestValidationError) -> list[dict[str, Any]]:
         }
         for item in error.errors()
     ]
-
-
-def broken_off(error: DBAPIError | OSError | TimeoutError) -> bool:
-    """Whether the connection broke, or timed out, before PostgreSQL answered. False: the error is its answer."""
-    if not isinstance(error, DBAPIError):
-        return True
-    state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or state.startswith(_CONNECTION_LOST)
 
 
 READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -279,11 +302,11 @@ def install(app: FastAPI) -> None:
         )
 
     async def database_error(request: Request, error: Exception) -> Response:
-        state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-        if state in _CONTENTION:
+        failure = database_failure(error)
+        if failure is DatabaseFailure.CONTENTION:
             detail = "Another request was changing the same; nothing was changed by this one. Send it again."
             return render(request, Unavailable(detail, code="busy", retry_after=1))
-        if not is_outage(error):
+        if failure is None:
             raise error
         return render(request, Unavailable("The database is out of reach; nothing was changed.", code="database-away"))
 

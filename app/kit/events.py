@@ -52,7 +52,7 @@ def listen() -> None:
 
 
 class EventRecord(Owned, Base):
-    """A stored event of a workspace, for those who read events over the API."""
+    """A stored event of a workspace, to be read over the API."""
 
     __tablename__ = "event"
     __table_args__ = (Index(None, "workspace_id", "topic", "id"),)

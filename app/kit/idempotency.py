@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.responses import Response
 
 from app.kit.crypto import Keyring
-from app.kit.db import Base, lock, now, workspace_of
+from app.kit.db import Base, now, try_lock, workspace_of
 from app.kit.errors import IDEMPOTENCY_KEY, Conflict, Invalid
 
 HEADER: Final = IDEMPOTENCY_KEY
@@ -133,7 +133,7 @@ async def begin(request: Request, session: AsyncSession) -> None:
 
 async def reserve(session: AsyncSession, key: str) -> None:
     """Lock a key until this transaction ends; `Conflict` while another request holds the lock."""
-    if not await lock(session, "idempotency", workspace_of(session), key):
+    if not await try_lock(session, "idempotency", workspace_of(session), key):
         raise Conflict(
             f"A request with this {HEADER} is still being worked on.",
             code="idempotency-key-in-use",

@@ -21,12 +21,13 @@ from sqlalchemy.orm import QueryableAttribute
 
 from app.kit.crypto import Keyring
 from app.kit.errors import Invalid
+from app.kit.schemas import Text
 
 T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many rows, at most 200.")]
 Cursor = Annotated[
-    str | None, Query(max_length=1024, description="`next_cursor` of the page before; none for the first page.")
+    Text | None, Query(max_length=1024, description="`next_cursor` of the page before; none for the first page.")
 ]
 
 

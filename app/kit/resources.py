@@ -31,9 +31,12 @@ class SilentDoorbell:
         return
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Resources:
-    """What requests and jobs use: settings, clock, database, keys, doorbell, HTTP client."""
+    """What requests and jobs use: settings, clock, database, keys, doorbell, HTTP client.
+
+    Objects of this process that belong to them are kept by `kit.cache.OnePer`.
+    """
 
     settings: Settings
     clock: Clock

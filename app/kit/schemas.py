@@ -64,14 +64,14 @@ def _rfc3339(value: datetime) -> str:
 _NO_NUL = r"^[^\x00]*$"
 _NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
 
-Line = Annotated[
+ShortText = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=200, pattern=_NOT_BLANK),
     AfterValidator(_trimmed),
 ]
 """A name or a title."""
 Text = Annotated[str, Field(strict=True, max_length=20_000, pattern=_NO_NUL)]
-"""Running text; it may be empty."""
+"""Text without NUL, which PostgreSQL cannot store; it may be empty. Of bodies, paths and queries."""
 Body = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=20_000, pattern=_NOT_BLANK),

@@ -16,7 +16,7 @@ from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import Router, problems
-from app.kit.schemas import Day
+from app.kit.schemas import Day, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import GoalType, Kpi, LoadRequest
@@ -36,7 +36,7 @@ GranularityParam = Annotated[
 CompareParam = Annotated[Literal["previous", "none"], Query(description="`none` omits the previous window.")]
 
 
-async def _kpi(key: str) -> Kpi:
+async def _kpi(key: Text) -> Kpi:
     """The KPI of the path."""
     kpi = all_kpis().get(key)
     if kpi is None:
@@ -200,7 +200,7 @@ async def portfolio(
     loader: KpiLoaderDep,
     pager: PagerDep,
     keys: Annotated[
-        str | None,
+        Text | None,
         Query(max_length=2000, description="Keys, comma separated; all KPIs without it.", examples=["clicks,reach"]),
     ] = None,
     first: From = None,

@@ -38,7 +38,7 @@ p {{ margin: 0; opacity: .75; }}
 
 _TEXTS: Final = {
     404: ("This link leads nowhere", "There is no such link. Perhaps a letter is missing at its end.", "not-found"),
-    410: ("This link is closed", "It was closed by those who published it.", "link-archived"),
+    410: ("This link is closed", "Its owner has closed it.", "link-archived"),
 }
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {

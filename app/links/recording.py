@@ -12,7 +12,6 @@ broke during COMMIT, and `"late"` those still being written when their visitor w
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,6 +25,7 @@ from sqlalchemy import text
 from app.kit.actors import Actor, ActorKind
 from app.kit.db import Database
 from app.kit.errors import CommitOutcomeUnknown
+from app.kit.group_commit import GroupWriter, QueueFull
 from app.kit.ids import uuid7
 
 log = structlog.get_logger()
@@ -54,93 +54,89 @@ class Visit:
     referrer: str | None
 
 
-PendingVisits = list[tuple[Visit, asyncio.Future[None]]]
-
-
 class ClickRecorder:
     """Stores one process' clicks."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._pending: defaultdict[UUID, PendingVisits] = defaultdict(list)
-        self._writers: dict[UUID, asyncio.Task[None]] = {}
-        self._pending_count = 0
+        self._writer: Final = GroupWriter[UUID, Visit](self._store, _next_batch, max_queued=MAX_PENDING)
 
     async def record(self, visit: Visit) -> None:
         """Store a visit; returns when it is committed, lost, or after `WAIT_TIMEOUT`. Never raises."""
-        if self._pending_count >= MAX_PENDING:
+        try:
+            done = self._writer.submit(visit.workspace_id, visit)
+        except QueueFull:
             CLICKS.labels("lost").inc()
             return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending_count += 1
-        self._pending[visit.workspace_id].append((visit, done))
-        if visit.workspace_id not in self._writers:
-            self._writers[visit.workspace_id] = asyncio.create_task(self._write(visit.workspace_id))
-        try:
-            async with asyncio.timeout(WAIT_TIMEOUT.total_seconds()):
-                await asyncio.shield(done)
-        except TimeoutError:
+        done.add_done_callback(_count)
+        _, pending = await asyncio.wait([done], timeout=WAIT_TIMEOUT.total_seconds())
+        if pending:
             CLICKS.labels("late").inc()
 
-    async def _write(self, workspace_id: UUID) -> None:
-        """Write a workspace's visits until none is pending."""
+    async def _store(self, workspace_id: UUID, visits: Sequence[Visit]) -> None:
         try:
-            while self._pending[workspace_id]:
-                batch, rest = _split_batch(self._pending[workspace_id])
-                self._pending[workspace_id] = rest
-                try:
-                    await store(self._db, workspace_id, [(visit, is_repeat) for visit, is_repeat, _ in batch])
-                except CommitOutcomeUnknown:
-                    log.warning("clicks.outcome_unknown", clicks=len(batch))
-                    CLICKS.labels("unknown").inc(len(batch))
-                except Exception as error:  # the visitors are redirected, whatever it is
-                    log.warning("clicks.lost", clicks=len(batch), error=type(error).__name__, detail=str(error)[:200])
-                    CLICKS.labels("lost").inc(len(batch))
-                else:
-                    CLICKS.labels("stored").inc(len(batch))
-                self._pending_count -= len(batch)
-                for _, _, done in batch:
-                    if not done.done():
-                        done.set_result(None)
-        finally:
-            del self._pending[workspace_id]
-            del self._writers[workspace_id]
+            await store(self._db, workspace_id, visits)
+        except CommitOutcomeUnknown:
+            log.warning("clicks.outcome_unknown", clicks=len(visits))
+            raise
+        except Exception as error:
+            log.warning("clicks.not_stored", clicks=len(visits), error=type(error).__name__, detail=str(error)[:200])
+            raise
 
 
-def _split_batch(pending: PendingVisits) -> tuple[list[tuple[Visit, bool, asyncio.Future[None]]], PendingVisits]:
-    """The next visits to store, each with whether it repeats one of the same batch; and the others.
+def _count(done: asyncio.Future[None]) -> None:
+    """Count a click by the outcome of storing it; a visitor is redirected whatever that is."""
+    error = None if done.cancelled() else done.exception()
+    if done.cancelled() or isinstance(error, CommitOutcomeUnknown):
+        CLICKS.labels("unknown").inc()
+    else:
+        CLICKS.labels("stored" if error is None else "lost").inc()
 
-    A visitor is counted once in a batch; a click of theirs after `REPEAT_WINDOW` is left to the next one.
+
+def _next_batch(pending: Sequence[Visit]) -> list[int]:
+    """The positions of the visits to store next: of each visitor no more than is counted once.
+
+    A click of theirs `REPEAT_WINDOW` or more after the first is left to the next batch, where it counts again.
     """
-    batch: list[tuple[Visit, bool, asyncio.Future[None]]] = []
-    rest: PendingVisits = []
+    batch: list[int] = []
     counted: dict[tuple[UUID, bytes], datetime] = {}
-    for visit, done in pending:
-        key = (visit.link_id, visit.visitor)
-        counted_at = counted.get(key) if visit.bot is None else None
-        if len(batch) == BATCH_SIZE or (counted_at is not None and abs(visit.at - counted_at) >= REPEAT_WINDOW):
-            rest.append((visit, done))
-            continue
+    for position, visit in enumerate(pending):
         if visit.bot is None:
-            counted.setdefault(key, visit.at)
-        batch.append((visit, counted_at is not None, done))
-    return batch, rest
+            counted_at = counted.setdefault((visit.link_id, visit.visitor), visit.at)
+            if abs(visit.at - counted_at) >= REPEAT_WINDOW:
+                continue
+        batch.append(position)
+        if len(batch) == BATCH_SIZE:
+            break
+    return batch
+
+
+def _repeats(visits: Sequence[Visit]) -> list[bool]:
+    """Whether each visit repeats an earlier one of the same batch."""
+    counted: set[tuple[UUID, bytes]] = set()
+    repeats: list[bool] = []
+    for visit in visits:
+        key = (visit.link_id, visit.visitor)
+        repeats.append(visit.bot is None and key in counted)
+        if visit.bot is None:
+            counted.add(key)
+    return repeats
 
 
 VISITOR: Final = Actor(ActorKind.ANONYMOUS, "visitor")
 
 
-async def store(db: Database, workspace_id: UUID, visits: Sequence[tuple[Visit, bool]]) -> None:
-    """Store visits and count their days, in one statement and one commit."""
+async def store(db: Database, workspace_id: UUID, visits: Sequence[Visit]) -> None:
+    """Store a batch of visits and count their days, in one statement and one commit."""
     values = {
         "id": [uuid7() for _ in visits],
-        "link_id": [visit.link_id for visit, _ in visits],
-        "at": [visit.at for visit, _ in visits],
-        "day": [visit.day for visit, _ in visits],
-        "visitor": [visit.visitor for visit, _ in visits],
-        "bot": [visit.bot for visit, _ in visits],
-        "is_repeat": [is_repeat for _, is_repeat in visits],
-        "referrer": [visit.referrer for visit, _ in visits],
+        "link_id": [visit.link_id for visit in visits],
+        "at": [visit.at for visit in visits],
+        "day": [visit.day for visit in visits],
+        "visitor": [visit.visitor for visit in visits],
+        "bot": [visit.bot for visit in visits],
+        "is_repeat": _repeats(visits),
+        "referrer": [visit.referrer for visit in visits],
     }
     async with db.transaction(workspace_id, VISITOR) as session:
         await session.execute(_STORE, {"workspace_id": workspace_id, **values})

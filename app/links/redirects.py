@@ -6,9 +6,8 @@ within `STALE_ROUTE_TTL` is used: a client's printed link must not break with ou
 """
 
 import asyncio
-from collections import OrderedDict
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -17,7 +16,8 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.kit.errors import Unavailable
+from app.kit.cache import Cache, OnePer
+from app.kit.errors import NotFound, Unavailable
 from app.kit.resources import Resources
 from app.links.models import Link, LinkRoute
 from app.links.recording import WAIT_TIMEOUT, ClickRecorder
@@ -42,56 +42,38 @@ class Route:
     """The project's."""
 
 
-@dataclass(frozen=True, slots=True)
-class _CachedRoute:
-    route: Route
-    confirmed_at: datetime
-    checked_at: datetime
-
-
-class RouteCache:
-    """One process' routes; the least recently used are evicted first."""
+class Redirects:
+    """Where slugs lead, and what records the clicks on them; one for each process."""
 
     def __init__(self, resources: Resources) -> None:
-        self.resources: Final = resources
+        self._db = resources.db
         self.recorder: Final = ClickRecorder(resources.db)
-        self._cache: OrderedDict[str, _CachedRoute] = OrderedDict()
+        self.routes: Final = Cache[str, Route](
+            resources.clock,
+            seconds=ROUTE_TTL.total_seconds(),
+            size=MAX_ROUTES,
+            stale_seconds=(STALE_ROUTE_TTL - ROUTE_TTL).total_seconds(),
+            unavailable=(Unavailable,),
+        )
+        """By slug."""
 
-    async def find(self, slug: str) -> Route | None:
-        """The route of a slug; None where there is none.
+    async def find(self, slug: str) -> Route:
+        """The route of a slug; raises `NotFound` where there is none.
 
         Raises `Unavailable` where the database is down and no cached route is recent enough.
         """
-        now = self.resources.clock.now()
-        cached = self._cache.get(slug)
-        if cached is not None:
-            self._cache.move_to_end(slug)
-            if abs(now - cached.checked_at) < ROUTE_TTL:
-                return cached.route
-            # Requests during this look-up get the cached route.
-            self._cache[slug] = replace(cached, checked_at=now)
+        return await self.routes.get(slug, lambda: self._load(slug))
+
+    async def _load(self, slug: str) -> Route:
         try:
             async with asyncio.timeout(WAIT_TIMEOUT.total_seconds()):
-                route = await self._look_up(slug)
+                return await self._look_up(slug)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            if cached is not None and abs(now - cached.confirmed_at) < STALE_ROUTE_TTL:
-                log.warning("links.database_unavailable", error=type(error).__name__)
-                return cached.route
+            log.warning("links.database_unavailable", error=type(error).__name__)
             raise Unavailable("The database is out of reach.", code="database-away") from None
-        if route is None:
-            self._cache.pop(slug, None)
-            return None
-        self._cache[slug] = _CachedRoute(route, confirmed_at=now, checked_at=now)
-        if len(self._cache) > MAX_ROUTES:
-            self._cache.popitem(last=False)
-        return route
 
-    def forget(self, slug: str) -> None:
-        """Drop a slug from the cache: its link has changed."""
-        self._cache.pop(slug, None)
-
-    async def _look_up(self, slug: str) -> Route | None:
-        async with self.resources.db.read_connection(None) as connection:
+    async def _look_up(self, slug: str) -> Route:
+        async with self._db.read_connection(None) as connection:
             row = (
                 await connection.execute(
                     select(LinkRoute.workspace_id, LinkRoute.link_id, LinkRoute.target, LinkRoute.archived).where(
@@ -100,13 +82,17 @@ class RouteCache:
                 )
             ).one_or_none()
         if row is None:
-            return None
-        async with self.resources.db.read_connection(row.workspace_id) as connection:
+            raise NotFound
+        async with self._db.read_connection(row.workspace_id) as connection:
             timezone = await connection.scalar(
                 select(Project.timezone)
                 .join(Link, (Link.workspace_id == Project.workspace_id) & (Link.project_id == Project.id))
                 .where(Link.workspace_id == row.workspace_id, Link.id == row.link_id)
             )
         if timezone is None:
-            return None
+            raise NotFound
         return Route(row.workspace_id, row.link_id, row.target, row.archived, ZoneInfo(timezone))
+
+
+redirects: Final = OnePer(Redirects)
+"""Those of a process."""

@@ -22,7 +22,7 @@ from app.kit.schemas import Day, Id
 from app.links import audience, pages, service
 from app.links.models import Click, ClickDay, Link
 from app.links.recording import Visit
-from app.links.redirects import Route, RouteCache
+from app.links.redirects import Route, redirects
 from app.links.schemas import (
     ClickCounts,
     ClickDayRead,
@@ -43,14 +43,6 @@ _CLICKS: Final = Keyset((Click.at, Click.id))
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
 _MAX_SPAN: Final = timedelta(days=366)
-
-
-def route_cache(request: Request, resources: ResourcesDep) -> RouteCache:
-    """This process' route cache; a new one where the resources are new."""
-    cache: RouteCache | None = getattr(request.app.state, "link_route_cache", None)
-    if cache is None or cache.resources is not resources:
-        cache = request.app.state.link_route_cache = RouteCache(resources)
-    return cache
 
 
 def _link_read(link: Any, resources: ResourcesDep) -> LinkRead:
@@ -115,11 +107,11 @@ async def read(link_id: UUID, actor: CurrentActor, connection: ReadDep, resource
     "/links/{link_id}", operation_id="links.update", permission=Permission.LINKS_WRITE, responses=problems(404)
 )
 async def update(
-    link_id: UUID, body: LinkUpdate, request: Request, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
+    link_id: UUID, body: LinkUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> LinkRead:
     """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to reach all processes."""
     link = await service.change(session, actor, link_id=link_id, changes=body.changes())
-    route_cache(request, resources).forget(link.slug)
+    redirects(resources).routes.forget_after_commit(session, link.slug)
     return _link_read(link, resources)
 
 
@@ -216,13 +208,16 @@ def _click_day(day: date, row: Any) -> ClickDayRead:
 
 
 async def _follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
-    cache = route_cache(request, resources)
-    route = await cache.find(slug) if _SLUG.fullmatch(slug) else None
-    if route is None:
+    links = redirects(resources)
+    if not _SLUG.fullmatch(slug):
+        return pages.dead_link_response(request, status.HTTP_404_NOT_FOUND)
+    try:
+        route = await links.find(slug)
+    except NotFound:
         return pages.dead_link_response(request, status.HTTP_404_NOT_FOUND)
     if route.archived:
         return pages.dead_link_response(request, status.HTTP_410_GONE)
-    await cache.recorder.record(_visit(request, route, resources))
+    await links.recorder.record(_visit(request, route, resources))
     return Response(status_code=status.HTTP_302_FOUND, headers={**pages.HEADERS, "Location": route.location})
 
 

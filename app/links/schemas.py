@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.kit.paging import Page
-from app.kit.schemas import Flag, Id, Input, Instant, Line, Output, Patch
+from app.kit.schemas import Flag, Id, Input, Instant, Output, Patch, ShortText
 from app.links import targets
 
 
@@ -45,7 +45,7 @@ class LinkCreate(Input):
     project_id: Id
     target: Target
     slug: Slug | None = None
-    title: Line | None = Field(None, examples=["Autumn sale, VK"])
+    title: ShortText | None = Field(None, examples=["Autumn sale, VK"])
     community_id: Id | None = Field(None, description="The community it is posted in, where it is only one.")
     post_id: Id | None = Field(None, description="The post it stands in.")
 
@@ -56,7 +56,7 @@ class LinkUpdate(Patch):
     Its target may not change: clicks belong to the page they led to.
     """
 
-    title: Line | None
+    title: ShortText | None
     archived: Flag = Field(description="An archived link answers 410; its clicks stay.")
 
 

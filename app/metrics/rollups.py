@@ -17,7 +17,6 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     FromClause,
-    Integer,
     Select,
     Subquery,
     Text,
@@ -41,6 +40,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.communities.models import Community
+from app.kit.db import locking
 from app.metrics.contributions import (
     CATEGORY,
     IN_PROJECT,
@@ -70,11 +70,6 @@ _SELECTED: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id ==
 _OF_PROJECT: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECT_ID)
 
 
-def _lock(community_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    key = func.hashtextextended(func.concat(literal_column("'metrics '"), community_id), literal_column("0", Integer))
-    return func.pg_advisory_xact_lock(key)
-
-
 _in_project: Final = (
     select(Community.id)
     .where(Community.workspace_id == WORKSPACE, Community.project_id == PROJECT_ID)
@@ -82,8 +77,8 @@ _in_project: Final = (
     .offset(ZERO)
     .subquery()
 )
-LOCK_COMMUNITY: Final = select(_lock(COMMUNITY_ID))
-LOCK_PROJECT: Final = select(_lock(_in_project.c.id))
+LOCK_COMMUNITY: Final = select(locking("metrics", COMMUNITY_ID))
+LOCK_PROJECT: Final = select(locking("metrics", _in_project.c.id))
 """Locks all communities of a project, in the order of their ids."""
 
 

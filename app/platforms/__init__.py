@@ -1,4 +1,4 @@
-"""The platforms Instep speaks to, a file or a package for each, and what an adapter is."""
+"""The platforms Instep connects to, a file or a package for each, and the contract of their adapters."""
 
 from functools import lru_cache
 from types import MappingProxyType
@@ -8,25 +8,38 @@ from app.kit import registry
 from app.platforms.contract import Adapter
 
 FOLDER: Final = __name__
-OWN: Final = frozenset(
-    {"addresses", "capabilities", "contract", "errors", "guards", "offsets", "outgoing", "routes", "wire"}
+NOT_ADAPTERS: Final = frozenset(
+    {
+        "addresses",
+        "capabilities",
+        "contract",
+        "errors",
+        "guards",
+        "markup",
+        "offsets",
+        "outgoing",
+        "rate_headers",
+        "routes",
+        "spec",
+        "wire",
+    }
 )
-"""The modules of this room that are no platform; whatever else lies beside them is one."""
+"""The modules of this package that are no platform's; every other module or package is one."""
 
 
 @lru_cache(maxsize=1)
 def adapters() -> MappingProxyType[str, type[Adapter]]:
-    """Every adapter found, by its platform's key."""
-    found: dict[str, type[Adapter]] = {}
-    for declared in registry.declared(FOLDER, "ADAPTER", type, exclude=OWN).values():
-        # A protocol cannot be asked for at run time; the contract's suite holds each to it.
-        made = cast("type[Adapter]", declared)
-        if made.spec.key in found:
-            raise registry.RegistryError(f"two adapters declare the key {made.spec.key}")
-        found[made.spec.key] = made
-    return MappingProxyType(found)
+    """The adapter class of every platform, by the platform's key. `RegistryError` where two declare one key."""
+    adapters_by_key: dict[str, type[Adapter]] = {}
+    for declared in registry.declared(FOLDER, "ADAPTER", type, exclude=NOT_ADAPTERS).values():
+        # Adapter is no runtime-checkable protocol; the contract tests check each adapter against it.
+        adapter_class = cast("type[Adapter]", declared)
+        if adapter_class.spec.key in adapters_by_key:
+            raise registry.RegistryError(f"two adapters declare the key {adapter_class.spec.key}")
+        adapters_by_key[adapter_class.spec.key] = adapter_class
+    return MappingProxyType(adapters_by_key)
 
 
 def adapter(key: str) -> type[Adapter]:
-    """The adapter of one platform; `KeyError` where there is none."""
+    """The adapter class of one platform; `KeyError` where there is none."""
     return adapters()[key]

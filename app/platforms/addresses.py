@@ -1,24 +1,24 @@
-"""Communities' addresses as people type them: from the browser's line, with or without `https://`, or a name."""
+"""Communities' addresses as people type them: a URL, with or without `https://`, or a name."""
 
 from collections.abc import Collection
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-WEB: Final = frozenset({"http", "https"})
+WEB_SCHEMES: Final = frozenset({"http", "https"})
 
 
 def on_site(text: str, hosts: Collection[str]) -> SplitResult | None:
-    """A web address on one of these hosts; None where it is somebody else's, or none."""
+    """A URL on one of these hosts; None for any other text."""
     try:
         url = urlsplit(text if "://" in text else f"https://{text}")
-        ours = url.hostname in hosts
+        on_host = url.hostname in hosts
     except ValueError:
         return None
-    return url if ours and url.scheme in WEB and url.username is None else None
+    return url if on_host and url.scheme in WEB_SCHEMES and url.username is None else None
 
 
 def named(text: str, hosts: Collection[str]) -> str:
-    """`name` of `@name`, `name`, or the path of a web address on one of these hosts; "" where it is another's."""
+    """The name in `@name` or `name`, or the path of a URL on one of these hosts; empty for any other URL."""
     text = text.strip()
     if "/" not in text:
         return text.removeprefix("@").lower()

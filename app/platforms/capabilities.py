@@ -1,4 +1,4 @@
-"""What some platforms can do beyond `contract.Adapter`: a protocol for each ability."""
+"""What some adapters can do beyond `contract.Adapter`: a protocol for each capability."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -26,14 +26,14 @@ from app.platforms.contract import (
 
 @runtime_checkable
 class ListsComments(Protocol):
-    """Comments can be listed post by post (where `conversations` does not bring them all)."""
+    """Comments can be listed post by post (where `conversations` does not return them all)."""
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """The comments under one post, walked as `Page` says.
+        """The comments below one post (see `Page`).
 
-        Answers appear anywhere in a tree of comments, so the next walk may bring all of it again:
+        Replies appear anywhere in a tree of comments, so the next scan may return all of it again:
         start one when the post's `Metric.COMMENTS` has changed.
         """
         ...
@@ -41,7 +41,7 @@ class ListsComments(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PostRef:
-    """A post of one community among posts of several."""
+    """A post, with the community it belongs to."""
 
     community_id: str
     """The community's id on the platform."""
@@ -50,28 +50,29 @@ class PostRef:
 
 @runtime_checkable
 class MeasuresAcross(Protocol):
-    """One call takes posts of several communities that share the token (or need none)."""
+    """One request can measure posts of several communities that share the token (or need none)."""
 
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
-        """As `metrics`, for posts of any community; `c` may be any of those that share the token."""
+        """As `Adapter.metrics`, for posts of any community; `c` may be any of those that share the token."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class UnparsedEvent:
-    """Something told that is not understood."""
+    """An event that the adapter cannot parse."""
 
     payload: str = field(repr=False)
-    """As it came, for `Receives.parse_event`, and without any secret."""
+    """As it was received, for `Receives.parse_event`, and without any secret."""
     why: str
+    """The reason, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in a community, as the platform told it by itself."""
+    """An event of a community that the platform has sent."""
 
     event_id: str | None
-    """The platform's id of the event, by which repeats are known; None: nothing is kept of it."""
+    """The platform's id of the event, by which repeats are recognised; None: the event is not stored."""
     account_id: str | None
     """The community's id on the platform, or one of its `aliases`."""
     messages: tuple[RemoteMessage, ...] = ()
@@ -79,28 +80,28 @@ class Event:
     deleted_ids: tuple[str, ...] = ()
     """Messages that were deleted."""
     metrics: tuple[PostMetrics, ...] = ()
-    """Counters as they were at `at`; those the event does not tell are neither there nor `missing`."""
+    """Counters as they were at `at`; those that the event does not contain are neither there nor `missing`."""
     at: datetime | None = None
-    """The platform's moment; needed with `metrics`."""
+    """The platform's time of the event; required with `metrics`."""
     unparsed: UnparsedEvent | None = None
-    """What was told, where that is not understood: it is kept, and tried again once we have learned more."""
+    """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
 
 
 def unparsed_event(payload: bytes, why: str, account_id: str | None = None) -> Event:
-    """What a platform has told and is not understood, known by its content."""
-    # PostgreSQL keeps neither a NUL nor what is no UTF-8 in a text; JSON has none of both.
+    """An event that cannot be parsed; its id is the hash of its content."""
+    # PostgreSQL can store neither a NUL nor invalid UTF-8 in a text; valid JSON contains neither.
     text = payload.decode("utf-8", "replace").replace("\x00", "")
     return Event(f"unparsed-{hashlib.sha256(payload).hexdigest()}", account_id, unparsed=UnparsedEvent(text, why))
 
 
 @runtime_checkable
 class Streams(Protocol):
-    """What happens is read as one stream of events, for all communities of a token (Telegram)."""
+    """Events are read as one stream, for all communities of a token (Telegram)."""
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
-        """The events after `cursor`, oldest first; reading on from a cursor gives up what is before it.
+        """The events after `cursor`, oldest first; a request with a cursor deletes the events before it.
 
-        Empty while the platform sends them to a hook instead. What is not understood is among them, as `unparsed`.
+        Empty while the platform sends them to a hook instead. Events that cannot be parsed are included, as `unparsed`.
         """
         ...
 
@@ -110,7 +111,7 @@ class Streams(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """The message that is answered."""
+    """The message that a reply answers."""
 
     external_id: str
     thread_id: str
@@ -121,10 +122,10 @@ class ReplyTo:
 
 @runtime_checkable
 class Replies(Protocol):
-    """A message can be answered through the platform."""
+    """Messages can be answered through the API."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Answer a customer. `key` makes a repeat harmless where the platform has a field for it.
+        """Reply to a customer. With the same `key` the reply may be sent again for `Spec.replies_dedup_window`.
 
         Raises `OutcomeUnknown` when the request may have been accepted.
         """
@@ -138,14 +139,18 @@ class Picture:
     content: bytes = field(repr=False)
     media_type: str
     alt: str = ""
-    """What it shows, for those who do not see it."""
+    """The alternative text."""
     url: str | None = None
-    """Where the platform may fetch it; needed where `Publishing.by_url`."""
+    """Where the platform may fetch it; required where `Publishing.by_url`."""
+
+    def as_file(self) -> tuple[str, bytes, str]:
+        """The picture as a part of a multipart form: its file name, content and media type."""
+        return f"picture.{self.media_type.rpartition('/')[2]}", self.content, self.media_type
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingPost:
-    """A post that is to appear. `drafts.check` tells what of it a platform would not take."""
+    """A post to be published. `outgoing.problems` lists the reasons for which a platform would refuse it."""
 
     text: str
     pictures: tuple[Picture, ...] = ()
@@ -153,14 +158,14 @@ class OutgoingPost:
 
 @runtime_checkable
 class Publishes(Protocol):
-    """Posts can be published through the platform."""
+    """Posts can be published through the API."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
-        """Publish as the community. `key` makes a repeat harmless for `Publishing.remembered`.
+        """Publish as the community. With the same `key` it may be called again for `Publishing.dedup_window`.
 
-        What comes before the last step (uploads) may be repeated and fails as a read does; the last
-        step is sent once. Raises `Rejected` before the first call where `drafts.check` finds
-        something, and `OutcomeUnknown` when the post may have appeared.
+        The steps before the last one (uploads) may be repeated and fail as reads do; the last step is sent once.
+        Raises `Rejected` before any request where `outgoing.check` does, and `OutcomeUnknown` when the post may have
+        been published.
         """
         ...
 
@@ -170,11 +175,11 @@ class Publishes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token that was just fetched."""
+    """A token that the platform has just issued."""
 
     text: str = field(repr=False)
     lifetime: timedelta | None
-    """From now; None where it does not end by itself."""
+    """From now; None where the token does not expire."""
 
     def __post_init__(self) -> None:
         if not self.text:
@@ -183,38 +188,38 @@ class IssuedToken:
 
 @runtime_checkable
 class Refreshes(Protocol):
-    """Tokens end, and new ones can be fetched without a person."""
+    """Tokens expire, and new ones can be fetched without a person."""
 
     @classmethod
     def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
-        """The kinds that `refresh` can renew (or fetch at first) with these tokens and app settings."""
+        """The kinds of token that `refresh` can renew, or fetch at first, with these tokens and app settings."""
         ...
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
-        """Fetch new tokens: those that are named replace the old ones, the others stay.
+        """Fetch new tokens: those returned replace the old ones, the others stay.
 
-        Sent once, for some platforms take a refresh token one single time. Raises `AuthExpired`
-        where a person must reconnect, and `OutcomeUnknown` where no answer came.
+        The request is sent once, because some platforms accept a refresh token only once. Raises `AuthExpired`
+        where a person must reconnect, and `OutcomeUnknown` where no response arrived.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TokenState:
-    """What the platform says about a token."""
+    """What the platform reports about a token."""
 
     missing_scopes: tuple[str, ...] = ()
-    """Those of `Spec.scopes` that it does not have."""
+    """Those of `Spec.scopes` that the token does not have."""
     lifetime: timedelta | None = None
-    """From now; None where it does not end, or nobody says."""
+    """From now; None where the token does not expire, or the platform does not say."""
 
 
 @runtime_checkable
 class Inspects(Protocol):
-    """The platform tells what a token may do and how long it lasts."""
+    """The platform reports a token's permissions and lifetime."""
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        """The state of the tokens of which anything is told; `AuthExpired` for one that is not good."""
+        """The state of each token that the platform reports on; `AuthExpired` for one that is not valid."""
         ...
 
 
@@ -223,22 +228,22 @@ class Inspects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of a limit is used up, as the platform counts it."""
+    """How much of a rate limit is used, as the platform counts it."""
 
     share: float
-    """0 to 1 and above."""
+    """0 to 1, and above where the limit is exceeded."""
     scope: LimitScope
     resets_in: float | None = None
-    """Seconds until it is free again; None where the platform does not say."""
+    """Seconds until requests are accepted again; None where the platform does not say."""
 
 
 @runtime_checkable
-class TellsUsage(Protocol):
-    """Answers tell how much of the limits is used up (Graph, Bluesky, Mastodon)."""
+class ReportsUsage(Protocol):
+    """Responses report how much of the rate limits is used (Graph, Bluesky, Mastodon)."""
 
     @classmethod
     def usage(cls, response: httpx.Response) -> Usage | None:
-        """The limit that an answer says is nearest to its end; None where it tells of none."""
+        """The rate limit of which a response reports the largest share; None where it reports none."""
         ...
 
 
@@ -246,79 +251,78 @@ class TellsUsage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a platform to one of our hooks, as it came."""
+class HookRequest:
+    """A platform's request to an inbound hook, as it was received."""
 
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    """By names in lower case, or a mapping that does not mind."""
+    """By names in lower case, or a case-insensitive mapping."""
     query: Mapping[str, str] = field(repr=False)
     source: str | None = None
-    """The caller's network address."""
+    """The client's network address."""
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What a call brought, and what the platform expects to hear."""
+class HookResult:
+    """The events of a request, and the response's body that the platform expects."""
 
-    answer: str
+    response_body: str
     events: tuple[Event, ...] = ()
 
 
 @runtime_checkable
 class Receives(Protocol):
-    """The platform calls us when something happens."""
+    """The platform sends events to an inbound hook."""
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
-        """Verify and understand one call, from its raw bytes.
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
+        """Verify and parse one request, from its raw bytes.
 
-        `secrets` are this hook's (`Spec.hook_secrets`). Raises `MissingPermission` when the
-        signature or secret is missing or wrong, and `Malformed` when the body is not understood
-        so far that it could be told whose it is.
-        An event that concerns nobody, or of a kind we have no use for, is not among the events.
-        One of the platform's own that is not understood is, as `unparsed`: it gets its answer like any other,
-        for to be sent again would bring nothing, and who is refused too often sends nothing any more.
+        `secrets` are this hook's (`Spec.hook_secrets`). Raises `MissingPermission` where the signature or secret
+        is missing or wrong, and `Malformed` where not even the community can be read from the body.
+        Events of kinds that are not used are left out. An event that cannot be parsed is included, as `unparsed`,
+        and acknowledged like any other: a repeat could not be parsed either, and platforms stop sending to a hook
+        that fails too often.
         """
         ...
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
-        """The events of a call's body, or of an `UnparsedEvent.payload`, that was verified. Raises nothing."""
+        """The events of a verified request's body, or of an `UnparsedEvent.payload`. Raises nothing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class HookState:
-    """What the platform says about our hook."""
+    """What the platform reports about a hook."""
 
     subscribed: bool
-    """It would send events to this very address."""
+    """The platform sends events to this address."""
     delivering: bool | None = None
-    """Its last events were taken; None where it does not say."""
+    """Its last events were accepted; None where it does not say."""
     waiting: int | None = None
-    """Events that wait to be sent; None where it does not say."""
+    """The number of events that wait to be sent; None where it does not say."""
     detail: str = ""
-    """What it complains of, for people."""
+    """The platform's problem with the hook, for people."""
 
 
 @runtime_checkable
 class Subscribes(Protocol):
-    """The hook can be set at the platform by us, and asked about."""
+    """The hook can be set at the platform, and its state read, through the API."""
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
-        """Have events sent to `url`; again is harmless. Secrets that the platform chose come back."""
+        """Have events sent to `url`; idempotent. Returns the secrets that the platform has chosen."""
         ...
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
-        """How the platform sees the hook: the active probe of a community's health."""
+        """The state of the hook at the platform, which a community's health reports."""
         ...
 
 
 @runtime_checkable
 class Unsubscribes(Protocol):
-    """As long as a hook is set at the platform nothing can be polled: one that is closed is taken away."""
+    """While a hook is set at the platform, events cannot be polled: a closed hook must be removed there."""
 
     async def unsubscribe(self, c: Credentials, url: str) -> None:
-        """Have no events sent to `url` any more; again is harmless, and any other address stays."""
+        """Have no more events sent to `url`; idempotent, and hooks with other addresses stay."""
         ...

@@ -1,26 +1,27 @@
-"""Walk a list that is paged by offset while items appear in it and vanish from it.
+"""Read a list that is paged by offset while items are added to it and deleted from it.
 
-An offset counts from an end that moves: when an item before it is deleted, the item at the offset
-slips onto a page already read, and would be passed over. So each page starts a little before the
-last one's end and must *join* it: it holds the last item read, or starts with one of a higher rank.
-Where it does not, the walk steps back until it does. What is read twice is harmless.
+When an item is deleted, those after it move towards the list's start, so that the item at the next
+offset may move onto a page already read, and would be skipped. So each page overlaps the one before and
+must *join* it: it contains the last item read, or starts with one of a higher rank. Where it does not,
+earlier offsets are read until one does. Reading an item twice is harmless.
 
 The list must be ordered by a rank that falls from item to item and does not change; items of the
-same rank keep their order. Items that stand outside the order (a pinned post) have no place.
+same rank keep their order. Items outside the order (a pinned post) have no sort key.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from app.platforms import wire
 
 T = TypeVar("T")
 
-OVERLAP = 5
+OVERLAP: Final = 5
+"""Items of a page that are read again with the next one."""
 
 SortKey = tuple[int, int]
-"""Rank and id. A list in rising order has the negative as its rank."""
+"""Rank and id. A list in rising order has the negative value as its rank."""
 
 
 class Position(wire.Shape):
@@ -32,7 +33,7 @@ class Position(wire.Shape):
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A page as the platform answers it: its items, and how many the whole list has."""
+    """A page as the platform returns it: its items, and the number of items of the whole list."""
 
     items: Sequence[T]
     count: int
@@ -40,7 +41,7 @@ class Listing(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class OffsetPage(Generic[T]):
-    """The next part of a walk."""
+    """The next page of a scan."""
 
     items: Sequence[T]
     sort_keys: tuple[SortKey, ...]
@@ -55,18 +56,18 @@ async def step(
     *,
     size: int,
 ) -> OffsetPage[T]:
-    """The part of a list that follows `at`; `fetch` reads up to `size` items from an offset."""
+    """The page of a list that follows `at`; `fetch` returns up to `size` items from an offset."""
     offset = at.offset
     while True:
         listing = await fetch(offset)
-        sort_keys = tuple(found for item in listing.items if (found := sort_key(item)) is not None)
+        sort_keys = tuple(key for item in listing.items if (key := sort_key(item)) is not None)
         if offset == 0 or at.last is None or _joins(sort_keys, at.last):
             break
         if not listing.items and offset < listing.count:
-            break  # all of it is hidden from us
+            break  # all items of the page are hidden from the token
         offset = max(0, offset - size)
-    # The count may take in what is hidden from us; a short page that stops where the last one did
-    # is the list's end all the same.
+    # The count may include hidden items; a short page that ends where the one before did is the list's end
+    # nevertheless.
     idle = len(listing.items) < size and bool(sort_keys) and sort_keys[-1] == at.last
     last = _after(sort_keys, at.last)
     read = offset + len(listing.items)

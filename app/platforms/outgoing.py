@@ -1,4 +1,4 @@
-"""What of a draft a platform would not take, told before anything is sent."""
+"""Checks of a post before it is sent: the reasons for which a platform would refuse it."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from app.platforms.capabilities import OutgoingPost
 from app.platforms.contract import Rejected, Spec, TextUnit
 
 GRAPHEME: Final = regex.compile(r"\X")
-"""What a reader takes for one character: an emoji of several code points, a letter with its accents."""
+"""A character as readers count it: an emoji of several code points, a letter with its accents."""
 
 
 def length(text: str, unit: TextUnit) -> int:
-    """How long a platform says a text is."""
+    """The length of a text as the platform counts it."""
     match unit:
         case TextUnit.CHARACTERS:
             return len(text)
@@ -23,37 +23,34 @@ def length(text: str, unit: TextUnit) -> int:
 
 
 def problems(draft: OutgoingPost, spec: Spec) -> list[str]:
-    """Everything that speaks against it, in words; empty where it can be published."""
-    may = spec.publishing
-    if may is None:
+    """The reasons for which a platform would refuse a post, for people; empty where it can be published."""
+    limits = spec.publishing
+    if limits is None:
         return [f"nothing can be published on {spec.title} through its API"]
-    found = []
-    limit = may.caption_limit if draft.pictures and may.caption_limit is not None else spec.text_limit
-    long = length(draft.text, spec.text_unit)
-    if long > limit:
-        found.append(f"the text has {long} characters, {spec.title} takes {limit}")
-    if not draft.pictures and not may.text_alone:
-        found.append(f"{spec.title} takes no post without a picture")
+    reasons = []
+    limit = limits.caption_limit if draft.pictures and limits.caption_limit is not None else spec.text_limit
+    characters = length(draft.text, spec.text_unit)
+    if characters > limit:
+        reasons.append(f"the text has {characters} characters, {spec.title} takes {limit}")
+    if not draft.pictures and not limits.text_alone:
+        reasons.append(f"{spec.title} takes no post without a picture")
     if not draft.pictures and not draft.text.strip():
-        found.append("there is neither text nor picture")
-    if len(draft.pictures) > may.pictures:
-        found.append(f"there are {len(draft.pictures)} pictures, {spec.title} takes {may.pictures}")
+        reasons.append("there is neither text nor picture")
+    if len(draft.pictures) > limits.pictures:
+        reasons.append(f"there are {len(draft.pictures)} pictures, {spec.title} takes {limits.pictures}")
     for number, picture in enumerate(draft.pictures, 1):
-        if may.by_url:
+        if limits.by_url:
             if picture.url is None:
-                found.append(f"picture {number} has no public address, from which {spec.title} would fetch it")
-        elif picture.media_type not in may.picture_types:
-            found.append(f"picture {number} is {picture.media_type}, {spec.title} takes {_listed(may.picture_types)}")
-        elif len(picture.content) > may.picture_bytes:
-            found.append(f"picture {number} has {len(picture.content)} bytes, {spec.title} takes {may.picture_bytes}")
-    return found
+                reasons.append(f"picture {number} has no public address, from which {spec.title} would fetch it")
+        elif picture.media_type not in limits.picture_types:
+            types = ", ".join(sorted(limits.picture_types))
+            reasons.append(f"picture {number} is {picture.media_type}, {spec.title} takes {types}")
+        elif (size := len(picture.content)) > limits.picture_bytes:
+            reasons.append(f"picture {number} has {size} bytes, {spec.title} takes {limits.picture_bytes}")
+    return reasons
 
 
 def check(draft: OutgoingPost, spec: Spec) -> None:
-    """`Rejected`, with all that speaks against it, where a draft cannot be published."""
-    if found := problems(draft, spec):
-        raise Rejected("; ".join(found))
-
-
-def _listed(types: frozenset[str]) -> str:
-    return ", ".join(sorted(types))
+    """Raise `Rejected` with all reasons of `problems`, if there are any."""
+    if reasons := problems(draft, spec):
+        raise Rejected("; ".join(reasons))

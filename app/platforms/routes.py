@@ -1,4 +1,4 @@
-"""What each platform can and cannot give, read off the adapters."""
+"""What each platform supports, read from the adapters' specs and classes."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -13,20 +13,20 @@ from app.platforms.contract import Adapter, LimitScope, Metric, MetricStatus, Ra
 PUBLIC = public_router("/v1/platforms", tag="platforms")
 
 PURPOSES: Final = {
-    Token.USER: "A person's, who administers the community.",
-    Token.COMMUNITY: "The community's own: a group's, a Page's, a bot's, an account's.",
-    Token.APP: "An application's key, which stands for nobody and reads what is public.",
-    Token.REFRESH: "Fetches the others before they end, and does nothing else.",
+    Token.USER: "Issued to a person who administers the community.",
+    Token.COMMUNITY: "Issued to the community itself: a group, a Page, a bot, an account.",
+    Token.APP: "An application's key, which represents no user and reads what is public.",
+    Token.REFRESH: "Renews the other tokens before they expire, and does nothing else.",
     Token.PASSWORD: "An application's password, with which sessions are opened.",
 }
-ABILITIES: Final = {
+CAPABILITIES: Final = {
     "comments": capabilities.ListsComments,
     "stream": capabilities.Streams,
     "publish": capabilities.Publishes,
     "reply": capabilities.Replies,
     "refresh": capabilities.Refreshes,
     "inspect": capabilities.Inspects,
-    "usage": capabilities.TellsUsage,
+    "usage": capabilities.ReportsUsage,
     "hooks": capabilities.Receives,
     "subscribe": capabilities.Subscribes,
     "unsubscribe": capabilities.Unsubscribes,
@@ -34,11 +34,11 @@ ABILITIES: Final = {
 }
 
 
-class How(StrEnum):
-    """How we come to know a counter."""
+class MetricSource(StrEnum):
+    """Where a counter's values come from."""
 
-    ASKED = "asked"
-    TOLD = "told"
+    POLLED = "polled"
+    PUSHED = "pushed"
     COUNTED = "counted"
 
 
@@ -48,12 +48,12 @@ class TokenUse(BaseModel):
     kind: Token
     purpose: str = Field(examples=[PURPOSES[Token.USER]])
     scopes: list[str] = Field(
-        description="The permissions it should have, in the platform's words; empty: it has no such thing.",
+        description="The permissions it should have, by the platform's names; empty: the platform has none.",
         examples=[["read", "write"]],
     )
     renewed_with: list[Token] = Field(
-        description="Each of these, given too, has it renewed before it ends, without a person. That may take the "
-        "`app_settings` besides. Empty: a person gives it anew when it ends.",
+        description="With any one of these tokens it is renewed before it expires, without a person; that may need the "
+        "`app_settings` too. Empty: a person must replace it when it expires.",
         examples=[["refresh"]],
     )
 
@@ -64,41 +64,41 @@ class MetricUse(BaseModel):
     status: Literal[MetricStatus.OK, MetricStatus.UNSUPPORTED] = Field(
         description="`unsupported`: the platform gives no such number. It is then null everywhere, never 0."
     )
-    how: How | None = Field(
-        description="`asked`: read from the platform again and again. `told`: comes with events alone, from the "
-        "connection on. `counted`: the platform does not count it, so we count the events. null: `unsupported`."
+    how: MetricSource | None = Field(
+        description="`polled`: read from the platform at intervals. `pushed`: comes only with events, from the "
+        "connection on. `counted`: the platform does not count it, so this service counts events. null: `unsupported`."
     )
     delay_hours: float = Field(
-        description="The platform gives it so late; until then it is `pending`, then it counts for its day.",
+        description="How late the platform reports it; until then it is `pending`, then it counts for its day.",
         examples=[48],
     )
 
 
-class Abilities(BaseModel):
-    """What the platform lets us do beyond size, posts and counters."""
+class Capabilities(BaseModel):
+    """What the platform supports beyond size, posts and counters."""
 
     comments: bool = Field(
-        description="List the comments below each post (else they come with the rest, or by events)."
+        description="List the comments below each post (else they come with other messages, or by events)."
     )
-    stream: bool = Field(description="Read all that happens as one stream of events.")
+    stream: bool = Field(description="Read events as one stream.")
     publish: bool = Field(description="Publish posts; see `publishing`.")
-    reply: bool = Field(description="Answer customers; see `replying`.")
+    reply: bool = Field(description="Reply to customers; see `replying`.")
     refresh: bool = Field(description="Renew tokens without a person; see `tokens`.")
-    inspect: bool = Field(description="Ask what a token may do and when it ends.")
-    usage: bool = Field(description="Learn from answers how much of a limit is used up.")
-    hooks: bool = Field(description="Be called when something happens; see `hooks`.")
-    subscribe: bool = Field(description="Set that hook at the platform ourselves, and ask whether it works.")
-    unsubscribe: bool = Field(description="Take a closed hook away there: until then nothing could be polled.")
-    measure_across: bool = Field(description="Read counters of several communities' posts in one call.")
+    inspect: bool = Field(description="Read a token's permissions and expiry.")
+    usage: bool = Field(description="Read from responses how much of a rate limit is used.")
+    hooks: bool = Field(description="Receive events at a hook; see `hooks`.")
+    subscribe: bool = Field(description="Set that hook at the platform through the API, and read its state.")
+    unsubscribe: bool = Field(description="Remove a closed hook there: until then nothing can be polled.")
+    measure_across: bool = Field(description="Read counters of several communities' posts in one request.")
 
 
 class Replying(BaseModel):
-    """Answers to customers."""
+    """Replies to customers."""
 
     text_limit: int = Field(description="In `text_unit`.", examples=[9000])
     remembered_seconds: int | None = Field(
-        description="For so long the platform drops an answer that is repeated with its key; null: it would be sent "
-        "twice, so one whose outcome is unknown is left to a person.",
+        description="How long the platform drops a reply repeated with the same key; null: it would be sent twice, so "
+        "a reply whose outcome is unknown is left to a person.",
         examples=[3000],
     )
 
@@ -111,18 +111,18 @@ class Publishing(BaseModel):
     picture_bytes: int = Field(description="The most in one picture.", examples=[8388608])
     by_url: bool = Field(description="The platform fetches pictures itself, so they need a public address.")
     text_alone: bool = Field(description="A post may do without a picture.")
-    caption_limit: int = Field(description="The text's limit where pictures come with it.", examples=[1024])
+    caption_limit: int = Field(description="The limit of the text of a post with pictures.", examples=[1024])
     remembered_seconds: int | None = Field(
-        description="For so long the platform drops a post that is repeated with its key; null: it would appear twice.",
+        description="How long the platform drops a post repeated with the same key; null: it would appear twice.",
         examples=[3000],
     )
 
 
 class Hooks(BaseModel):
-    """How the platform calls us: `PUT /v1/communities/{id}/hook`."""
+    """Inbound events of the platform: `PUT /v1/communities/{id}/hook`."""
 
     secrets: list[str] = Field(
-        description="What a hook has to know; names for the `secrets` of that request.",
+        description="The names of the `secrets` of that request.",
         examples=[["secret"]],
     )
     of_app: bool = Field(
@@ -134,13 +134,13 @@ class Hooks(BaseModel):
 
 
 class Limit(BaseModel):
-    """A limit that we keep to, so that the platform need not hold us."""
+    """A rate limit to which this service keeps."""
 
     name: str = Field(description="What is counted.", examples=["calls"])
-    calls: int = Field(description="So many, or so many units,", examples=[300])
-    seconds: int = Field(description="in so many seconds,", examples=[300])
+    calls: int = Field(description="The most calls, or units,", examples=[300])
+    seconds: int = Field(description="in this many seconds,", examples=[300])
     scope: LimitScope = Field(
-        description="for each of these: a token, our network address, the installation's application, or a community."
+        description="for each of these: a token, this service's address, the application, or a community."
     )
     token: Token | None = Field(description="Only calls with this kind of token count; null: all calls.")
 
@@ -150,36 +150,36 @@ class Platform(BaseModel):
 
     key: str = Field(description="As `platform` of `POST /v1/communities` takes it.", examples=["plaza"])
     title: str = Field(examples=["Plaza"])
-    api_version: str = Field(description="The version of its API that is spoken.", examples=["1"])
+    api_version: str = Field(description="The version of its API that is used.", examples=["1"])
     address_hint: str = Field(
         description="How a community's address is written.", examples=["https://plaza.example/name"]
     )
     public: bool = Field(description="Size and posts can be read without any token.", examples=[False])
-    history: bool = Field(description="What was there before the community was connected can be read.")
-    tokens: list[TokenUse] = Field(description="The kinds of token it knows how to use, of which some may be enough.")
+    history: bool = Field(description="Posts and messages from before the community was connected can be read.")
+    tokens: list[TokenUse] = Field(description="The kinds of token that can be used; some of them may be enough.")
     app_settings: list[str] = Field(
-        description="What the installation should say of its own application, below the platform's key in "
-        "`INSTEP_PLATFORM_APPS`; empty: nothing.",
+        description="The settings of the installation's own application, below the platform's key in "
+        "`INSTEP_PLATFORM_APPS`; empty: none.",
         examples=[["client_id", "client_secret"]],
     )
     metrics: dict[Metric, MetricUse] = Field(
         examples=[
             {
-                "views": {"status": "ok", "how": "asked", "delay_hours": 48},
-                "reactions": {"status": "ok", "how": "told", "delay_hours": 0},
+                "views": {"status": "ok", "how": "polled", "delay_hours": 48},
+                "reactions": {"status": "ok", "how": "pushed", "delay_hours": 0},
                 "saves": {"status": "unsupported", "how": None, "delay_hours": 0},
             }
         ]
     )
-    metrics_batch: int = Field(description="So many posts' counters come with one call.", examples=[100])
-    capabilities: Abilities
+    metrics_batch: int = Field(description="The most posts whose counters come with one request.", examples=[100])
+    capabilities: Capabilities
     text_limit: int = Field(description="Of one post, in `text_unit`.", examples=[1000])
     text_unit: TextUnit = Field(
-        description="`graphemes`: what a reader takes for one character. `utf16`: an emoji counts as two, or more."
+        description="`graphemes`: characters as readers count them. `utf16`: an emoji counts as two, or more."
     )
-    replying: Replying | None = Field(description="null: customers cannot be answered through the API.")
+    replying: Replying | None = Field(description="null: customers cannot be replied to through the API.")
     publishing: Publishing | None = Field(description="null: nothing can be published through the API.")
-    hooks: Hooks | None = Field(description="null: it never calls us, everything is found by polling.")
+    hooks: Hooks | None = Field(description="null: it sends no events, everything is found by polling.")
     limits: list[Limit]
 
 
@@ -191,20 +191,22 @@ class Platforms(BaseModel):
 
 @PUBLIC.get("", operation_id="platforms.list")
 async def list_platforms() -> Platforms:
-    """The platforms this service speaks to, and what each can and cannot give.
+    """The platforms that this service connects to, and what each of them supports.
 
-    Read off the code that speaks to them, so it is what this installation does. Which tokens to
-    send when a community is connected, which counters its posts will have and how late, what can
-    be published and answered, and the limits that polling keeps to. It needs no key and changes
-    with the installation's version alone: send `If-None-Match`.
+    It is read from the adapters, so it is what this installation does: which tokens to send when a
+    community is connected, which counters its posts will have and how late, what can be published and
+    answered, and the rate limits that polling keeps to. It needs no key and changes only with the
+    installation's version: send `If-None-Match`.
     """
-    return Platforms(data=[describe(kind) for _, kind in sorted(adapters().items())])
+    return Platforms(data=[describe(adapter_class) for _, adapter_class in sorted(adapters().items())])
 
 
-def describe(kind: type[Adapter]) -> Platform:
-    """A platform's row of the matrix."""
-    spec = kind.spec
-    able = Abilities.model_validate({name: issubclass(kind, ability) for name, ability in ABILITIES.items()})
+def describe(adapter_class: type[Adapter]) -> Platform:
+    """The entry of a platform in the capability matrix."""
+    spec = adapter_class.spec
+    supported = Capabilities.model_validate(
+        {name: issubclass(adapter_class, protocol) for name, protocol in CAPABILITIES.items()}
+    )
     return Platform(
         key=spec.key,
         title=spec.title,
@@ -212,22 +214,22 @@ def describe(kind: type[Adapter]) -> Platform:
         address_hint=spec.address_hint,
         public=spec.public,
         history=spec.history,
-        tokens=[_token(kind, token) for token in sorted(spec.tokens)],
+        tokens=[_token(adapter_class, token) for token in sorted(spec.tokens)],
         app_settings=sorted(spec.app_settings),
         metrics={metric: _metric(spec, metric) for metric in Metric},
         metrics_batch=spec.metrics_batch,
-        capabilities=able,
+        capabilities=supported,
         text_limit=spec.text_limit,
         text_unit=spec.text_unit,
-        replying=_replying(spec) if able.reply else None,
-        publishing=_publishing(spec) if able.publish else None,
-        hooks=_hooks(spec, sets_itself=able.subscribe) if able.hooks else None,
-        limits=[_limit(budget) for budget in spec.budgets],
+        replying=_replying(spec) if supported.reply else None,
+        publishing=_publishing(spec) if supported.publish else None,
+        hooks=_hooks(spec, sets_itself=supported.subscribe) if supported.hooks else None,
+        limits=[_limit(rate_limit) for rate_limit in spec.rate_limits],
     )
 
 
-def _token(kind: type[Adapter], token: Token) -> TokenUse:
-    spec = kind.spec
+def _token(adapter_class: type[Adapter], token: Token) -> TokenUse:
+    spec = adapter_class.spec
     return TokenUse(
         kind=token,
         purpose=PURPOSES[token],
@@ -235,7 +237,8 @@ def _token(kind: type[Adapter], token: Token) -> TokenUse:
         renewed_with=[
             other
             for other in sorted(spec.tokens)
-            if issubclass(kind, capabilities.Refreshes) and token in kind.renewable({other}, spec.app_settings)
+            if issubclass(adapter_class, capabilities.Refreshes)
+            and token in adapter_class.renewable({other}, spec.app_settings)
         ],
     )
 
@@ -243,30 +246,35 @@ def _token(kind: type[Adapter], token: Token) -> TokenUse:
 def _metric(spec: Spec, metric: Metric) -> MetricUse:
     if metric not in spec.metrics:
         return MetricUse(status=MetricStatus.UNSUPPORTED, how=None, delay_hours=0)
-    how = How.TOLD if metric in spec.pushed else How.COUNTED if metric in spec.counted else How.ASKED
-    delay = spec.delay if metric in spec.delayed else timedelta(0)
-    return MetricUse(status=MetricStatus.OK, how=how, delay_hours=delay / timedelta(hours=1))
+    delay = spec.metrics_delay if metric in spec.delayed_metrics else timedelta(0)
+    return MetricUse(status=MetricStatus.OK, how=_source(spec, metric), delay_hours=delay / timedelta(hours=1))
+
+
+def _source(spec: Spec, metric: Metric) -> MetricSource:
+    if metric in spec.pushed_metrics:
+        return MetricSource.PUSHED
+    return MetricSource.COUNTED if metric in spec.counted_metrics else MetricSource.POLLED
 
 
 def _replying(spec: Spec) -> Replying:
     return Replying(
         text_limit=spec.text_limit if spec.reply_limit is None else spec.reply_limit,
-        remembered_seconds=_seconds(spec.replies_remembered),
+        remembered_seconds=_seconds(spec.replies_dedup_window),
     )
 
 
 def _publishing(spec: Spec) -> Publishing | None:
-    may = spec.publishing
-    if may is None:
+    limits = spec.publishing
+    if limits is None:
         return None
     return Publishing(
-        pictures=may.pictures,
-        picture_types=sorted(may.picture_types),
-        picture_bytes=may.picture_bytes,
-        by_url=may.by_url,
-        text_alone=may.text_alone,
-        caption_limit=spec.text_limit if may.caption_limit is None else may.caption_limit,
-        remembered_seconds=_seconds(may.remembered),
+        pictures=limits.pictures,
+        picture_types=sorted(limits.picture_types),
+        picture_bytes=limits.picture_bytes,
+        by_url=limits.by_url,
+        text_alone=limits.text_alone,
+        caption_limit=spec.text_limit if limits.caption_limit is None else limits.caption_limit,
+        remembered_seconds=_seconds(limits.dedup_window),
     )
 
 

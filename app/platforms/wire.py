@@ -1,7 +1,7 @@
-"""What every adapter needs to speak over HTTP: send, understand, say what went wrong.
+"""Sending requests and parsing responses, for every adapter: HTTP, wire models, cursors, times.
 
-Nothing here knows a platform. What leaves is a typed value or a `PlatformError`, and the latter
-never holds a token, a URL or a piece of an answer that was not meant for people.
+Functions return typed values and raise `PlatformError`s. A message never contains a token, a URL, or
+a part of a response that is not meant for people.
 """
 
 import json
@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from html.parser import HTMLParser
 from typing import Annotated, Any, Final, TypeVar
 
 import httpx
@@ -25,6 +24,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -37,21 +37,31 @@ log = structlog.get_logger()
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
-LONGEST_EXPLANATION = 200
+LONGEST_EXPLANATION: Final = 200
+"""Characters of a platform's own message that are shown."""
 
 
 class Shape(BaseModel):
-    """A part of an answer: what is named must be right, what is not named may be anything."""
+    """The base of wire models: fields that are declared must be valid, all others are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
+class NullIsAbsent(Shape):
+    """The base of wire models of a platform that leaves absent fields out, while some of its servers send null."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, raw: Any) -> Any:
+        return {name: value for name, value in raw.items() if value is not None} if isinstance(raw, Mapping) else raw
+
+
 OUT_OF_BOUNDS: Final = "out_of_bounds"
-"""The type of pydantic's error for an instant that is one, and is not taken for real."""
+"""The type of pydantic's error for a time that is well-formed, and outside the bounds of `app.kit.instants`."""
 
 
 def bounded(moment: datetime) -> datetime:
-    """The same moment in UTC, within the bounds of `app.kit.instants`."""
+    """The same time in UTC; `PydanticCustomError` outside the bounds of `app.kit.instants`."""
     try:
         return instants.bounded(moment)
     except instants.OutOfBounds as error:
@@ -59,8 +69,9 @@ def bounded(moment: datetime) -> datetime:
 
 
 def since_1970(value: int, per_second: int = 1) -> datetime:
-    """The moment that lies so many seconds, or parts of one, after 1970, within the bounds of `app.kit.instants`."""
-    if not instants.EARLIEST.timestamp() <= value / per_second < instants.LATEST.timestamp():
+    """A Unix time in seconds, or in `per_second` parts of one; `PydanticCustomError` outside the bounds."""
+    # Not divided: an integer of JSON may be too large for a float.
+    if not instants.EARLIEST.timestamp() * per_second <= value < instants.LATEST.timestamp() * per_second:
         raise PydanticCustomError(OUT_OF_BOUNDS, "not a moment that is taken for real")
     return datetime.fromtimestamp(value / per_second if per_second > 1 else value, UTC)
 
@@ -71,7 +82,7 @@ def _unix_time(value: object) -> datetime:
     return since_1970(value)
 
 
-def _dispensable(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
+def _none_if_out_of_bounds(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
     try:
         return handler(value)
     except ValidationError as error:
@@ -80,38 +91,40 @@ def _dispensable(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
         return None
 
 
-def _written(value: object) -> object:
-    """Within a wrapped validator a text is no moment by itself."""
+def _parse_iso(value: object) -> object:
+    """Within a wrapped validator, strict mode does not take a string for a time."""
     return (iso(value) or value) if isinstance(value, str) else value
 
 
 def as_text(value: object) -> object:
-    """Some write ids as numbers now and then; to us they are texts."""
+    """An id as text: some platforms return numbers now and then."""
     return str(value) if type(value) is int else value
 
 
-def _above_zero_or_none(value: object) -> object:
+def _none_if_negative(value: object) -> object:
     return None if type(value) is int and value < 0 else value
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL keeps no NUL in a text."""
+    """PostgreSQL cannot store a NUL in a text."""
     return text.replace("\x00", "")
 
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$")]
 StorableText = Annotated[str, AfterValidator(_storable)]
+OptionalText = Annotated[StorableText, BeforeValidator(lambda value: "" if value is None else value)]
+"""A text; where there is none it is left out, empty, or null."""
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-PositiveCount = Annotated[Count | None, BeforeValidator(_above_zero_or_none)]
-"""A counter that may be hidden: then it is left out, null, or below zero."""
+PositiveCount = Annotated[Count | None, BeforeValidator(_none_if_negative)]
+"""A counter that may be hidden: it is then left out, null, or negative."""
 Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Moment = Annotated[AwareDatetime, AfterValidator(bounded)]
 UnixTime = Annotated[datetime, BeforeValidator(_unix_time)]
-"""Seconds since 1970 in the answer; an aware datetime when understood."""
-DISPENSABLE: Final = WrapValidator(_dispensable)
-"""For a moment without which all the rest can be understood: one that is out of bounds is None."""
-SomeMoment = Annotated[Moment | None, BeforeValidator(_written), DISPENSABLE]
-SomeUnixTime = Annotated[UnixTime | None, DISPENSABLE]
+"""Seconds since 1970 in the response; an aware datetime when parsed."""
+NONE_IF_OUT_OF_BOUNDS: Final = WrapValidator(_none_if_out_of_bounds)
+"""For a time without which the rest can be used: None where it is out of bounds."""
+LenientMoment = Annotated[Moment | None, BeforeValidator(_parse_iso), NONE_IF_OUT_OF_BOUNDS]
+LenientUnixTime = Annotated[UnixTime | None, NONE_IF_OUT_OF_BOUNDS]
 
 
 def _or_error(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -121,34 +134,34 @@ def _or_error(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
         return error
 
 
-def _but_errors(found: list[Any]) -> list[Any]:
-    understood = [one for one in found if not isinstance(one, ValidationError)]
-    errors = [one for one in found if isinstance(one, ValidationError)]
-    if errors and not understood:
+def _without_errors(results: list[Any]) -> list[Any]:
+    items = [one for one in results if not isinstance(one, ValidationError)]
+    errors = [one for one in results if isinstance(one, ValidationError)]
+    if errors and not items:
         raise errors[0]
     if errors:
-        left_out(len(errors), f"an item is not understood {why(errors[0])}")
-    return understood
+        left_out(len(errors), f"an item is not understood {validation_problem(errors[0])}")
+    return items
 
 
 def left_out(number: int, detail: str) -> None:
-    """Tell whoever runs this of items that are missing in a list; `detail` is of the first of them."""
+    """Count and log items that were left out of a list; `detail` is about the first of them."""
     telemetry.ITEMS_LEFT_OUT.inc(number)
     log.warning("answer.items_left_out", items=number, detail=detail)
 
 
-Understood = Annotated[list[Annotated[T, WrapValidator(_or_error)]], AfterValidator(_but_errors)]
-"""A list whose odd items are left out and told of, unless all of them are odd. Not for lists in which absence means
-something.
+LenientList = Annotated[list[Annotated[T, WrapValidator(_or_error)]], AfterValidator(_without_errors)]
+"""A list from which invalid items are left out, counted and logged, unless all are invalid. Not for lists in which the
+absence of an item has a meaning.
 
-Items are validated as Python's values: a text is no `Moment` in them.
+Items are validated as Python values: a string is no `Moment` in them.
 """
 
 Classify = Callable[[httpx.Response], PlatformError | None]
 
 
 async def read(http: httpx.AsyncClient, request: httpx.Request, classify: Classify) -> httpx.Response:
-    """Send a request that changes nothing; what goes wrong may simply be tried again later."""
+    """Send a request that changes nothing, and may be repeated. Raises a `PlatformError`."""
     try:
         response = await http.send(request)
     except httpx.RequestError as error:
@@ -163,9 +176,9 @@ async def read(http: httpx.AsyncClient, request: httpx.Request, classify: Classi
 async def write(http: httpx.AsyncClient, request: httpx.Request, classify: Classify) -> httpx.Response:
     """Send a request that changes something, once.
 
-    Raises `OutcomeUnknown` when it may have gone out and no answer tells what became of it, nor one that
-    cannot be understood (a page, a redirect); `classify` says so itself for an answer that leaves it open.
-    Nothing was changed where the status says that the request itself is wrong.
+    Raises `OutcomeUnknown` where the request may have been sent and no response arrived, or one that cannot be
+    parsed (an HTML page, a redirect); for other responses that leave the outcome open, `classify` returns it.
+    A client error (4xx) always means that nothing was changed.
     """
     try:
         response = await http.send(request)
@@ -196,41 +209,41 @@ def _failed(error: httpx.RequestError) -> PlatformError:
 
 
 def parse(adapter: TypeAdapter[T], response: httpx.Response) -> T:
-    """Understand an answer's JSON; `Malformed` names the place that is not as it should be."""
+    """A response's JSON, validated; `Malformed` names the field that is invalid."""
     return parse_bytes(adapter, response.content)
 
 
 def parse_bytes(adapter: TypeAdapter[T], body: bytes) -> T:
-    """Understand JSON; `Malformed` names the place that is not as it should be."""
+    """JSON, validated; `Malformed` names the field that is invalid."""
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
-        failure = Malformed(f"the answer is not understood {why(error)}")
+        failure = Malformed(f"the answer is not understood {validation_problem(error)}")
     raise failure
 
 
-def parse_timely(adapter: TypeAdapter[T], response: httpx.Response) -> T:
-    """Understand an answer with lists, in which an item whose moment is out of bounds is left out, and told of.
+def parse_lenient(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+    """As `parse`, for a response with lists: items with a time out of bounds are left out, counted and logged.
 
-    Not for lists in which absence means something. `Malformed` as `parse` where anything else is not as it should be.
+    Not for lists in which the absence of an item has a meaning. `Malformed` where anything else is invalid.
     """
     try:
         return adapter.validate_json(response.content)
     except ValidationError as error:
         places = _out_of_bounds(error)
-        failure = Malformed(f"the answer is not understood {why(error)}")
+        failure = Malformed(f"the answer is not understood {validation_problem(error)}")
     if places is not None:
         document = json.loads(response.content)
-        # From the end, so that the places of those before stay what they are.
+        # From the end, so that the positions of earlier items stay valid.
         if all(_take_out(document, place) for place in sorted(places, key=_order, reverse=True)):
-            found = parse_bytes(adapter, json.dumps(document).encode())
+            value = parse_bytes(adapter, json.dumps(document).encode())
             left_out(len(places), failure.message)
-            return found
+            return value
     raise failure
 
 
 def _out_of_bounds(error: ValidationError) -> set[tuple[str | int, ...]] | None:
-    """The list items that hold the moments which are out of bounds, by place; None where something else is wrong."""
+    """The places of the list items with times out of bounds; None where anything else is invalid."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     if any(one["type"] != OUT_OF_BOUNDS for one in errors):
         return None
@@ -244,7 +257,7 @@ def _order(place: tuple[str | int, ...]) -> list[tuple[int, str]]:
 
 
 def _take_out(document: Any, place: tuple[str | int, ...]) -> bool:
-    """Remove the list item at a place; whether it was found there."""
+    """Remove the list item at a place; False where there is none."""
     if not place:
         return False
     *above, last = place
@@ -259,14 +272,14 @@ def _take_out(document: Any, place: tuple[str | int, ...]) -> bool:
     return True
 
 
-def why(error: ValidationError) -> str:
-    """Where something is not as it should be, and what is wrong there."""
+def validation_problem(error: ValidationError) -> str:
+    """The place of the first error, and its type."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"at {_place(first['loc'])}: {first['type']}"
 
 
-def confirmed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
-    """Understand the answer to a change: where it is unreadable, the change may well have been made."""
+def parse_confirmation(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+    """As `parse`, for the response to a change: `OutcomeUnknown` where it is invalid."""
     try:
         return parse(adapter, response)
     except Malformed as error:
@@ -275,13 +288,13 @@ def confirmed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """Where in the answer, by field names alone: a key of the answer could be anything."""
-    named = [str(part) for part in location if isinstance(part, int) or re.fullmatch(r"[a-z_]{1,40}", part)]
-    return ".".join(named) or "its start"
+    """A place in the response, by field names only: other keys could contain anything."""
+    names = [str(part) for part in location if isinstance(part, int) or re.fullmatch(r"[a-z_]{1,40}", part)]
+    return ".".join(names) or "its start"
 
 
 def dump(cursor: BaseModel) -> str:
-    """A cursor as the opaque text that callers keep."""
+    """A cursor as the opaque text that callers store."""
     return cursor.model_dump_json(exclude_defaults=True)
 
 
@@ -290,33 +303,33 @@ def load(model: type[M], cursor: str | None) -> M | None:
     return None if cursor is None else model.model_validate_json(cursor)
 
 
-def moment_of(response: httpx.Response) -> datetime | None:
-    """The answer's own clock, its `Date`; adapters have no other."""
+def response_date(response: httpx.Response) -> datetime | None:
+    """The time in a response's `Date` header, the only clock that adapters have; None where it has none."""
     return _http_date(response.headers.get("date"))
 
 
 def retry_after(response: httpx.Response, reset: datetime | None = None) -> float | None:
-    """Seconds to wait, from `Retry-After`, else until `reset`; None where neither is told.
+    """Seconds to wait, from `Retry-After`, else until `reset`; None where neither is known.
 
-    Both are counted from the answer's `Date`.
+    Both are counted from the response's `Date`.
     """
     header = response.headers.get("retry-after", "").strip()
     if header.isascii() and header.isdigit():
         return float(min(int(header), 10**9)) if len(header) < 12 else None
     until = _http_date(header) or reset
-    now = moment_of(response)
+    now = response_date(response)
     if until is None or now is None:
         return None
     return max(0.0, (until - now).total_seconds())
 
 
 def iso_date(text: str | None) -> datetime | None:
-    """An ISO-8601 moment in UTC, within the bounds of `app.kit.instants`; None for any other text."""
-    return _or_none(iso(text))
+    """An ISO 8601 time in UTC, within the bounds of `app.kit.instants`; None for any other text."""
+    return _bounded_or_none(iso(text))
 
 
 def unix(seconds: int) -> datetime | None:
-    """The moment so many seconds after 1970; None outside the bounds of `app.kit.instants`."""
+    """A Unix time in seconds; None outside the bounds of `app.kit.instants`."""
     try:
         return since_1970(seconds)
     except PydanticCustomError:
@@ -324,31 +337,31 @@ def unix(seconds: int) -> datetime | None:
 
 
 def iso(text: str | None) -> datetime | None:
-    """An aware ISO-8601 moment, of whatever year, or None."""
+    """An aware ISO 8601 time of any year; None for any other text."""
     try:
-        found = datetime.fromisoformat(text or "")
+        at = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return found if found.tzinfo is not None else None
+    return at if at.tzinfo is not None else None
 
 
 def _http_date(text: str | None) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text or "")
+        at = parsedate_to_datetime(text or "")
     except (ValueError, IndexError, OverflowError):
         return None
-    return _or_none(found if found.tzinfo is not None else found.replace(tzinfo=UTC))
+    return _bounded_or_none(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
 
 
-def _or_none(found: datetime | None) -> datetime | None:
+def _bounded_or_none(at: datetime | None) -> datetime | None:
     try:
-        return None if found is None else instants.bounded(found)
+        return None if at is None else instants.bounded(at)
     except instants.OutOfBounds:
         return None
 
 
 def explanation(text: str, secrets: Collection[str]) -> str:
-    """A platform's own words for a person: one line, not long, without any of `secrets`."""
+    """A platform's own message, for people: one line, shortened, without any of `secrets`."""
     for secret in sorted(secrets, key=len, reverse=True):
         if secret:
             text = text.replace(secret, "[…]")
@@ -357,58 +370,25 @@ def explanation(text: str, secrets: Collection[str]) -> str:
 
 
 def bearer(token: str | None) -> Mapping[str, str]:
-    """The header that carries a token, where there is one."""
+    """The `authorization` header of a token; empty without one."""
     return {} if token is None else {"authorization": f"Bearer {token}"}
 
 
 def sent_secrets(response: httpx.Response) -> tuple[str, ...]:
-    """The token an answer's request carried, so that it can be kept out of messages."""
+    """The token of a response's request, to be kept out of messages."""
     request = request_of(response)
     return () if request is None else tuple(request.headers.get("authorization", "").split()[1:])
 
 
 def request_of(response: httpx.Response) -> httpx.Request | None:
-    """What was asked; None for an answer that was made by hand."""
+    """The request of a response; None for a response that was constructed without one."""
     try:
         return response.request
     except RuntimeError:
         return None
 
 
-class _Text(HTMLParser):
-    """Collects what a reader sees of a post's HTML."""
-
-    _BREAKS: Mapping[str, str] = {"br": "\n", "p": "\n\n", "blockquote": "\n\n", "pre": "\n\n", "li": "\n", "ul": "\n"}
-    _HIDDEN = frozenset({"script", "style"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._HIDDEN:
-            self._hidden += 1
-        elif tag == "li":
-            self.parts.append("\n- ")
-        elif tag in self._BREAKS:
-            self.parts.append(self._BREAKS[tag])
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._HIDDEN:
-            self._hidden = max(0, self._hidden - 1)
-        elif tag in self._BREAKS and tag not in {"br", "li"}:
-            self.parts.append(self._BREAKS[tag])
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.parts.append(re.sub(r"[\r\n\t ]+", " ", data))
-
-
-def plain(html: str) -> str:
-    """HTML as plain text: paragraphs and line breaks stay, markup goes."""
-    reader = _Text()
-    reader.feed(html)
-    reader.close()
-    lines = "".join(reader.parts).split("\n")
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip(" ") for line in lines)).strip()
+def path_of(response: httpx.Response) -> str:
+    """The path of the URL that was requested; empty where `request_of` is None."""
+    request = request_of(response)
+    return "" if request is None else request.url.path

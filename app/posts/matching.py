@@ -127,11 +127,11 @@ async def _publication_at(
     return None, others
 
 
-async def _replace_found_post(session: AsyncSession, actor: Actor, post: Post, found: Post) -> None:
+async def _replace_found_post(session: AsyncSession, actor: Actor, post: Post, found_post: Post) -> None:
     """Replace the found post by the planned one."""
-    post.category = post.category or found.category
-    await links.move_post(session, actor, from_id=found.id, to_id=post.id)
-    await session.delete(found)
+    post.category = post.category or found_post.category
+    await links.move_post(session, actor, from_id=found_post.id, to_id=post.id)
+    await session.delete(found_post)
     await session.flush()
 
 
@@ -183,21 +183,21 @@ async def _match_new(
         )
     )
     categories: defaultdict[str, list[UUID]] = defaultdict(list)
-    found: list[SeenPublication] = []
+    to_add: list[SeenPublication] = []
     for publication in new:
         post = _post_for(publication, unmatched)
         if post is None:
-            found.append(publication)
+            to_add.append(publication)
             continue
         unmatched.remove(post)
         post.publication_id, post.published_at = publication.id, publication.published_at
         bump_version(session, post)
         if post.category is not None:
             categories[post.category].append(publication.id)
-    if found:
+    if to_add:
         await session.execute(
             _INSERT_FOUND,
-            column_arrays([_found_post_values(session, community, publication) for publication in found], _COLUMNS),
+            column_arrays([_found_post_values(session, community, publication) for publication in to_add], _COLUMNS),
         )
     await session.flush()
     for category in sorted(categories):

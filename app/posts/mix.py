@@ -92,8 +92,8 @@ def category_shares(counts: Counts, policy: Mapping[Category, int]) -> list[Cate
 
 def deviation(shares: list[CategoryShare]) -> float | None:
     """Per cent of the posts that would need another category: half the sum of absolute deviations."""
-    known = [abs(part.deviation) for part in shares if part.deviation is not None]
-    return sum(known) / 2 if known else None
+    deviations = [abs(part.deviation) for part in shares if part.deviation is not None]
+    return sum(deviations) / 2 if deviations else None
 
 
 def category_lags(counts: Counts, policy: Mapping[Category, int]) -> list[tuple[Category, float]]:

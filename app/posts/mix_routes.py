@@ -128,7 +128,7 @@ def _policy(project_id: UUID, policy: mix.Policy, response: Response) -> MixPoli
 
 @ROUTER.get("/mix-policy", operation_id="mix-policies.read", permission=Permission.MIX_READ, responses=problems(404))
 async def read_policy(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> MixPolicyRead:
-    """The shares a project aims at; 40/30/25/5 where nobody has set others."""
+    """The shares a project aims at; 40/30/25/5 unless others are set."""
     await mix.project_zone(connection, actor.workspace_id, project_id)
     return _policy(project_id, await mix.policy(connection, actor.workspace_id, project_id), response)
 

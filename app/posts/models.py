@@ -34,7 +34,7 @@ class PostOrigin(StrEnum):
     PLANNED = "planned"
     """Created here."""
     FOUND = "found"
-    """Polling found it on the platform; nobody planned it here."""
+    """Polling found it on the platform; it was not planned here."""
 
 
 class Post(Owned, Base):

@@ -108,7 +108,7 @@ class PostRead(Output):
     project_id: Id
     community_id: Id
     publication_id: Id | None = Field(description="The post on the platform, once it is matched.")
-    origin: PostOrigin = Field(description="`found`: polling found it on the platform; nobody planned it.")
+    origin: PostOrigin = Field(description="`found`: polling found it on the platform; it was not planned here.")
     text: str = Field(description="As planned; of a found post, as on the platform.")
     category: Category | None
     status: PostStatus
@@ -230,7 +230,7 @@ class MixRead(BaseModel):
     status: Literal["ok", "unknown"]
     reason: str | None
     total: int = Field(description="Posts in the window, with a category or without.")
-    uncategorised: int = Field(description="Posts that nobody has given a category; they are in no share.")
+    uncategorised: int = Field(description="Posts without a category; they are in no share.")
     gone: int = Field(description="Posts deleted on the platform; they are in no other number here.")
     categories: list[MixShare]
     deviation: float | None = Field(

@@ -39,11 +39,13 @@ async def create(session: AsyncSession, actor: Actor, new_post: PostCreate) -> P
 async def create_many(session: AsyncSession, actor: Actor, new_posts: Sequence[PostCreate]) -> list[Post | AppError]:
     """Add posts to the plan; returns each post, or its error, in the order given."""
     communities = await _communities(session, {item.community_id for item in new_posts})
-    known_zones = await zones.known(session) if any(item.timezone is not None for item in new_posts) else frozenset()
+    supported_zones = (
+        await zones.supported(session) if any(item.timezone is not None for item in new_posts) else frozenset()
+    )
     results: list[Post | AppError] = []
     for item in new_posts:
         try:
-            results.append(_post(session, item, communities, known_zones))
+            results.append(_post(session, item, communities, supported_zones))
         except AppError as error:
             results.append(error)
     created = [post for post in results if isinstance(post, Post)]
@@ -65,12 +67,15 @@ async def _communities(session: AsyncSession, community_ids: set[UUID]) -> dict[
 
 
 def _post(
-    session: AsyncSession, item: PostCreate, communities: Mapping[UUID, tuple[UUID, str]], known_zones: Collection[str]
+    session: AsyncSession,
+    item: PostCreate,
+    communities: Mapping[UUID, tuple[UUID, str]],
+    supported_zones: Collection[str],
 ) -> Post:
     if item.community_id not in communities:
         raise NotFound("There is no such community here.")
     if item.timezone is not None:
-        zones.require(item.timezone, known_zones)
+        zones.require(item.timezone, supported_zones)
     project_id, project_zone = communities[item.community_id]
     zone = item.timezone or project_zone
     return Post(
@@ -135,7 +140,7 @@ async def change(
     (`unknown-zone`) for a zone that PostgreSQL does not know.
     """
     if "timezone" in changes:
-        zones.require(changes["timezone"], await zones.known(session))
+        zones.require(changes["timezone"], await zones.supported(session))
     post = await lock_for_update(session, post_id)
     require_version(post.version, expected_versions)
     changed = {name: value for name, value in changes.items() if getattr(post, name) != value}

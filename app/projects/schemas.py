@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Line, Output, Patch, Text
+from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Output, Patch, ShortText, Text
 from app.projects import hours, zones
 
 
@@ -15,7 +15,7 @@ def _zone(value: str) -> str:
     return value
 
 
-Zone = Annotated[str, Field(strict=True, min_length=1, max_length=64, examples=["Europe/Minsk"]), AfterValidator(_zone)]
+Zone = Annotated[Text, Field(min_length=1, max_length=64, examples=["Europe/Minsk"]), AfterValidator(_zone)]
 """The IANA name of a time zone."""
 
 WallTime = Annotated[
@@ -86,7 +86,7 @@ class WorkingHoursRead(Output):
 class ProjectCreate(Input):
     """A new project."""
 
-    name: Line = Field(examples=["Coffee at Nina's"])
+    name: ShortText = Field(examples=["Coffee at Nina's"])
     timezone: Zone
     working_hours: WorkingHoursUpdate | None = Field(
         default=None, description="Monday to Friday, 09:00 to 18:00, by default."
@@ -96,7 +96,7 @@ class ProjectCreate(Input):
 class ProjectUpdate(Patch):
     """A merge patch of a project: what is left out stays as it is."""
 
-    name: Line = Field(examples=["Nina's"])
+    name: ShortText = Field(examples=["Nina's"])
     timezone: Zone
     archived: Flag
 
@@ -134,7 +134,7 @@ class BriefRead(Output):
     """One version of a brief."""
 
     project_id: Id
-    version: int = Field(description="0 where nobody has written one yet.")
+    version: int = Field(description="0 where none is written yet.")
     created_at: Instant | None
     business: str
     audience: str

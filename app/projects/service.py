@@ -39,7 +39,7 @@ async def create(
 
     Raises `Invalid` (`unknown-zone`) for a zone that PostgreSQL does not know.
     """
-    zones.require(timezone, await zones.known(session))
+    zones.require(timezone, await zones.supported(session))
     project = Project(
         workspace_id=workspace_of(session),
         name=name,
@@ -71,7 +71,7 @@ async def update(
     Raises `Invalid` (`unknown-zone`) for one that PostgreSQL does not know.
     """
     if timezone is not None:
-        zones.require(timezone, await zones.known(session))
+        zones.require(timezone, await zones.supported(session))
     project = await fetch(session, Project, project_id, for_update=True)
     require_version(project.version, expected_versions)
     before = project.name, project.timezone, project.archived_at

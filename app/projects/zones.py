@@ -9,11 +9,11 @@ from collections.abc import Collection
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit.cache import OnePer
 from app.kit.errors import Invalid
 
 UNKNOWN: Final = "unknown-zone"
@@ -28,22 +28,21 @@ def named() -> frozenset[str]:
     return frozenset(files("tzdata").joinpath("zones").read_text().split()) - _EXCLUDED
 
 
-_supported_by_engine: WeakKeyDictionary[Engine, frozenset[str]] = WeakKeyDictionary()
+_supported: Final = OnePer[Engine, list[frozenset[str]]](lambda _: [])
+"""What each database supports, once it has been read."""
 
 
-async def known(session: AsyncSession) -> frozenset[str]:
-    """The IANA names that this session's PostgreSQL knows too; cached, because the query takes about 50 ms."""
-    engine = session.get_bind().engine
-    supported = _supported_by_engine.get(engine)
-    if supported is None:
-        names = await session.scalars(_QUERY)
-        supported = _supported_by_engine[engine] = named() & frozenset(names)
-    return supported
+async def supported(session: AsyncSession) -> frozenset[str]:
+    """The IANA names that this session's PostgreSQL supports too; cached, because the query takes about 50 ms."""
+    cached = _supported(session.get_bind().engine)
+    if not cached:
+        cached.append(named() & frozenset(await session.scalars(_QUERY)))
+    return cached[0]
 
 
-def require(zone: str, known: Collection[str]) -> None:
-    """Raise `Invalid` (`unknown-zone`) for a zone that is not among those `known`."""
-    if zone not in known:
+def require(zone: str, supported: Collection[str]) -> None:
+    """Raise `Invalid` (`unknown-zone`) for a zone that is not among those `supported`."""
+    if zone not in supported:
         detail = f"This installation's database does not know the time zone {zone}: give its present IANA name."
         problem = {"in": "body", "field": "timezone", "code": UNKNOWN, "detail": detail}
         raise Invalid(f"timezone: {detail}", code=UNKNOWN, errors=[problem])

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import TypeAdapter
 
-from app.platforms import wire
+from app.platforms import guards, wire
 from app.platforms.contract import (
     Address,
     AuthExpired,
@@ -60,12 +60,12 @@ class Items(wire.Shape):
     items: list[Item]
 
 
-class Walk(wire.Shape):
-    """Newest first, down to `stop`; `newest` is where the next walk stops."""
+class ListPaginator(wire.Shape):
+    """Reads a list of items, latest first, down to the id `stop`; the next scan stops at `latest`."""
 
     before: int | None = None
     stop: int = 0
-    newest: int = 0
+    latest: int = 0
 
 
 GROUP: Final = TypeAdapter(Group)
@@ -73,7 +73,7 @@ ITEMS: Final = TypeAdapter(Items)
 
 
 class Plaza:
-    """See the module."""
+    """The adapter of Plaza."""
 
     spec: ClassVar[Spec] = Spec(
         key="plaza",
@@ -81,7 +81,7 @@ class Plaza:
         api_version="1",
         base_url="https://api.plaza.example",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=(RateLimit(60, 60, LimitScope.TOKEN),),
+        rate_limits=(RateLimit(60, 60, LimitScope.TOKEN),),
         metrics_batch=100,
         text_limit=1000,
         tokens=frozenset({Token.COMMUNITY}),
@@ -104,21 +104,20 @@ class Plaza:
         return CommunitySnapshot(str(group.id), group.name, c.address, group.members)
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
-        items, cursor, more = await self._walk(c, "posts", cursor, since)
-        posts = (RemotePost(str(i.id), f"{c.address}/{i.id}", i.text, i.at, _counted(i)) for i in items)
+        items, cursor, more = await self._page(c, "posts", cursor, since)
+        posts = (RemotePost(str(i.id), f"{c.address}/{i.id}", i.text, i.at, _metrics(i)) for i in items)
         return Page(tuple(posts), cursor, more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        if len(ids) > self.spec.metrics_batch:
-            raise ValueError(f"at most {self.spec.metrics_batch} posts at once")
-        answer = await self._get(c, f"groups/{c.external_id}/posts", ids=",".join(ids))
-        found = {str(item.id): _counted(item) for item in wire.parse(ITEMS, answer).items}
-        return tuple(found.get(post_id) or PostMetrics(post_id, {}, gone=True) for post_id in ids)
+        guards.check_batch(ids, self.spec)
+        response = await self._get(c, f"groups/{guards.community_id(c)}/posts", ids=",".join(ids))
+        metrics_by_id = {str(item.id): _metrics(item) for item in wire.parse(ITEMS, response).items}
+        return tuple(metrics_by_id.get(post_id) or PostMetrics(post_id, {}, gone=True) for post_id in ids)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        items, cursor, more = await self._walk(c, "comments", cursor, since)
+        items, cursor, more = await self._page(c, "comments", cursor, since)
         return Page(tuple(_comment(item, c) for item in items), cursor, more)
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -126,7 +125,7 @@ class Plaza:
         if response.is_success:
             return None
         if status == httpx.codes.UNAUTHORIZED:
-            return AuthExpired("the token is no longer good", token=Token.COMMUNITY)
+            return AuthExpired("the token is no longer valid", token=Token.COMMUNITY)
         if status == httpx.codes.FORBIDDEN:
             return MissingPermission("the token may not do this")
         if status == httpx.codes.NOT_FOUND:
@@ -134,20 +133,27 @@ class Plaza:
         if status == httpx.codes.TOO_MANY_REQUESTS:
             return Throttled("too many calls", retry_after=wire.retry_after(response), scope=LimitScope.TOKEN)
         if response.is_server_error:
-            return Transient("Plaza is unwell")
-        return Rejected("Plaza refused the request") if response.is_client_error else Malformed("no answer of Plaza's")
+            return Transient("Plaza is failing for now")
+        return (
+            Rejected("Plaza refused the request")
+            if response.is_client_error
+            else Malformed("this is not a response of Plaza")
+        )
 
-    async def _walk(
-        self, c: Credentials, kind: str, cursor: str | None, since: datetime | None
+    async def _page(
+        self, c: Credentials, path: str, cursor: str | None, since: datetime | None
     ) -> tuple[list[Item], str, bool]:
-        walk = wire.load(Walk, cursor) or Walk()
-        query: dict[str, Any] = {} if walk.before is None else {"before": walk.before}
-        items = wire.parse(ITEMS, await self._get(c, f"groups/{c.external_id}/{kind}", limit=PAGE, **query)).items
-        fresh = [item for item in items if item.id > walk.stop and (since is None or item.at >= since)]
-        newest = max([walk.newest, walk.stop, *(item.id for item in items)])
-        more = len(items) == PAGE and len(fresh) == PAGE
-        after = Walk(before=items[-1].id, stop=walk.stop, newest=newest) if more else Walk(stop=newest)
-        return fresh, wire.dump(after), more
+        """The new items of a page, the next cursor, and whether the scan continues."""
+        paginator = wire.load(ListPaginator, cursor) or ListPaginator()
+        query: dict[str, Any] = {} if paginator.before is None else {"before": paginator.before}
+        response = await self._get(c, f"groups/{guards.community_id(c)}/{path}", limit=PAGE, **query)
+        items = wire.parse(ITEMS, response).items
+        new = [item for item in items if item.id > paginator.stop and (since is None or item.at >= since)]
+        latest = max([paginator.latest, paginator.stop, *(item.id for item in items)])
+        more = len(items) == PAGE and len(new) == PAGE
+        if not more:
+            return new, wire.dump(ListPaginator(stop=latest)), False
+        return new, wire.dump(ListPaginator(before=items[-1].id, stop=paginator.stop, latest=latest)), True
 
     async def _get(self, c: Credentials, path: str, **query: Any) -> httpx.Response:
         headers = wire.bearer(c.tokens.get(Token.COMMUNITY))
@@ -158,7 +164,7 @@ class Plaza:
 ADAPTER: Final = Plaza
 
 
-def _counted(item: Item) -> PostMetrics:
+def _metrics(item: Item) -> PostMetrics:
     counters = {Metric.REACTIONS: item.likes, Metric.COMMENTS: item.comments}
     missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
     return PostMetrics(str(item.id), counters, missing)

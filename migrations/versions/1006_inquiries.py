@@ -93,6 +93,7 @@ def upgrade() -> None:
         "inquiry_event",
         sa.Column("workspace_id", sa.UUID(), nullable=False),
         sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("inquiry_id", sa.UUID(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -108,9 +109,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_inquiry_event")),
     )
     op.create_index(
-        op.f("ix_inquiry_event_workspace_id_inquiry_id_at_id"),
+        op.f("ix_inquiry_event_workspace_id_inquiry_id_at_sequence"),
         "inquiry_event",
-        ["workspace_id", "inquiry_id", "at", "id"],
+        ["workspace_id", "inquiry_id", "at", "sequence"],
         unique=False,
     )
     op.create_table(

@@ -10,19 +10,19 @@ from sandbox.bluesky import ids, tokens
 from sandbox.bluesky.api import routes
 from sandbox.bluesky.call import fault, token_of
 from sandbox.bluesky.repos import Repos
-from sandbox.entities import Habit, Profile
-from sandbox.network import Wire
+from sandbox.entities import Activity, Profile
+from sandbox.network import WireFormat
 
-_HABITS: Final[frozenset[Habit]] = frozenset({"message", "mention", "share", "save", "quote"})
+_ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message", "mention", "share", "save", "quote"})
 
 PROFILES: Final = (
     Profile("windowseat", "bluesky", 17, "Window Seat Coffee", "Filter coffee and long talks.",
-            "en", "coffee", 1120, True, _HABITS, True, ids.did(17), nested=False),
+            "en", "coffee", 1120, True, _ACTIVITIES, True, ids.did(17), nested=False),
     Profile("velosreda", "bluesky", 18, "Велосреда", "Катаемся по средам, чиним каждый день.",
-            "ru", "bikes", 540, False, _HABITS, True, ids.did(18), nested=False),
+            "ru", "bikes", 540, False, _ACTIVITIES, True, ids.did(18), nested=False),
 )  # fmt: skip
 
-WIRE: Final = Wire(
+WIRE_FORMAT: Final = WireFormat(
     name="bluesky",
     profiles=PROFILES,
     tokens={"community": (tokens.CHAT,), "refresh": (tokens.CHAT,), "password": (tokens.CHAT,)},
@@ -33,5 +33,5 @@ WIRE: Final = Wire(
     limits={"calls": 3000, "seconds": 300, "writes": 5000, "uploads": 1000, "sessions": 30},
     token_of=token_of,
     fault=fault,
-    fold=Repos,
+    extra_state=Repos,
 )

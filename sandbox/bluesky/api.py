@@ -13,9 +13,9 @@ from starlette.routing import Route
 
 from sandbox.bluesky import chat, reads, records, sessions, tokens
 from sandbox.bluesky.call import Call, Handler, Limit, XrpcError, headers
-from sandbox.bluesky.wire_models import Json, Shapes
+from sandbox.bluesky.wire_models import Json, ViewRenderer
 from sandbox.grants import Grant
-from sandbox.network import Network, answer, bearer
+from sandbox.network import Network, bearer, json_response
 
 UPLOAD: Final = "com.atproto.repo.uploadBlob"
 REFRESH: Final = "com.atproto.server.refreshSession"
@@ -25,7 +25,7 @@ MAX_JSON: Final = 150 << 10
 
 def routes(network: Network) -> list[Route]:
     """Everything the platform answers, at its own paths."""
-    opened = sessions.Sessions()
+    session_store = sessions.Sessions()
     queries: dict[str, Handler] = {
         "app.bsky.actor.getProfile": reads.profile,
         "app.bsky.actor.getProfiles": reads.profiles,
@@ -46,15 +46,15 @@ def routes(network: Network) -> list[Route]:
         "com.atproto.repo.putRecord": records.put,
         "com.atproto.repo.deleteRecord": records.delete,
         UPLOAD: records.upload,
-        "com.atproto.server.createSession": opened.create,
-        REFRESH: opened.refresh,
+        "com.atproto.server.createSession": session_store.create,
+        REFRESH: session_store.refresh,
     }
     table = [("GET", name, handler) for name, handler in queries.items()]
     table += [("POST", name, handler) for name, handler in procedures.items()]
-    known = [
+    endpoints = [
         Route(f"/xrpc/{name}", _endpoint(network, name, handler), methods=[method]) for method, name, handler in table
     ]
-    return [*known, Route("/xrpc/{name}", _endpoint(network, "", _unknown), methods=["GET", "POST"])]
+    return [*endpoints, Route("/xrpc/{name}", _endpoint(network, "", _unknown), methods=["GET", "POST"])]
 
 
 def _endpoint(network: Network, method: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -63,11 +63,11 @@ def _endpoint(network: Network, method: str, handler: Handler) -> Callable[[Requ
         network.tick()
         limits, client = network.limits, request.client
         seconds = limits["bluesky_seconds"]
-        whom = f"bluesky/address:{client.host if client else ''}"
-        limit = Limit(network.counter.window(whom, limits["bluesky_calls"], seconds), seconds)
+        counter_key = f"bluesky/address:{client.host if client else ''}"
+        limit = Limit(network.counter.window(counter_key, limits["bluesky_calls"], seconds), seconds)
         try:
-            call = _admitted(network, request, method, body, limit)
-            response = answer(handler(call))
+            call = _authorized(network, request, method, body, limit)
+            response = json_response(handler(call))
             limit = call.limit
         except XrpcError as error:
             response, limit = error.response(), error.limit or limit
@@ -77,30 +77,30 @@ def _endpoint(network: Network, method: str, handler: Handler) -> Callable[[Requ
     return endpoint
 
 
-def _admitted(network: Network, request: Request, method: str, body: bytes, limit: Limit) -> Call:
-    if limit.allowance.refused:
+def _authorized(network: Network, request: Request, method: str, body: bytes, limit: Limit) -> Call:
+    if limit.quota.refused:
         raise XrpcError("RateLimitExceeded", limit=limit)
     if len(body) > (MAX_BLOB if method == UPLOAD else MAX_JSON):
         raise XrpcError("PayloadTooLarge", "request entity too large")
     token = bearer(request)
     grant: Grant | None = None
     if token and method != REFRESH:
-        grant = network.grants.find(tokens.untimed(token), "bluesky")
-        sessions.good(grant)
+        grant = network.grants.find(tokens.without_expiry(token), "bluesky")
+        sessions.require_valid(grant)
     fields: Json = _object(body) if body and method != UPLOAD else {}
     query = parse_qs(request.url.query, keep_blank_values=True)
-    shapes = Shapes(network, viewer=grant is not None)
-    return Call(network, request, method, body, query, fields, grant, shapes, limit)
+    views = ViewRenderer(network, viewer=grant is not None)
+    return Call(network, request, method, body, query, fields, grant, views, limit)
 
 
 def _object(body: bytes) -> Json:
     try:
-        found = orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise XrpcError("InvalidRequest", "Error: Input must be an object")
-    return found
+    return value
 
 
 def _unknown(call: Call) -> Json:

@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from sandbox.bluesky import ids, tokens
 from sandbox.bluesky.repos import Repos
-from sandbox.bluesky.wire_models import Json, Shapes
+from sandbox.bluesky.wire_models import Json, ViewRenderer
 from sandbox.entities import Community, Entry
 from sandbox.faults import TRANSPORT
 from sandbox.grants import Grant
 from sandbox.limits import Quota
-from sandbox.network import Network, answer, bearer
+from sandbox.network import Network, bearer, json_response
 
 STATUSES: Final = {
     "AuthMissing": 401, "AuthenticationRequired": 401, "AccountTakedown": 401, "Forbidden": 403,
@@ -26,7 +26,7 @@ STATUSES: Final = {
     "UpstreamFailure": 502, "NotEnoughResources": 503,
 }  # fmt: skip
 """Of errors whose status is not 400."""
-WORDS: Final = {
+MESSAGES: Final = {
     "ExpiredToken": "Token has expired", "InvalidToken": "Token could not be verified",
     "AuthMissing": "Authentication Required", "AuthenticationRequired": "Authentication Required",
     "AccountTakedown": "Account has been taken down", "RateLimitExceeded": "Rate Limit Exceeded",
@@ -39,7 +39,7 @@ WORDS: Final = {
 class Limit:
     """How a caller stands within a limit of so many seconds."""
 
-    allowance: Quota
+    quota: Quota
     seconds: int
 
 
@@ -48,12 +48,12 @@ class XrpcError(Exception):
 
     def __init__(self, name: str, message: str | None = None, limit: Limit | None = None) -> None:
         self.name = name
-        self.message = WORDS.get(name, name) if message is None else message
+        self.message = MESSAGES.get(name, name) if message is None else message
         self.limit = limit
         super().__init__(self.message)
 
     def response(self) -> Response:
-        return answer({"error": self.name, "message": self.message}, STATUSES.get(self.name, 400))
+        return json_response({"error": self.name, "message": self.message}, STATUSES.get(self.name, 400))
 
 
 def fault(code: int | str) -> Response:
@@ -64,7 +64,7 @@ def fault(code: int | str) -> Response:
 
 
 def token_of(request: Request, _: bytes) -> str:
-    return tokens.untimed(bearer(request))
+    return tokens.without_expiry(bearer(request))
 
 
 @dataclass(slots=True)
@@ -78,13 +78,13 @@ class Call:
     query: dict[str, list[str]]
     fields: Json
     grant: Grant | None
-    shapes: Shapes
+    views: ViewRenderer
     limit: Limit
     """The one that is nearest to its end."""
 
     @property
     def repos(self) -> Repos:
-        return self.network.part(Repos)
+        return self.network.extra_state(Repos)
 
     def own(self) -> Community:
         """The community whose access token it is."""
@@ -94,22 +94,22 @@ class Call:
 
     def text(self, name: str) -> str:
         """A parameter of the query that is needed."""
-        found = self.query.get(name)
-        if not found or not found[-1]:
+        values = self.query.get(name)
+        if not values or not values[-1]:
             raise XrpcError("InvalidRequest", f'Error: Params must have the property "{name}"')
-        return found[-1]
+        return values[-1]
 
     def optional(self, name: str) -> str | None:
-        found = self.query.get(name)
-        return found[-1] if found else None
+        values = self.query.get(name)
+        return values[-1] if values else None
 
     def several(self, name: str, most: int) -> list[str]:
-        found = self.query.get(name, [])
-        if not found:
+        values = self.query.get(name, [])
+        if not values:
             raise XrpcError("InvalidRequest", f'Error: Params must have the property "{name}"')
-        if len(found) > most:
+        if len(values) > most:
             raise XrpcError("InvalidRequest", f"Error: {name} must not have more than {most} elements")
-        return found
+        return values
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         value = self.optional(name)
@@ -124,34 +124,34 @@ class Call:
 
     def field(self, name: str) -> str:
         """A text of the body that is needed."""
-        found = self.fields.get(name)
-        if not isinstance(found, str) or not found:
+        value = self.fields.get(name)
+        if not isinstance(value, str) or not value:
             raise XrpcError("InvalidRequest", f'Error: Input must have the property "{name}"')
-        return found
+        return value
 
     def post(self, uri: str) -> tuple[Community, Entry] | None:
         """The post of a URI, if it stands."""
-        told = ids.parsed(uri)
-        if told is None:
+        parts = ids.parse_uri(uri)
+        if parts is None:
             raise XrpcError("InvalidRequest", "Error: uri must be a valid at-uri")
-        owner, collection, rkey = told
+        owner, collection, rkey = parts
         if collection != ids.POST:
             return None
         for c in self.network.communities("bluesky"):
             entry_id = self.repos.find(c, rkey) or ids.entry_id(rkey)
             entry = None if entry_id is None else self.network.world.entry(c, entry_id)
-            if entry is not None and self.shapes.author_did(c, entry) == owner and self.shapes.rkey(c, entry) == rkey:
+            if entry is not None and self.views.author_did(c, entry) == owner and self.views.rkey(c, entry) == rkey:
                 return c, entry
         return None
 
-    def charge(self, name: str, whom: str, seconds: int, cost: int = 1) -> None:
+    def charge(self, name: str, subject: str, seconds: int, cost: int = 1) -> None:
         """Count against a limit of an account."""
         allowed = self.network.limits[f"bluesky_{name}"]
-        taken = Limit(self.network.counter.window(f"bluesky/{name}/{whom}", allowed, seconds, cost=cost), seconds)
-        if taken.allowance.refused:
-            raise XrpcError("RateLimitExceeded", limit=taken)
-        if taken.allowance.remaining < self.limit.allowance.remaining:
-            self.limit = taken
+        usage = Limit(self.network.counter.window(f"bluesky/{name}/{subject}", allowed, seconds, cost=cost), seconds)
+        if usage.quota.refused:
+            raise XrpcError("RateLimitExceeded", limit=usage)
+        if usage.quota.remaining < self.limit.quota.remaining:
+            self.limit = usage
 
 
 Handler: TypeAlias = Callable[[Call], Json]
@@ -164,16 +164,16 @@ def headers(network: Network, request: Request, limit: Limit) -> dict[str, str]:
     """
     served = TRANSPORT in request.scope.get("extensions", {})
     now = network.real() if served else network.world.now / 1000
-    allowance = limit.allowance
-    left = max(allowance.reset_at - network.real(), 0)
-    found = {
-        "ratelimit-limit": str(allowance.limit),
-        "ratelimit-remaining": str(allowance.remaining),
-        "ratelimit-reset": str(math.ceil(now + left)),
-        "ratelimit-policy": f"{allowance.limit};w={limit.seconds}",
+    quota = limit.quota
+    remaining_seconds = max(quota.reset_at - network.real(), 0)
+    values = {
+        "ratelimit-limit": str(quota.limit),
+        "ratelimit-remaining": str(quota.remaining),
+        "ratelimit-reset": str(math.ceil(now + remaining_seconds)),
+        "ratelimit-policy": f"{quota.limit};w={limit.seconds}",
     }
     if not served:
-        found["date"] = formatdate(now, usegmt=True)
-    if allowance.refused:
-        found["retry-after"] = str(math.ceil(left))
-    return found
+        values["date"] = formatdate(now, usegmt=True)
+    if quota.refused:
+        values["retry-after"] = str(math.ceil(remaining_seconds))
+    return values

@@ -17,11 +17,11 @@ BYTES = 10_000
 def convos(call: Call) -> Json:
     """Newest first, below the rev that is the cursor."""
     c, limit, below = _allowed(call), call.number("limit", 50, 1, 100), call.optional("cursor")
-    kept = (dialog for dialog in reversed(c.dialogs.values()) if dialog.messages)
-    older = (one for one in kept if below is None or _rev(one) < below)
-    chosen = list(islice(older, limit))
-    shown = [call.shapes.convo(c, dialog) for dialog in chosen]
-    return {"convos": shown, **({"cursor": _rev(chosen[-1])} if chosen else {})}
+    dialogs = (dialog for dialog in reversed(c.dialogs.values()) if dialog.messages)
+    older = (one for one in dialogs if below is None or _rev(one) < below)
+    page = list(islice(older, limit))
+    rendered = [call.views.convo(c, dialog) for dialog in page]
+    return {"convos": rendered, **({"cursor": _rev(page[-1])} if page else {})}
 
 
 def messages(call: Call) -> Json:
@@ -31,8 +31,8 @@ def messages(call: Call) -> Json:
     limit, below = call.number("limit", 50, 1, 100), call.optional("cursor")
     older = [one for one in reversed(dialog.messages) if below is None or ids.rkey(one) < below][:limit]
     kind = {"$type": "chat.bsky.convo.defs#messageView"}
-    shown = [{**kind, **call.shapes.message(c, c.mail[one])} for one in older]
-    return {"messages": shown, **({"cursor": ids.rkey(older[-1])} if older else {})}
+    rendered = [{**kind, **call.views.message(c, c.mail[one])} for one in older]
+    return {"messages": rendered, **({"cursor": ids.rkey(older[-1])} if older else {})}
 
 
 def send(call: Call) -> Json:
@@ -48,7 +48,7 @@ def send(call: Call) -> Json:
     if not text.strip():
         raise XrpcError("InvalidRequest", "Message is empty")
     made = call.network.world.emit("reply", c, "api", via="message", person=dialog.person, text=text)
-    return call.shapes.message(c, c.mail[int(made["id"])])
+    return call.views.message(c, c.mail[int(made["id"])])
 
 
 def _allowed(call: Call) -> Community:
@@ -61,10 +61,10 @@ def _allowed(call: Call) -> Community:
 
 
 def _dialog(call: Call, c: Community, convo: str) -> Dialog:
-    found = c.dialogs.get(ids.untid(convo) or 0)
-    if found is None:
+    dialog = c.dialogs.get(ids.parse_tid(convo) or 0)
+    if dialog is None:
         raise XrpcError("InvalidConvo", "Convo not found")
-    return found
+    return dialog
 
 
 def _rev(dialog: Dialog) -> str:

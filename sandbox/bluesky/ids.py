@@ -23,7 +23,7 @@ def tid(number: int) -> str:
     return "".join(_SORTABLE[(number >> shift) & 31] for shift in range(60, -1, -5))
 
 
-def untid(text: str) -> int | None:
+def parse_tid(text: str) -> int | None:
     if _TID.fullmatch(text) is None:
         return None
     number = 0
@@ -40,7 +40,7 @@ def rkey(entry_id: int) -> str:
 
 def entry_id(rkey: str) -> int | None:
     """The snowflake of a TID; None for one that was not made of any."""
-    number = untid(rkey)
+    number = parse_tid(rkey)
     if number is None:
         return None
     at, high = divmod(number >> 10, 1000)
@@ -53,16 +53,16 @@ def did(number: int) -> str:
     return "did:plc:" + base64.b32encode(hashlib.sha256(raw).digest()[:7] + raw).decode().lower()
 
 
-def undid(text: str) -> int | None:
-    found = _DID.fullmatch(text)
-    if found is None:
+def parse_did(text: str) -> int | None:
+    match = _DID.fullmatch(text)
+    if match is None:
         return None
-    number = int.from_bytes(base64.b32decode(found[1].upper())[7:], "big")
+    number = int.from_bytes(base64.b32decode(match[1].upper())[7:], "big")
     return number if did(number) == text else None
 
 
-def handle(who: Community | Person) -> str:
-    name = who.key if isinstance(who, Community) else who.username
+def handle(account: Community | Person) -> str:
+    name = account.key if isinstance(account, Community) else account.username
     return f"{name.replace('_', '-')}.{HOST}"
 
 
@@ -77,7 +77,7 @@ def uri(owner: str, collection: str, rkey: str) -> str:
     return f"at://{owner}/{collection}/{rkey}"
 
 
-def parsed(text: str) -> tuple[str, str, str] | None:
+def parse_uri(text: str) -> tuple[str, str, str] | None:
     """Owner, collection and key of a URI; None for what is none."""
-    found = _URI.fullmatch(text)
-    return None if found is None else (found[1], found[2], found[3])
+    match = _URI.fullmatch(text)
+    return None if match is None else (match[1], match[2], match[3])

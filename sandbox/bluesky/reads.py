@@ -15,64 +15,64 @@ AT_ONCE = 25
 
 
 def profile(call: Call) -> Json:
-    return call.shapes.detailed(_actor(call, call.text("actor")))
+    return call.views.detailed(_actor(call, call.text("actor")))
 
 
 def profiles(call: Call) -> Json:
-    found = (call.shapes.actor(one) for one in call.several("actors", AT_ONCE))
-    return {"profiles": [call.shapes.detailed(one) for one in found if one is not None]}
+    actors = (call.views.actor(one) for one in call.several("actors", AT_ONCE))
+    return {"profiles": [call.views.detailed(one) for one in actors if one is not None]}
 
 
 def author_feed(call: Call) -> Json:
     """Newest first, below the moment that is the cursor; what shares that moment with it is passed over, as there."""
-    who, limit = _actor(call, call.text("actor")), call.number("limit", 50, 1, 100)
-    below = _moment(call)
-    if not isinstance(who, Community):
+    actor, limit = _actor(call, call.text("actor")), call.number("limit", 50, 1, 100)
+    below = _cursor_time(call)
+    if not isinstance(actor, Community):
         return {"feed": []}
-    entries = [who.wall[one] for one in _filtered(who, call.optional("filter") or "posts_with_replies")]
-    placed = sorted(((call.shapes.sort_at(who, one), one.id) for one in entries), reverse=True)
-    chosen = [one for one in placed if below is None or one[0] < below][:limit]
-    feed = [_item(call, who, who.wall[entry_id]) for _, entry_id in chosen]
-    return {"feed": feed, **({"cursor": instants.text(chosen[-1][0])} if chosen else {})}
+    entries = [actor.wall[one] for one in _filtered(actor, call.optional("filter") or "posts_with_replies")]
+    placed = sorted(((call.views.sort_at(actor, one), one.id) for one in entries), reverse=True)
+    page = [one for one in placed if below is None or one[0] < below][:limit]
+    feed = [_item(call, actor, actor.wall[entry_id]) for _, entry_id in page]
+    return {"feed": feed, **({"cursor": instants.text(page[-1][0])} if page else {})}
 
 
 def posts(call: Call) -> Json:
-    found = (call.post(uri) for uri in dict.fromkeys(call.several("uris", AT_ONCE)))
-    return {"posts": [call.shapes.post(*one) for one in found if one is not None]}
+    matches = (call.post(uri) for uri in dict.fromkeys(call.several("uris", AT_ONCE)))
+    return {"posts": [call.views.post(*one) for one in matches if one is not None]}
 
 
 def post_thread(call: Call) -> Json:
     depth, height = call.number("depth", 6, 0, 1000), call.number("parentHeight", 80, 0, 1000)
     uri = call.text("uri")
-    found = call.post(uri)
-    if found is None:
+    match = call.post(uri)
+    if match is None:
         raise XrpcError("NotFound", f"Post not found: {uri}")
-    return {"thread": call.shapes.thread(*found, depth, height)}
+    return {"thread": call.views.thread(*match, depth, height)}
 
 
 def notifications(call: Call) -> Json:
     """Newest first, below the moment that is the cursor."""
-    c, limit, below = call.own(), call.number("limit", 50, 1, 100), _moment(call)
-    wanted = set(call.query.get("reasons", []))
+    c, limit, below = call.own(), call.number("limit", 50, 1, 100), _cursor_time(call)
+    reasons = set(call.query.get("reasons", []))
 
-    def standing() -> Iterator[tuple[Notice, str]]:
+    def visible() -> Iterator[tuple[Notice, str]]:
         for one in merge(reversed(c.mentions), reversed(c.notices), key=lambda notice: notice.id, reverse=True):
             if below is not None and one.at >= below:
                 continue
-            reason = call.shapes.reason(c, one)
-            if reason is not None and (not wanted or reason in wanted):
+            reason = call.views.reason(c, one)
+            if reason is not None and (not reasons or reason in reasons):
                 yield one, reason
 
-    chosen = list(islice(standing(), limit))
-    shown = [call.shapes.notification(c, one, reason) for one, reason in chosen]
-    return {"notifications": shown, **({"cursor": instants.text(chosen[-1][0].at)} if chosen else {})}
+    page = list(islice(visible(), limit))
+    rendered = [call.views.notification(c, one, reason) for one, reason in page]
+    return {"notifications": rendered, **({"cursor": instants.text(page[-1][0].at)} if page else {})}
 
 
 def _actor(call: Call, text: str) -> Community | Person:
-    found = call.shapes.actor(text)
-    if found is None:
+    actor = call.views.actor(text)
+    if actor is None:
         raise XrpcError("InvalidRequest", "Profile not found")
-    return found
+    return actor
 
 
 def _filtered(c: Community, kind: str) -> list[int]:
@@ -82,22 +82,22 @@ def _filtered(c: Community, kind: str) -> list[int]:
 
 
 def _item(call: Call, c: Community, entry: Entry) -> Json:
-    above = call.shapes.above(c, entry)
+    above = call.views.above(c, entry)
     if above is None or above.deleted:
-        return {"post": call.shapes.post(c, entry)}
+        return {"post": call.views.post(c, entry)}
     root = above
-    while (higher := call.shapes.above(c, root)) is not None and not higher.deleted:
+    while (higher := call.views.above(c, root)) is not None and not higher.deleted:
         root = higher
     kind = {"$type": "app.bsky.feed.defs#postView"}
-    reply = {"root": {**kind, **call.shapes.post(c, root)}, "parent": {**kind, **call.shapes.post(c, above)}}
-    return {"post": call.shapes.post(c, entry), "reply": reply}
+    reply = {"root": {**kind, **call.views.post(c, root)}, "parent": {**kind, **call.views.post(c, above)}}
+    return {"post": call.views.post(c, entry), "reply": reply}
 
 
-def _moment(call: Call) -> int | None:
+def _cursor_time(call: Call) -> int | None:
     cursor = call.optional("cursor")
     if cursor is None:
         return None
-    found = milliseconds(cursor)
-    if found is None:
+    at = milliseconds(cursor)
+    if at is None:
         raise XrpcError("InvalidRequest", "Malformed cursor")
-    return found
+    return at

@@ -23,31 +23,31 @@ def create(call: Call) -> Json:
     rkey = call.fields.get("rkey")
     if rkey is None:
         rkey = ids.tid(call.network.world.now * 1000 << 10 | len(c.authored) & 0x3FF)
-    if _standing(call, c, _key(rkey)) is not None:
+    if _existing(call, c, _key(rkey)) is not None:
         raise XrpcError("InternalServerError")
-    return _made(call, c, _key(rkey))
+    return _create(call, c, _key(rkey))
 
 
 def put(call: Call) -> Json:
     """A new record or a new text of one. With `swapRecord: null` only a new one; the same one changes nothing."""
     c = _write(call, points=2)
     rkey, record = _key(call.field("rkey")), _record(call, c)
-    entry = _standing(call, c, rkey)
+    entry = _existing(call, c, rkey)
     if entry is None:
-        return _made(call, c, rkey)
-    ref = call.shapes.ref(c, entry)
+        return _create(call, c, rkey)
+    ref = call.views.ref(c, entry)
     if ids.cid(orjson.dumps(record, option=orjson.OPT_SORT_KEYS)) == ref["cid"]:
         return {**ref, "validationStatus": "valid"}
     if "swapRecord" in call.fields and call.fields["swapRecord"] != ref["cid"]:
         raise XrpcError("InvalidSwap", f"Record was at {ref['cid']}")
     call.network.world.emit("bluesky_put", c, "api", id=str(entry.id), detail={"record": record})
-    return _done(call, c, entry)
+    return _receipt(call, c, entry)
 
 
 def delete(call: Call) -> Json:
     """That a record is not there; whether it was does not matter."""
     c = _write(call, points=1)
-    entry = _standing(call, c, _key(call.field("rkey")))
+    entry = _existing(call, c, _key(call.field("rkey")))
     if entry is not None:
         event = "post_deleted" if entry.kind == "post" else "comment_deleted"
         fields = Fields(id=str(entry.id))
@@ -58,14 +58,14 @@ def delete(call: Call) -> Json:
 
 
 def get(call: Call) -> Json:
-    who, collection, rkey = call.shapes.actor(call.text("repo")), call.text("collection"), call.text("rkey")
-    if who is None:
+    actor, collection, rkey = call.views.actor(call.text("repo")), call.text("collection"), call.text("rkey")
+    if actor is None:
         raise XrpcError("InvalidRequest", f"Could not find repo: {call.text('repo')}")
-    uri = ids.uri(call.shapes.did(who), collection, rkey)
-    found = call.post(uri)
-    if found is None:
+    uri = ids.uri(call.views.did(actor), collection, rkey)
+    match = call.post(uri)
+    if match is None:
         raise XrpcError("RecordNotFound", f"Could not locate record: {uri}")
-    return {**call.shapes.ref(*found), "value": call.shapes.record(*found)}
+    return {**call.views.ref(*match), "value": call.views.record(*match)}
 
 
 def upload(call: Call) -> Json:
@@ -83,7 +83,7 @@ def upload(call: Call) -> Json:
 def _write(call: Call, points: int) -> Community:
     c = call.own()
     call.charge("writes", c.key, HOUR_SECONDS, cost=points)
-    if call.shapes.actor(call.field("repo")) is not c:
+    if call.views.actor(call.field("repo")) is not c:
         raise XrpcError("AuthenticationRequired")
     if call.field("collection") != ids.POST:
         raise XrpcError("InvalidRequest", f"the sandbox keeps nothing but {ids.POST}")
@@ -96,9 +96,9 @@ def _key(rkey: object) -> str:
     return rkey
 
 
-def _standing(call: Call, c: Community, rkey: str) -> Entry | None:
-    found = call.post(ids.uri(call.shapes.did(c), ids.POST, rkey))
-    return None if found is None else found[1]
+def _existing(call: Call, c: Community, rkey: str) -> Entry | None:
+    match = call.post(ids.uri(call.views.did(c), ids.POST, rkey))
+    return None if match is None else match[1]
 
 
 def _record(call: Call, c: Community) -> Json:
@@ -117,7 +117,7 @@ def _record(call: Call, c: Community) -> Json:
     return record
 
 
-def _inner(value: object, *names: str) -> object:
+def _nested(value: object, *names: str) -> object:
     """A part of a part of a record."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
@@ -133,23 +133,23 @@ def _invalid(why: str) -> XrpcError:
 
 def _pictures(c: Community, record: Json) -> list[str]:
     """The ids of a record's pictures, each of which must have been uploaded."""
-    told = _inner(record, "embed", "images") if "embed" in record else []
-    if not isinstance(told, list) or len(told) > PICTURES:
+    images = _nested(record, "embed", "images") if "embed" in record else []
+    if not isinstance(images, list) or len(images) > PICTURES:
         raise _invalid(f"/embed/images must not have more than {PICTURES} elements")
     uploaded = {str(one.detail["cid"]): one for one in c.media.values()}
-    found = []
-    for one in told:
-        link = str(_inner(one, "image", "ref", "$link"))
+    media_ids = []
+    for one in images:
+        link = str(_nested(one, "image", "ref", "$link"))
         media = uploaded.get(link)
         if media is None:
             raise XrpcError("BlobNotFound", f"Could not find blob: {link}")
         if media.size > PICTURE_BYTES or not media.type.startswith("image/"):
             raise XrpcError("BlobTooLarge", f"This file is too large. It is {media.size} bytes.")
-        found.append(media.id)
-    return found
+        media_ids.append(media.id)
+    return media_ids
 
 
-def _made(call: Call, c: Community, rkey: str) -> Json:
+def _create(call: Call, c: Community, rkey: str) -> Json:
     """Let what was written happen: a post, or an answer to whatever it refers to."""
     record = _record(call, c)
     fields = Fields(text=str(record["text"]), detail={"rkey": rkey, "record": record})
@@ -158,7 +158,7 @@ def _made(call: Call, c: Community, rkey: str) -> Json:
     if "reply" not in record:
         made = call.network.world.emit("post", c, "api", **fields)
     else:
-        parent = call.post(str(_inner(record, "reply", "parent", "uri")))
+        parent = call.post(str(_nested(record, "reply", "parent", "uri")))
         above = None if parent is None else parent[1]
         if above is not None and above.kind == "post":
             fields.update({"via": "comment", "post": str(above.id)})
@@ -169,11 +169,11 @@ def _made(call: Call, c: Community, rkey: str) -> Json:
             if above is not None:
                 fields["parent"] = str(above.id)
         made = call.network.world.emit("reply", c, "api", **fields)
-    return _done(call, c, c.wall[int(made["id"])])
+    return _receipt(call, c, c.wall[int(made["id"])])
 
 
-def _done(call: Call, c: Community, entry: Entry) -> Json:
-    return {**call.shapes.ref(c, entry), "commit": _commit(call, c), "validationStatus": "valid"}
+def _receipt(call: Call, c: Community, entry: Entry) -> Json:
+    return {**call.views.ref(c, entry), "commit": _commit(call, c), "validationStatus": "valid"}
 
 
 def _commit(call: Call, c: Community) -> Json:

@@ -33,8 +33,8 @@ class Repos:
 
     def find(self, c: Community, rkey: str) -> int | None:
         """The entry of a record that was sent and still stands."""
-        found = self._ids.get((c.key, rkey))
-        return None if found is None or self._world.entry(c, found) is None else found
+        entry_id = self._ids.get((c.key, rkey))
+        return None if entry_id is None or self._world.entry(c, entry_id) is None else entry_id
 
     def _follow(self, record: Record, c: Community) -> None:
         detail = record.get("detail", {})
@@ -43,9 +43,9 @@ class Repos:
             self._written[c.key, int(record["id"])] = written
             self._ids[c.key, written.rkey] = int(record["id"])
         elif record["type"] == "bluesky_put":
-            known = self._written[c.key, int(record["id"])]
-            self._written[c.key, int(record["id"])] = Written(known.rkey, cast("Json", detail["record"]))
+            previous = self._written[c.key, int(record["id"])]
+            self._written[c.key, int(record["id"])] = Written(previous.rkey, cast("Json", detail["record"]))
         elif record["type"] in ("post_deleted", "post_forgotten", "comment_deleted"):
-            gone = self._written.pop((c.key, int(record["id"])), None)
-            if gone is not None:
-                self._ids.pop((c.key, gone.rkey), None)
+            removed = self._written.pop((c.key, int(record["id"])), None)
+            if removed is not None:
+                self._ids.pop((c.key, removed.rkey), None)

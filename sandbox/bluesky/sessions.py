@@ -25,42 +25,42 @@ class Sessions:
         identifier, password = call.field("identifier"), call.field("password")
         client = call.request.client
         call.charge("sessions", f"{identifier.lower()}-{client.host if client else ''}", FIVE_MINUTES)
-        who = call.shapes.actor(identifier)
+        actor = call.views.actor(identifier)
         grant = call.network.grants.find(password, "bluesky")
-        good = grant is not None and grant.kind == "password" and grant.state == "good"
-        if not isinstance(who, Community) or grant is None or not good or grant.community != who.key:
+        is_valid = grant is not None and grant.kind == "password" and grant.state == "good"
+        if not isinstance(actor, Community) or grant is None or not is_valid or grant.community != actor.key:
             raise XrpcError("AuthenticationRequired", "Invalid identifier or password")
-        return self._opened(call, who, grant.scopes, self._next(call, who, grant.scopes))
+        return self._opened(call, actor, grant.scopes, self._next(call, actor, grant.scopes))
 
     def refresh(self, call: Call) -> Json:
         """Two new tokens for a refresh token, which is good once, and for a while after that."""
-        text = tokens.untimed(bearer(call.request))
+        text = tokens.without_expiry(bearer(call.request))
         if not text:
             raise XrpcError("AuthMissing")
         network, grant = call.network, call.network.grants.find(text, "bluesky")
         if grant is None or grant.kind != "refresh":
             raise XrpcError("InvalidToken")
         c = network.world.communities[grant.community]
-        until, following = self._followed.get(text, (0, ""))
+        until, next_token = self._followed.get(text, (0, ""))
         if grant.state == "revoked" and network.world.now < until:
-            return self._opened(call, c, grant.scopes, following)
+            return self._opened(call, c, grant.scopes, next_token)
         if grant.state != "good":
             raise XrpcError("ExpiredToken", "Token has been revoked" if grant.state == "revoked" else None)
-        following = self._next(call, c, grant.scopes)
+        next_token = self._next(call, c, grant.scopes)
         network.grants.end(text, "revoked", origin="api")
-        self._followed[text] = (network.world.now + GRACE, following)
-        return self._opened(call, c, grant.scopes, following)
+        self._followed[text] = (network.world.now + GRACE, next_token)
+        return self._opened(call, c, grant.scopes, next_token)
 
     @staticmethod
     def _next(call: Call, c: Community, scopes: frozenset[str]) -> str:
         made = call.network.grants.make(c, "refresh", sorted(scopes), tokens.REFRESH_SECONDS, origin="api")
-        return tokens.timed(made, scopes, call.network.world.now, tokens.REFRESH_SECONDS)
+        return tokens.with_expiry(made, scopes, call.network.world.now, tokens.REFRESH_SECONDS)
 
     @staticmethod
-    def _opened(call: Call, c: Community, scopes: frozenset[str], following: str) -> Json:
+    def _opened(call: Call, c: Community, scopes: frozenset[str], refresh_token: str) -> Json:
         made = call.network.grants.make(c, "community", sorted(scopes), tokens.ACCESS_SECONDS, origin="api")
-        access = tokens.timed(made, scopes, call.network.world.now, tokens.ACCESS_SECONDS)
-        return {"accessJwt": access, "refreshJwt": following, **_account(call, c)}
+        access = tokens.with_expiry(made, scopes, call.network.world.now, tokens.ACCESS_SECONDS)
+        return {"accessJwt": access, "refreshJwt": refresh_token, **_account(call, c)}
 
 
 def session(call: Call) -> Json:
@@ -72,13 +72,13 @@ def server(call: Call) -> Json:
 
 
 def resolve_handle(call: Call) -> Json:
-    found = call.shapes.actor(call.text("handle"))
-    if found is None:
+    actor = call.views.actor(call.text("handle"))
+    if actor is None:
         raise XrpcError("InvalidRequest", "Unable to resolve handle")
-    return {"did": call.shapes.did(found)}
+    return {"did": call.views.did(actor)}
 
 
-def good(grant: Grant | None) -> None:
+def require_valid(grant: Grant | None) -> None:
     """An access token that may not be used (any more) is refused, whatever is asked."""
     if grant is None or grant.kind != "community":
         raise XrpcError("InvalidToken", "Bad token scope" if grant is not None else None)
@@ -87,4 +87,4 @@ def good(grant: Grant | None) -> None:
 
 
 def _account(call: Call, c: Community) -> Json:
-    return {"handle": ids.handle(c), "did": call.shapes.did(c), "active": True, "emailConfirmed": True}
+    return {"handle": ids.handle(c), "did": call.views.did(c), "active": True, "emailConfirmed": True}

@@ -27,19 +27,19 @@ def token(profile: Profile, kind: Kind, digest: str) -> str:
     return _jwt(_REFRESH if kind == "refresh" else _PRIVILEGED, ids.did(profile.number), {}, digest)
 
 
-def timed(text: str, scopes: frozenset[str], now: int, seconds: int) -> str:
+def with_expiry(text: str, scopes: frozenset[str], now: int, seconds: int) -> str:
     """The same token, saying how long it is good and what for. `now` is in milliseconds."""
-    told, signature = _read(text)
-    scope = _REFRESH if told["scope"] == _REFRESH else _PRIVILEGED if CHAT in scopes else _PLAIN
-    return _jwt(scope, str(told["sub"]), {"iat": now // 1000, "exp": now // 1000 + seconds}, signature)
+    claims, signature = _read(text)
+    scope = _REFRESH if claims["scope"] == _REFRESH else _PRIVILEGED if CHAT in scopes else _PLAIN
+    return _jwt(scope, str(claims["sub"]), {"iat": now // 1000, "exp": now // 1000 + seconds}, signature)
 
 
-def untimed(text: str) -> str:
+def without_expiry(text: str) -> str:
     """The text under which a token is known; unchanged where it is none of ours."""
     try:
-        told, signature = _read(text)
-        scope = _REFRESH if told["scope"] == _REFRESH else _PRIVILEGED
-        return _jwt(scope, str(told["sub"]), {}, signature)
+        claims, signature = _read(text)
+        scope = _REFRESH if claims["scope"] == _REFRESH else _PRIVILEGED
+        return _jwt(scope, str(claims["sub"]), {}, signature)
     except (ValueError, KeyError, TypeError):
         return text
 
@@ -51,6 +51,6 @@ def _jwt(scope: str, subject: str, more: dict[str, int], signature: str) -> str:
 
 
 def _read(text: str) -> tuple[dict[str, object], str]:
-    _, claims, signature = text.split(".")
-    told: dict[str, object] = orjson.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-    return told, signature
+    _, payload, signature = text.split(".")
+    claims: dict[str, object] = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims, signature

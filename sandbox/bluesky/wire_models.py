@@ -27,12 +27,12 @@ COLLECTIONS: Final = {
 }
 
 
-class Shapes:
+class ViewRenderer:
     """Renders views for one caller; `viewer` tells whether it is somebody."""
 
     def __init__(self, network: Network, *, viewer: bool) -> None:
         self._world = network.world
-        self._repos = network.part(Repos)
+        self._repos = network.extra_state(Repos)
         self._by_number = {c.profile.number: c for c in network.communities("bluesky")}
         self._viewer = viewer
 
@@ -40,22 +40,22 @@ class Shapes:
 
     def actor(self, text: str) -> Community | Person | None:
         """Whoever has this DID or handle."""
-        number = ids.undid(text)
+        number = ids.parse_did(text)
         if number is None:
             return self._named(text.lower())
         return self._by_number.get(number) or self._person(number)
 
     def _named(self, handle: str) -> Community | Person | None:
-        found = next((c for c in self._by_number.values() if ids.handle(c) == handle), None)
+        community = next((c for c in self._by_number.values() if ids.handle(c) == handle), None)
         number = handle.partition(".")[0].rpartition("-")[2]
-        if found is not None or not number.isdecimal() or len(number) > 15:
-            return found
-        who = self._person(int(number))
-        return who if who is not None and ids.handle(who) == handle else None
+        if community is not None or not number.isdecimal() or len(number) > 15:
+            return community
+        candidate = self._person(int(number))
+        return candidate if candidate is not None and ids.handle(candidate) == handle else None
 
     def _person(self, number: int) -> Person | None:
-        home = self._by_number.get(number // PEOPLE_PER_COMMUNITY)
-        return None if home is None else person(number, home.profile.language)
+        community = self._by_number.get(number // PEOPLE_PER_COMMUNITY)
+        return None if community is None else person(number, community.profile.language)
 
     def author(self, c: Community, entry: Entry) -> Community | Person:
         return c if entry.person is None else person(entry.person, c.profile.language)
@@ -64,29 +64,29 @@ class Shapes:
         return self.did(self.author(c, entry))
 
     @staticmethod
-    def did(who: Community | Person) -> str:
-        return ids.did(who.profile.number if isinstance(who, Community) else who.number)
+    def did(actor: Community | Person) -> str:
+        return ids.did(actor.profile.number if isinstance(actor, Community) else actor.number)
 
-    def basic(self, who: Community | Person) -> Json:
+    def basic(self, actor: Community | Person) -> Json:
         viewer = {"viewer": {"muted": False, "blockedBy": False}} if self._viewer else {}
         return {
-            "did": self.did(who),
-            "handle": ids.handle(who),
-            "displayName": who.profile.title if isinstance(who, Community) else who.name,
-            "avatar": f"{_CDN}/avatar/plain/{self.did(who)}/{ids.cid(self.did(who), raw=True)}@jpeg",
+            "did": self.did(actor),
+            "handle": ids.handle(actor),
+            "displayName": actor.profile.title if isinstance(actor, Community) else actor.name,
+            "avatar": f"{_CDN}/avatar/plain/{self.did(actor)}/{ids.cid(self.did(actor), raw=True)}@jpeg",
             "associated": {"chat": {"allowIncoming": "all"}},
             **viewer,
             "labels": [],
             "createdAt": instants.text(self._world.began - 300 * instants.DAY),
         }
 
-    def detailed(self, who: Community | Person) -> Json:
-        if isinstance(who, Community):
-            about, followers, follows, posts = who.profile.about, len(who.followers), 12, len(who.authored)
+    def detailed(self, actor: Community | Person) -> Json:
+        if isinstance(actor, Community):
+            about, followers, follows, posts = actor.profile.about, len(actor.followers), 12, len(actor.authored)
         else:
-            about, followers, follows, posts = "", who.followers, who.following, 1 + who.number % 500
+            about, followers, follows, posts = "", actor.followers, actor.following, 1 + actor.number % 500
         return {
-            **self.basic(who),
+            **self.basic(actor),
             "description": about,
             "followersCount": followers,
             "followsCount": follows,
@@ -159,39 +159,39 @@ class Shapes:
         if not entry.media:
             return None
         base = f"{{}}/plain/{self.author_did(c, entry)}/{{}}@jpeg"
-        shown = []
+        images = []
         for number, (blob, alt) in enumerate(self._pictures(c, entry)):
             thumb, full = (f"{_CDN}/{base.format(size, blob)}" for size in ("feed_thumbnail", "feed_fullsize"))
-            shown.append({"thumb": f"{thumb}#{number}", "fullsize": f"{full}#{number}", "alt": alt})
-        return {"$type": "app.bsky.embed.images#view", "images": shown}
+            images.append({"thumb": f"{thumb}#{number}", "fullsize": f"{full}#{number}", "alt": alt})
+        return {"$type": "app.bsky.embed.images#view", "images": images}
 
     def _pictures(self, c: Community, entry: Entry) -> list[tuple[str, str]]:
         """Each picture's blob, and what it shows."""
         written = self._repos.written(c, entry.id)
         embed = {} if written is None else written.value.get("embed", {})
-        told = embed.get("images", []) if isinstance(embed, dict) else []
-        alts = [str(one.get("alt", "")) for one in told] or [""] * len(entry.media)
+        images = embed.get("images", []) if isinstance(embed, dict) else []
+        alts = [str(one.get("alt", "")) for one in images] or [""] * len(entry.media)
         blobs = [str(c.media[one].detail["cid"]) if one in c.media else ids.cid(one, raw=True) for one in entry.media]
         return list(zip(blobs, alts, strict=True))
 
     def answers(self, c: Community, entry: Entry) -> list[Entry]:
         """The direct answers that stand, newest first."""
-        found = (c.wall.get(reply) for reply in reversed(entry.replies))
-        return [reply for reply in found if reply is not None and not reply.deleted]
+        replies = (c.wall.get(reply) for reply in reversed(entry.replies))
+        return [reply for reply in replies if reply is not None and not reply.deleted]
 
     def thread(self, c: Community, entry: Entry, depth: int, height: int) -> Json:
         """A post, up to `depth` levels of its answers, and up to `height` posts above. What stands below a
         deleted answer is not shown, as there."""
-        found: Json = {"$type": f"{_FEED}#threadViewPost", "post": self.post(c, entry)}
+        rendered: Json = {"$type": f"{_FEED}#threadViewPost", "post": self.post(c, entry)}
         above = self.above(c, entry)
         if height and above is not None:
             if above.deleted:
-                found["parent"] = {"$type": f"{_FEED}#notFoundPost", "uri": self.uri(c, above), "notFound": True}
+                rendered["parent"] = {"$type": f"{_FEED}#notFoundPost", "uri": self.uri(c, above), "notFound": True}
             else:
-                found["parent"] = self.thread(c, above, 0, height - 1)
+                rendered["parent"] = self.thread(c, above, 0, height - 1)
         if depth:
-            found["replies"] = [self.thread(c, one, depth - 1, 0) for one in self.answers(c, entry)]
-        return found
+            rendered["replies"] = [self.thread(c, one, depth - 1, 0) for one in self.answers(c, entry)]
+        return rendered
 
     # ── notifications ─────────────────────────────────────────────────────────────────────────
 
@@ -199,9 +199,9 @@ class Shapes:
         """Why somebody is told; None where what it is about is gone, or no post."""
         entry = None if notice.entry is None else c.wall.get(notice.entry)
         if notice.type != "mention":
-            standing = notice.person in c.followers if notice.type == "follow" else entry is not None
+            exists = notice.person in c.followers if notice.type == "follow" else entry is not None
             liked = notice.type != "favourite" or (entry is not None and notice.person in entry.reactors)
-            return REASONS[notice.type] if standing and liked else None
+            return REASONS[notice.type] if exists and liked else None
         if entry is None or entry.deleted:
             return None
         return "mention" if entry.kind == "mention" and self.above(c, entry) is None else "reply"
@@ -209,19 +209,19 @@ class Shapes:
     def notification(self, c: Community, notice: Notice, reason: str) -> Json:
         entry = None if notice.entry is None else c.wall.get(notice.entry)
         author = person(notice.person, c.profile.language)
-        found: Json = {"author": {**self.basic(author), "description": ""}, "reason": reason, "isRead": False}
+        rendered: Json = {"author": {**self.basic(author), "description": ""}, "reason": reason, "isRead": False}
         if notice.type == "mention" and entry is not None:
             above = self.above(c, entry)
-            found |= {**self.ref(c, entry), "record": self.record(c, entry)}
-            found |= {} if above is None else {"reasonSubject": self.uri(c, above)}
+            rendered |= {**self.ref(c, entry), "record": self.record(c, entry)}
+            rendered |= {} if above is None else {"reasonSubject": self.uri(c, above)}
         else:
             collection, subject = COLLECTIONS[notice.type], None if entry is None else self.ref(c, entry)
             record: Json = {"$type": collection, "createdAt": instants.text(notice.at)}
             record["subject"] = self.did(c) if subject is None else subject
-            found |= {"uri": ids.uri(self.did(author), collection, ids.rkey(notice.at << 16 | notice.id & 0xFFFF))}
-            found |= {"cid": ids.cid(orjson.dumps(record)), "record": record}
-            found |= {} if subject is None else {"reasonSubject": subject["uri"]}
-        return {**found, "indexedAt": instants.text(notice.at), "labels": []}
+            rendered |= {"uri": ids.uri(self.did(author), collection, ids.rkey(notice.at << 16 | notice.id & 0xFFFF))}
+            rendered |= {"cid": ids.cid(orjson.dumps(record)), "record": record}
+            rendered |= {} if subject is None else {"reasonSubject": subject["uri"]}
+        return {**rendered, "indexedAt": instants.text(notice.at), "labels": []}
 
     # ── direct messages ───────────────────────────────────────────────────────────────────────
 

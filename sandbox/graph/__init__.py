@@ -13,19 +13,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox.entities import Community, Habit, Profile
+from sandbox.entities import Activity, Community, Profile
 from sandbox.grants import Kind
 from sandbox.graph import ids, oauth
 from sandbox.graph.api import routes
 from sandbox.graph.call import VERSION, app_secret, verify_token
 from sandbox.graph.errors import fault
 from sandbox.graph.events import HOOK
-from sandbox.graph.kept import Kept
 from sandbox.graph.limits import LIMITS
-from sandbox.network import Network, Wire
+from sandbox.graph.state import GraphState
+from sandbox.network import Network, WireFormat
 
-_PAGE: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
-_ACCOUNT: Final[frozenset[Habit]] = frozenset({"message", "mention", "share", "view", "save"})
+_PAGE: Final[frozenset[Activity]] = frozenset({"message", "share", "view"})
+_ACCOUNT: Final[frozenset[Activity]] = frozenset({"message", "mention", "share", "view", "save"})
 
 PROFILES: Final = (
     Profile("cornercafe", "facebook", 9, "The Corner Café", "Coffee, cake and a warm stove.",
@@ -54,7 +54,7 @@ def _connection(network: Network, c: Community) -> dict[str, object]:
     return {"page_id": ids.page(c), "app": {**app, **hook}}
 
 
-WIRE: Final = Wire(
+WIRE_FORMAT: Final = WireFormat(
     name="graph",
     profiles=PROFILES,
     tokens={"user": oauth.USER, "community": oauth.PAGE},
@@ -66,5 +66,5 @@ WIRE: Final = Wire(
     limits=LIMITS,
     fault=fault,
     hook=HOOK,
-    fold=Kept,
+    extra_state=GraphState,
 )

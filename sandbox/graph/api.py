@@ -15,10 +15,10 @@ from sandbox.entities import Community
 from sandbox.graph import ids, instagram, limits, mail, oauth, pages, subscriptions
 from sandbox.graph.call import VERSION, Call, admitted, parameters
 from sandbox.graph.errors import GraphError, gone, invalid
-from sandbox.graph.kept import Kept
 from sandbox.graph.nodes import Graph, Json, Node
 from sandbox.graph.query import parsed
-from sandbox.network import Network, answer, bearer
+from sandbox.graph.state import GraphState
+from sandbox.network import Network, bearer, json_response
 
 AT_ONCE: Final = 50
 """Calls of one batch."""
@@ -41,16 +41,16 @@ def routes(network: Network) -> list[Route]:
             # A POST may say that it is another method, as Facebook's own libraries do.
             method = params["method"].upper() if request.method == "POST" and "method" in params else request.method
             if path in oauth.DOORS:
-                return answer(oauth.DOORS[path](network, _with_token(request, params)), headers=headers)
+                return json_response(oauth.DOORS[path](network, _with_token(request, params)), headers=headers)
             caller = admitted(network, params, bearer(request) or params.get("access_token", ""))
             call = Call(network, caller, method, path, params, files)
             told, refused = limits.counted(network, caller, _cost(call), of_page=_of_page(call))
             headers |= told
             if refused is not None:
                 raise refused
-            return answer(_batch(call) if not path and method == "POST" else _carried(call), headers=headers)
+            return json_response(_batch(call) if not path and method == "POST" else _carried(call), headers=headers)
         except GraphError as error:
-            return answer(error.body, error.status, headers)
+            return json_response(error.body, error.status, headers)
 
     doors = [f"/{'/'.join(path)}" for path in (*oauth.DOORS, ("debug_token",))]
     methods = ["GET", "POST", "DELETE"]
@@ -211,7 +211,7 @@ def _of_account(call: Call, c: Community, wanted: str) -> Node | None:
         return _mail(c, wanted)
     kind, _, number = found
     if kind == ids.CONTAINER:
-        one = call.network.part(Kept).containers[c.key].get(number)
+        one = call.network.extra_state(GraphState).containers[c.key].get(number)
         return None if one is None else Node("container", wanted, c, one)
     if kind == ids.CHILD:
         return Node("child", wanted, c, number) if str(number) in c.media else None

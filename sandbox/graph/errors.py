@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from sandbox.network import answer
+from sandbox.network import json_response
 
 OAUTH: Final = "OAuthException"
 METHOD: Final = "GraphMethodException"
@@ -75,7 +75,7 @@ def fault(code: int | str) -> Response:
         raise ValueError(f"Graph has no error {code} here; there are {', '.join(KNOWN)}")
     number, _, sub = str(code).partition("/")
     error = GraphError(int(number), subcode=int(sub) if sub else None)
-    return answer(error.body, error.status)
+    return json_response(error.body, error.status)
 
 
 def gone(wanted: str, doing: str = "get") -> GraphError:

@@ -12,8 +12,8 @@ import orjson
 from sandbox.entities import Community, Entry
 from sandbox.graph import ids, instagram, pages
 from sandbox.graph.call import app_secret, verify_token
-from sandbox.graph.kept import TOPICS
 from sandbox.graph.nodes import Json, text_of
+from sandbox.graph.state import TOPICS
 from sandbox.hooks import Delivery, Hook, Subscription
 from sandbox.ledger import Record
 from sandbox.people import person
@@ -26,7 +26,7 @@ def _confirmation(world: World, one: Subscription, c: Community) -> Delivery:
     return Delivery(
         name=f"challenge-{one.id}", kind="challenge", method="GET",
         query={"hub.mode": "subscribe", "hub.challenge": challenge, "hub.verify_token": one.verify},
-        taken=lambda status, said: status == 200 and said == challenge,
+        is_accepted=lambda status, said: status == 200 and said == challenge,
     )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 from sandbox.entities import Entry
 from sandbox.graph.call import Call
 from sandbox.graph.errors import GraphError, invalid
-from sandbox.graph.kept import Figures, Kept
 from sandbox.graph.nodes import Args, Json, Node
+from sandbox.graph.state import Figures, GraphState
 
 ENOUGH_LIKES: Final = 100
 """A Page with fewer has no insights."""
@@ -87,7 +87,7 @@ def _shown(call: Call, node: Node, figures: Mapping[str, Figure]) -> Json:
     """What is not there yet is an empty list."""
     if not isinstance(node.what, Entry):
         raise GraphError(100, "(#100) Insights data is not available for media within an album.")
-    found = call.network.part(Kept).settled(node.c, node.entry)
+    found = call.network.extra_state(GraphState).settled(node.c, node.entry)
     if found is None:
         return {"data": []}
     return {

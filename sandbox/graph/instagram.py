@@ -7,9 +7,9 @@ from typing import Final
 from sandbox.entities import Community, Entry
 from sandbox.graph import ids, insights, mail, publishing, subscriptions
 from sandbox.graph.call import Call
-from sandbox.graph.kept import Kept
 from sandbox.graph.nodes import ABSENT, Args, Json, Kind, Listing, Node, instant, text_of
 from sandbox.graph.pages import comments_of, head, thread
+from sandbox.graph.state import GraphState
 from sandbox.people import person
 
 SITE: Final = "https://www.instagram.com"
@@ -108,7 +108,7 @@ def _nothing(call: Call, _: Node, __: Args) -> Listing:
 def _limit(call: Call, node: Node, args: Args) -> Listing:
     """How many posts were published through the API within a day, of how many there may be."""
     call.needs("instagram_content_publish", "instagram_business_content_publish")
-    kept = call.network.part(Kept)
+    kept = call.network.extra_state(GraphState)
     shown: Json = {"quota_usage": kept.published(node.c)}
     if "config" in args.get("fields", ""):
         total = call.network.limits["graph_publish_daily"]

@@ -12,8 +12,8 @@ from sandbox.entities import Community, Dialog, Entry, Media
 from sandbox.graph import ids
 from sandbox.graph.call import VERSION, Call
 from sandbox.graph.errors import invalid
-from sandbox.graph.kept import Container
 from sandbox.graph.query import Field, parsed
+from sandbox.graph.state import Container
 
 Json: TypeAlias = dict[str, object]
 Args: TypeAlias = Mapping[str, str]

@@ -8,8 +8,8 @@ from sandbox.entities import Community
 from sandbox.graph import ids
 from sandbox.graph.call import Call
 from sandbox.graph.errors import GraphError, gone, invalid
-from sandbox.graph.kept import CONTAINER_LIFE, Container, Kept
 from sandbox.graph.nodes import Json, Node
+from sandbox.graph.state import CONTAINER_LIFE, Container, GraphState
 from sandbox.instants import SECOND
 from sandbox.ledger import Fields
 
@@ -42,7 +42,7 @@ def prepare(call: Call, node: Node) -> Node:
         raise GraphError(36004, "The caption is too long.", subcode=2207010)
     carousel = call.get("media_type").upper() == "CAROUSEL"
     pictures = _children(call, c) if carousel else [_fetched(call, c)]
-    number = len(call.network.part(Kept).containers[c.key]) + 1
+    number = len(call.network.extra_state(GraphState).containers[c.key]) + 1
     item = call.flag("is_carousel_item")
     call.world.emit(
         "instagram_container", c, "api", count=number, text=caption, media=pictures,
@@ -54,7 +54,7 @@ def prepare(call: Call, node: Node) -> Node:
 def publish(call: Call, node: Node) -> Node:
     """`POST /{account}/media_publish`: once for each container, and so many times a day."""
     _may_publish(call)
-    c, kept, wanted = node.c, call.network.part(Kept), call.get("creation_id")
+    c, kept, wanted = node.c, call.network.extra_state(GraphState), call.get("creation_id")
     found = ids.read(wanted, [c])
     one = kept.containers[c.key].get(found[2]) if found is not None and found[0] == ids.CONTAINER else None
     if one is None or one.item or status(call, one) in {"PUBLISHED", "EXPIRED"}:
@@ -105,7 +105,12 @@ def remove(call: Call, node: Node) -> Json:
 
 
 def _container(call: Call, c: Community, number: int) -> Node:
-    return Node("container", ids.make(ids.CONTAINER, c, number), c, call.network.part(Kept).containers[c.key][number])
+    return Node(
+        "container",
+        ids.make(ids.CONTAINER, c, number),
+        c,
+        call.network.extra_state(GraphState).containers[c.key][number],
+    )
 
 
 def _fetched(call: Call, c: Community) -> str:
@@ -128,7 +133,7 @@ def _children(call: Call, c: Community) -> list[str]:
     pictures: list[str] = []
     for one in wanted:
         found = ids.read(one, [c])
-        child = call.network.part(Kept).containers[c.key].get(found[2]) if found is not None else None
+        child = call.network.extra_state(GraphState).containers[c.key].get(found[2]) if found is not None else None
         if child is None or not child.item or status(call, child) == "EXPIRED":
             raise GraphError(24, "The requested resource does not exist", subcode=2207006)
         pictures += child.pictures

@@ -9,13 +9,13 @@ from sandbox.entities import Community
 from sandbox.graph import ids, oauth
 from sandbox.graph.call import VERSION, Call
 from sandbox.graph.errors import GraphError, invalid
-from sandbox.graph.kept import ACCOUNT, FEED, TOPICS, Kept
 from sandbox.graph.nodes import Args, Json, Listing, Node
+from sandbox.graph.state import ACCOUNT, FEED, TOPICS, GraphState
 
 
 def given(call: Call, c: Community) -> frozenset[str]:
     """The kinds of events that a community gives to the application."""
-    return call.network.part(Kept).installed.get(c.key, frozenset())
+    return call.network.extra_state(GraphState).installed.get(c.key, frozenset())
 
 
 def apps(call: Call, node: Node, _: Args) -> Listing:
@@ -49,7 +49,7 @@ def uninstall(call: Call, node: Node) -> Json:
 def listed(call: Call, _: Node, __: Args) -> Listing:
     """`GET /{app}/subscriptions`."""
     found: dict[tuple[str, str], frozenset[str]] = {}
-    kept = call.network.part(Kept)
+    kept = call.network.extra_state(GraphState)
     for c in call.world.communities.values():
         if c.key in kept.subscribed:
             url, ___, fields = kept.subscribed[c.key]
@@ -105,7 +105,7 @@ def _set(call: Call, c: Community, fields: frozenset[str]) -> None:
 
 def _apply(call: Call, c: Community) -> None:
     """Send what the Page gives and the application wants to its address."""
-    kept, hooks = call.network.part(Kept), call.network.hooks
+    kept, hooks = call.network.extra_state(GraphState), call.network.hooks
     if c.key not in kept.subscribed:
         return
     url, verify, wanted = kept.subscribed[c.key]

@@ -2,22 +2,22 @@
 
 from typing import Final
 
-from sandbox.entities import Habit, Profile
+from sandbox.entities import Activity, Profile
 from sandbox.mastodon.api import routes
-from sandbox.network import Wire
+from sandbox.network import WireFormat
 
-_HABITS: Final[frozenset[Habit]] = frozenset({"message", "mention", "share"})
+_ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message", "mention", "share"})
 
 PROFILES: Final = (
     Profile("coffee", "mastodon", 1, "Corner Coffee House", "Coffee, books and a window seat.",
-            "en", "coffee", 1280, True, _HABITS, True, "109300000000000001", nested=False),
+            "en", "coffee", 1280, True, _ACTIVITIES, True, "109300000000000001", nested=False),
     Profile("velodvor", "mastodon", 2, "Велодвор", "Мастерская и прокат велосипедов.",
-            "ru", "bikes", 460, False, _HABITS, True, "109300000000000002", nested=False),
+            "ru", "bikes", 460, False, _ACTIVITIES, True, "109300000000000002", nested=False),
     Profile("lingua", "mastodon", 3, "Lingua School", "Six languages, small groups.",
-            "en", "school", 830, False, _HABITS, True, "109300000000000003", nested=False),
+            "en", "school", 830, False, _ACTIVITIES, True, "109300000000000003", nested=False),
 )  # fmt: skip
 
-WIRE: Final = Wire(
+WIRE_FORMAT: Final = WireFormat(
     name="mastodon",
     profiles=PROFILES,
     tokens={"community": ("read", "write")},

@@ -21,8 +21,8 @@ from sandbox.ledger import Fields
 from sandbox.limits import Quota
 from sandbox.mastodon import instance, media
 from sandbox.mastodon.call import MISSING, Call, Handler, RefusedError
-from sandbox.mastodon.wire_models import Json, Shapes, visibility
-from sandbox.network import BadParameterError, Network, Params, answer, bearer
+from sandbox.mastodon.wire_models import EntityRenderer, Json, visibility
+from sandbox.network import BadParameterError, Network, Params, bearer, json_response
 from sandbox.people import Person
 
 _OWN: Final = {"/api/v2/media": "media", "/api/v1/statuses": "statuses"}
@@ -60,52 +60,54 @@ def routes(network: Network) -> list[Route]:
 def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         token = bearer(request)
-        found: Params | None
+        parameters: Params | None
         try:
-            found = await media.params(request)
+            parameters = await media.params(request)
         except BadParameterError:
-            found = None
+            parameters = None
         network.tick()
-        token = token or (found.get("access_token") if found is not None else "")
+        token = token or (parameters.get("access_token") if parameters is not None else "")
         grant = network.grants.find(token, "mastodon") if token else None
         caller = grant.name if grant is not None else f"address:{request.client.host if request.client else ''}"
-        allowance = _allowance(network, request, caller)
+        quota = _quota(network, request, caller)
         try:
-            response = handler(_admitted(network, request, found, grant, allowance))
+            response = handler(_authorized(network, request, parameters, grant, quota))
         except RefusedError as refused:
-            response = answer({"error": refused.error}, refused.status)
+            response = json_response({"error": refused.error}, refused.status)
         except BadParameterError as bad:
-            response = answer({"error": f"Validation failed: {bad} is invalid"}, 422)
-        response.headers["X-RateLimit-Limit"] = str(allowance.limit)
-        response.headers["X-RateLimit-Remaining"] = str(allowance.remaining)
-        response.headers["X-RateLimit-Reset"] = instants.text(int(allowance.reset_at * 1000))
+            response = json_response({"error": f"Validation failed: {bad} is invalid"}, 422)
+        response.headers["X-RateLimit-Limit"] = str(quota.limit)
+        response.headers["X-RateLimit-Remaining"] = str(quota.remaining)
+        response.headers["X-RateLimit-Reset"] = instants.text(int(quota.reset_at * 1000))
         return response
 
     return endpoint
 
 
-def _allowance(network: Network, request: Request, caller: str) -> Quota:
+def _quota(network: Network, request: Request, caller: str) -> Quota:
     """Of the limits that a call is counted against, the one it is nearest to."""
     names = ["calls", *(name for path, name in _OWN.items() if (request.method, request.url.path) == ("POST", path))]
     limits = network.limits
-    stands = [
+    quotas = [
         network.counter.window(
             f"mastodon/{name}/{caller}", limits[f"mastodon_{name}"], limits[f"mastodon_{_SECONDS[name]}"]
         )
         for name in names
     ]
-    return min(stands, key=lambda one: (not one.refused, one.remaining))
+    return min(quotas, key=lambda one: (not one.refused, one.remaining))
 
 
-def _admitted(network: Network, request: Request, found: Params | None, grant: Grant | None, allowance: Quota) -> Call:
+def _authorized(
+    network: Network, request: Request, parameters: Params | None, grant: Grant | None, quota: Quota
+) -> Call:
     """The call, if it may be made. An unknown token is as good as none, as there."""
-    if allowance.refused:
+    if quota.refused:
         raise RefusedError(429, "Throttled")
-    if found is None:
+    if parameters is None:
         raise RefusedError(400, "Error reading the request's parameters")
     if grant is not None and grant.state != "good":
         raise RefusedError(401, f"The access token {'was revoked' if grant.state == 'revoked' else 'expired'}")
-    return Call(network, request, found, grant, Shapes(network))
+    return Call(network, request, parameters, grant, EntityRenderer(network))
 
 
 # ── server and accounts ───────────────────────────────────────────────────────────────────────
@@ -114,12 +116,12 @@ def _admitted(network: Network, request: Request, found: Params | None, grant: G
 def instance_v1(call: Call) -> Response:
     communities = call.network.communities("mastodon")
     statuses_count = sum(len(c.authored) for c in communities)
-    return answer(instance.v1(call.network.base_url, sum(len(c.followers) for c in communities), statuses_count))
+    return json_response(instance.v1(call.network.base_url, sum(len(c.followers) for c in communities), statuses_count))
 
 
 def instance_v2(call: Call) -> Response:
     users = sum(len(c.followers) for c in call.network.communities("mastodon"))
-    return answer(instance.v2(call.network.base_url, users))
+    return json_response(instance.v2(call.network.base_url, users))
 
 
 def application(call: Call) -> Response:
@@ -128,55 +130,55 @@ def application(call: Call) -> Response:
         raise RefusedError(401, "The access token is invalid")
     scopes = sorted(call.grant.scopes)
     uri = "urn:ietf:wg:oauth:2.0:oob"
-    return answer({
+    return json_response({
         "id": "1", "name": "Instep", "website": None, "scopes": scopes, "redirect_uris": [uri], "redirect_uri": uri,
         "vapid_key": "BCk-QqERU0q-CfYZjcuB6lnyyOYfJ2AifKqfeGIm7Z-HiTU5T9eTG5GxVA0_OH5mMlI4UkkDTpaZwozy0TzdZ2M=",
     })  # fmt: skip
 
 
 def verify_credentials(call: Call) -> Response:
-    return answer(call.shapes.credentials(call.community("read:accounts")))
+    return json_response(call.entities.credentials(call.community("read:accounts")))
 
 
 def lookup(call: Call) -> Response:
-    found = call.shapes.named(call.params.get("acct"))
-    if found is None:
+    match = call.entities.named(call.params.get("acct"))
+    if match is None:
         raise RefusedError(*MISSING)
-    return answer(call.shapes.account(found))
+    return json_response(call.entities.account(match))
 
 
 def account(call: Call) -> Response:
-    return answer(call.shapes.account(call.account()))
+    return json_response(call.entities.account(call.account()))
 
 
 def account_statuses(call: Call) -> Response:
-    who = call.account()
+    actor = call.account()
     limit = call.limit(20, 40)
     if call.params.flag("pinned") or call.params.flag("only_media"):
-        return answer([])
-    if isinstance(who, Community):
-        c, ids = who, who.posts if call.params.flag("exclude_replies") else who.authored
+        return json_response([])
+    if isinstance(actor, Community):
+        c, ids = actor, actor.posts if call.params.flag("exclude_replies") else actor.authored
     else:
         c = next(
-            c for c in call.network.communities("mastodon") if c.number_of(0) < who.number < c.number_of(1_000_000)
+            c for c in call.network.communities("mastodon") if c.number_of(0) < actor.number < c.number_of(1_000_000)
         )
-        written = (entry.id for entry in c.wall.values() if entry.person == who.number and not entry.deleted)
+        written = (entry.id for entry in c.wall.values() if entry.person == actor.number and not entry.deleted)
         ids = [] if call.params.flag("exclude_replies") else sorted(written)
-    mine = call.grant is not None and call.grant.community == c.key
-    chosen = [c.wall[one] for one in _page(ids, call.params, limit)]
-    shown = [call.shapes.status(c, one) for one in chosen if mine or visibility(one) != "private"]
-    return answer(shown, headers=_links(call, [one.id for one in chosen], limit))
+    is_own = call.grant is not None and call.grant.community == c.key
+    entries = [c.wall[one] for one in _page(ids, call.params, limit)]
+    visible = [call.entities.status(c, one) for one in entries if is_own or visibility(one) != "private"]
+    return json_response(visible, headers=_links(call, [one.id for one in entries], limit))
 
 
-def _page(ids: list[int], wanted: Params, limit: int) -> list[int]:
+def _page(ids: list[int], params: Params, limit: int) -> list[int]:
     """Newest first, out of ids in rising order: below `max_id`; with `min_id` those just above it."""
-    high = wanted.integer("max_id")
+    high = params.integer("max_id")
     end = len(ids) if high is None else bisect_left(ids, high)
-    low = wanted.integer("min_id")
+    low = params.integer("min_id")
     if low is not None:
         start = bisect_right(ids, low)
         return ids[start : min(start + limit, end)][::-1]
-    low = wanted.integer("since_id")
+    low = params.integer("since_id")
     start = 0 if low is None else bisect_right(ids, low)
     return ids[max(start, end - limit) : end][::-1] if start < end else []
 
@@ -195,38 +197,38 @@ def _links(call: Call, ids: list[int], limit: int) -> dict[str, str]:
     def link(bound: str, value: int, rel: str) -> str:
         return f'<{base}?{urlencode([*kept, ("limit", str(limit)), (bound, str(value))])}>; rel="{rel}"'
 
-    found = [link("max_id", ids[-1], "next")] if len(ids) >= limit else []
-    return {"Link": ", ".join([*found, link("min_id", ids[0], "prev")])}
+    links = [link("max_id", ids[-1], "next")] if len(ids) >= limit else []
+    return {"Link": ", ".join([*links, link("min_id", ids[0], "prev")])}
 
 
 # ── statuses ──────────────────────────────────────────────────────────────────────────────────
 
 
 def status(call: Call) -> Response:
-    return answer(call.shapes.status(*call.status(call.path_id())))
+    return json_response(call.entities.status(*call.status(call.path_id())))
 
 
 def statuses(call: Call) -> Response:
-    wanted = list(dict.fromkeys(call.params.all("id")))
-    if len(wanted) > STATUSES_AT_ONCE:
+    requested = list(dict.fromkeys(call.params.all("id")))
+    if len(requested) > STATUSES_AT_ONCE:
         raise RefusedError(422, "Mastodon::ValidationError")
-    found: list[Json] = []
-    for one in wanted:
+    rendered: list[Json] = []
+    for one in requested:
         try:
-            found.append(call.shapes.status(*call.status(int(one))))
+            rendered.append(call.entities.status(*call.status(int(one))))
         except (RefusedError, ValueError):
             continue  # what is not there, or not for this caller, is simply not in the list
-    return answer(found)
+    return json_response(rendered)
 
 
 def context(call: Call) -> Response:
     c, entry = call.status(call.path_id())
-    shapes = call.shapes
+    entities = call.entities
     most = 4096 if call.grant is not None else 60
-    return answer(
+    return json_response(
         {
-            "ancestors": [shapes.status(c, one) for one in shapes.ancestors(c, entry)],
-            "descendants": [shapes.status(c, one) for one in shapes.descendants(c, entry, most)],
+            "ancestors": [entities.status(c, one) for one in entities.ancestors(c, entry)],
+            "descendants": [entities.status(c, one) for one in entities.descendants(c, entry, most)],
         }
     )
 
@@ -236,30 +238,30 @@ def publish(call: Call) -> Response:
     c = call.community("write:statuses")
     world, key = call.network.world, call.request.headers.get("idempotency-key", "")
     name = f"{call.grant.name if call.grant else ''}:{key}"
-    known = world.keys.get(name) if key else None
-    if known is not None and world.now - instants.parse(known["at"]) < HOUR:
-        return answer(call.shapes.status(*call.status(int(known["id"]))))
+    previous = world.keys.get(name) if key else None
+    if previous is not None and world.now - instants.parse(previous["at"]) < HOUR:
+        return json_response(call.entities.status(*call.status(int(previous["id"]))))
     text, pictures = call.params.get("status").strip(), media.attached(call, c)
     if not text and not pictures:
         raise RefusedError(422, "Validation failed: Text can't be blank")
     if len(text) > instance.TEXT_LIMIT:
         raise RefusedError(422, f"Validation failed: Text character limit of {instance.TEXT_LIMIT} exceeded")
-    wanted = call.params.get("visibility", "public") or "public"
-    if wanted not in ("public", "unlisted", "private", "direct"):
+    requested = call.params.get("visibility", "public") or "public"
+    if requested not in ("public", "unlisted", "private", "direct"):
         raise RefusedError(422, "Validation failed: Visibility is not included in the list")
     fields = Fields(text=text)
     if key:
         fields["key"] = name
-    if wanted in ("unlisted", "private"):
-        fields["kind"] = wanted
+    if requested in ("unlisted", "private"):
+        fields["kind"] = requested
     if pictures:
         fields["media"] = pictures
-    event = _addressed(call, fields, wanted)
+    event = _addressed(call, fields, requested)
     record = world.emit(event, c, "api", **fields)
-    return answer(call.shapes.status(*call.status(int(record["id"]))))
+    return json_response(call.entities.status(*call.status(int(record["id"]))))
 
 
-def _addressed(call: Call, fields: Fields, wanted: str) -> str:
+def _addressed(call: Call, fields: Fields, requested: str) -> str:
     """Find out what is written to whom, and which event that is."""
     above = None
     if (reply_to := call.params.integer("in_reply_to_id")) is not None:
@@ -267,10 +269,10 @@ def _addressed(call: Call, fields: Fields, wanted: str) -> str:
             _, above = call.status(reply_to)
         except RefusedError:
             raise RefusedError(404, "The post you are trying to reply to does not appear to exist.") from None
-    if wanted == "direct":
-        spoken_to = [who for who in call.shapes.mentioned(fields["text"]) if isinstance(who, Person)]
+    if requested == "direct":
+        addressees = [actor for actor in call.entities.mentioned(fields["text"]) if isinstance(actor, Person)]
         # Who is not named does not get the message, whatever it answers: it is then a note to oneself.
-        fields.update({"via": "message", "person": spoken_to[0].number if spoken_to else 0})
+        fields.update({"via": "message", "person": addressees[0].number if addressees else 0})
         if above is not None and above.kind == "message":
             fields["parent"] = str(above.id)
         return "reply"
@@ -292,9 +294,9 @@ def delete(call: Call) -> Response:
     owner, entry = call.status(call.path_id())
     if owner is not c or entry.person is not None or entry.kind == "message":
         raise RefusedError(*MISSING)
-    rendered = {**call.shapes.status(c, entry), "text": entry.text}
+    rendered = {**call.entities.status(c, entry), "text": entry.text}
     call.network.world.emit("post_deleted" if entry.kind == "post" else "comment_deleted", c, "api", id=str(entry.id))
-    return answer(rendered)
+    return json_response(rendered)
 
 
 # ── what customers did ────────────────────────────────────────────────────────────────────────
@@ -305,25 +307,25 @@ def notifications(call: Call) -> Response:
     limit = call.limit(40, 80)
     kinds, without = set(call.params.all("types")), set(call.params.all("exclude_types"))
     high, since, low = (call.params.integer(name) for name in ("max_id", "since_id", "min_id"))
-    all_of_them = call.params.flag("include_filtered")
+    include_filtered = call.params.flag("include_filtered")
 
-    def wanted(notices: Iterable[Notice]) -> Iterable[tuple[Notice, Json]]:
+    def matching(notices: Iterable[Notice]) -> Iterable[tuple[Notice, Json]]:
         for one in notices:
             if (high is not None and one.id >= high) or one.id <= max(since or 0, low or 0):
                 continue
             if (kinds and one.type not in kinds) or one.type in without:
                 continue
-            if not all_of_them and call.shapes.filtered(c, one):
+            if not include_filtered and call.entities.filtered(c, one):
                 continue
-            if (rendered := call.shapes.notice(c, one)) is not None:
+            if (rendered := call.entities.notice(c, one)) is not None:
                 yield one, rendered
 
     if low is not None:
-        found = list(islice(wanted(merge(c.mentions, c.notices, key=lambda one: one.id)), limit))[::-1]
+        matches = list(islice(matching(merge(c.mentions, c.notices, key=lambda one: one.id)), limit))[::-1]
     else:
-        newest = merge(reversed(c.mentions), reversed(c.notices), key=lambda one: one.id, reverse=True)
-        found = list(islice(wanted(newest), limit))
-    return answer([one for _, one in found], headers=_links(call, [notice.id for notice, _ in found], limit))
+        latest_first = merge(reversed(c.mentions), reversed(c.notices), key=lambda one: one.id, reverse=True)
+        matches = list(islice(matching(latest_first), limit))
+    return json_response([one for _, one in matches], headers=_links(call, [notice.id for notice, _ in matches], limit))
 
 
 def conversations(call: Call) -> Response:
@@ -331,22 +333,23 @@ def conversations(call: Call) -> Response:
     c = call.community("read:statuses")
     limit = call.limit(20, 40)
     by_last = {dialog.messages[-1]: dialog for dialog in c.dialogs.values() if dialog.person}
-    chosen = _page(list(by_last), call.params, limit)
-    shown = [call.shapes.conversation(c, by_last[last]) for last in chosen]
-    return answer(shown, headers=_links(call, chosen, limit))
+    last_ids = _page(list(by_last), call.params, limit)
+    rendered = [call.entities.conversation(c, by_last[last]) for last in last_ids]
+    return json_response(rendered, headers=_links(call, last_ids, limit))
 
 
 def page(call: Call) -> Response:
     """What a person sees who follows a link: bare, but there."""
-    found = call.shapes.named(str(call.request.path_params["acct"]))
-    if not isinstance(found, Community):
+    community = call.entities.named(str(call.request.path_params["acct"]))
+    if not isinstance(community, Community):
         return HTMLResponse("<!doctype html><title>Not found</title><p>There is nobody here.", 404)
-    wanted = call.request.path_params.get("id")
-    shown = found.posts[-20:][::-1] if wanted is None else [call.path_id()]
-    entries = [entry for one in shown if (entry := call.network.world.entry(found, one)) is not None]
+    status_id = call.request.path_params.get("id")
+    ids = community.posts[-20:][::-1] if status_id is None else [call.path_id()]
+    entries = [entry for one in ids if (entry := call.network.world.entry(community, one)) is not None]
     body = "".join(
-        f"<article>{call.shapes.status(found, entry)['content']}<small>{instants.text(entry.at)}</small></article>"
+        f"<article>{call.entities.status(community, entry)['content']}"
+        f"<small>{instants.text(entry.at)}</small></article>"
         for entry in entries
     )
-    title = f"{found.profile.title} · {len(found.followers)} followers"
+    title = f"{community.profile.title} · {len(community.followers)} followers"
     return HTMLResponse(f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{body}')

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from sandbox.entities import Community, Entry
 from sandbox.grants import Grant
-from sandbox.mastodon.wire_models import Shapes, visibility
+from sandbox.mastodon.wire_models import EntityRenderer, visibility
 from sandbox.network import Network, Params
 from sandbox.people import Person
 
@@ -36,7 +36,7 @@ class Call:
     request: Request
     params: Params
     grant: Grant | None
-    shapes: Shapes
+    entities: EntityRenderer
 
     def community(self, scope: str) -> Community:
         """The community whose token it is; 401 without one, 403 without the scope."""
@@ -59,19 +59,19 @@ class Call:
         """A status that this caller may see; 404 otherwise."""
         for c in self.network.communities("mastodon"):
             entry = self.network.world.entry(c, status_id)
-            mine = self.grant is not None and self.grant.community == c.key
-            if entry is None and mine:
+            is_own = self.grant is not None and self.grant.community == c.key
+            if entry is None and is_own:
                 entry = c.mail.get(status_id)
-            if entry is not None and (mine or visibility(entry) != "private"):
+            if entry is not None and (is_own or visibility(entry) != "private"):
                 return c, entry
         raise RefusedError(*MISSING)
 
     def account(self) -> Community | Person:
         account_id = self.path_id()
-        found = self.shapes.community(account_id) or self.shapes.person_of_account(account_id)
-        if found is None:
+        actor = self.entities.community(account_id) or self.entities.person_of_account(account_id)
+        if actor is None:
             raise RefusedError(*MISSING)
-        return found
+        return actor
 
 
 Handler: TypeAlias = Callable[[Call], Response]

@@ -12,12 +12,12 @@ from sandbox.entities import Community
 from sandbox.mastodon import instance, wire_models
 from sandbox.mastodon.call import MISSING, Call, RefusedError
 from sandbox.multipart import parts
-from sandbox.network import Params, answer
+from sandbox.network import Params, json_response
 
 PATH: Final = "/api/v2/media"
 TYPE: Final = "file.type"
 SIZE: Final = "file.size"
-MOST: Final = 4
+MAX_PICTURES: Final = 4
 
 
 async def params(request: Request) -> Params:
@@ -47,22 +47,22 @@ def upload(call: Call) -> Response:
     if len(description) > instance.DESCRIPTION_LIMIT:
         raise RefusedError(422, f"Validation failed: Description is limited to {instance.DESCRIPTION_LIMIT} characters")
     made = call.network.world.emit("media", c, "api", kind=kind, count=size, detail={"description": description})
-    return answer(call.shapes.media(c, c.media[made["id"]]))
+    return json_response(call.entities.media(c, c.media[made["id"]]))
 
 
 def show(call: Call) -> Response:
     c = call.community("write:media")
-    found = c.media.get(wire_models.media_of(c, str(call.request.path_params["id"])))
-    if found is None:
+    picture = c.media.get(wire_models.media_of(c, str(call.request.path_params["id"])))
+    if picture is None:
         raise RefusedError(*MISSING)
-    return answer(call.shapes.media(c, found))
+    return json_response(call.entities.media(c, picture))
 
 
 def attached(call: Call, c: Community) -> list[str]:
     """The pictures that a status is to show."""
-    wanted = [wire_models.media_of(c, one) for one in call.params.all("media_ids")]
-    if len(wanted) > MOST:
+    media_ids = [wire_models.media_of(c, one) for one in call.params.all("media_ids")]
+    if len(media_ids) > MAX_PICTURES:
         raise RefusedError(422, "Validation failed: Cannot attach more than 4 files")
-    if any(one not in c.media for one in wanted):
+    if any(one not in c.media for one in media_ids):
         raise RefusedError(422, "Validation failed: Media could not be found")
-    return wanted
+    return media_ids

@@ -20,7 +20,7 @@ _MEDIA: Final = 115_000_000_000_000_000
 _TOKENS: Final = re.compile(r"(https?://[^\s<]+)|(?<!\w)@([A-Za-z0-9_]+)(@[\w.:-]+)?|(?<!\w)#(\w+)")
 
 
-class Shapes:
+class EntityRenderer:
     """Renders entities with this server's own addresses."""
 
     def __init__(self, network: Network) -> None:
@@ -31,8 +31,8 @@ class Shapes:
     # ── accounts ──────────────────────────────────────────────────────────────────────────────
 
     def community(self, account_id: int) -> Community | None:
-        found = (c for c in self._by_number.values() if c.profile.external_id == str(account_id))
-        return next(found, None)
+        matches = (c for c in self._by_number.values() if c.profile.external_id == str(account_id))
+        return next(matches, None)
 
     def person(self, number: int) -> Person:
         return person(number, self._by_number[number // PEOPLE_PER_COMMUNITY].profile.language)
@@ -52,24 +52,24 @@ class Shapes:
         number = name.rpartition("_")[2]
         if not number.isdecimal() or int(number) // PEOPLE_PER_COMMUNITY not in self._by_number:
             return None
-        found = self.person(int(number))
-        return found if found.username == name.lower() else None
+        candidate = self.person(int(number))
+        return candidate if candidate.username == name.lower() else None
 
     @property
     def host(self) -> str:
         return self._base.partition("://")[2]
 
-    def account(self, who: Community | Person) -> Json:
-        if isinstance(who, Community):
-            profile = who.profile
-            account_id, username, name, note = int(profile.external_id), who.key, profile.title, profile.about
-            followers, following, statuses = len(who.followers), 12, len(who.authored)
+    def account(self, actor: Community | Person) -> Json:
+        if isinstance(actor, Community):
+            profile = actor.profile
+            account_id, username, name, note = int(profile.external_id), actor.key, profile.title, profile.about
+            followers, following, statuses = len(actor.followers), 12, len(actor.authored)
             created = self._network.world.began - 400 * instants.DAY
-            last = who.authored[-1] >> 16 if who.authored else None
+            last = actor.authored[-1] >> 16 if actor.authored else None
         else:
-            account_id, username, name, note = _PEOPLE + who.number, who.username, who.name, ""
-            followers, following, statuses = who.followers, who.following, 1 + who.number % 500
-            created = self._network.world.began - (who.number % 1500) * instants.DAY
+            account_id, username, name, note = _PEOPLE + actor.number, actor.username, actor.name, ""
+            followers, following, statuses = actor.followers, actor.following, 1 + actor.number % 500
+            created = self._network.world.began - (actor.number % 1500) * instants.DAY
             last = None
         picture = f"{self._base}/avatars/{username}.png"
         return {
@@ -163,13 +163,13 @@ class Shapes:
 
     def answers(self, c: Community, entry: Entry) -> list[Entry]:
         """The direct answers that stand; a direct message's are counted by nobody."""
-        found = (c.wall.get(reply) for reply in entry.replies)
-        return [reply for reply in found if reply is not None and not reply.deleted]
+        replies = (c.wall.get(reply) for reply in entry.replies)
+        return [reply for reply in replies if reply is not None and not reply.deleted]
 
     def _above(self, c: Community, entry: Entry) -> Entry | None:
         above = entry.parent if entry.parent is not None else entry.post
-        found = None if above is None else (c.mail if entry.kind == "message" else c.wall).get(above)
-        return None if found is None or found.deleted else found
+        parent = None if above is None else (c.mail if entry.kind == "message" else c.wall).get(above)
+        return None if parent is None or parent.deleted else parent
 
     def ancestors(self, c: Community, entry: Entry) -> list[Entry]:
         chain: list[Entry] = []
@@ -180,17 +180,17 @@ class Shapes:
         return chain[::-1]
 
     def descendants(self, c: Community, entry: Entry, limit: int) -> list[Entry]:
-        found: list[Entry] = []
-        waiting = self.answers(c, entry)[::-1]
-        while waiting and len(found) < limit:
-            found.append(waiting.pop())
-            waiting.extend(self.answers(c, found[-1])[::-1])
-        return found
+        entries: list[Entry] = []
+        pending = self.answers(c, entry)[::-1]
+        while pending and len(entries) < limit:
+            entries.append(pending.pop())
+            pending.extend(self.answers(c, entries[-1])[::-1])
+        return entries
 
     def mentioned(self, text: str) -> list[Community | Person]:
         """Whom a text speaks to."""
-        found = (self.named(match[2] + (match[3] or "")) for match in _TOKENS.finditer(text) if match[2])
-        return [who for who in found if who is not None]
+        accounts = (self.named(match[2] + (match[3] or "")) for match in _TOKENS.finditer(text) if match[2])
+        return [account for account in accounts if account is not None]
 
     def _content(self, text: str) -> tuple[str, list[Json], list[Json]]:
         mentions: list[Json] = []
@@ -205,10 +205,10 @@ class Shapes:
                 url = f"{self._base}/tags/{tag.lower()}"
                 tags.append({"name": tag.lower(), "url": url})
                 return f'<a href="{url}" class="mention hashtag" rel="tag">#<span>{html.escape(tag)}</span></a>'
-            who = self.named(name + (host or ""))
-            if who is None:
+            actor = self.named(name + (host or ""))
+            if actor is None:
                 return html.escape(match[0])
-            account = self.account(who)
+            account = self.account(actor)
             mentions.append({key: account[key] for key in ("id", "username", "url", "acct")})
             return (
                 f'<span class="h-card" translate="no"><a href="{account["url"]}" class="u-url mention">'

@@ -7,21 +7,21 @@ not prolonged by its calls.
 
 from typing import Final
 
-from sandbox.entities import Habit, Profile
-from sandbox.network import Wire
+from sandbox.entities import Activity, Profile
+from sandbox.network import WireFormat
 from sandbox.odnoklassniki.api import routes
 from sandbox.odnoklassniki.call import connection
 from sandbox.odnoklassniki.errors import fault
 from sandbox.odnoklassniki.events import HOOK
 from sandbox.odnoklassniki.photos import PATH
 
-_HABITS: Final[frozenset[Habit]] = frozenset({"message", "share", "view"})
+_ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message", "share", "view"})
 
 PROFILES: Final = (
     Profile("pekarnya", "odnoklassniki", 15, "Пекарня «Тёплый хлеб»", "Хлеб, булочки и кофе с собой.",
-            "ru", "coffee", 2630, True, _HABITS, True, "57000000000015"),
+            "ru", "coffee", 2630, True, _ACTIVITIES, True, "57000000000015"),
     Profile("shkola_yazykov", "odnoklassniki", 16, "Школа языков «Полиглот»", "Языки для взрослых и детей.",
-            "ru", "school", 710, False, _HABITS, True, "57000000000016"),
+            "ru", "school", 710, False, _ACTIVITIES, True, "57000000000016"),
 )  # fmt: skip
 
 SCOPES: Final = ("VALUABLE_ACCESS", "LONG_ACCESS_TOKEN", "GROUP_CONTENT", "PHOTO_CONTENT")
@@ -32,7 +32,7 @@ def _token(_: Profile, kind: str, digest: str) -> str:
     return _TEXTS[kind].format(digest, digest[11:])
 
 
-WIRE: Final = Wire(
+WIRE_FORMAT: Final = WireFormat(
     name="odnoklassniki",
     profiles=PROFILES,
     tokens={"user": SCOPES, "community": (), "refresh": SCOPES},

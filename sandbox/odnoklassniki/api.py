@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.network import BadParameterError, Network, answer, params
+from sandbox.network import BadParameterError, Network, json_response, params
 from sandbox.odnoklassniki import discussions, graph, groups, photos
-from sandbox.odnoklassniki.call import Call, Methods, admitted, application
+from sandbox.odnoklassniki.call import Call, Methods, application, authenticate
 from sandbox.odnoklassniki.errors import OkError, refusal
 
 METHODS: Final[Methods] = {**groups.METHODS, **discussions.METHODS, **photos.METHODS}
@@ -23,10 +23,10 @@ def routes(network: Network) -> list[Route]:
     async def method(request: Request) -> Response:
         network.tick()
         try:
-            wanted = await params(request)
-            grant = admitted(network, wanted)
-            found = METHODS.get(wanted.get("method"))
-            return refusal(3) if found is None else answer(found(Call(network, wanted, grant)))
+            parameters = await params(request)
+            grant = authenticate(network, parameters)
+            handler = METHODS.get(parameters.get("method"))
+            return refusal(3) if handler is None else json_response(handler(Call(network, parameters, grant)))
         except OkError as refused:
             return refusal(refused.code, refused.detail)
         except BadParameterError as bad:
@@ -50,9 +50,9 @@ async def renew(network: Network, request: Request) -> Response:
         form = await params(request)
     except BadParameterError:
         return _complaint("invalid_request")
-    ours = application(network)
-    said = form.get("client_id"), form.get("client_secret")
-    if said != (ours["application_id"], ours["application_secret"]):
+    app = application(network)
+    credentials = form.get("client_id"), form.get("client_secret")
+    if credentials != (app["application_id"], app["application_secret"]):
         return _complaint("invalid_client")
     if form.get("grant_type") != "refresh_token":
         return _complaint("unsupported_grant_type")
@@ -61,8 +61,8 @@ async def renew(network: Network, request: Request) -> Response:
         return _complaint("invalid_token")
     c = network.world.communities[grant.community]
     made = network.grants.make(c, "user", sorted(grant.scopes), LIFE, origin="api")
-    return answer({"token_type": "session", "access_token": made, "expires_in": str(LIFE)})
+    return json_response({"token_type": "session", "access_token": made, "expires_in": str(LIFE)})
 
 
 def _complaint(error: str) -> Response:
-    return answer({"error": error, "error_description": error.replace("_", " ")})
+    return json_response({"error": error, "error_description": error.replace("_", " ")})

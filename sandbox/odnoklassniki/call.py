@@ -40,19 +40,19 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def admitted(network: Network, wanted: Params) -> Grant:
+def authenticate(network: Network, parameters: Params) -> Grant:
     """Whose call a REST call is; the error OK gives otherwise."""
-    ours, token = application(network), wanted.get("access_token")
-    if wanted.get("application_key") != ours["application_key"]:
+    app, token = application(network), parameters.get("access_token")
+    if parameters.get("application_key") != app["application_key"]:
         raise OkError(101)
     if not token:
         raise OkError(453)
-    if wanted.get("sig") != signature(wanted.pairs(), _md5(token + ours["application_secret"])):
+    if parameters.get("sig") != signature(parameters.pairs(), _md5(token + app["application_secret"])):
         raise OkError(104)
-    return good(network, token, "user")
+    return valid_grant(network, token, "user")
 
 
-def good(network: Network, token: str, kind: str) -> Grant:
+def valid_grant(network: Network, token: str, kind: str) -> Grant:
     """The rights of a token of this kind, its call counted."""
     grant = network.grants.find(token, "odnoklassniki")
     if grant is None or grant.kind != kind or grant.state == "revoked":
@@ -66,7 +66,7 @@ def good(network: Network, token: str, kind: str) -> Grant:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a method whose signature and token are good."""
+    """A REST call whose signature and token have been checked."""
 
     network: Network
     params: Params
@@ -95,14 +95,14 @@ class Call:
 
     def group(self, name: str = "gid") -> Community:
         """The group named by a parameter; 160 if there is none, 50 if it is another's."""
-        found = self.known(self.required(name))
-        if found is None:
+        c = self.find_group(self.required(name))
+        if c is None:
             raise OkError(160)
-        if found is not self.own:
+        if c is not self.own:
             raise OkError(50)
-        return found
+        return c
 
-    def known(self, group_id: str) -> Community | None:
+    def find_group(self, group_id: str) -> Community | None:
         groups = self.network.communities("odnoklassniki")
         return next((c for c in groups if c.profile.external_id == group_id), None)
 
@@ -114,11 +114,11 @@ class Call:
                 return c, entry
         return None
 
-    def fields(self, bean: str, known: Iterable[str]) -> None:
+    def fields(self, bean: str, supported: Iterable[str]) -> None:
         """OK refuses a call that asks for a field which there is not."""
         for name in self.params.get("fields").split(","):
             own = name.strip().upper().rpartition(".")[2]
-            if own and own != "*" and own not in known:
+            if own and own != "*" and own not in supported:
                 raise BadParameterError(f"Field '{own}' does not exist in type {bean}")
 
 
@@ -127,7 +127,7 @@ def anchor(entry_id: int) -> str:
     return base64.urlsafe_b64encode(f"-{entry_id}:-{entry_id}".encode()).decode()
 
 
-def place(text: str) -> int:
+def anchor_entry_id(text: str) -> int:
     """The item at which a page ended; `BadParameterError` for what is no anchor."""
     try:
         return -int(base64.urlsafe_b64decode(text.encode()).decode().partition(":")[0])

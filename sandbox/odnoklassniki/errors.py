@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from sandbox.network import answer
+from sandbox.network import json_response
 
 TEXTS: Final[dict[int, str]] = {
     1: "UNKNOWN : Unknown error",
@@ -48,9 +48,9 @@ class OkError(Exception):
 
 
 def refusal(code: int, detail: str = "") -> Response:
-    said = TEXTS.get(code, TEXTS[1]) + (f" : {detail}" if detail else "")
-    told = {"error_code": code, "error_msg": said, "error_data": None}
-    return answer(told, headers={"invocation-error": str(code)})
+    message = TEXTS.get(code, TEXTS[1]) + (f" : {detail}" if detail else "")
+    body = {"error_code": code, "error_msg": message, "error_data": None}
+    return json_response(body, headers={"invocation-error": str(code)})
 
 
 def fault(code: int | str) -> Response:

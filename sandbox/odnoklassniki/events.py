@@ -25,13 +25,13 @@ def _events(_: World, __: Subscription, c: Community, record: Record) -> Iterabl
     return (
         Delivery(
             name=ids.message(c, entry), kind="MESSAGE_CREATED", body=orjson.dumps(body),
-            headers={"Content-Type": "application/json;charset=utf-8"}, taken=lambda status, _: status == 200,
+            headers={"Content-Type": "application/json;charset=utf-8"}, is_accepted=lambda status, _: status == 200,
         ),
     )  # fmt: skip
 
 
-def _told(_: World, __: Community) -> Mapping[str, object]:
+def _details(_: World, __: Community) -> Mapping[str, object]:
     return {"sources": SOURCES}
 
 
-HOOK: Final = Hook(events=_events, told=_told)
+HOOK: Final = Hook(events=_events, control_info=_details)

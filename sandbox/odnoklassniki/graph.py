@@ -12,15 +12,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.entities import Community
-from sandbox.network import BadParameterError, Network, answer
+from sandbox.network import BadParameterError, Network, json_response
 from sandbox.odnoklassniki import ids, wire_models
-from sandbox.odnoklassniki.call import good
+from sandbox.odnoklassniki.call import valid_grant
 from sandbox.odnoklassniki.errors import OkError, refusal
 from sandbox.odnoklassniki.wire_models import Json
 
 TEXT: Final = 4_000
-MOST: Final = 100
-_USUAL: Final = 50
+MAX_PAGE: Final = 100
+_DEFAULT_PAGE: Final = 50
 
 Handler: TypeAlias = Callable[[Network, Community, Request], Awaitable[Json]]
 
@@ -36,21 +36,21 @@ def routes(network: Network) -> list[Route]:
         ("POST", "subscribe", subscribe),
         ("POST", "unsubscribe", unsubscribe),
     )
-    return [Route(f"/graph/me/{path}", _guarded(network, handler), methods=[verb]) for verb, path, handler in table]
+    return [Route(f"/graph/me/{path}", _endpoint(network, handler), methods=[verb]) for verb, path, handler in table]
 
 
-def _guarded(network: Network, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    async def guarded(request: Request) -> Response:
+def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
         network.tick()
         try:
-            grant = good(network, request.query_params.get("access_token", ""), "community")
-            return answer(await handler(network, network.world.communities[grant.community], request))
+            grant = valid_grant(network, request.query_params.get("access_token", ""), "community")
+            return json_response(await handler(network, network.world.communities[grant.community], request))
         except OkError as refused:
             return refusal(refused.code, refused.detail)
         except BadParameterError as bad:
             return refusal(100, str(bad))
 
-    return guarded
+    return endpoint
 
 
 def _number(request: Request, name: str, default: int, most: int) -> int:
@@ -65,12 +65,12 @@ async def _body(request: Request) -> Json:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise OkError(2001, "Content-Type must be application/json")
     try:
-        found = orjson.loads(await request.body())
+        body = orjson.loads(await request.body())
     except orjson.JSONDecodeError:
         raise OkError(2001) from None
-    if not isinstance(found, dict):
+    if not isinstance(body, dict):
         raise OkError(2001)
-    return found
+    return body
 
 
 async def info(_: Network, c: Community, __: Request) -> Json:
@@ -79,17 +79,17 @@ async def info(_: Network, c: Community, __: Request) -> Json:
 
 async def chats(__: Network, c: Community, request: Request) -> Json:
     """The one that was written in last comes first. A marker tells where a page ends, by that time and its person."""
-    count = _number(request, "count", _USUAL, MOST)
-    places = sorted(((c.mail[one.messages[-1]].at, one.person) for one in c.dialogs.values()), reverse=True)
+    count = _number(request, "count", _DEFAULT_PAGE, MAX_PAGE)
+    positions = sorted(((c.mail[one.messages[-1]].at, one.person) for one in c.dialogs.values()), reverse=True)
     if marker := request.query_params.get("marker"):
         try:
             before, _, peer = base64.b64decode(marker, validate=True).decode().partition(":")
-            places = [one for one in places if one < (-int(before), -int(peer))]
+            positions = [one for one in positions if one < (-int(before), -int(peer))]
         except ValueError:
             raise BadParameterError("marker is invalid") from None
-    page: Json = {"chats": [wire_models.chat(c, c.dialogs[person]) for _, person in places[:count]]}
-    if len(places) > count:
-        at, person = places[count - 1]
+    page: Json = {"chats": [wire_models.chat(c, c.dialogs[person]) for _, person in positions[:count]]}
+    if len(positions) > count:
+        at, person = positions[count - 1]
         page["marker"] = base64.b64encode(f"{-at}:{-person}".encode()).decode()
     return page
 
@@ -107,11 +107,11 @@ async def chat(_: Network, c: Community, request: Request) -> Json:
 
 async def messages(_: Network, c: Community, request: Request) -> Json:
     """Newest first: `from` is the later moment, `to` the earlier one."""
-    peer, count = _peer(c, request), _number(request, "count", _USUAL, MOST)
+    peer, count = _peer(c, request), _number(request, "count", _DEFAULT_PAGE, MAX_PAGE)
     latest, earliest = _number(request, "from", 1 << 42, 1 << 43), _number(request, "to", 0, 1 << 43)
     entries = (c.mail[one] for one in reversed(c.dialogs[peer].messages))
-    found = [entry for entry in entries if earliest <= entry.at <= latest]
-    return {"messages": [wire_models.message(c, entry) for entry in found[:count]]}
+    matches = [entry for entry in entries if earliest <= entry.at <= latest]
+    return {"messages": [wire_models.message(c, entry) for entry in matches[:count]]}
 
 
 async def send(network: Network, c: Community, request: Request) -> Json:
@@ -142,8 +142,8 @@ async def subscribe(network: Network, c: Community, request: Request) -> Json:
 
 async def unsubscribe(network: Network, c: Community, request: Request) -> Json:
     url = await _url(request)
-    gone = [network.hooks.remove(c, one.id, origin="api") for one in network.hooks.of(c) if one.url == url]
-    return {"success": bool(gone)}
+    removed = [network.hooks.remove(c, one.id, origin="api") for one in network.hooks.of(c) if one.url == url]
+    return {"success": bool(removed)}
 
 
 async def subscriptions(network: Network, c: Community, _: Request) -> Json:

@@ -9,7 +9,7 @@ from typing import Final
 from sandbox.ledger import Fields
 from sandbox.network import BadParameterError
 from sandbox.odnoklassniki import ids, photos, wire_models
-from sandbox.odnoklassniki.call import Call, Methods, anchor, place
+from sandbox.odnoklassniki.call import Call, Methods, anchor, anchor_entry_id
 from sandbox.odnoklassniki.errors import OkError
 from sandbox.odnoklassniki.wire_models import Json
 
@@ -38,62 +38,62 @@ def url_info(call: Call) -> object:
 
 def info(call: Call) -> object:
     call.fields("GroupBeanFields", _INFO)
-    asked = {name.strip().lower() for name in call.params.get("fields").split(",") if name.strip()} | {"uid"}
-    found = [c for one in call.required("uids").split(",") if (c := call.known(one.strip())) is not None]
+    requested = {name.strip().lower() for name in call.params.get("fields").split(",") if name.strip()} | {"uid"}
+    groups = [c for one in call.required("uids").split(",") if (c := call.find_group(one.strip())) is not None]
     return [
-        {name: value for name, value in wire_models.group(c).items() if name in asked or asked == {"uid"}}
-        for c in found
+        {name: value for name, value in wire_models.group(c).items() if name in requested or requested == {"uid"}}
+        for c in groups
     ]
 
 
 def counters(call: Call) -> object:
-    c = call.known(call.required("group_id"))
+    c = call.find_group(call.required("group_id"))
     if c is None:
         raise OkError(160)
-    known = {"members": len(c.followers), "themes": len(c.posts)}
-    asked = call.required("counterTypes").lower().split(",")
-    return {"counters": {name: known[name] for name in asked if name in known}}
+    values = {"members": len(c.followers), "themes": len(c.posts)}
+    requested = call.required("counterTypes").lower().split(",")
+    return {"counters": {name: values[name] for name in requested if name in values}}
 
 
 def stat_topics(call: Call) -> object:
-    """An administrator's statistics by topic, newest first, between two moments, both taken in."""
+    """Statistics by topic, newest first, from `start_time` to `end_time`, both included; administrators only."""
     c = call.group()
     call.needs("GROUP_CONTENT")
     call.fields("StatTopicBeanFields", _STAT)
     count = call.integer("count", 20, 1, 100)
     first, last = call.params.integer("start_time", 0) or 0, call.params.integer("end_time")
-    below = place(call.params.get("anchor")) if "anchor" in call.params else None
-    wanted = (
+    below = anchor_entry_id(call.params.get("anchor")) if "anchor" in call.params else None
+    matches = (
         entry
-        for entry in wire_models.newest(c)
+        for entry in wire_models.latest_first(c)
         if entry.at >= first and (last is None or entry.at <= last) and (below is None or entry.id < below)
     )
-    found = list(islice(wanted, count + 1))
-    page: Json = {"topics": [wire_models.stat(entry) for entry in found[:count]], "has_more": len(found) > count}
-    return page | ({"anchor": anchor(found[count - 1].id)} if len(found) > count else {})
+    entries = list(islice(matches, count + 1))
+    page: Json = {"topics": [wire_models.stat(entry) for entry in entries[:count]], "has_more": len(entries) > count}
+    return page | ({"anchor": anchor(entries[count - 1].id)} if len(entries) > count else {})
 
 
 def stat_topic(call: Call) -> object:
-    found = call.topic(call.required("topic_id"))
+    topic = call.topic(call.required("topic_id"))
     call.needs("GROUP_CONTENT")
     call.fields("StatTopicBeanFields", _STAT)
-    if found is None:
+    if topic is None:
         raise OkError(300)
-    if found[0] is not call.own:
+    if topic[0] is not call.own:
         raise OkError(50)
-    return {"topic": wire_models.stat(found[1])}
+    return {"topic": wire_models.stat(topic[1])}
 
 
 def topics(call: Call) -> object:
     """Up to 100 topics; those that do not stand are left out."""
-    wanted = call.required("topic_ids").split(",")
+    topic_ids = call.required("topic_ids").split(",")
     call.fields("MediaTopicBeanFields", _TOPIC)
-    if len(wanted) > BATCH:
+    if len(topic_ids) > BATCH:
         raise BadParameterError(f"topic_ids: at most {BATCH}")
-    if len(wanted) > 1:
+    if len(topic_ids) > 1:
         call.integer("media_limit", 0, 1, 3)
-    found = [one for topic_id in wanted if (one := call.topic(topic_id.strip())) is not None]
-    return {"media_topics": [wire_models.topic(c, entry) for c, entry in found]}
+    matches = [one for topic_id in topic_ids if (one := call.topic(topic_id.strip())) is not None]
+    return {"media_topics": [wire_models.topic(c, entry) for c, entry in matches]}
 
 
 def post(call: Call) -> object:

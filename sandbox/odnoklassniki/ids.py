@@ -29,9 +29,9 @@ def chat(c: Community, peer: int) -> str:
 
 def peer(c: Community, chat_id: str) -> int | None:
     """With whom a chat is; None for another's, or none."""
-    mine = f"chat:C{c.profile.number:x}"
-    text = chat_id.removeprefix(mine)
-    if not chat_id.startswith(mine) or len(text) != 8 or any(one not in "0123456789abcdef" for one in text):
+    prefix = f"chat:C{c.profile.number:x}"
+    text = chat_id.removeprefix(prefix)
+    if not chat_id.startswith(prefix) or len(text) != 8 or any(one not in "0123456789abcdef" for one in text):
         return None
     return int(text, 16)
 

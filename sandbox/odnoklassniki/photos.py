@@ -12,23 +12,23 @@ from starlette.responses import Response
 from sandbox.entities import Community
 from sandbox.instants import DAY
 from sandbox.multipart import parts
-from sandbox.network import Network, answer
+from sandbox.network import Network, json_response
 from sandbox.odnoklassniki.call import Call, Methods
 from sandbox.odnoklassniki.errors import OkError, refusal
 
-LARGEST: Final = 10 << 20
-MOST: Final = 10
+MAX_BYTES: Final = 10 << 20
+MAX_PICTURES: Final = 10
 PATH: Final = "/uploadImage"
 
 
 def upload_url(call: Call) -> object:
     c = call.group()
     call.needs("PHOTO_CONTENT")
-    count = call.integer("count", 1, 1, MOST)
+    count = call.integer("count", 1, 1, MAX_PICTURES)
     first = c.uploads + 1
     names = [f"{c.key}-{call.network.world.now}-{number}" for number in range(first, first + count)]
-    told = ",".join(names)
-    url = f"{call.network.base_url}{PATH}?apiToken={_seal(call.network, told)}&photoIds={told}"
+    photo_ids = ",".join(names)
+    url = f"{call.network.base_url}{PATH}?apiToken={_seal(call.network, photo_ids)}&photoIds={photo_ids}"
     until = call.network.world.now + DAY
     return {"photo_ids": names, "upload_url": url, "expires_ms": until, "ttl_ms": DAY}
 
@@ -36,23 +36,23 @@ def upload_url(call: Call) -> object:
 async def upload(network: Network, request: Request) -> Response:
     """Pictures, one for each of `photoIds`, in their order."""
     network.tick()
-    told = request.query_params.get("photoIds", "")
-    c = network.world.communities.get(told.partition("-")[0])
+    photo_ids = request.query_params.get("photoIds", "")
+    c = network.world.communities.get(photo_ids.partition("-")[0])
     if c is None or not hmac.compare_digest(
-        request.query_params.get("apiToken", "").encode(), _seal(network, told).encode()
+        request.query_params.get("apiToken", "").encode(), _seal(network, photo_ids).encode()
     ):
         return refusal(103)
     pictures = _pictures(request.headers.get("content-type", ""), await request.body())
-    names = told.split(",")
+    names = photo_ids.split(",")
     if not pictures or len(pictures) > len(names):
         return refusal(505)
-    if any(len(content) > LARGEST for _, content in pictures):
+    if any(len(content) > MAX_BYTES for _, content in pictures):
         return refusal(500)
-    found = {}
+    tokens = {}
     for name, (kind, content) in zip(names, pictures, strict=False):
         record = network.world.emit("media", c, "api", kind=kind, count=len(content))
-        found[name] = {"token": _token(network, c, record["id"])}
-    return answer({"photos": found})
+        tokens[name] = {"token": _token(network, c, record["id"])}
+    return json_response({"photos": tokens})
 
 
 def uploaded(network: Network, c: Community, token: str) -> str:
@@ -68,8 +68,8 @@ def _token(network: Network, c: Community, media: str) -> str:
 
 
 def _pictures(content_type: str, body: bytes) -> list[tuple[str, bytes]]:
-    found = ((part.content_type, part.content) for part in parts(content_type, body))
-    return [(kind, content) for kind, content in found if kind.startswith("image/")]
+    contents = ((part.content_type, part.content) for part in parts(content_type, body))
+    return [(kind, content) for kind, content in contents if kind.startswith("image/")]
 
 
 def _seal(network: Network, text: str) -> str:

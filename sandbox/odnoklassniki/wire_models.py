@@ -22,12 +22,12 @@ def group(c: Community) -> Json:
     }  # fmt: skip
 
 
-def reference(c: Community, who: int | None) -> str:
-    return f"group:{c.profile.external_id}" if who is None else f"user:{ids.person(who)}"
+def reference(c: Community, author: int | None) -> str:
+    return f"group:{c.profile.external_id}" if author is None else f"user:{ids.person(author)}"
 
 
-def name(c: Community, who: int | None) -> str:
-    return c.profile.title if who is None else person(who, c.profile.language).name
+def name(c: Community, author: int | None) -> str:
+    return c.profile.title if author is None else person(author, c.profile.language).name
 
 
 def topic(c: Community, entry: Entry) -> Json:
@@ -60,22 +60,22 @@ def stat(entry: Entry) -> Json:
     }  # fmt: skip
 
 
-def comments(c: Community, top: Entry) -> list[Entry]:
+def comments(c: Community, post: Entry) -> list[Entry]:
     """All that was written below a topic, oldest first; OK shows one list."""
-    found: list[Entry] = []
-    waiting = list(top.replies)
-    while waiting:
-        entry = c.wall.get(waiting.pop())
+    entries: list[Entry] = []
+    pending = list(post.replies)
+    while pending:
+        entry = c.wall.get(pending.pop())
         if entry is not None:
-            waiting.extend(entry.replies)
+            pending.extend(entry.replies)
             if not entry.deleted:
-                found.append(entry)
-    return sorted(found, key=lambda entry: entry.id)
+                entries.append(entry)
+    return sorted(entries, key=lambda entry: entry.id)
 
 
 def comment(c: Community, entry: Entry) -> Json:
     author = reference(c, entry.person)
-    found: Json = {
+    rendered: Json = {
         "id": str(entry.id),
         "text": entry.text,
         "type": "ACTIVE_MESSAGE",
@@ -87,11 +87,11 @@ def comment(c: Community, entry: Entry) -> Json:
     }
     above = None if entry.parent is None else c.wall.get(entry.parent)
     if above is not None:
-        found |= {
+        rendered |= {
             "reply_to_comment_id": str(above.id), "reply_to_id": reference(c, above.person).partition(":")[2],
             "reply_to_name": name(c, above.person),
         }  # fmt: skip
-    return found
+    return rendered
 
 
 def chat(c: Community, dialog: Dialog) -> Json:
@@ -119,6 +119,6 @@ def message(c: Community, entry: Entry) -> Json:
     }
 
 
-def newest(c: Community) -> Iterator[Entry]:
-    """The group's topics that stand, newest first."""
+def latest_first(c: Community) -> Iterator[Entry]:
+    """The group's existing topics, newest first."""
     return (c.wall[one] for one in reversed(c.posts))

@@ -6,23 +6,23 @@ a bot writes into the group only to answer something, and the numbers of updates
 
 from typing import Final
 
-from sandbox.entities import Habit, Profile
-from sandbox.network import Wire
+from sandbox.entities import Activity, Profile
+from sandbox.network import WireFormat
 from sandbox.telegram import wire_models
 from sandbox.telegram.api import RIGHTS, routes
 from sandbox.telegram.call import fault, token_of
 from sandbox.telegram.updates import HOOK, Updates
 
-_HABITS: Final[frozenset[Habit]] = frozenset({"message"})
+_ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message"})
 
 PROFILES: Final = (
     Profile("coffee_daily", "telegram", 7, "Coffee Daily", "What is in the cup today.",
-            "en", "coffee", 1750, True, _HABITS, False, "-1001000000007"),
+            "en", "coffee", 1750, True, _ACTIVITIES, False, "-1001000000007"),
     Profile("velo_gorod", "telegram", 8, "Велогород", "Город на двух колёсах.",
-            "ru", "bikes", 640, False, _HABITS, False, "-1001000000008"),
+            "ru", "bikes", 640, False, _ACTIVITIES, False, "-1001000000008"),
 )  # fmt: skip
 
-WIRE: Final = Wire(
+WIRE_FORMAT: Final = WireFormat(
     name="telegram",
     profiles=PROFILES,
     tokens={"community": RIGHTS},
@@ -35,5 +35,5 @@ WIRE: Final = Wire(
     token_of=token_of,
     fault=fault,
     hook=HOOK,
-    fold=Updates,
+    extra_state=Updates,
 )

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from sandbox.entities import Community
 from sandbox.grants import Grant
 from sandbox.multipart import parts
-from sandbox.network import Network, answer
+from sandbox.network import Network, json_response
 
 MAX_BODY: Final = 50 * 1000 * 1000
-_WORDS: Final = {
+_DESCRIPTIONS: Final = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict",
     413: "Request Entity Too Large", 429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
 }  # fmt: skip
@@ -32,13 +32,14 @@ class RefusedError(Exception):
 
     @property
     def answer(self) -> Response:
-        words = _WORDS.get(self.code, "Error")
-        said: dict[str, object] = {
-            "ok": False, "error_code": self.code, "description": f"{words}: {self.detail}" if self.detail else words,
+        description = _DESCRIPTIONS.get(self.code, "Error")
+        body: dict[str, object] = {
+            "ok": False, "error_code": self.code,
+            "description": f"{description}: {self.detail}" if self.detail else description,
         }  # fmt: skip
         if self.parameters:
-            said["parameters"] = self.parameters
-        return answer(said, self.code)
+            body["parameters"] = self.parameters
+        return json_response(body, self.code)
 
 
 def wait(seconds: int) -> RefusedError:
@@ -48,7 +49,7 @@ def wait(seconds: int) -> RefusedError:
 def fault(code: int | str) -> Response:
     """An error of Telegram's, by its code and, where that says too little, its words: `400 chat not found`."""
     number, _, detail = str(code).partition(" ")
-    if not number.isdecimal() or int(number) not in _WORDS:
+    if not number.isdecimal() or int(number) not in _DESCRIPTIONS:
         raise ValueError(f"Telegram has no error {code}")
     return (wait(5) if int(number) == 429 else RefusedError(int(number), detail)).answer
 

@@ -17,13 +17,13 @@ from sandbox.telegram import wire_models
 from sandbox.telegram.wire_models import Json
 from sandbox.world import World
 
-COUNTS: Final = "message_reaction_count"
-KINDS: Final = ("message", "edited_message", "channel_post", "edited_channel_post", COUNTS, "my_chat_member")
-USUAL: Final = frozenset(KINDS) - {COUNTS}
+REACTION_COUNTS: Final = "message_reaction_count"
+KINDS: Final = ("message", "edited_message", "channel_post", "edited_channel_post", REACTION_COUNTS, "my_chat_member")
+DEFAULT_KINDS: Final = frozenset(KINDS) - {REACTION_COUNTS}
 """What a bot is told that has not said what it wants."""
-GROUPED: Final = 90 * SECOND
+REACTION_DELAY: Final = 90 * SECOND
 """So long are changes of a post's reactions gathered before they are told."""
-MOST: Final = 10_000
+MAX_PENDING: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class Update:
 
 def updates_of(world: World, c: Community, record: Record) -> list[Update]:
     """What a record, which has just been applied, is to the community's bot: its own doings are nothing."""
-    told = _told(world, c, record)
+    events = _update_bodies(world, c, record)
     first = record["n"] * 2 * wire_models.PARTS
     return [
-        Update(first + place, world.now, kind, chat, body) for place, (kind, chat, body) in enumerate(told)
+        Update(first + index, world.now, kind, chat, body) for index, (kind, chat, body) in enumerate(events)
     ]  # fmt: skip
 
 
-def _told(world: World, c: Community, record: Record) -> list[tuple[str, int, Json]]:
+def _update_bodies(world: World, c: Community, record: Record) -> list[tuple[str, int, Json]]:
     kind, by_bot = record["type"], record["origin"] == "api"
     if kind == "post":
         entry = c.wall[int(record["id"])]
@@ -66,7 +66,9 @@ def _told(world: World, c: Community, record: Record) -> list[tuple[str, int, Js
     if kind == "message":
         return [("message", record["person"], wire_models.direct(c, c.mail[int(record["id"])]))]
     if kind == "telegram_reactions":
-        return [(COUNTS, wire_models.channel_id(c), wire_models.reactions(c, c.wall[int(record["id"])], world.now))]
+        return [
+            (REACTION_COUNTS, wire_models.channel_id(c), wire_models.reactions(c, c.wall[int(record["id"])], world.now))
+        ]
     return []
 
 
@@ -76,31 +78,31 @@ class Updates:
     def __init__(self, world: World) -> None:
         self._world = world
         self._waiting: dict[str, deque[Update]] = {}
-        self._wanted: dict[str, frozenset[str]] = {}
+        self._allowed_kinds: dict[str, frozenset[str]] = {}
         self._hooks: dict[str, set[str]] = {}
-        self._gathering: set[tuple[str, str]] = set()
+        self._scheduled: set[tuple[str, str]] = set()
         world.listeners.append(self._follow)
 
-    def waiting(self, c: Community) -> Sequence[Update]:
+    def unconfirmed(self, c: Community) -> Sequence[Update]:
         """Those that nobody has confirmed and that are not older than a day, oldest first."""
-        queue = self._waiting.setdefault(c.key, deque(maxlen=MOST))
+        queue = self._waiting.setdefault(c.key, deque(maxlen=MAX_PENDING))
         while queue and queue[0].at <= self._world.now - DAY:
             queue.popleft()
         return tuple(queue)
 
-    def wanted(self, c: Community) -> frozenset[str]:
-        return self._wanted.get(c.key, USUAL)
+    def allowed_kinds(self, c: Community) -> frozenset[str]:
+        return self._allowed_kinds.get(c.key, DEFAULT_KINDS)
 
     def confirm(self, c: Community, before: int) -> None:
         """Forget the updates with smaller numbers."""
-        if any(update.id < before for update in self.waiting(c)):
+        if any(update.id < before for update in self.unconfirmed(c)):
             self._world.emit("telegram_read", c, "api", count=before)
 
-    def want(self, c: Community, kinds: Iterable[str]) -> None:
+    def allow(self, c: Community, kinds: Iterable[str]) -> None:
         """From now on tell these kinds alone; none named: the usual ones."""
-        chosen = frozenset(kinds) & set(KINDS) or USUAL
-        if chosen != self.wanted(c):
-            self._world.emit("telegram_wanted", c, "api", detail={"kinds": sorted(chosen)})
+        allowed = frozenset(kinds) & set(KINDS) or DEFAULT_KINDS
+        if allowed != self.allowed_kinds(c):
+            self._world.emit("telegram_wanted", c, "api", detail={"kinds": sorted(allowed)})
 
     def give_back(self, c: Community, deliveries: Iterable[Delivery]) -> None:
         """What a webhook did not take waits again; a new process does not know of it."""
@@ -121,29 +123,31 @@ class Updates:
                     queue.popleft()
             case "telegram_wanted":
                 kinds = record["detail"]["kinds"]
-                self._wanted[c.key] = frozenset(kinds) if isinstance(kinds, list) else USUAL
+                self._allowed_kinds[c.key] = frozenset(kinds) if isinstance(kinds, list) else DEFAULT_KINDS
             case "callback_set":
                 hooks = self._hooks.setdefault(c.key, set())
                 server = str(record["detail"]["server"])
                 (hooks.add if record["detail"]["url"] else hooks.discard)(server)
             case "reaction" | "reaction_removed":
-                self._gather(c, record["id"])
+                self._schedule_counts(c, record["id"])
             case _ if not self._hooks.get(c.key):
-                found = (update for update in updates_of(self._world, c, record) if update.kind in self.wanted(c))
-                self._waiting.setdefault(c.key, deque(maxlen=MOST)).extend(found)
+                updates = (
+                    update for update in updates_of(self._world, c, record) if update.kind in self.allowed_kinds(c)
+                )
+                self._waiting.setdefault(c.key, deque(maxlen=MAX_PENDING)).extend(updates)
 
-    def _gather(self, c: Community, post_id: str) -> None:
+    def _schedule_counts(self, c: Community, post_id: str) -> None:
         entry = c.wall.get(int(post_id))
-        if entry is None or entry.kind != "post" or (c.key, post_id) in self._gathering:
+        if entry is None or entry.kind != "post" or (c.key, post_id) in self._scheduled:
             return
-        self._gathering.add((c.key, post_id))
+        self._scheduled.add((c.key, post_id))
 
-        def tell() -> None:
-            self._gathering.discard((c.key, post_id))
+        def emit_counts() -> None:
+            self._scheduled.discard((c.key, post_id))
             if int(post_id) in c.wall:
                 self._world.emit("telegram_reactions", c, id=post_id)
 
-        self._world.later(self._world.now + GROUPED, tell)
+        self._world.later(self._world.now + REACTION_DELAY, emit_counts)
 
 
 def delivery(one: Subscription, update: Update) -> Delivery:
@@ -157,4 +161,6 @@ def _events(world: World, one: Subscription, c: Community, record: Record) -> It
     return (delivery(one, update) for update in updates_of(world, c, record))
 
 
-HOOK: Final = Hook(events=_events, topics=frozenset(KINDS), told=lambda _, c: {"bot": wire_models.bot_id(c.profile)})
+HOOK: Final = Hook(
+    events=_events, topics=frozenset(KINDS), control_info=lambda _, c: {"bot": wire_models.bot_id(c.profile)}
+)

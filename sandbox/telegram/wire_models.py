@@ -79,10 +79,10 @@ def full(c: Community, chat: Json) -> Json:
 
 
 def user(c: Community, number: int) -> Json:
-    who = person(number, c.profile.language)
+    profile = person(number, c.profile.language)
     return {
-        "id": number, "is_bot": False, "first_name": who.first, "last_name": who.last, "username": who.username,
-        "language_code": c.profile.language,
+        "id": number, "is_bot": False, "first_name": profile.first, "last_name": profile.last,
+        "username": profile.username, "language_code": c.profile.language,
     }  # fmt: skip
 
 
@@ -91,8 +91,8 @@ def bot(c: Community) -> Json:
 
 
 def private(c: Community, number: int) -> Json:
-    who = user(c, number)
-    return {**{name: who[name] for name in ("id", "first_name", "last_name", "username")}, "type": "private"}
+    rendered = user(c, number)
+    return {**{name: rendered[name] for name in ("id", "first_name", "last_name", "username")}, "type": "private"}
 
 
 def _content(c: Community, entry: Entry, part: int) -> Json:
@@ -107,12 +107,12 @@ def _content(c: Community, entry: Entry, part: int) -> Json:
         "width": detail.get("width", 1280),
         "height": detail.get("height", 960),
     }
-    found: Json = {"photo": [photo if picture is None else {**photo, "file_size": picture.size}]}
+    rendered: Json = {"photo": [photo if picture is None else {**photo, "file_size": picture.size}]}
     if entry.text and part == 0:
-        found["caption"] = entry.text
+        rendered["caption"] = entry.text
     if len(entry.media) > 1:
-        found["media_group_id"] = str(13_000_000_000_000_000 + entry.id)
-    return found
+        rendered["media_group_id"] = str(13_000_000_000_000_000 + entry.id)
+    return rendered
 
 
 def post(c: Community, entry: Entry, part: int = 0) -> Json:
@@ -142,36 +142,36 @@ def forward(c: Community, entry: Entry, part: int = 0) -> Json:
 
 def comment(c: Community, entry: Entry, born: int) -> Json:
     """A comment with what it answers, which comes without what that answers in turn."""
-    top = None if entry.post is None else c.wall.get(entry.post)
+    root_post = None if entry.post is None else c.wall.get(entry.post)
     above = None if entry.parent is None else c.wall.get(entry.parent)
-    found = {**_said(c, entry, born), **_content(c, entry, 0)}
-    if top is not None:
-        found["message_thread_id"] = _in_group(top)
+    rendered = {**_group_message(c, entry, born), **_content(c, entry, 0)}
+    if root_post is not None:
+        rendered["message_thread_id"] = _in_group(root_post)
         if above is None and entry.parent is None:
-            found["reply_to_message"] = forward(c, top)
+            rendered["reply_to_message"] = forward(c, root_post)
         elif above is not None and not above.deleted:
-            thread = {"message_thread_id": _in_group(top)}
-            found["reply_to_message"] = {**_said(c, above, born), **thread, **_content(c, above, 0)}
-    return found
+            thread = {"message_thread_id": _in_group(root_post)}
+            rendered["reply_to_message"] = {**_group_message(c, above, born), **thread, **_content(c, above, 0)}
+    return rendered
 
 
-def _said(c: Community, entry: Entry, born: int) -> Json:
+def _group_message(c: Community, entry: Entry, born: int) -> Json:
     """Since the world is born, the community answers through its bot; before, as the channel."""
-    found: Json = {"message_id": _in_group(entry), "chat": group(c), "date": entry.at // 1000}
+    rendered: Json = {"message_id": _in_group(entry), "chat": group(c), "date": entry.at // 1000}
     if entry.person is not None:
-        return {**found, "from": user(c, entry.person)}
+        return {**rendered, "from": user(c, entry.person)}
     if entry.at >= born:
-        return {**found, "from": bot(c)}
-    return {**found, "from": _SPEAKS_AS_CHANNEL, "sender_chat": channel(c)}
+        return {**rendered, "from": bot(c)}
+    return {**rendered, "from": _SPEAKS_AS_CHANNEL, "sender_chat": channel(c)}
 
 
 def direct(c: Community, entry: Entry) -> Json:
     above = None if entry.parent is None else c.mail.get(entry.parent)
-    found = _wrote(c, entry)
-    return found if above is None else {**found, "reply_to_message": _wrote(c, above)}
+    rendered = _private_message(c, entry)
+    return rendered if above is None else {**rendered, "reply_to_message": _private_message(c, above)}
 
 
-def _wrote(c: Community, entry: Entry) -> Json:
+def _private_message(c: Community, entry: Entry) -> Json:
     return {
         "message_id": entry.id,
         "from": bot(c) if entry.person is None else user(c, entry.person),
@@ -196,8 +196,8 @@ def reactions(c: Community, entry: Entry, at: int) -> Json:
 
 
 def _by_emoji(reactors: Iterable[int]) -> list[tuple[str, int]]:
-    chosen = [number % len(_EMOJI) for number in reactors]
-    return [(emoji, chosen.count(place)) for place, emoji in enumerate(_EMOJI)]
+    indexes = [number % len(_EMOJI) for number in reactors]
+    return [(emoji, indexes.count(index)) for index, emoji in enumerate(_EMOJI)]
 
 
 def administrator(c: Community, *, discussion: bool, posts: bool) -> Json:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.grants import Grant, Kind
-from sandbox.network import BadParameterError, Network, Params, answer, bearer, params
+from sandbox.network import BadParameterError, Network, Params, bearer, json_response, params
 from sandbox.vk import errors, groups, mail, oauth, photos, several, wall
 from sandbox.vk.call import Call, Method
 from sandbox.vk.errors import VkError
@@ -58,19 +58,19 @@ def routes(network: Network) -> list[Route]:
     async def method(request: Request) -> Response:
         network.tick()
         name = str(request.path_params["name"])
-        found: Params | None = None
+        parameters: Params | None = None
         try:
-            found = await params(request)
-            grant = _admitted(network, name, found, bearer(request) or found.get("access_token"))
-            call = Call(network, found, grant)
+            parameters = await params(request)
+            grant = _authorized(network, name, parameters, bearer(request) or parameters.get("access_token"))
+            call = Call(network, parameters, grant)
             if name == several.NAME:
-                return answer(several.execute(call, _done))
-            content = _done(name, call)
+                return json_response(several.execute(call, _dispatch))
+            content = _dispatch(name, call)
         except VkError as refused:
-            return answer(errors.body(refused.code, refused.detail, _said(name, found)))
+            return json_response(errors.body(refused.code, refused.detail, _request_params(name, parameters)))
         except BadParameterError as bad:
-            return answer(errors.body(100, str(bad), _said(name, found)))
-        return answer({"response": content})
+            return json_response(errors.body(100, str(bad), _request_params(name, parameters)))
+        return json_response({"response": content})
 
     async def upload(request: Request) -> Response:
         return await photos.upload(network, request)
@@ -85,13 +85,13 @@ def routes(network: Network) -> list[Route]:
     ]
 
 
-def _said(name: str, found: Params | None) -> list[tuple[str, str]]:
-    return [("method", name), *(found.pairs() if found is not None else [])]
+def _request_params(name: str, parameters: Params | None) -> list[tuple[str, str]]:
+    return [("method", name), *(parameters.pairs() if parameters is not None else [])]
 
 
-def _admitted(network: Network, name: str, found: Params, token: str) -> Grant:
+def _authorized(network: Network, name: str, parameters: Params, token: str) -> Grant:
     """The rights of a call that may be made; the error VK gives otherwise, in VK's order."""
-    if not found.get("v"):
+    if not parameters.get("v"):
         raise VkError(8)
     if name not in METHODS and name != several.NAME:
         raise VkError(3)
@@ -108,7 +108,7 @@ def _admitted(network: Network, name: str, found: Params, token: str) -> Grant:
     return grant
 
 
-def _done(name: str, call: Call) -> object:
+def _dispatch(name: str, call: Call) -> object:
     """What a method answers to a token that may call it."""
     grant, network = call.grant, call.network
     if name not in METHODS:

@@ -52,17 +52,17 @@ class Call:
     def wall(self, owner: str = "owner_id") -> Community:
         """The community on whose wall `owner_id` (negative) or `domain` points."""
         if owner not in self.params and "domain" in self.params:
-            found = self.community(self.params.get("domain"))
+            c = self.community(self.params.get("domain"))
         else:
             value = self.required(owner)
             if value >= 0:
                 raise VkError(15, "this user's wall is closed")
-            found = self.community(-value)
-        if found is None:
+            c = self.community(-value)
+        if c is None:
             raise VkError(100, "owner_id is incorrect" if owner in self.params else "domain is incorrect")
-        return found
+        return c
 
-    def mine(self, group_id: int | None) -> Community:
+    def own_community(self, group_id: int | None) -> Community:
         """The token's own community; 203 for another one's id."""
         if group_id is not None and group_id != wire_models.group_id(self.own):
             raise VkError(203 if self.community(group_id) else 125)
@@ -81,8 +81,8 @@ class Call:
         if not value or value == "0":
             return "", None
         name = f"{self.grant.name}:{field}:{value}"
-        known = self.network.world.keys.get(name)
-        return name, None if known is None else known["id"]
+        record = self.network.world.keys.get(name)
+        return name, None if record is None else record["id"]
 
     def extended(self, c: Community, entries: Iterable[Entry]) -> dict[str, object]:
         if not self.params.flag("extended"):

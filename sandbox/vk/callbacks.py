@@ -25,7 +25,7 @@ EVENTS: Final = frozenset({
     "message_reply", "message_edit", "group_join", "group_leave", "like_add", "like_remove",
 })  # fmt: skip
 
-UNHEARD: Final = frozenset({
+UNSENT_EVENTS: Final = frozenset({
     "audio_new", "board_post_delete", "board_post_edit", "board_post_new", "board_post_restore",
     "donut_money_withdraw", "donut_money_withdraw_error", "donut_subscription_cancelled",
     "donut_subscription_create", "donut_subscription_expired", "donut_subscription_price_changed",
@@ -62,7 +62,7 @@ def _delivery(
         body["secret"] = server.secret
     return Delivery(
         name=event_id, kind=kind, body=orjson.dumps(body),
-        taken=lambda status, said: status == 200 and said == expected,
+        is_accepted=lambda status, said: status == 200 and said == expected,
     )  # fmt: skip
 
 
@@ -109,5 +109,8 @@ def _comment(record: Record, c: Community) -> Json:
 
 
 HOOK: Final = Hook(
-    events=_events, confirmation=_confirmation, topics=EVENTS, told=lambda _, c: {"group_id": wire_models.group_id(c)}
+    events=_events,
+    confirmation=_confirmation,
+    topics=EVENTS,
+    control_info=lambda _, c: {"group_id": wire_models.group_id(c)},
 )

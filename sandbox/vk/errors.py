@@ -48,12 +48,12 @@ class VkError(Exception):
 
 def body(code: int, detail: str = "", parameters: list[tuple[str, str]] | None = None) -> dict[str, object]:
     """The whole answer; `parameters` are the caller's, from which tokens are left out."""
-    said: dict[str, object] = {
+    error: dict[str, object] = {
         "inner_type": "base_error",
         "error_code": code,
         "error_msg": TEXTS.get(code, TEXTS[1]) + (f": {detail}" if detail else ""),
         "request_params": [{"key": name, "value": value} for name, value in parameters or [] if name != "access_token"],
     }
     if code == 14:
-        said |= {"captcha_sid": "239633676097", "captcha_img": "https://api.vk.ru/captcha.php?sid=239633676097"}
-    return {"error": said}
+        error |= {"captcha_sid": "239633676097", "captcha_img": "https://api.vk.ru/captcha.php?sid=239633676097"}
+    return {"error": error}

@@ -8,7 +8,7 @@ from sandbox.entities import PEOPLE_PER_COMMUNITY, Community
 from sandbox.hooks import Subscription
 from sandbox.vk import wire_models
 from sandbox.vk.call import Call
-from sandbox.vk.callbacks import EVENTS, UNHEARD, VERSION
+from sandbox.vk.callbacks import EVENTS, UNSENT_EVENTS, VERSION
 from sandbox.vk.errors import VkError
 
 _GROUP_BITS: Final = {"photos": 4, "messages": 4096, "wall": 8192, "docs": 131_072, "manage": 262_144}
@@ -19,8 +19,8 @@ def get_by_id(call: Call) -> object:
     names = [one for one in call.params.get("group_ids", call.params.get("group_id")).split(",") if one.strip()]
     if not names and call.grant.kind != "community":
         raise VkError(100, "group_ids is undefined")
-    found = [call.community(one.strip()) for one in names[:500]] if names else [call.own]
-    return {"groups": [wire_models.group(c, call.fields()) for c in found if c is not None], "profiles": []}
+    communities = [call.community(one.strip()) for one in names[:500]] if names else [call.own]
+    return {"groups": [wire_models.group(c, call.fields()) for c in communities if c is not None], "profiles": []}
 
 
 def members(call: Call) -> object:
@@ -32,8 +32,11 @@ def members(call: Call) -> object:
 
 
 def token_permissions(call: Call) -> object:
-    known = [{"name": name, "setting": bit} for name, bit in _GROUP_BITS.items() if name in call.grant.scopes]
-    return {"mask": sum(bit for name, bit in _GROUP_BITS.items() if name in call.grant.scopes), "permissions": known}
+    permissions = [{"name": name, "setting": bit} for name, bit in _GROUP_BITS.items() if name in call.grant.scopes]
+    return {
+        "mask": sum(bit for name, bit in _GROUP_BITS.items() if name in call.grant.scopes),
+        "permissions": permissions,
+    }
 
 
 def app_permissions(call: Call) -> object:
@@ -43,14 +46,14 @@ def app_permissions(call: Call) -> object:
 def users(call: Call) -> object:
     by_number = {c.profile.number: c for c in call.network.communities("vk")}
     ids = call.params.get("user_ids", call.params.get("user_id"))
-    wanted = [one.strip() for one in ids.split(",") if one.strip()][:1000]
-    if not wanted:
+    requested = [one.strip() for one in ids.split(",") if one.strip()][:1000]
+    if not requested:
         return [wire_models.user(call.own, wire_models.admin_id(call.own))] if call.grant.kind == "user" else []
-    if not all(one.isdecimal() for one in wanted):
+    if not all(one.isdecimal() for one in requested):
         raise VkError(113)
-    numbers = [int(one) for one in wanted]
-    homes = [(by_number.get(number // PEOPLE_PER_COMMUNITY), number) for number in numbers]
-    return [wire_models.user(c, number) for c, number in homes if c is not None]
+    numbers = [int(one) for one in requested]
+    owners = [(by_number.get(number // PEOPLE_PER_COMMUNITY), number) for number in numbers]
+    return [wire_models.user(c, number) for c, number in owners if c is not None]
 
 
 def resolve(call: Call) -> object:
@@ -70,11 +73,11 @@ def server_time(call: Call) -> object:
 
 
 def confirmation_code(call: Call) -> object:
-    return {"code": call.network.hooks.code(call.mine(call.required("group_id")))}
+    return {"code": call.network.hooks.code(call.own_community(call.required("group_id")))}
 
 
 def add_server(call: Call) -> object:
-    c = call.mine(call.required("group_id"))
+    c = call.own_community(call.required("group_id"))
     url, secret = call.params.get("url"), call.params.get("secret_key")
     if not url.startswith(("http://", "https://")):
         raise VkError(100, "url is incorrect")
@@ -84,9 +87,9 @@ def add_server(call: Call) -> object:
 
 
 def servers(call: Call) -> object:
-    c = call.mine(call.required("group_id"))
-    found = call.network.hooks.of(c)
-    return {"count": len(found), "items": [_server(call, one) for one in found]}
+    c = call.own_community(call.required("group_id"))
+    subscriptions = call.network.hooks.of(c)
+    return {"count": len(subscriptions), "items": [_server(call, one) for one in subscriptions]}
 
 
 def _server(call: Call, server: Subscription) -> dict[str, object]:
@@ -98,7 +101,7 @@ def _server(call: Call, server: Subscription) -> dict[str, object]:
 
 def edit_server(call: Call) -> object:
     """A server that is set anew is asked for the confirmation again."""
-    c, old = _known(call)
+    c, old = _callback_server(call)
     url, secret = call.params.get("url"), call.params.get("secret_key")
     if not url.startswith(("http://", "https://")):
         raise VkError(100, "url is incorrect")
@@ -108,22 +111,22 @@ def edit_server(call: Call) -> object:
 
 
 def callback_settings(call: Call) -> object:
-    _, server = _known(call)
-    events = {name: int(name in server.topics) for name in sorted(EVENTS | UNHEARD)}
+    _, server = _callback_server(call)
+    events = {name: int(name in server.topics) for name in sorted(EVENTS | UNSENT_EVENTS)}
     return {"api_version": VERSION, "events": events}
 
 
-def _known(call: Call) -> tuple[Community, Subscription]:
+def _callback_server(call: Call) -> tuple[Community, Subscription]:
     """The server that is meant."""
-    c, server_id = call.mine(call.required("group_id")), call.required("server_id")
-    found = next((one for one in call.network.hooks.of(c) if one.id == server_id), None)
-    if found is None:
+    c, server_id = call.own_community(call.required("group_id")), call.required("server_id")
+    server = next((one for one in call.network.hooks.of(c) if one.id == server_id), None)
+    if server is None:
         raise VkError(100, "server_id is incorrect")
-    return c, found
+    return c, server
 
 
 def delete_server(call: Call) -> object:
-    c = call.mine(call.required("group_id"))
+    c = call.own_community(call.required("group_id"))
     if not call.network.hooks.remove(c, call.required("server_id"), origin="api"):
         raise VkError(100, "server_id is incorrect")
     return 1
@@ -131,8 +134,8 @@ def delete_server(call: Call) -> object:
 
 def server_settings(call: Call) -> object:
     """Which events are sent: those given as 1; the others stay as they are."""
-    c = call.mine(call.required("group_id"))
-    chosen = {name: call.params.flag(name) for name, _ in call.params.pairs() if "_" in name}
-    if not call.network.hooks.choose(c, call.required("server_id"), chosen):
+    c = call.own_community(call.required("group_id"))
+    enabled = {name: call.params.flag(name) for name, _ in call.params.pairs() if "_" in name}
+    if not call.network.hooks.choose(c, call.required("server_id"), enabled):
         raise VkError(100, "server_id is incorrect")
     return 1

@@ -16,7 +16,7 @@ TEXT_LIMIT = 9000
 
 def conversations(call: Call) -> object:
     """Newest first, as the community sees them."""
-    c = call.mine(call.params.integer("group_id"))
+    c = call.own_community(call.params.integer("group_id"))
     kept: list[Dialog] = [dialog for dialog in c.dialogs.values() if dialog.messages]
     unread = [dialog for dialog in kept if dialog.unread]
     if call.params.get("filter", "all") in ("unread", "unanswered"):
@@ -24,22 +24,22 @@ def conversations(call: Call) -> object:
     if start := call.params.integer("start_message_id"):
         kept = [dialog for dialog in kept if dialog.messages[-1] <= start]
     offset, count = call.between("offset", 0, 0, 1 << 31), call.between("count", 20, 0, 200)
-    chosen = list(islice(reversed(kept), offset, offset + count))
-    last = [c.mail[dialog.messages[-1]] for dialog in chosen]
+    page = list(islice(reversed(kept), offset, offset + count))
+    last = [c.mail[dialog.messages[-1]] for dialog in page]
     return {
         "count": len(kept),
         "unread_count": len(unread),
         "items": [
             {"conversation": wire_models.conversation(c, dialog), "last_message": wire_models.message(c, entry)}
-            for dialog, entry in zip(chosen, last, strict=True)
+            for dialog, entry in zip(page, last, strict=True)
         ],
-        **_people(call, c, chosen),
+        **_people(call, c, page),
     }
 
 
 def history(call: Call) -> object:
     """One conversation, newest first (`rev=1`: oldest first), from `start_message_id` on."""
-    c = call.mine(call.params.integer("group_id"))
+    c = call.own_community(call.params.integer("group_id"))
     peer = call.params.integer("peer_id") or call.params.integer("user_id")
     if peer is None:
         raise VkError(100, "peer_id is undefined")
@@ -48,14 +48,14 @@ def history(call: Call) -> object:
     offset, count = call.between("offset", 0, -200, 1 << 31), call.between("count", 20, 0, 200)
     start = call.params.integer("start_message_id")
     if call.params.flag("rev"):
-        chosen = ids[max(offset, 0) : max(offset, 0) + count]
+        page_ids = ids[max(offset, 0) : max(offset, 0) + count]
     else:
         end = (len(ids) if not start or start < 0 else bisect_right(ids, start)) - offset
-        chosen = ids[max(end - count, 0) : max(end, 0)][::-1]
+        page_ids = ids[max(end - count, 0) : max(end, 0)][::-1]
     conversation = [] if dialog is None else [wire_models.conversation(c, dialog)]
     return {
         "count": len(ids),
-        "items": [wire_models.message(c, c.mail[one]) for one in chosen],
+        "items": [wire_models.message(c, c.mail[one]) for one in page_ids],
         **({"conversations": conversation} if call.params.flag("extended") else {}),
         **_people(call, c, [] if dialog is None else [dialog]),
     }
@@ -66,17 +66,21 @@ def _people(call: Call, c: Community, dialogs: list[Dialog]) -> dict[str, object
 
 
 def by_id(call: Call) -> object:
-    c = call.mine(call.params.integer("group_id"))
-    wanted = [int(one) for one in call.params.get("message_ids").split(",") if one.strip().isdecimal()][:100]
-    if not wanted:
+    c = call.own_community(call.params.integer("group_id"))
+    ids = [int(one) for one in call.params.get("message_ids").split(",") if one.strip().isdecimal()][:100]
+    if not ids:
         raise VkError(100, "message_ids is undefined")
-    found: list[Entry] = [entry for one in wanted if (entry := c.mail.get(one)) is not None]
-    return {"count": len(found), "items": [wire_models.message(c, entry) for entry in found], **call.extended(c, found)}
+    entries: list[Entry] = [entry for one in ids if (entry := c.mail.get(one)) is not None]
+    return {
+        "count": len(entries),
+        "items": [wire_models.message(c, entry) for entry in entries],
+        **call.extended(c, entries),
+    }
 
 
 def send(call: Call) -> object:
     """Answer somebody who has written before; the same `random_id` sends once."""
-    c, world = call.mine(call.params.integer("group_id")), call.network.world
+    c, world = call.own_community(call.params.integer("group_id")), call.network.world
     if "random_id" not in call.params:
         raise VkError(100, "random_id is a required parameter")
     call.params.integer("random_id")
@@ -96,12 +100,12 @@ def send(call: Call) -> object:
     sent: list[Entry] = []
     for peer in peers:
         name = f"{key}:{peer}"
-        known = world.keys.get(name) if key else None
-        if known is None and key:
-            known = world.emit("reply", c, "api", via="message", person=peer, text=text, key=name)
-        elif known is None:
-            known = world.emit("reply", c, "api", via="message", person=peer, text=text)
-        sent.append(c.mail[int(known["id"])])
+        record = world.keys.get(name) if key else None
+        if record is None and key:
+            record = world.emit("reply", c, "api", via="message", person=peer, text=text, key=name)
+        elif record is None:
+            record = world.emit("reply", c, "api", via="message", person=peer, text=text)
+        sent.append(c.mail[int(record["id"])])
     if not many:
         return sent[0].id
     return [{"peer_id": one.peer, "message_id": one.id, "conversation_message_id": one.number} for one in sent]

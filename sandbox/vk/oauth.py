@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.entities import Community, Profile
-from sandbox.network import BadParameterError, Network, answer, params
+from sandbox.network import BadParameterError, Network, json_response, params
 from sandbox.vk import wire_models
 
 PATH: Final = "/oauth2/auth"
@@ -41,9 +41,9 @@ async def renew(network: Network, request: Request) -> Response:
         form = await params(request)
     except BadParameterError:
         return _refused("invalid_request", "the request is not understood")
-    lacking = [name for name in ("refresh_token", "client_id", "device_id", "state") if not form.get(name)]
-    if form.get("grant_type") != "refresh_token" or lacking:
-        return _refused("invalid_request", f"{', '.join(lacking) or 'grant_type'} is missing or invalid")
+    missing = [name for name in ("refresh_token", "client_id", "device_id", "state") if not form.get(name)]
+    if form.get("grant_type") != "refresh_token" or missing:
+        return _refused("invalid_request", f"{', '.join(missing) or 'grant_type'} is missing or invalid")
     if form.get("client_id") != client_id(network):
         return _refused("invalid_client", "client_id is incorrect")
     used = f"{form.get('device_id')}:{form.get('refresh_token')}"
@@ -52,13 +52,14 @@ async def renew(network: Network, request: Request) -> Response:
         return _refused("invalid_grant", "refresh_token is missing or invalid")
     c = network.world.communities[grant.community]
     access = network.grants.make(c, "user", (*RIGHTS, MARK), HOUR, origin="api")
-    fresh = network.grants.make(c, "refresh", origin="api")
+    next_refresh = network.grants.make(c, "refresh", origin="api")
     network.grants.end(used, "revoked", origin="api")
-    return answer({
-        "access_token": access, "refresh_token": fresh.partition(":")[2], "token_type": "Bearer", "expires_in": HOUR,
-        "user_id": wire_models.admin_id(c), "state": form.get("state"), "scope": " ".join((*RIGHTS, MARK)),
+    return json_response({
+        "access_token": access, "refresh_token": next_refresh.partition(":")[2], "token_type": "Bearer",
+        "expires_in": HOUR, "user_id": wire_models.admin_id(c), "state": form.get("state"),
+        "scope": " ".join((*RIGHTS, MARK)),
     })  # fmt: skip
 
 
 def _refused(error: str, description: str) -> Response:
-    return answer({"error": error, "error_description": description}, 400)
+    return json_response({"error": error, "error_description": description}, 400)

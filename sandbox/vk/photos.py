@@ -12,20 +12,20 @@ from starlette.responses import Response
 
 from sandbox.entities import Community
 from sandbox.multipart import parts
-from sandbox.network import Network, answer
+from sandbox.network import Network, json_response
 from sandbox.vk import wire_models
 from sandbox.vk.call import Call
 from sandbox.vk.errors import VkError
 
 PATH: Final = "/upload.php"
 TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif"})
-LARGEST: Final = 50 << 20
-MOST: Final = 10
+MAX_BYTES: Final = 50 << 20
+MAX_ATTACHMENTS: Final = 10
 """Attachments of one post."""
 
 
 def upload_server(call: Call) -> object:
-    c = call.mine(call.params.integer("group_id"))
+    c = call.own_community(call.params.integer("group_id"))
     group = wire_models.group_id(c)
     url = f"{call.network.base_url}{PATH}?act=do_add&gid={group}&hash={_seal(call.network, str(group))}"
     return {
@@ -40,18 +40,18 @@ async def upload(network: Network, request: Request) -> Response:
     """The answer says what there is to be saved, or what is wrong, and has no envelope."""
     group = request.query_params.get("gid", "")
     if not hmac.compare_digest(request.query_params.get("hash", "").encode(), _seal(network, group).encode()):
-        return answer({"error": "ERR_UPLOAD_BAD_HASH: the address is not good", "bwact": "do_add"})
+        return json_response({"error": "ERR_UPLOAD_BAD_HASH: the address is not good", "bwact": "do_add"})
     kind, content = _picture(request.headers.get("content-type", ""), await request.body())
-    if kind not in TYPES or len(content) > LARGEST:
-        return answer({"error": "ERR_UPLOAD_BAD_IMAGE: bad image", "bwact": "do_add"})
-    told = [{"photo": hashlib.md5(content, usedforsecurity=False).hexdigest(), "kind": kind, "size": len(content)}]
-    photo = json.dumps(told)
-    return answer({"server": 857416, "photo": photo, "hash": _seal(network, group + photo)})
+    if kind not in TYPES or len(content) > MAX_BYTES:
+        return json_response({"error": "ERR_UPLOAD_BAD_IMAGE: bad image", "bwact": "do_add"})
+    uploaded = [{"photo": hashlib.md5(content, usedforsecurity=False).hexdigest(), "kind": kind, "size": len(content)}]
+    photo = json.dumps(uploaded)
+    return json_response({"server": 857416, "photo": photo, "hash": _seal(network, group + photo)})
 
 
 def save(call: Call) -> object:
     """From here on it is a photo of the administrator's, which is for the wall."""
-    c = call.mine(call.params.integer("group_id"))
+    c = call.own_community(call.params.integer("group_id"))
     photo = call.params.get("photo")
     if not photo:
         raise VkError(100, "photo is undefined")
@@ -68,18 +68,18 @@ def save(call: Call) -> object:
 
 def attached(call: Call, c: Community) -> list[str]:
     """The pictures that a post is to show; 100 for one that is not there, or is not for this caller."""
-    wanted = [one for one in call.params.get("attachments").split(",") if one]
-    if len(wanted) > MOST:
+    names = [one for one in call.params.get("attachments").split(",") if one]
+    if len(names) > MAX_ATTACHMENTS:
         raise VkError(100, "attachments: too many")
-    return [_attached(call, c, one) for one in wanted]
+    return [_attached(call, c, one) for one in names]
 
 
 def _attached(call: Call, c: Community, name: str) -> str:
     owner, photo_id, key = [*name.removeprefix("photo").split("_"), "", ""][:3]
     media = str(int(photo_id) - wire_models.FIRST_PHOTO) if photo_id.isdecimal() else ""
-    known = name.startswith("photo") and owner == str(wire_models.admin_id(c)) and media in c.media
+    exists = name.startswith("photo") and owner == str(wire_models.admin_id(c)) and media in c.media
     # Its owner needs no key; the community's token is not its owner.
-    if not known or ((key or call.grant.kind == "community") and key != _key(call.network, c, media)):
+    if not exists or ((key or call.grant.kind == "community") and key != _key(call.network, c, media)):
         raise VkError(100, f"attachments: {name} is not there")
     return media
 
@@ -89,8 +89,8 @@ def _key(network: Network, c: Community, media: str) -> str:
 
 
 def _picture(content_type: str, body: bytes) -> tuple[str, bytes]:
-    found = ((part.content_type, part.content) for part in parts(content_type, body) if part.name == "photo")
-    return next(found, ("", b""))
+    pictures = ((part.content_type, part.content) for part in parts(content_type, body) if part.name == "photo")
+    return next(pictures, ("", b""))
 
 
 def _seal(network: Network, text: str) -> str:

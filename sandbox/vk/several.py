@@ -14,22 +14,22 @@ from sandbox.vk.call import Call
 from sandbox.vk.errors import VkError
 
 NAME: Final = "execute"
-MOST: Final = 25
+MAX_CALLS: Final = 25
 _WHOLE: Final = re.compile(r"\s*return\s*\[(.*)\]\s*;?\s*", re.DOTALL)
 _CALL: Final = re.compile(r"\s*API\.([A-Za-z]+\.[A-Za-z]+)\(")
 _BETWEEN: Final = re.compile(r"\s*\)\s*(,|$)")
 
 
-def execute(call: Call, done: Callable[[str, Call], object]) -> dict[str, object]:
+def execute(call: Call, dispatch: Callable[[str, Call], object]) -> dict[str, object]:
     """The whole answer. A call that fails answers `false`; why stands apart, in their order."""
     calls = list(_calls(call.params.get("code")))
-    if len(calls) > MOST:
+    if len(calls) > MAX_CALLS:
         raise VkError(13, "too many api calls")
     answers: list[object] = []
     failures: list[dict[str, object]] = []
     for name, params in calls:
         try:
-            answers.append(done(name, replace(call, params=params)))
+            answers.append(dispatch(name, replace(call, params=params)))
         except (VkError, BadParameterError) as failed:
             answers.append(False)
             code = failed.code if isinstance(failed, VkError) else 100
@@ -47,11 +47,11 @@ def _calls(code: str) -> Iterator[tuple[str, Params]]:
         if head is None:
             raise VkError(12)
         try:
-            given, end = json.JSONDecoder().raw_decode(text, head.end())
+            arguments, end = json.JSONDecoder().raw_decode(text, head.end())
         except ValueError:
             raise VkError(12) from None
         tail = _BETWEEN.match(text, end)
-        if tail is None or not isinstance(given, dict):
+        if tail is None or not isinstance(arguments, dict):
             raise VkError(12)
-        yield head[1], Params([(str(name), str(value)) for name, value in given.items()])
+        yield head[1], Params([(str(name), str(value)) for name, value in arguments.items()])
         at = tail.end()

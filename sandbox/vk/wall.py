@@ -8,8 +8,8 @@ from sandbox.entities import Entry
 from sandbox.instants import DAY
 from sandbox.ledger import Fields
 from sandbox.vk import photos, wire_models
-from sandbox.vk.bin import Bin
 from sandbox.vk.call import Call
+from sandbox.vk.deleted_comments import DeletedComments
 from sandbox.vk.errors import VkError
 from sandbox.vk.wire_models import Json
 
@@ -22,22 +22,22 @@ def get(call: Call) -> object:
         return {"count": 0, "items": [], **call.extended(c, [])}
     offset, count = call.between("offset", 0, 0, 1 << 31), call.between("count", 20, 0, 100)
     end = len(c.posts) - offset
-    chosen = [c.wall[one] for one in c.posts[max(end - count, 0) : max(end, 0)][::-1]]
+    page = [c.wall[one] for one in c.posts[max(end - count, 0) : max(end, 0)][::-1]]
     return {
         "count": len(c.posts),
-        "items": [wire_models.post(c, one) for one in chosen],
-        **call.extended(c, chosen),
+        "items": [wire_models.post(c, one) for one in page],
+        **call.extended(c, page),
     }
 
 
 def get_by_id(call: Call) -> object:
     """Up to 100 posts, `owner_id_post_id` each, in their order; what does not stand is left out."""
-    wanted = [one for one in call.params.get("posts").split(",") if one]
-    if not wanted:
+    requested = [one for one in call.params.get("posts").split(",") if one]
+    if not requested:
         raise VkError(100, "posts is undefined")
     items: list[Json] = []
     groups: dict[str, Json] = {}
-    for one in wanted[:100]:
+    for one in requested[:100]:
         owner, _, post_id = one.strip().partition("_")
         c = call.community(owner[1:]) if owner.startswith("-") else None
         entry = call.network.world.entry(c, int(post_id)) if c is not None and post_id.isdecimal() else None
@@ -55,30 +55,30 @@ def get_comments(call: Call) -> object:
     post = call.post(c, call.required("post_id"), 212)
     need_likes = call.params.flag("need_likes")
     thread_items = call.between("thread_items_count", 0, 0, 10)
-    top_id = call.params.integer("comment_id")
+    thread_id = call.params.integer("comment_id")
     level: list[Entry]
-    if top_id is None:
+    if thread_id is None:
         level = [c.wall[one] for one in post.replies]
     else:
-        top = c.wall.get(top_id)
-        if top is None or top.post != post.id:
+        root_comment = c.wall.get(thread_id)
+        if root_comment is None or root_comment.post != post.id:
             raise VkError(100, "comment_id is incorrect")
-        level = wire_models.thread(c, top)
-    newest_first = call.params.get("sort") == "desc"
+        level = wire_models.thread(c, root_comment)
+    descending = call.params.get("sort") == "desc"
     start, first = call.params.integer("start_comment_id"), 0
-    if newest_first:
+    if descending:
         level = level[::-1]
     if start:
-        first = bisect_left([-one.id if newest_first else one.id for one in level], -start if newest_first else start)
+        first = bisect_left([-one.id if descending else one.id for one in level], -start if descending else start)
     first = max(first + (call.params.integer("offset", 0) or 0), 0)
-    chosen = level[first : first + call.between("count", 10, 0, 100)]
+    page = level[first : first + call.between("count", 10, 0, 100)]
     items: list[Json] = []
-    shown = list(chosen)
-    for one in chosen:
+    visible = list(page)
+    for one in page:
         rendered = wire_models.comment(c, one, need_likes=need_likes)
-        if top_id is None:
+        if thread_id is None:
             below = wire_models.thread(c, one)
-            shown += below[:thread_items]
+            visible += below[:thread_items]
             rendered["thread"] = {
                 "count": sum(not reply.deleted for reply in below),
                 "items": [wire_models.comment(c, reply, need_likes=need_likes) for reply in below[:thread_items]],
@@ -94,7 +94,7 @@ def get_comments(call: Call) -> object:
         "can_post": True,
         "show_reply_button": True,
         "groups_can_post": True,
-        **call.extended(c, shown),
+        **call.extended(c, visible),
     }
 
 
@@ -110,9 +110,9 @@ def create_comment(call: Call) -> object:
     """Comment as the community (`from_group`, always so with its own token) or as its administrator."""
     c, world = call.wall(), call.network.world
     post = call.post(c, call.required("post_id"), 213)
-    key, known = call.repeated("guid")
-    if known is not None and (again := world.entry(c, int(known))) is not None:
-        return _created(c_id=again.id, parents=wire_models.comment(c, again)["parents_stack"])
+    key, earlier_id = call.repeated("guid")
+    if earlier_id is not None and (earlier := world.entry(c, int(earlier_id))) is not None:
+        return _created(c_id=earlier.id, parents=wire_models.comment(c, earlier)["parents_stack"])
     text = call.params.get("message").strip()
     if not text:
         raise VkError(100, "message is undefined")
@@ -126,7 +126,7 @@ def create_comment(call: Call) -> object:
         fields["key"] = key
     from_group = call.params.integer("from_group", 0)
     if call.grant.kind == "community" or from_group:
-        call.mine(wire_models.group_id(c) if call.grant.kind == "community" else from_group)
+        call.own_community(wire_models.group_id(c) if call.grant.kind == "community" else from_group)
         if c is not call.own:
             raise VkError(213)
         fields["via"] = "comment"
@@ -146,9 +146,9 @@ def post(call: Call) -> object:
     c, world = call.wall(), call.network.world
     if c is not call.own or not (call.grant.kind == "community" or call.params.flag("from_group")):
         raise VkError(214)
-    key, known = call.repeated("guid")
-    if known is not None:
-        return {"post_id": int(known)}
+    key, earlier_id = call.repeated("guid")
+    if earlier_id is not None:
+        return {"post_id": int(earlier_id)}
     text, pictures = call.params.get("message").strip(), photos.attached(call, c)
     if not text and not pictures:
         raise VkError(100, "message or attachments are required")
@@ -191,10 +191,10 @@ def restore_comment(call: Call) -> object:
         raise VkError(211)
     if world.entry(c, comment_id) is not None:
         raise VkError(243)
-    known = call.network.part(Bin).deleted.get((c.key, comment_id))
-    if known is None or any(c.wall.get(int(known[one])) is None for one in ("post", "parent") if one in known):
+    fields = call.network.extra_state(DeletedComments).deleted.get((c.key, comment_id))
+    if fields is None or any(c.wall.get(int(fields[one])) is None for one in ("post", "parent") if one in fields):
         raise VkError(211)
-    world.emit("comment_restored", c, "api", **known)
+    world.emit("comment_restored", c, "api", **fields)
     return 1
 
 
@@ -212,18 +212,18 @@ def post_reach(call: Call) -> object:
     c = call.wall()
     if c is not call.own:
         raise VkError(15)
-    wanted = [one for one in call.params.get("post_ids").split(",") if one]
-    if not wanted or len(wanted) > 30 or not all(one.strip().isdecimal() for one in wanted):
+    post_ids = [one for one in call.params.get("post_ids").split(",") if one]
+    if not post_ids or len(post_ids) > 30 or not all(one.strip().isdecimal() for one in post_ids):
         raise VkError(100, "post_ids is undefined or incorrect")
-    found: list[Json] = []
-    for one in wanted:
+    figures: list[Json] = []
+    for one in post_ids:
         entry = call.network.world.entry(c, int(one))
         if entry is None or entry.kind != "post":
             continue
         subscribers = entry.reach * 3 // 4
-        found.append({
+        figures.append({
             "post_id": entry.id, "hide": 0, "join_group": 0, "links": 0, "report": 0, "to_group": 0, "unsubscribe": 0,
             "reach_subscribers": subscribers, "reach_subscribers_count": subscribers, "reach_total": entry.reach,
             "reach_total_count": entry.reach, "reach_viral": entry.reach - subscribers, "reach_ads": 0, "sex_age": [],
         })  # fmt: skip
-    return found
+    return figures

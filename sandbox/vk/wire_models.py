@@ -26,7 +26,7 @@ def admin_id(c: Community) -> int:
 def group(c: Community, fields: Iterable[str] = ()) -> Json:
     """A community; `members_count` and `description` only if asked for, as there."""
     picture = f"https://vk.com/images/community_{{}}.png?{group_id(c)}"
-    found: Json = {
+    rendered: Json = {
         "id": group_id(c),
         "name": c.profile.title,
         "screen_name": c.key,
@@ -37,26 +37,26 @@ def group(c: Community, fields: Iterable[str] = ()) -> Json:
         "photo_200": picture.format(200),
     }
     more: Json = {"members_count": len(c.followers), "description": c.profile.about, "can_post": 0, "activity": ""}
-    return found | {name: more[name] for name in fields if name in more}
+    return rendered | {name: more[name] for name in fields if name in more}
 
 
 def user(c: Community, number: int) -> Json:
-    who = person(number, c.profile.language)
+    profile = person(number, c.profile.language)
     return {
         "id": number,
-        "first_name": who.first,
-        "last_name": who.last,
+        "first_name": profile.first,
+        "last_name": profile.last,
         "can_access_closed": True,
         "is_closed": False,
-        "screen_name": who.username,
+        "screen_name": profile.username,
     }
 
 
 def people(c: Community, ids: Iterable[int]) -> Json:
     """The `profiles` and `groups` of an extended answer, for authors as `from_id` gives them."""
-    wanted = dict.fromkeys(ids)
-    mine = [one for one in wanted if one // PEOPLE_PER_COMMUNITY == c.profile.number]
-    return {"profiles": [user(c, one) for one in mine], "groups": [group(c)]}
+    author_ids = dict.fromkeys(ids)
+    user_ids = [one for one in author_ids if one // PEOPLE_PER_COMMUNITY == c.profile.number]
+    return {"profiles": [user(c, one) for one in user_ids], "groups": [group(c)]}
 
 
 def author_id(c: Community, entry: Entry) -> int:
@@ -104,26 +104,26 @@ def post(c: Community, entry: Entry) -> Json:
 
 def comment(c: Community, entry: Entry, *, need_likes: bool = False) -> Json:
     """A comment; one that was deleted but has answers is a gap that says so."""
-    top = root(c, entry)
-    found: Json = {
+    root_comment = root(c, entry)
+    rendered: Json = {
         "id": entry.id,
         "from_id": 0 if entry.deleted else author_id(c, entry),
         "date": entry.at // 1000,
         "text": entry.text,
         "post_id": entry.post or 0,
         "owner_id": -group_id(c),
-        "parents_stack": [] if top is entry else [top.id],
+        "parents_stack": [] if root_comment is entry else [root_comment.id],
     }
     if entry.deleted:
-        found["deleted"] = True
+        rendered["deleted"] = True
     if entry.person is None:
-        found["is_from_post_author"] = True
+        rendered["is_from_post_author"] = True
     above = None if entry.parent is None else c.wall.get(entry.parent)
     if above is not None:
-        found |= {"reply_to_user": author_id(c, above), "reply_to_comment": above.id}
+        rendered |= {"reply_to_user": author_id(c, above), "reply_to_comment": above.id}
     if need_likes:
-        found["likes"] = likes(entry)
-    return found
+        rendered["likes"] = likes(entry)
+    return rendered
 
 
 def root(c: Community, entry: Entry) -> Entry:
@@ -133,16 +133,16 @@ def root(c: Community, entry: Entry) -> Entry:
     return entry
 
 
-def thread(c: Community, top: Entry) -> list[Entry]:
+def thread(c: Community, root_comment: Entry) -> list[Entry]:
     """The answers below a comment, at any depth, oldest first."""
-    found: list[Entry] = []
-    waiting = list(top.replies)
-    while waiting:
-        entry = c.wall.get(waiting.pop())
+    replies: list[Entry] = []
+    pending = list(root_comment.replies)
+    while pending:
+        entry = c.wall.get(pending.pop())
         if entry is not None:
-            found.append(entry)
-            waiting.extend(entry.replies)
-    return sorted(found, key=lambda entry: entry.id)
+            replies.append(entry)
+            pending.extend(entry.replies)
+    return sorted(replies, key=lambda entry: entry.id)
 
 
 def message(c: Community, entry: Entry) -> Json:

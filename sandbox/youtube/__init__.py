@@ -7,20 +7,20 @@ from typing import Final
 
 from starlette.responses import Response
 
-from sandbox.entities import Habit, Profile
-from sandbox.network import Wire
+from sandbox.entities import Activity, Profile
+from sandbox.network import WireFormat
 from sandbox.youtube import ids, tokens, wire_models
 from sandbox.youtube.api import routes
 from sandbox.youtube.channels import Channels
 from sandbox.youtube.errors import refusal
 
-_HABITS: Final[frozenset[Habit]] = frozenset({"view"})
+_ACTIVITIES: Final[frozenset[Activity]] = frozenset({"view"})
 
 PROFILES: Final = (
     Profile("beanlab", "youtube", 13, "Bean Lab", "How coffee is grown, roasted and brewed.",
-            "en", "coffee", 3120, True, _HABITS, True, ids.channel(13)),
+            "en", "coffee", 3120, True, _ACTIVITIES, True, ids.channel(13)),
     Profile("veloshkola", "youtube", 14, "Велошкола", "Чиним велосипеды перед камерой.",
-            "ru", "bikes", 1090, False, _HABITS, True, ids.channel(14)),
+            "ru", "bikes", 1090, False, _ACTIVITIES, True, ids.channel(14)),
 )  # fmt: skip
 
 _TEXTS: Final = {"app": "AIzaSy{:.33}", "community": "ya29.a0{}", "refresh": "1//0g{}"}
@@ -30,7 +30,7 @@ def _fault(code: int | str) -> Response:
     return refusal(str(code))
 
 
-WIRE: Final = Wire(
+WIRE_FORMAT: Final = WireFormat(
     name="youtube",
     profiles=PROFILES,
     tokens={"app": (), "community": (tokens.FORCE_SSL,), "refresh": (tokens.FORCE_SSL,)},
@@ -42,5 +42,5 @@ WIRE: Final = Wire(
     limits={"units": 10_000},
     token_of=tokens.token_of,
     fault=_fault,
-    fold=Channels,
+    extra_state=Channels,
 )

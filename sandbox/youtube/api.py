@@ -18,7 +18,7 @@ from starlette.routing import Route
 from sandbox.entities import Community, Entry
 from sandbox.grants import Grant
 from sandbox.ledger import Fields
-from sandbox.network import BadParameterError, Network, Params, answer
+from sandbox.network import BadParameterError, Network, Params, json_response
 from sandbox.youtube import ids, tokens, wire_models
 from sandbox.youtube.channels import Channels
 from sandbox.youtube.errors import RefusedError, refusal
@@ -124,7 +124,7 @@ def _endpoint(network: Network, handler: Handler, units: int) -> Callable[[Reque
             network.tick()
             grant = tokens.admitted(network, request, wanted)
             _count(network, grant, units)
-            response = answer(handler(Call(network, wanted, grant, await request.body())))
+            response = json_response(handler(Call(network, wanted, grant, await request.body())))
         except RefusedError as refused:
             response = refusal(*refused.args)
         except BadParameterError:
@@ -160,7 +160,7 @@ def channels(call: Call) -> Json:
         found = [call.network.world.communities[call.grant.community]]
     else:
         raise RefusedError("missingRequiredParameter")
-    hidden = call.network.part(Channels).hidden
+    hidden = call.network.extra_state(Channels).hidden
     items = [wire_models.channel(c, call.parts, hidden=c.key in hidden) for c in found]
     return wire_models.listing("channel", items, len(items), 5)
 

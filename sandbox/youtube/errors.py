@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from sandbox.network import answer
+from sandbox.network import json_response
 
 _QUOTA: Final = (
     'The request cannot be completed because you have exceeded your <a href="/youtube/v3/getting-started#quota">'
@@ -79,4 +79,4 @@ def refusal(reason: str, words: str | None = None) -> Response:
         error["details"] = [
             {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": info, "domain": "googleapis.com"}
         ]
-    return answer({"error": error}, status)
+    return json_response({"error": error}, status)

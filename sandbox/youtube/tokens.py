@@ -11,21 +11,21 @@ from starlette.responses import Response
 
 from sandbox.entities import Community
 from sandbox.grants import Grant
-from sandbox.network import BadParameterError, Network, Params, answer, bearer, params
+from sandbox.network import BadParameterError, Network, Params, bearer, json_response, params
 from sandbox.youtube.errors import NO_KEY, RefusedError
 
 FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
 HOUR: Final = 3599
 
 
-def client(network: Network) -> dict[str, str]:
+def client_credentials(network: Network) -> dict[str, str]:
     """The application whose users all tokens are."""
     digest = hashlib.sha256(f"{network.world.seed}:youtube:client".encode()).hexdigest()
     return {"client_id": f"{digest[:12]}.apps.googleusercontent.com", "client_secret": f"GOCSPX-{digest[12:40]}"}
 
 
 def connection(network: Network, _: Community) -> dict[str, object]:
-    return {"app": client(network)}
+    return {"app": client_credentials(network)}
 
 
 def token_of(request: Request, body: bytes) -> str:
@@ -59,7 +59,7 @@ def permitted(grant: Grant) -> None:
 
 
 def _complaint(status: int, error: str, description: str) -> Response:
-    return answer({"error": error, "error_description": description}, status)
+    return json_response({"error": error, "error_description": description}, status)
 
 
 async def fetch(network: Network, request: Request) -> Response:
@@ -69,7 +69,7 @@ async def fetch(network: Network, request: Request) -> Response:
         form = await params(request)
     except BadParameterError:
         return _complaint(400, "invalid_request", "The request is malformed.")
-    ours = client(network)
+    ours = client_credentials(network)
     if form.get("client_id") != ours["client_id"] or form.get("client_secret") != ours["client_secret"]:
         return _complaint(401, "invalid_client", "The OAuth client was not found.")
     if form.get("grant_type") != "refresh_token":
@@ -80,7 +80,7 @@ async def fetch(network: Network, request: Request) -> Response:
     scopes = sorted(grant.scopes)
     c = network.world.communities[grant.community]
     made = network.grants.make(c, "community", scopes, HOUR, origin="api")
-    return answer({"access_token": made, "expires_in": HOUR, "scope": " ".join(scopes), "token_type": "Bearer"})
+    return json_response({"access_token": made, "expires_in": HOUR, "scope": " ".join(scopes), "token_type": "Bearer"})
 
 
 async def inspect(network: Network, request: Request) -> Response:
@@ -93,10 +93,10 @@ async def inspect(network: Network, request: Request) -> Response:
     grant = network.grants.find(token, "youtube")
     if grant is None or grant.kind != "community" or grant.state != "good":
         return _complaint(400, "invalid_token", "Invalid Value")
-    now, ours = network.world.now // 1000, client(network)["client_id"]
+    now, ours = network.world.now // 1000, client_credentials(network)["client_id"]
     until = now + HOUR if grant.expires_at is None else grant.expires_at // 1000
     told = {
         "azp": ours, "aud": ours, "scope": " ".join(sorted(grant.scopes)), "exp": str(until),
         "expires_in": str(until - now), "access_type": "offline",
     }  # fmt: skip
-    return answer(told)
+    return json_response(told)

@@ -14,12 +14,11 @@ from tests.conftest import Agency
 
 
 class CountingAuthenticator(Authenticator):
-    """Counts its database lookups; its monotonic clock is `seconds`, which the test sets."""
+    """Counts its database lookups."""
 
     lookups = 0
-    seconds = 0.0
 
-    async def _look_up(self, prefix: str) -> service._CachedKey | None:
+    async def _look_up(self, prefix: str) -> service.StoredKey:
         self.lookups += 1
         return await super()._look_up(prefix)
 
@@ -27,8 +26,7 @@ class CountingAuthenticator(Authenticator):
 @pytest.fixture
 def authenticator(agency: Agency) -> CountingAuthenticator:
     """An authenticator as another process of the installation has one."""
-    other = CountingAuthenticator(agency.resources.db, lambda: other.seconds)
-    return other
+    return CountingAuthenticator(agency.resources)
 
 
 async def test_a_key_is_looked_up_once(agency: Agency, authenticator: CountingAuthenticator) -> None:
@@ -50,16 +48,17 @@ async def test_unknown_keys_are_not_cached(agency: Agency, authenticator: Counti
     for number in range(20):
         with pytest.raises(Unauthenticated):
             await authenticator.authenticate(f"isk_{number:012}_{'x' * 43}")
-    assert authenticator._cache == {}
+    assert (authenticator.lookups, len(authenticator.keys)) == (20, 0)
 
 
 async def test_a_key_revoked_by_another_process_is_refused_when_the_cache_expires(
-    agency: Agency, authenticator: CountingAuthenticator
+    agency: Agency, authenticator: CountingAuthenticator, clock: SetClock
 ) -> None:
     made = await agency.post("/v1/api-keys", {"name": "script"})
     await authenticator.authenticate(made["key"])
     await agency.post(f"/v1/api-keys/{made['id']}/revoke", status=200)
-    authenticator.seconds = Authenticator.CACHE_SECONDS + 0.1
+    await authenticator.authenticate(made["key"])
+    clock.advance(timedelta(seconds=Authenticator.CACHE_SECONDS))
     with pytest.raises(Unauthenticated):
         await authenticator.authenticate(made["key"])
 
@@ -77,11 +76,10 @@ async def test_a_cached_key_expires_on_time(
         await authenticator.authenticate(text)
 
 
-async def test_the_cache_is_bounded(
-    agency: Agency, authenticator: CountingAuthenticator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_cache_is_bounded(agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Authenticator, "CACHE_SIZE", 2)
+    authenticator = Authenticator(agency.resources)
     for number in range(4):
         made = await agency.post("/v1/api-keys", {"name": f"script {number}"})
         await authenticator.authenticate(made["key"])
-        assert len(authenticator._cache) <= 2
+        assert len(authenticator.keys) <= 2

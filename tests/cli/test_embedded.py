@@ -54,11 +54,11 @@ def query(url: str, *statements: str) -> list[asyncpg.Record]:
     return asyncio.run(_query(url, *statements))
 
 
-def valkey_command(url: str, *words: str) -> bytes:
+def valkey_command(url: str, *arguments: str) -> bytes:
     """Send a command to Valkey; its raw reply."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(url.removeprefix("unix://"))
-        connection.sendall(" ".join(words).encode() + b"\r\n")
+        connection.sendall(" ".join(arguments).encode() + b"\r\n")
         return connection.recv(65536)
 
 
@@ -90,7 +90,7 @@ def test_nothing_outlives_a_killed_process_and_the_data_survive(tmp_path: Path, 
         url, postmaster, valkey_url, valkey = line(owner).split()
         query(url, "CREATE TABLE kept (word text)", "INSERT INTO kept VALUES ('there')")
         valkey_command(valkey_url, "SET", "kept", "word")
-        servers = [one for top in (postmaster, valkey) for one in family(int(top))]
+        servers = [one for root_process in (postmaster, valkey) for one in family(int(root_process))]
         assert len(servers) > 5  # the postmaster has children, too
         if victim == "owner":
             owner.kill()
@@ -250,8 +250,8 @@ def open_folder() -> Iterator[Path]:
 def _interpreter_for(user: int) -> str:
     for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         with contextlib.suppress(OSError):
-            words = [candidate, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-            if subprocess.run(words, user=user, check=False, stderr=subprocess.DEVNULL).returncode == 0:
+            command = [candidate, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+            if subprocess.run(command, user=user, check=False, stderr=subprocess.DEVNULL).returncode == 0:
                 return candidate
     pytest.skip("there is no Python 3.11 that another user may run")
 
@@ -281,11 +281,11 @@ def test_an_ordinary_user_needs_no_root(open_folder: Path, named: bool) -> None:
         stdout=subprocess.PIPE,
         text=True,
     ) as owner:
-        words = line(owner).split()
-        if not named and not words:
+        fields = line(owner).split()
+        if not named and not fields:
             pytest.skip("namespaces are denied here, and PostgreSQL wants a user with a name")
-        assert psutil.Process(int(words[1])).uids().real == user
-        assert query(words[0], "SELECT 1")[0][0] == 1
+        assert psutil.Process(int(fields[1])).uids().real == user
+        assert query(fields[0], "SELECT 1")[0][0] == 1
         owner.kill()
     eventually(lambda: not about(home), "the servers end")
 

@@ -1,4 +1,4 @@
-"""Migrating: one process at a time, with timeouts, and plain words where it cannot be done."""
+"""Migrating: one process at a time, with timeouts, and a message where it cannot be done."""
 
 import asyncio
 import subprocess
@@ -90,7 +90,7 @@ def test_of_two_processes_one_migrates_and_the_other_finds_it_done(house: Server
         "AND usename = 'instep_owner' AND state = 'idle'"
     )
 
-    async def hold(stack: ExitStack) -> list["subprocess.Popen[str]"]:
+    async def keep_transaction_open(stack: ExitStack) -> list["subprocess.Popen[str]"]:
         """Start two while the lock is held, and let go of it when both are seen to wait."""
         connection = await asyncpg.connect(asyncpg_url(url))
         try:
@@ -104,7 +104,7 @@ def test_of_two_processes_one_migrates_and_the_other_finds_it_done(house: Server
             await connection.close()
 
     with ExitStack() as stack:
-        for process in run(hold(stack)):
+        for process in run(keep_transaction_open(stack)):
             said, _ = process.communicate(timeout=60)
             assert process.returncode == 0, said
             assert said.endswith(f"the database is at revision {', '.join(heads())}\n")
@@ -115,7 +115,7 @@ def test_of_two_processes_one_migrates_and_the_other_finds_it_done(house: Server
 def test_who_waits_for_too_long_says_so(house: Servers, empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "WAIT_TIMEOUT", 0.0)
 
-    async def hold() -> None:
+    async def keep_transaction_open() -> None:
         connection = await asyncpg.connect(asyncpg_url(house.superuser_url(empty)))
         try:
             await connection.execute(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
@@ -124,7 +124,7 @@ def test_who_waits_for_too_long_says_so(house: Servers, empty: str, monkeypatch:
         finally:
             await connection.close()
 
-    run(hold())
+    run(keep_transaction_open())
 
 
 def test_timeouts_hold_for_every_migration(house: Servers, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_timeouts_hold_for_every_migration(house: Servers, database: str, monkey
     monkeypatch.setattr(session, "LOCK_TIMEOUT", "50ms")
     url = house.owner_url(database)
 
-    async def hold() -> None:
+    async def keep_transaction_open() -> None:
         connection = await asyncpg.connect(asyncpg_url(url))
         try:
             async with connection.transaction():
@@ -142,7 +142,7 @@ def test_timeouts_hold_for_every_migration(house: Servers, database: str, monkey
         finally:
             await connection.close()
 
-    run(hold())
+    run(keep_transaction_open())
     (revision,) = run(rows(url, "SELECT version_num FROM alembic_version"))
     assert revision["version_num"] == "1001"
 
@@ -162,7 +162,7 @@ def test_a_migration_that_cannot_go_on_says_why(
     url = house.owner_url(database)
     command.downgrade(configuration(url), "1007")
 
-    async def hold() -> None:
+    async def keep_transaction_open() -> None:
         connection = await asyncpg.connect(asyncpg_url(url))
         try:
             async with connection.transaction():
@@ -172,7 +172,7 @@ def test_a_migration_that_cannot_go_on_says_why(
         finally:
             await connection.close()
 
-    run(hold())
+    run(keep_transaction_open())
     (revision,) = run(rows(url, "SELECT version_num FROM alembic_version"))
     assert revision["version_num"] == "1007"
     migrate(url)

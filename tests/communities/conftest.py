@@ -1,4 +1,4 @@
-"""A platform made for tests: an adapter over a world that the test arranges."""
+"""A fake platform: an adapter over data that the test sets."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,7 +39,7 @@ MISSING: dict[Metric, MetricStatus] = {
 
 @dataclass
 class World:
-    """What the platform holds, and how it misbehaves."""
+    """The data of the fake platform, and the errors it raises."""
 
     size: int | None = 100
     posts: list[RemotePost] = field(default_factory=list)
@@ -51,11 +51,11 @@ class World:
     """Errors that the next calls of a method raise."""
     calls: list[str] = field(default_factory=list)
     after: Callable[[str], None] | None = None
-    """Called when a method has its answer, before it is handed over."""
+    """Called when a method has computed its result, before it returns."""
     page: int = 2
 
     def post(self, number: int, published_at: datetime, reactions: int, comments: int = 0) -> RemotePost:
-        """A post as it stands now."""
+        """A post with its present counters."""
         return RemotePost(
             external_id=str(number),
             url=f"https://fake.test/{number}",
@@ -64,7 +64,7 @@ class World:
             metrics=PostMetrics(str(number), {Metric.REACTIONS: reactions, Metric.COMMENTS: comments}, MISSING),
         )
 
-    def says(self, name: str, number: int, sent_at: datetime, text: str = "Hello?") -> RemoteMessage:
+    def message_from(self, name: str, number: int, sent_at: datetime, text: str = "Hello?") -> RemoteMessage:
         """A direct message of a customer."""
         return RemoteMessage(
             external_id=f"m{number}",
@@ -77,7 +77,7 @@ class World:
 
 
 class Fake:
-    """The adapter; one class for each test, so that its world is its own."""
+    """The adapter; a subclass for each test has that test's `world`."""
 
     spec: ClassVar[Spec] = Spec(
         key="fake",
@@ -85,7 +85,7 @@ class Fake:
         api_version="1",
         base_url="https://api.fake.test",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=(RateLimit(100_000, 60, LimitScope.ADDRESS),),
+        rate_limits=(RateLimit(100_000, 60, LimitScope.ADDRESS),),
         metrics_batch=3,
         text_limit=500,
         tokens=frozenset({Token.USER}),
@@ -120,20 +120,20 @@ class Fake:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         self._called("posts")
-        # `3`: three are read, going back; `done 7`: all is read, and 7 was the newest.
-        wanted = [post for post in self.world.posts if since is None or post.published_at >= since]
+        # `3`: the latest three are read; `done 7`: all are read, and 7 was the latest.
+        matching = [post for post in self.world.posts if since is None or post.published_at >= since]
         start = 0
         if cursor is not None and cursor.startswith("done "):
-            ids = [post.external_id for post in wanted]
-            known = cursor.removeprefix("done ")
-            wanted = wanted[: ids.index(known)] if known in ids else wanted
+            ids = [post.external_id for post in matching]
+            last_read = cursor.removeprefix("done ")
+            matching = matching[: ids.index(last_read)] if last_read in ids else matching
         elif cursor is not None:
             start = int(cursor)
-        items = tuple(wanted[start : start + self.world.page])
-        more = start + self.world.page < len(wanted)
-        newest = self.world.posts[0].external_id if self.world.posts else ""
+        items = tuple(matching[start : start + self.world.page])
+        more = start + self.world.page < len(matching)
+        latest = self.world.posts[0].external_id if self.world.posts else ""
         self._answered("posts")
-        return Page(items, str(start + self.world.page) if more else f"done {newest}", more)
+        return Page(items, str(start + self.world.page) if more else f"done {latest}", more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         self._called("metrics")
@@ -163,26 +163,26 @@ class Fake:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    """An empty world, and the platform `fake` that shows it."""
+    """The data of the platform `fake`, empty at first."""
     made = World()
-    kind = type("FakeHere", (Fake,), {"world": made})
+    adapter_class = type("FakeHere", (Fake,), {"world": made})
     from app.platforms import adapters
 
-    known = MappingProxyType({**adapters(), "fake": kind})
-    know(monkeypatch, known)
+    adapter_classes = MappingProxyType({**adapters(), "fake": adapter_class})
+    register_adapters(monkeypatch, adapter_classes)
     return made
 
 
-def know(monkeypatch: pytest.MonkeyPatch, known: Mapping[str, Any]) -> None:
-    """Let these be the adapters there are."""
-    monkeypatch.setattr(service, "adapters", lambda: known)
+def register_adapters(monkeypatch: pytest.MonkeyPatch, adapter_classes: Mapping[str, Any]) -> None:
+    """Make these the only registered adapters."""
+    monkeypatch.setattr(service, "adapters", lambda: adapter_classes)
     for room in (platform_client, health, metrics_routes):
-        monkeypatch.setattr(room, "adapter_of", known.__getitem__)
+        monkeypatch.setattr(room, "adapter_of", adapter_classes.__getitem__)
 
 
 @pytest.fixture
 async def resources(resources: Resources) -> AsyncIterator[Resources]:
-    """With a client for platforms, as a worker has it."""
+    """Resources with an HTTP client for platforms, as a worker has."""
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(500))) as client:
         yield replace(resources, http=client)
 
@@ -196,7 +196,7 @@ async def project_id(agency: Agency) -> str:
 
 @pytest.fixture
 async def community(agency: Agency, project_id: str, world: World) -> dict[str, Any]:
-    """A community of the platform `fake`, connected but not looked at yet."""
+    """A community of the platform `fake`, connected but not polled yet."""
     body = {"project_id": project_id, "platform": "fake", "address": "https://fake.test/name"}
     made: dict[str, Any] = await agency.post("/v1/communities", body)
     return made

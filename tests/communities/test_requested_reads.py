@@ -1,4 +1,4 @@
-"""Requested reads: parts become due, also while they are read, and nothing that is stored of them is lost."""
+"""Requested reads: parts become due, also while they are read, and stored data is kept."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -18,7 +18,7 @@ from app.kit.db import in_workspace
 from app.platforms import adapters
 from app.platforms.capabilities import TokenState
 from app.platforms.contract import Credentials, Token
-from tests.communities.conftest import HOUR, START, Fake, World, know
+from tests.communities.conftest import HOUR, START, Fake, World, register_adapters
 from tests.conftest import Agency
 
 SECOND: Final = timedelta(seconds=1)
@@ -33,15 +33,15 @@ WRITTEN: Final[Mapping[str, frozenset[str]]] = {
     "pause": STATE | METRICS_POLL,
     "resume": frozenset({"state"}),
 }
-"""All that a request writes of a community: what is asked for, and how its connection is. How far it is known, how far
-cursors have come and what was learnt of its costs are none of it.
+"""The columns of a community that a request may change: requests and the connection's state; no cursor, no time of a
+last read, no costs.
 """
 PARTS: Final = {"community": "size", "posts": "posts", "conversations": "conversations", "inspect": "tokens"}
 """By method of an adapter."""
 
 
 class Inspecting(Fake):
-    """It tells of tokens, too."""
+    """The fake platform, which also inspects tokens."""
 
     async def inspect(self, c: Credentials) -> dict[Token, TokenState]:
         self._called("inspect")
@@ -50,18 +50,18 @@ class Inspecting(Fake):
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    """Two posts and two customers."""
+    """A platform with two posts and messages of two customers."""
     made = World()
     monkeypatch.setattr(Inspecting, "world", made, raising=False)
-    know(monkeypatch, MappingProxyType({**adapters(), "fake": Inspecting}))
+    register_adapters(monkeypatch, MappingProxyType({**adapters(), "fake": Inspecting}))
     made.posts = [made.post(number, START - number * HOUR, reactions=number) for number in (1, 2)]
-    made.messages = [made.says("ivan", 1, START - HOUR), made.says("olga", 2, START - HOUR / 2)]
+    made.messages = [made.message_from("ivan", 1, START - HOUR), made.message_from("olga", 2, START - HOUR / 2)]
     return made
 
 
 @pytest.fixture
 async def watched(agency: Agency, project_id: str, world: World) -> str:
-    """A community that was read once; its id."""
+    """A community that was polled once; its id."""
     body = {"project_id": project_id, "platform": "fake", "address": "https://fake.test/name"}
     made = await agency.post("/v1/communities", {**body, "credentials": {"user": "a-token"}})
     await agency.work(POLL)
@@ -69,13 +69,13 @@ async def watched(agency: Agency, project_id: str, world: World) -> str:
     return str(made["id"])
 
 
-async def ask(agency: Agency, community_id: str, what: str) -> None:
+async def request_read(agency: Agency, community_id: str, what: str) -> None:
     body = {"credentials": {"user": "another-token"}} if what == "reconnect" else None
     await agency.post(f"/v1/communities/{community_id}/{what}", body, status=202 if what == "sync" else 200)
 
 
 async def stored(agency: Agency, model: Any, **where: Any) -> list[dict[str, Any]]:
-    """Rows of this agency as they are."""
+    """Rows of this agency."""
     query = (
         select(model.__table__).where(in_workspace(model, agency.workspace_id)).filter_by(**where).order_by(model.id)
     )
@@ -84,14 +84,14 @@ async def stored(agency: Agency, model: Any, **where: Any) -> list[dict[str, Any
 
 
 def changed(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> set[str]:
-    """Columns that are not as they were."""
+    """The columns that changed."""
     return {name for old, new in zip(before, after, strict=True) for name in old if old[name] != new[name]}
 
 
 @pytest.mark.parametrize("what", WRITTEN)
 async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: str, clock: SetClock, what: str) -> None:
     async with agency.resources.transaction(agency.workspace_id) as session:
-        # All that could be written is there to be written over.
+        # Every column has a value that could be overwritten.
         said = {
             "state_code": "transient",
             "state_reason": "Away.",
@@ -114,7 +114,7 @@ async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: s
         name for name in before[0] if name.endswith("_requested_at")
     }
     clock.advance(SECOND)
-    await ask(agency, watched, what)
+    await request_read(agency, watched, what)
     assert changed(before, await stored(agency, Community)) == WRITTEN[what]
     counters = {"measure_at", "total"} if what == "sync" else set()
     assert changed(posts, await stored(agency, Publication)) == counters
@@ -127,10 +127,10 @@ async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: s
 async def test_a_requested_part_is_due_once(
     agency: Agency, watched: str, world: World, clock: SetClock, what: str, parts: set[str]
 ) -> None:
-    """At the very instant of the last read, and a second later; answered, it is due no more."""
+    """Requested at the instant of the last read, and a second later; once read, the part is not due."""
     for wait in (timedelta(0), SECOND):
         clock.advance(wait)
-        await ask(agency, watched, what)
+        await request_read(agency, watched, what)
         await agency.work(POLL)
         assert parts <= set(world.calls)
         world.calls.clear()
@@ -144,18 +144,18 @@ async def test_a_requested_part_is_due_once(
 def interrupted(
     monkeypatch: pytest.MonkeyPatch, world: World, clock: SetClock, method: str, act: Callable[[], Awaitable[None]]
 ) -> list[int]:
-    """Have something done once while a method's answer is on its way; how many calls were made by then."""
+    """Call a function once after a method has its result and before it returns; the calls made by then."""
     real = getattr(Inspecting, method)
     calls: list[int] = []
 
     async def answer(self: Any, *args: Any) -> Any:
-        found = await real(self, *args)
+        result = await real(self, *args)
         if not calls:
             clock.advance(SECOND)
             await act()
             clock.advance(SECOND)
             calls.append(len(world.calls))
-        return found
+        return result
 
     monkeypatch.setattr(Inspecting, method, answer)
     return calls
@@ -175,9 +175,9 @@ async def test_a_part_requested_while_it_is_read_is_read_again(
     method: str,
     what: str,
 ) -> None:
-    """The answer that is on its way may be of before."""
+    """A response under way may be older than the request."""
     clock.advance(timedelta(hours=25))
-    calls = interrupted(monkeypatch, world, clock, method, lambda: ask(agency, watched, what))
+    calls = interrupted(monkeypatch, world, clock, method, lambda: request_read(agency, watched, what))
     await agency.work(POLL)
     assert method in world.calls[calls[0] :]
     if method in PARTS:
@@ -188,10 +188,10 @@ async def test_a_part_requested_while_it_is_read_is_read_again(
 async def test_a_part_is_known_up_to_where_its_read_began(
     agency: Agency, watched: str, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What happens while pages are read may stand on none of them."""
+    """Something created while pages are read may be on none of them."""
 
     async def nothing() -> None:
-        """Time passes."""
+        """Advance the clock."""
 
     clock.advance(HOUR)
     began = clock.now()
@@ -203,11 +203,11 @@ async def test_a_part_is_known_up_to_where_its_read_began(
 
 
 async def test_lateness_counts_from_the_request(agency: Agency, watched: str, world: World, clock: SetClock) -> None:
-    """Not from the day it was connected; and health says how far it is known, as before."""
+    """It is not read from the first day again, and the health shows the same state."""
     path = f"/v1/communities/{watched}/health"
     seen = (await agency.get(path))["seen_at"]
     clock.advance(SECOND)
-    await ask(agency, watched, "sync")
+    await request_read(agency, watched, "sync")
     world.fail = {part: [RateLimitReached(clock.now() + HOUR)] for part in ("community", "posts", "conversations")}
     await agency.work(POLL)
     clock.advance(20 * SECOND)
@@ -218,10 +218,10 @@ async def test_lateness_counts_from_the_request(agency: Agency, watched: str, wo
 async def test_a_clock_that_is_behind_loses_no_request(
     agency: Agency, watched: str, world: World, clock: SetClock
 ) -> None:
-    """The machine that takes the request, and the one that polled."""
+    """The clocks of the API's machine and of the worker's differ."""
     async with agency.resources.transaction(agency.workspace_id) as session:
         ahead = {f"{part}_seen_at": clock.now() + 5 * SECOND for part in PARTS.values()}
         await session.execute(update(Community).where(in_workspace(Community, agency.workspace_id)).values(ahead))
-    await ask(agency, watched, "sync")
+    await request_read(agency, watched, "sync")
     await agency.work(POLL)
     assert {"community", "posts", "conversations"} <= set(world.calls)

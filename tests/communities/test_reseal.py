@@ -17,13 +17,13 @@ from app.settings import Settings
 from tests.conftest import Agency
 
 
-def fresh() -> SecretStr:
+def new_secret() -> SecretStr:
     return SecretStr(Fernet.generate_key().decode())
 
 
 @pytest.fixture
 def old() -> SecretStr:
-    return fresh()
+    return new_secret()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def connected(agency: Agency, project_id: str, configuration: Settings, ol
 
 
 async def opened(agency: Agency, community_id: uuid.UUID, *keys: SecretStr) -> dict[Token, str]:
-    """The two tokens, as far as these keys open them."""
+    """The tokens that these keys decrypt."""
     async with agency.resources.transaction(agency.workspace_id) as session:
         held = await tokens.load(session, Keyring(keys), community_id)
     assert held.lost == {Token.USER, Token.COMMUNITY} - held.texts.keys()
@@ -60,7 +60,7 @@ async def reseal(agency: Agency, *keys: SecretStr) -> service.ResealResult:
 async def test_a_resealed_token_needs_the_old_key_no_more(
     agency: Agency, rival: Agency, connected: uuid.UUID, old: SecretStr
 ) -> None:
-    new = fresh()
+    new = new_secret()
     assert await opened(agency, connected, new) == {}
     assert await reseal(rival, new) == service.ResealResult(0, frozenset()), "another workspace's are not seen"
     for _ in range(2):
@@ -72,7 +72,7 @@ async def test_a_resealed_token_needs_the_old_key_no_more(
 async def test_a_token_that_cannot_be_opened_is_named_and_left(
     agency: Agency, connected: uuid.UUID, old: SecretStr
 ) -> None:
-    new = fresh()
+    new = new_secret()
     assert await reseal(agency, new) == service.ResealResult(0, frozenset({connected}))
     assert await opened(agency, connected, new, old) == {Token.USER: "user's", Token.COMMUNITY: "own"}
 
@@ -80,7 +80,7 @@ async def test_a_token_that_cannot_be_opened_is_named_and_left(
 async def test_a_token_renewed_meanwhile_is_not_overwritten(
     agency: Agency, connected: uuid.UUID, old: SecretStr
 ) -> None:
-    new = fresh()
+    new = new_secret()
     renewed: dict[Any, SecretStr] = {Token.COMMUNITY: SecretStr("renewed"), Token.USER: SecretStr("too")}
     async with agency.resources.transaction(agency.workspace_id) as session:
         await service.reconnect(session, SYSTEM, Keyring([new, old]), community_id=connected, tokens=renewed)

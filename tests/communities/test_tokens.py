@@ -1,4 +1,4 @@
-"""Tokens that expire: renewed once, by one worker, and never overwritten with nothing."""
+"""Tokens that expire are renewed once, by one worker, and never lost."""
 
 import asyncio
 import uuid
@@ -28,7 +28,7 @@ from app.platforms.contract import (
     Spec,
     Token,
 )
-from tests.communities.conftest import Fake, World, know
+from tests.communities.conftest import Fake, World, register_adapters
 from tests.conftest import Agency
 
 POLL = "communities.poll"
@@ -37,19 +37,19 @@ ACCESS, REFRESH, USER = Token.COMMUNITY, Token.REFRESH, Token.USER
 
 @dataclass
 class FakePlatform:
-    """Where the platform gives out tokens: each refresh token is good once."""
+    """The token endpoint of the platform: each refresh token is accepted once."""
 
     good: str = "access-0"
     refresh: str = "refresh-0"
-    given: int = 0
+    issued: int = 0
     calls: int = 0
     lifetime: timedelta | None = timedelta(hours=1)
     fail: list[PlatformError] = field(default_factory=list)
     states: dict[Token, TokenState] = field(default_factory=dict)
     before: Any = None
-    """Awaited while a refresh is under way."""
+    """Awaited during a refresh."""
     inspecting: Any = None
-    """Awaited while the platform is asked about tokens."""
+    """Awaited during an inspection of tokens."""
 
 
 class Renewing(Fake):
@@ -69,41 +69,41 @@ class Renewing(Fake):
             raise fake_platform.fail.pop(0)
         if c.tokens[REFRESH] != fake_platform.refresh:
             raise AuthExpired("the refresh token was used before", token=REFRESH)
-        fake_platform.given += 1
-        fake_platform.good, fake_platform.refresh = f"access-{fake_platform.given}", f"refresh-{fake_platform.given}"
+        fake_platform.issued += 1
+        fake_platform.good, fake_platform.refresh = f"access-{fake_platform.issued}", f"refresh-{fake_platform.issued}"
         return {
             ACCESS: IssuedToken(fake_platform.good, fake_platform.lifetime),
             REFRESH: IssuedToken(fake_platform.refresh, None),
         }
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        found = self.fake_platform.states
+        states = self.fake_platform.states
         if self.fake_platform.inspecting is not None:
             await self.fake_platform.inspecting()
-        return found
+        return states
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
-        found = await super().community(c)
+        snapshot = await super().community(c)
         if c.tokens.get(ACCESS) != self.fake_platform.good:
             raise AuthExpired("the token has ended", token=ACCESS)
-        # A community for each address.
-        return replace(found, external_id=c.address.rpartition("/")[2])
+        # One community for each address.
+        return replace(snapshot, external_id=c.address.rpartition("/")[2])
 
 
 @pytest.fixture
 def fake_platform(world: World, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
     made = FakePlatform()
     kind = type("RenewingHere", (Renewing,), {"world": world, "fake_platform": made})
-    know(monkeypatch, {**adapters(), "renewing": kind})
+    register_adapters(monkeypatch, {**adapters(), "renewing": kind})
     return made
 
 
-async def connect(agency: Agency, project_id: str, name: str = "name", **given: str) -> dict[str, Any]:
+async def connect(agency: Agency, project_id: str, name: str = "name", **tokens: str) -> dict[str, Any]:
     body = {
         "project_id": project_id,
         "platform": "renewing",
         "address": f"https://fake.test/{name}",
-        "credentials": {"community": "access-0", "refresh": "refresh-0", **given},
+        "credentials": {"community": "access-0", "refresh": "refresh-0", **tokens},
     }
     made: dict[str, Any] = await agency.post("/v1/communities", body)
     return made
@@ -130,14 +130,14 @@ async def test_a_token_is_renewed_before_it_ends(
         clock.advance(timedelta(minutes=10))
         await agency.work(POLL)
         assert (await health(agency, community))["state"] == "healthy"
-    assert 2 <= fake_platform.given <= 4, "about once an hour, ten minutes ahead"
+    assert 2 <= fake_platform.issued <= 4, "about once an hour, ten minutes ahead"
     assert await texts(agency, community) == {ACCESS: fake_platform.good, REFRESH: fake_platform.refresh}
 
 
 async def test_many_workers_renew_once(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
-    """Ten communities of one grant, whose refresh token is good a single time, polled at once."""
+    """Ten communities of one grant, whose refresh token is accepted once, are polled concurrently."""
     communities = [await connect(agency, project_id, f"n{n}") for n in range(10)]
     fake_platform.good = "access-none"
     arrived = asyncio.Event()
@@ -147,11 +147,11 @@ async def test_many_workers_renew_once(
         await asyncio.sleep(0)
 
     fake_platform.before = slowly
-    for _ in range(6):  # those that come too late wait two seconds
+    for _ in range(6):  # workers that find them claimed wait two seconds
         jobs = await agency.due(POLL)
         await asyncio.gather(*(kit_jobs.perform(agency.resources, one) for one in jobs))
         clock.advance(timedelta(seconds=2))
-    assert fake_platform.calls == fake_platform.given == 1
+    assert fake_platform.calls == fake_platform.issued == 1
     for community in communities:
         seen = await health(agency, community)
         assert (seen["state"], seen["code"]) == ("healthy", None)
@@ -165,8 +165,8 @@ async def test_the_loser_does_not_blame_the_token(
     community = await connect(agency, project_id)
     await agency.work(POLL)
     clock.advance(timedelta(hours=2))
-    # While our worker is at it, somebody else renews: what it holds is refused.
-    fake_platform.good, fake_platform.refresh, fake_platform.given = "access-1", "refresh-1", 1
+    # Another worker renews meanwhile: the tokens that this one has read are refused.
+    fake_platform.good, fake_platform.refresh, fake_platform.issued = "access-1", "refresh-1", 1
     stored = False
 
     async def other() -> None:
@@ -174,8 +174,8 @@ async def test_the_loser_does_not_blame_the_token(
         if not stored:
             stored = True
             async with agency.resources.transaction(agency.workspace_id) as session:
-                given = {ACCESS: SecretStr("access-1"), REFRESH: SecretStr("refresh-1")}
-                await tokens.store(session, agency.resources.keyring, uuid.UUID(community["id"]), given)
+                issued = {ACCESS: SecretStr("access-1"), REFRESH: SecretStr("refresh-1")}
+                await tokens.store(session, agency.resources.keyring, uuid.UUID(community["id"]), issued)
 
     fake_platform.before = other
     await agency.work(POLL)
@@ -250,7 +250,7 @@ async def test_a_token_that_is_said_to_last_for_ever_ends_within_bounds(
 async def test_a_token_is_announced_seven_days_before_it_expires(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
-    """Once, and only of what is not renewed by itself."""
+    """It is announced once, and only for tokens that are not renewed automatically."""
     community = await connect(agency, project_id, user="user-0")
     fake_platform.states = {
         USER: TokenState(missing_scopes=("stats",), lifetime=timedelta(days=8)),
@@ -286,14 +286,14 @@ async def test_a_token_is_announced_seven_days_before_it_expires(
 # ── a person in the middle ────────────────────────────────────────────────────────────────────────
 
 
-async def reconnect(agency: Agency, its: dict[str, Any], /, **given: str) -> None:
-    await agency.post(f"/v1/communities/{its['id']}/reconnect", {"credentials": given}, status=200)
+async def reconnect(agency: Agency, its: dict[str, Any], /, **tokens: str) -> None:
+    await agency.post(f"/v1/communities/{its['id']}/reconnect", {"credentials": tokens}, status=200)
 
 
 async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
-    """It is another grant's. Those that share the old one, which is used up, get what the platform gave for it."""
+    """The new token is of another grant. Communities of the old grant get the renewed tokens."""
     a, b = await connect(agency, project_id, "a"), await connect(agency, project_id, "b")
     fake_platform.good = "access-none"
 
@@ -312,7 +312,7 @@ async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(
 async def test_a_failed_renewal_leaves_the_state_of_a_refused_token(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
-    """Nothing was asked with it: it stays refused, whatever the renewal failed of."""
+    """The token was not used: it stays refused, whatever error the renewal had."""
     community = await connect(agency, project_id)
     await agency.work(POLL)
     fake_platform.good = "access-none"
@@ -388,7 +388,7 @@ async def test_a_token_of_a_person_is_renewed_at_once_however_lately_the_last_on
 async def test_new_tokens_are_tried_at_once(
     agency: Agency, project_id: str, fake_platform: FakePlatform, clock: SetClock
 ) -> None:
-    """Nothing is due a moment after a poll: what was never used would pass for good."""
+    """Right after a poll nothing is due: a token that was never used would count as accepted."""
     community = await connect(agency, project_id)
     await agency.work(POLL)
     assert (await health(agency, community))["state"] == "healthy"

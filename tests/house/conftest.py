@@ -1,4 +1,4 @@
-"""An agency with one of everything, made as its users and its communities make it."""
+"""An agency with one object of each kind, created over the API and by polls."""
 
 import uuid
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ KPI = "community_size"
 
 @dataclass(frozen=True)
 class Stock:
-    """What an agency has, by the name of the path parameter that takes its id."""
+    """The ids of an agency's objects, by the name of their path parameter."""
 
     ids: dict[str, str]
 
     def __contains__(self, text: str) -> bool:
-        """Whether a text names anything of it."""
+        """Whether a text contains one of the ids."""
         return any(value in text for name, value in self.ids.items() if name not in {"key", "slug"})
 
 
 async def stock(agency: Agency) -> Stock:
-    """One of everything; the names are the OpenAPI's own."""
+    """Create one object of each kind; names of ids are the OpenAPI document's."""
     project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
     community = await agency.post(
         "/v1/communities",
@@ -58,7 +58,7 @@ async def stock(agency: Agency) -> Stock:
 
 
 async def customer_writes(agency: Agency, project_id: str, community_id: str) -> None:
-    """A customer's message, as polling brings it."""
+    """A customer's message, stored as by a poll."""
     at = agency.resources.clock.now() - timedelta(hours=1)
     place = CommunityRef(
         agency.workspace_id, uuid.UUID(project_id), uuid.UUID(community_id), "mastodon", "Europe/Minsk"
@@ -102,8 +102,8 @@ def sample(document: dict[str, Any], schema: dict[str, Any], ids: dict[str, str]
         if schema.get("minProperties") and "additionalProperties" in schema:
             one = sample(document, schema["propertyNames"], ids)
             return {one: sample(document, schema["additionalProperties"], ids)}
-        wanted = set(schema.get("required", ())) | (set(schema.get("properties", {})) & set(ids))
-        return {key: sample(document, schema["properties"][key], ids, key) for key in sorted(wanted)}
+        required_names = set(schema.get("required", ())) | (set(schema.get("properties", {})) & set(ids))
+        return {key: sample(document, schema["properties"][key], ids, key) for key in sorted(required_names)}
     if kind == "array":
         return [sample(document, schema["items"], ids, name)] if schema.get("minItems") else []
     if kind == "integer":

@@ -1,4 +1,4 @@
-"""The SQL of each migration, as squawk judges it: what locks a table in use, or breaks the release that still runs.
+"""Checks the SQL of each migration with squawk: what locks a table in use, or breaks the release still running.
 
 `python -m tests.house.migrations_sql` prints what is wrong and ends with 1 if anything is.
 """
@@ -21,19 +21,19 @@ SQUAWK = Path(sysconfig.get_path("scripts")) / "squawk"
 
 
 def rendered() -> dict[str, str]:
-    """The SQL of each revision; apart, so that a table of an older one is not taken for a new and empty one."""
-    found = {}
+    """The SQL of each revision, each on its own: a table of an older revision must not count as new and empty."""
+    sql_by_revision = {}
     for script in ScriptDirectory.from_config(configuration()).walk_revisions():
         config = configuration()
         config.output_buffer = io.StringIO()
         with contextlib.redirect_stdout(config.output_buffer):
             command.upgrade(config, f"{script.down_revision or 'base'}:{script.revision}", sql=True)
-        found[script.revision] = config.output_buffer.getvalue()
-    return found
+        sql_by_revision[script.revision] = config.output_buffer.getvalue()
+    return sql_by_revision
 
 
 def judge(statements: dict[str, str]) -> tuple[int, str]:
-    """Squawk's exit code, 0 where nothing is wrong, and what it says."""
+    """Squawk's exit code, 0 without findings, and its output."""
     with tempfile.TemporaryDirectory() as folder:
         for name, sql in statements.items():
             (Path(folder) / f"{name}.sql").write_text(sql)

@@ -1,7 +1,7 @@
-"""Words that may not come back in names, and where they stand nevertheless.
+"""Words that names must not contain, and the names that still contain one.
 
-`python -m tests.house.names` prints how often each word is still there, `python -m tests.house.names WORD` where, and
-`python -m tests.house.names --write` writes the counts down as those that may only shrink.
+`python -m tests.house.names` prints how often each word occurs, `python -m tests.house.names WORD` where, and
+`python -m tests.house.names --write` stores the counts, which may only shrink.
 
 A name is what a file defines: a class, function, parameter, variable, attribute (and so a column, and a field of the
 API), an alias of an import, a module, a table, a metric. The name of a test is a sentence, and none of these.
@@ -26,7 +26,7 @@ AREAS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Word:
-    """A word, and what to say instead."""
+    """A refused word, and its replacement."""
 
     say: str
     within: bool = True
@@ -51,7 +51,7 @@ def _part(say: str, *where: str) -> Word:
     return Word(say, within=True, where=where)
 
 
-WORDS: Mapping[str, Word] = {
+RULES: Mapping[str, Word] = {
     # kit and access
     "have": _whole("resources"),
     "Have": _whole("ResourcesDep"),
@@ -157,16 +157,15 @@ WORDS: Mapping[str, Word] = {
 """By the word; one in lower case is refused in any case."""
 
 EXCEPTIONS: Mapping[tuple[str, str], str] = {
-    ("sandbox/", "shapes"): "the forms a record has on the wire, by name; no module of models",
     ("app/kit/route_index.py", "shapes"): "of paths: how many segments, and which of them are parameters",
     ("app/kit/route_index.py", "_shapes"): "of paths: how many segments, and which of them are parameters",
     ("sandbox/server.py", "_beat"): "of the sandbox's simulated time, not of a worker",
 }
-"""The start of a path and a name in it that may stay, and why."""
+"""A prefix of a path and a name in it that may stay, and why."""
 
 PENDING_FILE = Path(__file__).with_name("pending_names.json")
 PENDING: Mapping[str, Mapping[str, int]] = json.loads(PENDING_FILE.read_text())
-"""Words that are still to go, by area, with how many names hold them: never more."""
+"""By area and word: how many names may still contain it."""
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -219,7 +218,7 @@ def names(path: str, source: str) -> list[Name]:
 @cache
 def _rules(folder: Path) -> tuple[frozenset[str], Mapping[str, str]]:
     """The words that are refused in a folder as whole names; and those that are as parts, by their lower case."""
-    applying = {word: rule for word, rule in WORDS.items() if not rule.where or set(folder.parts) & set(rule.where)}
+    applying = {word: rule for word, rule in RULES.items() if not rule.where or set(folder.parts) & set(rule.where)}
     return (
         frozenset(word for word, rule in applying.items() if not rule.within),
         {word.lower(): word for word, rule in applying.items() if rule.within},
@@ -242,18 +241,18 @@ def everywhere(area: str, root: Path = ROOT) -> Iterator[Name]:
 
 
 def standing(area: str, root: Path = ROOT) -> dict[str, list[Name]]:
-    """Where each word stands that should not."""
-    found: dict[str, list[Name]] = {}
+    """The names that contain a refused word, by the word."""
+    by_word: dict[str, list[Name]] = {}
     for name in everywhere(area, root):
         for word in refused(name):
-            found.setdefault(word, []).append(name)
-    return found
+            by_word.setdefault(word, []).append(name)
+    return by_word
 
 
 def too_many(places: Mapping[str, list[Name]], allowed: Mapping[str, int]) -> list[str]:
-    """The names of words that stand more often than allowed."""
+    """The names of words that occur more often than allowed."""
     return [
-        f"{word} ({len(at)} instead of {allowed.get(word, 0)}; say {WORDS[word].say}): {name.path}:{name.line}"
+        f"{word} ({len(at)} instead of {allowed.get(word, 0)}; say {RULES[word].say}): {name.path}:{name.line}"
         for word, at in sorted(places.items())
         if len(at) > allowed.get(word, 0)
         for name in at
@@ -261,13 +260,13 @@ def too_many(places: Mapping[str, list[Name]], allowed: Mapping[str, int]) -> li
 
 
 def main(arguments: list[str]) -> int:
-    """Print counts, or the places of words; or write the counts down."""
+    """Print counts, or the names with given words; or store the counts."""
     places = {area: standing(area) for area in AREAS}
-    counts = {area: {word: len(at) for word, at in sorted(words.items())} for area, words in places.items()}
+    counts = {area: {word: len(at) for word, at in sorted(by_word.items())} for area, by_word in places.items()}
     if arguments == ["--write"]:
         PENDING_FILE.write_text(json.dumps(counts, indent=2) + "\n")
     elif arguments:
-        for name in (name for words in places.values() for word in arguments for name in words.get(word, ())):
+        for name in (name for by_word in places.values() for word in arguments for name in by_word.get(word, ())):
             sys.stdout.write(f"{name.path}:{name.line} {name.name}\n")
     else:
         sys.stdout.write(json.dumps(counts, indent=2) + "\n")

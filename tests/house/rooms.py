@@ -1,7 +1,7 @@
 """The rooms, their size and what each imports; and circles of imports, between rooms and between modules.
 
 `python -m tests.house.rooms` prints them and ends with 1 if there is a circle. An import within a function, or for
-types alone, counts like any other: it hides a circle from Python, not from the reader.
+types alone, counts like any other: it hides a circle from Python, but it is one.
 """
 
 import ast
@@ -33,12 +33,12 @@ def room_of(module: str) -> str:
 
 def sources(root: Path) -> dict[str, Path]:
     """The files of the rooms by the names of their modules; a package is its `__init__.py`."""
-    found = {}
-    for top in TOPS:
-        for path in sorted((root / top).rglob("*.py")):
+    files = {}
+    for folder in TOPS:
+        for path in sorted((root / folder).rglob("*.py")):
             parts = path.relative_to(root).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
 
 
 def _named(tree: ast.Module, package: str) -> Iterator[str]:
@@ -59,54 +59,54 @@ def module_graph(files: Mapping[str, Path]) -> Graph:
     graph = {}
     for module, path in files.items():
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        found = set()
+        imported = set()
         for name in _named(ast.parse(path.read_text()), package):
             target = name if name in files else name.rpartition(".")[0]
             if target in files and target != module:
-                found.add(target)
-        graph[module] = frozenset(found)
+                imported.add(target)
+        graph[module] = frozenset(imported)
     return graph
 
 
 def rooms(files: Mapping[str, Path], graph: Graph) -> dict[str, Room]:
     """The rooms by name."""
-    found: dict[str, Room] = {}
+    by_name: dict[str, Room] = {}
     for module, path in files.items():
         name = room_of(module)
         if name == "app":
             continue
-        room = found.setdefault(name, Room())
+        room = by_name.setdefault(name, Room())
         room.lines += len(path.read_text().splitlines())
         room.imports |= {room_of(target) for target in graph[module]} - {name, "app"}
-    return found
+    return by_name
 
 
 def circles(graph: Graph) -> list[list[str]]:
-    """For each knot of nodes that import each other one shortest circle, in the order of imports."""
+    """For each strongly connected component one shortest circle, in the order of imports."""
     reachable = {node: _reachable(graph, node) for node in graph}
-    found = []
+    circles = []
     seen: set[str] = set()
     for node in sorted(graph):
         if node in seen or node not in reachable[node]:
             continue
         seen |= {other for other in reachable[node] if node in reachable[other]}
-        found.append(_circle(graph, node))
-    return found
+        circles.append(_circle(graph, node))
+    return circles
 
 
 def _reachable(graph: Graph, start: str) -> set[str]:
     """What `start` imports, directly or not; itself only if it is in a circle."""
-    found: set[str] = set()
+    reachable: set[str] = set()
     todo = [start]
     while todo:
-        for target in graph.get(todo.pop(), frozenset()) - found:
-            found.add(target)
+        for target in graph.get(todo.pop(), frozenset()) - reachable:
+            reachable.add(target)
             todo.append(target)
-    return found
+    return reachable
 
 
 def _circle(graph: Graph, start: str) -> list[str]:
-    """A shortest way from `start` back to itself."""
+    """A shortest path from `start` back to itself."""
     paths = [[start]]
     seen: set[str] = set()
     while True:
@@ -125,10 +125,10 @@ def report(root: Path = ROOT) -> tuple[str, int]:
     """A table of the rooms with the circles below, and the number of circles."""
     files = sources(root)
     graph = module_graph(files)
-    found = rooms(files, graph)
-    width = max(map(len, found))
-    lines = [f"{name:{width}} {room.lines:>6}  {' '.join(sorted(room.imports))}" for name, room in found.items()]
-    of_rooms = circles({name: frozenset(room.imports) for name, room in found.items()})
+    found_rooms = rooms(files, graph)
+    width = max(map(len, found_rooms))
+    lines = [f"{name:{width}} {room.lines:>6}  {' '.join(sorted(room.imports))}" for name, room in found_rooms.items()]
+    of_rooms = circles({name: frozenset(room.imports) for name, room in found_rooms.items()})
     of_modules = circles(graph)
     lines += [f"circle: {' → '.join([*circle, circle[0]])}" for circle in (*of_rooms, *of_modules)]
     return "\n".join(lines), len(of_rooms) + len(of_modules)

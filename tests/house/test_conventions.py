@@ -1,4 +1,4 @@
-"""The conventions of the HTTP face hold for every operation, because none can be made without them."""
+"""The conventions of the HTTP API hold for every operation."""
 
 import re
 from collections import Counter
@@ -39,7 +39,7 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
 
 
 def test_schemas_have_titles_of_their_own(document: dict[str, Any]) -> None:
-    """Generators of clients name their classes by it."""
+    """Client generators name their classes by it."""
     schemas = document["components"]["schemas"]
     titles = Counter(schema.get("title", name) for name, schema in schemas.items())
     assert {title: count for title, count in titles.items() if count > 1} == {}

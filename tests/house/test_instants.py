@@ -1,7 +1,7 @@
-"""No instant near the ends of the calendar gets in: one in a row would break every list that the row stands in.
+"""Instants near the ends of the calendar are refused: once stored, they would break the lists with their rows.
 
-The fields come from the OpenAPI document, the columns from the migrated database. With the bounds taken away the probe
-must find operations that take what they should refuse, or it could not fail.
+The fields come from the OpenAPI document, the columns from the migrated database. The control: without the bounds the
+probe must find operations that accept such instants.
 """
 
 import copy
@@ -32,7 +32,7 @@ EXTREMES: Final[Mapping[str, Sequence[str]]] = {
     "day": ("9999-12-31", "2200-01-01", "1969-12-31", "0001-01-01"),
     "wall time": ("9999-12-31T23:59:59", "0001-01-01T00:00:00"),
 }  # fmt: skip
-SHAPES: Final = {
+PATTERNS: Final = {
     "instant": re.compile(r"\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)"),
     "day": re.compile(r"\d{4}-\d\d-\d\d"),
     "wall time": re.compile(r"\d{4}-\d\d-\d\dT[0-9:]+"),
@@ -46,20 +46,20 @@ Path = tuple[str | int, ...]
 
 
 def kind_of(schema: Mapping[str, Any]) -> str | None:
-    """Which of `EXTREMES` a schema takes: told by its format, or by the example it gives."""
+    """The kind of `EXTREMES` that a schema takes, by its format or its example."""
     if (kind := FORMATS.get(schema.get("format", ""))) is not None:
         return kind
     example = next((one for one in schema.get("examples", ()) if isinstance(one, str)), "")
-    return next((kind for kind, shape in SHAPES.items() if shape.fullmatch(example)), None)
+    return next((kind for kind, shape in PATTERNS.items() if shape.fullmatch(example)), None)
 
 
 def times(document: dict[str, Any], schema: dict[str, Any], path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Where a body takes an instant, a day or a wall time; 0 for each item of a list."""
+    """The paths at which a body takes an instant, a day or a wall time; 0 stands for a list's items."""
     if "$ref" in schema:
-        found = document
+        referenced = document
         for part in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        yield from times(document, found, path)
+            referenced = referenced[part]
+        yield from times(document, referenced, path)
         return
     choices = [one for name in ("anyOf", "oneOf", "allOf") for one in schema.get(name, ())]
     kind = next((kind for one in (schema, *choices) if (kind := kind_of(one)) is not None), None)
@@ -77,17 +77,17 @@ def times(document: dict[str, Any], schema: dict[str, Any], path: Path = ()) -> 
 def put(
     document: dict[str, Any], schema: dict[str, Any], body: Any, path: Path, value: str, ids: dict[str, str]
 ) -> Any:
-    """The body with `value` at `path`; what stands around it is made where it is not there."""
+    """The body with `value` at `path`; missing parents are created."""
     if not path:
         return value
     while "$ref" in schema or "anyOf" in schema:
         if "anyOf" in schema:
             schema = schema["anyOf"][0]
             continue
-        found = document
+        referenced = document
         for part in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        schema = found
+            referenced = referenced[part]
+        schema = referenced
     step, *rest = path
     if isinstance(step, int):
         inside = sample(document, schema["items"], ids)
@@ -100,10 +100,10 @@ def put(
 async def taken(
     app: FastAPI, agency: Agency, extremes: Mapping[str, Sequence[str]] = EXTREMES
 ) -> tuple[list[str], int]:
-    """Operations that answer an extreme with anything but 422, and lists that break; and how many were probed."""
+    """Operations that do not answer an extreme with 422, and lists that fail; and the number of probes."""
     document = app.openapi()
     ids = (await stock(agency)).ids
-    found, probed = [], 0
+    faults, probed = [], 0
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if not operation.get("security"):
@@ -127,36 +127,36 @@ async def taken(
                 probed += 1
                 answer = await agency.http.request(method, path.format(**ids), params=query, json=body)
                 if answer.status_code != 422:
-                    found.append(f"{method.upper()} {path}: {name} in {query or body}: {answer.status_code}")
+                    faults.append(f"{method.upper()} {path}: {name} in {query or body}: {answer.status_code}")
                 elif name.strip("?").rpartition(".")[2] not in answer.text:
-                    found.append(f"{method.upper()} {path}: {name} is not named: {answer.text}")
-    return found + [f"{path} is broken: {status}" for path, status in await broken(app, agency, ids)], probed
+                    faults.append(f"{method.upper()} {path}: {name} is not named: {answer.text}")
+    return faults + [f"{path} is broken: {status}" for path, status in await broken(app, agency, ids)], probed
 
 
 async def broken(app: FastAPI, agency: Agency, ids: Mapping[str, str]) -> list[tuple[str, int]]:
-    """Reads that do not answer."""
-    found = []
+    """Reads that fail."""
+    faults = []
     for path, item in app.openapi()["paths"].items():
         if "get" in item and item["get"].get("security"):
             answer = await agency.http.get(path.format(**ids))
             if answer.status_code >= 500:
-                found.append((path, answer.status_code))
-    return found
+                faults.append((path, answer.status_code))
+    return faults
 
 
 async def test_every_operation_refuses_the_ends_of_the_calendar(app: FastAPI, agency: Agency) -> None:
-    found, probed = await taken(app, agency)
-    assert found == []
+    faults, probed = await taken(app, agency)
+    assert faults == []
     assert probed >= 50, "the probe has lost its way"
 
 
 async def test_without_the_bounds_they_are_taken(app: FastAPI, agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instants, "bounded", lambda at: at.astimezone(UTC))
     monkeypatch.setattr(instants, "bounded_day", lambda day: day)
-    found, _ = await taken(app, agency, {**EXTREMES, "instant": ["9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z"]})
-    assert any("POST /v1/api-keys: expires_at" in one for one in found)
-    assert any("GET /v1/posts: ?from" in one for one in found)
-    assert any("holidays.0" in one for one in found)
+    faults, _ = await taken(app, agency, {**EXTREMES, "instant": ["9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z"]})
+    assert any("POST /v1/api-keys: expires_at" in one for one in faults)
+    assert any("GET /v1/posts: ?from" in one for one in faults)
+    assert any("holidays.0" in one for one in faults)
 
 
 async def test_the_last_instants_within_the_bounds_are_taken(agency: Agency) -> None:
@@ -209,7 +209,7 @@ UNCHECKED: Final = """
 
 @pytest.fixture
 def own(servers: Servers) -> str:
-    """A migrated database of this test's own."""
+    """A migrated database for this test alone."""
     return servers.clone()
 
 

@@ -1,25 +1,25 @@
-"""Names say what the field says: words that were given up do not come back."""
+"""Names do not contain refused words."""
 
 import pytest
 
-from tests.house.names import AREAS, EXCEPTIONS, PENDING, ROOT, WORDS, Name, names, parts, refused, standing, too_many
+from tests.house.names import AREAS, EXCEPTIONS, PENDING, ROOT, RULES, Name, names, parts, refused, standing, too_many
 
 
 @pytest.mark.parametrize("area", AREAS)
 def test_no_word_comes_back(area: str) -> None:
-    """Where fewer are left than the file says: python -m tests.house.names --write."""
+    """Where fewer are left than stored: python -m tests.house.names --write."""
     assert too_many(standing(area), PENDING[area]) == []
 
 
 def test_what_is_pending_is_refused_otherwise() -> None:
     assert PENDING.keys() == AREAS.keys()
-    assert {word for words in PENDING.values() for word in words} <= WORDS.keys()
+    assert {word for counts in PENDING.values() for word in counts} <= RULES.keys()
 
 
 def test_every_exception_stands_where_it_is_said_to() -> None:
     for path, name in EXCEPTIONS:
         files = [ROOT / path] if path.endswith(".py") else list((ROOT / path).rglob("*.py"))
-        assert any(found.name == name for file in files for found in names(path, file.read_text())), (path, name)
+        assert any(one.name == name for file in files for one in names(path, file.read_text())), (path, name)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
-"""No test's parameters are alive, and no test makes coroutines before it is their turn to be awaited.
+"""No test's parameters hold live objects, and no test creates coroutines before they are awaited.
 
-Whatever makes a test end early, a skip or a failure, would leave them behind, and the warning about it
-would make another test red.
+A skip or a failure would leave them behind, and the warning about it would fail another test.
 """
 
 import ast
@@ -41,13 +40,13 @@ class _Holds:
 
 
 class _Keeps:
-    """An object of ours that keeps something."""
+    """An object of the tests' own class that holds a value."""
 
     def __init__(self, what: object) -> None:
         self.what = what
 
     def method(self) -> None:
-        """A bound method leads to what it is bound to."""
+        """The object of a bound method is searched too."""
 
 
 def _closed_over(what: object) -> Callable[[], object]:
@@ -74,15 +73,15 @@ HELD: dict[str, Callable[[object], object]] = {
     "default": _by_default,
     "all of it": lambda one: (_Holds([{"a": _Keeps(partial(print, one))}]),),
 }
-"""Where a parameter may hide something."""
+"""The containers that a parameter may be in."""
 
 
 async def test_what_is_alive_is_found_wherever_it_is() -> None:
     with ExitStack() as stack:
         coroutine = stack.enter_context(closing(_answer()))
-        for name, hold in HELD.items():
-            (found,) = alive(hold(coroutine))
-            assert found.endswith("is a coroutine"), name
+        for name, keep in HELD.items():
+            (findings,) = alive(keep(coroutine))
+            assert findings.endswith("is a coroutine"), name
         assert list(alive({"asks": [_Holds(coroutine)]})) == ["['asks'][0].what is a coroutine"]
         knot: list[Any] = [coroutine]
         knot.append(knot)
@@ -91,7 +90,7 @@ async def test_what_is_alive_is_found_wherever_it_is() -> None:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[list[object]]:
-    """What is open of this process's: files and another process."""
+    """Open resources: files and a child process."""
     (tmp_path / "text").touch()
     with (
         (tmp_path / "text").open() as text,
@@ -172,34 +171,34 @@ def test_collecting_them_is_an_error(tmp_path: Path) -> None:
 
 
 def _made_too_early(source: str) -> list[int]:
-    """The lines of loops that await what their round is given, and so what was made before the first round."""
-    found = []
+    """The lines of loops that await their loop variable, which was created before the loop."""
+    findings = []
     for node in ast.walk(ast.parse(source)):
         loops: list[ast.For] | list[ast.comprehension] = [node] if isinstance(node, ast.For) else []
         if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
             loops = node.generators
-        given = {
+        parameters = {
             name.id
             for loop in loops
             if "as_completed" not in ast.unparse(loop.iter)
             for name in ast.walk(loop.target)
             if isinstance(name, ast.Name)
         }
-        found += [
+        findings += [
             inner.lineno
             for inner in ast.walk(node)
-            if isinstance(inner, ast.Await) and isinstance(inner.value, ast.Name) and inner.value.id in given
+            if isinstance(inner, ast.Await) and isinstance(inner.value, ast.Name) and inner.value.id in parameters
         ]
-    return found
+    return findings
 
 
 def test_no_loop_awaits_what_was_made_before_it() -> None:
-    found = {
+    findings = {
         f"{path.relative_to(ROOT)}:{line}"
         for path in (ROOT / "tests").rglob("*.py")
         for line in _made_too_early(path.read_text())
     }
-    assert found == set(), "make them in the loop: `for call in (lambda: made.posts(), ...): await call()`"
+    assert findings == set(), "make them in the loop: `for call in (lambda: made.posts(), ...): await call()`"
 
 
 @pytest.mark.parametrize(

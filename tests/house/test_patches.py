@@ -1,4 +1,4 @@
-"""Every PATCH changes what it is sent and nothing else, whatever its client's generator makes of the schema."""
+"""A PATCH changes the fields it is sent and nothing else, with any client generated from the schema."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ class Patched:
     """A resource that can be patched."""
 
     make: Callable[[Agency, Stock], Awaitable[str]]
-    """Make one of which every field that can change has another value than by default; its path."""
+    """Create one with a value other than the default in every field that can change; its path."""
     values: Mapping[str, Any]
-    """For each field that can change one more value."""
+    """Another value for each field that can change."""
     shows: Mapping[str, set[str]] = field(default_factory=dict)
-    """What of the answer a field changes, where that is not the one of its name."""
+    """The response's field that a field changes, where the names differ."""
 
 
 async def _project(agency: Agency, resources: Stock) -> str:
@@ -85,7 +85,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def resolved(document: dict[str, Any], schema: Any) -> Any:
-    """A schema with what it refers to in its place."""
+    """A schema with its references resolved."""
     if isinstance(schema, list):
         return [resolved(document, one) for one in schema]
     if not isinstance(schema, dict):
@@ -162,7 +162,7 @@ def test_every_field_of_every_patch_is_tried(document: dict[str, Any]) -> None:
 async def test_a_patch_changes_what_it_names_and_nothing_else(
     path: str, agency: Agency, document: dict[str, Any]
 ) -> None:
-    """Of a client that sends one field, and of one that adds whatever default is published."""
+    """For a client that sends one field, and for one that adds published defaults."""
     patched, resources = PATCHED[path], await stock(agency)
     fields = dict(bodies(document))[path]["properties"]
     published = {name: schema["default"] for name, schema in fields.items() if "default" in schema}

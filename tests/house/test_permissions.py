@@ -17,7 +17,7 @@ from app.kit.routing import PERMISSION, Route, Router, public_router
 from app.main import operations
 from tests.conftest import Agency
 from tests.house.conftest import KPI
-from tests.house.test_tenancy import ask
+from tests.house.test_tenancy import call_with_ids
 
 PUBLIC = frozenset(
     {
@@ -129,7 +129,7 @@ async def wrongly_answered(app: FastAPI, agency: Agency, scope: ApiKeyScope) -> 
                 continue
             names = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
             ids = {name: str(uuid.uuid4()) for name in names | {"project_id", "community_id", "post_id"}} | {"key": KPI}
-            answer = await ask(agency, app.openapi(), path, method, operation, ids)
+            answer = await call_with_ids(agency, app.openapi(), path, method, operation, ids)
             required = required_scope(path, method)
             refused = answer.status_code == 403 and answer.json()["code"] == "missing-scope"
             if refused != (scope not in {required, ApiKeyScope.ADMIN}):

@@ -1,4 +1,4 @@
-"""One place knows where the platforms' data is, and what needs them says so where they are not there."""
+"""One module finds the platforms' data; tests that need them are skipped with a reason where they are absent."""
 
 import re
 import subprocess
@@ -35,7 +35,7 @@ def test_the_mark_is_set_by_imports(request: pytest.FixtureRequest) -> None:
 
 def test_imports_are_followed() -> None:
     folder = ROOT / "tests"
-    lexicons = folder / "platforms/test_bluesky_lexicons.py"
+    lexicons = folder / "platforms/bluesky/test_lexicons.py"
     assert {PLACE, folder / "platforms/recorded/__init__.py", folder / "sandbox/lexicons.py"} <= imports.imported(
         lexicons
     )
@@ -49,8 +49,8 @@ def test_data_that_are_not_there_are_a_reason_to_skip(monkeypatch: pytest.Monkey
     monkeypatch.setattr(data, "FOLDER", tmp_path / "none")
     with pytest.raises(pytest.skip.Exception) as caught:
         data.data("vk/schema")
-    for told in ("schemas and recordings", "no part of this repository", str(tmp_path / "none"), data.VARIABLE):
-        assert told in str(caught.value)
+    for part in ("schemas and recordings", "no part of this repository", str(tmp_path / "none"), data.VARIABLE):
+        assert part in str(caught.value)
 
 
 def test_a_part_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -62,16 +62,20 @@ def test_a_part_that_is_not_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_p
         data.data("vk/schema")
 
 
-@pytest.mark.parametrize(("named", "looked"), [("", "beside"), (None, "beside"), ("moved", "moved"), ("gone", "gone")])
-def test_the_environment_moves_or_hides_it(tmp_path: Path, named: str | None, looked: str) -> None:
+@pytest.mark.parametrize(
+    ("named", "expected"), [("", "beside"), (None, "beside"), ("moved", "moved"), ("gone", "gone")]
+)
+def test_the_environment_moves_or_hides_it(tmp_path: Path, named: str | None, expected: str) -> None:
     environment = clean_environment(PYTHONPATH=str(ROOT))
     environment.pop(data.VARIABLE, None)
     if named is not None:
         environment[data.VARIABLE] = str(tmp_path / named) if named else ""
-    there = ROOT.parent / "shared" / "platform-data" if looked == "beside" else tmp_path / looked
+    there = ROOT.parent / "shared" / "platform-data" if expected == "beside" else tmp_path / expected
     source = "from tests.platforms.data import FOLDER; print(FOLDER)"
-    told = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == str(there.resolve())
+    process = subprocess.run(
+        [sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == str(there.resolve())
 
 
 def test_ci_runs_what_needs_the_data_without_them_too() -> None:

@@ -1,4 +1,4 @@
-"""No code but a platform's own adapter, and the sandbox, knows a platform by its name."""
+"""Only a platform's own adapter, and the sandbox, contain its name."""
 
 import ast
 import tomllib
@@ -17,25 +17,25 @@ OWN = (
     "app/cli/demo.py",
 )
 """Adapters, and what shows or imitates certain platforms."""
-WORDS = frozenset({"examples", "openapi_examples", "description", "json_schema_extra"})
+TEXTS = frozenset({"examples", "openapi_examples", "description", "json_schema_extra"})
 
 
 def named(source: str, names: frozenset[str]) -> list[int]:
     """The lines of code that hold a platform's name as a value. Documentation and examples may."""
     tree = ast.parse(source)
-    shown = {inner for node in ast.walk(tree) for part in _words_of(node) for inner in ast.walk(part)}
+    in_texts = {inner for node in ast.walk(tree) for part in _texts_of(node) for inner in ast.walk(part)}
     return [
         node.lineno
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and node.value in names and node not in shown
+        if isinstance(node, ast.Constant) and node.value in names and node not in in_texts
     ]
 
 
-def _words_of(node: ast.AST) -> list[ast.expr]:
-    """What a node says to people: bare strings, and the examples and descriptions of fields."""
+def _texts_of(node: ast.AST) -> list[ast.expr]:
+    """The texts of a node: bare strings, and the examples and descriptions of fields."""
     if isinstance(node, ast.Expr):
         return [node.value] if isinstance(node.value, ast.Constant) else []
-    if isinstance(node, ast.keyword) and node.arg in WORDS:
+    if isinstance(node, ast.keyword) and node.arg in TEXTS:
         return [node.value]
     return []
 
@@ -43,14 +43,14 @@ def _words_of(node: ast.AST) -> list[ast.expr]:
 def test_only_adapters_know_their_platforms_by_name() -> None:
     names = frozenset(adapters())
     assert {"vk", "mastodon"} <= names
-    found = [
+    named_lines = [
         f"{path.relative_to(ROOT)}:{line}"
         for folder in ("app", "workers")
         for path in sorted((ROOT / folder).rglob("*.py"))
         if not str(path.relative_to(ROOT)).startswith(OWN)
         for line in named(path.read_text(), names)
     ]
-    assert found == [], "ask the adapter's spec instead, or give it a capability"
+    assert named_lines == [], "ask the adapter's spec instead, or give it a capability"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The tables are what the models say, every agency's rows are fenced in, migrations go both ways."""
+"""The migrated tables equal the models, rows are isolated by workspace, and migrations can be reverted."""
 
 import asyncio
 
@@ -67,7 +67,7 @@ def test_keys_and_unique_rules_stay_within_a_workspace() -> None:
 
 
 def test_types_that_lose_something_are_in_no_table() -> None:
-    """Text has no length, instants have a zone: what the linter of the migrations' SQL is not asked."""
+    """Texts have no length and instants have a zone; squawk's rules for these are off."""
     columns = [column for table in Base.metadata.sorted_tables for column in table.columns]
     assert {str(column) for column in columns if isinstance(column.type, String) and column.type.length} == set()
     zoneless = {str(c) for c in columns if isinstance(c.type, DateTime) and not c.type.timezone}
@@ -88,7 +88,7 @@ async def test_the_schema_is_what_the_models_say(servers: Servers, database: str
 
 @pytest.fixture
 def empty(servers: Servers) -> str:
-    """A migrated database of this test's own."""
+    """A migrated database for this test alone."""
     return servers.clone()
 
 

@@ -1,7 +1,7 @@
-"""What belongs to another agency answers exactly as what does not exist, on every path there is.
+"""For an id of another agency every operation answers exactly as for an id that does not exist.
 
-The paths come from the OpenAPI document. Two fences stand between agencies, row-level security and
-the filter of every query; each is taken down in turn, and the other must hold. With both down the
+The paths come from the OpenAPI document. Two barriers isolate agencies, row-level security and
+the filter of every query; each is removed in turn, and the other must hold. Without both the
 probe must find leaks, or it could not fail.
 """
 
@@ -26,7 +26,7 @@ from tests.house.conftest import Stock, sample, stock
 from tests.servers import Servers
 
 PUBLIC = frozenset({"slug", "hook_id", "token"})
-"""Path parameters that strangers use: they stand for no workspace."""
+"""Path parameters of public operations: they belong to no workspace."""
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
             yield path, method, operation
 
 
-async def ask(
+async def call_with_ids(
     agency: Agency, document: dict[str, Any], path: str, method: str, operation: dict[str, Any], ids: dict[str, str]
 ) -> httpx.Response:
     """Call an operation with these ids wherever it takes one: path, query and body."""
@@ -83,8 +83,8 @@ async def ask(
     return await agency.http.request(method, path.format(**ids), params=query, json=body)
 
 
-def told(answer: httpx.Response, ids: dict[str, str]) -> str:
-    """What an answer tells, apart from the id that was asked for and the request's own id."""
+def content_of(answer: httpx.Response, ids: dict[str, str]) -> str:
+    """A response's status and text, without the requested ids and the request's own id."""
     text = answer.text
     for value in (*ids.values(), answer.headers.get("x-request-id", "-")):
         text = text.replace(value, "…")
@@ -92,12 +92,12 @@ def told(answer: httpx.Response, ids: dict[str, str]) -> str:
 
 
 async def leaks(app: FastAPI, resources: Resources) -> tuple[list[str], set[str]]:
-    """Operations that tell an agency something of another one's; and those that were probed with an id."""
+    """Operations that reveal something of another agency; and those that were probed with an id."""
     document = app.openapi()
-    us, them = await sign_up(app, resources), await sign_up(app, resources)
-    await stock(us)
+    own, them = await sign_up(app, resources), await sign_up(app, resources)
+    await stock(own)
     theirs = await stock(them)
-    found, probed = [], set()
+    leaking, probed = [], set()
     for path, method, operation in operations(document):
         parameters = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
         if parameters & PUBLIC or not operation.get("security"):
@@ -105,62 +105,62 @@ async def leaks(app: FastAPI, resources: Resources) -> tuple[list[str], set[str]
         missing = parameters - set(theirs.ids)
         assert not missing, f"say in tests/house/conftest.py how to make a {missing} for {path}"
         unknown = Stock({name: str(uuid.uuid4()) for name in theirs.ids} | {"key": theirs.ids["key"]})
-        as_theirs = await ask(us, document, path, method, operation, theirs.ids)
-        as_unknown = await ask(us, document, path, method, operation, unknown.ids)
+        as_theirs = await call_with_ids(own, document, path, method, operation, theirs.ids)
+        as_unknown = await call_with_ids(own, document, path, method, operation, unknown.ids)
         name = f"{method.upper()} {path}"
         if parameters - {"key"}:
             probed.add(name)
             if as_theirs.status_code != 404 or as_unknown.status_code != 404:
-                found.append(f"{name}: {as_theirs.status_code} {as_theirs.text[:200]}")
-        elif told(as_theirs, theirs.ids) != told(as_unknown, unknown.ids) and not as_unknown.is_success:
-            found.append(f"{name}: tells them apart: {as_theirs.text[:200]}")
+                leaking.append(f"{name}: {as_theirs.status_code} {as_theirs.text[:200]}")
+        elif content_of(as_theirs, theirs.ids) != content_of(as_unknown, unknown.ids) and not as_unknown.is_success:
+            leaking.append(f"{name}: answers differently: {as_theirs.text[:200]}")
     for path, method, _ in operations(document):
         if method == "get" and "{" not in path:
-            answer = await us.http.get(path)
+            answer = await own.http.get(path)
             if answer.text in theirs:
-                found.append(f"{method.upper()} {path}: shows theirs")
-    await us.http.aclose()
+                leaking.append(f"{method.upper()} {path}: shows theirs")
+    await own.http.aclose()
     await them.http.aclose()
-    return found, probed
+    return leaking, probed
 
 
 async def test_with_both_fences(app: FastAPI, resources: Resources) -> None:
-    found, probed = await leaks(app, resources)
-    assert found == []
+    leaking, probed = await leaks(app, resources)
+    assert leaking == []
     assert len(probed) >= 20, "the probe has lost its way"
 
 
 async def test_with_row_level_security_alone(app: FastAPI, resources: Resources, without_filter: None) -> None:
-    found, _ = await leaks(app, resources)
-    assert found == []
+    leaking, _ = await leaks(app, resources)
+    assert leaking == []
 
 
 async def test_with_the_filter_alone(app: FastAPI, without_row_security: Resources) -> None:
     app.state.resources = without_row_security
-    found, _ = await leaks(app, without_row_security)
-    assert found == []
+    leaking, _ = await leaks(app, without_row_security)
+    assert leaking == []
 
 
 async def test_with_neither_the_probe_finds_leaks(
     app: FastAPI, without_row_security: Resources, without_filter: None
 ) -> None:
     app.state.resources = without_row_security
-    found, _ = await leaks(app, without_row_security)
-    assert len(found) >= 10
+    leaking, _ = await leaks(app, without_row_security)
+    assert len(leaking) >= 10
 
 
 async def test_ones_own_things_are_found_on_the_same_paths(app: FastAPI, resources: Resources) -> None:
-    """The control: the paths answer 404 because of whose ids they are, not because they never find anything."""
+    """The control: the same paths find the agency's own ids."""
     document = app.openapi()
-    us = await sign_up(app, resources)
-    ours = await stock(us)
+    own = await sign_up(app, resources)
+    ours = await stock(own)
     lost = []
     for path, method, operation in operations(document):
         parameters = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
         if not parameters or parameters & PUBLIC or method == "delete":
             continue
-        answer = await ask(us, document, path, method, operation, ours.ids)
+        answer = await call_with_ids(own, document, path, method, operation, ours.ids)
         if answer.status_code == 404 or answer.status_code >= 500:
             lost.append(f"{method.upper()} {path}: {answer.status_code} {answer.text[:200]}")
-    await us.http.aclose()
+    await own.http.aclose()
     assert lost == []

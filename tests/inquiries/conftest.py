@@ -1,4 +1,4 @@
-"""A community on a platform made for tests, and a customer who writes there."""
+"""A community on a fake platform, and a customer's messages."""
 
 import dataclasses
 import uuid
@@ -32,23 +32,23 @@ def spec(key: str, *, remembered: timedelta | None = None) -> Spec:
         api_version="1",
         base_url="https://platform.example",
         metrics=frozenset(),
-        budgets=(),
+        rate_limits=(),
         metrics_batch=1,
         text_limit=100,
         tokens=frozenset(),
         public=True,
         address_hint="name",
-        replies_remembered=remembered,
+        replies_dedup_window=remembered,
     )
 
 
 @dataclass
 class Post:
-    """What the platform was asked to send, and how it behaves."""
+    """The replies sent to the fake platform, and how it reacts."""
 
     sent: list[tuple[ReplyTo, str, str]] = field(default_factory=list)
     behave: Callable[[str], Any] = lambda _: None
-    """Called with the text once it is taken; may raise, or give a `Sent`."""
+    """Called with the text after it is recorded; may raise, or return a `SendReceipt`."""
 
 
 class Silent:
@@ -59,7 +59,7 @@ class Silent:
     def __init__(self, http: object) -> None: ...
 
 
-def talking(post: Post, key: str, remembered: timedelta | None) -> type:
+def replying_adapter(post: Post, key: str, remembered: timedelta | None) -> type:
     class Talking:
         spec: ClassVar[Spec] = globals()["spec"](key, remembered=remembered)
 
@@ -77,30 +77,30 @@ def talking(post: Post, key: str, remembered: timedelta | None) -> type:
 
 @pytest.fixture
 def post(monkeypatch: pytest.MonkeyPatch) -> Post:
-    """The platforms `forgetful` (a repeat is sent twice), `mindful` (it remembers) and `silent`."""
+    """The platforms `forgetful` (sends a repeat twice), `mindful` (recognises repeats) and `silent` (no replies)."""
     made = Post()
-    found = {
-        "forgetful": talking(made, "forgetful", None),
-        "mindful": talking(made, "mindful", timedelta(minutes=50)),
+    adapter_classes = {
+        "forgetful": replying_adapter(made, "forgetful", None),
+        "mindful": replying_adapter(made, "mindful", timedelta(minutes=50)),
         "silent": Silent,
     }
-    monkeypatch.setattr("app.platforms.adapters", lambda: found)
+    monkeypatch.setattr("app.platforms.adapters", lambda: adapter_classes)
     return made
 
 
 @dataclass
-class Town:
-    """A project with a community, and what is seen there."""
+class InquirySetup:
+    """A project with a community whose messages a test stores."""
 
     agency: Agency
-    place: CommunityRef
+    ref: CommunityRef
 
-    async def see(self, *messages: RemoteMessage, publication_id: uuid.UUID | None = None) -> None:
-        """A poll finds these messages."""
-        async with self.agency.resources.transaction(self.place.workspace_id) as session:
-            await publish(session, MessagesSeen(self.place, tuple((each, publication_id) for each in messages)))
+    async def store_messages(self, *messages: RemoteMessage, publication_id: uuid.UUID | None = None) -> None:
+        """Publish these messages as a poll does."""
+        async with self.agency.resources.transaction(self.ref.workspace_id) as session:
+            await publish(session, MessagesSeen(self.ref, tuple((each, publication_id) for each in messages)))
 
-    def said(
+    def message(
         self, external_id: str, at: datetime, text: str = "Сколько стоит?", *, by: RemotePerson = OLGA, **more: Any
     ) -> RemoteMessage:
         """A message."""
@@ -118,38 +118,40 @@ class Town:
         )
 
     async def inquiries(self, **filters: Any) -> list[Any]:
-        """As the list shows them."""
-        found = await self.agency.get("/v1/inquiries", community_id=str(self.place.community_id), **filters)
-        return list(found["data"])
+        """The community's inquiries, as the list returns them."""
+        page = await self.agency.get("/v1/inquiries", community_id=str(self.ref.community_id), **filters)
+        return list(page["data"])
 
     async def only(self) -> Any:
-        """The one inquiry there is, with its thread."""
-        (found,) = await self.inquiries()
-        return await self.agency.get(f"/v1/inquiries/{found['id']}")
+        """The only inquiry, with its thread."""
+        (inquiry,) = await self.inquiries()
+        return await self.agency.get(f"/v1/inquiries/{inquiry['id']}")
 
     async def stored(self) -> list[Message]:
-        """Every message of the community's, read or not."""
-        async with self.agency.resources.transaction(self.place.workspace_id) as session:
+        """All stored messages of the community, also those without an inquiry."""
+        async with self.agency.resources.transaction(self.ref.workspace_id) as session:
             query = select(Message).where(
-                Message.workspace_id == self.place.workspace_id, Message.community_id == self.place.community_id
+                Message.workspace_id == self.ref.workspace_id, Message.community_id == self.ref.community_id
             )
             return list((await session.scalars(query.order_by(Message.sent_at, Message.external_id))).all())
 
 
-async def settle(agency: Agency, platform: str = "forgetful", timezone: str = "Europe/Minsk") -> Town:
+async def connect_community(
+    agency: Agency, platform: str = "forgetful", timezone: str = "Europe/Minsk"
+) -> InquirySetup:
     """A new project with a community on that platform."""
     project = await agency.post("/v1/projects", {"name": "Nina's", "timezone": timezone})
-    place = CommunityRef(agency.workspace_id, uuid.UUID(project["id"]), uuid.uuid4(), platform, timezone)
+    ref = CommunityRef(agency.workspace_id, uuid.UUID(project["id"]), uuid.uuid4(), platform, timezone)
     async with agency.resources.transaction(agency.workspace_id) as session:
         session.add(
             Community(
-                workspace_id=place.workspace_id,
-                id=place.community_id,
-                project_id=place.project_id,
+                workspace_id=ref.workspace_id,
+                id=ref.community_id,
+                project_id=ref.project_id,
                 platform=platform,
-                address=f"https://platform.example/{place.community_id}",
+                address=f"https://platform.example/{ref.community_id}",
                 base_url="https://platform.example",
-                external_id=str(place.community_id),
+                external_id=str(ref.community_id),
                 title="Coffee at Nina's",
                 state="healthy",
                 missing_scopes=[],
@@ -158,18 +160,18 @@ async def settle(agency: Agency, platform: str = "forgetful", timezone: str = "E
                 created_at=agency.resources.clock.now(),
             )
         )
-    return Town(agency, place)
+    return InquirySetup(agency, ref)
 
 
 @pytest.fixture
-async def town(agency: Agency, post: Post) -> Town:
-    """A community on a platform that would send a repeat twice."""
-    return await settle(agency)
+async def setup(agency: Agency, post: Post) -> InquirySetup:
+    """A community on the platform `forgetful`."""
+    return await connect_community(agency)
 
 
 @pytest.fixture
 async def resources(resources: Resources) -> AsyncIterator[Resources]:
-    """A worker's: it may call platforms. Nothing here does so over HTTP."""
+    """Resources of a worker; a call over HTTP fails the test."""
 
     def refuse(_: httpx.Request) -> httpx.Response:
         raise AssertionError("no call leaves these tests")

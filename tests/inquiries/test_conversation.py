@@ -94,6 +94,25 @@ def brief(wait: Wait) -> Brief:
             InquiryStatus.OPEN,
             2,
         ),
+        # A reopened inquiry is resolved again, without a new message or with one that the resolution does not cover.
+        (
+            [customer(0), resolved(6, through=0), reopened(8), resolved(10, through=0)],
+            [(0, 6, "resolution", True), (8, 10, "resolution", True)],
+            InquiryStatus.RESOLVED,
+            6,
+        ),
+        (
+            [customer(0), resolved(6, through=0), reopened(8), customer(9), resolved(10, through=0)],
+            [(0, 6, "resolution", True), (8, 10, "resolution", True), (10, None, None, True)],
+            InquiryStatus.OPEN,
+            6,
+        ),
+        (
+            [customer(0), resolved(6, through=0), customer(7), reopened(8), resolved(10, through=0)],
+            [(0, 6, "resolution", True), (7, None, None, True)],
+            InquiryStatus.OPEN,
+            6,
+        ),
         # The platform's clock is ahead of ours: a message ingested before the resolution is covered all the same.
         ([customer(8), resolved(6, through=8)], [(8, 8, "resolution", True)], InquiryStatus.RESOLVED, 6),
         ([customer(0, deleted=True)], [], InquiryStatus.RESOLVED, None),
@@ -168,15 +187,15 @@ def test_without_status_changes_waits_match_the_slow_algorithm(messages: list[De
     real = sorted(
         {s.at for s in messages if s.author is MessageDirection.AGENCY and not s.automatic and s.deleted_at is None}
     )
-    found: list[tuple[datetime, datetime | None]] = []
+    waits: list[tuple[datetime, datetime | None]] = []
     for previous, answer in pairwise([None, *real, None]):
         after, until = previous or at(-1), answer or at(999)
         start = [moment for moment in customer_times if after < moment <= until]
         if answer is not None and not start:
             start = [moment for moment in deleted if after < moment <= until]
         if start:
-            found.append((start[0], answer))
-    assert [(wait.started_at, wait.ended_at) for wait in conversation_state(messages, []).waits] == found
+            waits.append((start[0], answer))
+    assert [(wait.started_at, wait.ended_at) for wait in conversation_state(messages, []).waits] == waits
 
 
 @given(threads, decisions)

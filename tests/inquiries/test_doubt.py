@@ -1,4 +1,4 @@
-"""A reply that a dead worker may have sent stays unsettled until the platform, a poll or a person settles it."""
+"""The outcome of a reply by a killed worker is unknown until the platform, a poll or a person settles it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -28,13 +28,13 @@ from tests.conftest import Agency
 BASE: Final = "http://localhost"
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
-WORDS: Final = "On the shelf on the left."
+REPLY: Final = "On the shelf on the left."
 UNTRUE: Final = {"failed", "queued"}
-"""States that a reply which the platform has must not have."""
+"""States that contradict that the platform has the reply."""
 
 
 class Killed(BaseException):
-    """The worker's process ends here."""
+    """Stands for the end of the worker's process."""
 
 
 async def _killed(*_: Any, **__: Any) -> None:
@@ -42,7 +42,7 @@ async def _killed(*_: Any, **__: Any) -> None:
 
 
 async def _job(agency: Agency) -> Any:
-    """The sending job, unless it is done or given up."""
+    """The sending job; None once it is done or dead."""
     async with agency.resources.db.read_connection(None) as connection:
         query = select(Job.id, Job.run_at, Job.leased_until).where(
             Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send", Job.state != "dead"
@@ -51,7 +51,7 @@ async def _job(agency: Agency) -> Any:
 
 
 async def _attempt(agency: Agency, clock: SetClock) -> bool:
-    """Wait until the sending job is due, or its worker's lease is over, and do it; False where there is none."""
+    """Advance the clock until the sending job is due or its lease has ended, and run it; False where there is none."""
     waiting = await _job(agency)
     if waiting is None:
         return False
@@ -62,7 +62,7 @@ async def _attempt(agency: Agency, clock: SetClock) -> bool:
 
 
 PLACES: Final = {"vk": "kofe_zerno", "mastodon": "velodvor", "bluesky": "velosreda"}
-"""Platforms that drop repeats, and a community of each."""
+"""Platforms that drop repeats, each with a community of the sandbox."""
 
 
 def _vk(code: int) -> tuple[int, Any]:
@@ -81,12 +81,12 @@ TROUBLES: Final[dict[str, dict[str, tuple[int, Any]]]] = {
     "gone": {"vk": _vk(18), "mastodon": (404, {"error": "no"}), "bluesky": (400, {"error": "RecordNotFound"})},
     "a page": dict.fromkeys(PLACES, (200, "<html>Sit tight</html>")),
 }
-"""How each platform says it, to whatever it is asked."""
+"""Each platform's response to any call, by the trouble."""
 
 
 @dataclass
-class Way(httpx.AsyncBaseTransport):
-    """To the sandbox; `trouble` comes in between."""
+class SandboxTransport(httpx.AsyncBaseTransport):
+    """A transport to the sandbox; with `trouble` set, calls fail before they reach it."""
 
     sandbox: Sandbox
     clock: SetClock
@@ -102,29 +102,29 @@ class Way(httpx.AsyncBaseTransport):
             await response.aread()
         else:
             status, body = TROUBLES[self.trouble][self.platform]
-            told = {"text": body} if isinstance(body, str) else {"json": body}
-            response = httpx.Response(status, **told, headers={"retry-after": "3600"})
+            content = {"text": body} if isinstance(body, str) else {"json": body}
+            response = httpx.Response(status, **content, headers={"retry-after": "3600"})
         response.headers["date"] = format_datetime(self.clock.now(), usegmt=True)
         return response
 
 
 @dataclass
-class Street:
-    """A community of the sandbox's, a customer who has asked there, and our answer, of which the worker died."""
+class InterruptedReply:
+    """A reply to a sandbox customer that the platform accepted before the worker was killed."""
 
     agency: Agency
     clock: SetClock
     sandbox: Sandbox
-    way: Way
+    transport: SandboxTransport
     community: str
     path: str
     act: Callable[..., Awaitable[None]]
 
     async def poll(self) -> None:
-        """Read what there is: more was said below the post, so that all of it is read."""
+        """Poll the reply: further comments change the post's counter, so that its comments are read."""
         (ours,) = self._taken()
-        if self.way.platform == "mastodon":  # its lists show an answer of ours to a comment to nobody who polls
-            await self._see(ours)
+        if self.transport.platform == "mastodon":  # its lists do not contain the account's own replies to comments
+            await self._store_as_polled(ours)
             return
         await self.act("comment", text="Thanks!", parent=ours["id"], person=1)
         await self.act("comment", text="I like it there.", person=2)
@@ -133,42 +133,44 @@ class Street:
             await self.agency.work("communities.poll")
             self.clock.advance(15 * MINUTE)
 
-    async def _see(self, ours: Record) -> None:
-        """As if it had been among what a poll has read."""
+    async def _store_as_polled(self, ours: Record) -> None:
+        """Store the reply as if a poll had read it."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
-            asked = (await session.scalars(select(Message).where(Message.community_id == UUID(self.community)))).first()
+            question = (
+                await session.scalars(select(Message).where(Message.community_id == UUID(self.community)))
+            ).first()
             community = await session.get(Community, (self.agency.workspace_id, UUID(self.community)))
-            assert asked is not None
+            assert question is not None
             assert community is not None
-            place = CommunityRef(
+            ref = CommunityRef(
                 self.agency.workspace_id, community.project_id, community.id, community.platform, "Europe/Minsk"
             )
-            us = RemotePerson(str(community.external_id), "Us", is_community=True)
+            author = RemotePerson(str(community.external_id), "Us", is_community=True)
             seen = RemoteMessage(
                 external_id=ours["id"],
-                thread_id=asked.thread_id,
+                thread_id=question.thread_id,
                 kind=MessageKind.COMMENT,
-                author=us,
+                author=author,
                 text=ours["text"],
                 sent_at=datetime.fromisoformat(ours["at"]),
             )
-            await publish(session, MessagesSeen(place, ((seen, None),)))
+            await publish(session, MessagesSeen(ref, ((seen, None),)))
 
     def _taken(self) -> list[Record]:
-        """The answers that the platform has accepted."""
+        """The replies that the platform has accepted."""
         return [one for one in self.sandbox.network.world.ledger.page(0, 1_000_000) if one["type"] == "reply"]
 
     async def delivery(self) -> str:
-        """How far our answer is said to have come; the platform has it once."""
+        """The reply's delivery state; asserts that the platform has it once."""
         assert len(self._taken()) == 1
-        shown = (await self.agency.get(self.path))["messages"]
-        (ours,) = [one for one in shown if one["delivery"] is not None]
+        messages = (await self.agency.get(self.path))["messages"]
+        (ours,) = [one for one in messages if one["delivery"] is not None]
         assert ours["delivery"] not in UNTRUE, ours["delivery_detail"]
         assert "anew" not in (ours["delivery_detail"] or "")
         events = [one["type"] for one in (await self.agency.get(f"{self.path}/events"))["data"]]
         assert "failed" not in events
         if ours["delivery"] == "sent":
-            assert [one["id"] for one in shown if WORDS in one["text"]] == [ours["id"]], "it is there twice"
+            assert [one["id"] for one in messages if REPLY in one["text"]] == [ours["id"]], "it is there twice"
         return str(ours["delivery"])
 
 
@@ -178,100 +180,106 @@ def platform(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def way(clock: SetClock, platform: str) -> Iterator[Way]:
-    """To a sandbox in which nothing happens by itself."""
+def transport(clock: SetClock, platform: str) -> Iterator[SandboxTransport]:
+    """A transport to a sandbox without simulated activity."""
     made = build(seed=7, real=lambda: clock.now().timestamp(), tick=None, speed=1, platforms=(platform,), alive=False)
     limits = made.network.limits
     limits.update({name: 1_000_000 for name in limits if not name.endswith("seconds")})
     made.network.base_url = BASE
-    yield Way(made, clock, platform)
+    yield SandboxTransport(made, clock, platform)
     made.network.world.ledger.close()
 
 
 @pytest.fixture
-async def resources(resources: Resources, way: Way) -> AsyncIterator[Resources]:
-    """Workers call the sandbox, and know nothing of other tests' calls, by clocks that ran on."""
+async def resources(resources: Resources, transport: SandboxTransport) -> AsyncIterator[Resources]:
+    """Resources of workers that call the sandbox; counts of other tests' calls, at later instants, are deleted."""
     async with resources.transaction(None) as session:
         await session.execute(delete(RateLimitUse))
-    settings = resources.settings.model_copy(update={"platform_urls": {way.platform: BASE}})
-    async with httpx.AsyncClient(transport=way) as http:
+    settings = resources.settings.model_copy(update={"platform_urls": {transport.platform: BASE}})
+    async with httpx.AsyncClient(transport=transport) as http:
         yield replace(resources, http=http, settings=settings)
 
 
 @pytest.fixture
-async def street(agency: Agency, clock: SetClock, way: Way, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
-    """The platform has accepted our answer; the worker has died before its commit."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(way.sandbox.app), base_url=BASE) as strings:
-        key = PLACES[way.platform]
-        known = next(one for one in (await strings.get("/_sandbox/communities")).json() if one["key"] == key)
+async def interrupted(
+    agency: Agency, clock: SetClock, transport: SandboxTransport, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[InterruptedReply]:
+    """The platform has accepted the reply; the worker was killed before its commit."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(transport.sandbox.app), base_url=BASE) as strings:
+        key = PLACES[transport.platform]
+        community = next(one for one in (await strings.get("/_sandbox/communities")).json() if one["key"] == key)
 
         async def act(what: str, **more: object) -> None:
             answer = await strings.post(f"/_sandbox/communities/{key}", json={"act": what, **more})
             assert answer.status_code == 201, answer.text
 
         project = await agency.post("/v1/projects", {"name": "Nina's", "timezone": "Europe/Minsk"})
-        body = {"project_id": project["id"], "platform": way.platform, "address": known["address"]}
-        tokens = {kind: token for kind, token in known["tokens"].items() if token}
+        body = {"project_id": project["id"], "platform": transport.platform, "address": community["address"]}
+        tokens = {kind: token for kind, token in community["tokens"].items() if token}
         made = await agency.post("/v1/communities", {**body, "credentials": tokens, "backfill_days": 1})
         await act("post", text="Open on Sunday")
         await act("comment", text="Where is the bread?", person=1)
         clock.advance(MINUTE)
         await agency.work("communities.poll")
-        (found,) = (await agency.get("/v1/inquiries"))["data"]
-        street = Street(agency, clock, way.sandbox, way, made["id"], f"/v1/inquiries/{found['id']}", act)
-        await agency.post(f"{street.path}/messages", {"text": WORDS}, status=202)
+        (inquiry,) = (await agency.get("/v1/inquiries"))["data"]
+        interrupted = InterruptedReply(
+            agency, clock, transport.sandbox, transport, made["id"], f"/v1/inquiries/{inquiry['id']}", act
+        )
+        await agency.post(f"{interrupted.path}/messages", {"text": REPLY}, status=202)
         with monkeypatch.context() as patched:
             patched.setattr(sending, "delivered", _killed)
             with pytest.raises(Killed):
                 await agency.work("inquiries.send")
-        assert await street.delivery() == "sending"
-        yield street
+        assert await interrupted.delivery() == "sending"
+        yield interrupted
 
 
 @pytest.mark.parametrize("trouble", ["away", *TROUBLES])
-async def test_a_reply_that_may_have_been_sent_is_never_marked_failed(street: Street, trouble: str) -> None:
-    street.way.trouble = trouble
+async def test_a_reply_that_may_have_been_sent_is_never_marked_failed(
+    interrupted: InterruptedReply, trouble: str
+) -> None:
+    interrupted.transport.trouble = trouble
     attempts = 0
-    while await _attempt(street.agency, street.clock):
+    while await _attempt(interrupted.agency, interrupted.clock):
         attempts += 1
-        assert await street.delivery() in {"sending", "outcome_unknown"}
+        assert await interrupted.delivery() in {"sending", "outcome_unknown"}
         assert attempts < 30
-    assert await street.delivery() == "outcome_unknown"
-    street.clock.advance(2 * HOUR)
-    await street.agency.work("inquiries.reconcile")
-    assert await street.delivery() == "needs_review"
-    (shown,) = [one for one in (await street.agency.get(street.path))["messages"] if one["delivery"]]
-    assert "Look at the thread there; if it is missing, answer again." in shown["delivery_detail"]
-    street.way.trouble = None
-    await street.poll()
-    assert await street.delivery() == "sent"
-    assert (await street.agency.get(street.path))["first_answered_at"] is not None
+    assert await interrupted.delivery() == "outcome_unknown"
+    interrupted.clock.advance(2 * HOUR)
+    await interrupted.agency.work("inquiries.reconcile")
+    assert await interrupted.delivery() == "needs_review"
+    (message,) = [one for one in (await interrupted.agency.get(interrupted.path))["messages"] if one["delivery"]]
+    assert "Look at the thread there; if it is missing, answer again." in message["delivery_detail"]
+    interrupted.transport.trouble = None
+    await interrupted.poll()
+    assert await interrupted.delivery() == "sent"
+    assert (await interrupted.agency.get(interrupted.path))["first_answered_at"] is not None
 
 
 @pytest.mark.parametrize("trouble", ["away", "throttled", "expired", "rejected"])
-async def test_the_platforms_confirmation_settles_the_outcome(street: Street, trouble: str) -> None:
-    street.way.trouble = trouble
+async def test_the_platforms_confirmation_settles_the_outcome(interrupted: InterruptedReply, trouble: str) -> None:
+    interrupted.transport.trouble = trouble
     for _ in range(3):
-        await _attempt(street.agency, street.clock)
-        assert await street.delivery() in {"sending", "outcome_unknown"}
-    street.way.trouble = None
-    while await _attempt(street.agency, street.clock):
+        await _attempt(interrupted.agency, interrupted.clock)
+        assert await interrupted.delivery() in {"sending", "outcome_unknown"}
+    interrupted.transport.trouble = None
+    while await _attempt(interrupted.agency, interrupted.clock):
         pass
-    if street.way.platform == "bluesky" or trouble != "throttled":
-        assert await street.delivery() == "sent"
-    else:  # throttled for longer than it remembers keys: not to be asked again, so that another look has to tell
-        assert await street.delivery() == "outcome_unknown"
-        await street.poll()
-        assert await street.delivery() == "sent"
+    if interrupted.transport.platform == "bluesky" or trouble != "throttled":
+        assert await interrupted.delivery() == "sent"
+    else:  # throttled for longer than it remembers keys: it must not be sent again; only a poll can settle it
+        assert await interrupted.delivery() == "outcome_unknown"
+        await interrupted.poll()
+        assert await interrupted.delivery() == "sent"
 
 
-async def test_a_poll_settles_the_outcome(street: Street) -> None:
-    street.way.trouble = "rejected"
-    await _attempt(street.agency, street.clock)
-    assert await street.delivery() == "sending"
-    street.way.trouble = None
-    street.clock.advance(2 * MINUTE)
-    await street.poll()
-    assert await street.delivery() == "sent"
-    await _attempt(street.agency, street.clock)
-    assert await street.delivery() == "sent"
+async def test_a_poll_settles_the_outcome(interrupted: InterruptedReply) -> None:
+    interrupted.transport.trouble = "rejected"
+    await _attempt(interrupted.agency, interrupted.clock)
+    assert await interrupted.delivery() == "sending"
+    interrupted.transport.trouble = None
+    interrupted.clock.advance(2 * MINUTE)
+    await interrupted.poll()
+    assert await interrupted.delivery() == "sent"
+    await _attempt(interrupted.agency, interrupted.clock)
+    assert await interrupted.delivery() == "sent"

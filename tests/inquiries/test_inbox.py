@@ -1,4 +1,4 @@
-"""The inbox as people use it."""
+"""The inbox over HTTP."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -8,26 +8,26 @@ import pytest
 
 from app.kit.clock import SetClock
 from tests.conftest import Agency
-from tests.inquiries.conftest import OURS, Post, Town, settle
+from tests.inquiries.conftest import OURS, InquirySetup, Post, connect_community
 
 NOON = datetime(2026, 10, 15, 10, 0, tzinfo=UTC)
 """Two hours before the clock of the tests."""
 MINUTE = timedelta(minutes=1)
 
 
-async def test_the_list_is_filtered_and_paged_newest_first(town: Town, agency: Agency, post: Post) -> None:
-    other = await settle(agency)
+async def test_the_list_is_filtered_and_paged_newest_first(setup: InquirySetup, agency: Agency, post: Post) -> None:
+    other = await connect_community(agency)
     texts = ["Сколько стоит?", "Спасибо за 100%!", "Не работает сайт"]
     for n, text in enumerate(texts):
-        await town.see(town.said(str(n), NOON + n * MINUTE, text, thread_id=str(n)))
-    await other.see(other.said("9", NOON - MINUTE, "Ок"))
+        await setup.store_messages(setup.message(str(n), NOON + n * MINUTE, text, thread_id=str(n)))
+    await other.store_messages(other.message("9", NOON - MINUTE, "Ок"))
 
     async def previews(**filters: Any) -> list[str]:
-        return [found["preview"] for found in (await agency.get("/v1/inquiries", **filters))["data"]]
+        return [inquiry["preview"] for inquiry in (await agency.get("/v1/inquiries", **filters))["data"]]
 
     assert await previews() == [*texts[::-1], "Ок"]
     assert await previews(kind="thanks") == [texts[1]]
-    assert await previews(project_id=str(other.place.project_id)) == ["Ок"]
+    assert await previews(project_id=str(other.ref.project_id)) == ["Ок"]
     for status, count in (("answered", 0), ("open", 4)):
         assert len((await agency.http.get(f"/v1/inquiries?status={status}")).json()["data"]) == count
     assert await previews(q="РАБОТАЕТ") == [texts[2]]
@@ -36,25 +36,27 @@ async def test_the_list_is_filtered_and_paged_newest_first(town: Town, agency: A
     assert await previews(q="olg") == [*texts[::-1], "Ок"]
     page = await agency.get("/v1/inquiries", limit=3)
     rest = await agency.get("/v1/inquiries", limit=3, cursor=page["next_cursor"])
-    assert [found["preview"] for found in rest["data"]] == ["Ок"]
+    assert [inquiry["preview"] for inquiry in rest["data"]] == ["Ок"]
     await agency.get("/v1/inquiries", 422, kind="anger")
 
 
-async def test_a_person_classifies_and_no_rule_overwrites_it(town: Town, agency: Agency) -> None:
-    await town.see(town.said("1", NOON))
-    path = f"/v1/inquiries/{(await town.only())['id']}"
+async def test_a_person_classifies_and_no_rule_overwrites_it(setup: InquirySetup, agency: Agency) -> None:
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
     changed = await agency.post(f"{path}/classify", {"kind": "thanks"}, status=200)
     assert (changed["kind"], changed["kind_by"]) == ("thanks", "person")
-    await town.see(town.said("2", NOON + MINUTE, "Ничего не работает"))
+    await setup.store_messages(setup.message("2", NOON + MINUTE, "Ничего не работает"))
     assert (await agency.get(path))["kind"] == "thanks"
     event = (await agency.get(f"{path}/events"))["data"][0]
     assert (event["type"], event["data"]) == ("classified", {"kind": "thanks", "before": "question"})
     assert event["actor"].startswith("key:")
 
 
-async def test_resolving_ends_the_wait_and_counts_as_handled(town: Town, agency: Agency, clock: SetClock) -> None:
-    await town.see(town.said("1", NOON))
-    path = f"/v1/inquiries/{(await town.only())['id']}"
+async def test_resolving_ends_the_wait_and_counts_as_handled(
+    setup: InquirySetup, agency: Agency, clock: SetClock
+) -> None:
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
     await agency.post(f"{path}/resolve", {}, status=422)
     done = await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
     assert (done["status"], done["resolution"], done["resolved_automatically"]) == ("resolved", "By phone.", False)
@@ -69,46 +71,78 @@ async def test_resolving_ends_the_wait_and_counts_as_handled(town: Town, agency:
     assert (opened["status"], opened["resolved_at"], opened["handled_at"]) == ("open", None, done["handled_at"])
     assert [wait["opening"] for wait in (await agency.get(path))["waits"]] == [True, True]
     assert (await agency.post(f"{path}/reopen", {}, status=409))["code"] == "already-open"
-    await town.see(town.said("2", clock.now() + 5 * MINUTE, "Да.", by=OURS))
+    await setup.store_messages(setup.message("2", clock.now() + 5 * MINUTE, "Да.", by=OURS))
     assert [wait["working_seconds"] for wait in (await agency.get(path))["waits"]] == [7200, 300]
 
 
 async def test_an_automatic_resolution_is_not_handling_and_a_person_may_confirm_it(
-    town: Town, agency: Agency, clock: SetClock
+    setup: InquirySetup, agency: Agency
 ) -> None:
-    await town.see(town.said("1", NOON))
-    path = f"/v1/inquiries/{(await town.only())['id']}"
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
     done = await agency.post(f"{path}/resolve", {"reason": "Old.", "automatic": True}, status=200)
     assert (done["resolved_automatically"], done["handled_at"]) == (True, None)
     await agency.post(f"{path}/resolve", {"reason": "Old.", "automatic": True}, status=409)
-    clock.advance(MINUTE)  # of two resolutions at the same instant, nothing says which is the later
     confirmed = await agency.post(f"{path}/resolve", {"reason": "Looked at."}, status=200)
     assert confirmed["handled_at"] is not None
     assert confirmed["resolution"] == "Looked at."
 
 
-async def test_a_message_ingested_later_is_not_resolved(town: Town, agency: Agency, clock: SetClock) -> None:
-    await town.see(town.said("1", NOON))
-    path = f"/v1/inquiries/{(await town.only())['id']}"
+async def test_a_reopened_inquiry_is_resolved_again(setup: InquirySetup, agency: Agency, clock: SetClock) -> None:
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
     await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
-    await town.see(town.said("2", clock.now() - MINUTE, "И ещё вопрос?"))
+    clock.advance(10 * MINUTE)
+    assert (await agency.post(f"{path}/reopen", {}, status=200))["status"] == "open"
+    clock.advance(10 * MINUTE)
+    again = await agency.post(f"{path}/resolve", {"reason": "By letter."}, status=200)
+    assert (again["status"], again["resolution"]) == ("resolved", "By letter.")
+    assert [wait["ended_by"] for wait in (await agency.get(path))["waits"]] == ["resolution", "resolution"]
+
+
+async def test_status_changes_of_one_instant_count_in_their_order(setup: InquirySetup, agency: Agency) -> None:
+    """The clock does not advance between them."""
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    for turn in range(6):
+        resolved = await agency.post(f"{path}/resolve", {"reason": f"Reason {turn}."}, status=200)
+        assert (resolved["status"], resolved["resolution"]) == ("resolved", f"Reason {turn}.")
+        assert (await agency.post(f"{path}/reopen", {}, status=200))["status"] == "open"
+    listed: list[tuple[str, str | None]] = []
+    cursor: str | None = None
+    while True:
+        following = "" if cursor is None else f"&cursor={cursor}"
+        page = await agency.get(f"{path}/events?limit=5{following}")
+        listed += [(event["type"], event["data"].get("reason")) for event in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    expected = [change for turn in range(6) for change in (("resolved", f"Reason {turn}."), ("reopened", None))]
+    assert [change for change in listed if change[0] in {"resolved", "reopened"}] == expected[::-1]
+
+
+async def test_a_message_ingested_later_is_not_resolved(setup: InquirySetup, agency: Agency, clock: SetClock) -> None:
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
+    await setup.store_messages(setup.message("2", clock.now() - MINUTE, "И ещё вопрос?"))
     assert (await agency.get(path))["status"] == "open"
 
 
-async def test_the_thread_is_paged_oldest_first(town: Town, agency: Agency) -> None:
-    await town.see(*(town.said(str(n), NOON + n * MINUTE, f"Вопрос {n}") for n in range(5)))
-    path = f"/v1/inquiries/{(await town.only())['id']}/messages"
+async def test_the_thread_is_paged_oldest_first(setup: InquirySetup, agency: Agency) -> None:
+    await setup.store_messages(*(setup.message(str(n), NOON + n * MINUTE, f"Вопрос {n}") for n in range(5)))
+    path = f"/v1/inquiries/{(await setup.only())['id']}/messages"
     page = await agency.get(path, limit=3)
     rest = await agency.get(path, limit=3, cursor=page["next_cursor"])
     assert [m["external_id"] for m in [*page["data"], *rest["data"]]] == ["0", "1", "2", "3", "4"]
 
 
-async def test_bulk_reports_each_result(town: Town, agency: Agency, rival: Agency, post: Post) -> None:
-    elsewhere = await settle(rival)
-    await elsewhere.see(elsewhere.said("1", NOON))
+async def test_bulk_reports_each_result(setup: InquirySetup, agency: Agency, rival: Agency, post: Post) -> None:
+    elsewhere = await connect_community(rival)
+    await elsewhere.store_messages(elsewhere.message("1", NOON))
     foreign = (await elsewhere.only())["id"]
-    await town.see(*(town.said(str(n), NOON + n * MINUTE, thread_id=str(n)) for n in range(3)))
-    ids = [found["id"] for found in await town.inquiries()]
+    await setup.store_messages(*(setup.message(str(n), NOON + n * MINUTE, thread_id=str(n)) for n in range(3)))
+    ids = [inquiry["id"] for inquiry in await setup.inquiries()]
     items = [
         {"action": "resolve", "id": ids[0], "reason": "Spam."},
         {"action": "classify", "id": ids[1], "kind": "problem"},
@@ -120,7 +154,7 @@ async def test_bulk_reports_each_result(town: Town, agency: Agency, rival: Agenc
         ("items.2", "already-open"),
         ("items.3", "not-found"),
     ]
-    assert {found["status"] for found in await town.inquiries()} == {"open"}
+    assert {inquiry["status"] for inquiry in await setup.inquiries()} == {"open"}
     done = (await agency.post("/v1/inquiries/bulk", {"items": items}, status=200))["data"]
     assert [result["id"] for result in done] == [item["id"] for item in items]
     assert [result["done"] for result in done] == [True, True, False, False]

@@ -33,7 +33,7 @@ from app.platforms.contract import (
     Transient,
 )
 from tests.conftest import Agency
-from tests.inquiries.conftest import OURS, Post, Town, settle
+from tests.inquiries.conftest import OURS, InquirySetup, Post, connect_community
 
 NOON = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
 """Now, by the clock of the tests."""
@@ -41,31 +41,31 @@ MINUTE = timedelta(minutes=1)
 
 
 class Killed(BaseException):
-    """The worker's process ends here."""
+    """Stands for the end of the worker's process."""
 
 
-async def ask(town: Town) -> str:
+async def open_inquiry(setup: InquirySetup) -> str:
     """A customer's message is ingested; returns the inquiry's path."""
-    await town.see(town.said("1", NOON - 10 * MINUTE))
-    return f"/v1/inquiries/{(await town.only())['id']}"
+    await setup.store_messages(setup.message("1", NOON - 10 * MINUTE))
+    return f"/v1/inquiries/{(await setup.only())['id']}"
 
 
-async def answer(town: Town, path: str, text: str = "Пять рублей.", **more: Any) -> str:
+async def answer(setup: InquirySetup, path: str, text: str = "Пять рублей.", **more: Any) -> str:
     """Reply to an inquiry; returns the message's id."""
-    made = await town.agency.post(f"{path}/messages", {"text": text, **more}, status=202)
+    made = await setup.agency.post(f"{path}/messages", {"text": text, **more}, status=202)
     assert (made["delivery"], made["external_id"], made["direction"]) == ("queued", None, "agency")
     return str(made["id"])
 
 
-async def ours(town: Town, path: str) -> list[Any]:
-    return [message for message in (await town.agency.get(path))["messages"] if message["direction"] == "agency"]
+async def agency_messages(setup: InquirySetup, path: str) -> list[Any]:
+    return [message for message in (await setup.agency.get(path))["messages"] if message["direction"] == "agency"]
 
 
 async def test_an_answer_goes_out_and_the_wait_ends_when_it_was_sent(
-    town: Town, agency: Agency, post: Post, clock: SetClock
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
 ) -> None:
-    path = await ask(town)
-    message_id = await answer(town, path)
+    path = await open_inquiry(setup)
+    message_id = await answer(setup, path)
     assert (await agency.get(path))["status"] == "open"
     clock.advance(2 * MINUTE)
     post.behave = lambda _: SendReceipt(
@@ -76,7 +76,7 @@ async def test_an_answer_goes_out_and_the_wait_ends_when_it_was_sent(
     assert (to.external_id, to.thread_id, to.post_id, to.author.external_id) == ("1", "thread", "post-1", "olga")
     assert (text, key) == ("Пять рублей.", message_id)
     seen = await agency.get(path)
-    (message,) = await ours(town, path)
+    (message,) = await agency_messages(setup, path)
     assert (message["delivery"], message["external_id"], message["url"]) == ("sent", "remote-7", "https://p.example/7")
     assert (seen["status"], seen["first_answered_at"]) == ("answered", "2026-10-15T12:02:03.000000Z")
     assert [wait["working_seconds"] for wait in seen["waits"]] == [12 * 60 + 3]
@@ -84,34 +84,34 @@ async def test_an_answer_goes_out_and_the_wait_ends_when_it_was_sent(
 
 
 async def test_the_answer_and_its_job_are_one_unit_of_work(
-    town: Town, agency: Agency, post: Post, monkeypatch: pytest.MonkeyPatch
+    setup: InquirySetup, agency: Agency, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = await ask(town)
+    path = await open_inquiry(setup)
 
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the job cannot be stored")
 
     monkeypatch.setattr("app.inquiries.service.enqueue", broken)
     await agency.post(f"{path}/messages", {"text": "Да."}, status=500)
-    assert await ours(town, path) == []
+    assert await agency_messages(setup, path) == []
 
 
-async def test_an_automatic_reply_is_sent_and_does_not_count_as_an_answer(town: Town, agency: Agency) -> None:
-    path = await ask(town)
-    await answer(town, path, automatic=True)
+async def test_an_automatic_reply_is_sent_and_does_not_count_as_an_answer(setup: InquirySetup, agency: Agency) -> None:
+    path = await open_inquiry(setup)
+    await answer(setup, path, automatic=True)
     await agency.work("inquiries.send")
     seen = await agency.get(path)
     assert (seen["status"], seen["handled_at"], seen["messages"][-1]["delivery"]) == ("open", None, "sent")
 
 
-async def test_what_cannot_be_sent_is_refused_at_once(town: Town, agency: Agency) -> None:
-    path = await ask(town)
+async def test_what_cannot_be_sent_is_refused_at_once(setup: InquirySetup, agency: Agency) -> None:
+    path = await open_inquiry(setup)
     for text in ("", "  ", "x\0y"):
         await agency.post(f"{path}/messages", {"text": text}, status=422)
     long = await agency.post(f"{path}/messages", {"text": "x" * 101}, status=422)
     assert (long["code"], long["errors"][0]["field"]) == ("text-too-long", "text")
     await agency.post(f"/v1/inquiries/{uuid.uuid4()}/messages", {"text": "Да."}, status=404)
-    await town.see(town.said("1", NOON, "", deleted=True))
+    await setup.store_messages(setup.message("1", NOON, "", deleted=True))
     assert (await agency.post(f"{path}/messages", {"text": "Да."}, status=409))["code"] == "nothing-to-answer"
     assert await agency.due("inquiries.send") == []
 
@@ -125,29 +125,29 @@ async def test_what_cannot_be_sent_is_refused_at_once(town: Town, agency: Agency
     ],
 )
 async def test_an_answer_is_as_long_as_its_platform_counts(
-    town: Town, agency: Agency, monkeypatch: pytest.MonkeyPatch, unit: TextUnit, fits: str, long: str
+    setup: InquirySetup, agency: Agency, monkeypatch: pytest.MonkeyPatch, unit: TextUnit, fits: str, long: str
 ) -> None:
     kind: Any = platforms.adapters()["forgetful"]
     monkeypatch.setattr(kind, "spec", replace(kind.spec, text_limit=1000, reply_limit=6, text_unit=unit))
-    path = await ask(town)
+    path = await open_inquiry(setup)
     refused = await agency.post(f"{path}/messages", {"text": long}, status=422)
     assert (refused["code"], refused["detail"]) == (
         "text-too-long",
         "Forgetful takes answers of at most 6 characters; these are 7.",
     )
-    assert await ours(town, path) == []
+    assert await agency_messages(setup, path) == []
     await agency.post(f"{path}/messages", {"text": fits}, status=202)
 
 
 async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) -> None:
-    town = await settle(agency, "silent")
-    path = await ask(town)
+    setup = await connect_community(agency, "silent")
+    path = await open_inquiry(setup)
     refused = await agency.post(f"{path}/messages", {"text": "Да."}, status=409)
     assert refused["code"] == "replies-unsupported"
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "text"),
     [
         (Rejected("no links, please"), "no links, please"),
         (MissingPermission("no", scopes=("write",)), "write"),
@@ -156,15 +156,15 @@ async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) ->
     ],
 )
 async def test_a_refusal_is_explained_in_delivery_detail(
-    town: Town, agency: Agency, post: Post, error: Exception, words: str
+    setup: InquirySetup, agency: Agency, post: Post, error: Exception, text: str
 ) -> None:
-    path = await ask(town)
-    await answer(town, path)
+    path = await open_inquiry(setup)
+    await answer(setup, path)
     post.behave = _raising(error)
     await agency.work("inquiries.send")
-    (message,) = await ours(town, path)
+    (message,) = await agency_messages(setup, path)
     assert message["delivery"] == "failed"
-    assert words in message["delivery_detail"]
+    assert text in message["delivery_detail"]
     assert (await agency.get(path))["status"] == "open"
     assert await _waiting(agency) == []
 
@@ -189,106 +189,112 @@ async def _waiting(agency: Agency) -> list[Any]:
         return list(await connection.scalars(query))
 
 
-async def test_a_throttled_reply_waits_for_retry_after(town: Town, agency: Agency, post: Post, clock: SetClock) -> None:
-    path = await ask(town)
-    await answer(town, path)
+async def test_a_throttled_reply_waits_for_retry_after(
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
+) -> None:
+    path = await open_inquiry(setup)
+    await answer(setup, path)
     post.behave = _raising(Throttled("slow down", retry_after=90, scope=LimitScope.TOKEN), times=1)
     await agency.work("inquiries.send")
-    assert (await ours(town, path))[0]["delivery"] == "queued"
+    assert (await agency_messages(setup, path))[0]["delivery"] == "queued"
     assert await _waiting(agency) == [clock.now() + timedelta(seconds=90)]
     clock.advance(timedelta(seconds=90))
     await agency.work("inquiries.send")
-    assert (await ours(town, path))[0]["delivery"] == "sent"
+    assert (await agency_messages(setup, path))[0]["delivery"] == "sent"
 
 
 async def test_an_unavailable_platform_is_retried_up_to_the_limit(
-    town: Town, agency: Agency, post: Post, clock: SetClock
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
 ) -> None:
-    path = await ask(town)
-    await answer(town, path)
+    path = await open_inquiry(setup)
+    await answer(setup, path)
     post.behave = _raising(Transient("out of reach"), times=2)
     for _ in range(3):
         await agency.work("inquiries.send")
         clock.advance(MINUTE)
-    assert ((await ours(town, path))[0]["delivery"], len(post.sent)) == ("sent", 3)
-    await answer(town, path, "Ещё что-нибудь?")
+    assert ((await agency_messages(setup, path))[0]["delivery"], len(post.sent)) == ("sent", 3)
+    await answer(setup, path, "Ещё что-нибудь?")
     post.behave = _raising(Transient("out of reach"))
     for _ in range(12):
         await agency.work("inquiries.send")
         clock.advance(timedelta(hours=1))
-    (message,) = [one for one in await ours(town, path) if one["text"] == "Ещё что-нибудь?"]
+    (message,) = [one for one in await agency_messages(setup, path) if one["text"] == "Ещё что-нибудь?"]
     assert (message["delivery"], "Send it anew" in message["delivery_detail"]) == ("failed", True)
     assert await _waiting(agency) == []
 
 
 async def test_an_unknown_outcome_is_never_sent_again_and_is_found_by_polling(
-    town: Town, agency: Agency, post: Post, clock: SetClock
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
 ) -> None:
-    path = await ask(town)
-    message_id = await answer(town, path)
+    path = await open_inquiry(setup)
+    message_id = await answer(setup, path)
     post.behave = _raising(OutcomeUnknown("no answer came"))
     await agency.work("inquiries.send")
     clock.advance(30 * MINUTE)
     await agency.work()
-    assert (await ours(town, path))[0]["delivery"] == "outcome_unknown"
+    assert (await agency_messages(setup, path))[0]["delivery"] == "outcome_unknown"
     assert len(post.sent) == 1
-    copy = town.said("r1", NOON + timedelta(seconds=2), "@olga  Пять рублей.\n", by=OURS)
-    await town.see(town.said("r0", NOON - MINUTE * 5, "Пять рублей.", by=OURS))  # before the intent: another one
-    assert (await ours(town, path))[-1]["delivery"] == "outcome_unknown"
-    await town.see(copy)
-    await town.see(copy)
-    found = await ours(town, path)
-    assert [(m["id"] == message_id, m["external_id"], m["delivery"]) for m in found] == [
+    copy = setup.message("r1", NOON + timedelta(seconds=2), "@olga  Пять рублей.\n", by=OURS)
+    await setup.store_messages(
+        setup.message("r0", NOON - MINUTE * 5, "Пять рублей.", by=OURS)
+    )  # before the intent: another one
+    assert (await agency_messages(setup, path))[-1]["delivery"] == "outcome_unknown"
+    await setup.store_messages(copy)
+    await setup.store_messages(copy)
+    messages = await agency_messages(setup, path)
+    assert [(m["id"] == message_id, m["external_id"], m["delivery"]) for m in messages] == [
         (False, "r0", None),
         (True, "r1", "sent"),
     ]
-    assert found[1]["text"] == "Пять рублей."
-    assert found[1]["sent_at"] == "2026-10-15T12:00:02.000000Z"
+    assert messages[1]["text"] == "Пять рублей."
+    assert messages[1]["sent_at"] == "2026-10-15T12:00:02.000000Z"
     clock.advance(timedelta(hours=30))
     await agency.work()
-    assert ((await ours(town, path))[1]["delivery"], len(post.sent)) == ("sent", 1)
+    assert ((await agency_messages(setup, path))[1]["delivery"], len(post.sent)) == ("sent", 1)
 
 
 async def test_a_reply_not_found_by_polling_needs_review_and_may_be_found_later(
-    town: Town, agency: Agency, post: Post, clock: SetClock
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
 ) -> None:
-    path = await ask(town)
-    await answer(town, path)
+    path = await open_inquiry(setup)
+    await answer(setup, path)
     post.behave = _raising(OutcomeUnknown("no answer came"))
     await agency.work("inquiries.send")
     clock.advance(timedelta(hours=1))
     await agency.work()
-    (message,) = await ours(town, path)
+    (message,) = await agency_messages(setup, path)
     assert message["delivery"] == "needs_review"
     assert "answer again" in message["delivery_detail"]
-    await town.see(town.said("r1", NOON + timedelta(seconds=2), "Пять рублей.", by=OURS))
-    assert [m["delivery"] for m in await ours(town, path)] == ["sent"]
+    await setup.store_messages(setup.message("r1", NOON + timedelta(seconds=2), "Пять рублей.", by=OURS))
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["sent"]
 
 
 async def test_a_copy_polled_before_our_commit_is_the_same_answer(
-    town: Town, agency: Agency, post: Post, clock: SetClock
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
 ) -> None:
-    path = await ask(town)
-    message_id = await answer(town, path)
+    path = await open_inquiry(setup)
+    message_id = await answer(setup, path)
 
     async def seen_at_once() -> SendReceipt:
-        await town.see(town.said("r1", NOON + timedelta(seconds=2), "@olga Пять рублей.", by=OURS))
+        await setup.store_messages(setup.message("r1", NOON + timedelta(seconds=2), "@olga Пять рублей.", by=OURS))
         return SendReceipt("r1", sent_at=NOON + timedelta(seconds=2))
 
     post.behave = lambda _: seen_at_once()
     await agency.work("inquiries.send")
-    (message,) = await ours(town, path)
+    (message,) = await agency_messages(setup, path)
     assert (message["id"], message["external_id"], message["delivery"]) == (message_id, "r1", "sent")
     assert message["text"] == "Пять рублей."
 
 
-async def test_a_copy_polled_after_our_commit_is_the_same_answer(town: Town, agency: Agency, post: Post) -> None:
-    path = await ask(town)
-    message_id = await answer(town, path)
+async def test_a_copy_polled_after_our_commit_is_the_same_answer(
+    setup: InquirySetup, agency: Agency, post: Post
+) -> None:
+    path = await open_inquiry(setup)
+    message_id = await answer(setup, path)
     post.behave = lambda _: SendReceipt("r1")
     await agency.work("inquiries.send")
-    await town.see(town.said("r1", NOON + timedelta(seconds=4), "@olga Пять рублей.", by=OURS))
-    (message,) = await ours(town, path)
+    await setup.store_messages(setup.message("r1", NOON + timedelta(seconds=4), "@olga Пять рублей.", by=OURS))
+    (message,) = await agency_messages(setup, path)
     assert (message["id"], message["text"], message["sent_at"]) == (
         message_id,
         "Пять рублей.",
@@ -297,10 +303,10 @@ async def test_a_copy_polled_after_our_commit_is_the_same_answer(town: Town, age
     assert [wait["working_seconds"] for wait in (await agency.get(path))["waits"]] == [604]
 
 
-async def _die(town: Town, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A worker dies between the platform's answer and our commit; its lease runs out."""
-    path = await ask(town)
-    await answer(town, path)
+async def _die(setup: InquirySetup, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A worker is killed between the platform's response and its commit; its lease ends."""
+    path = await open_inquiry(setup)
+    await answer(setup, path)
 
     async def killed(*_: Any, **__: Any) -> None:
         raise Killed
@@ -308,8 +314,8 @@ async def _die(town: Town, post: Post, clock: SetClock, monkeypatch: pytest.Monk
     with monkeypatch.context() as patched:
         patched.setattr(sending, "delivered", killed)
         with pytest.raises(Killed):
-            await town.agency.work("inquiries.send")
-    assert [m["delivery"] for m in await ours(town, path)] == ["sending"]
+            await setup.agency.work("inquiries.send")
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["sending"]
     clock.advance(MINUTE)
     return path
 
@@ -324,10 +330,10 @@ async def _run_job_again(agency: Agency) -> None:
 async def test_after_a_crash_a_deduplicating_platform_gets_the_same_key_again(
     agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    town = await settle(agency, "mindful")
-    path = await _die(town, post, clock, monkeypatch)
+    setup = await connect_community(agency, "mindful")
+    path = await _die(setup, post, clock, monkeypatch)
     await _run_job_again(agency)
-    assert [m["delivery"] for m in await ours(town, path)] == ["sent"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["sent"]
     assert len(post.sent) == 2
     assert post.sent[0] == post.sent[1]
 
@@ -335,89 +341,93 @@ async def test_after_a_crash_a_deduplicating_platform_gets_the_same_key_again(
 async def test_after_the_dedup_window_it_is_not_sent_again(
     agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    town = await settle(agency, "mindful")
-    path = await _die(town, post, clock, monkeypatch)
+    setup = await connect_community(agency, "mindful")
+    path = await _die(setup, post, clock, monkeypatch)
     clock.advance(timedelta(hours=1))
     await _run_job_again(agency)
-    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["outcome_unknown"]
     assert len(post.sent) == 1
 
 
 async def test_after_a_crash_a_platform_without_dedup_gets_no_repeat(
-    town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = await _die(town, post, clock, monkeypatch)
+    path = await _die(setup, post, clock, monkeypatch)
     await _run_job_again(agency)
-    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["outcome_unknown"]
     assert len(post.sent) == 1
 
 
 async def test_after_a_crash_a_reply_polled_meanwhile_is_recognised(
-    town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = await _die(town, post, clock, monkeypatch)
-    await town.see(town.said("r1", NOON + timedelta(seconds=2), "Пять рублей.", by=OURS))
+    path = await _die(setup, post, clock, monkeypatch)
+    await setup.store_messages(setup.message("r1", NOON + timedelta(seconds=2), "Пять рублей.", by=OURS))
     await _run_job_again(agency)
-    assert [(m["delivery"], m["external_id"]) for m in await ours(town, path)] == [("sent", "r1")]
+    assert [(m["delivery"], m["external_id"]) for m in await agency_messages(setup, path)] == [("sent", "r1")]
     assert (await agency.get(path))["status"] == "answered"
 
 
-async def test_a_customer_message_with_the_same_text_is_not_our_reply(town: Town, agency: Agency, post: Post) -> None:
-    path = await ask(town)
-    await answer(town, path)
+async def test_a_customer_message_with_the_same_text_is_not_our_reply(
+    setup: InquirySetup, agency: Agency, post: Post
+) -> None:
+    path = await open_inquiry(setup)
+    await answer(setup, path)
     post.behave = _raising(OutcomeUnknown("no answer came"))
     await agency.work("inquiries.send")
-    await town.see(town.said("2", NOON + MINUTE, "Пять рублей."))
-    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+    await setup.store_messages(setup.message("2", NOON + MINUTE, "Пять рублей."))
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["outcome_unknown"]
 
 
-async def test_a_reply_whose_job_is_gone_does_not_stay_queued(town: Town, agency: Agency, clock: SetClock) -> None:
-    path = await ask(town)
-    await answer(town, path)
+async def test_a_reply_whose_job_is_gone_does_not_stay_queued(
+    setup: InquirySetup, agency: Agency, clock: SetClock
+) -> None:
+    path = await open_inquiry(setup)
+    await answer(setup, path)
     clock.advance(timedelta(hours=25))
     await agency.work("inquiries.reconcile")
-    assert [m["delivery"] for m in await ours(town, path)] == ["failed"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["failed"]
 
 
 async def test_a_job_that_dies_midway_leaves_no_reply_sending(
-    town: Town, agency: Agency, post: Post, clock: SetClock
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
 ) -> None:
-    path = await ask(town)
-    await answer(town, path)
-    post.behave = _raising(TimeoutError())  # as where the job's time is over in the middle of the call
+    path = await open_inquiry(setup)
+    await answer(setup, path)
+    post.behave = _raising(TimeoutError())  # as where the job times out during the call
     await agency.work("inquiries.send")
-    assert [m["delivery"] for m in await ours(town, path)] == ["sending"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["sending"]
     clock.advance(MINUTE)
     await agency.work("inquiries.send")
-    assert ([m["delivery"] for m in await ours(town, path)], len(post.sent)) == (["outcome_unknown"], 1)
+    assert ([m["delivery"] for m in await agency_messages(setup, path)], len(post.sent)) == (["outcome_unknown"], 1)
     clock.advance(timedelta(hours=1))
     await agency.work()
-    assert [m["delivery"] for m in await ours(town, path)] == ["needs_review"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["needs_review"]
 
 
 @pytest.mark.parametrize("end", [Killed(), TimeoutError(), RuntimeError("a fault of ours")])
 async def test_a_reply_whose_workers_all_died_is_searched_for(
     agency: Agency, post: Post, clock: SetClock, end: BaseException
 ) -> None:
-    town = await settle(agency, "mindful")
-    path = await ask(town)
-    await answer(town, path)
+    setup = await connect_community(agency, "mindful")
+    path = await open_inquiry(setup)
+    await answer(setup, path)
     post.behave = _raising(end)
     for _ in range(ATTEMPTS + 1):
         with suppress(Killed):
             await _once(agency, clock)
     assert await _waiting(agency) == []
-    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["outcome_unknown"]
     clock.advance(timedelta(hours=1))
     await agency.work()
-    assert [m["delivery"] for m in await ours(town, path)] == ["needs_review"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["needs_review"]
 
 
 async def test_a_reply_that_no_worker_started_to_send_has_failed(
-    town: Town, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = await ask(town)
-    await answer(town, path)
+    path = await open_inquiry(setup)
+    await answer(setup, path)
 
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("nothing can be intended")
@@ -425,7 +435,7 @@ async def test_a_reply_that_no_worker_started_to_send_has_failed(
     monkeypatch.setattr(sending, "record_intent", broken)
     while await _once(agency, clock):
         pass
-    (message,) = await ours(town, path)
+    (message,) = await agency_messages(setup, path)
     assert (message["delivery"], "Send it anew" in message["delivery_detail"], post.sent) == ("failed", True, [])
 
 
@@ -434,57 +444,104 @@ def test_an_attempt_cannot_last_as_long_as_the_sending_grace() -> None:
 
 
 async def test_a_worker_that_dies_renewing_a_token_has_sent_nothing(
-    town: Town, agency: Agency, post: Post, monkeypatch: pytest.MonkeyPatch
+    setup: InquirySetup, agency: Agency, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = await ask(town)
-    await answer(town, path)
+    path = await open_inquiry(setup)
+    await answer(setup, path)
     post.behave = _raising(AuthExpired("no"), times=1)
-    monkeypatch.setattr("app.inquiries.jobs.reauthorised", _killed)
+    monkeypatch.setattr("app.communities.platform_calls.reauthorised", _killed)
     with pytest.raises(Killed):
         await agency.work("inquiries.send")
-    assert [m["delivery"] for m in await ours(town, path)] == ["queued"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["queued"]
+
+
+@pytest.mark.parametrize(
+    ("error", "delivery", "minutes"),
+    [
+        (Throttled("slow down", retry_after=600, scope=LimitScope.TOKEN), "queued", 10),
+        (RateLimitReached(NOON + 20 * MINUTE), "queued", 20),
+        (Snooze(NOON + 5 * MINUTE, "another worker renews it"), "queued", 5),
+        (Transient("the server of tokens is out of reach"), "queued", None),
+        (AuthExpired("the refresh token has expired"), "failed", None),
+    ],
+)
+async def test_what_hinders_renewing_a_refused_token_decides_what_becomes_of_the_reply(
+    setup: InquirySetup,
+    agency: Agency,
+    post: Post,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    delivery: str,
+    minutes: int | None,
+) -> None:
+    path = await open_inquiry(setup)
+    await answer(setup, path)
+    post.behave = _raising(AuthExpired("no"), times=1)
+
+    async def reauthorised(*_: Any) -> bool:
+        raise error
+
+    monkeypatch.setattr("app.communities.platform_calls.reauthorised", reauthorised)
+    await agency.work("inquiries.send")
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == [delivery]
+    run_at = await _waiting(agency)
+    assert bool(run_at) == (delivery == "queued")
+    if minutes is not None:
+        assert run_at == [NOON + minutes * MINUTE]
+
+
+async def test_a_throttled_reply_is_seen_in_the_communitys_health(
+    setup: InquirySetup, agency: Agency, post: Post
+) -> None:
+    path = await open_inquiry(setup)
+    await answer(setup, path)
+    post.behave = _raising(Throttled("slow down", retry_after=90, scope=LimitScope.TOKEN), times=1)
+    await agency.work("inquiries.send")
+    community = (await agency.get(path))["community_id"]
+    health = await agency.get(f"/v1/communities/{community}/health")
+    assert health["throttled_until"] == "2026-10-15T12:01:30.000000Z"
 
 
 async def test_the_platforms_confirmation_overrides_a_match_by_text(
-    town: Town, agency: Agency, post: Post, clock: SetClock
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
 ) -> None:
-    path = await ask(town)
-    first = await answer(town, path)
+    path = await open_inquiry(setup)
+    first = await answer(setup, path)
     post.behave = _raising(OutcomeUnknown("no answer came"))
     await agency.work("inquiries.send")
     clock.advance(MINUTE)
-    second = await answer(town, path)
+    second = await answer(setup, path)
 
     async def seen_at_once() -> SendReceipt:
-        await town.see(town.said("r2", clock.now(), "Пять рублей.", by=OURS))
-        assert {m["id"]: m["external_id"] for m in await ours(town, path)} == {first: "r2", second: None}
+        await setup.store_messages(setup.message("r2", clock.now(), "Пять рублей.", by=OURS))
+        assert {m["id"]: m["external_id"] for m in await agency_messages(setup, path)} == {first: "r2", second: None}
         return SendReceipt("r2", sent_at=clock.now())
 
     post.behave = lambda _: seen_at_once()
     await agency.work("inquiries.send")
-    told = {m["id"]: (m["external_id"], m["delivery"]) for m in await ours(town, path)}
-    assert told == {first: (None, "outcome_unknown"), second: ("r2", "sent")}
-    await town.see(town.said("r1", NOON, "Пять рублей.", by=OURS))
-    told = {m["id"]: (m["external_id"], m["delivery"]) for m in await ours(town, path)}
-    assert told == {first: ("r1", "sent"), second: ("r2", "sent")}
+    deliveries = {m["id"]: (m["external_id"], m["delivery"]) for m in await agency_messages(setup, path)}
+    assert deliveries == {first: (None, "outcome_unknown"), second: ("r2", "sent")}
+    await setup.store_messages(setup.message("r1", NOON, "Пять рублей.", by=OURS))
+    deliveries = {m["id"]: (m["external_id"], m["delivery"]) for m in await agency_messages(setup, path)}
+    assert deliveries == {first: ("r1", "sent"), second: ("r2", "sent")}
 
 
 async def test_the_message_it_replies_to_may_disappear_while_the_outcome_is_unknown(
     agency: Agency, post: Post, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    town = await settle(agency, "mindful")
-    path = await _die(town, post, clock, monkeypatch)
+    setup = await connect_community(agency, "mindful")
+    path = await _die(setup, post, clock, monkeypatch)
 
     async def nothing(*_: Any) -> None:
         return None
 
     monkeypatch.setattr(sending, "_answered_message", nothing)
     await _run_job_again(agency)
-    assert [m["delivery"] for m in await ours(town, path)] == ["outcome_unknown"]
+    assert [m["delivery"] for m in await agency_messages(setup, path)] == ["outcome_unknown"]
 
 
 async def _once(agency: Agency, clock: SetClock) -> bool:
-    """Wait until the sending job is due, or its worker's lease is over, and do it; False where there is none."""
+    """Advance the clock until the sending job is due or its lease has ended, and run it; False where there is none."""
     async with agency.resources.db.read_connection(None) as connection:
         query = select(Job.id, Job.run_at, Job.leased_until).where(
             Job.workspace_id == agency.workspace_id, Job.kind == "inquiries.send", Job.state != "dead"
@@ -527,13 +584,13 @@ STEPS: Final = ("delivered", "requeue", "failed", "unknown")
 
 @dataclass
 class Platform:
-    """What it has taken, by its own ledger, and what is going to happen next."""
+    """A platform with a ledger of accepted replies, and random failures."""
 
     clock: SetClock
     rng: random.Random
     remembered: timedelta | None
     trouble: float
-    """How likely something goes wrong."""
+    """The probability of a failure."""
     taken: int = 0
     taken_at: datetime | None = None
 
@@ -567,13 +624,13 @@ async def test_no_fault_leads_to_a_wrong_state_or_a_second_delivery(
     rng = random.Random(seed)
     ends: Counter[tuple[str, int]] = Counter()
     for _ in range(TOWNS):
-        town = await settle(agency, rng.choice(("mindful", "mindful", "forgetful")))
-        remembered = platforms.adapter(town.place.platform).spec.replies_remembered
+        setup = await connect_community(agency, rng.choice(("mindful", "mindful", "forgetful")))
+        remembered = platforms.adapter(setup.ref.platform).spec.replies_dedup_window
         platform = Platform(clock, rng, remembered and timedelta(hours=1), rng.choice((0.5, 0.8, 0.95)))
         post.behave = platform.behave
-        await town.see(town.said("1", clock.now() - MINUTE))
-        path = f"/v1/inquiries/{(await town.only())['id']}"
-        await answer(town, path)
+        await setup.store_messages(setup.message("1", clock.now() - MINUTE))
+        path = f"/v1/inquiries/{(await setup.only())['id']}"
+        await answer(setup, path)
         story: list[str] = []
         going = True
         while going:
@@ -582,20 +639,20 @@ async def test_no_fault_leads_to_a_wrong_state_or_a_second_delivery(
                     patched.setattr(sending, rng.choice(STEPS), _killed)
                 with suppress(Killed):
                     going = await _once(agency, clock)
-            story.append(await _delivery_state(town, path, platform, f"seed {seed}: {story}"))
+            story.append(await _delivery_state(setup, path, platform, f"seed {seed}: {story}"))
             if platform.taken and rng.random() < 0.1:
-                await _poll_reply(town, platform)
+                await _poll_reply(setup, platform)
                 story.append("found")
             clock.advance(rng.choice((timedelta(0), MINUTE, 20 * MINUTE)))
         clock.advance(timedelta(hours=2))
         await agency.work("inquiries.reconcile")
-        last = await _delivery_state(town, path, platform, f"seed {seed}: {story}")
+        last = await _delivery_state(setup, path, platform, f"seed {seed}: {story}")
         assert last in {"sent", "failed", "needs_review"}, f"seed {seed}: {story}"
         assert platform.taken or last != "sent", f"seed {seed}: {story}"
         ends[last, platform.taken] += 1
         if platform.taken:
-            await _poll_reply(town, platform)
-            assert await _delivery_state(town, path, platform, f"seed {seed}: {story}") == "sent", (
+            await _poll_reply(setup, platform)
+            assert await _delivery_state(setup, path, platform, f"seed {seed}: {story}") == "sent", (
                 f"seed {seed}: {story}"
             )
     assert {"sent", "needs_review"} <= {last for last, _ in ends}, f"seed {seed}: {ends}"
@@ -605,18 +662,18 @@ async def _killed(*_: Any, **__: Any) -> None:
     raise Killed
 
 
-async def _poll_reply(town: Town, platform: Platform) -> None:
+async def _poll_reply(setup: InquirySetup, platform: Platform) -> None:
     """A poll finds the reply on the platform."""
     assert platform.taken_at is not None
-    await town.see(town.said("remote", platform.taken_at, "@olga Пять рублей.", by=OURS))
+    await setup.store_messages(setup.message("remote", platform.taken_at, "@olga Пять рублей.", by=OURS))
 
 
-async def _delivery_state(town: Town, path: str, platform: Platform, story: str) -> str:
+async def _delivery_state(setup: InquirySetup, path: str, platform: Platform, story: str) -> str:
     """The delivery state of the reply, asserted not to contradict the platform."""
-    (message,) = [one for one in await ours(town, path) if one["delivery"] is not None]
+    (message,) = [one for one in await agency_messages(setup, path) if one["delivery"] is not None]
     delivery = str(message["delivery"])
     assert platform.taken <= 1, f"{story}: sent twice"
     assert not platform.taken or delivery not in {"failed", "queued"}, f"{story}: {delivery}"
-    events = [event["type"] for event in (await town.agency.get(f"{path}/events"))["data"]]
+    events = [event["type"] for event in (await setup.agency.get(f"{path}/events"))["data"]]
     assert not platform.taken or "failed" not in events, story
     return delivery

@@ -39,7 +39,7 @@ async def stored(resources: Resources, kind: str) -> list[Job]:
         return list((await session.scalars(select(Job).where(Job.kind == kind).order_by(Job.run_at))).all())
 
 
-async def put(resources: Resources, kind: str, key: str = "k", **more: object) -> uuid.UUID:
+async def enqueue(resources: Resources, kind: str, key: str = "k", **more: object) -> uuid.UUID:
     async with resources.transaction(None) as session:
         await jobs.enqueue(session, kind, workspace_id=None, key=key, **more)  # type: ignore[arg-type]  # a test's own
         return (await session.scalars(select(Job.id).where(Job.kind == kind, Job.key == key))).one()
@@ -64,8 +64,8 @@ async def test_a_job_is_rung_after_its_commit_and_not_before(resources: Resource
 
     class Bell:
         async def ring(self, waiting: object) -> None:
-            found = await stored(resources, kind)
-            rung.append((found[0].id, True) if found else (uuid.uuid4(), False))
+            row = await stored(resources, kind)
+            rung.append((row[0].id, True) if row else (uuid.uuid4(), False))
 
     async with replace(resources, doorbell=Bell()).transaction(None) as session:
         await jobs.enqueue(session, kind, workspace_id=None)
@@ -82,7 +82,7 @@ async def test_a_handler_gets_its_arguments_in_its_parameters_types(resources: R
         return None
 
     thing = uuid.uuid4()
-    job_id = await put(resources, kind, thing_id=thing, count=3)
+    job_id = await enqueue(resources, kind, thing_id=thing, count=3)
     assert await jobs.perform(resources, job_id)
     assert received == [thing, 3]
     assert await stored(resources, kind) == []
@@ -98,7 +98,7 @@ async def test_a_step_acts_for_the_job_or_for_whom_it_names(resources: Resources
                 actors.append(str(actor_of(session)))
         return None
 
-    assert await jobs.perform(resources, await put(resources, kind))
+    assert await jobs.perform(resources, await enqueue(resources, kind))
     assert actors == [f"job:{kind}", "platform:vk"]
 
 
@@ -112,7 +112,7 @@ async def test_two_workers_do_a_job_once(resources: Resources, kind: str) -> Non
         await asyncio.sleep(0)
         return None
 
-    job_id = await put(resources, kind)
+    job_id = await enqueue(resources, kind)
     attempted = await asyncio.gather(*(jobs.perform(resources, job_id) for _ in range(5)))
     assert (done, sorted(attempted)) == (1, [False, False, False, False, True])
 
@@ -122,7 +122,7 @@ async def test_a_failure_is_retried_later_and_dead_in_the_end(resources: Resourc
     async def handler(run: Run) -> Reschedule | None:
         raise ValueError("no luck")
 
-    job_id = await put(resources, kind)
+    job_id = await enqueue(resources, kind)
     waits = []
     for _ in range(2):
         assert await jobs.perform(resources, job_id)
@@ -145,7 +145,7 @@ async def test_a_cancelled_job_is_not_retried(resources: Resources, kind: str) -
     async def handler(run: Run) -> Reschedule | None:
         raise Cancel("useless")
 
-    await jobs.perform(resources, await put(resources, kind))
+    await jobs.perform(resources, await enqueue(resources, kind))
     assert [row.state for row in await stored(resources, kind)] == ["dead"]
 
 
@@ -154,7 +154,7 @@ async def test_a_snoozed_job_is_not_counted_as_an_attempt(resources: Resources, 
     async def handler(run: Run) -> Reschedule | None:
         raise Snooze(run.now + timedelta(minutes=1), "budget spent")
 
-    job_id = await put(resources, kind)
+    job_id = await enqueue(resources, kind)
     for _ in range(3):
         assert await jobs.perform(resources, job_id)
         clock.advance(timedelta(minutes=1))
@@ -167,7 +167,7 @@ async def test_a_handler_that_takes_too_long_is_stopped(resources: Resources, ki
         await asyncio.Event().wait()
         return None
 
-    await jobs.perform(resources, await put(resources, kind))
+    await jobs.perform(resources, await enqueue(resources, kind))
     (row,) = await stored(resources, kind)
     assert (row.state, row.error["code"] if row.error else None) == ("waiting", "TimeoutError")
 
@@ -188,7 +188,7 @@ async def test_a_job_whose_worker_was_killed_is_claimed_again_when_the_lease_is_
             raise Killed
         return None
 
-    job_id = await put(resources, kind)
+    job_id = await enqueue(resources, kind)
     with pytest.raises(Killed):
         await jobs.perform(resources, job_id)
     assert not await jobs.perform(resources, job_id), "the lease still holds"
@@ -214,7 +214,7 @@ async def test_a_worker_that_lost_its_lease_cannot_write(resources: Resources, k
                 await run.finish(session)
         return None
 
-    await jobs.perform(resources, await put(resources, kind))
+    await jobs.perform(resources, await enqueue(resources, kind))
     assert outcomes == ["the other one wrote"]
 
 
@@ -237,7 +237,7 @@ async def test_a_slow_worker_cannot_write_while_another_runs_the_job(
             wrote.append(2)
         return None
 
-    await jobs.perform(resources, await put(resources, kind))
+    await jobs.perform(resources, await enqueue(resources, kind))
     assert wrote == [2]
 
 
@@ -251,7 +251,7 @@ async def test_a_job_that_kills_its_workers_is_dead_in_the_end(
     async def handler(run: Run) -> Reschedule | None:
         raise Killed
 
-    job_id = await put(resources, kind)
+    job_id = await enqueue(resources, kind)
     for _ in range(2):
         with pytest.raises(Killed):
             await jobs.perform(resources, job_id)
@@ -263,9 +263,9 @@ async def test_a_job_that_kills_its_workers_is_dead_in_the_end(
 
 async def test_enqueuing_a_waiting_job_again_makes_it_earlier(resources: Resources, kind: str, clock: SetClock) -> None:
     late, soon = clock.now() + timedelta(hours=2), clock.now() + timedelta(hours=1)
-    await put(resources, kind, at=late)
-    await put(resources, kind, at=soon)
-    await put(resources, kind, at=late)
+    await enqueue(resources, kind, at=late)
+    await enqueue(resources, kind, at=soon)
+    await enqueue(resources, kind, at=late)
     assert [row.run_at for row in await stored(resources, kind)] == [soon]
 
 
@@ -277,10 +277,10 @@ async def test_enqueuing_a_running_job_makes_it_run_once_more(resources: Resourc
         nonlocal runs
         runs += 1
         if runs == 1:
-            await put(resources, kind)
+            await enqueue(resources, kind)
         return None
 
-    job_id = await put(resources, kind)
+    job_id = await enqueue(resources, kind)
     assert await jobs.perform(resources, job_id)
     assert await jobs.perform(resources, job_id)
     assert (runs, await stored(resources, kind)) == (2, [])
@@ -295,7 +295,7 @@ async def test_a_stopped_worker_requeues_its_job(resources: Resources, kind: str
         await asyncio.Event().wait()
         return None
 
-    job_id = await put(resources, kind)
+    job_id = await enqueue(resources, kind)
     working = asyncio.create_task(jobs.perform(resources, job_id))
     await begun.wait()
     working.cancel()
@@ -314,8 +314,8 @@ async def test_the_sweeper_rings_for_all_due_jobs_page_by_page(
             rung.extend(job_id for job_id, _ in waiting)
 
     monkeypatch.setattr(scheduler, "PAGE", 3)
-    due = [await put(resources, kind, key=str(n)) for n in range(8)]
-    await put(resources, kind, key="later", at=clock.now() + timedelta(minutes=1))
+    due = [await enqueue(resources, kind, key=str(n)) for n in range(8)]
+    await enqueue(resources, kind, key="later", at=clock.now() + timedelta(minutes=1))
     assert await scheduler.sweep(replace(resources, doorbell=Bell())) == 8  # type: ignore[arg-type]  # a test's bell
     assert sorted(rung) == sorted(due)
 
@@ -323,11 +323,11 @@ async def test_the_sweeper_rings_for_all_due_jobs_page_by_page(
 async def test_a_late_job_is_rung_again_at_doubling_intervals(resources: Resources, kind: str, clock: SetClock) -> None:
     """A ring is lost where a worker is killed between receiving it and claiming the job."""
     rings: list[str] = []
-    job_id = await put(resources, kind)
+    job_id = await enqueue(resources, kind)
 
     class Bell:
         async def ring(self, waiting: list[tuple[uuid.UUID, str]]) -> None:
-            rings.extend(ring for found, ring in waiting if found == job_id)
+            rings.extend(ring for rung_id, ring in waiting if rung_id == job_id)
 
     for _ in range(3600 // 2):
         await scheduler.sweep(replace(resources, doorbell=Bell()))  # type: ignore[arg-type]  # a test's bell
@@ -360,7 +360,7 @@ async def test_on_dead_is_called_when_a_job_is_marked_dead(resources: Resources,
         raise ValueError("no")
 
     thing = uuid.uuid4()
-    job_id = await put(resources, kind, thing_id=thing)
+    job_id = await enqueue(resources, kind, thing_id=thing)
     await jobs.perform(resources, job_id)
     assert calls == []
     clock.advance(timedelta(minutes=1))
@@ -377,5 +377,5 @@ async def test_a_job_is_dead_even_if_on_dead_fails(resources: Resources, kind: s
     async def handler(run: Run) -> Reschedule | None:
         raise Cancel("no")
 
-    await jobs.perform(resources, await put(resources, kind))
+    await jobs.perform(resources, await enqueue(resources, kind))
     assert [row.state for row in await stored(resources, kind)] == ["dead"]

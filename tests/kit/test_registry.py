@@ -46,6 +46,6 @@ def test_a_package_may_declare_several_and_must_declare_one(folder: Path) -> Non
 
 
 def test_every_room_with_routes_is_found() -> None:
-    found = {module.__name__ for module in rooms("routes")}
-    assert {"app.access.routes", "app.kpis.routes", "app.links.routes"} <= found
-    assert "app.communities.inbound.routes" in found, "packages in a room too"
+    modules = {module.__name__ for module in rooms("routes")}
+    assert {"app.access.routes", "app.kpis.routes", "app.links.routes"} <= modules
+    assert "app.communities.inbound.routes" in modules, "packages in a room too"

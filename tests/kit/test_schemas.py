@@ -4,20 +4,20 @@ import pytest
 from pydantic import Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from app.kit.schemas import UNCHANGED, Flag, Input, Line, Patch
+from app.kit.schemas import UNCHANGED, Flag, Input, Patch, ShortText
 
 
 class Inner(Patch):
     """A nested patch."""
 
     size: int
-    note: Line | None
+    note: ShortText | None
 
 
 class Outer(Patch):
     """A patch with a nested one."""
 
-    title: Line | None = Field(description="Null removes it.", examples=["A"])
+    title: ShortText | None = Field(description="Null removes it.", examples=["A"])
     archived: Flag
     inner: Inner
 

@@ -43,9 +43,9 @@ async def test_database_errors_do_not_contain_parameters(resources: Resources) -
         async with resources.transaction(None) as session:
             await session.execute(violates_not_null, {"id": uuid.uuid4(), "secret_text": secret_text})
     assert secret_text not in "".join(traceback.format_exception(refused.value))
-    for reading in (resources.db.read_connection(uuid.uuid4()), resources.db.read_connection(None)):
+    for connecting in (resources.db.read_connection(uuid.uuid4()), resources.db.read_connection(None)):
         with pytest.raises(DBAPIError) as misread:
-            async with reading as connection:
+            async with connecting as connection:
                 await connection.execute(text("SELECT length(:secret_text) FROM nowhere"), {"secret_text": secret_text})
         assert secret_text not in "".join(traceback.format_exception(misread.value))
 

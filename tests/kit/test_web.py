@@ -76,10 +76,10 @@ def test_a_proxy_may_add_a_second_header(lines: list[str], address: str) -> None
 
 async def test_configured_origins_may_call_and_others_may_not(configuration: Settings, resources: Resources) -> None:
     async with serving_client(configuration, resources, cors_origins=["https://app.example"]) as client:
-        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-        ours = await client.options("/v1/posts", headers={"Origin": "https://app.example", **asked})
+        headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        ours = await client.options("/v1/posts", headers={"Origin": "https://app.example", **headers})
         assert ours.headers["access-control-allow-origin"] == "https://app.example"
-        theirs = await client.options("/v1/posts", headers={"Origin": "https://evil.example", **asked})
+        theirs = await client.options("/v1/posts", headers={"Origin": "https://evil.example", **headers})
         assert "access-control-allow-origin" not in theirs.headers
         answer = await client.get("/v1/platforms", headers={"Origin": "https://app.example"})
         assert "ETag" in answer.headers["access-control-expose-headers"]

@@ -190,7 +190,7 @@ class Client:
         """Visitors followed a link: when, which, and why it is a bot."""
         for at, visitor, bot in clicks:
             visit = Visit(self.agency.workspace_id, link_id, at, self.day(at), visitor.to_bytes(16, "big"), bot, None)
-            await recording.store(self.agency.resources.db, self.agency.workspace_id, [(visit, False)])
+            await recording.store(self.agency.resources.db, self.agency.workspace_id, [visit])
 
 
 async def found(agency: Agency, name: str = "Coffee at Nina's", zone: str = ZONE) -> Client:

@@ -24,7 +24,7 @@ from app.kit.resources import Resources
 from app.kpis import all_kpis
 from app.platforms import adapters
 from app.platforms.contract import LimitScope, RemoteMessage, RemotePerson, Throttled, Transient
-from tests.communities.conftest import START, Fake, World, know
+from tests.communities.conftest import START, Fake, World, register_adapters
 from tests.conftest import Agency
 from tests.kpis.conftest import ALL, Client, found
 
@@ -73,14 +73,14 @@ async def resources(resources: Resources) -> AsyncIterator[Resources]:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """The platform `fake` with three posts and a customer who was answered."""
     made = World()
-    know(monkeypatch, MappingProxyType({**adapters(), "fake": type("FakeHere", (Fake,), {"world": made})}))
+    register_adapters(monkeypatch, MappingProxyType({**adapters(), "fake": type("FakeHere", (Fake,), {"world": made})}))
     made.posts = [made.post(number, START - number * HOUR, reactions=10 * number) for number in range(1, 4)]
-    made.messages = [made.says("ivan", 1, START + HOUR), _answer("ivan", 2, START + 2 * HOUR)]
+    made.messages = [made.message_from("ivan", 1, START + HOUR), _answer("ivan", 2, START + 2 * HOUR)]
     return made
 
 
 def _answer(name: str, number: int, sent_at: Any) -> RemoteMessage:
-    asked = World().says(name, number, sent_at, "We open at nine.")
+    asked = World().message_from(name, number, sent_at, "We open at nine.")
     return replace(asked, author=RemotePerson("c1", "The Fake", is_community=True))
 
 
@@ -118,7 +118,7 @@ def news(world: World, clock: SetClock) -> None:
     world.size += 25
     world.posts = [world.post(int(post.external_id), post.published_at, _more(post)) for post in world.posts]
     world.posts.insert(0, world.post(9, clock.now() - HOUR, reactions=3))
-    world.messages.append(world.says("olga", 3, clock.now() - HOUR))
+    world.messages.append(world.message_from("olga", 3, clock.now() - HOUR))
 
 
 async def figures(client: Client, **window: Any) -> Any:

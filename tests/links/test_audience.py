@@ -6,14 +6,14 @@ from app.links import audience
 from tests.links.agents import BOTS, PEOPLE
 
 
-@pytest.mark.parametrize("who", PEOPLE)
-def test_a_person_is_a_person(who: str) -> None:
-    assert audience.bot("GET", {"user-agent": PEOPLE[who]}) is None
+@pytest.mark.parametrize("user_agent", PEOPLE)
+def test_a_person_is_a_person(user_agent: str) -> None:
+    assert audience.bot("GET", {"user-agent": PEOPLE[user_agent]}) is None
 
 
-@pytest.mark.parametrize("who", BOTS)
-def test_a_bot_is_a_bot(who: str) -> None:
-    assert audience.bot("GET", {"user-agent": BOTS[who]}) is not None
+@pytest.mark.parametrize("user_agent", BOTS)
+def test_a_bot_is_a_bot(user_agent: str) -> None:
+    assert audience.bot("GET", {"user-agent": BOTS[user_agent]}) is not None
 
 
 @pytest.mark.parametrize(

@@ -27,15 +27,15 @@ async def link(agency: Agency, project_id: str, community_id: str) -> dict[str, 
 
 
 async def follow(
-    stranger: httpx.AsyncClient, link: dict[str, str], who: str = "Chrome", method: str = "GET", **headers: str
+    stranger: httpx.AsyncClient, link: dict[str, str], browser: str = "Chrome", method: str = "GET", **headers: str
 ) -> httpx.Response:
-    agent = {**PEOPLE, **{f"bot {name}": agent for name, agent in BOTS.items()}}[who]
+    agent = {**PEOPLE, **{f"bot {name}": agent for name, agent in BOTS.items()}}[browser]
     return await stranger.request(method, f"/r/{link['slug']}", headers={"User-Agent": agent, **headers})
 
 
 async def totals(agency: Agency, link: dict[str, str]) -> tuple[int, int, int]:
-    found = (await agency.get(f"/v1/links/{link['id']}/clicks"))["totals"]
-    return found["people"], found["bots"], found["repeats"]
+    totals = (await agency.get(f"/v1/links/{link['id']}/clicks"))["totals"]
+    return totals["people"], totals["bots"], totals["repeats"]
 
 
 async def test_a_visitor_arrives_at_exactly_the_target(stranger: httpx.AsyncClient, link: dict[str, str]) -> None:
@@ -73,7 +73,7 @@ async def test_a_double_click_counts_once(
     clock.advance(timedelta(milliseconds=1))
     await follow(stranger, link)  # 5 s after the click that was counted, not after the repeat
     assert await totals(agency, link) == (2, 0, 1)
-    await follow(stranger, link, "Firefox")  # somebody else
+    await follow(stranger, link, "Firefox")  # another visitor
     assert await totals(agency, link) == (3, 0, 1)
 
 
@@ -131,8 +131,8 @@ async def test_a_dead_link_is_a_page_for_people_and_a_problem_for_programs(
         page = await stranger.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
         assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
         assert page.headers["cache-control"] == "no-store, private"
-        told = await stranger.get(path, headers={"Accept": "application/json"})
-        assert (told.status_code, told.json()["code"]) == (status, code)
+        response = await stranger.get(path, headers={"Accept": "application/json"})
+        assert (response.status_code, response.json()["code"]) == (status, code)
         assert (await stranger.head(path)).status_code == status
     assert await totals(agency, link) == (1, 0, 0)
     await agency.patch(f"/v1/links/{link['id']}", {"archived": False})

@@ -34,7 +34,7 @@ async def test_a_slug_is_unique_across_workspaces(
     taken = await rival.post("/v1/links", {"project_id": theirs, "target": TARGET, "slug": slug}, status=409)
     assert taken["code"] == "slug-taken"
     assert (await rival.get("/v1/links"))["data"] == []
-    # One that we make ourselves and that is taken is made anew.
+    # A generated slug that is taken is generated again.
     fresh = [slug, f"x{uuid.uuid4().hex[:7]}"]
     expected = fresh[1]
     monkeypatch.setattr(service, "_new_slug", lambda: fresh.pop(0))

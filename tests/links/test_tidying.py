@@ -25,11 +25,11 @@ async def test_visitor_rows_are_deleted_and_clicks_kept(
     monkeypatch.setattr(tidying, "_PAGE_SIZE", 2)
     link = await agency.post("/v1/links", {"project_id": project_id, "target": "https://shop.example/"})
 
-    async def follow(who: str) -> None:
-        await stranger.get(f"/r/{link['slug']}", headers={"User-Agent": PEOPLE[who]})
+    async def follow(person: str) -> None:
+        await stranger.get(f"/r/{link['slug']}", headers={"User-Agent": PEOPLE[person]})
 
-    for who in list(PEOPLE)[:5]:
-        await follow(who)
+    for person in list(PEOPLE)[:5]:
+        await follow(person)
     clock.advance(VISITOR_RETENTION + timedelta(seconds=1))
     await follow("Firefox")
     before = await visitor_rows(agency)

@@ -22,13 +22,13 @@ from app.metrics import service
 from app.metrics.models import CommunityDay, PostLast, RollupDay
 from app.platforms.contract import Metric, MetricStatus, PostMetrics
 from app.projects.models import Project
-from tests.metrics.recount import NAMES, Counters, Key, Shown
+from tests.metrics.recount import NAMES, Counters, Key, PublicationFacts
 
 NOON = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
 
 
 def measured(counters: Counters) -> PostMetrics:
-    """Counters as an adapter gives them: what is not there is missing, with a reason."""
+    """Counters as an adapter returns them; those not passed are missing, with a status."""
     return PostMetrics(
         external_id="1",
         counters={Metric(name): value for name, value in counters.items()},
@@ -44,9 +44,9 @@ class Client:
     workspace_id: uuid.UUID
     project_id: uuid.UUID
     zone: str
-    places: list[CommunityRef]
-    shown: list[Shown] = field(default_factory=list)
-    looks: list[tuple[uuid.UUID, datetime, Counters]] = field(default_factory=list)
+    refs: list[CommunityRef]
+    publications: list[PublicationFacts] = field(default_factory=list)
+    snapshots: list[tuple[uuid.UUID, datetime, Counters]] = field(default_factory=list)
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[AsyncSession]:
@@ -54,19 +54,23 @@ class Client:
         async with self.db.transaction(self.workspace_id) as session:
             yield session
 
-    async def show(self, published_at: datetime = NOON, category: str | None = None, community: int = 0) -> uuid.UUID:
-        """Publish something."""
-        return (await self.show_many([(published_at, category)], community))[0]
+    async def publish(
+        self, published_at: datetime = NOON, category: str | None = None, community: int = 0
+    ) -> uuid.UUID:
+        """Store a publication; its id."""
+        return (await self.publish_many([(published_at, category)], community))[0]
 
-    async def show_many(self, published: Sequence[tuple[datetime, str | None]], community: int = 0) -> list[uuid.UUID]:
-        """Publish several at once."""
-        place = self.places[community]
+    async def publish_many(
+        self, published: Sequence[tuple[datetime, str | None]], community: int = 0
+    ) -> list[uuid.UUID]:
+        """Store several publications; their ids."""
+        ref = self.refs[community]
         ids = [uuid7() for _ in published]
         rows = [
             {
                 "workspace_id": self.workspace_id,
                 "id": publication_id,
-                "community_id": place.community_id,
+                "community_id": ref.community_id,
                 "project_id": self.project_id,
                 "external_id": uuid.uuid4().hex,
                 "url": "https://social.example/1",
@@ -79,24 +83,26 @@ class Client:
         async with self.work() as session:
             await session.execute(insert(Publication), rows)
         for publication_id, (at, category) in zip(ids, published, strict=True):
-            self.shown.append(Shown(publication_id, place.community_id, category or "", at))
+            self.publications.append(PublicationFacts(publication_id, ref.community_id, category or "", at))
         return ids
 
-    async def look(self, at: datetime, counters: Sequence[tuple[uuid.UUID, Counters]], community: int = 0) -> None:
+    async def measure(self, at: datetime, counters: Sequence[tuple[uuid.UUID, Counters]], community: int = 0) -> None:
         """Measure publications, as one poll does."""
-        self.looks += [(publication_id, at, found) for publication_id, found in counters]
+        self.snapshots += [(publication_id, at, counts) for publication_id, counts in counters]
         async with self.work() as session:
             await service.record_posts(
-                session, self.places[community], at, [(one, measured(found)) for one, found in counters]
+                session, self.refs[community], at, [(one, measured(counts)) for one, counts in counters]
             )
 
     async def move(self, publication_ids: Sequence[uuid.UUID], category: str | None) -> None:
         """Give publications another category."""
         async with self.work() as session:
             await service.set_category(session, SYSTEM, publication_ids, category)
-        self.shown = [
-            Shown(one.id, one.community_id, category or "", one.published_at) if one.id in publication_ids else one
-            for one in self.shown
+        self.publications = [
+            PublicationFacts(one.id, one.community_id, category or "", one.published_at)
+            if one.id in publication_ids
+            else one
+            for one in self.publications
         ]
 
     async def rezone(self, zone: str) -> None:
@@ -117,7 +123,7 @@ class Client:
         }
 
     async def last(self) -> dict[uuid.UUID, dict[str, Any]]:
-        """What is known of each publication."""
+        """Each publication's row of last values."""
         return {row["publication_id"]: row for row in await self._all(PostLast)}
 
     async def sizes(self) -> list[dict[str, Any]]:
@@ -133,7 +139,7 @@ class Client:
 async def make_client(
     db: Database, zone: str = "Europe/Minsk", communities: int = 2, workspace_id: uuid.UUID | None = None
 ) -> Client:
-    """A project, in a new workspace if in none that is given."""
+    """A project, in `workspace_id` or in a new workspace."""
     new = workspace_id is None
     workspace_id, project_id = workspace_id or uuid7(), uuid7()
     ids = [uuid7() for _ in range(communities)]
@@ -175,8 +181,8 @@ async def make_client(
                 for one in ids
             ],
         )
-    places = [CommunityRef(workspace_id, project_id, one, "mastodon", zone) for one in ids]
-    return Client(db, workspace_id, project_id, zone, places)
+    refs = [CommunityRef(workspace_id, project_id, one, "mastodon", zone) for one in ids]
+    return Client(db, workspace_id, project_id, zone, refs)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whatever the order, the batches, the repeats and the writers: the same rollups."""
+"""The rollups do not depend on order, batches, repeats and writers."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ START = datetime(2026, 10, 23, 20, 0, tzinfo=UTC)
 """The night to the 25th is an hour longer in Berlin."""
 
 counters = st.dictionaries(st.sampled_from(("views", "reactions", "saves")), st.integers(0, 9))
-looks = st.lists(
+snapshots = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 17), counters),  # publication, how many times 5 hours, counters
     max_size=30,
 )
@@ -32,7 +32,7 @@ looks = st.lists(
 
 @dataclass(frozen=True)
 class Batch:
-    """What one poll brought."""
+    """The counters of one poll."""
 
     community: int
     at: datetime
@@ -45,11 +45,11 @@ class Batch:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
-@given(looks=looks, seed=st.integers(0, 10**6), writers=st.integers(1, 3), moves=st.booleans())
+@given(snapshots=snapshots, seed=st.integers(0, 10**6), writers=st.integers(1, 3), moves=st.booleans())
 async def test_the_rollup_equals_a_recount_of_the_snapshots(
     db: Database,
     clock: SetClock,
-    looks: list[tuple[int, int, Counters]],
+    snapshots: list[tuple[int, int, Counters]],
     seed: int,
     writers: int,
     moves: bool,
@@ -57,15 +57,15 @@ async def test_the_rollup_equals_a_recount_of_the_snapshots(
     dice = random.Random(seed)
     client = await make_client(db, "Europe/Berlin")
     posts = [
-        await client.show(START + timedelta(hours=dice.randrange(-40, 40)), dice.choice([None, "sales"]), number % 2)
+        await client.publish(START + timedelta(hours=dice.randrange(-40, 40)), dice.choice([None, "sales"]), number % 2)
         for number in range(4)
     ]
-    # One truth for each instant, or a repeat would not be one.
-    truth = {(number, START + timedelta(hours=5 * step)): found for number, step, found in looks}
-    client.looks = [(posts[number], at, found) for (number, at), found in truth.items()]
-    said = list(truth.items()) + dice.sample(list(truth.items()), len(truth) // 4)
-    dice.shuffle(said)
-    batches = list(_batches([(posts[number], number % 2, at, found) for (number, at), found in said], dice))
+    # One value for each instant, so that a repeat is a true repeat.
+    truth = {(number, START + timedelta(hours=5 * step)): seen for number, step, seen in snapshots}
+    client.snapshots = [(posts[number], at, seen) for (number, at), seen in truth.items()]
+    deliveries = list(truth.items()) + dice.sample(list(truth.items()), len(truth) // 4)
+    dice.shuffle(deliveries)
+    batches = list(_batches([(posts[number], number % 2, at, seen) for (number, at), seen in deliveries], dice))
     work = [_write(client, batches[turn::writers], dice) for turn in range(writers)]
     if moves:
         work.append(client.move(posts[:2], "advice"))
@@ -73,11 +73,11 @@ async def test_the_rollup_equals_a_recount_of_the_snapshots(
     await check(client)
 
 
-def _batches(said: Iterable[tuple[UUID, int, datetime, Counters]], dice: random.Random) -> Iterator[Batch]:
-    """Put together now and then what the same poll could have seen."""
+def _batches(deliveries: Iterable[tuple[UUID, int, datetime, Counters]], dice: random.Random) -> Iterator[Batch]:
+    """Group some counters of the same instant into one batch, as a poll would."""
     open_batches: defaultdict[tuple[int, datetime], list[tuple[UUID, Counters]]] = defaultdict(list)
-    for publication_id, community, at, found in said:
-        open_batches[community, at].append((publication_id, found))
+    for publication_id, community, at, seen in deliveries:
+        open_batches[community, at].append((publication_id, seen))
         if dice.random() < 0.4:
             yield Batch(community, at, open_batches.pop((community, at)))
     for (community, at), rest in open_batches.items():
@@ -89,9 +89,9 @@ async def _write(client: Client, batches: Iterable[Batch], dice: random.Random) 
         async with client.work() as session:
             await service.record_posts(
                 session,
-                client.places[batch.community],
+                client.refs[batch.community],
                 batch.at,
-                [(publication_id, measured(found)) for publication_id, found in batch.counters],
+                [(publication_id, measured(seen)) for publication_id, seen in batch.counters],
             )
         if dice.random() < 0.2:
             await asyncio.sleep(0)
@@ -106,24 +106,27 @@ async def test_four_writers_with_shuffled_batches(db: Database, clock: SetClock,
     dice = random.Random(seed)
     client = await make_client(db, "America/New_York", communities=2)
     posts = [
-        await client.show(NOON - timedelta(hours=dice.randrange(60)), dice.choice([None, "sales", "advice"]))
+        await client.publish(NOON - timedelta(hours=dice.randrange(60)), dice.choice([None, "sales", "advice"]))
         for _ in range(60)
     ]
     totals = {post: dict.fromkeys(NAMES, 0) for post in posts}
     batches = []
     for step in range(25):
-        found: list[tuple[UUID, Counters]] = []
+        measured_posts: list[tuple[UUID, Counters]] = []
         for post in posts:
             for name in NAMES:
                 totals[post][name] += dice.randrange(-2, 20)
-            found.append((post, {name: total for name, total in totals[post].items() if dice.random() < 0.8}))
+            measured_posts.append((post, {name: total for name, total in totals[post].items() if dice.random() < 0.8}))
         at = NOON + timedelta(hours=5 * step)
-        client.looks += [(post, at, seen) for post, seen in found]
-        dice.shuffle(found)
+        client.snapshots += [(post, at, seen) for post, seen in measured_posts]
+        dice.shuffle(measured_posts)
         cuts = sorted(dice.sample(range(1, 60), 2))
-        batches += [Batch(0, at, part) for part in (found[: cuts[0]], found[cuts[0] : cuts[1]], found[cuts[1] :])]
+        batches += [
+            Batch(0, at, part)
+            for part in (measured_posts[: cuts[0]], measured_posts[cuts[0] : cuts[1]], measured_posts[cuts[1] :])
+        ]
         if step % 10 == 0:
-            batches.append(Batch(0, at, found[::2]))
+            batches.append(Batch(0, at, measured_posts[::2]))
     tail = batches[len(batches) // 2 :]
     dice.shuffle(tail)
     batches[len(batches) // 2 :] = tail
@@ -135,12 +138,12 @@ async def test_four_writers_with_shuffled_batches(db: Database, clock: SetClock,
 
 
 async def test_a_recount_amid_writing_loses_nothing(client: Client) -> None:
-    posts = await client.show_many([(NOON, None)] * 20)
+    posts = await client.publish_many([(NOON, None)] * 20)
     batches = [
         Batch(0, NOON + timedelta(hours=7 * step), [(post, {"views": step * step}) for post in posts])
         for step in range(20)
     ]
-    client.looks = [(post, batch.at, found) for batch in batches for post, found in batch.counters]
+    client.snapshots = [(post, batch.at, seen) for batch in batches for post, seen in batch.counters]
     dice = random.Random(7)
 
     async def recounting() -> None:

@@ -20,15 +20,15 @@ async def _counted(agency: Agency, db: Database) -> Client:
     """A project with polled counters."""
     events.listen()
     client = await make_client(db, workspace_id=agency.workspace_id)
-    posts = await client.show_many([(NOON, None), (NOON, "sales")])
+    posts = await client.publish_many([(NOON, None), (NOON, "sales")])
     for step in range(4):
         at = NOON + timedelta(hours=9 * step)
         async with client.work() as session:
             await events.publish(
-                session, PostsMeasured(client.places[0], at, tuple((post, measured({"views": step})) for post in posts))
+                session, PostsMeasured(client.refs[0], at, tuple((post, measured({"views": step})) for post in posts))
             )
-            await events.publish(session, SizeMeasured(client.places[0], at, 100 + step))
-        client.looks += [(post, at, {"views": step}) for post in posts]
+            await events.publish(session, SizeMeasured(client.refs[0], at, 100 + step))
+        client.snapshots += [(post, at, {"views": step}) for post in posts]
     await check(client)
     return client
 

@@ -22,7 +22,7 @@ async def test_a_days_row_is_the_same_in_any_order(client: Client) -> None:
     random.Random(1).shuffle(shuffled)
     for at, size in shuffled:
         async with client.work() as session:
-            await service.record_size(session, client.places[0], at, size)
+            await service.record_size(session, client.refs[0], at, size)
     rows = await client.sizes()
     assert [row["day"] for row in rows] == sorted(by_day)
     for row in rows:
@@ -39,24 +39,24 @@ async def test_a_days_row_is_the_same_in_any_order(client: Client) -> None:
 async def test_the_first_size_of_an_instant_stands(client: Client) -> None:
     for size in (5, 9):
         async with client.work() as session:
-            await service.record_size(session, client.places[0], NOON, size)
+            await service.record_size(session, client.refs[0], NOON, size)
     [row] = await client.sizes()
     assert (row["first"], row["last"], row["snapshots"]) == (5, 5, 1)
 
 
 async def test_a_hidden_size_stores_nothing(client: Client) -> None:
     async with client.work() as session:
-        await service.record_size(session, client.places[0], NOON, None)
+        await service.record_size(session, client.refs[0], NOON, None)
     assert await client.sizes() == []
 
 
 async def test_the_size_history_is_by_day(agency: Agency, rival: Agency, db: Database) -> None:
     client = await make_client(db, workspace_id=agency.workspace_id)
-    place = client.places[0]
+    ref = client.refs[0]
     for hours, size in ((0, 100), (10, 90), (30, 120), (50, 130)):
         async with client.work() as session:
-            await service.record_size(session, place, NOON + timedelta(hours=hours), size)
-    path = f"/v1/communities/{place.community_id}/snapshots"
+            await service.record_size(session, ref, NOON + timedelta(hours=hours), size)
+    path = f"/v1/communities/{ref.community_id}/snapshots"
     whole = await agency.get(path)
     assert whole["timezone"] == "Europe/Minsk"
     assert [(row["day"], row["lowest"], row["last"]) for row in whole["data"]] == [

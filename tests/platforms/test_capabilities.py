@@ -39,13 +39,13 @@ def test_what_is_told_is_what_the_spec_says(key: str) -> None:
     counters: Mapping[str, Mapping[str, object]] = told["metrics"]
     assert counters.keys() == set(Metric)
     assert {name for name, use in counters.items() if use["status"] == "ok"} == spec.metrics
-    assert {name for name, use in counters.items() if use["how"] == "told"} == spec.pushed
-    assert {name for name, use in counters.items() if use["how"] == "counted"} == spec.counted
-    assert {name for name, use in counters.items() if use["delay_hours"]} == spec.delayed
+    assert {name for name, use in counters.items() if use["how"] == "pushed"} == spec.pushed_metrics
+    assert {name for name, use in counters.items() if use["how"] == "counted"} == spec.counted_metrics
+    assert {name for name, use in counters.items() if use["delay_hours"]} == spec.delayed_metrics
     assert {one["kind"]: tuple(one["scopes"]) for one in told["tokens"]} == {
         token: spec.scopes.get(token, ()) for token in spec.tokens
     }
-    assert len(told["limits"]) == len(spec.budgets) > 0
+    assert len(told["limits"]) == len(spec.rate_limits) > 0
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -56,9 +56,9 @@ def test_an_adapter_can_what_its_spec_says(key: str) -> None:
     assert (spec.publishing is not None) == issubclass(kind, capabilities.Publishes)
     assert bool(spec.hook_secrets) == issubclass(kind, capabilities.Receives)
     assert issubclass(kind, capabilities.Receives) or not issubclass(kind, capabilities.Subscribes)
-    assert spec.pushed | spec.counted | spec.delayed <= spec.metrics
-    assert not spec.pushed & spec.counted
-    assert bool(spec.delayed) == bool(spec.delay)
+    assert spec.pushed_metrics | spec.counted_metrics | spec.delayed_metrics <= spec.metrics
+    assert not spec.pushed_metrics & spec.counted_metrics
+    assert bool(spec.delayed_metrics) == bool(spec.metrics_delay)
     assert spec.scopes.keys() <= spec.tokens
     assert spec.metrics_group_tokens <= spec.tokens
     assert not spec.metrics_group_tokens or issubclass(kind, capabilities.MeasuresAcross)
@@ -75,22 +75,22 @@ class Square(Plaza):
         Plaza.spec,
         key="square",
         metrics=frozenset({Metric.VIEWS, Metric.REACTIONS, Metric.COMMENTS, Metric.SAVES}),
-        pushed=frozenset({Metric.REACTIONS}),
-        counted=frozenset({Metric.COMMENTS}),
-        delayed=frozenset({Metric.SAVES}),
-        delay=timedelta(hours=36),
+        pushed_metrics=frozenset({Metric.REACTIONS}),
+        counted_metrics=frozenset({Metric.COMMENTS}),
+        delayed_metrics=frozenset({Metric.SAVES}),
+        metrics_delay=timedelta(hours=36),
         tokens=frozenset({Token.COMMUNITY, Token.REFRESH}),
         scopes={Token.COMMUNITY: ("read", "write")},
         app_settings=frozenset({"client_id"}),
         hook_secrets=frozenset({"word"}),
-        replies_remembered=timedelta(minutes=50),
+        replies_dedup_window=timedelta(minutes=50),
         reply_limit=200,
-        budgets=(RateLimit(7, 60, LimitScope.APP, "units", Token.COMMUNITY),),
+        rate_limits=(RateLimit(7, 60, LimitScope.APP, "units", Token.COMMUNITY),),
         history=False,
     )
 
     @classmethod
-    def receive(cls, call: capabilities.Call, secrets: Mapping[str, str]) -> capabilities.Received:
+    def receive(cls, call: capabilities.HookRequest, secrets: Mapping[str, str]) -> capabilities.HookResult:
         raise NotImplementedError
 
     @classmethod
@@ -111,11 +111,11 @@ def told_of(kind: type[Adapter]) -> dict[str, Any]:
 
 def test_each_thing_has_its_place() -> None:
     told = told_of(Square)
-    assert told["metrics"]["views"] == {"status": "ok", "how": "asked", "delay_hours": 0}
+    assert told["metrics"]["views"] == {"status": "ok", "how": "polled", "delay_hours": 0}
     assert told["metrics"]["reach"] == {"status": "unsupported", "how": None, "delay_hours": 0}
-    assert told["metrics"]["reactions"]["how"] == "told"
+    assert told["metrics"]["reactions"]["how"] == "pushed"
     assert told["metrics"]["comments"]["how"] == "counted"
-    assert told["metrics"]["saves"] == {"status": "ok", "how": "asked", "delay_hours": 36}
+    assert told["metrics"]["saves"] == {"status": "ok", "how": "polled", "delay_hours": 36}
     community, refresh = told["tokens"]
     assert (community["kind"], community["scopes"], community["renewed_with"]) == (
         "community",
@@ -139,8 +139,8 @@ def test_every_ability_is_told() -> None:
         for protocol in vars(capabilities).values()
         if getattr(protocol, "_is_protocol", False) and protocol.__module__ == capabilities.__name__
     }
-    assert set(routes.ABILITIES.values()) == protocols
-    assert routes.ABILITIES.keys() == routes.Abilities.model_fields.keys()
+    assert set(routes.CAPABILITIES.values()) == protocols
+    assert routes.CAPABILITIES.keys() == routes.Capabilities.model_fields.keys()
     assert routes.PURPOSES.keys() == set(Token)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.platforms.capabilities import Call
+from app.platforms.capabilities import HookRequest
 from app.platforms.contract import Adapter, Credentials, Malformed, Metric, MetricStatus
 from app.platforms.mastodon.adapter import Mastodon
 from app.platforms.meta.facebook import Facebook
@@ -14,9 +14,9 @@ from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
 from app.platforms.vk import wire_models as vk
 from app.platforms.wire import parse_bytes
+from tests.platforms.meta.test_facebook import SECRETS, called
 from tests.platforms.specimens import says, specimen
-from tests.platforms.test_facebook import SECRETS, called
-from tests.platforms.test_vk import event, receive
+from tests.platforms.vk.test_adapter import event, receive
 
 Json = Any
 
@@ -137,7 +137,7 @@ def test_a_deleted_comment_may_have_lost_its_author() -> None:
 )
 def test_what_people_can_react_to_is_a_post_and_what_telegram_says_is_none(content: Json, is_post: bool) -> None:
     post = {"message_id": 2, "date": 1_795_413_600, "chat": {"id": -1001, "type": "channel"}, **content}
-    call = Call(says({"update_id": 1, "channel_post": post}).content, {SECRET_HEADER: "s"}, {})
+    call = HookRequest(says({"update_id": 1, "channel_post": post}).content, {SECRET_HEADER: "s"}, {})
     posts = [one for told in Telegram.receive(call, {"secret": "s"}).events for one in told.posts]
     assert [one.external_id for one in posts] == (["2"] if is_post else [])
 

@@ -17,7 +17,7 @@ import pytest
 
 from app.kit import registry
 from app.kit.http import MIB, client
-from app.platforms import FOLDER, OWN, adapter, adapters
+from app.platforms import FOLDER, NOT_ADAPTERS, adapter, adapters
 from app.platforms.contract import (
     Adapter,
     Gone,
@@ -152,7 +152,7 @@ def test_adapters_are_found_by_their_files() -> None:
     assert {"mastodon", "vk"} <= set(adapters())
     for key, found in adapters().items():
         assert found.spec.key == key
-        assert found in registry.declared(FOLDER, "ADAPTER", type, exclude=OWN).values()
+        assert found in registry.declared(FOLDER, "ADAPTER", type, exclude=NOT_ADAPTERS).values()
         assert found.spec.metrics <= set(Metric)
         assert found.spec.metrics_batch > 0
         assert found.address(found.spec.address_hint).canonical

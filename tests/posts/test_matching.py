@@ -27,8 +27,8 @@ async def publish(agency: Agency, post: dict[str, Any], permalink: str, status: 
 
 
 async def posts(agency: Agency, **filters: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await agency.get("/v1/posts", **filters))["data"]
-    return found
+    listed: list[dict[str, Any]] = (await agency.get("/v1/posts", **filters))["data"]
+    return listed
 
 
 async def publication_categories(agency: Agency) -> list[str | None]:
@@ -56,7 +56,7 @@ async def test_planned_first_then_seen(agency: Agency, community_id: str, yester
     assert in_workspace["publication_id"] is not None
     assert in_workspace["text"] == "As it was planned"
     assert datetime.fromisoformat(in_workspace["published_at"]) == yesterday
-    assert {(found["origin"], found["text"]) for found in await posts(agency)} == {
+    assert {(one["origin"], one["text"]) for one in await posts(agency)} == {
         ("planned", "As it was planned"),
         ("found", "Another"),
     }
@@ -68,19 +68,19 @@ async def test_found_first_then_planned(
     agency: Agency, community_id: str, project_id: str, yesterday: datetime
 ) -> None:
     await store(agency, community_id, remote("11", at=yesterday))
-    (found,) = await posts(agency)
-    assert (found["origin"], found["status"], found["category"]) == ("found", "published", None)
-    await agency.patch(f"/v1/posts/{found['id']}", {"category": "engaging"})
+    (found_post,) = await posts(agency)
+    assert (found_post["origin"], found_post["status"], found_post["category"]) == ("found", "published", None)
+    await agency.patch(f"/v1/posts/{found_post['id']}", {"category": "engaging"})
     assert await rollup_categories(agency) == {"engaging": 7}
     link = await agency.post(
-        "/v1/links", {"project_id": project_id, "target": "https://shop.example/", "post_id": found["id"]}
+        "/v1/links", {"project_id": project_id, "target": "https://shop.example/", "post_id": found_post["id"]}
     )
     post = await plan(agency, community_id)
     said = await publish(agency, post, f"{HOME}/11")
-    assert said["publication_id"] == found["publication_id"]
+    assert said["publication_id"] == found_post["publication_id"]
     assert (said["category"], said["text"]) == ("engaging", "As it was planned")
     assert [row["id"] for row in await posts(agency)] == [post["id"]]
-    await agency.get(f"/v1/posts/{found['id']}", status=404)
+    await agency.get(f"/v1/posts/{found_post['id']}", status=404)
     assert (await agency.get(f"/v1/links/{link['id']}"))["post_id"] == post["id"]
     # Seen again, nothing is made twice, and the plan's text stays.
     await store(agency, community_id, remote("11", "Edited there", at=yesterday))
@@ -90,8 +90,8 @@ async def test_found_first_then_planned(
 
 async def test_the_plans_own_category_wins(agency: Agency, community_id: str, yesterday: datetime) -> None:
     await store(agency, community_id, remote("11", at=yesterday))
-    (found,) = await posts(agency)
-    await agency.patch(f"/v1/posts/{found['id']}", {"category": "engaging"})
+    (found_post,) = await posts(agency)
+    await agency.patch(f"/v1/posts/{found_post['id']}", {"category": "engaging"})
     post = await plan(agency, community_id, category="promotional")
     await publish(agency, post, f"{HOME}/11")
     assert await publication_categories(agency) == ["promotional"]
@@ -169,23 +169,23 @@ async def test_concurrent_publishing_does_not_share_a_publication(
 async def test_found_posts_follow_the_platform(agency: Agency, community_id: str, yesterday: datetime) -> None:
     await store(agency, community_id, remote("11", "First", at=yesterday))
     await store(agency, community_id, remote("11", "Mended", at=yesterday))
-    (found,) = await posts(agency)
-    assert (found["text"], found["version"]) == ("Mended", 2)
-    before = await agency.http.get(f"/v1/posts/{found['id']}")
+    (post,) = await posts(agency)
+    assert (post["text"], post["version"]) == ("Mended", 2)
+    before = await agency.http.get(f"/v1/posts/{post['id']}")
     async with agency.resources.transaction(agency.workspace_id) as session:
         await session.execute(
             text("UPDATE publication SET gone_at = :at WHERE id = :id"),
-            {"at": agency.resources.clock.now(), "id": uuid.UUID(found["publication_id"])},
+            {"at": agency.resources.clock.now(), "id": uuid.UUID(post["publication_id"])},
         )
-    gone = await agency.http.get(f"/v1/posts/{found['id']}", headers={"If-None-Match": before.headers["etag"]})
+    gone = await agency.http.get(f"/v1/posts/{post['id']}", headers={"If-None-Match": before.headers["etag"]})
     assert gone.status_code == 200
     assert gone.json()["gone_at"] is not None
     refused = {"text": "No"}
-    said = await agency.patch(f"/v1/posts/{found['id']}", refused, status=409)
+    said = await agency.patch(f"/v1/posts/{post['id']}", refused, status=409)
     assert said["code"] == "already-published"
     kept: dict[str, Any] = {"If-Match": gone.headers["etag"]}
-    await agency.patch(f"/v1/posts/{found['id']}", {"category": "engaging"}, **kept)
-    await agency.patch(f"/v1/posts/{found['id']}", {"category": None}, status=412, **kept)
+    await agency.patch(f"/v1/posts/{post['id']}", {"category": "engaging"}, **kept)
+    await agency.patch(f"/v1/posts/{post['id']}", {"category": None}, status=412, **kept)
 
 
 async def test_metrics_have_a_status(agency: Agency, community_id: str, yesterday: datetime) -> None:
@@ -196,9 +196,9 @@ async def test_metrics_have_a_status(agency: Agency, community_id: str, yesterda
     assert {(row["status"], row["value"]) for row in waiting["data"]} == {("pending", None)}
     await publish(agency, post, f"{HOME}/11")
     await store(agency, community_id, remote("11", at=yesterday))
-    known = await agency.get(path)
-    assert datetime.fromisoformat(known["captured_at"]) == agency.resources.clock.now()
-    rows = {row["metric"]: (row["status"], row["value"], row["reason"] is None) for row in known["data"]}
+    matched = await agency.get(path)
+    assert datetime.fromisoformat(matched["captured_at"]) == agency.resources.clock.now()
+    rows = {row["metric"]: (row["status"], row["value"], row["reason"] is None) for row in matched["data"]}
     assert rows == {
         "views": ("unsupported", None, False),
         "reach": ("unsupported", None, False),
@@ -208,8 +208,8 @@ async def test_metrics_have_a_status(agency: Agency, community_id: str, yesterda
         "quotes": ("no_permission", None, False),
         "saves": ("unsupported", None, False),
     }
-    captured = {row["metric"]: row["captured_at"] for row in known["data"] if row["captured_at"] is not None}
-    assert captured == dict.fromkeys(("reactions", "comments"), known["captured_at"])
+    captured = {row["metric"]: row["captured_at"] for row in matched["data"] if row["captured_at"] is not None}
+    assert captured == dict.fromkeys(("reactions", "comments"), matched["captured_at"])
 
 
 async def test_a_future_publication_is_refused(agency: Agency, community_id: str) -> None:

@@ -34,16 +34,16 @@ async def test_shares_beside_the_policy(agency: Agency, community_id: str, proje
     for category in ("engaging", "engaging", "engaging", "promotional", None):
         await add(agency, community_id, category, "2026-10-20T10:00")
     await agency.post("/v1/posts", {"community_id": community_id, "planned_for": "2026-10-20T10:00"})  # a draft
-    found = await agency.get(path, basis="planned", **OCTOBER)
-    assert (found["total"], found["uncategorised"], found["status"]) == (5, 1, "ok")
-    assert [(part["category"], part["count"], part["share"], part["deviation"]) for part in found["categories"]] == [
+    mix = await agency.get(path, basis="planned", **OCTOBER)
+    assert (mix["total"], mix["uncategorised"], mix["status"]) == (5, 1, "ok")
+    assert [(part["category"], part["count"], part["share"], part["deviation"]) for part in mix["categories"]] == [
         ("engaging", 3, 75.0, 35.0),
         ("user_generated", 0, 0.0, -30.0),
         ("educational", 0, 0.0, -25.0),
         ("promotional", 1, 25.0, 20.0),
     ]
-    assert found["deviation"] == 55.0
-    assert found["window"] == {"from": "2026-10-01", "to": "2026-10-31", "timezone": "Europe/Minsk"}
+    assert mix["deviation"] == 55.0
+    assert mix["window"] == {"from": "2026-10-01", "to": "2026-10-31", "timezone": "Europe/Minsk"}
     assert (await agency.get(path, basis="published", **OCTOBER))["status"] == "unknown"
 
 
@@ -68,9 +68,9 @@ async def test_published_posts_count_until_deleted(
     await store(agency, community_id, remote("11", at=yesterday), remote("12", at=yesterday))
     rows = (await agency.get("/v1/posts"))["data"]
     await agency.patch(f"/v1/posts/{rows[0]['id']}", {"category": "educational"})
-    found = await agency.get(f"/v1/projects/{project_id}/mix", **OCTOBER)
-    assert (found["basis"], found["total"], found["uncategorised"], found["gone"]) == ("published", 2, 1, 0)
-    assert found["categories"][2]["share"] == 100.0
+    mix = await agency.get(f"/v1/projects/{project_id}/mix", **OCTOBER)
+    assert (mix["basis"], mix["total"], mix["uncategorised"], mix["gone"]) == ("published", 2, 1, 0)
+    assert mix["categories"][2]["share"] == 100.0
 
 
 async def test_a_projects_own_policy(agency: Agency, rival: Agency, project_id: str) -> None:
@@ -98,9 +98,9 @@ async def test_a_projects_own_policy(agency: Agency, rival: Agency, project_id: 
 async def test_what_to_plan_next(agency: Agency, community_id: str, project_id: str) -> None:
     planned: Counter[str] = Counter()
     for _ in range(20):
-        found = await agency.get(f"/v1/projects/{project_id}/mix/next", **OCTOBER)
-        planned[found["category"]] += 1
-        await add(agency, community_id, found["category"], "2026-10-20T10:00")
+        next_mix = await agency.get(f"/v1/projects/{project_id}/mix/next", **OCTOBER)
+        planned[next_mix["category"]] += 1
+        await add(agency, community_id, next_mix["category"], "2026-10-20T10:00")
     assert planned == {"engaging": 8, "user_generated": 6, "educational": 5, "promotional": 1}
 
 
@@ -127,8 +127,8 @@ async def test_a_calendar_of_local_days(
     planned = await add(agency, community_id, "engaging", "2026-10-31T23:59")
     late = await add(agency, community_id, "engaging", "2026-10-02T10:00")
     await agency.post(f"/v1/posts/{late['id']}/publish", {"permalink": f"{HOME}/11"}, status=200)
-    found = await agency.get(f"/v1/projects/{project_id}/calendar", **OCTOBER)
-    days = {day["day"]: [post["id"] for post in day["posts"]] for day in found["days"]}
+    calendar = await agency.get(f"/v1/projects/{project_id}/calendar", **OCTOBER)
+    days = {day["day"]: [post["id"] for post in day["posts"]] for day in calendar["days"]}
     assert days == {"2026-10-15": [late["id"]], "2026-10-31": [planned["id"]]}
     too_long: dict[str, Any] = {"from": "2026-10-01", "to": "2026-12-31"}
     await agency.get(f"/v1/projects/{project_id}/calendar", status=422, **too_long)

@@ -112,8 +112,8 @@ async def test_many_posts_each_with_its_result(agency: Agency, rival: Agency, co
     ]
     result = await agency.post("/v1/posts/bulk", {"posts": items}, status=200)
     assert (result["created"], result["failed"]) == (2, 3)
-    told = [(item["index"], item["problem"] and item["problem"]["code"]) for item in result["data"]]
-    assert told == [(0, None), (1, "invalid-input"), (2, "not-found"), (3, "nonexistent-local-time"), (4, None)]
+    results = [(item["index"], item["problem"] and item["problem"]["code"]) for item in result["data"]]
+    assert results == [(0, None), (1, "invalid-input"), (2, "not-found"), (3, "nonexistent-local-time"), (4, None)]
     assert result["data"][1]["problem"]["errors"][0]["field"] == "text"
     assert len((await agency.get("/v1/posts"))["data"]) == 2
     foreign = await rival.post("/v1/posts/bulk", {"posts": [good]}, status=200)

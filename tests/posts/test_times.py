@@ -83,8 +83,8 @@ def test_days_adjoin_without_gap_or_overlap(zone: str, first: date, length: int)
     assert times.bounds(last + timedelta(days=1), last + timedelta(days=1), zone)[0] == end
     here = ZoneInfo(zone)
     if begin < end:
-        shown = [at.astimezone(here).date() for at in (begin, end - timedelta(microseconds=1))]
-        assert first <= shown[0] <= shown[1] <= last
+        days = [at.astimezone(here).date() for at in (begin, end - timedelta(microseconds=1))]
+        assert first <= days[0] <= days[1] <= last
         assert (begin - timedelta(microseconds=1)).astimezone(here).date() < first
 
 

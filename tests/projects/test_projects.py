@@ -122,23 +122,23 @@ async def test_of_two_first_briefs_one_wins(agency: Agency) -> None:
 
 async def test_working_hours_are_office_hours_until_they_are_set(agency: Agency, rival: Agency) -> None:
     path = f"/v1/projects/{(await agency.post('/v1/projects', CAFE))['id']}/working-hours"
-    given = await agency.get(path)
-    assert given["timezone"] == "Europe/Minsk"
-    assert given["week"]["friday"] == [{"opens": "09:00", "closes": "18:00"}]
-    assert given["week"]["saturday"] == []
+    stored = await agency.get(path)
+    assert stored["timezone"] == "Europe/Minsk"
+    assert stored["week"]["friday"] == [{"opens": "09:00", "closes": "18:00"}]
+    assert stored["week"]["saturday"] == []
     shifts = [{"opens": "14:00", "closes": "24:00"}, {"opens": "08:00", "closes": "13:00"}]
-    wanted = {
+    expected = {
         "week": {"monday": shifts},
         "holidays": ["2027-01-01"],
         "special_days": [{"day": "2026-12-31", "hours": [{"opens": "09:00", "closes": "12:00"}]}],
     }
-    stored = await agency.put(path, wanted)
+    stored = await agency.put(path, expected)
     assert stored["week"]["monday"] == shifts[::-1]
     assert stored["week"]["tuesday"] == []
-    assert stored["special_days"] == wanted["special_days"]
+    assert stored["special_days"] == expected["special_days"]
     assert await agency.get(path) == stored
-    await agency.put(path, wanted, status=412, **{"If-Match": '"v1"'})
-    await rival.put(path, wanted, status=404)
+    await agency.put(path, expected, status=412, **{"If-Match": '"v1"'})
+    await rival.put(path, expected, status=404)
 
 
 @pytest.mark.parametrize(

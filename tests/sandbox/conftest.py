@@ -18,7 +18,7 @@ START = 1_795_413_600.0
 """2026-11-23T06:00:00Z"""
 
 
-class Hands:
+class ManualClock:
     """A clock that is moved by hand; real seconds since 1970."""
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class Hands:
         return self.at
 
 
-class Visitor:
+class SandboxClient:
     """Somebody who calls the sandbox's wire formats."""
 
-    def __init__(self, sandbox: Sandbox, hands: Hands, http: httpx.AsyncClient) -> None:
-        self.sandbox, self.hands, self.http = sandbox, hands, http
+    def __init__(self, sandbox: Sandbox, manual_clock: ManualClock, http: httpx.AsyncClient) -> None:
+        self.sandbox, self.manual_clock, self.http = sandbox, manual_clock, http
         self.world = sandbox.network.world
 
     def token(self, community: str, kind: str) -> str:
@@ -63,14 +63,14 @@ class Visitor:
         return self.world.ledger.page(0, 10_000_000)
 
 
-def generous(sandbox: Sandbox) -> None:
+def lift_rate_limits(sandbox: Sandbox) -> None:
     """No test of something else shall meet a rate limit."""
     limits = sandbox.network.limits
     limits.update({name: 1_000_000 for name in limits if not name.endswith("seconds")})
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
+async def running_server(app: ASGIApp) -> AsyncIterator[str]:
     """Something that a sandbox can call, on a free port; its URL."""
     started = asyncio.Event()
 
@@ -88,8 +88,8 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
+def manual_clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture(scope="session")
@@ -105,13 +105,13 @@ def speed() -> float:
 
 
 @pytest.fixture
-async def visitor(hands: Hands, platforms: tuple[str, ...], speed: float) -> AsyncIterator[Visitor]:
-    sandbox = build(seed=7, real=hands, tick=None, speed=speed, platforms=platforms)
-    generous(sandbox)
+async def client(manual_clock: ManualClock, platforms: tuple[str, ...], speed: float) -> AsyncIterator[SandboxClient]:
+    sandbox = build(seed=7, real=manual_clock, tick=None, speed=speed, platforms=platforms)
+    lift_rate_limits(sandbox)
     sandbox.network.base_url = "http://sandbox.test"
     transport = httpx.ASGITransport(sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test") as http:
-        yield Visitor(sandbox, hands, http)
+        yield SandboxClient(sandbox, manual_clock, http)
     sandbox.network.world.ledger.close()
 
 

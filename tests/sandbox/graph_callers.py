@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.graph import ids
-from tests.sandbox.conftest import Visitor
+from tests.sandbox.conftest import SandboxClient
 
 PAGE, ACCOUNT = "cornercafe", "corner.cafe"
 """A Page, and an account on Instagram."""
@@ -12,15 +12,15 @@ PAGE, ACCOUNT = "cornercafe", "corner.cafe"
 class Someone:
     """Whoever has a community's token."""
 
-    def __init__(self, visitor: Visitor, community: str, kind: str = "community") -> None:
-        self.visitor, self.world = visitor, visitor.world
-        self.c = visitor.world.communities[community]
-        self.token = visitor.token(community, kind)
+    def __init__(self, client: SandboxClient, community: str, kind: str = "community") -> None:
+        self.client, self.world = client, client.world
+        self.c = client.world.communities[community]
+        self.token = client.token(community, kind)
 
     async def call(self, method: str, path: str, /, *, status: int = 200, files: Any = None, **params: Any) -> Any:
         sent = {name: str(value) for name, value in params.items()}
         where: dict[str, Any] = {"data": sent, "files": files} if method == "POST" else {"params": sent}
-        answer = await self.visitor.http.request(
+        answer = await self.client.http.request(
             method, f"/v26.0/{path}", headers={"Authorization": f"Bearer {self.token}"}, **where
         )
         assert answer.status_code == status, answer.text
@@ -37,7 +37,7 @@ class Someone:
         return error["code"], error.get("error_subcode")
 
     async def act(self, act: str, **fields: object) -> Any:
-        return await self.visitor.act(self.c.key, act, **fields)
+        return await self.client.act(self.c.key, act, **fields)
 
     def post_id(self, number: str | int) -> str:
         """What Meta calls a post of the world's."""

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from sandbox import instants, recount
-from sandbox.graph import WIRE, ids
+from sandbox.graph import WIRE_FORMAT, ids
 from sandbox.graph.query import parsed
 from sandbox.server import build
-from tests.sandbox.conftest import Hands, Visitor, generous
+from tests.sandbox.conftest import ManualClock, SandboxClient, lift_rate_limits
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
 
 DAY = 86_400
@@ -24,13 +24,13 @@ def platforms() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def page(visitor: Visitor) -> Someone:
-    return Someone(visitor, PAGE)
+def page(client: SandboxClient) -> Someone:
+    return Someone(client, PAGE)
 
 
 @pytest.fixture
-def account(visitor: Visitor) -> Someone:
-    return Someone(visitor, ACCOUNT)
+def account(client: SandboxClient) -> Someone:
+    return Someone(client, ACCOUNT)
 
 
 # ── fields ────────────────────────────────────────────────────────────────────────────────────────
@@ -84,7 +84,7 @@ async def _walk(someone: Someone, path: str, **params: Any) -> list[Any]:
     page = await someone.get(path, **params)
     found = list(page["data"])
     while (url := page.get("paging", {}).get("next")) is not None:
-        page = (await someone.visitor.http.get(url)).json()
+        page = (await someone.client.http.get(url)).json()
         found += page["data"]
     return found
 
@@ -179,16 +179,16 @@ async def test_threads_are_one_level_deep(page: Someone, account: Someone) -> No
             assert {one["parent_id"] for one in tops["data"][1]["replies"]["data"]} == {parent}
 
 
-async def test_comments_since_and_who_wrote_them(visitor: Visitor, page: Someone) -> None:
+async def test_comments_since_and_who_wrote_them(client: SandboxClient, page: Someone) -> None:
     post = (await page.act("post"))["id"]
     await page.act("comment", post=post, text="early")
-    visitor.hands.at += 60
+    client.manual_clock.at += 60
     late = await page.act("comment", post=post, text="late", person=77)
     at = instants.parse(late["at"]) // 1000
     told = await page.get(f"{page.post_id(post)}/comments", since=at, fields="message,from")
     assert [one["message"] for one in told["data"]] == ["late"]
     assert told["data"][0]["from"]["id"] == ids.person(page.c, page.c.number_of(77))
-    manager = Someone(visitor, PAGE, "user")
+    manager = Someone(client, PAGE, "user")
     told = await manager.get(f"{page.post_id(post)}/comments", fields="message,from")
     assert all("from" not in one for one in told["data"]), "a Page's token alone sees who"
 
@@ -236,8 +236,8 @@ async def test_a_batch_answers_call_by_call(page: Someone) -> None:
     assert await page.refused("POST", "", batch=json.dumps(calls[:1] * 51)) == (100, None)
 
 
-async def test_each_call_of_a_batch_is_counted(visitor: Visitor, page: Someone) -> None:
-    visitor.sandbox.network.limits["graph_page_calls"] = 40
+async def test_each_call_of_a_batch_is_counted(client: SandboxClient, page: Someone) -> None:
+    client.sandbox.network.limits["graph_page_calls"] = 40
     calls = json.dumps([{"method": "GET", "relative_url": "me"}] * 20)
     assert len(await page.post("", batch=calls)) == 20
     assert len(await page.post("", batch=calls)) == 20
@@ -263,20 +263,20 @@ async def _insights(someone: Someone, post: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("key", METRICS)
-async def test_insights_are_a_day_late_and_settled_at_midnight(visitor: Visitor, key: str) -> None:
-    someone = Someone(visitor, key)
-    visitor.sandbox.network.clock.set_speed(0)
+async def test_insights_are_a_day_late_and_settled_at_midnight(client: SandboxClient, key: str) -> None:
+    someone = Someone(client, key)
+    client.sandbox.network.clock.set_speed(0)
     post = (await someone.act("post"))["id"]
     await someone.act("view", id=post, count=10, unique=7)
     assert await _insights(someone, post) == {}, "no 0 for what is not known yet"
-    await visitor.http.post("/_sandbox/clock", json={"advance": DAY})
+    await client.http.post("/_sandbox/clock", json={"advance": DAY})
     before = await _insights(someone, post)
     views, reach = before.values()
     assert views >= 10
     assert reach >= 7
     await someone.act("view", id=post, count=1_000_000, unique=900_000)
     assert await _insights(someone, post) == before, "today's are not told today"
-    await visitor.http.post("/_sandbox/clock", json={"advance": DAY})
+    await client.http.post("/_sandbox/clock", json={"advance": DAY})
     later_views, later_reach = (await _insights(someone, post)).values()
     assert later_views >= 1_000_000 + views
     assert later_reach >= 900_000 + reach
@@ -297,28 +297,30 @@ async def test_metrics_of_other_media_or_days(account: Someone, metric: str, sai
     assert said in told["error"]["message"]
 
 
-async def test_a_small_page_has_no_insights(hands: Hands) -> None:
-    profile = replace(WIRE.profiles[1], size=60)
-    sandbox = build(seed=7, real=hands, tick=None, speed=0, wires=[replace(WIRE, profiles=(profile,))])
-    generous(sandbox)
+async def test_a_small_page_has_no_insights(manual_clock: ManualClock) -> None:
+    profile = replace(WIRE_FORMAT.profiles[1], size=60)
+    sandbox = build(
+        seed=7, real=manual_clock, tick=None, speed=0, wire_formats=[replace(WIRE_FORMAT, profiles=(profile,))]
+    )
+    lift_rate_limits(sandbox)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:
-        small = Someone(Visitor(sandbox, hands, http), profile.key)
+        small = Someone(SandboxClient(sandbox, manual_clock, http), profile.key)
         assert len(small.c.followers) < 100
         told = await small.get(f"{ids.post(small.c, small.c.posts[0])}/insights", metric="post_media_view")
         assert told == {"data": []}
     sandbox.network.world.ledger.close()
 
 
-async def test_the_ledger_adds_up_to_what_the_wire_says(visitor: Visitor, page: Someone, account: Someone) -> None:
+async def test_the_ledger_adds_up_to_what_the_wire_says(client: SandboxClient, page: Someone, account: Someone) -> None:
     for someone in (page, account):
         post = (await someone.act("post"))["id"]
         top = (await someone.act("comment", post=post))["id"]
         await someone.act("comment", post=post, parent=top)
         await someone.act("share", id=post)
         await someone.act("follow", person=900_001)
-        visitor.hands.at += 3600
-    visitor.sandbox.network.tick()
-    tallies = recount.tallies(visitor.records(), visitor.world.now)
+        client.manual_clock.at += 3600
+    client.sandbox.network.tick()
+    tallies = recount.tallies(client.records(), client.world.now)
     asked = "comments.filter(stream).summary(true).limit(0),reactions.summary(true).limit(0),shares"
     tally = tallies[PAGE]
     assert (await page.get("me", fields="followers_count"))["followers_count"] == tally.size

@@ -18,7 +18,7 @@ from sandbox.graph import ids
 from sandbox.graph.call import app_secret, verify_token
 from sandbox.graph.events import HOOK
 from sandbox.server import build
-from tests.sandbox.conftest import Hands, Visitor, generous, served
+from tests.sandbox.conftest import ManualClock, SandboxClient, lift_rate_limits, running_server
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
 
 
@@ -66,29 +66,29 @@ class Listener:
 
 
 @pytest.fixture
-async def visitor(hands: Hands) -> AsyncIterator[Visitor]:
+async def client(manual_clock: ManualClock) -> AsyncIterator[SandboxClient]:
     """A world that stands still, and calls back."""
-    sandbox = build(seed=7, real=hands, tick=None, speed=0, platforms=["facebook", "instagram"])
-    generous(sandbox)
+    sandbox = build(seed=7, real=manual_clock, tick=None, speed=0, platforms=["facebook", "instagram"])
+    lift_rate_limits(sandbox)
     sandbox.callbacks.retry = 0.01
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:
         await sandbox.callbacks.start()
-        yield Visitor(sandbox, hands, http)
+        yield SandboxClient(sandbox, manual_clock, http)
         await sandbox.callbacks.stop()
     sandbox.network.world.ledger.close()
 
 
-async def _confirmed(visitor: Visitor, listener: Listener, key: str, url: str) -> None:
+async def _confirmed(client: SandboxClient, listener: Listener, key: str, url: str) -> None:
     """The dashboard names our address."""
-    told = await visitor.http.post("/_sandbox/callbacks", json={"community": key, "url": url})
-    assert told.json()["secret"] == app_secret(visitor.world)
+    told = await client.http.post("/_sandbox/callbacks", json={"community": key, "url": url})
+    assert told.json()["secret"] == app_secret(client.world)
     await listener.until(lambda: listener.challenged == 1)
-    await _heard(visitor, key)
+    await _heard(client, key)
 
 
-async def _heard(visitor: Visitor, key: str) -> None:
+async def _heard(client: SandboxClient, key: str) -> None:
     """Meta has taken our answer to its challenge."""
-    (one,) = visitor.sandbox.callbacks.of(visitor.world.communities[key])
+    (one,) = client.sandbox.callbacks.of(client.world.communities[key])
     for _ in range(500):
         if one.status == "ok":
             return
@@ -97,24 +97,24 @@ async def _heard(visitor: Visitor, key: str) -> None:
 
 
 @pytest.fixture
-def listener(visitor: Visitor) -> Listener:
-    return Listener(app_secret(visitor.world), verify_token(visitor.world))
+def listener(client: SandboxClient) -> Listener:
+    return Listener(app_secret(client.world), verify_token(client.world))
 
 
-async def test_the_challenge_has_to_be_said_as_it_is(visitor: Visitor) -> None:
-    c, hooks = visitor.world.communities[PAGE], visitor.sandbox.callbacks
+async def test_the_challenge_has_to_be_said_as_it_is(client: SandboxClient) -> None:
+    c, hooks = client.world.communities[PAGE], client.sandbox.callbacks
     one = hooks.configure(c, "http://127.0.0.1:9/", hooks.secret(c), origin="control")
     assert HOOK.confirmation is not None
-    asked = HOOK.confirmation(visitor.world, one, c)
+    asked = HOOK.confirmation(client.world, one, c)
     challenge = asked.query["hub.challenge"]
     answers = [(200, challenge), (200, f'"{challenge}"'), (200, ""), (403, challenge)]
-    assert [asked.taken(*answer) for answer in answers] == [True, False, False, False]
+    assert [asked.is_accepted(*answer) for answer in answers] == [True, False, False, False]
 
 
-async def test_a_pages_feed(visitor: Visitor, listener: Listener) -> None:
-    page = Someone(visitor, PAGE)
-    async with served(listener.app) as url:
-        await _confirmed(visitor, listener, PAGE, url)
+async def test_a_pages_feed(client: SandboxClient, listener: Listener) -> None:
+    page = Someone(client, PAGE)
+    async with running_server(listener.app) as url:
+        await _confirmed(client, listener, PAGE, url)
         listener.refuse = 1
         post = (await page.post("me/feed", message="Open on Sunday"))["id"]
         comment = await page.act("comment", post=page.number(post), text="Until when?", person=5)
@@ -138,15 +138,15 @@ async def test_a_pages_feed(visitor: Visitor, listener: Listener) -> None:
     assert (told[1]["parent_id"], told[2]["parent_id"], told[2]["from"]["id"]) == (post, wanted, ids.page(page.c))
 
 
-async def test_reactions_come_together(visitor: Visitor, listener: Listener) -> None:
-    page = Someone(visitor, PAGE)
-    async with served(listener.app) as url:
-        await _confirmed(visitor, listener, PAGE, url)
+async def test_reactions_come_together(client: SandboxClient, listener: Listener) -> None:
+    page = Someone(client, PAGE)
+    async with running_server(listener.app) as url:
+        await _confirmed(client, listener, PAGE, url)
         post = (await page.act("post"))["id"]
         for person in (1, 2, 3):
             await page.act("react", id=post, person=person)
         await page.act("unreact", id=post, person=2)
-        await visitor.http.post("/_sandbox/clock", json={"advance": 20})
+        await client.http.post("/_sandbox/clock", json={"advance": 20})
         await listener.until(lambda: any(one["item"] == "reaction" for one in listener.values("feed")))
     changes = [one["entry"][0].get("changes", []) for one in listener.heard]
     (batch,) = [some for some in changes if any(one["value"]["item"] == "reaction" for one in some)]
@@ -157,27 +157,27 @@ async def test_reactions_come_together(visitor: Visitor, listener: Listener) -> 
 
 
 @pytest.mark.parametrize("key", [PAGE, ACCOUNT])
-async def test_messages_and_their_echoes(visitor: Visitor, listener: Listener, key: str) -> None:
-    someone = Someone(visitor, key)
+async def test_messages_and_their_echoes(client: SandboxClient, listener: Listener, key: str) -> None:
+    someone = Someone(client, key)
     us = someone.c.profile.external_id
-    async with served(listener.app) as url:
-        await _confirmed(visitor, listener, key, url)
+    async with running_server(listener.app) as url:
+        await _confirmed(client, listener, key, url)
         message = await someone.act("message", text="Open?", person=5)
         them = ids.person(someone.c, message["person"])
         sent = await someone.post("me/messages", recipient=f'{{"id": "{them}"}}', message='{"text": "Yes"}')
         await listener.until(lambda: len(listener.values("messages")) == 2)
     first, echo = listener.values("messages")
     assert (first["sender"]["id"], first["recipient"]["id"], first["message"]["text"]) == (them, us, "Open?")
-    assert first["timestamp"] == visitor.world.now, "in milliseconds"
+    assert first["timestamp"] == client.world.now, "in milliseconds"
     assert "is_echo" not in first["message"]
     assert (echo["sender"]["id"], echo["recipient"]["id"]) == (us, them)
     assert (echo["message"]["mid"], echo["message"]["is_echo"]) == (sent["message_id"], True)
 
 
-async def test_comments_and_mentions_of_an_account(visitor: Visitor, listener: Listener) -> None:
-    account = Someone(visitor, ACCOUNT)
-    async with served(listener.app) as url:
-        await _confirmed(visitor, listener, ACCOUNT, url)
+async def test_comments_and_mentions_of_an_account(client: SandboxClient, listener: Listener) -> None:
+    account = Someone(client, ACCOUNT)
+    async with running_server(listener.app) as url:
+        await _confirmed(client, listener, ACCOUNT, url)
         await account.act("react")
         comment = await account.act("comment", text="Open?")
         await account.act("comment", post=comment["post"], parent=comment["id"], text="And on Sunday?")
@@ -191,13 +191,13 @@ async def test_comments_and_mentions_of_an_account(visitor: Visitor, listener: L
     assert {one["object"] for one in listener.heard} == {"instagram"}
 
 
-async def test_the_application_and_the_page_have_to_agree(visitor: Visitor, listener: Listener) -> None:
+async def test_the_application_and_the_page_have_to_agree(client: SandboxClient, listener: Listener) -> None:
     """The application names an address and what it wants to hear; each Page says what it gives."""
-    page, app = Someone(visitor, PAGE), Someone(visitor, PAGE)
-    app.token = f"{ids.APP}|{app_secret(visitor.world)}"
+    page, app = Someone(client, PAGE), Someone(client, PAGE)
+    app.token = f"{ids.APP}|{app_secret(client.world)}"
     listener.word = "open sesame"
     assert (await page.get("me/subscribed_apps"))["data"] == []
-    async with served(listener.app) as url:
+    async with running_server(listener.app) as url:
         asked: dict[str, Any] = {
             "object": "page",
             "callback_url": url,
@@ -207,7 +207,7 @@ async def test_the_application_and_the_page_have_to_agree(visitor: Visitor, list
         assert await page.refused("POST", f"{ids.APP}/subscriptions", **asked) == (100, 33)
         assert await app.post(f"{ids.APP}/subscriptions", **asked) == {"success": True}
         assert await page.post("me/subscribed_apps", subscribed_fields="messages") == {"success": True}
-        await _heard(visitor, PAGE)
+        await _heard(client, PAGE)
         await page.act("comment")
         await page.act("message", text="Open?")
         await listener.until(lambda: bool(listener.heard))
@@ -220,4 +220,4 @@ async def test_the_application_and_the_page_have_to_agree(visitor: Visitor, list
     assert (ours["id"], ours["subscribed_fields"]) == (ids.APP, ["messages"])
     assert await page.call("DELETE", "me/subscribed_apps") == {"success": True}
     assert (await page.get("me/subscribed_apps"))["data"] == []
-    assert [sorted(one.topics) for one in visitor.sandbox.callbacks.of(page.c)] == [[]]
+    assert [sorted(one.topics) for one in client.sandbox.callbacks.of(page.c)] == [[]]

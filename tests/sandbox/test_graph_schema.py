@@ -14,7 +14,7 @@ from sandbox.graph.api import GRAPH
 from sandbox.graph.call import app_secret
 from sandbox.graph.insights import MEDIA, POST
 from tests.platforms.data import data
-from tests.sandbox.conftest import Visitor
+from tests.sandbox.conftest import SandboxClient
 
 SPECS: Mapping[str, tuple[str, ...]] = {
     "page": ("Page",), "managed": ("Page",), "post": ("PagePost",), "comment": ("Comment",), "photo": ("Photo",),
@@ -100,62 +100,62 @@ def test_the_check_finds_what_is_wrong(node: dict[str, Any], said: list[str]) ->
 # ── every kind of node ────────────────────────────────────────────────────────────────────────────
 
 
-async def _made(visitor: Visitor) -> AsyncIterator[tuple[str, str, str, str]]:
+async def _made(client: SandboxClient) -> AsyncIterator[tuple[str, str, str, str]]:
     """One node of each kind: the kind, its id, and the community and kind of the token that sees it."""
-    page, account = (visitor.world.communities[key] for key in ("cornercafe", "corner.cafe"))
+    page, account = (client.world.communities[key] for key in ("cornercafe", "corner.cafe"))
     for kind in ("page", "user"):
         yield kind, "me", "cornercafe", "community" if kind == "page" else "user"
     yield "account", "me", "corner.cafe", "user"
-    comment = await visitor.act("cornercafe", "comment")
-    below = await visitor.act("cornercafe", "comment", post=comment["post"], parent=comment["id"])
-    await visitor.act("cornercafe", "react", post=comment["post"])
-    await visitor.act("cornercafe", "share", post=comment["post"])
-    message = await visitor.act("cornercafe", "message")
+    comment = await client.act("cornercafe", "comment")
+    below = await client.act("cornercafe", "comment", post=comment["post"], parent=comment["id"])
+    await client.act("cornercafe", "react", post=comment["post"])
+    await client.act("cornercafe", "share", post=comment["post"])
+    message = await client.act("cornercafe", "message")
     yield "post", ids.post(page, int(comment["post"])), "cornercafe", "community"
     for one in (comment, below):
         yield "comment", ids.comment(page, int(one["post"]), int(one["id"])), "cornercafe", "community"
     yield "thread", ids.thread(page, page.dialogs[message["person"]].number), "cornercafe", "community"
     yield "message", ids.message(page, int(message["id"])), "cornercafe", "community"
     files = {"source": ("a.png", b"12345", "image/png")}
-    photo = await _post(visitor, "me/photos", "cornercafe", {"published": "false"}, files=files)
+    photo = await _post(client, "me/photos", "cornercafe", {"published": "false"}, files=files)
     yield "photo", photo["id"], "cornercafe", "community"
 
-    remark = await visitor.act("corner.cafe", "comment")
-    answer = await visitor.act("corner.cafe", "comment", post=remark["post"], parent=remark["id"])
-    mention = await visitor.act("corner.cafe", "mention")
+    remark = await client.act("corner.cafe", "comment")
+    answer = await client.act("corner.cafe", "comment", post=remark["post"], parent=remark["id"])
+    mention = await client.act("corner.cafe", "mention")
     yield "media", ids.make(ids.MEDIA, account, int(remark["post"])), "corner.cafe", "community"
     for one in (remark, answer):
         yield "ig_comment", ids.make(ids.IG_COMMENT, account, int(one["id"])), "corner.cafe", "community"
     yield "tagged", ids.make(ids.TAGGED, account, int(mention["id"])), "corner.cafe", "community"
     picture = {"image_url": "https://example.org/a.jpg", "caption": "Bun"}
-    container = await _post(visitor, f"{account.profile.external_id}/media", "corner.cafe", picture)
+    container = await _post(client, f"{account.profile.external_id}/media", "corner.cafe", picture)
     yield "container", container["id"], "corner.cafe", "community"
     yield "child", ids.make(ids.CHILD, account, 1), "corner.cafe", "community"
 
 
-async def _post(visitor: Visitor, path: str, community: str, form: Mapping[str, str], **more: Any) -> Any:
-    answer = await visitor.http.post(f"/v26.0/{path}", data=form, headers=_bearer(visitor, community), **more)
+async def _post(client: SandboxClient, path: str, community: str, form: Mapping[str, str], **more: Any) -> Any:
+    answer = await client.http.post(f"/v26.0/{path}", data=form, headers=_bearer(client, community), **more)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def _bearer(visitor: Visitor, community: str, kind: str = "community") -> dict[str, str]:
-    return {"Authorization": f"Bearer {visitor.token(community, kind)}"}
+def _bearer(client: SandboxClient, community: str, kind: str = "community") -> dict[str, str]:
+    return {"Authorization": f"Bearer {client.token(community, kind)}"}
 
 
-async def test_every_field_of_every_node_is_as_specified(visitor: Visitor) -> None:
+async def test_every_field_of_every_node_is_as_specified(client: SandboxClient) -> None:
     seen: set[str] = set()
-    async for kind, wanted, community, token in _made(visitor):
+    async for kind, wanted, community, token in _made(client):
         spec = GRAPH.kinds[kind]
         edges = [name for name in spec.edges if name not in {"insights", "conversations", "subscribed_apps"}]
         asked = ",".join([*spec.fields, *(f"{name}.limit(2).summary(true)" for name in edges)])
-        answer = await visitor.http.get(
-            f"/v26.0/{wanted}", params={"fields": asked}, headers=_bearer(visitor, community, token)
+        answer = await client.http.get(
+            f"/v26.0/{wanted}", params={"fields": asked}, headers=_bearer(client, community, token)
         )
         assert answer.status_code == 200, answer.text
         if kind in SPECS:
             assert problems(answer.json(), SPECS[kind]) == [], kind
-            usual = await visitor.http.get(f"/v26.0/{wanted}", headers=_bearer(visitor, community, token))
+            usual = await client.http.get(f"/v26.0/{wanted}", headers=_bearer(client, community, token))
             assert problems(usual.json(), SPECS[kind]) == [], kind
         for edge in edges:
             below = "IGComment" if (kind, edge) == ("media", "comments") else BELOW.get(edge, "")
@@ -165,28 +165,28 @@ async def test_every_field_of_every_node_is_as_specified(visitor: Visitor) -> No
     assert seen | {"managed", "application"} == set(GRAPH.kinds)
 
 
-async def test_the_pages_of_a_person_and_the_application(visitor: Visitor) -> None:
+async def test_the_pages_of_a_person_and_the_application(client: SandboxClient) -> None:
     for wanted in ("cornercafe", "corner.cafe"):
-        told = await visitor.http.get("/v26.0/me/accounts", headers=_bearer(visitor, "cornercafe", "user"))
+        told = await client.http.get("/v26.0/me/accounts", headers=_bearer(client, "cornercafe", "user"))
         recorded = json.loads(data("meta/python-facebook/testdata/base/user_accounts_token.json").read_text())
         assert set(told.json()["data"][0]) == set(recorded["data"][0]), wanted
         assert problems(told.json()["data"][0], ("Page",)) == []
-    token = f"{ids.APP}|{app_secret(visitor.world)}"
-    application = await visitor.http.get(f"/v26.0/{ids.APP}", params={"access_token": token})
+    token = f"{ids.APP}|{app_secret(client.world)}"
+    application = await client.http.get(f"/v26.0/{ids.APP}", params={"access_token": token})
     assert problems(application.json(), ("Application",)) == []
 
 
-async def test_a_message_is_as_recorded(visitor: Visitor) -> None:
+async def test_a_message_is_as_recorded(client: SandboxClient) -> None:
     """There is no specification: the recordings say which fields it has."""
     recorded = json.loads(
         data("meta/python-facebook/testdata/facebook/apidata/messages/messages_info.json").read_text()
     )
     known = next(iter(recorded.values()))
-    message = await visitor.act("cornercafe", "message")
-    page = visitor.world.communities["cornercafe"]
-    answer = await visitor.http.get(
+    message = await client.act("cornercafe", "message")
+    page = client.world.communities["cornercafe"]
+    answer = await client.http.get(
         f"/v26.0/{ids.message(page, int(message['id']))}", params={"fields": "from,to,tags,created_time"},
-        headers=_bearer(visitor, "cornercafe"),
+        headers=_bearer(client, "cornercafe"),
     )  # fmt: skip
     told = answer.json()
     assert set(told) <= set(known)
@@ -200,12 +200,12 @@ async def test_a_message_is_as_recorded(visitor: Visitor) -> None:
     [("cornercafe", POST, "InsightsResult"), ("corner.cafe", MEDIA, "InstagramInsightsResult")],
 )
 async def test_insights_are_as_specified(
-    visitor: Visitor, community: str, metrics: Mapping[str, Any], spec: str
+    client: SandboxClient, community: str, metrics: Mapping[str, Any], spec: str
 ) -> None:
-    c = visitor.world.communities[community]
+    c = client.world.communities[community]
     wanted = ids.post(c, c.posts[0]) if spec == "InsightsResult" else ids.make(ids.MEDIA, c, c.posts[0])
-    answer = await visitor.http.get(
-        f"/v26.0/{wanted}/insights", params={"metric": ",".join(metrics)}, headers=_bearer(visitor, community)
+    answer = await client.http.get(
+        f"/v26.0/{wanted}/insights", params={"metric": ",".join(metrics)}, headers=_bearer(client, community)
     )
     told = answer.json()["data"]
     assert [one["name"] for one in told] == list(metrics)
@@ -217,7 +217,7 @@ async def test_insights_are_as_specified(
         assert set(metrics) <= set(known["ig_metric"])
 
 
-async def test_edges_are_those_of_the_specifications(visitor: Visitor) -> None:
+async def test_edges_are_those_of_the_specifications(client: SandboxClient) -> None:
     """`feed`, `posts` and the others can be read, and made by POST, where Meta's lists have them."""
     for kind, specs in SPECS.items():
         for method, names in (("GET", GRAPH.kinds[kind].edges), ("POST", GRAPH.kinds[kind].changes)):
@@ -228,15 +228,15 @@ async def test_edges_are_those_of_the_specifications(visitor: Visitor) -> None:
                 if api["method"] == method
             }
             assert set(names) <= known | {"likes", "reactions"}, (kind, method)
-    assert visitor.world.communities
+    assert client.world.communities
 
 
-async def test_errors_are_as_recorded(visitor: Visitor) -> None:
+async def test_errors_are_as_recorded(client: SandboxClient) -> None:
     recorded = json.loads(data("meta/python-facebook/testdata/base/error_data.json").read_text())["error"]
     answers: list[httpx.Response] = [
-        await visitor.http.get("/v26.0/me", headers={"Authorization": "Bearer nonsense"}),
-        await visitor.http.get("/v26.0/1", headers=_bearer(visitor, "cornercafe")),
-        await visitor.http.get("/v26.0/me?fields=colour", headers=_bearer(visitor, "cornercafe")),
+        await client.http.get("/v26.0/me", headers={"Authorization": "Bearer nonsense"}),
+        await client.http.get("/v26.0/1", headers=_bearer(client, "cornercafe")),
+        await client.http.get("/v26.0/me?fields=colour", headers=_bearer(client, "cornercafe")),
     ]
     for answer in answers:
         told = answer.json()["error"]

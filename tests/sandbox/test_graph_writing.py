@@ -14,7 +14,7 @@ from sandbox.graph import ids
 from sandbox.graph.call import app_secret
 from sandbox.graph.errors import KNOWN, fault
 from sandbox.server import build
-from tests.sandbox.conftest import Hands, Visitor, generous
+from tests.sandbox.conftest import ManualClock, SandboxClient, lift_rate_limits
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
 
 DAY = 86_400
@@ -27,95 +27,95 @@ def platforms() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def page(visitor: Visitor) -> Someone:
-    return Someone(visitor, PAGE)
+def page(client: SandboxClient) -> Someone:
+    return Someone(client, PAGE)
 
 
 @pytest.fixture
-def account(visitor: Visitor) -> Someone:
-    return Someone(visitor, ACCOUNT)
+def account(client: SandboxClient) -> Someone:
+    return Someone(client, ACCOUNT)
 
 
-async def _door(visitor: Visitor, path: str, status: int = 200, **params: Any) -> Any:
-    answer = await visitor.http.get(path, params=params)
+async def _door(client: SandboxClient, path: str, status: int = 200, **params: Any) -> Any:
+    answer = await client.http.get(path, params=params)
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
-def _app(visitor: Visitor) -> dict[str, Any]:
-    return {"client_id": ids.APP, "client_secret": app_secret(visitor.world)}
+def _app(client: SandboxClient) -> dict[str, Any]:
+    return {"client_id": ids.APP, "client_secret": app_secret(client.world)}
 
 
-async def _allowed(visitor: Visitor, community: str, *scopes: str, kind: str = "community") -> Someone:
-    someone = Someone(visitor, community)
-    c = visitor.world.communities[community]
-    someone.token = visitor.sandbox.network.grants.make(c, kind, scopes)
+async def _allowed(client: SandboxClient, community: str, *scopes: str, kind: str = "community") -> Someone:
+    someone = Someone(client, community)
+    c = client.world.communities[community]
+    someone.token = client.sandbox.network.grants.make(c, kind, scopes)
     return someone
 
 
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_tokens_travel_in_a_header_the_address_or_a_form(visitor: Visitor, page: Someone) -> None:
+async def test_tokens_travel_in_a_header_the_address_or_a_form(client: SandboxClient, page: Someone) -> None:
     name = {"name": "The Corner Café", "id": ids.page(page.c)}
     assert await page.get("me") == name
-    assert await _door(visitor, "/v26.0/me", access_token=page.token) == name
-    told = await visitor.http.post("/v26.0/me", data={"method": "get", "access_token": page.token})
+    assert await _door(client, "/v26.0/me", access_token=page.token) == name
+    told = await client.http.post("/v26.0/me", data={"method": "get", "access_token": page.token})
     assert told.json() == name
     assert told.headers["facebook-api-version"] == "v26.0"
-    assert (await _door(visitor, "/v26.0/me", 400))["error"]["code"] == 104
+    assert (await _door(client, "/v26.0/me", 400))["error"]["code"] == 104
 
 
-async def test_tokens_end(visitor: Visitor, page: Someone) -> None:
-    assert (await _door(visitor, "/v26.0/me", 400, access_token="EAAGnonsense"))["error"]["code"] == 190
+async def test_tokens_end(client: SandboxClient, page: Someone) -> None:
+    assert (await _door(client, "/v26.0/me", 400, access_token="EAAGnonsense"))["error"]["code"] == 190
     for state, subcode in (("expired", 463), ("revoked", 460)):
-        await visitor.http.post("/_sandbox/tokens/state", json={"token": page.token, "state": state})
+        await client.http.post("/_sandbox/tokens/state", json={"token": page.token, "state": state})
         assert await page.refused("GET", "me") == (190, subcode)
 
 
-async def test_a_proof_that_is_sent_has_to_be_right(visitor: Visitor, page: Someone) -> None:
-    proof = hmac.new(app_secret(visitor.world).encode(), page.token.encode(), hashlib.sha256).hexdigest()
+async def test_a_proof_that_is_sent_has_to_be_right(client: SandboxClient, page: Someone) -> None:
+    proof = hmac.new(app_secret(client.world).encode(), page.token.encode(), hashlib.sha256).hexdigest()
     assert (await page.get("me", appsecret_proof=proof))["id"] == ids.page(page.c)
     assert await page.refused("GET", "me", appsecret_proof=proof[:-1]) == (100, None)
 
 
-async def test_a_person_gets_the_tokens_of_pages(visitor: Visitor, page: Someone) -> None:
-    manager = Someone(visitor, PAGE, "user")
+async def test_a_person_gets_the_tokens_of_pages(client: SandboxClient, page: Someone) -> None:
+    manager = Someone(client, PAGE, "user")
     (managed,) = (await manager.get("me/accounts"))["data"]
     assert (managed["id"], managed["access_token"]) == (ids.page(page.c), page.token)
     assert (await manager.get(ids.page(page.c), fields="access_token"))["access_token"] == page.token
-    await visitor.http.post("/_sandbox/tokens/state", json={"token": page.token, "state": "revoked"})
+    await client.http.post("/_sandbox/tokens/state", json={"token": page.token, "state": "revoked"})
     manager.token = (await manager.get(ids.page(page.c), fields="access_token"))["access_token"]
     assert manager.token != page.token
     assert (await manager.get("me"))["id"] == ids.page(page.c)
-    poor = await _allowed(visitor, PAGE, "pages_show_list", kind="user")
+    poor = await _allowed(client, PAGE, "pages_show_list", kind="user")
     poor.token = (await poor.get(ids.page(page.c), fields="access_token"))["access_token"]
     assert await poor.refused("POST", "me/feed", 403, message="Hello") == (200, None), "it may no more than the person"
 
 
-async def test_a_persons_token_is_made_longer(visitor: Visitor) -> None:
-    manager = Someone(visitor, PAGE, "user")
+async def test_a_persons_token_is_made_longer(client: SandboxClient) -> None:
+    manager = Someone(client, PAGE, "user")
     asked: dict[str, Any] = {"grant_type": "fb_exchange_token", "fb_exchange_token": manager.token}
-    told = await _door(visitor, "/oauth/access_token", **_app(visitor), **asked)
+    told = await _door(client, "/oauth/access_token", **_app(client), **asked)
     assert (told["token_type"], told["expires_in"]) == ("bearer", 60 * DAY)
-    await visitor.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "revoked"})
-    wrong = await _door(visitor, "/v26.0/oauth/access_token", 400, **_app(visitor), **asked)
+    await client.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "revoked"})
+    wrong = await _door(client, "/v26.0/oauth/access_token", 400, **_app(client), **asked)
     assert (wrong["error"]["code"], wrong["error"]["error_subcode"]) == (190, 460)
     manager.token = told["access_token"]
     assert (await manager.get("me"))["id"] == ids.user(manager.c)
-    visitor.sandbox.network.clock.set_speed(0)
-    await visitor.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "expired"})
+    client.sandbox.network.clock.set_speed(0)
+    await client.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "expired"})
     assert await manager.refused("GET", "me") == (190, 463)
-    unknown = await _door(visitor, "/oauth/access_token", 400, client_id="1", client_secret="x", **asked)
+    unknown = await _door(client, "/oauth/access_token", 400, client_id="1", client_secret="x", **asked)
     assert unknown["error"]["code"] == 101
-    wrong = await _door(visitor, "/oauth/access_token", 400, **{**_app(visitor), "client_secret": "x"}, **asked)
+    wrong = await _door(client, "/oauth/access_token", 400, **{**_app(client), "client_secret": "x"}, **asked)
     assert wrong["error"]["code"] == 1
 
 
-async def test_instagrams_own_login(visitor: Visitor, account: Someone) -> None:
+async def test_instagrams_own_login(client: SandboxClient, account: Someone) -> None:
     """Its tokens renew themselves, and `me` is the account, with an id that nobody else knows."""
-    own = Someone(visitor, ACCOUNT, "user")
-    told = await _door(visitor, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
+    own = Someone(client, ACCOUNT, "user")
+    told = await _door(client, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
     assert told["expires_in"] == 60 * DAY
     assert "instagram_business_basic" in told["permissions"].split(",")
     own.token = told["access_token"]
@@ -126,25 +126,25 @@ async def test_instagrams_own_login(visitor: Visitor, account: Someone) -> None:
     assert (await account.get("me", fields="instagram_business_account{username}")) == {
         "instagram_business_account": {"username": ACCOUNT, "id": us}, "id": ids.page(account.c),
     }  # fmt: skip
-    for token in (account.token, visitor.token(PAGE, "user")):
-        wrong = await _door(visitor, "/refresh_access_token", 400, grant_type="ig_refresh_token", access_token=token)
+    for token in (account.token, client.token(PAGE, "user")):
+        wrong = await _door(client, "/refresh_access_token", 400, grant_type="ig_refresh_token", access_token=token)
         assert wrong["error"]["code"] == 190
 
 
-async def test_what_a_token_may_is_told(visitor: Visitor, page: Someone) -> None:
-    token = f"{ids.APP}|{app_secret(visitor.world)}"
-    told = (await _door(visitor, "/debug_token", access_token=token, input_token=page.token))["data"]
+async def test_what_a_token_may_is_told(client: SandboxClient, page: Someone) -> None:
+    token = f"{ids.APP}|{app_secret(client.world)}"
+    told = (await _door(client, "/debug_token", access_token=token, input_token=page.token))["data"]
     assert (told["is_valid"], told["type"], told["expires_at"]) == (True, "PAGE", 0)
     assert {"pages_messaging", "read_insights"} <= set(told["scopes"])
-    grants, c = visitor.sandbox.network.grants, page.c
+    grants, c = client.sandbox.network.grants, page.c
     short = grants.make(c, "user", ["pages_show_list"], 3600)
-    told = (await _door(visitor, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
+    told = (await _door(client, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
     assert (told["type"], told["scopes"]) == ("USER", ["pages_show_list"])
-    assert told["expires_at"] == visitor.world.now // 1000 + 3600
+    assert told["expires_at"] == client.world.now // 1000 + 3600
     grants.end(short, "expired")
-    told = (await _door(visitor, "/debug_token", access_token=token, input_token=short))["data"]
+    told = (await _door(client, "/debug_token", access_token=token, input_token=short))["data"]
     assert (told["is_valid"], told["error"]["subcode"]) == (False, 463)
-    told = (await _door(visitor, "/debug_token", access_token=token, input_token="x"))["data"]
+    told = (await _door(client, "/debug_token", access_token=token, input_token="x"))["data"]
     assert not told["is_valid"]
 
 
@@ -163,19 +163,21 @@ async def test_what_a_token_may_is_told(visitor: Visitor, page: Someone) -> None
         (ACCOUNT, "instagram_manage_messages", "me/conversations?platform=instagram", 200),
     ],
 )
-async def test_each_edge_takes_a_permission(visitor: Visitor, community: str, scope: str, path: str, code: int) -> None:
-    someone = Someone(visitor, community)
+async def test_each_edge_takes_a_permission(
+    client: SandboxClient, community: str, scope: str, path: str, code: int
+) -> None:
+    someone = Someone(client, community)
     posts = someone.c.posts
     wanted = path.format(post=someone.post_id(posts[0]), us=someone.c.profile.external_id)
     query = dict(part.split("=") for part in wanted.partition("?")[2].split("&") if part)
     wanted = wanted.partition("?")[0]
-    assert "data" in await (await _allowed(visitor, community, scope)).get(wanted, **query)
-    poor = await _allowed(visitor, community)
+    assert "data" in await (await _allowed(client, community, scope)).get(wanted, **query)
+    poor = await _allowed(client, community)
     assert (await poor.refused("GET", wanted, 403 if code == 200 else 400, **query))[0] == code
 
 
-async def test_what_takes_a_pages_token(visitor: Visitor, page: Someone) -> None:
-    manager = Someone(visitor, PAGE, "user")
+async def test_what_takes_a_pages_token(client: SandboxClient, page: Someone) -> None:
+    manager = Someone(client, PAGE, "user")
     assert await manager.refused("GET", f"{ids.page(page.c)}/conversations") == (190, None)
     assert await manager.refused("POST", f"{ids.page(page.c)}/feed", message="Hello") == (190, None)
     wanted = f"{page.post_id(page.c.posts[0])}/insights"
@@ -186,9 +188,9 @@ async def test_what_takes_a_pages_token(visitor: Visitor, page: Someone) -> None
 
 
 @pytest.mark.parametrize("speed", [0], ids=["a still world, for days go by"])
-async def test_usage_and_refusal_by_kind_of_token(visitor: Visitor, page: Someone, account: Someone) -> None:
-    limits, app = visitor.sandbox.network.limits, f"{ids.APP}|{app_secret(visitor.world)}"
-    manager = visitor.token(PAGE, "user")
+async def test_usage_and_refusal_by_kind_of_token(client: SandboxClient, page: Someone, account: Someone) -> None:
+    limits, app = client.sandbox.network.limits, f"{ids.APP}|{app_secret(client.world)}"
+    manager = client.token(PAGE, "user")
     cases = [
         ("graph_app_calls", app, ids.APP, 4, "x-app-usage"),
         ("graph_user_calls", manager, "me", 17, "x-app-usage"),
@@ -197,9 +199,9 @@ async def test_usage_and_refusal_by_kind_of_token(visitor: Visitor, page: Someon
         ("graph_instagram_calls", account.token, "me", 80_002, "x-business-use-case-usage"),
     ]
     for name, token, path, code, header in cases:
-        visitor.hands.at += 100_000
+        client.manual_clock.at += 100_000
         limits[name] = 4
-        answers = [await visitor.http.get(f"/v26.0/{path}", params={"access_token": token}) for _ in range(5)]
+        answers = [await client.http.get(f"/v26.0/{path}", params={"access_token": token}) for _ in range(5)]
         assert [one.status_code for one in answers] == [200] * 4 + [400]
         assert answers[4].json()["error"]["code"] == code
         told = [json.loads(one.headers[header]) for one in answers]
@@ -212,24 +214,24 @@ async def test_usage_and_refusal_by_kind_of_token(visitor: Visitor, page: Someon
         assert usages[3]["estimated_time_to_regain_access"] == 0
         minutes = usages[4]["estimated_time_to_regain_access"]
         assert 0 < minutes <= 1440
-        visitor.hands.at += minutes * 60
-        assert (await visitor.http.get(f"/v26.0/{path}", params={"access_token": token})).status_code == 200
+        client.manual_clock.at += minutes * 60
+        assert (await client.http.get(f"/v26.0/{path}", params={"access_token": token})).status_code == 200
 
 
-async def test_two_looks_at_the_conversations_a_second(visitor: Visitor, page: Someone) -> None:
-    visitor.sandbox.network.limits["graph_conversations_rps"] = 2
+async def test_two_looks_at_the_conversations_a_second(client: SandboxClient, page: Someone) -> None:
+    client.sandbox.network.limits["graph_conversations_rps"] = 2
     for _ in range(2):
         await page.get("me/conversations", limit=1)
     assert await page.refused("GET", "me/conversations") == (613, None)
-    visitor.hands.at += 1
+    client.manual_clock.at += 1
     await page.get("me/conversations", limit=1)
 
 
 @pytest.mark.parametrize("code", KNOWN)
-async def test_faults_have_the_platforms_form(visitor: Visitor, page: Someone, code: str) -> None:
+async def test_faults_have_the_platforms_form(client: SandboxClient, page: Someone, code: str) -> None:
     ask = {"platform": "graph", "count": 1, "effect": {"type": "platform_error", "code": code}}
-    assert (await visitor.http.post("/_sandbox/faults", json=ask)).status_code == 201
-    answer = await visitor.http.get("/v26.0/me", params={"access_token": page.token})
+    assert (await client.http.post("/_sandbox/faults", json=ask)).status_code == 201
+    answer = await client.http.get("/v26.0/me", params={"access_token": page.token})
     error = answer.json()["error"]
     said = str(error["code"]) + (f"/{error['error_subcode']}" if "error_subcode" in error else "")
     assert (said, answer.status_code) == (code, KNOWN[code][1])
@@ -287,7 +289,7 @@ async def test_an_answer_can_be_read_as_it_is_made(page: Someone) -> None:
     wanted = ids.comment(page.c, int(comment["post"]), int(comment["id"]))
     told = await page.post(f"{wanted}/comments", message="Yes", fields="id,message,from,parent{id}")
     assert (told["message"], told["from"]["id"], told["parent"]) == ("Yes", ids.page(page.c), {"id": wanted})
-    record = page.visitor.records()[-1]
+    record = page.client.records()[-1]
     assert (record["type"], record["via"], record["parent"]) == ("reply", "comment", comment["id"])
     assert await page.refused("POST", f"{wanted}/comments", message=" ") == (100, None)
     assert await page.refused("POST", "me/feed") == (197, None)
@@ -303,13 +305,13 @@ async def _container(account: Someone, **params: Any) -> str:
     return made
 
 
-async def test_a_picture_is_prepared_and_published_once(visitor: Visitor, account: Someone) -> None:
-    visitor.sandbox.network.clock.set_speed(0)
-    visitor.sandbox.network.limits["graph_container_seconds"] = 30
+async def test_a_picture_is_prepared_and_published_once(client: SandboxClient, account: Someone) -> None:
+    client.sandbox.network.clock.set_speed(0)
+    client.sandbox.network.limits["graph_container_seconds"] = 30
     us, made = account.c.profile.external_id, await _container(account, image_url=PICTURE, caption="Bun")
     assert (await account.get(made, fields="status_code"))["status_code"] == "IN_PROGRESS"
     assert await account.refused("POST", f"{us}/media_publish", creation_id=made) == (9007, 2207027)
-    await visitor.http.post("/_sandbox/clock", json={"advance": 30})
+    await client.http.post("/_sandbox/clock", json={"advance": 30})
     assert (await account.get(made, fields="status_code"))["status_code"] == "FINISHED"
     media = (await account.post(f"{us}/media_publish", creation_id=made))["id"]
     entry = account.c.wall[account.c.posts[-1]]
@@ -317,7 +319,7 @@ async def test_a_picture_is_prepared_and_published_once(visitor: Visitor, accoun
     assert (await account.get(made, fields="status_code"))["status_code"] == "PUBLISHED"
     assert await account.refused("POST", f"{us}/media_publish", creation_id=made) == (24, 2207008)
     late = await _container(account, image_url=PICTURE)
-    await visitor.http.post("/_sandbox/clock", json={"advance": DAY})
+    await client.http.post("/_sandbox/clock", json={"advance": DAY})
     assert (await account.get(late, fields="status_code"))["status_code"] == "EXPIRED"
     assert await account.refused("POST", f"{us}/media_publish", creation_id=late) == (24, 2207008)
 
@@ -336,13 +338,13 @@ async def test_a_carousel(account: Someone) -> None:
         assert await account.refused("POST", f"{us}/media", media_type="CAROUSEL", children=",".join(wrong)) == code
 
 
-async def test_what_instagram_does_not_take(visitor: Visitor, account: Someone) -> None:
+async def test_what_instagram_does_not_take(client: SandboxClient, account: Someone) -> None:
     us = account.c.profile.external_id
     assert await account.refused("POST", f"{us}/media", caption="Words alone") == (100, None)
     assert await account.refused("POST", f"{us}/media", image_url="a.jpg") == (9004, 2207052)
     assert await account.refused("POST", f"{us}/media", image_url=PICTURE, caption="x" * 2201) == (36004, 2207010)
     assert await account.refused("POST", f"{us}/media_publish", creation_id="17889455560051444") == (24, 2207006)
-    visitor.sandbox.network.limits["graph_publish_daily"] = 2
+    client.sandbox.network.limits["graph_publish_daily"] = 2
     for used in range(2):
         told = await account.get(f"{us}/content_publishing_limit", fields="config,quota_usage")
         assert told["data"] == [{"quota_usage": used, "config": {"quota_total": 2, "quota_duration": DAY}}]
@@ -357,7 +359,7 @@ async def test_mentions_are_listed_and_answered(account: Someone) -> None:
     tagged = (await account.get(f"{us}/tags", fields="caption,username"))["data"][0]
     assert (tagged["caption"], tagged["id"]) == ("At @corner.cafe", ids.make(ids.TAGGED, account.c, int(mention["id"])))
     await account.post(f"{us}/mentions", media_id=tagged["id"], message="Thank you")
-    record = account.visitor.records()[-1]
+    record = account.client.records()[-1]
     assert (record["type"], record["via"], record["parent"]) == ("reply", "mention", mention["id"])
     assert await account.refused("POST", f"{us}/mentions", media_id="1", message="Thank you") == (100, 33)
 
@@ -368,9 +370,9 @@ async def test_mentions_are_listed_and_answered(account: Someone) -> None:
 @pytest.mark.parametrize(
     ("key", "subcode", "limit"), [("veloklub.nord", 2018278, 2000), ("lingua.school", 2534022, 1000)]
 )
-async def test_messages_are_answered_within_a_day(visitor: Visitor, key: str, subcode: int, limit: int) -> None:
-    someone = Someone(visitor, key)
-    visitor.sandbox.network.clock.set_speed(0)
+async def test_messages_are_answered_within_a_day(client: SandboxClient, key: str, subcode: int, limit: int) -> None:
+    someone = Someone(client, key)
+    client.sandbox.network.clock.set_speed(0)
     message = await someone.act("message", text="Open?", person=4711)
     to = json.dumps({"id": ids.person(someone.c, message["person"])})
     platform, other = ("messenger", "instagram") if limit == 2000 else ("instagram", "messenger")
@@ -392,7 +394,7 @@ async def test_messages_are_answered_within_a_day(visitor: Visitor, key: str, su
     assert await someone.refused("POST", "me/messages", recipient=to, message=words) == (100, None)
     nobody = json.dumps({"id": ids.person(someone.c, someone.c.number_of(999_998))})
     assert await someone.refused("POST", "me/messages", recipient=nobody, message='{"text": "?"}') == (100, 2018001)
-    await visitor.http.post("/_sandbox/clock", json={"advance": DAY + 600})  # who is answered may yet say thanks
+    await client.http.post("/_sandbox/clock", json={"advance": DAY + 600})  # who is answered may yet say thanks
     assert await someone.refused("POST", "me/messages", recipient=to, message='{"text": "?"}') == (10, subcode)
     human = {"messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
     await someone.post("me/messages", recipient=to, message='{"text": "Late"}', **human)
@@ -401,29 +403,31 @@ async def test_messages_are_answered_within_a_day(visitor: Visitor, key: str, su
 async def test_messages_as_json(page: Someone) -> None:
     message = await page.act("message")
     sent = {"recipient": {"id": ids.person(page.c, message["person"])}, "message": {"text": "Yes"}}
-    answer = await page.visitor.http.post(
+    answer = await page.client.http.post(
         f"/v26.0/me/messages?{urlencode({'access_token': page.token})}", json={**sent, "messaging_type": "RESPONSE"}
     )
     assert answer.status_code == 200, answer.text
-    assert page.visitor.records()[-1]["text"] == "Yes"
+    assert page.client.records()[-1]["text"] == "Yes"
 
 
 # ── what lasts ────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_tokens_containers_and_what_was_published_survive_a_restart(hands: Hands, ledger_path: Path) -> None:
+async def test_tokens_containers_and_what_was_published_survive_a_restart(
+    manual_clock: ManualClock, ledger_path: Path
+) -> None:
     token = container = media = ""
     for start in range(2):
-        sandbox = build(seed=7, real=hands, tick=None, speed=0, platforms=["instagram"], ledger=ledger_path)
-        generous(sandbox)
+        sandbox = build(seed=7, real=manual_clock, tick=None, speed=0, platforms=["instagram"], ledger=ledger_path)
+        lift_rate_limits(sandbox)
         transport = httpx.ASGITransport(sandbox.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test") as http:
-            visitor = Visitor(sandbox, hands, http)
-            own = Someone(visitor, ACCOUNT, "user")
+            client = SandboxClient(sandbox, manual_clock, http)
+            own = Someone(client, ACCOUNT, "user")
             us = own.c.profile.external_id
             if not start:
                 asked: dict[str, Any] = {"grant_type": "ig_refresh_token", "access_token": own.token}
-                token = (await _door(visitor, "/refresh_access_token", **asked))["access_token"]
+                token = (await _door(client, "/refresh_access_token", **asked))["access_token"]
                 container = await _container(own, image_url=PICTURE, caption="Before")
                 media = (await own.post(f"{us}/media_publish", creation_id=container))["id"]
             own.token = token

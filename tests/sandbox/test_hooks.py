@@ -15,12 +15,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sandbox.server import build
-from tests.sandbox.conftest import Hands, Visitor, served
-from tests.sandbox.stand import WIRE
+from tests.sandbox.conftest import ManualClock, SandboxClient, running_server
+from tests.sandbox.example_platform import WIRE_FORMAT
 
 
 class Listener:
-    """Somebody who is called by a stand."""
+    """Somebody who is called by the example platform."""
 
     def __init__(self, secret: str) -> None:
         self.secret, self.refuse = secret, 0
@@ -52,18 +52,18 @@ class Listener:
 
 
 @pytest.fixture
-async def stall(hands: Hands) -> AsyncIterator[Visitor]:
-    """A stand whose people keep quiet; it calls back when its hooks are started."""
-    sandbox = build(seed=7, real=hands, tick=None, speed=0, wires=[WIRE])
+async def stall(manual_clock: ManualClock) -> AsyncIterator[SandboxClient]:
+    """A sandbox with the example platform alone, at speed 0; it sends events once its hooks are started."""
+    sandbox = build(seed=7, real=manual_clock, tick=None, speed=0, wire_formats=[WIRE_FORMAT])
     sandbox.callbacks.retry = 0.01
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:
         await sandbox.callbacks.start()
-        yield Visitor(sandbox, hands, http)
+        yield SandboxClient(sandbox, manual_clock, http)
         await sandbox.callbacks.stop()
     sandbox.network.world.ledger.close()
 
 
-async def _subscribed(stall: Visitor, listener: Listener, url: str) -> None:
+async def _subscribed(stall: SandboxClient, listener: Listener, url: str) -> None:
     asked = {"community": "stall", "url": url, "secret": listener.secret, "verify": "moonlight"}
     answer = await stall.http.post("/_sandbox/callbacks", json=asked)
     assert (answer.status_code, answer.json()["confirmation"]) == (201, "moonlight")
@@ -76,9 +76,9 @@ async def _subscribed(stall: Visitor, listener: Listener, url: str) -> None:
     pytest.fail("it is never confirmed")
 
 
-async def test_a_signed_event_comes_until_it_is_taken(stall: Visitor) -> None:
+async def test_a_signed_event_comes_until_it_is_taken(stall: SandboxClient) -> None:
     listener = Listener("hush")
-    async with served(listener.app) as url:
+    async with running_server(listener.app) as url:
         await _subscribed(stall, listener, url)
         listener.refuse = 2
         await stall.act("stall", "comment", text="One")
@@ -87,9 +87,9 @@ async def test_a_signed_event_comes_until_it_is_taken(stall: Visitor) -> None:
         await listener.until("verify moonlight", "One", "One", "One", "Two")
 
 
-async def test_lost_events_never_come_and_are_in_the_world_all_the_same(stall: Visitor) -> None:
+async def test_lost_events_never_come_and_are_in_the_world_all_the_same(stall: SandboxClient) -> None:
     listener = Listener("hush")
-    async with served(listener.app) as url:
+    async with running_server(listener.app) as url:
         await _subscribed(stall, listener, url)
         lost = await stall.http.post("/_sandbox/callbacks/miss", json={"community": "stall", "count": 2})
         assert lost.status_code == 204
@@ -101,9 +101,9 @@ async def test_lost_events_never_come_and_are_in_the_world_all_the_same(stall: V
     assert [(one["count"], one["detail"]["said"]) for one in notes[:2]] == [(0, "(lost)")] * 2
 
 
-async def test_a_subscription_survives_a_restart(hands: Hands, ledger_path: Path) -> None:
+async def test_a_subscription_survives_a_restart(manual_clock: ManualClock, ledger_path: Path) -> None:
     for start in range(2):
-        sandbox = build(seed=7, real=hands, tick=None, speed=0, wires=[WIRE], ledger=ledger_path)
+        sandbox = build(seed=7, real=manual_clock, tick=None, speed=0, wire_formats=[WIRE_FORMAT], ledger=ledger_path)
         c = sandbox.network.world.communities["stall"]
         if not start:
             sandbox.callbacks.configure(c, "http://127.0.0.1:9/", "hush", verify="moonlight", origin="api")

@@ -26,8 +26,8 @@ def _imported() -> dict[str, set[str]]:
                     for alias in node.names
                 }
         found[name] = (named & modules.keys()) - {name}
-    # `declared` imports all folders by their names.
-    found["sandbox.wire"] |= {
+    # `discover_wire_formats` imports all folders by their names.
+    found["sandbox.wire_formats"] |= {
         name for name, path in modules.items() if path.parent != SANDBOX and path.stem == "__init__"
     }
     return found

@@ -3,19 +3,19 @@
 from typing import Any
 
 from tests.platforms.specimens import PIXEL
-from tests.sandbox.conftest import Visitor
+from tests.sandbox.conftest import SandboxClient
 from tests.sandbox.schemas import mastodon_problems
 
 
-async def test_every_endpoint_answers_as_the_openapi_says(visitor: Visitor) -> None:
-    c = visitor.world.communities["coffee"]
+async def test_every_endpoint_answers_as_the_openapi_says(client: SandboxClient) -> None:
+    c = client.world.communities["coffee"]
     account, post = "109300000000000001", str(c.posts[-1])
-    comment = await visitor.act("coffee", "comment", text="Open on Sunday? <b>&", post=post)
-    await visitor.act("coffee", "comment", text="Same question", post=post, parent=comment["id"])
-    await visitor.act("coffee", "mention", text="Lovely place")
-    await visitor.act("coffee", "message", text="Hello")
-    await visitor.act("coffee", "share")
-    bearer = visitor.bearer()
+    comment = await client.act("coffee", "comment", text="Open on Sunday? <b>&", post=post)
+    await client.act("coffee", "comment", text="Same question", post=post, parent=comment["id"])
+    await client.act("coffee", "mention", text="Lovely place")
+    await client.act("coffee", "message", text="Hello")
+    await client.act("coffee", "share")
+    bearer = client.bearer()
     gets: tuple[tuple[str, str], ...] = (
         ("/api/v1/instance", "/api/v1/instance"),
         ("/api/v2/instance", "/api/v2/instance"),
@@ -34,7 +34,7 @@ async def test_every_endpoint_answers_as_the_openapi_says(visitor: Visitor) -> N
         ("/api/v1/conversations", "/api/v1/conversations?limit=40"),
     )
     for path, url in gets:
-        answer = await visitor.http.get(url, headers=bearer)
+        answer = await client.http.get(url, headers=bearer)
         assert answer.status_code == 200, url
         content: Any = answer.json()
         assert content, url
@@ -42,21 +42,21 @@ async def test_every_endpoint_answers_as_the_openapi_says(visitor: Visitor) -> N
         assert answer.headers["x-ratelimit-reset"].endswith("Z")
 
     files = {"file": ("dot.png", PIXEL, "image/png")}
-    media = await visitor.http.post("/api/v2/media", headers=bearer, files=files, data={"description": "a dot"})
+    media = await client.http.post("/api/v2/media", headers=bearer, files=files, data={"description": "a dot"})
     assert mastodon_problems("/api/v2/media", "post", 200, media.json()) == []
-    shown = await visitor.http.get(f"/api/v1/media/{media.json()['id']}", headers=bearer)
-    assert mastodon_problems("/api/v1/media/{id}", "get", 200, shown.json()) == []
+    picture = await client.http.get(f"/api/v1/media/{media.json()['id']}", headers=bearer)
+    assert mastodon_problems("/api/v1/media/{id}", "get", 200, picture.json()) == []
     said = {"status": "Hello #coffee", "media_ids[]": [media.json()["id"]]}
-    wrote = await visitor.http.post("/api/v1/statuses", headers=bearer, data=said)
+    wrote = await client.http.post("/api/v1/statuses", headers=bearer, data=said)
     assert wrote.json()["media_attachments"]
     assert mastodon_problems("/api/v1/statuses", "post", 200, wrote.json()) == []
-    gone = await visitor.http.delete(f"/api/v1/statuses/{wrote.json()['id']}", headers=bearer)
+    gone = await client.http.delete(f"/api/v1/statuses/{wrote.json()['id']}", headers=bearer)
     assert mastodon_problems("/api/v1/statuses/{id}", "delete", 200, gone.json()) == []
     assert gone.json()["text"] == "Hello #coffee"
 
 
-async def test_errors_answer_as_the_openapi_says(visitor: Visitor) -> None:
-    get = visitor.http.get
+async def test_errors_answer_as_the_openapi_says(client: SandboxClient) -> None:
+    get = client.http.get
     unknown = await get("/api/v1/accounts/lookup?acct=nobody")
     assert (unknown.status_code, unknown.json()) == (404, {"error": "Record not found"})
     assert mastodon_problems("/api/v1/accounts/lookup", "get", 404, unknown.json()) == []

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from sandbox.hooks import Hooks
 from sandbox.ledger import Record, read
 from sandbox.server import build
-from tests.sandbox.conftest import Hands, Visitor, generous, served
+from tests.sandbox.conftest import ManualClock, SandboxClient, lift_rate_limits, running_server
 from tests.sandbox.schemas import vk_problems, vk_validator
 
 GENEROUS = {"mastodon_calls": 100_000, "vk_user_rps": 10_000, "vk_community_rps": 10_000}
@@ -183,7 +183,7 @@ def test_help_and_a_foreign_ledger(tmp_path: Path) -> None:
     told = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout
     assert "/_sandbox/communities" in told
     ledger = tmp_path / "ledger.jsonl"
-    build(seed=1, real=Hands(), ledger=ledger, tick=None).network.world.ledger.close()
+    build(seed=1, real=ManualClock(), ledger=ledger, tick=None).network.world.ledger.close()
     refused = subprocess.run([*run, "--ledger", str(ledger)], capture_output=True, text=True, check=False)
     assert (refused.returncode, "seed 1, not 7" in refused.stderr) == (2, True)
 
@@ -219,47 +219,47 @@ class Receiver:
 
 
 @pytest.fixture
-async def receiver(visitor: Visitor) -> AsyncIterator[tuple[Receiver, str]]:
-    generous(visitor.sandbox)
-    found = Receiver(visitor.sandbox.callbacks.code(visitor.world.communities["velo_dvor"]))
-    async with served(found.app) as url:
-        await visitor.sandbox.callbacks.start()
+async def receiver(client: SandboxClient) -> AsyncIterator[tuple[Receiver, str]]:
+    lift_rate_limits(client.sandbox)
+    found = Receiver(client.sandbox.callbacks.code(client.world.communities["velo_dvor"]))
+    async with running_server(found.app) as url:
+        await client.sandbox.callbacks.start()
         yield found, f"{url}/hook"
-        await visitor.sandbox.callbacks.stop()
+        await client.sandbox.callbacks.stop()
 
 
-async def _status(visitor: Visitor, wanted: str) -> None:
+async def _status(client: SandboxClient, wanted: str) -> None:
     """Wait until the callback server is seen in that state."""
     for _ in range(500):
-        found = (await visitor.http.get("/_sandbox/communities")).json()
+        found = (await client.http.get("/_sandbox/communities")).json()
         if [one["callback"]["servers"][0]["status"] for one in found if one["key"] == "velo_dvor"] == [wanted]:
             return
         await asyncio.sleep(0.01)
     pytest.fail(f"it is never {wanted}")
 
 
-async def _configured(visitor: Visitor, url: str) -> Hooks:
-    callbacks = visitor.sandbox.callbacks
+async def _configured(client: SandboxClient, url: str) -> Hooks:
+    callbacks = client.sandbox.callbacks
     callbacks.retry, callbacks.pause = 0.01, 0.05
-    answer = await visitor.http.post("/_sandbox/callbacks", json={"community": "velo_dvor", "url": url})
+    answer = await client.http.post("/_sandbox/callbacks", json={"community": "velo_dvor", "url": url})
     assert answer.status_code == 201
     return callbacks
 
 
-async def test_events_arrive_in_order_as_the_schema_says(visitor: Visitor, receiver: tuple[Receiver, str]) -> None:
+async def test_events_arrive_in_order_as_the_schema_says(client: SandboxClient, receiver: tuple[Receiver, str]) -> None:
     server, url = receiver
-    await _configured(visitor, url)
+    await _configured(client, url)
     (confirmation,) = await server.until(1)
     assert (confirmation["type"], confirmation["group_id"]) == ("confirmation", 220000004)
-    await _status(visitor, "ok")
-    post = (await visitor.act("velo_dvor", "post", text="Едем!"))["id"]
-    comment = (await visitor.act("velo_dvor", "comment", post=post, text="Куда?"))["id"]
-    await visitor.act("velo_dvor", "delete_comment", id=comment)
-    await visitor.act("velo_dvor", "message", text="Куда едем?")
-    await visitor.act("velo_dvor", "follow", person=800_001)
-    await visitor.act("velo_dvor", "unfollow", person=800_001)
-    await visitor.act("velo_dvor", "react", id=post)
-    await visitor.act("velo_dvor", "unreact", id=post)
+    await _status(client, "ok")
+    post = (await client.act("velo_dvor", "post", text="Едем!"))["id"]
+    comment = (await client.act("velo_dvor", "comment", post=post, text="Куда?"))["id"]
+    await client.act("velo_dvor", "delete_comment", id=comment)
+    await client.act("velo_dvor", "message", text="Куда едем?")
+    await client.act("velo_dvor", "follow", person=800_001)
+    await client.act("velo_dvor", "unfollow", person=800_001)
+    await client.act("velo_dvor", "react", id=post)
+    await client.act("velo_dvor", "unreact", id=post)
     events = (await server.until(9))[1:]
     shapes = {
         "wall_post_new": "callback_wall_post_new",
@@ -273,38 +273,40 @@ async def test_events_arrive_in_order_as_the_schema_says(visitor: Visitor, recei
     }
     assert [one["type"] for one in events] == list(shapes)
     assert len({one["event_id"] for one in events}) == len(events)
-    secret = visitor.sandbox.callbacks.secret(visitor.world.communities["velo_dvor"])
+    secret = client.sandbox.callbacks.secret(client.world.communities["velo_dvor"])
     for one in events:
         assert (one["secret"], one["v"], one["group_id"]) == (secret, "5.199", 220000004)
         assert list(vk_validator("callback/objects.json", shapes[one["type"]]).iter_errors(one["object"])) == []
 
 
-async def test_a_failed_event_comes_again_under_the_same_id(visitor: Visitor, receiver: tuple[Receiver, str]) -> None:
+async def test_a_failed_event_comes_again_under_the_same_id(
+    client: SandboxClient, receiver: tuple[Receiver, str]
+) -> None:
     server, url = receiver
-    await _configured(visitor, url)
+    await _configured(client, url)
     await server.until(1)
-    await _status(visitor, "ok")
+    await _status(client, "ok")
     server.refuse = 7
-    await visitor.act("velo_dvor", "message", text="Ау?")
-    await visitor.act("velo_dvor", "follow", person=800_002)
+    await client.act("velo_dvor", "message", text="Ау?")
+    await client.act("velo_dvor", "follow", person=800_002)
     events = (await server.until(10))[1:]
     assert [one["type"] for one in events] == ["message_new"] * 8 + ["group_join"]
     assert len({one["event_id"] for one in events[:8]}) == 1
-    notes = [one for one in visitor.records() if one["type"] == "callback" and one["kind"] == "message_new"]
+    notes = [one for one in client.records() if one["type"] == "callback" and one["kind"] == "message_new"]
     assert [one["detail"]["ok"] for one in notes] == [False] * 7 + [True]
 
 
 async def test_delivery_pauses_after_several_failures_until_resumed(
-    visitor: Visitor, receiver: tuple[Receiver, str]
+    client: SandboxClient, receiver: tuple[Receiver, str]
 ) -> None:
     server, url = receiver
-    callbacks = await _configured(visitor, url)
+    callbacks = await _configured(client, url)
     callbacks.pause = 600
     await server.until(1)
-    await _status(visitor, "ok")
+    await _status(client, "ok")
     server.refuse = 5
-    await visitor.act("velo_dvor", "message", text="Ау?")
+    await client.act("velo_dvor", "message", text="Ау?")
     await server.until(6)
-    await _status(visitor, "failed")
-    await visitor.http.post("/_sandbox/callbacks/resume", json={"community": "velo_dvor"})
+    await _status(client, "failed")
+    await client.http.post("/_sandbox/callbacks/resume", json={"community": "velo_dvor"})
     assert (await server.until(7))[-1]["type"] == "message_new"

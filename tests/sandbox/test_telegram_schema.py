@@ -13,8 +13,8 @@ from sandbox.telegram import wire_models
 from sandbox.telegram.api import METHODS
 from sandbox.telegram.updates import KINDS
 from tests.platforms.specimens import PIXEL
-from tests.platforms.telegram_api import api, fields, problems, returns
-from tests.sandbox.conftest import Visitor
+from tests.platforms.telegram.bot_api import api, fields, problems, returns
+from tests.sandbox.conftest import SandboxClient
 
 NAMES = {name.lower(): name for name in (
     "getMe", "getChat", "getChatMemberCount", "getChatMember", "getUpdates", "setWebhook", "deleteWebhook",
@@ -27,54 +27,54 @@ def platforms() -> tuple[str, ...]:
     return ("telegram",)
 
 
-async def ask(visitor: Visitor, method: str, files: Any = None, **sent: Any) -> Any:
+async def ask(client: SandboxClient, method: str, files: Any = None, **sent: Any) -> Any:
     """A method's whole answer; its parameters are Telegram's."""
     assert sent.keys() | (files or {}).keys() <= fields(method).keys() | {"a", "b"}
-    token = visitor.token("coffee_daily", "community")
+    token = client.token("coffee_daily", "community")
     url = f"/bot{token}/{method}"
-    answer = await (visitor.http.post(url, data=sent, files=files) if files else visitor.http.post(url, json=sent))
-    visitor.hands.at += 2
+    answer = await (client.http.post(url, data=sent, files=files) if files else client.http.post(url, json=sent))
+    client.manual_clock.at += 2
     return answer.json()
 
 
-async def calls(visitor: Visitor) -> AsyncIterator[tuple[str, Any]]:
+async def calls(client: SandboxClient) -> AsyncIterator[tuple[str, Any]]:
     """Every method, with what it answers, in all its shapes."""
-    c = visitor.world.communities["coffee_daily"]
-    comment = await visitor.act("coffee_daily", "comment", text="Until when?")
-    message = await visitor.act("coffee_daily", "message", text="Hello?")
+    c = client.world.communities["coffee_daily"]
+    comment = await client.act("coffee_daily", "comment", text="Until when?")
+    message = await client.act("coffee_daily", "message", text="Hello?")
     person, channel, group = int(message["person"]), c.profile.external_id, wire_models.group_id(c)
     picture = ("1.png", PIXEL, "image/png")
-    yield "getMe", await ask(visitor, "getMe")
+    yield "getMe", await ask(client, "getMe")
     for chat in (channel, group, person):
-        yield "getChat", await ask(visitor, "getChat", chat_id=chat)
-        yield "getChatMemberCount", await ask(visitor, "getChatMemberCount", chat_id=chat)
+        yield "getChat", await ask(client, "getChat", chat_id=chat)
+        yield "getChatMemberCount", await ask(client, "getChatMemberCount", chat_id=chat)
     for chat in (channel, group):
         for user in (wire_models.bot_id(c.profile), person, c.followers.page(0, 1)[0]):
-            yield "getChatMember", await ask(visitor, "getChatMember", chat_id=chat, user_id=user)
-    yield "getUpdates", await ask(visitor, "getUpdates", allowed_updates=list(KINDS))
+            yield "getChatMember", await ask(client, "getChatMember", chat_id=chat, user_id=user)
+    yield "getUpdates", await ask(client, "getUpdates", allowed_updates=list(KINDS))
     under = {"message_id": 5_000_000 + 16 * int(comment["id"])}
-    yield "sendMessage", await ask(visitor, "sendMessage", chat_id=channel, text="Open")
-    yield "sendMessage", await ask(visitor, "sendMessage", chat_id=group, text="Until six", reply_parameters=under)
-    yield "sendMessage", await ask(visitor, "sendMessage", chat_id=person, text="Yes")
-    yield "sendPhoto", await ask(visitor, "sendPhoto", {"photo": picture}, chat_id=channel, caption="Here")
-    yield "sendPhoto", await ask(visitor, "sendPhoto", {"photo": picture}, chat_id=person)
+    yield "sendMessage", await ask(client, "sendMessage", chat_id=channel, text="Open")
+    yield "sendMessage", await ask(client, "sendMessage", chat_id=group, text="Until six", reply_parameters=under)
+    yield "sendMessage", await ask(client, "sendMessage", chat_id=person, text="Yes")
+    yield "sendPhoto", await ask(client, "sendPhoto", {"photo": picture}, chat_id=channel, caption="Here")
+    yield "sendPhoto", await ask(client, "sendPhoto", {"photo": picture}, chat_id=person)
     album = json.dumps([{"type": "photo", "media": f"attach://{name}", "caption": name} for name in "ab"])
     yield (
         "sendMediaGroup",
-        await ask(visitor, "sendMediaGroup", {"a": picture, "b": picture}, chat_id=channel, media=album),
+        await ask(client, "sendMediaGroup", {"a": picture, "b": picture}, chat_id=channel, media=album),
     )
-    visitor.hands.at += 1800
-    await visitor.act("coffee_daily", "comment", text="Thanks", post=comment["post"], parent=comment["id"])
-    yield "getUpdates", await ask(visitor, "getUpdates")
-    yield "getWebhookInfo", await ask(visitor, "getWebhookInfo")
-    yield "setWebhook", await ask(visitor, "setWebhook", url="https://instep.example/hook", secret_token="sesame")
-    yield "getWebhookInfo", await ask(visitor, "getWebhookInfo")
-    yield "deleteWebhook", await ask(visitor, "deleteWebhook")
+    client.manual_clock.at += 1800
+    await client.act("coffee_daily", "comment", text="Thanks", post=comment["post"], parent=comment["id"])
+    yield "getUpdates", await ask(client, "getUpdates")
+    yield "getWebhookInfo", await ask(client, "getWebhookInfo")
+    yield "setWebhook", await ask(client, "setWebhook", url="https://instep.example/hook", secret_token="sesame")
+    yield "getWebhookInfo", await ask(client, "getWebhookInfo")
+    yield "deleteWebhook", await ask(client, "deleteWebhook")
 
 
-async def test_every_method_answers_as_telegram_says(visitor: Visitor) -> None:
+async def test_every_method_answers_as_telegram_says(client: SandboxClient) -> None:
     count, kinds = Counter[str](), Counter[str]()
-    async for method, answer in calls(visitor):
+    async for method, answer in calls(client):
         assert answer.keys() == {"ok", "result"}, (method, answer)
         assert problems(returns(method), answer["result"]) == [], method
         count[method] += 1
@@ -85,32 +85,32 @@ async def test_every_method_answers_as_telegram_says(visitor: Visitor) -> None:
     assert set(kinds) == {"message", "channel_post", "message_reaction_count"}
 
 
-async def test_an_album_and_history_are_told_as_telegram_says(visitor: Visitor) -> None:
+async def test_an_album_and_history_are_told_as_telegram_says(client: SandboxClient) -> None:
     """What this channel did before the story begins, and what its administrator does by hand."""
-    c = visitor.world.communities["coffee_daily"]
-    media = [visitor.world.emit("media", c, "control", kind="image/png", count=67)["id"] for _ in range(3)]
-    visitor.world.emit("post", c, "control", text="Spring", media=media)
-    answer = await ask(visitor, "getUpdates")
+    c = client.world.communities["coffee_daily"]
+    media = [client.world.emit("media", c, "control", kind="image/png", count=67)["id"] for _ in range(3)]
+    client.world.emit("post", c, "control", text="Spring", media=media)
+    answer = await ask(client, "getUpdates")
     assert problems(returns("getUpdates"), answer["result"]) == []
     assert any("media_group_id" in update.get("channel_post", {}) for update in answer["result"])
     old = [one for one in c.wall.values() if one.kind == "comment" and one.person is None]
     assert old
     for entry in c.wall.values():
         if entry.kind == "comment" and not entry.deleted:
-            assert problems(["Message"], wire_models.comment(c, entry, visitor.world.born)) == []
+            assert problems(["Message"], wire_models.comment(c, entry, client.world.born)) == []
     for entry in c.mail.values():
         assert problems(["Message"], wire_models.direct(c, entry)) == []
 
 
-async def test_refusals_answer_as_telegram_says(visitor: Visitor) -> None:
-    limits = visitor.sandbox.network.limits
+async def test_refusals_answer_as_telegram_says(client: SandboxClient) -> None:
+    limits = client.sandbox.network.limits
     limits["telegram_bot_rps"] = 1
-    token = visitor.token("coffee_daily", "community")
+    token = client.token("coffee_daily", "community")
     answers: list[httpx.Response] = [
-        await visitor.http.post(f"/bot{token}/{method}", json={"chat_id": "@nobody"})
+        await client.http.post(f"/bot{token}/{method}", json={"chat_id": "@nobody"})
         for method in ("getChat", "getMe", "x")
     ]
-    answers.append(await visitor.http.post("/bot1:x/getMe"))
+    answers.append(await client.http.post("/bot1:x/getMe"))
     assert [one.status_code for one in answers] == [400, 429, 404, 404]
     for one in answers:
         said = one.json()

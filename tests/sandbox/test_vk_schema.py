@@ -6,30 +6,32 @@ import pytest
 
 from sandbox.vk.api import METHODS
 from tests.platforms.specimens import PIXEL
-from tests.sandbox.conftest import Visitor
+from tests.sandbox.conftest import SandboxClient
 from tests.sandbox.schemas import vk_problems, vk_tokens
 
 OWNER = -220000004
 GROUP = 220000004
 
 
-async def _uploaded(visitor: Visitor) -> dict[str, Any]:
+async def _uploaded(client: SandboxClient) -> dict[str, Any]:
     """What the answer to an upload gives on."""
-    where = await visitor.vk("photos.getWallUploadServer", "user", group_id=GROUP)
+    where = await client.vk("photos.getWallUploadServer", "user", group_id=GROUP)
     picture = ("dot.png", PIXEL, "image/png")
-    told: dict[str, Any] = (await visitor.http.post(where["response"]["upload_url"], files={"photo": picture})).json()
-    return told
+    uploaded: dict[str, Any] = (
+        await client.http.post(where["response"]["upload_url"], files={"photo": picture})
+    ).json()
+    return uploaded
 
 
-async def _calls(visitor: Visitor) -> list[tuple[str, str, dict[str, Any], str]]:
+async def _calls(client: SandboxClient) -> list[tuple[str, str, dict[str, Any], str]]:
     """Each method with its token, its parameters, and which of its responses it is."""
-    c = visitor.world.communities["velo_dvor"]
-    comment = await visitor.act("velo_dvor", "comment", text="Вы открыты?")
-    below = await visitor.act("velo_dvor", "comment", text="И мне скажите", post=comment["post"], parent=comment["id"])
-    gap = await visitor.act("velo_dvor", "comment", text="Ой", post=comment["post"])
-    await visitor.act("velo_dvor", "comment", text="Что ой?", post=comment["post"], parent=gap["id"])
-    await visitor.act("velo_dvor", "delete_comment", id=gap["id"])
-    message = await visitor.act("velo_dvor", "message", text="Сколько стоит осмотр?")
+    c = client.world.communities["velo_dvor"]
+    comment = await client.act("velo_dvor", "comment", text="Вы открыты?")
+    below = await client.act("velo_dvor", "comment", text="И мне скажите", post=comment["post"], parent=comment["id"])
+    gap = await client.act("velo_dvor", "comment", text="Ой", post=comment["post"])
+    await client.act("velo_dvor", "comment", text="Что ой?", post=comment["post"], parent=gap["id"])
+    await client.act("velo_dvor", "delete_comment", id=gap["id"])
+    message = await client.act("velo_dvor", "message", text="Сколько стоит осмотр?")
     post, peer = comment["post"], message["person"]
     posts = ",".join(f"{OWNER}_{one}" for one in c.posts)
     doomed = c.posts[0]
@@ -66,7 +68,7 @@ async def _calls(visitor: Visitor) -> list[tuple[str, str, dict[str, Any], str]]
         ),
         ("wall.post", "community", {"owner_id": OWNER, "message": "Скоро весна", "from_group": 1}, "response"),
         ("photos.getWallUploadServer", "user", {"group_id": GROUP}, "response"),
-        ("photos.saveWallPhoto", "user", {"group_id": GROUP, **await _uploaded(visitor)}, "response"),
+        ("photos.saveWallPhoto", "user", {"group_id": GROUP, **await _uploaded(client)}, "response"),
         ("wall.deleteComment", "user", {"owner_id": OWNER, "comment_id": below["id"]}, "response"),
         ("wall.restoreComment", "user", {"owner_id": OWNER, "comment_id": below["id"]}, "response"),
         ("wall.delete", "user", {"owner_id": OWNER, "post_id": doomed}, "response"),
@@ -92,30 +94,30 @@ async def _calls(visitor: Visitor) -> list[tuple[str, str, dict[str, Any], str]]
     ]  # fmt: skip
 
 
-async def test_every_method_answers_as_the_schema_says(visitor: Visitor) -> None:
-    calls = await _calls(visitor)
+async def test_every_method_answers_as_the_schema_says(client: SandboxClient) -> None:
+    calls = await _calls(client)
     assert {name for name, *_ in calls} == set(METHODS)
     for name, kind, fields, response in calls:
-        answer = await visitor.vk(name, kind, **fields)
+        answer = await client.vk(name, kind, **fields)
         assert "response" in answer, (name, answer)
         assert vk_problems(name, answer, response) == ([], []), name
 
 
-async def test_a_post_with_a_picture_is_as_the_schema_says(visitor: Visitor) -> None:
-    saved = await visitor.vk("photos.saveWallPhoto", "user", group_id=GROUP, **await _uploaded(visitor))
+async def test_a_post_with_a_picture_is_as_the_schema_says(client: SandboxClient) -> None:
+    saved = await client.vk("photos.saveWallPhoto", "user", group_id=GROUP, **await _uploaded(client))
     (photo,) = saved["response"]
     name = f"photo{photo['owner_id']}_{photo['id']}_{photo['access_key']}"
-    made = await visitor.vk("wall.post", "community", owner_id=OWNER, attachments=name)
-    answer = await visitor.vk("wall.getById", posts=f"{OWNER}_{made['response']['post_id']}")
+    made = await client.vk("wall.post", "community", owner_id=OWNER, attachments=name)
+    answer = await client.vk("wall.getById", posts=f"{OWNER}_{made['response']['post_id']}")
     assert answer["response"]["items"][0]["attachments"]
     assert vk_problems("wall.getById", answer) == ([], [])
 
 
-async def test_errors_answer_as_the_schema_says(visitor: Visitor) -> None:
+async def test_errors_answer_as_the_schema_says(client: SandboxClient) -> None:
     for answer in (
-        await visitor.vk("wall.get", "community", owner_id=OWNER),
-        await visitor.vk("wall.getComments", owner_id=OWNER, post_id=999_999),
-        await visitor.vk("no.such.method"),
+        await client.vk("wall.get", "community", owner_id=OWNER),
+        await client.vk("wall.getComments", owner_id=OWNER, post_id=999_999),
+        await client.vk("no.such.method"),
     ):
         assert vk_problems("wall.get", answer) == ([], [])
 

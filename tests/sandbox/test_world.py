@@ -10,11 +10,11 @@ from sandbox import recount
 from sandbox import world as worlds
 from sandbox.clock import Clock
 from sandbox.ledger import ForeignLedgerError, Ledger, Record, read
-from sandbox.life import Life
 from sandbox.server import Sandbox, build
-from sandbox.wire import declared, profiles
+from sandbox.simulation import Simulation
+from sandbox.wire_formats import discover_wire_formats, profiles
 from sandbox.world import World
-from tests.sandbox.conftest import Hands
+from tests.sandbox.conftest import ManualClock
 
 BORN = 1_795_413_600_000
 TWO = ("mastodon", "vk")
@@ -24,8 +24,8 @@ TWO = ("mastodon", "vk")
 @cache
 def _world(seed: int, steps: tuple[int, ...]) -> list[Record]:
     ledger = Ledger()
-    world = World(seed=seed, born=BORN, ledger=ledger, profiles=profiles(declared()))
-    Life(world).begin()
+    world = World(seed=seed, born=BORN, ledger=ledger, profiles=profiles(discover_wire_formats()))
+    Simulation(world).begin()
     for at in steps:
         world.advance(at)
     records = ledger.page(0, 10_000_000)
@@ -54,8 +54,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worlds, "MAX_DIALOG", 3)
     monkeypatch.setattr(worlds, "MAX_MENTIONS", 5)
     ledger = Ledger()
-    world = World(seed=7, born=BORN, ledger=ledger, profiles=profiles(declared())[:1])
-    Life(world).begin()
+    world = World(seed=7, born=BORN, ledger=ledger, profiles=profiles(discover_wire_formats())[:1])
+    Simulation(world).begin()
     world.advance(BORN + 12 * 3_600_000)
     (c,) = world.communities.values()
     assert len(c.posts) == 70
@@ -67,87 +67,87 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ledger.close()
 
 
-async def _effects(sandbox: Sandbox, hands: Hands) -> None:
+async def _effects(sandbox: Sandbox, manual_clock: ManualClock) -> None:
     transport = httpx.ASGITransport(sandbox.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test") as http:
         token = sandbox.network.grants.stable(sandbox.network.world.communities["coffee"])["community"]
-        hands.at += 60
+        manual_clock.at += 60
         comment = (await http.post("/_sandbox/communities/coffee", json={"act": "comment", "text": "Open?"})).json()
-        hands.at += 60
+        manual_clock.at += 60
         await http.post(
             "/api/v1/statuses",
             headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "k"},
             data={"status": "Yes", "in_reply_to_id": comment["id"]},
         )
         await http.post("/_sandbox/tokens", json={"community": "velo_dvor", "kind": "user"})
-        hands.at += 600
+        manual_clock.at += 600
         await http.get("/_sandbox/state")
 
 
-async def test_a_restart_takes_the_world_up_again(ledger_path: Path, hands: Hands) -> None:
-    first = build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
-    await _effects(first, hands)
+async def test_a_restart_takes_the_world_up_again(ledger_path: Path, manual_clock: ManualClock) -> None:
+    first = build(seed=7, real=manual_clock, ledger=ledger_path, tick=None, platforms=TWO)
+    await _effects(first, manual_clock)
     first.network.world.ledger.close()
     before = list(read(ledger_path))
 
-    hands.at += 30
-    again = build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
+    manual_clock.at += 30
+    again = build(seed=7, real=manual_clock, ledger=ledger_path, tick=None, platforms=TWO)
     again.network.world.ledger.flush()
     after = list(read(ledger_path))
     assert after[: len(before)] == before
     assert [one["n"] for one in after] == list(range(1, len(after) + 1))
     assert "k" in {name.rpartition(":")[2] for name in again.network.world.keys}
-    hands.at += 3600
+    manual_clock.at += 3600
     again.network.tick()
     again.network.world.ledger.close()
 
     # What came after the restart is what would have come without it.
-    hands.at -= 4350
+    manual_clock.at -= 4350
     straight_path = ledger_path.with_name("straight.jsonl")
-    straight = build(seed=7, real=hands, ledger=straight_path, tick=None, platforms=TWO)
-    await _effects(straight, hands)
-    hands.at += 3630
+    straight = build(seed=7, real=manual_clock, ledger=straight_path, tick=None, platforms=TWO)
+    await _effects(straight, manual_clock)
+    manual_clock.at += 3630
     straight.network.tick()
     straight.network.world.ledger.close()
     assert list(read(straight_path)) == list(read(ledger_path))
 
 
-async def test_a_line_cut_off_by_a_crash_is_dropped(ledger_path: Path, hands: Hands) -> None:
-    first = build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
-    await _effects(first, hands)
+async def test_a_line_cut_off_by_a_crash_is_dropped(ledger_path: Path, manual_clock: ManualClock) -> None:
+    first = build(seed=7, real=manual_clock, ledger=ledger_path, tick=None, platforms=TWO)
+    await _effects(first, manual_clock)
     first.network.world.ledger.close()
     whole = ledger_path.read_bytes()
     ledger_path.write_bytes(whole[:-10])
-    again = build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
+    again = build(seed=7, real=manual_clock, ledger=ledger_path, tick=None, platforms=TWO)
     again.network.world.ledger.close()
     assert ledger_path.read_bytes() == whole
 
 
-def test_another_worlds_ledger_is_refused(ledger_path: Path, hands: Hands) -> None:
-    build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO).network.world.ledger.close()
+def test_another_worlds_ledger_is_refused(ledger_path: Path, manual_clock: ManualClock) -> None:
+    build(seed=7, real=manual_clock, ledger=ledger_path, tick=None, platforms=TWO).network.world.ledger.close()
     with pytest.raises(ForeignLedgerError, match="seed"):
-        build(seed=8, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
+        build(seed=8, real=manual_clock, ledger=ledger_path, tick=None, platforms=TWO)
     lines = ledger_path.read_bytes().splitlines(keepends=True)
     lines[2000] = lines[2000].replace(b'"type":"', b'"type":"un')
     ledger_path.write_bytes(b"".join(lines))
     with pytest.raises(ForeignLedgerError, match="line 2001"):
-        build(seed=7, real=hands, ledger=ledger_path, tick=None, platforms=TWO)
+        build(seed=7, real=manual_clock, ledger=ledger_path, tick=None, platforms=TWO)
 
 
 def test_virtual_time() -> None:
-    hands = Hands()
-    clock = Clock(hands, epoch=1000, speed=60)
-    hands.at += 2
+    manual_clock = ManualClock()
+    clock = Clock(manual_clock, epoch=1000, speed=60)
+    manual_clock.at += 2
     assert clock.now() == 121_000
     clock.set_speed(0)
-    hands.at += 50
+    manual_clock.at += 50
     assert clock.now() == 121_000
     clock.advance(500)
     assert clock.now() == 121_500
     clock.set_speed(1)
-    hands.at += 1
+    manual_clock.at += 1
     assert clock.now() == 122_500
-    hands.at -= 100
+    manual_clock.at -= 100
     assert clock.now() == 122_500, "time does not go back with the real clock"
     with pytest.raises(ValueError, match="back"):
         clock.set(122_000)

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from sandbox.youtube import ids
 from sandbox.youtube.errors import REASONS
 from tests.platforms.data import data
-from tests.sandbox.conftest import Visitor
+from tests.sandbox.conftest import SandboxClient
 
 API = "/youtube/v3"
 SHAPES: Mapping[str, Mapping[str, Any]] = {
@@ -63,21 +63,21 @@ def parameters(resource: str, method: str = "list") -> set[str]:
     return set(_document()["resources"][resource]["methods"][method]["parameters"])
 
 
-async def ask(visitor: Visitor, path: str, kind: str = "app", **query: object) -> httpx.Response:
-    token = visitor.token("beanlab", kind)
+async def ask(client: SandboxClient, path: str, kind: str = "app", **query: object) -> httpx.Response:
+    token = client.token("beanlab", kind)
     headers = {"x-goog-api-key": token} if kind == "app" else {"authorization": f"Bearer {token}"}
-    return await visitor.http.get(f"{API}/{path}", params={k: str(v) for k, v in query.items()}, headers=headers)
+    return await client.http.get(f"{API}/{path}", params={k: str(v) for k, v in query.items()}, headers=headers)
 
 
-async def test_every_list_answers_as_the_document_says(visitor: Visitor) -> None:
-    c = visitor.world.communities["beanlab"]
-    comment = await visitor.act("beanlab", "comment", text="Is it <good>?\nReally?")
+async def test_every_list_answers_as_the_document_says(client: SandboxClient) -> None:
+    c = client.world.communities["beanlab"]
+    comment = await client.act("beanlab", "comment", text="Is it <good>?\nReally?")
     for number in range(8):
-        await visitor.act("beanlab", "comment", text=f"It is {number}", post=comment["post"], parent=comment["id"])
-    off = await visitor.act("beanlab", "post", text="No words\nplease", category="comments_off")
-    shy = await visitor.act("beanlab", "post", text="No likes", category="likes_hidden")
-    soon = await visitor.act("beanlab", "post", text="Soon", category="public_after:3600")
-    never = await visitor.act("beanlab", "post", text="Never", category="private")
+        await client.act("beanlab", "comment", text=f"It is {number}", post=comment["post"], parent=comment["id"])
+    off = await client.act("beanlab", "post", text="No words\nplease", category="comments_off")
+    shy = await client.act("beanlab", "post", text="No likes", category="likes_hidden")
+    soon = await client.act("beanlab", "post", text="Soon", category="public_after:3600")
+    never = await client.act("beanlab", "post", text="Never", category="private")
     top = ids.comment(c.wall[int(comment["id"])], c.wall[int(comment["id"])])
     videos = [ids.video(c.wall[int(one["id"])]) for one in (off, shy, soon, never)]
     everything = "id,snippet,contentDetails,status,statistics,replies"
@@ -96,20 +96,20 @@ async def test_every_list_answers_as_the_document_says(visitor: Visitor) -> None
     for path, name, query, least in calls:
         assert set(query) <= parameters(path), path
         for kind in ("app", "community"):
-            answer = await ask(visitor, path, kind, part=everything, **query)
+            answer = await ask(client, path, kind, part=everything, **query)
             assert answer.status_code == 200, answer.text
             assert problems(f"{name}ListResponse", answer.json()) == [], (path, query)
             if kind == "community" or path != "videos":
                 assert len(answer.json().get("items", [])) >= least, (path, query)
 
 
-async def test_an_answer_is_a_comment_as_the_document_says(visitor: Visitor) -> None:
-    c = visitor.world.communities["beanlab"]
-    asked = c.wall[int((await visitor.act("beanlab", "comment"))["id"])]
+async def test_an_answer_is_a_comment_as_the_document_says(client: SandboxClient) -> None:
+    c = client.world.communities["beanlab"]
+    asked = c.wall[int((await client.act("beanlab", "comment"))["id"])]
     said = {"snippet": {"parentId": ids.comment(asked, asked), "textOriginal": "Yes & no"}}
     assert problems("Comment", said) == []
-    answer = await visitor.http.post(
-        f"{API}/comments", params={"part": "snippet"}, json=said, headers=visitor.bearer("beanlab")
+    answer = await client.http.post(
+        f"{API}/comments", params={"part": "snippet"}, json=said, headers=client.bearer("beanlab")
     )
     assert answer.status_code == 200
     assert problems("Comment", answer.json()) == []
@@ -125,12 +125,12 @@ async def test_what_is_checked_can_fail() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))
-async def test_errors_have_the_form_of_those_recorded(visitor: Visitor, reason: str) -> None:
+async def test_errors_have_the_form_of_those_recorded(client: SandboxClient, reason: str) -> None:
     recorded = json.loads(data("youtube/python-youtube/testdata/error_response.json").read_text())
     effect = {"type": "platform_error", "code": reason}
-    made = await visitor.http.post("/_sandbox/faults", json={"platform": "youtube", "effect": effect})
+    made = await client.http.post("/_sandbox/faults", json={"platform": "youtube", "effect": effect})
     assert made.status_code == 201
-    said = (await ask(visitor, "channels")).json()
+    said = (await ask(client, "channels")).json()
     assert set(recorded["error"]) <= set(said["error"]) <= {*recorded["error"], "status", "details"}
     assert {name: type(value) for name, value in said["error"]["errors"][0].items()} == {
         name: type(value) for name, value in recorded["error"]["errors"][0].items()

@@ -1,6 +1,6 @@
 """The parts of the documentation that the code itself knows.
 
-`python -m tests.shipping.generated` writes them; a test holds the files to what is written.
+`python -m tests.shipping.generated` writes them; a test compares the files with them.
 """
 
 import ast
@@ -42,15 +42,15 @@ def variable(field: str) -> str:
 
 
 def docstrings(kind: type) -> dict[str, str]:
-    """What stands below each field of a class."""
+    """The docstring of each field of a class."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(body, ast.ClassDef)
-    found = {}
+    docs = {}
     for field, doc in zip(body.body, body.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(doc, ast.Expr):
             assert isinstance(doc.value, ast.Constant)
-            found[field.target.id] = " ".join(str(doc.value.value).split())
-    return found
+            docs[field.target.id] = " ".join(str(doc.value.value).split())
+    return docs
 
 
 def default(field: FieldInfo) -> str:
@@ -64,7 +64,7 @@ def default(field: FieldInfo) -> str:
 
 
 def choices(annotation: Any) -> str:
-    """What a setting may be, where that is a short list."""
+    """A setting's possible values, where they are few."""
     return ", ".join(f"`{one}`" for one in get_args(annotation)) if get_origin(annotation) is Literal else ""
 
 
@@ -80,10 +80,10 @@ def settings_table() -> str:
     """For the README."""
     rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for name, value, meaning in settings():
-        shown = {"required": "required", "": "none"}.get(value, f"`{value}`")
+        default = {"required": "required", "": "none"}.get(value, f"`{value}`")
         if name == "INSTEP_SECRET_KEYS":
-            shown = "a key everybody knows"
-        rows.append(f"| `{name}` | {shown} | {meaning} |")
+            default = "a key everybody knows"
+        rows.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(rows)
 
 
@@ -91,8 +91,8 @@ def settings_example() -> str:
     """For .env.example: every line a comment."""
     lines = []
     for name, value, meaning in settings():
-        shown = "" if value == "required" or name == "INSTEP_SECRET_KEYS" else value
-        lines += [*textwrap.wrap(meaning, 94, initial_indent="# ", subsequent_indent="# "), f"# {name}={shown}", ""]
+        default = "" if value == "required" or name == "INSTEP_SECRET_KEYS" else value
+        lines += [*textwrap.wrap(meaning, 94, initial_indent="# ", subsequent_indent="# "), f"# {name}={default}", ""]
     return "\n".join(lines).rstrip()
 
 
@@ -149,9 +149,9 @@ def permissions() -> str:
 def within(text: str, name: str, block: str, start: str = "<!-- {} -->", end: str = "<!-- end of {} -->") -> str:
     """`text` with the block between its two marks renewed."""
     opening, closing = start.format(name), end.format(name)
-    before, found, rest = text.partition(opening)
+    before, opened, rest = text.partition(opening)
     _, ended, after = rest.partition(closing)
-    assert found, f"no mark {opening}"
+    assert opened, f"no mark {opening}"
     assert ended, f"no mark {closing}"
     return f"{before}{opening}\n{block}\n{closing}{after}"
 
@@ -162,7 +162,7 @@ def files() -> dict[str, str]:
     readme = within(readme, "settings", f"\n{settings_table()}\n")
     readme = within(readme, "platforms", f"\n{platforms.matrix()}\n")
     page = (ROOT / "docs/platforms.md").read_text()
-    for one in platforms.known():
+    for one in platforms.described_platforms():
         page = within(page, one.key, f"\n{platforms.facts(one)}\n")
     example = (ROOT / ".env.example").read_text()
     example = within(example, "settings", f"\n{settings_example()}\n", "# --- {} ---", "# --- end of {} ---")

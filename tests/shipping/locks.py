@@ -35,7 +35,7 @@ def _canonical(name: str) -> str:
 
 
 def leaks(name: str, text: str) -> Iterator[str]:
-    """What a lock tells of the machine it was made on."""
+    """Traces in a lock of the machine that made it."""
     for number, line in enumerate(text.splitlines(), 1):
         for what, pattern in LEAKS.items():
             if pattern.search(line):
@@ -44,13 +44,13 @@ def leaks(name: str, text: str) -> Iterator[str]:
 
 def pinned(text: str) -> dict[tuple[str, str], set[str]]:
     """(name, version) → hashes of an exported lock."""
-    found: dict[tuple[str, str], set[str]] = {}
+    hashes_by_package: dict[tuple[str, str], set[str]] = {}
     current: set[str] = set()
     for line in text.splitlines():
         if match := _REQUIREMENT.match(line):
-            current = found.setdefault((_canonical(match[1]), match[2]), set())
+            current = hashes_by_package.setdefault((_canonical(match[1]), match[2]), set())
         current.update(_HASH.findall(line))
-    return found
+    return hashes_by_package
 
 
 def strangers(text: str) -> Iterator[str]:
@@ -76,22 +76,22 @@ def _files(package: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def disagreements(name: str, text: str, lock: dict[str, Any]) -> Iterator[str]:
-    """What an exported lock holds that uv.lock does not."""
-    known = {
+    """Packages of an exported lock that differ from uv.lock."""
+    locked = {
         (_canonical(package["name"]), package.get("version", "")): {file["hash"] for file in _files(package)}
         for package in lock["package"]
     }
     for (package, version), hashes in pinned(text).items():
-        if (package, version) not in known:
+        if (package, version) not in locked:
             yield f"{name}: {package} {version} is not in uv.lock"
         elif not hashes:
             yield f"{name}: {package} {version} has no hash"
-        elif hashes != known[package, version]:
+        elif hashes != locked[package, version]:
             yield f"{name}: {package} {version} has other hashes than in uv.lock"
 
 
 def stale(project: dict[str, Any], lock: dict[str, Any]) -> Iterator[str]:
-    """Dependencies that pyproject.toml declares otherwise than uv.lock remembers."""
+    """Dependencies that pyproject.toml declares otherwise than uv.lock has them."""
     root = next(package for package in lock["package"] if package["source"] == {"editable": "."})
     declared = {_split(text) for text in project["project"]["dependencies"]}
     for extra in project["project"].get("optional-dependencies", {}).values():

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.platforms import adapters
 from app.platforms.contract import CALLS, LimitScope, TextUnit
-from app.platforms.routes import Hooks, How, Limit, MetricUse, Platform, Publishing, TokenUse, describe
+from app.platforms.routes import Hooks, Limit, MetricSource, MetricUse, Platform, Publishing, TokenUse, describe
 
 YES: Final = "✓"
 NO: Final = "–"
@@ -26,7 +26,7 @@ SIZES: Final = (("MiB", 2**20), ("MB", 10**6), ("kB", 10**3))
 TIMES: Final = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def known() -> list[Platform]:
+def described_platforms() -> list[Platform]:
     """Every platform found, in the order of the keys."""
     return [describe(kind) for _, kind in sorted(adapters().items())]
 
@@ -36,13 +36,13 @@ def known() -> list[Platform]:
 
 def matrix() -> str:
     """The capability matrix, a column for each platform."""
-    all_of_them = known()
+    all_of_them = described_platforms()
     rows: list[tuple[str, Callable[[Platform], str]]] = [
         *((metric.value, _counter(metric.value)) for metric in all_of_them[0].metrics),
         ("read without a token", lambda one: _mark(one.public)),
         ("posts from before the connection", lambda one: _mark(one.history)),
         ("tells us at once", lambda one: _mark(one.capabilities.hooks or one.capabilities.stream)),
-        ("counters in one call", lambda one: str(one.metrics_batch) if _asked(one) else NO),
+        ("counters in one call", lambda one: str(one.metrics_batch) if _polled(one) else NO),
         ("… of several communities", lambda one: _mark(one.capabilities.measure_across)),
         ("customers answered", lambda one: _mark(one.replying is not None)),
         ("posts published", lambda one: _mark(one.publishing is not None)),
@@ -64,13 +64,13 @@ def _counter(name: str) -> Callable[[Platform], str]:
         use = next(use for metric, use in one.metrics.items() if metric.value == name)
         if use.delay_hours:
             return f"{use.delay_hours:g} h late"
-        return {None: NO, How.ASKED: YES}.get(use.how, str(use.how))
+        return {None: NO, MetricSource.POLLED: YES}.get(use.how, str(use.how))
 
     return cell
 
 
-def _asked(one: Platform) -> bool:
-    return any(use.how is How.ASKED for use in one.metrics.values())
+def _polled(one: Platform) -> bool:
+    return any(use.how is MetricSource.POLLED for use in one.metrics.values())
 
 
 # ── one platform's facts ──────────────────────────────────────────────────────────────────────────
@@ -85,7 +85,7 @@ def facts(one: Platform) -> str:
         "`INSTEP_PLATFORM_APPS`": _names(one.app_settings) or "nothing",
         "Hook": _hook(one.hooks),
         "Counters": _counters(one),
-        "Counters in one call": f"{one.metrics_batch} posts{_across(one)}" if _asked(one) else "cannot be asked for",
+        "Counters in one call": f"{one.metrics_batch} posts{_across(one)}" if _polled(one) else "cannot be polled",
         "Before the connection": "is read" if one.history else "cannot be read",
         "A post": _post(one),
         "An answer": _answer(one),
@@ -107,23 +107,28 @@ def _token(one: TokenUse) -> str:
 def _hook(one: Hooks | None) -> str:
     if one is None:
         return "none: it never calls us"
-    whose = "one address for all communities of an application" if one.of_app else "an address for each community"
+    scope = "one address for all communities of an application" if one.of_app else "an address for each community"
     setting = "set at the platform by itself" if one.sets_itself else "entered at the platform by a person"
-    return f"{whose}, {setting}; secrets: {_names(one.secrets)}"
+    return f"{scope}, {setting}; secrets: {_names(one.secrets)}"
 
 
 def _counters(one: Platform) -> str:
     groups = defaultdict(list)
     for metric, use in one.metrics.items():
-        groups[_known(use)].append(metric.value)
+        groups[_availability(use)].append(metric.value)
     parts = sorted(groups.items(), key=lambda part: (part[0] == ABSENT, part[0]))
-    return "; ".join(f"{words}: {', '.join(some)}" if words else ", ".join(some) for words, some in parts)
+    return "; ".join(f"{how}: {', '.join(some)}" if how else ", ".join(some) for how, some in parts)
 
 
-def _known(use: MetricUse) -> str:
+def _availability(use: MetricUse) -> str:
     if use.delay_hours:
         return f"{use.delay_hours:g} h late"
-    return {How.ASKED: "", How.TOLD: "told by events alone", How.COUNTED: "counted by us", None: ABSENT}[use.how]
+    return {
+        MetricSource.POLLED: "",
+        MetricSource.PUSHED: "pushed by events alone",
+        MetricSource.COUNTED: "counted by us",
+        None: ABSENT,
+    }[use.how]
 
 
 def _across(one: Platform) -> str:

@@ -30,7 +30,7 @@ REQUIRED = ("POSTGRES_PASSWORD", "INSTEP_OWNER_PASSWORD", "INSTEP_APP_PASSWORD",
 
 
 def compose(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """docker-compose, in an environment without settings of ours."""
+    """docker-compose, in an environment without Instep's settings."""
     return subprocess.run(
         [str(Path(sys.executable).with_name("docker-compose")), *arguments],
         cwd=ROOT,
@@ -46,15 +46,15 @@ def services() -> dict[str, Any]:
     """The services, with the values of the check filled in."""
     answer = compose("--env-file", CHECK, "config", "--format", "json")
     assert answer.returncode == 0, answer.stderr
-    found: dict[str, Any] = json.loads(answer.stdout)["services"]
-    return found
+    services: dict[str, Any] = json.loads(answer.stdout)["services"]
+    return services
 
 
 def values(tmp_path: Path, **changed: str) -> str:
     """A file of variables: those of the check with changes. Its path."""
-    given = dict(line.split("=", 1) for line in (ROOT / CHECK).read_text().splitlines() if "=" in line)
+    variables = dict(line.split("=", 1) for line in (ROOT / CHECK).read_text().splitlines() if "=" in line)
     path = tmp_path / "values.env"
-    path.write_text("".join(f"{name}={value}\n" for name, value in {**given, **changed}.items()))
+    path.write_text("".join(f"{name}={value}\n" for name, value in {**variables, **changed}.items()))
     return str(path)
 
 
@@ -85,7 +85,7 @@ def test_valkey_takes_its_command_and_keeps_a_log(services: dict[str, Any], tmp_
     place = ["--port", "0", "--unixsocket", "s", "--dir", str(tmp_path)]
     with subprocess.Popen([binaries.valkey(), *arguments, *place], cwd=tmp_path, stdout=subprocess.DEVNULL) as server:
         try:
-            eventually(lambda: any((tmp_path / "appendonlydir").glob("*.aof")), "it writes what it is told")
+            eventually(lambda: any((tmp_path / "appendonlydir").glob("*.aof")), "it persists what it stores")
         finally:
             server.terminate()
 
@@ -137,9 +137,9 @@ def test_the_service_runs_as_the_ordinary_role(services: dict[str, Any]) -> None
         assert urlsplit(services[name]["environment"]["DATABASE_URL"]).username == APP
     assert urlsplit(services["migrate"]["environment"]["INSTEP_OWNER_DATABASE_URL"]).username == OWNER
     for name in ("api", "worker"):
-        told = json.dumps(services[name]["environment"])
+        environment = json.dumps(services[name]["environment"])
         for password in ("superuser-in-a-check", "owner-in-a-check"):
-            assert password not in told, f"{name} has no business with it"
+            assert password not in environment, f"{name} has no business with it"
 
 
 def test_every_setting_can_be_given(services: dict[str, Any]) -> None:
@@ -154,17 +154,17 @@ def setting(field: str) -> str:
 
 @dataclass(frozen=True)
 class Installation:
-    """Compose's services, led to the servers of the tests."""
+    """Compose's services, with the URLs of the tests' servers."""
 
     servers: Servers
     database: str
     services: dict[str, Any]
 
     def environment(self, name: str) -> dict[str, str]:
-        """The service's variables, with the same roles and another place."""
-        given = {key: value for key, value in self.services[name]["environment"].items() if value is not None}
-        led = {key: self._led(value) for key, value in given.items() if key.endswith("DATABASE_URL")}
-        return clean_environment(**{**given, **led, "REDIS_URL": self.servers.redis_url(63)})
+        """The service's variables, with the same roles on another server."""
+        environment = {key: value for key, value in self.services[name]["environment"].items() if value is not None}
+        led = {key: self._led(value) for key, value in environment.items() if key.endswith("DATABASE_URL")}
+        return clean_environment(**{**environment, **led, "REDIS_URL": self.servers.redis_url(63)})
 
     def _led(self, url: str) -> str:
         parts = urlsplit(url)
@@ -204,7 +204,7 @@ def installed(services: dict[str, Any], servers: Servers) -> Iterator[Installati
 
 
 def test_migrate_makes_a_database_that_the_service_does_not_own(installed: Installation) -> None:
-    async def look() -> None:
+    async def read() -> None:
         connection = await asyncpg.connect(asyncpg_url(installed.environment("api")["DATABASE_URL"]))
         try:
             role = await connection.fetchrow(
@@ -218,12 +218,12 @@ def test_migrate_makes_a_database_that_the_service_does_not_own(installed: Insta
         finally:
             await connection.close()
 
-    run(look())
+    run(read())
 
 
 @contextlib.contextmanager
 def started(installed: Installation, name: str, *instead: str, **options: Any) -> Iterator[None]:
-    """A service of ours, stopped as Docker stops it."""
+    """A running service; at the end it is stopped as Docker stops it."""
     with subprocess.Popen(
         installed.command(name, *instead), env=installed.environment(name), stderr=subprocess.DEVNULL, **options
     ) as process:

@@ -68,8 +68,8 @@ def test_commands_it_names_are_there(path: str) -> None:
 
 
 def test_metrics_it_names_are_there() -> None:
-    told = (generate_latest(REGISTRY) + generate_latest(telemetry.QUEUE)).decode()
-    families = {line.split()[2] for line in told.splitlines() if line.startswith("# TYPE")}
+    metrics_text = (generate_latest(REGISTRY) + generate_latest(telemetry.QUEUE)).decode()
+    families = {line.split()[2] for line in metrics_text.splitlines() if line.startswith("# TYPE")}
     ours = {name for name in families if name.startswith("instep_") and not name.endswith("_created")}
     named = set(re.findall(r"`(instep_[a-z_]+)", (ROOT / "docs/operations.md").read_text())) - {OWNER, APP}
     assert named == ours

@@ -1,4 +1,4 @@
-"""The documentation's examples work: a platform and a KPI are one new file each, and nothing else is touched."""
+"""The documentation's examples work: a platform and a KPI are one new file each, and no other file is changed."""
 
 import importlib
 import os
@@ -32,14 +32,14 @@ AT = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
 def kpi_of_the_readme() -> str:
     """The first Python block below the heading about KPIs."""
     text = (ROOT / "README.md").read_text().partition("\n## Adding a KPI\n")[2]
-    found = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    assert found is not None
-    return found[1]
+    match = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert match is not None
+    return match[1]
 
 
 @pytest.fixture
 def dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Both files within the registry's reach, as if they lay in their folders."""
+    """Both files importable as if they were in their folders."""
     files = {app.kpis.FOLDER: ("shares.py", kpi_of_the_readme()), app.platforms.FOLDER: (PLAZA.name, PLAZA.read_text())}
     for folder, (name, text) in files.items():
         place = tmp_path / folder
@@ -57,8 +57,8 @@ def dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     app.platforms.adapters.cache_clear()
 
 
-class Town:
-    """Plaza's side: what it answers over HTTP."""
+class PlazaServer:
+    """The HTTP server of the platform Plaza."""
 
     def __init__(self) -> None:
         self.posts = [
@@ -80,17 +80,17 @@ class Town:
         if last in {"posts", "comments"}:
             kept: list[dict[str, Any]] = self.posts if last == "posts" else self.comments
             if "ids" in query:
-                found = [item for item in kept if str(item["id"]) in query["ids"].split(",")]
+                items = [item for item in kept if str(item["id"]) in query["ids"].split(",")]
             else:
-                found = [item for item in kept if item["id"] < int(query.get("before", 10**9))][: int(query["limit"])]
-            return httpx.Response(200, json={"items": found})
+                items = [item for item in kept if item["id"] < int(query.get("before", 10**9))][: int(query["limit"])]
+            return httpx.Response(200, json={"items": items})
         return httpx.Response(200, json={"id": 7, "name": "Coffee", "members": 300})
 
 
 @pytest.fixture
 async def caller(app: FastAPI, resources: Resources, dropped: None) -> AsyncIterator[Agency]:
-    """An agency on a service whose worker reaches Plaza."""
-    async with httpx.AsyncClient(transport=httpx.MockTransport(Town())) as client:
+    """An agency on a service whose worker calls Plaza."""
+    async with httpx.AsyncClient(transport=httpx.MockTransport(PlazaServer())) as client:
         equipped = replace(resources, http=client)
         app.state.resources = equipped
         made = await sign_up(app, equipped)

@@ -1,4 +1,4 @@
-"""The Dockerfile and what it builds: small, locked, nobody's root, and complete."""
+"""The Dockerfile and what it builds: small, locked, not run as root, and complete."""
 
 import re
 import subprocess
@@ -32,8 +32,8 @@ def test_it_is_the_python_that_the_code_is_checked_for() -> None:
 def test_all_that_is_installed_is_in_a_lock() -> None:
     installs = re.findall(r"pip (?:--python \S+ )?install ((?:[^\n&]|\\\n)+)", DOCKERFILE)
     assert len(installs) == 3
-    for words in installs:
-        assert "--no-index" in words or ("--require-hashes" in words and "--only-binary :all:" in words)
+    for command in installs:
+        assert "--no-index" in command or ("--require-hashes" in command and "--only-binary :all:" in command)
     named = set(re.findall(r"-r (\S+)", DOCKERFILE))
     assert named == {"requirements-image.lock", locks.BUILD}
     assert named <= set(locks.EXPORTS)

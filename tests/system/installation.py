@@ -71,8 +71,8 @@ class Agency:
 
     def question(self, community: str, text: str) -> str | None:
         """The id of the inquiry in which a customer wrote this; None while it is not stored."""
-        found = self.call("GET", "/v1/inquiries", community_id=community, q=text)["data"]
-        return str(found[0]["id"]) if found else None
+        inquiries = self.call("GET", "/v1/inquiries", community_id=community, q=text)["data"]
+        return str(inquiries[0]["id"]) if inquiries else None
 
     def answer(self, inquiry: str, text: str) -> str:
         """Answer a customer; the message's id."""
@@ -152,18 +152,20 @@ class StoredCommunity:
 
     def differences(self, other: "StoredCommunity") -> list[str]:
         """What is in one of the two alone, described."""
-        found = []
+        differences = []
         for name in ("posts", "messages", "threads"):
             ours, others = list(getattr(self, name)), list(getattr(other, name))
             for one in list(ours):
                 if one in others:
                     ours.remove(one)
                     others.remove(one)
-            found += [f"{name}: only here: {one}" for one in ours] + [f"{name}: only there: {one}" for one in others]
+            differences += [f"{name}: only here: {one}" for one in ours] + [
+                f"{name}: only there: {one}" for one in others
+            ]
         for name in ("counters", "rollup_sums", "size"):
             if getattr(self, name) != getattr(other, name):
-                found.append(f"{name}: {getattr(self, name)} here, {getattr(other, name)} there")
-        return found
+                differences.append(f"{name}: {getattr(self, name)} here, {getattr(other, name)} there")
+        return differences
 
 
 _COUNTERS = {"mastodon": ("reactions", "comments", "shares"), "vk": oracle.COUNTERS}

@@ -52,15 +52,15 @@ def normalised(text: str) -> str:
 
 def posts(records: Iterable[Record], community: str, since: datetime) -> list[ExpectedPost]:
     """The posts that were not deleted, from `since` on."""
-    found: dict[str, ExpectedPost] = {}
+    by_id: dict[str, ExpectedPost] = {}
     for record in records:
         if record.get("community") != community:
             continue
         if record["type"] == "post" and instant(record) >= since:
-            found[record["id"]] = ExpectedPost(record["id"], instant(record), normalised(record["text"]))
+            by_id[record["id"]] = ExpectedPost(record["id"], instant(record), normalised(record["text"]))
         elif record["type"] in {"post_deleted", "post_forgotten"}:
-            found.pop(record["id"], None)
-    return sorted(found.values())
+            by_id.pop(record["id"], None)
+    return sorted(by_id.values())
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def messages(records: Iterable[Record], community: str, since: datetime) -> list
     """Every message of customers and of the community that the platform shows to polls."""
     comments: dict[str, Record] = {}
     posts_by_id: dict[str, Record] = {}
-    found: list[LedgerMessage] = []
+    messages: list[LedgerMessage] = []
     for record in records:
         if record.get("community") != community:
             continue
@@ -87,12 +87,12 @@ def messages(records: Iterable[Record], community: str, since: datetime) -> list
         channel = record["via"] if record["type"] == "reply" else record["type"]
         if channel != "message":
             comments[record["id"]] = record
-        if instant(record) >= since and _is_shown(record, channel, posts_by_id, since):
-            found.append(LedgerMessage(_message(record, channel, comments), record))
-    return found
+        if instant(record) >= since and _is_visible(record, channel, posts_by_id, since):
+            messages.append(LedgerMessage(_message(record, channel, comments), record))
+    return messages
 
 
-def _is_shown(record: Record, channel: str, posts_by_id: dict[str, Record], since: datetime) -> bool:
+def _is_visible(record: Record, channel: str, posts_by_id: dict[str, Record], since: datetime) -> bool:
     ours, vk = record["type"] == "reply", record["platform"] == "vk"
     if channel == "comment":
         # Comments are read under posts from `since` on; Mastodon also notifies of customers' comments under others.
@@ -121,10 +121,12 @@ def _message(record: Record, channel: str, comments: dict[str, Record]) -> Expec
 
 def threads(message: Iterable[ExpectedMessage]) -> dict[str, list[ExpectedMessage]]:
     """The conversations in which a customer has written, each in order."""
-    found: dict[str, list[ExpectedMessage]] = {}
+    by_thread: dict[str, list[ExpectedMessage]] = {}
     for one in sorted(message, key=lambda one: (one.at, one.ours, one.external_id)):
-        found.setdefault(one.thread, []).append(one)
-    return {thread: conversation for thread, conversation in found.items() if any(not one.ours for one in conversation)}
+        by_thread.setdefault(one.thread, []).append(one)
+    return {
+        thread: conversation for thread, conversation in by_thread.items() if any(not one.ours for one in conversation)
+    }
 
 
 @dataclass(frozen=True, order=True)
@@ -139,13 +141,13 @@ class Wait:
 
 def first_waits(message: Iterable[ExpectedMessage], opens: int, closes: int, zone: ZoneInfo) -> list[Wait]:
     """The first wait of each conversation that was answered; open from hour to hour on all days."""
-    found = []
+    waits = []
     for conversation in threads(message).values():
         question_at = next(one.at for one in conversation if not one.ours)
         answer = next((one.at for one in conversation if one.ours and one.at >= question_at), None)
         if answer is not None:
-            found.append(Wait(question_at, answer, worked(question_at, answer, opens, closes, zone)))
-    return sorted(found)
+            waits.append(Wait(question_at, answer, worked(question_at, answer, opens, closes, zone)))
+    return sorted(waits)
 
 
 def worked(start: datetime, end: datetime, opens: int, closes: int, zone: ZoneInfo) -> int:
@@ -193,12 +195,12 @@ def counters(
 ) -> dict[str, set[int | None]]:
     """The values that each counter of a post had while it was read, by several calls."""
     own = [one for one in records if one.get("community") == community and post in (one.get("id"), one.get("post"))]
-    found: dict[str, set[int | None]] = {name: set() for name in COUNTERS}
+    values: dict[str, set[int | None]] = {name: set() for name in COUNTERS}
     for moment in possible_instants(own, at, call_duration):
         tally = recount.counters(own, community, post, moment)
         for name in COUNTERS:
-            found[name].add(getattr(tally, name) if tally is not None else None)
-    return found
+            values[name].add(getattr(tally, name) if tally is not None else None)
+    return values
 
 
 def utc(text: str) -> datetime:

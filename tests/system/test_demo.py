@@ -55,14 +55,14 @@ class Demo:
     def answers(self) -> dict[str, Any]:
         """The printed answers, by their KPI."""
         text, decoder = self.output_text(), json.JSONDecoder()
-        found = [decoder.raw_decode(text, match.start())[0] for match in re.finditer(r"^\{", text, re.MULTILINE)]
-        return {answer["key"]: answer for answer in found}
+        documents = [decoder.raw_decode(text, match.start())[0] for match in re.finditer(r"^\{", text, re.MULTILINE)]
+        return {answer["key"]: answer for answer in documents}
 
     def group(self, pattern: str) -> str:
         """The pattern's first group in the output."""
-        found = re.search(pattern, self.output_text())
-        assert found is not None, f"no {pattern} in:\n{self.output_text()}"
-        return found[1]
+        match = re.search(pattern, self.output_text())
+        assert match is not None, f"no {pattern} in:\n{self.output_text()}"
+        return match[1]
 
     @property
     def key(self) -> str:
@@ -131,14 +131,14 @@ class Api:
 
     def all(self, path: str, **params: Any) -> list[Any]:
         """Every page of a list."""
-        found: list[Any] = []
+        collected: list[Any] = []
         cursor = None
         while True:
             page = self.get(path, limit=200, **params, **({"cursor": cursor} if cursor else {}))
-            found += page["data"]
+            collected += page["data"]
             cursor = page["next_cursor"]
             if cursor is None:
-                return found
+                return collected
 
     def close(self) -> None:
         """Close the HTTP client."""
@@ -269,10 +269,10 @@ def _check_clicks(api: Api, answer: Any) -> None:
 def _check_posts(api: Api, communities: list[SampleCommunity], records: list[ledger.Record]) -> None:
     """Every post is stored once, with the counters of the instant at which they were read."""
     for community in communities:
-        found = api.all("/v1/posts", community_id=community.id, origin="found")
+        posts = api.all("/v1/posts", community_id=community.id, origin="found")
         expected = {one.external_id: one for one in oracle.posts(records, community.key, community.since)}
-        by_id = {re.split(r"[/_]", one["permalink"])[-1]: one for one in found}
-        assert len(by_id) == len(found), "a post is stored twice"
+        by_id = {re.split(r"[/_]", one["permalink"])[-1]: one for one in posts}
+        assert len(by_id) == len(posts), "a post is stored twice"
         # What was published after the last poll is not stored yet.
         unseen = [one for external_id, one in expected.items() if external_id not in by_id]
         seen_at = utc(api.get(f"/v1/communities/{community.id}/health")["seen_at"]["posts"])
@@ -301,7 +301,7 @@ def _check_inquiries(api: Api, communities: list[SampleCommunity], running: Demo
     deadline = time.monotonic() + 60
     for community in communities:
         while utc(api.get(f"/v1/communities/{community.id}/health")["polled_at"] or "1970-01-01T00:00Z") < stopped_at:
-            assert time.monotonic() < deadline, f"{community.key} is not read anew within a minute"
+            assert time.monotonic() < deadline, f"{community.key} is not read again within a minute"
             time.sleep(0.2)
     records = running.records()
     for community in communities:
@@ -316,7 +316,7 @@ def _check_inquiries(api: Api, communities: list[SampleCommunity], running: Demo
         later = {one.message for one in oracle.messages(records, community.key, community.since)} - {
             one.message for one in expected
         }
-        found = [
+        stored_messages = [
             _message(message, community)
             for inquiry in api.all("/v1/inquiries", community_id=community.id)
             for message in api.get(f"/v1/inquiries/{inquiry['id']}")["messages"]
@@ -327,10 +327,10 @@ def _check_inquiries(api: Api, communities: list[SampleCommunity], running: Demo
             for one in conversation
         }
         possible_too = {replace(one, thread="") for one in later}
-        assert len(set(found)) == len(found), "a message is stored twice"
-        assert required <= set(found), f"{community.key}: lost: {sorted(required - set(found))[:3]}"
-        assert set(found) <= required | possible_too, (
-            f"{community.key}: from nowhere: {sorted(set(found) - required - possible_too)[:3]}"
+        assert len(set(stored_messages)) == len(stored_messages), "a message is stored twice"
+        assert required <= set(stored_messages), f"{community.key}: lost: {sorted(required - set(stored_messages))[:3]}"
+        assert set(stored_messages) <= required | possible_too, (
+            f"{community.key}: from nowhere: {sorted(set(stored_messages) - required - possible_too)[:3]}"
         )
 
 

@@ -179,7 +179,7 @@ def test_without_valkey_the_api_works_and_the_jobs_run_later(
             assert time.monotonic() - started < RESPONSE_TIMEOUT
         for community in communities:
             eventually(lambda c=community: agency.polled(c), "every community is read")  # type: ignore[misc]  # mypy knows no default of a lambda
-        assert service.child("api") == serving, "the API has not been started anew"
+        assert service.child("api") == serving, "the API was not restarted"
 
 
 def test_the_service_outlives_a_restart_of_postgresql(
@@ -207,7 +207,7 @@ def test_the_service_outlives_a_restart_of_postgresql(
             assert agency.http.get("/live").status_code == 200
         eventually(lambda: agency.http.get("/v1/me").is_success, "the API answers again")
         InstalledDatabase(postgres.url(database="instep")).expire_leases()  # the leases of the jobs that were cut off
-        assert service.child("api") == serving, "the API has not been started anew"
+        assert service.child("api") == serving, "the API was not restarted"
         eventually(lambda: agency.health(community)["polled_at"] > before, "the worker is at work again")
         eventually(lambda: agency.http.get("/ready").is_success, "all is well again")
 

@@ -40,9 +40,9 @@ async def create_agency(servers: Servers, database: str, url: str) -> tuple[str,
         made = (await client.post("/v1/workspaces", json=body)).json()
         key = made["api_key"]["key"]
         client.headers["Authorization"] = f"Bearer {key}"
-        found = await stock(Agency(client, uuid.UUID(made["workspace"]["id"]), key, resources))
+        stocked = await stock(Agency(client, uuid.UUID(made["workspace"]["id"]), key, resources))
     await db.close()
-    return key, found
+    return key, stocked
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_the_service_conforms_to_its_openapi_document(
         process("app.cli.main", "worker", variables=environment(servers, database), log=log),
     ):
         until(lambda: httpx.get(f"{url}/ready", timeout=30).is_success, log)
-        key, found = run(create_agency(servers, database, url))
-        parameters = "\n".join(f'"path.{name}" = "{value}"' for name, value in found.ids.items() if name != "key_id")
+        key, stocked = run(create_agency(servers, database, url))
+        parameters = "\n".join(f'"path.{name}" = "{value}"' for name, value in stocked.ids.items() if name != "key_id")
         config = tmp_path / "schemathesis.toml"
         config.write_text((FOLDER / "schemathesis.toml").read_text() + f"\n[parameters]\n{parameters}\n")
         result = subprocess.run(

@@ -140,8 +140,8 @@ def _hook_may_deliver(session: AsyncSession, community: Community) -> ColumnElem
 
 async def _record_kinds(session: AsyncSession, community_id: UUID, kinds: set[str], at: datetime) -> None:
     """Store since when the hook delivers these kinds of items."""
-    known = await session.scalar(select(Hook.first_event_at_by_kind).where(hook_of(session, community_id)))
-    if known is None or kinds <= known.keys():
+    kinds_since = await session.scalar(select(Hook.first_event_at_by_kind).where(hook_of(session, community_id)))
+    if kinds_since is None or kinds <= kinds_since.keys():
         return
     query = select(Hook).where(hook_of(session, community_id)).with_for_update(key_share=True)
     hook = await session.scalar(query.execution_options(populate_existing=True))
@@ -181,9 +181,9 @@ class _EventGroup:
         actor = Actor(ActorKind.PLATFORM, self.ref.platform)
         if posts:
             async with run.step(actor) as session:
-                polled_metrics = self.spec.metrics - self.spec.pushed - self.spec.counted
+                polled_metrics = self.spec.metrics - self.spec.pushed_metrics - self.spec.counted_metrics
                 await publications.store_pushed(session, self.ref, posts, now(session) if polled_metrics else None)
-                if Metric.COMMENTS in self.spec.counted:
+                if Metric.COMMENTS in self.spec.counted_metrics:
                     await self._begin_count(session, {post.external_id for post in posts})
         async with run.step(actor) as session:
             publication_ids = await self._publication_ids(session)
@@ -219,8 +219,10 @@ class _EventGroup:
         posts = await publications.ids_by_external_id(session, self.ref, named)
         above = {root.in_reply_to for root in roots.values() if root.post_id is None and root.in_reply_to is not None}
         earlier = await self._publications_of(session, above) if above else {}
-        found = {i: posts.get(root.post_id or "") or earlier.get(root.in_reply_to or "") for i, root in roots.items()}
-        return {i: publication_id for i, publication_id in found.items() if publication_id is not None}
+        by_message = {
+            i: posts.get(root.post_id or "") or earlier.get(root.in_reply_to or "") for i, root in roots.items()
+        }
+        return {i: publication_id for i, publication_id in by_message.items() if publication_id is not None}
 
     async def _publications_of(self, session: AsyncSession, external_ids: set[str]) -> dict[str, UUID]:
         rows = await session.execute(
@@ -252,11 +254,11 @@ class _EventGroup:
         if not messages:
             return
         await publish(session, MessagesSeen(self.ref, tuple((m, publication_ids.get(m.external_id)) for m in messages)))
-        if Metric.COMMENTS in self.spec.counted:
+        if Metric.COMMENTS in self.spec.counted_metrics:
             # Older ones may have been received before `RETENTION`.
-            newest = {m.external_id: m for m in messages if m.sent_at > now(session) - RETENTION}
+            recent = {m.external_id: m for m in messages if m.sent_at > now(session) - RETENTION}
             comments = [
-                m for i, m in newest.items() if i in newly_received and m.kind is MessageKind.COMMENT and not m.deleted
+                m for i, m in recent.items() if i in newly_received and m.kind is MessageKind.COMMENT and not m.deleted
             ]
             await self._count(
                 session,
@@ -302,23 +304,29 @@ class _EventGroup:
                     at = min(event.at, self.received_at + MAX_CLOCK_SKEW)
                     earlier = by_instant[at].get(metrics.external_id)
                     by_instant[at][metrics.external_id] = metrics if earlier is None else _merge(earlier, metrics)
-        known = await publications.ids_by_external_id(
+        publication_ids = await publications.ids_by_external_id(
             session, self.ref, sorted({i for one in by_instant.values() for i in one})
         )
         for at in sorted(by_instant):
-            found = {known[i]: metrics for i, metrics in by_instant[at].items() if i in known}
-            for publication_id in sorted(found):
-                if changed := _publication_changes(found[publication_id], at):
+            metrics_by_id = {
+                publication_ids[i]: metrics for i, metrics in by_instant[at].items() if i in publication_ids
+            }
+            for publication_id in sorted(metrics_by_id):
+                if changed := _publication_changes(metrics_by_id[publication_id], at):
                     await session.execute(
                         update(Publication).where(self._ours, Publication.id == publication_id).values(changed)
                     )
-            await self._publish_metrics(session, at, {i: metrics for i, metrics in found.items() if not metrics.gone})
+            await self._publish_metrics(
+                session, at, {i: metrics for i, metrics in metrics_by_id.items() if not metrics.gone}
+            )
 
-    async def _publish_metrics(self, session: AsyncSession, at: datetime, found: Mapping[UUID, PostMetrics]) -> None:
+    async def _publish_metrics(
+        self, session: AsyncSession, at: datetime, metrics_by_id: Mapping[UUID, PostMetrics]
+    ) -> None:
         """Publish counters. Those not pushed are not missing, but those the platform never gives are."""
         never = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in self.spec.metrics}
-        if found:
-            completed = tuple((i, replace(one, missing={**never, **one.missing})) for i, one in found.items())
+        if metrics_by_id:
+            completed = tuple((i, replace(one, missing={**never, **one.missing})) for i, one in metrics_by_id.items())
             await publish(session, PostsMeasured(self.ref, at, completed))
 
     @property

@@ -10,25 +10,25 @@ after the commit with its own events, never before.
 """
 
 import asyncio
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Row, and_, select
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.inbound import store
 from app.communities.inbound.store import EVENTS, ReceivedEvent
 from app.communities.inbound.subscriptions import app_secrets, installation_hook_at, open_secrets, receiver
 from app.communities.models import Community, Hook, HookRoute
-from app.kit.db import Database, in_workspace
+from app.kit.cache import Cache, OnePer
+from app.kit.db import in_workspace
 from app.kit.errors import Forbidden, Invalid, NotFound, Unavailable
+from app.kit.group_commit import GroupWriter, QueueFull, up_to
 from app.kit.resources import Resources
-from app.platforms.capabilities import Call, Event
+from app.platforms.capabilities import Event, HookRequest
 from app.platforms.contract import Malformed, MissingPermission
 
 CACHE_SECONDS: Final = 5.0
@@ -44,18 +44,16 @@ RING_INTERVAL: Final = 0.1
 MAX_QUEUED_EVENTS: Final = 20_000
 """With more events queued in memory than this, calls are refused with 503."""
 
-T = TypeVar("T")
 
-
-async def receive_call(resources: Resources, platform: str, hook_id: UUID, call: Call) -> str:
+async def receive_call(resources: Resources, platform: str, hook_id: UUID, call: HookRequest) -> str:
     """Verify a call and store its events; the answer that the platform expects.
 
     When this returns, all is committed. Raises `NotFound` where no hook has this address (any more),
     `Forbidden` for a call that is not the platform's or is about another community, `Invalid` for one
     that can neither be parsed nor verified, `Unavailable` where its secrets cannot be opened.
     """
-    ingest = inbound_ingest(resources.db)
-    hook = await ingest.hook(resources, platform, hook_id)
+    ingest = inbound_ingest(resources)
+    hook = await ingest.hook(platform, hook_id)
     try:
         received = receiver(platform).receive(call, hook.secrets)
     except MissingPermission as error:
@@ -65,19 +63,19 @@ async def receive_call(resources: Resources, platform: str, hook_id: UUID, call:
     at = resources.clock.now()
     by_workspace: defaultdict[UUID, list[ReceivedEvent]] = defaultdict(list)
     for event in received.events:
-        found = False
+        has_target = False
         for target in hook.targets:
-            community_id = await ingest.target_community(resources, hook, target, event)
+            community_id = await ingest.target_community(hook, target, event)
             if community_id is None:
                 continue
-            found = True
+            has_target = True
             if (received_event := store.received_event(community_id, event, at)) is not None:
                 by_workspace[target.workspace_id].append(received_event)
-        if not found:
+        if not has_target:
             EVENTS.labels("no community").inc()
     for workspace_id, events in by_workspace.items():
-        await ingest.store(resources, workspace_id, events)
-    return received.answer
+        await ingest.store(workspace_id, events)
+    return received.response_body
 
 
 def _sentence(message: str) -> str:
@@ -112,86 +110,43 @@ class WebhookRegistration:
     secrets: Mapping[str, str] = field(repr=False)
 
 
-class TimedCache(Generic[T]):
-    """Values cached for `CACHE_SECONDS`; concurrent misses of a key share one load."""
-
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self._seconds = seconds
-        self._cached: dict[Hashable, tuple[float, T]] = {}
-        self._loading: dict[Hashable, asyncio.Task[T]] = {}
-
-    async def get(self, key: Hashable, load: Callable[[], Awaitable[T]]) -> T:
-        """The value of a key, loaded if it is not cached; what `load` raises is raised and not cached."""
-        found = self._cached.get(key)
-        if found is not None and self._seconds() < found[0]:
-            return found[1]
-        loading = self._loading.get(key)
-        if loading is None:
-            loading = self._loading[key] = asyncio.create_task(self._load(key, load))
-        # A caller that is cancelled does not cancel the load of the others.
-        return await asyncio.shield(loading)
-
-    async def _load(self, key: Hashable, load: Callable[[], Awaitable[T]]) -> T:
-        task = asyncio.current_task()
-        try:
-            until = self._seconds() + CACHE_SECONDS
-            found = await load()
-            if self._loading.get(key) is task:
-                if len(self._cached) >= CACHE_SIZE:
-                    self._cached.clear()
-                self._cached[key] = (until, found)
-        finally:
-            if self._loading.get(key) is task:
-                del self._loading[key]
-        return found
-
-    def clear(self) -> None:
-        """Drop all entries; a load that is under way may be outdated, and is not cached."""
-        self._cached.clear()
-        self._loading.clear()
-
-
-_ingests: WeakKeyDictionary[Database, "InboundIngest"] = WeakKeyDictionary()
-
-
-def inbound_ingest(db: Database) -> "InboundIngest":
-    """This process' ingest for a database."""
-    found = _ingests.get(db)
-    if found is None:
-        found = _ingests[db] = InboundIngest()
-    return found
-
-
-@dataclass(slots=True)
-class _QueuedCall:
-    events: Sequence[ReceivedEvent]
-    done: asyncio.Future[None]
-
-
 class InboundIngest:
-    """Queues the events of calls and stores them in shared commits; one for each process and database."""
+    """Queues the events of calls and stores them in shared commits; one for each process."""
 
-    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
-        self._hooks: TimedCache[WebhookRegistration] = TimedCache(seconds)
-        self._targets: TimedCache[UUID | None] = TimedCache(seconds)
-        self._queues: defaultdict[UUID, list[_QueuedCall]] = defaultdict(list)
-        self._writers: defaultdict[UUID, set[asyncio.Task[None]]] = defaultdict(set)
-        self._queued_events = 0
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._hooks = Cache[tuple[str, UUID], WebhookRegistration](
+            resources.clock, seconds=CACHE_SECONDS, size=CACHE_SIZE
+        )
+        self._targets = Cache[tuple[Hashable, ...], UUID | None](
+            resources.clock, seconds=CACHE_SECONDS, size=CACHE_SIZE
+        )
+        self.writer: Final = GroupWriter[UUID, Sequence[ReceivedEvent]](
+            self._store, up_to(BATCH, len), size=len, max_queued=MAX_QUEUED_EVENTS, writers=MAX_COMMITS
+        )
         self._jobs_to_ring: dict[UUID, UUID] = {}
         self._ringer: asyncio.Task[None] | None = None
 
+    def clear_after_commit(self, session: AsyncSession) -> None:
+        """Drop what is cached once this transaction is committed: it opens, changes or closes a hook.
+
+        Other processes' caches expire after `CACHE_SECONDS`.
+        """
+        self._hooks.clear_after_commit(session)
+        self._targets.clear_after_commit(session)
+
     def clear(self) -> None:
-        """Drop what is cached: a hook was opened, changed or closed."""
+        """Drop what is cached."""
         self._hooks.clear()
         self._targets.clear()
 
-    async def hook(self, resources: Resources, platform: str, hook_id: UUID) -> WebhookRegistration:
+    async def hook(self, platform: str, hook_id: UUID) -> WebhookRegistration:
         """The hook at an address; raises `NotFound` for none, `Unavailable` where no key opens its secrets."""
-        return await self._hooks.get((platform, hook_id), lambda: _load_registration(resources, platform, hook_id))
+        return await self._hooks.get(
+            (platform, hook_id), lambda: _load_registration(self._resources, platform, hook_id)
+        )
 
-    async def target_community(
-        self, resources: Resources, hook: WebhookRegistration, target: InboundTarget, event: Event
-    ) -> UUID | None:
+    async def target_community(self, hook: WebhookRegistration, target: InboundTarget, event: Event) -> UUID | None:
         """The community of the target's workspace that an event is about; None where there is none.
 
         Raises `Forbidden` where this hook may not deliver events about it.
@@ -206,95 +161,52 @@ class InboundIngest:
             None if hook.of_app else target.community_id,
             account_id,
         )
-        found = await self._targets.get(key, lambda: _load_target(resources, hook, target, account_id))
-        if found is None and account_id in target.aliases and not hook.shared:
+        community_id = await self._targets.get(key, lambda: _load_target(self._resources, hook, target, account_id))
+        if community_id is None and account_id in target.aliases and not hook.shared:
             return target.community_id
-        if found is None and not hook.of_app:
+        if community_id is None and not hook.of_app:
             raise Forbidden("The call is about another community than this hook's.", code="hook-of-another")
-        return found
+        return community_id
 
-    async def store(self, resources: Resources, workspace_id: UUID, events: Sequence[ReceivedEvent]) -> None:
+    async def store(self, workspace_id: UUID, events: Sequence[ReceivedEvent]) -> None:
         """Store a call's events; returns when they are committed, and raises where they are not."""
-        if self._queued_events >= MAX_QUEUED_EVENTS:
-            raise Unavailable("Too many events are waiting to be stored.", code="too-many-events")
-        queued = _QueuedCall(events, asyncio.get_running_loop().create_future())
-        self._queued_events += len(events)
-        self._queues[workspace_id].append(queued)
-        writers = self._writers[workspace_id]
-        if len(writers) < MAX_COMMITS:
-            writer = asyncio.create_task(self._write(resources, workspace_id))
-            writers.add(writer)
-            writer.add_done_callback(writers.discard)
-        await queued.done
-
-    async def _write(self, resources: Resources, workspace_id: UUID) -> None:
-        """Store a workspace's queued calls until the queue is empty."""
-        while calls := self._next(workspace_id):
-            for call, failure in await self._store_calls(resources, workspace_id, calls):
-                self._queued_events -= len(call.events)
-                if call.done.done():  # the request was cancelled
-                    continue
-                if failure is None:
-                    call.done.set_result(None)
-                else:
-                    call.done.set_exception(failure)
-
-    def _next(self, workspace_id: UUID) -> list[_QueuedCall]:
-        queued, events = self._queues.pop(workspace_id, []), 0
-        for position, call in enumerate(queued):
-            events += len(call.events)
-            if events > BATCH and position:
-                self._queues[workspace_id] = queued[position:]
-                return queued[:position]
-        return queued
-
-    async def _store_calls(
-        self, resources: Resources, workspace_id: UUID, calls: Sequence[_QueuedCall]
-    ) -> list[tuple[_QueuedCall, Exception | None]]:
-        """Store calls in one commit; where the database refuses a row, each call in its own. With each its failure."""
         try:
-            await self._store(resources, workspace_id, [event for call in calls for event in call.events])
-        except Exception as error:
-            if len(calls) == 1 or _is_unavailable(error):
-                return [(call, error) for call in calls]
-        else:
-            return [(call, None) for call in calls]
-        return [outcome for call in calls for outcome in await self._store_calls(resources, workspace_id, [call])]
+            await self.writer.submit(workspace_id, events)
+        except QueueFull:
+            raise Unavailable("Too many events are waiting to be stored.", code="too-many-events") from None
 
-    async def _store(self, resources: Resources, workspace_id: UUID, events: Sequence[ReceivedEvent]) -> None:
+    async def _store(self, workspace_id: UUID, calls: Sequence[Sequence[ReceivedEvent]]) -> None:
+        events, resources = [event for call in calls for event in call], self._resources
         async with resources.db.autocommit_connection(workspace_id) as connection:
             new, job_id = await store.store(connection, workspace_id, events, resources.clock.now())
         if new:
             self._jobs_to_ring[workspace_id] = job_id
             if self._ringer is None or self._ringer.done():
-                self._ringer = asyncio.create_task(self._ring(resources))
+                self._ringer = asyncio.create_task(self._ring())
         EVENTS.labels("stored").inc(new)
         EVENTS.labels("repeated").inc(sum(event.parsed for event in events) - new)
 
-    async def _ring(self, resources: Resources) -> None:
+    async def _ring(self) -> None:
         while self._jobs_to_ring:
             jobs, self._jobs_to_ring = self._jobs_to_ring, {}
-            await resources.doorbell.ring([(job_id, "0") for job_id in jobs.values()])
+            await self._resources.doorbell.ring([(job_id, "0") for job_id in jobs.values()])
             await asyncio.sleep(RING_INTERVAL)
 
 
-def _is_unavailable(error: Exception) -> bool:
-    """Whether the database is unavailable, and not a row refused."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return True
+inbound_ingest: Final = OnePer(InboundIngest)
+"""That of a process."""
 
 
 async def _load_registration(resources: Resources, platform: str, hook_id: UUID) -> WebhookRegistration:
     async with resources.db.read_connection(None) as connection:
         query = select(HookRoute.workspace_id, HookRoute.community_id).where(HookRoute.hook_id == hook_id)
         routes = (await connection.execute(query.order_by(HookRoute.workspace_id))).all()
-    found = [
+    hooks = [
         (route, row) for route in routes if (row := await _load_hook(resources, platform, hook_id, *route)) is not None
     ]
-    if not found:
+    if not hooks:
         raise NotFound
-    first, spec = found[0][1], receiver(platform).spec
+    first, spec = hooks[0][1], receiver(platform).spec
     shared = installation_hook_at(resources.settings, spec, first.base_url, hook_id)
     if shared is not None:
         secrets = shared.secrets
@@ -306,7 +218,7 @@ async def _load_registration(resources: Resources, platform: str, hook_id: UUID)
             )
         secrets = {**app_secrets(resources.settings, spec), **own}
     return WebhookRegistration(
-        targets=tuple(InboundTarget(*route, row.external_id, frozenset(row.aliases)) for route, row in found),
+        targets=tuple(InboundTarget(*route, row.external_id, frozenset(row.aliases)) for route, row in hooks),
         platform=platform,
         base_url=first.base_url,
         of_app=spec.hook_of_app,

@@ -1,15 +1,16 @@
 """The jobs of hooks: apply stored events, subscribe and unsubscribe a hook at its platform, probe it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.communities import platform_calls
 from app.communities.inbound import apply
 from app.communities.inbound.ingest import CACHE_SECONDS
 from app.communities.inbound.store import APPLY, hook_of
@@ -26,25 +27,14 @@ from app.communities.inbound.subscriptions import (
     seal_secrets,
 )
 from app.communities.models import Community, Hook, InboundEvent, State, SubscriptionState
-from app.communities.platform_client import PlatformClient, platform_client, reauthorised, with_valid_tokens
-from app.communities.polling.rate_limits import RateLimitReached
+from app.communities.platform_calls import Answered, Failed, Postponed
+from app.communities.platform_client import PlatformClient, platform_client
 from app.kit.db import now, workspace_of
 from app.kit.jobs import Reschedule, Run, Snooze, job
 from app.platforms.capabilities import HookState, Subscribes, Unsubscribes
-from app.platforms.contract import (
-    Adapter,
-    AuthExpired,
-    Credentials,
-    Gone,
-    MissingPermission,
-    PlatformError,
-    Rejected,
-    Throttled,
-)
+from app.platforms.contract import Adapter, Credentials
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 RETRY_UNREAD_AFTER: Final = timedelta(seconds=30)
 """A hook is subscribed after its community's first poll, which is waited for in these steps."""
@@ -87,31 +77,42 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
     if community.external_id is None and community.state != State.FAILED:
         raise Snooze(run.now + RETRY_UNREAD_AFTER, "the community was not polled yet")
     adapter = client.adapter
-    assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
+    assert isinstance(adapter, Subscribes), "only called for adapters that subscribe"
     settings = run.resources.settings
     stored = open_secrets(run.resources.keyring, hook.sealed) or {}
     installation = installation_hook_at(settings, adapter.spec, community.base_url, hook.public_id)
-    known = {**app_secrets(settings, adapter.spec), **stored} if installation is None else installation.secrets
-    if lacking := sorted(adapter.spec.hook_given - known.keys()):
+    all_secrets = {**app_secrets(settings, adapter.spec), **stored} if installation is None else installation.secrets
+    if lacking := sorted(adapter.spec.hook_manual_secrets - all_secrets.keys()):
         reason = (
             f"Without {', '.join(lacking)}, which only a person knows, no call can be verified: open the hook with it."
         )
         await _store_state(run, hook, SubscriptionState.REFUSED, reason)
         return None
     url = address(run.resources.settings, community.platform, hook.public_id)
-    try:
-        new_secrets = await _call_with_valid_tokens(
-            run, community_id, client, lambda c: adapter.subscribe(_credentials_for(run, hook, adapter, c), url, known)
-        )
-    except (RateLimitReached, Throttled) as error:
-        raise await _snooze(client, error) from None
-    except (AuthExpired, MissingPermission, Rejected, Gone) as error:
-        await _store_state(run, hook, SubscriptionState.REFUSED, error.message)
-        return None
-    except PlatformError as error:
-        await _store_state(run, hook, SubscriptionState.WAITING, error.message)
-        raise
-    if new_secrets.items() <= known.items():
+    result = await platform_calls.call(
+        run,
+        community_id,
+        client,
+        lambda ready: adapter.subscribe(_credentials_for(run, hook, adapter, ready), url, all_secrets),
+    )
+    match result:
+        case Postponed():
+            raise result.snooze()
+        case Failed():
+            state = SubscriptionState.REFUSED if result.needs_person else SubscriptionState.WAITING
+            await _store_state(run, hook, state, result.error.message)
+            if not result.needs_person:
+                raise result.error
+            return None
+        case Answered(new_secrets):
+            return await _subscribed(run, hook, current=all_secrets, stored=stored, new_secrets=new_secrets)
+
+
+async def _subscribed(
+    run: Run, hook: Hook, *, current: Mapping[str, str], stored: Mapping[str, str], new_secrets: Mapping[str, str]
+) -> Reschedule | None:
+    """Store that a hook is subscribed, and the secrets that the platform chose."""
+    if new_secrets.items() <= current.items():
         await _store_state(run, hook, SubscriptionState.SUBSCRIBED)
         return None
     # The platform chose secrets, and may have called already: subscribe again once no cache has the old ones.
@@ -125,39 +126,25 @@ async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
     adapter = client.adapter
-    assert isinstance(adapter, Unsubscribes), "asked of adapters that unsubscribe"
+    assert isinstance(adapter, Unsubscribes), "only called for adapters that unsubscribe"
     url = address(run.resources.settings, community.platform, hook_id)
-    try:
-        await _call_with_valid_tokens(run, community_id, client, lambda c: adapter.unsubscribe(c, url))
-    except (RateLimitReached, Throttled) as error:
-        raise await _snooze(client, error) from None
-    except (AuthExpired, MissingPermission, Rejected, Gone) as error:
-        log.warning("hook.not_unsubscribed", code=error.code, detail=error.message)
+    result = await platform_calls.call(
+        run, community_id, client, lambda ready: adapter.unsubscribe(ready.credentials, url)
+    )
+    match result:
+        case Postponed():
+            raise result.snooze()
+        case Failed(error) if result.needs_person:
+            log.warning("hook.not_unsubscribed", code=error.code, detail=error.message)
+        case Failed(error):
+            raise error
 
 
-async def _call_with_valid_tokens(
-    run: Run, community_id: UUID, client: PlatformClient, call: Callable[[Credentials], Awaitable[T]]
-) -> T:
-    """Call a platform, with tokens renewed where needed; where they are refused and renewed, the job snoozes."""
-    client = await with_valid_tokens(run, community_id, client)
-    try:
-        return await call(client.credentials)
-    except AuthExpired as error:
-        if not await reauthorised(run, community_id, client, error):
-            raise
-    raise Snooze(run.now, "the tokens were renewed")
-
-
-def _credentials_for(run: Run, hook: Hook, adapter: Adapter, c: Credentials) -> Credentials:
+def _credentials_for(run: Run, hook: Hook, adapter: Adapter, client: PlatformClient) -> Credentials:
     """Credentials for a hook; without the installation's application where the hook is another's."""
     stored = open_secrets(run.resources.keyring, hook.sealed) or {}
-    return replace(c, app={}) if of_another_app(run.resources.settings, adapter.spec, stored) else c
-
-
-async def _snooze(client: PlatformClient, error: RateLimitReached | Throttled) -> Snooze:
-    if isinstance(error, RateLimitReached):
-        return Snooze(error.until, str(error))
-    return Snooze(await client.throttled(error), error.message)
+    is_other = of_another_app(run.resources.settings, adapter.spec, stored)
+    return replace(client.credentials, app={}) if is_other else client.credentials
 
 
 async def _store_state(
@@ -210,18 +197,19 @@ async def _is_probe_due(session: AsyncSession, hook: Hook, community: Community)
 
 async def _probe(run: Run, hook: Hook, community: Community, client: PlatformClient) -> None:
     adapter = client.adapter
-    assert isinstance(adapter, Subscribes), "asked of adapters that subscribe"
+    assert isinstance(adapter, Subscribes), "only called for adapters that subscribe"
     url = address(run.resources.settings, community.platform, hook.public_id)
     reported: HookState | None = None
-    try:
-        reported = await _call_with_valid_tokens(
-            run, community.id, client, lambda c: adapter.subscription(_credentials_for(run, hook, adapter, c), url)
-        )
-        detail = reported.detail
-    except (RateLimitReached, Throttled) as error:
-        raise await _snooze(client, error) from None
-    except PlatformError as error:
-        detail = error.message
+    result = await platform_calls.call(
+        run, community.id, client, lambda ready: adapter.subscription(_credentials_for(run, hook, adapter, ready), url)
+    )
+    match result:
+        case Postponed():
+            raise result.snooze()
+        case Failed(error):
+            detail: str | None = error.message
+        case Answered(reported):
+            detail = reported.detail
     async with run.step() as session:
         for one in await lock_hooks_at(session, hook.public_id):
             if one.community_id == hook.community_id:

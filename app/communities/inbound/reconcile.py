@@ -1,8 +1,8 @@
-"""Gaps of hooks: posts and messages that a poll found and no event had delivered.
+"""Gaps of hooks: posts and messages that a poll found although no event had delivered them.
 
 A hook is only expected to deliver kinds of items that it has delivered before. What a poll finds
-first is stored as a gap at once, because the poll does not return to it; it counts as missed where
-its event has not been received `GRACE` after it was sent.
+first is stored as a gap at once, because the poll does not return to it; the gap is certain once
+`GRACE` has passed since the item was sent and its event has still not been received.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _CERTAIN_FOR: Final = RETENTION - timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _PolledItem:
     external_id: str
     post: bool
     kind: str
@@ -52,9 +52,11 @@ async def reconcile(
     if not since_by_kind:
         return
     since = {kind: max(datetime.fromisoformat(at), now(session) - _CERTAIN_FOR) for kind, at in since_by_kind.items()}
-    found = [_Found(post.external_id, True, POST, post.published_at) for post in posts]
-    found += [_Found(m.external_id, False, kind_of(m), m.sent_at) for m in messages if not m.deleted]
-    due = {(one.external_id, one.post): one for one in found if one.kind in since and since[one.kind] < one.sent_at}
+    items_read = [_PolledItem(post.external_id, True, POST, post.published_at) for post in posts]
+    items_read += [_PolledItem(m.external_id, False, kind_of(m), m.sent_at) for m in messages if not m.deleted]
+    due = {
+        (one.external_id, one.post): one for one in items_read if one.kind in since and since[one.kind] < one.sent_at
+    }
     for item in await _pushed_items(session, ref.community_id, {external_id for external_id, _ in due}):
         due.pop(item, None)
     if due and (pending := await _pending_items(session, ref.community_id)):
@@ -91,20 +93,20 @@ async def _pending_items(session: AsyncSession, community_id: UUID) -> set[tuple
     return {item for text in texts if text is not None for item in items(EVENT.validate_json(text))}
 
 
-def missed(sent_by: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-    """The condition for gaps that count as missed; `sent_by` is `GRACE` ago."""
+def is_certain(sent_by: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+    """The condition for gaps that are certain: no event within `GRACE`. `sent_by` is `GRACE` ago."""
     return and_(InboundGap.sent_at <= sent_by, ~pushed_late())
 
 
 async def count(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
-    """How many items a community's hook missed within `WINDOW`, and when the last of them was sent."""
+    """The number of a community's certain gaps within `WINDOW`, and when the last of their items was sent."""
     row = (
         await session.execute(
             select(func.count(), func.max(InboundGap.sent_at)).where(
                 InboundGap.workspace_id == workspace_of(session),
                 InboundGap.community_id == community_id,
                 InboundGap.found_at > now(session) - WINDOW,
-                missed(now(session) - GRACE),
+                is_certain(now(session) - GRACE),
             )
         )
     ).one()

@@ -6,17 +6,17 @@ from uuid import UUID
 from fastapi import Path, Request, Response, status
 from fastapi.responses import PlainTextResponse
 from sqlalchemy import and_, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.communities.inbound import ingest, subscriptions
 from app.communities.models import Community, Hook
 from app.communities.schemas import HookPut, HookRead
-from app.kit.db import after_commit, in_workspace
+from app.kit.db import in_workspace
 from app.kit.errors import NotFound, TooLarge
 from app.kit.routing import RawRoute, Router, problems, public_router
-from app.platforms.capabilities import Call
+from app.kit.schemas import Text
+from app.platforms.capabilities import HookRequest
 
 ROUTER = Router("/v1/communities", tag="communities")
 PUBLIC = public_router("/hooks", tag="communities", route_class=RawRoute)
@@ -38,7 +38,7 @@ _EVENT: Final = {
     }
 }
 
-Platform = Annotated[str, Path(max_length=40, examples=["vk"])]
+Platform = Annotated[Text, Path(max_length=40, examples=["vk"])]
 
 
 @ROUTER.put(
@@ -63,7 +63,7 @@ async def open_hook(
     community, hook = await subscriptions.open_hook(
         session, actor, resources, community_id=community_id, requested=body.secrets
     )
-    _clear_cache(session, resources)
+    ingest.inbound_ingest(resources).clear_after_commit(session)
     return _to_read(resources, community.platform, hook, community.last_event_at)
 
 
@@ -111,16 +111,7 @@ async def close_hook(actor: CurrentActor, session: SessionDep, resources: Resour
     while it is subscribed, it is unsubscribed there too.
     """
     await subscriptions.close_hook(session, actor, community_id=community_id)
-    _clear_cache(session, resources)
-
-
-def _clear_cache(session: AsyncSession, resources: ResourcesDep) -> None:
-    """Clear this process' cache of hooks after the commit; that of others expires in `ingest.CACHE_SECONDS`."""
-
-    async def clear() -> None:
-        ingest.inbound_ingest(resources.db).clear()
-
-    after_commit(session, clear)
+    ingest.inbound_ingest(resources).clear_after_commit(session)
 
 
 @PUBLIC.get(
@@ -154,7 +145,7 @@ async def _receive(platform: str, hook_id: UUID, request: Request, resources: Re
     # The caller's address as trusted proxies forward it (`web.client_address`).
     source: str | None = request.scope.get("client_address")
     query = request.query_params if request.scope["query_string"] else {}
-    call = Call(await _body(request), request.headers, query, source)
+    call = HookRequest(await _body(request), request.headers, query, source)
     return PlainTextResponse(await ingest.receive_call(resources, platform, hook_id, call))
 
 

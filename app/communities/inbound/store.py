@@ -129,7 +129,7 @@ WITH added AS (
     RETURNING status
 ), job AS ({INSERT_JOB} WHERE EXISTS (SELECT FROM added WHERE status = 'pending'))
 SELECT count(*) FILTER (WHERE status = 'pending') FROM added
-""").bindparams(  # noqa: S608 - a constant of ours
+""").bindparams(  # noqa: S608 - a constant of `kit.jobs`
     bindparam("workspace_id", type_=Uuid()), bindparam("job_id", type_=Uuid()), bindparam("job_args", type_=JSONB)
 )
 
@@ -149,10 +149,10 @@ async def store_stream_events(session: AsyncSession, ref: CommunityRef, events: 
     ).one()
     account_ids = {event.account_id for event in events if event.account_id is not None}
     connection = await session.connection()
-    known = await communities_by_account_id(connection, ref.workspace_id, ref.platform, base_url, account_ids)
+    community_ids = await communities_by_account_id(connection, ref.workspace_id, ref.platform, base_url, account_ids)
     received = []
     for event in events:
-        community_id = ref.community_id if event.account_id is None else known.get(event.account_id)
+        community_id = ref.community_id if event.account_id is None else community_ids.get(event.account_id)
         one = received_event(community_id, event, now(session)) if community_id is not None else None
         if one is not None:
             received.append(one)
@@ -196,7 +196,7 @@ async def communities_by_account_id(
         own[row.external_id] = row.id
         for alias in row.aliases:
             other.setdefault(alias, row.id)
-    return {i: found for i in ordered_ids if (found := own.get(i) or other.get(i)) is not None}
+    return {i: community_id for i in ordered_ids if (community_id := own.get(i) or other.get(i)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,21 +219,21 @@ async def target_community(
     hook: one whose client has withdrawn the permission gets no more events, though another agency does.
     """
     conditions = [Community.state.in_(READABLE_STATES)] if readable_only else []
-    known = await communities_by_account_id(
+    matches = await communities_by_account_id(
         connection, source.workspace_id, source.platform, source.base_url, {account_id}, *conditions
     )
-    found = known.get(account_id)
-    if found is None or found == source.community_id or source.of_app:
-        return found
+    target_id = matches.get(account_id)
+    if target_id is None or target_id == source.community_id or source.of_app:
+        return target_id
     tokens = await connection.execute(
         select(CommunityToken.community_id, CommunityToken.fingerprint).where(
             in_workspace(CommunityToken, source.workspace_id),
-            CommunityToken.community_id.in_([source.community_id, found]),
+            CommunityToken.community_id.in_([source.community_id, target_id]),
             CommunityToken.kind == Token.COMMUNITY.value,
         )
     )
     fingerprints = {row.community_id: row.fingerprint for row in tokens}
-    return found if len(fingerprints) == 2 and len(set(fingerprints.values())) == 1 else None
+    return target_id if len(fingerprints) == 2 and len(set(fingerprints.values())) == 1 else None
 
 
 def hook_of(session: AsyncSession, community_id: UUID) -> ColumnElement[bool]:

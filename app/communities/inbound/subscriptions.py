@@ -18,7 +18,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,7 +29,7 @@ from app.communities.models import Community, Hook, HookRoute, SubscriptionState
 from app.communities.service import poll_now
 from app.kit.actors import Actor
 from app.kit.crypto import Keyring, SealBroken
-from app.kit.db import fetch, in_workspace, now, workspace_of
+from app.kit.db import fetch, in_workspace, lock, now, workspace_of
 from app.kit.errors import Conflict, Invalid, NotFound
 from app.kit.ids import uuid7
 from app.kit.jobs import enqueue
@@ -65,8 +65,8 @@ def receiver(platform: str) -> type[Receiver]:
 def app_secrets(settings: Settings, spec: Spec) -> dict[str, str]:
     """The secrets of a hook that are in the settings of this installation's own application, by name."""
     app = platform_client.app_credentials(settings, spec.key)
-    found = {name: app[called] for name, called in spec.hook_settings.items() if called in app}
-    return found | {name: text for name, text in app.items() if name in spec.hook_secrets}
+    by_name = {name: app[called] for name, called in spec.hook_secret_settings.items() if called in app}
+    return by_name | {name: text for name, text in app.items() if name in spec.hook_secrets}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +82,30 @@ def installation_hook(settings: Settings, spec: Spec, base_url: str) -> Installa
 
     Its id and its other secrets are derived from those by HMAC, so that all workspaces compute the same.
     """
-    known = app_secrets(settings, spec)
-    if not spec.hook_of_app or not spec.hook_given or not known.keys() >= spec.hook_given:
+    app_values = app_secrets(settings, spec)
+    if not spec.hook_of_app or not spec.hook_manual_secrets or not app_values.keys() >= spec.hook_manual_secrets:
         return None
-    key = "\n".join(known[name] for name in sorted(spec.hook_given)).encode()
+    key = "\n".join(app_values[name] for name in sorted(spec.hook_manual_secrets)).encode()
 
     def derived(name: str) -> str:
         return hmac.new(key, f"instep hook\n{spec.key}\n{base_url}\n{name}".encode(), hashlib.sha256).hexdigest()
 
-    underived = spec.hook_secrets - spec.hook_optional - known.keys()
-    return InstallationHook(UUID(derived("")[:32]), {**{name: derived(name) for name in underived}, **known})
+    underived = spec.hook_secrets - spec.hook_optional_secrets - app_values.keys()
+    return InstallationHook(UUID(derived("")[:32]), {**{name: derived(name) for name in underived}, **app_values})
 
 
 def installation_hook_at(settings: Settings, spec: Spec, base_url: str, public_id: UUID) -> InstallationHook | None:
     """`installation_hook`, if `public_id` is its id; else None."""
-    found = installation_hook(settings, spec, base_url)
-    return found if found is not None and found.public_id == public_id else None
+    installation = installation_hook(settings, spec, base_url)
+    return installation if installation is not None and installation.public_id == public_id else None
 
 
 def of_another_app(settings: Settings, spec: Spec, secrets_by_name: Mapping[str, str]) -> bool:
     """Whether secrets are those of another application than the installation's own."""
-    known = app_secrets(settings, spec)
-    return any(name in secrets_by_name and secrets_by_name[name] != known.get(name) for name in spec.hook_given)
+    own_values = app_secrets(settings, spec)
+    return any(
+        name in secrets_by_name and secrets_by_name[name] != own_values.get(name) for name in spec.hook_manual_secrets
+    )
 
 
 def address(settings: Settings, platform: str, public_id: UUID) -> str:
@@ -176,8 +178,8 @@ async def open_hook(
     secrets_by_name = open_secrets(resources.keyring, hook.sealed) or {}
     secrets_by_name |= new_secrets
     if subscribes:
-        chosen_by_us = spec.hook_secrets - spec.hook_given - spec.hook_optional
-        for name in sorted(chosen_by_us - secrets_by_name.keys() - app_secrets(resources.settings, spec).keys()):
+        generated = spec.hook_secrets - spec.hook_manual_secrets - spec.hook_optional_secrets
+        for name in sorted(generated - secrets_by_name.keys() - app_secrets(resources.settings, spec).keys()):
             secrets_by_name[name] = secrets.token_urlsafe(32)
     for one in hooks:
         one.sealed = seal_secrets(resources.keyring, secrets_by_name)
@@ -218,8 +220,8 @@ async def _ensure_hook(
             "of another.",
             code="hook-of-installation",
         )
-    known = open_secrets(resources.keyring, sealed) or {}
-    if shared is None or current_id == shared.public_id or of_another_app(resources.settings, spec, known):
+    current_secrets = open_secrets(resources.keyring, sealed) or {}
+    if shared is None or current_id == shared.public_id or of_another_app(resources.settings, spec, current_secrets):
         return current_id
     await _move_to(session, community.id, current_id, shared.public_id)
     return shared.public_id
@@ -239,8 +241,7 @@ async def _shared_address(
 ) -> tuple[UUID, str] | None:
     """The public id and sealed secrets that the workspace's communities share; None for the first of them."""
     # Serialised, or two requests at once would open two addresses.
-    lock_id = func.hashtextextended(f"hooks {workspace_of(session)} {community.platform}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(lock_id)))
+    await lock(session, "hooks", workspace_of(session), community.platform)
     query = (
         select(Hook.public_id, Hook.sealed)
         .join(Community, and_(Community.workspace_id == Hook.workspace_id, Community.id == Hook.community_id))
@@ -251,8 +252,8 @@ async def _shared_address(
     )
     if installation is not None:
         query = query.where(Hook.public_id != installation.public_id)
-    found = (await session.execute(query)).one_or_none()
-    return None if found is None else (found.public_id, found.sealed)
+    other = (await session.execute(query)).one_or_none()
+    return None if other is None else (other.public_id, other.sealed)
 
 
 async def _route(session: AsyncSession, public_id: UUID, community_id: UUID) -> None:
@@ -304,9 +305,9 @@ async def close_hook(session: AsyncSession, actor: Actor, *, community_id: UUID)
         ~exists().where(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id),
     )
     locked = select(Community.id).where(_communities(session, without_hook)).order_by(Community.id)
-    found = (await session.scalars(locked.with_for_update(key_share=True))).all()
+    without_hook_ids = (await session.scalars(locked.with_for_update(key_share=True))).all()
     await session.execute(
-        update(Community).where(_communities(session, Community.id.in_(found))).values(last_event_at=None)
+        update(Community).where(_communities(session, Community.id.in_(without_hook_ids))).values(last_event_at=None)
     )
     underived = await lock_hooks_at(session, closed)
     if underived:

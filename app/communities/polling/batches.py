@@ -1,8 +1,8 @@
-"""Metrics groups: communities whose posts' counters are read together, as one call takes posts of all of them.
+"""Metrics groups: communities whose posts' counters are read together, by calls that take posts of several communities.
 
-Where a platform's adapter measures across communities, a community's group is that of all with the same
-workspace, API and tokens of `Spec.metrics_group_tokens`. Any one of them makes the calls. Full batches
-are what makes counters cheap.
+Where a platform's adapter measures across communities, a group holds the communities of the same
+workspace with the same API and the same tokens of `Spec.metrics_group_tokens`. Any one of them makes the calls.
+Full batches make counters cheap.
 """
 
 import hashlib
@@ -34,9 +34,9 @@ from app.projects.models import Project
 MEASURE: Final = "communities.measure"
 SLICE: Final = timedelta(seconds=20)
 PARTIAL_BATCH_INTERVAL: Final = timedelta(minutes=1)
-"""The least time between two calls with batches that are not full: they fill meanwhile."""
+"""The shortest time between two calls with batches that are not full, so that they fill up."""
 FILL_AHEAD: Final = timedelta(minutes=15)
-"""A batch with room is filled with posts that are due within this time: they cost nothing."""
+"""A batch that is not full is filled with posts that are due within this time: they cost no further call."""
 CONTENT_SCHEDULES: Final[Mapping[str, poll_schedule.PollSchedule]] = {
     "size": poll_schedule.SIZE,
     "tokens": poll_schedule.TOKENS,
@@ -73,13 +73,13 @@ async def schedule_measuring(session: AsyncSession, metrics_group: str, members:
 
 async def calling_community(session: AsyncSession, metrics_group: str) -> UUID | None:
     """The community that makes the group's calls: the one with the fewest failures; None where none is connected."""
-    found: UUID | None = await session.scalar(
+    caller_id: UUID | None = await session.scalar(
         select(Community.id)
         .where(_members(session, metrics_group))
         .order_by(Community.failures, Community.metrics_poll_failures, Community.id)
         .limit(1)
     )
-    return found
+    return caller_id
 
 
 def _members(session: AsyncSession, metrics_group: str) -> Any:
@@ -96,7 +96,7 @@ _NO_OTHER_FAULT: Final = (
     & (Community.failures == 0)
     & (Community.state_code.is_(None) | (Community.state_code == Community.metrics_poll_code))
 )
-"""Polls found nothing wrong: the group's measuring alone decides the state."""
+"""Polls recorded no failure: the group's measuring alone decides the state."""
 
 
 def _state_columns(state: Any, code: str | None, reason: str | None) -> dict[str, Any]:
@@ -140,12 +140,12 @@ class Measuring:
     has_failure: bool = False
     """A failure of the group's measuring is recorded for some of its communities."""
 
-    async def measure_due(self) -> datetime | None:
+    async def measure_due(self, client: PlatformClient) -> datetime | None:
         """Measure what is due; when to run next, None where nothing will ever be due."""
-        adapter = self.client.adapter
+        self.client, adapter = client, client.adapter
         assert isinstance(adapter, MeasuresAcross)
-        started, pace_factor = self.run.now, self.run.resources.settings.poll_interval_multiplier
-        factor = pace_factor * self.multipliers.metrics
+        started, base_factor = self.run.now, self.run.resources.settings.poll_interval_multiplier
+        factor = base_factor * self.multipliers.metrics
         while True:
             async with self.run.resources.db.read_session(self.community.workspace_id) as session:
                 refs = await self._refs(session)
@@ -154,12 +154,12 @@ class Measuring:
                 )
                 if not due:
                     first = await publications.first_due(session, list(refs))
-                    return None if first is None else max(first, self.run.now + PARTIAL_BATCH_INTERVAL * pace_factor)
+                    return None if first is None else max(first, self.run.now + PARTIAL_BATCH_INTERVAL * base_factor)
             post_refs = tuple(PostRef(post.community, post.external_id) for post in due)
-            found = await adapter.metrics_across(self.client.credentials, post_refs)
+            measured = await adapter.metrics_across(self.client.credentials, post_refs)
             at = self.run.now
             metrics_by_community: defaultdict[CommunityRef, list[tuple[UUID, PostMetrics]]] = defaultdict(list)
-            for post, metrics in zip(due, found, strict=True):
+            for post, metrics in zip(due, measured, strict=True):
                 metrics_by_community[refs[post.community_id]].append((post.id, metrics))
             async with self.run.step() as session:
                 since = {post.id: post.measure_at for post in due}
@@ -169,7 +169,7 @@ class Measuring:
                 return self.run.now
 
     async def _refs(self, session: AsyncSession) -> dict[UUID, CommunityRef]:
-        rows = await session.execute(
+        result = await session.execute(
             select(
                 Community.id, Community.project_id, Community.platform, Project.timezone, Community.metrics_poll_code
             )
@@ -177,11 +177,11 @@ class Measuring:
             .where(_members(session, self.metrics_group), Community.external_id.is_not(None))
             .order_by(Community.id)
         )
-        found = rows.all()
-        self.has_failure = self.has_failure or any(row.metrics_poll_code is not None for row in found)
+        rows = result.all()
+        self.has_failure = self.has_failure or any(row.metrics_poll_code is not None for row in rows)
         return {
             row.id: CommunityRef(workspace_of(session), row.project_id, row.id, row.platform, row.timezone)
-            for row in found
+            for row in rows
         }
 
     async def _clear_failure(self, session: AsyncSession) -> None:
@@ -224,7 +224,7 @@ class Measuring:
             uuid5(NAMESPACE_OID, self.metrics_group),
             {text: RateLimitKey.parse(text) for text in metrics_units},
         )
-        # Counting all posts of a group takes longer than all else here.
+        # Counting all posts of a group is the slowest step here.
         if not await fair_share.demand_is_recent(session, consumer, limits.values()):
             members = list(await self._refs(session))
             a_day = poll_schedule.metrics_polls_per_day(await publications.ages(session, members, now(session)))

@@ -1,7 +1,7 @@
 """Sharing a rate limit fairly: by how much intervals are multiplied so that all calls fit into it.
 
 Each community records the units that it would take a day from each limit it uses: for content (size,
-posts, conversations) and for metrics (its posts' counters). The records of all that share a limit add
+posts, conversations) and for metrics (its posts' counters). The records of all communities that share a limit add
 up to its demand. Where that is more than the limit allows, all their intervals are multiplied by the
 same factor, so that calls are spread evenly over the day and no community is starved.
 
@@ -24,7 +24,7 @@ from app.kit.db import now
 
 DAY_SECONDS: Final = 86_400
 PLANNED_SHARE: Final = 0.8
-"""The share of a limit that is planned; the rest is for answers, first reads and peaks."""
+"""The share of a limit that is planned; the rest is for replies, first reads and peaks."""
 METRICS_SHARE: Final = 0.5
 """The share of a limit that metrics may take before their intervals are multiplied too."""
 PLAN_INTERVAL: Final = timedelta(hours=1)
@@ -35,7 +35,7 @@ STALE: Final = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class IntervalMultipliers:
-    """The factors on all intervals; 1 where everything fits."""
+    """The factors on all intervals; 1 where the demand fits into the limit."""
 
     content: float = 1.0
     metrics: float = 1.0
@@ -89,18 +89,18 @@ async def demand_is_recent(session: AsyncSession, consumer: UUID, limits: Iterab
 
 async def current_multipliers(session: AsyncSession, limits: Iterable[RateLimitKey]) -> IntervalMultipliers:
     """The multipliers for a consumer of these limits: the largest, that of the scarcest limit."""
-    known = {(one.key, one.seconds): one for one in limits}
-    if not known:
+    limits_by_key = {(one.key, one.seconds): one for one in limits}
+    if not limits_by_key:
         return IntervalMultipliers()
-    keys = sorted({key for key, _ in known})
+    keys = sorted({key for key, _ in limits_by_key})
     rows = await session.execute(_SUM, {"keys": keys, "since": now(session) - STALE})
-    found = [
-        interval_multipliers(DailyDemand(row.content, row.metrics), units_per_day(known[row.key, row.seconds]))
+    multipliers = [
+        interval_multipliers(DailyDemand(row.content, row.metrics), units_per_day(limits_by_key[row.key, row.seconds]))
         for row in rows
-        if (row.key, row.seconds) in known
+        if (row.key, row.seconds) in limits_by_key
     ]
     return IntervalMultipliers(
-        max((one.content for one in found), default=1.0), max((one.metrics for one in found), default=1.0)
+        max((one.content for one in multipliers), default=1.0), max((one.metrics for one in multipliers), default=1.0)
     )
 
 
@@ -116,10 +116,10 @@ def smoothed(old: Mapping[str, float], spent: Mapping[RateLimitKey, float], per:
     Keys are `RateLimitKey.text`. `per`: the number of items that were read for `spent`.
     """
     now_spent = {one.text: units / per for one, units in spent.items()}
-    known = old.keys() | now_spent.keys()
+    limit_texts = old.keys() | now_spent.keys()
     mixed = {
         text: now_spent.get(text, 0.0) if text not in old else 0.7 * old[text] + 0.3 * now_spent.get(text, 0.0)
-        for text in known
+        for text in limit_texts
     }
     return {text: round(units, 4) for text, units in mixed.items() if units >= 0.001}
 

@@ -9,18 +9,18 @@ import structlog
 from sqlalchemy import case, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import publications, tokens
+from app.communities import platform_calls, publications, tokens
 from app.communities.events import CommunityRef
 from app.communities.inbound import jobs as jobs
 from app.communities.inbound import store, unparsed
 from app.communities.models import Community, State
-from app.communities.platform_client import PlatformClient, platform_client, reauthorised, renewable, with_valid_tokens
+from app.communities.platform_calls import Answered, Failed, Postponed
+from app.communities.platform_client import platform_client, renewable
 from app.communities.polling import batches, fair_share, poll_schedule, rate_limits, worker_slots
 from app.communities.polling.batches import MEASURE, Measuring, limits_used
 from app.communities.polling.poll import OutOfTime, Poll
-from app.communities.polling.rate_limits import RateLimitReached
 from app.communities.service import POLL
-from app.kit.db import fetch, in_workspace, now, workspace_of
+from app.kit.db import in_workspace, now, workspace_of
 from app.kit.jobs import LeaseLost, Reschedule, Run, Snooze, job
 from app.platforms.capabilities import MeasuresAcross, Receives
 from app.platforms.contract import (
@@ -30,7 +30,6 @@ from app.platforms.contract import (
     MissingPermission,
     PlatformError,
     Rejected,
-    Throttled,
     Transient,
 )
 
@@ -82,27 +81,16 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
     polling = Poll(run, community, ref, client, multipliers, pending, run.now)
     try:
         with worker_slots.slot(run, community.base_url):
-            polling.client = client = await with_valid_tokens(run, community_id, client)
-            await polling.run_due()
+            result = await platform_calls.call(run, community_id, client, polling.run_due)
     except OutOfTime:
         await polling.finish_early()
         return Reschedule(run.now)
-    except RateLimitReached as spent:
-        await polling.finish_early()
-        raise Snooze(spent.until, str(spent)) from None
-    except Throttled as error:
-        until = await _hold(run, community_id, client, error)  # before all else: others are about to call
-        await polling.finish_early()
-        raise Snooze(until, error.message) from None
-    except AuthExpired as error:
-        await polling.finish_early()
-        # Where the token has been renewed meanwhile, the poll goes on and no failure is recorded.
-        refused = await _token_error(run, community_id, polling.client, error)
-        if refused is None:
-            return Reschedule(run.now)
-        polling.failures["community"] = refused
-    except PlatformError as error:
-        polling.failures["community"] = error
+    match result:
+        case Postponed():
+            await polling.finish_early()
+            raise result.snooze()
+        case Failed(error):
+            polling.failures["community"] = error
     async with run.step() as session:
         planning = community.planned_at is None or run.now >= community.planned_at + fair_share.PLAN_INTERVAL
         if planning:
@@ -154,27 +142,20 @@ async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
         community, client = await platform_client(run.resources, session, calling_community)
         multipliers = await fair_share.current_multipliers(session, limits_used(community.costs))
     measuring = Measuring(run, metrics_group, community, client, multipliers)
-    try:
-        with worker_slots.slot(run, community.base_url):
-            measuring.client = await with_valid_tokens(run, community.id, client)
-            at = await measuring.measure_due()
-    except RateLimitReached as spent:
-        raise Snooze(spent.until, str(spent)) from None
-    except Throttled as error:
-        raise Snooze(await _hold(run, community.id, client, error), error.message) from None
-    except AuthExpired as error:
-        refused = await _token_error(run, community.id, measuring.client, error)
-        if refused is None:
-            return Reschedule(run.now)
-        await _record_unread(run, measuring, refused)
-        return Reschedule(run.now + poll_schedule.back_off(1 + community.metrics_poll_failures))
-    except PlatformError as error:
-        await _record_unread(run, measuring, error)
-        return Reschedule(run.now + poll_schedule.back_off(3))
-    async with run.step() as session:
-        await measuring.finish(session)
-        await run.finish(session, Reschedule(at) if at is not None else None)
-    return None
+    with worker_slots.slot(run, community.base_url):
+        result = await platform_calls.call(run, community.id, client, measuring.measure_due)
+    match result:
+        case Postponed():
+            raise result.snooze()
+        case Failed(error):
+            await _record_unread(run, measuring, error)
+            failures = 1 + community.metrics_poll_failures if isinstance(error, AuthExpired) else 3
+            return Reschedule(run.now + poll_schedule.back_off(failures))
+        case Answered(at):
+            async with run.step() as session:
+                await measuring.finish(session)
+                await run.finish(session, Reschedule(at) if at is not None else None)
+            return None
 
 
 @job("communities.tidy", every=timedelta(hours=24))
@@ -183,28 +164,6 @@ async def tidy(run: Run) -> Reschedule | None:
     async with run.step() as session:
         gone = max(await rate_limits.forget(session, most=PAGE), await fair_share.forget(session, most=PAGE))
     return Reschedule(run.now) if gone == PAGE else None
-
-
-async def _hold(run: Run, community_id: UUID, client: PlatformClient, error: Throttled) -> datetime:
-    until = await client.throttled(error)
-    async with run.step() as session:
-        community = await fetch(session, Community, community_id, for_update=True)
-        community.throttled_until = until
-    return until
-
-
-async def _token_error(
-    run: Run, community_id: UUID, client: PlatformClient, error: AuthExpired
-) -> PlatformError | None:
-    """The error of a refused token; None where it has been replaced by now."""
-    try:
-        return None if await reauthorised(run, community_id, client, error) else error
-    except RateLimitReached as spent:
-        raise Snooze(spent.until, str(spent)) from None
-    except Throttled as throttled:
-        raise Snooze(await _hold(run, community_id, client, throttled), throttled.message) from None
-    except PlatformError as worse:
-        return worse
 
 
 async def _record_unread(run: Run, measuring: Measuring, error: PlatformError) -> None:

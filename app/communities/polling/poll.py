@@ -55,7 +55,7 @@ class OutOfTime(Exception):
 
 @dataclass(slots=True)
 class Poll:
-    """One poll of one community. `community` is as it stood when the poll began."""
+    """One poll of one community. `community` is its row as of the start of the poll."""
 
     run: Run
     community: Community
@@ -73,8 +73,8 @@ class Poll:
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     """By part: the units that one read takes from each limit (`fair_share.smoothed`)."""
     column_updates: dict[str, Any] = field(default_factory=dict)
-    """Columns of the community's row to write at the end, for reads that brought nothing else to store: most of them,
-    and each is spared a unit of work of its own.
+    """Columns of the community's row to write at the end, for reads that brought nothing else to store: most of them.
+    That saves a transaction for each.
     """
     deferred_events: list[SizeMeasured] = field(default_factory=list)
     """Events to publish at the end, for the same reason."""
@@ -86,8 +86,9 @@ class Poll:
         """The factor on every interval of a post's counters."""
         return self.run.resources.settings.poll_interval_multiplier * self.multipliers.metrics
 
-    async def run_due(self) -> None:
+    async def run_due(self, client: PlatformClient) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
+        self.client = client
         due = [name for name, at in self.due(self.community).items() if self._is_due(name, at)]
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
@@ -142,13 +143,13 @@ class Poll:
         before = Counter(self.client.limiter.spent)
         try:
             read_things = await read()
-        except (Throttled, AuthExpired):
-            raise
         except RateLimitReached as wait:
-            # Other parts may have limits of their own: they need not wait for this one's.
+            # Other parts may have other limits: they need not wait for this one.
             self.blocked_until[name] = wait.until
             return
         except PlatformError as error:
+            if isinstance(error, Throttled | AuthExpired):  # the other parts would fail alike
+                raise
             log.warning("poll.part_failed", part=name, code=error.code, detail=error.message)
             self.failures[name] = error
             return
@@ -171,14 +172,17 @@ class Poll:
             raise OutOfTime
 
     async def size(self) -> None:
-        """Who the community is, and how large."""
+        """Read the community's id, title, link and size."""
         began = self._begin("size")
-        found = await self.client.adapter.community(self.client.credentials)
-        at, known = self.run.now, self.community
-        same = (known.external_id, known.title, known.url, known.aliases)
-        if same == (found.external_id, found.title, found.url, sorted(found.aliases)) and known.state in CONNECTED:
+        snapshot = await self.client.adapter.community(self.client.credentials)
+        at, stored = self.run.now, self.community
+        same = (stored.external_id, stored.title, stored.url, stored.aliases)
+        if (
+            same == (snapshot.external_id, snapshot.title, snapshot.url, sorted(snapshot.aliases))
+            and stored.state in CONNECTED
+        ):
             self.column_updates["size_seen_at"] = began
-            self.deferred_events.append(SizeMeasured(self.ref, at, found.size))
+            self.deferred_events.append(SizeMeasured(self.ref, at, snapshot.size))
             return
         try:
             async with self.run.step() as session:
@@ -186,22 +190,22 @@ class Poll:
                 first = community.external_id is None
                 if community.state == State.CONNECTING:
                     community.state = State.HEALTHY.value
-                community.external_id = found.external_id
-                community.title, community.url = found.title, found.url
-                community.aliases = sorted(found.aliases)
+                community.external_id = snapshot.external_id
+                community.title, community.url = snapshot.title, snapshot.url
+                community.aliases = sorted(snapshot.aliases)
                 community.size_seen_at = began
                 await session.flush()
-                await publish(session, SizeMeasured(self.ref, at, found.size))
+                await publish(session, SizeMeasured(self.ref, at, snapshot.size))
                 if first:
                     ref = self.ref
                     await publish(session, CommunityConnected(ref.community_id, ref.project_id, ref.platform))
         except IntegrityError:
             raise Rejected("This community is connected already, under another spelling of its address.") from None
-        credentials = replace(self.client.credentials, external_id=found.external_id, aliases=found.aliases)
+        credentials = replace(self.client.credentials, external_id=snapshot.external_id, aliases=snapshot.aliases)
         self.client = replace(self.client, credentials=credentials)
 
     async def tokens(self) -> None:
-        """What the platform says about the tokens."""
+        """Read what the platform reports about the tokens."""
         adapter = self.client.adapter
         assert isinstance(adapter, Inspects)
         began = self._begin("tokens")
@@ -212,7 +216,7 @@ class Poll:
                 community.tokens_seen_at = began
 
     async def posts(self) -> None:
-        """The community's own posts: first the backfill, later what is new."""
+        """Read the community's own posts: first the backfill, later what is new."""
         began, cursor, more, new = self._begin("posts"), self.community.posts_cursor, True, 0
         while more:
             page = await self.client.adapter.posts(self.client.credentials, cursor, self.community.backfill_since)
@@ -228,7 +232,7 @@ class Poll:
                 community = await self._lock_community(session)
                 community.posts_cursor = page.cursor
                 if community.backfilled_at is None:
-                    community.backfilled_to = _reached(community.backfilled_to, page.items)
+                    community.backfilled_to = _furthest(community.backfilled_to, page.items)
                 if not page.more:
                     community.posts_seen_at = began
                     community.posts_idle_polls = 0 if new else community.posts_idle_polls + 1
@@ -237,7 +241,7 @@ class Poll:
             self._check_time()
 
     async def _shows_nothing_new(self, page: Page[RemotePost], at: datetime) -> bool:
-        """Whether the last page has nothing to store, and no hook that should have delivered it."""
+        """Whether a page is the last, has nothing to store, and no hook should have delivered its posts."""
         has_push = self.community.last_event_at is not None
         if page.more or has_push or self.community.backfilled_at is None:
             return False
@@ -245,26 +249,26 @@ class Poll:
             return not await publications.has_changes(session, self.ref, page.items, at)
 
     async def measure(self) -> int:
-        """The counters that are due, in the platform's own batches; how many posts there were."""
+        """Read the counters that are due, in the platform's batches; the number of posts."""
         batch, measured = self.client.adapter.spec.metrics_batch, 0
         while True:
             async with self.run.step() as session:
                 due = await publications.due(session, self.ref, self.run.now, batch)
             if not due:
                 return measured
-            found = await self.client.adapter.metrics(
+            metrics = await self.client.adapter.metrics(
                 self.client.credentials, tuple(external for _, external, _ in due)
             )
             at = self.run.now
             async with self.run.step() as session:
                 since = {publication_id: due_at for publication_id, _, due_at in due}
-                pairs = list(zip(since, found, strict=True))
+                pairs = list(zip(since, metrics, strict=True))
                 await publications.store_metrics(session, {self.ref: pairs}, at, self.factor, since=since)
             measured += len(due)
             self._check_time()
 
     async def comments(self) -> None:
-        """Comments of posts whose counter has changed."""
+        """Read the comments of posts whose comments counter has changed."""
         adapter = self.client.adapter
         if not isinstance(adapter, ListsComments):
             return
@@ -287,7 +291,7 @@ class Poll:
                 self._check_time()
 
     async def conversations(self) -> None:
-        """What customers wrote, as the platform lists it for the whole community; of a stream, all its events."""
+        """Read what customers wrote, as the platform lists it for the whole community; from a stream, all events."""
         if isinstance(self.client.adapter, Streams):
             await self._read_stream(self.client.adapter)
             return
@@ -348,8 +352,8 @@ class Poll:
         if not page.items:
             return
         under = {message.post_id for message in page.items if message.post_id is not None}
-        known = await publications.ids_by_external_id(session, self.ref, sorted(under))
-        messages = tuple((message, known.get(message.post_id or "")) for message in page.items)
+        publication_ids = await publications.ids_by_external_id(session, self.ref, sorted(under))
+        messages = tuple((message, publication_ids.get(message.post_id or "")) for message in page.items)
         await publish(session, MessagesSeen(self.ref, messages))
         await reconcile.reconcile(session, self.ref, messages=page.items)
 
@@ -381,12 +385,12 @@ def due_times(community: Community, factor: float, multipliers: IntervalMultipli
     }
 
 
-def _reached(known: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:
+def _furthest(reached: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:
     """How far back a list that begins with the newest post has been read.
 
     A post that is older than the one after it (pinned, say) is out of that order and does not count.
     """
     if not posts:
-        return known
+        return reached
     at = posts[-1].published_at
-    return at if known is None else min(known, at)
+    return at if reached is None else min(reached, at)

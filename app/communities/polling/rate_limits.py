@@ -1,9 +1,9 @@
-"""Rate limits: requests are counted before they are made, so that platforms need not refuse them.
+"""Rate limits: requests are counted before they are sent, so that platforms do not refuse them.
 
 Each limit of a platform's `Spec` is counted in PostgreSQL over a sliding window, keyed by its scope
 (the token, our address, the app, one chat): two workers, or two agencies with the same token, share
-one count. Where a platform does answer "too many requests", the scope it concerns is put on hold until
-the time it named. A request waits for its turn for a short time; for a longer one the job is snoozed.
+one count. Where a platform does answer "too many requests", calls within the same scope stop until the
+time it named (a cooldown). A request waits a short time for capacity; where it would take longer, the job is snoozed.
 """
 
 import hashlib
@@ -21,22 +21,22 @@ from app.kit import instants, telemetry
 from app.kit.db import now
 from app.kit.http import Request, Response
 from app.kit.resources import Resources
-from app.platforms.capabilities import TellsUsage
+from app.platforms.capabilities import ReportsUsage
 from app.platforms.contract import COST, Adapter, Cost, LimitScope, RateLimit, Spec, Throttled, Token
 from app.settings import Settings
 
 WAIT_TIMEOUT: Final = timedelta(seconds=2)
-"""How long a request waits for its turn at most; for a longer wait `RateLimitReached` is raised."""
+"""The longest that a request waits for capacity; for a longer wait `RateLimitReached` is raised."""
 SLOTS: Final = 10
 """The parts in which a window is counted."""
 UNUSED: Final = timedelta(days=7)
 """A count that was not added to for so long is deleted: no window is longer than a day."""
-DEFAULT_HOLD: Final = timedelta(seconds=60)
-"""The length of a hold where the platform does not name one."""
+DEFAULT_COOLDOWN: Final = timedelta(seconds=60)
+"""The length of a cooldown where the platform does not name one."""
 NEARLY_USED: Final = 0.9
-"""The used share of a limit, as answers report it, from which a hold is set."""
-HOLD: Final = 0
-"""Stands for a window's length in rows that are holds."""
+"""The used share of a limit, as responses report it, from which a cooldown starts."""
+COOLDOWN: Final = 0
+"""In place of a window's length: the row is a cooldown."""
 
 
 class RateLimitReached(Exception):
@@ -87,20 +87,20 @@ class RateLimiter:
         """The units taken through this limiter."""
 
     async def before(self, request: Request) -> None:
-        """Take a request's cost from every limit it concerns; raises `RateLimitReached` where one has no room."""
+        """Take a request's cost from every limit it concerns; raises `RateLimitReached` where one is used up."""
         self._last = cost = cost_of(request)
         request_costs = [
             RequestCost(_key(self._owner(limit.scope), limit.scope, cost, limit.name), limit, units)
-            for limit in self._adapter_class.spec.budgets
+            for limit in self._adapter_class.spec.rate_limits
             if (units := cost.units.get(limit.name, 0)) and _concerns(limit, cost)
         ]
-        holds = [_key(self._owner(scope), scope, cost) for scope in LimitScope]
-        at = await self._wait_and_take(request_costs, holds)
+        cooldowns = [_key(self._owner(scope), scope, cost) for scope in LimitScope]
+        at = await self._wait_and_take(request_costs, cooldowns)
         late = (self._resources.clock.now() - at).total_seconds()
         if any(late > request_cost.limit.seconds / SLOTS for request_cost in request_costs):
             # A busy process may get here late: sent now, the request would fall into a later part of the window
             # than it is counted in. Counted again only once, so that a slow database does not use up the limit.
-            await self._wait_and_take(request_costs, holds)
+            await self._wait_and_take(request_costs, cooldowns)
         for request_cost in request_costs:
             self.spent[RateLimitKey(request_cost.key, request_cost.limit.seconds, request_cost.limit.calls)] += (
                 request_cost.units
@@ -108,34 +108,34 @@ class RateLimiter:
         telemetry.PLATFORM_CALLS.labels(self._adapter_class.spec.key, "made").inc()
 
     async def after(self, response: Response) -> None:
-        """Set a hold where an answer reports that a limit is nearly used up."""
-        usage = self._adapter_class.usage(response) if issubclass(self._adapter_class, TellsUsage) else None
+        """Start a cooldown where a response reports that a limit is nearly used up."""
+        usage = self._adapter_class.usage(response) if issubclass(self._adapter_class, ReportsUsage) else None
         if usage is not None and usage.share >= NEARLY_USED:
-            hold = DEFAULT_HOLD if usage.resets_in is None else instants.span(usage.resets_in)
-            await self._hold(usage.scope, self._resources.clock.now() + min(hold, timedelta(days=1)))
+            cooldown = DEFAULT_COOLDOWN if usage.resets_in is None else instants.span(usage.resets_in)
+            await self._cool_down(usage.scope, self._resources.clock.now() + min(cooldown, timedelta(days=1)))
 
     async def throttled(self, error: Throttled) -> datetime:
-        """Set a hold after a platform's "too many requests"; the instant at which it ends."""
-        wait = DEFAULT_HOLD if error.retry_after is None else instants.span(error.retry_after)
+        """Start a cooldown after a platform's "too many requests"; the instant at which it ends."""
+        wait = DEFAULT_COOLDOWN if error.retry_after is None else instants.span(error.retry_after)
         until = self._resources.clock.now() + min(max(wait, timedelta(seconds=1)), timedelta(days=1))
-        await self._hold(error.scope, until)
+        await self._cool_down(error.scope, until)
         return until
 
-    async def _hold(self, scope: LimitScope, until: datetime) -> None:
+    async def _cool_down(self, scope: LimitScope, until: datetime) -> None:
         key = _key(self._owner(scope), scope, self._last)
         async with self._resources.transaction(None) as session:
             # Rounded up, as instants are rounded down: no request is sent a part of a millisecond too early.
-            await session.execute(_SET_HOLD, {"key": key, "until": math.ceil(until.timestamp() * 1000)})
+            await session.execute(_SET_COOLDOWN, {"key": key, "until": math.ceil(until.timestamp() * 1000)})
 
     def _owner(self, scope: LimitScope) -> str:
         return _counter_owner(self._adapter_class.spec, self._base_url, self._resources.settings, scope)
 
-    async def _wait_and_take(self, request_costs: Collection[RequestCost], holds: Collection[str]) -> datetime:
-        """Count a request as soon as there is room; the instant it is counted at."""
+    async def _wait_and_take(self, request_costs: Collection[RequestCost], cooldowns: Collection[str]) -> datetime:
+        """Count a request as soon as the limits allow it; the instant at which it is counted."""
         clock = self._resources.clock
         give_up_at = clock.now() + WAIT_TIMEOUT
         while True:
-            at, free_at = await self._take(request_costs, holds)
+            at, free_at = await self._take(request_costs, cooldowns)
             if free_at is None:
                 return at
             if free_at > give_up_at:
@@ -143,13 +143,13 @@ class RateLimiter:
             await clock.sleep(max((free_at - clock.now()).total_seconds(), 0.01))
 
     async def _take(
-        self, request_costs: Collection[RequestCost], holds: Collection[str]
+        self, request_costs: Collection[RequestCost], cooldowns: Collection[str]
     ) -> tuple[datetime, datetime | None]:
-        """Try to count a request: the instant of the try, and None if it is counted, else when there will be room."""
+        """Try to count a request: the instant of the attempt, and None if it is counted, else when to try again."""
         keys, lengths, calls, units = (
             zip(*(_columns(one) for one in request_costs), strict=True) if request_costs else ((),) * 4
         )
-        columns = {"keys": keys, "lengths": lengths, "calls": calls, "units": units, "holds": holds}
+        columns = {"keys": keys, "lengths": lengths, "calls": calls, "units": units, "cooldowns": cooldowns}
         params = {name: list(values) for name, values in columns.items()}
         while True:
             # In autocommit: one round trip, and rows are locked for no longer than this statement.
@@ -176,15 +176,15 @@ def _concerns(limit: RateLimit, cost: Cost) -> bool:
 
 
 def _counter_owner(spec: Spec, base_url: str, settings: Settings, scope: LimitScope) -> str:
-    """Who counts: the API that is called, or the vendor of an application that several platforms share."""
-    if scope is LimitScope.APP and spec.app_of is not None:
-        known = settings.platform_apps.get(spec.key, {}).get("client_id")
-        return f"{spec.app_of}\n{known.get_secret_value() if known is not None else ''}"
+    """The owner of the counter: the API that is called, or the vendor of an application of several platforms."""
+    if scope is LimitScope.APP and spec.app_owner is not None:
+        client_id = settings.platform_apps.get(spec.key, {}).get("client_id")
+        return f"{spec.app_owner}\n{client_id.get_secret_value() if client_id is not None else ''}"
     return f"{spec.key}\n{base_url}"
 
 
 def _key(owner: str, scope: LimitScope, cost: Cost, name: str = "") -> str:
-    """The key of a count or a hold: a hash, so that the token is not stored."""
+    """The key of a count or a cooldown: a hash, so that the token is not stored."""
     concerned = {LimitScope.TOKEN: cost.token, LimitScope.COMMUNITY: cost.target or cost.token}.get(scope, "")
     return hashlib.sha256(f"{owner}\n{scope}\n{concerned}\n{name}".encode()).hexdigest()[:40]
 
@@ -207,8 +207,8 @@ class RateRemaining:
     calls: int
     seconds: int
     remaining: int
-    held_until: datetime | None
-    """The end of a hold; None: there is none."""
+    cooldown_until: datetime | None
+    """The end of a cooldown; None: there is none."""
 
 
 async def remaining(
@@ -221,7 +221,7 @@ async def remaining(
 ) -> list[RateRemaining]:
     """What is left of a community's limits at this instant, without those of `LimitScope.COMMUNITY`."""
     counted: list[tuple[RateLimit, Token | None, str, str]] = []
-    for limit in spec.budgets:
+    for limit in spec.rate_limits:
         if limit.scope is LimitScope.COMMUNITY:
             continue
         kinds: Iterable[Token | None] = [None]
@@ -234,15 +234,15 @@ async def remaining(
     keys = sorted({key for _, _, *both in counted for key in both})
     rows = await session.execute(_READ, {"keys": keys})
     counts: dict[tuple[str, int], list[list[int]]] = {(row.key, row.seconds): row.slots for row in rows}
-    found = []
-    for limit, kind, key, hold in counted:
+    rates = []
+    for limit, kind, key, cooldown_key in counted:
         first = _milliseconds(at) // (limit.seconds * 1000 // SLOTS) - SLOTS
         used = sum(count for slot, count in counts.get((key, limit.seconds), []) if slot >= first)
-        until = counts.get((hold, HOLD), [[0, 0]])[-1][0]
-        held = datetime.fromtimestamp(until / 1000, UTC) if until > _milliseconds(at) else None
+        until = counts.get((cooldown_key, COOLDOWN), [[0, 0]])[-1][0]
+        cooldown_until = datetime.fromtimestamp(until / 1000, UTC) if until > _milliseconds(at) else None
         free = max(limit.calls - used, 0)
-        found.append(RateRemaining(limit.name, limit.scope, kind, limit.calls, limit.seconds, free, held))
-    return found
+        rates.append(RateRemaining(limit.name, limit.scope, kind, limit.calls, limit.seconds, free, cooldown_until))
+    return rates
 
 
 async def forget(session: AsyncSession, *, most: int) -> int:
@@ -260,8 +260,8 @@ _ADD_ROWS: Final = text(
     "ON CONFLICT DO NOTHING"
 ).bindparams(_KEYS, _LENGTHS)
 # In *any* interval of a window's length there are at most as many units as the limit: each tenth of a
-# window is one slot, and counts until all of it is out of the window. Where one limit has no room, or
-# there is a hold, nothing is taken from any limit, and `free_at` is when there will be room.
+# window is one slot, and counts until all of it is out of the window. Where one limit is used up, or
+# there is a cooldown, nothing is taken from any limit, and `free_at` is when it can be taken.
 # Rows are locked in key order, to avoid deadlocks.
 _TAKE: Final = text(f"""
 WITH requested AS (
@@ -269,7 +269,7 @@ WITH requested AS (
            CAST(:at AS bigint) / (seconds * 1000 / {SLOTS}) AS current
     FROM unnest(:keys, :lengths, :calls, :units) AS limits (key, seconds, calls, units)
 ), locked AS MATERIALIZED (
-    SELECT key, seconds, slots FROM rate_limit_use WHERE key = ANY(:keys || :holds) ORDER BY key, seconds FOR UPDATE
+    SELECT key, seconds, slots FROM rate_limit_use WHERE key = ANY(:keys || :cooldowns) ORDER BY key, seconds FOR UPDATE
 ), counted AS MATERIALIZED (
     SELECT requested.key, requested.seconds, taken.slots, full_until.free_at
     FROM requested JOIN locked USING (key, seconds)
@@ -294,7 +294,7 @@ WITH requested AS (
     SELECT greatest(
                coalesce((SELECT max(free_at) FROM counted), 0),
                coalesce((SELECT max((slots -> -1 ->> 0)::bigint) FROM locked
-                         WHERE seconds = {HOLD} AND (slots -> -1 ->> 0)::bigint > :at), 0)
+                         WHERE seconds = {COOLDOWN} AND (slots -> -1 ->> 0)::bigint > :at), 0)
            ) AS free_at,
            (SELECT count(*) FROM requested) - (SELECT count(*) FROM counted) AS missing
 ), stored AS (
@@ -303,26 +303,27 @@ WITH requested AS (
       AND rate_limit_use.key = counted.key AND rate_limit_use.seconds = counted.seconds
 )
 SELECT free_at, missing FROM verdict
-""").bindparams(  # noqa: S608 - numbers of ours
+""").bindparams(  # noqa: S608 - constants of this module
     _KEYS,
     _LENGTHS,
     bindparam("calls", type_=ARRAY(BigInteger)),
     bindparam("units", type_=ARRAY(BigInteger)),
-    bindparam("holds", type_=ARRAY(Text)),
+    bindparam("cooldowns", type_=ARRAY(Text)),
     bindparam("at", type_=BigInteger),
 )
-_SET_HOLD: Final = text(f"""
-INSERT INTO rate_limit_use (key, seconds, slots) VALUES (:key, {HOLD}, jsonb_build_array(jsonb_build_array(:until, 0)))
+_SET_COOLDOWN: Final = text(f"""
+INSERT INTO rate_limit_use (key, seconds, slots)
+VALUES (:key, {COOLDOWN}, jsonb_build_array(jsonb_build_array(:until, 0)))
 ON CONFLICT (key, seconds) DO UPDATE SET slots = excluded.slots
 WHERE (rate_limit_use.slots -> -1 ->> 0)::bigint < (excluded.slots -> -1 ->> 0)::bigint
-""").bindparams(bindparam("until", type_=BigInteger))  # noqa: S608 - a number of ours
-# The last slot of a count is that of its last request; the only one of a hold is its end.
+""").bindparams(bindparam("until", type_=BigInteger))  # noqa: S608 - a constant of this module
+# The last slot of a count is that of its last request; the only one of a cooldown is its end.
 _FORGET: Final = text(f"""
 DELETE FROM rate_limit_use WHERE (key, seconds) IN (
     SELECT key, seconds FROM rate_limit_use
     WHERE coalesce((slots -> -1 ->> 0)::bigint, 0)
-        * CASE WHEN seconds = {HOLD} THEN 1 ELSE seconds * 1000 / {SLOTS} END < :before
+        * CASE WHEN seconds = {COOLDOWN} THEN 1 ELSE seconds * 1000 / {SLOTS} END < :before
     LIMIT :most FOR UPDATE SKIP LOCKED
 )
 RETURNING key
-""")  # noqa: S608 - numbers of ours
+""")  # noqa: S608 - constants of this module

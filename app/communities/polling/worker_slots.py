@@ -1,12 +1,12 @@
-"""The jobs of a worker that may call one API at once, so that an API that hangs cannot block the worker."""
+"""A limit on the jobs of a worker that call one API at once, so that an API that hangs cannot block the worker."""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
-from weakref import WeakKeyDictionary
 
+from app.kit.cache import OnePer
 from app.kit.http import Client
 from app.kit.jobs import Run, Snooze
 
@@ -14,15 +14,15 @@ MAX_PER_API: Final = 20
 """Jobs of a worker that call one API at once; a worker runs more than twice as many."""
 RETRY_AFTER: Final = timedelta(seconds=2)
 
-_calling: WeakKeyDictionary[Client, Counter[str]] = WeakKeyDictionary()
+_calling: Final = OnePer[Client, Counter[str]](lambda _: Counter())
 """The number of jobs that are calling, by base URL, for each worker's HTTP client."""
 
 
 @contextmanager
 def slot(run: Run, base_url: str) -> Iterator[None]:
-    """Hold a slot of an API; raises `Snooze` where all are taken. While the API answers, slots are soon free again."""
+    """Occupy a slot of an API; raises `Snooze` where all are taken."""
     assert run.resources.http is not None
-    calling = _calling.setdefault(run.resources.http, Counter())
+    calling = _calling(run.resources.http)
     if calling[base_url] >= MAX_PER_API:
         raise Snooze(run.now + RETRY_AFTER, f"{MAX_PER_API} jobs are calling {base_url} already")
     calling[base_url] += 1

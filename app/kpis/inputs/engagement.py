@@ -113,7 +113,7 @@ def _delay(community: Community) -> tuple[frozenset[Metric], int]:
     if community.platform is None or community.platform not in platforms.adapters():
         return frozenset(), 0
     spec = platforms.adapter(community.platform).spec
-    return spec.delayed, -(-spec.delay // timedelta(days=1)) + 1
+    return spec.delayed_metrics, -(-spec.metrics_delay // timedelta(days=1)) + 1
 
 
 def _supported(community: Community) -> frozenset[Metric]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Boolean, DateTime, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.communities.inbound.reconcile import GRACE, missed
+from app.communities.inbound.reconcile import GRACE, is_certain
 from app.communities.models import Community, InboundGap
 from app.kit.db import in_workspace
 from app.kpis.contract import LoadRequest
@@ -35,7 +35,7 @@ _STATEMENT: Final = Statement(
         InboundGap.post == bindparam("post", type_=Boolean()),
         InboundGap.found_at >= START,
         InboundGap.sent_at < END,
-        missed(bindparam("sent_by", type_=DateTime(timezone=True))),
+        is_certain(bindparam("sent_by", type_=DateTime(timezone=True))),
     )
     .distinct()
     .order_by(InboundGap.community_id)

@@ -1,1 +1,1 @@
-"""What Bluesky's adapter is made of: shapes, translation, walks, records, sessions, errors."""
+"""Bluesky: the adapter, its wire models, paginators, records, sessions and errors; the translation."""

@@ -1,4 +1,4 @@
-"""How Bluesky is called: which method, on which host, with which token, at what cost."""
+"""Requests to Bluesky: the method, host, token and cost of each."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -30,11 +30,11 @@ RENEW: Final = "com.atproto.server.refreshSession"
 SESSION: Final = "com.atproto.server.getSession"
 
 CHANGES: Final = frozenset({SEND, PUT, OPEN, RENEW})
-"""They are sent once; `UPLOAD` may be repeated."""
+"""Methods that are sent once; `UPLOAD` may be repeated."""
 
 WRITES, SESSIONS, UPLOADS = "writes", "sessions", "uploads"
 HOUR, DAY = 3600, 86_400
-BUDGETS: Final = (
+RATE_LIMITS: Final = (
     RateLimit(3000, 300, LimitScope.ADDRESS),
     RateLimit(5000, HOUR, LimitScope.COMMUNITY, WRITES),
     RateLimit(35_000, DAY, LimitScope.COMMUNITY, WRITES),
@@ -43,7 +43,7 @@ BUDGETS: Final = (
     RateLimit(1000, DAY, LimitScope.COMMUNITY, UPLOADS),
 )
 UNITS: Final = {PUT: {WRITES: 2}, UPLOAD: {UPLOADS: 1}, OPEN: {SESSIONS: 1}}
-"""What a call takes besides itself. A record that is put costs two points, one that is created three."""
+"""What a call takes from the limits besides one request. `putRecord` costs two points (`createRecord` three)."""
 
 Query = Mapping[str, str | list[str]]
 
@@ -59,14 +59,14 @@ def request(
     content: bytes | None = None,
     media_type: str = "application/json",
 ) -> httpx.Request:
-    """A call, with the token of `kind` where there is one."""
+    """A request with the token of `kind`, where the credentials have one."""
     token = None if kind is None else c.tokens.get(kind)
-    posts = method in CHANGES or method == UPLOAD
-    host = PUBLIC if token is None and not posts and c.base_url == _home(c) else c.base_url
+    is_post = method in CHANGES or method == UPLOAD
+    host = PUBLIC if token is None and not is_post and c.base_url == _account_server(c) else c.base_url
     target = (c.external_id or translate.actor(c.address)) if method in UNITS else ""
     cost = Cost(token or "", kind if token else None, {CALLS: 1, **UNITS.get(method, {})}, target)
     return http.build_request(
-        "POST" if posts else "GET",
+        "POST" if is_post else "GET",
         f"{host.rstrip('/')}/xrpc/{method}",
         params=query,
         json=json,
@@ -81,12 +81,11 @@ def request(
 
 
 def method_of(response: httpx.Response) -> str:
-    """What was called."""
-    request = wire.request_of(response)
-    return "" if request is None else request.url.path.rpartition("/")[2]
+    """The method that was called; empty for a response without a request."""
+    return wire.path_of(response).rpartition("/")[2]
 
 
-def _home(c: Credentials) -> str:
-    """The server that the account's address names; where another is asked, that stands for all hosts."""
+def _account_server(c: Credentials) -> str:
+    """The server that the account's address names. Where `base_url` is another one, that is used for all requests."""
     address = translate.address(c.address)
     return (address.base_url if address is not None else None) or BASE

@@ -1,40 +1,32 @@
-"""What Bluesky's errors mean for us.
+"""Bluesky's errors and their meanings.
 
-An error is `{"error": name, "message": words}`. Names are few, and `InvalidRequest` and `InvalidToken`
-say several things, which only the words tell apart. Sources: the lexicons, and the servers' own code
-(bluesky-social/atproto, `packages/pds` and `packages/bsky`).
+An error is `{"error": name, "message": text}`. `InvalidRequest` and `InvalidToken` have several meanings, which only
+the text distinguishes. Sources: the lexicons, and the servers' own code (bluesky-social/atproto, `packages/pds` and
+`packages/bsky`).
 """
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Final
 
 import httpx
 from pydantic import ValidationError
 
 from app.platforms import wire
-from app.platforms.bluesky import calls
+from app.platforms.bluesky import calls, limits
 from app.platforms.bluesky.wire_models import Complaint
-from app.platforms.contract import (
-    LimitScope,
-    Malformed,
-    PlatformError,
-    Throttled,
-    Token,
-)
+from app.platforms.contract import Credentials, Malformed, PlatformError, Throttled, Token
 from app.platforms.errors import ErrorMeaning, platform_error
 
 PRIVILEGED: Final = "com.atproto.appPassPrivileged"
 """The scope of a session that was opened with an app password which may read direct messages."""
-
 
 TEXTS: Final[Mapping[ErrorMeaning, str]] = {
     ErrorMeaning.AUTH_EXPIRED: "Bluesky does not accept the token",
     ErrorMeaning.FORBIDDEN: "the account may not do this",
     ErrorMeaning.GONE: "Bluesky has no such account, post or conversation",
 }
-"""What a person should know; the other meanings say it themselves."""
+"""Messages for people, where the meaning's own says too little."""
 NAME: Final = re.compile(r"[A-Za-z]{1,60}")
 NAMES: Final[Mapping[str, ErrorMeaning]] = {
     "ExpiredToken": ErrorMeaning.AUTH_EXPIRED,
@@ -68,23 +60,25 @@ MESSAGES: Final = {
     "AuthFactorTokenRequired": "this password opens nothing without a code by email: use an app password"
 }
 UNPRIVILEGED: Final = re.compile(r"bad token (scope|method)", re.IGNORECASE)
-"""An `InvalidToken` that is good, but of an app password which may not do this."""
+"""The text of an `InvalidToken` for a valid token of an app password that may not do this."""
 MISSING: Final = re.compile(
     r"(profile|post|actor|account|user|record|repo|convo|conversation|message) not found"
     r"|could not (find|locate) (user|account|repo|root|record|post|profile|convo|message)"
     r"|unable to resolve handle",
     re.IGNORECASE,
 )
-"""An `InvalidRequest` about something that is not there."""
-
-EVERYBODYS: Final = "3000;w=300"
-"""The `ratelimit-policy` of the limit that all calls from our network address share."""
+"""The text of an `InvalidRequest` about something that does not exist."""
 
 
-def classified(response: httpx.Response, secrets: Collection[str]) -> PlatformError | None:
-    """What went wrong, by the error's name, else by its words and its status; None where nothing did.
+def classifier(c: Credentials) -> wire.Classify:
+    """`from_response` that keeps all tokens of the credentials out of messages."""
+    return lambda response: from_response(response, c.tokens.values())
 
-    `secrets` are kept out of the words, should the platform repeat them.
+
+def from_response(response: httpx.Response, secrets: Collection[str]) -> PlatformError | None:
+    """The error that a response reports, by its name, else by its text and status; None where it reports none.
+
+    `secrets` are kept out of the message, should the platform repeat them.
     """
     if response.is_success:
         return None
@@ -94,12 +88,12 @@ def classified(response: httpx.Response, secrets: Collection[str]) -> PlatformEr
     if status == httpx.codes.TOO_MANY_REQUESTS or complaint.error == "RateLimitExceeded":
         return Throttled(
             "Bluesky asks for fewer calls",
-            retry_after=wire.retry_after(response, reset_of(response)),
-            scope=scope_of(response),
+            retry_after=wire.retry_after(response, limits.resets_at(response)),
+            scope=limits.scope_of(response),
             platform_code=platform_code,
         )
     if not (response.is_client_error or response.is_server_error):
-        return Malformed("the server sends us elsewhere, where we do not follow", platform_code=platform_code)
+        return Malformed("the server sends a redirect, which is not followed", platform_code=platform_code)
     meaning = _meaning(complaint, status)
     text = TEXTS.get(meaning, meaning.text("Bluesky"))
     changes = method in calls.CHANGES
@@ -119,23 +113,11 @@ def classified(response: httpx.Response, secrets: Collection[str]) -> PlatformEr
     )
 
 
-def reset_of(response: httpx.Response) -> datetime | None:
-    """When the limit starts anew, which Bluesky tells in seconds since 1970."""
-    seconds = response.headers.get("ratelimit-reset", "")
-    return wire.unix(int(seconds)) if re.fullmatch(r"[0-9]{1,12}", seconds) else None
-
-
-def scope_of(response: httpx.Response) -> LimitScope:
-    """Whom the limit concerns that an answer tells of: some methods have limits for each account."""
-    everybodys = response.headers.get("ratelimit-policy") == EVERYBODYS
-    return LimitScope.COMMUNITY if calls.method_of(response) in calls.UNITS and not everybodys else LimitScope.ADDRESS
-
-
 def _meaning(complaint: Complaint, status: int) -> ErrorMeaning:
     if complaint.error == "InvalidToken" and UNPRIVILEGED.search(complaint.message):
         return ErrorMeaning.FORBIDDEN
-    if (named := NAMES.get(complaint.error)) is not None:
-        return named
+    if (meaning := NAMES.get(complaint.error)) is not None:
+        return meaning
     if status == httpx.codes.UNAUTHORIZED:
         return ErrorMeaning.AUTH_EXPIRED
     if status == httpx.codes.FORBIDDEN:

@@ -1,4 +1,4 @@
-"""What we write into a repository: posts, under keys of our own."""
+"""The records that are written into a repository: posts, under keys derived from idempotency keys."""
 
 import hashlib
 import re
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 POST: Final = "app.bsky.feed.post"
-SORTABLE: Final = "234567abcdefghijklmnopqrstuvwxyz"
+TID_DIGITS: Final = "234567abcdefghijklmnopqrstuvwxyz"
 """The digits of a TID."""
 
 NAME: Final = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -20,41 +20,41 @@ Json = dict[str, object]
 
 
 def rkey(key: str) -> str:
-    """The key of the record that is written for `key`: the same for the same.
+    """The record key for `key`; equal for equal keys.
 
-    It has the form of a TID, as posts' must, and 60 bits of its own; so its moment, which nobody relies
-    on, lies before 2007, and never in the future.
+    It has the form of a TID, as the keys of posts must, and 60 bits of a hash in place of the time. The time that it
+    encodes means nothing, but lies before 2007 and so never in the future.
     """
     number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 4
-    return "".join(SORTABLE[(number >> shift) & 31] for shift in range(60, -1, -5))
+    return "".join(TID_DIGITS[(number >> shift) & 31] for shift in range(60, -1, -5))
 
 
 def uri(did: str, key: str) -> str:
     return f"at://{did}/{POST}/{rkey(key)}"
 
 
-def post(text: str, at: datetime, dids: Mapping[str, str]) -> Json:
-    """A post that was written at `at`; `dids` are those of the handles that it mentions."""
-    moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def post(text: str, created_at: datetime, dids: Mapping[str, str]) -> Json:
+    """A post written at `created_at`. `dids` are those of the mentioned handles, by handle."""
+    moment = created_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"$type": POST, "text": text, "createdAt": moment, **annotated(text, dids)}
 
 
 def annotated(text: str, dids: Mapping[str, str]) -> Json:
-    """The `facets` of a text, where it has any: without them its links cannot be followed."""
+    """The `facets` of a text, where it has any: without them its links, mentions and tags are plain text."""
     facets = [
-        {"index": {"byteStart": _bytes(text, start), "byteEnd": _bytes(text, end)}, "features": [feature]}
-        for start, end, feature in sorted(_features(text, dids), key=lambda found: found[:2])
+        {"index": {"byteStart": _byte_offset(text, start), "byteEnd": _byte_offset(text, end)}, "features": [feature]}
+        for start, end, feature in sorted(_features(text, dids), key=lambda feature: feature[:2])
     ]
     return {"facets": facets} if facets else {}
 
 
 def mentioned(text: str) -> tuple[str, ...]:
-    """The handles that a text mentions."""
+    """The handles that a text mentions, in lower case."""
     return tuple(dict.fromkeys(match[1].lower() for match in MENTION.finditer(text)))
 
 
 def images(uploaded: Collection[tuple[Mapping[str, object], str]]) -> Json:
-    """Pictures as they go into a post: each one's blob, and what it shows."""
+    """The embed of pictures in a post, from the blob and the alternative text of each."""
     return {"$type": "app.bsky.embed.images", "images": [{"image": blob, "alt": alt} for blob, alt in uploaded]}
 
 
@@ -71,12 +71,12 @@ def _features(text: str, dids: Mapping[str, str]) -> Iterator[tuple[int, int, Js
 
 
 def _trimmed(link: str) -> str:
-    """Without the punctuation of the sentence in which it stands."""
+    """The link without the punctuation of the sentence that follows it."""
     trimmed = link.rstrip(".,;:!?'")
     if trimmed.endswith(")") and trimmed.count(")") > trimmed.count("("):
         trimmed = trimmed[:-1]
     return trimmed if trimmed == link else _trimmed(trimmed)
 
 
-def _bytes(text: str, place: int) -> int:
-    return len(text[:place].encode())
+def _byte_offset(text: str, index: int) -> int:
+    return len(text[:index].encode())

@@ -1,4 +1,4 @@
-"""From Bluesky's shapes to what every platform has, and from what people type to accounts."""
+"""Bluesky's wire models as the contract's types, and addresses as people type them."""
 
 import re
 from collections.abc import Iterator
@@ -36,10 +36,11 @@ from app.platforms.contract import (
 
 SITE: Final = "https://bsky.app"
 HOSTS: Final = frozenset({"bsky.app"})
-HOME: Final = "bsky.social"
-UNSET: Final = datetime(1970, 1, 2, tzinfo=UTC)
+DEFAULT_SERVER: Final = "bsky.social"
+CLOCK_UNSET: Final = datetime(1970, 1, 2, tzinfo=UTC)
+"""A date before this one was written by a clock that was never set."""
 NO_HANDLE: Final = "handle.invalid"
-"""Shown where an account's handle does not lead to it (any more)."""
+"""In place of a handle that does not resolve to its account (any more)."""
 HANDLE: Final = re.compile(NAME)
 DID: Final = re.compile(r"did:plc:[a-z2-7]{24}|did:web:[A-Za-z0-9.-]{1,253}")
 PROFILE: Final = re.compile(r"/profile/([^/]+)/?")
@@ -49,7 +50,7 @@ SERVER: Final = re.compile(rf"(?:{NAME})(?::\d{{1,5}})?")
 
 
 def address(text: str) -> Address | None:
-    """An account, and its own server if it is not on Bluesky's; None for what is no address."""
+    """An account, and its server if that is not Bluesky's; None for a text that is no address."""
     actor, server = _split(text.strip())
     if HANDLE.fullmatch(actor) is not None:
         actor = actor.lower()
@@ -58,7 +59,7 @@ def address(text: str) -> Address | None:
     if server and SERVER.fullmatch(server) is None:
         return None
     server = server.lower()
-    if server in {"", HOME}:
+    if server in {"", DEFAULT_SERVER}:
         return Address(canonical=f"{SITE}/profile/{actor}")
     return Address(canonical=f"{SITE}/profile/{actor}?pds={server}", base_url=f"https://{server}")
 
@@ -90,7 +91,7 @@ def community(profile: Profile) -> CommunitySnapshot:
 
 
 def person(author: Author, own_id: str) -> RemotePerson:
-    """Linked by DID, for a handle may become somebody else's."""
+    """The author of something. The URL contains the DID, because a handle may pass to another account."""
     return RemotePerson(
         external_id=author.did,
         name=author.display_name or author.handle or author.did,
@@ -103,33 +104,33 @@ def person(author: Author, own_id: str) -> RemotePerson:
 
 
 def owner(uri: str) -> str:
-    """In whose repository a record is."""
+    """The DID of the account whose repository holds a record."""
     return uri.removeprefix("at://").partition("/")[0]
 
 
 def url(uri: str) -> str:
-    """Where people read a post."""
+    """The URL of a post for people."""
     _, _, did, _, rkey = uri.split("/")
     return f"{SITE}/profile/{did}/post/{rkey}"
 
 
 def moment(record: Record, indexed_at: datetime) -> datetime:
-    """When something was written: Bluesky's own rule, for anybody may write any date into a record.
+    """When something was written, by Bluesky's own rule: `createdAt`, unless it is later than the indexing.
 
-    What a clock shows that was never set (1970, or the first year) is not told at all.
+    An author's software may write any date into a record; that of a clock which was never set is ignored.
     """
-    claimed = wire.iso_date(record.created_at)
-    return indexed_at if claimed is None or claimed < UNSET else min(claimed, indexed_at)
+    created_at = wire.iso_date(record.created_at)
+    return indexed_at if created_at is None or created_at < CLOCK_UNSET else min(created_at, indexed_at)
 
 
 def feed_time(entry: FeedEntry) -> datetime:
-    """When an entry came into a feed."""
+    """The time by which a feed lists an entry: that of the repost, for a repost."""
     reposted = None if entry.reason is None else entry.reason.indexed_at
     return moment(entry.post.record, entry.post.indexed_at) if reposted is None else reposted
 
 
-def counted(post: Counted) -> PostMetrics:
-    """Its counters; those that an older server does not count are unsupported, one that is no number is an error."""
+def metrics(post: Counted) -> PostMetrics:
+    """A post's counters. One that an older server does not send is unsupported, one that is no number an error."""
     counts = {
         Metric.REACTIONS: post.like_count,
         Metric.COMMENTS: post.reply_count,
@@ -147,13 +148,13 @@ def counted(post: Counted) -> PostMetrics:
 
 
 def post(post: Post) -> RemotePost:
-    """A post of the community's own. Bluesky knows no editing."""
+    """A post of the community's own. Posts cannot be edited on Bluesky."""
     return RemotePost(
         external_id=post.uri,
         url=url(post.uri),
         text=post.record.text,
         published_at=moment(post.record, post.indexed_at),
-        metrics=counted(post),
+        metrics=metrics(post),
     )
 
 
@@ -161,19 +162,22 @@ def post(post: Post) -> RemotePost:
 
 
 def notification(notice: Notification, own_id: str) -> RemoteMessage:
-    """An answer, a mention or a quotation. Below a post of ours it is a comment, else a mention."""
+    """An answer, a mention or a quote: a comment if it is below a post of the community's own, else a mention."""
     reply = notice.record.reply
-    root = notice.uri if reply is None else reply.root.uri
-    ours = reply is not None and root.startswith(f"at://{own_id}/")
-    kind = MessageKind.COMMENT if ours else MessageKind.MENTION
-    return _written(notice, kind, f"{kind}:{root}:{notice.author.did}", own_id, root if ours else None)
+    root_uri = notice.uri if reply is None else reply.root.uri
+    below_own_post = reply is not None and root_uri.startswith(f"at://{own_id}/")
+    kind = MessageKind.COMMENT if below_own_post else MessageKind.MENTION
+    thread_id = f"{kind}:{root_uri}:{notice.author.did}"
+    return _remote_message(notice, kind, thread_id, own_id, root_uri if below_own_post else None)
 
 
 def comments(root_post: Thread, post_id: str, own_id: str) -> Iterator[RemoteMessage]:
-    """Everything below a post. One thread is one customer below it; what we write belongs to the customer above."""
-    waiting = [(root_post, own_id)]
-    while waiting:
-        node, customer = waiting.pop()
+    """All answers below a post. A thread is what one customer wrote there, with the replies: what the community writes
+    belongs to the customer above it.
+    """
+    pending = [(root_post, own_id)]
+    while pending:
+        node, customer = pending.pop()
         if node.post is not None:
             author = node.post.author.did
             if author != own_id:
@@ -181,12 +185,12 @@ def comments(root_post: Thread, post_id: str, own_id: str) -> Iterator[RemoteMes
             elif customer == own_id and (reply := node.post.record.reply) is not None and node is root_post:
                 customer = owner(reply.parent.uri)
             if node is not root_post:
-                yield _written(node.post, MessageKind.COMMENT, f"comment:{post_id}:{customer}", own_id, post_id)
-        waiting.extend((reply, customer) for reply in reversed(node.replies or ()))
+                yield _remote_message(node.post, MessageKind.COMMENT, f"comment:{post_id}:{customer}", own_id, post_id)
+        pending.extend((reply, customer) for reply in reversed(node.replies or ()))
 
 
 def truncated_replies(root_post: Thread, depth: int) -> Iterator[str]:
-    """Posts at the depth that was asked for, which have answers that are not shown."""
+    """The posts at the requested depth that have answers, which are not in the response."""
     level = [root_post]
     for _ in range(depth):
         level = [reply for node in level for reply in node.replies or ()]
@@ -195,18 +199,18 @@ def truncated_replies(root_post: Thread, depth: int) -> Iterator[str]:
             yield node.post.uri
 
 
-def _written(
-    what: Post | Notification, kind: MessageKind, thread: str, own_id: str, post_id: str | None
+def _remote_message(
+    item: Post | Notification, kind: MessageKind, thread_id: str, own_id: str, post_id: str | None
 ) -> RemoteMessage:
-    reply = what.record.reply
+    reply = item.record.reply
     return RemoteMessage(
-        external_id=what.uri,
-        thread_id=thread,
+        external_id=item.uri,
+        thread_id=thread_id,
         kind=kind,
-        author=person(what.author, own_id),
-        text=what.record.text,
-        sent_at=moment(what.record, what.indexed_at),
-        url=url(what.uri),
+        author=person(item.author, own_id),
+        text=item.record.text,
+        sent_at=moment(item.record, item.indexed_at),
+        url=url(item.uri),
         post_id=post_id,
         in_reply_to=None if reply is None else reply.parent.uri,
     )
@@ -218,7 +222,7 @@ DIRECT: Final = "direct:"
 
 
 def convo_of(thread_id: str) -> str:
-    """The conversation of a thread of direct messages."""
+    """The conversation's id, from the thread id of its direct messages."""
     return thread_id.removeprefix(DIRECT)
 
 
@@ -227,7 +231,7 @@ def message_id(convo: str, message: str) -> str:
 
 
 def message(message: Message, conversation: PendingConversation, own_id: str) -> RemoteMessage | None:
-    """A direct message; None for what the chat itself says."""
+    """A direct message; None for a message of the chat's own."""
     if message.sender is None:
         return None
     did = message.sender.did

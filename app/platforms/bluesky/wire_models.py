@@ -1,10 +1,10 @@
-"""The parts of Bluesky's answers that we read. Source: the lexicons of bluesky-social/atproto.
+"""The parts of Bluesky's responses that are read. Source: the lexicons of bluesky-social/atproto.
 
-Nobody has promised that what strangers' software writes is right: one odd record, counter or entry must
-not hide a page of others.
+Records are written by other people's software and may violate the lexicons: a record, counter or list entry that is
+not valid must not make the rest of a page unreadable.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -16,7 +16,6 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -32,21 +31,21 @@ Uri = Annotated[
 
 
 def _moment(value: object) -> datetime:
-    """A server shows what an author's software wrote, and a year before the first with it: as early as can be."""
+    """Servers pass on what an author's software wrote, years before the first included: these are `EARLIEST`."""
     text = value if isinstance(value, str) else None
     if text is not None and text.startswith(("-", "0000-")):
         return instants.EARLIEST
-    found = wire.iso(text)
-    if found is None:
+    moment = wire.iso(text)
+    if moment is None:
         raise ValueError("not a moment")
-    return instants.EARLIEST if found < instants.EARLIEST else wire.bounded(found)
+    return instants.EARLIEST if moment < instants.EARLIEST else wire.bounded(moment)
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 def _or(fallback: Callable[[], object]) -> WrapValidator:
-    """What is not understood is taken for `fallback`."""
+    """A value that is not valid is replaced by `fallback`."""
 
     def validate(value: object, handler: ValidatorFunctionWrapHandler) -> Any:
         try:
@@ -58,24 +57,18 @@ def _or(fallback: Callable[[], object]) -> WrapValidator:
 
 
 INVALID_COUNTER: Final = -1
-"""A counter that is none."""
+"""In place of a counter that is not a valid number."""
 Counter = Annotated[int | None, Field(ge=0, le=2**63 - 1), _or(lambda: INVALID_COUNTER)]
 
 
-class Lex(wire.Shape):
-    """A lexicon's object: its names are in camel case."""
+class Lex(wire.NullIsAbsent):
+    """An object of a lexicon, whose field names are in camel case."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _told(cls, raw: Any) -> Any:
-        """Some servers write null where the lexicons have nothing."""
-        return {name: value for name, value in raw.items() if value is not None} if isinstance(raw, Mapping) else raw
-
 
 class Ref(Lex):
-    """A record as it was when somebody referred to it."""
+    """A reference to one version of a record."""
 
     uri: wire.StorableText
     cid: wire.StorableText
@@ -92,7 +85,7 @@ class Profile(Author):
 
 
 class Profiles(Lex):
-    profiles: wire.Understood[Author]
+    profiles: wire.LenientList[Author]
 
 
 class ReplyRefs(Lex):
@@ -101,18 +94,18 @@ class ReplyRefs(Lex):
 
 
 class Record(Lex):
-    """What its author's software wrote."""
+    """A post's record, as its author's software wrote it."""
 
     text: Annotated[wire.StorableText, _or(str)] = ""
     created_at: Annotated[wire.StorableText | None, _or(lambda: None)] = None
     reply: Annotated[ReplyRefs | None, _or(lambda: None)] = None
 
 
-Written = Annotated[Record, _or(Record)]
+RecordOrEmpty = Annotated[Record, _or(Record)]
 
 
 class Counted(Lex):
-    """What a post's counters need."""
+    """A post's counters."""
 
     uri: Uri
     like_count: Counter = None
@@ -125,7 +118,7 @@ class Counted(Lex):
 class Post(Counted):
     cid: wire.StorableText
     author: Author
-    record: Written
+    record: RecordOrEmpty
     indexed_at: Moment
 
 
@@ -138,9 +131,9 @@ class Posts(Lex):
 
 
 class Reason(Lex):
-    """Why a post stands in a feed, if it is not for being its author's: a repost, or a pin."""
+    """Why a post is in a feed other than as a post of the account's: a repost, or a pin."""
 
-    indexed_at: Annotated[Moment | None, wire.DISPENSABLE] = None
+    indexed_at: Annotated[Moment | None, wire.NONE_IF_OUT_OF_BOUNDS] = None
 
 
 class FeedEntry(Lex):
@@ -149,18 +142,18 @@ class FeedEntry(Lex):
 
 
 class Feed(Lex):
-    feed: wire.Understood[FeedEntry]
+    feed: wire.LenientList[FeedEntry]
     cursor: wire.StorableText | None = None
 
 
 class Thread(Lex):
-    """A post and what answers it; without one where it is deleted, blocked, or not for us."""
+    """A post and its answers; without a post where it is deleted, blocked, or not visible."""
 
     post: Post | None = None
-    replies: "list[Below] | None" = None
+    replies: "list[ThreadOrEmpty] | None" = None
 
 
-Below = Annotated[Thread, _or(Thread)]
+ThreadOrEmpty = Annotated[Thread, _or(Thread)]
 
 
 class Threads(Lex):
@@ -171,12 +164,12 @@ class Notification(Lex):
     uri: Uri
     author: Author
     reason: wire.StorableText
-    record: Written
+    record: RecordOrEmpty
     indexed_at: Moment
 
 
 class Notifications(Lex):
-    notifications: wire.Understood[Notification]
+    notifications: wire.LenientList[Notification]
     cursor: wire.StorableText | None = None
 
 
@@ -187,7 +180,7 @@ class Member(Lex):
 
 
 class Message(Lex):
-    """A message; one that was deleted has no text, one of the system's no sender."""
+    """A direct message; a deleted one has no text, one of the system's no sender."""
 
     id: wire.Id
     rev: wire.Id
@@ -204,12 +197,12 @@ class Convo(Lex):
 
 
 class Convos(Lex):
-    convos: wire.Understood[Convo]
+    convos: wire.LenientList[Convo]
     cursor: wire.StorableText | None = None
 
 
 class Messages(Lex):
-    messages: wire.Understood[Message]
+    messages: wire.LenientList[Message]
     cursor: wire.StorableText | None = None
 
 
@@ -220,18 +213,18 @@ class Session(Lex):
 
 
 class SessionOwner(Lex):
-    """Whose session a token is of."""
+    """The account of a session."""
 
     did: Did
 
 
 class Uploaded(Lex):
     blob: dict[str, object]
-    """As it goes into a record, unchanged."""
+    """Copied unchanged into the record."""
 
 
 class Stored(Lex):
-    """A record that stands in a repository."""
+    """A record in a repository."""
 
     uri: Uri
 

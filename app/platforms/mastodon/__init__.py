@@ -1,1 +1,1 @@
-"""What Mastodon's adapter is made of: the shapes of its answers, and their translation."""
+"""Mastodon: the adapter, its wire models, lenient lists, paginator, limits and errors; the translation."""

@@ -1,25 +1,25 @@
 """Mastodon, and the servers that speak its API (GoToSocial, Takahe, Pleroma, Pixelfed, Friendica, Sharkey).
 
-Public accounts are read without a token. With the account's own token (`read write`), mentions and
-direct statuses come through notifications, and replies and posts can be sent. A token does not end
-(unless an administrator has it so), and there is nothing with which to fetch another.
+Public accounts are read without a token. With the account's own token (`read write`), mentions and direct statuses
+are read from the notifications, and replies and posts can be sent. A token does not expire (unless an administrator
+has configured it), and there is no refresh token.
 
-Since 4.3 a server keeps what strangers write in private out of the list of notifications, until the account
-accepts it: customers are strangers, so that it is asked for.
+Since 4.3 a server filters private mentions by accounts that the account does not follow out of the notifications.
+Customers are such accounts, so these are requested too (`include_filtered`).
 
-Lists are paged by id, which stays right whatever appears or vanishes. `min_id` gives the items
-just above an id; a list is at its end when a page is empty, for a page may be short earlier.
+Lists are paged by id, which is safe whatever items appear or vanish. `min_id` returns the items just above an id. A
+list ends with an empty page, because earlier pages may be short.
 
-A batch leaves out what its token may not see, so that a post for followers, asked for with another
-account's token or none, would seem to be deleted. Therefore only accounts without a token share their
-batches, whose posts anybody sees; one with a token is measured with it.
+A batch of statuses leaves out those that the token may not see: a post for followers, requested with another
+account's token or none, would seem deleted. Therefore only accounts without a token, all of whose visible posts are
+public, share batches; the posts of an account with a token are read with that token.
 
-What limits there are, answers tell; those to changes tell of limits that concern this kind of change
-alone. Servers may allow longer texts than 500 characters; a text is checked before anybody is asked,
-so that 500 is the limit here. GoToSocial and Takahe do not remember keys: what is repeated there within
-the hour appears twice. Which server it is, a `Spec` cannot say.
-Sources: docs.joinmastodon.org, the OpenAPI of abraham/mastodon-openapi, Mastodon's source, mastodon_mock
-0.6.1. Unverified: that every such server keeps ids in the order of time, as Mastodon does.
+Responses report the rate limits; those to writes report the limit on this kind of write alone. Servers may allow
+more than 500 characters; a text is checked before any request, so the limit here is 500. GoToSocial and Takahe
+ignore idempotency keys, so a repeat there appears twice; a `Spec` cannot distinguish servers.
+
+Sources: docs.joinmastodon.org, the OpenAPI of abraham/mastodon-openapi, Mastodon's source, mastodon_mock 0.6.1.
+Unverified: that ids are ordered by time on every such server, as they are on Mastodon.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,11 +54,10 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from app.platforms.mastodon import lists, translate
+from app.platforms.mastodon import limits, lists, translate
 from app.platforms.mastodon.addresses import HINT, canonical, split
-from app.platforms.mastodon.errors import failure
-from app.platforms.mastodon.limits import usage
-from app.platforms.mastodon.lists import Unclear
+from app.platforms.mastodon.errors import from_response
+from app.platforms.mastodon.lists import Unparsed
 from app.platforms.mastodon.paginators import IdPaginator
 from app.platforms.mastodon.wire_models import (
     ACCOUNT,
@@ -75,18 +74,18 @@ from app.platforms.mastodon.wire_models import (
 
 PAGE = 40
 MENTIONS_PAGE = 20
-"""Each mention that answers something costs one more call, to learn what it stands under."""
+"""Each mention that is an answer costs one more request, for the statuses above it."""
 
 WRITING: Final = "statuses"
 UPLOADING: Final = "media"
-REMEMBERED: Final = timedelta(minutes=50)
-"""A key is remembered for an hour, less some minutes for the way."""
-NO_BATCH: Final = frozenset({400, 404, 405, 501})
+DEDUP_WINDOW: Final = timedelta(minutes=50)
+"""Keys are stored for an hour; less some minutes for requests that are under way."""
+NO_BATCH_STATUSES: Final = frozenset({400, 404, 405, 501})
 SCOPES: Final = ("read:accounts", "read:notifications", "read:statuses", "write:media", "write:statuses")
 
 
 class Mastodon:
-    """See the module."""
+    """The adapter; the module's docstring describes it."""
 
     spec: ClassVar[Spec] = Spec(
         key="mastodon",
@@ -94,7 +93,7 @@ class Mastodon:
         api_version="v1",
         base_url=None,
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES}),
-        budgets=(
+        rate_limits=(
             RateLimit(300, 300, LimitScope.TOKEN),
             RateLimit(300, 300, LimitScope.ADDRESS),
             RateLimit(30, 1800, LimitScope.TOKEN, UPLOADING),
@@ -105,12 +104,12 @@ class Mastodon:
         tokens=frozenset({Token.COMMUNITY}),
         public=True,
         address_hint=HINT,
-        replies_remembered=REMEMBERED,
+        replies_dedup_window=DEDUP_WINDOW,
         publishing=Publishing(
             pictures=4,
             picture_types=frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"}),
             picture_bytes=16 * 2**20,
-            remembered=REMEMBERED,
+            dedup_window=DEDUP_WINDOW,
         ),
         scopes={Token.COMMUNITY: SCOPES},
         metrics_group_tokens=frozenset({Token.COMMUNITY}),
@@ -145,8 +144,8 @@ class Mastodon:
         paginator = wire.load(IdPaginator, cursor) or IdPaginator()
         query = {"limit": str(PAGE), "exclude_replies": "true", "exclude_reblogs": "true", **paginator.query()}
         response = await self._get(c, f"accounts/{guards.community_id(c)}/statuses", query)
-        statuses = lists.parse_list(response, lists.STATUSES, lists.STATUSES_APART)
-        paginator, more = paginator.after([s.id for s in statuses], far_enough=_older(statuses, since))
+        statuses = lists.parse_list(response, lists.STATUSES, lists.STATUSES_LENIENT)
+        paginator, more = paginator.after([s.id for s in statuses], reached_since=_reaches(statuses, since))
         posts = tuple(
             translate.post(s)
             for s in statuses
@@ -160,21 +159,24 @@ class Mastodon:
         return Page(posts, wire.dump(paginator), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        """One call, and where the server has no batch (before 4.3, GoToSocial, Takahe) one for each post.
+        """One request, or one for each post where the server has no batch (before 4.3, GoToSocial, Takahe).
 
-        So it is where the batch is empty: what is gone is told by itself then.
+        So too where the batch is empty, to be certain that each post is gone.
         """
         guards.check_batch(ids, self.spec)
         if not ids:
             return ()
         request = self._request(c, "GET", "statuses", {"id[]": list(ids)})
-        response = await wire.read(self._http, request, self._but_no_batch)
+        response = await wire.read(self._http, request, self._classify_unless_no_batch)
         if response.status_code == httpx.codes.OK:
-            listed = lists.parse_list(response, lists.COUNTED, lists.COUNTED_APART)
-            found = {s.id: translate.counted(s) if isinstance(s, Counted) else translate.unclear(s.id) for s in listed}
-            if found:
-                return tuple(found.get(i) or translate.gone(i) for i in ids)
-        return tuple([await self._single(c, i) for i in ids])
+            statuses = lists.parse_list(response, lists.COUNTED, lists.COUNTED_LENIENT)
+            metrics_by_id = {
+                s.id: translate.metrics(s) if isinstance(s, Counted) else translate.unparsed_metrics(s.id)
+                for s in statuses
+            }
+            if metrics_by_id:
+                return tuple(metrics_by_id.get(post_id) or translate.gone(post_id) for post_id in ids)
+        return tuple([await self._metrics_of(c, post_id) for post_id in ids])
 
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
         return await self.metrics(c, tuple(post.post_id for post in posts))
@@ -182,11 +184,11 @@ class Mastodon:
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Every answer below a post in one page; without a token a server shows the first 60 alone."""
-        context = lists.around(await self._get(c, f"statuses/{post_id}/context"))
-        known = {s.id: s for s in context.descendants}
+        """All answers below a post in one page; without a token the server returns the first 60 alone."""
+        context = lists.parse_context(await self._get(c, f"statuses/{post_id}/context"))
+        by_id = {s.id: s for s in context.descendants}
         items = tuple(
-            translate.comment(s, translate.chain(s, known), post_id, guards.community_id(c))
+            translate.comment(s, translate.ancestry(s, by_id), post_id, guards.community_id(c))
             for s in context.descendants
             if s.visibility != "direct" and (since is None or s.created_at >= since)
         )
@@ -195,26 +197,27 @@ class Mastodon:
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Statuses that mention the account; direct ones are messages. The account's own answers to
-        messages are seen as soon as the customer writes again."""
+        """Statuses that mention the account; direct ones are messages. The account's own replies to messages are
+        read as soon as the customer writes again.
+        """
         if Token.COMMUNITY not in c.tokens:
             return Page((), cursor, more=False)
         paginator = wire.load(IdPaginator, cursor) or IdPaginator()
         query = {"limit": str(MENTIONS_PAGE), "types[]": "mention", "include_filtered": "true", **paginator.query()}
         response = await self._get(c, "notifications", query)
-        found = lists.parse_list(response, lists.NOTICES, lists.NOTICES_APART)
-        statuses = [n.status for n in found if isinstance(n, Mention) and n.status is not None]
-        paginator, more = paginator.after([n.id for n in found], far_enough=_older(found, since))
+        notices = lists.parse_list(response, lists.NOTICES, lists.NOTICES_LENIENT)
+        statuses = [n.status for n in notices if isinstance(n, Mention) and n.status is not None]
+        paginator, more = paginator.after([n.id for n in notices], reached_since=_reaches(notices, since))
         items: list[RemoteMessage] = []
         for status in statuses:
             if (since is None or status.created_at >= since) and status.account.id != guards.community_id(c):
-                items += await self._mentioned(c, status)
+                items += await self._with_own_replies(c, status)
         return Page(tuple(items), wire.dump(paginator), more)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Answer below the message, as visible as it is, naming its author so that they are told.
+        """Reply below the message, with its visibility, mentioning its author, who is notified by that.
 
-        `key` makes a repeat harmless for an hour on Mastodon; GoToSocial and Takahe ignore it.
+        Mastodon drops a repeat with the same `key` for an hour; GoToSocial and Takahe ignore it.
         """
         target = wire.parse(STATUS, await self._get(c, f"statuses/{to.external_id}"))
         form = {
@@ -222,16 +225,16 @@ class Mastodon:
             "in_reply_to_id": target.id,
             "visibility": target.visibility,
         }
-        return await self._write(c, form, key)
+        return await self._post_status(c, form, key)
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
-        """A status that everybody sees, whatever the account's own settings are."""
+        """Publish a public status, whatever the account's default visibility is."""
         outgoing.check(draft, self.spec)
         media = [await self._upload(c, picture) for picture in draft.pictures]
-        return await self._write(c, {"status": draft.text, "visibility": "public", "media_ids[]": media}, key)
+        return await self._post_status(c, {"status": draft.text, "visibility": "public", "media_ids[]": media}, key)
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        """The scopes of the application, where the server tells them (from 4.3 on): a token has no others."""
+        """The scopes of the application, where the server reports them (since 4.3): the token has no others."""
         if Token.COMMUNITY not in c.tokens:
             return {}
         application = wire.parse(APPLICATION, await self._get(c, "apps/verify_credentials"))
@@ -241,64 +244,65 @@ class Mastodon:
 
     @classmethod
     def usage(cls, response: httpx.Response) -> Usage | None:
-        return usage(response)
+        """Of the limit on all requests; None for a response to a write."""
+        return limits.usage(response)
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
-        return failure(response)
+        """By a code in the body or the status: see `errors`."""
+        return from_response(response)
 
-    def _but_no_batch(self, response: httpx.Response) -> PlatformError | None:
-        """Pleroma's takes `ids[]`, and misses it with 400; what else may be wrong, a single post's answer tells."""
-        return None if response.status_code in NO_BATCH else self.classify(response)
+    def _classify_unless_no_batch(self, response: httpx.Response) -> PlatformError | None:
+        """As `classify`, but that the server has no batch is no error. Pleroma, whose parameter is `ids[]`, then sends
+        status 400; any other cause of these statuses shows in the requests for single posts.
+        """
+        return None if response.status_code in NO_BATCH_STATUSES else self.classify(response)
 
-    async def _single(self, c: Credentials, post_id: str) -> PostMetrics:
+    async def _metrics_of(self, c: Credentials, post_id: str) -> PostMetrics:
         try:
-            return translate.counted(wire.parse(COUNTED, await self._get(c, f"statuses/{post_id}")))
+            return translate.metrics(wire.parse(COUNTED, await self._get(c, f"statuses/{post_id}")))
         except Gone:
             return translate.gone(post_id)
 
-    async def _mentioned(self, c: Credentials, status: Status) -> list[RemoteMessage]:
-        """A status that mentions us, and the answers of our own that stand above it."""
-        above: list[Status] = []
+    async def _with_own_replies(self, c: Credentials, status: Status) -> list[RemoteMessage]:
+        """A status that mentions the account; if it is direct, after the account's own replies above it."""
+        ancestors: list[Status] = []
         if status.in_reply_to_id is not None:
             try:
-                above = lists.around(await self._get(c, f"statuses/{status.id}/context")).ancestors
+                ancestors = lists.parse_context(await self._get(c, f"statuses/{status.id}/context")).ancestors
             except Gone:
                 return []
         own_id = guards.community_id(c)
         if status.visibility == "direct":
-            own_messages = [s for s in above if s.account.id == own_id and s.visibility == "direct"]
+            own_messages = [s for s in ancestors if s.account.id == own_id and s.visibility == "direct"]
             return [translate.direct(s, status.account.id, own_id) for s in (*own_messages, status)]
-        root = above[0] if above else status
+        root = ancestors[0] if ancestors else status
         if root.account.id == own_id and root.in_reply_to_id is None and root is not status:
-            return [translate.comment(status, [status, *reversed(above[1:])], root.id, own_id)]
+            return [translate.comment(status, [status, *reversed(ancestors[1:])], root.id, own_id)]
         return [translate.message(status, MessageKind.MENTION, f"mention:{root.id}:{status.account.id}", own_id)]
 
     async def _upload(self, c: Credentials, picture: Picture) -> str:
-        """A picture that is ready to be shown; its id."""
-        name = f"picture.{picture.media_type.rpartition('/')[2]}"
-        file = (name, picture.content, picture.media_type)
-        request = self._request(
-            c, "POST", "media", version="v2", data={"description": picture.alt}, file=file, counted=UPLOADING
-        )
-        response = await wire.read(self._http, request, self._but_repeatable)
-        made = wire.parse(MEDIA, response)
+        """Upload a picture, and return its id once the server has processed it."""
+        form = {"description": picture.alt}
+        request = self._request(c, "POST", "media", version="v2", data=form, file=picture.as_file(), limit=UPLOADING)
+        response = await wire.read(self._http, request, self._classify_repeatable)
+        media = wire.parse(MEDIA, response)
         if response.status_code == httpx.codes.ACCEPTED:
-            response = await self._get(c, f"media/{made.id}")
+            response = await self._get(c, f"media/{media.id}")
             if response.status_code == httpx.codes.PARTIAL_CONTENT:
                 raise Transient("the server is still at work on a picture")
-        return made.id
+        return media.id
 
-    def _but_repeatable(self, response: httpx.Response) -> PlatformError | None:
-        """An upload that may have been made is simply made again."""
+    def _classify_repeatable(self, response: httpx.Response) -> PlatformError | None:
+        """As `classify`, for an upload: one with an unknown outcome may simply be repeated."""
         error = self.classify(response)
         return (
             Transient(error.message, platform_code=error.platform_code) if isinstance(error, OutcomeUnknown) else error
         )
 
-    async def _write(self, c: Credentials, form: Mapping[str, str | list[str]], key: str) -> SendReceipt:
-        request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key}, counted=WRITING)
-        made = wire.confirmed(CREATED, await wire.write(self._http, request, self.classify))
-        return SendReceipt(external_id=made.id, sent_at=made.created_at, url=made.url)
+    async def _post_status(self, c: Credentials, form: Mapping[str, str | list[str]], key: str) -> SendReceipt:
+        request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key}, limit=WRITING)
+        created = wire.parse_confirmation(CREATED, await wire.write(self._http, request, self.classify))
+        return SendReceipt(external_id=created.id, sent_at=created.created_at, url=created.url)
 
     async def _get(self, c: Credentials, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
         return await wire.read(self._http, self._request(c, "GET", path, query), self.classify)
@@ -314,12 +318,12 @@ class Mastodon:
         data: Mapping[str, str | list[str]] | None = None,
         file: tuple[str, bytes, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        counted: str | None = None,
+        limit: str | None = None,
     ) -> httpx.Request:
-        """`counted`: what it is besides a call."""
+        """`limit`: the rate limit against which it counts, besides that of all requests."""
         token = c.tokens.get(Token.COMMUNITY)
-        units = {CALLS: 1} if counted is None else {CALLS: 1, counted: 1}
-        cost = Cost(token or "", Token.COMMUNITY if token else None, units, target=f"{c.external_id} {counted or ''}")
+        units = {CALLS: 1} if limit is None else {CALLS: 1, limit: 1}
+        cost = Cost(token or "", Token.COMMUNITY if token else None, units, target=f"{c.external_id} {limit or ''}")
         return self._http.build_request(
             method,
             f"{c.base_url.rstrip('/')}/api/{version}/{path}",
@@ -334,6 +338,7 @@ class Mastodon:
 ADAPTER: Final = Mastodon
 
 
-def _older(page: Sequence[Status | Other | Unclear], since: datetime | None) -> bool:
-    moments = [one.created_at for one in page if not isinstance(one, Unclear) and one.created_at is not None]
-    return since is not None and len(moments) > 0 and moments[-1] < since
+def _reaches(page: Sequence[Status | Other | Unparsed], since: datetime | None) -> bool:
+    """Whether the last item of a page, latest first, is older than `since`."""
+    times = [item.created_at for item in page if not isinstance(item, Unparsed) and item.created_at is not None]
+    return since is not None and len(times) > 0 and times[-1] < since

@@ -1,4 +1,4 @@
-"""An account's address, as people write it."""
+"""An account's address, as people type it."""
 
 import re
 from typing import Final
@@ -14,9 +14,9 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def canonical(text: str) -> tuple[str, str]:
-    """An address in its one spelling, and that of its server; `ValueError`, for a person, where it is none.
+    """The canonical address and that of its server; `ValueError`, worded for a person, for any other text.
 
-    The name is taken in lower case, as servers do. Plain http is for this machine alone.
+    Names are lowered, as servers do. Plain http is accepted for the local machine alone.
     """
     scheme, name, host = split(text.strip())
     hostname = urlsplit(f"//{host}").hostname or ""
@@ -27,7 +27,7 @@ def canonical(text: str) -> tuple[str, str]:
 
 
 def split(text: str) -> tuple[str, str, str]:
-    """Scheme, name and host of an address as people write it."""
+    """Scheme, name and host of an address as people type it; `ValueError` as `canonical`."""
     if (handle := HANDLE.fullmatch(text)) is not None:
         return "https", handle[1], handle[2] + (handle[3] or "")
     try:
@@ -41,5 +41,5 @@ def split(text: str) -> tuple[str, str, str]:
         raise ValueError(f"a Mastodon address looks like {HINT} or @name@mastodon.social")
     if ":" in (url.hostname or ""):
         host = f"[{url.hostname}]" + (f":{url.port}" if url.port else "")
-    # `https://here/@name@there` is how `here` shows an account that lives on `there`.
+    # `https://here/@name@there` is the page on `here` of an account on `there`.
     return ("https", path[1], path[2]) if path[2] else (url.scheme, path[1], host)

@@ -1,12 +1,12 @@
-"""What Mastodon's answers say went wrong, and those of its relatives.
+"""The errors of Mastodon and of the servers that speak its API.
 
     Mastodon, GoToSocial    {"error": "Record not found"}
     Pleroma                 as well, or {"errors": {"detail": "Not Found"}}
     Pixelfed                as well, or {"message": "Unauthenticated."}
     Misskey's family        {"error": {"code": "NO_SUCH_NOTE", "message": "No such note."}}
 
-Sharkey and Firefish give such a code with 401 whatever it says (Sharkey's `endpoints/status.ts`), so that
-a code counts for more than the status.
+Sharkey and Firefish send such a code with status 401, whatever it says (Sharkey's `endpoints/status.ts`); so the
+code takes precedence over the status.
 """
 
 import re
@@ -30,7 +30,8 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from app.platforms.mastodon.limits import resets_at, whom
+from app.platforms.errors import ErrorMeaning
+from app.platforms.mastodon.limits import resets_at, scope_of
 
 CODE: Final = re.compile(r"[A-Z][A-Z_]{3,59}")
 CODES: Final[Mapping[str, int]] = {
@@ -44,7 +45,7 @@ CODES: Final[Mapping[str, int]] = {
     "RATE_LIMIT_EXCEEDED": 429,
     "INTERNAL_ERROR": 500,
 }
-"""The status that fits; other codes are refusals."""
+"""The status that each code stands for; other codes are refusals."""
 SCOPE: Final = re.compile(r"\b(?:read|write|follow|push|admin)(?::[a-z_]+)*\b")
 
 
@@ -56,14 +57,14 @@ class Complaint(wire.Shape):
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """What a body in JSON says; either may be empty."""
+    """The text and code in a JSON body; either may be empty."""
 
     text: str = ""
     code: str = ""
 
 
-def failure(response: httpx.Response) -> PlatformError | None:
-    """The status tells what went wrong, or a code in the body; the words are for people."""
+def from_response(response: httpx.Response) -> PlatformError | None:
+    """The error that a response reports, by a code in the body, else by its status; None where it reports none."""
     if response.is_success:
         return None
     request = wire.request_of(response)
@@ -73,14 +74,14 @@ def failure(response: httpx.Response) -> PlatformError | None:
         return Throttled(
             "the server asks for fewer calls",
             retry_after=wire.retry_after(response, resets_at(response)),
-            scope=whom(request),
+            scope=scope_of(request),
             platform_code=code,
         )
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         refused = body is not None and status == httpx.codes.SERVICE_UNAVAILABLE
         if request is not None and request.method == "POST" and not refused:
             return OutcomeUnknown("the server failed while it handled the change", platform_code=code)
-        return Transient("the server is unwell", platform_code=code)
+        return Transient(ErrorMeaning.UNAVAILABLE.text("the server"), platform_code=code)
     if status == httpx.codes.UNAUTHORIZED:
         return AuthExpired("the server does not accept the token", token=Token.COMMUNITY, platform_code=code)
     if status == httpx.codes.FORBIDDEN:
@@ -88,28 +89,28 @@ def failure(response: httpx.Response) -> PlatformError | None:
     if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return Gone("the server has no such account or status", platform_code=code)
     if status == httpx.codes.REQUEST_TIMEOUT:
-        return Transient("the server waited for us in vain", platform_code=code)
+        return Transient("the server timed out while it waited for the request", platform_code=code)
     if not 400 <= status < 500:
-        return Malformed("the server sends us elsewhere, where we do not follow", platform_code=code)
+        return Malformed("the server sends a redirect, which is not followed", platform_code=code)
     text = body.text if body is not None else ""
     detail = f": {wire.explanation(text, wire.sent_secrets(response))}" if text else ""
     return Rejected(f"the server refused the request{detail}", platform_code=code)
 
 
 def _status(response: httpx.Response, body: ErrorBody | None) -> int:
-    """The status, or the one that would fit better."""
+    """The status, or the one that the body stands for."""
     status, request = response.status_code, wire.request_of(response)
     authorised = request is not None and "authorization" in request.headers
     if body is None:
-        # Takahe answers a bad token with 400 and plain text.
-        text = not response.text.lstrip().startswith("<")
-        return 401 if status == httpx.codes.BAD_REQUEST and authorised and text else status
+        # Takahe refuses a bad token with 400 and plain text.
+        is_text = not response.text.lstrip().startswith("<")
+        return 401 if status == httpx.codes.BAD_REQUEST and authorised and is_text else status
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return status
     if body.code:
         return CODES.get(body.code, 400 if status == httpx.codes.UNAUTHORIZED else status)
     if status == httpx.codes.UNPROCESSABLE_ENTITY and "requires an authenticated user" in body.text:
-        return 401  # the token is an application's, and nobody's own
+        return 401  # the token is an application's, not an account's
     return status
 
 
@@ -121,7 +122,7 @@ def _scopes(body: ErrorBody | None) -> tuple[str, ...]:
 
 
 def _error_body(response: httpx.Response) -> ErrorBody | None:
-    """None where the body is no object of JSON."""
+    """None where the body is no JSON object."""
     try:
         complaint = Complaint.model_validate_json(response.content)
     except ValidationError:
@@ -131,5 +132,6 @@ def _error_body(response: httpx.Response) -> ErrorBody | None:
         code, text = error.get("code"), error.get("message", error.get("detail"))
     else:
         code, text = error, error
-    known = code if isinstance(code, str) and CODE.fullmatch(code) else ""
-    return ErrorBody(next((one for one in (text, complaint.message) if isinstance(one, str)), ""), known)
+    valid_code = code if isinstance(code, str) and CODE.fullmatch(code) else ""
+    texts = (candidate for candidate in (text, complaint.message) if isinstance(candidate, str))
+    return ErrorBody(next(texts, ""), valid_code)

@@ -1,8 +1,8 @@
-"""Lists of which some item is not understood.
+"""Lists of which some items cannot be parsed.
 
-There are many servers, and what one of them has kept of another's may be odd: a status whose author is gone
-(Pixelfed), or without a date. Such an item is left out, for it must not hide the others; where nothing of
-an answer is understood, the answer is not.
+What a server has stored of another server's may be invalid: a status without a date, or whose author is gone
+(Pixelfed). Such an item is left out, so that the others can still be read. A response of which no item can be parsed
+is `Malformed`.
 """
 
 from typing import Annotated, Final, TypeVar
@@ -17,56 +17,58 @@ from app.platforms.mastodon.wire_models import Context, Counted, Id, Notice, Sta
 T = TypeVar("T")
 
 
-class Unclear(wire.Shape):
-    """An item of which no more is understood than which it is; a list is paged by that."""
+class Unparsed(wire.Shape):
+    """An item of which only the id can be parsed, which paging needs."""
 
     id: Id
 
 
-Item = Annotated[Status | Unclear, Field(union_mode="left_to_right")]
+Item = Annotated[Status | Unparsed, Field(union_mode="left_to_right")]
 
 
-class ContextApart(wire.Shape):
+class LenientContext(wire.Shape):
     ancestors: list[Item | None]
     descendants: list[Item | None]
 
 
 STATUSES: Final = TypeAdapter(list[Status])
-STATUSES_APART: Final = TypeAdapter(list[Item | None])
+STATUSES_LENIENT: Final = TypeAdapter(list[Item | None])
 COUNTED: Final = TypeAdapter(list[Counted])
-COUNTED_APART: Final = TypeAdapter(list[Annotated[Counted | Unclear, Field(union_mode="left_to_right")] | None])
+COUNTED_LENIENT: Final = TypeAdapter(list[Annotated[Counted | Unparsed, Field(union_mode="left_to_right")] | None])
 NOTICES: Final = TypeAdapter(list[Notice])
-NOTICES_APART: Final = TypeAdapter(list[Annotated[Notice | Unclear, Field(union_mode="left_to_right")] | None])
+NOTICES_LENIENT: Final = TypeAdapter(list[Annotated[Notice | Unparsed, Field(union_mode="left_to_right")] | None])
 CONTEXT: Final = TypeAdapter(Context)
-CONTEXT_APART: Final = TypeAdapter(ContextApart)
+CONTEXT_LENIENT: Final = TypeAdapter(LenientContext)
 
 
 def parse_list(
-    response: httpx.Response, whole: TypeAdapter[list[T]], apart: TypeAdapter[list[T | Unclear | None]]
-) -> list[T | Unclear]:
-    """The items of an answer in their order; `Malformed` where none of them is clear."""
+    response: httpx.Response, strict: TypeAdapter[list[T]], lenient: TypeAdapter[list[T | Unparsed | None]]
+) -> list[T | Unparsed]:
+    """The items of a response in their order; `Malformed` where none of them can be parsed."""
     try:
-        return [*wire.parse(whole, response)]
+        return [*wire.parse(strict, response)]
     except Malformed as error:
         failure = error
-    entries = wire.parse(apart, response)
-    found = [one for one in entries if one is not None]
-    clear = sum(not isinstance(one, Unclear) for one in found)
-    if not clear:
+    entries = wire.parse(lenient, response)
+    items = [entry for entry in entries if entry is not None]
+    parsed = sum(not isinstance(item, Unparsed) for item in items)
+    if not parsed:
         raise failure
-    wire.left_out(len(entries) - clear, failure.message)
-    return found
+    wire.left_out(len(entries) - parsed, failure.message)
+    return items
 
 
-def around(response: httpx.Response) -> Context:
-    """The statuses above and below one; `Malformed` where none of them is clear."""
+def parse_context(response: httpx.Response) -> Context:
+    """The statuses above and below one; `Malformed` where none of them can be parsed."""
     try:
         return wire.parse(CONTEXT, response)
     except Malformed as error:
         failure = error
-    found = wire.parse(CONTEXT_APART, response)
-    above, below = ([one for one in part if isinstance(one, Status)] for part in (found.ancestors, found.descendants))
-    if not above and not below:
+    entries = wire.parse(CONTEXT_LENIENT, response)
+    ancestors = [entry for entry in entries.ancestors if isinstance(entry, Status)]
+    descendants = [entry for entry in entries.descendants if isinstance(entry, Status)]
+    parsed = len(ancestors) + len(descendants)
+    if not parsed:
         raise failure
-    wire.left_out(len(found.ancestors) + len(found.descendants) - len(above) - len(below), failure.message)
-    return Context(ancestors=above, descendants=below)
+    wire.left_out(len(entries.ancestors) + len(entries.descendants) - parsed, failure.message)
+    return Context(ancestors=ancestors, descendants=descendants)

@@ -1,9 +1,9 @@
-"""From Mastodon's shapes to what every platform has."""
+"""Mastodon's wire models as the contract's types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from app.platforms import wire
+from app.platforms import markup
 from app.platforms.contract import (
     MessageKind,
     Metric,
@@ -17,16 +17,16 @@ from app.platforms.mastodon.wire_models import Counted, Status
 
 
 def text(status: Status) -> str:
-    """What it says, below its content warning if it has one."""
-    warning, body = (status.spoiler_text or "").strip(), wire.plain(status.content or "")
+    """The status in plain text, after its content warning if it has one."""
+    warning, body = (status.spoiler_text or "").strip(), markup.plain_text(status.content or "")
     return f"{warning}\n\n{body}".strip() if warning else body
 
 
-GIVEN: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES})
+COUNTED_METRICS: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES})
 
 
-def counted(status: Counted) -> PostMetrics:
-    """Its counters, as far as the server counts them."""
+def metrics(status: Counted) -> PostMetrics:
+    """A status's counters; one that the server does not send is unsupported."""
     counts = {
         Metric.REACTIONS: status.favourites_count,
         Metric.COMMENTS: status.replies_count,
@@ -38,14 +38,14 @@ def counted(status: Counted) -> PostMetrics:
     return PostMetrics(status.id, counters, missing)
 
 
-def unclear(post_id: str) -> PostMetrics:
-    """Of a post that is there, and of which nothing else is understood."""
-    missing = {m: MetricStatus.ERROR if m in GIVEN else MetricStatus.UNSUPPORTED for m in Metric}
+def unparsed_metrics(post_id: str) -> PostMetrics:
+    """Those of a post that exists and cannot be parsed."""
+    missing = {m: MetricStatus.ERROR if m in COUNTED_METRICS else MetricStatus.UNSUPPORTED for m in Metric}
     return PostMetrics(post_id, {}, missing)
 
 
 def gone(post_id: str) -> PostMetrics:
-    """Of a post that is not there any more."""
+    """Those of a deleted post."""
     return PostMetrics(post_id, {}, gone=True)
 
 
@@ -56,7 +56,7 @@ def post(status: Status) -> RemotePost:
         url=status.url or status.uri,
         text=text(status),
         published_at=status.created_at,
-        metrics=counted(status),
+        metrics=metrics(status),
         edited_at=status.edited_at,
     )
 
@@ -64,7 +64,7 @@ def post(status: Status) -> RemotePost:
 def message(
     status: Status, kind: MessageKind, thread_id: str, community_id: str, post_id: str | None = None
 ) -> RemoteMessage:
-    """A status of anybody's, as part of a thread."""
+    """A status by any author, as part of a thread."""
     author = status.account
     return RemoteMessage(
         external_id=status.id,
@@ -86,26 +86,26 @@ def message(
 
 
 def direct(status: Status, customer: str, community_id: str) -> RemoteMessage:
-    """A direct status: one thread for each customer."""
+    """A direct status. Each customer has one thread."""
     return message(status, MessageKind.MESSAGE, f"direct:{customer}", community_id)
 
 
-def comment(status: Status, chain: Sequence[Status], post_id: str, community_id: str) -> RemoteMessage:
-    """A comment; `chain` leads from it up to the comment that stands right below the post.
+def comment(status: Status, ancestry: Sequence[Status], post_id: str, community_id: str) -> RemoteMessage:
+    """A comment. `ancestry` holds it and the comments above it, up to the one directly below the post.
 
-    One thread is one customer below one such comment. What the community writes belongs to the
-    customer nearest above it.
+    A thread is what one customer wrote below one such comment, with the replies: what the community writes belongs to
+    the nearest customer above it.
     """
-    customer = next((s.account.id for s in chain if s.account.id != community_id), community_id)
-    thread_id = f"comment:{chain[-1].id}:{customer}"
+    customer = next((s.account.id for s in ancestry if s.account.id != community_id), community_id)
+    thread_id = f"comment:{ancestry[-1].id}:{customer}"
     return message(status, MessageKind.COMMENT, thread_id, community_id, post_id)
 
 
-def chain(status: Status, by_id: Mapping[str, Status]) -> list[Status]:
-    """A comment and those above it, upward; it ends early where one is missing."""
-    upward = [status]
-    seen = {status.id}
-    while (above := by_id.get(upward[-1].in_reply_to_id or "")) is not None and above.id not in seen:
-        upward.append(above)
-        seen.add(above.id)
-    return upward
+def ancestry(status: Status, by_id: Mapping[str, Status]) -> list[Status]:
+    """A comment and those above it, upwards, as far as they are in `by_id`."""
+    statuses = [status]
+    seen_ids = {status.id}
+    while (parent := by_id.get(statuses[-1].in_reply_to_id or "")) is not None and parent.id not in seen_ids:
+        statuses.append(parent)
+        seen_ids.add(parent.id)
+    return statuses

@@ -1,9 +1,9 @@
-"""The parts of Mastodon's answers that we read.
+"""The parts of Mastodon's responses that are read.
 
-What its relatives do otherwise is understood as well: ids were numbers before Mastodon 2 and counters
-could fall below zero before 4; glitch-soc hides a size as -1, Pleroma as 0 and says so beside it;
-Pixelfed has pictures without a text; not everybody counts everything. Pixelfed and Sharkey hide a size as 0
-without a word, which nobody can tell from having no followers.
+What other servers and versions send is accepted too: ids were numbers before Mastodon 2, and counters could fall
+below zero before 4; glitch-soc hides a size as -1, Pleroma as 0 with a flag; Pixelfed has pictures without a text;
+some counters are absent. Pixelfed and Sharkey hide a size as 0 without a flag, which cannot be distinguished from
+having no followers.
 """
 
 from typing import Annotated, Final
@@ -16,7 +16,7 @@ Id = Annotated[wire.Id, BeforeValidator(wire.as_text)]
 
 
 class Hidden(wire.Shape):
-    """What Pleroma and Akkoma say of an account besides."""
+    """Further fields of an account on Pleroma and Akkoma."""
 
     hide_followers_count: bool | None = None
 
@@ -32,7 +32,7 @@ class Account(wire.Shape):
 
     @property
     def size(self) -> int | None:
-        """Followers; None where the account hides how many they are, except from itself."""
+        """The number of followers; None where the account hides it (from its own token it does not)."""
         hides = self.hidden is not None and self.hidden.hide_followers_count
         return None if hides and not self.followers_count else self.followers_count
 
@@ -45,7 +45,7 @@ class Author(wire.Shape):
 
 
 class Counted(wire.Shape):
-    """What is counted of a status."""
+    """A status's counters."""
 
     id: Id
     uri: wire.StorableText
@@ -57,7 +57,7 @@ class Counted(wire.Shape):
 
 class Status(Counted):
     created_at: wire.Moment
-    edited_at: wire.SomeMoment = None
+    edited_at: wire.LenientMoment = None
     in_reply_to_id: Id | None = None
     visibility: wire.StorableText
     spoiler_text: wire.StorableText | None = None
@@ -73,23 +73,23 @@ class Context(wire.Shape):
 
 
 class Other(wire.Shape):
-    """A notification of which no more is wanted than where it stands."""
+    """A notification that is read for paging only."""
 
     id: Id
     type: wire.StorableText
-    created_at: wire.SomeMoment = None
+    created_at: wire.LenientMoment = None
 
 
 class Mention(Other):
     status: Status | None = None
 
 
-def _what(value: object) -> str:
+def _notice_tag(value: object) -> str:
     return "mention" if isinstance(value, dict) and value.get("type") == "mention" else "other"
 
 
-Notice = Annotated[Annotated[Mention, Tag("mention")] | Annotated[Other, Tag("other")], Discriminator(_what)]
-"""What comes with other kinds of notification may be anything."""
+Notice = Annotated[Annotated[Mention, Tag("mention")] | Annotated[Other, Tag("other")], Discriminator(_notice_tag)]
+"""A notification. The contents of kinds other than mentions are not validated."""
 
 
 class Created(wire.Shape):
@@ -99,7 +99,7 @@ class Created(wire.Shape):
 
 
 class Media(wire.Shape):
-    """A file that was uploaded."""
+    """An uploaded file."""
 
     id: Id
 

@@ -1,7 +1,7 @@
-"""An Instagram account, its media and their comments: Graph's shapes, and what they are to us."""
+"""An Instagram account, its media and their comments: wire models, and their translation to the contract's types."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from pydantic import AliasChoices, Field, TypeAdapter
@@ -22,6 +22,7 @@ from app.platforms.contract import (
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import Change, Entry, event_id
 from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics
+from app.platforms.meta.mail import IsOwn
 
 SITE: Final = "https://www.instagram.com"
 HOSTS: Final = frozenset({"instagram.com", "www.instagram.com", "m.instagram.com", "instagr.am"})
@@ -46,18 +47,18 @@ INSIGHTS: Final[Mapping[str, Metric]] = {
     "shares": Metric.SHARES,
     "saved": Metric.SAVES,
 }
-"""Of what stands in the feed, and of reels. `impressions`, `plays` and `video_views` are retired."""
-OF_STORIES: Final = ("views", "reach", "shares")
+"""Of posts in the feed, and of reels. `impressions`, `plays` and `video_views` are retired."""
+STORY_INSIGHTS: Final = ("views", "reach", "shares")
 SUPPORTED: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, *INSIGHTS.values()})
 
 
 class User(wire.Shape):
-    """Instagram's own login tells as `id` what only the application knows, and as `user_id` what all know."""
+    """With Instagram's own login `id` is known to the application alone, and `user_id` is the public id."""
 
     id: graph.NodeId
     user_id: graph.NodeId | None = None
     username: wire.StorableText
-    name: graph.OptionalText = ""
+    name: wire.OptionalText = ""
     followers_count: wire.PositiveCount = None
 
 
@@ -74,38 +75,38 @@ class Counters(wire.Shape):
     id: graph.NodeId
     like_count: wire.PositiveCount = None
     comments_count: wire.PositiveCount = None
-    media_product_type: graph.OptionalText = ""
+    media_product_type: wire.OptionalText = ""
 
     @property
     def insights(self) -> tuple[str, ...]:
         """The names of the insights that media of this type have."""
-        return OF_STORIES if self.media_product_type == "STORY" else tuple(INSIGHTS)
+        return STORY_INSIGHTS if self.media_product_type == "STORY" else tuple(INSIGHTS)
 
 
 class Media(Counters):
-    caption: graph.OptionalText = ""
+    caption: wire.OptionalText = ""
     timestamp: wire.Moment
     permalink: wire.StorableText | None = None
 
 
 class Tagged(wire.Shape):
-    """Somebody's media in which the account is tagged."""
+    """Another account's media in which the account is tagged."""
 
     id: graph.NodeId
-    caption: graph.OptionalText = ""
+    caption: wire.OptionalText = ""
     timestamp: wire.Moment
     permalink: wire.StorableText | None = None
-    username: graph.OptionalText = ""
+    username: wire.OptionalText = ""
 
 
 class Reply(wire.Shape):
-    """An answer, or a comment. Its author's id is told where the token may know it, the name mostly."""
+    """A reply, or a comment. Its author's id is present where the token may see it, the name mostly."""
 
     id: graph.NodeId
     timestamp: wire.Moment
-    text: graph.OptionalText = ""
-    username: graph.OptionalText = ""
-    author: graph.Someone = Field(default=None, alias="from")
+    text: wire.OptionalText = ""
+    username: wire.OptionalText = ""
+    author: graph.OptionalPerson = Field(default=None, alias="from")
 
 
 class Comment(Reply):
@@ -122,24 +123,24 @@ class PublishingLimit(wire.Shape):
 
 
 class Container(wire.Shape):
-    """What is to become a post. One that is not published within a day ends."""
+    """A post in preparation, which expires unless it is published within a day."""
 
     id: graph.NodeId
-    status_code: graph.OptionalText = ""
-    status: graph.OptionalText = ""
+    status_code: wire.OptionalText = ""
+    status: wire.OptionalText = ""
 
 
 class Writer(wire.Shape):
-    """Who wrote a comment, by an id mostly; `self_ig_scoped_id` is there where the account itself did."""
+    """The author of a comment, mostly with an id; `self_ig_scoped_id` is present where it is the account itself."""
 
     id: graph.NodeId | None = None
-    username: graph.OptionalText = ""
+    username: wire.OptionalText = ""
     self_ig_scoped_id: graph.NodeId | None = None
 
 
 class NewComment(wire.Shape):
     id: graph.NodeId = Field(validation_alias=AliasChoices("id", "comment_id"))
-    text: graph.OptionalText = ""
+    text: wire.OptionalText = ""
     author: Writer | None = Field(default=None, alias="from")
     media: graph.Made | None = None
     parent_id: graph.NodeId | None = None
@@ -156,28 +157,26 @@ LIMITS: Final = TypeAdapter(graph.Listing[PublishingLimit])
 CONTAINER: Final = TypeAdapter(Container)
 NEW_COMMENT: Final = TypeAdapter(NewComment)
 
-Own = Callable[[graph.Person], bool]
-
 
 def name_in(text: str) -> str | None:
-    """The account's name in an address; None where it is no account's address."""
+    """The account's name in an address; None where it is not the address of an account."""
     name = named(text, HOSTS).partition("/")[0]
     return name if NAME.fullmatch(name) and name not in NOT_NAMES | HOSTS else None
 
 
 def snapshot(shape: User) -> CommunitySnapshot:
-    known_as = shape.user_id or shape.id
+    external_id = shape.user_id or shape.id
     return CommunitySnapshot(
-        external_id=known_as,
+        external_id=external_id,
         title=shape.name or shape.username,
         url=f"{SITE}/{shape.username}",
         size=shape.followers_count,
-        aliases=frozenset({shape.id} - {known_as}),
+        aliases=frozenset({shape.id} - {external_id}),
     )
 
 
 def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) -> PostMetrics:
-    """The counters of the media that were asked for by this id: the answer may tell another."""
+    """The counters of the media requested by the id `post`: the response may contain another id."""
     if shape is None:
         return PostMetrics(post, {}, gone=True)
     if isinstance(shape, MetricStatus):
@@ -201,23 +200,29 @@ def post(shape: Media) -> RemotePost:
     )
 
 
-def person(shape: Reply, own: Own) -> RemotePerson:
-    """Who wrote it: known by an id, or by name alone, or not at all."""
-    if shape.author is None:
-        account = graph.Person(id=shape.username or f"unknown-{shape.id}", username=shape.username)
-    else:
-        account = shape.author
+def person(shape: Reply, is_own: IsOwn) -> RemotePerson:
+    """The author: known by an id, or by name alone, or not at all."""
+    account = shape.author or _by_name(shape.username, shape.id)
     name = account.username or shape.username
-    return RemotePerson(account.id, name, f"{SITE}/{name}" if name else None, own(account))
+    return RemotePerson(account.id, name, _profile_url(name), is_own(account))
 
 
-def comment(shape: Reply, root_id: str | None, customer: str, post_id: str, own: Own) -> RemoteMessage:
-    """A comment, or an answer below the comment `root_id` of `customer`: there are two levels.
+def _by_name(username: str, node_id: str) -> graph.Person:
+    """An account of which only the name is known; without one, the account is unique to the node."""
+    return graph.Person(id=username or f"unknown-{node_id}", username=username)
 
-    A thread is one customer below one comment of the first level; what the account answers belongs
-    to the author of that comment.
+
+def _profile_url(username: str) -> str | None:
+    return f"{SITE}/{username}" if username else None
+
+
+def comment(shape: Reply, root_id: str | None, customer: str, post_id: str, is_own: IsOwn) -> RemoteMessage:
+    """A comment, or a reply to the comment `root_id` of `customer`: there are two levels.
+
+    A thread is one customer below one comment of the first level; the account's replies belong to the
+    author of that comment.
     """
-    author = person(shape, own)
+    author = person(shape, is_own)
     customer_id = customer if author.is_community and root_id is not None else author.external_id
     return _message(shape.id, root_id, customer_id, author, shape.text, post_id, shape.timestamp)
 
@@ -243,12 +248,10 @@ def _message(
     )
 
 
-def mention(shape: Tagged, own: Own) -> RemoteMessage:
-    """Media in which somebody tagged the account. Only their name is told."""
-    account = graph.Person(id=shape.username or f"unknown-{shape.id}", username=shape.username)
-    author = RemotePerson(
-        account.id, account.username, f"{SITE}/{account.username}" if account.username else None, own(account)
-    )
+def mention(shape: Tagged, is_own: IsOwn) -> RemoteMessage:
+    """Media in which another account tagged the account. Only its author's name is known."""
+    account = _by_name(shape.username, shape.id)
+    author = RemotePerson(account.id, account.username, _profile_url(account.username), is_own(account))
     return RemoteMessage(
         external_id=f"tag-{shape.id}",
         thread_id=f"tag-{shape.id}",
@@ -261,23 +264,23 @@ def mention(shape: Tagged, own: Own) -> RemoteMessage:
 
 
 def to_event(entry: Entry, change: Change) -> Event | None:
-    """What a new comment tells. It has no time of its own but that of its entry.
+    """The event of a new comment; None for any other change. The comment's time is that of its entry.
 
-    An answer of the account's own does not tell to whom it is: the poll brings it. A mention does
-    not tell its words, and those in captions and comments are not listed either.
+    A reply of the account itself is left to polling, because the event does not name the customer. A mention's
+    event has no text, and mentions in captions and comments cannot be listed either.
     """
     if change.field not in {"comments", "live_comments"} or entry.time is None:
         return None
     comment_event = NEW_COMMENT.validate_python(change.value)
     writer = comment_event.author or Writer()
-    by_us = writer.id == entry.id or writer.self_ig_scoped_id is not None
-    if by_us and comment_event.parent_id is not None:
+    is_own = writer.id == entry.id or writer.self_ig_scoped_id is not None
+    if is_own and comment_event.parent_id is not None:
         return None
     name = writer.username
-    known_as = writer.id or name or f"unknown-{comment_event.id}"
-    author = RemotePerson(known_as, name, f"{SITE}/{name}" if name else None, by_us)
+    author_id = writer.id or name or f"unknown-{comment_event.id}"
+    author = RemotePerson(author_id, name, _profile_url(name), is_own)
     post_id = None if comment_event.media is None else comment_event.media.id
     message = _message(
-        comment_event.id, comment_event.parent_id, known_as, author, comment_event.text, post_id, entry.time
+        comment_event.id, comment_event.parent_id, author_id, author, comment_event.text, post_id, entry.time
     )
     return Event(event_id(entry.id, change.field, change.value), entry.id, messages=(message,))

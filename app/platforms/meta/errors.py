@@ -1,11 +1,11 @@
-"""Graph's errors and what each means for us.
+"""Graph's errors, and the `PlatformError` for each.
 
-Every refusal is `{"error": {"message", "type", "code", "error_subcode", "is_transient",
-"error_user_msg", "fbtrace_id"}}`, mostly with a status of 400, sometimes of 200 or 500: the code
-tells, and where the code says too little, its subcode. Old ones have no code, or write it into the
-message; what is about logins is told as `{"error_type", "error_message", "code": 400}`. Sources:
-Graph's, Messenger's and Instagram's lists of error codes, and what other clients take for a token's
-end. Unverified: 5, 21, 341, 450 to 453, and that -2 was surely not done.
+Every error is `{"error": {"message", "type", "code", "error_subcode", "is_transient",
+"error_user_msg", "fbtrace_id"}}`, mostly with status 400, sometimes 200 or 500: the code decides,
+and where the code is ambiguous, its subcode. Old errors have no code, or have it in the message; errors
+of logins are `{"error_type", "error_message", "code": 400}`. Sources: Graph's, Messenger's and
+Instagram's lists of error codes, and the codes that other clients treat as an expired token. Unverified:
+5, 21, 341, 450 to 453, and that -2 means "not done".
 """
 
 import re
@@ -30,19 +30,18 @@ from app.platforms.contract import (
 )
 from app.platforms.errors import ErrorMeaning, platform_error
 from app.platforms.meta import usage
-from app.platforms.meta import wire_models as graph
 
 
 class Retired(Rejected):
-    """The metric asked for exists no more."""
+    """The requested metric no longer exists."""
 
 
 class TooFew(Rejected):
-    """There are too few viewers for a count to be shown."""
+    """There are too few viewers for Meta to return a count."""
 
 
 class TooMuch(Transient):
-    """So much at once came to no end: of less it may."""
+    """The request exceeded the time limit; a smaller page may succeed."""
 
 
 TITLE: Final = "Meta"
@@ -61,7 +60,7 @@ CODES: Mapping[int, ErrorMeaning] = {
     368: ErrorMeaning.BLOCKED,
     9007: ErrorMeaning.NOT_DONE,
 }
-"""By code. One that is not here is judged by its status and `is_transient`."""
+"""By code. A code that is not listed is judged by the status and `is_transient`."""
 
 SUBCODES: Mapping[tuple[int, int], ErrorMeaning] = {
     (1, 2_207_052): ErrorMeaning.REJECTED,
@@ -80,16 +79,16 @@ SUBCODES: Mapping[tuple[int, int], ErrorMeaning] = {
 """By code and subcode, where the subcode changes what the code means."""
 
 SCOPES: Mapping[int, LimitScope] = {4: LimitScope.APP, 341: LimitScope.APP, 17: LimitScope.TOKEN, 613: LimitScope.TOKEN}
-"""Whom a limit concerns; a Page's and an Instagram account's (9, 32, 80001 …) concern the community."""
+"""The scope of a rate limit, by code; the others (9, 32, 80001 …) are a Page's or an Instagram account's."""
 
-OUTSIDE = "the customer wrote more than 24 hours ago: Meta lets no answer through until they write again"
-MESSAGES: Mapping[tuple[int, int | None], str] = {
+OUTSIDE_WINDOW: Final = "the customer wrote more than 24 hours ago: Meta lets no answer through until they write again"
+MESSAGES: Final[Mapping[tuple[int, int | None], str]] = {
     (4, None): "the application's limit of calls is used up",
     (9, 2_207_042): "the account has published as many posts in a day as Instagram allows",
-    (10, 2_018_065): OUTSIDE,
-    (10, 2_018_108): OUTSIDE,
-    (10, 2_018_278): OUTSIDE,
-    (10, 2_534_022): OUTSIDE,
+    (10, 2_018_065): OUTSIDE_WINDOW,
+    (10, 2_018_108): OUTSIDE_WINDOW,
+    (10, 2_018_278): OUTSIDE_WINDOW,
+    (10, 2_534_022): OUTSIDE_WINDOW,
     (17, None): "the person's limit of calls is used up",
     (1, 2_207_052): "the picture could not be fetched from its address",
     (25, None): "the Instagram account is restricted: sign in to Instagram and do what it asks for",
@@ -114,7 +113,7 @@ MESSAGES: Mapping[tuple[int, int | None], str] = {
     (36_001, None): "the picture is of no format that Instagram takes",
     (36_003, None): "the picture's proportions are none that Instagram takes",
 }
-"""What a person should know; for the other codes Meta's own words, or what the code means."""
+"""The message for people, by code and subcode; for other codes Meta's own message, or the code's meaning."""
 
 RETIRED: Final = re.compile(
     r"must be a valid insights metric|metric is no longer supported|metric\[\d+\] must be one of the following values"
@@ -123,10 +122,8 @@ TOO_MUCH: Final = "reduce the amount of data"
 TOO_FEW: Final = re.compile(r"[Nn]ot enough viewers")
 NEEDS: Final = re.compile(r"\b(?:pages|instagram|business|publish|read)_[a-z_]+\b|\bmanage_pages\b")
 NO_TOKEN: Final = 2500
-"""Said of requests without a good token, and of others that Graph cannot make sense of."""
+"""The code of requests without a valid token, and of others that Graph cannot parse."""
 SECRETS: Final = frozenset({"access_token", "appsecret_proof", "client_secret", "fb_exchange_token", "input_token"})
-
-
 NUMBERED: Final = re.compile(r"^\(#(\d{1,7})\)")
 LOGIN: Final = re.compile(r"access.token|session", re.IGNORECASE)
 KIND: Final = re.compile(r"[A-Za-z]{1,60}")
@@ -142,8 +139,8 @@ Code = Annotated[wire.Number | None, BeforeValidator(_number)]
 class Fault(wire.Shape):
     code: Code = None
     error_subcode: Code = None
-    type: graph.OptionalText = ""
-    message: graph.OptionalText = ""
+    type: wire.OptionalText = ""
+    message: wire.OptionalText = ""
     error_user_msg: wire.StorableText | None = None
     is_transient: bool | None = None
 
@@ -151,13 +148,13 @@ class Fault(wire.Shape):
 class Failure(wire.Shape):
     error: Fault | None = None
     error_type: wire.StorableText | None = None
-    error_message: graph.OptionalText = ""
+    error_message: wire.OptionalText = ""
     error_code: Code = None
-    error_msg: graph.OptionalText = ""
+    error_msg: wire.OptionalText = ""
 
     @property
     def fault(self) -> Fault | None:
-        """What went wrong, in whichever way it is told; None where nothing is said to have."""
+        """The error, in whichever form it is reported; None where none is."""
         if self.error is not None:
             return self.error if self.error != Fault() else None
         if self.error_code is not None:
@@ -169,7 +166,7 @@ FAILURE: Final = TypeAdapter(Failure)
 
 
 def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
-    """What an answer says went wrong; `changes`: to a request that changes something for people."""
+    """The error that a response reports, if any. `changes`: the request was one that publishes or changes something."""
     try:
         fault = FAILURE.validate_json(response.content).fault
     except ValidationError:
@@ -181,14 +178,14 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
     if code == NO_TOKEN and LOGIN.search(fault.message):
         meaning = ErrorMeaning.AUTH_EXPIRED
     if meaning is None:
-        meaning = _unnumbered(response, fault)
+        meaning = _meaning_by_status(response, fault)
     if meaning is ErrorMeaning.REJECTED and "permission" in fault.message and NEEDS.search(fault.message):
         meaning = ErrorMeaning.FORBIDDEN
-    return _made(meaning, fault.model_copy(update={"code": code}), response, changes=changes)
+    return _error(meaning, fault.model_copy(update={"code": code}), response, changes=changes)
 
 
-def _unnumbered(response: httpx.Response, fault: Fault) -> ErrorMeaning:
-    """What an error means whose number is not known."""
+def _meaning_by_status(response: httpx.Response, fault: Fault) -> ErrorMeaning:
+    """The meaning of an error whose code is not listed."""
     if response.is_server_error or fault.is_transient:
         return ErrorMeaning.UNAVAILABLE
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
@@ -197,7 +194,7 @@ def _unnumbered(response: httpx.Response, fault: Fault) -> ErrorMeaning:
 
 
 def _code(fault: Fault) -> int | None:
-    """The error's number; where none is told, what its message begins with, or is about."""
+    """The error's code; where it has none, the number in its message, or 190 where that is about a login."""
     if fault.code is not None:
         return fault.code
     if (numbered := NUMBERED.match(fault.message)) is not None:
@@ -205,37 +202,37 @@ def _code(fault: Fault) -> int | None:
     return 190 if fault.type == "OAuthException" and LOGIN.search(fault.message) else None
 
 
-def _made(meaning: ErrorMeaning, fault: Fault, response: httpx.Response, *, changes: bool) -> PlatformError:
+def _error(meaning: ErrorMeaning, fault: Fault, response: httpx.Response, *, changes: bool) -> PlatformError:
     number = fault.code or 0
     kind = fault.type if KIND.fullmatch(fault.type) else "0"
     code = kind if fault.code is None else str(number)
     code = code if fault.error_subcode is None else f"{code}/{fault.error_subcode}"
-    words = MESSAGES.get((number, fault.error_subcode)) or MESSAGES.get((number, None))
-    plain = words or f"{meaning.text(TITLE)} (Meta's error {code})"
+    known_message = MESSAGES.get((number, fault.error_subcode)) or MESSAGES.get((number, None))
+    message = known_message or f"{meaning.text(TITLE)} (Meta's error {code})"
     match meaning:
         case ErrorMeaning.THROTTLED:
             scope = SCOPES.get(number, LimitScope.COMMUNITY)
-            return Throttled(plain, retry_after=usage.free_in(response), scope=scope, platform_code=code)
+            return Throttled(message, retry_after=usage.free_in(response), scope=scope, platform_code=code)
         case ErrorMeaning.BLOCKED if not changes:
             wait = usage.free_in(response)
-            return Throttled(plain, retry_after=wait, scope=LimitScope.COMMUNITY, platform_code=code)
+            return Throttled(message, retry_after=wait, scope=LimitScope.COMMUNITY, platform_code=code)
         case ErrorMeaning.FORBIDDEN if TOO_FEW.search(fault.message):
             return TooFew("there are too few viewers for a count", platform_code=code)
         case ErrorMeaning.FORBIDDEN:
             scopes = tuple(dict.fromkeys(NEEDS.findall(fault.message)))
             needs = f": it needs {', '.join(scopes)}" if scopes else ""
-            return MissingPermission(f"{plain}{needs}", scopes=scopes, platform_code=code)
+            return MissingPermission(f"{message}{needs}", scopes=scopes, platform_code=code)
         case ErrorMeaning.UNAVAILABLE if changes:
             return OutcomeUnknown("Meta's platform failed while it handled the change", platform_code=code)
         case ErrorMeaning.UNAVAILABLE if TOO_MUCH in f"{fault.message} {fault.error_user_msg}":
             return TooMuch("so much at once is too much for Meta's platform", platform_code=code)
         case ErrorMeaning.AUTH_EXPIRED | ErrorMeaning.GONE | ErrorMeaning.UNAVAILABLE | ErrorMeaning.NOT_DONE:
-            return platform_error(meaning, plain, platform_code=code)
+            return platform_error(meaning, message, platform_code=code)
         case _ if RETIRED.search(fault.message):
-            return Retired("the metric exists no more", platform_code=code)
+            return Retired("the metric no longer exists", platform_code=code)
         case _:
             detail = wire.explanation(fault.error_user_msg or fault.message, _secrets(response))
-            return Rejected(words or f"{plain}: {detail}", platform_code=code)
+            return Rejected(known_message or f"{message}: {detail}", platform_code=code)
 
 
 def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
@@ -250,11 +247,11 @@ def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
         return kind(ErrorMeaning.UNAVAILABLE.text(TITLE), platform_code=code)
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return AuthExpired(ErrorMeaning.AUTH_EXPIRED.text(TITLE), platform_code=code)
-    return Malformed("this is not how Graph answers: the API's address may be wrong", platform_code=code)
+    return Malformed("this is not a response of Graph: the API's address may be wrong", platform_code=code)
 
 
 def _secrets(response: httpx.Response) -> list[str]:
-    """What the request carried and nobody may read."""
+    """The secrets that the request carried, to be kept out of messages."""
     request = wire.request_of(response)
     if request is None:
         return []

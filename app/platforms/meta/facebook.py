@@ -1,22 +1,25 @@
 """Facebook Pages, Graph v26.0.
 
-A Page is read and written with its own token (`community`). The long-lived token of a person who
-has a role on it (`user`) lasts 60 days and is renewed with the application's settings; from it the
-Page's token is fetched, which does not end by itself. Tokens travel in headers and forms alone.
+Read: the Page's posts, the comments below them, Messenger's messages, counters and insights. Not read:
+reviews, visitors' posts, mentions.
 
-Posts come from `published_posts`: `feed` brings visitors' posts besides, and `posts` what was
-never published. Meta shows about 600 of them for each year. Comments of all levels are read newest
-first, each time to the end: one that was hidden may turn up anywhere among them.
+Tokens: the Page's own token (`community`) reads and writes. The long-lived token of a person who has a
+role on the Page (`user`) lasts 60 days and is renewed with the application's settings; it fetches the
+Page's token, which does not expire. Tokens travel only in headers and forms.
 
-Views and reach are insights, up to two days late and for Pages with at least 100 likes alone. They
-are asked for apart, for Meta retires their names, and each renaming fails a whole call.
+Posts come from `published_posts`: `feed` also has visitors' posts, and `posts` also unpublished ones.
+Meta returns about 600 posts a year. Comments of all levels are read latest first, each time to the end,
+because one that was hidden may reappear anywhere in the list.
 
-Budgets are what a Page with a single engaged person has; real limits are 4,800 calls for each of
-them, and answers tell how much is used.
+Views and reach are insights: up to two days late, and only for Pages with at least 100 likes. They are
+requested separately, because Meta renames them and one retired name fails the whole request.
+
+The rate limits are those of a Page with one engaged person; the real ones are 4,800 calls for each of
+them, and responses report how much is used.
 Sources: Meta's business SDK (api_specs of v26.0), developers.facebook.com, python-facebook.
-Unverified: that forms are taken by `oauth/access_token`, and `method=get` by all of Graph, as
-Facebook's own SDKs use them; that `shares`, left out beside other counters, are none; that a post
-has at most ten pictures, of 4 MiB. Reviews, visitors' posts and mentions are not read.
+Unverified: that `oauth/access_token` accepts forms, and all of Graph `method=get`, as Facebook's own
+SDKs use them; that `shares`, where left out beside other counters, means none; that a post has at most
+ten pictures, of 4 MiB.
 """
 
 import json
@@ -27,16 +30,15 @@ from typing import ClassVar, Final
 
 import httpx
 
-from app.kit import instants
 from app.platforms import guards, outgoing, wire
 from app.platforms.capabilities import (
-    Call,
     Event,
+    HookRequest,
+    HookResult,
     HookState,
     IssuedToken,
     OutgoingPost,
     Picture,
-    Received,
     ReplyTo,
     TokenState,
     Usage,
@@ -63,7 +65,7 @@ from app.platforms.contract import (
 from app.platforms.meta import hooks, insights, mail, pages, subscriptions, tokens, usage
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify
-from app.platforms.meta.paginators import ListPaginator, ListPosition, page, part
+from app.platforms.meta.paginators import ListPaginator, ListPosition, next_items, page, page_query
 
 POSTS_PAGE: Final = 50
 COMMENTS_PAGE: Final = 100
@@ -84,7 +86,7 @@ PERMISSIONS: Final = (
 
 
 class Facebook:
-    """See the module."""
+    """The adapter of Facebook; what it reads is described above."""
 
     spec: ClassVar[Spec] = Spec(
         key="facebook",
@@ -92,7 +94,7 @@ class Facebook:
         api_version=VERSION,
         base_url="https://graph.facebook.com",
         metrics=pages.SUPPORTED,
-        budgets=(
+        rate_limits=(
             RateLimit(4800, DAY, LimitScope.COMMUNITY),
             RateLimit(2, 1, LimitScope.COMMUNITY, MAIL),
             RateLimit(200, 3600, LimitScope.APP, PLATFORM),
@@ -103,8 +105,8 @@ class Facebook:
         public=False,
         address_hint="https://www.facebook.com/name",
         hook_secrets=hooks.SECRETS,
-        hook_given=hooks.MANUAL_SECRETS,
-        hook_settings=hooks.SETTINGS,
+        hook_manual_secrets=hooks.MANUAL_SECRETS,
+        hook_secret_settings=hooks.SETTINGS,
         hook_of_app=True,
         # A message's limit; a comment may have 8,000.
         reply_limit=2000,
@@ -113,11 +115,11 @@ class Facebook:
             picture_types=frozenset({"image/jpeg", "image/png", "image/gif"}),
             picture_bytes=4 * 1024 * 1024,
         ),
-        app_of=META,
+        app_owner=META,
         app_settings=tokens.APP_SETTINGS,
         scopes={Token.COMMUNITY: PERMISSIONS, Token.USER: (*PERMISSIONS, "pages_show_list")},
-        delayed=frozenset(pages.INSIGHTS.values()),
-        delay=timedelta(hours=48),
+        delayed_metrics=frozenset(pages.INSIGHTS.values()),
+        metrics_delay=timedelta(hours=48),
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -136,53 +138,47 @@ class Facebook:
         return pages.snapshot(await self._calls.get(_access(c), name, pages.PAGE, {"fields": pages.PAGE_FIELDS}))
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
-        """Each walk starts at the top, so the newest fifty posts always come with fresh counters."""
-        paginator, access, own_id = (
-            wire.load(ListPaginator, cursor) or ListPaginator(),
-            _access(c),
-            guards.community_id(c),
-        )
+        """The Page's posts; each scan returns the latest fifty with current counters."""
+        access, own_id = _access(c), guards.community_id(c)
 
-        async def ask(after: str | None, limit: int) -> graph.Listing[pages.Post]:
-            query = part(pages.POST_FIELDS, limit, after)
+        async def fetch(after: str | None, limit: int) -> graph.Listing[pages.Post]:
+            query = page_query(pages.POST_FIELDS, limit, after)
             return await self._calls.get(access, f"{own_id}/published_posts", pages.POSTS_PAGE, query)
 
-        listing = await page(ask, paginator, POSTS_PAGE)
-        if listing is None:
-            return Page((), wire.dump(paginator.from_start()), more=True)
-        paginator, more = paginator.past([post.created_time for post in listing.data], listing.after, since)
-        posts = tuple(pages.post(post) for post in listing.data if since is None or post.created_time >= since)
-        return Page(posts, wire.dump(paginator), more)
+        paginator = wire.load(ListPaginator, cursor) or ListPaginator()
+        posts, paginator, more = await next_items(fetch, paginator, POSTS_PAGE, lambda post: post.created_time, since)
+        return Page(tuple(pages.post(post) for post in posts), wire.dump(paginator), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        """Counters in one call and insights in another; each post is counted as a call in both."""
+        """Counters in one request and insights in another; each post counts as a call in both."""
         guards.check_batch(ids, self.spec)
         if not ids:
             return ()
         access = _access(c)
-        found = await self._calls.nodes(access, ids, pages.POST_COUNTERS, pages.METRIC_FIELDS)
-        if not found:
-            # What the token may not see looks like what is gone: that posts can be read at all is seen here.
-            query = part("id,created_time", 1, None)
+        nodes = await self._calls.nodes(access, ids, pages.POST_COUNTERS, pages.METRIC_FIELDS)
+        if not nodes:
+            # An object that the token may not see looks like one that is gone: this request fails without permission.
+            query = page_query("id,created_time", 1, None)
             await self._calls.get(access, f"{guards.community_id(c)}/published_posts", pages.POSTS_PAGE, query)
-        good = [i for i in ids if isinstance(found.get(i), pages.Counters)]
-        seen = await insights.read(self._calls, access, good, tuple(pages.INSIGHTS))
-        if seen and all(status is MetricStatus.PENDING for counts in seen.values() for status in counts.values()):
-            seen = await self._too_small(c, access, seen)
-        return tuple(pages.metrics(i, found.get(i), seen.get(i, {})) for i in ids)
+        with_counters = [i for i in ids if isinstance(nodes.get(i), pages.Counters)]
+        insights_by_post = await insights.read(self._calls, access, with_counters, tuple(pages.INSIGHTS))
+        statuses = [status for counts in insights_by_post.values() for status in counts.values()]
+        if insights_by_post and all(status is MetricStatus.PENDING for status in statuses):
+            insights_by_post = await self._pending_or_unsupported(c, access, insights_by_post)
+        return tuple(pages.metrics(i, nodes.get(i), insights_by_post.get(i, {})) for i in ids)
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Comments of all levels, newest first, to the end or to `since`."""
+        """Comments of all levels, latest first, to the end or to `since`."""
         at, access, own_id = wire.load(ListPosition, cursor) or ListPosition(), _access(c), guards.community_id(c)
 
-        async def ask(after: str | None, limit: int) -> graph.Listing[pages.Comment]:
+        async def fetch(after: str | None, limit: int) -> graph.Listing[pages.Comment]:
             query = {"filter": "stream", "order": "reverse_chronological"}
-            query |= part(pages.COMMENT_FIELDS, limit, after)
+            query |= page_query(pages.COMMENT_FIELDS, limit, after)
             return await self._calls.get(access, f"{post_id}/comments", pages.COMMENTS, query)
 
-        listing = await page(ask, at, COMMENTS_PAGE)
+        listing = await page(fetch, at, COMMENTS_PAGE)
         if listing is None:
             return Page((), wire.dump(at.from_start()), more=True)
         items = tuple(
@@ -191,7 +187,7 @@ class Facebook:
             if since is None or shape.created_time >= since
         )
         times = [shape.created_time for shape in listing.data]
-        # In another order than the one asked for, what is old says nothing of what follows.
+        # In another order than the requested one, an old comment says nothing about those after it.
         reached = since is not None and times == sorted(times, reverse=True) and any(t < since for t in times[-1:])
         if listing.after is None or reached:
             return Page(items, "{}", more=False)
@@ -200,15 +196,15 @@ class Facebook:
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Messenger's messages. Comments come from `comments`, and faster from events."""
+        """Messenger's messages. Comments come from `comments`, and sooner from events."""
         own_id, access = guards.community_id(c), replace(_access(c), units={MAIL: 1})
         query = {"platform": "messenger"}
-        return await mail.step(
+        return await mail.messages_page(
             self._calls, access, f"{own_id}/conversations", query, lambda person: person.id == own_id, cursor, since
         )
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Answer as the Page. Facebook knows nothing like `key`; messages have 24 hours to be answered."""
+        """Reply as the Page, to a message within 24 hours. Facebook has no idempotency key, so `key` is unused."""
         access = _access(c)
         if to.kind is MessageKind.MESSAGE:
             form = {
@@ -223,53 +219,54 @@ class Facebook:
         return SendReceipt(external_id=made.id, sent_at=made.created_time, url=made.permalink_url)
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
-        """A text, a picture with its caption, or an album of pictures uploaded before. `key` is not known here."""
+        """Publish a text, a picture with its caption, or an album of uploaded pictures. `key` is unused."""
         outgoing.check(draft, self.spec)
         access, own_id = _access(c), guards.community_id(c)
         if len(draft.pictures) == 1:
-            form = {"caption": draft.text, **_shown(draft.pictures[0])}
-            files = {"source": _file(draft.pictures[0])}
+            form = {"caption": draft.text, **_alt_text(draft.pictures[0])}
+            files = {"source": draft.pictures[0].as_file()}
             photo = await self._calls.change(access, f"{own_id}/photos", pages.MADE_PHOTO, form, files=files)
             post_id = photo.post_id or f"{own_id}_{photo.id}"
         else:
             form = {"message": draft.text}
             for number, picture in enumerate(draft.pictures):
-                hidden = {"published": "false", **_shown(picture)}
-                files = {"source": _file(picture)}
-                uploaded = await self._calls.prepare(access, f"{own_id}/photos", graph.MADE, hidden, files=files)
+                hidden = {"published": "false", **_alt_text(picture)}
+                files = {"source": picture.as_file()}
+                uploaded = await self._calls.repeatable_post(
+                    access, f"{own_id}/photos", graph.MADE, hidden, files=files
+                )
                 form[f"attached_media[{number}]"] = json.dumps({"media_fbid": uploaded.id})
             post_id = (await self._calls.change(access, f"{own_id}/feed", graph.MADE, form)).id
         return SendReceipt(external_id=post_id, url=f"{pages.SITE}/{post_id}")
 
     @classmethod
     def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
-        """With a person's token the Page's, and with the application's settings that token itself."""
+        """With a person's token the Page's, and with the application's settings also the person's."""
         if Token.USER not in tokens:
             return frozenset()
-        return frozenset({Token.COMMUNITY, Token.USER} if _app_known(app) else {Token.COMMUNITY})
+        return frozenset({Token.COMMUNITY, Token.USER} if _app_is_known(app) else {Token.COMMUNITY})
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         if Token.USER not in c.tokens:
             raise AuthExpired("a Page's token is fetched with that of a person who has a role on it", token=Token.USER)
         granted: dict[Token, IssuedToken] = {}
         person = GraphAccess(c.base_url, c.tokens[Token.USER], Token.USER, app_secret=c.app.get("client_secret"))
-        if _app_known(c.app):
+        if _app_is_known(c.app):
             form = {"grant_type": "fb_exchange_token", "fb_exchange_token": person.token}
             form |= {name: c.app[name] for name in sorted(tokens.APP_SETTINGS)}
             exchange = GraphAccess(c.base_url, "", Token.USER)
-            issued = await self._calls.change(exchange, "oauth/access_token", graph.GRANTED, form)
-            lifetime = None if issued.expires_in is None else instants.span(issued.expires_in)
-            granted[Token.USER] = IssuedToken(issued.access_token, lifetime)
-            person = GraphAccess(c.base_url, issued.access_token, Token.USER, app_secret=c.app.get("client_secret"))
+            issued = tokens.issued(await self._calls.change(exchange, "oauth/access_token", graph.GRANTED, form))
+            granted[Token.USER] = issued
+            person = replace(person, token=issued.text)
         name = c.external_id or c.address.rpartition("/")[2]
-        keyed = await self._calls.get(person, name, pages.KEYED, {"fields": "id,access_token"})
-        if not keyed.access_token:
+        own = await self._calls.get(person, name, pages.PAGE_WITH_TOKEN, {"fields": "id,access_token"})
+        if not own.access_token:
             raise AuthExpired("the person has no role on the Page any more", token=Token.USER)
-        granted[Token.COMMUNITY] = IssuedToken(keyed.access_token, None)
+        granted[Token.COMMUNITY] = IssuedToken(own.access_token, None)
         return granted
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        """Scopes and lifetimes, which Meta tells the application alone."""
+        """Scopes and lifetimes, which Meta reports to the application only."""
         kinds = [kind for kind in (Token.COMMUNITY, Token.USER) if kind in c.tokens]
         return await tokens.inspect(self._calls, c, kinds, self.spec.scopes)
 
@@ -278,7 +275,7 @@ class Facebook:
         return usage.nearest(response)
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         return hooks.receive(call, secrets, "page", pages.to_event)
 
     @classmethod
@@ -286,7 +283,7 @@ class Facebook:
         return hooks.parse_event(payload, "page", pages.to_event)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
-        """Where the application's settings are not known, its dashboard at Meta is to name the address."""
+        """Where the application's settings are not known, a person enters `url` in its dashboard at Meta."""
         await subscriptions.subscribe(
             self._calls,
             c,
@@ -307,17 +304,17 @@ class Facebook:
         )
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
-        """The error's code tells, whatever the status."""
+        """Judged by the error's code, whatever the status."""
         return classify(response)
 
-    async def _too_small(
-        self, c: Credentials, access: GraphAccess, seen: dict[str, insights.Counts]
+    async def _pending_or_unsupported(
+        self, c: Credentials, access: GraphAccess, pending: dict[str, insights.Counts]
     ) -> dict[str, insights.Counts]:
-        """No insight of any post: either they are late, or the Page has too few likes to have any."""
+        """The status of insights where no post has any: they are late, or the Page has too few likes to have any."""
         shape = await self._calls.get(access, guards.community_id(c), pages.PAGE, {"fields": pages.PAGE_FIELDS})
         if shape.fan_count is None or shape.fan_count >= ENOUGH_LIKES:
-            return seen
-        return {post: dict.fromkeys(counts, MetricStatus.UNSUPPORTED) for post, counts in seen.items()}
+            return pending
+        return {post: dict.fromkeys(counts, MetricStatus.UNSUPPORTED) for post, counts in pending.items()}
 
 
 ADAPTER: Final = Facebook
@@ -330,13 +327,9 @@ def _access(c: Credentials) -> GraphAccess:
     return GraphAccess(c.base_url, c.tokens[Token.COMMUNITY], Token.COMMUNITY, target, c.app.get("client_secret"))
 
 
-def _app_known(app: Collection[str]) -> bool:
+def _app_is_known(app: Collection[str]) -> bool:
     return set(app) >= tokens.APP_SETTINGS
 
 
-def _shown(picture: Picture) -> dict[str, str]:
+def _alt_text(picture: Picture) -> dict[str, str]:
     return {"alt_text_custom": picture.alt} if picture.alt else {}
-
-
-def _file(picture: Picture) -> tuple[str, bytes, str]:
-    return f"picture.{picture.media_type.rpartition('/')[2]}", picture.content, picture.media_type

@@ -1,11 +1,11 @@
-"""What Meta sends to a hook: its question at first, then events, signed by the application's secret.
+"""Meta's webhook requests: a verification request at first, then events, signed with the application's secret.
 
-    GET   hub.mode=subscribe, hub.verify_token, hub.challenge: the answer is the challenge
+    GET   hub.mode=subscribe, hub.verify_token, hub.challenge: the response is the challenge
     POST  X-Hub-Signature-256: sha256=HMAC(app secret, body)
           {"object", "entry": [{"id", "time", "changes": [{"field", "value"}], "messaging": [...]}]}
 
-Events have no ids. What a message is called names its event; of any other the content does, so
-that what Meta sends again is known, whenever it is sent.
+Events have no ids. The id of a message's event is made from the message's id, that of any other from its
+content, so that a repeat is recognised whenever it is sent.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
-from app.platforms.capabilities import Call, Event, Received, unparsed_event
+from app.platforms.capabilities import Event, HookRequest, HookResult, unparsed_event
 from app.platforms.contract import Malformed, MissingPermission, RemotePerson
 from app.platforms.meta import mail
 from app.platforms.meta import wire_models as graph
@@ -31,14 +31,14 @@ SIGNATURE: Final = "x-hub-signature-256"
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 TAKEN: Final = "EVENT_RECEIVED"
 MESSAGES: Final = "messages"
-"""The field of messages, which the samples of Meta's dashboard bring as changes."""
+"""The field of messages, which the samples of Meta's dashboard send as changes."""
 
 
-def _some_time(value: object) -> datetime:
-    """Seconds or milliseconds since 1970, also as a text; or written out.
+def _any_time(value: object) -> datetime:
+    """Seconds or milliseconds since 1970, also as a string; or ISO 8601.
 
-    Entries tell their time in seconds, or in milliseconds where they bring messages; the samples
-    that Meta's dashboard sends mix all of these.
+    Entries have seconds, or milliseconds where they contain messages; the samples that Meta's dashboard sends
+    mix all of these.
     """
     if isinstance(value, str) and (written := wire.iso(value)) is not None:
         return wire.bounded(written)
@@ -48,11 +48,11 @@ def _some_time(value: object) -> datetime:
     return wire.since_1970(number, 1 if number < 2**33 else 1000)
 
 
-SomeTime = Annotated[datetime, BeforeValidator(_some_time)]
+AnyTime = Annotated[datetime, BeforeValidator(_any_time)]
 
 
 class Change(wire.Shape):
-    """Of a Page's or a person's own fields, the new value may be a mere text."""
+    """A changed field. The new value of a Page's or a person's own field may be a bare string."""
 
     field: wire.StorableText
     value: Any = None
@@ -62,17 +62,17 @@ class Entry(wire.Shape):
     """What happened in one community. Instagram's own login puts a single change into the entry itself."""
 
     id: graph.NodeId
-    time: SomeTime | None = None
+    time: AnyTime | None = None
     field: wire.StorableText | None = None
     value: Any = None
     changes: tuple[Any, ...] | None = None
     messaging: tuple[Any, ...] | None = None
     standby: tuple[Any, ...] | None = None
-    """Messages that another application of the community's is to answer."""
+    """Messages that another application of the community is to answer."""
 
 
 PARTS: Final = frozenset({"field", "value", "changes", "messaging", "standby"})
-"""What an entry tells."""
+"""The fields of an entry that contain events."""
 
 
 class Envelope(wire.Shape):
@@ -80,9 +80,9 @@ class Envelope(wire.Shape):
     entry: tuple[Any, ...]
 
 
-class Said(wire.Shape):
+class EventMessage(wire.Shape):
     mid: graph.NodeId
-    text: graph.OptionalText = ""
+    text: wire.OptionalText = ""
     is_echo: bool | None = None
     is_deleted: bool | None = None
 
@@ -90,28 +90,28 @@ class Said(wire.Shape):
 class Messaging(wire.Shape):
     sender: graph.Person
     recipient: graph.Person
-    timestamp: SomeTime
-    message: Said
+    timestamp: AnyTime
+    message: EventMessage
 
 
 ENVELOPE: Final = TypeAdapter(Envelope)
 ToEvent = Callable[[Entry, Change], Event | None]
-"""What a change tells; None where it is of no use to us."""
+"""The event of a change; None where it is not used."""
 
 
-def receive(call: Call, secrets: Mapping[str, str], kind: str, to_event: ToEvent) -> Received:
-    """Verify one call, and understand what it tells of objects of this kind.
+def receive(call: HookRequest, secrets: Mapping[str, str], kind: str, to_event: ToEvent) -> HookResult:
+    """Verify one request and parse its events about objects of this kind.
 
-    An event that is not understood takes none of those beside it along.
+    An event that cannot be parsed does not affect the others of the request.
     """
     if "hub.mode" in call.query and not call.body:
-        return Received(_challenge(call.query, secrets))
+        return HookResult(_challenge(call.query, secrets))
     _verify(call, secrets)
-    return Received(TAKEN, parse_event(call.body, kind, to_event))
+    return HookResult(TAKEN, parse_event(call.body, kind, to_event))
 
 
 def parse_event(payload: bytes, kind: str, to_event: ToEvent) -> tuple[Event, ...]:
-    """What a call's body tells of objects of this kind."""
+    """The events of a request's body about objects of this kind."""
     try:
         envelope = wire.parse_bytes(ENVELOPE, payload)
     except Malformed as error:
@@ -122,7 +122,7 @@ def parse_event(payload: bytes, kind: str, to_event: ToEvent) -> tuple[Event, ..
 
 
 def event_id(account: str, *content: object) -> str:
-    """The same for the same content, and no other's."""
+    """An id derived from the content: the same for the same content, different for any other."""
     text = json.dumps([account, *content], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -130,33 +130,33 @@ def event_id(account: str, *content: object) -> str:
 def _challenge(query: Mapping[str, str], secrets: Mapping[str, str]) -> str:
     expected, received = secrets.get("verify_token", ""), query.get("hub.verify_token", "")
     if not expected or not hmac.compare_digest(received.encode(), expected.encode()):
-        raise MissingPermission("the question does not carry the token agreed with Meta")
+        raise MissingPermission("the verification request does not carry the token agreed with Meta")
     challenge = query.get("hub.challenge", "")
     if CHALLENGE.fullmatch(challenge) is None:
         raise Malformed("there is no challenge to be echoed")
     return challenge
 
 
-def _verify(call: Call, secrets: Mapping[str, str]) -> None:
+def _verify(call: HookRequest, secrets: Mapping[str, str]) -> None:
     secret = secrets.get("app_secret", "")
     signature = call.headers.get(SIGNATURE, "")
-    right = "sha256=" + hmac.new(secret.encode(), call.body, hashlib.sha256).hexdigest()
-    if not secret or not hmac.compare_digest(signature.encode(), right.encode()):
+    expected = "sha256=" + hmac.new(secret.encode(), call.body, hashlib.sha256).hexdigest()
+    if not secret or not hmac.compare_digest(signature.encode(), expected.encode()):
         raise MissingPermission("the call is not signed with the application's secret")
 
 
 def _entry(kind: str, raw: Any, to_event: ToEvent) -> list[Event]:
-    """What one entry tells; a part of it that is not understood is told as if it had come alone."""
+    """The events of one entry; a part that cannot be parsed becomes an unparsed event of its own."""
     try:
         entry = Entry.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        return [unparsed_event(_call(kind, raw), f"the entry is not understood {wire.why(error)}")]
+        return [unparsed_event(_body(kind, raw), f"the entry is not understood {wire.validation_problem(error)}")]
     bare = {name: value for name, value in raw.items() if name not in PARTS}
-    found: list[Event] = []
+    events: list[Event] = []
 
-    def keep_unparsed(name: str, part: Any, error: ValidationError) -> None:
-        why = f"one of the {name} is not understood {wire.why(error)}"
-        found.append(unparsed_event(_call(kind, {**bare, name: [part]}), why, entry.id))
+    def add_unparsed(name: str, part: Any, error: ValidationError) -> None:
+        reason = f"one of the {name} is not understood {wire.validation_problem(error)}"
+        events.append(unparsed_event(_body(kind, {**bare, name: [part]}), reason, entry.id))
 
     items = [*(entry.messaging or ()), *(entry.standby or ())]
     alone = () if entry.field is None else ({"field": entry.field, "value": entry.value},)
@@ -165,23 +165,23 @@ def _entry(kind: str, raw: Any, to_event: ToEvent) -> list[Event]:
             change = Change.model_validate(part)
             event = to_event(entry, change)
         except ValidationError as error:
-            keep_unparsed("changes", part, error)
+            add_unparsed("changes", part, error)
             continue
         if event is not None:
-            found.append(event)
+            events.append(event)
         elif change.field == MESSAGES:
             items.append(change.value)
     for part in items:
         try:
-            found.append(_message(entry, Messaging.model_validate_json(json.dumps(part))))
+            events.append(_message(entry, Messaging.model_validate_json(json.dumps(part))))
         except ValidationError as error:
-            # Without a message it tells that something was read, delivered or liked.
+            # Without a message it reports that something was read, delivered or liked.
             if not isinstance(part, dict) or "message" in part:
-                keep_unparsed("messaging", part, error)
-    return found
+                add_unparsed("messaging", part, error)
+    return events
 
 
-def _call(kind: str, entry: Any) -> bytes:
+def _body(kind: str, entry: Any) -> bytes:
     return json.dumps({"object": kind, "entry": [entry]}).encode()
 
 
@@ -189,8 +189,8 @@ def _message(entry: Entry, item: Messaging) -> Event:
     received = item.message
     if received.is_deleted:
         return Event(event_id(entry.id, received.mid, "deleted"), entry.id, deleted_ids=(received.mid,))
-    by_us = received.is_echo or item.sender.id == entry.id
-    customer = item.recipient if by_us else item.sender
-    author = RemotePerson(item.sender.id, "", is_community=by_us)
+    is_own = received.is_echo or item.sender.id == entry.id
+    customer = item.recipient if is_own else item.sender
+    author = RemotePerson(item.sender.id, "", is_community=is_own)
     message = mail.message(received.mid, customer.id, author, received.text, item.timestamp)
     return Event(event_id(entry.id, received.mid), entry.id, messages=(message,))

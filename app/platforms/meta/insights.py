@@ -1,7 +1,7 @@
-"""Insights: counters that come late, by names that Meta retires, asked for apart from all others.
+"""Insights: counters that come late, under names that Meta retires, requested apart from all others.
 
-One retired name fails all that are asked for with it, and so does one that does not suit the post.
-So what was refused is asked for again in parts, until what was refused stands alone.
+One retired name fails the whole request, and so does one that does not suit the post. So a request
+that was refused is repeated in parts, until each refused name is requested alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,41 +22,43 @@ from app.platforms.meta.calls import Calls, GraphAccess
 from app.platforms.meta.errors import Retired, TooFew
 
 Counts = Mapping[str, int | MetricStatus]
-"""By the metric's name: its value, or why there is none."""
+"""By the name of the insight: its value, or why there is none."""
 
 
 async def read(calls: Calls, access: GraphAccess, ids: Sequence[str], names: Sequence[str]) -> dict[str, Counts]:
-    """The insights of each of these posts. What Meta has not counted yet is pending.
+    """The insights of each of these posts. What Meta has not counted yet is `pending`.
 
-    What is refused or fails is told as a status: other counters are known. But where the token is
-    not good, or too many calls were made, nothing more is to be asked, so that is raised.
+    What is refused or fails is returned as a status, because the other counters are known. `AuthExpired` and
+    `Throttled` are raised, because no further request would succeed.
     """
     if not ids or not names:
         return {post: {} for post in ids}
     try:
-        answers = await calls.batch(access, [_url(post, names) for post in ids], graph.INSIGHTS)
+        results = await calls.batch(access, [_url(post, names) for post in ids], graph.INSIGHTS)
     except PlatformError as error:
-        answers = [error] * len(ids)
-    found: dict[str, Counts] = {}
+        results = [error] * len(ids)
+    counts_by_post: dict[str, Counts] = {}
     refused: dict[str, PlatformError] = {}
-    for post, answer in zip(ids, answers, strict=True):
-        match answer:
+    for post, result in zip(ids, results, strict=True):
+        match result:
             case AuthExpired() | Throttled():
-                raise answer
+                raise result
             case Rejected() | Gone():
-                refused[post] = answer
+                refused[post] = result
             case PlatformError():
-                denied = isinstance(answer, MissingPermission)
-                found[post] = dict.fromkeys(names, MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR)
+                denied = isinstance(result, MissingPermission)
+                counts_by_post[post] = dict.fromkeys(
+                    names, MetricStatus.NO_PERMISSION if denied else MetricStatus.ERROR
+                )
             case _:
-                found[post] = _counts(answer, names)
-    return {**found, **(await _apart(calls, access, refused, names) if refused else {})}
+                counts_by_post[post] = _counts(result, names)
+    return {**counts_by_post, **(await _apart(calls, access, refused, names) if refused else {})}
 
 
 async def _apart(
     calls: Calls, access: GraphAccess, refused: Mapping[str, PlatformError], names: Sequence[str]
 ) -> dict[str, Counts]:
-    """Ask again without the retired metrics, which one post tells for all; else for each metric alone."""
+    """Request again without the retired metrics, which one post reveals for all; else each metric alone."""
     if len(names) == 1:
         return {
             post: {names[0]: MetricStatus.PENDING if isinstance(error, TooFew) else MetricStatus.UNSUPPORTED}
@@ -66,7 +68,7 @@ async def _apart(
     sample = next((post for post, error in refused.items() if isinstance(error, Retired)), None)
     if sample is not None:
         alone = await calls.batch(access, [_url(sample, (name,)) for name in names], graph.INSIGHTS)
-        gone = [name for name, answer in zip(names, alone, strict=True) if isinstance(answer, Retired)]
+        gone = [name for name, result in zip(names, alone, strict=True) if isinstance(result, Retired)]
         if gone:
             rest = await read(calls, access, posts, [name for name in names if name not in gone])
             return {post: {**rest[post], **dict.fromkeys(gone, MetricStatus.UNSUPPORTED)} for post in posts}
@@ -78,21 +80,21 @@ def _url(post: str, names: Sequence[str]) -> str:
     return f"{post}?fields=id,insights.metric({','.join(names)}).period(lifetime){{name,values,total_value}}"
 
 
-def _counts(found: graph.Insights, names: Sequence[str]) -> Counts:
-    listed = () if found.insights is None else found.insights.data
-    answer = {insight.name: count for insight in listed if (count := insight.count) is not None}
-    return {name: MetricStatus.PENDING if (count := answer.get(name)) is None else count for name in names}
+def _counts(post: graph.Insights, names: Sequence[str]) -> Counts:
+    listed = () if post.insights is None else post.insights.data
+    count_by_name = {insight.name: count for insight in listed if (count := insight.count) is not None}
+    return {name: MetricStatus.PENDING if (count := count_by_name.get(name)) is None else count for name in names}
 
 
 def post_metrics(
-    post: str, answer: Mapping[Metric, int | MetricStatus | None], supported: Collection[Metric]
+    post: str, counts: Mapping[Metric, int | MetricStatus | None], supported: Collection[Metric]
 ) -> PostMetrics:
-    """Counters, and why others are missing: one of those `supported` that was left out is pending."""
+    """Counters, and why the others are missing: a supported one that was left out is `pending`."""
     counters = {
-        name: count for name, count in answer.items() if count is not None and not isinstance(count, MetricStatus)
+        name: count for name, count in counts.items() if count is not None and not isinstance(count, MetricStatus)
     }
     missing = {metric: MetricStatus.PENDING if metric in supported else MetricStatus.UNSUPPORTED for metric in Metric}
-    missing |= {metric: status for metric, status in answer.items() if isinstance(status, MetricStatus)}
+    missing |= {metric: status for metric, status in counts.items() if isinstance(status, MetricStatus)}
     return PostMetrics(post, counters, {metric: missing[metric] for metric in Metric if metric not in counters})
 
 

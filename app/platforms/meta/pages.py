@@ -1,4 +1,4 @@
-"""A Facebook Page, its posts and their comments: Graph's shapes, and what they are to us."""
+"""A Facebook Page, its posts and their comments: wire models, and their translation to the contract's types."""
 
 import re
 from typing import Annotated, Final
@@ -20,7 +20,7 @@ from app.platforms.contract import (
     RemotePost,
 )
 from app.platforms.meta import wire_models as graph
-from app.platforms.meta.hooks import Change, Entry, SomeTime, event_id
+from app.platforms.meta.hooks import AnyTime, Change, Entry, event_id
 from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics
 
 SITE: Final = "https://www.facebook.com"
@@ -40,25 +40,25 @@ INSIGHTS: Final = {"post_media_view": Metric.VIEWS, "post_total_media_view_uniqu
 SUPPORTED: Final = frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES})
 
 POSTS: Final = frozenset({"post", "status", "photo", "video", "link", "share", "album", "reel"})
-"""The items of `feed` events that are posts, if the Page wrote them."""
+"""The items of `feed` events that are posts, if the Page is their author."""
 EDITED: Final = frozenset({"edited", "edit", "update"})
 REMOVED: Final = frozenset({"remove", "delete"})
 
 
 class Page(wire.Shape):
     id: graph.NodeId
-    name: graph.OptionalText = ""
+    name: wire.OptionalText = ""
     link: wire.StorableText | None = None
     username: wire.StorableText | None = None
     followers_count: wire.Count | None = None
     fan_count: wire.Count | None = None
 
 
-class Keyed(wire.Shape):
-    """A Page, with its own token where the one who asks has a role on it."""
+class PageWithToken(wire.Shape):
+    """A Page, with its own token where the person whose token is used has a role on it."""
 
     id: graph.NodeId
-    access_token: graph.OptionalText = ""
+    access_token: wire.OptionalText = ""
 
 
 class Shares(wire.Shape):
@@ -66,7 +66,7 @@ class Shares(wire.Shape):
 
 
 class Counters(wire.Shape):
-    """Of a post. Like all that is empty, `shares` is left out while there are none."""
+    """A post's counters. Graph leaves `shares` out while there are none, as it does all that is empty."""
 
     id: graph.NodeId
     shares: Shares | None = None
@@ -75,7 +75,7 @@ class Counters(wire.Shape):
 
     @property
     def shared(self) -> int | None:
-        """None where this is an answer without counters, which says nothing of them."""
+        """The number of shares; None where the response has no counters at all."""
         if self.shares is not None:
             return self.shares.count
         return None if self.reactions.count is None else 0
@@ -83,23 +83,23 @@ class Counters(wire.Shape):
 
 class Post(Counters):
     created_time: wire.Moment
-    message: graph.OptionalText = ""
-    story: graph.OptionalText = ""
+    message: wire.OptionalText = ""
+    story: wire.OptionalText = ""
     permalink_url: wire.StorableText | None = None
 
 
 class Parent(wire.Shape):
     id: graph.NodeId
-    author: graph.Someone = Field(default=None, alias="from")
+    author: graph.OptionalPerson = Field(default=None, alias="from")
 
 
 class Comment(wire.Shape):
-    """Its author is not told of people whom the token may not see."""
+    """A comment. Its author is left out where the token may not see that person."""
 
     id: graph.NodeId
     created_time: wire.Moment
-    message: graph.OptionalText = ""
-    author: graph.Someone = Field(default=None, alias="from")
+    message: wire.OptionalText = ""
+    author: graph.OptionalPerson = Field(default=None, alias="from")
     parent: Parent | None = None
     permalink_url: wire.StorableText | None = None
 
@@ -111,23 +111,23 @@ class MadePhoto(wire.Shape):
 
 class MadeComment(wire.Shape):
     id: graph.NodeId
-    created_time: wire.SomeMoment = None
+    created_time: wire.LenientMoment = None
     permalink_url: wire.StorableText | None = None
 
 
 class Item(wire.Shape):
-    """What a `feed` event tells of. Until v2.10 it named its author as the sender."""
+    """The value of a `feed` event. Until v2.10 its author was in the fields of the sender."""
 
     item: wire.StorableText
     verb: wire.StorableText
     post_id: graph.NodeId | None = None
     comment_id: graph.NodeId | None = None
     parent_id: graph.NodeId | None = None
-    author: graph.Someone = Field(default=None, alias="from")
+    author: graph.OptionalPerson = Field(default=None, alias="from")
     sender_id: graph.NodeId | None = None
-    sender_name: graph.OptionalText = ""
-    message: graph.OptionalText = ""
-    created_time: SomeTime | None = None
+    sender_name: wire.OptionalText = ""
+    message: wire.OptionalText = ""
+    created_time: AnyTime | None = None
     published: Annotated[bool, BeforeValidator(lambda value: value not in (0, "0"))] = True
 
     @property
@@ -138,7 +138,7 @@ class Item(wire.Shape):
 
 
 PAGE: Final = TypeAdapter(Page)
-KEYED: Final = TypeAdapter(Keyed)
+PAGE_WITH_TOKEN: Final = TypeAdapter(PageWithToken)
 POSTS_PAGE: Final = TypeAdapter(graph.Listing[Post])
 POST_COUNTERS: Final = TypeAdapter(Counters)
 COMMENTS: Final = TypeAdapter(graph.Listing[Comment])
@@ -148,7 +148,7 @@ ITEM: Final = TypeAdapter(Item)
 
 
 def name_in(text: str) -> str | None:
-    """The name or number by which an address calls a Page; None where it is no Page's address."""
+    """The Page's name or number in an address; None where it is not the address of a Page."""
     text = text.strip()
     name = text.removeprefix("@")
     if "/" in text:
@@ -159,7 +159,7 @@ def name_in(text: str) -> str | None:
         if path == "profile.php":
             path = parse_qs(url.query).get("id", [""])[0]
         first = path.partition("/")[0]
-        # A Page's number stands behind its name: /people/Name/1000, /pages/Name/1000, /p/Name-1000.
+        # A Page's number follows its name: /people/Name/1000, /pages/Name/1000, /p/Name-1000.
         numbered = NUMBERED.fullmatch(path) if first in {"people", "pages", "pg", "p"} else None
         name = numbered[1] if numbered is not None else first
     name = name.lower()
@@ -176,9 +176,9 @@ def snapshot(shape: Page) -> CommunitySnapshot:
 
 
 def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) -> PostMetrics:
-    """The counters of the post that was asked for by this id: the answer may tell another.
+    """The counters of the post requested by the id `post`: the response may contain another id.
 
-    A counter that is left out is not known: pending, if it is one that Graph gives.
+    A counter that is left out is not known: it is `pending` if Graph supports it.
     """
     if shape is None:
         return PostMetrics(post, {}, gone=True)
@@ -204,8 +204,8 @@ def post(shape: Post) -> RemotePost:
 
 
 def comment(shape: Comment, post_id: str, own_id: str) -> RemoteMessage:
-    """A comment. Its thread is one customer below one comment of the first level; what the Page
-    answers belongs to the author of the comment it stands below."""
+    """A comment. A thread is one customer below one comment of the first level; the Page's replies belong to the
+    author of the comment that they answer."""
     author = _author(shape.author, shape.id, own_id)
     customer = author.external_id
     if shape.parent is not None and author.is_community:
@@ -231,10 +231,10 @@ def _author(shape: graph.Person | None, comment_id: str, own_id: str) -> RemoteP
 
 
 def to_event(entry: Entry, change: Change) -> Event | None:
-    """What a change of the Page's feed tells.
+    """The event of a change of the Page's feed; None where it is not used.
 
-    An answer of the Page's does not tell to whom it is: the poll brings it, with its thread. What
-    visitors post on the Page, and how posts change or go, is left to the poll as well.
+    A reply of the Page is left to polling, because the event does not name the customer. So are visitors' posts,
+    and posts that are changed or deleted.
     """
     if change.field != "feed":
         return None
@@ -257,19 +257,19 @@ def to_event(entry: Entry, change: Change) -> Event | None:
 def _comment_of_event(item: Item, entry: Entry) -> RemoteMessage | None:
     if item.comment_id is None or item.post_id is None or item.created_time is None:
         return None
-    below = item.parent_id if item.parent_id not in {None, item.post_id} else None
+    parent_id = item.parent_id if item.parent_id not in {None, item.post_id} else None
     author = _author(item.actor, item.comment_id, entry.id)
     edited = item.verb in EDITED
-    if (author.is_community and below is not None) or (edited and entry.time is None):
+    if (author.is_community and parent_id is not None) or (edited and entry.time is None):
         return None
     return RemoteMessage(
         external_id=item.comment_id,
-        thread_id=f"comment-{below or item.comment_id}-{author.external_id}",
+        thread_id=f"comment-{parent_id or item.comment_id}-{author.external_id}",
         kind=MessageKind.COMMENT,
         author=author,
         text=item.message.strip(),
         sent_at=item.created_time,
         post_id=item.post_id,
-        in_reply_to=below,
+        in_reply_to=parent_id,
         edited_at=entry.time if edited else None,
     )

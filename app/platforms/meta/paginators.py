@@ -1,8 +1,8 @@
-"""How far Graph's lists have been read: what the cursors of walks hold.
+"""How far Graph's lists have been read: the contents of the adapters' cursors, and how a page is requested.
 
-Graph's own cursor (`after`) points to an item. It stays right whatever appears or vanishes, but
-ends with the item it points to; then the walk begins again at the list's start. Some lists are
-paged by time (`until`), and say so in the address of their next page alone.
+Graph's own cursor (`after`) points to an item. It stays valid whatever appears or vanishes, but
+ends with the item it points to; then the scan begins again at the list's start. Some lists are
+paged by time (`until`), which only the URL of their next page shows.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,9 +17,10 @@ from app.platforms.meta.wire_models import Listing
 
 T = TypeVar("T")
 
-FEWER: Final = 5
+SMALLER_PAGE: Final = 5
+"""By what a page's size is divided after `TooMuch`."""
 RESTARTS: Final = 5
-"""How often a walk begins again without coming further: else one whose cursors are never taken would not end."""
+"""How often a scan may begin again without progress: else one whose cursors are always refused would not end."""
 
 
 class ListPosition(wire.Shape):
@@ -27,15 +28,15 @@ class ListPosition(wire.Shape):
 
     after: wire.StorableText | None = None
     restarts: wire.Count = 0
-    deepest: wire.SomeMoment = None
-    """The oldest item of the walk."""
+    deepest: wire.LenientMoment = None
+    """The time of the oldest item of the scan."""
 
     def from_start(self) -> Self:
-        """The list's start."""
+        """The paginator at the list's start, after its cursor was refused."""
         return self.model_copy(update={"after": None, "restarts": self.restarts + 1})
 
     def seen(self, times: Sequence[datetime]) -> Self:
-        """After a page of items of these times."""
+        """The paginator after a page whose items have these times."""
         oldest = min(times, default=None)
         if oldest is None or (self.deepest is not None and self.deepest <= oldest):
             return self
@@ -43,27 +44,27 @@ class ListPosition(wire.Shape):
 
 
 async def page(
-    ask: Callable[[str | None, int], Awaitable[Listing[T]]], at: ListPosition, limit: int
+    fetch: Callable[[str | None, int], Awaitable[Listing[T]]], at: ListPosition, limit: int
 ) -> Listing[T] | None:
-    """The page of a list that begins there; None where the cursor is good no more.
+    """The page of a list that begins at `at`, requested by `fetch` with a cursor and a limit.
 
-    It has at most `limit` items, and fewer where so many are too much for Graph at once.
+    None where Graph no longer accepts the cursor. A page is smaller than `limit` where Graph refuses so many items.
     """
     while True:
         try:
-            return await ask(at.after, limit)
+            return await fetch(at.after, limit)
         except TooMuch:
             if limit == 1:
                 raise
-            limit = max(1, limit // FEWER)
+            limit = max(1, limit // SMALLER_PAGE)
         except Rejected:
             if at.after is None or at.restarts >= RESTARTS:
                 raise
             return None
 
 
-def part(fields: str, limit: int, after: str | None) -> dict[str, str]:
-    """What a page of a list is asked for by."""
+def page_query(fields: str, limit: int, after: str | None) -> dict[str, str]:
+    """The query of a page of a list."""
     query = {"fields": fields, "limit": str(limit)}
     if after is None:
         return query
@@ -71,35 +72,55 @@ def part(fields: str, limit: int, after: str | None) -> dict[str, str]:
 
 
 class ListPaginator(ListPosition):
-    """Reads a list, newest first, down to what an earlier walk has seen: everything from `known` on."""
+    """Reads a list, latest first, down to the items that earlier scans have read."""
 
-    newest: wire.SomeMoment = None
-    known: wire.SomeMoment = None
+    latest: wire.LenientMoment = None
+    """The time of the latest item of this scan."""
+    read_up_to: wire.LenientMoment = None
+    """The time of the latest item of all earlier scans."""
 
     def past(
         self, times: Sequence[datetime], after: str | None, since: datetime | None
     ) -> "tuple[ListPaginator, bool]":
-        """The walk after a page of items of these times, and whether there is more to it.
+        """The paginator after a page whose items have these times, and whether the scan continues.
 
-        Its last item alone tells whether the page reaches far enough: one that stands out of its
-        order above must not end the walk.
+        Only the page's last item decides whether the scan has gone back far enough: an item out of order
+        before it must not end the scan.
         """
-        newest = self.newest or max(times, default=self.known)
-        bound = max((moment for moment in (self.known, since) if moment is not None), default=None)
+        latest = self.latest or max(times, default=self.read_up_to)
+        bound = max((moment for moment in (self.read_up_to, since) if moment is not None), default=None)
         if after is None or (bound is not None and any(time < bound for time in times[-1:])):
-            return ListPaginator(known=newest), False
-        return self.seen(times).model_copy(update={"after": after, "newest": newest}), True
+            return ListPaginator(read_up_to=latest), False
+        return self.seen(times).model_copy(update={"after": after, "latest": latest}), True
+
+
+async def next_items(
+    fetch: Callable[[str | None, int], Awaitable[Listing[T]]],
+    paginator: ListPaginator,
+    limit: int,
+    time_of: Callable[[T], datetime],
+    since: datetime | None,
+) -> tuple[tuple[T, ...], ListPaginator, bool]:
+    """The items of the next page, the paginator after it, and whether the scan continues.
+
+    Each scan starts at the list's start, so its first `limit` items come again with current values.
+    """
+    listing = await page(fetch, paginator, limit)
+    if listing is None:
+        return (), paginator.from_start(), True
+    items = tuple(item for item in listing.data if since is None or time_of(item) >= since)
+    return items, *paginator.past([time_of(item) for item in listing.data], listing.after, since)
 
 
 class UnreadThread(ListPosition):
-    """A thread of which a part is yet to be read; `key` says whose it is."""
+    """A thread of which a part is yet to be read; of the customer `customer_id`."""
 
     id: wire.StorableText
-    key: wire.StorableText = ""
+    customer_id: wire.StorableText = ""
 
 
 class CommentPaginator(ListPosition):
-    """Reads a list whole, then the branches of its items that are too long to come with them."""
+    """Reads a whole list of comments, then those replies that are too many to come with their comment."""
 
     read: bool = False
     unread_threads: tuple[UnreadThread, ...] = ()
@@ -110,27 +131,27 @@ class CommentPaginator(ListPosition):
 
 
 class MessagePaginator(ListPosition):
-    """Reads messages by passes over the list of threads, the last written to first.
+    """Reads messages by passes over the list of threads, the one with the latest message first.
 
-    Everything up to `known` was read by earlier walks. A pass reads the threads that were written to
-    since `floor`, each down to `known`. One that is written to meanwhile jumps to the top, past us;
-    the next pass, whose floor is where this one began (`pass_start`), reads it. A pass that begins where the
-    one before it began is the walk's last.
+    Everything up to `read_up_to` was read by earlier scans. A pass reads the threads that have messages
+    since `floor`, each down to `read_up_to`. A thread that gets a message meanwhile moves to the list's start,
+    which this pass has already read; the next pass, whose `floor` is this one's `pass_start`, reads it. A pass
+    that begins at the same moment as the one before it is the scan's last.
     """
 
-    known: wire.SomeMoment = None
-    floor: wire.SomeMoment = None
-    pass_start: wire.SomeMoment = None
+    read_up_to: wire.LenientMoment = None
+    floor: wire.LenientMoment = None
+    pass_start: wire.LenientMoment = None
     read: bool = False
     unread_threads: tuple[UnreadThread, ...] = ()
 
     def next(self) -> "tuple[MessagePaginator, bool]":
-        """The next pass when this one is done; and whether there is more to the walk."""
+        """The next pass when this one is complete; and whether the scan continues."""
         if not self.read or self.unread_threads:
             return self, True
         if self.pass_start == self.floor:
-            return MessagePaginator(known=self.pass_start, floor=self.pass_start), False
-        return MessagePaginator(known=self.known, floor=self.pass_start), True
+            return MessagePaginator(read_up_to=self.pass_start, floor=self.pass_start), False
+        return MessagePaginator(read_up_to=self.read_up_to, floor=self.pass_start), True
 
 
 class InboxPaginator(wire.Shape):

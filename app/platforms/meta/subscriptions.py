@@ -1,6 +1,7 @@
-"""Where events are sent: the application names one address, and each community gives it its events."""
+"""Webhook subscriptions: the application has one address, and each community sends its events to the application."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from app.platforms.capabilities import HookState
 from app.platforms.contract import Credentials, Rejected
@@ -8,7 +9,7 @@ from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import Calls, GraphAccess
 from app.platforms.meta.tokens import app_access
 
-DASHBOARD = "the address itself is set in the application's dashboard at Meta, and cannot be seen from here"
+DASHBOARD: Final = "the address itself is set in the application's dashboard at Meta, and cannot be seen from here"
 
 
 async def subscribe(
@@ -23,13 +24,16 @@ async def subscribe(
     url: str,
     verify_token: str,
 ) -> None:
-    """Have events of `fields` of objects of this kind sent to `url`, where the application's settings are
-    known; then have the community give `subscribed_fields` to the application."""
+    """Have Meta send events of `fields` of objects of this kind to `url`, where the application's settings are
+    known; then have the community send `subscribed_fields` to the application. Raises `Rejected` where Meta refuses.
+    """
     app = app_access(c)
     if app is not None:
         form = {"object": kind, "callback_url": url, "fields": ",".join(fields), "verify_token": verify_token}
-        _require_success(await calls.prepare(app, f"{c.app['client_id']}/subscriptions", graph.DONE, form))
-    _require_success(await calls.prepare(access, path, graph.DONE, {"subscribed_fields": ",".join(subscribed_fields)}))
+        _require_success(await calls.repeatable_post(app, f"{c.app['client_id']}/subscriptions", graph.DONE, form))
+    _require_success(
+        await calls.repeatable_post(access, path, graph.DONE, {"subscribed_fields": ",".join(subscribed_fields)})
+    )
 
 
 async def state(
@@ -43,8 +47,7 @@ async def state(
     subscribed_fields: Sequence[str],
     url: str,
 ) -> HookState:
-    """Whether the community gives its events to the application, and the application sends those of
-    `fields` to `url`."""
+    """Whether the community sends its events to the application, and the application those of `fields` to `url`."""
     client_id = c.app.get("client_id")
     listed = (await calls.get(access, path, graph.SUBSCRIBED, {})).data
     missing = set(subscribed_fields)
@@ -66,6 +69,6 @@ async def state(
     return HookState(not missing, detail=detail)
 
 
-def _require_success(answer: graph.Done) -> None:
-    if not answer.success:
+def _require_success(response: graph.Done) -> None:
+    if not response.success:
         raise Rejected("Meta did not take the subscription")

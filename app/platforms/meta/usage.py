@@ -1,11 +1,11 @@
-"""How much of their limits Graph's answers say is used up: percentages, in JSON, in headers.
+"""How much of each rate limit is used, from headers of Graph's responses: percentages, in JSON.
 
     x-app-usage                  {"call_count": 28, "total_time": 25, "total_cputime": 25}
     x-page-usage                 likewise, of one Page
     x-business-use-case-usage    {"<id>": [{"type": "pages", "call_count": 95, "total_cputime": 20,
                                   "total_time": 20, "estimated_time_to_regain_access": 19}]}
 
-The last holds minutes until calls are taken again, 0 while they are. Source: Graph's rate limits.
+The last gives the minutes until requests are accepted again, 0 while they are. Source: Graph's rate limits.
 """
 
 from typing import Annotated, Final
@@ -39,26 +39,26 @@ BY_BUSINESS: Final = TypeAdapter(dict[str, list[Used]])
 
 
 def usages(response: httpx.Response) -> list[Usage]:
-    """Every limit that an answer tells of; a header that is not understood tells of none."""
-    found = []
+    """The usage of every limit in a response's headers; a header that cannot be parsed is ignored."""
+    result = []
     for name, scope in (("x-app-usage", LimitScope.APP), ("x-page-usage", LimitScope.COMMUNITY)):
         try:
-            found.append(USED.validate_json(response.headers.get(name, "")).usage(scope))
+            result.append(USED.validate_json(response.headers.get(name, "")).usage(scope))
         except ValidationError:
             continue
     try:
         businesses = BY_BUSINESS.validate_json(response.headers.get("x-business-use-case-usage", ""))
     except ValidationError:
-        return found
-    return found + [used.usage(LimitScope.COMMUNITY) for limits in businesses.values() for used in limits]
+        return result
+    return result + [used.usage(LimitScope.COMMUNITY) for limits in businesses.values() for used in limits]
 
 
 def nearest(response: httpx.Response) -> Usage | None:
-    """The limit that is nearest to its end."""
+    """The limit with the largest share used; None where the response names none."""
     return max(usages(response), key=lambda usage: usage.share, default=None)
 
 
 def free_in(response: httpx.Response) -> float | None:
-    """Seconds until calls are taken again; None where no answer tells."""
+    """Seconds until requests are accepted again; None where the response does not say."""
     waits = [usage.resets_in for usage in usages(response) if usage.resets_in is not None]
     return max(waits, default=wire.retry_after(response))

@@ -1,7 +1,7 @@
-"""Graph's answers, as far as both its platforms share them.
+"""Wire models of Graph's responses that Facebook and Instagram share.
 
-Live answers leave out what is empty and what the token may not see, so only what we cannot do
-without is required. Source: Meta's business SDK (`api_specs`), python-facebook's recordings.
+Real responses leave out what is empty and what the token may not see, so only what is indispensable
+is required. Source: Meta's business SDK (`api_specs`), python-facebook's recordings.
 """
 
 from typing import Annotated, Final, Generic, TypeVar
@@ -16,24 +16,21 @@ T = TypeVar("T")
 
 NodeId = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=r"^[A-Za-z0-9_.:$=+/-]{1,500}$")]
 """Ids are numbers, numbers joined by `_`, or (of messages and their threads) something like Base64.
-Some hooks write those that are numbers as numbers."""
+Some webhook events have numeric ids as JSON numbers."""
 
-OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
-"""A text; where there is none it is left out, empty, or null."""
-
-PLACE: Final = ("after", "until", "__paging_token", "offset")
-"""What says in an address where a page begins."""
+PAGE_PARAMETERS: Final = ("after", "until", "__paging_token", "offset")
+"""The query parameters of a URL that say where a page begins."""
 
 
-def _place(address: object) -> object:
-    """Where the page at an address begins, without the rest of it: that holds the token.
+def _page_start(address: object) -> object:
+    """Where the page at a URL begins, without the rest of the URL, which contains the token.
 
-    A cursor, or where a list is paged by time its query, with a question mark in front.
+    A cursor, or for a list paged by time its query, with a question mark in front.
     """
     if not isinstance(address, str) or not address:
         return address or None
     query = dict(parse_qsl(urlsplit(address).query))
-    where: dict[str, str] = {name: query[name] for name in PLACE if name in query}
+    where: dict[str, str] = {name: query[name] for name in PAGE_PARAMETERS if name in query}
     return where.get("after") or f"?{urlencode(where)}"
 
 
@@ -43,7 +40,7 @@ class Cursors(wire.Shape):
 
 class Paging(wire.Shape):
     cursors: Cursors | None = None
-    next: Annotated[wire.StorableText | None, BeforeValidator(_place)] = None
+    next: Annotated[wire.StorableText | None, BeforeValidator(_page_start)] = None
 
 
 class Listing(wire.Shape, Generic[T]):
@@ -70,7 +67,7 @@ class Total(wire.Shape):
 
 
 class Summed(wire.Shape):
-    """A list of which the size alone was asked for."""
+    """A list of which only the size was requested."""
 
     summary: Total | None = None
 
@@ -81,16 +78,16 @@ class Summed(wire.Shape):
 
 class Person(wire.Shape):
     id: NodeId
-    name: OptionalText = ""
-    username: OptionalText = ""
+    name: wire.OptionalText = ""
+    username: wire.OptionalText = ""
 
 
-def _known(value: object) -> object:
+def _none_without_id(value: object) -> object:
     return None if isinstance(value, dict) and not value.get("id") else value
 
 
-Someone = Annotated[Person | None, BeforeValidator(_known)]
-"""Who wrote something; None where that is not told, or not by an id."""
+OptionalPerson = Annotated[Person | None, BeforeValidator(_none_without_id)]
+"""An author; None where the response names none, or none with an id."""
 
 
 class Value(wire.Shape):
@@ -101,17 +98,19 @@ class Insight(wire.Shape):
     """A metric. What is not counted yet has no values, or is not among the insights at all."""
 
     name: wire.StorableText
-    period: OptionalText = "lifetime"
+    period: wire.OptionalText = "lifetime"
     values: tuple[Value, ...] | None = None
     total_value: Value | None = None
 
     @property
     def count(self) -> int | None:
-        """Since the post appeared: a day's, or a week's, is another count."""
+        """The count since the post appeared; None for any other period."""
         if self.period not in {"", "lifetime"}:
             return None
-        told = self.total_value or (self.values[-1] if self.values else None)
-        return told.value if told is not None and type(told.value) is int and 0 <= told.value < 2**63 else None
+        counted = self.total_value or (self.values[-1] if self.values else None)
+        if counted is None or type(counted.value) is not int or not 0 <= counted.value < 2**63:
+            return None
+        return counted.value
 
 
 class Insights(wire.Shape):
@@ -122,13 +121,13 @@ class Insights(wire.Shape):
 
 
 class Message(wire.Shape):
-    """A direct message. Of those before the newest twenty of a thread, Meta tells the id alone."""
+    """A direct message. Of those before the latest twenty of a thread, Meta returns only the id."""
 
     id: NodeId
     created_time: wire.Moment | None = None
-    author: Someone = Field(default=None, alias="from")
-    to: Listing[Someone] | None = None
-    message: OptionalText = ""
+    author: OptionalPerson = Field(default=None, alias="from")
+    to: Listing[OptionalPerson] | None = None
+    message: wire.OptionalText = ""
 
     @property
     def people(self) -> tuple[Person, ...]:
@@ -138,7 +137,7 @@ class Message(wire.Shape):
 class Thread(wire.Shape):
     id: NodeId
     updated_time: wire.Moment
-    participants: Listing[Someone] | None = None
+    participants: Listing[OptionalPerson] | None = None
     messages: Listing[Message] | None = None
 
     @property
@@ -148,15 +147,15 @@ class Thread(wire.Shape):
 
     @property
     def latest_messages(self) -> Listing[Message]:
-        """The messages that come with it."""
+        """The messages that come with the thread."""
         return self.messages or Listing[Message](data=())
 
 
 class Part(wire.Shape):
-    """An answer of a batch; its body is JSON in a text."""
+    """One response of a batch; its body is JSON in a string."""
 
     code: Annotated[int, Field(ge=100, le=599)]
-    body: OptionalText = ""
+    body: wire.OptionalText = ""
 
 
 class Made(wire.Shape):
@@ -167,8 +166,8 @@ class SentMessage(wire.Shape):
     message_id: NodeId
 
 
-def _whether(value: object) -> object:
-    """Older edges answer `true` by itself."""
+def _success(value: object) -> object:
+    """Older edges return a bare `true`."""
     return {"success": value} if isinstance(value, bool) else value
 
 
@@ -177,19 +176,19 @@ class Done(wire.Shape):
 
 
 class IssuedToken(wire.Shape):
-    """A token endpoint's answer; a token that does not end may come without `expires_in`."""
+    """A token endpoint's response; a token that does not expire may come without `expires_in`."""
 
     access_token: Annotated[wire.StorableText, Field(min_length=1)]
     expires_in: wire.Count | None = None
 
 
 class Inspected(wire.Shape):
-    """What is said of a token; a moment of 0 is none."""
+    """The state of a token; a time of 0 means none."""
 
     is_valid: bool
     scopes: tuple[wire.StorableText, ...] | None = None
-    expires_at: wire.SomeUnixTime = None
-    data_access_expires_at: wire.SomeUnixTime = None
+    expires_at: wire.LenientUnixTime = None
+    data_access_expires_at: wire.LenientUnixTime = None
 
 
 class Debugged(wire.Shape):
@@ -204,7 +203,7 @@ class Subscribed(wire.Shape):
 
 
 def _field(value: object) -> object:
-    """A field of a subscription, by its name alone, as it was before v3.2."""
+    """A bare name, as before v3.2, as a field of a subscription."""
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -213,10 +212,10 @@ class AppField(wire.Shape):
 
 
 class AppSubscription(wire.Shape):
-    """Where an application has the events of one kind of object sent to."""
+    """The address to which an application has the events of one kind of object sent."""
 
     object: wire.StorableText
-    callback_url: OptionalText = ""
+    callback_url: wire.OptionalText = ""
     active: bool = True
     fields: tuple[Annotated[AppField, BeforeValidator(_field)], ...] = ()
 
@@ -227,7 +226,7 @@ BATCH: Final = TypeAdapter(list[Part | None])
 INSIGHTS: Final = TypeAdapter(Insights)
 MADE: Final = TypeAdapter(Made)
 SENT_MESSAGE: Final = TypeAdapter(SentMessage)
-DONE: Final[TypeAdapter[Done]] = TypeAdapter(Annotated[Done, BeforeValidator(_whether)])
+DONE: Final[TypeAdapter[Done]] = TypeAdapter(Annotated[Done, BeforeValidator(_success)])
 GRANTED: Final = TypeAdapter(IssuedToken)
 DEBUGGED: Final = TypeAdapter(Debugged)
 SUBSCRIBED: Final = TypeAdapter(Listing[Subscribed])

@@ -1,1 +1,1 @@
-"""What Odnoklassniki's adapter is made of: signature, error table, shapes of answers, translation, cursors."""
+"""Odnoklassniki's adapter: signature, error table, wire models, translation, cursors."""

@@ -1,7 +1,7 @@
-"""How Odnoklassniki is called: signed forms (REST), the group's token in the query (Graph), uploads, OAuth."""
+"""Requests to Odnoklassniki: signed forms (REST), the group's token in the query (Graph), uploads, OAuth."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import httpx
@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 
 from app.platforms import wire
 from app.platforms.capabilities import Picture
-from app.platforms.contract import COST, AuthExpired, Cost, Credentials, MissingPermission, PlatformError, Token
+from app.platforms.contract import COST, AuthExpired, Cost, Credentials, MissingPermission, Token
+from app.platforms.errors import naming_token
 from app.platforms.odnoklassniki import wire_models as ok
 from app.platforms.odnoklassniki.errors import CHANGES, from_answer
 from app.platforms.odnoklassniki.sign import secret_of, sign
@@ -17,19 +18,19 @@ from app.platforms.odnoklassniki.sign import secret_of, sign
 T = TypeVar("T")
 
 JSON: Final = {"content-type": "application/json;charset=utf-8"}
-"""The Graph API insists on it."""
+"""Required by the Graph API."""
 
 
 class Api:
-    """Both APIs, as what is asked and what is understood."""
+    """Both APIs: requests, and their parsed responses."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
 
     async def rest(
-        self, c: Credentials, answer: TypeAdapter[T], method: str, fields: Mapping[str, str], *, changes: bool = False
+        self, c: Credentials, model: TypeAdapter[T], method: str, fields: Mapping[str, str], *, changes: bool = False
     ) -> T:
-        """Call a method with the administrator's token. All of it is a form, so that addresses tell nothing."""
+        """Call a method with the administrator's token. All parameters are in the form, so that URLs hold no secret."""
         token = _token(c, Token.USER)
         form = {**fields, "method": method, "format": "json", "application_key": _setting(c, "application_key")}
         signature = sign(form, secret_of(token, _setting(c, "application_secret")))
@@ -39,10 +40,10 @@ class Api:
             data={**form, "access_token": token, "sig": signature},
             extensions=_extensions(token, Token.USER, changes=changes),
         )
-        return await self._send(answer, request, Token.USER, changes=changes)
+        return await self._send(model, request, Token.USER, changes=changes)
 
     async def graph(
-        self, c: Credentials, answer: TypeAdapter[T], path: str, query: Mapping[str, str] | None = None
+        self, c: Credentials, model: TypeAdapter[T], path: str, query: Mapping[str, str] | None = None
     ) -> T:
         """Read from the Graph API with the group's token."""
         token = _token(c, Token.COMMUNITY)
@@ -52,16 +53,16 @@ class Api:
             params={**(query or {}), "access_token": token},
             extensions=_extensions(token, Token.COMMUNITY, changes=False),
         )
-        return await self._send(answer, request, Token.COMMUNITY, changes=False)
+        return await self._send(model, request, Token.COMMUNITY, changes=False)
 
     async def owner(self, c: Credentials) -> tuple[str, str]:
-        """The group whose token it is, as `group:1`, and its name; `MissingPermission` where it is a person's."""
+        """The owner of the group's token, as `group:1`, and its name; `MissingPermission` where it is a person."""
         owner = await self.graph(c, ok.OWNER, "info")
         if owner.group_id is None:
             raise MissingPermission("the token is a person's, and not the group's own")
         return owner.group_id, owner.name
 
-    async def graph_post(self, c: Credentials, answer: TypeAdapter[T], path: str, body: object) -> T:
+    async def graph_post(self, c: Credentials, model: TypeAdapter[T], path: str, body: object) -> T:
         """Change something through the Graph API with the group's token."""
         token = _token(c, Token.COMMUNITY)
         request = self._http.build_request(
@@ -72,18 +73,15 @@ class Api:
             headers=JSON,
             extensions=_extensions(token, Token.COMMUNITY, changes=True),
         )
-        return await self._send(answer, request, Token.COMMUNITY, changes=True)
+        return await self._send(model, request, Token.COMMUNITY, changes=True)
 
     async def upload(self, url: str, picture: Picture) -> ok.Uploaded:
-        """Bring a picture to the address that was given for it."""
-        name = f"picture.{picture.media_type.rpartition('/')[2]}"
-        request = self._http.build_request(
-            "POST", url, files={"pic1": (name, picture.content, picture.media_type)}, extensions={COST: Cost()}
-        )
+        """Upload a picture to the address that OK returned for it."""
+        request = self._http.build_request("POST", url, files={"pic1": picture.as_file()}, extensions={COST: Cost()})
         return wire.parse(ok.UPLOADED, await wire.read(self._http, request, from_answer))
 
     async def renew(self, c: Credentials) -> ok.IssuedToken:
-        """A new access token for the refresh token."""
+        """Request a new access token with the refresh token."""
         token = _token(c, Token.REFRESH)
         form = {"grant_type": "refresh_token", "refresh_token": token}
         form |= {"client_id": _setting(c, "application_id"), "client_secret": _setting(c, "application_secret")}
@@ -91,22 +89,11 @@ class Api:
         request = self._http.build_request("POST", _url(c, "oauth/token.do"), data=form, extensions=extensions)
         return await self._send(ok.GRANTED, request, Token.REFRESH, changes=True)
 
-    async def _send(self, answer: TypeAdapter[T], request: httpx.Request, kind: Token, *, changes: bool) -> T:
+    async def _send(self, model: TypeAdapter[T], request: httpx.Request, kind: Token, *, changes: bool) -> T:
+        classify = naming_token(from_answer, kind)
         if changes:
-            return wire.confirmed(answer, await wire.write(self._http, request, _blaming(kind)))
-        return wire.parse_timely(answer, await wire.read(self._http, request, _blaming(kind)))
-
-
-def _blaming(kind: Token) -> Callable[[httpx.Response], PlatformError | None]:
-    """What an answer says went wrong, naming the token that is no longer good."""
-
-    def classify(response: httpx.Response) -> PlatformError | None:
-        error = from_answer(response)
-        if isinstance(error, AuthExpired):
-            error.token = kind
-        return error
-
-    return classify
+            return wire.parse_confirmation(model, await wire.write(self._http, request, classify))
+        return wire.parse_lenient(model, await wire.read(self._http, request, classify))
 
 
 def _extensions(token: str, kind: Token, *, changes: bool) -> dict[str, object]:
@@ -121,10 +108,10 @@ def _token(c: Credentials, kind: Token) -> str:
 
 
 def _setting(c: Credentials, name: str) -> str:
-    found = c.app.get(name)
-    if not found:
+    setting = c.app.get(name)
+    if not setting:
         raise MissingPermission(f"the installation's {name} for Odnoklassniki is not set")
-    return found
+    return setting
 
 
 def _url(c: Credentials, path: str) -> str:

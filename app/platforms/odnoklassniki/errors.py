@@ -1,7 +1,7 @@
-"""Odnoklassniki's error codes and what each means for us. Source: apiok.ru, "Errors"; names as given there.
+"""Odnoklassniki's error codes and the meaning of each. Source: apiok.ru, "Errors"; names as there.
 
-OK answers 200 to almost everything; `error_code` tells. Unverified: which of "blocked" and "limit" ends when,
-for OK never says.
+OK returns status 200 for almost all errors; `error_code` decides. Unverified: when a "blocked" or a "limit"
+ends, which OK does not say.
 """
 
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ from app.platforms.odnoklassniki import wire_models as ok
 
 TITLE: Final = "Odnoklassniki"
 
-WAITS: Final[Mapping[int, LimitScope]] = {
+THROTTLED_SCOPES: Final[Mapping[int, LimitScope]] = {
     7: LimitScope.TOKEN,  # ACTION_BLOCKED
     8: LimitScope.TOKEN,  # FLOOD_BLOCKED
     9: LimitScope.ADDRESS,  # IP_BLOCKED
     11: LimitScope.TOKEN,  # LIMIT_REACHED
     26: LimitScope.APP,  # TOTAL_LIMIT_REACHED
 }
-"""Whom a pause concerns."""
+"""The scope of each rate limit, by code."""
 
 _RECONNECT = (
     *(102, 103),  # session expired, session key
@@ -46,8 +46,8 @@ _GONE = (
     *(106, 140, 141, 160, 300),  # ids of an entity, a message, a comment, a group; NOT_FOUND
     *(700, 702, 705, 706),  # comment and chat not found, not active any more
 )
-_UNWELL = (1, 2, 30, 31, 5000, 9999)
-_REFUSED = (
+_UNAVAILABLE = (1, 2, 30, 31, 5000, 9999)
+_REJECTED = (
     *(3, 4, 12, 21),
     *(100, 110, 120, 121, 130, 150, 151, 211, 212, 213, 214, 220),
     *(324, 451, 454),
@@ -59,17 +59,17 @@ _REFUSED = (
 
 CODES: Final[Mapping[int, ErrorMeaning]] = table(
     {
-        ErrorMeaning.THROTTLED: tuple(WAITS),
+        ErrorMeaning.THROTTLED: tuple(THROTTLED_SCOPES),
         ErrorMeaning.AUTH_EXPIRED: _RECONNECT,
         ErrorMeaning.FORBIDDEN: _FORBIDDEN,
         ErrorMeaning.GONE: _GONE,
-        ErrorMeaning.UNAVAILABLE: _UNWELL,
-        ErrorMeaning.REJECTED: _REFUSED,
+        ErrorMeaning.UNAVAILABLE: _UNAVAILABLE,
+        ErrorMeaning.REJECTED: _REJECTED,
     }
 )
 
-UNKNOWN: Final = ErrorMeaning.UNAVAILABLE
-"""A code that nobody documents: trying later is harmless, giving up is not."""
+UNDOCUMENTED: Final = ErrorMeaning.UNAVAILABLE
+"""The meaning of an undocumented code: trying later is harmless, giving up is not."""
 
 MESSAGES: Final[Mapping[int, str]] = {
     7: "Odnoklassniki has blocked this action for a while",
@@ -94,7 +94,7 @@ MESSAGES: Final[Mapping[int, str]] = {
     601: "the text is longer than Odnoklassniki allows",
     607: "Odnoklassniki does not understand a link in the post",
 }
-"""What a person should know; for the other codes the class says it."""
+"""The message for people; for other codes it is the meaning's."""
 
 OAUTH: Final[Mapping[str, ErrorMeaning]] = {
     "invalid_client": ErrorMeaning.FORBIDDEN,
@@ -102,31 +102,31 @@ OAUTH: Final[Mapping[str, ErrorMeaning]] = {
     "server_error": ErrorMeaning.UNAVAILABLE,
     "temporarily_unavailable": ErrorMeaning.UNAVAILABLE,
 }
-"""What the token endpoint says by a word (RFC 6749, 5.2); all others mean that a person must reconnect."""
+"""The error names of the token endpoint (RFC 6749, 5.2); all others mean that a person must reconnect."""
 
 CHANGES: Final = "odnoklassniki.changes"
-"""Marks a request that changes something, in its `extensions`: all methods have one path."""
+"""In a request's `extensions`: the request is a change. All methods share one path, so the URL does not show it."""
 
 
 def from_answer(response: httpx.Response) -> PlatformError | None:
-    """What an answer says went wrong: OK's own code where there is one, whatever the status."""
+    """The error that a response reports, by OK's own code where there is one, whatever the status."""
     request = wire.request_of(response)
     changes = request is not None and CHANGES in request.extensions
     code = _code(response)
     if code is None:
-        error = _from_word(response, changes=changes) if _is_oauth(request) else None
+        error = _from_oauth(response, changes=changes) if _is_oauth(request) else None
         return error or _from_status(response, changes=changes)
-    meaning, platform_code = CODES.get(code, UNKNOWN), str(code)
+    meaning, platform_code = CODES.get(code, UNDOCUMENTED), str(code)
     message = MESSAGES.get(code, f"{meaning.text(TITLE)} (Odnoklassniki's error {code})")
     if meaning is ErrorMeaning.THROTTLED:
         return Throttled(
-            message, retry_after=wire.retry_after(response), scope=WAITS[code], platform_code=platform_code
+            message, retry_after=wire.retry_after(response), scope=THROTTLED_SCOPES[code], platform_code=platform_code
         )
     return platform_error(meaning, message, platform_code=platform_code, changes=changes)
 
 
 def _code(response: httpx.Response) -> int | None:
-    """The code in the answer, or in the header that OK sends beside it, whatever the answer looks like."""
+    """The error code in the body, or else in the header that OK also sends it in."""
     try:
         return ok.FAILURE.validate_json(response.content).error_code
     except ValidationError:
@@ -138,14 +138,14 @@ def _is_oauth(request: httpx.Request | None) -> bool:
     return request is not None and request.url.path == "/oauth/token.do"
 
 
-def _from_word(response: httpx.Response, *, changes: bool) -> PlatformError | None:
-    """The token endpoint names its errors."""
+def _from_oauth(response: httpx.Response, *, changes: bool) -> PlatformError | None:
+    """The error that the token endpoint reports; None where the body has none."""
     try:
-        word = ok.OAUTH_FAILURE.validate_json(response.content).error
+        name = ok.OAUTH_FAILURE.validate_json(response.content).error
     except ValidationError:
         return None
-    meaning = OAUTH.get(word, ErrorMeaning.AUTH_EXPIRED)
-    code = word if word in OAUTH else "invalid_grant"
+    meaning = OAUTH.get(name, ErrorMeaning.AUTH_EXPIRED)
+    code = name if name in OAUTH else "invalid_grant"
     return platform_error(meaning, meaning.text(TITLE), platform_code=code, changes=changes)
 
 
@@ -165,4 +165,4 @@ def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError | 
         return platform_error(meaning, meaning.text(TITLE), platform_code=code, changes=changes)
     if response.is_client_error and response.status_code != httpx.codes.NOT_FOUND:
         return Rejected(ErrorMeaning.REJECTED.text(TITLE), platform_code=code)
-    return Malformed("this is not how Odnoklassniki answers: the API's address may be wrong", platform_code=code)
+    return Malformed("this is not a response of Odnoklassniki: the API's address may be wrong", platform_code=code)

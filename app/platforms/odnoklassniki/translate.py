@@ -1,4 +1,4 @@
-"""Odnoklassniki's shapes as the contract's types."""
+"""Odnoklassniki's wire models as the contract's types."""
 
 from datetime import datetime
 
@@ -18,17 +18,17 @@ from app.platforms.odnoklassniki import wire_models as ok
 
 
 def bare(reference: str) -> str:
-    """`user:1` and `group:1` without their kind."""
+    """The id in `user:1` and `group:1`."""
     return reference.rpartition(":")[2]
 
 
 def is_own(shape: ok.Topic, group: str) -> bool:
-    """Whether the group itself says it, and not somebody in it."""
+    """Whether the topic is published by the group itself, not by a member."""
     return bool(shape.is_on_behalf_of_group) or shape.author_ref in {None, f"group:{group}"}
 
 
 def metrics(shape: ok.Topic, reach: int | MetricStatus) -> PostMetrics:
-    """A counter that the topic lacks is one that OK does not show for it (comments that are switched off)."""
+    """A topic's counters. OK leaves out one that the topic does not have (comments that are switched off)."""
     counts: dict[Metric, int | None] = {
         Metric.REACTIONS: shape.like_summary.count if shape.like_summary else None,
         Metric.COMMENTS: shape.discussion_summary.comments_count if shape.discussion_summary else None,
@@ -58,23 +58,26 @@ def topic_url(group: str, topic: str) -> str:
 
 
 def person(reference: str | None, name: str, group: str | None) -> RemotePerson:
-    """Whoever `user:1`, `group:1` or a bare id is. `group` is ours; where it is not known, a group is."""
-    kind, _, own = (reference or "user:").rpartition(":")
-    ours = kind == "group" if group is None else own == group
+    """The author named by `user:1`, `group:1` or a bare id. `group` is the community's id; None: not known, and any
+    group is taken for the community.
+    """
+    kind, _, author_id = (reference or "user:").rpartition(":")
+    is_community = kind == "group" if group is None else author_id == group
     page = "group" if kind == "group" else "profile"
-    return RemotePerson(own, name, f"https://ok.ru/{page}/{own}" if own else None, is_community=ours)
+    url = f"https://ok.ru/{page}/{author_id}" if author_id else None
+    return RemotePerson(author_id, name, url, is_community=is_community)
 
 
 def comment(shape: ok.Comment, topic: str, group: str) -> RemoteMessage:
-    """A comment. Comments stand in one list, so that its thread is one customer below one topic.
+    """A comment. OK has one list of comments for a topic, so a thread is one customer below one topic.
 
-    What the group writes belongs to the customer it answers.
+    The group's replies belong to the customer whom they answer.
     """
     author = person(shape.author_ref or shape.author_id, shape.author_name, group)
     customer = author.external_id
     if author.is_community and shape.reply_to_id is not None:
         customer = bare(shape.reply_to_id)
-    above = shape.reply_to_comment_id
+    parent_id = shape.reply_to_comment_id
     return RemoteMessage(
         external_id=comment_id(topic, shape.id),
         thread_id=f"comment:{topic}:{customer}",
@@ -84,17 +87,17 @@ def comment(shape: ok.Comment, topic: str, group: str) -> RemoteMessage:
         sent_at=shape.date,
         url=topic_url(group, topic),
         post_id=topic,
-        in_reply_to=None if above is None else comment_id(topic, above),
+        in_reply_to=None if parent_id is None else comment_id(topic, parent_id),
     )
 
 
 def comment_id(topic: str, comment: str) -> str:
-    """Unique within the group, which OK's own need not be."""
+    """An id unique within the group; OK's own is unique within the topic only."""
     return f"comment:{topic}:{comment}"
 
 
-def is_said(shape: ok.Message) -> bool:
-    """Whether somebody says it, and not the chat itself, which tells of its members, its title …"""
+def is_by_person(shape: ok.Message) -> bool:
+    """Whether the message has an author, and is no notice of the chat about its members, its title …"""
     try:
         ok.NOTICE.validate_json(shape.message.text)
     except ValidationError:

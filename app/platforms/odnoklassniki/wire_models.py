@@ -1,7 +1,7 @@
-"""Odnoklassniki's answers, as far as we read them.
+"""Wire models of Odnoklassniki's responses, as far as they are used.
 
 There is no schema. Sources: apiok.ru (pages of the methods), github.com/apiok/documentation, and public
-clients that run against it. What none of them shows is named "unverified" where it is assumed.
+clients in use. What none of them shows is marked "unverified" where it is assumed.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 MOSCOW: Final = ZoneInfo("Europe/Moscow")
 NO_NUL: Final = r"^[^\x00]{1,200}$"
-"""Of ids, of whose form nothing is documented: what can be kept as a text."""
+"""The pattern of ids, whose form is not documented: any text that PostgreSQL can store."""
 
 
 def _milliseconds(value: object) -> object:
@@ -26,7 +26,7 @@ def _milliseconds(value: object) -> object:
     return wire.since_1970(value, 1000)
 
 
-def _real_milliseconds(value: object) -> object:
+def _checked_milliseconds(value: object) -> object:
     _milliseconds(value)
     return value
 
@@ -37,35 +37,35 @@ def _moscow_time(value: object) -> object:
 
 
 def _groups(value: object) -> object:
-    """A list alone; in an object, says the documentation; null where it is empty."""
-    found = value["groups"] if isinstance(value, dict) and "groups" in value else value
-    return () if found is None else found
+    """The list of groups: a bare list, or (as documented) in an object; null where it is empty."""
+    groups = value["groups"] if isinstance(value, dict) and "groups" in value else value
+    return () if groups is None else groups
 
 
 def _id_of_made(value: object) -> object:
-    """The id alone, or in an object."""
-    found = value
-    while isinstance(found, dict):
-        found = next((found[name] for name in ("comment_id", "id", "comment") if name in found), None)
-    return wire.as_text(found)
+    """The id: bare, or in an object."""
+    node = value
+    while isinstance(node, dict):
+        node = next((node[name] for name in ("comment_id", "id", "comment") if name in node), None)
+    return wire.as_text(node)
 
 
-OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
-"""Words that may be left out, or null."""
-Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
-"""A list: OK writes null where it is empty, or leaves it out."""
+OptionalList = Annotated[
+    tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)
+]
+"""A list; where it is empty OK leaves it out or returns null."""
 Id = Annotated[str, BeforeValidator(wire.as_text), Field(pattern=NO_NUL)]
-"""OK writes ids as texts, and lets callers choose numbers."""
+"""OK returns ids as strings; clients may choose numbers."""
 Millis = Annotated[datetime, BeforeValidator(_milliseconds)]
-RealMillis = Annotated[int, BeforeValidator(_real_milliseconds)]
-"""As it is told, for it is given back; of a moment within the bounds."""
+CheckedMillis = Annotated[int, BeforeValidator(_checked_milliseconds)]
+"""Milliseconds as OK returns them, because they are sent back; checked to be within the bounds."""
 MoscowTime = Annotated[datetime, BeforeValidator(_moscow_time)]
 """`2026-11-23 09:00:00`, without a zone, in Moscow."""
 MadeId = Annotated[str, BeforeValidator(_id_of_made), Field(pattern=NO_NUL)]
 
 
 class Failure(wire.Shape):
-    """Every refusal of both APIs; mostly with status 200."""
+    """An error of either API; mostly with status 200."""
 
     error_code: wire.Number
 
@@ -78,11 +78,11 @@ class IssuedToken(wire.Shape):
     access_token: Annotated[str, Field(min_length=1)] = Field(repr=False)
     refresh_token: Annotated[str, Field(min_length=1)] | None = Field(default=None, repr=False)
     expires_in: Annotated[wire.Count, Field(strict=False)] | None = None
-    """Seconds; OK writes a text."""
+    """Seconds; OK returns a string."""
 
 
 class Target(wire.Shape):
-    """What an address leads to. Unverified: the names of its fields."""
+    """The object at an address. Unverified: the names of its fields."""
 
     type: wire.StorableText
     id: Id = Field(validation_alias=AliasChoices("objectId", "objectIdStr", "id"))
@@ -91,7 +91,7 @@ class Target(wire.Shape):
 class Group(wire.Shape):
     uid: Id
     name: wire.StorableText
-    shortname: OptionalText = ""
+    shortname: wire.OptionalText = ""
     members_count: wire.PositiveCount = None
 
 
@@ -99,25 +99,25 @@ class Stat(wire.Shape):
     """A topic in the group's statistics."""
 
     id: Id
-    created_ms: Annotated[RealMillis | None, wire.DISPENSABLE] = None
+    created_ms: Annotated[CheckedMillis | None, wire.NONE_IF_OUT_OF_BOUNDS] = None
     reach: wire.PositiveCount = None
 
 
 class Listing(wire.Shape):
-    """A page. At least one of its fields is there: an answer without any says nothing."""
+    """A page. At least one of its fields is present: a response without any is not a page."""
 
     anchor: wire.StorableText | None = None
     has_more: bool | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> "Listing":
+    def _has_a_field(self) -> "Listing":
         if not self.model_fields_set:
             raise ValueError("neither items nor an end")
         return self
 
 
 class Stats(Listing):
-    topics: Several[Stat] = ()
+    topics: OptionalList[Stat] = ()
 
 
 class Summary(wire.Shape):
@@ -131,17 +131,17 @@ class Discussed(wire.Shape):
 class Part(wire.Shape):
     """A part of a topic: a text, photos, a link …"""
 
-    type: OptionalText = ""
-    text: OptionalText = ""
+    type: wire.OptionalText = ""
+    text: wire.OptionalText = ""
 
 
 class Topic(wire.Shape):
     id: Id
-    created_ms: Annotated[RealMillis | None, wire.DISPENSABLE]
-    """None of one that is out of bounds: of a topic that is left out, as topics that are gone are."""
+    created_ms: Annotated[CheckedMillis | None, wire.NONE_IF_OUT_OF_BOUNDS]
+    """None where it is out of bounds; such a topic is then left out, like one that is gone."""
     author_ref: wire.StorableText | None = None
     is_on_behalf_of_group: bool | None = None
-    media: Several[Part] = ()
+    media: OptionalList[Part] = ()
     like_summary: Summary | None = None
     discussion_summary: Discussed | None = None
     reshare_summary: Summary | None = None
@@ -149,22 +149,22 @@ class Topic(wire.Shape):
 
 
 class Topics(wire.Shape):
-    media_topics: Several[Topic]
+    media_topics: OptionalList[Topic]
 
 
 class Comment(wire.Shape):
     id: Id
     date: MoscowTime
-    text: OptionalText = ""
+    text: wire.OptionalText = ""
     author_id: Id | None = None
     author_ref: wire.StorableText | None = None
-    author_name: OptionalText = ""
+    author_name: wire.OptionalText = ""
     reply_to_comment_id: Id | None = None
     reply_to_id: Id | None = None
 
 
 class Comments(Listing):
-    comments: Several[Comment] = ()
+    comments: OptionalList[Comment] = ()
 
 
 class Upload(wire.Shape):
@@ -181,27 +181,27 @@ class Uploaded(wire.Shape):
 
 
 class Owner(wire.Shape):
-    """Whose a token of the Graph API is: a group's, or a person's, who has no `group_id`."""
+    """The owner of a Graph API token: a group, or a person without `group_id`."""
 
     group_id: Id | None = None
     user_id: Id | None = None
-    name: OptionalText = ""
+    name: wire.OptionalText = ""
 
     @model_validator(mode="after")
-    def _somebody(self) -> "Owner":
+    def _has_an_owner(self) -> "Owner":
         if self.group_id is None and self.user_id is None:
-            raise ValueError("nobody's")
+            raise ValueError("no owner")
         return self
 
 
 class Chat(wire.Shape):
     chat_id: Id
-    type: OptionalText = ""
-    last: RealMillis = Field(validation_alias="lastEventTime")
+    type: wire.OptionalText = ""
+    last: CheckedMillis = Field(validation_alias="lastEventTime")
 
 
 class Chats(wire.Shape):
-    chats: Several[Chat]
+    chats: OptionalList[Chat]
     marker: wire.StorableText | None = None
 
 
@@ -209,7 +209,7 @@ class Sender(wire.Shape):
     """A person, or the group itself. Unverified: how the group is named."""
 
     id: Id = Field(validation_alias=AliasChoices("user_id", "group_id", "chat_id"))
-    name: OptionalText = ""
+    name: wire.OptionalText = ""
 
 
 class Recipient(wire.Shape):
@@ -218,22 +218,22 @@ class Recipient(wire.Shape):
 
 class Body(wire.Shape):
     mid: Id
-    text: OptionalText = ""
+    text: wire.OptionalText = ""
     reply_to: Id | None = None
 
 
 class Message(wire.Shape):
-    """The same in a chat's history and in a call of the hook."""
+    """A message, in a chat's history and in a webhook request alike."""
 
     sender: Sender
     recipient: Recipient
     message: Body
-    timestamp: Annotated[Millis | None, wire.DISPENSABLE]
-    """None of one that is out of bounds: of a message that is left out, and counts where a page must be full."""
+    timestamp: Annotated[Millis | None, wire.NONE_IF_OUT_OF_BOUNDS]
+    """None where it is out of bounds; such a message is then left out, but counts towards a full page."""
 
 
 class Messages(wire.Shape):
-    messages: Several[Message]
+    messages: OptionalList[Message]
 
 
 class SentMessage(wire.Shape):
@@ -245,7 +245,7 @@ class Hook(wire.Shape):
 
 
 class Hooks(wire.Shape):
-    subscriptions: Several[Hook]
+    subscriptions: OptionalList[Hook]
 
 
 class Done(wire.Shape):
@@ -253,14 +253,14 @@ class Done(wire.Shape):
 
 
 class HookCall(wire.Shape):
-    """The envelope; older calls do not name their kind, which may be a change of the chat."""
+    """The envelope of a webhook request; older ones do not name their kind, which may be a change of the chat."""
 
     kind: wire.StorableText | None = Field(default=None, validation_alias="webhookType")
     recipient: Any = None
     message: Any = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> "HookCall":
+    def _has_content(self) -> "HookCall":
         if self.kind is self.recipient is self.message is None:
             raise ValueError("neither a kind nor a chat")
         return self
@@ -271,7 +271,7 @@ class HookCall(wire.Shape):
 
 
 class Notice(wire.Shape):
-    """What stands in the text of a message in which the chat itself tells what happened to it.
+    """The JSON in the text of a message by which the chat reports its own changes.
 
     Seen in public clients: `{"ai":1,"pa":[2],"ty":"CHAT_CREATED"}`, `{"ui":1,"ty":"JOIN_BY_LINK"}`.
     """
@@ -281,9 +281,9 @@ class Notice(wire.Shape):
     ui: wire.Number | None = None
 
     @model_validator(mode="after")
-    def _of_somebody(self) -> "Notice":
+    def _has_an_actor(self) -> "Notice":
         if self.ai is None and self.ui is None:
-            raise ValueError("nobody did it")
+            raise ValueError("no actor")
         return self
 
 

@@ -1,1 +1,1 @@
-"""Telegram's private parts."""
+"""Telegram: the adapter, its wire models and errors, and the translation to the contract."""

@@ -1,22 +1,22 @@
 """Telegram channels, with their discussion groups, through the Bot API 10.1.
 
-The community's token is a bot's, which must be an administrator of the channel, and of the discussion
-group too (or have its privacy mode turned off). The Bot API has no history, no lists and no views: what
-happens is told once, through `updates` or a webhook, one of them at a time, and kept for 24 hours. It
-never tells of deletions, nor of what the bot itself writes. Telegram knows no key by which a repeated
-message is dropped, and no way to look back: an unknown outcome is for a person to settle.
+The community's token is that of a bot, which must be an administrator of the channel, and of the discussion group
+too (or have its privacy mode turned off). The Bot API has no history, no lists and no view counts: each update is
+delivered once, either through `updates` (`getUpdates`) or to a webhook, and is kept for 24 hours. There are no
+updates for deletions, nor for what the bot itself writes. Telegram has no field for an idempotency key, and no way
+to look a message up: a person has to settle an unknown outcome.
 
-Whom an event concerns: the channel or group it happened in. A message to the bot itself has no channel.
-It belongs to every community of the token, so the bot's own id is an alias of each: where a bot serves
-several, whoever reads the stream has to choose one. A hook's call does not say which bot it is for, and
-the hook is one community's: there the message concerns that one (`account_id` None).
+`Event.account_id` is the channel or group where the update happened. A message to the bot itself has no channel. It
+belongs to every community with the bot's token, so the bot's id is an alias of each of them: where a bot serves
+several, the reader of the stream has to choose one. A webhook request does not say which bot it is for, and the
+hook is registered for one community: there the message belongs to that one (`account_id` None).
 
-A comment below another comment tells that comment, not the post. An album comes as one update for each
-part; `updates` joins them, a hook's call knows of one part alone and takes that with the words.
+A comment that answers another comment names that comment, not the post. The parts of an album come as one update
+each; `updates` joins them, a webhook request holds one part alone, and of these the part with the text is taken.
 
-Sources: Bot API 10.1, core.telegram.org/bots/faq. Unverified: that limits hold per chat as named in
-`RATE_LIMITS`; the words by which refusals are told apart (`errors`); that what is written in a channel's own
-direct messages (Bot API 9.2) could be told to belong to it: such messages are left out.
+Sources: Bot API 10.1, core.telegram.org/bots/faq. Unverified: the limits for each chat in `RATE_LIMITS`; the texts
+by which refusals are distinguished (`errors`); whether messages in a channel's own direct messages (Bot API 9.2)
+could be attributed to the channel: they are left out.
 """
 
 import hmac
@@ -33,11 +33,11 @@ from pydantic import TypeAdapter
 from app.platforms import guards, outgoing, wire
 from app.platforms.addresses import on_site
 from app.platforms.capabilities import (
-    Call,
     Event,
+    HookRequest,
+    HookResult,
     HookState,
     OutgoingPost,
-    Received,
     ReplyTo,
     TokenState,
     unparsed_event,
@@ -89,20 +89,22 @@ NAME = re.compile(r"[a-z][a-z0-9_]{2,30}[a-z0-9]")
 PATH = re.compile(r"/(?:s/)?([A-Za-z0-9_]+)(?:/\d+)?/?")
 PRIVATE_PATH = re.compile(r"/c/(\d{1,12})(?:/\d+)*/?")
 NUMBER = re.compile(r"-1(\d{12})")
-NO_NAMES = frozenset({"joinchat", "addstickers", "addemoji", "addlist", "addtheme", "share", "proxy", "login", "boost"})
+RESERVED_PATHS = frozenset(
+    {"joinchat", "addstickers", "addemoji", "addlist", "addtheme", "share", "proxy", "login", "boost"}
+)
 
 
 class StreamPosition(wire.Shape):
-    """How far the stream was read."""
+    """How far the stream of updates was read."""
 
     next: wire.Count | None = None
-    """The first update that was not; None: those that wait, whatever their numbers."""
+    """The id of the first update that was not read; None: read from the first pending update, whatever its id."""
     albums: tuple[str, ...] = ()
-    """Those of the last page: more parts of them may come with the next."""
+    """The albums of the last page, of which the next page may hold more parts."""
 
 
 class Telegram:
-    """See the module."""
+    """The adapter; the module's docstring describes it."""
 
     spec: ClassVar[Spec] = Spec(
         key="telegram",
@@ -110,7 +112,7 @@ class Telegram:
         api_version="10.1",
         base_url="https://api.telegram.org",
         metrics=frozenset({Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=RATE_LIMITS,
+        rate_limits=RATE_LIMITS,
         metrics_batch=100,
         text_limit=4096,
         tokens=frozenset({Token.COMMUNITY}),
@@ -120,8 +122,8 @@ class Telegram:
         text_unit=TextUnit.UTF16,
         publishing=Publishing(pictures=10, picture_bytes=10 * 1000 * 1000, caption_limit=1024),
         scopes={Token.COMMUNITY: (errors.ADMINISTRATOR, errors.POST, errors.READ_GROUP)},
-        pushed=frozenset({Metric.REACTIONS}),
-        counted=frozenset({Metric.COMMENTS}),
+        pushed_metrics=frozenset({Metric.REACTIONS}),
+        counted_metrics=frozenset({Metric.COMMENTS}),
         history=False,
     )
 
@@ -141,7 +143,7 @@ class Telegram:
         if number is not None and int(number[1]) > 0:
             return Address(canonical=f"https://t.me/c/{int(number[1])}")
         name = name.lower()
-        if NAME.fullmatch(name) is None or name in NO_NAMES:
+        if NAME.fullmatch(name) is None or name in RESERVED_PATHS:
             raise ValueError(
                 "a Telegram channel's address looks like https://t.me/name, or -1001234567890 where it has no name; "
                 "an invitation does not tell which channel it is"
@@ -149,78 +151,80 @@ class Telegram:
         return Address(canonical=f"https://t.me/{name}")
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
-        """Its `aliases` are the discussion group, where comments are written, and the bot itself."""
+        """The `aliases` are the discussion group, where comments are written, and the bot itself."""
         chat = await self._call(c, telegram.CHAT, "getChat", {"chat_id": _chat(c)})
         if chat.type not in {"channel", "supergroup"}:
             raise Rejected("this is neither a channel nor a supergroup")
         size = await self._call(c, telegram.COUNT, "getChatMemberCount", {"chat_id": chat.id})
-        others = {_bot(c), None if chat.linked_chat_id is None else str(chat.linked_chat_id)}
+        aliases = {_bot_id(c), None if chat.linked_chat_id is None else str(chat.linked_chat_id)}
         return CommunitySnapshot(
             external_id=str(chat.id),
             title=chat.title,
             url=translate.page(chat),
             size=size,
-            aliases=frozenset(other for other in others if other is not None),
+            aliases=frozenset(alias for alias in aliases if alias is not None),
         )
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
-        """None: there is no list of them. New ones come with `updates`."""
+        """Always empty: the Bot API lists none. New ones come with `updates`."""
         return Page((), cursor, more=False)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        """Nothing: reactions come with `updates`, comments are counted there."""
+        """No counters: reactions come with `updates`, and comments are counted from there."""
         guards.check_batch(ids, self.spec)
         return tuple(translate.metrics(post_id) for post_id in ids)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """None: there is no list of them. New ones come with `updates`."""
+        """Always empty: the Bot API lists none. New ones come with `updates`."""
         return Page((), cursor, more=False)
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
-        """All that happened around the bot, for all of its communities.
+        """The pending updates of the bot, for all of its communities; empty while they go to a webhook.
 
-        A number is named only as long as Telegram remembers what lies below it: after a quiet week
-        it starts with any other number, and a higher one would give up what nobody has read. An update that
-        is not understood stops no others.
+        After a page without updates the cursor holds no id: when a week has passed without updates, Telegram
+        numbers on from a random id, and an `offset` above that would confirm updates that were never read. An
+        update that cannot be parsed does not stop the others.
         """
         position = wire.load(StreamPosition, cursor) or StreamPosition()
         form: dict[str, object] = {"limit": STREAM_PAGE, "timeout": 0, "allowed_updates": telegram.UPDATES}
         if position.next is not None:
             form["offset"] = position.next
-        response = await wire.read(self._http, self._request(c, "getUpdates", form), self._but_a_hook)
+        response = await wire.read(self._http, self._request(c, "getUpdates", form), self._classify_unless_hooked)
         if response.status_code == httpx.codes.CONFLICT:
             return Page((), wire.dump(StreamPosition()), more=False)
-        found = wire.parse(telegram.STREAM, response).result
-        if not found:
+        raw_updates = wire.parse(telegram.STREAM, response).result
+        if not raw_updates:
             return Page((), wire.dump(StreamPosition()), more=False)
-        updates, unparsed = translate.parse_updates(found)
+        updates, unparsed = translate.parse_updates(raw_updates)
         own_account_ids = {*c.aliases, c.external_id or ""}
-        found_events = (
-            translate.to_event(update, bot=_bot(c), own_account_ids=own_account_ids)
-            for update in translate.joined(updates, seen=position.albums)
+        events = [
+            translate.to_event(update, bot_id=_bot_id(c), own_account_ids=own_account_ids)
+            for update in translate.with_joined_albums(updates, seen_albums=position.albums)
+        ]
+        position = StreamPosition(
+            next=translate.last_update_id(raw_updates) + 1, albums=tuple(translate.albums_of(updates))
         )
-        position = StreamPosition(next=translate.last(found) + 1, albums=tuple(translate.albums_of(updates)))
-        events = tuple(event for event in found_events if event is not None)
-        return Page((*events, *unparsed), wire.dump(position), more=len(found) >= STREAM_PAGE)
+        items = (*(event for event in events if event is not None), *unparsed)
+        return Page(items, wire.dump(position), more=len(raw_updates) >= STREAM_PAGE)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Answer in the discussion group or the private chat. Telegram has no field for `key`."""
+        """Reply in the discussion group or the private chat. Telegram has no field for `key`."""
         chat, _, number = to.external_id.partition("_")
         private = to.kind is MessageKind.MESSAGE
         try:
-            # A customer may take back what they wrote, and still wait for the answer.
-            answered = {"message_id": int(number), "allow_sending_without_reply": private}
-            form = {"chat_id": int(chat), "text": text, "reply_parameters": answered}
+            # A customer who has deleted the message may still expect the reply.
+            parameters = {"message_id": int(number), "allow_sending_without_reply": private}
+            form = {"chat_id": int(chat), "text": text, "reply_parameters": parameters}
         except ValueError:
             raise Rejected("this is no message of Telegram's") from None
-        made = await self._call(c, telegram.SENT, "sendMessage", form)
-        url = None if private else translate.seen_at(made.chat, made.message_id)
-        return SendReceipt(external_id=translate.message_id(made), sent_at=made.date, url=url)
+        sent = await self._call(c, telegram.SENT, "sendMessage", form)
+        url = None if private else translate.url(sent.chat, sent.message_id)
+        return SendReceipt(external_id=translate.message_id(sent), sent_at=sent.date, url=url)
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
-        """One request, pictures and all; an album is known by its first part. Telegram has no field for `key`."""
+        """One request, pictures included; an album has the id of its first part. Telegram has no field for `key`."""
         outgoing.check(draft, self.spec)
         chat = _chat(c)
         files = {
@@ -228,96 +232,101 @@ class Telegram:
             for number, picture in enumerate(draft.pictures)
         }
         if not files:
-            made = await self._call(c, telegram.SENT, "sendMessage", {"chat_id": chat, "text": draft.text})
+            sent = await self._call(c, telegram.SENT, "sendMessage", {"chat_id": chat, "text": draft.text})
         elif len(files) == 1:
             [photo] = files.values()
             form: dict[str, object] = {"chat_id": chat, "caption": draft.text}
-            made = await self._call(c, telegram.SENT, "sendPhoto", form, {"photo": photo})
+            sent = await self._call(c, telegram.SENT, "sendPhoto", form, {"photo": photo})
         else:
             media = [{"type": "photo", "media": f"attach://{name}"} for name in files]
             media[0]["caption"] = draft.text
             form = {"chat_id": chat, "media": json.dumps(media)}
             parts = await self._call(c, telegram.SENT_ALBUM, "sendMediaGroup", form, files)
-            made = min(parts, key=lambda part: part.message_id)
-        url = f"{translate.page(made.chat)}/{made.message_id}"
-        return SendReceipt(external_id=str(made.message_id), sent_at=made.date, url=url)
+            sent = min(parts, key=lambda part: part.message_id)
+        url = f"{translate.page(sent.chat)}/{sent.message_id}"
+        return SendReceipt(external_id=str(sent.message_id), sent_at=sent.date, url=url)
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        """What the bot may do in the channel, and whether it hears the discussion group. It does not expire."""
-        me = await self._call(c, telegram.ME, "getMe", {})
-        here = await self._member(c, _chat(c), me.id)
+        """The bot's rights in the channel, and whether it gets the discussion group's messages. Its token does not
+        expire.
+        """
+        bot = await self._call(c, telegram.ME, "getMe", {})
+        in_channel = await self._member(c, _chat(c), bot.id)
         missing = []
-        if here is None or here.status not in {"administrator", "creator"}:
+        if in_channel is None or in_channel.status not in {"administrator", "creator"}:
             missing += [errors.ADMINISTRATOR, errors.POST]
-        elif here.can_post_messages is False:
+        elif in_channel.can_post_messages is False:
             missing.append(errors.POST)
         for group in sorted(alias for alias in c.aliases if alias.startswith("-")):
-            there = await self._member(c, group, me.id)
-            present = there is not None and there.status not in {"left", "kicked"}
-            if there is None or not (there.status == "administrator" or (present and me.can_read_all_group_messages)):
+            in_group = await self._member(c, group, bot.id)
+            reads_all = in_group is not None and (
+                in_group.status == "administrator"
+                or (in_group.status not in {"left", "kicked"} and bot.can_read_all_group_messages)
+            )
+            if not reads_all:
                 missing.append(errors.READ_GROUP)
         return {Token.COMMUNITY: TokenState(missing_scopes=tuple(missing))}
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
-        """One update. `secrets`: `secret`, the text that was given to `subscribe`, which every call carries."""
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
+        """One update. `secrets` has `secret`, the text passed to `subscribe`, which every request carries."""
         secret = secrets.get("secret", "")
         header = call.headers.get(SECRET_HEADER, "")
         if not secret or not hmac.compare_digest(header.encode(), secret.encode()):
             raise MissingPermission("the call does not carry the secret agreed with Telegram")
-        return Received("ok", cls.parse_event(call.body))
+        return HookResult("ok", cls.parse_event(call.body))
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
         """One update."""
         try:
-            event = translate.to_event(wire.parse_bytes(telegram.UPDATE, payload), bot=None)
+            event = translate.to_event(wire.parse_bytes(telegram.UPDATE, payload), bot_id=None)
         except Malformed as error:
             return (unparsed_event(payload, error.message),)
         return () if event is None else (event,)
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
-        """Have a bot's updates, of all its communities, sent to `url`; `updates` is then empty."""
+        """Have a bot's updates, for all its communities, sent to `url`; `updates` is then empty."""
         form = {"url": url, "secret_token": secrets["secret"], "allowed_updates": telegram.UPDATES}
         await self._call(c, telegram.DONE, "setWebhook", {**form, "drop_pending_updates": False})
         return {}
 
     async def unsubscribe(self, c: Credentials, url: str) -> None:
-        """`updates` then brings what waits."""
+        """Remove the webhook at `url`, after which `updates` returns the pending updates."""
         if (await self._call(c, telegram.WEBHOOK, "getWebhookInfo", {})).url == url:
             await self._call(c, telegram.DONE, "deleteWebhook", {"drop_pending_updates": False})
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
-        """Telegram tells its last failure, however long ago that was: it counts while updates wait."""
+        """Telegram reports its last failure, however long ago it was; it counts only while updates are pending."""
         hook = await self._call(c, telegram.WEBHOOK, "getWebhookInfo", {})
-        waiting, failed = hook.pending_update_count, hook.last_error_date is not None
+        pending, failed = hook.pending_update_count, hook.last_error_date is not None
         return HookState(
             subscribed=hook.url == url,
-            delivering=True if not waiting else False if failed else None,
-            waiting=waiting,
+            delivering=True if not pending else False if failed else None,
+            waiting=pending,
             detail=wire.explanation(hook.last_error_message, _secrets(c.tokens.get(Token.COMMUNITY, ""))),
         )
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
-        """See `errors`."""
+        """By the code and the text of the response: see `errors`."""
         request = wire.request_of(response)
-        changes = request is not None and request.url.path.rpartition("/")[2] in CHANGES
+        changes = wire.path_of(response).rpartition("/")[2] in CHANGES
         cost = request.extensions.get(COST) if request is not None else None
         secrets = _secrets(cost.token) if isinstance(cost, Cost) else ()
-        return errors.classified(response, changes=changes, secrets=secrets)
+        return errors.from_response(response, changes=changes, secrets=secrets)
 
-    def _but_a_hook(self, response: httpx.Response) -> PlatformError | None:
-        """The stream is not to be read while updates go to a hook; that is no failure."""
-        complaint = errors.refusal(response)
+    def _classify_unless_hooked(self, response: httpx.Response) -> PlatformError | None:
+        """As `classify`, but that updates go to a webhook, so that `getUpdates` is refused, is no error."""
+        failure = errors.parse_failure(response)
         hooked = (
-            complaint is not None
+            failure is not None
             and response.status_code == httpx.codes.CONFLICT
-            and "webhook is active" in complaint.description
+            and "webhook is active" in failure.description
         )
         return None if hooked else self.classify(response)
 
     async def _member(self, c: Credentials, chat: str, user: int) -> telegram.Member | None:
-        """Somebody's place in a chat; None where the chat is closed to the bot."""
+        """A user's membership in a chat; None where the bot may not see the chat."""
         try:
             return await self._call(c, telegram.MEMBER, "getChatMember", {"chat_id": chat, "user_id": user})
         except (MissingPermission, Gone):
@@ -326,15 +335,15 @@ class Telegram:
     async def _call(
         self,
         c: Credentials,
-        answer: TypeAdapter[telegram.Answer[T]],
+        response_model: TypeAdapter[telegram.Success[T]],
         method: str,
         form: Mapping[str, object],
         files: Mapping[str, tuple[str, bytes, str]] | None = None,
     ) -> T:
         request = self._request(c, method, form, files)
         if method in CHANGES:
-            return wire.confirmed(answer, await wire.write(self._http, request, self.classify)).result
-        return wire.parse(answer, await wire.read(self._http, request, self.classify)).result
+            return wire.parse_confirmation(response_model, await wire.write(self._http, request, self.classify)).result
+        return wire.parse(response_model, await wire.read(self._http, request, self.classify)).result
 
     def _request(
         self,
@@ -371,16 +380,16 @@ def _chat(c: Credentials) -> str:
         return c.external_id
     path = urlsplit(c.address).path
     private = PRIVATE_PATH.fullmatch(path)
-    return f"-{translate.ZERO + int(private[1])}" if private else f"@{path.strip('/')}"
+    return f"-{translate.CHANNEL_ID_BASE + int(private[1])}" if private else f"@{path.strip('/')}"
 
 
-def _bot(c: Credentials) -> str | None:
-    """The bot's id, with which its token begins."""
-    head, _, tail = c.tokens.get(Token.COMMUNITY, "").partition(":")
-    return head if tail and head.isdecimal() else None
+def _bot_id(c: Credentials) -> str | None:
+    """The bot's id, which is the first part of its token; None for a text that is no token."""
+    bot_id, _, secret = c.tokens.get(Token.COMMUNITY, "").partition(":")
+    return bot_id if secret and bot_id.isdecimal() else None
 
 
 def _secrets(token: str) -> tuple[str, ...]:
-    """A token and its secret part, also as they stand in an address."""
+    """A token and its secret part, plain and as they are quoted in a URL."""
     secret = token.partition(":")[2]
     return token, secret, quote(token, safe=":"), quote(secret)

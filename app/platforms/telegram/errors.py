@@ -1,9 +1,9 @@
-"""What the Bot API's refusals mean for us.
+"""The errors of the Bot API and their meanings.
 
-The code alone says little: 400 and 403 are told apart by the words of `description`, of which no list
-is published. Those below are known from bots' libraries. Unverified: that Telegram keeps to them; one
-that is not here means by its code: 400 `Rejected`, 403 `MissingPermission`. Servers of long ago said with
-401 what is 403 now, and put "[Error]: " before the words.
+The codes 400 and 403 cover many errors, which only the text of `description` distinguishes. There is no published
+list of these texts; those below come from bot libraries. Unverified: that Telegram still uses them. An error with
+any other text is taken by its code: 400 `Rejected`, 403 `MissingPermission`. Old servers send 401 where 403 is sent
+now, and "[Error]: " before the text.
 """
 
 import re
@@ -27,6 +27,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.errors import ErrorMeaning
 from app.platforms.telegram import wire_models as telegram
 
 ADMINISTRATOR: Final = "administrator"
@@ -34,7 +35,7 @@ POST: Final = "can_post_messages"
 SEND: Final = "can_send_messages"
 READ_GROUP: Final = "can_read_all_group_messages"
 
-PERSONAL: Final = (
+UNREACHABLE: Final = (
     "bot was blocked by the user",
     "user is deactivated",
     "can't initiate conversation",
@@ -46,7 +47,7 @@ PERSONAL: Final = (
     "user_is_bot",
     "privacy_premium_required",
 )
-"""A person does not hear us; nothing is wrong with the token."""
+"""The person cannot be written to; nothing is wrong with the token."""
 
 MISSING: Final = (
     "chat not found",
@@ -71,7 +72,7 @@ MISSING: Final = (
     "chat was deleted",
     "to a supergroup chat",
 )
-"""What is spoken of does not exist, or no longer under this id."""
+"""What the request names does not exist, or no longer under this id."""
 
 PERMISSIONS: Final[Mapping[str, str]] = {
     "need administrator rights in the channel": POST,
@@ -90,80 +91,83 @@ PERMISSIONS: Final[Mapping[str, str]] = {
     "bot is not a member": ADMINISTRATOR,
     "bot was kicked": ADMINISTRATOR,
 }
-"""Words, and the right that is missing where they are said: the first that are found."""
+"""Texts, and the right that the bot lacks where the description contains them; the first match counts."""
 
-BEFORE: Final = re.compile(r"^\[?error\]?: ", re.IGNORECASE)
-WAIT: Final = re.compile(r"retry after (\d{1,9})\b", re.IGNORECASE)
+PREFIX: Final = re.compile(r"^\[?error\]?: ", re.IGNORECASE)
+RETRY_AFTER: Final = re.compile(r"retry after (\d{1,9})\b", re.IGNORECASE)
 
 
-def refusal(response: httpx.Response) -> telegram.Failure | None:
-    """Telegram's own complaint; None where the answer is none."""
+def parse_failure(response: httpx.Response) -> telegram.Failure | None:
+    """The error of Telegram's own in a response; None where there is none."""
     try:
         return telegram.FAILURE.validate_json(response.content)
     except ValidationError:
         return None
 
 
-def classified(response: httpx.Response, *, changes: bool, secrets: Collection[str]) -> PlatformError | None:
-    """What went wrong, by the code and words of the answer, else by its status; None where nothing did."""
-    complaint = refusal(response)
-    if complaint is None and response.is_success:
+def from_response(response: httpx.Response, *, changes: bool, secrets: Collection[str]) -> PlatformError | None:
+    """The error that a response reports, by its code and text, else by its status; None where it reports none.
+
+    `changes`: the request was a change. `secrets` are kept out of the message.
+    """
+    failure = parse_failure(response)
+    if failure is None and response.is_success:
         return None
-    code = _code(response, complaint)
+    code = _code(response, failure)
     platform_code = str(code)
     if code == httpx.codes.TOO_MANY_REQUESTS:
-        wait = None if complaint is None else _wait(complaint)
+        seconds = None if failure is None else _retry_after(failure)
         return Throttled(
             "Telegram asks for fewer messages to this chat" if changes else "Telegram asks for fewer calls of this bot",
-            retry_after=wire.retry_after(response) if wait is None else float(wait),
+            retry_after=wire.retry_after(response) if seconds is None else float(seconds),
             scope=LimitScope.COMMUNITY if changes else LimitScope.TOKEN,
             platform_code=platform_code,
         )
     if code >= httpx.codes.INTERNAL_SERVER_ERROR:
         if changes:
             return OutcomeUnknown("Telegram failed while it handled the change", platform_code=platform_code)
-        return Transient("Telegram is unwell", platform_code=platform_code)
+        return Transient(ErrorMeaning.UNAVAILABLE.text("Telegram"), platform_code=platform_code)
     if not httpx.codes.is_client_error(code):
-        return Malformed("the answer is none of the Bot API's", platform_code=platform_code)
+        return Malformed("the response is not one of the Bot API's", platform_code=platform_code)
     if code == httpx.codes.REQUEST_TIMEOUT:
-        return Transient("Telegram waited for us in vain", platform_code=platform_code)
-    if complaint is None:
+        return Transient("Telegram timed out while it waited for the request", platform_code=platform_code)
+    if failure is None:
         return Rejected("the request was refused by something that stands before Telegram", platform_code=platform_code)
-    return _refused(code, complaint, secrets)
+    return _refused(code, failure, secrets)
 
 
-def _code(response: httpx.Response, complaint: telegram.Failure | None) -> int:
-    """The complaint's own code, else the status; a complaint that tells none with a good status is a refusal."""
-    if complaint is not None and complaint.error_code is not None:
-        return complaint.error_code
+def _code(response: httpx.Response, failure: telegram.Failure | None) -> int:
+    """The error's code, else the status; an error without a code in a response with status 200 is a refusal."""
+    if failure is not None and failure.error_code is not None:
+        return failure.error_code
     return int(httpx.codes.BAD_REQUEST) if response.is_success else response.status_code
 
 
-def _wait(complaint: telegram.Failure) -> int | None:
-    """The seconds that a complaint of too many requests names; long ago its words alone did."""
-    if complaint.parameters.retry_after is not None:
-        return complaint.parameters.retry_after
-    named = WAIT.search(complaint.description)
-    return None if named is None else int(named[1])
+def _retry_after(failure: telegram.Failure) -> int | None:
+    """The seconds to wait that an error of too many requests names; old servers name them in the text alone."""
+    if failure.parameters.retry_after is not None:
+        return failure.parameters.retry_after
+    match = RETRY_AFTER.search(failure.description)
+    return None if match is None else int(match[1])
 
 
-def _refused(status: int, complaint: telegram.Failure, secrets: Collection[str]) -> PlatformError:
-    """What a complaint of Telegram's own with a code from 400 to 499 means."""
-    description = BEFORE.sub("", complaint.description)
-    code, words = str(status), description.lower()
-    # A text that has not a token's form is answered with 404.
-    if words in {"unauthorized", "not found", "logged out"}:
+def _refused(status: int, failure: telegram.Failure, secrets: Collection[str]) -> PlatformError:
+    """The meaning of an error of Telegram's own with a code from 400 to 499."""
+    description = PREFIX.sub("", failure.description)
+    code, text = str(status), description.lower()
+    # For a token that is not even well-formed the code is 404.
+    if text in {"unauthorized", "not found", "logged out"}:
         return AuthExpired("Telegram does not accept the bot's token", token=Token.COMMUNITY, platform_code=code)
     if status == httpx.codes.CONFLICT:
-        return Transient("somebody else reads this bot's updates, too", platform_code=code)
+        return Transient("another program reads this bot's updates, too", platform_code=code)
     detail = wire.explanation(description.partition(": ")[2] or description, secrets)
-    if complaint.parameters.migrate_to_chat_id is not None:
+    if failure.parameters.migrate_to_chat_id is not None:
         return Gone("the group has a new id: the community must be read anew", platform_code=code)
-    if any(known in words for known in PERSONAL):
+    if any(phrase in text for phrase in UNREACHABLE):
         return Rejected(f"this person cannot be written to: {detail}", platform_code=code)
-    if any(known in words for known in MISSING):
+    if any(phrase in text for phrase in MISSING):
         return Gone(f"Telegram says: {detail}", platform_code=code)
-    permission = next((permission for known, permission in PERMISSIONS.items() if known in words), None)
+    permission = next((permission for phrase, permission in PERMISSIONS.items() if phrase in text), None)
     if permission is None and status == httpx.codes.UNAUTHORIZED:
         return AuthExpired("Telegram does not accept the bot's token", token=Token.COMMUNITY, platform_code=code)
     if permission is None and status == httpx.codes.FORBIDDEN:

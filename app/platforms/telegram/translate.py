@@ -1,7 +1,7 @@
 """The Bot API's updates as the contract's types.
 
-Ids: a post is known by its number in the channel, a comment or message by its chat's id and its
-number there (`-1001234_56`), for numbers are counted chat by chat.
+Ids: a post's is its message id in the channel; a comment's or direct message's is the id of its chat and the
+message id there (`-1001234_56`), because message ids are unique within one chat only.
 """
 
 import json
@@ -24,61 +24,63 @@ from app.platforms.contract import (
 )
 from app.platforms.telegram import wire_models as telegram
 
-ZERO: Final = 10**12
-"""A channel's or supergroup's id is this and its number, negated."""
-NEVER_TOLD: Final[Mapping[Metric, MetricStatus]] = {
+CHANNEL_ID_BASE: Final = 10**12
+"""A channel's or supergroup's id is the negative of this plus its number (`t.me/c/1234`: -1000000001234)."""
+NOT_POLLED: Final[Mapping[Metric, MetricStatus]] = {
     metric: MetricStatus.PENDING if metric in {Metric.REACTIONS, Metric.COMMENTS} else MetricStatus.UNSUPPORTED
     for metric in Metric
 }
-"""Nothing can be asked for: reactions come with events, comments are counted, the rest is not to be had."""
+"""No counter can be polled: reactions come with events, comments are counted here, the Bot API has no others."""
 
 
 def metrics(post_id: str) -> PostMetrics:
-    return PostMetrics(post_id, {}, NEVER_TOLD)
+    return PostMetrics(post_id, {}, NOT_POLLED)
 
 
 def page(chat: telegram.Chat) -> str:
-    """Where a channel or supergroup can be seen."""
-    return f"https://t.me/{chat.username or f'c/{-chat.id - ZERO}'}"
+    """The URL of a channel or supergroup."""
+    return f"https://t.me/{chat.username or f'c/{-chat.id - CHANNEL_ID_BASE}'}"
 
 
-def seen_at(chat: telegram.Chat, number: int | None = None) -> str | None:
-    """Where a chat, or a message in it, can be seen; None where it has no address (a basic group)."""
-    if not chat.username and -chat.id <= ZERO:
+def url(chat: telegram.Chat, message_id: int | None = None) -> str | None:
+    """The URL of a chat, or of a message in it; None where it has none (a basic group)."""
+    if not chat.username and -chat.id <= CHANNEL_ID_BASE:
         return None
-    return page(chat) if number is None else f"{page(chat)}/{number}"
+    return page(chat) if message_id is None else f"{page(chat)}/{message_id}"
 
 
-def message_id(shape: telegram.Message) -> str:
-    return f"{shape.chat.id}_{shape.message_id}"
+def message_id(message: telegram.Message) -> str:
+    return f"{message.chat.id}_{message.message_id}"
 
 
-def parse_updates(found: Sequence[Any]) -> tuple[list[telegram.Update], list[Event]]:
-    """The updates of the stream; those that are not understood apart."""
+def parse_updates(raw_updates: Sequence[Any]) -> tuple[list[telegram.Update], list[Event]]:
+    """The updates of the stream; and those that cannot be parsed, as unparsed events."""
     updates, unparsed = [], []
-    for item in found:
+    for item in raw_updates:
         try:
             updates.append(telegram.UPDATE.validate_python(item))
         except ValidationError as error:
             unparsed.append(
-                unparsed_event(json.dumps(item).encode(), f"the update is not understood {wire.why(error)}")
+                unparsed_event(
+                    json.dumps(item).encode(), f"the update is not understood {wire.validation_problem(error)}"
+                )
             )
     return updates, unparsed
 
 
-def last(found: Sequence[Any]) -> int:
-    """The highest number of an update, understood or not; `Malformed` where none of them has any."""
-    numbers = [item.get("update_id") for item in found if isinstance(item, dict)]
-    known = [number for number in numbers if type(number) is int and 0 <= number < 2**63 - 1]
-    if not known:
+def last_update_id(raw_updates: Sequence[Any]) -> int:
+    """The highest id of an update, parsed or not; `Malformed` where none of them has one."""
+    values = [item.get("update_id") for item in raw_updates if isinstance(item, dict)]
+    update_ids = [value for value in values if type(value) is int and 0 <= value < 2**63 - 1]
+    if not update_ids:
         raise Malformed("the updates have no numbers")
-    return max(known)
+    return max(update_ids)
 
 
-def to_event(update: telegram.Update, *, bot: str | None, own_account_ids: Collection[str] = ()) -> Event | None:
-    """What an update brings; None where that is nothing for us.
+def to_event(update: telegram.Update, *, bot_id: str | None, own_account_ids: Collection[str] = ()) -> Event | None:
+    """The contents of an update; None for one that is not stored, such as somebody joining a chat.
 
-    `bot` is the bot's id, to which private messages belong; `own_account_ids` the ids of one of its communities.
+    Private messages belong to `bot_id`. `own_account_ids` are the ids of one of the bot's communities.
     """
     event_id = str(update.update_id)
     if (changed := update.message_reaction_count) is not None and changed.chat.type == "channel":
@@ -87,123 +89,125 @@ def to_event(update: telegram.Update, *, bot: str | None, own_account_ids: Colle
         return Event(event_id, str(changed.chat.id), metrics=(counted,), at=changed.date)
     if (membership := update.my_chat_member) is not None and membership.chat.type != "private":
         return Event(event_id, str(membership.chat.id))
-    if (shape := update.channel_post or update.edited_channel_post) is not None:
-        # Of an album that comes part by part, the one with the words stands for all.
-        is_post = shape.has_content and not (shape.media_group_id is not None and not shape.words)
-        return Event(event_id, str(shape.chat.id), posts=(post(shape),)) if is_post else None
-    shape = update.message or update.edited_message
-    if shape is None or not shape.has_content or shape.is_automatic_forward or shape.chat.is_direct_messages:
+    if (message := update.channel_post or update.edited_channel_post) is not None:
+        # Of an album whose parts were not joined, the part with the text stands for all.
+        is_post = message.has_content and not (message.media_group_id is not None and not message.content_text)
+        return Event(event_id, str(message.chat.id), posts=(post(message),)) if is_post else None
+    message = update.message or update.edited_message
+    if message is None or not message.has_content or message.is_automatic_forward or message.chat.is_direct_messages:
         return None
-    if shape.chat.type == "private":
-        return Event(event_id, bot, messages=(direct(shape),))
-    return Event(event_id, str(shape.chat.id), messages=(comment(shape, own_account_ids),))
+    if message.chat.type == "private":
+        return Event(event_id, bot_id, messages=(direct(message),))
+    return Event(event_id, str(message.chat.id), messages=(comment(message, own_account_ids),))
 
 
 def albums_of(updates: Sequence[telegram.Update]) -> dict[str, telegram.Message]:
-    """The albums that were posted: the first part of each, with the words of whichever part has them."""
+    """The albums among new posts, by key: the first part of each, with the text of whichever part has one."""
     albums: dict[str, telegram.Message] = {}
-    for shape in (update.channel_post for update in updates):
-        if shape is not None and shape.media_group_id is not None:
-            known = albums.get(_album(shape), shape)
-            first = min(known, shape, key=lambda part: part.message_id)
-            albums[_album(shape)] = first.model_copy(update={"caption": known.words or shape.words})
+    for message in (update.channel_post for update in updates):
+        if message is not None and message.media_group_id is not None:
+            album = albums.get(_album_key(message), message)
+            first = min(album, message, key=lambda part: part.message_id)
+            albums[_album_key(message)] = first.model_copy(
+                update={"caption": album.content_text or message.content_text}
+            )
     return albums
 
 
-def joined(updates: Sequence[telegram.Update], seen: Collection[str]) -> list[telegram.Update]:
-    """The updates with each new album as one post; the parts of albums that were `seen` are left out."""
-    albums = {name: whole for name, whole in albums_of(updates).items() if name not in seen}
-    found = []
+def with_joined_albums(updates: Sequence[telegram.Update], seen_albums: Collection[str]) -> list[telegram.Update]:
+    """The updates with each new album as one post, and without the parts of `seen_albums`."""
+    albums = {key: album for key, album in albums_of(updates).items() if key not in seen_albums}
+    joined = []
     for update in updates:
-        shape = update.channel_post
-        if shape is None or shape.media_group_id is None:
-            found.append(update)
-        elif (whole := albums.pop(_album(shape), None)) is not None:
-            found.append(update.model_copy(update={"channel_post": whole.model_copy(update={"media_group_id": None})}))
-    return found
+        message = update.channel_post
+        if message is None or message.media_group_id is None:
+            joined.append(update)
+        elif (album := albums.pop(_album_key(message), None)) is not None:
+            joined.append(update.model_copy(update={"channel_post": album.model_copy(update={"media_group_id": None})}))
+    return joined
 
 
-def _album(shape: telegram.Message) -> str:
-    return f"{shape.chat.id}_{shape.media_group_id}"
+def _album_key(message: telegram.Message) -> str:
+    return f"{message.chat.id}_{message.media_group_id}"
 
 
-def post(shape: telegram.Message) -> RemotePost:
-    post_id = str(shape.message_id)
+def post(message: telegram.Message) -> RemotePost:
+    post_id = str(message.message_id)
     return RemotePost(
         external_id=post_id,
-        url=f"{page(shape.chat)}/{post_id}",
-        text=shape.words,
-        published_at=shape.date,
+        url=f"{page(message.chat)}/{post_id}",
+        text=message.content_text,
+        published_at=message.date,
         metrics=metrics(post_id),
-        edited_at=shape.edit_date,
+        edited_at=message.edit_date,
     )
 
 
-def direct(shape: telegram.Message) -> RemoteMessage:
-    """What somebody wrote to the bot. What the bot itself writes is told to nobody."""
+def direct(message: telegram.Message) -> RemoteMessage:
+    """What a person wrote to the bot. There are no updates for what the bot itself writes."""
     return RemoteMessage(
-        external_id=message_id(shape),
-        thread_id=str(shape.chat.id),
+        external_id=message_id(message),
+        thread_id=str(message.chat.id),
         kind=MessageKind.MESSAGE,
-        author=author(shape, is_community=False),
-        text=shape.words,
-        sent_at=shape.date,
-        in_reply_to=_above(shape),
-        edited_at=shape.edit_date,
+        author=author(message, is_community=False),
+        text=message.content_text,
+        sent_at=message.date,
+        in_reply_to=_parent_id(message),
+        edited_at=message.edit_date,
     )
 
 
-def comment(shape: telegram.Message, own_account_ids: Collection[str]) -> RemoteMessage:
-    """What was written in the discussion group. Its thread is one customer below one post.
+def comment(message: telegram.Message, own_account_ids: Collection[str]) -> RemoteMessage:
+    """What was written in the discussion group. A thread is what one customer wrote below one post, with the replies:
+    what the community writes belongs to the customer it answers.
 
-    Only an answer to the post itself tells which post it is; one to another comment tells that comment.
-    What the community writes belongs to the customer it answers.
+    Only an answer to the post itself names the post; one to another comment names that comment.
     """
-    above = shape.reply_to_message
-    root_message = above if above is not None and above.is_automatic_forward else None
-    is_ours = _is_ours(shape, root_message, own_account_ids)
-    customer = above if is_ours and above is not None and root_message is None else shape
-    root = shape.message_thread_id or (above or shape).message_id
+    parent = message.reply_to_message
+    root_message = parent if parent is not None and parent.is_automatic_forward else None
+    is_own = _is_own(message, root_message, own_account_ids)
+    by_customer = parent if is_own and parent is not None and root_message is None else message
+    root_id = message.message_thread_id or (parent or message).message_id
     origin = None if root_message is None else root_message.forward_origin
     post_id = None if origin is None or origin.message_id is None else str(origin.message_id)
-    where = seen_at(shape.chat, shape.message_id)
+    comment_url = url(message.chat, message.message_id)
     if origin is not None and origin.chat is not None and post_id is not None:
-        where = f"{page(origin.chat)}/{post_id}?comment={shape.message_id}"
+        comment_url = f"{page(origin.chat)}/{post_id}?comment={message.message_id}"
     return RemoteMessage(
-        external_id=message_id(shape),
-        thread_id=f"{shape.chat.id}_{root}_{author(customer, is_community=False).external_id}",
+        external_id=message_id(message),
+        thread_id=f"{message.chat.id}_{root_id}_{author(by_customer, is_community=False).external_id}",
         kind=MessageKind.COMMENT,
-        author=author(shape, is_community=is_ours),
-        text=shape.words,
-        sent_at=shape.date,
-        url=where,
+        author=author(message, is_community=is_own),
+        text=message.content_text,
+        sent_at=message.date,
+        url=comment_url,
         post_id=post_id,
-        in_reply_to=None if root_message is not None else _above(shape),
-        edited_at=shape.edit_date,
+        in_reply_to=None if root_message is not None else _parent_id(message),
+        edited_at=message.edit_date,
     )
 
 
-def author(shape: telegram.Message, *, is_community: bool) -> RemotePerson:
-    """A chat that somebody speaks for counts, not the bot that Telegram shows in its place."""
-    if (chat := shape.sender_chat) is not None:
-        return RemotePerson(str(chat.id), chat.title, seen_at(chat), is_community)
-    if (user := shape.sender) is None:
-        return RemotePerson(str(shape.chat.id), shape.chat.title, None, is_community)
+def author(message: telegram.Message, *, is_community: bool) -> RemotePerson:
+    """The author of a message: the chat on whose behalf it was sent, if any, else the user."""
+    if (chat := message.sender_chat) is not None:
+        return RemotePerson(str(chat.id), chat.title, url(chat), is_community)
+    if (user := message.sender) is None:
+        return RemotePerson(str(message.chat.id), message.chat.title, None, is_community)
     name = f"{user.first_name} {user.last_name}".strip()
     return RemotePerson(str(user.id), name, f"https://t.me/{user.username}" if user.username else None, is_community)
 
 
-def _is_ours(shape: telegram.Message, root_message: telegram.Message | None, own_account_ids: Collection[str]) -> bool:
-    """The channel itself, or an administrator who speaks for the group; people may speak for channels of their own."""
-    sender = shape.sender_chat
+def _is_own(message: telegram.Message, root_message: telegram.Message | None, own_account_ids: Collection[str]) -> bool:
+    """Whether it was sent on behalf of the channel or the group; people may write on behalf of their own channels."""
+    sender = message.sender_chat
     if sender is None:
         return False
-    if str(shape.chat.id) in own_account_ids and str(sender.id) in own_account_ids:
+    if str(message.chat.id) in own_account_ids and str(sender.id) in own_account_ids:
         return True
     origin = None if root_message is None else root_message.forward_origin
     channels = (None if root_message is None else root_message.sender_chat, None if origin is None else origin.chat)
-    return sender.id in {shape.chat.id, *(channel.id for channel in channels if channel is not None)}
+    return sender.id in {message.chat.id, *(channel.id for channel in channels if channel is not None)}
 
 
-def _above(shape: telegram.Message) -> str | None:
-    return None if shape.reply_to_message is None else message_id(shape.reply_to_message)
+def _parent_id(message: telegram.Message) -> str | None:
+    return None if message.reply_to_message is None else message_id(message.reply_to_message)

@@ -1,6 +1,6 @@
-"""The Bot API's answers, as far as we read them. Source: Bot API 10.1.
+"""The parts of the Bot API's responses that are read. Source: Bot API 10.1.
 
-Required here is what the API calls required and we cannot do without.
+Of the fields that the API requires, only those are required here without which the rest is of no use.
 """
 
 from collections.abc import Mapping
@@ -17,52 +17,43 @@ CONTENT: Final = frozenset({
     "video", "video_note", "voice", "caption", "checklist", "contact", "dice", "game", "poll", "venue", "location",
     "invoice", "giveaway", "giveaway_winners",
 })  # fmt: skip
-"""A message with none of these says nothing: somebody came, went, pinned …"""
+"""The fields of a message's content. One with none of them is a service message: a user joined, left, pinned …"""
 
 TELEGRAM: Final = 777000
-"""The account in whose name Telegram copies a channel's posts into its discussion group."""
-BASIC: Final = range(-(10**12), 0)
+"""The account that copies a channel's posts into its discussion group."""
+BASIC_GROUP_IDS: Final = range(-(10**12), 0)
 """The ids of groups that are not supergroups."""
 
-_LINE: Final = ("label", "summary", "text", "alternative_text", "expression", "credit", "caption")
+_INLINE: Final = ("label", "summary", "text", "alternative_text", "expression", "credit", "caption")
 _BLOCKS: Final = ("blocks", "items", "cells")
 
 
 def _plain(rich: object, between: str = "") -> str:
-    """The words of a rich message, or of a part of one; blocks stand on lines of their own."""
+    """The text of a rich message, or of a part of one, with each block on a line of its own."""
     if isinstance(rich, str):
         return rich
     if isinstance(rich, list):
         return between.join(filter(None, (_plain(part, between) for part in rich)))
     if isinstance(rich, dict):
-        inside = [_plain(rich[name]) for name in _LINE if name in rich]
-        return "\n".join(filter(None, (*inside, *(_plain(rich[name], "\n") for name in _BLOCKS if name in rich))))
+        inline = [_plain(rich[name]) for name in _INLINE if name in rich]
+        return "\n".join(filter(None, (*inline, *(_plain(rich[name], "\n") for name in _BLOCKS if name in rich))))
     return ""
 
 
-class Api(wire.Shape):
-    """Telegram leaves out what is not there; libraries and servers between us may write null."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _told(cls, raw: Any) -> Any:
-        return {name: value for name, value in raw.items() if value is not None} if isinstance(raw, Mapping) else raw
-
-
-class Answer(wire.Shape, Generic[T]):
-    """The envelope of every good answer."""
+class Success(wire.Shape, Generic[T]):
+    """The envelope of every successful response."""
 
     ok: Literal[True]
     result: T
 
 
-class Parameters(Api):
+class Parameters(wire.NullIsAbsent):
     migrate_to_chat_id: wire.Number | None = None
     retry_after: wire.Count | None = None
 
 
-class Failure(Api):
-    """The envelope of every refusal; the status says the same as `error_code`, which may be absent."""
+class Failure(wire.NullIsAbsent):
+    """The envelope of every error. `error_code` is the same as the status, and may be absent."""
 
     ok: Literal[False]
     error_code: wire.Count | None = None
@@ -70,35 +61,35 @@ class Failure(Api):
     parameters: Parameters = Parameters()
 
 
-class Chat(Api):
+class Chat(wire.NullIsAbsent):
     id: wire.Number
     type: wire.StorableText
     """`private`, `group`, `supergroup` or `channel`."""
     title: wire.StorableText = ""
     username: wire.StorableText = ""
     is_direct_messages: bool = False
-    """The chat in which people write to a channel itself."""
+    """The chat holds the direct messages of a channel."""
 
 
-class LinkedChat(Chat):
+class MessageChat(Chat):
     """The chat of a message."""
 
     @model_validator(mode="before")
     @classmethod
-    def _of_a_type(cls, raw: Any) -> Any:
-        """Updates of 2015, and Telegram's examples of a webhook's calls, leave it out where the id says it."""
+    def _with_type(cls, raw: Any) -> Any:
+        """Updates of 2015, and Telegram's examples of webhook requests, have no `type`; it follows from the id."""
         if not isinstance(raw, Mapping) or "type" in raw or type(number := raw.get("id")) is not int:
             return raw
         if number > 0:
             return {**raw, "type": "private"}
-        return {**raw, "type": "group"} if number in BASIC else raw
+        return {**raw, "type": "group"} if number in BASIC_GROUP_IDS else raw
 
 
 class FullChat(Chat):
     linked_chat_id: wire.Number | None = None
 
 
-class User(Api):
+class User(wire.NullIsAbsent):
     id: wire.Count
     first_name: wire.StorableText
     last_name: wire.StorableText = ""
@@ -106,37 +97,37 @@ class User(Api):
     can_read_all_group_messages: bool = False
 
 
-class Member(Api):
-    """Somebody's place in a chat."""
+class Member(wire.NullIsAbsent):
+    """A user's membership in a chat."""
 
     status: wire.StorableText
     can_post_messages: bool | None = None
-    """Told of administrators of channels alone."""
+    """Only for administrators of channels."""
 
 
-class Origin(Api):
-    """Where a forwarded message stood first; `chat` and `message_id` only where that was a channel."""
+class Origin(wire.NullIsAbsent):
+    """The origin of a forwarded message; `chat` and `message_id` only where that is a channel."""
 
     type: wire.StorableText
     chat: Chat | None = None
     message_id: wire.Count | None = None
 
 
-class Message(Api):
+class Message(wire.NullIsAbsent):
     message_id: wire.Count
     date: wire.UnixTime
-    chat: LinkedChat
+    chat: MessageChat
     sender: User | None = Field(None, validation_alias="from")
-    """Where `sender_chat` is told, a bot that stands in for it."""
+    """A bot in place of the real author where there is a `sender_chat`."""
     sender_chat: Chat | None = None
     message_thread_id: wire.Count | None = None
     reply_to_message: "Message | None" = None
     is_automatic_forward: bool = False
-    """A channel's post, as its discussion group shows it."""
+    """A channel's post, copied into its discussion group."""
     forward_origin: Origin | None = None
     media_group_id: wire.StorableText | None = None
-    """What the parts of an album share."""
-    edit_date: wire.SomeUnixTime = None
+    """Equal for the parts of one album."""
+    edit_date: wire.LenientUnixTime = None
     text: wire.StorableText = ""
     caption: wire.StorableText = ""
     rich_message: Annotated[wire.StorableText, BeforeValidator(_plain)] = ""
@@ -144,22 +135,23 @@ class Message(Api):
 
     @model_validator(mode="before")
     @classmethod
-    def _says_something(cls, raw: Any) -> Any:
+    def _with_derived_fields(cls, raw: Any) -> Any:
         if not isinstance(raw, Mapping):
             return raw
-        return {**_of_before(raw), **raw, "has_content": any(raw.get(name) is not None for name in CONTENT)}
+        return {**_from_older_server(raw), **raw, "has_content": any(raw.get(name) is not None for name in CONTENT)}
 
     @property
-    def words(self) -> str:
+    def content_text(self) -> str:
+        """The text of the message, from whichever field has it."""
         return (self.text or self.caption or self.rich_message).strip()
 
 
-class ReactionCount(Api):
+class ReactionCount(wire.NullIsAbsent):
     total_count: wire.Count
 
 
-def _of_before(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """What servers before Bot API 7.0 tell of a forwarded message, and those before 5.5 of a channel's copied post."""
+def _from_older_server(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields for which servers before Bot API 7.0 (forwards) and 5.5 (copied posts) send others."""
     chat, sender = raw.get("forward_from_chat"), raw.get("from")
     if "forward_origin" in raw or not isinstance(chat, Mapping):
         return {}
@@ -168,8 +160,8 @@ def _of_before(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {"forward_origin": origin, "is_automatic_forward": copied}
 
 
-class Reactions(Api):
-    """How often each reaction stands at a message now."""
+class Reactions(wire.NullIsAbsent):
+    """The current count of each reaction to a message."""
 
     chat: Chat
     message_id: wire.Count
@@ -177,15 +169,15 @@ class Reactions(Api):
     reactions: list[ReactionCount]
 
 
-class Membership(Api):
-    """The bot's place in a chat has changed."""
+class Membership(wire.NullIsAbsent):
+    """A change of the bot's membership in a chat."""
 
     chat: Chat
     date: wire.UnixTime
 
 
-class Update(Api):
-    """Something that happened: at most one of the fields besides its id is there."""
+class Update(wire.NullIsAbsent):
+    """One update: at most one of the fields besides the id is present."""
 
     update_id: wire.Count
     message: Message | None = None
@@ -197,24 +189,24 @@ class Update(Api):
 
 
 UPDATES: Final = tuple(name for name in Update.model_fields if name != "update_id")
-"""The kinds that we ask for; `message_reaction_count` comes only to those who name it."""
+"""The kinds of update that are requested; `message_reaction_count` is sent only on request."""
 
 
-class Webhook(Api):
+class Webhook(wire.NullIsAbsent):
     url: wire.StorableText
     pending_update_count: wire.Count
-    last_error_date: wire.SomeUnixTime = None
+    last_error_date: wire.LenientUnixTime = None
     last_error_message: wire.StorableText = ""
 
 
 FAILURE: Final = TypeAdapter(Failure)
-CHAT: Final = TypeAdapter(Answer[FullChat])
-COUNT: Final = TypeAdapter(Answer[wire.Count])
-ME: Final = TypeAdapter(Answer[User])
-MEMBER: Final = TypeAdapter(Answer[Member])
-STREAM: Final = TypeAdapter(Answer[list[Any]])
-SENT: Final = TypeAdapter(Answer[Message])
-SENT_ALBUM: Final = TypeAdapter(Answer[Annotated[list[Message], Field(min_length=1)]])
-WEBHOOK: Final = TypeAdapter(Answer[Webhook])
-DONE: Final = TypeAdapter(Answer[Literal[True]])
+CHAT: Final = TypeAdapter(Success[FullChat])
+COUNT: Final = TypeAdapter(Success[wire.Count])
+ME: Final = TypeAdapter(Success[User])
+MEMBER: Final = TypeAdapter(Success[Member])
+STREAM: Final = TypeAdapter(Success[list[Any]])
+SENT: Final = TypeAdapter(Success[Message])
+SENT_ALBUM: Final = TypeAdapter(Success[Annotated[list[Message], Field(min_length=1)]])
+WEBHOOK: Final = TypeAdapter(Success[Webhook])
+DONE: Final = TypeAdapter(Success[Literal[True]])
 UPDATE: Final = TypeAdapter(Update)

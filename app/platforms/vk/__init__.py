@@ -1,1 +1,1 @@
-"""What VK's adapter is made of: its error table, the shapes of its answers, their translation."""
+"""VK: the adapter, its wire models, error codes, paginators and Callback API, and the translation to the contract."""

@@ -1,4 +1,4 @@
-"""A community's address, and what is known of it, in VK's terms."""
+"""A community's address and its ids, as VK's methods take them."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ PERSON: Final = re.compile(r"id\d+")
 
 
 def canonical(text: str) -> str:
-    """`https://vk.com/club1` or `https://vk.com/name`; `ValueError`, for a person, where it is none."""
+    """`https://vk.com/club1` or `https://vk.com/name`; `ValueError`, worded for a person, for any other text."""
     name = named(text, HOSTS)
     if PERSON.fullmatch(name):
         raise ValueError("this is a person's page; a community's looks like https://vk.com/name")
@@ -26,12 +26,12 @@ def canonical(text: str) -> str:
 
 
 def name_of(c: Credentials) -> str:
-    """What `groups.getById` finds the community by: its number, or the name in its address."""
+    """The community's id or screen name, as `groups.getById` takes it."""
     name = c.external_id or c.address.rpartition("/")[2]
     numbered = NUMBERED.fullmatch(name)
     return numbered[1] if numbered else name
 
 
 def group_id(c: Credentials) -> int:
-    """The community's id; it owns its wall under the negative of it."""
+    """The community's id; as the owner of a wall it is negative. `ValueError` where it is not known yet."""
     return int(guards.community_id(c))

@@ -1,4 +1,4 @@
-"""How VK is called: its methods, several of them at once, uploads, and VK ID, which renews tokens."""
+"""Requests to VK: single methods, several calls in one request, uploads, and the renewal of tokens at VK ID."""
 
 import json
 import secrets
@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import httpx
 from pydantic import TypeAdapter
 
-from app.platforms import wire
+from app.platforms import guards, wire
 from app.platforms.capabilities import Picture
 from app.platforms.contract import (
     CALLS,
@@ -21,8 +21,9 @@ from app.platforms.contract import (
     Rejected,
     Token,
 )
+from app.platforms.errors import naming_token
 from app.platforms.vk import wire_models as vk
-from app.platforms.vk.errors import from_answer, from_id
+from app.platforms.vk.errors import from_id, from_method
 
 T = TypeVar("T")
 
@@ -31,13 +32,13 @@ BASE: Final = "https://api.vk.ru"
 VK_ID: Final = "https://id.vk.ru"
 EXECUTE: Final = "execute"
 EXECUTE_BATCH: Final = 25
-"""So many calls go into one `execute`."""
+"""The most calls in one `execute`."""
 CHANGES: Final = frozenset({"wall.post", "wall.createComment", "messages.send"})
-"""Are sent once. What else is set at VK may be set again."""
+"""Methods whose repetition would not be harmless. Other writes (hook settings) may be repeated."""
 
 
 class Calls:
-    """VK's methods, as what is asked and what is understood."""
+    """VK's methods, with their responses parsed."""
 
     def __init__(self, http: httpx.AsyncClient, classify: wire.Classify) -> None:
         self._http = http
@@ -46,47 +47,44 @@ class Calls:
     async def call(
         self,
         c: Credentials,
-        answer: TypeAdapter[vk.Answer[T]],
+        response_model: TypeAdapter[vk.Success[T]],
         method: str,
         kinds: tuple[Token, ...],
         parameters: Mapping[str, object],
     ) -> T:
-        """Call a method with the first of `kinds` that there is, and understand its answer."""
+        """Call a method with the first of `kinds` that the credentials have, and parse its response."""
         response = await self._send(c, method, kinds, parameters)
         if method in CHANGES:
-            return wire.confirmed(answer, response).response
-        return wire.parse_timely(answer, response).response
+            return wire.parse_confirmation(response_model, response).response
+        return wire.parse_lenient(response_model, response).response
 
     async def many(
         self,
         c: Credentials,
-        answer: TypeAdapter[vk.Executed[T]],
+        response_model: TypeAdapter[vk.Executed[T]],
         method: str,
         kinds: tuple[Token, ...],
         each: Sequence[Mapping[str, object]],
     ) -> vk.Executed[T]:
-        """Call a method that reads up to `EXECUTE_BATCH` times in one request, which counts as one call."""
+        """Make up to `EXECUTE_BATCH` calls of a method that reads, in one request, which counts as one call."""
         calls = ",".join(f"API.{method}({json.dumps(dict(parameters))})" for parameters in each)
         response = await self._send(c, EXECUTE, kinds, {"code": f"return [{calls}];"})
-        return wire.parse(answer, response)
+        return wire.parse(response_model, response)
 
     async def upload(self, url: str, picture: Picture) -> vk.Uploaded:
-        """Bring a picture to the address that was given for it."""
-        name = f"picture.{picture.media_type.rpartition('/')[2]}"
-        request = self._http.build_request(
-            "POST", url, files={"photo": (name, picture.content, picture.media_type)}, extensions={COST: Cost()}
-        )
-        uploaded = wire.parse(vk.UPLOADED, await wire.read(self._http, request, from_answer))
+        """Upload a picture to the address that VK has returned for it."""
+        request = self._http.build_request("POST", url, files={"photo": picture.as_file()}, extensions={COST: Cost()})
+        uploaded = wire.parse(vk.UPLOADED, await wire.read(self._http, request, from_method))
         if isinstance(uploaded, vk.Refused) or uploaded.photo in {"", "[]"}:
             raise Rejected("VK did not take the picture")
         return uploaded
 
     async def renew(self, c: Credentials) -> tuple[str, vk.IssuedToken]:
-        """New tokens for the refresh token, and the device they belong to."""
+        """The id of the device that the refresh token belongs to, and the new tokens."""
         device, _, token = c.tokens.get(Token.REFRESH, "").partition(":")
         if not token:
-            words = "VK ID knows a refresh token by its device alone: give both, as device_id:refresh_token"
-            raise AuthExpired(words, token=Token.REFRESH)
+            message = "VK ID knows a refresh token by its device alone: give both, as device_id:refresh_token"
+            raise AuthExpired(message, token=Token.REFRESH)
         if not c.app.get("client_id"):
             raise MissingPermission("the installation's client_id for VK is not set")
         base = VK_ID if c.base_url == BASE else c.base_url.rstrip("/")
@@ -94,15 +92,13 @@ class Calls:
         form |= {"client_id": c.app["client_id"], "state": secrets.token_urlsafe(24)}
         cost = Cost(token, Token.REFRESH, {})
         request = self._http.build_request("POST", f"{base}/oauth2/auth", data=form, extensions={COST: cost})
-        return device, wire.confirmed(vk.GRANTED, await wire.write(self._http, request, from_id))
+        return device, wire.parse_confirmation(vk.ISSUED_TOKENS, await wire.write(self._http, request, from_id))
 
     async def _send(
         self, c: Credentials, method: str, kinds: tuple[Token, ...], parameters: Mapping[str, object]
     ) -> httpx.Response:
-        kind = next((kind for kind in kinds if kind in c.tokens), None)
-        if kind is None:
-            raise AuthExpired(f"{method} needs a {kinds[0]} token of VK", token=kinds[0])
-        # A budget that has a method's name counts that method; most methods have none of their own.
+        kind = guards.token_kind(c, kinds, "VK")
+        # A rate limit with a method's name counts that method; most methods have none of their own.
         cost = Cost(c.tokens[kind], kind, {CALLS: 1, method: 1}, target=c.external_id or "")
         request = self._http.build_request(
             "POST",
@@ -111,18 +107,10 @@ class Calls:
             headers=wire.bearer(c.tokens[kind]),
             extensions={COST: cost},
         )
-
-        def naming_token(response: httpx.Response) -> PlatformError | None:
-            error = self._classify(response)
-            if isinstance(error, AuthExpired):
-                error.token = kind
-            return error
-
         send = wire.write if method in CHANGES else wire.read
-        return await send(self._http, request, naming_token)
+        return await send(self._http, request, naming_token(self._classify, kind))
 
 
 def classify(response: httpx.Response) -> PlatformError | None:
-    """What an answer of a method says went wrong."""
-    request = wire.request_of(response)
-    return from_answer(response, changes=request is not None and request.url.path.rpartition("/")[2] in CHANGES)
+    """The error that a method's response reports; None where it reports none."""
+    return from_method(response, changes=wire.path_of(response).rpartition("/")[2] in CHANGES)

@@ -1,7 +1,7 @@
-"""VK's error codes and what each means for us. Source: `errors.json` of VK's API schema 5.199.
+"""VK's error codes and their meanings. Source: `errors.json` of VK's API schema 5.199.
 
-VK answers 200 to almost everything; `error.error_code` tells. Codes of methods that we do not
-call (market, ads, stories …) mean that this very request is wrong.
+Almost every response has status 200; `error.error_code` says what is wrong. Codes of methods that are not
+called here (market, ads, stories …) are taken for `REJECTED`.
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,12 @@ from app.platforms.contract import (
     Rejected,
     Throttled,
     Token,
-    Transient,
 )
 from app.platforms.errors import ErrorMeaning, platform_error, table
 from app.platforms.vk import wire_models as vk
 
-_WAIT = (6, 9, 14, 29, 32, 103, 223, 601, 1105, 3300)
-_RECONNECT = (
+_THROTTLED = (6, 9, 14, 29, 32, 103, 223, 601, 1105, 3300)
+_AUTH_EXPIRED = (
     *(4, 5, 16, 17, 24, 25, 27, 28, 37, 38, 41),
     *(1114, 1116, 1117, 1118, 3301, 3302, 3303, 3304, 3609, 3610, 3611, 11500),
 )
@@ -36,8 +35,8 @@ _FORBIDDEN = (
     *(917, 922, 925, 932, 945, 947, 1012, 1051, 1151, 1153),
 )
 _GONE = (18, 19, 39, 40, 104, 125, 140, 180, 251, 629, 714, 927, 935, 936, 1600)
-_UNWELL = (1, 10, 13, 36, 43, 106, 907, 908, 990)
-_REFUSED = (
+_UNAVAILABLE = (1, 10, 13, 36, 43, 106, 907, 908, 990)
+_REJECTED = (
     *(3, 8, 12, 22, 23, 33, 34, 35),
     *(100, 101, 105, 113, 114, 118, 119, 121, 122, 129, 146, 147, 150, 171, 173, 174, 175, 176, 177),
     *(214, 219, 220, 221, 222, 224, 225, 232, 242, 243, 252, 300, 302, 602, 603),
@@ -52,23 +51,23 @@ _REFUSED = (
 
 CODES: Mapping[int, ErrorMeaning] = table(
     {
-        ErrorMeaning.THROTTLED: _WAIT,
-        ErrorMeaning.AUTH_EXPIRED: _RECONNECT,
+        ErrorMeaning.THROTTLED: _THROTTLED,
+        ErrorMeaning.AUTH_EXPIRED: _AUTH_EXPIRED,
         ErrorMeaning.FORBIDDEN: _FORBIDDEN,
         ErrorMeaning.GONE: _GONE,
-        ErrorMeaning.UNAVAILABLE: _UNWELL,
-        ErrorMeaning.REJECTED: _REFUSED,
+        ErrorMeaning.UNAVAILABLE: _UNAVAILABLE,
+        ErrorMeaning.REJECTED: _REJECTED,
     }
 )
 
 UNKNOWN = ErrorMeaning.UNAVAILABLE
-"""A code that nobody documents: to read later is harmless, giving up is not."""
+"""For a code that is not documented: reading again later is harmless, giving up is not."""
 
 UNDECIDED = frozenset({1, 10, 13, 36})
-"""Codes that, answered to a change, leave open whether it was made; so does one that nobody documents."""
+"""Codes after which a change may or may not have been made; so after one that is not documented."""
 
-SECONDS = {6: 1.0}
-"""How long to wait, where the code itself tells."""
+RETRY_AFTER = {6: 1.0}
+"""Seconds to wait, by the codes that imply it."""
 
 MESSAGES: Mapping[int, str] = {
     5: "VK no longer accepts the token",
@@ -86,17 +85,19 @@ MESSAGES: Mapping[int, str] = {
     1051: "VK does not let a token of VK ID do this: connect the community's own token",
     1117: "the token has expired",
 }
-"""What a person should know; for the other codes the class says it."""
+"""Messages for people, where the meaning's own says too little."""
 
-
-RECONNECTING: Final = frozenset({"invalid_grant", "invalid_token", "access_denied", "token_expired", "unauthorized"})
-"""With these VK ID refuses a refresh token. Unverified: that there are no others."""
+REFRESH_REFUSED: Final = frozenset({"invalid_grant", "invalid_token", "access_denied", "token_expired", "unauthorized"})
+"""The errors with which VK ID refuses a refresh token. Unverified: that there are no others."""
 BUSY: Final = frozenset({"slow_down", "too_many_requests"})
 FAILING: Final = frozenset({"server_error", "internal_error", "temporarily_unavailable"})
 
 
-def from_answer(response: httpx.Response, *, changes: bool = False) -> PlatformError | None:
-    """VK answers 200 with an `error`; other statuses come from what stands before it, mostly without one."""
+def from_method(response: httpx.Response, *, changes: bool = False) -> PlatformError | None:
+    """The error in a method's response; None where there is none.
+
+    VK itself sends status 200 with an `error`; proxies in front of it send other statuses, mostly without one.
+    """
     try:
         code = vk.FAILURE.validate_json(response.content).error.error_code
     except ValidationError:
@@ -105,12 +106,12 @@ def from_answer(response: httpx.Response, *, changes: bool = False) -> PlatformE
 
 
 def from_id(response: httpx.Response) -> PlatformError | None:
-    """VK ID names its errors as OAuth does, with whatever status."""
+    """The error in a response of VK ID, which names it as OAuth does, with any status; None where there is none."""
     try:
         name = vk.REFUSED.validate_json(response.content).error
     except ValidationError:
         return None if response.is_success else _from_status(response, changes=True)
-    if name in RECONNECTING:
+    if name in REFRESH_REFUSED:
         return AuthExpired("VK ID no longer accepts the refresh token", token=Token.REFRESH)
     if name in BUSY:
         return Throttled(MESSAGES[6], retry_after=wire.retry_after(response), scope=LimitScope.TOKEN)
@@ -126,7 +127,7 @@ def _from_code(code: int, *, changes: bool, wait: float | None) -> PlatformError
         return OutcomeUnknown("VK failed while it handled the change", platform_code=platform_code)
     if meaning is ErrorMeaning.THROTTLED:
         return Throttled(
-            message, retry_after=SECONDS.get(code, wait), scope=LimitScope.TOKEN, platform_code=platform_code
+            message, retry_after=RETRY_AFTER.get(code, wait), scope=LimitScope.TOKEN, platform_code=platform_code
         )
     return platform_error(meaning, message, platform_code=platform_code)
 
@@ -140,6 +141,6 @@ def _from_status(response: httpx.Response, *, changes: bool) -> PlatformError:
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return AuthExpired(MESSAGES[5], platform_code=code)
     if response.is_server_error:
-        kind = OutcomeUnknown if changes else Transient
-        return kind("VK is unwell", platform_code=code)
+        message = ErrorMeaning.UNAVAILABLE.text("VK")
+        return platform_error(ErrorMeaning.UNAVAILABLE, message, platform_code=code, changes=changes)
     return Malformed("this is not how VK answers: the API's address may be wrong", platform_code=code)

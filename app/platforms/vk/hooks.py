@@ -1,4 +1,4 @@
-"""The Callback API: what is told through it, and how it is set."""
+"""The Callback API: its events, and the registration of a server for them."""
 
 import hashlib
 import hmac
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.capabilities import Call, Event, HookState, Received, unparsed_event
+from app.platforms.capabilities import Event, HookRequest, HookResult, HookState, unparsed_event
 from app.platforms.contract import Credentials, Malformed, MissingPermission, Token
 from app.platforms.vk import translate
 from app.platforms.vk import wire_models as vk
@@ -18,9 +18,9 @@ EVENTS: Final = (
     *("message_new", "message_reply", "message_edit"),
     *("wall_reply_new", "wall_reply_edit", "wall_reply_delete", "wall_reply_restore", "wall_post_new"),
 )
-"""What we have a use for."""
+"""The kinds of event that are subscribed to."""
 TITLE: Final = "Instep"
-SETTERS: Final = (Token.COMMUNITY, Token.USER)
+TOKENS: Final = (Token.COMMUNITY, Token.USER)
 
 DELIVERING: Final = {"ok": True, "failed": False}
 DETAILS: Final = {
@@ -30,25 +30,28 @@ DETAILS: Final = {
 }
 
 
-def receive(call: Call, secrets: Mapping[str, str]) -> Received:
-    """One call. `secrets`: `secret`, which every event carries, and `confirmation`, the text that VK
-    asks for once; that question may come before the secret is set at VK."""
+def receive(call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
+    """Verify and parse one request of VK's, and the response to it.
+
+    `secrets` has `secret`, which every event carries, and `confirmation`, the text with which VK verifies the
+    address once; that request may come before the secret is set at VK, and then carries none.
+    """
     event = wire.parse_bytes(vk.EVENT, call.body)
     confirming = event.type == "confirmation"
     secret = secrets.get("secret", "")
-    right = bool(secret) and hmac.compare_digest((event.secret or "").encode(), secret.encode())
-    if not right and not (confirming and event.secret is None):
+    authentic = bool(secret) and hmac.compare_digest((event.secret or "").encode(), secret.encode())
+    if not authentic and not (confirming and event.secret is None):
         raise MissingPermission("the call does not carry the secret agreed with VK")
     if confirming:
         if not secrets.get("confirmation"):
             raise MissingPermission("the confirmation text that VK asks for is not known")
-        # Its id is nobody's: without a secret it may be made up, to have a later event taken for a repeat.
-        return Received(secrets["confirmation"], (Event(None, str(event.group_id)),))
-    return Received("ok", (_parse(event, call.body),))
+        # Without an id: a request without the secret may be forged, to have a later event dropped as a repeat.
+        return HookResult(secrets["confirmation"], (Event(None, str(event.group_id)),))
+    return HookResult("ok", (_parse(event, call.body),))
 
 
 def parse_event(payload: bytes) -> tuple[Event, ...]:
-    """The event of a call's body."""
+    """The event in a request's body; unparsed where it cannot be parsed."""
     try:
         event = wire.parse_bytes(vk.EVENT, payload)
     except Malformed as error:
@@ -57,45 +60,44 @@ def parse_event(payload: bytes) -> tuple[Event, ...]:
 
 
 def _parse(event: vk.Event, payload: bytes) -> Event:
-    # Servers set to an older version send events without ids. VK repeats a call as it was, so that its body will do.
-    name = event.event_id or hashlib.sha256(payload).hexdigest()
+    # Servers set to an older API version get events without ids. VK repeats a request unchanged, so a hash will do.
+    event_id = event.event_id or hashlib.sha256(payload).hexdigest()
     try:
-        return translate.to_event(event, name, payload)
+        return translate.to_event(event, event_id, payload)
     except Malformed as error:
-        but_the_secret = {key: value for key, value in json.loads(payload).items() if key != "secret"}
-        return unparsed_event(json.dumps(but_the_secret).encode(), error.message, str(event.group_id))
+        without_secret = {key: value for key, value in json.loads(payload).items() if key != "secret"}
+        return unparsed_event(json.dumps(without_secret).encode(), error.message, str(event.group_id))
 
 
 async def subscribe(calls: Calls, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
-    """Have `EVENTS` sent to `url`; the confirmation text, which VK chooses, comes back.
+    """Have `EVENTS` sent to `url`. Returns the confirmation text, which VK chooses.
 
-    VK asks for it at once, perhaps before anybody here knows it. A server that is not well is
-    therefore set once more, upon which (unverified) VK asks again.
+    VK requests that text from `url` at once, possibly before it is stored here. A server that VK has not confirmed
+    is therefore edited again, upon which (unverified) VK repeats the request.
     """
     group = {"group_id": group_id(c)}
-    code = (await calls.call(c, vk.CONFIRMATION, "groups.getCallbackConfirmationCode", SETTERS, group)).code
-    wanted = {**group, "url": url, "title": TITLE, "secret_key": secrets["secret"]}
+    code = (await calls.call(c, vk.CONFIRMATION, "groups.getCallbackConfirmationCode", TOKENS, group)).code
+    settings = {**group, "url": url, "title": TITLE, "secret_key": secrets["secret"]}
     server = await _server(calls, c, url)
     if server is None:
-        made = await calls.call(c, vk.NEW_SERVER, "groups.addCallbackServer", SETTERS, wanted)
-        server_id = made.server_id
+        created = await calls.call(c, vk.NEW_SERVER, "groups.addCallbackServer", TOKENS, settings)
+        server_id = created.server_id
     else:
         server_id = server.id
         if server.status != "ok" or server.secret_key != secrets["secret"]:
-            mended = {**wanted, "server_id": server_id}
-            await calls.call(c, vk.DONE, "groups.editCallbackServer", SETTERS, mended)
-    settings = {**group, "server_id": server_id, "api_version": VERSION, **dict.fromkeys(EVENTS, 1)}
-    await calls.call(c, vk.DONE, "groups.setCallbackSettings", SETTERS, settings)
+            await calls.call(c, vk.DONE, "groups.editCallbackServer", TOKENS, {**settings, "server_id": server_id})
+    events = {**group, "server_id": server_id, "api_version": VERSION, **dict.fromkeys(EVENTS, 1)}
+    await calls.call(c, vk.DONE, "groups.setCallbackSettings", TOKENS, events)
     return {"confirmation": code}
 
 
 async def state(calls: Calls, c: Credentials, url: str) -> HookState:
-    """How VK sees the server at `url`."""
+    """The state of the server at `url`, as VK reports it."""
     server = await _server(calls, c, url)
     if server is None:
         return HookState(subscribed=False, detail="VK knows no such server")
     server_settings = {"group_id": group_id(c), "server_id": server.id}
-    events = (await calls.call(c, vk.SETTINGS, "groups.getCallbackSettings", SETTERS, server_settings)).events
+    events = (await calls.call(c, vk.SETTINGS, "groups.getCallbackSettings", TOKENS, server_settings)).events
     unsent = sorted(name for name in EVENTS if not events.get(name))
     if unsent:
         return HookState(subscribed=False, detail=f"VK does not send: {', '.join(unsent)}")
@@ -103,5 +105,5 @@ async def state(calls: Calls, c: Credentials, url: str) -> HookState:
 
 
 async def _server(calls: Calls, c: Credentials, url: str) -> vk.Server | None:
-    found = await calls.call(c, vk.SERVERS, "groups.getCallbackServers", SETTERS, {"group_id": group_id(c)})
-    return next((server for server in found.items if server.url == url), None)
+    servers = await calls.call(c, vk.SERVERS, "groups.getCallbackServers", TOKENS, {"group_id": group_id(c)})
+    return next((server for server in servers.items if server.url == url), None)

@@ -1,4 +1,4 @@
-"""VK's shapes as the contract's types."""
+"""VK's wire models as the contract's types."""
 
 import re
 from collections.abc import Mapping
@@ -21,43 +21,43 @@ from app.platforms.vk import wire_models as vk
 
 MENTION: Final = re.compile(r"\[(?:(?:id|club|public|event)\d+(?::[\w-]*)?|https?://[^\s\[\]|]+)\|([^\[\]|]+)\]")
 """`[id5|Ann]`, `[id5:bp-77_1|Ann]`, `[club77|Coffee]`, `[https://vk.com/coffee|Coffee]`."""
-POSTS = frozenset({"post", "copy", "photo", "video", "clip", "post_ads"})
+POST_TYPES = frozenset({"post", "copy", "photo", "video", "clip", "post_ads"})
 
 
 def plain(text: str) -> str:
-    """What a reader sees: of a mention and a link, the name."""
+    """The text as a reader sees it: mentions and links are replaced by their names."""
     return MENTION.sub(r"\1", text).strip()
 
 
-def is_own(shape: vk.Post, owner: int) -> bool:
-    """Whether it is a post, and the community's."""
-    return shape.post_type in POSTS and shape.from_id in {None, owner}
+def is_own(post_model: vk.Post, owner_id: int) -> bool:
+    """Whether it is a post (not a postponed one, nor a suggestion), and by the wall's owner."""
+    return post_model.post_type in POST_TYPES and post_model.from_id in {None, owner_id}
 
 
-def metrics(shape: vk.Post, reach: int | MetricStatus) -> PostMetrics:
-    """A counter that the post lacks is one VK does not show for it, such as views of an old post."""
+def metrics(post_model: vk.Post, reach: int | MetricStatus) -> PostMetrics:
+    """A counter that the post lacks is unsupported: VK does not report it, such as the views of an old post."""
     counts: dict[Metric, int | None] = {
-        Metric.REACTIONS: shape.likes.count if shape.likes else None,
-        Metric.COMMENTS: shape.comments.count if shape.comments else None,
-        Metric.SHARES: shape.reposts.count if shape.reposts else None,
-        Metric.VIEWS: shape.views.count if shape.views else None,
+        Metric.REACTIONS: post_model.likes.count if post_model.likes else None,
+        Metric.COMMENTS: post_model.comments.count if post_model.comments else None,
+        Metric.SHARES: post_model.reposts.count if post_model.reposts else None,
+        Metric.VIEWS: post_model.views.count if post_model.views else None,
         Metric.REACH: reach if not isinstance(reach, MetricStatus) else None,
     }
     counters = {metric: count for metric, count in counts.items() if count is not None}
     missing = {metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in counters}
     if isinstance(reach, MetricStatus):
         missing[Metric.REACH] = reach
-    return PostMetrics(str(shape.id), counters, missing)
+    return PostMetrics(str(post_model.id), counters, missing)
 
 
-def post(shape: vk.Post) -> RemotePost:
+def post(post_model: vk.Post) -> RemotePost:
     return RemotePost(
-        external_id=str(shape.id),
-        url=f"https://vk.com/wall{shape.owner_id}_{shape.id}",
-        text=plain(shape.text),
-        published_at=shape.date,
-        metrics=metrics(shape, MetricStatus.PENDING),
-        edited_at=shape.edited,
+        external_id=str(post_model.id),
+        url=f"https://vk.com/wall{post_model.owner_id}_{post_model.id}",
+        text=plain(post_model.text),
+        published_at=post_model.date,
+        metrics=metrics(post_model, MetricStatus.PENDING),
+        edited_at=post_model.edited,
     )
 
 
@@ -72,49 +72,57 @@ def person(person_id: int, own_id: int, names: Mapping[int, str]) -> RemotePerso
 
 
 def comment(
-    shape: vk.Comment, root_id: int | None, post_id: int, own_id: int, names: Mapping[int, str]
+    comment_model: vk.Comment, root_id: int | None, post_id: int, own_id: int, names: Mapping[int, str]
 ) -> RemoteMessage:
-    """A comment. Its thread is one customer below one comment of the first level.
+    """A comment. A thread is what one customer wrote below one comment of the first level, with the replies to them:
+    a comment of the community's own belongs to the thread of the customer it answers.
 
-    What the community writes belongs to the customer it answers.
+    `root_id` is the comment of the first level, where the response does not name it.
     """
-    first = shape.parents_stack[0] if shape.parents_stack else root_id or shape.reply_to_comment or shape.id
-    customer = shape.from_id
-    if customer == -own_id and shape.reply_to_user is not None:
-        customer = shape.reply_to_user
-    above = shape.reply_to_comment or (first if first != shape.id else None)
+    first_level = (
+        comment_model.parents_stack[0]
+        if comment_model.parents_stack
+        else root_id or comment_model.reply_to_comment or comment_model.id
+    )
+    customer = comment_model.from_id
+    if customer == -own_id and comment_model.reply_to_user is not None:
+        customer = comment_model.reply_to_user
+    parent = comment_model.reply_to_comment or (first_level if first_level != comment_model.id else None)
     return RemoteMessage(
-        external_id=f"comment-{shape.id}",
-        thread_id=f"comment-{first}-{customer}",
+        external_id=f"comment-{comment_model.id}",
+        thread_id=f"comment-{first_level}-{customer}",
         kind=MessageKind.COMMENT,
-        author=person(shape.from_id, own_id, names),
-        text="" if shape.deleted else plain(shape.text),
-        sent_at=shape.date,
-        url=f"https://vk.com/wall-{own_id}_{post_id}?reply={shape.id}",
+        author=person(comment_model.from_id, own_id, names),
+        text="" if comment_model.deleted else plain(comment_model.text),
+        sent_at=comment_model.date,
+        url=f"https://vk.com/wall-{own_id}_{post_id}?reply={comment_model.id}",
         post_id=str(post_id),
-        in_reply_to=None if above is None else f"comment-{above}",
-        deleted=shape.deleted,
+        in_reply_to=None if parent is None else f"comment-{parent}",
+        deleted=comment_model.deleted,
     )
 
 
-def message(shape: vk.Message, own_id: int, names: Mapping[int, str]) -> RemoteMessage:
-    """A direct message; one that is not to be had carries the id 0, and is known by its place."""
-    own = shape.id or f"{shape.peer_id}-{shape.conversation_message_id}"
-    author = -own_id if shape.out else shape.from_id
+def message(message_model: vk.Message, own_id: int, names: Mapping[int, str]) -> RemoteMessage:
+    """A direct message. One that VK withholds has the id 0, and is identified by its number in the conversation."""
+    message_id = message_model.id or f"{message_model.peer_id}-{message_model.conversation_message_id}"
+    author = -own_id if message_model.out else message_model.from_id
     return RemoteMessage(
-        external_id=f"message-{own}",
-        thread_id=f"message-{shape.peer_id}",
+        external_id=f"message-{message_id}",
+        thread_id=f"message-{message_model.peer_id}",
         kind=MessageKind.MESSAGE,
         author=person(author, own_id, names),
-        text="" if shape.deleted else plain(shape.text),
-        sent_at=shape.date,
-        edited_at=shape.update_time,
-        deleted=shape.deleted,
+        text="" if message_model.deleted else plain(message_model.text),
+        sent_at=message_model.date,
+        edited_at=message_model.update_time,
+        deleted=message_model.deleted,
     )
 
 
-def to_event(event: vk.Event, name: str, body: bytes) -> Event:
-    """What a verified event, known by `name`, brings; nothing, where it is of a kind that does not concern us."""
+def to_event(event: vk.Event, event_id: str, body: bytes) -> Event:
+    """The contents of a verified event; empty where its kind is not one of `hooks.EVENTS`.
+
+    Raises `Malformed` where its object cannot be parsed.
+    """
     own_id = event.group_id
     messages: tuple[RemoteMessage, ...] = ()
     posts: tuple[RemotePost, ...] = ()
@@ -125,10 +133,10 @@ def to_event(event: vk.Event, name: str, body: bytes) -> Event:
         case "message_reply" | "message_edit":
             messages = _direct(wire.parse_bytes(vk.EVENT_MESSAGE, body).object, own_id)
         case "wall_reply_new" | "wall_reply_edit" | "wall_reply_restore":
-            shape = wire.parse_bytes(vk.EVENT_COMMENT, body).object
-            if shape.post_id is None:
-                raise Malformed("the comment does not tell its post")
-            changed = comment(shape, None, shape.post_id, own_id, {})
+            comment_model = wire.parse_bytes(vk.EVENT_COMMENT, body).object
+            if comment_model.post_id is None:
+                raise Malformed("the comment does not name its post")
+            changed = comment(comment_model, None, comment_model.post_id, own_id, {})
             messages = (replace(changed, restored=event.type == "wall_reply_restore"),)
         case "wall_reply_delete":
             deleted = (f"comment-{wire.parse_bytes(vk.EVENT_COMMENT_DELETED, body).object.id}",)
@@ -137,8 +145,8 @@ def to_event(event: vk.Event, name: str, body: bytes) -> Event:
             posts = (post(new),) if is_own(new, -own_id) else ()
         case _:
             pass
-    return Event(name, str(own_id), messages, posts, deleted)
+    return Event(event_id, str(own_id), messages, posts, deleted)
 
 
-def _direct(shape: vk.Message, own_id: int) -> tuple[RemoteMessage, ...]:
-    return (message(shape, own_id, {}),) if 0 < shape.peer_id < vk.CHATS else ()
+def _direct(message_model: vk.Message, own_id: int) -> tuple[RemoteMessage, ...]:
+    return (message(message_model, own_id, {}),) if 0 < message_model.peer_id < vk.CHATS else ()

@@ -1,7 +1,7 @@
-"""VK's answers, as far as we read them. Source: VK's API schema 5.199.
+"""The parts of VK's responses that are read. Source: VK's API schema 5.199.
 
-The schema calls more fields required than live answers hold, so only what we cannot do without is
-required here.
+Live responses lack some of the fields that the schema requires, so here only those are required without which the
+rest is of no use.
 """
 
 from collections.abc import Mapping
@@ -21,23 +21,23 @@ def _flag(value: object) -> object:
 
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
-"""VK writes yes as `1` in one place and as `true` in another, and leaves no out."""
+"""VK writes `1` in some responses and `true` in others; false is mostly left out."""
 
 
-SomeTime = Annotated[wire.SomeUnixTime, BeforeValidator(lambda value: None if value == 0 else value)]
-"""A moment; 0 where there was none."""
+SomeTime = Annotated[wire.LenientUnixTime, BeforeValidator(lambda value: None if value == 0 else value)]
+"""An instant in seconds since 1970; 0 for none."""
 OptionalText = Annotated[wire.StorableText, BeforeValidator(lambda value: "" if value is None else value)]
-"""Words that may be left out, or null."""
+"""A text that may be absent or null."""
 Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda value: () if value is None else value)]
-"""A list that may be left out, or null."""
+"""A list that may be absent or null."""
 ItemId = Annotated[int, Field(gt=0, le=2**63 - 1)]
-"""The number of a group, a post, a comment or a message."""
+"""The id of a group, a post, a comment or a message."""
 CHATS: Final = 2_000_000_000
-"""Peers from here on are chats of several people."""
+"""Peer ids from this one on are chats of several people."""
 
 
-class Answer(wire.Shape, Generic[T]):
-    """The envelope of every good answer."""
+class Success(wire.Shape, Generic[T]):
+    """The envelope of every successful response."""
 
     response: T
 
@@ -47,13 +47,13 @@ class Fault(wire.Shape):
 
 
 class Failure(wire.Shape):
-    """The envelope of every refusal; VK sends it with status 200."""
+    """The envelope of every error; VK sends it with status 200."""
 
     error: Fault
 
 
 class Executed(wire.Shape, Generic[T]):
-    """What came of several calls in one, in their order: `false` for one that failed."""
+    """The results of the calls in an `execute`, in their order: `false` for one that failed."""
 
     response: list[T | Literal[False]]
     execute_errors: tuple[Fault, ...] = ()
@@ -72,13 +72,13 @@ class Group(wire.Shape):
 
 
 class Groups(wire.Shape):
-    """Older versions list the groups alone."""
+    """In older API versions a bare list."""
 
     groups: list[Group]
 
     @model_validator(mode="before")
     @classmethod
-    def _alone(cls, raw: Any) -> Any:
+    def _from_bare_list(cls, raw: Any) -> Any:
         return {"groups": raw} if isinstance(raw, list) else raw
 
 
@@ -94,7 +94,7 @@ class NamedGroup(wire.Shape):
 
 
 class Extended(wire.Shape):
-    """Who is mentioned by id elsewhere in the answer."""
+    """The people and groups whose ids stand elsewhere in the response."""
 
     profiles: Several[User] = ()
     groups: Several[NamedGroup] = ()
@@ -122,7 +122,7 @@ class Post(wire.Shape):
 
 
 class DeletedPost(wire.Shape):
-    """What VK shows in place of a deleted post may have lost everything but its id."""
+    """A deleted post, which may lack everything but its id."""
 
     id: ItemId
     is_deleted: Literal[True]
@@ -134,13 +134,13 @@ class Wall(wire.Shape):
 
 
 class PostsById(wire.Shape):
-    """Older versions list the posts alone."""
+    """In older API versions a bare list."""
 
     items: list[DeletedPost | Post]
 
     @model_validator(mode="before")
     @classmethod
-    def _alone(cls, raw: Any) -> Any:
+    def _from_bare_list(cls, raw: Any) -> Any:
         return {"items": raw} if isinstance(raw, list) else raw
 
 
@@ -163,7 +163,7 @@ class Comment(wire.Shape):
 
     @property
     def answers(self) -> "tuple[Comment, ...]":
-        """The answers that come with it, which may be some of them only."""
+        """The answers that came with the comment: all of them, or the first few."""
         return self.thread.items if self.thread is not None else ()
 
 
@@ -188,9 +188,9 @@ class Message(wire.Shape):
     date: wire.UnixTime
     update_time: SomeTime = None
     from_id: wire.Number
-    """0 for a community's own message as it was told before 5.80."""
+    """0 for a community's own message in events of API versions before 5.80."""
     out: Flag = False
-    """The community wrote it: it is the community's mail that is read."""
+    """The community wrote it."""
     peer_id: wire.Number
     conversation_message_id: wire.Count = 0
     text: OptionalText = ""
@@ -198,8 +198,8 @@ class Message(wire.Shape):
 
     @model_validator(mode="before")
     @classmethod
-    def _older(cls, raw: Any) -> Any:
-        """Before 5.80 a message tells its customer as `user_id`, whoever wrote it, and its text as `body`."""
+    def _from_older_version(cls, raw: Any) -> Any:
+        """Before API version 5.80 a message has its text in `body`, and its customer in `user_id`, whoever wrote it."""
         if not isinstance(raw, Mapping) or "body" not in raw or "peer_id" in raw:
             return raw
         customer, chat = raw.get("user_id"), raw.get("chat_id")
@@ -241,7 +241,7 @@ class UploadServer(wire.Shape):
 
 
 class Uploaded(wire.Shape):
-    """What an upload's answer gives on to the saving."""
+    """The response to an upload, which is passed on to `photos.saveWallPhoto`."""
 
     server: wire.Number
     photo: wire.StorableText
@@ -255,22 +255,22 @@ class Photo(wire.Shape):
 
     @property
     def attachment(self) -> str:
-        """As `wall.post` names it; the key lets others than its owner show it."""
+        """As `wall.post` takes it; the key allows others than its owner to attach it."""
         key = "" if self.access_key is None else f"_{self.access_key}"
         return f"photo{self.owner_id}_{self.id}{key}"
 
 
 class IssuedToken(wire.Shape):
-    """Fresh tokens of VK ID."""
+    """New tokens of VK ID."""
 
     access_token: Annotated[str, Field(min_length=1, repr=False)]
     refresh_token: Annotated[str, Field(min_length=1, repr=False)]
     expires_in: wire.Count
-    """Seconds; 0 for a token that does not end."""
+    """Seconds; 0 for a token that does not expire."""
 
 
 class Refused(wire.Shape):
-    """How VK ID refuses, and the servers that take uploads."""
+    """An error of VK ID, or of the servers that take uploads."""
 
     error: wire.StorableText
 
@@ -284,7 +284,7 @@ class Permissions(wire.Shape):
 
 
 class Server(wire.Shape):
-    """An address that a community's events go to."""
+    """An address to which a community's events are sent."""
 
     id: wire.Number
     url: wire.StorableText
@@ -309,7 +309,7 @@ class Confirmation(wire.Shape):
 
 
 class Event(wire.Shape):
-    """The envelope of a Callback API call; its object is read when the secret was right."""
+    """The envelope of a Callback API request; its object is parsed once the secret is verified."""
 
     type: wire.StorableText
     group_id: wire.Count
@@ -318,13 +318,13 @@ class Event(wire.Shape):
 
 
 class NewMessage(wire.Shape):
-    """Servers that were set by hand to a version below 5.103 are told the message alone."""
+    """Servers that were set by hand to an API version before 5.103 get the message without this envelope."""
 
     message: Message
 
     @model_validator(mode="before")
     @classmethod
-    def _alone(cls, raw: Any) -> Any:
+    def _from_bare_message(cls, raw: Any) -> Any:
         return raw if not isinstance(raw, Mapping) or "message" in raw else {"message": raw}
 
 
@@ -337,28 +337,28 @@ class EventOf(wire.Shape, Generic[T]):
 
 
 FAILURE: Final = TypeAdapter(Failure)
-GROUPS: Final = TypeAdapter(Answer[Groups])
-WALL: Final = TypeAdapter(Answer[Wall])
-POSTS_BY_ID: Final = TypeAdapter(Answer[PostsById])
+GROUPS: Final = TypeAdapter(Success[Groups])
+WALL: Final = TypeAdapter(Success[Wall])
+POSTS_BY_ID: Final = TypeAdapter(Success[PostsById])
 REACH: Final = TypeAdapter(Executed[list[Reach]])
-COMMENTS: Final = TypeAdapter(Answer[Comments])
-CONVERSATIONS: Final = TypeAdapter(Answer[Conversations])
-HISTORY: Final = TypeAdapter(Answer[History])
-NEW_COMMENT: Final = TypeAdapter(Answer[NewComment])
-SENT_MESSAGE: Final = TypeAdapter(Answer[wire.Count])
-NEW_POST: Final = TypeAdapter(Answer[NewPost])
-UPLOAD_SERVER: Final = TypeAdapter(Answer[UploadServer])
+COMMENTS: Final = TypeAdapter(Success[Comments])
+CONVERSATIONS: Final = TypeAdapter(Success[Conversations])
+HISTORY: Final = TypeAdapter(Success[History])
+NEW_COMMENT: Final = TypeAdapter(Success[NewComment])
+SENT_MESSAGE: Final = TypeAdapter(Success[wire.Count])
+NEW_POST: Final = TypeAdapter(Success[NewPost])
+UPLOAD_SERVER: Final = TypeAdapter(Success[UploadServer])
 UPLOADED: Final[TypeAdapter[Uploaded | Refused]] = TypeAdapter(Uploaded | Refused)
-SAVED: Final = TypeAdapter(Answer[list[Photo]])
-GRANTED: Final = TypeAdapter(IssuedToken)
+SAVED: Final = TypeAdapter(Success[list[Photo]])
+ISSUED_TOKENS: Final = TypeAdapter(IssuedToken)
 REFUSED: Final = TypeAdapter(Refused)
-MASK: Final = TypeAdapter(Answer[wire.Count])
-PERMISSIONS: Final = TypeAdapter(Answer[Permissions])
-CONFIRMATION: Final = TypeAdapter(Answer[Confirmation])
-SERVERS: Final = TypeAdapter(Answer[Servers])
-NEW_SERVER: Final = TypeAdapter(Answer[NewServer])
-SETTINGS: Final = TypeAdapter(Answer[Settings])
-DONE: Final = TypeAdapter(Answer[Literal[1]])
+MASK: Final = TypeAdapter(Success[wire.Count])
+PERMISSIONS: Final = TypeAdapter(Success[Permissions])
+CONFIRMATION: Final = TypeAdapter(Success[Confirmation])
+SERVERS: Final = TypeAdapter(Success[Servers])
+NEW_SERVER: Final = TypeAdapter(Success[NewServer])
+SETTINGS: Final = TypeAdapter(Success[Settings])
+DONE: Final = TypeAdapter(Success[Literal[1]])
 EVENT: Final = TypeAdapter(Event)
 EVENT_MESSAGE_NEW: Final = TypeAdapter(EventOf[NewMessage])
 EVENT_MESSAGE: Final = TypeAdapter(EventOf[Message])

@@ -1,1 +1,1 @@
-"""What YouTube's adapter is made of: the shapes of its answers, its errors, its lists, their translation."""
+"""YouTube: the adapter, its wire models, paginators and errors, and the translation to the contract."""

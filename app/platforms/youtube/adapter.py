@@ -1,21 +1,22 @@
 """YouTube, Data API v3.
 
-Public data is read with an API key, or with the channel owner's access, which answering needs: a
-refresh token fetches access tokens of an hour. Where there is a key it is what reads, for one key may
-serve all communities, and its batches are filled across them.
+Public data is read with an API key, else with the channel owner's access token, which replies need. Access tokens
+last an hour and are renewed with a refresh token. A key is preferred, because one key can serve all communities, and
+batches of posts are then filled across them.
 
-The quota is 10,000 units a day and belongs to a project at Google: that of the key, so it is counted
-for each key; for access tokens that of this installation's application, so it is counted for all of
-them together. Where a key is of the application's own project the two share one quota, which nobody
-can see from here: then YouTube says so first (`quotaExceeded`), and we wait until midnight in
-California. Reading costs a unit, answering 50, and `search.list` is never used.
+The quota is 10,000 units a day for each Google project. A key belongs to a project, so its units are counted by key;
+access tokens belong to the project of this installation's application, so theirs are counted together. A key of the
+application's own project shares its quota, which cannot be seen from here: YouTube then sends `quotaExceeded` early,
+and no request is made until midnight in California. A read costs one unit, a reply 50; `search.list` is not used.
 
-Comments come newest first for the whole channel, down to what is known. An answer to an older comment
-moves nothing there, and one held for review comes late; both move the video's counter, upon which
-`comments` reads the whole of it. Comments that are switched off are none.
-Sources: the discovery document, developers.google.com/youtube/v3, python-youtube's recordings.
-Unverified: that a channel's uploads are always the list of its own id with `UU` for `UC` (another id
-is found); tokens of two kinds and their lifetimes; the limit of an answer's text.
+Lists are paged by tokens: see `paginators`. Comments of the whole channel are listed latest first, and read down to
+those of earlier scans. A new answer does not move an older comment in that list, and a comment that was held for
+review appears below newer ones; both change the video's counter, after which `comments` reads all of the video's.
+A video with comments switched off has none.
+
+Sources: the discovery document, developers.google.com/youtube/v3, python-youtube's recordings. Unverified: that the
+id of a channel's list of uploads is the channel's with `UU` for `UC` (where it is not, the channel is looked up);
+both kinds of token and their lifetimes; the limit of a reply's text.
 """
 
 from collections.abc import Collection, Mapping
@@ -51,25 +52,25 @@ from app.platforms.contract import (
 )
 from app.platforms.youtube import translate
 from app.platforms.youtube import wire_models as youtube
-from app.platforms.youtube.errors import COMMENTS_OFF, FORCE_SSL, KEY, failure
+from app.platforms.youtube.errors import COMMENTS_OFF, FORCE_SSL, KEY, from_response
 from app.platforms.youtube.paginators import ListPosition, LongThread, PagedList, ThreadPaginator, UploadPaginator
 
 UNITS: Final = "units"
 DAY: Final = 86_400
 QUOTA: Final = 10_000
-READING: Final = 1
-ANSWERING: Final = 50
+READ_UNITS: Final = 1
+REPLY_UNITS: Final = 50
 
 UPLOADS_PAGE: Final = 50
 COMMENTS_PAGE: Final = 100
 
 OAUTH: Final = "https://oauth2.googleapis.com"
 APP_SETTINGS: Final = frozenset({"client_id", "client_secret"})
-READERS: Final = (Token.APP, Token.COMMUNITY)
+READ_TOKENS: Final = (Token.APP, Token.COMMUNITY)
 
 
 class YouTube:
-    """See the module."""
+    """The adapter; the module's docstring describes it."""
 
     spec: ClassVar[Spec] = Spec(
         key="youtube",
@@ -77,7 +78,7 @@ class YouTube:
         api_version="v3",
         base_url="https://youtube.googleapis.com",
         metrics=frozenset({Metric.VIEWS, Metric.REACTIONS, Metric.COMMENTS}),
-        budgets=(
+        rate_limits=(
             RateLimit(QUOTA, DAY, LimitScope.TOKEN, UNITS, Token.APP),
             RateLimit(QUOTA, DAY, LimitScope.APP, UNITS, Token.COMMUNITY),
         ),
@@ -103,53 +104,53 @@ class YouTube:
         return Address(canonical=canonical)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
-        """YouTube rounds sizes above a thousand down to three digits."""
+        """The channel. YouTube rounds sizes above a thousand down to three digits."""
         return translate.community(await self._channel(c))
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
-        """Public videos, live and announced ones too. Private ones are there when they become public."""
+        """Public videos, including live and announced ones. Private ones are returned once they are public."""
         paginator = wire.load(UploadPaginator, cursor) or UploadPaginator()
         own_id = guards.community_id(c)
         playlist = paginator.playlist or f"UU{own_id[2:]}"
 
-        async def ask(query: Mapping[str, object]) -> httpx.Response:
+        async def fetch(query: Mapping[str, object]) -> httpx.Response:
             return await self._read(c, "playlistItems", {"part": "snippet", "playlistId": playlist, **query})
 
-        uploads = PagedList(ask, youtube.ENTRIES, UPLOADS_PAGE, lambda entry: entry.video_id, by_offset=True)
+        uploads = PagedList(fetch, youtube.ENTRIES, UPLOADS_PAGE, lambda entry: entry.video_id, by_offset=True)
         try:
-            part = await uploads.page(paginator.at)
+            page = await uploads.page(paginator.position)
         except Gone:
-            # A channel without videos has no such list; a channel that is gone says so itself.
-            listed = (await self._channel(c)).details.playlists.uploads
-            if listed in {None, playlist}:
+            # A channel without videos has no such list. If the channel itself is gone, `_channel` raises that.
+            uploads_id = (await self._channel(c)).details.playlists.uploads
+            if uploads_id in {None, playlist}:
                 return Page((), wire.dump(paginator.done()), more=False)
-            return Page((), wire.dump(UploadPaginator(playlist=listed)), more=True)
-        if part is None:
-            return Page((), wire.dump(paginator.model_copy(update={"at": paginator.at.from_start()})), more=True)
-        paginator = paginator.seen(part)
-        posts = await self._videos(c, [entry.video_id for entry in part.items if entry.video_id], since)
-        if part.next_token is None or paginator.reached(part, since):
+            return Page((), wire.dump(UploadPaginator(playlist=uploads_id)), more=True)
+        if page is None:
+            return Page((), wire.dump(paginator.restarted()), more=True)
+        paginator = paginator.seen(page)
+        posts = await self._videos(c, [entry.video_id for entry in page.items if entry.video_id], since)
+        if page.next_token is None or paginator.reached(page, since):
             return Page(posts, wire.dump(paginator.done()), more=False)
-        at = await uploads.after(paginator.at, part)
-        return Page(posts, wire.dump(paginator.model_copy(update={"at": at})), more=True)
+        position = await uploads.after(paginator.position, page)
+        return Page(posts, wire.dump(paginator.model_copy(update={"position": position})), more=True)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
-        """A video that is not shown is gone; one made private is, for a key."""
+        """A video that is not returned is gone; for a key, so is one made private."""
         guards.check_batch(ids, self.spec)
         if not ids:
             return ()
         response = await self._read(c, "videos", {"part": "statistics", "id": ",".join(ids)})
-        found = {video.id: video for video in wire.parse(youtube.COUNTERS, response).items}
-        return tuple(translate.metrics(found[i]) if i in found else PostMetrics(i, {}, gone=True) for i in ids)
+        metrics_by_id = {video.id: translate.metrics(video) for video in wire.parse(youtube.COUNTERS, response).items}
+        return tuple(metrics_by_id.get(video_id) or PostMetrics(video_id, {}, gone=True) for video_id in ids)
 
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
-        """Any 50 videos cost one unit, whosever they are."""
+        """Any 50 videos cost one unit, of whichever channels."""
         return await self.metrics(c, tuple(post.post_id for post in posts))
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """A unit for each hundred comments, and one for each with more answers than come with it."""
+        """Costs a unit for each hundred comments, and one for each comment with more answers than came with it."""
         paginator = wire.load(ThreadPaginator, cursor) or ThreadPaginator()
         page, paginator = await self._threads(c, paginator, {"videoId": post_id}, since, None)
         return page if page.more else Page(page.items, "{}", more=False)
@@ -157,33 +158,30 @@ class YouTube:
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Comments of all videos, down to those known or too old. There are no messages to be read."""
+        """Comments on all videos, back to those of earlier scans or `since`. YouTube has no messages."""
         paginator = wire.load(ThreadPaginator, cursor) or ThreadPaginator()
-        bound = max((moment for moment in (paginator.known, since) if moment is not None), default=None)
-        page, paginator = await self._threads(
-            c, paginator, {"allThreadsRelatedToChannelId": guards.community_id(c)}, since, bound
-        )
-        return (
-            page
-            if page.more
-            else Page(page.items, wire.dump(ThreadPaginator(known=paginator.newest or paginator.known)), False)
-        )
+        bound = max((time for time in (paginator.seen_until, since) if time is not None), default=None)
+        query = {"allThreadsRelatedToChannelId": guards.community_id(c)}
+        page, paginator = await self._threads(c, paginator, query, since, bound)
+        if page.more:
+            return page
+        done = ThreadPaginator(seen_until=paginator.latest or paginator.seen_until)
+        return Page(page.items, wire.dump(done), more=False)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Answer below the comment that began the thread: there is one level of answers.
+        """Reply below the comment that began the thread: there is one level of answers.
 
-        Someone who wrote below another's comment is addressed by name, so that they are told. YouTube
-        knows nothing like `key`.
+        The author of an answer is mentioned by name, and so is notified. YouTube has no field for `key`.
         """
         if to.kind is not MessageKind.COMMENT:
             raise Rejected("on YouTube only comments can be answered")
-        root_id, _, below = to.external_id.partition(".")
-        mention = f"{to.author.name} " if below and to.author.name.startswith("@") else ""
+        root_id, _, answer_id = to.external_id.partition(".")
+        mention = f"{to.author.name} " if answer_id and to.author.name.startswith("@") else ""
         body = {"snippet": {"parentId": root_id, "textOriginal": f"{mention}{text}"}}
-        request = self._request(c, "POST", "comments", {"part": "snippet"}, (Token.COMMUNITY,), ANSWERING, body)
-        made = wire.confirmed(youtube.COMMENT, await wire.write(self._http, request, self.classify))
-        url = None if to.post_id is None else f"{translate.SITE}/watch?v={to.post_id}&lc={made.id}"
-        return SendReceipt(external_id=made.id, sent_at=made.snippet.published_at, url=url)
+        request = self._request(c, "POST", "comments", {"part": "snippet"}, (Token.COMMUNITY,), REPLY_UNITS, body)
+        created = wire.parse_confirmation(youtube.COMMENT, await wire.write(self._http, request, self.classify))
+        url = None if to.post_id is None else f"{translate.SITE}/watch?v={to.post_id}&lc={created.id}"
+        return SendReceipt(external_id=created.id, sent_at=created.snippet.published_at, url=url)
 
     @classmethod
     def renewable(cls, tokens: Collection[Token], app: Collection[str]) -> frozenset[Token]:
@@ -191,45 +189,45 @@ class YouTube:
         return frozenset({Token.COMMUNITY}) if renewable else frozenset()
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
-        """An access token of an hour. The refresh token stays good, unless Google sends another."""
+        """An access token of an hour. The refresh token stays valid, unless Google sends a new one."""
         if not self.renewable(c.tokens, c.app):
             raise AuthExpired("an access token takes a refresh token and the application's client", token=Token.REFRESH)
         form = {"grant_type": "refresh_token", "refresh_token": c.tokens[Token.REFRESH]}
         form |= {name: c.app[name] for name in sorted(APP_SETTINGS)}
-        request = self._account(c, "token", form, Token.REFRESH)
-        fetched = wire.confirmed(youtube.FETCHED, await wire.write(self._http, request, self.classify))
-        granted = {Token.COMMUNITY: IssuedToken(fetched.access, instants.span(fetched.lifetime))}
-        if fetched.refresh:
-            ends = fetched.refresh_lifetime
-            granted[Token.REFRESH] = IssuedToken(fetched.refresh, instants.span(ends) if ends else None)
-        return granted
+        request = self._token_request(c, "token", form, Token.REFRESH)
+        tokens = wire.parse_confirmation(youtube.ISSUED_TOKENS, await wire.write(self._http, request, self.classify))
+        issued = {Token.COMMUNITY: IssuedToken(tokens.access, instants.span(tokens.lifetime))}
+        if tokens.refresh:
+            lifetime = tokens.refresh_lifetime
+            issued[Token.REFRESH] = IssuedToken(tokens.refresh, instants.span(lifetime) if lifetime else None)
+        return issued
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        """The access token's scopes and lifetime. Of a key nothing is told.
+        """The access token's scopes and lifetime. Google reports nothing of a key.
 
-        Unverified: that Google takes the token in a form as well as in the address.
+        Unverified: that Google accepts the token in a form as well as in the URL.
         """
         if Token.COMMUNITY not in c.tokens:
             return {}
-        request = self._account(c, "tokeninfo", {"access_token": c.tokens[Token.COMMUNITY]}, Token.COMMUNITY)
+        request = self._token_request(c, "tokeninfo", {"access_token": c.tokens[Token.COMMUNITY]}, Token.COMMUNITY)
         token_info = wire.parse(youtube.TOKEN_INFO, await wire.read(self._http, request, self.classify))
         missing = tuple(scope for scope in self.spec.scopes[Token.COMMUNITY] if scope not in token_info.scope.split())
         lifetime = None if token_info.lifetime is None else instants.span(token_info.lifetime)
         return {Token.COMMUNITY: TokenState(missing, lifetime)}
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
-        """Google's reason tells, and where there is none that is known, the status."""
+        """By Google's reason, else by the status: see `errors`."""
         request = wire.request_of(response)
         changes = request is not None and request.method == "POST" and not request.url.path.endswith("/tokeninfo")
-        return failure(response, changes=changes)
+        return from_response(response, changes=changes)
 
     async def _channel(self, c: Credentials) -> youtube.Channel:
-        which = translate.lookup(c.address) if c.external_id is None else {"id": c.external_id}
-        response = await self._read(c, "channels", {"part": "snippet,statistics,contentDetails", **which})
-        found = wire.parse(youtube.CHANNELS, response).items
-        if not found:
+        query = translate.lookup(c.address) if c.external_id is None else {"id": c.external_id}
+        response = await self._read(c, "channels", {"part": "snippet,statistics,contentDetails", **query})
+        channels = wire.parse(youtube.CHANNELS, response).items
+        if not channels:
             raise Gone("YouTube knows no such channel")
-        return found[0]
+        return channels[0]
 
     async def _videos(self, c: Credentials, ids: list[str], since: datetime | None) -> tuple[RemotePost, ...]:
         if not ids:
@@ -237,7 +235,7 @@ class YouTube:
         response = await self._read(c, "videos", {"part": "snippet,statistics,status", "id": ",".join(ids)})
         return tuple(
             translate.post(video)
-            for video in wire.parse_timely(youtube.VIDEOS, response).items
+            for video in wire.parse_lenient(youtube.VIDEOS, response).items
             if video.status.privacy == "public" and (since is None or video.snippet.published_at >= since)
         )
 
@@ -245,79 +243,80 @@ class YouTube:
         self,
         c: Credentials,
         paginator: ThreadPaginator,
-        which: Mapping[str, str],
+        query: Mapping[str, str],
         since: datetime | None,
         bound: datetime | None,
     ) -> tuple[Page[RemoteMessage], ThreadPaginator]:
-        """The next page of a walk down to `bound`, or of the answers that did not come with their comments."""
-        if paginator.long:
+        """The next page of comments, back to `bound`; or of the answers that did not come with their comments."""
+        if paginator.long_threads:
             items, paginator = await self._answers(c, paginator)
         else:
             try:
-                items, paginator = await self._root_comments(c, paginator, which, bound)
+                items, paginator = await self._root_comments(c, paginator, query, bound)
             except Rejected as error:
                 if error.platform_code != COMMENTS_OFF:
                     raise
                 return Page((), wire.dump(paginator), more=False), paginator
         recent = tuple(item for item in items if since is None or item.sent_at >= since)
-        return Page(recent, wire.dump(paginator), more=bool(paginator.long) or not paginator.read), paginator
+        return Page(
+            recent, wire.dump(paginator), more=bool(paginator.long_threads) or not paginator.list_done
+        ), paginator
 
     async def _root_comments(
-        self, c: Credentials, paginator: ThreadPaginator, which: Mapping[str, str], bound: datetime | None
+        self, c: Credentials, paginator: ThreadPaginator, query: Mapping[str, str], bound: datetime | None
     ) -> tuple[list[RemoteMessage], ThreadPaginator]:
-        async def ask(query: Mapping[str, object]) -> httpx.Response:
+        async def fetch(paging: Mapping[str, object]) -> httpx.Response:
             fixed = {"part": "snippet,replies", "order": "time", "textFormat": "plainText"}
-            return await self._read(c, "commentThreads", {**fixed, **which, **query})
+            return await self._read(c, "commentThreads", {**fixed, **query, **paging})
 
-        threads = PagedList(ask, youtube.THREADS, COMMENTS_PAGE, lambda thread: thread.id)
-        part = await threads.page(paginator.at)
-        if part is None:
-            return [], paginator.model_copy(update={"at": paginator.at.from_start()})
-        times = [thread.snippet.root_comment.snippet.published_at for thread in part.items]
-        read = part.next_token is None or (bound is not None and any(time < bound for time in times[-1:]))
-        # On a walk down to what is known, a known comment's answers are left to `comments`.
-        long = tuple(
+        threads = PagedList(fetch, youtube.THREADS, COMMENTS_PAGE, lambda thread: thread.id)
+        page = await threads.page(paginator.position)
+        if page is None:
+            return [], paginator.model_copy(update={"position": paginator.position.from_start()})
+        times = [thread.snippet.root_comment.snippet.published_at for thread in page.items]
+        list_done = page.next_token is None or (bound is not None and any(time < bound for time in times[-1:]))
+        # In a scan back to `bound`, the answers to comments below it are left to `comments`.
+        long_threads = tuple(
             LongThread(root_id=thread.id, author=thread.snippet.root_comment.author, post=thread.snippet.video_id)
-            for thread, time in zip(part.items, times, strict=True)
+            for thread, time in zip(page.items, times, strict=True)
             if thread.snippet.answers > len(thread.replies.comments) and (bound is None or time > bound)
         )
         changed = {
-            "at": ListPosition() if read else await threads.after(paginator.at, part),
-            "read": read,
-            "long": long,
-            "newest": paginator.newest or max(times, default=None),
+            "position": ListPosition() if list_done else await threads.after(paginator.position, page),
+            "list_done": list_done,
+            "long_threads": long_threads,
+            "latest": paginator.latest or max(times, default=None),
         }
-        items = [item for thread in part.items for item in translate.thread(thread, guards.community_id(c))]
+        items = [item for thread in page.items for item in translate.thread(thread, guards.community_id(c))]
         return items, paginator.model_copy(update=changed)
 
     async def _answers(self, c: Credentials, paginator: ThreadPaginator) -> tuple[list[RemoteMessage], ThreadPaginator]:
-        """The next answers to the first comment that waits; a comment that is gone has none."""
-        thread, own_id = paginator.long[0], guards.community_id(c)
-        done = {"long": paginator.long[1:], "inside": ListPosition()}
+        """The next answers in the first of `long_threads`; a comment that is gone has none."""
+        thread, own_id = paginator.long_threads[0], guards.community_id(c)
 
-        async def ask(query: Mapping[str, object]) -> httpx.Response:
-            return await self._read(
-                c, "comments", {"part": "snippet", "parentId": thread.root_id, "textFormat": "plainText", **query}
-            )
+        async def fetch(paging: Mapping[str, object]) -> httpx.Response:
+            query = {"part": "snippet", "parentId": thread.root_id, "textFormat": "plainText", **paging}
+            return await self._read(c, "comments", query)
 
-        answers = PagedList(ask, youtube.COMMENTS, COMMENTS_PAGE, lambda comment: comment.id)
+        answers = PagedList(fetch, youtube.COMMENTS, COMMENTS_PAGE, lambda comment: comment.id)
         try:
-            part = await answers.page(paginator.inside)
+            page = await answers.page(paginator.thread_position)
         except Gone:
-            return [], paginator.model_copy(update=done)
-        if part is None:
-            return [], paginator.model_copy(update={"inside": paginator.inside.from_start()})
-        people = {answer.snippet.author: answer.author for answer in part.items}
+            return [], paginator.thread_done()
+        if page is None:
+            return [], paginator.model_copy(update={"thread_position": paginator.thread_position.from_start()})
+        author_ids = {answer.snippet.author: answer.author for answer in page.items}
         items = [
-            translate.message(answer, thread.root_id, thread.author, people, thread.post, own_id)
-            for answer in part.items
+            translate.message(answer, thread.root_id, thread.author, author_ids, thread.post, own_id)
+            for answer in page.items
         ]
-        if part.next_token is None:
-            return items, paginator.model_copy(update=done)
-        return items, paginator.model_copy(update={"inside": await answers.after(paginator.inside, part)})
+        if page.next_token is None:
+            return items, paginator.thread_done()
+        position = await answers.after(paginator.thread_position, page)
+        return items, paginator.model_copy(update={"thread_position": position})
 
     async def _read(self, c: Credentials, path: str, query: Mapping[str, object]) -> httpx.Response:
-        return await wire.read(self._http, self._request(c, "GET", path, query, READERS, READING), self.classify)
+        return await wire.read(self._http, self._request(c, "GET", path, query, READ_TOKENS, READ_UNITS), self.classify)
 
     def _request(
         self,
@@ -329,10 +328,8 @@ class YouTube:
         units: int,
         body: object = None,
     ) -> httpx.Request:
-        """A request made with the first of `kinds` that there is."""
-        kind = next((kind for kind in kinds if kind in c.tokens), None)
-        if kind is None:
-            raise AuthExpired(f"YouTube needs a token for this: {' or '.join(kinds)}", token=kinds[0])
+        """A request with the first of `kinds` that the credentials have."""
+        kind = guards.token_kind(c, kinds, self.spec.title)
         token = c.tokens[kind]
         return self._http.build_request(
             method,
@@ -343,8 +340,8 @@ class YouTube:
             extensions={COST: Cost(token, kind, {UNITS: units})},
         )
 
-    def _account(self, c: Credentials, path: str, form: Mapping[str, str], kind: Token) -> httpx.Request:
-        """A request about tokens, which is no part of the quota."""
+    def _token_request(self, c: Credentials, path: str, form: Mapping[str, str], kind: Token) -> httpx.Request:
+        """A request to Google's token endpoints, which do not count against the quota."""
         base = OAUTH if c.base_url == self.spec.base_url else c.base_url.rstrip("/")
         cost = Cost(c.tokens[kind], kind, {})
         return self._http.build_request("POST", f"{base}/{path}", data=form, extensions={COST: cost})

@@ -1,11 +1,10 @@
-"""Google's errors and what each means for us.
+"""Google's errors and their meanings.
 
-YouTube says `{"error": {"code", "message", "errors": [{"reason"}], "status", "details": [{"reason"}]}}`;
-Google's token endpoints say `{"error": "invalid_grant", "error_description"}`. Their words for people
-are not passed on: they may repeat what was sent.
-Sources: developers.google.com/youtube/v3/docs/errors, /docs/core_errors, RFC 6749; python-youtube's
-recordings. Unverified: which of the two forms of a refused key and of a spent quota is sent today; both
-are understood.
+YouTube sends `{"error": {"code", "message", "errors": [{"reason"}], "status", "details": [{"reason"}]}}`; Google's
+token endpoints send `{"error": "invalid_grant", "error_description"}`. Their texts are not shown to people, because
+they may repeat parts of the request.
+Sources: developers.google.com/youtube/v3/docs/errors, /docs/core_errors, RFC 6749; python-youtube's recordings.
+Unverified: which of the two forms of a refused key and of an exhausted quota is sent today; both are accepted.
 """
 
 import re
@@ -31,27 +30,26 @@ from app.platforms.errors import ErrorMeaning, platform_error, table
 
 FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
 PACIFIC: Final = ZoneInfo("America/Los_Angeles")
-"""Its midnight is when the day's quota begins anew."""
+"""The daily quota resets at midnight in this time zone."""
 KEY: Final = "x-goog-api-key"
 
-WORD: Final = re.compile(r"[A-Za-z]{1,40}")
-"""A reason that nobody documents, and surely no token."""
+REASON: Final = re.compile(r"[A-Za-z]{1,40}")
+"""The form of a reason: one that is not documented may be shown, since it cannot be a token."""
 COMMENTS_OFF: Final = "commentsDisabled"
 STALE_PAGE: Final = "invalidPageToken"
 FAILED: Final = "processingFailure"
-""""While this can be a transient error, it usually indicates that the request's input is invalid." """
+"""By the documentation sometimes transient, and usually a sign of invalid input."""
 
-
-_TOMORROW: Final = (
+_QUOTA_EXHAUSTED: Final = (
     *("quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg", "variableTermExpiredDailyExceeded"),
     *("quotaExceeded402", "dailyLimitExceeded402"),
 )
-_WAIT: Final = (
+_THROTTLED: Final = (
     *("rateLimitExceeded", "userRateLimitExceeded", "rateLimitExceededUnreg", "userRateLimitExceededUnreg"),
     *("servingLimitExceeded", "concurrentLimitExceeded", "variableTermLimitExceeded", "limitExceeded"),
     *("RATE_LIMIT_EXCEEDED", "RESOURCE_QUOTA_EXCEEDED", "rate_limit_exceeded"),
 )
-_RECONNECT: Final = (
+_AUTH_EXPIRED: Final = (
     *("keyInvalid", "keyExpired", "API_KEY_INVALID"),
     *("authError", "required", "expired", "authorizationRequired", "youtubeSignupRequired"),
     *("ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_TYPE_UNSUPPORTED", "CREDENTIALS_MISSING", "ACCOUNT_STATE_INVALID"),
@@ -67,17 +65,17 @@ _FORBIDDEN: Final = (
     *("accessNotConfigured", "ipRefererBlocked", "SERVICE_DISABLED", "API_KEY_SERVICE_BLOCKED"),
     *("API_KEY_HTTP_REFERRER_BLOCKED", "API_KEY_IP_ADDRESS_BLOCKED", "CONSUMER_INVALID", "CONSUMER_SUSPENDED"),
 )
-_SCOPES: Final = ("insufficientPermissions", "insufficientScopes", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
+_MISSING_SCOPES: Final = ("insufficientPermissions", "insufficientScopes", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
 _GONE: Final = (
     *("notFound", "channelNotFound", "playlistNotFound", "videoNotFound", "playlistItemNotFound"),
     *("commentNotFound", "commentThreadNotFound", "parentCommentNotFound", "resourceNotFound"),
     *("channelClosed", "channelSuspended", "deleted"),
 )
-_UNWELL: Final = (
+_UNAVAILABLE: Final = (
     *("backendError", "internalError", "internalServerError", "serviceUnavailable", "backendNotConnected"),
     *(FAILED, "internal_failure", "temporarily_unavailable", "server_error", "aborted"),
 )
-_REFUSED: Final = (
+_REJECTED: Final = (
     *(COMMENTS_OFF, STALE_PAGE, "parentCommentIsPrivate", "operationNotSupported", "commentTextRequired"),
     *("commentTextTooLong", "invalidCommentMetadata", "channelOrVideoIdMissing", "parentIdMissing"),
     *("invalid_client", "deleted_client", "disabled_client", "invalid_request", "unsupported_grant_type"),
@@ -86,14 +84,14 @@ _REFUSED: Final = (
 
 REASONS: Final[Mapping[str, ErrorMeaning]] = table(
     {
-        ErrorMeaning.QUOTA_EXHAUSTED: _TOMORROW,
-        ErrorMeaning.THROTTLED: _WAIT,
-        ErrorMeaning.AUTH_EXPIRED: _RECONNECT,
+        ErrorMeaning.QUOTA_EXHAUSTED: _QUOTA_EXHAUSTED,
+        ErrorMeaning.THROTTLED: _THROTTLED,
+        ErrorMeaning.AUTH_EXPIRED: _AUTH_EXPIRED,
         ErrorMeaning.FORBIDDEN: _FORBIDDEN,
-        ErrorMeaning.MISSING_SCOPES: _SCOPES,
+        ErrorMeaning.MISSING_SCOPES: _MISSING_SCOPES,
         ErrorMeaning.GONE: _GONE,
-        ErrorMeaning.UNAVAILABLE: _UNWELL,
-        ErrorMeaning.REJECTED: _REFUSED,
+        ErrorMeaning.UNAVAILABLE: _UNAVAILABLE,
+        ErrorMeaning.REJECTED: _REJECTED,
     }
 )
 
@@ -106,18 +104,18 @@ STATUSES: Final[Mapping[int, ErrorMeaning]] = {
     409: ErrorMeaning.UNAVAILABLE,
     429: ErrorMeaning.THROTTLED,
 }
-"""Where no reason is known; other 4xx are refusals."""
+"""By status, where there is no documented reason; other 4xx are refusals."""
 
-SENTENCES: Final[Mapping[str, str]] = {
+KEY_ERROR_TEXTS: Final[Mapping[str, str]] = {
     "api key not valid": "keyInvalid",
     "api key not found": "keyInvalid",
     "api key expired": "keyExpired",
     "missing a valid api key": "keyInvalid",
     "unregistered callers": "keyInvalid",
 }
-"""Google's words, in lower case, for a key that is not good: the reason beside them may be `badRequest` alone."""
+"""Texts, in lower case, for a key that is refused: the reason beside them may be only `badRequest`."""
 DAILY: Final = re.compile(r"\bper day\b|PerDay|^1/d\b")
-"""A limit by the day, in words, by its name, or by its unit."""
+"""A daily limit, in the text, in its name, or in its unit."""
 
 MESSAGES: Final[Mapping[str, str]] = {
     "accessNotConfigured": "the YouTube Data API is not switched on in the key's or application's Google project",
@@ -132,7 +130,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     "operationNotSupported": "YouTube does not let this comment be answered",
     "parentCommentIsPrivate": "the comment is not public, so nobody can answer it",
 }
-"""What a person should know; for the others the class says it."""
+"""Messages for people, where the meaning's own says too little."""
 
 
 class Reason(wire.Shape):
@@ -141,7 +139,7 @@ class Reason(wire.Shape):
 
 
 def _reasons(value: object) -> object:
-    """Among the details there are other things, without a reason."""
+    """The objects in a list of reasons; those among the details may have none."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
@@ -155,37 +153,41 @@ class Fault(wire.Shape):
 
 
 class Complaint(wire.Shape):
-    """Either form."""
+    """An error in either form."""
 
     error: Fault | wire.StorableText
 
 
-def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
-    """What an answer says went wrong; None where nothing did. `changes`: a change was asked for."""
+def from_response(response: httpx.Response, *, changes: bool) -> PlatformError | None:
+    """The error that a response reports; None where it reports none. `changes`: the request was a change."""
     if response.is_success:
         return None
     status = response.status_code
     complaint = _complaint(response)
     reason, meaning = _meaning(complaint, status)
-    if _path(response).endswith("/tokeninfo") and status == httpx.codes.BAD_REQUEST and reason != "invalid_request":
-        meaning = ErrorMeaning.AUTH_EXPIRED  # it may say no more than `{"error_description": "Invalid Value"}`
+    if (
+        wire.path_of(response).endswith("/tokeninfo")
+        and status == httpx.codes.BAD_REQUEST
+        and reason != "invalid_request"
+    ):
+        meaning = ErrorMeaning.AUTH_EXPIRED  # the body may be only `{"error_description": "Invalid Value"}`
     code = reason or str(status)
     if meaning is ErrorMeaning.THROTTLED or meaning is ErrorMeaning.QUOTA_EXHAUSTED:
         return _throttled(response, meaning, code)
     if meaning is ErrorMeaning.UNAVAILABLE:
         if changes:
             return OutcomeUnknown("YouTube failed while it handled the change", platform_code=code)
-        return Transient("YouTube is unwell", platform_code=code)
+        return Transient(ErrorMeaning.UNAVAILABLE.text("YouTube"), platform_code=code)
     if complaint is None and status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return Malformed("this is not how YouTube answers: the API's address may be wrong", platform_code=code)
     if not response.is_client_error:
-        return Malformed("YouTube sends us elsewhere, where we do not follow", platform_code=code)
+        return Malformed("YouTube sends a redirect, which is not followed", platform_code=code)
     token: Token | None = None
     scopes: tuple[str, ...] = ()
     match meaning:
         case ErrorMeaning.AUTH_EXPIRED:
-            token = _refused(response, reason)
-            message = f"Google does not accept the {_NAMES[token]}"
+            token = _refused_token(response, reason)
+            message = f"Google does not accept the {_TOKEN_NAMES[token]}"
         case ErrorMeaning.MISSING_SCOPES:
             message, scopes = "the access does not cover this", (FORCE_SSL,)
         case ErrorMeaning.FORBIDDEN:
@@ -197,64 +199,59 @@ def failure(response: httpx.Response, *, changes: bool) -> PlatformError | None:
     return platform_error(meaning, message, platform_code=code, token=token, scopes=scopes)
 
 
-_NAMES: Final = {Token.APP: "API key", Token.COMMUNITY: "access token", Token.REFRESH: "refresh token"}
+_TOKEN_NAMES: Final = {Token.APP: "API key", Token.COMMUNITY: "access token", Token.REFRESH: "refresh token"}
 
 
 def _meaning(complaint: Complaint | None, status: int) -> tuple[str, ErrorMeaning]:
-    """The reason given, empty for none, and what it means."""
+    """The reason, empty for none, and its meaning."""
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return "", ErrorMeaning.UNAVAILABLE
     fault = complaint.error if complaint is not None else ""
     reasons = (Reason(reason=fault),) if isinstance(fault, str) else (*fault.details, *fault.errors)
-    words = "" if isinstance(fault, str) else str(fault.message)
-    for sentence, reason in SENTENCES.items():
-        if sentence in words.lower():
+    text = "" if isinstance(fault, str) else str(fault.message)
+    for key_error, reason in KEY_ERROR_TEXTS.items():
+        if key_error in text.lower():
             return reason, ErrorMeaning.AUTH_EXPIRED
     for each in reasons:
         if each.reason == "required" and status == httpx.codes.BAD_REQUEST:
-            return each.reason, ErrorMeaning.REJECTED  # a parameter is; with 401 it is a token
+            return each.reason, ErrorMeaning.REJECTED  # a parameter is missing; with 401, a token
         if each.reason in REASONS:
             meaning = REASONS[each.reason]
-            texts = (words, *(str(each.metadata.get(name, "")) for name in ("quota_unit", "quota_limit")))
-            daily = meaning is ErrorMeaning.THROTTLED and any(DAILY.search(text) for text in texts)
+            texts = (text, *(str(each.metadata.get(name, "")) for name in ("quota_unit", "quota_limit")))
+            daily = meaning is ErrorMeaning.THROTTLED and any(DAILY.search(part) for part in texts)
             return each.reason, ErrorMeaning.QUOTA_EXHAUSTED if daily else meaning
-    unknown = next((each.reason for each in reasons if WORD.fullmatch(each.reason)), "")
+    unknown = next((each.reason for each in reasons if REASON.fullmatch(each.reason)), "")
     return unknown, STATUSES.get(status, ErrorMeaning.REJECTED)
 
 
 def _throttled(response: httpx.Response, meaning: ErrorMeaning, code: str) -> Throttled:
-    """A key's quota is its project's, which nobody else here need use; an access token's is our application's."""
-    now = wire.moment_of(response)
+    """The quota of a key is counted by key, that of an access token for the installation's application."""
+    now = wire.response_date(response)
     daily = meaning is ErrorMeaning.QUOTA_EXHAUSTED
     return Throttled(
         "YouTube's quota for today is used up" if daily else "YouTube asks for fewer calls",
         retry_after=wire.retry_after(response, midnight_after(now) if daily and now is not None else None),
-        scope=LimitScope.TOKEN if _used(response) is Token.APP else LimitScope.APP,
+        scope=LimitScope.TOKEN if _token_kind(response) is Token.APP else LimitScope.APP,
         platform_code=code,
     )
 
 
 def midnight_after(moment: datetime) -> datetime:
-    """When the next day begins in California, daylight saving or not."""
+    """The next midnight in California, with or without daylight saving."""
     tomorrow = moment.astimezone(PACIFIC).date() + timedelta(days=1)
     return datetime.combine(tomorrow, time(), PACIFIC)
 
 
-def _used(response: httpx.Response) -> Token:
+def _token_kind(response: httpx.Response) -> Token:
     """The kind of token that the request was made with."""
     request = wire.request_of(response)
     if request is not None and KEY in request.headers:
         return Token.APP
-    return Token.REFRESH if _path(response).endswith("/token") else Token.COMMUNITY
+    return Token.REFRESH if wire.path_of(response).endswith("/token") else Token.COMMUNITY
 
 
-def _path(response: httpx.Response) -> str:
-    request = wire.request_of(response)
-    return "" if request is None else request.url.path
-
-
-def _refused(response: httpx.Response, reason: str) -> Token:
-    return Token.APP if reason in {"keyInvalid", "keyExpired", "API_KEY_INVALID"} else _used(response)
+def _refused_token(response: httpx.Response, reason: str) -> Token:
+    return Token.APP if reason in {"keyInvalid", "keyExpired", "API_KEY_INVALID"} else _token_kind(response)
 
 
 def _complaint(response: httpx.Response) -> Complaint | None:

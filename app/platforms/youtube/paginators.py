@@ -1,17 +1,17 @@
-"""How YouTube's lists are walked, and what its cursors hold.
+"""How YouTube's lists are paged, and the contents of the cursors.
 
-A list is paged by tokens. Those of comments stand for a comment, so that the next page begins right
-below it, whatever appears or vanishes (their text, decoded, names it). Those of playlists stand for an
-offset (`CAoQAA` is 10): when a video is deleted meanwhile, another slips onto the page already read,
-and would be passed over. So there the next page begins `OVERLAP` items before the last one's end, and
-must show one of those again; where it does not, the walk starts again at the top, and overlaps more.
+Pages have tokens. The token of a page of comments names a comment (this is seen when it is decoded), and the page
+begins right below it, whatever appears or vanishes. The token of a page of a playlist is an offset (`CAoQAA` is 10):
+when a video on an earlier page is deleted, the next page begins one video too late, and that video would be skipped.
+So pages of playlists begin `OVERLAP` items before the end of the one before, and must contain one of these items
+again; a page that does not restarts the scan from the head of the list, with twice the overlap.
 
-The token for such a page is not given: it is that of a page which is so much shorter, asked for by
-itself. That costs one more unit for each page but the last, and most walks have one page alone.
-A token that YouTube no longer takes has the walk start again as well; it may call that a failure of its
-own (`processingFailure`). Of comments, YouTube has been seen to take no notice of a token (answers, in
-2024): a page that leads to itself is the last.
-Unverified: that a token may be used with another `maxResults` than the one it came with.
+A response does not contain the token of such a page. It is the `nextPageToken` of a page that is shorter by the
+overlap, which is requested only for that. This costs one unit for each page but the last; most scans have one page.
+A token that YouTube no longer accepts restarts the scan too; YouTube may report it as a failure of its own
+(`processingFailure`). It has been observed to ignore the tokens of answers to comments (in 2024), so a page whose
+next token is its own is taken for the last.
+Unverified: that a token may be used with another `maxResults` than that of the response it came from.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,10 +30,10 @@ from app.platforms.youtube.errors import FAILED, STALE_PAGE
 T = TypeVar("T")
 
 OVERLAP: Final = 5
-WAIT_TIMEOUT: Final = 4
-"""After so many starts the pages are taken as they come: YouTube does not page as we think it does."""
-LATE: Final = timedelta(days=30)
-"""For so long after its upload, a video that becomes public is found."""
+MOST_RESTARTS: Final = 4
+"""After so many restarts pages are accepted without the overlap: YouTube does not page as described above."""
+PUBLISHING_DELAY: Final = timedelta(days=30)
+"""For how long after its upload a video that becomes public is found."""
 
 
 class ListPosition(wire.Shape):
@@ -41,12 +41,13 @@ class ListPosition(wire.Shape):
 
     token: wire.StorableText | None = None
     tail: tuple[str, ...] = ()
-    """The last items read, one of which must come again."""
-    starts: wire.Count = 0
-    """How often the walk had to start again."""
+    """The ids of the last items read, one of which the next page must contain."""
+    restarts: wire.Count = 0
+    """How often the scan was restarted."""
 
     def from_start(self) -> "ListPosition":
-        return ListPosition(starts=self.starts + 1)
+        """The head of the list, after one more restart."""
+        return ListPosition(restarts=self.restarts + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,93 +56,107 @@ class ListPage(Generic[T]):
 
     items: tuple[T, ...]
     next_token: str | None
-    asked_at: datetime | None
+    received_at: datetime | None
     """By YouTube's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class PagedList(Generic[T]):
-    """One of the lists, and how it is asked for."""
+    """One of the lists, and how its pages are requested."""
 
-    ask: Callable[[Mapping[str, object]], Awaitable[httpx.Response]]
-    answer: TypeAdapter[youtube.Listing[T]]
+    fetch: Callable[[Mapping[str, object]], Awaitable[httpx.Response]]
+    """Requests a page, with the parameters `maxResults` and `pageToken`."""
+    response_model: TypeAdapter[youtube.Listing[T]]
     size: int
-    name: Callable[[T], str]
+    item_id: Callable[[T], str]
     by_offset: bool = False
+    """Whether a page token is an offset, so that pages must overlap."""
 
-    async def page(self, at: ListPosition) -> ListPage[T] | None:
-        """The page at a place; None where the walk must start again."""
+    async def page(self, position: ListPosition) -> ListPage[T] | None:
+        """The page at a position; None where the scan must restart."""
         try:
-            response = await self.ask(self._query(at, self.size))
+            response = await self.fetch(self._query(position, self.size))
         except (Rejected, Transient) as error:
-            stale = error.platform_code == STALE_PAGE or (error.platform_code == FAILED and at.starts < WAIT_TIMEOUT)
-            if at.token is None or not stale:
+            stale = error.platform_code == STALE_PAGE or (
+                error.platform_code == FAILED and position.restarts < MOST_RESTARTS
+            )
+            if position.token is None or not stale:
                 raise
             return None
-        found = wire.parse_timely(self.answer, response)
-        next_token = found.next_page if found.next_page != at.token else None
-        names = {self.name(item) for item in found.items}
-        if at.tail and names.isdisjoint(at.tail) and at.starts < WAIT_TIMEOUT:
+        listing = wire.parse_lenient(self.response_model, response)
+        next_token = listing.next_page if listing.next_page != position.token else None
+        ids = {self.item_id(item) for item in listing.items}
+        if position.tail and ids.isdisjoint(position.tail) and position.restarts < MOST_RESTARTS:
             return None
-        return ListPage(found.items, next_token or None, wire.moment_of(response))
+        return ListPage(listing.items, next_token or None, wire.response_date(response))
 
-    async def after(self, at: ListPosition, page: ListPage[T]) -> ListPosition:
-        """The place that follows a page which is not the last."""
-        overlap = OVERLAP << min(at.starts, WAIT_TIMEOUT)
+    async def after(self, position: ListPosition, page: ListPage[T]) -> ListPosition:
+        """The position after a page that is not the last."""
+        overlap = OVERLAP << min(position.restarts, MOST_RESTARTS)
         shorter = max(1, len(page.items) - overlap)
         if not self.by_offset or len(page.items) < 2:
-            return ListPosition(token=page.next_token, starts=at.starts)
-        ahead = wire.parse(youtube.AHEAD, await self.ask({**self._query(at, shorter), "part": "id"}))
-        if ahead.next_page is None:
-            return at.from_start()
-        tail = tuple(self.name(item) for item in page.items[shorter:])
-        return ListPosition(token=ahead.next_page, tail=tail, starts=at.starts)
+            return ListPosition(token=page.next_token, restarts=position.restarts)
+        response = await self.fetch({**self._query(position, shorter), "part": "id"})
+        next_token = wire.parse(youtube.NEXT_TOKEN, response).next_page
+        if next_token is None:
+            return position.from_start()
+        tail = tuple(self.item_id(item) for item in page.items[shorter:])
+        return ListPosition(token=next_token, tail=tail, restarts=position.restarts)
 
-    def _query(self, at: ListPosition, size: int) -> dict[str, object]:
-        return {"maxResults": size, **({} if at.token is None else {"pageToken": at.token})}
+    def _query(self, position: ListPosition, size: int) -> dict[str, object]:
+        return {"maxResults": size, **({} if position.token is None else {"pageToken": position.token})}
 
 
 class UploadPaginator(wire.Shape):
-    """Reads a channel's uploads down to what an earlier walk has seen.
+    """Reads a channel's uploads from the latest back to those of earlier scans.
 
-    The list is ordered by upload, and a video that becomes public later stands where it was uploaded.
-    So the first walk of each day goes `LATE` further down.
+    The list is ordered by time of upload, also for a video that becomes public later. So the first scan of each day
+    reads `PUBLISHING_DELAY` further back.
     """
 
-    at: ListPosition = ListPosition()
+    position: ListPosition = ListPosition()
     playlist: wire.Id | None = None
     """The list's id, where it does not follow from the channel's."""
-    newest: wire.SomeMoment = None
-    """The newest upload seen by this walk."""
-    floor: wire.SomeMoment = None
-    """How far down this walk goes."""
-    known: wire.SomeMoment = None
-    """The newest upload seen by the walks before."""
+    latest: wire.LenientMoment = None
+    """The latest upload that this scan has seen."""
+    floor: wire.LenientMoment = None
+    """The time of upload at which this scan ends."""
+    seen_until: wire.LenientMoment = None
+    """The latest upload that earlier scans have seen."""
     day: date | None = None
-    """Of the last walk that went further down."""
+    """The day of the last scan that read further back."""
 
     def seen(self, page: ListPage[youtube.Entry]) -> "UploadPaginator":
-        """The walk once it has read a page, whose first sets how far it goes."""
+        """The paginator after a page. The first page of a scan sets `floor`."""
         changed: dict[str, object] = {}
-        if self.newest is None:
-            changed["newest"] = max((entry.snippet.added_at for entry in page.items), default=self.known)
-            today = page.asked_at.date() if page.asked_at is not None else None
-            looks_far = self.known is not None and today != self.day
-            changed["floor"] = self.known - LATE if self.known is not None and looks_far else self.known
+        if self.latest is None:
+            changed["latest"] = max((entry.snippet.added_at for entry in page.items), default=self.seen_until)
+            today = page.received_at.date() if page.received_at is not None else None
+            reads_further = self.seen_until is not None and today != self.day
+            changed["floor"] = (
+                self.seen_until - PUBLISHING_DELAY if self.seen_until is not None and reads_further else self.seen_until
+            )
             changed["day"] = today
         return self.model_copy(update=changed)
 
     def reached(self, page: ListPage[youtube.Entry], since: datetime | None) -> bool:
-        """Whether what follows was read before, or is older than wanted."""
-        bounds = [bound for bound in (self.floor, None if since is None else since - LATE) if bound is not None]
+        """Whether all that follows the page is below `floor`, or too old to have been published after `since`."""
+        bounds = [
+            bound for bound in (self.floor, None if since is None else since - PUBLISHING_DELAY) if bound is not None
+        ]
         return any(entry.snippet.added_at < bound for entry in page.items[-1:] for bound in bounds)
 
+    def restarted(self) -> "UploadPaginator":
+        """The paginator at the head of the list, after one more restart."""
+        return self.model_copy(update={"position": self.position.from_start()})
+
     def done(self) -> "UploadPaginator":
-        return UploadPaginator(known=self.newest, day=self.day, playlist=self.playlist)
+        """The paginator for the next scan."""
+        return UploadPaginator(seen_until=self.latest, day=self.day, playlist=self.playlist)
 
 
 class LongThread(wire.Shape):
-    """A comment not all answers to which came with it."""
+    """A comment with more answers than came with it."""
 
     root_id: youtube.CommentId
     author: wire.StorableText
@@ -149,12 +164,19 @@ class LongThread(wire.Shape):
 
 
 class ThreadPaginator(wire.Shape):
-    """Reads comments newest first, and then those answers that are too many to come with them."""
+    """Reads comments latest first; after each page, the answers that did not come with them."""
 
-    at: ListPosition = ListPosition()
-    read: bool = False
-    long: tuple[LongThread, ...] = ()
-    inside: ListPosition = ListPosition()
-    newest: wire.SomeMoment = None
-    known: wire.SomeMoment = None
-    """Comments up to here were read by the walks before."""
+    position: ListPosition = ListPosition()
+    list_done: bool = False
+    long_threads: tuple[LongThread, ...] = ()
+    """The threads whose answers are still to be read."""
+    thread_position: ListPosition = ListPosition()
+    """In the first of `long_threads`."""
+    latest: wire.LenientMoment = None
+    """The latest comment that this scan has seen."""
+    seen_until: wire.LenientMoment = None
+    """The latest comment that earlier scans have seen."""
+
+    def thread_done(self) -> "ThreadPaginator":
+        """The paginator once the first of `long_threads` is read."""
+        return self.model_copy(update={"long_threads": self.long_threads[1:], "thread_position": ListPosition()})

@@ -1,4 +1,4 @@
-"""YouTube's shapes as the contract's types."""
+"""YouTube's wire models as the contract's types, and addresses as people type them."""
 
 import re
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ CHANNEL: Final = re.compile(r"UC[A-Za-z0-9_-]{22}")
 HANDLE: Final = re.compile(r"@[\w.·-]{2,60}")
 NAMED: Final = re.compile(r"/(channel|c|user)/([^/]+)(?:/[a-z]+)?/?")
 BY_HANDLE: Final = re.compile(r"/(@[^/]+)(?:/[a-z]+)?/?")
-"""People copy an address with the tab they look at: `/@name/videos`."""
+"""An address may be copied with a tab of the channel's page: `/@name/videos`."""
 MENTION: Final = re.compile(r"\s*(@[\w.·-]+)")
 
 
 def canonical(text: str) -> str | None:
-    """The one spelling of a channel's address; None where it is not one."""
+    """The canonical address of a channel; None for a text that is no such address."""
     text = text.strip()
     if CHANNEL.fullmatch(text):
         return f"{SITE}/channel/{text}"
@@ -49,10 +49,10 @@ def canonical(text: str) -> str | None:
 
 
 def lookup(address: str) -> Mapping[str, str]:
-    """How a channel is found by its canonical address.
+    """The parameters of `channels.list` for a canonical address.
 
-    Unverified: that a custom address (`/c/name`) has become the handle of that name, as YouTube
-    announced; there is no cheaper way to look one up.
+    Unverified: that a custom address (`/c/name`) has become the handle of the same name, as YouTube announced; there
+    is no cheaper way to look one up.
     """
     kind, _, name = address.removeprefix(f"{SITE}/").rpartition("/")
     return {"channel": {"id": name}, "user": {"forUsername": name}}.get(kind, {"forHandle": f"@{name.lstrip('@')}"})
@@ -69,7 +69,7 @@ def community(channel: youtube.Channel) -> CommunitySnapshot:
 
 
 def metrics(video: youtube.Counted) -> PostMetrics:
-    """A counter that is not there is one the channel's owner has switched off."""
+    """A video's counters. One that the channel's owner has switched off is absent, and so unsupported."""
     statistics = video.statistics
     counts = {Metric.VIEWS: statistics.views, Metric.REACTIONS: statistics.likes, Metric.COMMENTS: statistics.comments}
     counters = {metric: count for metric, count in counts.items() if count is not None}
@@ -87,20 +87,25 @@ def post(video: youtube.Video) -> RemotePost:
 
 
 def message(
-    comment: youtube.Comment, root_id: str, starter: str, people: Mapping[str, str], post_id: str | None, own_id: str
+    comment: youtube.Comment,
+    root_id: str,
+    root_author: str,
+    author_ids: Mapping[str, str],
+    post_id: str | None,
+    own_id: str,
 ) -> RemoteMessage:
-    """A comment, or an answer below the comment `root_id`, which `starter` wrote.
+    """A comment, or an answer below the comment `root_id` by `root_author`.
 
-    Its thread is one customer below one such comment. What the community writes belongs to the one it
-    addresses, if `people` tells who that is, else to the starter.
+    A thread is what one customer wrote below one such comment, with the replies: what the community writes belongs to
+    the customer whom it mentions, if `author_ids` (channel ids by name) has the name, else to `root_author`.
     """
     snippet = comment.snippet
     customer = comment.author
     if customer == own_id:
-        addressed = MENTION.match(snippet.text)
-        customer = people.get(addressed[1], starter) if addressed is not None else starter
+        mention = MENTION.match(snippet.text)
+        customer = author_ids.get(mention[1], root_author) if mention is not None else root_author
     edited = snippet.updated_at if snippet.updated_at != snippet.published_at else None
-    where = f"{SITE}/watch?v={post_id}&lc={comment.id}" if post_id is not None else f"{SITE}/channel/{own_id}"
+    url = f"{SITE}/watch?v={post_id}&lc={comment.id}" if post_id is not None else f"{SITE}/channel/{own_id}"
     return RemoteMessage(
         external_id=comment.id,
         thread_id=f"{root_id}:{customer}",
@@ -108,17 +113,17 @@ def message(
         author=RemotePerson(comment.author, snippet.author, snippet.author_url, is_community=comment.author == own_id),
         text=snippet.text.strip(),
         sent_at=snippet.published_at,
-        url=where,
+        url=url,
         post_id=post_id,
         in_reply_to=root_id if comment.id != root_id else None,
         edited_at=edited,
     )
 
 
-def thread(found: youtube.Thread, own_id: str) -> list[RemoteMessage]:
+def thread(thread_model: youtube.Thread, own_id: str) -> list[RemoteMessage]:
     """A comment, and the answers that came with it."""
-    root, post_id = found.snippet.root_comment, found.snippet.video_id
+    root, post_id = thread_model.snippet.root_comment, thread_model.snippet.video_id
     return [
-        message(comment, root.id, root.author, found.people, post_id, own_id)
-        for comment in (root, *found.replies.comments)
+        message(comment, root.id, root.author, thread_model.author_ids, post_id, own_id)
+        for comment in (root, *thread_model.replies.comments)
     ]

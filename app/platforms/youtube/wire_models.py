@@ -1,6 +1,6 @@
-"""The parts of YouTube's answers that we read. Source: the discovery document of youtube.v3.
+"""The parts of YouTube's responses that are read. Source: the discovery document of youtube.v3.
 
-An answer says its `kind` and leaves out every list that is empty and every counter that is hidden.
+A response has a `kind`, and leaves out empty lists and hidden counters.
 """
 
 from collections.abc import Mapping
@@ -14,25 +14,25 @@ T = TypeVar("T")
 
 
 def _count(value: object) -> object:
-    """YouTube writes its counters (`uint64`) as texts."""
+    """YouTube sends its counters (`uint64`) as texts."""
     digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20
     return int(value) if digits and isinstance(value, str) else value
 
 
 TextCount = Annotated[wire.Count, BeforeValidator(_count)]
 CommentId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
-"""An answer's is the comment's that it answers, a full stop, and one of its own."""
+"""The id of an answer is that of the comment it answers, a full stop, and an id of its own."""
 
 
 class Listing(wire.Shape, Generic[T]):
-    """The envelope of every list. It is one by its kind, or by its items: `{}` is none."""
+    """The envelope of every list; it has a kind or items: `{}` is no list."""
 
     kind: wire.StorableText = ""
     next_page: wire.StorableText | None = Field(None, alias="nextPageToken")
     items: tuple[T, ...] = ()
 
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
+    def _require_kind_or_items(self) -> Self:
         if not self.kind and "items" not in self.model_fields_set:
             raise ValueError("neither kind nor items")
         return self
@@ -52,7 +52,7 @@ class ChannelStatistics(wire.Shape):
 
 
 class Playlists(wire.Shape):
-    """Of a list that the channel has not, the id is an empty text."""
+    """The ids of a channel's playlists; the id of one that does not exist may be an empty text."""
 
     uploads: Annotated[wire.Id | None, BeforeValidator(lambda value: value or None)] = None
 
@@ -81,7 +81,7 @@ class EntrySnippet(wire.Shape):
 
 
 class Entry(wire.Shape):
-    """What stands in a playlist: it may be of a video that is private, or deleted."""
+    """An item of a playlist, whose video may be private or deleted."""
 
     snippet: EntrySnippet
 
@@ -92,7 +92,7 @@ class Entry(wire.Shape):
 
 class VideoSnippet(wire.Shape):
     published_at: wire.Moment = Field(alias="publishedAt")
-    """When it became public."""
+    """When the video became public."""
     title: wire.StorableText = ""
     description: wire.StorableText = ""
 
@@ -128,10 +128,10 @@ class CommentSnippet(wire.Shape):
     author: wire.StorableText = Field("", alias="authorDisplayName")
     author_url: wire.StorableText | None = Field(None, alias="authorChannelUrl")
     author_id: AuthorId | None = Field(None, alias="authorChannelId")
-    """Left out, or empty, where the author's channel is closed."""
+    """Absent or empty where the author's channel is closed."""
     text: wire.StorableText = Field("", alias="textDisplay")
     published_at: wire.Moment = Field(alias="publishedAt")
-    updated_at: wire.SomeMoment = Field(None, alias="updatedAt")
+    updated_at: wire.LenientMoment = Field(None, alias="updatedAt")
 
 
 class Comment(wire.Shape):
@@ -140,14 +140,14 @@ class Comment(wire.Shape):
 
     @property
     def author(self) -> str:
-        """Its author's channel; one that is closed is nobody else's."""
+        """The id of the author's channel; if that is closed, one that no other author has."""
         author_id = self.snippet.author_id
         return (author_id.value if author_id is not None else None) or f"unknown-{self.id}"
 
 
 class ThreadSnippet(wire.Shape):
     video_id: wire.Id | None = Field(None, alias="videoId")
-    """None under a channel, where comments stood until 2021."""
+    """None for a comment on a channel itself, which was possible until 2021."""
     root_comment: Comment = Field(alias="topLevelComment")
     answers: wire.Count = Field(0, alias="totalReplyCount")
 
@@ -162,8 +162,8 @@ class Thread(wire.Shape):
     replies: ThreadReplies = ThreadReplies()
 
     @property
-    def people(self) -> Mapping[str, str]:
-        """Who speaks in it, as far as it is shown: channels by name."""
+    def author_ids(self) -> Mapping[str, str]:
+        """The channel ids of the authors in the response, by their names."""
         return {
             comment.snippet.author: comment.author for comment in (*self.replies.comments, self.snippet.root_comment)
         }
@@ -172,8 +172,8 @@ class Thread(wire.Shape):
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Fetched(wire.Shape):
-    """Google's answer to a refresh token."""
+class IssuedTokens(wire.Shape):
+    """Google's response to a refresh token."""
 
     access: wire.StorableText = Field(alias="access_token", min_length=1)
     lifetime: Annotated[int, Field(gt=0, le=10**9), BeforeValidator(_count)] = Field(alias="expires_in")
@@ -190,12 +190,12 @@ class TokenInfo(wire.Shape):
 
 CHANNELS: Final = TypeAdapter(Listing[Channel])
 ENTRIES: Final = TypeAdapter(Listing[Entry])
-AHEAD: Final = TypeAdapter(Listing[object])
-"""Of which the next page's token alone is wanted."""
+NEXT_TOKEN: Final = TypeAdapter(Listing[object])
+"""A list of which only the token of the next page is read."""
 COUNTERS: Final = TypeAdapter(Listing[Counted])
 VIDEOS: Final = TypeAdapter(Listing[Video])
 THREADS: Final = TypeAdapter(Listing[Thread])
 COMMENTS: Final = TypeAdapter(Listing[Comment])
 COMMENT: Final = TypeAdapter(Comment)
-FETCHED: Final = TypeAdapter(Fetched)
+ISSUED_TOKENS: Final = TypeAdapter(IssuedTokens)
 TOKEN_INFO: Final = TypeAdapter(TokenInfo)

@@ -1,4 +1,4 @@
-"""Calls that are not signed: verified by the address they come from."""
+"""Unsigned calls are verified by the caller's IP address."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,26 +29,26 @@ BODY = orjson.dumps(
 
 @dataclass
 class Gate:
-    """A group's hook, and callers from anywhere."""
+    """A group's hook, called from given addresses."""
 
     agency: Agency
     id: str
     path: str
     services: Mapping[str, FastAPI]
-    """The service, `bare` and `behind` proxies of ours."""
+    """The service, `bare` and `behind` trusted proxies."""
 
-    async def call(self, source: str, *told: str, service: str = "bare") -> int:
-        """The status of a call from an address, with a line of `X-Forwarded-For` for each of `told`."""
+    async def call(self, source: str, *forwarded: str, service: str = "bare") -> int:
+        """The status of a call from an address, with a header `X-Forwarded-For` for each of `forwarded`."""
         transport = httpx.ASGITransport(self.services[service], raise_app_exceptions=False, client=(source, 1234))
         async with httpx.AsyncClient(transport=transport, base_url="http://instep.test") as client:
-            answer = await client.post(self.path, content=BODY, headers=[("X-Forwarded-For", one) for one in told])
+            answer = await client.post(self.path, content=BODY, headers=[("X-Forwarded-For", one) for one in forwarded])
         assert answer.status_code == 200 or answer.json()["code"] == "hook-not-verified"
         return answer.status_code
 
 
 @pytest.fixture
 async def gate(agency: Agency, project_id: str, app: FastAPI) -> Gate:
-    """Opened without naming anything."""
+    """A hook that was opened without secrets."""
     body = {"project_id": project_id, "platform": "odnoklassniki", "address": f"https://ok.ru/group/{GROUP}"}
     made = await agency.post("/v1/communities", {**body, "credentials": {"community": "tkn"}})
     async with agency.resources.transaction(agency.workspace_id) as session:
@@ -61,7 +61,7 @@ async def gate(agency: Agency, project_id: str, app: FastAPI) -> Gate:
 
 
 async def test_where_no_networks_are_named_it_is_the_platforms_own(gate: Gate) -> None:
-    """They are not a secret that can be made up."""
+    """The networks of callers are not generated as other secrets are."""
     assert await gate.call(THEIRS) == 200
     assert await gate.call(ANYBODY) == 403
     await gate.agency.put(f"/v1/communities/{gate.id}/hook", {"secrets": {"sources": "203.0.113.0/24"}})
@@ -69,7 +69,7 @@ async def test_where_no_networks_are_named_it_is_the_platforms_own(gate: Gate) -
 
 
 @pytest.mark.parametrize(
-    ("service", "source", "told", "status"),
+    ("service", "source", "forwarded", "status"),
     [
         ("bare", ANYBODY, [THEIRS], 403),
         ("bare", THEIRS, [ANYBODY], 200),
@@ -86,9 +86,9 @@ async def test_where_no_networks_are_named_it_is_the_platforms_own(gate: Gate) -
     ],
 )
 async def test_only_trusted_proxies_name_the_caller(
-    gate: Gate, service: str, source: str, told: list[str], status: int
+    gate: Gate, service: str, source: str, forwarded: list[str], status: int
 ) -> None:
-    assert await gate.call(source, *told, service=service) == status
+    assert await gate.call(source, *forwarded, service=service) == status
     stored = status == 200
     async with gate.agency.resources.transaction(gate.agency.workspace_id) as session:
         assert await session.scalar(text("SELECT count(*) FROM inbound_event")) == stored

@@ -44,13 +44,13 @@ async def settle(agency: Agency, project_id: str) -> CommunityRef:
 
 
 def post(number: int) -> Event:
-    told = RemotePost(str(number), "https://t.me/c/1", "News", POSTED, PostMetrics(str(number), {}))
-    return Event(f"post {number}", None, posts=(told,))
+    post = RemotePost(str(number), "https://t.me/c/1", "News", POSTED, PostMetrics(str(number), {}))
+    return Event(f"post {number}", None, posts=(post,))
 
 
 def comment(name: str, *, post_id: str | None = None, above: str | None = None, by: str = "olga") -> Event:
-    """What somebody wrote below a post, or below another's comment: then the post is not named."""
-    told = RemoteMessage(
+    """A comment on a post, or a reply to a comment, which does not name the post."""
+    message = RemoteMessage(
         external_id=name,
         thread_id=f"root_{by}",
         kind=MessageKind.COMMENT,
@@ -60,11 +60,11 @@ def comment(name: str, *, post_id: str | None = None, above: str | None = None, 
         post_id=post_id,
         in_reply_to=above,
     )
-    return Event(f"told of {name}", None, messages=(told,))
+    return Event(f"event of {name}", None, messages=(message,))
 
 
-async def tell(agency: Agency, ref: CommunityRef, events: Sequence[Event]) -> None:
-    """The platform tells of these together, and a worker does what follows."""
+async def apply_events(agency: Agency, ref: CommunityRef, events: Sequence[Event]) -> None:
+    """Store these events together, and apply them."""
     async with agency.resources.transaction(agency.workspace_id) as session:
         await store.store_stream_events(session, ref, events)
     await agency.work(store.APPLY)
@@ -82,24 +82,24 @@ async def test_an_answer_to_a_comment_counts_for_the_post_above(
     agency: Agency, project_id: str, clock: SetClock
 ) -> None:
     ref = await settle(agency, project_id)
-    await tell(agency, ref, [post(1), post(2)])
+    await apply_events(agency, ref, [post(1), post(2)])
     assert await counted(agency, ref) == {"1": 0, "2": 0}
     deep = [comment("c", above="b", by="ivan"), comment("b", above="a", by="vera"), comment("a", post_id="1")]
-    await tell(agency, ref, deep)
+    await apply_events(agency, ref, deep)
     assert await counted(agency, ref) == {"1": 3, "2": 0}
-    await tell(agency, ref, [comment("d", above="c", by="vera")])
-    await tell(agency, ref, [comment("e", above="nobody knows what")])
+    await apply_events(agency, ref, [comment("d", above="c", by="vera")])
+    await apply_events(agency, ref, [comment("e", above="nobody knows what")])
     assert await counted(agency, ref) == {"1": 4, "2": 0}
-    await tell(agency, ref, [comment("d", above="c", by="vera"), *deep])
-    assert await counted(agency, ref) == {"1": 4, "2": 0}, "told again"
+    await apply_events(agency, ref, [comment("d", above="c", by="vera"), *deep])
+    assert await counted(agency, ref) == {"1": 4, "2": 0}, "sent again"
 
 
 async def test_an_inquiry_that_begins_below_a_comment_stands_under_the_post(
     agency: Agency, project_id: str, clock: SetClock
 ) -> None:
     ref = await settle(agency, project_id)
-    await tell(agency, ref, [post(1), comment("a", post_id="1")])
-    await tell(agency, ref, [comment("b", above="a", by="vera")])
+    await apply_events(agency, ref, [post(1), comment("a", post_id="1")])
+    await apply_events(agency, ref, [comment("b", above="a", by="vera")])
     async with agency.resources.transaction(agency.workspace_id) as session:
         rows = await session.execute(
             select(Inquiry.customer_name, Publication.external_id)
@@ -112,10 +112,10 @@ async def test_an_inquiry_that_begins_below_a_comment_stands_under_the_post(
 async def test_the_community_itself_deep_in_a_thread_is_no_customer(
     agency: Agency, project_id: str, clock: SetClock
 ) -> None:
-    """What reads a hook's call does not know that this group, or this channel, is us."""
+    """The parser of a hook's call does not know that this group, or channel, is the community itself."""
     ref = await settle(agency, project_id)
-    await tell(agency, ref, [post(1), comment("a", post_id="1")])
-    await tell(agency, ref, [comment("b", above="a", by="-1002"), comment("c", above="b", by="-1001")])
+    await apply_events(agency, ref, [post(1), comment("a", post_id="1")])
+    await apply_events(agency, ref, [comment("b", above="a", by="-1002"), comment("c", above="b", by="-1001")])
     (inquiry,) = (await agency.get("/v1/inquiries", community_id=str(ref.community_id)))["data"]
     assert (inquiry["status"], inquiry["customer"]["name"]) == ("answered", "Olga")
     thread = (await agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
@@ -125,21 +125,21 @@ async def test_the_community_itself_deep_in_a_thread_is_no_customer(
 
 async def test_a_poll_without_a_count_keeps_the_old_one(agency: Agency, project_id: str, clock: SetClock) -> None:
     ref = await settle(agency, project_id)
-    await tell(agency, ref, [post(1), comment("a", post_id="1")])
+    await apply_events(agency, ref, [post(1), comment("a", post_id="1")])
     async with agency.resources.transaction(agency.workspace_id) as session:
-        found = await publications.ids_by_external_id(session, ref, ["1"])
-        looks = {ref: [(found["1"], PostMetrics("1", {}))]}
-        await publications.store_metrics(session, looks, clock.now(), 1.0, since={found["1"]: clock.now()})
-    await tell(agency, ref, [comment("b", post_id="1", by="vera")])
+        publication_ids = await publications.ids_by_external_id(session, ref, ["1"])
+        measured = {ref: [(publication_ids["1"], PostMetrics("1", {}))]}
+        await publications.store_metrics(session, measured, clock.now(), 1.0, since={publication_ids["1"]: clock.now()})
+    await apply_events(agency, ref, [comment("b", post_id="1", by="vera")])
     assert await counted(agency, ref) == {"1": 2}
 
 
 async def test_a_platforms_clock_that_is_ahead_loses_no_count(agency: Agency, project_id: str, clock: SetClock) -> None:
     ref = await settle(agency, project_id)
     clock.advance(POSTED - timedelta(seconds=30) - clock.now())
-    await tell(agency, ref, [post(1)])
+    await apply_events(agency, ref, [post(1)])
     clock.advance(timedelta(seconds=1))
-    await tell(agency, ref, [comment("a", post_id="1")])
+    await apply_events(agency, ref, [comment("a", post_id="1")])
     async with agency.resources.transaction(agency.workspace_id) as session:
         last = await session.scalar(
             select(PostLast.comments)
@@ -150,15 +150,15 @@ async def test_a_platforms_clock_that_is_ahead_loses_no_count(agency: Agency, pr
 
 
 async def test_counters_that_are_only_pushed_are_not_polled(agency: Agency, project_id: str, clock: SetClock) -> None:
-    """A look brings nothing, and would say of what was told that it is yet to come."""
+    """A metrics poll of a platform that only pushes counters would mark the pushed ones as pending."""
     ref = await settle(agency, project_id)
     counted_at = POSTED + timedelta(minutes=2)
-    told = Event("counts", None, metrics=(PostMetrics("1", {Metric.REACTIONS: 7}),), at=counted_at)
-    await tell(agency, ref, [post(1), comment("a", post_id="1"), told])
+    event = Event("counts", None, metrics=(PostMetrics("1", {Metric.REACTIONS: 7}),), at=counted_at)
+    await apply_events(agency, ref, [post(1), comment("a", post_id="1"), event])
     async with agency.resources.transaction(agency.workspace_id) as session:
         community = await fetch(session, Community, ref.community_id)
         _, waiting = await publications.timezone_and_pending(session, community, START + timedelta(days=9))
         assert waiting.counters is False
-    shown = await agency.get(f"/v1/communities/{ref.community_id}/metrics")
-    status = {one["metric"]: one["status"] for one in shown["data"]}
+    current = await agency.get(f"/v1/communities/{ref.community_id}/metrics")
+    status = {one["metric"]: one["status"] for one in current["data"]}
     assert (status["reactions"], status["comments"], status["views"]) == ("ok", "ok", "unsupported")

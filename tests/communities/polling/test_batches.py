@@ -1,4 +1,4 @@
-"""Metrics groups: one call measures posts of several communities; holds are kept; failures stay apart."""
+"""Metrics groups: one call measures posts of several communities; cooldowns are respected; failures do not spread."""
 
 import asyncio
 import uuid
@@ -37,32 +37,32 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.communities.conftest import MISSING, START, Fake, World, know
+from tests.communities.conftest import MISSING, START, Fake, World, register_adapters
 from tests.conftest import Agency
 
 POLL, MEASURE = "communities.poll", "communities.measure"
 
 
 @dataclass
-class Town:
-    """Several communities on one platform, each with its posts, and every call that was made."""
+class SharedWorld:
+    """Several communities on one platform, each with its posts, and a record of the calls."""
 
     posts: dict[str, int] = field(default_factory=dict)
-    """How many posts each community has, by its name."""
+    """The number of posts of each community, by its name."""
     measured: list[tuple[PostRef, ...]] = field(default_factory=list)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    """What was asked, and by whom."""
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    """The method and the calling community of each call."""
     fail: dict[str, list[PlatformError]] = field(default_factory=dict)
     """By community: errors of its next calls."""
     fail_metrics: list[PlatformError] = field(default_factory=list)
-    """Errors of the next calls for counters, whoever makes them."""
+    """Errors of the next calls for counters, by any community."""
     gone: set[tuple[str, str]] = field(default_factory=set)
     before: Callable[[], Awaitable[None]] | None = None
     """Awaited in every call."""
 
 
 class Shared(Fake):
-    """Its batch takes five posts of any communities that hold the same user token."""
+    """The adapter; its batch takes five posts of communities with the same user token."""
 
     spec: ClassVar[Spec] = replace(
         Fake.spec,
@@ -70,18 +70,18 @@ class Shared(Fake):
         metrics_batch=5,
         tokens=frozenset({Token.USER, Token.COMMUNITY}),
         metrics_group_tokens=frozenset({Token.USER}),
-        budgets=(RateLimit(10_000, 60, LimitScope.TOKEN),),
+        rate_limits=(RateLimit(10_000, 60, LimitScope.TOKEN),),
     )
-    town: ClassVar[Town]
+    shared: ClassVar[SharedWorld]
 
-    async def _called_by(self, what: str, c: Credentials) -> str:
+    async def _called_by(self, method: str, c: Credentials) -> str:
         name = c.address.rpartition("/")[2]
-        if self.town.before is not None:
-            await self.town.before()
+        if self.shared.before is not None:
+            await self.shared.before()
         headers = {"authorization": f"Bearer {c.tokens.get(Token.USER, 'nobody')}"}
-        await self.http.get(f"{c.base_url}/{what}", headers=headers)
-        self.town.asked.append((what, name))
-        if waiting := self.town.fail.get(name):
+        await self.http.get(f"{c.base_url}/{method}", headers=headers)
+        self.shared.calls.append((method, name))
+        if waiting := self.shared.fail.get(name):
             raise waiting.pop(0)
         return name
 
@@ -91,11 +91,11 @@ class Shared(Fake):
 
     async def posts(self, c: Credentials, cursor: str | None, since: Any = None) -> Page[RemotePost]:
         name = await self._called_by("posts", c)
-        found = [
+        posts = [
             RemotePost(f"{name}-{n}", "https://fake.test", "", START - timedelta(days=1, minutes=n), counted(name, n))
-            for n in range(self.town.posts.get(name, 0))
+            for n in range(self.shared.posts.get(name, 0))
         ]
-        return Page(tuple(found), "{}", False)
+        return Page(tuple(posts), "{}", False)
 
     async def conversations(self, c: Credentials, cursor: str | None, since: Any = None) -> Page[RemoteMessage]:
         return Page((), "{}", False)
@@ -108,12 +108,12 @@ class Shared(Fake):
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
         await self._called_by("metrics", c)
         assert len(posts) <= self.spec.metrics_batch
-        if self.town.fail_metrics:
-            raise self.town.fail_metrics.pop(0)
-        self.town.measured.append(posts)
+        if self.shared.fail_metrics:
+            raise self.shared.fail_metrics.pop(0)
+        self.shared.measured.append(posts)
         return tuple(
             PostMetrics(post.post_id, {}, gone=True)
-            if (post.community_id, post.post_id) in self.town.gone
+            if (post.community_id, post.post_id) in self.shared.gone
             else counted(post.community_id, int(post.post_id.rpartition("-")[2]))
             for post in posts
         )
@@ -125,15 +125,15 @@ def counted(name: str, number: int) -> PostMetrics:
 
 
 @pytest.fixture
-def town(world: World, monkeypatch: pytest.MonkeyPatch) -> Town:
-    made = Town()
-    kind = type("SharedHere", (Shared,), {"world": world, "town": made})
-    know(monkeypatch, {**adapters(), "shared": kind})
+def shared(world: World, monkeypatch: pytest.MonkeyPatch) -> SharedWorld:
+    made = SharedWorld()
+    kind = type("SharedHere", (Shared,), {"world": world, "shared": made})
+    register_adapters(monkeypatch, {**adapters(), "shared": kind})
     return made
 
 
 async def connect(agency: Agency, project_id: str, name: str, **tokens: str) -> dict[str, Any]:
-    # Limits are counted for a token, whoever holds it: each test has its own.
+    # Limits are counted by token, so each test has its own.
     tokens = {"user": "one"} | tokens
     tokens["user"] += project_id
     body = {
@@ -151,19 +151,19 @@ async def state(agency: Agency, community: Mapping[str, Any]) -> str:
 
 
 async def test_a_batch_is_filled_from_all_communities_of_a_token(
-    agency: Agency, project_id: str, town: Town, clock: SetClock
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
 ) -> None:
-    town.posts = {"a": 2, "bb": 2, "ccc": 1, "other": 2}
+    shared.posts = {"a": 2, "bb": 2, "ccc": 1, "other": 2}
     for name in ("a", "bb", "ccc"):
         await connect(agency, project_id, name, community=f"own-{name}")
     await connect(agency, project_id, "other", user="two")
     await agency.work(POLL)
-    assert town.measured == [], "the list showed their counters"
-    town.gone = {("bb", "bb-1")}
+    assert shared.measured == [], "the list showed their counters"
+    shared.gone = {("bb", "bb-1")}
     clock.advance(timedelta(hours=6, minutes=5))
-    town.posts = {}  # the lists show nothing any more
+    shared.posts = {}  # the lists are empty now
     await agency.work(POLL, MEASURE)
-    batches = sorted(sorted(ref.community_id for ref in batch) for batch in town.measured)
+    batches = sorted(sorted(ref.community_id for ref in batch) for batch in shared.measured)
     assert batches == [["a", "a", "bb", "bb", "ccc"], ["other", "other"]]
     async with agency.resources.transaction(agency.workspace_id) as session:
         rows = await session.execute(
@@ -183,32 +183,32 @@ async def test_a_batch_is_filled_from_all_communities_of_a_token(
 
 
 async def test_metrics_requested_while_a_group_reads_them_are_read_again(
-    agency: Agency, project_id: str, town: Town, clock: SetClock
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
 ) -> None:
-    town.posts = {"a": 2, "bb": 1}
+    shared.posts = {"a": 2, "bb": 1}
     a, _ = await connect(agency, project_id, "a"), await connect(agency, project_id, "bb")
     await agency.work(POLL)
 
     async def sync() -> None:
-        town.before = None
+        shared.before = None
         clock.advance(timedelta(seconds=1))
         await agency.post(f"/v1/communities/{a['id']}/sync", status=202)
         clock.advance(timedelta(seconds=1))
 
-    town.posts = {}  # the lists show nothing any more
+    shared.posts = {}  # the lists are empty now
     clock.advance(timedelta(hours=6, minutes=5))
     await agency.work(POLL)
-    town.before = sync
+    shared.before = sync
     await agency.work(MEASURE)
-    first, *others = [sorted(ref.post_id for ref in batch) for batch in town.measured]
+    first, *others = [sorted(ref.post_id for ref in batch) for batch in shared.measured]
     assert first == ["a-0", "a-1", "bb-0"]
     assert others == [["a-0", "a-1"]], "what belongs to another community was not asked for"
 
 
 async def test_a_batch_that_is_not_full_takes_along_what_is_due_soon(
-    agency: Agency, project_id: str, town: Town, clock: SetClock
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
 ) -> None:
-    town.posts = {"a": 3}
+    shared.posts = {"a": 3}
     await connect(agency, project_id, "a")
     await agency.work(POLL)
     async with agency.resources.transaction(agency.workspace_id) as session:
@@ -222,77 +222,79 @@ async def test_a_batch_that_is_not_full_takes_along_what_is_due_soon(
         community = (await session.scalars(select(Community))).one()
         await batches.schedule_measuring(session, community.metrics_group, [community.id])
     await agency.work(MEASURE)
-    assert [[ref.post_id for ref in batch] for batch in town.measured] == [["a-0", "a-1"]]
+    assert [[ref.post_id for ref in batch] for batch in shared.measured] == [["a-0", "a-1"]]
 
 
 async def test_a_hold_stops_all_requests_of_its_token_and_no_others(
-    agency: Agency, project_id: str, town: Town, clock: SetClock
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
 ) -> None:
-    """429 is answered by no call more until the time is up: not by the same community, not by its sisters."""
+    """After a 429 no community of the group calls until the cooldown ends."""
     for name in ("a", "bb", "ccc"):
         await connect(agency, project_id, name)
     other = await connect(agency, project_id, "other", user="two")
     await agency.work(POLL)
     clock.advance(timedelta(hours=1))
-    town.asked.clear()
-    town.fail = {name: [Throttled("too many", retry_after=600, scope=LimitScope.TOKEN)] for name in ("a", "bb", "ccc")}
+    shared.calls.clear()
+    shared.fail = {
+        name: [Throttled("too many", retry_after=600, scope=LimitScope.TOKEN)] for name in ("a", "bb", "ccc")
+    }
     await agency.work(POLL)
-    ours = [who for _, who in town.asked if who != "other"]
-    assert len(ours) == 1, "the first was told, the others did not ask"
+    ours = [name for _, name in shared.calls if name != "other"]
+    assert len(ours) == 1, "the first was refused, the others did not call"
     assert await state(agency, other) == "healthy"
     for _ in range(9):
         clock.advance(timedelta(seconds=66))
         await agency.work(POLL)
-    assert [who for _, who in town.asked if who != "other"] == ours
-    town.fail.clear()
+    assert [name for _, name in shared.calls if name != "other"] == ours
+    shared.fail.clear()
     clock.advance(timedelta(seconds=10))
     await agency.work(POLL)
-    assert {who for _, who in town.asked} == {"a", "bb", "ccc", "other"}
+    assert {name for _, name in shared.calls} == {"a", "bb", "ccc", "other"}
 
 
 async def test_a_community_that_fails_backs_off_alone(
-    agency: Agency, project_id: str, town: Town, clock: SetClock
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
 ) -> None:
-    town.posts = {"good": 1, "bad": 1}
+    shared.posts = {"good": 1, "bad": 1}
     good, bad = await connect(agency, project_id, "good"), await connect(agency, project_id, "bad")
     await agency.work(POLL)
-    town.fail = {"bad": [Transient("unwell")] * 1000}
+    shared.fail = {"bad": [Transient("unwell")] * 1000}
     for least, most in ((2, 20), (2, 3)):
-        town.asked.clear()
+        shared.calls.clear()
         for _ in range(60):
             clock.advance(timedelta(minutes=1))
             await agency.work(POLL, MEASURE)
-        looks = [who for what, who in town.asked if what == "posts"]
-        assert looks.count("good") >= least
-        assert looks.count("bad") <= most, "longer and longer"
+        polled = [name for method, name in shared.calls if method == "posts"]
+        assert polled.count("good") >= least
+        assert polled.count("bad") <= most, "longer and longer"
     assert (await state(agency, good), await state(agency, bad)) == ("healthy", "degraded")
 
 
 async def test_another_member_of_a_group_calls_when_one_is_refused(
-    agency: Agency, project_id: str, town: Town, clock: SetClock
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
 ) -> None:
-    town.posts = {"a": 1, "bb": 1}
+    shared.posts = {"a": 1, "bb": 1}
     for name in ("a", "bb"):
         await connect(agency, project_id, name)
     await agency.work(POLL)
-    town.fail = {"a": [AuthExpired("refused", token=Token.USER)] * 1000}
+    shared.fail = {"a": [AuthExpired("refused", token=Token.USER)] * 1000}
     for _ in range(8 * 60):
         clock.advance(timedelta(minutes=1))
         await agency.work(POLL, MEASURE)
-    assert "bb" in {ref.community_id for batch in town.measured for ref in batch}
-    assert {who for what, who in town.asked if what == "metrics"} >= {"bb"}
+    assert "bb" in {ref.community_id for batch in shared.measured for ref in batch}
+    assert {name for method, name in shared.calls if method == "metrics"} >= {"bb"}
 
 
 async def test_unreadable_counters_degrade_all_of_a_group(
-    agency: Agency, project_id: str, town: Town, clock: SetClock
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
 ) -> None:
-    """All of the lane say so, polls that succeed meanwhile do not take it back, and what ends it is a good round."""
-    town.posts = {"a": 1, "bb": 1, "ccc": 1}
-    ours = [await connect(agency, project_id, name) for name in town.posts]
+    """All communities of the group show it until a metrics poll succeeds; other successful polls do not clear it."""
+    shared.posts = {"a": 1, "bb": 1, "ccc": 1}
+    ours = [await connect(agency, project_id, name) for name in shared.posts]
     other = await connect(agency, project_id, "other", user="two")
     await agency.work(POLL, MEASURE)
-    town.posts = {}  # the lists show nothing any more
-    town.fail_metrics = [Rejected("no counters today")] * 1000
+    shared.posts = {}  # the lists are empty now
+    shared.fail_metrics = [Rejected("no counters today")] * 1000
     clock.advance(timedelta(hours=6, minutes=5))
     await agency.work(MEASURE)
     for turn in range(40):
@@ -302,14 +304,14 @@ async def test_unreadable_counters_degrade_all_of_a_group(
         assert seen[0]["reason"].startswith("no counters today")
         assert await state(agency, other) == "healthy"
         clock.advance(timedelta(minutes=turn % 2))
-    assert {who for what, who in town.asked if what == "metrics"} == {"a", "bb", "ccc"}, "each had its turn"
-    town.fail["ccc"] = [Transient("unwell")] * 1000
+    assert {name for method, name in shared.calls if method == "metrics"} == {"a", "bb", "ccc"}, "each had its turn"
+    shared.fail["ccc"] = [Transient("unwell")] * 1000
     clock.advance(timedelta(hours=1))
     await agency.work(POLL)
-    town.fail_metrics.clear()
+    shared.fail_metrics.clear()
     await agency.work(MEASURE)
     assert [await state(agency, one) for one in ours] == ["healthy", "healthy", "degraded"], "a poll has its own word"
-    town.fail.clear()
+    shared.fail.clear()
     clock.advance(timedelta(hours=1))
     await agency.work(POLL, MEASURE)
     seen = [await agency.get(f"/v1/communities/{one['id']}/health") for one in ours]
@@ -317,12 +319,12 @@ async def test_unreadable_counters_degrade_all_of_a_group(
 
 
 async def test_an_internal_error_in_a_group_is_recorded(
-    agency: Agency, project_id: str, town: Town, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    town.posts = {"a": 1}
+    shared.posts = {"a": 1}
     community = await connect(agency, project_id, "a")
     await agency.work(POLL, MEASURE)
-    town.posts = {}
+    shared.posts = {}
 
     async def fail(*_: Any) -> None:
         raise RuntimeError("a bug")
@@ -342,9 +344,9 @@ async def test_an_internal_error_in_a_group_is_recorded(
 
 
 async def test_a_platform_that_hangs_takes_no_more_than_its_slots(
-    agency: Agency, project_id: str, town: Town, clock: SetClock
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
 ) -> None:
-    """However many communities hang, another platform's are looked at; the rest comes again shortly."""
+    """While any number of communities hang, another platform's are polled; the other jobs are snoozed briefly."""
     many = worker_slots.MAX_PER_API + 10
     for number in range(many):
         await connect(agency, project_id, f"n{number}")
@@ -357,23 +359,23 @@ async def test_a_platform_that_hangs_takes_no_more_than_its_slots(
             full.set()
         await waiting.wait()
 
-    town.before = hang
+    shared.before = hang
     due = await agency.due(POLL)
     attempts = [asyncio.create_task(jobs.perform(agency.resources, job)) for job in due]
     calling = set(attempts)
     async with asyncio.timeout(60):
-        while len(calling) > worker_slots.MAX_PER_API:  # the others give their worker back
+        while len(calling) > worker_slots.MAX_PER_API:  # the other jobs free their worker
             _, calling = await asyncio.wait(calling, return_when=asyncio.FIRST_COMPLETED)
         await full.wait()
     assert hanging == worker_slots.MAX_PER_API
     with worker_slots.slot(run_of(agency), "https://another.test"):
         pass
-    town.before = None
+    shared.before = None
     waiting.set()
     await asyncio.gather(*attempts)
     clock.advance(worker_slots.RETRY_AFTER)
     await agency.work(POLL)
-    assert {who for what, who in town.asked if what == "posts"} == {f"n{number}" for number in range(many)}
+    assert {name for method, name in shared.calls if method == "posts"} == {f"n{number}" for number in range(many)}
 
 
 def run_of(agency: Agency) -> jobs.Run:
@@ -382,6 +384,6 @@ def run_of(agency: Agency) -> jobs.Run:
 
 @pytest.fixture
 async def resources(resources: Any) -> Any:
-    """With a client that answers everything, so that calls are counted."""
+    """Resources with an HTTP client that answers everything, so that calls are counted."""
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
         yield replace(resources, http=client)

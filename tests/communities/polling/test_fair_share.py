@@ -1,4 +1,4 @@
-"""The demand of all consumers fits into a limit: intervals are multiplied, and none is starved."""
+"""Intervals are multiplied so that the demand of all consumers fits into a limit."""
 
 import uuid
 from collections import Counter
@@ -31,19 +31,19 @@ DAY = 86_400
     limit=st.floats(1, 1e6),
 )
 def test_a_multiplied_demand_fits(content: float, metrics: float, limit: float) -> None:
-    found = interval_multipliers(DailyDemand(content, metrics), limit)
-    assert found.content >= 1
-    assert found.metrics >= 1
-    assert content / found.content + metrics / found.metrics <= PLANNED_SHARE * limit * 1.000_001
+    multipliers = interval_multipliers(DailyDemand(content, metrics), limit)
+    assert multipliers.content >= 1
+    assert multipliers.metrics >= 1
+    assert content / multipliers.content + metrics / multipliers.metrics <= PLANNED_SHARE * limit * 1.000_001
 
 
 @given(content=st.floats(0, 1e7), metrics=st.floats(0, 1e7), limit=st.floats(1, 1e6))
 def test_a_demand_that_fits_is_not_multiplied(content: float, metrics: float, limit: float) -> None:
-    found = interval_multipliers(DailyDemand(content, metrics), limit)
+    multipliers = interval_multipliers(DailyDemand(content, metrics), limit)
     if content + metrics <= PLANNED_SHARE * limit:
-        assert found == IntervalMultipliers()
+        assert multipliers == IntervalMultipliers()
     if metrics <= METRICS_SHARE * limit:
-        assert found.metrics == 1, "counters come first"
+        assert multipliers.metrics == 1, "counters come first"
 
 
 def test_what_a_limit_allows_a_day() -> None:
@@ -69,7 +69,7 @@ async def test_consumers_of_a_limit_get_the_same_multiplier(resources: Resources
     assert (await multipliers(own)).content == 1
     assert (await multipliers(shared)).content == pytest.approx(4000 / (PLANNED_SHARE * 1000))
     assert await multipliers(shared) == await multipliers(shared, own), "the scarcest limit rules"
-    # Asking anew replaces, it does not add.
+    # A new record replaces the old one.
     async with resources.transaction(None) as session:
         await fair_share.record_demand(session, consumers[0], {shared: DailyDemand(content=4400)})
     assert (await multipliers(shared)).content == pytest.approx(8000 / (PLANNED_SHARE * 1000))
@@ -96,7 +96,7 @@ def test_the_cost_of_a_poll_is_smoothed() -> None:
 
 
 def test_what_has_no_rhythm_is_counted_by_the_day() -> None:
-    """Comments are read when somebody writes some: ten units in an hour are 240 a day, not ten each time we look."""
+    """Comments are read only after new ones: ten units in an hour are 240 a day, not ten with each poll."""
     limit = RateLimitKey("k", DAY, 1000)
     spent = fair_share.add_spent(fair_share.add_spent({}, Counter({limit: 4})), Counter({limit: 6}))
     assert spent == {limit.text: 10}
@@ -108,9 +108,9 @@ async def test_recent_demand_is_found(resources: Resources, clock: SetClock) -> 
     one, other = (RateLimitKey(uuid.uuid4().hex, DAY, 1000) for _ in range(2))
     consumer = uuid.uuid4()
 
-    async def lately(who: uuid.UUID, *allowances: RateLimitKey) -> bool:
+    async def lately(consumer: uuid.UUID, *allowances: RateLimitKey) -> bool:
         async with resources.transaction(None) as session:
-            return await fair_share.demand_is_recent(session, who, allowances)
+            return await fair_share.demand_is_recent(session, consumer, allowances)
 
     assert not await lately(consumer, one, other)
     async with resources.transaction(None) as session:

@@ -35,7 +35,7 @@ async def rows(agency: Agency, model: Any) -> int:
 
 def fill(world: World, posts: int = 5) -> None:
     world.posts = [world.post(n, START - n * HOUR, reactions=n, comments=0) for n in range(1, posts + 1)]
-    world.messages = [world.says("ivan", 1, START - HOUR), world.says("olga", 2, START - HOUR / 2)]
+    world.messages = [world.message_from("ivan", 1, START - HOUR), world.message_from("olga", 2, START - HOUR / 2)]
 
 
 async def test_a_connected_community_is_read_to_the_end(
@@ -52,9 +52,9 @@ async def test_a_connected_community_is_read_to_the_end(
     assert world.calls.count("posts") == 3, "three pages of two"
     assert await rows(agency, Message) == 2
     assert await rows(agency, PostSnapshot) == 5
-    known = {row["metric"]: row for row in (await agency.get(f"/v1/communities/{community['id']}/metrics"))["data"]}
-    assert (known["reactions"]["status"], known["reactions"]["posts"]) == ("ok", {"ok": 5})
-    assert (known["views"]["status"], known["views"]["captured_at"]) == ("unsupported", None)
+    by_metric = {row["metric"]: row for row in (await agency.get(f"/v1/communities/{community['id']}/metrics"))["data"]}
+    assert (by_metric["reactions"]["status"], by_metric["reactions"]["posts"]) == ("ok", {"ok": 5})
+    assert (by_metric["views"]["status"], by_metric["views"]["captured_at"]) == ("unsupported", None)
 
 
 async def test_nothing_is_stored_twice_when_all_is_read_again(
@@ -65,7 +65,7 @@ async def test_nothing_is_stored_twice_when_all_is_read_again(
     await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
     world.calls.clear()
     await agency.work(POLL)
-    assert set(world.calls) == {"community", "conversations", "posts", "metrics"}, "everything was read anew"
+    assert set(world.calls) == {"community", "conversations", "posts", "metrics"}, "everything was read again"
     assert await rows(agency, Publication) == 5
     assert await rows(agency, Message) == 2
     assert await rows(agency, PostSnapshot) == 5, "the same instant: the same snapshots"
@@ -81,30 +81,30 @@ async def test_counters_are_read_by_the_age_of_the_post(
         clock.advance(timedelta(minutes=5))
         await agency.work(POLL)
     async with agency.resources.db.read_connection(agency.workspace_id) as connection:
-        looks = await connection.execute(
+        rows = await connection.execute(
             select(Publication.external_id, func.count())
             .join(PostSnapshot, PostSnapshot.publication_id == Publication.id)
             .group_by(Publication.external_id)
         )
-        assert {row[0]: row[1] for row in looks} == {"1": 1 + 8 + 22, "2": 2}
+        assert {row[0]: row[1] for row in rows} == {"1": 1 + 8 + 22, "2": 2}
 
 
 async def test_a_part_that_waits_for_a_limit_holds_up_no_other(
     agency: Agency, community: dict[str, Any], world: World, clock: SetClock
 ) -> None:
-    """What customers write is listed at once, the posts when their limit allows it; nothing has failed."""
+    """Conversations are read at once, posts when their limit allows it; that is no failure."""
     fill(world, 1)
     await agency.work(POLL)
     world.posts.insert(0, world.post(9, clock.now(), 1))
     clock.advance(timedelta(minutes=5))
     until = clock.now() + timedelta(hours=3)
-    world.fail["posts"] = [RateLimitReached(until)]  # as the meter says before the call
+    world.fail["posts"] = [RateLimitReached(until)]  # raised by the rate limiter before the call
     before = world.calls.count("conversations")
     await agency.work(POLL)
     assert world.calls.count("conversations") > before
     health = await agency.get(f"/v1/communities/{community['id']}/health")
     assert (health["state"], health["throttled_until"]) == ("healthy", None)
-    assert datetime.fromisoformat(health["next_poll_at"]) < until, "the others are looked at meanwhile"
+    assert datetime.fromisoformat(health["next_poll_at"]) < until, "the others are polled meanwhile"
     clock.advance(timedelta(minutes=5))
     await agency.work(POLL)
     assert await rows(agency, Publication) == 2
@@ -130,7 +130,7 @@ async def test_a_deleted_post_is_known_to_be_gone(
 async def test_a_worker_that_dies_before_its_commit_loses_and_doubles_nothing(
     agency: Agency, community: dict[str, Any], world: World, clock: SetClock
 ) -> None:
-    """The platform has answered, the answer is not stored yet: the worst moment to die."""
+    """The worker dies after the platform's response and before it is stored."""
     fill(world)
 
     class Killed(BaseException):
@@ -159,7 +159,7 @@ async def test_a_worker_that_dies_before_its_commit_loses_and_doubles_nothing(
 async def test_a_page_and_its_cursor_are_kept_together(
     agency: Agency, community: dict[str, Any], world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that could not be stored is fetched again: the cursor has not gone on without it."""
+    """A page that could not be stored is fetched again: its cursor was not stored either."""
     fill(world)
     real, stored = publications.store, 0
 
@@ -214,7 +214,7 @@ async def test_one_bad_minute_does_not_disconnect(
     assert (await health(agency, community))["state"] == "healthy"
 
 
-async def look(agency: Agency, community: dict[str, Any], clock: SetClock) -> Any:
+async def poll_and_read(agency: Agency, community: dict[str, Any], clock: SetClock) -> Any:
     """The health after another poll, of everything, a minute later."""
     clock.advance(timedelta(minutes=1))
     await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
@@ -228,17 +228,17 @@ async def test_what_is_no_refusal_does_not_count_as_one(
     await agency.work(POLL)
     for error in (Transient("Bad gateway."), Transient("Bad gateway."), AuthExpired("Token refused.")):
         world.fail["conversations"] = [error]
-        assert (await look(agency, community, clock))["state"] == "degraded"
-    # A gateway that is down between two refusals says nothing of the token; an answer does.
+        assert (await poll_and_read(agency, community, clock))["state"] == "degraded"
+    # A failing gateway between two refusals does not show whether the token is valid; a response does.
     world.fail["conversations"] = [Transient("Bad gateway.")]
-    assert (await look(agency, community, clock))["code"] == "transient"
+    assert (await poll_and_read(agency, community, clock))["code"] == "transient"
     world.fail["conversations"] = [AuthExpired("Token refused.")]
-    assert (await look(agency, community, clock))["state"] == "degraded"
+    assert (await poll_and_read(agency, community, clock))["state"] == "degraded"
     world.fail["conversations"] = [MissingPermission("Not allowed.", scopes=("messages",))]
-    assert (await look(agency, community, clock))["code"] == "missing-permission"
+    assert (await poll_and_read(agency, community, clock))["code"] == "missing-permission"
     for expected in ("degraded", "degraded", "reauth_required"):
         world.fail["conversations"] = [AuthExpired("Token refused.")]
-        assert (await look(agency, community, clock))["state"] == expected
+        assert (await poll_and_read(agency, community, clock))["state"] == expected
 
 
 async def test_a_refused_token_stays_refused_until_the_platform_takes_it(
@@ -247,20 +247,20 @@ async def test_a_refused_token_stays_refused_until_the_platform_takes_it(
     await agency.work(POLL)
     for _ in range(3):
         world.fail["conversations"] = [AuthExpired("Token refused.")]
-        refused = await look(agency, community, clock)
+        refused = await poll_and_read(agency, community, clock)
     assert refused["state"] == "reauth_required"
     for part in ("conversations", "community", "posts"):
         world.fail = {part: [Transient("Bad gateway.")]}
-        seen = await look(agency, community, clock)
+        seen = await poll_and_read(agency, community, clock)
         assert (seen["state"], seen["code"], seen["reason"]) == ("reauth_required", "auth-expired", refused["reason"])
     due = clock.now().fromisoformat(seen["next_poll_at"])
     assert due < clock.now() + timedelta(hours=1), "the gateway is asked again before the token is"
     world.fail = {"conversations": [AuthExpired("Token refused.")]}
-    assert (await look(agency, community, clock))["state"] == "reauth_required"
+    assert (await poll_and_read(agency, community, clock))["state"] == "reauth_required"
     world.fail = {"conversations": [MissingPermission("Not allowed.", scopes=("messages",))]}
-    seen = await look(agency, community, clock)
+    seen = await poll_and_read(agency, community, clock)
     assert (seen["state"], seen["code"]) == ("degraded", "missing-permission"), "it was taken, and may not do all"
-    assert (await look(agency, community, clock))["state"] == "healthy"
+    assert (await poll_and_read(agency, community, clock))["state"] == "healthy"
 
 
 async def test_a_fault_of_our_own_does_not_pass_for_health(
@@ -292,7 +292,7 @@ async def test_a_fault_of_our_own_does_not_pass_for_health(
 async def test_counters_are_read_when_due_however_seldom_lists_are(
     agency: Agency, community: dict[str, Any], world: World, clock: SetClock
 ) -> None:
-    """Its limit is shared with many: lists are stretched more than a thousandfold, counters are not."""
+    """Its limit is shared with many: intervals of lists are multiplied by more than 1000, those of counters not."""
     world.posts = [world.post(1, START, 1)]
     await agency.work(POLL)
     shared = RateLimitKey(community["id"], 86_400, 1000)
@@ -338,15 +338,15 @@ async def test_a_failed_connection_is_tried_again_on_request(
     world.fail["community"] = [Gone("No such account.")]
     await agency.work(POLL)
     assert (await health(agency, community))["state"] == "failed"
-    asked = await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
-    assert asked["state"] == "connecting"
+    requested = await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+    assert requested["state"] == "connecting"
     await agency.work(POLL)
     seen = await health(agency, community)
     assert (seen["state"], seen["code"], seen["reason"]) == ("healthy", None, None)
 
 
 async def test_the_backfill_shows_its_progress(agency: Agency, community: dict[str, Any], world: World) -> None:
-    """And while it walks, it is not done, nor is it left alone. A pinned post does not make it jump."""
+    """While it pages, it is not done, and other parts are still polled. A pinned post does not make it skip any."""
 
     class Killed(BaseException):
         pass
@@ -426,9 +426,9 @@ async def test_tokens_are_sealed_and_never_shown(agency: Agency, project_id: str
         "credentials": {"user": "very-secret-token"},
     }
     made = await agency.post("/v1/communities", body)
-    shown = await agency.http.get(f"/v1/communities/{made['id']}/health")
-    assert "very-secret" not in shown.text
-    assert shown.json()["tokens"][0]["kind"] == "user"
+    response = await agency.http.get(f"/v1/communities/{made['id']}/health")
+    assert "very-secret" not in response.text
+    assert response.json()["tokens"][0]["kind"] == "user"
     async with agency.resources.transaction(agency.workspace_id) as session:
         sealed = (await session.scalars(select(CommunityToken.sealed))).one()
     assert "very-secret" not in sealed
@@ -439,7 +439,7 @@ async def test_tokens_are_sealed_and_never_shown(agency: Agency, project_id: str
 async def test_requesting_a_poll_never_deadlocks_with_the_worker(
     agency: Agency, community: dict[str, Any], world: World
 ) -> None:
-    """A worker has the job's row and wants the community's; a request for both must not have them the other way."""
+    """A worker locks the job's row before the community's; a request that locks both must use the same order."""
     async with agency.resources.transaction(agency.workspace_id) as worker:
         await worker.scalar(select(jobs.Job.id).where(jobs.Job.workspace_id == agency.workspace_id).with_for_update())
         asking = asyncio.create_task(agency.post(f"/v1/communities/{community['id']}/sync", status=202))

@@ -1,4 +1,4 @@
-"""Requests are held back before a platform's limit is reached."""
+"""Requests wait before they would exceed a platform's limit."""
 
 import asyncio
 import uuid
@@ -29,7 +29,7 @@ from tests.communities.conftest import Fake
 
 
 def limited(*budgets: RateLimit) -> type[Adapter]:
-    return type("Limited", (Fake,), {"spec": replace(Fake.spec, budgets=budgets)})
+    return type("Limited", (Fake,), {"spec": replace(Fake.spec, rate_limits=budgets)})
 
 
 def request(token: str = "") -> httpx.Request:
@@ -42,7 +42,7 @@ def key(host: str, token: str) -> str:
 
 @pytest.fixture
 def host() -> str:
-    """A server of this test's own, so that its counts are too."""
+    """A server for this test alone, and so are its counts."""
     return f"https://{uuid.uuid4().hex}.test"
 
 
@@ -53,8 +53,8 @@ async def test_the_limit_holds_and_the_window_passes(resources: Resources, clock
     with pytest.raises(RateLimitReached) as spent:
         await limiter.before(request("a"))
     assert timedelta(seconds=300) <= spent.value.until - clock.now() <= timedelta(seconds=330)
-    await limiter.before(request("b"))  # another token has its own
-    await limiter.before(request())  # and no token has none of it
+    await limiter.before(request("b"))  # another token has its own count
+    await limiter.before(request())  # and a call without a token has none
     clock.at = spent.value.until
     await limiter.before(request("a"))
 
@@ -78,7 +78,7 @@ async def test_a_short_wait_is_waited_out(resources: Resources, clock: SetClock,
 async def test_a_request_overtaken_again_and_again_waits_no_longer(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that wait for one limit do not keep a worker from all other work."""
+    """Jobs that wait for one limit do not block the worker."""
     kind = limited(RateLimit(1, 1, LimitScope.TOKEN))
     limiter, rival = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
     await rival.before(request("a"))
@@ -111,21 +111,21 @@ async def test_many_at_once_get_no_more_than_the_limit(resources: Resources, hos
 async def test_a_request_that_learns_late_of_its_turn_is_counted_again(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch, late: float, counted: int
 ) -> None:
-    """A call counts in the part of the window in which it is made; a part is a tenth of a second here."""
+    """A call counts in the slot of the window in which it is made; a slot is a tenth of a second here."""
     limiter = RateLimiter(
         resources, limited(RateLimit(5, 1, LimitScope.TOKEN), RateLimit(500, 300, LimitScope.TOKEN, "long")), host
     )
     take = limiter._take
 
     async def slow(*what: Any) -> Any:
-        told = await take(*what)
+        outcome = await take(*what)
         clock.advance(timedelta(seconds=late))
-        return told
+        return outcome
 
     monkeypatch.setattr(limiter, "_take", slow)
     began = clock.now()
     await limiter.before(request("a"))
-    assert clock.now() == began + timedelta(seconds=late * counted), "taken anew once at most"
+    assert clock.now() == began + timedelta(seconds=late * counted), "counted again once at most"
     async with resources.transaction(None) as session:
         slots = (await session.scalars(select(RateLimitUse.slots).where(RateLimitUse.key == key(host, "a")))).one()
     assert sum(count for _, count in slots) == counted
@@ -136,7 +136,7 @@ async def test_a_request_that_learns_late_of_its_turn_is_counted_again(
 async def test_counting_a_request_again_keeps_the_limit(
     resources: Resources, clock: SetClock, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five are allowed a second. One has its turn and is held up, until its place has passed and others call."""
+    """Five are allowed a second. One is counted and delayed until its slot has passed and others have called."""
     kind = limited(RateLimit(5, 1, LimitScope.TOKEN))
     held_up, others = RateLimiter(resources, kind, host), RateLimiter(resources, kind, host)
     take, sent = held_up._take, list[datetime]()
@@ -146,12 +146,12 @@ async def test_counting_a_request_again_keeps_the_limit(
         sent.append(clock.now())
 
     async def stalled(*what: Any) -> Any:
-        told = await take(*what)
+        outcome = await take(*what)
         monkeypatch.setattr(held_up, "_take", take)
         clock.advance(timedelta(seconds=1.2))
         for _ in range(4):
             await call(others)
-        return told
+        return outcome
 
     monkeypatch.setattr(held_up, "_take", stalled)
     for _ in range(5):
@@ -177,8 +177,8 @@ async def test_unused_counts_are_deleted(resources: Resources, clock: SetClock, 
 
     async def counts() -> list[str]:
         async with resources.transaction(None) as session:
-            found = await session.scalars(select(RateLimitUse.key).where(RateLimitUse.key.in_(ours)))
-            return sorted(ours[key] for key in found)
+            keys = await session.scalars(select(RateLimitUse.key).where(RateLimitUse.key.in_(ours)))
+            return sorted(ours[key] for key in keys)
 
     async def forget(most: int) -> int:
         async with resources.transaction(None) as session:
@@ -186,7 +186,7 @@ async def test_unused_counts_are_deleted(resources: Resources, clock: SetClock, 
 
     clock.advance(timedelta(days=365))
     while await forget(1000):
-        pass  # what other tests have left
+        pass  # rows of other tests
     await limiter.before(request("a"))
     clock.advance(rate_limits.UNUSED)
     await limiter.before(request("b"))
@@ -219,7 +219,7 @@ async def test_a_count_that_was_forgotten_meanwhile_is_counted_anew(
 
 
 async def test_writers_on_connections_of_their_own_lose_no_call(configuration: Settings, host: str) -> None:
-    """Each statement locks, counts and keeps what the one before it has kept."""
+    """Each statement locks and counts what the one before it has stored."""
     kind = limited(RateLimit(100, 86_400, LimitScope.ADDRESS), RateLimit(1000, 86_400, LimitScope.TOKEN))
     db = Database(configuration.database_url, pool=8, clock=(clock := SetClock(datetime(2026, 10, 15, tzinfo=UTC))))
     try:
@@ -238,26 +238,26 @@ async def test_writers_on_connections_of_their_own_lose_no_call(configuration: S
 
 
 async def test_what_two_platforms_know_as_one_application_is_counted_together(resources: Resources, host: str) -> None:
-    """By its id: another application has counts of its own; and an order to stop concerns both."""
+    """Counts are kept by application id; a cooldown concerns both platforms that share the application."""
     owner = uuid.uuid4().hex
     apps = {key: {"client_id": SecretStr(app)} for key, app in (("one", "1"), ("two", "1"), ("three", "3"))}
     resources = replace(resources, settings=resources.settings.model_copy(update={"platform_apps": apps}))
 
     def limiter(platform: str) -> RateLimiter:
         budgets = (RateLimit(3, 3600, LimitScope.APP, "platform"),)
-        spec = replace(Fake.spec, key=platform, budgets=budgets, app_of=owner)
+        spec = replace(Fake.spec, key=platform, rate_limits=budgets, app_owner=owner)
         return RateLimiter(resources, type("Known", (Fake,), {"spec": spec}), f"{host}/{platform}")
 
-    asked = httpx.Request("GET", "https://x.test", extensions={COST: Cost(units={"platform": 1})})
+    request = httpx.Request("GET", "https://x.test", extensions={COST: Cost(units={"platform": 1})})
     one, two, three = limiter("one"), limiter("two"), limiter("three")
     for together in (one, two, one, three):
-        await together.before(asked)
+        await together.before(request)
     with pytest.raises(RateLimitReached):
-        await two.before(asked)
-    await three.before(asked)
+        await two.before(request)
+    await three.before(request)
     await three.throttled(Throttled("", retry_after=60, scope=LimitScope.APP))
     with pytest.raises(RateLimitReached):
-        await three.before(asked)
+        await three.before(request)
     spec = two._adapter_class.spec
     async with resources.transaction(None) as session:
         (left,) = await rate_limits.remaining(
@@ -277,8 +277,8 @@ async def test_a_request_costs_what_its_adapter_says(resources: Resources, clock
     walls = RateLimit(2, 86_400, LimitScope.TOKEN, name="walls", token=Token.USER)
     limiter = RateLimiter(resources, limited(units, sends, walls), host)
 
-    def costing(**told: Any) -> httpx.Request:
-        return httpx.Request("GET", "https://x.test", extensions={COST: Cost(**told)})
+    def costing(**params: Any) -> httpx.Request:
+        return httpx.Request("GET", "https://x.test", extensions={COST: Cost(**params)})
 
     await limiter.before(costing(token="a", units={"units": 60}))
     with pytest.raises(RateLimitReached):
@@ -320,7 +320,7 @@ async def test_a_request_that_one_limit_refuses_takes_nothing_from_another(resou
 async def test_no_request_is_made_during_a_hold(
     resources: Resources, clock: SetClock, host: str, scope: LimitScope
 ) -> None:
-    """Not one call more, by anybody it concerns, before the time it named; others go on."""
+    """Within the scope no call is made before the time it named; other scopes are not affected."""
     kind = limited(RateLimit(1000, 1, LimitScope.ADDRESS))
     in_workspace, sister, other = (RateLimiter(resources, kind, host) for _ in range(3))
     await in_workspace.before(request("a"))
@@ -350,7 +350,7 @@ async def test_no_request_is_made_a_part_of_a_millisecond_too_early(
     until = await limiter.throttled(Throttled("", retry_after=60, scope=LimitScope.TOKEN))
     for early in (1, 300, 700):
         clock.at = until - timedelta(microseconds=early)
-        await limiter.before(request("a"))  # so short a wait is waited out
+        await limiter.before(request("a"))  # so short a wait is not snoozed
         assert clock.now() >= until
 
 
@@ -389,17 +389,17 @@ async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host
         await limiter.before(request("a"))
     await limiter.throttled(Throttled("", retry_after=60, scope=LimitScope.TOKEN))
 
-    async def shown(token: str) -> list[tuple[LimitScope, int, bool]]:
+    async def remaining_of(token: str) -> list[tuple[LimitScope, int, bool]]:
         async with resources.transaction(None) as session:
-            found = await rate_limits.remaining(
+            rates = await rate_limits.remaining(
                 session, resources.settings, kind.spec, host, {Token.USER: token}, clock.now()
             )
-        return [(one.scope, one.remaining, one.held_until is not None) for one in found]
+        return [(one.scope, one.remaining, one.cooldown_until is not None) for one in rates]
 
-    assert await shown("a") == [(LimitScope.TOKEN, 7, True), (LimitScope.ADDRESS, 2, False)]
-    assert await shown("b") == [(LimitScope.TOKEN, 10, False), (LimitScope.ADDRESS, 2, False)]
+    assert await remaining_of("a") == [(LimitScope.TOKEN, 7, True), (LimitScope.ADDRESS, 2, False)]
+    assert await remaining_of("b") == [(LimitScope.TOKEN, 10, False), (LimitScope.ADDRESS, 2, False)]
     clock.advance(timedelta(seconds=331))
-    assert await shown("a") == [(LimitScope.TOKEN, 10, False), (LimitScope.ADDRESS, 5, False)]
+    assert await remaining_of("a") == [(LimitScope.TOKEN, 10, False), (LimitScope.ADDRESS, 5, False)]
 
 
 @settings(
@@ -416,21 +416,21 @@ async def test_what_is_left_is_shown(resources: Resources, clock: SetClock, host
 async def test_no_interval_of_a_windows_length_has_more_than_the_limit(
     resources: Resources, clock: SetClock, calls: int, seconds: int, gaps: list[tuple[int, int]]
 ) -> None:
-    """However calls are spread, and however the stretch that is looked at lies."""
-    budget = RateLimit(calls, seconds, LimitScope.TOKEN)
-    limiter = RateLimiter(resources, limited(budget), f"https://{uuid.uuid4().hex}.test")
+    """For any distribution of calls, and any position of the interval."""
+    limit = RateLimit(calls, seconds, LimitScope.TOKEN)
+    limiter = RateLimiter(resources, limited(limit), f"https://{uuid.uuid4().hex}.test")
     made: list[tuple[datetime, int]] = []
 
     async def take(units: int) -> datetime | None:
         cost = Cost(token="a", units={CALLS: units})
-        charge = rate_limits.RequestCost(
-            rate_limits._key("any", LimitScope.TOKEN, cost, limiter._base_url), budget, units
+        request_cost = rate_limits.RequestCost(
+            rate_limits._key("any", LimitScope.TOKEN, cost, limiter._base_url), limit, units
         )
-        return (await limiter._take([charge], []))[1]
+        return (await limiter._take([request_cost], []))[1]
 
-    for gap, wanted in gaps:
+    for gap, drawn in gaps:
         clock.advance(timedelta(milliseconds=gap))
-        units = min(wanted, calls) if wanted % 7 else wanted  # now and then more than there ever are
+        units = min(drawn, calls) if drawn % 7 else drawn  # sometimes more than the limit
         free_at = await take(units)
         if free_at is not None:
             assert clock.now() < free_at <= clock.now() + timedelta(seconds=seconds) * (1 + 2 / SLOTS)

@@ -1,7 +1,7 @@
-"""A platform that hangs, whichever it is, does not keep the worker from another's communities.
+"""A platform that hangs does not keep the worker from polling another's communities.
 
-The adapters are the real ones, so are the jobs, the client and the servers on loopback; time passes when a test
-says so, and what hangs hangs until then.
+The adapters, jobs, HTTP client and loopback servers are real ones. The test sets the clock, and a hanging request
+hangs until the test ends it.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from app.kit.http import client
 from app.kit.resources import Resources
 from app.platforms import adapters
 from app.platforms.contract import CommunitySnapshot, Credentials, Page, RemotePost
-from tests.communities.conftest import Fake, World, know
+from tests.communities.conftest import Fake, World, register_adapters
 from tests.conftest import Agency
 from tests.kit.test_http import Handler, says, serving
 from tests.platforms.faults import Deadlines
@@ -30,30 +30,30 @@ from tests.platforms.specimens import specimen
 from workers.main import WorkerSettings
 
 SLOTS: Final = worker_slots.MAX_PER_API + 1
-"""Jobs that our worker does at once; a real one has more, so that more platforms may hang."""
+"""Concurrent jobs of this worker; a real one has more, so that more platforms may hang."""
 HANGING: Final = SLOTS + 2
 HEALTHY: Final = 3
 WAIT_TIMEOUT: Final = 60
-"""Seconds until a test that will never end is given up."""
+"""Seconds after which a hanging test fails."""
 
 
 @dataclass
 class Hanging:
-    """What came to the platform that does not answer."""
+    """The requests to the platform that does not answer."""
 
-    asked: int = 0
+    requests: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def until(self, asked: int) -> None:
-        """Wait until so many requests wait for their answers."""
+    async def until(self, requests: int) -> None:
+        """Wait until this many requests are unanswered."""
         async with self.changed:
-            await self.changed.wait_for(lambda: self.asked >= asked)
+            await self.changed.wait_for(lambda: self.requests >= requests)
 
 
 class Healthy(Fake):
-    """Each look asks its server, over the worker's client."""
+    """Each poll calls its server with the worker's client."""
 
-    looked: ClassVar[set[str]]
+    polled_communities: ClassVar[set[str]]
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         return CommunitySnapshot(c.address, "Healthy", c.address, 1)
@@ -61,16 +61,16 @@ class Healthy(Fake):
     async def posts(self, c: Credentials, cursor: str | None, since: Any = None) -> Page[RemotePost]:
         answer = await self.http.get(f"{c.base_url}/posts")
         assert answer.json() == {}
-        self.looked.add(c.address)
+        self.polled_communities.add(c.address)
         return Page((), "", False)
 
 
 def _never(hanging: Hanging) -> Handler:
     async def handler(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         async with hanging.changed:
-            hanging.asked += 1
+            hanging.requests += 1
             hanging.changed.notify_all()
-        await reader.read()  # until the other side gives up
+        await reader.read()  # until the client gives up
 
     return handler
 
@@ -84,7 +84,7 @@ def deadlines(monkeypatch: pytest.MonkeyPatch) -> Deadlines:
 
 @pytest.fixture(params=sorted(adapters()))
 def platform(request: pytest.FixtureRequest) -> str:
-    """The one that hangs."""
+    """The platform that hangs."""
     return str(request.param)
 
 
@@ -97,7 +97,7 @@ def hanging() -> Hanging:
 async def resources(
     resources: Resources, platform: str, hanging: Hanging, deadlines: Deadlines
 ) -> AsyncIterator[Resources]:
-    """With a worker's client, and both platforms on loopback."""
+    """Resources with a worker's client, and both platforms on loopback."""
     async with (
         serving(_never(hanging)) as bad,
         serving(says(b"{}")) as good,
@@ -110,18 +110,18 @@ async def resources(
 
 
 @pytest.fixture
-def looked(world: World, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The addresses of the healthy platform's communities that were looked at."""
-    found: set[str] = set()
-    here = {"world": world, "looked": found, "spec": replace(Fake.spec, key="healthy")}
+def polled_communities(world: World, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The addresses of the healthy platform's communities that were polled."""
+    polled: set[str] = set()
+    here = {"world": world, "polled_communities": polled, "spec": replace(Fake.spec, key="healthy")}
     kind = type("HealthyHere", (Healthy,), here)
-    know(monkeypatch, {**adapters(), "healthy": kind})
-    return found
+    register_adapters(monkeypatch, {**adapters(), "healthy": kind})
+    return polled
 
 
 @pytest.fixture
-async def due(agency: Agency, project_id: str, platform: str, looked: set[str]) -> list[UUID]:
-    """The jobs of many communities that will hang, each with tokens of its own; behind them those that will not."""
+async def due(agency: Agency, project_id: str, platform: str, polled_communities: set[str]) -> list[UUID]:
+    """The jobs of many communities that will hang, each with its own tokens; after them those that will not."""
     about = specimen(platform)
     for number in range(10, 10 + HANGING):
         tokens = {kind.value: f"{text}{number}" for kind, text in about.tokens.items()}
@@ -139,14 +139,14 @@ async def _connect(agency: Agency, project_id: str, platform: str, address: str,
 
 @asynccontextmanager
 async def _working(resources: Resources, due: list[UUID]) -> AsyncIterator[set[asyncio.Task[None]]]:
-    """A worker that does jobs in their order; its places, each of which ends when there is nothing left to begin."""
+    """A worker that runs jobs in their order; its tasks, each of which ends when no job is left."""
     left = deque(due)
 
-    async def hold_slot() -> None:
+    async def occupy_slot() -> None:
         while left:
             await jobs.perform(resources, left.popleft())
 
-    slots = {asyncio.create_task(hold_slot()) for _ in range(SLOTS)}
+    slots = {asyncio.create_task(occupy_slot()) for _ in range(SLOTS)}
     try:
         async with asyncio.timeout(WAIT_TIMEOUT):
             yield slots
@@ -157,25 +157,25 @@ async def _working(resources: Resources, due: list[UUID]) -> AsyncIterator[set[a
 
 
 async def test_others_are_polled_while_a_platform_hangs(
-    agency: Agency, due: list[UUID], hanging: Hanging, looked: set[str]
+    agency: Agency, due: list[UUID], hanging: Hanging, polled_communities: set[str]
 ) -> None:
     async with _working(agency.resources, due) as slots:
         done, _ = await asyncio.wait(slots, return_when=asyncio.FIRST_COMPLETED)
         await hanging.until(worker_slots.MAX_PER_API)
-        assert looked == {f"https://fake.test/{number}" for number in range(HEALTHY)}
+        assert polled_communities == {f"https://fake.test/{number}" for number in range(HEALTHY)}
         assert [task.exception() for task in done] == [None], "one place did all that could be done"
-        assert hanging.asked == worker_slots.MAX_PER_API, "each is asked once, and waited for"
+        assert hanging.requests == worker_slots.MAX_PER_API, "each is asked once, and waited for"
 
 
 @pytest.mark.parametrize("platform", sorted(adapters())[:1], indirect=True)
 async def test_without_the_limit_they_would_not_be(
-    agency: Agency, due: list[UUID], hanging: Hanging, looked: set[str], monkeypatch: pytest.MonkeyPatch
+    agency: Agency, due: list[UUID], hanging: Hanging, polled_communities: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control, for one of them: every place waits for the platform that hangs."""
+    """The control: without the limit every task of the worker waits for the platform that hangs."""
     monkeypatch.setattr(worker_slots, "MAX_PER_API", len(due))
     async with _working(agency.resources, due) as slots:
         await hanging.until(SLOTS)
-        assert not looked
+        assert not polled_communities
         assert not any(task.done() for task in slots)
 
 

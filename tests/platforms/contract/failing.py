@@ -10,9 +10,9 @@ from app.platforms.capabilities import Streams
 from app.platforms.contract import Metric, PlatformError, Throttled, Transient
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, updates
+from tests.platforms.contract.pagination import Listing, same, walk
 from tests.platforms.contract.reading import engage, measured, of_each_list
 from tests.platforms.contract.stage import Subject, moment
-from tests.platforms.contract.walks import Listing, same, walk
 
 PAGES = 3
 """So many pages of a first walk are broken, each of their requests once."""
@@ -67,7 +67,7 @@ async def metrics(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(2)]
     for post in posts:
         engage(s, post["id"], 3)
-    s.later(s.spec.delay.total_seconds() + 3600)
+    s.later(s.spec.metrics_delay.total_seconds() + 3600)
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
     asked = len(s.way.requests)
     sound = await s.adapter().metrics(s.c, ids)
@@ -89,7 +89,7 @@ async def metrics(s: Subject) -> None:
 async def stopped(s: Subject) -> None:
     """Whichever request of a reading it is that the platform refuses for having been called too often."""
     posts = [s.post(f"Post {number}") for number in range(2)]
-    s.later(s.spec.delay.total_seconds() + 3600)
+    s.later(s.spec.metrics_delay.total_seconds() + 3600)
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
     asked = len(s.way.requests)
     await s.adapter().metrics(s.c, ids)
@@ -114,7 +114,7 @@ async def streamed(s: Subject) -> None:
     assert found, "the post does not come"
     for one in found:
         assert one.counters.keys() | one.missing.keys() == set(Metric), "a metric is neither there nor missing"
-        made_up = sorted(one.counters.keys() - (s.spec.metrics - s.spec.pushed - s.spec.counted))
+        made_up = sorted(one.counters.keys() - (s.spec.metrics - s.spec.pushed_metrics - s.spec.counted_metrics))
         assert not made_up, f"{made_up} cannot be known from it"
 
 

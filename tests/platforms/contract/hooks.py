@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from app.platforms.capabilities import Call, Event, Receives, Streams, Subscribes
+from app.platforms.capabilities import Event, HookRequest, Receives, Streams, Subscribes
 from app.platforms.contract import Malformed, MessageKind, MissingPermission, RemoteMessage
 from sandbox.entities import Community
 from sandbox.hooks import Delivery, Hook, Subscription
@@ -47,7 +47,7 @@ def subscribed(s: Subject) -> Post:
 def _anything(s: Subject) -> None:
     """A comment, and where people write messages one of these: some platforms tell hooks of messages alone."""
     s.comment(s.post()["id"])
-    if "message" in s.community.profile.habits:
+    if "message" in s.community.profile.activities:
         s.message()
 
 
@@ -56,16 +56,16 @@ def secrets(s: Subject) -> dict[str, str]:
     return {name: told[name] for name in s.spec.hook_secrets}
 
 
-def call(s: Subject, one: Delivery, **changed: object) -> Call:
+def call(s: Subject, one: Delivery, **changed: object) -> HookRequest:
     headers: Mapping[str, str] = httpx.Headers(dict(one.headers))
     parts = {"body": one.body, "headers": headers, "query": one.query, "source": s.about.hook_source, **changed}
-    return Call(**parts)  # type: ignore[arg-type]
+    return HookRequest(**parts)  # type: ignore[arg-type]
 
 
-def receive(s: Subject, one: Call, known: Mapping[str, str]) -> tuple[str, tuple[Event, ...]]:
+def receive(s: Subject, one: HookRequest, known: Mapping[str, str]) -> tuple[str, tuple[Event, ...]]:
     assert issubclass(s.kind, Receives)
     got = s.kind.receive(one, known)
-    return got.answer, got.events
+    return got.response_body, got.events
 
 
 @check("hooks: events are what the lists show", has(Receives))
@@ -73,14 +73,14 @@ async def same(s: Subject) -> None:
     box = subscribed(s)
     post = s.post()
     made = [post, s.comment(post["id"]), s.comment(post["id"], "And when?", person=2)]
-    made += [s.message()] if "message" in s.community.profile.habits else []
-    made += [s.mention()] if "mention" in s.community.profile.habits else []
+    made += [s.message()] if "message" in s.community.profile.activities else []
+    made += [s.mention()] if "mention" in s.community.profile.activities else []
     sent = [(record, one) for record, one in box.sent if record in made]
     assert sent, "no event is sent"
     told: dict[str, list[Event]] = {}
     for record, one in sent:
         answer, events = receive(s, call(s, one), secrets(s))
-        assert one.taken(200, answer), "the platform would send it again"
+        assert one.is_accepted(200, answer), "the platform would send it again"
         assert receive(s, call(s, one), secrets(s)) == (answer, events), "a repeat is another event"
         told.setdefault(record["id"], []).extend(events)
     all_of_them = [event for some in told.values() for event in some]
@@ -126,7 +126,7 @@ async def forged(s: Subject) -> None:
     assert known, "a hook without a secret"
     for _, one in box.sent:
         receive(s, call(s, one), known)
-        wrong: list[tuple[Call, Mapping[str, str]]] = [
+        wrong: list[tuple[HookRequest, Mapping[str, str]]] = [
             (call(s, one), {name: f"{value}x"[::-1] for name, value in known.items()}),
             (call(s, one), dict.fromkeys(known, "")),
             (call(s, one), {}),
@@ -184,7 +184,7 @@ async def confirmed(s: Subject) -> None:
         return
     asked = box.hook.confirmation(s.sandbox.network.world, box.subscription, s.community)
     answer, _ = receive(s, call(s, asked), {**secrets(s), "confirmation": box.subscription.verify})
-    assert asked.taken(200, answer), "the platform does not take our answer"
+    assert asked.is_accepted(200, answer), "the platform does not take our answer"
 
 
 @check("hooks: set, and asked about", has(Subscribes))

@@ -13,9 +13,9 @@ from app.platforms.contract import Malformed, RemotePost
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import told_by, updates, when
 from tests.platforms.contract.hooks import subscribed
+from tests.platforms.contract.pagination import Listing, walk
 from tests.platforms.contract.reading import of_each_list
 from tests.platforms.contract.stage import Item, Subject
-from tests.platforms.contract.walks import Listing, walk
 
 WRITTEN: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d.*")
 ENDS: Final[Sequence[tuple[str, int]]] = (
@@ -99,9 +99,9 @@ def _few(s: Subject) -> None:
     for number in range(1, 5):
         s.comment(post, f"Comment {number}", person=number)
     for number in range(5, 9):
-        if "message" in s.community.profile.habits:
+        if "message" in s.community.profile.activities:
             s.message(f"Message {number}", person=number)
-        if "mention" in s.community.profile.habits:
+        if "mention" in s.community.profile.activities:
             s.mention(f"Mention {number}", person=number)
     for number in range(3):
         s.post(f"Post {number}")

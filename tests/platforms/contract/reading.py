@@ -19,8 +19,8 @@ from sandbox.ledger import Record
 from sandbox.recount import Counters
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, told_by, updates, when
+from tests.platforms.contract.pagination import LISTINGS, Listing, complete, walk
 from tests.platforms.contract.stage import Item, Subject, at, moment
-from tests.platforms.contract.walks import LISTINGS, Listing, complete, walk
 from tests.platforms.specimens import Specimen
 
 DAY = 24 * 3600
@@ -197,22 +197,22 @@ async def metrics(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(3)]
     for number, post in enumerate(posts[:2]):
         engage(s, post["id"], 3 + number)
-    s.later(s.spec.delay.total_seconds() + 3600)
+    s.later(s.spec.metrics_delay.total_seconds() + 3600)
     records = [one["id"] for one in posts]
     ids = tuple([await remote_post(s, one) for one in records])
-    before = s.tally(s.now - int(s.spec.delay.total_seconds() * 1000)).posts
+    before = s.tally(s.now - int(s.spec.metrics_delay.total_seconds() * 1000)).posts
     found = await s.adapter().metrics(s.c, ids)
     assert [one.external_id for one in found] == list(ids), "one record for each id, in its order"
     for record, one in zip(records, found, strict=True):
         _right(s, one, before[record], s.tally().posts[record])
 
 
-@check("metrics: what comes late is pending", lambda kind, _: bool(kind.spec.delay))
+@check("metrics: what comes late is pending", lambda kind, _: bool(kind.spec.metrics_delay))
 async def pending(s: Subject) -> None:
     """Of a post of this moment: it is not yet known, which is neither 0 nor never."""
     made = s.post()
     (found,) = await s.adapter().metrics(s.c, (await remote_post(s, made["id"]),))
-    asked = s.spec.metrics - s.spec.pushed - s.spec.counted
+    asked = s.spec.metrics - s.spec.pushed_metrics - s.spec.counted_metrics
     late = {metric for metric in asked if metric not in found.counters}
     assert late, "nothing comes late"
     assert {found.missing[metric] for metric in late} == {MetricStatus.PENDING}, f"{found.missing}"
@@ -266,13 +266,13 @@ async def across(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(4)]
     engage(s, posts[0]["id"], 2)
     s.delete(posts[1])
-    s.later(s.spec.delay.total_seconds() + 3600)
+    s.later(s.spec.metrics_delay.total_seconds() + 3600)
     made = s.adapter()
     assert isinstance(made, MeasuresAcross)
     records = [one["id"] for one in posts if one is not posts[1]]
     ids = tuple([await remote_post(s, one) for one in records])
     assert s.c.external_id is not None
-    before = s.tally(s.now - int(s.spec.delay.total_seconds() * 1000)).posts
+    before = s.tally(s.now - int(s.spec.metrics_delay.total_seconds() * 1000)).posts
     found = await made.metrics_across(s.c, tuple(PostRef(s.c.external_id, one) for one in ids))
     assert [one.external_id for one in found] == list(ids), "one record for each id, in its order"
     for record, one in zip(records, found, strict=True):
@@ -286,20 +286,20 @@ def engage(s: Subject, post: str, amount: int) -> None:
         who = s.community.number_of(900_000 + person)
         s.let("reaction", id=post, person=who)
         for habit in ("share", "save", "quote"):
-            if habit in s.community.profile.habits:
+            if habit in s.community.profile.activities:
                 s.let(habit, id=post, person=who)
-        if "view" in s.community.profile.habits:
+        if "view" in s.community.profile.activities:
             s.let("view", id=post, count=3, unique=2)
         s.comment(post, f"Comment {person}", person=person)
 
 
 def _right(s: Subject, found: PostMetrics, before: Counters, now: Counters) -> None:
-    """Each counter lies between what was so `Spec.delay` ago and what is so now; what is not given has a reason."""
+    """Each counter lies between its values `Spec.metrics_delay` ago and now; what is not given has a reason."""
     assert not found.gone, "it stands"
     told = found.counters.keys() | found.missing.keys()
     assert told == set(Metric), "a metric is neither there nor missing"
     assert not found.counters.keys() & found.missing.keys(), "a metric is there and missing"
-    asked = s.spec.metrics - s.spec.pushed - s.spec.counted
+    asked = s.spec.metrics - s.spec.pushed_metrics - s.spec.counted_metrics
     for metric in Metric:
         if metric not in asked:
             assert metric not in found.counters, (

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from app.platforms.capabilities import Refreshes, TellsUsage
+from app.platforms.capabilities import Refreshes, ReportsUsage
 from app.platforms.contract import (
     AuthExpired,
     MissingPermission,
@@ -80,12 +80,12 @@ async def _meet(s: Subject, limit: Limited) -> None:
     allowed[name] = generous
 
 
-@check("limits: how much is used up", lambda kind, about: issubclass(kind, TellsUsage) and bool(about.limits))
+@check("limits: how much is used up", lambda kind, about: issubclass(kind, ReportsUsage) and bool(about.limits))
 async def used(s: Subject) -> None:
     """With every call more of some limit."""
     wire, allowed = wire_of(s.spec.key), s.sandbox.network.limits
     assert wire is not None
-    assert issubclass(s.kind, TellsUsage)
+    assert issubclass(s.kind, ReportsUsage)
     s.hands.at += 100_000
     allowed.update({f"{wire.name}_{limit.name}": 20 for limit in s.about.limits})
     shares: list[float] = []

@@ -15,12 +15,12 @@ from app.platforms.contract import Adapter, Credentials, MessageKind, RemoteMess
 from sandbox import instants
 from sandbox.entities import Community
 from sandbox.ledger import Fields, Record
-from sandbox.network import Wire
+from sandbox.network import WireFormat
 from sandbox.recount import Tally, tallies
 from sandbox.server import Sandbox, build
-from sandbox.wire import declared
+from sandbox.wire_formats import discover_wire_formats
 from tests.platforms.specimens import Specimen, specimen
-from tests.sandbox.conftest import Hands, generous
+from tests.sandbox.conftest import ManualClock, lift_rate_limits
 
 BASE: Final = "http://localhost"
 SEED: Final = 7
@@ -30,9 +30,9 @@ SIZE: Final = 300
 Item: TypeAlias = RemotePost | RemoteMessage
 
 
-def wire_of(key: str) -> Wire | None:
+def wire_of(key: str) -> WireFormat | None:
     """The sandbox's wire format of a platform; None where it has none."""
-    return next((wire for wire in declared() if key in wire.platforms), None)
+    return next((wire for wire in discover_wire_formats() if key in wire.platforms), None)
 
 
 class GraphAccess(httpx.AsyncBaseTransport):
@@ -80,7 +80,7 @@ class Subject:
     kind: type[Adapter]
     about: Specimen
     sandbox: Sandbox
-    hands: Hands
+    hands: ManualClock
     way: GraphAccess
     http: httpx.AsyncClient
     community: Community
@@ -177,7 +177,7 @@ class Subject:
 
     def lets(self, kind: MessageKind) -> bool:
         """Whether people here write messages of this kind."""
-        return kind is MessageKind.COMMENT or kind.value in self.community.profile.habits
+        return kind is MessageKind.COMMENT or kind.value in self.community.profile.activities
 
     async def control(self, path: str, **ask: object) -> Any:
         """Pull a string of the sandbox's."""
@@ -201,9 +201,9 @@ async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
     assert wire is not None, f"the sandbox does not speak {key}"
     quiet = min((profile for profile in wire.profiles if profile.platform == key), key=lambda profile: profile.busy)
     one = replace(quiet, size=SIZE)
-    hands = Hands()
-    sandbox = build(seed=SEED, real=hands, tick=None, speed=0, wires=[replace(wire, profiles=(one,))])
-    generous(sandbox)
+    hands = ManualClock()
+    sandbox = build(seed=SEED, real=hands, tick=None, speed=0, wire_formats=[replace(wire, profiles=(one,))])
+    lift_rate_limits(sandbox)
     sandbox.network.base_url = BASE
     way = GraphAccess(sandbox, hands)
     for name in LOGGERS:  # as the client of the house does it

@@ -87,7 +87,7 @@ async def reply_lost(s: Subject, kind: MessageKind) -> None:
     before = len(s.accepted("reply"))
     await _lost(s, partial(_reply, s, to))
     _only(s.accepted("reply")[before:])
-    if s.spec.replies_remembered is not None:
+    if s.spec.replies_dedup_window is not None:
         sent = await _reply(s, to)
         assert len(s.accepted("reply")) == before + 1, "the key does not make a repeat harmless"
         assert sent.external_id, "it has no id"
@@ -138,7 +138,7 @@ async def publication_lost(s: Subject) -> None:
         await _lost(s, partial(_publish, s, draft, f"key-{number}"))
         _only(s.accepted("post")[before:])
         may = s.spec.publishing
-        if may is not None and may.remembered is not None:
+        if may is not None and may.dedup_window is not None:
             await _publish(s, draft, f"key-{number}")
             assert len(s.accepted("post")) == before + 1, "the key does not make a repeat harmless"
 

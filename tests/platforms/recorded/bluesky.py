@@ -91,5 +91,5 @@ RECORDED: Final = Recorded(
         ".*/thread_view_.*": Ours("threads", thread),
         ".*/[a-z_]*record": Ours("records of likes, feeds and of no known lexicon", other_record, refused=True),
     },
-    schemas={"bluesky/lexicons/**/*": "the lexicons: `test_bluesky_lexicons` and the sandbox's answers hold to them"},
+    schemas={"bluesky/lexicons/**/*": "the lexicons: `bluesky/test_lexicons` and the sandbox's answers hold to them"},
 )

@@ -19,10 +19,10 @@ from app.platforms.contract import (
     Token,
 )
 from app.platforms.meta.facebook import Facebook
-from tests.platforms.graph_specs import saying
-from tests.platforms.graph_world import Node
+from tests.platforms.meta.server import Node
+from tests.platforms.meta.specs import saying
+from tests.platforms.meta.test_facebook import APP, BOTH, PAGE, to
 from tests.platforms.recorded import Ours, Recorded
-from tests.platforms.test_facebook import APP, BOTH, PAGE, to
 
 
 def us(external_id: str = PAGE) -> Credentials:
@@ -172,5 +172,5 @@ RECORDED: Final = Recorded(
         r".*/base/long_term_token": Ours("tokens", new_token),
         r".*/base/token_info": Ours("tokens", token_told),
     },
-    schemas={"meta/api_specs/*": "Meta's business SDK: `test_facebook_specs` and the sandbox's answers hold to it"},
+    schemas={"meta/api_specs/*": "Meta's business SDK, which `meta/test_facebook_specs` and the sandbox hold to"},
 )

@@ -10,10 +10,10 @@ from app.platforms.capabilities import OutgoingPost
 from app.platforms.contract import Metric, RemoteMessage
 from app.platforms.meta import accounts
 from app.platforms.meta.instagram import Instagram
-from tests.platforms.graph_specs import saying
-from tests.platforms.graph_world import Node
+from tests.platforms.meta.server import Node
+from tests.platforms.meta.specs import saying
+from tests.platforms.meta.test_instagram import PICTURES, adapter, credentials, publishing
 from tests.platforms.recorded import Ours, Recorded
-from tests.platforms.test_instagram import PICTURES, adapter, credentials, publishing
 
 
 def each(raw: Node) -> list[Node]:
@@ -134,5 +134,5 @@ RECORDED: Final = Recorded(
         r".*/publish/(create_.*|publish_container)": Ours("containers and posts", made),
         r".*/publish/containers?_info|.*/models/ig_container": Ours("containers and posts", container),
     },
-    schemas={"meta/insights-metrics-v26.json": "the names of insights: `test_instagram_specs` holds to them"},
+    schemas={"meta/insights-metrics-v26.json": "the names of insights: `meta/test_instagram_specs` holds to them"},
 )

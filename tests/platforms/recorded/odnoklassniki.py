@@ -1,4 +1,4 @@
-"""Odnoklassniki publishes no schema, and nobody answers of its own: `odnoklassniki_shapes` tells what is documented."""
+"""Odnoklassniki publishes neither schema nor answers: `odnoklassniki/assumed_schema` has what is documented."""
 
 from typing import Final
 

@@ -5,5 +5,5 @@ from typing import Final
 from tests.platforms.recorded import Recorded
 
 RECORDED: Final = Recorded(
-    schemas={"telegram/api.json": "the Bot API's types: `test_telegram_recordings` makes answers and updates of them"}
+    schemas={"telegram/api.json": "the Bot API's types: `telegram/test_recordings` makes answers and updates of them"}
 )

@@ -27,7 +27,7 @@ To write one:
    `refresh_refusals`: the same for the token endpoint, whose errors mostly have a form of their own.
 7. For the sandbox, what lists bring: `listed_by_conversations`; where the sandbox's numbers reach us
    changed (YouTube rounds sizes), `size_shown`. `limits`: every limit of
-   `Wire.limits` that counts calls. `codes`: errors that `Wire.fault` makes. `hook_secrets`: where
+   `WireFormat.limits` that counts calls. `codes`: errors that `WireFormat.fault` makes. `hook_secrets`: where
    `GET /_sandbox/communities` tells them under other names than `Spec.hook_secrets`.
 
 Nothing here may be taken from the adapter under test: a table checked against itself is always right.

@@ -141,7 +141,7 @@ SPECIMEN: Final = Specimen(
         spent("too many sessions", LimitScope.ADDRESS, "both", 150.0, until("3000;w=300")),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT, MessageKind.MENTION, MessageKind.MESSAGE}),
-    # Of an account's own limits `test_bluesky` tells: a repeated post is none, so that it counts once.
+    # Of an account's own limits `bluesky/test_adapter` tells: a repeated post is none, so that it counts once.
     limits=(Limited("calls", LimitScope.ADDRESS),),
     codes={
         "ExpiredToken": AuthExpired,

@@ -197,7 +197,7 @@ def _all_zeros(found: tuple[PostMetrics, ...]) -> tuple[PostMetrics, ...]:
 def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
     metrics, said = _changed(kind, "metrics", _all_zeros), "0 for unknown"
     yield Everywhere(f"metrics: {said}", metrics, "metrics: the ledger's, never 0 for unknown", MADE_UP)
-    if kind.spec.delay:
+    if kind.spec.metrics_delay:
         yield Everywhere(f"metrics: {said} yet", metrics, "metrics: what comes late is pending", "nothing comes late")
     if "metrics" in has:
         planted = _swallows(kind, "metrics")

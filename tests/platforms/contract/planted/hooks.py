@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from app.platforms.capabilities import Call, Event, HookState, Received, unparsed_event
+from app.platforms.capabilities import Event, HookRequest, HookResult, HookState, unparsed_event
 from app.platforms.contract import Credentials
 from app.platforms.telegram.adapter import Telegram
 from app.platforms.vk.adapter import Vk
@@ -17,7 +17,7 @@ class Trusting(Vk):
     """The secret is not looked at."""
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         given = orjson.loads(call.body).get("secret", "")
         return super().receive(call, {**secrets, "secret": given})
 
@@ -26,7 +26,7 @@ class Mumbling(Vk):
     """Events are acknowledged, and nothing is made of them."""
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         got = super().receive(call, secrets)
         return replace(got, events=tuple(replace(event, messages=()) for event in got.events))
 
@@ -35,7 +35,7 @@ class Unthreaded(Vk):
     """A comment that a hook tells belongs to another conversation than in lists."""
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         got = super().receive(call, secrets)
         return replace(
             got,
@@ -50,9 +50,9 @@ class Crashing(Vk):
     """What is not understood is not told."""
 
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
         if not call.body.startswith(b'{"group_id"'):
-            return Received("ok")
+            return HookResult("ok")
         return super().receive(call, secrets)
 
 
@@ -78,8 +78,8 @@ class Shortening(Vk):
 
 class Unconfirmed(Vk):
     @classmethod
-    def receive(cls, call: Call, secrets: Mapping[str, str]) -> Received:
-        return replace(super().receive(call, secrets), answer="ok")
+    def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
+        return replace(super().receive(call, secrets), response_body="ok")
 
 
 class Certain(Telegram):

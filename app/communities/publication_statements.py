@@ -1,0 +1,107 @@
+"""SQL statements on publications, built once: building one costs more than executing it."""
+
+from typing import Final
+
+from sqlalchemy import ARRAY, DateTime, Text, Uuid, bindparam, func, literal_column, select, text
+
+from app.communities.models import Publication
+from app.kit.bulk import bulk_insert
+from app.kit.db import Base
+from app.projects.models import Project
+
+# Written as the index `ix_publication_moved` has it, or it would not be used.
+COMMENTS_CHANGED: Final = text(
+    "gone_at IS NULL AND comments IS DISTINCT FROM comments_read AND (comments > 0 OR comments_read IS NOT NULL)"
+)
+"""The comments counter has changed since the comments were read."""
+
+_TABLE: Final = Base.metadata.tables[Publication.__tablename__]
+_UNIQUE: Final = ("workspace_id", "community_id", "external_id")
+_RETURNED: Final = tuple(_TABLE.c[name] for name in ("id", "external_id", "url", "text", "published_at"))
+_INSERTED: Final = ("workspace_id", "id", "community_id", "project_id", "external_id", "url", "text", "published_at")
+_UPDATED: Final = ("url", "text", "edited_at", "comments", "measure_at", "total", "unchanged_polls")
+COLUMNS: Final = (*_INSERTED, "edited_at", "comments", "measure_at", "total", "unchanged_polls")
+_NEW: Final = bulk_insert(_TABLE, COLUMNS)
+STORE: Final = _NEW.on_conflict_do_update(
+    index_elements=_UNIQUE,
+    set_={**{name: _NEW.excluded[name] for name in _UPDATED}, "gone_at": None},
+    # A row that this very statement has made has no deleting transaction yet.
+).returning(*_RETURNED, literal_column("(xmax = 0)").label("new"))
+PUSHED_COLUMNS: Final = (*_INSERTED, "edited_at", "measure_at")
+STORE_PUSHED: Final = (
+    bulk_insert(_TABLE, PUSHED_COLUMNS).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_RETURNED)
+)
+
+# An index lookup for each community: those with nothing due cost next to nothing.
+_IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))
+DUE_AMONG: Final = text("""
+SELECT due.id, due.external_id, due.measure_at, c.id AS community_id, c.external_id AS community
+FROM unnest(:ids) AS requested (id)
+JOIN community c ON c.workspace_id = :workspace AND c.id = requested.id
+CROSS JOIN LATERAL (
+    SELECT p.id, p.external_id, p.measure_at FROM publication p
+    WHERE p.workspace_id = :workspace AND p.community_id = c.id AND p.measure_at <= :until
+    ORDER BY p.measure_at LIMIT :most
+) AS due
+WHERE EXISTS (
+    SELECT FROM unnest(:ids) AS one (id)
+    JOIN publication p ON p.workspace_id = :workspace AND p.community_id = one.id AND p.measure_at <= :at
+)
+ORDER BY due.measure_at, due.id LIMIT :most
+""").bindparams(_IDS)
+FIRST_DUE: Final = text("""
+SELECT min(first.measure_at) FROM unnest(:ids) AS requested (id) CROSS JOIN LATERAL (
+    SELECT p.measure_at FROM publication p
+    WHERE p.workspace_id = :workspace AND p.community_id = requested.id AND p.measure_at IS NOT NULL
+    ORDER BY p.measure_at LIMIT 1
+) AS first
+""").bindparams(_IDS)
+
+_OURS: Final = (Publication.workspace_id == bindparam("workspace")) & (
+    Publication.community_id == bindparam("community")
+)
+_AT: Final = bindparam("at", type_=DateTime(timezone=True))
+_SINCE: Final = bindparam("since", type_=DateTime(timezone=True))
+_AMONG: Final = Publication.external_id == func.any(bindparam("external_ids", type_=ARRAY(Text)))
+STORED_POSTS: Final = select(
+    Publication.external_id,
+    Publication.measure_at,
+    Publication.total,
+    Publication.unchanged_polls,
+    Publication.url,
+    Publication.text,
+    Publication.edited_at,
+    Publication.comments,
+    Publication.gone_at,
+).where(_OURS, _AMONG)
+IDS_OF: Final = select(Publication.external_id, Publication.id).where(_OURS, _AMONG)
+DUE: Final = (
+    select(Publication.id, Publication.external_id, Publication.measure_at)
+    .where(_OURS, Publication.measure_at <= _AT)
+    .order_by(Publication.measure_at)
+    .limit(bindparam("most"))
+)
+LOCK_BY_ID: Final = (
+    select(
+        Publication.id,
+        Publication.published_at,
+        Publication.measure_at,
+        Publication.total,
+        Publication.unchanged_polls,
+        Publication.comments,
+    )
+    .where(Publication.workspace_id == bindparam("workspace"), Publication.id == func.any(_IDS))
+    .order_by(Publication.community_id, Publication.external_id)  # the order of `store`
+    .with_for_update()
+)
+WITH_NEW_COMMENTS: Final = (
+    select(Publication.id, Publication.external_id, Publication.comments_cursor, Publication.comments)
+    .where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE)
+    .order_by(Publication.published_at.desc())
+    .limit(bindparam("most"))
+)
+TIMEZONE_AND_PENDING: Final = select(
+    Project.timezone,
+    select(Publication.id).where(_OURS, Publication.measure_at <= _AT).exists(),
+    select(Publication.id).where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE).exists(),
+).where(Project.workspace_id == bindparam("workspace"), Project.id == bindparam("project"))

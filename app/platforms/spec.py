@@ -1,0 +1,170 @@
+"""What a platform is and what it allows: its metrics, tokens, limits and capabilities, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class Metric(StrEnum):
+    """A cumulative counter of a post. One that a platform does not give is absent, never 0."""
+
+    VIEWS = "views"
+    REACH = "reach"
+    REACTIONS = "reactions"
+    COMMENTS = "comments"
+    SHARES = "shares"
+    QUOTES = "quotes"
+    SAVES = "saves"
+
+
+class Token(StrEnum):
+    """The kinds of token. A platform may need several at once (VK, YouTube)."""
+
+    USER = "user"
+    """Issued to a person who administers the community."""
+    COMMUNITY = "community"
+    """Issued to the community itself: a group, a page, a bot, an account."""
+    APP = "app"
+    """An application's key, which represents no user (YouTube)."""
+    REFRESH = "refresh"
+    """Fetches the other tokens, and does nothing else."""
+    PASSWORD = "password"
+    """An application's password, with which a session is opened (Bluesky)."""
+
+
+class LimitScope(StrEnum):
+    """What a rate limit is counted for."""
+
+    TOKEN = "token"
+    ADDRESS = "address"
+    """The network address from which requests are sent."""
+    APP = "app"
+    """The installation's application (`Spec.app_settings`)."""
+    COMMUNITY = "community"
+    """One community, or one chat (`Cost.target`), whichever token is used."""
+
+
+CALLS: Final = "calls"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `calls` requests in `seconds`, counted for each `scope`."""
+
+    calls: int
+    """Requests, or the units that a `Cost` names (YouTube's quota)."""
+    seconds: int
+    scope: LimitScope
+    name: str = CALLS
+    """What is counted: each request counts once under `calls`, unless its `Cost` says otherwise."""
+    token: Token | None = None
+    """Only requests made with this kind of token; None: with any, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request takes from the rate limits. An adapter puts it into the request's `extensions` under
+    `COST` where the default does not fit: one call of the token in its `authorization` header.
+    """
+
+    token: str = field(default="", repr=False)
+    """The token it is made with; empty: none. It is only ever hashed."""
+    kind: Token | None = None
+    units: Mapping[str, int] = field(default_factory=lambda: {CALLS: 1})
+    """By `RateLimit.name`; a rate limit that is not named is not charged."""
+    target: str = ""
+    """The community or chat concerned, for rate limits of `LimitScope.COMMUNITY`."""
+
+
+COST: Final = "instep.cost"
+"""The name of a `Cost` in a request's `extensions`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """What a post may consist of; the limit of its text is `Spec.text_limit`."""
+
+    pictures: int = 0
+    """The most pictures in one post; more than one is an album."""
+    picture_types: frozenset[str] = frozenset({"image/jpeg", "image/png"})
+    picture_bytes: int = 8 * 1024 * 1024
+    caption_limit: int | None = None
+    """The limit of the text of a post with pictures, where it differs (Telegram)."""
+    text_alone: bool = True
+    """Whether a post needs no picture (on Instagram it does)."""
+    by_url: bool = False
+    """The platform fetches pictures from a public address itself and takes no upload (Instagram)."""
+    dedup_window: timedelta | None = None
+    """For how long the platform drops a post repeated with the same key; None: a repeat appears twice."""
+
+
+class TextUnit(StrEnum):
+    """The unit in which a text's length is counted."""
+
+    CHARACTERS = "characters"
+    UTF16 = "utf16"
+    GRAPHEMES = "graphemes"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a platform is, for planners, for people and for `GET /v1/platforms`."""
+
+    key: str
+    title: str
+    api_version: str
+    base_url: str | None
+    """The API's address; None where it follows from the community's address (Mastodon)."""
+    metrics: frozenset[Metric]
+    rate_limits: tuple[RateLimit, ...]
+    metrics_batch: int
+    """The most posts of one `Adapter.metrics` call."""
+    text_limit: int
+    """The most characters of one post, in `text_unit`."""
+    tokens: frozenset[Token]
+    """The kinds of token that the adapter can use."""
+    public: bool
+    """Size and posts can be read without any token."""
+    address_hint: str
+    """An address as a person would type it, for messages and documentation."""
+    replies_dedup_window: timedelta | None = None
+    """For how long the platform drops a reply repeated with the same key; None: a repeat is sent twice."""
+    hook_secrets: frozenset[str] = frozenset()
+    """The names of the secrets that `Receives.receive` needs; empty where the platform sends no events to a hook."""
+    hook_manual_secrets: frozenset[str] = frozenset()
+    """Those of `hook_secrets` that a person must enter, because they cannot be generated (Meta's app secret)."""
+    hook_secret_settings: Mapping[str, str] = field(default_factory=dict)
+    """Those of `hook_secrets` that are taken from `app_settings`, with the setting's name (Meta's app secret)."""
+    hook_optional_secrets: frozenset[str] = frozenset()
+    """Those of `hook_secrets` that may be absent and are not generated (Odnoklassniki's networks)."""
+    hook_of_app: bool = False
+    """One address takes the events of all communities that an application may see (Meta), not of one; that of the
+    installation's own application those of all workspaces.
+    """
+    text_unit: TextUnit = TextUnit.CHARACTERS
+    reply_limit: int | None = None
+    """The limit of a reply's text; None: that of a post."""
+    publishing: Publishing | None = None
+    """None where nothing can be published through the API."""
+    app_settings: frozenset[str] = frozenset()
+    """The settings of the installation's own application (`client_id` …) that the adapter needs: `Credentials.app`."""
+    app_owner: str | None = None
+    """The company that registers applications, where several platforms share them (Meta): those with one `client_id`
+    are one application, and share what `LimitScope.APP` counts.
+    """
+    scopes: Mapping[Token, tuple[str, ...]] = field(default_factory=dict)
+    """The permissions that each kind of token should have."""
+    pushed_metrics: frozenset[Metric] = frozenset()
+    """Those of `metrics` that come with events alone and cannot be polled (Telegram's reactions)."""
+    counted_metrics: frozenset[Metric] = frozenset()
+    """Those of `metrics` that the platform does not count, so that events are counted here (Telegram's comments)."""
+    metrics_group_tokens: frozenset[Token] = frozenset()
+    """For `MeasuresAcross`: communities with the same tokens of these kinds share a call; empty: all do."""
+    delayed_metrics: frozenset[Metric] = frozenset()
+    """Those of `metrics` that come `metrics_delay` late (Instagram's insights)."""
+    metrics_delay: timedelta = timedelta(0)
+    """How late; until then such a counter is `pending`."""
+    history: bool = True
+    """Posts and messages from before the community was connected can be read."""

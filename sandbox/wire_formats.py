@@ -1,0 +1,56 @@
+"""Find the wire formats that the platforms' folders declare, and see that no two claim the same.
+
+Nothing that a folder imports may import this module, which imports all folders.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from itertools import combinations
+
+from sandbox.entities import Profile
+from sandbox.network import WireFormat
+
+
+class WireFormatError(RuntimeError):
+    """A folder declares no wire format, or two wire formats claim the same."""
+
+
+@cache
+def discover_wire_formats() -> tuple[WireFormat, ...]:
+    """The wire formats of all folders, in the order of their communities' numbers.
+
+    Raises `WireError` for a folder without one, or for two that claim the same.
+    """
+    package = importlib.import_module("sandbox")
+    found: list[WireFormat] = []
+    for folder in pkgutil.iter_modules(package.__path__):
+        if folder.ispkg:
+            wire = getattr(importlib.import_module(f"sandbox.{folder.name}"), "WIRE_FORMAT", None)
+            if not isinstance(wire, WireFormat) or wire.name != folder.name:
+                raise WireFormatError(f"sandbox.{folder.name} must declare WIRE_FORMAT, a WireFormat of that name")
+            found.append(wire)
+    return compatible(found)
+
+
+def compatible(wire_formats: Iterable[WireFormat]) -> tuple[WireFormat, ...]:
+    """The wire formats in the order of their communities' numbers; `WireError` if two claim the same."""
+    ordered = tuple(sorted(wire_formats, key=lambda wire: min(profile.number for profile in wire.profiles)))
+    for one, other in combinations(ordered, 2):
+        for mine in one.prefixes:
+            for theirs in other.prefixes:
+                if mine.startswith(theirs) or theirs.startswith(mine):
+                    raise WireFormatError(f"{one.name} and {other.name} both claim {max(mine, theirs, key=len)}")
+        if both := one.platforms & other.platforms:
+            raise WireFormatError(f"{one.name} and {other.name} both claim {min(both)}")
+    for part in ("number", "key"):
+        values = [getattr(profile, part) for wire in ordered for profile in wire.profiles]
+        if twice := {value for value in values if values.count(value) > 1}:
+            raise WireFormatError(f"two communities have the {part} {min(twice)}")
+    return ordered
+
+
+def profiles(wire_formats: Iterable[WireFormat]) -> list[Profile]:
+    """All communities, in the order of their numbers."""
+    return sorted((profile for wire in wire_formats for profile in wire.profiles), key=lambda profile: profile.number)

@@ -1,0 +1,247 @@
+"""Odd items, refusals and limits, as servers give them that are not, or not quite, Mastodon."""
+
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    Malformed,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Throttled,
+    Token,
+    Transient,
+)
+from tests.platforms.mastodon.test_adapter import TOKEN, account, answering, asked, credentials, served_by, status
+from tests.platforms.mastodon.test_capabilities import AT, told
+
+Json = Any
+GIVEN = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES)
+
+
+def says(content: object, code: int = 200) -> httpx.Response:
+    return httpx.Response(code, json=content)
+
+
+def notice(key: int, about: Json, kind: str = "mention") -> Json:
+    return {"id": str(key), "type": kind, "created_at": "2026-11-01T00:00:00Z", "status": about}
+
+
+ODD: tuple[Json, ...] = (
+    {"created_at": None},
+    {"account": None},
+    {"uri": None},
+    {"favourites_count": "many"},
+)
+
+
+# ── odd items ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda value: next(iter(value)))
+async def test_an_odd_status_does_not_hide_the_others(odd: Json) -> None:
+    page = await answering(says([status(3), status(2, **odd), None, status(1)])).posts(credentials(), None)
+    assert [post.external_id for post in page.items] == ["3", "1"]
+    assert page.more
+    page = await answering(says([status(3), status(2, **odd)])).posts(credentials(), None)
+    assert page.cursor is not None
+    asked_for: list[str] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked_for.append(request.url.params["max_id"])
+        return says([])
+
+    await served_by(server).posts(credentials(), page.cursor)
+    assert asked_for == ["2"], "the walk goes on below it"
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda value: next(iter(value)))
+async def test_where_nothing_is_understood_the_answer_is_not(odd: Json) -> None:
+    with pytest.raises(Malformed, match=f"0.{next(iter(odd))}"):
+        await answering(says([status(2, **odd)])).posts(credentials(), None)
+    with pytest.raises(Malformed):
+        await answering(says([None])).posts(credentials(), None)
+    with pytest.raises(Malformed):
+        await answering(says({"ancestors": [], "descendants": [status(2, **odd)]})).comments(credentials(), "1", None)
+
+
+async def test_an_odd_comment_does_not_hide_the_others() -> None:
+    below = [status(11, "2", 10), status(12, "3", 10, account=None), status(13, "4", 12)]
+    page = await answering(says({"ancestors": [], "descendants": below})).comments(credentials(), "10", None)
+    assert [message.external_id for message in page.items] == ["11", "13"]
+
+
+async def test_counters_need_neither_author_nor_date() -> None:
+    found = await answering(says([status(1, account=None, created_at=None, content=None)])).metrics(
+        credentials(), ("1",)
+    )
+    assert found[0].counters == {Metric.REACTIONS: 1, Metric.SHARES: 2, Metric.COMMENTS: 3}
+
+
+async def test_a_post_whose_counters_are_not_understood_is_there_all_the_same() -> None:
+    listed = [status(1, favourites_count="many"), status(2)]
+    first, second, third = await answering(says(listed)).metrics(credentials(), ("1", "2", "3"))
+    assert (first.gone, first.counters) == (False, {})
+    assert {metric: first.missing[metric] for metric in GIVEN} == dict.fromkeys(GIVEN, MetricStatus.ERROR)
+    assert first.missing[Metric.VIEWS] is MetricStatus.UNSUPPORTED
+    assert set(first.missing) == set(Metric)
+    assert second.counters[Metric.REACTIONS] == 1
+    assert third.gone
+
+
+async def test_what_is_no_mention_may_be_anything() -> None:
+    found = [
+        notice(5, {"id": "x"}, "favourite"),
+        notice(4, status(20, "2")),
+        notice(3, None, "severed_relationships") | {"created_at": None},
+        notice(2, status(19, "2", created_at=None)),
+    ]
+    with capture_logs() as logs:
+        page = await answering(says(found)).conversations(credentials(token=True), None)
+    assert [(message.external_id, message.kind) for message in page.items] == [("20", MessageKind.MENTION)]
+    assert [(line["event"], line["items"]) for line in logs] == [("answer.items_left_out", 1)]
+    assert page.more
+    page = await answering(says([notice(5, {"id": "x"}, "pleroma:emoji_reaction")])).conversations(
+        credentials(token=True), None
+    )
+    assert page.items == ()
+
+
+async def test_an_account_need_not_have_an_address_of_its_own() -> None:
+    """Its `url` may be null, Mastodon's schema says."""
+    snapshot = await answering(says(account(url=None))).community(credentials())
+    assert (snapshot.url, snapshot.size) == ("https://m.example/@user1", 7)
+
+
+async def test_strangers_messages_are_asked_for() -> None:
+    """Since 4.3 private mentions by people whom the account does not follow are filtered out otherwise."""
+    requests: list[httpx.Request] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return says([])
+
+    await served_by(server).conversations(credentials(token=True), None)
+    assert requests[0].url.params["include_filtered"] == "true"
+    assert requests[0].headers["accept"] == "application/json", "some send people to a page to sign in otherwise"
+
+
+# ── batches ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_batch_by_another_name_is_asked_one_by_one() -> None:
+    """Pleroma's takes `ids[]`."""
+    missing = says({"error": "Missing field: ids."}, 400)
+    found = await answering(missing, says(status(1)), says({"error": "Record not found"}, 404)).metrics(
+        credentials(token=True), ("1", "2")
+    )
+    assert [one.gone for one in found] == [False, True]
+
+
+async def test_an_empty_batch_does_not_make_all_posts_gone() -> None:
+    found = await answering(says([]), says(status(1)), says({}, 404)).metrics(credentials(), ("1", "2"))
+    assert [one.gone for one in found] == [False, True]
+
+
+# ── refusals ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def misskey(code: str) -> Json:
+    return {"error": {"message": "in words", "code": code, "id": "0", "kind": "client"}}
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "error"),
+    [
+        (401, misskey("NO_SUCH_NOTE"), Gone),
+        (400, misskey("NO_SUCH_USER"), Gone),
+        (404, {"error": "NO_SUCH_NOTE", "error_description": "in words"}, Gone),
+        (401, misskey("AUTHENTICATION_FAILED"), AuthExpired),
+        (403, misskey("PERMISSION_DENIED"), MissingPermission),
+        (401, misskey("RATE_LIMIT_EXCEEDED"), Throttled),
+        (401, misskey("INTERNAL_ERROR"), Transient),
+        (401, misskey("INVALID_PARAM"), Rejected),
+        (400, misskey("INVALID_PARAM"), Rejected),
+        (401, {"message": "Unauthenticated."}, AuthExpired),
+        (401, {"code": "rest_forbidden", "message": "no", "data": {"status": 401}}, AuthExpired),
+        (404, {"errors": {"detail": "Not Found"}}, Gone),
+        (400, {"error": "Missing field: status."}, Rejected),
+        (422, {"message": "The given data was invalid.", "errors": {"status": ["too long"]}}, Rejected),
+        (422, {"error": "This method requires an authenticated user"}, AuthExpired),
+        (422, {"error": "Validation failed: Text can't be blank"}, Rejected),
+        (403, {"error": "Your login is currently disabled"}, MissingPermission),
+        (502, misskey("NO_SUCH_NOTE"), Transient),
+    ],
+)
+def test_relatives_refuse_in_their_own_words(code: int, body: Json, error: type[PlatformError]) -> None:
+    request = httpx.Request("GET", "https://m.example/", headers={"authorization": f"Bearer {TOKEN}"})
+    assert type(answering().classify(httpx.Response(code, json=body, request=request))) is error
+
+
+@pytest.mark.parametrize(
+    ("words", "scopes"),
+    [
+        ("Insufficient permissions: read:notifications.", ("read:notifications",)),
+        ("Insufficient permissions: read:statuses | read.", ("read:statuses", "read")),
+        ("Forbidden: token has insufficient scope permission", ("read", "write")),
+        ("This action is outside the authorized scopes", ("read", "write")),
+        ("This action is not allowed", ()),
+    ],
+)
+def test_scopes_that_are_named(words: str, scopes: tuple[str, ...]) -> None:
+    said = answering().classify(says({"error": words}, 403))
+    assert isinstance(said, MissingPermission)
+    assert said.scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [("invalid_token", AuthExpired), ("", AuthExpired), ("<html><h1>400 Bad Request</h1>", Rejected)],
+)
+def test_a_page_of_a_proxy_is_no_word_about_the_token(body: str, error: type[PlatformError]) -> None:
+    request = httpx.Request("GET", "https://m.example/", headers={"authorization": f"Bearer {TOKEN}"})
+    assert type(answering().classify(httpx.Response(400, text=body, request=request))) is error
+
+
+async def test_a_refused_answer_of_misskeys_family_says_why() -> None:
+    made = answering(says(status(11, "2", 10)), says(misskey("CANNOT_REPLY_TO_AN_INVISIBLE_NOTE"), 401))
+    with pytest.raises(Rejected, match="in words") as caught:
+        await made.reply(credentials(token=True), asked(), "Hello", "key-1")
+    assert caught.value.platform_code == "CANNOT_REPLY_TO_AN_INVISIBLE_NOTE"
+    made = answering(says(status(11, "2", 10)), says(misskey("INTERNAL_ERROR"), 401))
+    with pytest.raises(OutcomeUnknown):
+        await made.reply(credentials(token=True), asked(), "Hello", "key-1")
+
+
+# ── limits ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"),
+    [("1795341750", 150.0), ("2026-11-22T10:02:30.000000Z", 150.0), ("soon", None), ("9" * 11, None), ("", None)],
+)
+def test_a_limit_may_end_at_a_number(reset: str, seconds: float | None) -> None:
+    """GoToSocial writes seconds since 1970."""
+    headers = {"x-ratelimit-limit": "300", "x-ratelimit-remaining": "75", "x-ratelimit-reset": reset}
+    usage = served_by(lambda _: says({})).usage(told(headers))
+    assert usage is not None
+    assert usage.resets_in == seconds
+    said = answering().classify(httpx.Response(429, headers=AT | headers, json={"error": "rate limit reached"}))
+    assert isinstance(said, Throttled)
+    assert said.retry_after == seconds
+
+
+async def test_a_token_that_is_nobodys_own_is_named() -> None:
+    made = answering(says({"error": "This method requires an authenticated user"}, 422))
+    with pytest.raises(AuthExpired) as caught:
+        await made.conversations(credentials(token=True), None)
+    assert caught.value.token is Token.COMMUNITY

@@ -1,0 +1,940 @@
+"""The Facebook adapter against a Graph of few words."""
+
+import base64
+import gzip
+import hashlib
+import hmac
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.platforms.capabilities import (
+    Event,
+    HookRequest,
+    HookResult,
+    HookState,
+    Inspects,
+    ListsComments,
+    OutgoingPost,
+    Picture,
+    Publishes,
+    Receives,
+    Refreshes,
+    Replies,
+    ReplyTo,
+    ReportsUsage,
+    Subscribes,
+    TokenState,
+    Usage,
+)
+from app.platforms.contract import (
+    COST,
+    Adapter,
+    AuthExpired,
+    Credentials,
+    Gone,
+    LimitScope,
+    Malformed,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    MissingPermission,
+    Page,
+    Rejected,
+    RemoteMessage,
+    RemotePerson,
+    Throttled,
+    Token,
+    Transient,
+)
+from app.platforms.meta.facebook import ADAPTER, Facebook
+from tests.platforms.meta.server import START, Node, World, at, fault
+from tests.platforms.specimens import PIXEL
+
+PAGE = "77"
+PAGE_TOKEN = "EAABpage-token"
+USER_TOKEN = "EAABuser-token"
+APP = {"client_id": "4400", "client_secret": "the-app's-secret"}
+APP_TOKEN = "4400|the-app's-secret"
+BOTH = {Token.COMMUNITY: PAGE_TOKEN, Token.USER: USER_TOKEN}
+SECRETS = {"verify_token": "agreed", "app_secret": "the-app's-secret"}
+HOOK = "https://instep.example/v1/hooks/1"
+
+
+def world() -> World:
+    made = World(frozenset({PAGE_TOKEN, USER_TOKEN, APP_TOKEN, ""}))
+    made.nodes[PAGE] = {"id": PAGE, "name": "Coffee", "link": "https://www.facebook.com/coffee", "fan_count": 900}
+    made.metrics = {"post_media_view", "post_total_media_view_unique"}
+    made.lists = {f"{PAGE}/published_posts": [], f"{PAGE}/conversations": []}
+    return made
+
+
+def credentials(
+    tokens: Mapping[Token, str] = BOTH, external_id: str | None = PAGE, app: Mapping[str, str] = APP
+) -> Credentials:
+    return Credentials("https://www.facebook.com/coffee", "https://graph.facebook.com", external_id, tokens, app)
+
+
+def adapter(graph: World) -> Facebook:
+    return Facebook(graph.client())
+
+
+def post(number: int, minutes: float, **more: object) -> Node:
+    found = {"id": f"{PAGE}_{number}", "created_time": at(minutes), "message": f"post {number}"}
+    return {**found, "comments": {"data": [], "summary": {"total_count": number}}, **more}
+
+
+def counted(number: int, reactions: int, shares: int | None) -> Node:
+    more = {} if shares is None else {"shares": {"count": shares}}
+    return post(number, number, reactions={"data": [], "summary": {"total_count": reactions}}, **more)
+
+
+async def walked(
+    ask: Callable[[str | None], Awaitable[Page[Any]]], cursor: str | None = None
+) -> tuple[list[Any], str | None]:
+    """Every item of a walk, whose cursors are kept as text in between."""
+    found: list[Any] = []
+    for _ in range(1000):
+        page = await ask(cursor)
+        found += page.items
+        cursor = page.cursor
+        if not page.more:
+            return found, cursor
+    raise AssertionError("the walk does not end")
+
+
+def test_it_is_an_adapter_with_all_it_can() -> None:
+    made: Adapter = adapter(world())
+    assert ADAPTER is Facebook
+    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
+        assert isinstance(made, able)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("https://www.facebook.com/Coffee.House", "coffee.house"),
+        ("facebook.com/coffee/", "coffee"),
+        ("m.facebook.com/coffee?ref=bookmarks", "coffee"),
+        ("fb.com/coffee", "coffee"),
+        ("@coffee", "coffee"),
+        ("1234567", "1234567"),
+        ("https://www.facebook.com/profile.php?id=61550001234567", "61550001234567"),
+        ("https://www.facebook.com/people/Coffee-House/61550001234567/", "61550001234567"),
+        ("https://www.facebook.com/pages/Coffee/61550001234567", "61550001234567"),
+        ("https://www.facebook.com/p/Coffee-House-61550001234567/", "61550001234567"),
+    ],
+)
+def test_addresses_have_one_spelling(text: str, name: str) -> None:
+    assert Facebook.address(f" {text} ").canonical == f"https://www.facebook.com/{name}"
+    assert Facebook.address(Facebook.address(text).canonical).canonical == f"https://www.facebook.com/{name}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "facebook.com", "https://facebook.com/", "https://facebook.com/groups/1", "https://other.com/coffee", "a b",
+     "https://[", "ftp://facebook.com/coffee", "https://www.facebook.com/profile.php"],
+)  # fmt: skip
+def test_what_is_no_address_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match=r"facebook\.com"):
+        Facebook.address(text)
+
+
+@pytest.mark.parametrize("external_id", [None, PAGE])
+async def test_the_community(external_id: str | None) -> None:
+    graph = world()
+    graph.nodes["coffee"] = graph.nodes[PAGE]
+    found = await adapter(graph).community(credentials(external_id=external_id))
+    assert (found.external_id, found.title, found.size) == (PAGE, "Coffee", 900)
+    graph.nodes[PAGE]["followers_count"] = 0
+    assert (await adapter(graph).community(credentials())).size == 0, "followers, where they are told"
+    del graph.nodes[PAGE]["followers_count"], graph.nodes[PAGE]["fan_count"]
+    assert (await adapter(graph).community(credentials())).size is None
+
+
+async def test_calls_prove_that_the_token_is_in_the_right_hands() -> None:
+    graph = world()
+    await adapter(graph).community(credentials())
+    await adapter(graph).community(credentials(app={}))
+    proven, unproven = graph.requests
+    proof = hmac.new(APP["client_secret"].encode(), PAGE_TOKEN.encode(), hashlib.sha256).hexdigest()
+    assert proven.url.params["appsecret_proof"] == proof
+    assert "appsecret_proof" not in unproven.url.params
+    with pytest.raises(AuthExpired) as caught:
+        await adapter(graph).community(credentials({Token.USER: USER_TOKEN}))
+    assert caught.value.token is Token.COMMUNITY
+
+
+# ── posts ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_posts_and_what_is_known_of_them() -> None:
+    graph, story = world(), {"id": f"{PAGE}_1", "created_time": at(1), "story": "Coffee changed its picture"}
+    graph.lists[f"{PAGE}/published_posts"] = [counted(2, 5, None) | {"permalink_url": "https://fb.com/2"}, story]
+    posts, _ = await walked(lambda cursor: adapter(graph).posts(credentials(), cursor))
+    assert [one.external_id for one in posts] == [f"{PAGE}_2", f"{PAGE}_1"]
+    assert [one.text for one in posts] == ["post 2", "Coffee changed its picture"]
+    assert posts[0].url == "https://fb.com/2"
+    assert posts[0].published_at == START + timedelta(minutes=2)
+    assert posts[0].metrics.counters == {Metric.REACTIONS: 5, Metric.COMMENTS: 2, Metric.SHARES: 0}
+    assert posts[1].metrics.missing[Metric.SHARES] is MetricStatus.PENDING, "nothing is told of it"
+    assert not posts[1].metrics.counters
+    assert posts[0].metrics.missing[Metric.VIEWS] is MetricStatus.PENDING
+    assert posts[0].metrics.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_no_post_is_passed_over(seed: int) -> None:
+    """Posts appear and vanish between any two calls; whoever was there all the time is found."""
+    dice, graph, number = random.Random(seed), world(), 0
+    posts = graph.lists[f"{PAGE}/published_posts"]
+    graph.page = 4
+
+    def appear() -> None:
+        nonlocal number
+        number += 1
+        posts.insert(0, post(number, number))
+
+    def happen() -> None:
+        if dice.random() < 0.3:
+            appear()
+        if posts and dice.random() < 0.15:
+            posts.remove(dice.choice(posts))
+
+    for _ in range(30):
+        appear()
+    graph.between = happen
+    cursor, found = None, set[str]()
+    for _ in range(4):
+        before = {one["id"] for one in posts}
+        items, cursor = await walked(lambda at: adapter(graph).posts(credentials(), at), cursor)
+        found |= {one.external_id for one in items}
+        assert before & {one["id"] for one in posts} <= found
+
+
+async def test_a_walk_ends_at_what_is_known_or_too_old() -> None:
+    graph = world()
+    graph.page = 3
+    graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(12, 0, -1)]
+    since = START + timedelta(minutes=8)
+    items, cursor = await walked(lambda at: adapter(graph).posts(credentials(), at, since))
+    assert [one.external_id for one in items] == [f"{PAGE}_{n}" for n in range(12, 7, -1)]
+    assert len(graph.requests) == 2
+    graph.lists[f"{PAGE}/published_posts"].insert(0, post(13, 13))
+    items, _ = await walked(lambda at: adapter(graph).posts(credentials(), at), cursor)
+    assert items[0].external_id == f"{PAGE}_13"
+    assert len(graph.requests) == 3, "down to the first page that ends with something older than known"
+
+
+async def test_a_walk_whose_cursors_end_again_and_again_still_ends() -> None:
+    """What was read last goes at once, and the cursor with it."""
+    graph = world()
+    graph.page = 10
+    posts = graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(170, 0, -1)]
+    found, cursor, more = set[str](), None, True
+    while more:
+        page = await adapter(graph).posts(credentials(), cursor)
+        found |= {one.external_id for one in page.items}
+        gone = {one.external_id for one in page.items[-3:]}
+        posts[:] = [one for one in posts if one["id"] not in gone]
+        cursor, more = page.cursor, page.more
+    assert {one["id"] for one in posts} <= found
+
+
+async def test_a_graph_that_takes_none_of_its_cursors_is_told() -> None:
+    graph = world()
+    graph.page = 1
+    graph.lists[f"{PAGE}/published_posts"] = [post(2, 2), post(1, 1)]
+    graph.refuses["after="] = httpx.Response(400, json=fault(100, None, "(#100) Invalid cursor"))
+    with pytest.raises(Rejected, match="Invalid cursor"):
+        await walked(lambda at: adapter(graph).posts(credentials(), at))
+
+
+# ── metrics ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def measured(count: int) -> World:
+    graph = world()
+    for number in range(1, count + 1):
+        graph.nodes[f"{PAGE}_{number}"] = counted(number, 10 * number, number)
+        views: dict[str, int | None] = {"post_media_view": 100 * number, "post_total_media_view_unique": 50 * number}
+        graph.insights[f"{PAGE}_{number}"] = views
+    return graph
+
+
+def ids(*numbers: int) -> tuple[str, ...]:
+    return tuple(f"{PAGE}_{number}" for number in numbers)
+
+
+async def test_metrics_of_a_batch() -> None:
+    graph = measured(50)
+    found = await adapter(graph).metrics(credentials(), ids(*range(50, 0, -1)))
+    assert [one.external_id for one in found] == list(ids(*range(50, 0, -1)))
+    assert found[-3].counters == {
+        Metric.VIEWS: 300, Metric.REACH: 150, Metric.REACTIONS: 30, Metric.COMMENTS: 3, Metric.SHARES: 3,
+    }  # fmt: skip
+    assert found[-3].missing == dict.fromkeys((Metric.QUOTES, Metric.SAVES), MetricStatus.UNSUPPORTED)
+    assert [request.extensions[COST].units for request in graph.requests] == [{"calls": 50}] * 2
+    assert {request.extensions[COST].target for request in graph.requests} == {PAGE}
+    with pytest.raises(ValueError, match="50"):
+        await adapter(graph).metrics(credentials(), ids(*range(51)))
+    assert await adapter(graph).metrics(credentials(), ()) == ()
+
+
+async def test_a_post_that_is_gone_does_not_take_the_others_along() -> None:
+    graph = measured(8)
+    del graph.nodes[f"{PAGE}_3"]
+    found = await adapter(graph).metrics(credentials(), ids(*range(1, 9)))
+    assert [one.gone for one in found] == [False, False, True, *[False] * 5]
+    assert found[3].counters[Metric.VIEWS] == 400
+    assert (found[2].counters, found[2].missing) == ({}, {})
+
+
+async def test_what_may_not_be_seen_is_not_taken_for_gone() -> None:
+    graph = measured(0)
+    assert (await adapter(graph).metrics(credentials(), ids(1)))[0].gone
+    said = fault(10, None, "(#10) This endpoint requires the 'pages_read_engagement' permission")
+    graph.refuses["published_posts"] = httpx.Response(400, json=said)
+    with pytest.raises(MissingPermission) as caught:
+        await adapter(graph).metrics(credentials(), ids(1, 2))
+    assert caught.value.scopes == ("pages_read_engagement",)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "(#100) The value must be a valid insights metric",
+        "Starting from version v22.0 and above, the impressions metric is no longer supported for the queried media.",
+        "(#100) metric[0] must be one of the following values: reach, saved",
+    ],
+)
+async def test_a_retired_metric_is_unsupported_and_fails_no_other(words: str) -> None:
+    graph = measured(3)
+    graph.retired = fault(100, None, words)
+    graph.metrics.remove("post_media_view")
+    found = await adapter(graph).metrics(credentials(), ids(1, 2, 3))
+    assert [one.counters[Metric.REACH] for one in found] == [50, 100, 150]
+    assert {one.missing[Metric.VIEWS] for one in found} == {MetricStatus.UNSUPPORTED}
+    costs = [request.extensions[COST].units["calls"] for request in graph.requests]
+    assert costs == [3, 3, 2, 3], "the counters, both metrics, each alone of one post, the other of all"
+
+
+async def test_a_post_that_has_no_such_metric_fails_no_other() -> None:
+    graph = measured(4)
+    del graph.insights[f"{PAGE}_2"]["post_media_view"]
+    found = await adapter(graph).metrics(credentials(), ids(1, 2, 3, 4))
+    assert [one.counters.get(Metric.VIEWS) for one in found] == [100, None, 300, 400]
+    assert found[1].missing[Metric.VIEWS] is MetricStatus.UNSUPPORTED
+    assert found[1].counters[Metric.REACH] == 100
+
+
+@pytest.mark.parametrize(
+    ("fans", "status"),
+    [
+        (900, MetricStatus.PENDING),
+        (100, MetricStatus.PENDING),
+        (99, MetricStatus.UNSUPPORTED),
+        (0, MetricStatus.UNSUPPORTED),
+    ],
+)
+async def test_an_empty_insight_is_never_none(fans: int, status: MetricStatus) -> None:
+    graph = measured(2)
+    graph.insights = {key: dict.fromkeys(value) for key, value in graph.insights.items()}
+    graph.nodes[PAGE]["fan_count"] = fans
+    found = await adapter(graph).metrics(credentials(), ids(1, 2))
+    assert {one.missing[metric] for one in found for metric in (Metric.VIEWS, Metric.REACH)} == {status}
+    graph.insights[f"{PAGE}_1"]["post_media_view"] = 0
+    found = await adapter(graph).metrics(credentials(), ids(1, 2))
+    assert found[0].counters[Metric.VIEWS] == 0, "a counted nothing is a nothing"
+    assert found[1].missing[Metric.VIEWS] is MetricStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (fault(200, None, "(#200) Requires read_insights permission"), MetricStatus.NO_PERMISSION),
+        (fault(10), MetricStatus.NO_PERMISSION),
+        (fault(10, None, "(#10) Not enough viewers for the media to show insights"), MetricStatus.PENDING),
+        (fault(2), MetricStatus.ERROR),
+        ({"data": "wrong"}, MetricStatus.ERROR),
+    ],
+)
+async def test_insights_that_are_refused_leave_the_counters(said: Node, status: MetricStatus) -> None:
+    graph = measured(1)
+    graph.refuses["insights.metric"] = httpx.Response(400 if "error" in said else 200, json=said)
+    (found,) = await adapter(graph).metrics(credentials(), ids(1))
+    assert found.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 1}
+    assert found.missing[Metric.VIEWS] is found.missing[Metric.REACH] is status
+
+
+@pytest.mark.parametrize(("code", "kind"), [(190, AuthExpired), (32, Throttled), (4, Throttled)])
+async def test_insights_do_not_hide_that_nothing_more_is_to_be_asked(code: int, kind: type[Exception]) -> None:
+    graph = measured(2)
+    graph.refuses["insights.metric"] = httpx.Response(400, json=fault(code))
+    with pytest.raises(kind):
+        await adapter(graph).metrics(credentials(), ids(1, 2))
+    assert len(graph.requests) == 2
+
+
+def told(*parts: object) -> Facebook:
+    """To a Graph that answers every batch with these parts."""
+    answer = [{"code": 400 if "error" in str(one) else 200, "body": json.dumps(one)} if one else None for one in parts]
+    return Facebook(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [
+        ((None, None), Transient),
+        ((counted(1, 1, 1),), Malformed),
+        ((fault(2), fault(100, 33)), Transient),
+        ((counted(1, 1, 1), fault(190, 463)), AuthExpired),
+        ((counted(1, 1, 1), fault(80_001)), Throttled),
+    ],
+)
+async def test_a_batch_of_which_a_part_fails_is_not_taken_for_whole(
+    parts: tuple[object, ...], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind) as caught:
+        await told(*parts).metrics(credentials(), ids(1, 2))
+    if isinstance(caught.value, AuthExpired):
+        assert caught.value.token is Token.COMMUNITY
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        (None, MetricStatus.ERROR),
+        ({"name": "no id"}, MetricStatus.ERROR),
+        (fault(2), MetricStatus.ERROR),
+        (fault(200), MetricStatus.NO_PERMISSION),
+    ],
+)
+async def test_a_post_that_fails_does_not_take_the_others_along(part: Node | None, status: MetricStatus) -> None:
+    one, other = await told(counted(1, 10, 2), part).metrics(credentials(), ids(1, 2))
+    assert one.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 2}
+    assert (other.external_id, other.counters, other.gone) == (f"{PAGE}_2", {}, False)
+    assert {other.missing[metric] for metric in Facebook.spec.metrics} == {status}
+    assert other.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
+
+
+async def test_a_batch_that_was_compressed_on_its_way() -> None:
+    """Its headers tell of the whole, whose parts are plain."""
+    part = {"code": 200, "body": json.dumps(counted(1, 10, 2))}
+    packed = httpx.Response(
+        200, headers={"content-encoding": "gzip"}, content=gzip.compress(json.dumps([part, None]).encode())
+    )
+    facebook = Facebook(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: packed)))
+    one, _ = await facebook.metrics(credentials(), ids(1, 2))
+    assert one.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 2}
+
+
+async def test_a_post_is_known_by_the_id_it_was_asked_for_by() -> None:
+    """The posts of a Page that was moved keep their old ids, and answer with new ones."""
+    graph = measured(1)
+    graph.nodes["66_1"] = graph.nodes[f"{PAGE}_1"]
+    (found,) = await adapter(graph).metrics(credentials(), ("66_1",))
+    assert found.external_id == "66_1"
+    assert found.counters[Metric.REACTIONS] == 10
+
+
+async def test_an_insight_that_did_not_come_in_time_is_an_error() -> None:
+    graph = measured(2)
+    graph.cuts_off = "77_2?fields=id,insights"
+    one, other = await adapter(graph).metrics(credentials(), ids(1, 2))
+    assert one.counters[Metric.VIEWS] == 100
+    assert other.missing[Metric.VIEWS] is MetricStatus.ERROR
+
+
+# ── comments and messages ─────────────────────────────────────────────────────────────────────────
+
+
+def comment(number: int, who: str | None, parent: tuple[int, str] | None = None) -> Node:
+    found: Node = {"id": f"1_{number}", "created_time": at(number), "message": f"comment {number} "}
+    if who is not None:
+        found["from"] = {"id": who, "name": f"Name {who}"}
+    if parent is not None:
+        found["parent"] = {"id": f"1_{parent[0]}", "from": {"id": parent[1]}}
+    return found
+
+
+async def test_comments_of_all_levels() -> None:
+    graph = world()
+    graph.lists[f"{PAGE}_1/comments"] = [
+        comment(4, PAGE, (1, "5")), comment(3, None), comment(2, "6", (1, "5")), comment(1, "5"),
+    ]  # fmt: skip
+    items, _ = await walked(lambda at: adapter(graph).comments(credentials(), f"{PAGE}_1", at))
+    assert graph.requests[0].url.params["filter"] == "stream"
+    answer, unknown, other, first = items
+    assert first.thread_id == answer.thread_id == "comment-1_1-5", "what the Page answers is its customer's"
+    assert other.thread_id == "comment-1_1-6"
+    assert (answer.author.is_community, first.author.is_community) == (True, False)
+    assert (first.in_reply_to, other.in_reply_to) == (None, "1_1")
+    assert (first.author.name, first.text, first.post_id) == ("Name 5", "comment 1", f"{PAGE}_1")
+    assert unknown.author.external_id == "unknown-1_3"
+    assert unknown.author.name == ""
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_comment_is_passed_over(seed: int) -> None:
+    dice, graph = random.Random(seed), world()
+    comments = graph.lists[f"{PAGE}_1/comments"] = [comment(n, "5") for n in range(40, 0, -1)]
+    graph.page, number = 5, 40
+
+    def happen() -> None:
+        nonlocal number
+        number += 1
+        comments.insert(dice.choice([0, 0, len(comments)]), comment(number, "5"))
+        if dice.random() < 0.2:
+            comments.remove(dice.choice(comments))
+
+    graph.between = happen
+    before = {one["id"] for one in comments}
+    items, cursor = await walked(lambda at: adapter(graph).comments(credentials(), f"{PAGE}_1", at))
+    assert before & {one["id"] for one in comments} <= {one.external_id for one in items}
+    graph.between = lambda: None
+    items, _ = await walked(lambda at: adapter(graph).comments(credentials(), f"{PAGE}_1", at), cursor)
+    assert {one.external_id for one in items} == {one["id"] for one in comments}, "late ones too"
+
+
+@pytest.mark.parametrize("falling", [True, False])
+async def test_comments_that_are_too_old_are_left_out(*, falling: bool) -> None:
+    """Where the list is in another order than asked for, it is read to its end."""
+    graph = world()
+    graph.page = 4
+    graph.lists[f"{PAGE}_1/comments"] = [comment(n, "5") for n in sorted(range(1, 21), reverse=falling)]
+    since = START + timedelta(minutes=15)
+    items, _ = await walked(lambda at: adapter(graph).comments(credentials(), f"{PAGE}_1", at, since))
+    assert {one.external_id for one in items} == {f"1_{n}" for n in range(15, 21)}
+    assert len(graph.requests) == (2 if falling else 5)
+
+
+class Mailbox:
+    """A Page's conversations, each with its messages, as Graph lists them."""
+
+    def __init__(self, graph: World) -> None:
+        self.graph, self.minute = graph, 0
+        self.all: set[str] = set()
+
+    def say(self, who: str, *, ours: bool = False, minutes: int = 1) -> None:
+        self.minute += minutes
+        mid, thread = f"m_{len(self.all) + 1}", f"t_{who}"
+        self.all.add(mid)
+        people = [{"id": who, "name": f"Name {who}"}, {"id": PAGE, "name": "Coffee"}]
+        message = {
+            "id": mid, "created_time": at(self.minute), "message": f"text {mid}",
+            "from": people[ours], "to": {"data": [people[not ours]]},
+        }  # fmt: skip
+        messages = self.graph.lists.setdefault(f"{thread}/messages", [])
+        messages.insert(0, message)
+        threads = self.graph.lists[f"{PAGE}/conversations"]
+        threads[:] = [one for one in threads if one["id"] != thread]
+        shown: Node = {"data": messages[:3]}
+        if len(messages) > 3:
+            shown["paging"] = {"cursors": {"after": _cursor(messages[2]["id"])}, "next": "https://graph.facebook.com/x"}
+        threads.insert(
+            0,
+            {"id": thread, "updated_time": at(self.minute), "participants": {"data": people}, "messages": shown},
+        )
+
+
+def _cursor(item: str) -> str:
+    return base64.urlsafe_b64encode(item.encode()).decode()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_no_message_is_passed_over(seed: int) -> None:
+    """Threads jump to the top while we read, also such as we have not come to."""
+    dice, graph = random.Random(seed), world()
+    box = Mailbox(graph)
+    for _ in range(60):
+        box.say(str(dice.randrange(100, 112)), ours=dice.random() < 0.3)
+    graph.page = 3
+    found, cursor, before = dict[str, RemoteMessage](), None, set(box.all)
+    for _ in range(3):
+        calls = 0
+
+        def happen() -> None:
+            nonlocal calls
+            calls += 1
+            if calls < 25 and dice.random() < 0.5:
+                box.say(str(dice.randrange(100, 112)))
+
+        graph.between = happen
+        items, cursor = await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
+        found |= {one.external_id: one for one in items}
+        assert before <= found.keys()
+        before = set(box.all)
+    graph.between = lambda: None
+    items, cursor = await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
+    found |= {one.external_id: one for one in items}
+    assert found.keys() == box.all
+    for message in found.values():
+        assert message.kind is MessageKind.MESSAGE
+        assert message.author.is_community == (message.author.external_id == PAGE)
+        assert message.thread_id == f"message-{message.author.external_id}" or message.author.is_community
+    asked = len(graph.requests)
+    await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
+    assert len(graph.requests) == asked + 1, "nothing new costs one call"
+
+
+async def test_messages_of_the_same_second_are_not_passed_over() -> None:
+    graph = world()
+    box = Mailbox(graph)
+    box.say("100")
+    _, cursor = await walked(lambda at: adapter(graph).conversations(credentials(), at))
+    box.say("101", minutes=0)
+    items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
+    assert "m_2" in {one.external_id for one in items}
+
+
+async def test_messages_that_are_too_old_or_hidden_are_left_out() -> None:
+    graph = world()
+    box = Mailbox(graph)
+    for number in range(20):
+        box.say(str(100 + number % 5))
+    since = START + timedelta(minutes=14)
+    items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at, since))
+    assert {one.external_id for one in items} == {f"m_{n}" for n in range(14, 21)}
+    assert not any(request.url.path.endswith("/messages") for request in graph.requests), "nothing older is asked for"
+    graph.lists[f"{PAGE}/conversations"] = [
+        {"id": "t_1", "updated_time": at(30), "messages": {"data": [{"id": "m_old"}]}}
+    ]
+    items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at))
+    assert items == [], "of those before the newest twenty Meta tells the id alone"
+
+
+# ── answers and posts ─────────────────────────────────────────────────────────────────────────────
+
+
+def to(kind: MessageKind, external_id: str = "1_11") -> ReplyTo:
+    return ReplyTo(external_id, "thread", kind, RemotePerson("5", "A"), f"{PAGE}_1")
+
+
+async def test_answers() -> None:
+    graph = world()
+    made = {"id": "1_12", "created_time": at(3), "permalink_url": "https://fb.com/1_12"}
+    graph.answers = {"1_11/comments": made, "/messages": {"recipient_id": "5", "message_id": "m_9"}}
+    sent = await adapter(graph).reply(credentials(), to(MessageKind.COMMENT), "Yes & no", "key")
+    assert (sent.external_id, sent.url) == ("1_12", "https://fb.com/1_12")
+    assert sent.sent_at == START + timedelta(minutes=3)
+    sent = await adapter(graph).reply(credentials(), to(MessageKind.MESSAGE, "m_1"), "Yes", "key")
+    assert sent.external_id == "m_9"
+    (_, said), (path, message) = graph.sent
+    assert said["message"] == "Yes & no"
+    assert path == f"{PAGE}/messages"
+    assert json.loads(message["recipient"]) == {"id": "5"}
+    assert json.loads(message["message"]) == {"text": "Yes"}
+    assert message["messaging_type"] == "RESPONSE"
+
+
+async def test_a_message_after_a_day_is_refused_in_plain_words() -> None:
+    graph = world()
+    said = fault(10, 2_018_278, "(#10) This message is sent outside of allowed window.")
+    graph.refuses["/messages"] = httpx.Response(400, json=said)
+    with pytest.raises(Rejected, match="24 hours"):
+        await adapter(graph).reply(credentials(), to(MessageKind.MESSAGE), "Yes", "key")
+
+
+async def test_refusals_keep_secrets() -> None:
+    graph = world()
+    said = fault(1234567, None, f"Cannot call with {PAGE_TOKEN} and {APP['client_secret']} and more")
+    graph.refuses["oauth"] = graph.refuses[f"{PAGE}?"] = httpx.Response(400, json=said)
+    with pytest.raises(Rejected) as caught:
+        await adapter(graph).community(credentials())
+    assert PAGE_TOKEN not in str(caught.value)
+    with pytest.raises(Rejected) as caught:
+        await adapter(graph).refresh(credentials())
+    assert APP["client_secret"] not in str(caught.value)
+
+
+async def test_posts_are_published() -> None:
+    graph, uploads = world(), iter("123456")
+    graph.answers = {
+        "/feed": {"id": f"{PAGE}_50"},
+        "/photos": lambda: {"id": next(uploads), "post_id": f"{PAGE}_60"},
+    }
+    pictures = (Picture(PIXEL, "image/png", "a dot"), Picture(PIXEL + b"2", "image/jpeg"))
+    text = await adapter(graph).publish(credentials(), OutgoingPost("Open"), "key")
+    photo = await adapter(graph).publish(credentials(), OutgoingPost("Open", pictures[:1]), "key")
+    album = await adapter(graph).publish(credentials(), OutgoingPost("Open", pictures), "key")
+    assert [one.external_id for one in (text, photo, album)] == [f"{PAGE}_50", f"{PAGE}_60", f"{PAGE}_50"]
+    assert text.url == f"https://www.facebook.com/{PAGE}_50"
+    alone, shown, first, second, whole = [said for _, said in graph.sent]
+    assert alone == {"message": "Open"}
+    assert shown == {"caption": "Open", "alt_text_custom": "a dot", "source": PIXEL}
+    assert first == {"published": "false", "alt_text_custom": "a dot", "source": PIXEL}
+    assert second == {"published": "false", "source": PIXEL + b"2"}
+    assert whole == {
+        "message": "Open", "attached_media[0]": '{"media_fbid": "2"}', "attached_media[1]": '{"media_fbid": "3"}',
+    }  # fmt: skip
+    with pytest.raises(Rejected, match="11 pictures"):
+        await adapter(graph).publish(credentials(), OutgoingPost("Open", pictures[:1] * 11), "key")
+
+
+# ── tokens and limits ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_tokens_are_renewed() -> None:
+    graph = world()
+    graph.tokens |= {"EAABnew-user"}
+    graph.nodes[PAGE]["access_token"] = "EAABnew-page"
+    graph.answers = {"oauth/access_token": {"access_token": "EAABnew-user", "expires_in": 5_184_000}}
+    granted = await adapter(graph).refresh(credentials())
+    assert {kind: (one.text, one.lifetime) for kind, one in granted.items()} == {
+        Token.USER: ("EAABnew-user", timedelta(days=60)),
+        Token.COMMUNITY: ("EAABnew-page", None),
+    }
+    assert graph.sent[0][1] == {
+        "grant_type": "fb_exchange_token", "fb_exchange_token": USER_TOKEN,
+        "client_id": "4400", "client_secret": "the-app's-secret",
+    }  # fmt: skip
+    assert graph.requests[1].headers["authorization"] == "Bearer EAABnew-user"
+    alone = await adapter(graph).refresh(credentials({Token.USER: USER_TOKEN}, app={}))
+    assert set(alone) == {Token.COMMUNITY}
+    assert len(graph.requests) == 3
+    del graph.nodes[PAGE]["access_token"]
+    with pytest.raises(AuthExpired, match="no role"):
+        await adapter(graph).refresh(credentials(app={}))
+    with pytest.raises(AuthExpired):
+        await adapter(graph).refresh(credentials({Token.COMMUNITY: PAGE_TOKEN}))
+
+
+def test_what_can_be_renewed() -> None:
+    assert Facebook.renewable({Token.COMMUNITY}, APP) == frozenset()
+    assert Facebook.renewable({Token.USER}, {}) == {Token.COMMUNITY}
+    assert Facebook.renewable({Token.USER, Token.COMMUNITY}, APP) == {Token.COMMUNITY, Token.USER}
+
+
+async def test_tokens_are_inspected() -> None:
+    graph = world()
+    seen = int(datetime(2026, 11, 24, 6, tzinfo=UTC).timestamp())
+    scopes = [scope for scope in Facebook.spec.scopes[Token.USER] if scope != "read_insights"]
+    told: Node = {"is_valid": True, "scopes": scopes, "expires_at": 0, "data_access_expires_at": seen}
+    graph.answers = {"debug_token": {"data": told}}
+    found = await adapter(graph).inspect(credentials())
+    assert found[Token.COMMUNITY] == TokenState(("read_insights",), timedelta(days=1))
+    assert set(found) == {Token.COMMUNITY, Token.USER}
+    assert [said["input_token"] for _, said in graph.sent] == [PAGE_TOKEN, USER_TOKEN]
+    assert graph.requests[0].headers["authorization"] == f"Bearer {APP_TOKEN}"
+    told |= {"expires_at": seen - 3600}
+    found = await adapter(graph).inspect(credentials())
+    assert found[Token.USER].lifetime == timedelta(hours=23), "whichever ends first"
+    told |= {"data_access_expires_at": 0, "expires_at": 0}
+    assert (await adapter(graph).inspect(credentials()))[Token.USER].lifetime is None
+    assert await adapter(graph).inspect(credentials(app={})) == {}
+    told |= {"is_valid": False}
+    with pytest.raises(AuthExpired) as caught:
+        await adapter(graph).inspect(credentials())
+    assert caught.value.token is Token.COMMUNITY
+
+
+@pytest.mark.parametrize(
+    ("headers", "usage"),
+    [
+        ({}, None),
+        ({"x-app-usage": "nonsense"}, None),
+        ({"x-app-usage": '{"call_count":28,"total_time":45,"total_cputime":25}'}, Usage(0.45, LimitScope.APP)),
+        ({"x-page-usage": '{"call_count":110}'}, Usage(1.1, LimitScope.COMMUNITY)),
+        (
+            {
+                "x-app-usage": '{"call_count":28,"total_time":45,"total_cputime":25}',
+                "x-business-use-case-usage": '{"77":[{"type":"pages","call_count":95,"total_cputime":20,"total_time":2,'
+                '"estimated_time_to_regain_access":19},{"type":"messenger","call_count":1}]}',
+            },
+            Usage(0.95, LimitScope.COMMUNITY, 1140.0),
+        ),
+    ],
+)
+def test_answers_tell_how_much_is_used(headers: dict[str, str], usage: Usage | None) -> None:
+    assert Facebook.usage(httpx.Response(200, headers=headers)) == usage
+
+
+# ── hooks ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def called(body: object, secret: str = SECRETS["app_secret"], **headers: str) -> HookRequest:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    signature = "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+    return HookRequest(raw, {"x-hub-signature-256": signature, **headers}, {})
+
+
+def entry(*changes: Node, messaging: tuple[object, ...] = ()) -> Node:
+    found = [{"field": "feed", "value": change} for change in changes]
+    return {"id": PAGE, "time": 1_772_355_660, "changes": found, "messaging": list(messaging)}
+
+
+def new_comment(**more: object) -> Node:
+    return {
+        "item": "comment", "verb": "add", "post_id": f"{PAGE}_1", "comment_id": "1_11", "parent_id": f"{PAGE}_1",
+        "from": {"id": "5", "name": "Ann"}, "message": "Until when?", "created_time": 1_772_355_600, **more,
+    }  # fmt: skip
+
+
+def new_message(mid: str = "m_1", **more: object) -> Node:
+    message = {"mid": mid, "text": "Hello", **more}
+    return {"sender": {"id": "5"}, "recipient": {"id": PAGE}, "timestamp": 1_772_355_600_500, "message": message}
+
+
+def events(*entries: Node, kind: str = "page") -> tuple[Event, ...]:
+    return Facebook.receive(called({"object": kind, "entry": list(entries)}), SECRETS).events
+
+
+def test_the_question_is_answered() -> None:
+    query = {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1158201444"}
+    assert Facebook.receive(HookRequest(b"", {}, query), SECRETS) == HookResult("1158201444")
+    nothing = {**query, "hub.verify_token": ""}
+    for wrong, secrets in (({**query, "hub.verify_token": "x"}, SECRETS), (query, {}), (nothing, {"verify_token": ""})):
+        with pytest.raises(MissingPermission):
+            Facebook.receive(HookRequest(b"", {}, wrong), secrets)
+    with pytest.raises(Malformed):
+        Facebook.receive(HookRequest(b"", {}, {**query, "hub.challenge": "<script>"}), SECRETS)
+
+
+def test_the_signature_is_over_the_raw_bytes() -> None:
+    body = b'{"object": "page",  "entry": []}'
+    assert Facebook.receive(called(body), SECRETS).events == ()
+    good = called(body)
+    for bad in (
+        called(body, "another secret"),
+        HookRequest(body, {}, {}),
+        HookRequest(body, {"x-hub-signature-256": ""}, {}),
+        HookRequest(body, {"x-hub-signature": good.headers["x-hub-signature-256"]}, {}),
+        HookRequest(body.replace(b"  ", b" "), good.headers, {}),
+        HookRequest(body, good.headers, {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1"}),
+    ):
+        if bad.query:
+            assert Facebook.receive(bad, SECRETS).response_body != "1"
+            continue
+        with pytest.raises(MissingPermission):
+            Facebook.receive(bad, SECRETS)
+    with pytest.raises(MissingPermission):
+        Facebook.receive(called(body, ""), {"verify_token": "agreed", "app_secret": ""})
+    [kept] = Facebook.receive(called(b"[]"), SECRETS).events
+    assert kept.unparsed is not None, "the control: whatever is signed is Meta's"
+
+
+def test_a_comment_is_told_as_it_is_listed() -> None:
+    (first,), (reply,) = events(entry(new_comment())), events(entry(new_comment(comment_id="1_12", parent_id="1_11")))
+    (message,) = first.messages
+    assert first.account_id == PAGE
+    assert (message.external_id, message.thread_id, message.post_id) == ("1_11", "comment-1_11-5", f"{PAGE}_1")
+    assert (message.text, message.author) == ("Until when?", RemotePerson("5", "Ann"))
+    assert message.sent_at == datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+    assert (message.in_reply_to, message.edited_at) == (None, None)
+    assert reply.messages[0].thread_id == "comment-1_11-5"
+    assert reply.messages[0].in_reply_to == "1_11"
+
+
+def test_what_happens_to_comments_and_posts() -> None:
+    (edited,) = events(entry(new_comment(verb="edited", message="Till when?")))
+    assert edited.messages[0].edited_at == datetime(2026, 3, 1, 9, 1, tzinfo=UTC)
+    (removed,) = events(entry(new_comment(verb="remove")))
+    assert (removed.deleted_ids, removed.messages) == (("1_11",), ())
+    ours = {"from": {"id": PAGE, "name": "Coffee"}}
+    assert events(entry(new_comment(parent_id="1_10", **ours))) == (), "nobody tells to whom it is"
+    (own,) = events(entry(new_comment(**ours)))
+    assert own.messages[0].author.is_community
+    new = {"item": "status", "verb": "add", "post_id": f"{PAGE}_9", "message": "Hi", "created_time": 1_772_355_600}
+    (posted,) = events(entry({**new, **ours}))
+    assert posted.posts[0].external_id == f"{PAGE}_9"
+    assert not posted.posts[0].metrics.counters
+    assert set(posted.posts[0].metrics.missing) == set(Metric)
+    assert events(entry({**new, "from": {"id": "5"}}), entry({**new, **ours, "published": 0})) == ()
+
+
+def test_messages_and_echoes() -> None:
+    echo = {**new_message("m_2", is_echo=True), "sender": {"id": PAGE}, "recipient": {"id": "5"}}
+    read = {"sender": {"id": "5"}, "recipient": {"id": PAGE}, "timestamp": 1, "read": {"watermark": 1}}
+    theirs, ours = events(entry(messaging=(new_message(), read, echo)))
+    assert theirs.messages[0].thread_id == ours.messages[0].thread_id == "message-5"
+    assert [one.messages[0].author.is_community for one in (theirs, ours)] == [False, True]
+    assert theirs.messages[0].sent_at == datetime(2026, 3, 1, 9, 0, 0, 500_000, tzinfo=UTC)
+
+
+def test_events_are_known_by_what_they_tell() -> None:
+    told = events(entry(new_comment(), new_comment(message="Else"), messaging=(new_message(), new_message("m_2"))))
+    assert len({event.event_id for event in told}) == 4
+    again = {**entry(new_comment(), messaging=(new_message(),)), "time": 1_772_359_999}
+    assert {event.event_id for event in events(again)} <= {event.event_id for event in told}
+    other = {**entry(new_comment()), "id": "78"}
+    assert events(other)[0].event_id not in {event.event_id for event in told}
+    assert events(other)[0].account_id == "78"
+
+
+def test_what_is_not_understood_takes_nothing_along() -> None:
+    odd = new_comment(created_time="yesterday")
+    other = {"id": "78", "time": 1, "changes": [{"field": "mention", "value": {"anything": 1}}]}
+    kept, told = events(entry(odd, new_comment()), other)
+    assert told.messages[0].external_id == "1_11"
+    assert (kept.account_id, kept.messages) == (PAGE, ())
+    assert events(entry(new_comment()), kind="user") == ()
+
+
+def test_what_is_not_understood_is_kept_as_if_it_had_come_alone() -> None:
+    unparsed, strange = new_comment(created_time="yesterday"), {**new_message("m_9"), "timestamp": "noon"}
+    came = entry(unparsed, new_comment(), messaging=(strange, new_message(), "hm"))
+    kept = [event.unparsed for event in events(came, {"id": None}) if event.unparsed is not None]
+    bare = {name: value for name, value in came.items() if name not in {"changes", "messaging"}}
+    assert [json.loads(one.payload) for one in kept] == [
+        {"object": "page", "entry": [one]}
+        for one in (
+            {**bare, "changes": [{"field": "feed", "value": unparsed}]},
+            {**bare, "messaging": [strange]},
+            {**bare, "messaging": ["hm"]},
+            {"id": None},
+        )
+    ]
+    for one in kept:
+        [again] = Facebook.parse_event(one.payload.encode())
+        assert again.unparsed == one
+    mended = kept[1].payload.replace('"noon"', str(new_message()["timestamp"]))
+    assert [e.messages[0].external_id for e in Facebook.parse_event(mended.encode())] == ["m_9"]
+
+
+def test_what_tells_of_no_message_is_not_kept() -> None:
+    """A customer has read, liked or pressed something: there is nothing that would be lost."""
+    whose = {name: value for name, value in new_message().items() if name != "message"}
+    for name in ("read", "delivery", "reaction", "postback"):
+        assert events(entry(messaging=({**whose, name: {"mid": "m_1"}},))) == ()
+
+
+async def test_the_hook_is_set_and_asked_about() -> None:
+    graph = world()
+    graph.answers = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
+    assert await adapter(graph).subscribe(credentials(), HOOK, SECRETS) == {}
+    (app, at_app), (page, at_page) = graph.sent
+    assert (app, page) == ("4400/subscriptions", f"{PAGE}/subscribed_apps")
+    assert (at_app["object"], at_app["callback_url"], at_app["verify_token"]) == ("page", HOOK, "agreed")
+    assert at_page == {"subscribed_fields": "feed,messages,message_echoes"}
+    fields = ["feed", "messages", "message_echoes"]
+    versioned = [{"name": name, "version": "v26.0"} for name in fields]
+    there: list[Node] = [{"object": "page", "callback_url": HOOK, "active": True, "fields": versioned}]
+    listed = {"data": [{"id": "4400", "name": "Instep", "subscribed_fields": fields}]}
+    graph.answers = {"/subscribed_apps": listed, "/subscriptions": {"data": there}}
+    assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True)
+    there[0]["fields"] = fields
+    assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True), "as it was before v3.2"
+    there[0]["fields"] = versioned[:2]
+    state = await adapter(graph).subscription(credentials(), HOOK)
+    assert (state.subscribed, state.detail) == (False, "the application does not send: message_echoes")
+    assert not (await adapter(graph).subscription(credentials(), HOOK + "0")).subscribed
+    unseen = await adapter(graph).subscription(credentials(app={}), HOOK)
+    assert unseen.subscribed
+    assert "dashboard" in unseen.detail
+    listed["data"] = [{"id": "9999", "subscribed_fields": fields}]
+    state = await adapter(graph).subscription(credentials(), HOOK)
+    assert (state.subscribed, state.detail) == (False, "the community does not send: feed, message_echoes, messages")
+    graph.answers = {"/subscribed_apps": {"success": False}}
+    with pytest.raises(Rejected):
+        await adapter(graph).subscribe(credentials(app={}), HOOK, SECRETS)
+
+
+async def test_a_deleted_post_has_no_comments() -> None:
+    with pytest.raises(Gone):
+        await adapter(world()).comments(credentials(), f"{PAGE}_404", None)

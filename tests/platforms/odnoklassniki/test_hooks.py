@@ -1,0 +1,99 @@
+"""What Odnoklassniki's hooks tell, and whom they are believed."""
+
+import json
+from datetime import UTC, datetime
+from typing import Final
+
+import pytest
+
+from app.platforms.capabilities import Event, HookRequest
+from app.platforms.contract import MessageKind, MissingPermission, RemoteMessage, RemotePerson
+from app.platforms.odnoklassniki.adapter import Odnoklassniki
+from tests.platforms.contract.stage import staged
+
+MESSAGE: Final = {
+    "sender": {"user_id": "user:123456789012", "name": "A Customer"},
+    "recipient": {"chat_id": "chat:C3ecb9d02a600"},
+    "message": {"text": "text", "seq": 98211023614189660, "mid": "mid:C3ecb9d02a600.15cea67d78d2059"},
+    "timestamp": 1498581292941,
+}
+
+
+def events(body: object, source: str | None = "217.20.145.193", **secrets: str) -> tuple[Event, ...]:
+    call = HookRequest(json.dumps(body).encode(), {}, {}, source)
+    received = Odnoklassniki.receive(call, secrets)
+    assert received.response_body == "ok"
+    return received.events
+
+
+@pytest.mark.parametrize("body", [MESSAGE, MESSAGE | {"webhookType": "MESSAGE_CREATED"}])
+def test_a_message_is_told_once_under_its_own_id(body: dict[str, object]) -> None:
+    (event,) = events(body)
+    assert (event.event_id, event.account_id) == ("mid:C3ecb9d02a600.15cea67d78d2059", None)
+    (message,) = event.messages
+    assert message == RemoteMessage(
+        "mid:C3ecb9d02a600.15cea67d78d2059", "chat:C3ecb9d02a600", MessageKind.MESSAGE,
+        RemotePerson("123456789012", "A Customer", "https://ok.ru/profile/123456789012"), "text",
+        datetime(2017, 6, 27, 16, 34, 52, 941000, UTC),
+    )  # fmt: skip
+
+
+def test_the_groups_own_words_are_known() -> None:
+    (event,) = events(MESSAGE | {"sender": {"user_id": "group:57000000000077"}})
+    assert event.messages[0].author.is_community
+
+
+@pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_CALLBACK"])
+def test_other_events_are_taken_and_bring_nothing(kind: str) -> None:
+    assert events({"webhookType": kind, "chat_id": 1}) == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "sources", "right"),
+    [
+        ("217.20.145.192", None, True),
+        ("217.20.151.175", None, True),
+        ("217.20.153.63", "", True),
+        ("::ffff:217.20.153.48", None, True),
+        ("217.20.153.64", None, False),
+        ("217.20.145.191", None, False),
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("127.0.0.1", "127.0.0.0/8, ::1", True),
+        ("::1", "127.0.0.0/8, ::1", True),
+        ("217.20.145.193", "127.0.0.0/8", False),
+        ("10.1.2.3", "10.1.2.0/24,192.0.2.1", True),
+        ("192.0.2.2", "10.1.2.0/24,192.0.2.1", False),
+        ("127.0.0.1", "127.0.0.0/8,nonsense", False),
+        ("127.0.0.1", ",", False),
+        ("", None, False),
+        (None, None, False),
+        ("localhost", "127.0.0.0/8", False),
+    ],
+)
+def test_a_call_is_believed_by_where_it_comes_from(source: str | None, sources: str | None, right: bool) -> None:
+    secrets = {} if sources is None else {"sources": sources}
+    if right:
+        assert events(MESSAGE, source, **secrets)
+        return
+    with pytest.raises(MissingPermission):
+        events(MESSAGE, source, **secrets)
+
+
+def test_the_source_is_looked_at_before_the_body() -> None:
+    with pytest.raises(MissingPermission):
+        Odnoklassniki.receive(HookRequest(b"{", {}, {}, "203.0.113.9"), {})
+    [kept] = Odnoklassniki.receive(HookRequest(b"{", {}, {}, "217.20.145.193"), {}).events
+    assert kept.unparsed is not None, "the control: from elsewhere it is kept"
+
+
+async def test_a_hook_is_set_once() -> None:
+    url = "https://instep.example/v1/hooks/1"
+    async with staged("odnoklassniki", Odnoklassniki) as s:
+        made = Odnoklassniki(s.http)
+        for _ in range(2):
+            assert await made.subscribe(s.c, url, {}) == {}
+        posts = [request for request in s.way.requests if request.url.path == "/graph/me/subscribe"]
+        assert len(posts) == 1
+        assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED"]}
+        assert posts[0].headers["content-type"] == "application/json;charset=utf-8"

@@ -1,0 +1,271 @@
+"""A VK of few words, for tests: a wall, its comments and a mailbox that change between calls.
+
+Its answers hold to VK's schema (`vk/test_schema` checks them); it knows which token a method takes.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+GROUP = 77
+USER_TOKEN = "vk-user-token-123"
+GROUP_TOKEN = "vk-group-token-456"
+START = 1_760_000_000
+METHODS = {
+    "groups.getById": {USER_TOKEN, GROUP_TOKEN},
+    "wall.get": {USER_TOKEN},
+    "wall.getById": {USER_TOKEN},
+    "wall.getComments": {USER_TOKEN},
+    "wall.createComment": {USER_TOKEN, GROUP_TOKEN},
+    "stats.getPostReach": {USER_TOKEN},
+    "execute": {USER_TOKEN, GROUP_TOKEN},
+    "messages.getConversations": {GROUP_TOKEN},
+    "messages.getHistory": {GROUP_TOKEN},
+    "messages.send": {GROUP_TOKEN},
+    "photos.getWallUploadServer": {USER_TOKEN},
+    "photos.saveWallPhoto": {USER_TOKEN},
+    "wall.post": {USER_TOKEN, GROUP_TOKEN},
+    "account.getAppPermissions": {USER_TOKEN},
+    "groups.getTokenPermissions": {GROUP_TOKEN},
+    "groups.getCallbackConfirmationCode": {USER_TOKEN, GROUP_TOKEN},
+    "groups.getCallbackServers": {USER_TOKEN, GROUP_TOKEN},
+    "groups.addCallbackServer": {USER_TOKEN, GROUP_TOKEN},
+    "groups.editCallbackServer": {USER_TOKEN, GROUP_TOKEN},
+    "groups.setCallbackSettings": {USER_TOKEN, GROUP_TOKEN},
+    "groups.getCallbackSettings": {USER_TOKEN, GROUP_TOKEN},
+}
+UPLOADED = {"server": 857416, "photo": '[{"photo": "5f3a"}]', "hash": "abc"}
+
+
+def post(key: int, **changes: object) -> dict[str, Any]:
+    return {
+        "inner_type": "wall_wallpost",
+        "id": key,
+        "owner_id": -GROUP,
+        "from_id": -GROUP,
+        "date": START + key // 2,
+        "text": f"post {key}",
+        "post_type": "post",
+        "likes": {"can_like": 1, "count": key, "user_likes": 0},
+        "comments": {"count": 2},
+        "reposts": {"count": 3},
+        "views": {"count": 1000},
+        **changes,
+    }
+
+
+def comment(key: int, by: int, stack: tuple[int, ...] = (), **changes: object) -> dict[str, Any]:
+    return {
+        "id": key,
+        "from_id": by,
+        "post_id": 1,
+        "owner_id": -GROUP,
+        "date": START + key,
+        "text": f"comment {key}",
+        "parents_stack": list(stack),
+        **changes,
+    }
+
+
+def message(key: int, peer: int, *, out: bool = False, **changes: object) -> dict[str, Any]:
+    return {
+        "id": key,
+        "peer_id": peer,
+        "from_id": -GROUP if out else peer,
+        "out": int(out),
+        "date": START + key,
+        "text": f"message {key}",
+        "conversation_message_id": key,
+        "version": 1,
+        **changes,
+    }
+
+
+@dataclass
+class World:
+    """The state, and what happens to it after each call."""
+
+    posts: list[dict[str, Any]] = field(default_factory=list)
+    """Newest first, the pinned one wherever it belongs in time."""
+    comments: list[dict[str, Any]] = field(default_factory=list)
+    """Of post 1, oldest first, all levels."""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    """Oldest first, of all conversations."""
+    reach_errors: dict[int, int] = field(default_factory=dict)
+    """By community."""
+    errors: dict[str, int] = field(default_factory=dict)
+    servers: list[dict[str, Any]] = field(default_factory=list)
+    """Where events go; each with `events`, the names of those that are sent."""
+    mask: int = (1 << 2) + (1 << 13) + (1 << 20)
+    uploads: list[httpx.Request] = field(default_factory=list)
+    uploaded: dict[str, Any] = field(default_factory=lambda: UPLOADED)
+    after: Callable[[], None] = lambda: None
+    calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self))
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/upload.php":
+            self.uploads.append(request)
+            return httpx.Response(200, json=self.uploaded)
+        method = request.url.path.rpartition("/")[2]
+        form = dict(httpx.QueryParams(request.content.decode()))
+        assert request.method == "POST"
+        assert form["v"] == "5.199"
+        assert not request.url.query
+        self.calls.append((method, form))
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if token not in {USER_TOKEN, GROUP_TOKEN}:
+            answer = self.error(5)
+        elif token not in METHODS[method]:
+            answer = self.error(27)
+        elif method in self.errors:
+            answer = self.error(self.errors[method])
+        elif method == "execute":
+            answer = self._execute(form)
+        else:
+            answer = {"response": getattr(self, "_" + method.replace(".", "_"))(form)}
+        response = httpx.Response(200, json=answer)  # what was said stays said, whatever happens then
+        self.after()
+        return response
+
+    @staticmethod
+    def error(code: int) -> dict[str, Any]:
+        params = [{"key": "access_token", "value": USER_TOKEN}]
+        return {"error": {"error_code": code, "error_msg": f"no, {GROUP_TOKEN}", "request_params": params}}
+
+    def _groups_getById(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        group = {"id": GROUP, "name": "Coffee", "screen_name": "coffee", "is_closed": 0, "members_count": 4242}
+        return {"groups": [group] if form["group_id"] in {"77", "coffee"} else [], "profiles": []}
+
+    def wall(self) -> list[dict[str, Any]]:
+        return sorted(self.posts, key=lambda p: not p.get("is_pinned", 0))
+
+    def _wall_get(self, form: dict[str, str]) -> object:
+        offset, count = int(form["offset"]), int(form["count"])
+        assert count <= 100
+        assert form["owner_id"] == f"-{GROUP}"
+        return {"count": len(self.posts), "items": self.wall()[offset : offset + count]}
+
+    def _wall_getById(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        wanted = form["posts"].split(",")
+        return {"items": [p for p in self.posts if f"{p['owner_id']}_{p['id']}" in wanted]}
+
+    def _execute(self, form: dict[str, str]) -> dict[str, Any]:
+        """Calls of `stats.getPostReach`: `errors` are met by all of them, `reach_errors` by those of one wall."""
+        calls = re.findall(r"API\.stats\.getPostReach\((\{.*?\})\)", form["code"])
+        assert form["code"] == f"return [{','.join(f'API.stats.getPostReach({one})' for one in calls)}];"
+        assert 0 < len(calls) <= 25
+        self.calls += [("stats.getPostReach", json.loads(one)) for one in calls]
+        told: list[object] = []
+        failed = []
+        for one in map(json.loads, calls):
+            code = self.errors.get("stats.getPostReach", self.reach_errors.get(-one["owner_id"]))
+            told.append(False if code is not None else self._stats_getPostReach(one))
+            failed += [{"method": "stats.getPostReach", "error_code": code, "error_msg": "no"}] if code else []
+        return {"response": told} | ({"execute_errors": failed} if failed else {})
+
+    def _stats_getPostReach(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        ids = [int(part) for part in form["post_ids"].split(",")]
+        assert len(ids) <= 30
+        return [{"post_id": i, "reach_total": i * 10, "reach_subscribers": i} for i in ids]
+
+    def _wall_getComments(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        offset, count = int(form["offset"]), int(form["count"])
+        top = int(form.get("comment_id", 0))
+        level = [c for c in self.comments if (c["parents_stack"] or [0])[0] == top]
+        items = []
+        for found in level[offset : offset + count]:
+            below = [c for c in self.comments if c["parents_stack"][:1] == [found["id"]]]
+            shown = below[: int(form.get("thread_items_count", 0))]
+            items.append(found if top else {**found, "thread": {"count": len(below), "items": shown}})
+        profiles = [{"id": 5, "first_name": "Ann", "last_name": "Lee"}]
+        groups = [{"id": GROUP, "name": "Coffee"}]
+        count_all = len(self.comments)
+        return {
+            "count": count_all,
+            "current_level_count": len(level),
+            "items": items,
+            "profiles": profiles,
+            "groups": groups,
+        }
+
+    def _messages_getConversations(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        offset, count = int(form["offset"]), int(form["count"])
+        last = {m["peer_id"]: m for m in self.messages}
+        talks = sorted(last.values(), key=lambda m: -m["id"])
+        items = [
+            {
+                "conversation": {
+                    "peer": {"id": m["peer_id"], "type": "user" if m["peer_id"] < 2 * 10**9 else "chat"},
+                    "last_message_id": m["id"],
+                    "last_conversation_message_id": m["id"],
+                    "in_read": 0,
+                    "out_read": 0,
+                    "version": 1,
+                },
+                "last_message": m,
+            }
+            for m in talks[offset : offset + count]
+        ]
+        return {"count": len(talks), "items": items}
+
+    def _messages_getHistory(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        offset, count = int(form["offset"]), int(form["count"])
+        found = [m for m in reversed(self.messages) if m["peer_id"] == int(form["peer_id"])]
+        profiles = [{"id": int(form["peer_id"]), "first_name": "Ann", "last_name": "Lee"}]
+        return {"count": len(found), "items": found[offset : offset + count], "profiles": profiles}
+
+    def _messages_send(self, form: dict[str, str]) -> object:
+        return 900
+
+    def _wall_createComment(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"comment_id": 901, "parents_stack": []}
+
+    def _photos_getWallUploadServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"album_id": -14, "upload_url": "https://pu.vk.com/upload.php?act=do_add", "user_id": 1}
+
+    def _photos_saveWallPhoto(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        assert {name: form[name] for name in UPLOADED} == {name: str(value) for name, value in UPLOADED.items()}
+        photo = {"id": 70 + len(self.uploads), "owner_id": 1, "album_id": -14, "date": START, "has_tags": False}
+        return [{**photo, "access_key": "key"}]
+
+    def _wall_post(self, form: dict[str, str]) -> object:
+        return {"post_id": 902}
+
+    def _account_getAppPermissions(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return self.mask
+
+    def _groups_getTokenPermissions(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"mask": 4096, "permissions": [{"name": "messages", "setting": 4096}]}
+
+    def _groups_getCallbackConfirmationCode(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"code": "a1b2c3"}
+
+    def _groups_getCallbackServers(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        shown = [{name: value for name, value in one.items() if name != "events"} for one in self.servers]
+        return {"count": len(shown), "items": shown}
+
+    def _groups_addCallbackServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        server = {name: form[name] for name in ("title", "url", "secret_key")}
+        self.servers.append({**server, "id": 1 + len(self.servers), "creator_id": 1, "status": "wait", "events": set()})
+        return {"server_id": self.servers[-1]["id"]}
+
+    def _groups_editCallbackServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        self._server(form).update({name: form[name] for name in ("title", "url", "secret_key")} | {"status": "wait"})
+        return 1
+
+    def _groups_setCallbackSettings(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        self._server(form)["events"] |= {name for name, value in form.items() if value == "1" and "_" in name}
+        return 1
+
+    def _groups_getCallbackSettings(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
+        return {"api_version": "5.199", "events": dict.fromkeys(sorted(self._server(form)["events"]), 1)}
+
+    def _server(self, form: dict[str, str]) -> dict[str, Any]:
+        return next(one for one in self.servers if one["id"] == int(form["server_id"]))

@@ -1,0 +1,648 @@
+"""The VK adapter against a VK of few words."""
+
+import itertools
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.platforms.capabilities import Event, HookRequest, HookResult, ListsComments, Receives, Replies, ReplyTo
+from app.platforms.contract import (
+    Adapter,
+    AuthExpired,
+    Credentials,
+    Gone,
+    LimitScope,
+    Malformed,
+    MessageKind,
+    Metric,
+    MetricStatus,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    RemoteMessage,
+    RemotePerson,
+    RemotePost,
+    Throttled,
+    Token,
+    Transient,
+)
+from app.platforms.vk import adapter as module
+from app.platforms.vk.adapter import ADAPTER, Vk
+from tests.platforms.vk.server import GROUP, GROUP_TOKEN, START, USER_TOKEN, World, comment, message, post
+
+BOTH = {Token.USER: USER_TOKEN, Token.COMMUNITY: GROUP_TOKEN}
+
+
+def credentials(tokens: Mapping[Token, str] = BOTH, external_id: str | None = str(GROUP)) -> Credentials:
+    return Credentials("https://vk.com/coffee", "https://api.vk.ru", external_id, tokens)
+
+
+async def posts(made: Vk, cursor: str | None = None, since: datetime | None = None) -> tuple[list[RemotePost], str]:
+    found: list[RemotePost] = []
+    for _ in range(500):
+        page = await made.posts(credentials(), cursor, since)
+        found += page.items
+        cursor = page.cursor
+        assert cursor is not None
+        if not page.more:
+            return found, cursor
+    raise AssertionError("the walk does not end")
+
+
+async def talk(made: Vk, cursor: str | None = None, since: datetime | None = None) -> tuple[list[RemoteMessage], str]:
+    found: list[RemoteMessage] = []
+    for _ in range(500):
+        page = await made.conversations(credentials(), cursor, since)
+        found += page.items
+        cursor = page.cursor
+        assert cursor is not None
+        if not page.more:
+            return found, cursor
+    raise AssertionError("the walk does not end")
+
+
+async def comments(made: Vk, cursor: str | None = None, since: datetime | None = None) -> list[RemoteMessage]:
+    found: list[RemoteMessage] = []
+    for _ in range(500):
+        page = await made.comments(credentials(), "1", cursor, since)
+        found += page.items
+        cursor = page.cursor
+        if not page.more:
+            return found
+    raise AssertionError("the walk does not end")
+
+
+def answering(answer: object) -> Vk:
+    return Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
+
+
+def test_it_is_an_adapter_with_all_it_can() -> None:
+    made: Adapter = Vk(World().client())
+    assert ADAPTER is Vk
+    assert isinstance(made, ListsComments)
+    assert isinstance(made, Replies)
+    assert isinstance(made, Receives)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("https://vk.com/coffee", "https://vk.com/coffee"),
+        ("http://vk.com/Coffee/", "https://vk.com/coffee"),
+        ("vk.com/club123", "https://vk.com/club123"),
+        ("https://vk.ru/public123", "https://vk.com/club123"),
+        ("m.vk.com/event0123", "https://vk.com/club123"),
+        ("@coffee.house", "https://vk.com/coffee.house"),
+        ("club123", "https://vk.com/club123"),
+        ("-123", "https://vk.com/club123"),
+        ("https://vk.com/coffee?w=wall-1_2", "https://vk.com/coffee"),
+    ],
+)
+def test_addresses_have_one_spelling(text: str, canonical: str) -> None:
+    assert Vk.address(text).canonical == canonical
+    assert Vk.address(canonical).canonical == canonical
+
+
+@pytest.mark.parametrize("text", ["", "vk.com", "https://vk.com/", "https://vk.com/id1", "https://other.com/coffee"])
+@pytest.mark.parametrize("around", ["{}", " {} "])
+def test_what_is_no_address_is_told(text: str, around: str) -> None:
+    with pytest.raises(ValueError, match=r"vk\.com"):
+        Vk.address(around.format(text))
+
+
+@pytest.mark.parametrize("text", ["club0", "-0", "https://vk.com/a/b", "wall-1_2", "https://[", "ftp://vk.com/coffee"])
+def test_what_only_looks_like_one_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match=r"vk\.com"):
+        Vk.address(text)
+
+
+@pytest.mark.parametrize("tokens", [BOTH, {Token.USER: USER_TOKEN}, {Token.COMMUNITY: GROUP_TOKEN}])
+@pytest.mark.parametrize("external_id", [None, "77"])
+async def test_the_community(tokens: Mapping[Token, str], external_id: str | None) -> None:
+    snapshot = await Vk(World().client()).community(credentials(tokens, external_id))
+    assert (snapshot.external_id, snapshot.title, snapshot.size) == ("77", "Coffee", 4242)
+    assert snapshot.url == "https://vk.com/coffee"
+
+
+async def test_a_community_that_is_not_there() -> None:
+    made = Vk(World().client())
+    with pytest.raises(Gone):
+        await made.community(credentials(external_id="78"))
+    with pytest.raises(AuthExpired) as caught:
+        await made.community(credentials({}))
+    assert caught.value.token is Token.COMMUNITY
+
+
+async def test_a_hidden_size_is_unknown_and_a_closed_community_gone() -> None:
+    for group, size in (({"id": 77, "name": "x"}, None), ({"id": 77, "name": "x", "members_count": 0}, 0)):
+        assert (await answering({"response": {"groups": [group]}}).community(credentials())).size == size
+    closed = {"id": 77, "name": "x", "deactivated": "banned"}
+    with pytest.raises(Gone):
+        await answering({"response": {"groups": [closed]}}).community(credentials())
+
+
+async def test_a_post_with_its_counters() -> None:
+    world = World([post(9, edited=START + 60, views={})])
+    [found], _ = await posts(Vk(world.client()))
+    assert found.external_id == "9"
+    assert found.url == "https://vk.com/wall-77_9"
+    assert found.published_at == datetime.fromtimestamp(START + 4, UTC)
+    assert found.edited_at == datetime.fromtimestamp(START + 60, UTC)
+    assert found.metrics.counters == {Metric.REACTIONS: 9, Metric.COMMENTS: 2, Metric.SHARES: 3}
+    assert found.metrics.missing[Metric.REACH] is MetricStatus.PENDING
+    assert found.metrics.missing[Metric.VIEWS] is MetricStatus.UNSUPPORTED
+    assert set(found.metrics.counters) | set(found.metrics.missing) == set(Metric)
+
+
+async def test_a_quiet_wall_is_read_with_few_calls_and_then_with_one() -> None:
+    world = World([post(key) for key in range(350, 0, -1)])
+    made = Vk(world.client())
+    found, cursor = await posts(made)
+    assert [p.external_id for p in found[:3]] == ["350", "349", "348"]
+    assert {p.external_id for p in found} == {str(key) for key in range(1, 351)}
+    assert len(world.calls) == 4
+    world.posts.insert(0, post(351))
+    found, _ = await posts(made, cursor)
+    assert found[0].external_id == "351"
+    assert len(world.calls) == 5
+
+
+async def test_a_walk_ends_at_the_age_that_is_not_wanted() -> None:
+    world = World([post(key) for key in range(350, 0, -1)])
+    made = Vk(world.client())
+    since = datetime.fromtimestamp(START + 140, UTC)
+    found, cursor = await posts(made, since=since)
+    assert {int(p.external_id) for p in found} == set(range(280, 351))
+    assert len(world.calls) == 1
+    world.posts.insert(0, post(400))
+    assert (await posts(made, cursor, since))[0][0].external_id == "400"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 2**32), st.integers(0, 16))
+async def test_nothing_is_passed_over_on_a_wall_that_changes(size: int, seed: int, churn: int) -> None:
+    chance = random.Random(seed)
+    world = World([post(key) for key in range(size, 0, -1)])
+    keys = itertools.count(size + 1)
+    pins: list[int] = []
+    quiet = False
+
+    def change() -> None:
+        for _ in range(0 if quiet else chance.randrange(churn + 1)):
+            what = chance.random()
+            if what < 0.4:
+                world.posts.insert(0, post(next(keys)))
+            elif what < 0.8 and world.posts:
+                del world.posts[chance.randrange(len(world.posts))]
+            elif world.posts and pins:
+                pin(pins.pop())
+
+    def pin(pinned: int) -> None:
+        for there in world.posts:
+            there["is_pinned"] = 0
+        if world.posts:
+            chance.choice(world.posts)["is_pinned"] = pinned
+
+    world.after = change
+    made, seen, cursor = Vk(world.client()), set[str](), None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WALL_PAGE", 12)
+        pin(chance.randrange(2))
+        for _ in range(3):
+            pins[:] = [1]  # within each walk another post takes the place of the pinned one
+            found, cursor = await posts(made, cursor)
+            seen |= {p.external_id for p in found}
+        quiet = True
+        found, cursor = await posts(made, cursor)
+        seen |= {p.external_id for p in found}
+    assert {str(p["id"]) for p in world.posts} <= seen
+
+
+async def test_only_the_communitys_own_posts_are_posts() -> None:
+    others = [post(3, from_id=5), post(2, post_type="suggest"), post(1, is_deleted=True)]
+    found, _ = await posts(Vk(World([post(4), *others]).client()))
+    assert [p.external_id for p in found] == ["4"]
+
+
+async def test_metrics_and_reach() -> None:
+    world = World([post(key) for key in range(100, 1, -1)])
+    ids = tuple(str(key) for key in range(1, 101))
+    found = await Vk(world.client()).metrics(credentials(), ids)
+    assert tuple(m.external_id for m in found) == ids
+    assert found[0].gone
+    assert found[0].counters == {}
+    assert found[41].counters == {
+        Metric.REACTIONS: 42,
+        Metric.COMMENTS: 2,
+        Metric.SHARES: 3,
+        Metric.VIEWS: 1000,
+        Metric.REACH: 420,
+    }
+    assert [name for name, _ in world.calls] == ["wall.getById", "execute"] + 4 * ["stats.getPostReach"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(7, "no_permission"), (5, "no_permission"), (15, "no_permission"), (10, "error"), (6, "error"), (100, "error")],
+)
+async def test_reach_that_fails_fails_nothing_else(code: int, status: str) -> None:
+    world = World([post(2)], errors={"stats.getPostReach": code})
+    [found] = await Vk(world.client()).metrics(credentials(), ("2",))
+    assert found.counters[Metric.VIEWS] == 1000
+    assert found.missing[Metric.REACH] == MetricStatus(status)
+
+
+async def test_reach_that_is_not_told_is_unknown() -> None:
+    rows = [{"post_id": 2}, {"post_id": 3, "reach_total": 0}]
+    answers = iter([{"response": {"items": [post(key) for key in (2, 3, 4)]}}, {"response": [rows]}])
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
+    two, three, four = await Vk(http).metrics(credentials(), ("2", "3", "4"))
+    assert two.missing[Metric.REACH] is four.missing[Metric.REACH] is MetricStatus.PENDING
+    assert three.counters[Metric.REACH] == 0
+
+
+async def test_an_old_post_that_is_pinned_ends_no_walk() -> None:
+    world = World([post(key) for key in range(350, 0, -1)])
+    made = Vk(world.client())
+    _, cursor = await posts(made)
+    world.posts[-1]["is_pinned"] = 1
+    world.posts[:0] = [post(key) for key in range(600, 350, -1)]
+    found, _ = await posts(made, cursor)
+    assert {int(p.external_id) for p in found} >= {1, *range(351, 601)}
+
+
+async def test_too_many_posts_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="100"):
+        await Vk(World().client()).metrics(credentials(), tuple(map(str, range(101))))
+
+
+def thread_of(size: int) -> list[dict[str, Any]]:
+    """Ann (5) asks; we answer her; Bob (6) joins in, is answered; then many more of Ann's."""
+    first = [
+        comment(10, 5),
+        comment(11, -GROUP, (10,), reply_to_user=5, reply_to_comment=10),
+        comment(12, 6, (10,), reply_to_user=5, reply_to_comment=10),
+        comment(13, -GROUP, (10,), reply_to_user=6, reply_to_comment=12),
+        comment(14, 6),
+        comment(15, 0, deleted=True, text=""),
+        comment(16, -GROUP),
+    ]
+    return first + [comment(key, 5, (10,), reply_to_user=-GROUP) for key in range(20, 20 + size)]
+
+
+async def test_comments_form_one_thread_for_each_customer_and_first_comment() -> None:
+    found = {m.external_id: m for m in await comments(Vk(World(comments=thread_of(0)).client()))}
+    assert {key: m.thread_id for key, m in found.items()} == {
+        "comment-10": "comment-10-5",
+        "comment-11": "comment-10-5",
+        "comment-12": "comment-10-6",
+        "comment-13": "comment-10-6",
+        "comment-14": "comment-14-6",
+        "comment-15": "comment-15-0",
+        "comment-16": "comment-16--77",
+    }
+    assert {key for key, m in found.items() if m.author.is_community} == {"comment-11", "comment-13", "comment-16"}
+    assert found["comment-10"].author.name == "Ann Lee"
+    assert found["comment-14"].author.name == ""
+    assert found["comment-13"].in_reply_to == "comment-12"
+    assert found["comment-15"].deleted
+    assert {m.post_id for m in found.values()} == {"1"}
+
+
+@pytest.mark.parametrize("size", [6, 7, 30, 250])
+async def test_a_long_thread_is_read_to_its_end(size: int) -> None:
+    world = World(comments=thread_of(size) + [comment(key, 6) for key in range(1000, 1150)])
+    found = {m.external_id for m in await comments(Vk(world.client()))}
+    assert found == {f"comment-{c['id']}" for c in world.comments}
+
+
+async def test_comments_that_are_too_old_are_left_out() -> None:
+    since = datetime.fromtimestamp(START + 14, UTC)
+    found = await comments(Vk(World(comments=thread_of(0)).client()), since=since)
+    assert {m.external_id for m in found} == {"comment-14", "comment-15", "comment-16"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 2**32))
+async def test_no_comment_that_stays_is_passed_over(size: int, seed: int) -> None:
+    chance = random.Random(seed)
+    keys = itertools.count(1)
+    world = World()
+
+    def add() -> None:
+        tops = [c["id"] for c in world.comments if not c["parents_stack"]]
+        stack = (chance.choice(tops),) if tops and chance.random() < 0.6 else ()
+        world.comments.append(comment(next(keys), 5, stack))
+
+    for _ in range(size):
+        add()
+    there = {c["id"] for c in world.comments}
+
+    def change() -> None:
+        for _ in range(chance.randrange(4)):
+            if chance.random() < 0.5:
+                add()
+            elif world.comments:
+                gone = chance.choice(world.comments)["id"]
+                world.comments = [c for c in world.comments if gone not in (c["id"], *c["parents_stack"])]
+        there.intersection_update(c["id"] for c in world.comments)
+
+    world.after = change
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "COMMENTS_PAGE", 12)
+        patch.setattr(module, "THREAD_ITEMS", 2)
+        found = {int(m.external_id.removeprefix("comment-")) for m in await comments(Vk(world.client()))}
+    assert there <= found
+
+
+async def test_messages_both_ways() -> None:
+    world = World(messages=[message(1, 5), message(2, 5, out=True), message(3, 6), message(4, 2_000_000_001)])
+    made = Vk(world.client())
+    found, cursor = await talk(made)
+    assert {(m.external_id, m.thread_id, m.author.is_community) for m in found} == {
+        ("message-1", "message-5", False),
+        ("message-2", "message-5", True),
+        ("message-3", "message-6", False),
+    }
+    assert {m.kind for m in found} == {MessageKind.MESSAGE}
+    calls = len(world.calls)
+    assert (await talk(made, cursor))[0] == []
+    assert len(world.calls) == calls + 1
+    world.messages.append(message(5, 6))
+    assert [m.external_id for m in (await talk(made, cursor))[0]] == ["message-5"]
+
+
+async def test_messages_that_are_too_old_are_left_out() -> None:
+    world = World(messages=[message(key, key % 7 + 1) for key in range(1, 60)])
+    found, _ = await talk(Vk(world.client()), since=datetime.fromtimestamp(START + 50, UTC))
+    assert {m.external_id for m in found} == {f"message-{key}" for key in range(50, 60)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 60), st.integers(1, 30), st.integers(0, 2**32), st.integers(0, 4))
+async def test_no_message_is_passed_over(size: int, peers: int, seed: int, pace: int) -> None:
+    chance = random.Random(seed)
+    keys = itertools.count(1)
+    world, left = World(), 60
+
+    def write() -> None:
+        world.messages.append(message(next(keys), chance.randrange(1, peers + 1), out=chance.random() < 0.3))
+
+    for _ in range(size):
+        write()
+
+    def change() -> None:
+        nonlocal left
+        for _ in range(min(left, chance.randrange(pace + 1))):
+            left -= 1
+            write()
+
+    world.after = change
+    made, seen, cursor = Vk(world.client()), set[str](), None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CONVERSATIONS_PAGE", 8)
+        patch.setattr(module, "HISTORY_PAGE", 8)
+        for _ in range(3):
+            found, cursor = await talk(made, cursor)
+            seen |= {m.external_id for m in found}
+        left = 0
+        found, cursor = await talk(made, cursor)
+        seen |= {m.external_id for m in found}
+    assert {f"message-{m['id']}" for m in world.messages} == seen
+
+
+async def test_each_token_has_its_methods() -> None:
+    made = Vk(World([post(1)]).client())
+    only_user, only_group = credentials({Token.USER: USER_TOKEN}), credentials({Token.COMMUNITY: GROUP_TOKEN})
+    assert (await made.conversations(only_user, None)).items == ()
+    with pytest.raises(AuthExpired) as caught:
+        await made.posts(only_group, None)
+    assert caught.value.token is Token.USER
+    with pytest.raises(AuthExpired) as caught:
+        await made.conversations(credentials({Token.COMMUNITY: "revoked"}), None)
+    assert caught.value.token is Token.COMMUNITY
+
+
+def to_comment() -> ReplyTo:
+    return ReplyTo("comment-12", "comment-10-6", MessageKind.COMMENT, RemotePerson("6", "Bob"), "1")
+
+
+def to_message() -> ReplyTo:
+    return ReplyTo("message-1", "message-5", MessageKind.MESSAGE, RemotePerson("5", "Ann"), None)
+
+
+async def test_a_comment_is_answered() -> None:
+    world = World()
+    sent = await Vk(world.client()).reply(credentials(), to_comment(), "Yes & no", "key-1")
+    assert sent.external_id == "comment-901"
+    [(method, form)] = world.calls
+    assert method == "wall.createComment"
+    assert form == {
+        "v": "5.199",
+        "owner_id": "-77",
+        "post_id": "1",
+        "from_group": "77",
+        "message": "Yes & no",
+        "guid": "key-1",
+        "reply_to_comment": "12",
+    }
+
+
+async def test_a_message_is_answered_with_a_number_that_its_key_gives() -> None:
+    world = World()
+    made = Vk(world.client())
+    for key in ("key-1", "key-1", "key-2"):
+        assert (await made.reply(credentials(), to_message(), "Yes", key)).external_id == "message-900"
+    numbers = [int(form["random_id"]) for _, form in world.calls]
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert all(0 < number < 2**31 for number in numbers)
+    assert world.calls[0][1]["peer_id"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (1, OutcomeUnknown),
+        (10, OutcomeUnknown),
+        (36, OutcomeUnknown),
+        (77_777, OutcomeUnknown),
+        (6, Throttled),
+        (9, Throttled),
+        (15, MissingPermission),
+        (27, AuthExpired),
+        (901, Rejected),
+        (902, Rejected),
+        (914, Rejected),
+        (100, Rejected),
+    ],
+)
+async def test_a_reply_that_fails_tells_whether_it_may_have_been_sent(code: int, error: type[PlatformError]) -> None:
+    world = World(errors={"messages.send": code, "wall.createComment": code})
+    for to in (to_message(), to_comment()):
+        with pytest.raises(error):
+            await Vk(world.client()).reply(credentials(), to, "text", "key")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(502, text="<html>"),
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, json={"response": True}),
+    ],
+)
+async def test_a_reply_with_an_unreadable_answer_may_have_been_sent(answer: httpx.Response) -> None:
+    made = Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)))
+    with pytest.raises(OutcomeUnknown):
+        await made.reply(credentials(), to_message(), "text", "key")
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (httpx.Response(500), Transient),
+        (httpx.Response(503, text="<html>"), Transient),
+        (httpx.Response(429, headers={"retry-after": "5"}), Throttled),
+        (httpx.Response(401), AuthExpired),
+        (httpx.Response(404), Malformed),
+        (httpx.Response(302, headers={"location": "/"}), Malformed),
+        (httpx.Response(200, json={"error": {"error_code": 123456789}}), Transient),
+        (httpx.Response(200, json={"response": 1}), None),
+    ],
+)
+def test_what_stands_before_vk(response: httpx.Response, error: type[PlatformError] | None) -> None:
+    said = Vk(World().client()).classify(response)
+    assert said is None if error is None else type(said) is error
+
+
+def test_too_many_a_second_tells_when() -> None:
+    said = Vk(World().client()).classify(httpx.Response(200, json=World.error(6)))
+    assert isinstance(said, Throttled)
+    assert (said.retry_after, said.scope) == (1.0, LimitScope.TOKEN)
+
+
+@settings(max_examples=200)
+@given(st.integers(-5, 12000), st.text(max_size=50))
+def test_no_token_stands_in_an_error(code: int, text: str) -> None:
+    body = {"error": {"error_code": code, "error_msg": text + USER_TOKEN}}
+    request = httpx.Request(
+        "POST", f"https://api.vk.ru/method/messages.send?access_token={USER_TOKEN}", data={"access_token": USER_TOKEN}
+    )
+    said = Vk(World().client()).classify(httpx.Response(200, json=body, request=request))
+    assert said is not None
+    assert USER_TOKEN not in f"{said} {said!r} {said.__dict__}"
+
+
+@pytest.mark.parametrize("body", ["", "{}", "null", '{"response": 1}', '{"response": {"items": 1}}', "<html>"])
+async def test_what_is_not_understood_is_malformed(body: str) -> None:
+    made = Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, text=body))))
+    c = credentials()
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: made.community(c),
+        lambda: made.posts(c, None),
+        lambda: made.metrics(c, ("1",)),
+        lambda: made.comments(c, "1", None),
+        lambda: made.conversations(c, None),
+    ]
+    for call in calls:
+        with pytest.raises(Malformed):
+            await call()
+
+
+SECRETS = {"secret": "shared secret", "confirmation": "a1b2c3"}
+
+
+def receive(event: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> HookResult:
+    return Vk.receive(HookRequest(json.dumps(event).encode(), {}, {}), secrets)
+
+
+def told(event: Mapping[str, Any]) -> Event:
+    (only,) = receive(event).events
+    return only
+
+
+def event(kind: str, subject: Mapping[str, Any] | None, **changes: object) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "group_id": GROUP,
+        "event_id": "e1",
+        "v": "5.199",
+        "secret": "shared secret",
+        "object": subject,
+        **changes,
+    }
+
+
+def test_the_confirmation_is_answered() -> None:
+    assert receive({"type": "confirmation", "group_id": GROUP}).response_body == "a1b2c3"
+    with pytest.raises(MissingPermission):
+        receive({"type": "confirmation", "group_id": GROUP, "secret": "wrong"})
+    with pytest.raises(MissingPermission):
+        receive({"type": "confirmation", "group_id": GROUP}, {"secret": "x"})
+
+
+@pytest.mark.parametrize("changes", [{"secret": "wrong"}, {"secret": None}, {"secret": ""}, {"secret": "sharedsecret"}])
+@pytest.mark.parametrize("kind", ["message_new", "group_join", "unheard_of"])
+def test_without_the_secret_nothing_is_believed(kind: str, changes: dict[str, object]) -> None:
+    with pytest.raises(MissingPermission):
+        receive(event(kind, {}, **changes))
+
+
+def test_without_a_secret_of_our_own_nothing_is_believed() -> None:
+    with pytest.raises(MissingPermission):
+        receive(event("group_join", {}, secret=""), {})
+    with pytest.raises(MissingPermission):
+        receive(event("group_join", {}, secret=""), {"secret": ""})
+
+
+async def test_a_hook_brings_the_same_message_as_the_poll() -> None:
+    world = World(comments=thread_of(0), messages=[message(1, 5), message(2, 5, out=True)])
+    made = Vk(world.client())
+    listed = {m.external_id: m for m in [*await comments(made), *(await talk(made))[0]]}
+    events = [
+        *(event("wall_reply_new", c) for c in world.comments),
+        event("message_new", {"message": world.messages[0], "client_info": {}}),
+        event("message_reply", world.messages[1]),
+    ]
+    assert len(events) == 9
+    for one in events:
+        happened = told(one)
+        [brought] = happened.messages
+        polled = listed[brought.external_id]
+        assert (receive(one).response_body, happened.event_id, happened.account_id) == ("ok", "e1", "77")
+        for part in ("thread_id", "kind", "text", "sent_at", "url", "post_id", "in_reply_to", "deleted"):
+            assert getattr(brought, part) == getattr(polled, part)
+        assert brought.author.external_id == polled.author.external_id
+        assert brought.author.is_community == polled.author.is_community
+
+
+def test_other_events() -> None:
+    assert told(event("wall_reply_delete", {"id": 12, "post_id": 1})).deleted_ids == ("comment-12",)
+    assert [p.external_id for p in told(event("wall_post_new", post(5))).posts] == ["5"]
+    assert told(event("wall_post_new", post(5, from_id=8))).posts == ()
+    assert told(event("message_new", {"message": message(1, 2_000_000_001)})).messages == ()
+    assert receive(event("group_join", {"user_id": 1})).response_body == "ok"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"type": 1, "group_id": 1}'])
+def test_a_call_that_is_not_understood(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        Vk.receive(HookRequest(body, {}, {}), SECRETS)
+
+
+def test_an_event_whose_object_is_not_understood_is_kept_without_the_secret() -> None:
+    for subject in (None, {}, {"message": {"id": "x"}}):
+        got = receive(event("message_new", subject))
+        [kept] = got.events
+        assert (got.response_body, kept.account_id, kept.messages) == ("ok", "77", ())
+        assert kept.unparsed is not None
+        assert json.loads(kept.unparsed.payload)["object"] == subject
+        assert SECRETS["secret"] not in kept.unparsed.payload

@@ -1,0 +1,231 @@
+"""Answers of VK that differ from its schema or its newest version, and still say what we need."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from app.platforms.contract import MessageKind, Metric, MetricStatus, Throttled, Token, Transient
+from app.platforms.vk import wire_models as vk
+from app.platforms.vk.adapter import Vk
+from tests.platforms.data import data
+from tests.platforms.vk.server import GROUP, START, comment, message, post
+from tests.platforms.vk.test_adapter import answering, credentials, event, receive, told
+
+Json = Any
+
+
+# ── what the schema lets be left out ──────────────────────────────────────────────────────────────
+
+READ: Final[Mapping[str, TypeAdapter[Any]]] = {
+    "groups_getById_object_response": vk.GROUPS,
+    "wall_get_response": vk.WALL,
+    "wall_getById_response": vk.POSTS_BY_ID,
+    "wall_getComments_extended_response": vk.COMMENTS,
+    "messages_getConversations_response": vk.CONVERSATIONS,
+    "messages_getHistory_extended_response": vk.HISTORY,
+    "messages_send_deprecated_response": vk.SENT_MESSAGE,
+    "wall_createComment_response": vk.NEW_COMMENT,
+    "wall_post_response": vk.NEW_POST,
+    "photos_getWallUploadServer_response": vk.UPLOAD_SERVER,
+    "photos_saveWallPhoto_response": vk.SAVED,
+    "account_getAppPermissions_response": vk.MASK,
+    "groups_getTokenPermissions_response": vk.PERMISSIONS,
+    "groups_getCallbackConfirmationCode_response": vk.CONFIRMATION,
+    "groups_getCallbackServers_response": vk.SERVERS,
+    "groups_getCallbackSettings_response": vk.SETTINGS,
+    "groups_addCallbackServer_response": vk.NEW_SERVER,
+    "stats_getPostReach_response": vk.REACH,
+}
+NEEDED: Final = {
+    *("id", "name", "count", "items", "date", "owner_id", "peer", "type", "conversation", "last_message_id"),
+    *("from_id", "peer_id", "response", "groups", "comment_id", "post_id", "upload_url", "permissions", "code"),
+    *("url", "status", "events", "server_id"),
+}
+"""Fields without which nothing could be said; in some answers they may be missing all the same."""
+DEEP: Final = 8
+ENDLESS: Final = {"attachments", "copy_history", "reply_message", "fwd_messages"}
+
+
+@cache
+def definitions(path: Path) -> Json:
+    return json.loads(path.read_text())
+
+
+def example(node: Json, path: Path, depth: int = 0) -> Json:
+    """The fullest answer of a schema, but for what holds itself."""
+    while "$ref" in node:
+        file, _, where = node["$ref"].partition("#/definitions/")
+        path = (path.parent / file).resolve() if file else path
+        node = definitions(path)["definitions"][where]
+    if "allOf" in node:
+        parts = [example(part, path, depth) for part in node["allOf"]]
+        return {name: value for part in parts for name, value in part.items()}
+    if "oneOf" in node:
+        return example(node["oneOf"][0], path, depth)
+    if "enum" in node:
+        return node["enum"][0]
+    kind = node.get("type")
+    if "properties" in node or kind == "object":
+        inside = {} if depth > DEEP else node.get("properties", {})
+        return {name: example(one, path, depth + 1) for name, one in inside.items() if name not in ENDLESS}
+    if kind == "array":
+        return [example(node["items"], path, depth + 1)] if depth < DEEP else []
+    kind = kind[0] if isinstance(kind, list) else kind
+    return {"integer": max(1, node.get("minimum", 1)), "number": 0.5, "boolean": True, "string": "x"}[kind]
+
+
+def leaner(answer: Json, place: str = "") -> Iterator[tuple[str, str, Json]]:
+    """The answer with each of its fields left out in turn: where, its name, and what remains."""
+    if isinstance(answer, dict):
+        for name, value in answer.items():
+            yield f"{place}.{name}", name, {other: it for other, it in answer.items() if other != name}
+            yield from ((at, gone, {**answer, name: rest}) for at, gone, rest in leaner(value, f"{place}.{name}"))
+    elif isinstance(answer, list) and answer:
+        yield from ((at, gone, [rest, *answer[1:]]) for at, gone, rest in leaner(answer[0], place))
+
+
+def understood(name: str, answer: Json) -> bool:
+    try:
+        READ[name].validate_json(json.dumps(answer))
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_adapter_does_without_what_it_need_not_have(name: str) -> None:
+    path: Path = data("vk/schema") / name.partition("_")[0] / "responses.json"
+    whole = example(definitions(path)["definitions"][name], path)
+    if name == "stats_getPostReach_response":
+        whole = {"response": [whole["response"]]}
+    assert understood(name, whole)
+    lean = [(place, rest) for place, gone, rest in leaner(whole) if gone not in NEEDED]
+    assert [place for place, rest in lean if not understood(name, rest)] == []
+
+
+# ── what is null, hidden or not counted ───────────────────────────────────────────────────────────
+
+
+async def test_a_counter_that_is_hidden_is_unknown_and_the_rest_is_read() -> None:
+    hidden = {"likes": {"can_like": 1}, "reposts": None, "comments": {"can_post": 1, "count": None}}
+    answers = iter([{"response": {"items": [post(2, views={"count": -1}, text=None, **hidden)]}}, {"response": [[]]}])
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
+    [found] = await Vk(http).metrics(credentials(), ("2",))
+    assert found.counters == {}
+    assert set(found.missing) == set(Metric)
+
+
+async def test_a_size_that_is_hidden_is_unknown() -> None:
+    for told_of in ({}, {"members_count": None}, {"members_count": -1}):
+        group = {"id": GROUP, "name": "Coffee", "screen_name": None, **told_of}
+        snapshot = await answering({"response": {"groups": [group]}}).community(credentials())
+        assert (snapshot.size, snapshot.url) == (None, f"https://vk.com/club{GROUP}")
+
+
+async def test_nobody_is_named_and_the_words_still_come() -> None:
+    people = {"profiles": [{"id": 5, "first_name": "DELETED", "last_name": None}], "groups": None}
+    freeze = comment(10, 5, parents_stack=None, thread={"count": 1, "items": None})
+    gone = {"id": 11, "date": START, "deleted": True, "thread": {"count": 0}}
+    answer = {"response": {"count": 2, "items": [freeze, gone], **people}}
+    page = await answering(answer).comments(credentials(), "1", None)
+    assert [(one.author.name, one.deleted) for one in page.items] == [("DELETED", False), ("", True)]
+    assert page.more, "the answer that did not come with it is still to be read"
+
+
+async def test_a_row_of_reach_without_its_post_spoils_no_other() -> None:
+    rows = [{"reach_total": 3}, {"post_id": 3, "reach_total": -1}, {"post_id": 2, "reach_total": 7}]
+    answers = iter([{"response": {"items": [post(2), post(3)]}}, {"response": [rows]}])
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
+    two, three = await Vk(http).metrics(credentials(), ("2", "3"))
+    assert two.counters[Metric.REACH] == 7
+    assert three.missing[Metric.REACH] is MetricStatus.PENDING
+
+
+@pytest.mark.parametrize(("seconds", "life"), [(3600, timedelta(hours=1)), (0, None)])
+async def test_a_token_that_does_not_end_is_not_at_its_end(seconds: int, life: timedelta | None) -> None:
+    said = {"access_token": "a", "refresh_token": "r", "expires_in": seconds, "token_type": "Bearer", "state": "s"}
+    c = credentials({Token.REFRESH: "device:token"})
+    c = type(c)(c.address, c.base_url, c.external_id, c.tokens, {"client_id": "1"})
+    assert (await answering(said).refresh(c))[Token.USER].lifetime == life
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("[id5|Ann], until six", "Ann, until six"),
+        ("[club77|Coffee] and [public78|Tea]: [https://vk.com/menu|the menu] ", "Coffee and Tea: the menu"),
+        ("[id5:bp-77_1|Ann], thanks", "Ann, thanks"),
+        ("[id|x] [5|x] [id5] a|b [id5|] [note|this] []", "[id|x] [5|x] [id5] a|b [id5|] [note|this] []"),
+    ],
+)
+async def test_mentions_are_read_as_names(written: str, seen: str) -> None:
+    wall = answering({"response": {"count": 1, "items": [post(2, text=written)]}})
+    tree = answering({"response": {"count": 1, "items": [comment(10, 5, text=written)]}})
+    texts = [one.text for one in (await wall.posts(credentials(), None)).items]
+    texts += [one.text for one in (await tree.comments(credentials(), "1", None)).items]
+    texts += [one.text for one in told(event("message_new", {"message": message(1, 5, text=written)})).messages]
+    assert texts == [seen] * 3
+
+
+def test_a_code_counts_whatever_the_status() -> None:
+    said = Vk(httpx.AsyncClient()).classify(httpx.Response(401, json={"error": {"error_code": 6}}))
+    assert isinstance(said, Throttled)
+    assert isinstance(Vk(httpx.AsyncClient()).classify(httpx.Response(502, json={})), Transient)
+
+
+def test_what_the_communitys_mailbox_has_sent_is_the_communitys() -> None:
+    [found] = told(event("message_reply", message(1, 5, out=True, from_id=5))).messages
+    assert (found.author.external_id, found.author.is_community) == (f"-{GROUP}", True)
+
+
+# ── older versions ────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_lists_that_stand_alone() -> None:
+    """In older versions `groups.getById` and `wall.getById` answer nothing but the list."""
+    alone = answering({"response": [{"id": GROUP, "name": "Coffee", "screen_name": "coffee", "members_count": 3}]})
+    assert (await alone.community(credentials())).size == 3
+    answers = iter([{"response": [post(2)]}, {"response": [[]]}])
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
+    two, three = await Vk(http).metrics(credentials(), ("2", "3"))
+    assert two.counters[Metric.VIEWS] == 1000
+    assert three.gone
+
+
+OLD: Final = {"id": 43, "date": START, "out": 0, "user_id": 5, "read_state": 0, "title": "", "body": "Open?"}
+"""A message as it was told before 5.80."""
+
+
+@pytest.mark.parametrize("kind", ["message_new", "message_edit"])
+def test_a_message_as_it_was_told_before(kind: str) -> None:
+    [found] = told(event(kind, OLD, v="5.50")).messages
+    assert (found.external_id, found.thread_id, found.text) == ("message-43", "message-5", "Open?")
+    assert (found.kind, found.sent_at) == (MessageKind.MESSAGE, datetime.fromtimestamp(START, UTC))
+    assert (found.author.external_id, found.author.is_community) == ("5", False)
+
+
+def test_our_own_message_as_it_was_told_before() -> None:
+    [found] = told(event("message_reply", OLD | {"out": 1}, v="5.50")).messages
+    assert (found.thread_id, found.author.external_id, found.author.is_community) == ("message-5", f"-{GROUP}", True)
+
+
+def test_what_several_people_say_in_a_chat_is_no_message_to_us_whatever_the_version() -> None:
+    assert told(event("message_new", OLD | {"chat_id": 3}, v="5.50")).messages == ()
+
+
+def test_an_event_without_an_id_is_known_by_what_it_says() -> None:
+    """Servers that were set to an older version send none; a repeat is the same, another event is not."""
+    first, again, other = (
+        told({name: value for name, value in event("message_new", message(key, 5)).items() if name != "event_id"})
+        for key in (1, 1, 2)
+    )
+    assert first.event_id is not None
+    assert first.event_id == again.event_id != other.event_id
+    assert receive(event("group_join", {"user_id": 1}, event_id="")).events[0].event_id

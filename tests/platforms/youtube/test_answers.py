@@ -1,0 +1,214 @@
+"""What YouTube and Google answer besides what is documented first: refusals in words, pages that lead nowhere."""
+
+import httpx
+import pytest
+
+from app.platforms.contract import (
+    AuthExpired,
+    Gone,
+    LimitScope,
+    Malformed,
+    Metric,
+    MissingPermission,
+    OutcomeUnknown,
+    PlatformError,
+    Rejected,
+    Throttled,
+    Token,
+    Transient,
+)
+from app.platforms.youtube.adapter import YouTube
+from tests.platforms.youtube.test_adapter import US, answering, credentials, listing, refused
+
+EVENING = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}
+"""A minute before midnight in California."""
+
+
+def worded(status: int, message: str, reason: str, **detail: object) -> httpx.Response:
+    error: dict[str, object] = {
+        "code": status,
+        "message": message,
+        "errors": [{"message": message, "domain": "global", "reason": reason}],
+    }
+    if detail:
+        error["details"] = [{"reason": "RATE_LIMIT_EXCEEDED", "metadata": detail}]
+    return httpx.Response(status, json={"error": error}, headers=EVENING)
+
+
+async def said(answer: httpx.Response, *kinds: Token) -> PlatformError:
+    made, _ = answering(answer)
+    with pytest.raises(PlatformError) as caught:
+        await made.community(credentials(*kinds))
+    return caught.value
+
+
+# ── refusals ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        (400, "API key not valid. Please pass a valid API key.", "badRequest"),
+        (400, "API key expired. Please renew the API key.", "badRequest"),
+        (400, "API Key not found. Please pass a valid API key.", "badRequest"),
+        (403, "The request is missing a valid API key.", "forbidden"),
+        (403, "Method doesn't allow unregistered callers (callers without established identity).", "forbidden"),
+    ],
+)
+async def test_a_key_may_be_refused_in_words_alone(status: int, message: str, reason: str) -> None:
+    error = await said(worded(status, message, reason))
+    assert isinstance(error, AuthExpired)
+    assert error.token is Token.APP
+
+
+async def test_a_key_refused_without_any_reason() -> None:
+    body = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}
+    assert isinstance(await said(httpx.Response(400, json=body)), AuthExpired)
+
+
+@pytest.mark.parametrize(
+    ("message", "detail", "wait"),
+    [
+        ("Quota exceeded for quota metric 'Queries' and limit 'Queries per day' of service 'y'.", {}, 60.0),
+        ("Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service 'y'.", {}, None),
+        ("Quota exceeded.", {"quota_limit": "defaultPerDayPerProject"}, 60.0),
+        ("Quota exceeded.", {"quota_limit": "defaultPerMinutePerProject"}, None),
+        ("Quota exceeded.", {"quota_unit": "1/d/{project}"}, 60.0),
+        ("Quota exceeded.", {"quota_unit": "1/min/{project}"}, None),
+    ],
+)
+async def test_a_limit_by_the_day_is_told_in_several_ways(
+    message: str, detail: dict[str, object], wait: float | None
+) -> None:
+    error = await said(worded(429, message, "rateLimitExceeded", **detail))
+    assert isinstance(error, Throttled)
+    assert (error.retry_after, error.scope) == (wait, LimitScope.TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "means"),
+    [
+        (400, "required", Rejected),
+        (401, "required", AuthExpired),
+        (402, "quotaExceeded402", Throttled),
+        (402, "dailyLimitExceeded402", Throttled),
+        (403, "variableTermExpiredDailyExceeded", Throttled),
+        (403, "accountDeleted", AuthExpired),
+        (403, "accountDisabled", AuthExpired),
+        (403, "accountUnverified", AuthExpired),
+        (403, "accountDelegationForbidden", MissingPermission),
+        (403, "playlistItemsNotAccessible", MissingPermission),
+        (403, "channelSuspended", Gone),
+        (404, "commentThreadNotFound", Gone),
+        (400, "invalidCriteria", Rejected),
+        (400, "unexpectedParameter", Rejected),
+        (409, "aborted", Transient),
+        (409, "SERVICE_UNAVAILABLE", Transient),
+        (409, "conflict", Rejected),
+    ],
+)
+async def test_what_else_is_documented_has_its_class(status: int, reason: str, means: type[PlatformError]) -> None:
+    assert type(await said(refused(status, reason))) is means
+
+
+@pytest.mark.parametrize(
+    ("body", "means"),
+    [
+        ({"error": "invalid_token", "error_description": "Invalid Value"}, AuthExpired),
+        ({"error_description": "Invalid Value"}, AuthExpired),
+        ({"error": "invalid_request", "error_description": "no token"}, Rejected),
+    ],
+)
+async def test_a_token_that_is_asked_about_may_not_be_good(body: object, means: type[PlatformError]) -> None:
+    made, _ = answering(httpx.Response(400, json=body))
+    with pytest.raises(means):
+        await made.inspect(credentials(Token.COMMUNITY))
+
+
+# ── answers ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_list_is_one_by_its_items_as_well() -> None:
+    made, _ = answering({"items": [{"id": "v", "statistics": {"viewCount": "7"}}]}, {"items": []}, {}, {"etag": "x"})
+    (found,) = await made.metrics(credentials(), ("v",))
+    assert found.counters == {Metric.VIEWS: 7}
+    (found,) = await made.metrics(credentials(), ("v",))
+    assert found.gone
+    for _ in range(2):
+        with pytest.raises(Malformed):
+            await made.metrics(credentials(), ("v",))
+
+
+async def test_a_channel_may_have_no_list_of_uploads() -> None:
+    channel = {"id": US, "snippet": {"title": "Us"}, "contentDetails": {"relatedPlaylists": {"uploads": ""}}}
+    made, _ = answering(listing(channel), refused(404, "playlistNotFound"), listing(channel))
+    assert (await made.community(credentials())).size is None
+    page = await made.posts(credentials(), None)
+    assert (page.items, page.more) == ((), False)
+
+
+@pytest.mark.parametrize("author", [{}, {"authorChannelId": {}}, {"authorChannelId": None}])
+async def test_an_author_whose_channel_is_closed(author: dict[str, object]) -> None:
+    comment = {"id": "T", "snippet": {"publishedAt": "2026-11-01T00:00:00.12345Z", "textDisplay": "x", **author}}
+    made, _ = answering(listing({"id": "T", "snippet": {"topLevelComment": comment, "totalReplyCount": 0}}))
+    (message,) = (await made.conversations(credentials(), None)).items
+    assert (message.author.external_id, message.author.is_community) == ("unknown-T", False)
+
+
+@pytest.mark.parametrize(
+    ("told", "lifetimes"),
+    [
+        ({"expires_in": "3599"}, (3599.0, None)),
+        ({"expires_in": 3599, "refresh_token_expires_in": 0}, (3599.0, None)),
+        ({"expires_in": 3599, "refresh_token_expires_in": "604799"}, (3599.0, 604_799.0)),
+    ],
+)
+async def test_a_fetched_token_is_not_lost_for_its_lifetime(
+    told: dict[str, object], lifetimes: tuple[float, float | None]
+) -> None:
+    made, _ = answering({"access_token": "new", "refresh_token": "next", **told})
+    granted = await made.refresh(credentials(Token.REFRESH))
+    found = [granted[kind].lifetime for kind in (Token.COMMUNITY, Token.REFRESH)]
+    assert tuple(one.total_seconds() if one is not None else None for one in found) == lifetimes
+
+
+# ── pages ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def thread(key: str) -> dict[str, object]:
+    comment = {"id": key, "snippet": {"publishedAt": "2026-11-01T00:00:00Z", "textDisplay": key}}
+    return {"id": key, "snippet": {"topLevelComment": comment, "totalReplyCount": 0}}
+
+
+async def test_a_page_that_leads_to_itself_is_the_last() -> None:
+    same = listing(thread("A"), nextPageToken="again")
+    made, asked = answering(same, same)
+    page = await made.conversations(credentials(), None)
+    assert page.more
+    page = await made.conversations(credentials(), page.cursor)
+    assert not page.more
+    assert len(asked) == 2
+
+
+async def test_a_token_of_a_page_may_be_refused_as_a_failure() -> None:
+    """The walk starts again some times; where it never comes further, YouTube is unwell."""
+    failed = refused(400, "processingFailure")
+    first = listing(thread("A"), nextPageToken="next")
+    made, asked = answering(first, failed, first, failed, first, failed, first, failed, first, failed)
+    page = await made.conversations(credentials(), None)
+    for _ in range(8):
+        page = await made.conversations(credentials(), page.cursor)
+        assert page.more
+    assert [("pageToken" in one.url.params) for one in asked] == [False, *([True, False] * 4)]
+    with pytest.raises(Transient):
+        await made.conversations(credentials(), page.cursor)
+    made, _ = answering(failed)
+    with pytest.raises(Transient):
+        await made.conversations(credentials(), None)
+
+
+async def test_a_change_that_was_not_processed_may_have_been_made() -> None:
+    request = httpx.Request("POST", "https://youtube.googleapis.com/youtube/v3/comments")
+    answer = refused(400, "processingFailure")
+    answer.request = request
+    assert isinstance(YouTube(httpx.AsyncClient()).classify(answer), OutcomeUnknown)
