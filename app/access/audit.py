@@ -23,7 +23,10 @@ def record(session: AsyncSession, actor: Actor, action: str, **subject: object) 
             action=action,
             actor=str(actor),
             workspace_id=str(workspace_id),
-            **{name: value if isinstance(value, int) else str(value) for name, value in subject.items()},
+            **{
+                name: value if value is None or isinstance(value, int) else str(value)
+                for name, value in subject.items()
+            },
         )
 
     after_commit(session, write)

@@ -86,6 +86,7 @@ async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: 
     )
     session.add(message)
     await session.flush()
+    audit.record(session, actor, "inquiries.reply", inquiry_id=inquiry.id, message_id=message.id)
     record(session, actor, inquiry.id, "replied", message_id=str(message.id))
     job_args: dict[str, Any] = {"workspace_id": workspace_of(session), "key": str(message.id), "message_id": message.id}
     await enqueue(session, SEND, **job_args)
@@ -161,6 +162,7 @@ def _apply(session: AsyncSession, actor: Actor, inquiry: Inquiry, action: Action
         record(session, actor, inquiry.id, "classified", kind=action.kind.value, before=inquiry.kind)
         inquiry.kind, inquiry.kind_by = action.kind.value, "person"
         inquiry.version += 1
+        audit.record(session, actor, "inquiries.classify", inquiry_id=inquiry.id)
     elif isinstance(action, Resolve):
         record(
             session,
@@ -172,8 +174,10 @@ def _apply(session: AsyncSession, actor: Actor, inquiry: Inquiry, action: Action
             # Messages that are ingested later are not covered by this resolution.
             through=inquiry.last_message_at.isoformat(),
         )
+        audit.record(session, actor, "inquiries.resolve", inquiry_id=inquiry.id)
     else:
         record(session, actor, inquiry.id, Transition.REOPENED.value, reason=action.reason)
+        audit.record(session, actor, "inquiries.reopen", inquiry_id=inquiry.id)
 
 
 async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:
@@ -194,8 +198,6 @@ async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:
 
 def record(session: AsyncSession, actor: Actor | None, inquiry_id: UUID, event_type: str, **data: object) -> None:
     """Add an event to the history of an inquiry; `actor`: None for what follows from a person's request by itself."""
-    if actor is not None:
-        audit.record(session, actor, f"inquiries.{event_type}", inquiry_id=inquiry_id)
     session.add(
         InquiryEvent(
             workspace_id=workspace_of(session),

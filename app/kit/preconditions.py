@@ -46,7 +46,11 @@ class IfMatch:
     ignored_suffix: str = ""
     """A part of the resource's tags, after the version, that does not matter to a change."""
 
-    def __call__(self, header: IfMatchHeader = None) -> frozenset[int] | None:
+    async def __call__(self, header: IfMatchHeader = None) -> frozenset[int] | None:
+        return self.versions(header)
+
+    def versions(self, header: str | None) -> frozenset[int] | None:
+        """The versions that a header's value names."""
         if header is None or header.strip() == "*":
             return None
         tags = (tag.strip().removeprefix("W/") for tag in header.split(","))

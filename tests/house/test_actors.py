@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.main import operations
 from tests.house.service_functions import ROOT, fault, functions, service_functions
 
 EXEMPT = {
@@ -62,6 +63,43 @@ def test_what_routes_call_counts_as_well(tmp_path: Path) -> None:
     assert {name: fault(function) for name, function in by_name.items()} == {
         "app.things.painting.paint": "changes something, and takes no `actor` after the session"
     }
+
+
+def recorded_actions(source: str) -> set[str]:
+    """The actions that a module records."""
+    return {
+        node.args[2].value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"record", "audit.record"} and len(node.args) > 2
+        if isinstance(node.args[2], ast.Constant) and isinstance(node.args[2].value, str)
+    }
+
+
+ONE_BY_ONE = {
+    "posts.create-many": {"posts.create"},
+    "inquiries.bulk": {"inquiries.classify", "inquiries.resolve", "inquiries.reopen"},
+}
+"""Operations that are recorded as what they do to each item."""
+BY_THE_SERVICE = {"metrics.recount", "metrics.set-category", "tokens.reseal"}
+"""Actions that no operation is named like."""
+
+
+def test_what_every_operation_changes_is_recorded_under_its_name() -> None:
+    recorded = {action for path in (ROOT / "app").rglob("*.py") for action in recorded_actions(path.read_text())}
+    writing = {
+        str(route.operation_id)
+        for route in operations()
+        if (route.methods or set()) - {"GET", "HEAD"} and route.operation_id != "communities.hook-event"
+    }
+    expected = (writing - ONE_BY_ONE.keys()).union(BY_THE_SERVICE, *ONE_BY_ONE.values())
+    assert recorded == expected
+
+
+def test_an_action_is_read_wherever_it_is_recorded() -> None:
+    source = (
+        "audit.record(session, actor, 'a.b', thing_id=1)\nif x: record(session, actor, 'c.d')\nother('e.f', 1, 'g.h')"
+    )
+    assert recorded_actions(source) == {"a.b", "c.d"}
 
 
 def anonymous_transactions(source: str) -> list[str]:

@@ -30,12 +30,12 @@ EXPECTED: dict[str | None, AbstractSet[int] | None] = {
 
 @pytest.mark.parametrize(("header", "versions"), EXPECTED.items())
 def test_a_header_names_versions(header: str | None, versions: AbstractSet[int] | None) -> None:
-    assert IfMatch()(header) == versions
+    assert IfMatch().versions(header) == versions
 
 
 @pytest.mark.parametrize("header", ['"v1-gone"', 'W/"v1-gone"', '"v1"', '"v1-gone", "x"'])
 def test_a_part_of_the_tag_may_be_ignored(header: str) -> None:
-    assert IfMatch(ignored_suffix="-gone")(header) == frozenset({1})
+    assert IfMatch(ignored_suffix="-gone").versions(header) == frozenset({1})
 
 
 @pytest.mark.parametrize("expected", [None, {3}, {2, 3}])
@@ -51,4 +51,4 @@ def test_another_version_is_refused(expected: set[int]) -> None:
 
 def test_a_versions_tag_expects_that_version() -> None:
     for version in (0, 1, 10, 2**63 - 1):
-        assert IfMatch()(version_tag(version)) == frozenset({version})
+        assert IfMatch().versions(version_tag(version)) == frozenset({version})
