@@ -132,7 +132,7 @@ def metered(
     class Metered(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             await before(request)
-            response = await client._transport.handle_async_request(request)
+            response = await client.send(request, stream=True)
             await after(response)
             return response
 

@@ -208,9 +208,9 @@ def _click_day(day: date, row: Any) -> ClickDayRead:
 
 
 async def _follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
-    links = redirects(resources)
     if not _SLUG.fullmatch(slug):
         return pages.dead_link_response(request, status.HTTP_404_NOT_FOUND)
+    links = redirects(resources)
     try:
         route = await links.find(slug)
     except NotFound:
