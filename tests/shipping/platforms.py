@@ -41,7 +41,7 @@ def matrix() -> str:
         *((metric.value, _counter(metric.value)) for metric in all_of_them[0].metrics),
         ("read without a token", lambda one: _mark(one.public)),
         ("posts from before the connection", lambda one: _mark(one.history)),
-        ("tells us at once", lambda one: _mark(one.capabilities.hooks or one.capabilities.stream)),
+        ("sends events at once", lambda one: _mark(one.capabilities.hooks or one.capabilities.stream)),
         ("counters in one call", lambda one: str(one.metrics_batch) if _polled(one) else NO),
         ("… of several communities", lambda one: _mark(one.capabilities.measure_across)),
         ("customers answered", lambda one: _mark(one.replying is not None)),
@@ -106,7 +106,7 @@ def _token(one: TokenUse) -> str:
 
 def _hook(one: Hooks | None) -> str:
     if one is None:
-        return "none: it never calls us"
+        return "none: it sends no events"
     scope = "one address for all communities of an application" if one.of_app else "an address for each community"
     setting = "set at the platform by itself" if one.sets_itself else "entered at the platform by a person"
     return f"{scope}, {setting}; secrets: {_names(one.secrets)}"
@@ -125,8 +125,8 @@ def _availability(use: MetricUse) -> str:
         return f"{use.delay_hours:g} h late"
     return {
         MetricSource.POLLED: "",
-        MetricSource.PUSHED: "pushed by events alone",
-        MetricSource.COUNTED: "counted by us",
+        MetricSource.PUSHED: "known from events alone",
+        MetricSource.COUNTED: "counted by us, from events",
         None: ABSENT,
     }[use.how]
 
