@@ -156,7 +156,7 @@ class Control:
     def _connection(self, c: Community) -> Json:
         world, hooks = self._network.world, self._network.hooks
         wire = next(wire for wire in self._network.wire_formats if c.profile.platform in wire.platforms)
-        found: Json = {
+        overview: Json = {
             "key": c.key,
             "platform": c.profile.platform,
             "title": c.profile.title,
@@ -168,12 +168,12 @@ class Control:
             **wire.connection(self._network, c),
         }
         if wire.hook is not None:
-            found["callback"] = {
+            overview["callback"] = {
                 **wire.hook.control_info(world, c), "confirmation": hooks.code(c), "secret": hooks.secret(c),
                 "servers": [{"id": one.id, "url": one.url, "status": one.status, "pending": len(one.pending)}
                             for one in hooks.of(c)],
             }  # fmt: skip
-        return found
+        return overview
 
     @staticmethod
     def _community(c: Community) -> Json:
@@ -185,16 +185,18 @@ class Control:
     async def ledger(self, request: Request) -> Response:
         """JSON Lines: `after` is the number of the last line known, `limit` at most 10000; `type`, `community`."""
         query = request.query_params
-        found = self._network.world.ledger.page(int(query.get("after", 0)), min(int(query.get("limit", 1000)), 10_000))
-        wanted = [
+        records = self._network.world.ledger.page(
+            int(query.get("after", 0)), min(int(query.get("limit", 1000)), 10_000)
+        )
+        selected_records = [
             one
-            for one in found
+            for one in records
             if query.get("type") in (None, one["type"]) and query.get("community") in (None, one.get("community"))
         ]
         return Response(
-            b"".join(orjson.dumps(one) + b"\n" for one in wanted),
+            b"".join(orjson.dumps(one) + b"\n" for one in selected_records),
             media_type="application/x-ndjson",
-            headers={"X-Last": str(found[-1]["n"] if found else query.get("after", 0))},
+            headers={"X-Last": str(records[-1]["n"] if records else query.get("after", 0))},
         )
 
     # ── clock, faults, limits ─────────────────────────────────────────────────────────────────
@@ -222,10 +224,10 @@ class Control:
         return json_response(self._faults.add(Rule.model_validate_json(await request.body())).model_dump(), 201)
 
     async def clear_faults(self, request: Request) -> Response:
-        wanted = request.path_params.get("id")
-        if wanted is None:
+        rule_id = request.path_params.get("id")
+        if rule_id is None:
             self._faults.rules.clear()
-        elif self._faults.rules.pop(wanted, None) is None:
+        elif self._faults.rules.pop(rule_id, None) is None:
             raise ControlError("there is no such fault, or no longer")
         return Response(status_code=204)
 
@@ -329,11 +331,11 @@ class Control:
             raise ControlError(f"person {person} has {'already' if reacted else 'not'} reacted")
         return "reaction" if ask.act == "react" else "reaction_removed", Fields(id=target, person=person)
 
-    def _standing(self, c: Community, wanted: str | None, kind: str) -> str:
+    def _standing(self, c: Community, entry_id: str | None, kind: str) -> str:
         """The id of something that stands on the wall; without one, the latest post."""
-        if wanted is None and kind != "comment" and c.posts:
+        if entry_id is None and kind != "comment" and c.posts:
             return str(c.posts[-1])
-        entry = self._network.world.entry(c, int(wanted)) if wanted is not None and wanted.isdecimal() else None
+        entry = self._network.world.entry(c, int(entry_id)) if entry_id is not None and entry_id.isdecimal() else None
         if entry is None or (kind == "post" and entry.kind != "post") or (kind == "comment" and entry.kind == "post"):
-            raise ControlError(f"nothing stands under the id {wanted}")
+            raise ControlError(f"nothing stands under the id {entry_id}")
         return str(entry.id)

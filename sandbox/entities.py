@@ -154,7 +154,7 @@ class Community:
 
     profile: Profile
     followers: Followers = field(default_factory=Followers)
-    newest_person: int = 0
+    latest_person: int = 0
     wall: dict[int, Entry] = field(default_factory=dict)
     """Posts, comments and mentions by id."""
     posts: list[int] = field(default_factory=list)

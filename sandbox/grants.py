@@ -89,14 +89,14 @@ class Grants:
 
         `ValueError` for a kind the platform does not know.
         """
-        known = self._rules_of(community).kinds
-        if kind not in known:
+        kinds = self._rules_of(community).kinds
+        if kind not in kinds:
             raise ValueError(f"{community.profile.platform} has no {kind} tokens")
         number = self._made + 1
         until = None if seconds is None else self._world.now + int(seconds * 1000)
-        wanted = list(known[kind] if scopes is None else scopes)
+        granted_scopes = list(kinds[kind] if scopes is None else scopes)
         self._world.emit(
-            "token", community, origin, kind=kind, count=number, detail={"scopes": wanted, "expires_at": until}
+            "token", community, origin, kind=kind, count=number, detail={"scopes": granted_scopes, "expires_at": until}
         )
         return self._token(community, kind, number)
 

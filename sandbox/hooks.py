@@ -147,12 +147,12 @@ class Hooks:
         self._world.emit("callback_set", c, origin, detail={"server": subscription_id, "url": ""})
         return True
 
-    def choose(self, c: Community, subscription_id: int, chosen: Mapping[str, bool]) -> bool:
+    def choose(self, c: Community, subscription_id: int, enabled: Mapping[str, bool]) -> bool:
         """Have some kinds of events sent, others not; those that are not named stay as they are."""
         one, hook = self._by_community[c.key].get(subscription_id), self.hook(c)
         if one is None or hook is None:
             return False
-        one.topics = {name for name in hook.topics if chosen.get(name, name in one.topics)}
+        one.topics = {name for name in hook.topics if enabled.get(name, name in one.topics)}
         return True
 
     def miss(self, c: Community, count: int) -> None:

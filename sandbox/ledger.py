@@ -133,13 +133,13 @@ class Ledger:
     def append(self, record: Record) -> None:
         """Write a record, or, while the past is rebuilt, check it against what was written then."""
         if self._expected is not None:
-            for known in self._expected:
-                if known["origin"] == "note":
+            for expected_record in self._expected:
+                if expected_record["origin"] == "note":
                     continue
                 # What was dealt out anew (n) may differ; what happened may not.
-                if {**known, "n": 0} != {**record, "n": 0}:
-                    raise _foreign(known, record)
-                record["n"] = known["n"]
+                if {**expected_record, "n": 0} != {**record, "n": 0}:
+                    raise _foreign(expected_record, record)
+                record["n"] = expected_record["n"]
                 return
             self._expected = None
             self._reindex()
@@ -158,19 +158,19 @@ class Ledger:
         if after >= self._count:
             return []
         start = min(after // _STRIDE, len(self._offsets) - 1)
-        found: list[Record] = []
+        records: list[Record] = []
         end = self._file.tell()
         try:
             self._file.seek(self._offsets[start])
             for line in self._file:
                 record = cast("Record", orjson.loads(line))
                 if record["n"] > after:
-                    found.append(record)
-                if len(found) == limit:
+                    records.append(record)
+                if len(records) == limit:
                     break
         finally:
             self._file.seek(end)
-        return found
+        return records
 
     def close(self) -> None:
         self._file.close()
@@ -188,9 +188,9 @@ class Ledger:
         self._file.seek(0, 2)
 
 
-def _foreign(known: Record, found: Record | None) -> ForeignLedgerError:
-    here = "nothing" if found is None else f"{found['type']} at {found['at']}"
+def _foreign(expected: Record, actual: Record | None) -> ForeignLedgerError:
+    here = "nothing" if actual is None else f"{actual['type']} at {actual['at']}"
     return ForeignLedgerError(
-        f"the ledger was written by another seed or version: line {known['n']} says "
-        f"{known['type']} at {known['at']}, this world has {here}; move the file away to start anew"
+        f"the ledger was written by another seed or version: line {expected['n']} says "
+        f"{expected['type']} at {expected['at']}, this world has {here}; move the file away to start anew"
     )

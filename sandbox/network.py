@@ -36,8 +36,8 @@ def usual_token(request: Request, body: bytes) -> str:
     if said := bearer(request):
         return said
     for source in (request.url.query, body.decode("utf-8", "replace")):
-        if found := parse_qs(source).get("access_token"):
-            return found[-1]
+        if tokens := parse_qs(source).get("access_token"):
+            return tokens[-1]
     return ""
 
 
@@ -144,11 +144,11 @@ class Params:
 
     def all(self, name: str) -> list[str]:
         """A repeated parameter: `id[]=1&id[]=2`, also `id[0]=1` and `id=1&id=2`."""
-        found = list(self._values.get(name, [])) + self._values.get(f"{name}[]", [])
+        all_values = list(self._values.get(name, [])) + self._values.get(f"{name}[]", [])
         for key, values in self._values.items():
             if key.startswith(f"{name}[") and key[len(name) + 1 : -1].isdecimal():
-                found += values
-        return found
+                all_values += values
+        return all_values
 
     def integer(self, name: str, default: int | None = None) -> int | None:
         """`BadParameterError` if it is there and no whole number."""
@@ -187,13 +187,13 @@ async def params(request: Request) -> Params:
 def _flat(value: object) -> list[tuple[str, str]]:
     if not isinstance(value, dict):
         raise BadParameterError("body")
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for name, inner in value.items():
         several = inner if isinstance(inner, list) else [inner]
-        found += [
+        pairs += [
             (str(name), str(one).lower() if isinstance(one, bool) else str(one)) for one in several if one is not None
         ]
-    return found
+    return pairs
 
 
 def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -138,8 +138,8 @@ def _fold(f: _Folding, record: Record) -> None:
             tally.size -= 1
         case "post":
             profile = _profiles().get(record["community"])
-            shown = 0 if profile is not None and "view" in profile.activities else None
-            tally.posts[record["id"]] = Counters(views=shown, reach=shown)
+            views = 0 if profile is not None and "view" in profile.activities else None
+            tally.posts[record["id"]] = Counters(views=views, reach=views)
         case "post_deleted" | "post_forgotten":
             tally.posts.pop(record["id"], None)
         case "comment" | "comment_restored":

@@ -76,16 +76,18 @@ def build(
     platform that is not there.
     """
     spoken = discover_wire_formats() if wire_formats is None else compatible(wire_formats)
-    chosen = _chosen(spoken, platforms)
+    selected_communities = _selected_communities(spoken, platforms)
     born = round(real() * 1000)
     if ledger is not None and (head := _head(ledger)):
-        told = head[0].get("detail", {})
-        if told.get("seed") != seed:
-            raise ForeignLedgerError(f"{ledger} tells of a world with seed {told.get('seed')}, not {seed}")
-        born = instants.parse(str(told["born"]))
-        chosen = {record["community"] for record in head[1:]}
+        world_detail = head[0].get("detail", {})
+        if world_detail.get("seed") != seed:
+            raise ForeignLedgerError(f"{ledger} tells of a world with seed {world_detail.get('seed')}, not {seed}")
+        born = instants.parse(str(world_detail["born"]))
+        selected_communities = {record["community"] for record in head[1:]}
     book = Ledger(ledger)
-    world = World(seed=seed, born=born, ledger=book, profiles=[one for one in profiles(spoken) if one.key in chosen])
+    world = World(
+        seed=seed, born=born, ledger=book, profiles=[one for one in profiles(spoken) if one.key in selected_communities]
+    )
     spoken = tuple(one for one in spoken if any(profile.key in world.communities for profile in one.profiles))
     try:
         grants, hooks, extra_states = _relive(world, spoken, alive=alive)
@@ -116,13 +118,13 @@ def _lifespan(network: Network, tick: float | None, callback_url: str | None) ->
     return lifespan
 
 
-def _chosen(wire_formats: Iterable[WireFormat], platforms: Collection[str] | None) -> set[str]:
+def _selected_communities(wire_formats: Iterable[WireFormat], platforms: Collection[str] | None) -> set[str]:
     """The keys of the communities of some platforms; `ValueError` for a platform that is not there."""
-    known = profiles(wire_formats)
+    all_profiles = profiles(wire_formats)
     for platform in platforms or ():
-        if all(platform != profile.platform for profile in known):
+        if all(platform != profile.platform for profile in all_profiles):
             raise ValueError(f"there is no platform {platform}")
-    return {profile.key for profile in known if platforms is None or profile.platform in platforms}
+    return {profile.key for profile in all_profiles if platforms is None or profile.platform in platforms}
 
 
 def _head(ledger: Path) -> list[Record]:
@@ -137,7 +139,7 @@ def _relive(
 ) -> tuple[Grants, Hooks, tuple[object, ...]]:
     """Let the world come to where its ledger ends, or to its birth."""
     past = world.ledger.recorded()
-    begin = Simulation(world).begin if alive else world.found
+    begin = Simulation(world).begin if alive else world.write_beginning
     by_platform = {platform: wire for wire in wire_formats for platform in wire.platforms}
     grants = Grants(world, {platform: wire.token_rules for platform, wire in by_platform.items()})
     hooks = Hooks(world, {platform: wire.hook for platform, wire in by_platform.items()})
@@ -163,11 +165,11 @@ def _application(network: Network, lifespan: Lifespan[Starlette]) -> Faults:
 
 
 def _routes(wire: WireFormat, network: Network) -> list[Route]:
-    found = wire.routes(network)
-    for route in found:
+    platform_routes = wire.routes(network)
+    for route in platform_routes:
         if not route.path.startswith(wire.prefixes):
             raise WireFormatError(f"{wire.name} answers {route.path}, which begins with none of its prefixes")
-    return found
+    return platform_routes
 
 
 def _configure(network: Network, url: str) -> None:

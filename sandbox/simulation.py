@@ -57,7 +57,7 @@ def calm(size: int) -> EventIntervals:
     )  # fmt: skip
 
 
-_Course: TypeAlias = Callable[[Community, Random], None]
+_Process: TypeAlias = Callable[[Community, Random], None]
 
 
 class Simulation:
@@ -69,7 +69,7 @@ class Simulation:
 
     def begin(self) -> None:
         """Found the communities, and let each one's courses start."""
-        self._world.found()
+        self._world.write_beginning()
         for community in self._world.communities.values():
             self._write_history(community)
             self._repeat(community, "follow", self._somebody_follows)
@@ -87,16 +87,16 @@ class Simulation:
     def _rng(self, *about: object) -> Random:
         return Random(":".join(str(part) for part in (self._world.seed, *about)))  # noqa: S311 - a play, no secret
 
-    def _repeat(self, c: Community, course: str, happening: _Course, after: int | None = None) -> None:
+    def _repeat(self, c: Community, course: str, happening: _Process, after: int | None = None) -> None:
         """Let something happen again and again, at random, at the community's pace."""
         world, rng = self._world, self._rng(c.key, course)
         before, since = calm(c.profile.size), BUSY if c.profile.busy else calm(c.profile.size)
 
         def next_after(at: int) -> int:
             if at < world.born:
-                found = at + int(rng.expovariate(1 / getattr(before, course)))
-                if found < world.born:
-                    return found
+                next_at = at + int(rng.expovariate(1 / getattr(before, course)))
+                if next_at < world.born:
+                    return next_at
                 at = world.born  # a random course has no memory: it starts afresh at the new pace
             return at + int(rng.expovariate(1 / getattr(since, course)))
 
@@ -129,7 +129,7 @@ class Simulation:
         self._world.emit("post", c, text=text, category=category)
 
     def _somebody_follows(self, c: Community, _: Random) -> None:
-        self._world.emit("follow", c, person=c.number_of(c.newest_person + 1))
+        self._world.emit("follow", c, person=c.number_of(c.latest_person + 1))
 
     def _somebody_leaves(self, c: Community, rng: Random) -> None:
         if len(c.followers) > 10:
@@ -137,13 +137,13 @@ class Simulation:
 
     def _somebody_writes(self, c: Community, rng: Random) -> None:
         about = texts.kind(rng)
-        known = list(c.dialogs)[-20:]
-        writer = rng.choice(known) if known and rng.random() < 0.3 else self._somebody(c, rng)
-        self._world.emit("message", c, person=writer, text=self._words(c, rng, about), kind=about)
+        recent_dialogs = list(c.dialogs)[-20:]
+        writer = rng.choice(recent_dialogs) if recent_dialogs and rng.random() < 0.3 else self._somebody(c, rng)
+        self._world.emit("message", c, person=writer, text=self._phrase(c, rng, about), kind=about)
 
     def _somebody_mentions(self, c: Community, rng: Random) -> None:
         about = texts.kind(rng)
-        self._world.emit("mention", c, person=self._somebody(c, rng), text=self._words(c, rng, about), kind=about)
+        self._world.emit("mention", c, person=self._somebody(c, rng), text=self._phrase(c, rng, about), kind=about)
 
     def _stir(self, c: Community, rng: Random) -> None:
         """Something recent gets one more sign of life."""
@@ -177,15 +177,15 @@ class Simulation:
         world, rng = self._world, self._rng(c.key, "post", post.id)
         audience = max(len(c.followers), 50)
         total = audience * 0.03 * _FEATURE.get(post.category, 1.0) * rng.lognormvariate(0, 0.45)
-        wanted = min(max(int(total), 3), 160, audience // 2)
-        for index in rng.sample(range(1, max(c.newest_person, 50) + 1), wanted):
-            at, who = post.at + _delay(rng), c.number_of(index)
-            world.later(at, partial(self._react, c, post.id, who))
+        reader_count = min(max(int(total), 3), 160, audience // 2)
+        for index in rng.sample(range(1, max(c.latest_person, 50) + 1), reader_count):
+            at, person_number = post.at + _delay(rng), c.number_of(index)
+            world.later(at, partial(self._react, c, post.id, person_number))
             if rng.random() < 0.05:
-                world.later(at + _delay(rng), partial(self._unreact, c, post.id, who))
-        for _ in range(rng.randint(0, 1 + wanted // 10) if "share" in c.profile.activities else 0):
+                world.later(at + _delay(rng), partial(self._unreact, c, post.id, person_number))
+        for _ in range(rng.randint(0, 1 + reader_count // 10) if "share" in c.profile.activities else 0):
             world.later(post.at + _delay(rng), lambda: self._share(c, post.id, rng))
-        for _ in range(rng.randint(0, 1 + wanted // 12)):
+        for _ in range(rng.randint(0, 1 + reader_count // 12)):
             world.later(post.at + _delay(rng), lambda: self._comment(c, post.id, rng))
         if "view" in c.profile.activities:
             views = int(audience * rng.uniform(0.25, 0.6))
@@ -195,7 +195,7 @@ class Simulation:
         for habit, one_in in _RARE.items():
             if habit in c.profile.activities:
                 own = self._rng(c.key, habit, post.id)
-                for _ in range(own.randint(0, 1 + wanted // one_in)):
+                for _ in range(own.randint(0, 1 + reader_count // one_in)):
                     world.later(post.at + _delay(own), partial(self._pick_out, habit, c, post.id, own))
 
     def _pick_out(self, habit: Activity, c: Community, post_id: int, rng: Random) -> None:
@@ -203,15 +203,15 @@ class Simulation:
         if post_id in c.wall:
             self._world.emit(habit, c, id=str(post_id), person=self._somebody(c, rng))
 
-    def _react(self, c: Community, post_id: int, who: int) -> None:
+    def _react(self, c: Community, post_id: int, person_number: int) -> None:
         post = c.wall.get(post_id)
-        if post is not None and who not in post.reactors:
-            self._world.emit("reaction", c, id=str(post_id), person=who)
+        if post is not None and person_number not in post.reactors:
+            self._world.emit("reaction", c, id=str(post_id), person=person_number)
 
-    def _unreact(self, c: Community, post_id: int, who: int) -> None:
+    def _unreact(self, c: Community, post_id: int, person_number: int) -> None:
         post = c.wall.get(post_id)
-        if post is not None and who in post.reactors:
-            self._world.emit("reaction_removed", c, id=str(post_id), person=who)
+        if post is not None and person_number in post.reactors:
+            self._world.emit("reaction_removed", c, id=str(post_id), person=person_number)
 
     def _share(self, c: Community, post_id: int, rng: Random) -> None:
         if post_id in c.wall:
@@ -226,7 +226,7 @@ class Simulation:
             about = texts.kind(rng)
             self._world.emit(
                 "comment", c, post=str(post_id), person=self._somebody(c, rng),
-                text=self._words(c, rng, about), kind=about,
+                text=self._phrase(c, rng, about), kind=about,
             )  # fmt: skip
 
     # ── conversations ─────────────────────────────────────────────────────────────────────────
@@ -238,13 +238,13 @@ class Simulation:
         at = world.now + max(int(rng.lognormvariate(log(25 * MINUTE), 1.0)), MINUTE)
         if record["origin"] != "world" or at >= world.born or rng.random() > _ANSWERED[topic]:
             return
-        words = texts.answer(rng, c.profile.theme, c.profile.language, topic)
+        message_text = texts.answer(rng, c.profile.theme, c.profile.language, topic)
 
         def answer() -> None:
             if record["type"] == "message":
-                world.emit("reply", c, via="message", person=record["person"], parent=record["id"], text=words)
+                world.emit("reply", c, via="message", person=record["person"], parent=record["id"], text=message_text)
             elif world.entry(c, int(record["id"])) is not None:
-                below = Fields(via=record["type"], parent=record["id"], text=words)
+                below = Fields(via=record["type"], parent=record["id"], text=message_text)
                 if "post" in record:
                     below["post"] = record["post"]
                 world.emit("reply", c, **below)
@@ -256,25 +256,31 @@ class Simulation:
         world, rng = self._world, self._rng(c.key, "thanks", record["via"], record["id"])
         if rng.random() > 0.5:
             return
-        words = self._words(c, rng, "thanks")
+        message_text = self._phrase(c, rng, "thanks")
 
         def thank() -> None:
             if record["via"] == "message":
-                world.emit("message", c, person=record["person"], text=words, kind="thanks")
+                world.emit("message", c, person=record["person"], text=message_text, kind="thanks")
                 return
             ours, to = world.entry(c, int(record["id"])), world.entry(c, int(record.get("parent", "0")))
             if ours is None or to is None or to.person is None:
                 return
             if ours.post is not None:
                 world.emit(
-                    "comment", c, post=str(ours.post), parent=str(ours.id), person=to.person, text=words, kind="thanks"
+                    "comment",
+                    c,
+                    post=str(ours.post),
+                    parent=str(ours.id),
+                    person=to.person,
+                    text=message_text,
+                    kind="thanks",
                 )
             else:
-                world.emit("mention", c, parent=str(ours.id), person=to.person, text=words, kind="thanks")
+                world.emit("mention", c, parent=str(ours.id), person=to.person, text=message_text, kind="thanks")
 
         world.later(world.now + int(rng.uniform(60, 180) * SECOND), thank)
 
-    def _words(self, c: Community, rng: Random, about: texts.Kind) -> str:
+    def _phrase(self, c: Community, rng: Random, about: texts.Kind) -> str:
         return texts.customer(rng, c.profile.theme, c.profile.language, about)
 
     def _somebody(self, c: Community, rng: Random) -> int:

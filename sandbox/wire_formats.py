@@ -24,24 +24,24 @@ def discover_wire_formats() -> tuple[WireFormat, ...]:
     Raises `WireError` for a folder without one, or for two that claim the same.
     """
     package = importlib.import_module("sandbox")
-    found: list[WireFormat] = []
+    formats: list[WireFormat] = []
     for folder in pkgutil.iter_modules(package.__path__):
         if folder.ispkg:
             wire = getattr(importlib.import_module(f"sandbox.{folder.name}"), "WIRE_FORMAT", None)
             if not isinstance(wire, WireFormat) or wire.name != folder.name:
                 raise WireFormatError(f"sandbox.{folder.name} must declare WIRE_FORMAT, a WireFormat of that name")
-            found.append(wire)
-    return compatible(found)
+            formats.append(wire)
+    return compatible(formats)
 
 
 def compatible(wire_formats: Iterable[WireFormat]) -> tuple[WireFormat, ...]:
     """The wire formats in the order of their communities' numbers; `WireError` if two claim the same."""
     ordered = tuple(sorted(wire_formats, key=lambda wire: min(profile.number for profile in wire.profiles)))
     for one, other in combinations(ordered, 2):
-        for mine in one.prefixes:
+        for own_prefix in one.prefixes:
             for theirs in other.prefixes:
-                if mine.startswith(theirs) or theirs.startswith(mine):
-                    raise WireFormatError(f"{one.name} and {other.name} both claim {max(mine, theirs, key=len)}")
+                if own_prefix.startswith(theirs) or theirs.startswith(own_prefix):
+                    raise WireFormatError(f"{one.name} and {other.name} both claim {max(own_prefix, theirs, key=len)}")
         if both := one.platforms & other.platforms:
             raise WireFormatError(f"{one.name} and {other.name} both claim {min(both)}")
     for part in ("number", "key"):

@@ -83,7 +83,7 @@ class World:
 
     # ── change ────────────────────────────────────────────────────────────────────────────────
 
-    def found(self) -> None:
+    def write_beginning(self) -> None:
         """Write how the world began. `ForeignLedgerError` where the ledger tells of another one."""
         self.ledger.append(
             Record(
@@ -129,8 +129,8 @@ class World:
 
     def entry(self, community: Community, entry_id: int) -> Entry | None:
         """What stands on the wall under this id; None if nothing does (any more)."""
-        found = community.wall.get(entry_id)
-        return None if found is None or found.deleted else found
+        entry = community.wall.get(entry_id)
+        return None if entry is None or entry.deleted else entry
 
     def _record(self, event: str, community: Community | None, origin: Origin, fields: Fields) -> Record:
         record = Record(n=0, at=instants.text(self.now), type=event, origin=origin)
@@ -150,7 +150,7 @@ class World:
     def _apply(self, record: Record, c: Community) -> None:
         match record["type"]:
             case "community":
-                c.newest_person = record["count"]
+                c.latest_person = record["count"]
                 for index in range(1, record["count"] + 1):
                     c.followers.add(c.number_of(index))
             case "follow":
@@ -209,7 +209,7 @@ class World:
     def _followed(self, record: Record, c: Community) -> None:
         person = record["person"]
         c.followers.add(person)
-        c.newest_person = max(c.newest_person, person - c.number_of(0))
+        c.latest_person = max(c.latest_person, person - c.number_of(0))
         c.notices.append(Notice(next(self._notice), self.now, "follow", person))
 
     def _notify(self, c: Community, kind: str, person: int, entry: Entry) -> None:
@@ -220,8 +220,8 @@ class World:
 
     def _uploaded(self, record: Record, c: Community) -> None:
         c.uploads += 1
-        found = Media(record["id"], self.now, record["kind"], record["count"], record.get("detail", {}))
-        c.media[found.id] = found
+        media = Media(record["id"], self.now, record["kind"], record["count"], record.get("detail", {}))
+        c.media[media.id] = media
         if len(c.media) > MAX_MEDIA:
             c.media.popitem(last=False)
 
@@ -263,8 +263,8 @@ class World:
         under = c.wall.get(parent if parent is not None else post or 0)
         if under is not None:
             under.replies.append(entry.id)
-        if post is not None and (top := c.wall.get(post)) is not None:
-            top.comments += 1
+        if post is not None and (root_entry := c.wall.get(post)) is not None:
+            root_entry.comments += 1
 
     def _mailed(self, record: Record, c: Community, person: int | None) -> None:
         peer = record["person"]
@@ -317,8 +317,8 @@ class World:
         entry.deleted = True
         entry.text = ""
         _discard(c.authored, entry_id)
-        if entry.post is not None and (top := c.wall.get(entry.post)) is not None:
-            top.comments -= 1
+        if entry.post is not None and (root_entry := c.wall.get(entry.post)) is not None:
+            root_entry.comments -= 1
         gone: Entry | None = entry
         while gone is not None and gone.deleted and not gone.replies:
             del c.wall[gone.id]
@@ -331,8 +331,8 @@ class World:
     def _restore_comment(record: Record, c: Community) -> None:
         """A deleted comment is where it was, if what it stands under still is."""
         post, parent = int(record["post"]), int(record["parent"]) if "parent" in record else None
-        top, above = c.wall.get(post), c.wall.get(post if parent is None else parent)
-        if top is None or above is None:
+        root_entry, above = c.wall.get(post), c.wall.get(post if parent is None else parent)
+        if root_entry is None or above is None:
             return
         entry = c.wall.get(int(record["id"]))
         if entry is None:
@@ -341,7 +341,7 @@ class World:
             c.wall[entry.id] = entry
             insort(above.replies, entry.id)
         entry.text, entry.deleted = record["text"], False
-        top.comments += 1
+        root_entry.comments += 1
 
 
 def _discard(ordered: list[int], value: int) -> None:

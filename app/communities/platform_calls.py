@@ -131,12 +131,12 @@ async def _decided(
         case Snooze():  # another worker is renewing the tokens
             return Postponed(error.at, str(error), Cause.TOKENS)
         case Throttled():
-            return Postponed(await _hold(run, community_id, client, error), error.message, Cause.THROTTLED)
+            return Postponed(await _record_throttle(run, community_id, client, error), error.message, Cause.THROTTLED)
         case _:
             return Failed(error)
 
 
-async def _hold(run: Run, community_id: UUID, client: PlatformClient, error: Throttled) -> datetime:
+async def _record_throttle(run: Run, community_id: UUID, client: PlatformClient, error: Throttled) -> datetime:
     """Have no worker call before the platform allows it again; when that is. First of all: others are about to call."""
     until = await client.throttled(error)
     async with run.step() as session:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from sandbox.entities import Community
 from sandbox.graph import ids, instagram, limits, mail, oauth, pages, subscriptions
-from sandbox.graph.call import VERSION, Call, admitted, parameters
+from sandbox.graph.call import VERSION, Call, authenticate, parameters
 from sandbox.graph.errors import GraphError, gone, invalid
 from sandbox.graph.nodes import Graph, Json, Node
 from sandbox.graph.query import parsed
@@ -42,10 +42,10 @@ def routes(network: Network) -> list[Route]:
             method = params["method"].upper() if request.method == "POST" and "method" in params else request.method
             if path in oauth.DOORS:
                 return json_response(oauth.DOORS[path](network, _with_token(request, params)), headers=headers)
-            caller = admitted(network, params, bearer(request) or params.get("access_token", ""))
+            caller = authenticate(network, params, bearer(request) or params.get("access_token", ""))
             call = Call(network, caller, method, path, params, files)
-            told, refused = limits.counted(network, caller, _cost(call), of_page=_of_page(call))
-            headers |= told
+            usage_headers, refused = limits.counted(network, caller, _cost(call), of_page=_of_page(call))
+            headers |= usage_headers
             if refused is not None:
                 raise refused
             return json_response(_batch(call) if not path and method == "POST" else _carried(call), headers=headers)
@@ -87,11 +87,11 @@ def _carried(call: Call) -> Json:
     match call.path:
         case ("debug_token",):
             return oauth.debug(call)
-        case (wanted,):
-            node = _found(call, wanted)
+        case (node_id,):
+            node = _find_node(call, node_id)
             return _node(call, node)
-        case (wanted, edge):
-            return _edge(call, _found(call, wanted), edge)
+        case (node_id, edge):
+            return _edge(call, _find_node(call, node_id), edge)
     raise GraphError(2500, "Unknown path components: /" + "/".join(call.path[2:]))
 
 
@@ -100,7 +100,7 @@ def _node(call: Call, node: Node) -> Json:
     if call.method == "GET":
         return GRAPH.node(call, node, parsed(call.get("fields")) if call.get("fields") else None)
     if call.method == "DELETE" and kind.delete is not None:
-        return _shown(call, kind.delete(call, node))
+        return _render(call, kind.delete(call, node))
     raise gone(node.id, call.method.lower())
 
 
@@ -112,10 +112,10 @@ def _edge(call: Call, node: Node, edge: str) -> Json:
     change = GRAPH.kinds[node.kind].changes.get(edge)
     if call.method != "POST" or change is None:
         raise gone(node.id, call.method.lower())
-    return _shown(call, change(call, node))
+    return _render(call, change(call, node))
 
 
-def _shown(call: Call, made: Node | Json) -> Json:
+def _render(call: Call, made: Node | Json) -> Json:
     """What a change answers: the id of what it made, with the fields asked for."""
     if isinstance(made, Node):
         return GRAPH.node(call, made, parsed(call.get("fields")) if call.get("fields") else ())
@@ -124,45 +124,47 @@ def _shown(call: Call, made: Node | Json) -> Json:
 
 def _batch(call: Call) -> list[Json]:
     """`POST /` with `batch`: each call has an answer of its own, whatever becomes of the others."""
-    asked = call.structure("batch")
-    if not isinstance(asked, list) or not asked:
+    part_request = call.structure("batch")
+    if not isinstance(part_request, list) or not part_request:
         raise invalid("The batch parameter is required.")
-    if len(asked) > AT_ONCE:
+    if len(part_request) > AT_ONCE:
         raise GraphError(
             100, f"Too many requests in batch message. Maximum batch size is {AT_ONCE}", kind="GraphBatchException"
         )
-    return [_part(call, one if isinstance(one, dict) else {}) for one in asked]
+    return [_part(call, one if isinstance(one, dict) else {}) for one in part_request]
 
 
-def _part(call: Call, asked: Mapping[str, object]) -> Json:
-    url = urlsplit(str(asked.get("relative_url", "")))
-    params = dict(parse_qsl(url.query, keep_blank_values=True)) | dict(parse_qsl(str(asked.get("body", ""))))
+def _part(call: Call, part_request: Mapping[str, object]) -> Json:
+    url = urlsplit(str(part_request.get("relative_url", "")))
+    params = dict(parse_qsl(url.query, keep_blank_values=True)) | dict(parse_qsl(str(part_request.get("body", ""))))
     path = tuple(part for part in url.path.split("/") if part and part != VERSION)
     try:
-        caller = admitted(call.network, params, params["access_token"]) if "access_token" in params else call.caller
-        content: Json = _carried(Call(call.network, caller, str(asked.get("method", "GET")).upper(), path, params))
+        caller = authenticate(call.network, params, params["access_token"]) if "access_token" in params else call.caller
+        content: Json = _carried(
+            Call(call.network, caller, str(part_request.get("method", "GET")).upper(), path, params)
+        )
         status = 200
     except GraphError as error:
         content, status = error.body, error.status
-    told: Json = {"code": status, "body": orjson.dumps(content).decode()}
+    part_response: Json = {"code": status, "body": orjson.dumps(content).decode()}
     if call.get("include_headers", "true").lower() not in {"0", "false"}:
-        told["headers"] = [{"name": "Content-Type", "value": "application/json; charset=UTF-8"}]
-    return told
+        part_response["headers"] = [{"name": "Content-Type", "value": "application/json; charset=UTF-8"}]
+    return part_response
 
 
 # ── what stands under an id ───────────────────────────────────────────────────────────────────────
 
 
-def _found(call: Call, wanted: str) -> Node:
+def _find_node(call: Call, node_id: str) -> Node:
     """The node of an id that this token may see."""
     c = call.caller.own
     if c is None:
-        if wanted in {ids.APP, "app"} and call.network.world.communities:
+        if node_id in {ids.APP, "app"} and call.network.world.communities:
             return Node("application", ids.APP, next(iter(call.world.communities.values())))
-        raise gone(wanted, call.method.lower())
-    node = _me(call, c) if wanted == "me" else _below(call, c, wanted)
+        raise gone(node_id, call.method.lower())
+    node = _me(call, c) if node_id == "me" else _below(call, c, node_id)
     if node is None:
-        raise gone(wanted, call.method.lower())
+        raise gone(node_id, call.method.lower())
     return node
 
 
@@ -172,24 +174,24 @@ def _me(call: Call, c: Community) -> Node:
     return instagram.account(call, c) if ids.is_instagram(c) else Node("user", ids.user(c), c)
 
 
-def _below(call: Call, c: Community, wanted: str) -> Node | None:
-    if wanted == ids.user(c):
-        return Node("user", wanted, c)
+def _below(call: Call, c: Community, node_id: str) -> Node | None:
+    if node_id == ids.user(c):
+        return Node("user", node_id, c)
     if ids.is_instagram(c):
-        return _of_account(call, c, wanted)
-    return _of_page_node(call, c, wanted)
+        return _of_account(call, c, node_id)
+    return _of_page_node(call, c, node_id)
 
 
-def _of_page_node(call: Call, c: Community, wanted: str) -> Node | None:
-    if wanted in {ids.page(c), c.key}:
+def _of_page_node(call: Call, c: Community, node_id: str) -> Node | None:
+    if node_id in {ids.page(c), c.key}:
         return pages.page(c)
-    if wanted.startswith(("t_", "m_")):
-        return _mail(c, wanted)
-    first, _, last = wanted.rpartition("_")
-    found = ids.read(last, [c])
-    if found is None:
+    if node_id.startswith(("t_", "m_")):
+        return _mail(c, node_id)
+    first, _, last = node_id.rpartition("_")
+    parsed_id = ids.read(last, [c])
+    if parsed_id is None:
         return None
-    kind, _, number = found
+    kind, _, number = parsed_id
     if kind == ids.PHOTO and not first:
         media = c.media.get(str(number))
         return None if media is None else pages.photo(c, media)
@@ -201,20 +203,20 @@ def _of_page_node(call: Call, c: Community, wanted: str) -> Node | None:
     return pages.comment(c, entry) if first == ids.make(ids.STORY, c, entry.post or 0) else None
 
 
-def _of_account(call: Call, c: Community, wanted: str) -> Node | None:
-    if wanted == c.profile.external_id or (call.caller.is_instagram_login and wanted == ids.app_scoped(c)):
+def _of_account(call: Call, c: Community, node_id: str) -> Node | None:
+    if node_id == c.profile.external_id or (call.caller.is_instagram_login and node_id == ids.app_scoped(c)):
         return instagram.account(call, c)
-    if wanted == ids.page(c) and not call.caller.is_instagram_login:
+    if node_id == ids.page(c) and not call.caller.is_instagram_login:
         return pages.page(c)
-    found = ids.read(wanted, [c])
-    if found is None:
-        return _mail(c, wanted)
-    kind, _, number = found
+    parsed_id = ids.read(node_id, [c])
+    if parsed_id is None:
+        return _mail(c, node_id)
+    kind, _, number = parsed_id
     if kind == ids.CONTAINER:
         one = call.network.extra_state(GraphState).containers[c.key].get(number)
-        return None if one is None else Node("container", wanted, c, one)
+        return None if one is None else Node("container", node_id, c, one)
     if kind == ids.CHILD:
-        return Node("child", wanted, c, number) if str(number) in c.media else None
+        return Node("child", node_id, c, number) if str(number) in c.media else None
     entry = call.world.entry(c, number)
     makers = {ids.MEDIA: ("post", instagram.media), ids.TAGGED: ("mention", instagram.tagged)}
     if entry is None or kind not in {*makers, ids.IG_COMMENT}:
@@ -225,11 +227,11 @@ def _of_account(call: Call, c: Community, wanted: str) -> Node | None:
     return make(c, entry) if entry.kind == expected else None
 
 
-def _mail(c: Community, wanted: str) -> Node | None:
+def _mail(c: Community, node_id: str) -> Node | None:
     """A conversation or a message."""
     for dialog in c.dialogs.values():
-        if ids.thread(c, dialog.number) == wanted:
+        if ids.thread(c, dialog.number) == node_id:
             return mail.thread(c, dialog)
-    number = ids.decoded(wanted.removeprefix("m_")).rpartition(":")[2]
+    number = ids.decoded(node_id.removeprefix("m_")).rpartition(":")[2]
     entry = c.mail.get(int(number)) if number.isascii() and number.isdecimal() else None
-    return mail.message(c, entry) if entry is not None and ids.message(c, entry.id) == wanted else None
+    return mail.message(c, entry) if entry is not None and ids.message(c, entry.id) == node_id else None

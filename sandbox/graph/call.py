@@ -110,7 +110,7 @@ class Call:
             raise GraphError(190, "(#190) This method must be called with a Page Access Token")
 
 
-def admitted(network: Network, params: Mapping[str, str], token: str) -> Caller:
+def authenticate(network: Network, params: Mapping[str, str], token: str) -> Caller:
     """Whose token it is; the errors Graph gives for one that is missing or not good."""
     if not token:
         raise GraphError(104, "An access token is required to request this resource.")
@@ -130,7 +130,7 @@ def admitted(network: Network, params: Mapping[str, str], token: str) -> Caller:
 
 async def parameters(request: Request) -> tuple[dict[str, str], dict[str, Picture]]:
     """The parameters and files of a call, from its query and a form, JSON or multipart body."""
-    found = dict(parse_qsl(request.url.query, keep_blank_values=True))
+    values = dict(parse_qsl(request.url.query, keep_blank_values=True))
     files: dict[str, Picture] = {}
     body = await request.body()
     if len(body) > MAX_BODY:
@@ -138,18 +138,18 @@ async def parameters(request: Request) -> tuple[dict[str, str], dict[str, Pictur
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind == "application/json" and body:
-            found |= {name: _text(value) for name, value in orjson.loads(body).items()}
+            values |= {name: _text(value) for name, value in orjson.loads(body).items()}
         elif kind == "multipart/form-data":
             for part in parts(request.headers["content-type"], body):
                 if part.filename is not None:
                     files[part.name] = Picture(part.content, part.content_type)
                 else:
-                    found[part.name] = part.content.decode()
+                    values[part.name] = part.content.decode()
         else:
-            found |= dict(parse_qsl(body.decode(), keep_blank_values=True))
+            values |= dict(parse_qsl(body.decode(), keep_blank_values=True))
     except (ValueError, TypeError, AttributeError):
         raise invalid("The request cannot be read") from None
-    return found, files
+    return values, files
 
 
 def _text(value: object) -> str:

@@ -78,10 +78,10 @@ def fault(code: int | str) -> Response:
     return json_response(error.body, error.status)
 
 
-def gone(wanted: str, doing: str = "get") -> GraphError:
+def gone(object_id: str, doing: str = "get") -> GraphError:
     """Nothing stands under an id, or nothing that this token may see."""
     said = (
-        f"Unsupported {doing} request. Object with ID '{wanted}' does not exist, cannot be loaded due to missing "
+        f"Unsupported {doing} request. Object with ID '{object_id}' does not exist, cannot be loaded due to missing "
         "permissions, or does not support this operation. Please read the Graph API documentation at "
         "https://developers.facebook.com/docs/graph-api"
     )

@@ -48,8 +48,8 @@ def _page(c: Community, record: Record) -> tuple[str, Json]:
     """The kind of a record's event, and its entry; an empty one where it is none."""
     match record["type"]:
         case "facebook_reactions":
-            told = [_feed(_reaction(c, one)) for one in _changes(record) if _stands(c, one)]
-            return "feed", {"changes": told} if told else {}
+            payloads = [_feed(_reaction(c, one)) for one in _changes(record) if _stands(c, one)]
+            return "feed", {"changes": payloads} if payloads else {}
         case "post":
             return "feed", {"changes": [_feed(_posted(c, c.wall[int(record["id"])]))]}
         case "comment":
@@ -58,13 +58,15 @@ def _page(c: Community, record: Record) -> tuple[str, Json]:
             return "feed", {"changes": [_feed(_commented(c, c.wall[int(record["id"])]))]}
         case "post_deleted":
             story = ids.post(c, int(record["id"]))
-            return "feed", {"changes": [_feed({"item": "post", "verb": "remove", "post_id": story, "from": _us(c)})]}
+            return "feed", {
+                "changes": [_feed({"item": "post", "verb": "remove", "post_id": story, "from": _own_account(c)})]
+            }
         case "comment_deleted" if "post" in record:
             post, number = int(record["post"]), int(record["id"])
             gone: Json = {
                 "item": "comment", "verb": "remove", "post_id": ids.post(c, post),
                 "comment_id": ids.comment(c, post, number), "parent_id": ids.post(c, post),
-                "from": _who(c, record.get("person") or None),
+                "from": _sender(c, record.get("person") or None),
             }  # fmt: skip
             return "feed", {"changes": [_feed(gone)]}
         case "message" | "reply":
@@ -89,34 +91,34 @@ def _reaction(c: Community, change: Json) -> Json:
     entry = c.wall[int(str(change["id"]))]
     number = int(str(change["person"]))
     story = ids.post(c, entry.post or entry.id)
-    told: Json = {
+    payload: Json = {
         "item": change["item"], "verb": change["verb"], "post_id": story, "parent_id": story,
-        "created_time": change["at"], "from": _who(c, number),
+        "created_time": change["at"], "from": _sender(c, number),
     }  # fmt: skip
     if change["item"] == "reaction":
-        told["reaction_type"] = pages.mood_of(number).lower()
+        payload["reaction_type"] = pages.mood_of(number).lower()
     if entry.kind == "comment":
-        told["comment_id"] = ids.comment(c, entry.post or 0, entry.id)
-    return told
+        payload["comment_id"] = ids.comment(c, entry.post or 0, entry.id)
+    return payload
 
 
 def _posted(c: Community, entry: Entry) -> Json:
-    told: Json = {
+    payload: Json = {
         "item": "photo" if len(entry.media) == 1 else "status", "verb": "add", "post_id": ids.post(c, entry.id),
-        "from": _us(c), "published": 1, "created_time": entry.at // 1000, "message": entry.text,
+        "from": _own_account(c), "published": 1, "created_time": entry.at // 1000, "message": entry.text,
     }  # fmt: skip
     if len(entry.media) == 1:
-        told["photo_id"] = ids.make(ids.PHOTO, c, int(entry.media[0]))
-    return told
+        payload["photo_id"] = ids.make(ids.PHOTO, c, int(entry.media[0]))
+    return payload
 
 
 def _commented(c: Community, entry: Entry) -> Json:
-    top = pages.head(c, entry)
+    root_comment = pages.head(c, entry)
     story = ids.post(c, entry.post or 0)
     return {
         "item": "comment", "verb": "add", "post_id": story, "comment_id": ids.comment(c, entry.post or 0, entry.id),
-        "parent_id": story if top is entry else ids.comment(c, entry.post or 0, top.id),
-        "from": _who(c, entry.person), "message": entry.text, "created_time": entry.at // 1000,
+        "parent_id": story if root_comment is entry else ids.comment(c, entry.post or 0, root_comment.id),
+        "from": _sender(c, entry.person), "message": entry.text, "created_time": entry.at // 1000,
         "post": {
             "id": story, "status_type": "mobile_status_update", "is_published": True,
             "updated_time": text_of(entry.at), "permalink_url": pages.permalink(c, c.wall[entry.post or 0]),
@@ -125,13 +127,13 @@ def _commented(c: Community, entry: Entry) -> Json:
     }  # fmt: skip
 
 
-def _us(c: Community) -> Json:
+def _own_account(c: Community) -> Json:
     return {"id": ids.page(c), "name": c.profile.title}
 
 
-def _who(c: Community, number: int | None) -> Json:
+def _sender(c: Community, number: int | None) -> Json:
     if number is None:
-        return _us(c)
+        return _own_account(c)
     return {"id": ids.person(c, number), "name": person(number, c.profile.language).name}
 
 
@@ -145,9 +147,9 @@ def _account(c: Community, record: Record) -> tuple[str, Json]:
             value: Json = {"media_id": instagram.tagged(c, c.wall[int(record["id"])]).id}
             return "mentions", {"changes": [{"field": "mentions", "value": value}]}
         case "comment":
-            return "comments", {"changes": [_told(c, c.wall[int(record["id"])])]}
+            return "comments", {"changes": [_payload(c, c.wall[int(record["id"])])]}
         case "reply" if record["via"] == "comment":
-            return "comments", {"changes": [_told(c, c.wall[int(record["id"])])]}
+            return "comments", {"changes": [_payload(c, c.wall[int(record["id"])])]}
         case "message":
             return _mailed(c, record)
         case "reply" if record["via"] == "message":
@@ -155,7 +157,7 @@ def _account(c: Community, record: Record) -> tuple[str, Json]:
     return "comments", {}
 
 
-def _told(c: Community, entry: Entry) -> Json:
+def _payload(c: Community, entry: Entry) -> Json:
     """When it was written is not said."""
     name = c.key if entry.person is None else person(entry.person, c.profile.language).username
     writer: Json = {
@@ -168,9 +170,9 @@ def _told(c: Community, entry: Entry) -> Json:
         "id": ids.make(ids.IG_COMMENT, c, entry.id), "from": writer, "text": entry.text,
         "media": {"id": ids.make(ids.MEDIA, c, entry.post or 0), "media_product_type": "FEED"},
     }  # fmt: skip
-    top = pages.head(c, entry)
-    if top is not entry:
-        value["parent_id"] = ids.make(ids.IG_COMMENT, c, top.id)
+    root_comment = pages.head(c, entry)
+    if root_comment is not entry:
+        value["parent_id"] = ids.make(ids.IG_COMMENT, c, root_comment.id)
     return {"field": "comments", "value": value}
 
 
@@ -182,18 +184,19 @@ def _mailed(c: Community, record: Record) -> tuple[str, Json]:
     entry = c.mail[int(record["id"])]
     if not entry.peer:
         return "messages", {}
-    us, them = {"id": c.profile.external_id}, {"id": ids.person(c, entry.peer)}
+    own_account, them = {"id": c.profile.external_id}, {"id": ids.person(c, entry.peer)}
     said: Json = {"mid": ids.message(c, entry.id), "text": entry.text}
     if entry.person is None:
         said["is_echo"] = True
         if record["origin"] == "api":
             said["app_id"] = int(ids.APP)
-    told: Json = {
-        "sender": us if entry.person is None else them, "recipient": them if entry.person is None else us,
+    payload: Json = {
+        "sender": own_account if entry.person is None else them,
+        "recipient": them if entry.person is None else own_account,
         "timestamp": entry.at, "message": said,
     }  # fmt: skip
     echo = entry.person is None and not ids.is_instagram(c)
-    return "message_echoes" if echo else "messages", {"messaging": [told]}
+    return "message_echoes" if echo else "messages", {"messaging": [payload]}
 
 
 HOOK: Final = Hook(

@@ -67,8 +67,8 @@ def read(text: str, communities: Iterable[Community]) -> tuple[str, Community, i
     parts = _NUMBER.fullmatch(text) if text.isascii() else None
     if parts is None:
         return None
-    kind, whose, number = parts.groups()
-    return next(((kind, c, int(number)) for c in communities if c.profile.number == int(whose)), None)
+    kind, owner, number = parts.groups()
+    return next(((kind, c, int(number)) for c in communities if c.profile.number == int(owner)), None)
 
 
 def post(c: Community, number: int) -> str:

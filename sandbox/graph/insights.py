@@ -17,28 +17,30 @@ ENOUGH_LIKES: Final = 100
 Figure: TypeAlias = Callable[[Figures], object]
 
 POST: Final[Mapping[str, Figure]] = {
-    "post_media_view": lambda found: found.views,
-    "post_total_media_view_unique": lambda found: found.reach,
-    "post_clicks": lambda found: found.reach // 5,
-    "post_reactions_like_total": lambda found: found.reactions,
-    "post_reactions_by_type_total": lambda found: {"like": found.reactions},
+    "post_media_view": lambda counts: counts.views,
+    "post_total_media_view_unique": lambda counts: counts.reach,
+    "post_clicks": lambda counts: counts.reach // 5,
+    "post_reactions_like_total": lambda counts: counts.reactions,
+    "post_reactions_by_type_total": lambda counts: {"like": counts.reactions},
 }
 """What Facebook counts of a post. `post_impressions` and its like were retired in 2025 and 2026."""
 MEDIA: Final[Mapping[str, Figure]] = {
-    "views": lambda found: found.views,
-    "total_views": lambda found: found.views,
-    "reach": lambda found: found.reach,
-    "likes": lambda found: found.reactions,
-    "total_likes": lambda found: found.reactions,
-    "comments": lambda found: found.comments,
-    "total_comments": lambda found: found.comments,
-    "saved": lambda found: found.saves,
-    "shares": lambda found: found.shares,
-    "reposts": lambda found: found.reposts,
-    "total_interactions": lambda found: found.reactions + found.comments + found.saves + found.shares + found.reposts,
-    "follows": lambda found: found.reach // 100,
-    "profile_visits": lambda found: found.reach // 20,
-    "profile_activity": lambda found: found.reach // 50,
+    "views": lambda counts: counts.views,
+    "total_views": lambda counts: counts.views,
+    "reach": lambda counts: counts.reach,
+    "likes": lambda counts: counts.reactions,
+    "total_likes": lambda counts: counts.reactions,
+    "comments": lambda counts: counts.comments,
+    "total_comments": lambda counts: counts.comments,
+    "saved": lambda counts: counts.saves,
+    "shares": lambda counts: counts.shares,
+    "reposts": lambda counts: counts.reposts,
+    "total_interactions": lambda counts: (
+        counts.reactions + counts.comments + counts.saves + counts.shares + counts.reposts
+    ),
+    "follows": lambda counts: counts.reach // 100,
+    "profile_visits": lambda counts: counts.reach // 20,
+    "profile_activity": lambda counts: counts.reach // 50,
 }
 """What Instagram counts of media of the feed."""
 ELSEWHERE: Final = frozenset({
@@ -56,7 +58,7 @@ def of_post(call: Call, node: Node, args: Args) -> Json:
     call.needs("read_insights")
     if len(node.c.followers) < ENOUGH_LIKES:
         return {"data": []}
-    return _shown(call, node, {name: POST[name] for name in names})
+    return _render(call, node, {name: POST[name] for name in names})
 
 
 def of_media(call: Call, node: Node, args: Args) -> Json:
@@ -70,30 +72,30 @@ def of_media(call: Call, node: Node, args: Args) -> Json:
         if name in ELSEWHERE:
             raise invalid(f"The Media Insights API does not support the {name} metric for this media product type.")
         if name not in MEDIA:
-            known = ", ".join(sorted({*MEDIA, *ELSEWHERE}))
-            raise invalid(f"metric[{place}] must be one of the following values: {known}")
+            metric_names = ", ".join(sorted({*MEDIA, *ELSEWHERE}))
+            raise invalid(f"metric[{place}] must be one of the following values: {metric_names}")
     if not names:
         raise invalid("The parameter metric is required.")
     call.needs("instagram_manage_insights", "instagram_business_manage_insights")
-    return _shown(call, node, {name: MEDIA[name] for name in names})
+    return _render(call, node, {name: MEDIA[name] for name in names})
 
 
 def _names(args: Args) -> list[str]:
-    given = args.get("metric", "").strip("[]").replace('"', "")
-    return [one.strip() for one in given.split(",") if one.strip()]
+    requested_metrics = args.get("metric", "").strip("[]").replace('"', "")
+    return [one.strip() for one in requested_metrics.split(",") if one.strip()]
 
 
-def _shown(call: Call, node: Node, figures: Mapping[str, Figure]) -> Json:
+def _render(call: Call, node: Node, figures: Mapping[str, Figure]) -> Json:
     """What is not there yet is an empty list."""
     if not isinstance(node.what, Entry):
         raise GraphError(100, "(#100) Insights data is not available for media within an album.")
-    found = call.network.extra_state(GraphState).settled(node.c, node.entry)
-    if found is None:
+    counts = call.network.extra_state(GraphState).settled(node.c, node.entry)
+    if counts is None:
         return {"data": []}
     return {
         "data": [
             {
-                "name": name, "period": "lifetime", "values": [{"value": figure(found)}],
+                "name": name, "period": "lifetime", "values": [{"value": figure(counts)}],
                 "title": name.replace("_", " ").capitalize(), "description": f"Lifetime: {name}",
                 "id": f"{node.id}/insights/{name}/lifetime",
             }

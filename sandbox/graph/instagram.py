@@ -36,15 +36,15 @@ def tagged(c: Community, entry: Entry) -> Node:
 
 
 def username(_: Call, node: Node) -> str:
-    who = node.entry.person
-    return node.c.key if who is None else person(who, node.c.profile.language).username
+    author = node.entry.person
+    return node.c.key if author is None else person(author, node.c.profile.language).username
 
 
 def author(call: Call, node: Node) -> Json:
-    who = node.entry.person
-    if who is None:
+    author = node.entry.person
+    if author is None:
         return {"id": node.c.profile.external_id, "username": node.c.key, "self_ig_scoped_id": ids.user(node.c)}
-    return {"id": ids.person(node.c, who), "username": username(call, node)}
+    return {"id": ids.person(node.c, author), "username": username(call, node)}
 
 
 def _followers(call: Call, node: Node) -> int:
@@ -71,8 +71,8 @@ def _picture(node: Node) -> str:
 
 
 def _parent(_: Call, node: Node) -> object:
-    top = head(node.c, node.entry)
-    return ABSENT if top is node.entry else comment(node.c, top).id
+    root_comment = head(node.c, node.entry)
+    return ABSENT if root_comment is node.entry else comment(node.c, root_comment).id
 
 
 # ── edges ─────────────────────────────────────────────────────────────────────────────────────────
@@ -81,23 +81,23 @@ def _parent(_: Call, node: Node) -> object:
 def _listed(call: Call, node: Node, args: Args) -> Listing:
     _basic(call)
     c, since, until = node.c, instant(args, "since"), instant(args, "until")
-    found: list[tuple[int, Node | Json]] = [
+    items: list[tuple[int, Node | Json]] = [
         (one.id, media(c, one))
         for one in (c.wall[number] for number in reversed(c.posts))
         if (since is None or one.at >= since) and (until is None or one.at <= until)
     ]
-    return Listing(found, falling=True)
+    return Listing(items, falling=True)
 
 
 def _tags(call: Call, node: Node, _: Args) -> Listing:
     """What others published of the account, newest first."""
     call.needs("instagram_manage_comments", "instagram_business_manage_comments")
-    found: list[tuple[int, Node | Json]] = [
+    items: list[tuple[int, Node | Json]] = [
         (one.id, tagged(node.c, one))
         for one in reversed(node.c.wall.values())
         if one.kind == "mention" and one.person is not None and not one.deleted
     ]
-    return Listing(found, falling=True)
+    return Listing(items, falling=True)
 
 
 def _nothing(call: Call, _: Node, __: Args) -> Listing:
@@ -109,11 +109,11 @@ def _limit(call: Call, node: Node, args: Args) -> Listing:
     """How many posts were published through the API within a day, of how many there may be."""
     call.needs("instagram_content_publish", "instagram_business_content_publish")
     kept = call.network.extra_state(GraphState)
-    shown: Json = {"quota_usage": kept.published(node.c)}
+    content: Json = {"quota_usage": kept.published(node.c)}
     if "config" in args.get("fields", ""):
         total = call.network.limits["graph_publish_daily"]
-        shown["config"] = {"quota_total": total, "quota_duration": 86_400}
-    return Listing([(0, shown)])
+        content["config"] = {"quota_total": total, "quota_duration": 86_400}
+    return Listing([(0, content)])
 
 
 def _comments(call: Call, node: Node, _: Args) -> Listing:
@@ -131,12 +131,12 @@ def _replies(call: Call, node: Node, _: Args) -> Listing:
 
 
 def _children(_: Call, node: Node, __: Args) -> Listing:
-    shown = node.entry.media if len(node.entry.media) > 1 else ()
-    found: list[tuple[int, Node | Json]] = [
+    children = node.entry.media if len(node.entry.media) > 1 else ()
+    items: list[tuple[int, Node | Json]] = [
         (place, Node("child", ids.make(ids.CHILD, node.c, int(one)), node.c, int(one)))
-        for place, one in enumerate(shown)
+        for place, one in enumerate(children)
     ]
-    return Listing(found)
+    return Listing(items)
 
 
 ACCOUNT: Final = Kind(

@@ -32,14 +32,14 @@ def conversations(call: Call, node: Node, args: Args) -> Listing:
     platform = args.get("platform", "instagram" if call.caller.is_instagram_login else "messenger").lower()
     if platform not in {"messenger", "instagram"}:
         raise invalid("Param platform must be one of {INSTAGRAM, MESSENGER}")
-    wanted = args.get("user_id")
-    found: list[tuple[int, Node | Json]] = [
+    person_id = args.get("user_id")
+    items: list[tuple[int, Node | Json]] = [
         (dialog.messages[-1], thread(node.c, dialog))
         for dialog in reversed(node.c.dialogs.values())
-        if dialog.person and (wanted is None or ids.person(node.c, dialog.person) == wanted)
+        if dialog.person and (person_id is None or ids.person(node.c, dialog.person) == person_id)
     ]
-    mine = (platform == "instagram") == ids.is_instagram(node.c)
-    return Listing(found if mine else [], falling=True)
+    same_platform = (platform == "instagram") == ids.is_instagram(node.c)
+    return Listing(items if same_platform else [], falling=True)
 
 
 def messages(call: Call, node: Node, _: Args) -> Listing:
@@ -54,18 +54,18 @@ def send(call: Call, node: Node) -> Json:
     _may(call, node.c)
     c, text = node.c, _text(call, node.c)
     to = call.structure("recipient")
-    wanted = str(to.get("id", "")) if isinstance(to, dict) else ""
-    who = ids.number_of(c, wanted)
-    dialog = None if who is None else c.dialogs.get(who)
-    if who is None or dialog is None:
+    person_id = str(to.get("id", "")) if isinstance(to, dict) else ""
+    person_number = ids.number_of(c, person_id)
+    dialog = None if person_number is None else c.dialogs.get(person_number)
+    if person_number is None or dialog is None:
         raise invalid("No matching user found", 2018001)
     human = call.get("messaging_type") == "MESSAGE_TAG" and call.get("tag") == "HUMAN_AGENT"
-    heard = max((c.mail[one].at for one in dialog.messages if c.mail[one].person is not None), default=0)
-    if heard < call.world.now - DAY * (7 if human else 1):
+    last_received_at = max((c.mail[one].at for one in dialog.messages if c.mail[one].person is not None), default=0)
+    if last_received_at < call.world.now - DAY * (7 if human else 1):
         outside = "(#10) This message is sent outside of allowed window."
         raise GraphError(10, outside, subcode=2534022 if ids.is_instagram(c) else 2018278)
-    made = call.world.emit("reply", c, "api", **Fields(via="message", person=who, text=text))
-    return {"recipient_id": wanted, "message_id": ids.message(c, int(made["id"]))}
+    made = call.world.emit("reply", c, "api", **Fields(via="message", person=person_number, text=text))
+    return {"recipient_id": person_id, "message_id": ids.message(c, int(made["id"]))}
 
 
 def _text(call: Call, c: Community) -> str:
@@ -92,13 +92,16 @@ def _slowly(call: Call, c: Community) -> None:
         raise GraphError(613)
 
 
-def people(c: Community, who: int | None) -> Json:
+def people(c: Community, person_number: int | None) -> Json:
     """Somebody in a conversation; the community itself for None."""
     if ids.is_instagram(c):
-        name = c.key if who is None else person(who, c.profile.language).username
-        return {"username": name, "id": c.profile.external_id if who is None else ids.person(c, who)}
-    number = ids.page(c) if who is None else ids.person(c, who)
-    name = c.profile.title if who is None else person(who, c.profile.language).name
+        name = c.key if person_number is None else person(person_number, c.profile.language).username
+        return {
+            "username": name,
+            "id": c.profile.external_id if person_number is None else ids.person(c, person_number),
+        }
+    number = ids.page(c) if person_number is None else ids.person(c, person_number)
+    name = c.profile.title if person_number is None else person(person_number, c.profile.language).name
     return {"name": name, "email": f"{number}@facebook.com", "id": number}
 
 

@@ -97,15 +97,15 @@ class Graph:
     def __init__(self, kinds: Mapping[str, Kind]) -> None:
         self.kinds = kinds
 
-    def node(self, call: Call, node: Node, wanted: tuple[Field, ...] | None) -> Json:
+    def node(self, call: Call, node: Node, selected_fields: tuple[Field, ...] | None) -> Json:
         """A node with the fields asked for, and its id."""
         kind = self.kinds[node.kind]
-        shown: Json = {}
-        for one in parsed(kind.usual) if wanted is None else wanted:
+        content: Json = {}
+        for one in parsed(kind.usual) if selected_fields is None else selected_fields:
             if (value := self._value(call, kind, node, one)) is not ABSENT:
-                shown[one.alias or one.name] = value
-        shown["id"] = node.id
-        return shown
+                content[one.alias or one.name] = value
+        content["id"] = node.id
+        return content
 
     def _value(self, call: Call, kind: Kind, node: Node, one: Field) -> object:
         if one.name == "id":
@@ -119,23 +119,23 @@ class Graph:
             return value
         if one.name not in kind.edges:
             raise invalid(f"Tried accessing nonexisting field ({one.name}) on node type ({kind.title})")
-        found = kind.edges[one.name](call, node, one.args)
-        if not isinstance(found, Listing):
-            return found
-        shown = self.page(call, node, one.name, found, {**one.args, "fields": one.source}, one.below)
+        edge_listing = kind.edges[one.name](call, node, one.args)
+        if not isinstance(edge_listing, Listing):
+            return edge_listing
+        content = self.page(call, node, one.name, edge_listing, {**one.args, "fields": one.source}, one.below)
         # An edge without anything is left out of a node, unless it is summed up.
-        return shown if found.items or "summary" in shown else ABSENT
+        return content if edge_listing.items or "summary" in content else ABSENT
 
     def edge(self, call: Call, node: Node, name: str) -> Json:
         """What one edge leads to."""
         kind = self.kinds[node.kind]
         if name not in kind.edges:
             raise invalid(f"Tried accessing nonexisting field ({name}) on node type ({kind.title})")
-        found = kind.edges[name](call, node, call.params)
-        if not isinstance(found, Listing):
-            return found
+        edge_listing = kind.edges[name](call, node, call.params)
+        if not isinstance(edge_listing, Listing):
+            return edge_listing
         below = parsed(call.get("fields")) if call.get("fields") else None
-        return self.page(call, node, name, found, call.params, below)
+        return self.page(call, node, name, edge_listing, call.params, below)
 
     def page(
         self, call: Call, node: Node, edge: str, listing: Listing, args: Args, below: tuple[Field, ...] | None
@@ -152,21 +152,21 @@ class Graph:
             end = next((at for at, place in enumerate(places) if (place - before) * sign >= 0), len(places))
             start = max(end - limit, 0)
         end = min(start + limit, end)
-        chosen = listing.items[start:end]
-        shown: Json = {
-            "data": [self.node(call, one, below) if isinstance(one, Node) else one for _, one in chosen],
+        page_items = listing.items[start:end]
+        content: Json = {
+            "data": [self.node(call, one, below) if isinstance(one, Node) else one for _, one in page_items],
         }
-        if chosen:
-            cursors = {"before": _cursor(chosen[0][0]), "after": _cursor(chosen[-1][0])}
+        if page_items:
+            cursors = {"before": _cursor(page_items[0][0]), "after": _cursor(page_items[-1][0])}
             paging: Json = {"cursors": cursors}
             if end < len(places):
                 paging["next"] = _url(call, node, edge, args, limit, "after", cursors["after"])
             if start > 0:
                 paging["previous"] = _url(call, node, edge, args, limit, "before", cursors["before"])
-            shown["paging"] = paging
+            content["paging"] = paging
         if listing.summary is not None and args.get("summary", "").lower() not in {"", "0", "false"}:
-            shown["summary"] = listing.summary
-        return shown
+            content["summary"] = listing.summary
+        return content
 
 
 def number(args: Args, name: str) -> int | None:
@@ -198,12 +198,12 @@ def text_of(at: int) -> str:
 
 
 def _limit(args: Args, listing: Listing) -> int:
-    wanted = number(args, "limit")
-    if wanted is None:
+    requested_limit = number(args, "limit")
+    if requested_limit is None:
         return listing.usual
-    if listing.strict and wanted > listing.most:
+    if listing.strict and requested_limit > listing.most:
         raise invalid(f"The 'limit' parameter should not exceed {listing.most}")
-    return min(wanted, listing.most)
+    return min(requested_limit, listing.most)
 
 
 def _cursor(place: int) -> str:
@@ -211,10 +211,10 @@ def _cursor(place: int) -> str:
 
 
 def _place(args: Args, name: str) -> int | None:
-    given = args.get(name, "")
-    if not given:
+    text = args.get(name, "")
+    if not text:
         return None
-    kind, _, place = ids.decoded(given).partition(":")
+    kind, _, place = ids.decoded(text).partition(":")
     if kind != "at" or not place.isdecimal():
         raise invalid(f"Invalid cursor given for {name}")
     return int(place)

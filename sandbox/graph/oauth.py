@@ -92,24 +92,24 @@ def _good(network: Network, token: str) -> tuple[Grant, Community]:
 
 def page_token(call: Call, c: Community) -> str:
     """The Page's token for a person who manages it: it may do what the person's may."""
-    grants, mine = call.network.grants, call.caller.grant
+    grants, own_grant = call.network.grants, call.caller.grant
     usual = grants.stable(c)["community"] or ""
-    known = grants.find(usual, "graph")
-    whole = mine is None or mine.scopes == frozenset(USER)
-    if whole and known is not None and known.state == "good":
+    existing_grant = grants.find(usual, "graph")
+    whole = own_grant is None or own_grant.scopes == frozenset(USER)
+    if whole and existing_grant is not None and existing_grant.state == "good":
         return usual
-    scopes = None if mine is None or whole else sorted(mine.scopes & frozenset(PAGE))
+    scopes = None if own_grant is None or whole else sorted(own_grant.scopes & frozenset(PAGE))
     return grants.make(c, "community", scopes, origin="api")
 
 
 def debug(call: Call) -> Json:
     """`/debug_token`: for the application, or for who has the token."""
-    wanted = call.get("input_token")
-    if not wanted:
+    input_token = call.get("input_token")
+    if not input_token:
         raise invalid("The parameter input_token is required.")
-    if call.caller.grant is not None and wanted != call.caller.token:
+    if call.caller.grant is not None and input_token != call.caller.token:
         raise invalid("You must provide an app access token, or a user access token that is an owner of the app")
-    grant = call.network.grants.find(wanted, "graph")
+    grant = call.network.grants.find(input_token, "graph")
     if grant is None:
         error = GraphError(190, "Invalid OAuth access token.")
         return {"data": {"error": {"code": 190, "message": str(error)}, "is_valid": False, "scopes": []}}

@@ -36,11 +36,11 @@ def photo(c: Community, media: Media) -> Node:
 
 def head(c: Community, entry: Entry) -> Entry:
     """The comment at the top of the thread; threads are one level deep, and what was deleted heads none."""
-    top, above = entry, entry
-    while above.parent is not None and (found := c.wall.get(above.parent)) is not None:
-        above = found
-        top = top if above.deleted else above
-    return top
+    root_comment, above = entry, entry
+    while above.parent is not None and (parent := c.wall.get(above.parent)) is not None:
+        above = parent
+        root_comment = root_comment if above.deleted else above
+    return root_comment
 
 
 def comments_of(c: Community, entry: Entry) -> Iterator[Entry]:
@@ -53,10 +53,12 @@ def comments_of(c: Community, entry: Entry) -> Iterator[Entry]:
             yield from comments_of(c, below)
 
 
-def thread(c: Community, top: Entry) -> list[Entry]:
+def thread(c: Community, root_comment: Entry) -> list[Entry]:
     """The answers below the head of a thread, oldest first."""
-    found = {one.id: one for one in comments_of(c, top) if head(c, one) is top and one is not top}
-    return [found[one] for one in sorted(found)]
+    by_id = {
+        one.id: one for one in comments_of(c, root_comment) if head(c, one) is root_comment and one is not root_comment
+    }
+    return [by_id[one] for one in sorted(by_id)]
 
 
 # ── fields ────────────────────────────────────────────────────────────────────────────────────────
@@ -66,10 +68,10 @@ def author(call: Call, node: Node) -> object:
     """Who wrote it, which a Page's token alone may see."""
     if not call.caller.is_page:
         return ABSENT
-    who = node.entry.person
-    if who is None:
+    person_number = node.entry.person
+    if person_number is None:
         return {"name": node.c.profile.title, "id": ids.page(node.c)}
-    return {"name": person(who, node.c.profile.language).name, "id": ids.person(node.c, who)}
+    return {"name": person(person_number, node.c.profile.language).name, "id": ids.person(node.c, person_number)}
 
 
 def _token(call: Call, node: Node) -> object:
@@ -85,8 +87,8 @@ def _linked(_: Call, node: Node) -> object:
 
 
 def _parent(_: Call, node: Node) -> object:
-    top = head(node.c, node.entry)
-    return ABSENT if top is node.entry else comment(node.c, top)
+    root_comment = head(node.c, node.entry)
+    return ABSENT if root_comment is node.entry else comment(node.c, root_comment)
 
 
 def _picture(node: Node, number: str) -> str:
@@ -101,9 +103,9 @@ def permalink(c: Community, entry: Entry) -> str:
     story = f"{SITE}/{ids.page(c)}/posts/{ids.make(ids.STORY, c, entry.post or entry.id)}"
     if entry.kind == "post":
         return f"{story}/"
-    top = head(c, entry)
-    found = f"{story}?comment_id={ids.make(ids.STORY, c, top.id)}"
-    return found if top is entry else f"{found}&reply_comment_id={ids.make(ids.STORY, c, entry.id)}"
+    root_comment = head(c, entry)
+    permalink = f"{story}?comment_id={ids.make(ids.STORY, c, root_comment.id)}"
+    return permalink if root_comment is entry else f"{permalink}&reply_comment_id={ids.make(ids.STORY, c, entry.id)}"
 
 
 def _category(c: Community) -> Json:
@@ -117,13 +119,13 @@ def _category(c: Community) -> Json:
 def _posts(call: Call, node: Node, args: Args) -> Listing:
     call.needs("pages_read_engagement", code=100)
     c, since, until = node.c, instant(args, "since"), instant(args, "until")
-    found = [
+    items = [
         (one.id, post(c, one))
         for one in (c.wall[number] for number in reversed(c.posts))
         if (since is None or one.at >= since) and (until is None or one.at <= until)
     ]
     # An account on Instagram has a Page, and that one has no posts here.
-    return Listing([] if ids.is_instagram(c) else found, falling=True, strict=True)
+    return Listing([] if ids.is_instagram(c) else items, falling=True, strict=True)
 
 
 def _comments(call: Call, node: Node, args: Args) -> Listing:
@@ -133,15 +135,15 @@ def _comments(call: Call, node: Node, args: Args) -> Listing:
     if which not in {"stream", "toplevel"}:
         raise invalid("Param filter must be one of {STREAM, TOPLEVEL}")
     if node.kind == "comment":
-        found = thread(c, node.entry)
+        comments = thread(c, node.entry)
     else:
-        found = sorted(comments_of(c, node.entry), key=lambda one: one.id)
+        comments = sorted(comments_of(c, node.entry), key=lambda one: one.id)
         if which == "toplevel":
-            found = [one for one in found if head(c, one) is one]
+            comments = [one for one in comments if head(c, one) is one]
     order = "reverse_chronological" if falling else "chronological"
-    summary: Json = {"order": order, "total_count": len(found), "can_comment": True}
-    shown = [(one.id, comment(c, one)) for one in found if since is None or one.at >= since]
-    return Listing(shown[::-1] if falling else shown, falling=falling, summary=summary)
+    summary: Json = {"order": order, "total_count": len(comments), "can_comment": True}
+    items = [(one.id, comment(c, one)) for one in comments if since is None or one.at >= since]
+    return Listing(items[::-1] if falling else items, falling=falling, summary=summary)
 
 
 def _reactions(call: Call, node: Node, args: Args) -> Listing:
@@ -156,16 +158,23 @@ def _likes(call: Call, node: Node, args: Args) -> Listing:
 
 def _reacted(node: Node, mood: str) -> Listing:
     language = node.c.profile.language
-    found: list[tuple[int, Node | Json]] = [
-        (who, {"id": ids.person(node.c, who), "name": person(who, language).name, "type": mood_of(who)})
-        for who in sorted(node.entry.reactors)
-        if mood in {"", "NONE", mood_of(who)}
+    items: list[tuple[int, Node | Json]] = [
+        (
+            person_number,
+            {
+                "id": ids.person(node.c, person_number),
+                "name": person(person_number, language).name,
+                "type": mood_of(person_number),
+            },
+        )
+        for person_number in sorted(node.entry.reactors)
+        if mood in {"", "NONE", mood_of(person_number)}
     ]
-    return Listing(found, summary={"total_count": len(found), "viewer_reaction": "NONE"})
+    return Listing(items, summary={"total_count": len(items), "viewer_reaction": "NONE"})
 
 
-def mood_of(who: int) -> str:
-    return _MOODS[who % len(_MOODS)]
+def mood_of(person_number: int) -> str:
+    return _MOODS[person_number % len(_MOODS)]
 
 
 def _attachments(_: Call, node: Node, __: Args) -> Listing:
@@ -203,7 +212,7 @@ PAGE: Final = Kind(
         "link": lambda _, node: f"{SITE}/{node.c.key}",
         "is_published": lambda _, __: True,
         "verification_status": lambda _, __: "not_verified",
-        "is_webhooks_subscribed": lambda call, node: bool(subscriptions.given(call, node.c)),
+        "is_webhooks_subscribed": lambda call, node: bool(subscriptions.granted_fields(call, node.c)),
         "access_token": _token,
         "instagram_business_account": _linked,
         "connected_instagram_account": _linked,

@@ -54,9 +54,9 @@ def prepare(call: Call, node: Node) -> Node:
 def publish(call: Call, node: Node) -> Node:
     """`POST /{account}/media_publish`: once for each container, and so many times a day."""
     _may_publish(call)
-    c, kept, wanted = node.c, call.network.extra_state(GraphState), call.get("creation_id")
-    found = ids.read(wanted, [c])
-    one = kept.containers[c.key].get(found[2]) if found is not None and found[0] == ids.CONTAINER else None
+    c, kept, container_id = node.c, call.network.extra_state(GraphState), call.get("creation_id")
+    parsed_id = ids.read(container_id, [c])
+    one = kept.containers[c.key].get(parsed_id[2]) if parsed_id is not None and parsed_id[0] == ids.CONTAINER else None
     if one is None or one.item or status(call, one) in {"PUBLISHED", "EXPIRED"}:
         raise GraphError(24, "The requested resource does not exist", subcode=2207008 if one is not None else 2207006)
     if status(call, one) == "IN_PROGRESS":
@@ -81,11 +81,11 @@ def comment(call: Call, node: Node) -> Node:
 
 def answer_mention(call: Call, node: Node) -> Node:
     """`POST /{account}/mentions`: a comment under the media that the account is named in."""
-    fields, wanted = _answer(call), call.get("media_id")
-    found = ids.read(wanted, [node.c])
-    entry = call.world.entry(node.c, found[2]) if found is not None and found[0] == ids.TAGGED else None
+    fields, media_id = _answer(call), call.get("media_id")
+    parsed_id = ids.read(media_id, [node.c])
+    entry = call.world.entry(node.c, parsed_id[2]) if parsed_id is not None and parsed_id[0] == ids.TAGGED else None
     if entry is None:
-        raise gone(wanted, "post")
+        raise gone(media_id, "post")
     fields.update({"via": "mention", "parent": str(entry.id)})
     made = node.c.wall[int(call.world.emit("reply", node.c, "api", **fields)["id"])]
     return Node("ig_comment", ids.make(ids.IG_COMMENT, node.c, made.id), node.c, made)
@@ -126,14 +126,16 @@ def _fetched(call: Call, c: Community) -> str:
 
 def _children(call: Call, c: Community) -> list[str]:
     text = call.get("children")
-    given = call.structure("children") if text.startswith("[") else text.split(",")
-    wanted = [str(one).strip() for one in given] if isinstance(given, list) else []
-    if len(wanted) not in CAROUSEL:
+    children_json = call.structure("children") if text.startswith("[") else text.split(",")
+    child_ids = [str(one).strip() for one in children_json] if isinstance(children_json, list) else []
+    if len(child_ids) not in CAROUSEL:
         raise GraphError(100, "A carousel has between 2 and 10 children", subcode=2207028)
     pictures: list[str] = []
-    for one in wanted:
-        found = ids.read(one, [c])
-        child = call.network.extra_state(GraphState).containers[c.key].get(found[2]) if found is not None else None
+    for one in child_ids:
+        parsed_id = ids.read(one, [c])
+        child = (
+            call.network.extra_state(GraphState).containers[c.key].get(parsed_id[2]) if parsed_id is not None else None
+        )
         if child is None or not child.item or status(call, child) == "EXPIRED":
             raise GraphError(24, "The requested resource does not exist", subcode=2207006)
         pictures += child.pictures

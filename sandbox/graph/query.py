@@ -30,24 +30,24 @@ def parsed(text: str) -> tuple[Field, ...]:
     """The fields a text names. Error 2500 for what cannot be read."""
     if not text:
         return ()
-    found, end = _fields(text, 0)
+    fields, end = _fields(text, 0)
     if end != len(text):
         raise _unread(text, end)
-    return found
+    return fields
 
 
 def _fields(text: str, at: int) -> tuple[tuple[Field, ...], int]:
-    found: list[Field] = []
+    fields: list[Field] = []
     while True:
         name = _NAME.match(text, at)
         if name is None:
-            if found and text[at - 1] == ",":
-                return tuple(found), at  # a comma too many is forgiven
+            if fields and text[at - 1] == ",":
+                return tuple(fields), at  # a comma too many is forgiven
             raise _unread(text, at)
         one, at = _one(text, name.group(1), name.end())
-        found.append(one)
+        fields.append(one)
         if at >= len(text) or text[at] != ",":
-            return tuple(found), at
+            return tuple(fields), at
         at += 1
 
 

@@ -15,7 +15,7 @@ from sandbox.world import World
 FEED: Final = frozenset({"feed", "messages", "message_echoes"})
 ACCOUNT: Final = frozenset({"comments", "mentions", "messages"})
 TOPICS: Final = FEED | ACCOUNT
-GATHERED: Final = 20 * SECOND
+REACTION_BATCH_DELAY: Final = 20 * SECOND
 """So long are reactions gathered before they are told, all in one call."""
 CONTAINER_LIFE: Final = DAY
 _COUNTED: Final = frozenset({
@@ -135,7 +135,7 @@ class GraphState:
         waiting = self._waiting.setdefault(c.key, [])
         waiting.append(change)
         if len(waiting) == 1:
-            self._world.later(self._world.now + GATHERED, lambda: self._tell(c))
+            self._world.later(self._world.now + REACTION_BATCH_DELAY, lambda: self._tell(c))
 
     def _tell(self, c: Community) -> None:
         self._world.emit("facebook_reactions", c, detail={"changes": self._waiting.get(c.key, [])})

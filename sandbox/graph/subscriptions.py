@@ -13,7 +13,7 @@ from sandbox.graph.nodes import Args, Json, Listing, Node
 from sandbox.graph.state import ACCOUNT, FEED, TOPICS, GraphState
 
 
-def given(call: Call, c: Community) -> frozenset[str]:
+def granted_fields(call: Call, c: Community) -> frozenset[str]:
     """The kinds of events that a community gives to the application."""
     return call.network.extra_state(GraphState).installed.get(c.key, frozenset())
 
@@ -21,7 +21,7 @@ def given(call: Call, c: Community) -> frozenset[str]:
 def apps(call: Call, node: Node, _: Args) -> Listing:
     """`GET /{page}/subscribed_apps`."""
     _may(call)
-    fields = given(call, node.c)
+    fields = granted_fields(call, node.c)
     app: Json = {
         "category": "Business", "link": "https://example.org/", "name": oauth.APPLICATION, "id": ids.APP,
         "subscribed_fields": sorted(fields),
@@ -48,13 +48,13 @@ def uninstall(call: Call, node: Node) -> Json:
 
 def listed(call: Call, _: Node, __: Args) -> Listing:
     """`GET /{app}/subscriptions`."""
-    found: dict[tuple[str, str], frozenset[str]] = {}
+    fields_by_subscription: dict[tuple[str, str], frozenset[str]] = {}
     kept = call.network.extra_state(GraphState)
     for c in call.world.communities.values():
         if c.key in kept.subscribed:
             url, ___, fields = kept.subscribed[c.key]
-            found[_object(c), url] = fields
-    shown: list[tuple[int, Node | Json]] = [
+            fields_by_subscription[_object(c), url] = fields
+    items: list[tuple[int, Node | Json]] = [
         (
             place,
             {
@@ -62,9 +62,9 @@ def listed(call: Call, _: Node, __: Args) -> Listing:
                 "fields": [{"name": name, "version": VERSION} for name in sorted(fields)],
             },
         )
-        for place, ((kind, url), fields) in enumerate(sorted(found.items()))
+        for place, ((kind, url), fields) in enumerate(sorted(fields_by_subscription.items()))
     ]  # fmt: skip
-    return Listing(shown)
+    return Listing(items)
 
 
 def subscribe(call: Call, _: Node) -> Json:
@@ -108,11 +108,11 @@ def _apply(call: Call, c: Community) -> None:
     kept, hooks = call.network.extra_state(GraphState), call.network.hooks
     if c.key not in kept.subscribed:
         return
-    url, verify, wanted = kept.subscribed[c.key]
+    url, verify, subscribed_fields = kept.subscribed[c.key]
     may = kept.installed.get(c.key, frozenset()) & FEED
     if ids.is_instagram(c) and c.key in kept.installed and kept.installed[c.key]:
         may = ACCOUNT  # they come as soon as the account's Page has the application, whatever it gives
-    topics = wanted & TOPICS & may
+    topics = subscribed_fields & TOPICS & may
     for one in [one for one in hooks.of(c) if one.title == oauth.APPLICATION]:
         if one.url == url and one.topics == topics and one.verify == verify:
             return

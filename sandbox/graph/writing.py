@@ -91,9 +91,9 @@ def _fields(text: str, pictures: list[str]) -> Fields:
 
 def _media(call: Call) -> list[object]:
     """`attached_media` as a list, or as `attached_media[0]`, `attached_media[1]` …"""
-    given = call.structure("attached_media")
-    if isinstance(given, list):
-        return given
+    media_json = call.structure("attached_media")
+    if isinstance(media_json, list):
+        return media_json
     names = sorted((name for name in call.params if _PLACE.fullmatch(name)), key=lambda name: int(name[15:-1]))
     try:
         return [orjson.loads(call.params[name]) for name in names]
@@ -101,9 +101,9 @@ def _media(call: Call) -> list[object]:
         raise invalid("param attached_media must be an array.") from None
 
 
-def _attached(node: Node, given: object) -> str:
-    wanted = str(given.get("media_fbid", "")) if isinstance(given, dict) else ""
-    found = ids.read(wanted, [node.c])
-    if found is None or found[0] != ids.PHOTO or str(found[2]) not in node.c.media:
-        raise gone(wanted, "post")
-    return str(found[2])
+def _attached(node: Node, media_json: object) -> str:
+    media_id = str(media_json.get("media_fbid", "")) if isinstance(media_json, dict) else ""
+    parsed_id = ids.read(media_id, [node.c])
+    if parsed_id is None or parsed_id[0] != ids.PHOTO or str(parsed_id[2]) not in node.c.media:
+        raise gone(media_id, "post")
+    return str(parsed_id[2])

@@ -43,23 +43,23 @@ class Call:
     @property
     def parts(self) -> Collection[str]:
         """What of a resource is to be shown."""
-        found = {part.strip() for said in self.params.all("part") for part in said.split(",")} - {""}
-        if not found:
+        parts = {part.strip() for said in self.params.all("part") for part in said.split(",")} - {""}
+        if not parts:
             raise RefusedError("missingRequiredParameter")
-        return found
+        return parts
 
     def named(self, name: str) -> list[str]:
         """Ids, each once."""
-        found = [one.strip() for said in self.params.all(name) for one in said.split(",")]
-        if len(found) > AT_ONCE:
+        values = [one.strip() for said in self.params.all(name) for one in said.split(",")]
+        if len(values) > AT_ONCE:
             raise RefusedError("invalidParameter")
-        return list(dict.fromkeys(one for one in found if one))
+        return list(dict.fromkeys(one for one in values if one))
 
     def size(self, default: int, least: int, most: int) -> int:
-        wanted = self.params.integer("maxResults", default)
-        if wanted is None or not least <= wanted <= most:
+        max_results = self.params.integer("maxResults", default)
+        if max_results is None or not least <= max_results <= most:
             raise RefusedError("invalidParameter")
-        return wanted
+        return max_results
 
     @property
     def now(self) -> int:
@@ -70,8 +70,8 @@ class Call:
         return self.params.get("textFormat") == "plainText"
 
     def channel(self, channel_id: str) -> Community | None:
-        found = (c for c in self.network.communities("youtube") if c.profile.external_id == channel_id)
-        return next(found, None)
+        channels = (c for c in self.network.communities("youtube") if c.profile.external_id == channel_id)
+        return next(channels, None)
 
     def sees(self, c: Community, video: Entry) -> bool:
         """Private videos are for their owner."""
@@ -103,7 +103,7 @@ def routes(network: Network) -> list[Route]:
         ("GET", "comments", 1, comments),
         ("POST", "comments", ANSWERING, insert),
     )
-    found = [
+    listed = [
         Route(f"/youtube/v3/{path}", _endpoint(network, handler, units), methods=[method])
         for method, path, units, handler in table
     ]
@@ -114,17 +114,17 @@ def routes(network: Network) -> list[Route]:
     async def inspect(request: Request) -> Response:
         return await tokens.inspect(network, request)
 
-    return [*found, Route("/token", fetch, methods=["POST"]), Route("/tokeninfo", inspect, methods=["GET", "POST"])]
+    return [*listed, Route("/token", fetch, methods=["POST"]), Route("/tokeninfo", inspect, methods=["GET", "POST"])]
 
 
 def _endpoint(network: Network, handler: Handler, units: int) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            wanted = Params(list(request.query_params.multi_items()))
+            params = Params(list(request.query_params.multi_items()))
             network.tick()
-            grant = tokens.admitted(network, request, wanted)
+            grant = tokens.authenticate(network, request, params)
             _count(network, grant, units)
-            response = json_response(handler(Call(network, wanted, grant, await request.body())))
+            response = json_response(handler(Call(network, params, grant, await request.body())))
         except RefusedError as refused:
             response = refusal(*refused.args)
         except BadParameterError:
@@ -151,17 +151,17 @@ def _count(network: Network, grant: Grant, units: int) -> None:
 
 def channels(call: Call) -> Json:
     all_of_them = call.network.communities("youtube")
-    if wanted := call.named("id"):
-        found = [c for one in wanted if (c := call.channel(one)) is not None]
+    if ids_requested := call.named("id"):
+        channels = [c for one in ids_requested if (c := call.channel(one)) is not None]
     elif "forHandle" in call.params or "forUsername" in call.params:
         name = call.params.get("forHandle") or call.params.get("forUsername")
-        found = [c for c in all_of_them if c.key == name.removeprefix("@").lower()]
+        channels = [c for c in all_of_them if c.key == name.removeprefix("@").lower()]
     elif call.params.flag("mine") and call.grant.kind == "community":
-        found = [call.network.world.communities[call.grant.community]]
+        channels = [call.network.world.communities[call.grant.community]]
     else:
         raise RefusedError("missingRequiredParameter")
     hidden = call.network.extra_state(Channels).hidden
-    items = [wire_models.channel(c, call.parts, hidden=c.key in hidden) for c in found]
+    items = [wire_models.channel(c, call.parts, hidden=c.key in hidden) for c in channels]
     return wire_models.listing("channel", items, len(items), 5)
 
 
@@ -172,8 +172,8 @@ def playlist_items(call: Call) -> Json:
     if c is None or not seen:
         raise RefusedError("playlistNotFound")
     size, start = call.size(5, 0, 50), _offset(call.params.get("pageToken"))
-    shown = seen[start : start + size]
-    items = [wire_models.playlist_item(c, one, start + n, call.now, call.parts) for n, one in enumerate(shown)]
+    page_entries = seen[start : start + size]
+    items = [wire_models.playlist_item(c, one, start + n, call.now, call.parts) for n, one in enumerate(page_entries)]
     links = {}
     if start + size < len(seen):
         links["nextPageToken"] = _page_token(start + size, back=False)
@@ -202,11 +202,11 @@ def _offset(token: str) -> int:
 
 def videos(call: Call) -> Json:
     """Those of the videos that there are, whosever they are."""
-    wanted = call.named("id")
-    if not wanted:
+    video_ids = call.named("id")
+    if not video_ids:
         raise RefusedError("missingRequiredParameter")
-    found = [one for name in wanted if (one := call.entry(ids.entry_of(name), "post")) is not None]
-    items = [wire_models.video(c, entry, call.now, call.parts) for c, entry in found]
+    entries = [one for name in video_ids if (one := call.entry(ids.entry_of(name), "post")) is not None]
+    items = [wire_models.video(c, entry, call.now, call.parts) for c, entry in entries]
     return wire_models.listing("video", items, len(items), len(items))
 
 
@@ -221,32 +221,35 @@ def comment_threads(call: Call) -> Json:
             raise RefusedError("channelNotFound")
         posts = [c.wall[one] for one in c.posts]
     elif said := call.params.get("videoId"):
-        found = call.entry(ids.entry_of(said), "post")
-        if found is None:
+        video = call.entry(ids.entry_of(said), "post")
+        if video is None:
             raise RefusedError("videoNotFound")
-        c, posts = found[0], [found[1]]
-        if not wire_models.has_comments(found[1]):
+        c, posts = video[0], [video[1]]
+        if not wire_models.has_comments(video[1]):
             raise RefusedError("commentsDisabled")
     else:
         raise RefusedError("missingRequiredParameter")
     under = [post for post in posts if call.sees(c, post) and wire_models.has_comments(post)]
     tops = [c.wall[one] for post in under for one in post.replies]
-    standing = sorted((top for top in tops if wire_models.top_of(c, top) is top), key=lambda top: -top.id)
-    shown, links, size = _page(call, standing)
-    items = [wire_models.thread(c, top, call.parts, plain=call.plain) for top in shown]
+    standing = sorted(
+        (root_comment for root_comment in tops if wire_models.top_of(c, root_comment) is root_comment),
+        key=lambda root_comment: -root_comment.id,
+    )
+    page_entries, links, size = _page(call, standing)
+    items = [wire_models.thread(c, root_comment, call.parts, plain=call.plain) for root_comment in page_entries]
     return wire_models.listing("commentThread", items, len(items), size, **links)
 
 
 def comments(call: Call) -> Json:
     """The answers below a comment, newest first."""
     tokens.permitted(call.grant)
-    found = call.entry(ids.comment_of(call.params.get("parentId")), "comment")
-    top = None if found is None else wire_models.top_of(*found)
-    if found is None or top is not found[1]:
+    root = call.entry(ids.comment_of(call.params.get("parentId")), "comment")
+    root_comment = None if root is None else wire_models.top_of(*root)
+    if root is None or root_comment is not root[1]:
         raise RefusedError("commentNotFound" if "parentId" in call.params else "missingRequiredParameter")
-    c = found[0]
-    shown, links, size = _page(call, wire_models.answers(c, top))
-    items = [wire_models.comment(c, top, one, call.parts, plain=call.plain) for one in shown]
+    c = root[0]
+    page_entries, links, size = _page(call, wire_models.answers(c, root_comment))
+    items = [wire_models.comment(c, root_comment, one, call.parts, plain=call.plain) for one in page_entries]
     return wire_models.listing("comment", items, len(items), size, **links)
 
 
@@ -259,9 +262,9 @@ def _page(call: Call, entries: Sequence[Entry]) -> tuple[Sequence[Entry], dict[s
             raise RefusedError("invalidPageToken")
         start = bisect_left(entries, -below, key=lambda entry: -entry.id)
         start += start < len(entries) and entries[start].id == below
-    shown = entries[start : start + size]
+    page_entries = entries[start : start + size]
     more = start + size < len(entries)
-    return shown, {"nextPageToken": f"Q2{ids.video(shown[-1])}"} if more else {}, size
+    return page_entries, {"nextPageToken": f"Q2{ids.video(page_entries[-1])}"} if more else {}, size
 
 
 # ── answering ─────────────────────────────────────────────────────────────────────────────────────
@@ -281,14 +284,14 @@ def insert(call: Call) -> Json:
         raise RefusedError("parentIdMissing")
     if not text or len(text) > TEXT_LIMIT:
         raise RefusedError("commentTextTooLong" if text else "commentTextRequired")
-    found = call.entry(ids.comment_of(parent), "comment")
-    if found is None or (top := wire_models.top_of(*found)) is None:
+    parent_entry = call.entry(ids.comment_of(parent), "comment")
+    if parent_entry is None or (root_comment := wire_models.top_of(*parent_entry)) is None:
         raise RefusedError("parentCommentNotFound")
-    if top is not found[1]:
+    if root_comment is not parent_entry[1]:
         raise RefusedError("operationNotSupported")
     c, world = call.network.world.communities[call.grant.community], call.network.world
-    if found[0] is not c or not wire_models.has_comments(c.wall[top.post or 0]):
+    if parent_entry[0] is not c or not wire_models.has_comments(c.wall[root_comment.post or 0]):
         raise RefusedError("forbidden")
-    fields = Fields(via="comment", post=str(top.post), parent=str(top.id), text=text)
+    fields = Fields(via="comment", post=str(root_comment.post), parent=str(root_comment.id), text=text)
     made = c.wall[int(world.emit("reply", c, "api", **fields)["id"])]
-    return wire_models.comment(c, top, made, call.parts, plain=False)
+    return wire_models.comment(c, root_comment, made, call.parts, plain=False)

@@ -63,11 +63,11 @@ class RefusedError(Exception):
     """A call is refused; `args` are the reason and, where it has others than its own, the words."""
 
 
-def refusal(reason: str, words: str | None = None) -> Response:
+def refusal(reason: str, message: str | None = None) -> Response:
     """The whole answer. `ValueError` for a reason that there is none."""
     if reason not in REASONS:
         raise ValueError(f"YouTube has no error {reason}; there are {', '.join(sorted(REASONS))}")
-    status, domain, message = REASONS[reason] if words is None else (REASONS[reason][0], "global", words)
+    status, domain, message = REASONS[reason] if message is None else (REASONS[reason][0], "global", message)
     error: dict[str, object] = {
         "code": status,
         "message": message,

@@ -20,10 +20,10 @@ def text(number: bytes) -> str:
 def number(said: str) -> bytes | None:
     """The bytes of a text that `text` made; None for any other."""
     try:
-        found = urlsafe_b64decode(said + "=" * (-len(said) % 4))
+        decoded = urlsafe_b64decode(said + "=" * (-len(said) % 4))
     except ValueError:
         return None
-    return found if text(found) == said else None
+    return decoded if text(decoded) == said else None
 
 
 def _entry(entry_id: int) -> str:
@@ -37,14 +37,14 @@ def video(entry: Entry) -> str:
 
 def entry_of(said: str) -> int | None:
     """The number of a video's id, or of a part of a comment's."""
-    found = number(said) if len(said) == 11 else None
-    return None if found is None else int.from_bytes(found, "big")
+    entry_number = number(said) if len(said) == 11 else None
+    return None if entry_number is None else int.from_bytes(entry_number, "big")
 
 
-def comment(top: Entry, entry: Entry) -> str:
+def comment(root_comment: Entry, entry: Entry) -> str:
     """An answer's id is that of the comment it stands under, a full stop, and its own."""
-    thread = _COMMENT.format(_entry(top.id))
-    return thread if entry is top else f"{thread}.{_entry(top.id)}{_entry(entry.id)}"
+    thread = _COMMENT.format(_entry(root_comment.id))
+    return thread if entry is root_comment else f"{thread}.{_entry(root_comment.id)}{_entry(entry.id)}"
 
 
 def comment_of(said: str) -> int | None:
@@ -52,8 +52,8 @@ def comment_of(said: str) -> int | None:
     thread, _, own = said.partition(".")
     if own:
         return entry_of(own[11:])
-    found = entry_of(thread[3:14])
-    return found if found is not None and thread == _COMMENT.format(thread[3:14]) else None
+    entry_id = entry_of(thread[3:14])
+    return entry_id if entry_id is not None and thread == _COMMENT.format(thread[3:14]) else None
 
 
 def channel(community_number: int) -> str:

@@ -35,15 +35,15 @@ def token_of(request: Request, body: bytes) -> str:
             return said
     for source in (request.url.query, body.decode("utf-8", "replace")):
         for name in ("key", "access_token", "refresh_token"):
-            if found := parse_qs(source).get(name):
-                return found[-1]
+            if values := parse_qs(source).get(name):
+                return values[-1]
     return ""
 
 
-def admitted(network: Network, request: Request, wanted: Params) -> Grant:
+def authenticate(network: Network, request: Request, params: Params) -> Grant:
     """Whose key or token it is. `RefusedError` for one that is not good, or none."""
-    key = request.headers.get("x-goog-api-key") or wanted.get("key")
-    token = bearer(request) or wanted.get("access_token")
+    key = request.headers.get("x-goog-api-key") or params.get("key")
+    token = bearer(request) or params.get("access_token")
     if not key and not token:
         raise RefusedError("forbidden", NO_KEY)
     grant = network.grants.find(token or key, "youtube")
@@ -95,8 +95,8 @@ async def inspect(network: Network, request: Request) -> Response:
         return _complaint(400, "invalid_token", "Invalid Value")
     now, ours = network.world.now // 1000, client_credentials(network)["client_id"]
     until = now + HOUR if grant.expires_at is None else grant.expires_at // 1000
-    told = {
+    token_info = {
         "azp": ours, "aud": ours, "scope": " ".join(sorted(grant.scopes)), "exp": str(until),
         "expires_in": str(until - now), "access_type": "offline",
     }  # fmt: skip
-    return json_response(told)
+    return json_response(token_info)

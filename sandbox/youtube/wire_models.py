@@ -18,7 +18,7 @@ from sandbox.youtube import ids
 Json = dict[str, object]
 
 SITE: Final = "https://www.youtube.com"
-SHOWN: Final = 5
+INLINE_REPLIES: Final = 5
 """So many answers come with the comment they stand under."""
 
 
@@ -33,10 +33,10 @@ def moment(at: int) -> str:
     return datetime.fromtimestamp(at // instants.SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def resource(kind: str, resource_id: str, parts: Json, wanted: Collection[str]) -> Json:
+def resource(kind: str, resource_id: str, parts: Json, selected_parts: Collection[str]) -> Json:
     """Those of its parts that are wanted, and a tag that changes when they do."""
-    shown = {"id": resource_id, **{name: part for name, part in parts.items() if name in wanted}}
-    return {"kind": f"youtube#{kind}", "etag": tag(shown), **shown}
+    content = {"id": resource_id, **{name: part for name, part in parts.items() if name in selected_parts}}
+    return {"kind": f"youtube#{kind}", "etag": tag(content), **content}
 
 
 def listing(kind: str, items: list[Json], total: int, size: int, **tokens: str) -> Json:
@@ -79,30 +79,32 @@ def _pictures(where: str) -> Json:
     return {name: {"url": f"{where}/{name}.jpg", "width": w, "height": h} for name, (w, h) in sizes.items()}
 
 
-def _words(entry: Entry) -> tuple[str, str]:
+def _title_and_description(entry: Entry) -> tuple[str, str]:
     title, _, description = entry.text.partition("\n")
     return title[:100], title[100:] + description
 
 
-def channel(c: Community, wanted: Collection[str], *, hidden: bool) -> Json:
-    words = {"title": c.profile.title, "description": c.profile.about}
-    shown: Json = {} if hidden else {"subscriberCount": str(rounded(len(c.followers)))}
+def channel(c: Community, selected_parts: Collection[str], *, hidden: bool) -> Json:
+    localized = {"title": c.profile.title, "description": c.profile.about}
+    statistics: Json = {} if hidden else {"subscriberCount": str(rounded(len(c.followers)))}
     parts: Json = {
         "snippet": {
-            **words, "customUrl": f"@{c.key}", "publishedAt": "2015-03-01T09:00:00Z", "localized": words,
+            **localized, "customUrl": f"@{c.key}", "publishedAt": "2015-03-01T09:00:00Z", "localized": localized,
             "thumbnails": _pictures(f"https://yt3.example/{c.key}"), "country": "GB",
         },
         "contentDetails": {"relatedPlaylists": {"likes": "", "uploads": ids.uploads(c)}},
         "statistics": {
-            "viewCount": str(sum(c.wall[one].views for one in c.posts)), **shown, "hiddenSubscriberCount": hidden,
+            "viewCount": str(sum(c.wall[one].views for one in c.posts)), **statistics, "hiddenSubscriberCount": hidden,
             "videoCount": str(len(c.posts)),
         },
     }  # fmt: skip
-    return resource("channel", c.profile.external_id, parts, wanted)
+    return resource("channel", c.profile.external_id, parts, selected_parts)
 
 
-def playlist_item(c: Community, entry: Entry, position: int, now: int, wanted: Collection[str]) -> Json:
-    title, description = _words(entry) if is_public(entry, now) else ("Private video", "This video is private.")
+def playlist_item(c: Community, entry: Entry, position: int, now: int, selected_parts: Collection[str]) -> Json:
+    title, description = (
+        _title_and_description(entry) if is_public(entry, now) else ("Private video", "This video is private.")
+    )
     since = public_from(entry)
     parts: Json = {
         "snippet": {
@@ -117,23 +119,23 @@ def playlist_item(c: Community, entry: Entry, position: int, now: int, wanted: C
         ),
         "status": {"privacyStatus": "public" if is_public(entry, now) else "private"},
     }  # fmt: skip
-    return resource("playlistItem", ids.text(b"upload" + entry.id.to_bytes(8, "big")), parts, wanted)
+    return resource("playlistItem", ids.text(b"upload" + entry.id.to_bytes(8, "big")), parts, selected_parts)
 
 
-def video(c: Community, entry: Entry, now: int, wanted: Collection[str]) -> Json:
+def video(c: Community, entry: Entry, now: int, selected_parts: Collection[str]) -> Json:
     """A video. Likes are hidden where its category says `likes_hidden`."""
-    title, description = _words(entry)
+    title, description = _title_and_description(entry)
     since = public_from(entry)
     public = is_public(entry, now)
-    words = {"title": title, "description": description}
+    localized = {"title": title, "description": description}
     likes = {} if entry.category == "likes_hidden" else {"likeCount": str(len(entry.reactors))}
     comments = {"commentCount": str(entry.comments)} if has_comments(entry) else {}
     parts: Json = {
         "snippet": {
             "publishedAt": moment(since if since is not None and public else entry.at),
-            "channelId": c.profile.external_id, **words,
+            "channelId": c.profile.external_id, **localized,
             "thumbnails": _pictures(f"https://i.ytimg.example/{entry.id}"), "channelTitle": c.profile.title,
-            "categoryId": "22", "liveBroadcastContent": "none", "localized": words,
+            "categoryId": "22", "liveBroadcastContent": "none", "localized": localized,
         },
         "statistics": {"viewCount": str(entry.views), **likes, "favoriteCount": "0", **comments},
         "status": {
@@ -142,7 +144,7 @@ def video(c: Community, entry: Entry, now: int, wanted: Collection[str]) -> Json
         } | ({"publishAt": moment(since)} if since is not None and not public else {}),
         "contentDetails": {"duration": "PT4M13S", "dimension": "2d", "definition": "hd", "caption": "false"},
     }  # fmt: skip
-    return resource("video", ids.video(entry), parts, wanted)
+    return resource("video", ids.video(entry), parts, selected_parts)
 
 
 # ── comments ──────────────────────────────────────────────────────────────────────────────────────
@@ -155,46 +157,46 @@ def top_of(c: Community, entry: Entry) -> Entry | None:
     return entry if entry.kind == "comment" and entry.parent is None and not entry.deleted else None
 
 
-def answers(c: Community, top: Entry) -> list[Entry]:
+def answers(c: Community, root_comment: Entry) -> list[Entry]:
     """All that stands below it, newest first: there is one level of answers."""
-    found: list[Entry] = []
-    waiting = list(top.replies)
+    entries: list[Entry] = []
+    waiting = list(root_comment.replies)
     while waiting:
         entry = c.wall[waiting.pop()]
         waiting.extend(entry.replies)
         if not entry.deleted:
-            found.append(entry)
-    return sorted(found, key=lambda entry: -entry.id)
+            entries.append(entry)
+    return sorted(entries, key=lambda entry: -entry.id)
 
 
-def comment(c: Community, top: Entry, entry: Entry, wanted: Collection[str], *, plain: bool) -> Json:
+def comment(c: Community, root_comment: Entry, entry: Entry, selected_parts: Collection[str], *, plain: bool) -> Json:
     if entry.person is None:
         name, author = c.key, c.profile.external_id
     else:
         name, author = person(entry.person, c.profile.language).username, ids.person(entry.person)
-    shown = entry.text if plain else html.escape(entry.text).replace("\n", "<br>")
+    display_text = entry.text if plain else html.escape(entry.text).replace("\n", "<br>")
     where: Json = {"channelId": c.profile.external_id, "videoId": ids.video(c.wall[entry.post or 0])}
-    if entry is not top:
-        where["parentId"] = ids.comment(top, top)
+    if entry is not root_comment:
+        where["parentId"] = ids.comment(root_comment, root_comment)
     said: Json = {
-        **where, "textDisplay": shown, "textOriginal": entry.text, "authorDisplayName": f"@{name}",
+        **where, "textDisplay": display_text, "textOriginal": entry.text, "authorDisplayName": f"@{name}",
         "authorProfileImageUrl": f"https://yt3.example/{name}.jpg", "authorChannelUrl": f"{SITE}/@{name}",
         "authorChannelId": {"value": author}, "canRate": True, "viewerRating": "none",
         "likeCount": len(entry.reactors), "publishedAt": moment(entry.at), "updatedAt": moment(entry.at),
     }  # fmt: skip
-    return resource("comment", ids.comment(top, entry), {"snippet": said}, wanted)
+    return resource("comment", ids.comment(root_comment, entry), {"snippet": said}, selected_parts)
 
 
-def thread(c: Community, top: Entry, wanted: Collection[str], *, plain: bool) -> Json:
-    below = answers(c, top)
+def thread(c: Community, root_comment: Entry, selected_parts: Collection[str], *, plain: bool) -> Json:
+    below = answers(c, root_comment)
     parts: Json = {
         "snippet": {
-            "channelId": c.profile.external_id, "videoId": ids.video(c.wall[top.post or 0]),
-            "topLevelComment": comment(c, top, top, {"snippet"}, plain=plain), "canReply": True,
+            "channelId": c.profile.external_id, "videoId": ids.video(c.wall[root_comment.post or 0]),
+            "topLevelComment": comment(c, root_comment, root_comment, {"snippet"}, plain=plain), "canReply": True,
             "totalReplyCount": len(below), "isPublic": True,
         }
     }  # fmt: skip
     if below:
-        shown = [comment(c, top, one, {"snippet"}, plain=plain) for one in below[:SHOWN]]
-        parts["replies"] = {"comments": shown}
-    return resource("commentThread", ids.comment(top, top), parts, wanted)
+        inline_replies = [comment(c, root_comment, one, {"snippet"}, plain=plain) for one in below[:INLINE_REPLIES]]
+        parts["replies"] = {"comments": inline_replies}
+    return resource("commentThread", ids.comment(root_comment, root_comment), parts, selected_parts)
