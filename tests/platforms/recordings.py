@@ -55,27 +55,27 @@ def files(*patterns: str, folder: Path = FOLDER) -> list[Path]:
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
-async def count(told: Recorded) -> Count:
+async def count(table: Recorded) -> Count:
     """Hold every recorded answer of a platform against its table."""
-    found = Count()
-    for path in files(*told.files):
-        found.files += 1
-        for answer in told.answers(path):
-            why = next((why for names, why in told.left_out.items() if re.fullmatch(names, answer.name)), None)
+    result = Count()
+    for path in files(*table.files):
+        result.files += 1
+        for answer in table.answers(path):
+            why = next((why for names, why in table.left_out.items() if re.fullmatch(names, answer.name)), None)
             if why is not None:
-                found.left_out[why] += 1
+                result.left_out[why] += 1
                 continue
-            ours = next((one for names, one in told.ours.items() if re.fullmatch(names, answer.name)), None)
+            ours = next((one for names, one in table.ours.items() if re.fullmatch(names, answer.name)), None)
             if ours is None:
-                found.unexplained.append(answer.name)
+                result.unexplained.append(answer.name)
                 continue
             try:
                 await ours.read(answer.content)
             except (Exception, pytest.fail.Exception):  # the next one is to be read whatever became of this
-                found.failed[answer.name] = traceback.format_exc()
+                result.failed[answer.name] = traceback.format_exc()
             else:
-                (found.refused if ours.refused else found.parsed)[ours.what] += 1
-    return found
+                (result.refused if ours.refused else result.parsed)[ours.what] += 1
+    return result
 
 
 def unclaimed(tables: Sequence[Recorded]) -> list[Path]:
@@ -86,25 +86,31 @@ def unclaimed(tables: Sequence[Recorded]) -> list[Path]:
 
 def report(counts: dict[str, Count]) -> Iterator[str]:
     """The table, and what its numbers are made of."""
-    rows = [HEAD, *(found.row(key) for key, found in counts.items())]
-    rows.append(("", *(sum(column) for column in zip(*(found.row("")[1:] for found in counts.values()), strict=True))))
+    rows = [HEAD, *(counted.row(key) for key, counted in counts.items())]
+    rows.append(
+        ("", *(sum(column) for column in zip(*(counted.row("")[1:] for counted in counts.values()), strict=True)))
+    )
     widths = [max(len(str(row[n])) for row in rows) for n in range(len(HEAD))]
     for row in rows:
         yield " | ".join(
             str(cell).ljust(w) if n == 0 else str(cell).rjust(w)
             for n, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
-    for key, found in counts.items():
+    for key, counted in counts.items():
         yield ""
         yield key
-        for title, told in (("parsed", found.parsed), ("typed error", found.refused), ("left out", found.left_out)):
-            yield from (f"{number:6}  {title}: {what}" for what, number in sorted(told.items()))
+        for title, numbers in (
+            ("parsed", counted.parsed),
+            ("typed error", counted.refused),
+            ("left out", counted.left_out),
+        ):
+            yield from (f"{number:6}  {title}: {what}" for what, number in sorted(numbers.items()))
         for what, number in sorted(
             Counter({why: len(files(path)) for path, why in recorded(key).schemas.items()}).items()
         ):
             yield f"{number:6}  files without answers: {what}"
-        yield from (f"        UNEXPLAINED: {name}" for name in found.unexplained)
-        yield from (f"        FAILED: {name}\n{how}" for name, how in found.failed.items())
+        yield from (f"        UNEXPLAINED: {name}" for name in counted.unexplained)
+        yield from (f"        FAILED: {name}\n{how}" for name, how in counted.failed.items())
 
 
 async def _counts(keys: Sequence[str]) -> dict[str, Count]:
@@ -119,7 +125,7 @@ def main(keys: list[str]) -> int:
     strange = [] if keys else unclaimed([recorded(key) for key in counts])
     sys.stdout.write("\n".join(report(counts)) + "\n")
     sys.stdout.writelines(f"UNEXPLAINED: {path}\n" for path in strange)
-    return int(bool(strange) or not all(found.good for found in counts.values()))
+    return int(bool(strange) or not all(counted.good for counted in counts.values()))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def _made(kind: type[Adapter]) -> Adapter:
     return kind(httpx.AsyncClient(transport=httpx.AsyncBaseTransport()))
 
 
-def _known() -> Iterator[tuple[str, type[Adapter], Specimen]]:
+def _with_specimens() -> Iterator[tuple[str, type[Adapter], Specimen]]:
     """Those with a specimen: `test_every_adapter_has_a_specimen` tells of the others."""
     for key, kind in sorted(adapters().items()):
         with suppress(LookupError):
@@ -96,7 +96,7 @@ def _often(*groups: str) -> list[object]:
 
 
 def _all(groups: tuple[str, ...]) -> Iterator[Case]:
-    for _, kind, about in _known():
+    for _, kind, about in _with_specimens():
         made = _made(kind)
         names = {"reads": reads(made, about), "changes": changes(made, about), "renewals": renewals(made)}
         for group in groups:
@@ -126,10 +126,10 @@ def met(record_property: Callable[[str, object], None]) -> Met:
 
 def discreet(about: Specimen, error: BaseException, logged: str, heads: list[bytes]) -> None:
     """No secret stands in what anybody may come to read."""
-    told = f"{error} {error!r} {error.__dict__} {error.__cause__!r} {error.__context__!r} {logged}"
+    text = f"{error} {error!r} {error.__dict__} {error.__cause__!r} {error.__context__!r} {logged}"
     if not about.token_in_url:
-        told += " ".join(head.decode("latin-1").partition("\r\n")[0] for head in heads)
-    assert not {secret for secret in about.secrets if secret in told}
+        text += " ".join(head.decode("latin-1").partition("\r\n")[0] for head in heads)
+    assert not {secret for secret in about.secrets if secret in text}
 
 
 @pytest.mark.parametrize("key", sorted(adapters()))
@@ -150,12 +150,12 @@ def test_every_adapter_has_a_specimen(key: str) -> None:
 
 def test_adapters_are_found_by_their_files() -> None:
     assert {"mastodon", "vk"} <= set(adapters())
-    for key, found in adapters().items():
-        assert found.spec.key == key
-        assert found in registry.declared(FOLDER, "ADAPTER", type, exclude=NOT_ADAPTERS).values()
-        assert found.spec.metrics <= set(Metric)
-        assert found.spec.metrics_batch > 0
-        assert found.address(found.spec.address_hint).canonical
+    for key, adapter_class in adapters().items():
+        assert adapter_class.spec.key == key
+        assert adapter_class in registry.declared(FOLDER, "ADAPTER", type, exclude=NOT_ADAPTERS).values()
+        assert adapter_class.spec.metrics <= set(Metric)
+        assert adapter_class.spec.metrics_batch > 0
+        assert adapter_class.address(adapter_class.spec.address_hint).canonical
     with pytest.raises(KeyError):
         adapter("no such platform")
 
@@ -268,13 +268,13 @@ async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str
 
 def _refusals() -> Iterator[object]:
     """Every refusal, answered to a read, to the first change there is, and those of a token endpoint to it."""
-    for key, kind, about in _known():
+    for key, kind, about in _with_specimens():
         made = _made(kind)
         change = next(iter(changes(made, about)), None)
         for refusal in about.refusals:
-            asked = [refusal.of] if refusal.refuses != "changes" else []
-            asked += [change] if change is not None and refusal.refuses != "reads" else []
-            for name in asked:
+            names = [refusal.of] if refusal.refuses != "changes" else []
+            names += [change] if change is not None and refusal.refuses != "reads" else []
+            for name in names:
                 yield pytest.param(Case(kind, about, name), refusal, id=f"{key} {name}: {refusal.name}")
         for refusal in about.refresh_refusals:
             yield pytest.param(Case(kind, about, "refresh"), refusal, id=f"{key} refresh: {refusal.name}")
@@ -320,7 +320,9 @@ async def test_nothing_hides_an_error_as_an_empty_answer(case: Case, body: bytes
             await case.call(http)(case.about.credentials(f"http://{server.address}"))
 
 
-@pytest.mark.parametrize(("key", "name"), [(key, name) for key, _, about in _known() for name in sorted(about.silent)])
+@pytest.mark.parametrize(
+    ("key", "name"), [(key, name) for key, _, about in _with_specimens() for name in sorted(about.silent)]
+)
 async def test_what_a_platform_cannot_tell_is_not_asked(key: str, name: str) -> None:
     kind, about = adapter(key), specimen(key)
     async with client() as http:  # no address may be reached with it

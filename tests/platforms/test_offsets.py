@@ -50,7 +50,7 @@ def test_nothing_that_stays_is_passed_over(
     def sort_key(item: Item) -> SortKey:
         return item
 
-    async def walk() -> None:
+    async def read_all() -> None:
         nonlocal at, there
         for _ in range(500):
             part: OffsetPage[Item] = await step(lambda offset: wall.page(offset, page), at, sort_key, size=page)
@@ -66,7 +66,7 @@ def test_nothing_that_stays_is_passed_over(
             there &= set(wall.items)
         raise AssertionError("the walk does not end")
 
-    asyncio.run(walk())
+    asyncio.run(read_all())
     assert there <= seen
 
 

@@ -61,7 +61,7 @@ STRANGE: Final[tuple[Json, ...]] = (
 
 
 @dataclass(frozen=True)
-class Heard:
+class RecordedCall:
     """A read, and what it was answered."""
 
     name: str
@@ -77,33 +77,33 @@ class Heard:
 
     async def call(self, kind: type[Adapter], answers: tuple[bytes, ...]) -> object:
         """The same again, from these answers; the last one answers all that is asked besides."""
-        asked = iter(answers)
+        remaining = iter(answers)
 
         def server(_: httpx.Request) -> httpx.Response:
-            return httpx.Response(200, headers=self.headers, content=next(asked, answers[-1]))
+            return httpx.Response(200, headers=self.headers, content=next(remaining, answers[-1]))
 
         made = kind(httpx.AsyncClient(transport=httpx.MockTransport(server)))
         return await _walked(reads(made, self.about)[self.name], made, self)
 
 
-async def _walked(call: Callable[[Credentials], Awaitable[object]], made: Adapter, heard: Heard) -> object:
+async def _walked(call: Callable[[Credentials], Awaitable[object]], made: Adapter, recorded: RecordedCall) -> object:
     """A list is walked to its end, or for some pages."""
-    page = await call(heard.c)
-    if not isinstance(page, Page) or heard.name == "updates":
+    page = await call(recorded.c)
+    if not isinstance(page, Page) or recorded.name == "updates":
         return page
     items = [*page.items]
-    for _ in range(heard.pages):
+    for _ in range(recorded.pages):
         if not page.more:
             break
-        page = await _next(made, heard, page.cursor)
+        page = await _next(made, recorded, page.cursor)
         items += page.items
     return Page(tuple(items), page.cursor, page.more)
 
 
-async def _next(made: Any, heard: Heard, cursor: str | None) -> Page[object]:
-    where = (heard.about.post_ids[0],) if heard.name == "comments" else ()
-    found: Page[object] = await getattr(made, heard.name)(heard.c, *where, cursor)
-    return found
+async def _next(made: Any, recorded: RecordedCall, cursor: str | None) -> Page[object]:
+    where = (recorded.about.post_ids[0],) if recorded.name == "comments" else ()
+    page: Page[object] = await getattr(made, recorded.name)(recorded.c, *where, cursor)
+    return page
 
 
 # ── what is spoiled ───────────────────────────────────────────────────────────────────────────────
@@ -121,12 +121,12 @@ async def _happenings(subject: Subject) -> None:
 
 
 @cache
-def heard(key: str) -> tuple[Heard, ...]:
-    return asyncio.run(_heard(key))
+def recorded_calls(key: str) -> tuple[RecordedCall, ...]:
+    return asyncio.run(_record_calls(key))
 
 
-async def _heard(key: str) -> tuple[Heard, ...]:
-    found: list[Heard] = []
+async def _record_calls(key: str) -> tuple[RecordedCall, ...]:
+    calls: list[RecordedCall] = []
     async with staged(key, adapter(key)) as subject:
         await _happenings(subject)
         made = subject.adapter()
@@ -137,14 +137,16 @@ async def _heard(key: str) -> tuple[Heard, ...]:
         for name, call in reads(made, about).items():
             for pages in (0, PAGES):
                 before = len(subject.way.responses)
-                await _walked(call, made, Heard(name, subject.c, about, (), pages=pages))
-                told = subject.way.responses[before:]
-                if len(told) > FEW:
+                await _walked(call, made, RecordedCall(name, subject.c, about, (), pages=pages))
+                responses = subject.way.responses[before:]
+                if len(responses) > FEW:
                     break
-            answers = tuple(opened(json.loads(one.content)) for one in told)
+            answers = tuple(opened(json.loads(one.content)) for one in responses)
             if answers:
-                found.append(Heard(name, subject.c, about, answers, (("date", told[0].headers["date"]),), pages))
-    return tuple(found)
+                calls.append(
+                    RecordedCall(name, subject.c, about, answers, (("date", responses[0].headers["date"]),), pages)
+                )
+    return tuple(calls)
 
 
 def opened(value: Json) -> Json:
@@ -186,14 +188,14 @@ class Spoiling:
     how: str
     value: Json = field(default=None)
 
-    def __call__(self, heard: Heard) -> tuple[bytes, ...]:
-        at = self.answer % len(heard.answers)
-        spoiled = self._spoiled(copy.deepcopy(heard.answers[at]))
-        return (*heard.whole[:at], spoiled, *heard.whole[at + 1 :])
+    def __call__(self, recorded: RecordedCall) -> tuple[bytes, ...]:
+        at = self.answer % len(recorded.answers)
+        spoiled = self._spoiled(copy.deepcopy(recorded.answers[at]))
+        return (*recorded.whole[:at], spoiled, *recorded.whole[at + 1 :])
 
     def _spoiled(self, document: Json) -> bytes:
-        known = list(places(document))
-        place = known[self.place % len(known)]
+        candidates = list(places(document))
+        place = candidates[self.place % len(candidates)]
         if self.how == "cut off":
             text = encoded(document)
             return text[: self.place % (len(text) + 1)]
@@ -224,12 +226,12 @@ class Spoiling:
 def each(answers: tuple[Json, ...]) -> Iterator[Spoiling]:
     """Every place once left out, null, a text and a number that cannot be kept. Items of a list, and answers with the
     same fields, are alike."""
-    known: dict[object, tuple[int, int]] = {}
+    by_shape: dict[object, tuple[int, int]] = {}
     for answer, document in enumerate(answers):
         kind = tuple(document) if isinstance(document, dict) else ()
         for n, place in enumerate(places(document)):
-            known[kind, tuple(name for name in place if isinstance(name, str))] = answer, n
-    for answer, n in known.values():
+            by_shape[kind, tuple(name for name in place if isinstance(name, str))] = answer, n
+    for answer, n in by_shape.values():
         yield Spoiling(answer, n, "dropped")
         yield Spoiling(answer, n, "null")
         yield Spoiling(answer, n, "strange", NUL)
@@ -289,16 +291,18 @@ def counters(result: object) -> dict[tuple[str, str], int]:
 
 def invented(before: object, after: object, about: Specimen) -> dict[tuple[str, str], int]:
     """What is 0 now and was not."""
-    known, never = counters(before), {str(metric) for metric in about.absent_if_none}
+    counts_before, never = counters(before), {str(metric) for metric in about.absent_if_none}
     return {
-        name: count for name, count in counters(after).items() if not count and known.get(name) and name[1] not in never
+        name: count
+        for name, count in counters(after).items()
+        if not count and counts_before.get(name) and name[1] not in never
     }
 
 
-async def tried(kind: type[Adapter], heard: Heard, spoiling: Spoiling) -> object:
+async def tried(kind: type[Adapter], recorded: RecordedCall, spoiling: Spoiling) -> object:
     """What a spoiled answer is understood as; nothing where a typed error says what is wrong with it."""
     try:
-        result = await heard.call(kind, spoiling(heard))
+        result = await recorded.call(kind, spoiling(recorded))
     except PlatformError as error:
         storable(error.message)
         return None
@@ -308,29 +312,29 @@ async def tried(kind: type[Adapter], heard: Heard, spoiling: Spoiling) -> object
 
 @pytest.mark.parametrize("key", [pytest.param(key, marks=marks(key)) for key in sorted(adapters())])
 def test_nothing_is_made_up_for_what_is_left_out(key: str, run: Run) -> None:
-    kind, shown = adapter(key), set()
-    for one in heard(key):
-        known = run(one.call(kind, one.whole))
-        shown |= {metric for (_, metric), count in counters(known).items() if count}
+    kind, counted = adapter(key), set()
+    for one in recorded_calls(key):
+        sound = run(one.call(kind, one.whole))
+        counted |= {metric for (_, metric), count in counters(sound).items() if count}
         for spoiling in each(one.answers):
             result = run(tried(kind, one, spoiling))
-            assert invented(known, result, one.about) == {}, f"{one.name}: {spoiling}"
-    wanted = kind.spec.metrics - kind.spec.pushed_metrics - kind.spec.counted_metrics - UNEVEN
-    assert shown >= {"size"} | wanted, "there was nothing to be left out"
+            assert invented(sound, result, one.about) == {}, f"{one.name}: {spoiling}"
+    polled = kind.spec.metrics - kind.spec.pushed_metrics - kind.spec.counted_metrics - UNEVEN
+    assert counted >= {"size"} | polled, "there was nothing to be left out"
 
 
 @pytest.mark.parametrize("examples", BOTH)
 @pytest.mark.parametrize("key", sorted(adapters()))
 def test_an_answer_of_the_sandbox_may_be_spoiled(key: str, examples: int, run: Run) -> None:
-    holds_when_spoiled(adapter(key), heard(key), run, examples)
+    holds_when_spoiled(adapter(key), recorded_calls(key), run, examples)
 
 
-def holds_when_spoiled(kind: type[Adapter], told: tuple[Heard, ...], run: Run, examples: int) -> None:
+def holds_when_spoiled(kind: type[Adapter], calls: tuple[RecordedCall, ...], run: Run, examples: int) -> None:
     """Whatever is done to one of these answers is understood, or told with a typed error."""
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(NUMBERS, SPOILINGS)
     def holds(which: int, spoiling: Spoiling) -> None:
-        run(tried(kind, told[which % len(told)], spoiling))
+        run(tried(kind, calls[which % len(calls)], spoiling))
 
     holds()

@@ -11,18 +11,18 @@ from tests.platforms.data import data
 from tests.platforms.recorded import recorded
 from tests.platforms.recordings import files
 from tests.platforms.specimens import specimen
-from tests.platforms.test_spoiled_answers import BOTH, Heard, Run, holds_when_spoiled
+from tests.platforms.test_spoiled_answers import BOTH, RecordedCall, Run, holds_when_spoiled
 
 
 @cache
-def recordings(key: str) -> tuple[Heard, ...]:
+def recordings(key: str) -> tuple[RecordedCall, ...]:
     """Recorded answers, each to every read."""
-    about, told = specimen(key), recorded(key)
+    about, table = specimen(key), recorded(key)
     c = about.credentials(adapter(key).spec.base_url or "https://a.example")
-    contents = [one.content for path in files(*told.files) for one in told.answers(path)]
+    contents = [one.content for path in files(*table.files) for one in table.answers(path)]
     raws = [getattr(one, "raw", one) for one in contents]
     names = reads(adapter(key)(httpx.AsyncClient()), about)
-    return tuple(Heard(name, c, about, (raw,)) for raw in raws if raw is not None for name in names)
+    return tuple(RecordedCall(name, c, about, (raw,)) for raw in raws if raw is not None for name in names)
 
 
 @pytest.mark.parametrize("examples", BOTH)

@@ -32,12 +32,12 @@ THING = TypeAdapter(Thing)
 GOOD = {"id": "1", "size": 3, "at": "2026-01-01T00:00:00Z"}
 
 
-def understood(**changes: object) -> Thing:
+def parse_thing(**changes: object) -> Thing:
     return wire.parse(THING, httpx.Response(200, json={**GOOD, **changes}))
 
 
 def test_what_is_right_is_understood() -> None:
-    thing = understood(since=1700000000, text="a\x00b", new_field={"anything": 1})
+    thing = parse_thing(since=1700000000, text="a\x00b", new_field={"anything": 1})
     assert thing.size == 3
     assert thing.at == datetime(2026, 1, 1, tzinfo=UTC)
     assert thing.since == datetime.fromtimestamp(1700000000, UTC)
@@ -70,7 +70,7 @@ def test_what_is_right_is_understood() -> None:
 )
 def test_what_is_not_right_is_malformed_and_not_repeated(changes: dict[str, object]) -> None:
     with pytest.raises(Malformed) as caught:
-        understood(**changes)
+        parse_thing(**changes)
     assert next(iter(changes)) in caught.value.message
     for value in changes.values():
         assert not isinstance(value, str) or len(value) < 4 or value not in caught.value.message
@@ -120,8 +120,8 @@ def test_an_item_out_of_bounds_is_left_out_and_told_of() -> None:
     sound = {"at": "2026-01-01T00:00:00Z"}
     before = telemetry.ITEMS_LEFT_OUT._value.get()
     with capture_logs() as logs:
-        found = timely({"at": FAR}, sound, {**sound, "answers": [{"at": FAR}, sound, {"at": "0001-01-01T00:00:00Z"}]})
-    assert [len(one.answers) for one in found.items] == [0, 1]
+        parsed = timely({"at": FAR}, sound, {**sound, "answers": [{"at": FAR}, sound, {"at": "0001-01-01T00:00:00Z"}]})
+    assert [len(one.answers) for one in parsed.items] == [0, 1]
     assert telemetry.ITEMS_LEFT_OUT._value.get() == before + 3
     assert [line["items"] for line in logs if line["event"] == "answer.items_left_out"] == [3]
     assert timely({"at": FAR}).items == ()
@@ -136,17 +136,17 @@ def test_a_moment_that_can_be_done_without_takes_nothing_along() -> None:
     assert one.seen == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("odd", [{"at": "soon"}, {"at": "2026-01-01T00:00:00"}, {}, {"at": FAR, "edited": "soon"}])
-def test_what_is_no_moment_is_still_malformed(odd: object) -> None:
+@pytest.mark.parametrize("item", [{"at": "soon"}, {"at": "2026-01-01T00:00:00"}, {}, {"at": FAR, "edited": "soon"}])
+def test_what_is_no_moment_is_still_malformed(item: object) -> None:
     with pytest.raises(Malformed):
-        timely({"at": "2026-01-01T00:00:00Z"}, odd, {"at": FAR})
+        timely({"at": "2026-01-01T00:00:00Z"}, item, {"at": FAR})
 
 
 def test_a_cursor_that_was_led_astray_begins_anew() -> None:
     """One that was kept while such moments were still taken."""
-    found = wire.load(Dated, '{"at": "2026-01-01T00:00:00Z", "edited": "9999-12-31T23:59:59.999999Z"}')
-    assert found is not None
-    assert found.edited is None
+    cursor = wire.load(Dated, '{"at": "2026-01-01T00:00:00Z", "edited": "9999-12-31T23:59:59.999999Z"}')
+    assert cursor is not None
+    assert cursor.edited is None
 
 
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
@@ -178,9 +178,9 @@ def test_the_time_to_wait(headers: dict[str, str], reset: str | None, seconds: f
 def test_an_explanation_never_holds_a_secret(secret: str, before: str, after: str) -> None:
     if secret in "[…]" or not secret.strip():
         return
-    told = wire.explanation(before + secret + after, [secret])
-    assert secret not in told.replace("[…]", "")
-    assert len(told) <= wire.LONGEST_EXPLANATION
+    explained = wire.explanation(before + secret + after, [secret])
+    assert secret not in explained.replace("[…]", "")
+    assert len(explained) <= wire.LONGEST_EXPLANATION
 
 
 def test_a_foreign_cursor_is_refused() -> None:
@@ -197,8 +197,8 @@ MANY = TypeAdapter(wire.LenientList[Small])
 def test_an_odd_item_hides_no_other_and_is_told_of() -> None:
     before = telemetry.ITEMS_LEFT_OUT._value.get()
     with capture_logs() as logs:
-        found = wire.parse_bytes(MANY, b'[{"id": "1"}, {"id": 2}, {"id": "3"}, {"name": "Ann"}]')
-    assert [one.id for one in found] == ["1", "3"]
+        items = wire.parse_bytes(MANY, b'[{"id": "1"}, {"id": 2}, {"id": "3"}, {"name": "Ann"}]')
+    assert [one.id for one in items] == ["1", "3"]
     assert telemetry.ITEMS_LEFT_OUT._value.get() == before + 2
     [line] = logs
     assert (line["event"], line["items"]) == ("answer.items_left_out", 2)

@@ -8,17 +8,17 @@ import httpx
 from app.platforms.bluesky import records
 from app.platforms.bluesky.adapter import Bluesky
 from app.platforms.contract import Credentials, Page, RemoteMessage, Token
-from tests.platforms.specimens import says
-from tests.platforms.specimens.bluesky import CID, DATE, US, jwt, uri
+from tests.platforms.specimens import json_response
+from tests.platforms.specimens.bluesky import CID, DATE, OWN_DID, jwt, uri
 
 ACCESS: Final = jwt("signature", scope="com.atproto.appPassPrivileged")
 THEN: Final = "2026-11-23T05:00:00.000Z"
-PROFILE: Final = {"did": US, "handle": "name.bsky.social", "followersCount": 7}
+PROFILE: Final = {"did": OWN_DID, "handle": "name.bsky.social", "followersCount": 7}
 
 
 def credentials(base_url: str = "https://bsky.social", **tokens: str) -> Credentials:
     held = {Token(kind): text for kind, text in tokens.items()}
-    return Credentials("https://bsky.app/profile/name.bsky.social", base_url, US, held)
+    return Credentials("https://bsky.app/profile/name.bsky.social", base_url, OWN_DID, held)
 
 
 class Server:
@@ -34,10 +34,10 @@ class Server:
         said = self._answers[request.url.path.rpartition(".")[2]]
         if isinstance(said, list):
             said = said.pop(0)
-        return said if isinstance(said, httpx.Response) else says(said, date=DATE)
+        return said if isinstance(said, httpx.Response) else json_response(said, date=DATE)
 
 
-def post(rkey: str, *, did: str = US, at: str = THEN, indexed: str | None = None, **more: Any) -> dict[str, Any]:
+def post(rkey: str, *, did: str = OWN_DID, at: str = THEN, indexed: str | None = None, **more: Any) -> dict[str, Any]:
     record = {"$type": records.POST, "text": f"text {rkey}", "createdAt": at, **more.pop("record", {})}
     return {
         "uri": uri(did, rkey), "cid": CID, "author": {"did": did, "handle": "name.bsky.social"},
@@ -50,7 +50,7 @@ def below(parent: str, root: str) -> dict[str, Any]:
     return {"reply": {"root": {"uri": root, "cid": CID}, "parent": {"uri": parent, "cid": CID}}}
 
 
-async def walked(c: Credentials, lists: Callable[..., Awaitable[Page[RemoteMessage]]]) -> list[RemoteMessage]:
+async def read_all(c: Credentials, lists: Callable[..., Awaitable[Page[RemoteMessage]]]) -> list[RemoteMessage]:
     """Everything that a list brings, page by page."""
     items: list[RemoteMessage] = []
     cursor: str | None = None

@@ -13,7 +13,7 @@ from app.platforms.bluesky.errors import NAMES
 from app.platforms.contract import PlatformError
 from tests.platforms.data import data
 from tests.platforms.recorded.bluesky import served
-from tests.platforms.specimens.bluesky import CID, US
+from tests.platforms.specimens.bluesky import CID, OWN_DID
 from tests.sandbox.lexicons import definition, methods, problems
 
 
@@ -44,8 +44,14 @@ def test_every_error_of_the_lexicons_has_a_class_of_its_own() -> None:
 def test_what_we_read_stands_in_the_lexicons() -> None:
     """The least that a lexicon demands is understood: nothing that it lets be absent is missed."""
     data("bluesky/lexicons")
-    author = {"did": US, "handle": "a.b"}
-    post = {"uri": f"at://{US}/app.bsky.feed.post/1", "cid": CID, "author": author, "record": {}, "indexedAt": _now()}
+    author = {"did": OWN_DID, "handle": "a.b"}
+    post = {
+        "uri": f"at://{OWN_DID}/app.bsky.feed.post/1",
+        "cid": CID,
+        "author": author,
+        "record": {},
+        "indexedAt": _now(),
+    }
     least: dict[str, tuple[Any, Any]] = {
         calls.PROFILE: (wire_models.PROFILE, author),
         calls.PROFILES: (wire_models.PROFILES, {"profiles": [author]}),
@@ -65,15 +71,18 @@ def test_what_we_read_stands_in_the_lexicons() -> None:
                 "messages": [
                     {"$type": f"chat.bsky.convo.defs#{kind}", "id": "a", "rev": "b", "sentAt": _now(), **more}
                     for kind, more in (
-                        ("messageView", {"text": "", "sender": {"did": US}}),
-                        ("deletedMessageView", {"sender": {"did": US}}),
+                        ("messageView", {"text": "", "sender": {"did": OWN_DID}}),
+                        ("deletedMessageView", {"sender": {"did": OWN_DID}}),
                         ("systemMessageView", {"data": {"$type": "chat.bsky.convo.defs#systemMessageDataLockConvo",
-                                                        "lockedBy": {"did": US}}}),
+                                                        "lockedBy": {"did": OWN_DID}}}),
                     )
                 ]
             },
         ),
-        calls.SEND: (wire_models.MESSAGE, {"id": "a", "rev": "b", "text": "", "sender": {"did": US}, "sentAt": _now()}),
+        calls.SEND: (
+            wire_models.MESSAGE,
+            {"id": "a", "rev": "b", "text": "", "sender": {"did": OWN_DID}, "sentAt": _now()},
+        ),
         calls.RECORD: (wire_models.STORED, {"uri": post["uri"], "value": {}}),
         calls.PUT: (wire_models.STORED, {"uri": post["uri"], "cid": CID}),
         calls.OPEN: (wire_models.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),

@@ -20,7 +20,7 @@ from app.platforms.contract import (
 )
 from tests.platforms.bluesky.server import ACCESS, THEN, Server, below, credentials, post
 from tests.platforms.recorded.bluesky import served
-from tests.platforms.specimens.bluesky import CID, CUSTOMER, US, uri
+from tests.platforms.specimens.bluesky import CID, CUSTOMER, OWN_DID, uri
 
 INDEXED: Final = datetime.fromisoformat(THEN)
 SIGNED_IN: Final = credentials(community=ACCESS)
@@ -49,8 +49,8 @@ def notice(rkey: str, **more: Any) -> dict[str, Any]:
 )
 async def test_a_clock_that_was_never_set_tells_nothing(claimed: str, published: datetime) -> None:
     server = Server(getAuthorFeed={"feed": [{"post": post("a", at=claimed)}]})
-    (found,) = (await server.adapter.posts(credentials(), None)).items
-    assert found.published_at == published
+    (remote_post,) = (await server.adapter.posts(credentials(), None)).items
+    assert remote_post.published_at == published
 
 
 async def test_a_mention_with_such_a_clock_is_heard() -> None:
@@ -65,7 +65,7 @@ async def test_what_a_server_dates_before_all_time_ends_no_walk(indexed: str) ->
     made = Server(getAuthorFeed=[page, page]).adapter
     first = await made.posts(credentials(), None)
     again = await made.posts(credentials(), first.cursor)
-    assert [one.external_id for one in (*first.items, *again.items)] == [uri(US, "a")] * 2
+    assert [one.external_id for one in (*first.items, *again.items)] == [uri(OWN_DID, "a")] * 2
     assert first.items[0].published_at == EARLIEST
 
 
@@ -78,20 +78,20 @@ def test_a_cursor_at_the_end_of_the_calendar_is_used_as_it_is(cursor: str) -> No
 # ── counters ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("odd", ["7", -1, 1.5, True, {}])
-async def test_a_counter_that_is_none_is_an_error_and_no_number(odd: object) -> None:
-    shown = post("a", likeCount=odd)
-    made = Server(getPosts={"posts": [shown]}, getAuthorFeed={"feed": [{"post": shown}]}).adapter
-    (counted,) = await made.metrics(credentials(), (uri(US, "a"),))
-    (found,) = (await made.posts(credentials(), None)).items
-    assert counted == found.metrics
+@pytest.mark.parametrize("value", ["7", -1, 1.5, True, {}])
+async def test_a_counter_that_is_none_is_an_error_and_no_number(value: object) -> None:
+    view = post("a", likeCount=value)
+    made = Server(getPosts={"posts": [view]}, getAuthorFeed={"feed": [{"post": view}]}).adapter
+    (counted,) = await made.metrics(credentials(), (uri(OWN_DID, "a"),))
+    (remote_post,) = (await made.posts(credentials(), None)).items
+    assert counted == remote_post.metrics
     assert counted.missing[Metric.REACTIONS] is MetricStatus.ERROR
     assert (counted.counters[Metric.COMMENTS], counted.gone) == (2, False)
 
 
 async def test_counters_need_nothing_but_the_post() -> None:
-    bare = {"uri": uri(US, "a"), "likeCount": 4, "replyCount": None}
-    (counted,) = await Server(getPosts={"posts": [bare]}).adapter.metrics(credentials(), (uri(US, "a"),))
+    bare = {"uri": uri(OWN_DID, "a"), "likeCount": 4, "replyCount": None}
+    (counted,) = await Server(getPosts={"posts": [bare]}).adapter.metrics(credentials(), (uri(OWN_DID, "a"),))
     assert counted.counters == {Metric.REACTIONS: 4}
     assert counted.missing[Metric.COMMENTS] is MetricStatus.UNSUPPORTED
 
@@ -99,25 +99,25 @@ async def test_counters_need_nothing_but_the_post() -> None:
 async def test_a_post_that_cannot_be_known_again_must_not_pass_for_deleted() -> None:
     server = Server(getPosts={"posts": [post("a"), {**post("b"), "uri": None}]})
     with pytest.raises(Malformed):
-        await server.adapter.metrics(credentials(), (uri(US, "a"), uri(US, "b")))
+        await server.adapter.metrics(credentials(), (uri(OWN_DID, "a"), uri(OWN_DID, "b")))
 
 
 # ── lists ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_an_odd_entry_of_a_feed_hides_no_others() -> None:
-    odd = {"post": {**post("odd"), "author": {"did": "nobody"}}}
-    server = Server(getAuthorFeed=[{"feed": [odd, {"post": post("a")}, {"post": None}]}, {"feed": [odd]}])
+    malformed = {"post": {**post("odd"), "author": {"did": "nobody"}}}
+    server = Server(getAuthorFeed=[{"feed": [malformed, {"post": post("a")}, {"post": None}]}, {"feed": [malformed]}])
     page = await server.adapter.posts(credentials(), None)
-    assert [one.external_id for one in page.items] == [uri(US, "a")]
+    assert [one.external_id for one in page.items] == [uri(OWN_DID, "a")]
     with pytest.raises(Malformed):
         await server.adapter.posts(credentials(), None)
 
 
 async def test_an_odd_answer_below_a_post_hides_no_others() -> None:
     answers = [{"post": {**post("odd", did=CUSTOMER), "indexedAt": 7}}, {"post": post("b", did=CUSTOMER)}, None]
-    top = {"thread": {"post": post("a"), "replies": answers}}
-    page = await Server(getPostThread=top).adapter.comments(credentials(), uri(US, "a"), None)
+    thread = {"thread": {"post": post("a"), "replies": answers}}
+    page = await Server(getPostThread=thread).adapter.comments(credentials(), uri(OWN_DID, "a"), None)
     assert [one.external_id for one in page.items] == [uri(CUSTOMER, "b")]
 
 
@@ -129,16 +129,16 @@ async def test_notifications_of_kinds_unknown_are_passed_by() -> None:
 
 
 async def test_of_an_odd_record_the_rest_is_read() -> None:
-    odd = notice("a", record={"text": "Hello", "createdAt": 7, "reply": {"root": {}}})
-    nothing = notice("b", record={"text": None, **below(uri(US, "post"), uri(US, "post"))})
-    server = Server(listNotifications={"notifications": [odd, nothing, notice("c", record="none")]})
+    malformed = notice("a", record={"text": "Hello", "createdAt": 7, "reply": {"root": {}}})
+    nothing = notice("b", record={"text": None, **below(uri(OWN_DID, "post"), uri(OWN_DID, "post"))})
+    server = Server(listNotifications={"notifications": [malformed, nothing, notice("c", record="none")]})
     page = await server.adapter.conversations(SIGNED_IN, None)
-    assert [(one.text, one.post_id) for one in page.items] == [("Hello", None), ("", uri(US, "post")), ("", None)]
+    assert [(one.text, one.post_id) for one in page.items] == [("Hello", None), ("", uri(OWN_DID, "post")), ("", None)]
 
 
 async def test_messages_of_kinds_unknown_are_passed_by() -> None:
     member = {"did": CUSTOMER, "handle": "missing.invalid", "displayName": None}
-    convo = {"id": "c", "rev": "3k2", "members": [{"did": US}, member], "muted": False, "unreadCount": 0}
+    convo = {"id": "c", "rev": "3k2", "members": [{"did": OWN_DID}, member], "muted": False, "unreadCount": 0}
     said = {"id": "m", "rev": "3k2", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": THEN, "reactions": []}
     server = Server(
         listNotifications={"notifications": []},
@@ -146,17 +146,17 @@ async def test_messages_of_kinds_unknown_are_passed_by() -> None:
         getMessages={"messages": [{"$type": "chat.bsky.convo.defs#poll", "id": "p"}, said]},
     )
     made, cursor = server.adapter, None
-    found: list[RemoteMessage] = []
+    messages: list[RemoteMessage] = []
     for _ in range(3):
         page = await made.conversations(SIGNED_IN, cursor)
-        found, cursor = [*found, *page.items], page.cursor
-    assert [(one.text, one.author.name) for one in found] == [("Hello", "missing.invalid")]
+        messages, cursor = [*messages, *page.items], page.cursor
+    assert [(one.text, one.author.name) for one in messages] == [("Hello", "missing.invalid")]
 
 
 async def test_null_is_what_is_not_told() -> None:
-    profile = {"did": US, "handle": "handle.invalid", "displayName": None, "followersCount": None}
-    found = await Server(getProfile=profile).adapter.community(credentials())
-    assert (found.title, found.size) == (US, None)
+    profile = {"did": OWN_DID, "handle": "handle.invalid", "displayName": None, "followersCount": None}
+    snapshot = await Server(getProfile=profile).adapter.community(credentials())
+    assert (snapshot.title, snapshot.size) == (OWN_DID, None)
 
 
 # ── errors ────────────────────────────────────────────────────────────────────────────────────────
@@ -179,6 +179,6 @@ def test_an_error_is_understood_as_far_as_it_goes(status: int, said: object, mea
 
 async def test_a_blocked_or_unknown_thread_is_not_shown() -> None:
     for kind in ("blockedPost", "notFoundPost", "heldPost"):
-        thread = {"$type": f"app.bsky.feed.defs#{kind}", "uri": uri(US, "a"), "cid": CID}
+        thread = {"$type": f"app.bsky.feed.defs#{kind}", "uri": uri(OWN_DID, "a"), "cid": CID}
         with pytest.raises(Gone):
-            await Server(getPostThread={"thread": thread}).adapter.comments(credentials(), uri(US, "a"), None)
+            await Server(getPostThread={"thread": thread}).adapter.comments(credentials(), uri(OWN_DID, "a"), None)

@@ -11,7 +11,7 @@ from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import Specimen
 
 Run = Callable[[Subject], Awaitable[None]]
-Known = Callable[[type[Adapter], Specimen], bool]
+AppliesTo = Callable[[type[Adapter], Specimen], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,26 +19,26 @@ class Check:
     """One promise, and of which adapters it is asked."""
 
     run: Run
-    known: Known
+    applies: AppliesTo
 
 
 REGISTERED: Final[dict[str, Check]] = {}
 """By name; `suite` has them in the table's order."""
 
 
-def check(name: str, known: Known = lambda _, __: True) -> Callable[[Run], Run]:
+def check(name: str, applies: AppliesTo = lambda _, __: True) -> Callable[[Run], Run]:
     """Put a function into the table. `known` tells whether an adapter has what it is about."""
 
     def add(run: Run) -> Run:
         assert name not in REGISTERED, f"there are two checks {name}"
-        REGISTERED[name] = Check(run, known)
+        REGISTERED[name] = Check(run, applies)
         return run
 
     return add
 
 
-def has(ability: type) -> Known:
-    return lambda kind, _: issubclass(kind, ability)
+def has(capability: type) -> AppliesTo:
+    return lambda kind, _: issubclass(kind, capability)
 
 
 RED: Final = (AssertionError, pytest.fail.Exception, PlatformError)

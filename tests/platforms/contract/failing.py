@@ -10,7 +10,7 @@ from app.platforms.capabilities import Streams
 from app.platforms.contract import Metric, PlatformError, Throttled, Transient
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, updates
-from tests.platforms.contract.pagination import Listing, same, walk
+from tests.platforms.contract.pagination import Listing, read_pages, same
 from tests.platforms.contract.reading import engage, measured, of_each_list
 from tests.platforms.contract.stage import Subject, moment
 
@@ -32,9 +32,9 @@ def _breaks(
 
 async def _broken(s: Subject, listing: Listing, cursor: str | None, since: datetime | None) -> tuple[str | None, bool]:
     """Break each request of a page; what the sound page says of going on."""
-    asked = len(s.way.requests)
+    requests_before = len(s.way.requests)
     sound = await listing.page(s, cursor, since)
-    for number in range(len(s.way.requests) - asked):
+    for number in range(len(s.way.requests) - requests_before):
         s.way.instead = _breaks(s, number)
         try:
             page = await listing.page(s, cursor, since)
@@ -56,7 +56,7 @@ async def lists(s: Subject, listing: Listing) -> None:
         cursor, more = await _broken(s, listing, cursor, None)
         if not more:
             break
-    done = await walk(listing, s, since=moment(listing.standing(s)[5]))
+    done = await read_pages(listing, s, since=moment(listing.standing(s)[5]))
     listing.add(s)
     await _broken(s, listing, done.cursor, None)
 
@@ -69,17 +69,17 @@ async def metrics(s: Subject) -> None:
         engage(s, post["id"], 3)
     s.later(s.spec.metrics_delay.total_seconds() + 3600)
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
-    asked = len(s.way.requests)
+    requests_before = len(s.way.requests)
     sound = await s.adapter().metrics(s.c, ids)
-    for number in range(len(s.way.requests) - asked):
+    for number in range(len(s.way.requests) - requests_before):
         s.way.instead = _breaks(s, number)
         try:
-            found = await s.adapter().metrics(s.c, ids)
+            results = await s.adapter().metrics(s.c, ids)
         except Transient:
             continue
         finally:
             s.way.instead = lambda _: None
-        for was, now in zip(sound, found, strict=True):
+        for was, now in zip(sound, results, strict=True):
             assert not now.gone, "what could not be asked for is said to be gone"
             assert now.counters.items() <= was.counters.items(), f"made up: {dict(now.counters)}"
             assert now.counters.keys() | now.missing.keys() == set(Metric), "a metric is neither there nor missing"
@@ -91,9 +91,9 @@ async def stopped(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(2)]
     s.later(s.spec.metrics_delay.total_seconds() + 3600)
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
-    asked = len(s.way.requests)
+    requests_before = len(s.way.requests)
     await s.adapter().metrics(s.c, ids)
-    for number in range(len(s.way.requests) - asked):
+    for number in range(len(s.way.requests) - requests_before):
         before = len(s.way.requests)
         s.way.instead = _breaks(s, number, lambda: httpx.Response(429, headers={"retry-after": "30"}))
         try:
@@ -110,9 +110,9 @@ async def streamed(s: Subject) -> None:
     """A post that comes with the stream has the counters that come with it, and those alone."""
     await updates(s)
     engage(s, s.post()["id"], 2)
-    found = [post.metrics for event in await updates(s) for post in event.posts]
-    assert found, "the post does not come"
-    for one in found:
+    results = [post.metrics for event in await updates(s) for post in event.posts]
+    assert results, "the post does not come"
+    for one in results:
         assert one.counters.keys() | one.missing.keys() == set(Metric), "a metric is neither there nor missing"
         made_up = sorted(one.counters.keys() - (s.spec.metrics - s.spec.pushed_metrics - s.spec.counted_metrics))
         assert not made_up, f"{made_up} cannot be known from it"

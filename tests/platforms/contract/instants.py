@@ -11,9 +11,9 @@ from app.kit.instants import EARLIEST, LATEST
 from app.platforms.capabilities import Event, Receives, Streams
 from app.platforms.contract import Malformed, RemotePost
 from tests.platforms.contract.checks import check, has
-from tests.platforms.contract.finding import told_by, updates, when
+from tests.platforms.contract.finding import items_of, second_of, updates
 from tests.platforms.contract.hooks import subscribed
-from tests.platforms.contract.pagination import Listing, walk
+from tests.platforms.contract.pagination import Listing, read_pages
 from tests.platforms.contract.reading import of_each_list
 from tests.platforms.contract.stage import Item, Subject
 
@@ -60,10 +60,10 @@ def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[b
             return str(spoil(int(value)))
         if WRITTEN.fullmatch(value) is None:
             return value
-        told = datetime.fromisoformat(value)
-        if told.tzinfo is None:
-            told = told.replace(tzinfo=MOSCOW)
-        second = int(told.timestamp())
+        parsed = datetime.fromisoformat(value)
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=MOSCOW)
+        second = int(parsed.timestamp())
         if not concerns(second):
             return value
         zone = re.search(r"(Z|[+-]\d\d:?\d\d)$", value)
@@ -71,11 +71,11 @@ def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[b
 
     def body(content: bytes) -> bytes:
         try:
-            told = json.loads(content)
+            document = json.loads(content)
         except ValueError:
             return content
-        made = spoil(told)
-        return content if made == told else json.dumps(made).encode()
+        made = spoil(document)
+        return content if made == document else json.dumps(made).encode()
 
     return body
 
@@ -89,7 +89,7 @@ def within_bounds(items: Iterable[Item]) -> None:
 
 def events_within_bounds(events: Iterable[Event]) -> None:
     for event in events:
-        within_bounds(told_by(event))
+        within_bounds(items_of(event))
         assert event.at is None or EARLIEST <= event.at < LATEST, f"{event.at} leaves the adapter"
 
 
@@ -111,15 +111,15 @@ def _few(s: Subject) -> None:
 async def lists(s: Subject, listing: Listing) -> None:
     """Of one item in the list's middle; then of all."""
     _few(s)
-    sound = (await walk(listing, s)).items
+    sound = (await read_pages(listing, s)).items
     assert len(sound) > 2, "too few to hide one another"
     victim = sound[len(sound) // 2]
     others = {item.external_id for item in sound} - {victim.external_id}
     for end in ENDS:
-        s.way.spoils = spoiler(s, end, lambda second: second == when(victim))
-        found = (await walk(listing, s)).items
-        within_bounds(found)
-        hidden = others - {item.external_id for item in found}
+        s.way.spoils = spoiler(s, end, lambda second: second == second_of(victim))
+        items = (await read_pages(listing, s)).items
+        within_bounds(items)
+        hidden = others - {item.external_id for item in items}
         assert not hidden, f"{end[0]} hides {len(hidden)} of {len(others)} others"
         s.way.spoils = spoiler(s, end, lambda _: True)
         with suppress(Malformed):  # of which nothing is understood
@@ -133,19 +133,19 @@ async def streamed(s: Subject) -> None:
     await updates(s)
     for end in ENDS:
         _few(s)
-        newest = s.now // 1000
+        now = s.now // 1000
         before, beside = s.stream, await updates(s)
         victim = beside[len(beside) // 2]
-        moment = next((when(item) for item in told_by(victim)), newest)
+        moment = next((second_of(item) for item in items_of(victim)), now)
         s.stream = before
         s.way.spoils = spoiler(s, end, moment.__eq__)
-        found = await updates(s)
+        events = await updates(s)
         s.way.spoils = lambda body: body
-        events_within_bounds(found)
-        told = {item.external_id for event in found for item in told_by(event)}
-        wanted = {item.external_id for event in beside if event is not victim for item in told_by(event)}
-        assert wanted <= told, f"{end[0]} hides others"
-        assert len(found) == len(beside), f"{end[0]} is lost"
+        events_within_bounds(events)
+        received_ids = {item.external_id for event in events for item in items_of(event)}
+        expected_ids = {item.external_id for event in beside if event is not victim for item in items_of(event)}
+        assert expected_ids <= received_ids, f"{end[0]} hides others"
+        assert len(events) == len(beside), f"{end[0]} is lost"
 
 
 @check("hooks: an extreme moment goes no further", has(Receives))
@@ -161,7 +161,7 @@ async def hooked(s: Subject) -> None:
         for end in ENDS:
             body = spoiler(s, end, lambda _: True)(one.body)
             spoilt += body != one.body
-            found = s.kind.parse_event(body)
-            events_within_bounds(found)
-            assert found or not sound, f"an event with {end[0]} is lost"
+            events = s.kind.parse_event(body)
+            events_within_bounds(events)
+            assert events or not sound, f"an event with {end[0]} is lost"
     assert spoilt, "no event has a moment"

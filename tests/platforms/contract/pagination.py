@@ -13,7 +13,7 @@ from app.platforms.capabilities import ListsComments
 from app.platforms.contract import Adapter, MessageKind, Page, RemotePost
 from sandbox.entities import Entry
 from sandbox.ledger import Record
-from tests.platforms.contract.finding import remote_post, when
+from tests.platforms.contract.finding import remote_post, second_of
 from tests.platforms.contract.stage import Item, Subject, moment
 from tests.platforms.specimens import Specimen
 
@@ -26,7 +26,7 @@ class Listing(Protocol):
 
     name: str
 
-    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+    def applies(self, kind: type[Adapter], about: Specimen) -> bool:
         """Whether the platform has it."""
         ...
 
@@ -50,7 +50,7 @@ class Listing(Protocol):
 
 
 @dataclass(slots=True)
-class Walked:
+class PagesRead:
     """What a walk brought."""
 
     cursor: str | None
@@ -60,10 +60,10 @@ class Walked:
 
     @property
     def seconds(self) -> list[int]:
-        return [when(item) for item in self.items]
+        return [second_of(item) for item in self.items]
 
 
-async def walk(
+async def read_pages(
     listing: Listing,
     s: Subject,
     cursor: str | None = None,
@@ -71,10 +71,10 @@ async def walk(
     since: datetime | None = None,
     after_each: Callable[[Page[Item]], None] = lambda _: None,
     twice: bool = False,
-) -> Walked:
+) -> PagesRead:
     """A walk to its end: each page of a new adapter, its cursor kept as text. `twice`: each is asked for twice."""
-    done = Walked(cursor)
-    known: dict[str, None] = {}
+    done = PagesRead(cursor)
+    seen_ids: dict[str, None] = {}
     been: set[str | None] = set()
     more = True
     while more:
@@ -85,8 +85,8 @@ async def walk(
         if twice:
             again = await listing.page(s, done.cursor, since)
             assert same(page, again), "a cursor, given again, brings something else"
-        done.items += [item for item in page.items if _shown(item) and item.external_id not in known]
-        known |= dict.fromkeys(item.external_id for item in page.items)
+        done.items += [item for item in page.items if _is_visible(item) and item.external_id not in seen_ids]
+        seen_ids |= dict.fromkeys(item.external_id for item in page.items)
         done.pages += 1
         assert page.cursor is None or isinstance(page.cursor, str), "a cursor is a text"
         assert page.cursor is not None or not page.more, "there is more, and no cursor to reach it"
@@ -96,7 +96,7 @@ async def walk(
     return done
 
 
-def _shown(item: Item) -> bool:
+def _is_visible(item: Item) -> bool:
     return isinstance(item, RemotePost) or not item.deleted
 
 
@@ -108,17 +108,17 @@ def same(one: Page[Item], other: Page[Item]) -> bool:
 
 def complete(listing: Listing, s: Subject, items: Iterable[Item], *, since: datetime | None = None) -> None:
     """Nothing that stands is missing, and nothing is there that does not stand."""
-    wanted = sorted(at // 1000 for at in listing.standing(s) if since is None or moment(at) >= since)
-    found = sorted(when(item) for item in items)
-    lacking, strange = _difference(wanted, found)
-    assert not lacking, f"{len(lacking)} of {len(wanted)} {listing.name} were passed over"
-    assert not strange, f"{len(strange)} of {len(found)} {listing.name} do not stand, or came under two ids"
+    expected = sorted(at // 1000 for at in listing.standing(s) if since is None or moment(at) >= since)
+    actual = sorted(second_of(item) for item in items)
+    lacking, strange = _difference(expected, actual)
+    assert not lacking, f"{len(lacking)} of {len(expected)} {listing.name} were passed over"
+    assert not strange, f"{len(strange)} of {len(actual)} {listing.name} do not stand, or came under two ids"
 
 
-def _difference(wanted: Sequence[int], found: Sequence[int]) -> tuple[list[int], list[int]]:
-    left = list(found)
+def _difference(expected: Sequence[int], actual: Sequence[int]) -> tuple[list[int], list[int]]:
+    left = list(actual)
     lacking = []
-    for one in wanted:
+    for one in expected:
         if one in left:
             left.remove(one)
         else:
@@ -131,7 +131,7 @@ class Posts:
 
     name = "posts"
 
-    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+    def applies(self, kind: type[Adapter], about: Specimen) -> bool:
         return "posts" not in about.silent
 
     def fill(self, s: Subject) -> None:
@@ -156,7 +156,7 @@ class Comments:
 
     name = "comments"
 
-    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+    def applies(self, kind: type[Adapter], about: Specimen) -> bool:
         return issubclass(kind, ListsComments) and "comments" not in about.silent
 
     def fill(self, s: Subject) -> None:
@@ -204,7 +204,7 @@ class Conversations:
 
     name = "conversations"
 
-    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+    def applies(self, kind: type[Adapter], about: Specimen) -> bool:
         return bool(about.listed_by_conversations)
 
     def fill(self, s: Subject) -> None:

@@ -35,7 +35,7 @@ def wire_of(key: str) -> WireFormat | None:
     return next((wire for wire in discover_wire_formats() if key in wire.platforms), None)
 
 
-class GraphAccess(httpx.AsyncBaseTransport):
+class SandboxTransport(httpx.AsyncBaseTransport):
     """From an adapter to the sandbox. Things may happen on it, and answers get lost."""
 
     def __init__(self, sandbox: Sandbox, real: Callable[[], float]) -> None:
@@ -80,8 +80,8 @@ class Subject:
     kind: type[Adapter]
     about: Specimen
     sandbox: Sandbox
-    hands: ManualClock
-    way: GraphAccess
+    clock: ManualClock
+    way: SandboxTransport
     http: httpx.AsyncClient
     community: Community
     connection: Mapping[str, Any]
@@ -101,20 +101,24 @@ class Subject:
 
     async def connect(self) -> None:
         """As a person does it: with the address, the tokens, and what is known of the application."""
-        told = self.kind.address(str(self.connection["address"]))
-        known = Credentials(
-            told.canonical, told.base_url or str(self.connection["base_url"]), None, self.tokens(), self.settings()
+        address = self.kind.address(str(self.connection["address"]))
+        credentials = Credentials(
+            address.canonical,
+            address.base_url or str(self.connection["base_url"]),
+            None,
+            self.tokens(),
+            self.settings(),
         )
-        found = await self.adapter().community(known)
-        self.c = replace(known, external_id=found.external_id, aliases=found.aliases)
+        snapshot = await self.adapter().community(credentials)
+        self.c = replace(credentials, external_id=snapshot.external_id, aliases=snapshot.aliases)
 
     def tokens(self) -> dict[Token, str]:
-        given = self.connection["tokens"]
-        return {kind: given[kind.value] for kind in self.spec.tokens if given.get(kind.value)}
+        texts = self.connection["tokens"]
+        return {kind: texts[kind.value] for kind in self.spec.tokens if texts.get(kind.value)}
 
     def settings(self) -> dict[str, str]:
-        told = {**self.connection, **self.connection.get("app", {})}
-        return {name: str(told[name]) for name in self.spec.app_settings}
+        values = {**self.connection, **self.connection.get("app", {})}
+        return {name: str(values[name]) for name in self.spec.app_settings}
 
     def secrets(self) -> frozenset[str]:
         """What must be seen nowhere."""
@@ -201,11 +205,11 @@ async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
     assert wire is not None, f"the sandbox does not speak {key}"
     quiet = min((profile for profile in wire.profiles if profile.platform == key), key=lambda profile: profile.busy)
     one = replace(quiet, size=SIZE)
-    hands = ManualClock()
-    sandbox = build(seed=SEED, real=hands, tick=None, speed=0, wire_formats=[replace(wire, profiles=(one,))])
+    clock = ManualClock()
+    sandbox = build(seed=SEED, real=clock, tick=None, speed=0, wire_formats=[replace(wire, profiles=(one,))])
     lift_rate_limits(sandbox)
     sandbox.network.base_url = BASE
-    way = GraphAccess(sandbox, hands)
+    way = SandboxTransport(sandbox, clock)
     for name in LOGGERS:  # as the client of the house does it
         logging.getLogger(name).setLevel(logging.WARNING)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url=BASE) as http:
@@ -213,7 +217,7 @@ async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
     try:
         async with httpx.AsyncClient(transport=way) as http:
             community = sandbox.network.world.communities[one.key]
-            subject = Subject(kind, specimen(key), sandbox, hands, way, http, community, connection)
+            subject = Subject(kind, specimen(key), sandbox, clock, way, http, community, connection)
             await subject.connect()
             yield subject
     finally:
@@ -225,5 +229,5 @@ def moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds // 1000, UTC)
 
 
-def at(record: Record) -> datetime:
+def recorded_at(record: Record) -> datetime:
     return moment(instants.parse(record["at"]))

@@ -10,7 +10,7 @@ from app.platforms.contract import Adapter, MessageKind, OutcomeUnknown, Rejecte
 from sandbox.ledger import Record
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import own_messages, remote_message, remote_post, reply_to
-from tests.platforms.contract.stage import Subject, at
+from tests.platforms.contract.stage import Subject, recorded_at
 from tests.platforms.specimens import Specimen, drafts
 
 TEXT = "Yes, until six"
@@ -31,22 +31,24 @@ def _asks(s: Subject, kind: MessageKind) -> Record:
 
 def _each_kind(name: str) -> Callable[[Callable[[Subject, MessageKind], Awaitable[None]]], None]:
     """The same check for each kind of message that can be answered; a mention is answered as a comment is."""
-    given: dict[MessageKind, Callable[[Specimen], bool]] = {
+    supported: dict[MessageKind, Callable[[Specimen], bool]] = {
         MessageKind.COMMENT: lambda about: about.comment is not None,
         MessageKind.MENTION: lambda about: MessageKind.MENTION in about.listed_by_conversations,
         MessageKind.MESSAGE: lambda about: about.message is not None,
     }
 
     def add(run: Callable[[Subject, MessageKind], Awaitable[None]]) -> None:
-        for kind, answered in given.items():
+        for kind, answered in supported.items():
 
-            def known(adapter: type[Adapter], about: Specimen, answered: Callable[[Specimen], bool] = answered) -> bool:
+            def applies(
+                adapter: type[Adapter], about: Specimen, answered: Callable[[Specimen], bool] = answered
+            ) -> bool:
                 return issubclass(adapter, Replies) and answered(about)
 
             async def of_one(s: Subject, kind: MessageKind = kind) -> None:
                 await run(s, kind)
 
-            check(f"reply to a {kind.value}: {name}", known)(of_one)
+            check(f"reply to a {kind.value}: {name}", applies)(of_one)
 
     return add
 
@@ -59,8 +61,8 @@ async def _reply(s: Subject, to: ReplyTo, key: str = "key-1") -> SendReceipt:
 
 @_each_kind("arrives once, where it belongs")
 async def replied(s: Subject, kind: MessageKind) -> None:
-    asked = _asks(s, kind)
-    to = reply_to(await remote_message(s, asked))
+    question = _asks(s, kind)
+    to = reply_to(await remote_message(s, question))
     assert to.kind is kind, f"it is told as a {to.kind}"
     before = len(s.accepted("reply"))
     s.later()
@@ -69,16 +71,18 @@ async def replied(s: Subject, kind: MessageKind) -> None:
     assert TEXT in made["text"], "another text"
     assert made["via"] == kind.value, f"it is a {made['via']}"
     if kind is MessageKind.MESSAGE:
-        assert made["person"] == asked["person"], "somebody else was answered"
+        assert made["person"] == question["person"], "somebody else was answered"
     else:
-        assert made.get("parent") == asked["id"], "something else was answered"
-        assert made.get("post") == asked.get("post"), "below another post"
+        assert made.get("parent") == question["id"], "something else was answered"
+        assert made.get("post") == question.get("post"), "below another post"
     assert sent.external_id, "it has no id"
-    told = sent.sent_at
-    assert told is None or abs((told - at(made)).total_seconds()) < 1, f"sent at {told}, not {made['at']}"
-    shown = [one for one in await own_messages(s, asked) if TEXT in one.text]
-    assert not shown or sent.external_id in {one.external_id for one in shown}, "lists know it by another id"
-    assert {one.thread_id for one in shown} <= {to.thread_id}, "lists tell of it in another conversation"
+    sent_at = sent.sent_at
+    assert sent_at is None or abs((sent_at - recorded_at(made)).total_seconds()) < 1, (
+        f"sent at {sent_at}, not {made['at']}"
+    )
+    listed = [one for one in await own_messages(s, question) if TEXT in one.text]
+    assert not listed or sent.external_id in {one.external_id for one in listed}, "lists know it by another id"
+    assert {one.thread_id for one in listed} <= {to.thread_id}, "lists tell of it in another conversation"
 
 
 @_each_kind("a lost answer is unknown, and sent once")
@@ -145,8 +149,8 @@ async def publication_lost(s: Subject) -> None:
 
 @check("publish: what the platform would not take is not sent", has(Publishes))
 async def refused(s: Subject) -> None:
-    asked = len(s.way.requests)
+    requests_before = len(s.way.requests)
     for draft in drafts(s.spec).values():
         with pytest.raises(Rejected):
             await _publish(s, OutgoingPost("x" * (s.spec.text_limit + 1), draft.pictures))
-    assert len(s.way.requests) == asked, "something was sent"
+    assert len(s.way.requests) == requests_before, "something was sent"

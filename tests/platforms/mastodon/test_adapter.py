@@ -31,12 +31,12 @@ from app.platforms.contract import (
 )
 from app.platforms.mastodon.adapter import ADAPTER, Mastodon
 
-US = "1"
+OWN_ID = "1"
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TOKEN = "mastodon-token-12345"
 
 
-def account(key: str = US, **changes: object) -> dict[str, Any]:
+def account(key: str = OWN_ID, **changes: object) -> dict[str, Any]:
     return {
         "id": key,
         "acct": f"user{key}",
@@ -48,7 +48,7 @@ def account(key: str = US, **changes: object) -> dict[str, Any]:
     }
 
 
-def status(key: int, by: str = US, reply_to: int | None = None, **changes: object) -> dict[str, Any]:
+def status(key: int, by: str = OWN_ID, reply_to: int | None = None, **changes: object) -> dict[str, Any]:
     return {
         "id": str(key),
         "created_at": (START + timedelta(minutes=key)).isoformat(),
@@ -69,7 +69,7 @@ def credentials(*, token: bool = False) -> Credentials:
     return Credentials(
         address="https://m.example/@user1",
         base_url="https://m.example",
-        external_id=US,
+        external_id=OWN_ID,
         tokens={Token.COMMUNITY: TOKEN} if token else {},
     )
 
@@ -133,18 +133,18 @@ def test_what_is_no_address_is_told(text: str) -> None:
 
 
 async def test_the_community_is_looked_up_by_name_once() -> None:
-    asked: list[str] = []
+    paths: list[str] = []
 
     def server(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.raw_path.decode())
+        paths.append(request.url.raw_path.decode())
         return httpx.Response(200, json=account(followers_count=370_000, display_name="Eugen"))
 
     made = served_by(server)
     unknown = Credentials(address="https://m.example/@user1", base_url="https://m.example")
     snapshot = await made.community(unknown)
-    assert (snapshot.external_id, snapshot.title, snapshot.size) == (US, "Eugen", 370_000)
+    assert (snapshot.external_id, snapshot.title, snapshot.size) == (OWN_ID, "Eugen", 370_000)
     await made.community(credentials())
-    assert asked == ["/api/v1/accounts/lookup?acct=user1", "/api/v1/accounts/1"]
+    assert paths == ["/api/v1/accounts/lookup?acct=user1", "/api/v1/accounts/1"]
 
 
 async def test_a_suspended_account_is_gone() -> None:
@@ -181,8 +181,8 @@ class Server:
 async def test_a_walk_passes_over_nothing(ids: set[int], changes: list[tuple[bool, int]]) -> None:
     server = Server(set(ids))
     made, seen, cursor = served_by(server), set[int](), None
-    there, newest, todo = set(ids), 100, list(changes)
-    for _walk in range(3):
+    there, latest, todo = set(ids), 100, list(changes)
+    for _pass in range(3):
         more = True
         while more:
             page = await made.posts(credentials(), cursor)
@@ -191,8 +191,8 @@ async def test_a_walk_passes_over_nothing(ids: set[int], changes: list[tuple[boo
             if todo:
                 add, which = todo.pop()
                 if add:
-                    newest += which + 1
-                    server.ids.add(newest)
+                    latest += which + 1
+                    server.ids.add(latest)
                 elif server.ids:
                     server.ids.discard(sorted(server.ids)[which % len(server.ids)])
                 there &= server.ids
@@ -240,9 +240,9 @@ async def test_a_server_that_ignores_where_we_are_does_not_hold_us() -> None:
 async def test_only_the_communitys_own_public_posts_are_posts() -> None:
     reblog = status(5, reblog=status(9, by="2"))
     page = [status(7), status(6, reply_to=7), reblog, status(4, visibility="direct"), status(3, by="2")]
-    found = await answering(httpx.Response(200, json=page)).posts(credentials(), None)
-    assert [post.external_id for post in found.items] == ["7"]
-    post = found.items[0]
+    listed = await answering(httpx.Response(200, json=page)).posts(credentials(), None)
+    assert [post.external_id for post in listed.items] == ["7"]
+    post = listed.items[0]
     assert post.text == "text 7"
     assert post.url == "https://m.example/7"
     assert post.metrics.counters == {Metric.REACTIONS: 1, Metric.SHARES: 2, Metric.COMMENTS: 3}
@@ -253,11 +253,11 @@ async def test_only_the_communitys_own_public_posts_are_posts() -> None:
 
 async def test_metrics_come_in_one_call_in_the_order_asked() -> None:
     answer = [status(3, quotes_count=4), status(1)]
-    found = await answering(httpx.Response(200, json=answer)).metrics(credentials(), ("1", "2", "3"))
-    assert [m.external_id for m in found] == ["1", "2", "3"]
-    assert [m.gone for m in found] == [False, True, False]
-    assert found[1].counters == {}
-    assert found[2].counters[Metric.QUOTES] == 4
+    results = await answering(httpx.Response(200, json=answer)).metrics(credentials(), ("1", "2", "3"))
+    assert [m.external_id for m in results] == ["1", "2", "3"]
+    assert [m.gone for m in results] == [False, True, False]
+    assert results[1].counters == {}
+    assert results[2].counters[Metric.QUOTES] == 4
     with pytest.raises(ValueError, match="at most 20"):
         await answering().metrics(credentials(), tuple(map(str, range(21))))
     assert await answering().metrics(credentials(), ()) == ()
@@ -268,20 +268,20 @@ async def test_without_a_batch_posts_are_asked_for_one_by_one(refusal: int) -> N
     made = answering(
         httpx.Response(refusal), httpx.Response(200, json=status(1)), httpx.Response(404, json={"error": "no"})
     )
-    found = await made.metrics(credentials(), ("1", "2"))
-    assert [m.gone for m in found] == [False, True]
+    results = await made.metrics(credentials(), ("1", "2"))
+    assert [m.gone for m in results] == [False, True]
 
 
 def tree() -> list[dict[str, Any]]:
     """Below post 10: A (by 2), answered by us and by B (3), who is answered by us; and C (by 2)."""
     return [
         status(11, "2", 10),
-        status(12, US, 11),
+        status(12, OWN_ID, 11),
         status(13, "3", 11),
-        status(14, US, 13),
+        status(14, OWN_ID, 13),
         status(15, "2", 12),
         status(16, "2", 10),
-        status(17, US, 10),
+        status(17, OWN_ID, 10),
         status(18, "2", 10, visibility="direct"),
     ]
 
@@ -305,26 +305,26 @@ async def test_comments_form_one_thread_for_each_customer_and_first_comment() ->
 
 
 async def test_a_comment_is_the_same_whichever_call_brings_it() -> None:
-    known = {10: status(10), **{int(s["id"]): s for s in tree()}}
+    statuses = {10: status(10), **{int(s["id"]): s for s in tree()}}
 
     def above(key: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        while (parent := known[key]["in_reply_to_id"]) is not None:
+        ancestors: list[dict[str, Any]] = []
+        while (parent := statuses[key]["in_reply_to_id"]) is not None:
             key = int(parent)
-            found.insert(0, known[key])
-        return found
+            ancestors.insert(0, statuses[key])
+        return ancestors
 
     def server(request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path.endswith("/notifications"):
-            found = [
-                {"id": str(100 + k), "type": "mention", "created_at": known[k]["created_at"], "status": known[k]}
+            notifications = [
+                {"id": str(100 + k), "type": "mention", "created_at": statuses[k]["created_at"], "status": statuses[k]}
                 for k in (16, 15, 13, 11)
             ]
-            return httpx.Response(200, json=found if "min_id" not in request.url.params else [])
+            return httpx.Response(200, json=notifications if "min_id" not in request.url.params else [])
         key = int(path.split("/")[-2])
         return httpx.Response(
-            200, json={"ancestors": above(key), "descendants": [] if key != 10 else list(known.values())[1:]}
+            200, json={"ancestors": above(key), "descendants": [] if key != 10 else list(statuses.values())[1:]}
         )
 
     made = served_by(server)
@@ -338,14 +338,14 @@ async def test_a_comment_is_the_same_whichever_call_brings_it() -> None:
 async def test_mentions_and_direct_messages() -> None:
     alone = status(20, "2")
     direct = status(21, "3", 19, visibility="direct")
-    ours = status(19, US, 18, visibility="direct")
-    found = [
+    ours = status(19, OWN_ID, 18, visibility="direct")
+    notifications = [
         {"id": "3", "type": "mention", "created_at": alone["created_at"], "status": alone},
         {"id": "2", "type": "mention", "created_at": direct["created_at"], "status": direct},
         {"id": "1", "type": "mention", "created_at": direct["created_at"], "status": None},
     ]
     context = {"ancestors": [status(18, "3", visibility="direct"), ours], "descendants": []}
-    made = answering(httpx.Response(200, json=found), httpx.Response(200, json=context))
+    made = answering(httpx.Response(200, json=notifications), httpx.Response(200, json=context))
     page = await made.conversations(credentials(token=True), None)
     assert [(m.external_id, m.kind, m.thread_id, m.author.is_community) for m in page.items] == [
         ("20", MessageKind.MENTION, "mention:20:2", False),
@@ -359,7 +359,7 @@ async def test_without_a_token_there_are_no_conversations() -> None:
     assert (page.items, page.more) == ((), False)
 
 
-def asked() -> ReplyTo:
+def question() -> ReplyTo:
     return ReplyTo("11", "comment:11:2", MessageKind.COMMENT, RemotePerson("2", "Ann"), "10")
 
 
@@ -371,9 +371,9 @@ async def test_a_reply_is_as_visible_as_what_it_answers(visibility: str) -> None
         if request.method == "GET":
             return httpx.Response(200, json=status(11, "2", 10, visibility=visibility))
         sent.append(request)
-        return httpx.Response(200, json=status(12, US, 11))
+        return httpx.Response(200, json=status(12, OWN_ID, 11))
 
-    made = await served_by(server).reply(credentials(token=True), asked(), "Hello & welcome", "key-1")
+    made = await served_by(server).reply(credentials(token=True), question(), "Hello & welcome", "key-1")
     assert made.external_id == "12"
     assert made.sent_at == START + timedelta(minutes=12)
     form = httpx.QueryParams(sent[0].content.decode())
@@ -404,7 +404,7 @@ async def test_a_reply_that_fails_tells_whether_it_may_have_been_sent(
 ) -> None:
     made = answering(httpx.Response(200, json=status(11, "2", 10)), answer)
     with pytest.raises(error):
-        await made.reply(credentials(token=True), asked(), "Hello", "key-1")
+        await made.reply(credentials(token=True), question(), "Hello", "key-1")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from app.platforms.capabilities import (
 )
 from app.platforms.contract import COST, Cost, LimitScope, OutcomeUnknown, Rejected, Throttled, Token, Transient
 from app.platforms.mastodon.adapter import SCOPES, Mastodon
-from tests.platforms.mastodon.test_adapter import TOKEN, asked, credentials, served_by, status
+from tests.platforms.mastodon.test_adapter import TOKEN, credentials, question, served_by, status
 from tests.platforms.specimens import PIXEL
 
 MEDIA = {"id": "900", "type": "image", "url": "https://m.example/900.png"}
@@ -66,8 +66,8 @@ async def test_posts_of_several_accounts_come_in_one_call() -> None:
         return httpx.Response(200, json=[status(3, by="9"), status(1)])
 
     made = served_by(batch)
-    found = await made.metrics_across(credentials(), (PostRef("1", "1"), PostRef("5", "2"), PostRef("9", "3")))
-    assert [(one.external_id, one.gone) for one in found] == [("1", False), ("2", True), ("3", False)]
+    results = await made.metrics_across(credentials(), (PostRef("1", "1"), PostRef("5", "2"), PostRef("9", "3")))
+    assert [(one.external_id, one.gone) for one in results] == [("1", False), ("2", True), ("3", False)]
     assert paths == ["/api/v1/statuses"]
 
 
@@ -158,7 +158,7 @@ async def test_every_request_tells_what_it_costs() -> None:
 
     made = served_by(noting)
     await made.publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
-    await made.reply(credentials(token=True), asked(), "Yes", "k")
+    await made.reply(credentials(token=True), question(), "Yes", "k")
     assert [(path, dict(cost.units)) for path, cost in costs] == [
         ("/api/v2/media", {"calls": 1, "media": 1}),
         ("/api/v1/statuses", {"calls": 1, "statuses": 1}),
@@ -172,7 +172,7 @@ async def test_every_request_tells_what_it_costs() -> None:
     assert named >= {("media", 30, 1800, LimitScope.TOKEN), ("statuses", 300, 10_800, LimitScope.TOKEN)}
 
 
-def told(headers: dict[str, str], method: str = "GET", *, token: bool = True) -> httpx.Response:
+def limited(headers: dict[str, str], method: str = "GET", *, token: bool = True) -> httpx.Response:
     sent = {"authorization": f"Bearer {TOKEN}"} if token else {}
     request = httpx.Request(method, "https://m.example/", headers=sent)
     return httpx.Response(200, headers=AT | headers, request=request)
@@ -186,10 +186,10 @@ LIMIT = {
 
 
 def test_how_much_is_used_up() -> None:
-    assert Mastodon.usage(told(LIMIT)) == Usage(0.75, LimitScope.TOKEN, 150.0)
-    assert Mastodon.usage(told(LIMIT, token=False)) == Usage(0.75, LimitScope.ADDRESS, 150.0)
-    assert Mastodon.usage(told(LIMIT | {"x-ratelimit-reset": "soon"})) == Usage(0.75, LimitScope.TOKEN, None)
-    assert Mastodon.usage(told(LIMIT, "POST")) is None, "the limit of uploads is not that of calls"
+    assert Mastodon.usage(limited(LIMIT)) == Usage(0.75, LimitScope.TOKEN, 150.0)
+    assert Mastodon.usage(limited(LIMIT, token=False)) == Usage(0.75, LimitScope.ADDRESS, 150.0)
+    assert Mastodon.usage(limited(LIMIT | {"x-ratelimit-reset": "soon"})) == Usage(0.75, LimitScope.TOKEN, None)
+    assert Mastodon.usage(limited(LIMIT, "POST")) is None, "the limit of uploads is not that of calls"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_how_much_is_used_up() -> None:
     + [LIMIT | {"x-ratelimit-remaining": wrong} for wrong in ("-1", "many", "", "1e3", "9" * 30)],
 )
 def test_what_is_not_told_is_not_made_up(headers: dict[str, str]) -> None:
-    assert Mastodon.usage(told(headers)) is None
+    assert Mastodon.usage(limited(headers)) is None
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
     """The port it chose, from what it prints once it listens."""
     for _ in range(START_SECONDS * 10):
-        found = re.search(r"running on http://127\.0\.0\.1:(\d+)", log.read_text())
-        if found is not None:
-            return int(found[1])
+        match = re.search(r"running on http://127\.0\.0\.1:(\d+)", log.read_text())
+        if match is not None:
+            return int(match[1])
         try:
             process.wait(0.1)
         except subprocess.TimeoutExpired:
@@ -96,9 +96,9 @@ async def ada(server: str, http: httpx.AsyncClient) -> Credentials:
     return replace(c, external_id=snapshot.external_id)
 
 
-async def say(control: httpx.AsyncClient, who: str, text: str, **more: str) -> dict[str, Any]:
+async def say(control: httpx.AsyncClient, author: str, text: str, **more: str) -> dict[str, Any]:
     response = await control.post(
-        "/api/v1/statuses", data={"status": text, **more}, headers={"authorization": f"Bearer {who}_token"}
+        "/api/v1/statuses", data={"status": text, **more}, headers={"authorization": f"Bearer {author}_token"}
     )
     assert response.is_success, response.text
     said: dict[str, Any] = response.json()
@@ -111,25 +111,25 @@ async def fault(control: httpx.AsyncClient, path: str, **effect: object) -> None
 
 
 async def all_posts(made: Mastodon, c: Credentials, cursor: str | None = None) -> tuple[list[RemotePost], str | None]:
-    found: list[RemotePost] = []
+    posts: list[RemotePost] = []
     while True:
         page: Page[RemotePost] = await made.posts(c, cursor)
-        found += page.items
+        posts += page.items
         cursor = page.cursor
         if not page.more:
-            return found, cursor
+            return posts, cursor
 
 
 async def all_conversations(
     made: Mastodon, c: Credentials, cursor: str | None = None, since: datetime | None = None
 ) -> tuple[list[RemoteMessage], str | None]:
-    found: list[RemoteMessage] = []
+    messages: list[RemoteMessage] = []
     while True:
         page: Page[RemoteMessage] = await made.conversations(c, cursor, since)
-        found += page.items
+        messages += page.items
         cursor = page.cursor
         if not page.more:
-            return found, cursor
+            return messages, cursor
 
 
 async def test_the_community(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
@@ -145,11 +145,11 @@ async def test_posts_are_walked_to_the_end_and_on(
     made = Mastodon(http)
     for number in range(45):
         await say(control, "ada", f"post {number}")
-    found, cursor = await all_posts(made, ada)
-    texts = [post.text for post in found]
+    posts, cursor = await all_posts(made, ada)
+    texts = [post.text for post in posts]
     assert texts[:45] == [f"post {number}" for number in reversed(range(45))]
     raw = (await control.get(f"/api/v1/accounts/{ada.external_id}")).json()
-    assert len({post.external_id for post in found}) == len(found) <= raw["statuses_count"]
+    assert len({post.external_id for post in posts}) == len(posts) <= raw["statuses_count"]
     assert (await all_posts(made, ada, cursor))[0] == []
     await say(control, "ada", "the newest")
     assert [post.text for post in (await all_posts(made, ada, cursor))[0]] == ["the newest"]
@@ -177,24 +177,24 @@ async def test_a_customer_is_answered(http: httpx.AsyncClient, control: httpx.As
     comment = await say(control, "grace", "@ada is it open on Sunday?", in_reply_to_id=post["id"])
     direct = await say(control, "alan", "@ada my order is lost", visibility="direct")
     mention = await say(control, "alan", "@ada is great")
-    found = {m.external_id: m for m in (await all_conversations(made, ada, None, before))[0]}
-    assert {m: found[m].kind for m in found} == {
+    messages = {m.external_id: m for m in (await all_conversations(made, ada, None, before))[0]}
+    assert {m: messages[m].kind for m in messages} == {
         comment["id"]: MessageKind.COMMENT,
         direct["id"]: MessageKind.MESSAGE,
         mention["id"]: MessageKind.MENTION,
     }
     [listed] = (await made.comments(replace(ada, tokens={}), post["id"], None)).items
-    assert listed == found[comment["id"]]
-    for asked in (found[comment["id"]], found[direct["id"]]):
-        to = ReplyTo(asked.external_id, asked.thread_id, asked.kind, asked.author, asked.post_id)
-        sent = await made.reply(ada, to, "Yes, we are", f"key-{asked.external_id}")
-        again = await made.reply(ada, to, "Yes, we are", f"key-{asked.external_id}")
+    assert listed == messages[comment["id"]]
+    for question in (messages[comment["id"]], messages[direct["id"]]):
+        to = ReplyTo(question.external_id, question.thread_id, question.kind, question.author, question.post_id)
+        sent = await made.reply(ada, to, "Yes, we are", f"key-{question.external_id}")
+        again = await made.reply(ada, to, "Yes, we are", f"key-{question.external_id}")
         assert sent.external_id == again.external_id, "the same key is the same reply"
         raw = (
             await control.get(f"/api/v1/statuses/{sent.external_id}", headers={"authorization": "Bearer ada_token"})
         ).json()
-        assert raw["in_reply_to_id"] == asked.external_id
-        assert raw["visibility"] == ("direct" if asked.kind is MessageKind.MESSAGE else "public")
+        assert raw["in_reply_to_id"] == question.external_id
+        assert raw["visibility"] == ("direct" if question.kind is MessageKind.MESSAGE else "public")
     ours = [m for m in (await made.comments(ada, post["id"], None)).items if m.author.is_community]
     assert [m.thread_id for m in ours] == [listed.thread_id]
     assert "Yes, we are" in ours[0].text
@@ -230,10 +230,10 @@ async def test_a_server_that_does_not_answer(server: str, control: httpx.AsyncCl
         await fault(control, f"/api/v1/accounts/{ada.external_id}", type="timeout", delay_ms=3000)
         with pytest.raises(Transient):
             await made.community(ada)
-        [asked] = (await made.comments(ada, post["id"], None)).items
-        assert asked.external_id == comment["id"]
+        [question] = (await made.comments(ada, post["id"], None)).items
+        assert question.external_id == comment["id"]
         await fault(control, "/api/v1/statuses", type="timeout", delay_ms=3000)
-        to = ReplyTo(asked.external_id, asked.thread_id, asked.kind, asked.author, asked.post_id)
+        to = ReplyTo(question.external_id, question.thread_id, question.kind, question.author, question.post_id)
         with pytest.raises(OutcomeUnknown):
             await made.reply(ada, to, "Hello", "key")
 

@@ -21,11 +21,11 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.mastodon.test_adapter import TOKEN, account, answering, asked, credentials, served_by, status
-from tests.platforms.mastodon.test_capabilities import AT, told
+from tests.platforms.mastodon.test_adapter import TOKEN, account, answering, credentials, question, served_by, status
+from tests.platforms.mastodon.test_capabilities import AT, limited
 
 Json = Any
-GIVEN = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES)
+COUNTED = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES)
 
 
 def says(content: object, code: int = 200) -> httpx.Response:
@@ -36,7 +36,7 @@ def notice(key: int, about: Json, kind: str = "mention") -> Json:
     return {"id": str(key), "type": kind, "created_at": "2026-11-01T00:00:00Z", "status": about}
 
 
-ODD: tuple[Json, ...] = (
+MALFORMED_FIELDS: tuple[Json, ...] = (
     {"created_at": None},
     {"account": None},
     {"uri": None},
@@ -47,31 +47,33 @@ ODD: tuple[Json, ...] = (
 # ── odd items ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("odd", ODD, ids=lambda value: next(iter(value)))
-async def test_an_odd_status_does_not_hide_the_others(odd: Json) -> None:
-    page = await answering(says([status(3), status(2, **odd), None, status(1)])).posts(credentials(), None)
+@pytest.mark.parametrize("malformed", MALFORMED_FIELDS, ids=lambda value: next(iter(value)))
+async def test_an_odd_status_does_not_hide_the_others(malformed: Json) -> None:
+    page = await answering(says([status(3), status(2, **malformed), None, status(1)])).posts(credentials(), None)
     assert [post.external_id for post in page.items] == ["3", "1"]
     assert page.more
-    page = await answering(says([status(3), status(2, **odd)])).posts(credentials(), None)
+    page = await answering(says([status(3), status(2, **malformed)])).posts(credentials(), None)
     assert page.cursor is not None
-    asked_for: list[str] = []
+    max_ids: list[str] = []
 
     def server(request: httpx.Request) -> httpx.Response:
-        asked_for.append(request.url.params["max_id"])
+        max_ids.append(request.url.params["max_id"])
         return says([])
 
     await served_by(server).posts(credentials(), page.cursor)
-    assert asked_for == ["2"], "the walk goes on below it"
+    assert max_ids == ["2"], "the walk goes on below it"
 
 
-@pytest.mark.parametrize("odd", ODD, ids=lambda value: next(iter(value)))
-async def test_where_nothing_is_understood_the_answer_is_not(odd: Json) -> None:
-    with pytest.raises(Malformed, match=f"0.{next(iter(odd))}"):
-        await answering(says([status(2, **odd)])).posts(credentials(), None)
+@pytest.mark.parametrize("malformed", MALFORMED_FIELDS, ids=lambda value: next(iter(value)))
+async def test_where_nothing_is_understood_the_answer_is_not(malformed: Json) -> None:
+    with pytest.raises(Malformed, match=f"0.{next(iter(malformed))}"):
+        await answering(says([status(2, **malformed)])).posts(credentials(), None)
     with pytest.raises(Malformed):
         await answering(says([None])).posts(credentials(), None)
     with pytest.raises(Malformed):
-        await answering(says({"ancestors": [], "descendants": [status(2, **odd)]})).comments(credentials(), "1", None)
+        await answering(says({"ancestors": [], "descendants": [status(2, **malformed)]})).comments(
+            credentials(), "1", None
+        )
 
 
 async def test_an_odd_comment_does_not_hide_the_others() -> None:
@@ -81,17 +83,17 @@ async def test_an_odd_comment_does_not_hide_the_others() -> None:
 
 
 async def test_counters_need_neither_author_nor_date() -> None:
-    found = await answering(says([status(1, account=None, created_at=None, content=None)])).metrics(
+    results = await answering(says([status(1, account=None, created_at=None, content=None)])).metrics(
         credentials(), ("1",)
     )
-    assert found[0].counters == {Metric.REACTIONS: 1, Metric.SHARES: 2, Metric.COMMENTS: 3}
+    assert results[0].counters == {Metric.REACTIONS: 1, Metric.SHARES: 2, Metric.COMMENTS: 3}
 
 
 async def test_a_post_whose_counters_are_not_understood_is_there_all_the_same() -> None:
     listed = [status(1, favourites_count="many"), status(2)]
     first, second, third = await answering(says(listed)).metrics(credentials(), ("1", "2", "3"))
     assert (first.gone, first.counters) == (False, {})
-    assert {metric: first.missing[metric] for metric in GIVEN} == dict.fromkeys(GIVEN, MetricStatus.ERROR)
+    assert {metric: first.missing[metric] for metric in COUNTED} == dict.fromkeys(COUNTED, MetricStatus.ERROR)
     assert first.missing[Metric.VIEWS] is MetricStatus.UNSUPPORTED
     assert set(first.missing) == set(Metric)
     assert second.counters[Metric.REACTIONS] == 1
@@ -99,14 +101,14 @@ async def test_a_post_whose_counters_are_not_understood_is_there_all_the_same() 
 
 
 async def test_what_is_no_mention_may_be_anything() -> None:
-    found = [
+    notifications = [
         notice(5, {"id": "x"}, "favourite"),
         notice(4, status(20, "2")),
         notice(3, None, "severed_relationships") | {"created_at": None},
         notice(2, status(19, "2", created_at=None)),
     ]
     with capture_logs() as logs:
-        page = await answering(says(found)).conversations(credentials(token=True), None)
+        page = await answering(says(notifications)).conversations(credentials(token=True), None)
     assert [(message.external_id, message.kind) for message in page.items] == [("20", MessageKind.MENTION)]
     assert [(line["event"], line["items"]) for line in logs] == [("answer.items_left_out", 1)]
     assert page.more
@@ -141,15 +143,15 @@ async def test_strangers_messages_are_asked_for() -> None:
 async def test_a_batch_by_another_name_is_asked_one_by_one() -> None:
     """Pleroma's takes `ids[]`."""
     missing = says({"error": "Missing field: ids."}, 400)
-    found = await answering(missing, says(status(1)), says({"error": "Record not found"}, 404)).metrics(
+    results = await answering(missing, says(status(1)), says({"error": "Record not found"}, 404)).metrics(
         credentials(token=True), ("1", "2")
     )
-    assert [one.gone for one in found] == [False, True]
+    assert [one.gone for one in results] == [False, True]
 
 
 async def test_an_empty_batch_does_not_make_all_posts_gone() -> None:
-    found = await answering(says([]), says(status(1)), says({}, 404)).metrics(credentials(), ("1", "2"))
-    assert [one.gone for one in found] == [False, True]
+    results = await answering(says([]), says(status(1)), says({}, 404)).metrics(credentials(), ("1", "2"))
+    assert [one.gone for one in results] == [False, True]
 
 
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────────
@@ -188,7 +190,7 @@ def test_relatives_refuse_in_their_own_words(code: int, body: Json, error: type[
 
 
 @pytest.mark.parametrize(
-    ("words", "scopes"),
+    ("explanation", "scopes"),
     [
         ("Insufficient permissions: read:notifications.", ("read:notifications",)),
         ("Insufficient permissions: read:statuses | read.", ("read:statuses", "read")),
@@ -197,8 +199,8 @@ def test_relatives_refuse_in_their_own_words(code: int, body: Json, error: type[
         ("This action is not allowed", ()),
     ],
 )
-def test_scopes_that_are_named(words: str, scopes: tuple[str, ...]) -> None:
-    said = answering().classify(says({"error": words}, 403))
+def test_scopes_that_are_named(explanation: str, scopes: tuple[str, ...]) -> None:
+    said = answering().classify(says({"error": explanation}, 403))
     assert isinstance(said, MissingPermission)
     assert said.scopes == scopes
 
@@ -215,11 +217,11 @@ def test_a_page_of_a_proxy_is_no_word_about_the_token(body: str, error: type[Pla
 async def test_a_refused_answer_of_misskeys_family_says_why() -> None:
     made = answering(says(status(11, "2", 10)), says(misskey("CANNOT_REPLY_TO_AN_INVISIBLE_NOTE"), 401))
     with pytest.raises(Rejected, match="in words") as caught:
-        await made.reply(credentials(token=True), asked(), "Hello", "key-1")
+        await made.reply(credentials(token=True), question(), "Hello", "key-1")
     assert caught.value.platform_code == "CANNOT_REPLY_TO_AN_INVISIBLE_NOTE"
     made = answering(says(status(11, "2", 10)), says(misskey("INTERNAL_ERROR"), 401))
     with pytest.raises(OutcomeUnknown):
-        await made.reply(credentials(token=True), asked(), "Hello", "key-1")
+        await made.reply(credentials(token=True), question(), "Hello", "key-1")
 
 
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
@@ -232,7 +234,7 @@ async def test_a_refused_answer_of_misskeys_family_says_why() -> None:
 def test_a_limit_may_end_at_a_number(reset: str, seconds: float | None) -> None:
     """GoToSocial writes seconds since 1970."""
     headers = {"x-ratelimit-limit": "300", "x-ratelimit-remaining": "75", "x-ratelimit-reset": reset}
-    usage = served_by(lambda _: says({})).usage(told(headers))
+    usage = served_by(lambda _: says({})).usage(limited(headers))
     assert usage is not None
     assert usage.resets_in == seconds
     said = answering().classify(httpx.Response(429, headers=AT | headers, json={"error": "rate limit reached"}))

@@ -59,6 +59,6 @@ class Recorded:
 
 def recorded(key: str) -> Recorded:
     """A platform's table."""
-    found = importlib.import_module(f"{__name__}.{key}").RECORDED
-    assert isinstance(found, Recorded)
-    return found
+    table = importlib.import_module(f"{__name__}.{key}").RECORDED
+    assert isinstance(table, Recorded)
+    return table

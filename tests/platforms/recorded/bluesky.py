@@ -10,7 +10,7 @@ from app.platforms.bluesky import wire_models
 from app.platforms.bluesky.adapter import Bluesky
 from app.platforms.contract import Credentials, Malformed, MessageKind, Metric
 from tests.platforms.recorded import Ours, Recorded
-from tests.platforms.specimens.bluesky import US
+from tests.platforms.specimens.bluesky import OWN_DID
 
 
 def served(body: object, status: int = 200) -> Bluesky:
@@ -33,19 +33,21 @@ def as_post(raw: dict[str, Any]) -> dict[str, Any]:
 
 async def same_post(view: dict[str, Any], did: str) -> None:
     """A post as it stands in a feed, and as `getPosts` shows it, against an independent reading."""
-    (found,) = (await served({"feed": [{"post": view}]}).posts(account(did), None)).items
+    (remote_post,) = (await served({"feed": [{"post": view}]}).posts(account(did), None)).items
     (counted,) = await served({"posts": [view]}).metrics(account(did), (view["uri"],))
-    assert found.metrics == counted
-    assert (found.external_id, found.text) == (view["uri"], view["record"]["text"])
-    assert found.url == view["uri"].replace("at://", "https://bsky.app/profile/").replace("app.bsky.feed.post", "post")
+    assert remote_post.metrics == counted
+    assert (remote_post.external_id, remote_post.text) == (view["uri"], view["record"]["text"])
+    assert remote_post.url == view["uri"].replace("at://", "https://bsky.app/profile/").replace(
+        "app.bsky.feed.post", "post"
+    )
     names = {
         Metric.REACTIONS: "likeCount", Metric.COMMENTS: "replyCount", Metric.SHARES: "repostCount",
         Metric.QUOTES: "quoteCount", Metric.SAVES: "bookmarkCount",
     }  # fmt: skip
-    assert found.metrics.counters == {metric: view[name] for metric, name in names.items() if name in view}
-    assert found.metrics.counters.keys() | found.metrics.missing.keys() == set(Metric)
+    assert remote_post.metrics.counters == {metric: view[name] for metric, name in names.items() if name in view}
+    assert remote_post.metrics.counters.keys() | remote_post.metrics.missing.keys() == set(Metric)
     claimed, indexed = (datetime.fromisoformat(one) for one in (view["record"]["createdAt"], view["indexedAt"]))
-    assert found.published_at == (min(claimed, indexed) if claimed.tzinfo is not None else indexed)
+    assert remote_post.published_at == (min(claimed, indexed) if claimed.tzinfo is not None else indexed)
 
 
 async def post_record(raw: Any) -> None:
@@ -55,26 +57,26 @@ async def post_record(raw: Any) -> None:
 
 
 async def thread(raw: Any) -> None:
-    top = raw["thread"]["post"]
-    await same_post(top, top["author"]["did"])
-    page = await served(raw).comments(account(top["author"]["did"]), top["uri"], None)
+    root = raw["thread"]["post"]
+    await same_post(root, root["author"]["did"])
+    page = await served(raw).comments(account(root["author"]["did"]), root["uri"], None)
     replies = raw["thread"].get("replies", [])
     assert len(page.items) == len([one for one in replies if "post" in one])
     if not replies:
         # Nobody has answered this post: hang it below itself, so that it is read as a comment as well.
-        below = {"thread": {**raw["thread"], "replies": [{"post": top}]}}
-        (comment,) = (await served(below).comments(account(US), top["uri"], None)).items
+        below = {"thread": {**raw["thread"], "replies": [{"post": root}]}}
+        (comment,) = (await served(below).comments(account(OWN_DID), root["uri"], None)).items
         assert (comment.kind, comment.text, comment.author.name) == (
-            MessageKind.COMMENT, top["record"]["text"], top["author"]["displayName"],
+            MessageKind.COMMENT, root["record"]["text"], root["author"]["displayName"],
         )  # fmt: skip
 
 
 async def other_record(raw: Any) -> None:
     """No answer of ours, and told to be none where it comes all the same."""
     with pytest.raises(Malformed):
-        await served(raw).posts(account(US), None)
+        await served(raw).posts(account(OWN_DID), None)
     with pytest.raises(Malformed):
-        await served(raw).metrics(account(US), (f"at://{US}/app.bsky.feed.post/1",))
+        await served(raw).metrics(account(OWN_DID), (f"at://{OWN_DID}/app.bsky.feed.post/1",))
 
 
 ROOT: Final = "bluesky/marshalx-tests/tests"

@@ -31,17 +31,17 @@ def answering(answers: dict[str, object]) -> Instagram:
     return Instagram(httpx.AsyncClient(transport=httpx.MockTransport(answer)))
 
 
-def same_comment(message: RemoteMessage, raw: Node, top: str | None) -> None:
+def same_comment(message: RemoteMessage, raw: Node, parent_id: str | None) -> None:
     assert (message.external_id, message.text) == (raw["id"], raw["text"].strip())
     assert message.sent_at == datetime.fromisoformat(raw["timestamp"])
     assert message.author.name == raw.get("username", "")
-    assert message.in_reply_to == top
+    assert message.in_reply_to == parent_id
 
 
 async def account(raw: Any) -> None:
-    found = await Instagram(saying(raw)).community(credentials(external_id=raw["id"]))
-    assert (found.external_id, found.title, found.size) == (raw["id"], raw["name"], raw["followers_count"])
-    assert found.url == f"https://www.instagram.com/{raw['username']}"
+    snapshot = await Instagram(saying(raw)).community(credentials(external_id=raw["id"]))
+    assert (snapshot.external_id, snapshot.title, snapshot.size) == (raw["id"], raw["name"], raw["followers_count"])
+    assert snapshot.url == f"https://www.instagram.com/{raw['username']}"
 
 
 async def media(raw: Any) -> None:
@@ -67,12 +67,15 @@ async def comments(raw: Any) -> None:
     listed = as_list(raw)
     page = await Instagram(saying(listed)).comments(credentials(), "181", None)
     flat = [
-        (one, top)
+        (one, parent_id)
         for comment in listed["data"]
-        for one, top in [(comment, None), *((r, comment["id"]) for r in comment.get("replies", {}).get("data", []))]
+        for one, parent_id in [
+            (comment, None),
+            *((r, comment["id"]) for r in comment.get("replies", {}).get("data", [])),
+        ]
     ]
-    for message, (one, top) in zip(page.items, flat, strict=True):
-        same_comment(message, one, top)
+    for message, (one, parent_id) in zip(page.items, flat, strict=True):
+        same_comment(message, one, parent_id)
     if "next" in listed.get("paging", {}):
         assert page.more
         assert json.loads(page.cursor or "")["after"] == listed["paging"]["cursors"]["after"]
@@ -81,10 +84,10 @@ async def comments(raw: Any) -> None:
 async def insights(raw: Any) -> None:
     post = raw["data"][0]["id"].partition("/")[0]
     node = json.dumps({"id": post, "media_product_type": "FEED", "insights": raw})
-    (found,) = await answering({"": [{"code": 200, "body": node}]}).metrics(credentials(), (post,))
-    told = {one["name"]: (one.get("total_value") or one["values"][-1])["value"] for one in raw["data"]}
-    known = {metric: told[key] for key, metric in accounts.INSIGHTS.items() if key in told}
-    assert {metric: found.counters.get(metric) for metric in known} == known
+    (result,) = await answering({"": [{"code": 200, "body": node}]}).metrics(credentials(), (post,))
+    values = {one["name"]: (one.get("total_value") or one["values"][-1])["value"] for one in raw["data"]}
+    expected = {metric: values[key] for key, metric in accounts.INSIGHTS.items() if key in values}
+    assert {metric: result.counters.get(metric) for metric in expected} == expected
 
 
 async def made(raw: Any) -> None:

@@ -57,7 +57,7 @@ def served(raw: object) -> Mastodon:
     return Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=raw))))
 
 
-def us(external_id: str) -> Credentials:
+def own_credentials(external_id: str) -> Credentials:
     return Credentials(
         "https://mastodon.social/@us", "https://mastodon.social", external_id, {Token.COMMUNITY: "a-token"}
     )
@@ -85,38 +85,38 @@ def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
     assert letters(message.text) == letters(raw["spoiler_text"] + raw["content"])
 
 
-async def refusal(told: Exchange) -> None:
-    said = told.adapter().classify(told.response(httpx.Request(told.method, told.url)))
+async def refusal(exchange: Exchange) -> None:
+    said = exchange.adapter().classify(exchange.response(httpx.Request(exchange.method, exchange.url)))
     assert isinstance(said, Rejected)
 
 
-async def scheduled(told: Exchange) -> None:
+async def scheduled(exchange: Exchange) -> None:
     """It is no refusal, and no reply either."""
-    assert "scheduled_at" in told.raw
-    assert told.adapter().classify(told.response(httpx.Request("POST", told.url))) is None
-    asked = {
+    assert "scheduled_at" in exchange.raw
+    assert exchange.adapter().classify(exchange.response(httpx.Request("POST", exchange.url))) is None
+    question = {
         "id": "1", "created_at": "2026-11-24T05:00:00Z", "visibility": "public", "content": "", "uri": "https://a.example/1",
         "account": {"id": "2", "acct": "x"}, "favourites_count": 0, "reblogs_count": 0, "replies_count": 0,
     }  # fmt: skip
 
     def server(request: httpx.Request) -> httpx.Response:
-        return told.response(request) if request.method == "POST" else httpx.Response(200, json=asked)
+        return exchange.response(request) if request.method == "POST" else httpx.Response(200, json=question)
 
     made = Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(server)))
     to = ReplyTo("1", "t", MessageKind.COMMENT, RemotePerson("2", "x"), "1")
     with pytest.raises(OutcomeUnknown, match="created_at"):
-        await made.reply(us("43"), to, "text", "key")
+        await made.reply(own_credentials("43"), to, "text", "key")
 
 
-async def account(told: Exchange) -> None:
-    snapshot, raw = await told.adapter().community(us("1")), told.raw
+async def account(exchange: Exchange) -> None:
+    snapshot, raw = await exchange.adapter().community(own_credentials("1")), exchange.raw
     assert (snapshot.external_id, snapshot.size) == (raw["id"], raw["followers_count"])
     assert (snapshot.url, snapshot.title) == (raw["url"], raw["display_name"])
 
 
-async def status(told: Exchange) -> None:
-    raw = told.raw
-    author = us(raw["account"]["id"])
+async def status(exchange: Exchange) -> None:
+    raw = exchange.raw
+    author = own_credentials(raw["account"]["id"])
     [post] = (await served([raw]).posts(author, None)).items or [None]
     assert post is not None or raw["in_reply_to_id"] is not None
     if post is not None:
@@ -129,9 +129,11 @@ async def status(told: Exchange) -> None:
     same_metrics(dict(metrics.counters), raw)
 
 
-async def context(told: Exchange) -> None:
-    below = told.raw["descendants"]
-    page = await told.adapter().comments(us(below[0]["account"]["id"]), told.url.path.split("/")[-2], None)
+async def context(exchange: Exchange) -> None:
+    below = exchange.raw["descendants"]
+    page = await exchange.adapter().comments(
+        own_credentials(below[0]["account"]["id"]), exchange.url.path.split("/")[-2], None
+    )
     visible = [one for one in below if one["visibility"] != "direct"]
     assert len(page.items) == len(visible) > 0
     for message, one in zip(page.items, visible, strict=True):
@@ -139,17 +141,17 @@ async def context(told: Exchange) -> None:
         assert message.author.is_community
 
 
-async def notifications(told: Exchange) -> None:
-    raw = told.raw
+async def notifications(exchange: Exchange) -> None:
+    raw = exchange.raw
     statuses = {n["status"]["id"]: n["status"] for n in raw if n["type"] == "mention" and n["status"]}
     nothing: dict[str, list[object]] = {"ancestors": [], "descendants": []}
 
     def server(request: httpx.Request) -> httpx.Response:
         listed = request.url.path.endswith("/notifications")
-        return told.response(request) if listed else httpx.Response(200, json=nothing)
+        return exchange.response(request) if listed else httpx.Response(200, json=nothing)
 
     mentions = Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(server)))
-    page = await mentions.conversations(us("43"), None)
+    page = await mentions.conversations(own_credentials("43"), None)
     assert {message.external_id for message in page.items} == set(statuses)
     for message in page.items:
         one = statuses[message.external_id]

@@ -23,7 +23,7 @@ from tests.platforms.recorded import Ours, Recorded
 ADDRESS = "https://www.youtube.com/channel/UC_x5XG1OV2P6uZZ5FSM9Ttw"
 
 
-def us(external_id: str | None = "UC_x5XG1OV2P6uZZ5FSM9Ttw") -> Credentials:
+def own_credentials(external_id: str | None = "UC_x5XG1OV2P6uZZ5FSM9Ttw") -> Credentials:
     tokens = {Token.APP: "a-key", Token.COMMUNITY: "a-token", Token.REFRESH: "a-refresh-token"}
     return Credentials(
         ADDRESS, "https://youtube.googleapis.com", external_id, tokens, {"client_id": "us", "client_secret": "hush"}
@@ -38,8 +38,8 @@ def served(*answers: object) -> YouTube:
 def same_counters(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
     """`favoriteCount` and `dislikeCount` are nobody's concern any more."""
     names = {Metric.VIEWS: "viewCount", Metric.REACTIONS: "likeCount", Metric.COMMENTS: "commentCount"}
-    given = raw.get("statistics", {})
-    assert counters == {metric: int(given[name]) for metric, name in names.items() if name in given}
+    statistics = raw.get("statistics", {})
+    assert counters == {metric: int(statistics[name]) for metric, name in names.items() if name in statistics}
 
 
 def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
@@ -56,11 +56,11 @@ def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
 
 async def channels(raw: Any) -> None:
     for item in raw["items"]:
-        snapshot = await served({**raw, "items": [item]}).community(us())
+        snapshot = await served({**raw, "items": [item]}).community(own_credentials())
         assert (snapshot.external_id, snapshot.title) == (item["id"], item["snippet"]["title"])
-        given = item.get("statistics", {})
-        hidden = given.get("hiddenSubscriberCount", True)
-        assert snapshot.size == (None if hidden else int(given["subscriberCount"]))
+        statistics = item.get("statistics", {})
+        hidden = statistics.get("hiddenSubscriberCount", True)
+        assert snapshot.size == (None if hidden else int(statistics["subscriberCount"]))
 
 
 async def videos(raw: Any) -> None:
@@ -69,38 +69,38 @@ async def videos(raw: Any) -> None:
         for item in raw["items"]
     ]
     listing = {"kind": "youtube#playlistItemListResponse", "items": entries}
-    page = await served(listing, raw).posts(us(), None)
+    page = await served(listing, raw).posts(own_credentials(), None)
     assert [post.external_id for post in page.items] == [item["id"] for item in raw["items"]]
     for post, item in zip(page.items, raw["items"], strict=True):
         assert post.published_at == datetime.fromisoformat(item["snippet"]["publishedAt"])
         assert post.text.startswith(item["snippet"]["title"])
         same_counters(dict(post.metrics.counters), item)
-    found = await served(raw).metrics(us(), tuple(item["id"] for item in raw["items"]))
-    for metrics, item in zip(found, raw["items"], strict=True):
+    results = await served(raw).metrics(own_credentials(), tuple(item["id"] for item in raw["items"]))
+    for metrics, item in zip(results, raw["items"], strict=True):
         same_counters(dict(metrics.counters), item)
         assert metrics.counters.keys() | metrics.missing.keys() == set(Metric)
 
 
 async def playlist_items(raw: Any) -> None:
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def server(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         return httpx.Response(200, json=raw if request.url.path.endswith("Items") else {"kind": "k", "items": []})
 
     made = YouTube(httpx.AsyncClient(transport=httpx.MockTransport(server)))
-    page = await made.posts(us(), None)
-    wanted = [item["snippet"]["resourceId"]["videoId"] for item in raw["items"]]
-    assert asked[1].url.params["id"].split(",") == wanted
+    page = await made.posts(own_credentials(), None)
+    video_ids = [item["snippet"]["resourceId"]["videoId"] for item in raw["items"]]
+    assert requests[1].url.params["id"].split(",") == video_ids
     assert page.more == ("nextPageToken" in raw)
 
 
 async def threads(raw: Any) -> None:
-    page = await served(raw).conversations(us(), None)
-    tops = [item["snippet"]["topLevelComment"] for item in raw["items"]]
-    assert len(page.items) == len(tops)
-    for message, top, item in zip(page.items, tops, raw["items"], strict=True):
-        same_message(message, top)
+    page = await served(raw).conversations(own_credentials(), None)
+    roots = [item["snippet"]["topLevelComment"] for item in raw["items"]]
+    assert len(page.items) == len(roots)
+    for message, root, item in zip(page.items, roots, raw["items"], strict=True):
+        same_message(message, root)
         assert message.post_id == item["snippet"].get("videoId")
     answered = any(item["snippet"]["totalReplyCount"] for item in raw["items"])
     assert page.more == (answered or "nextPageToken" in raw)
@@ -113,9 +113,9 @@ async def comments(raw: Any) -> None:
         "snippet": {"topLevelComment": raw["items"][0], "totalReplyCount": 9},
     }
     made = served({"kind": "youtube#commentThreadListResponse", "items": [thread]}, raw)
-    first = await made.comments(us(), "JE8xdDp5B8Q", None)
+    first = await made.comments(own_credentials(), "JE8xdDp5B8Q", None)
     assert first.more
-    page = await made.comments(us(), "JE8xdDp5B8Q", first.cursor)
+    page = await made.comments(own_credentials(), "JE8xdDp5B8Q", first.cursor)
     assert page.more == ("nextPageToken" in raw)
     assert len(page.items) == len(raw["items"])
     for message, item in zip(page.items, raw["items"], strict=True):
@@ -125,7 +125,7 @@ async def comments(raw: Any) -> None:
 
 async def reply(raw: Any) -> None:
     to = ReplyTo("Ugy.1", "t", MessageKind.COMMENT, RemotePerson("UC1", "x"), "JE8xdDp5B8Q")
-    sent = await served(raw).reply(us(), to, raw["snippet"]["textOriginal"], "key")
+    sent = await served(raw).reply(own_credentials(), to, raw["snippet"]["textOriginal"], "key")
     assert sent.external_id == raw["id"]
     assert sent.sent_at == datetime.fromisoformat(raw["snippet"]["publishedAt"])
 
@@ -136,7 +136,7 @@ async def new_thread(raw: Any) -> None:
 
 
 async def token(raw: Any) -> None:
-    granted = await served(raw).refresh(us())
+    granted = await served(raw).refresh(own_credentials())
     assert granted[Token.COMMUNITY].text == raw["access_token"]
     lifetime = granted[Token.COMMUNITY].lifetime
     assert lifetime is not None
@@ -147,9 +147,9 @@ async def token(raw: Any) -> None:
 async def refused(raw: Any) -> None:
     answer = httpx.Response(raw["error"]["code"], json=raw)
     made = YouTube(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)))
-    wanted = {400: AuthExpired, 403: MissingPermission}[raw["error"]["code"]]
-    with pytest.raises(wanted):
-        await made.community(us())
+    expected = {400: AuthExpired, 403: MissingPermission}[raw["error"]["code"]]
+    with pytest.raises(expected):
+        await made.community(own_credentials())
 
 
 ROOT = "youtube/python-youtube/testdata"

@@ -54,7 +54,7 @@ from app.platforms.contract import (
     Token,
 )
 
-__all__ = ["PIXEL", "Limited", "Refusal", "Specimen", "drafts", "says", "someone", "specimen"]
+__all__ = ["PIXEL", "Limited", "Refusal", "Specimen", "customer", "drafts", "json_response", "specimen"]
 
 PIXEL: Final = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
@@ -63,13 +63,13 @@ PIXEL: Final = bytes.fromhex(
 """A picture of one dot, as PNG."""
 
 
-def says(content: object, status: int = 200, **headers: str) -> httpx.Response:
+def json_response(content: object, status: int = 200, **headers: str) -> httpx.Response:
     """A JSON answer; an underscore in a header's name is a hyphen."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.Response(status, json=content, headers=named)
 
 
-def someone(external_id: str) -> RemotePerson:
+def customer(external_id: str) -> RemotePerson:
     return RemotePerson(external_id, "A Customer")
 
 
@@ -117,8 +117,8 @@ class Limited:
 
 def hook_secrets(connection: Mapping[str, Any]) -> Mapping[str, str]:
     """What the sandbox tells of a community's hook, of its application, and of itself, by the names it has there."""
-    told = {**connection, **connection.get("app", {}), **connection.get("callback", {})}
-    return {name: value for name, value in told.items() if isinstance(value, str)}
+    settings = {**connection, **connection.get("app", {}), **connection.get("callback", {})}
+    return {name: value for name, value in settings.items() if isinstance(value, str)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class Specimen:
     """Counters that answers leave out where there are none, which is all they say of none."""
     listed_by_conversations: frozenset[MessageKind] = frozenset()
     """Every new message of these kinds comes with `conversations`."""
-    size_shown: Callable[[int], int | None] = lambda size: size
+    reported_size: Callable[[int], int | None] = lambda size: size
     limits: tuple[Limited, ...] = ()
     codes: Mapping[int | str, type[PlatformError]] = field(default_factory=dict)
     hook_secrets: Callable[[Mapping[str, Any]], Mapping[str, str]] = hook_secrets
@@ -177,14 +177,14 @@ def specimen(key: str) -> Specimen:
     """The specimen of an adapter; `LookupError`, saying what to do, where there is none."""
     name = f"{__name__}.{key}"
     try:
-        found = importlib.import_module(name).SPECIMEN
+        declared = importlib.import_module(name).SPECIMEN
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
         message = f"tests/platforms/specimens/{key}.py is missing: its package's docstring says what belongs there"
         raise LookupError(message) from None
-    assert isinstance(found, Specimen)
-    return found
+    assert isinstance(declared, Specimen)
+    return declared
 
 
 def drafts(spec: Spec) -> dict[str, OutgoingPost]:
@@ -196,9 +196,9 @@ def drafts(spec: Spec) -> dict[str, OutgoingPost]:
         Picture(PIXEL, "image/png", f"dot {n}", f"https://instep.example/{n}.png" if may.by_url else None)
         for n in range(2)
     )
-    found = {"text": OutgoingPost("Open on Sunday")} if may.text_alone else {}
+    posts = {"text": OutgoingPost("Open on Sunday")} if may.text_alone else {}
     if may.pictures > 0:
-        found["picture"] = OutgoingPost("Open on Sunday", pictures[:1])
+        posts["picture"] = OutgoingPost("Open on Sunday", pictures[:1])
     if may.pictures > 1:
-        found["album"] = OutgoingPost("Open on Sunday", pictures)
-    return found
+        posts["album"] = OutgoingPost("Open on Sunday", pictures)
+    return posts

@@ -22,9 +22,9 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
-US: Final = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
+OWN_DID: Final = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 CUSTOMER: Final = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
 CID: Final = "bafyreifzi5xyrf3c5jw7cci4zrltyl25ik2dboznop4qo4cotcfbyjtita"
 BLOB: Final = "bafkreic3cp5ky525vsukjvrzxsc2h3jka2gud74l2hgeatw2rhj2qycnmq"
@@ -57,13 +57,17 @@ def before(request: httpx.Request) -> httpx.Response | None:
                 "record": {"$type": "app.bsky.feed.post", "text": "", "createdAt": "2026-11-23T05:00:00Z"},
                 "indexedAt": "2026-11-23T05:00:00Z",
             }  # fmt: skip
-            return says({"posts": [post]}, date=DATE)
+            return json_response({"posts": [post]}, date=DATE)
         case "chat.bsky.convo.getMessages":
-            return says({"messages": []}, date=DATE)
+            return json_response({"messages": []}, date=DATE)
         case "com.atproto.repo.getRecord":
-            return says({"error": "RecordNotFound", "message": "Could not locate record: at://…"}, 400, date=DATE)
+            return json_response(
+                {"error": "RecordNotFound", "message": "Could not locate record: at://…"}, 400, date=DATE
+            )
         case "com.atproto.repo.uploadBlob":
-            return says({"blob": {"$type": "blob", "ref": {"$link": BLOB}, "mimeType": "image/png", "size": 68}})
+            return json_response(
+                {"blob": {"$type": "blob", "ref": {"$link": BLOB}, "mimeType": "image/png", "size": 68}}
+            )
         case _:
             return None
 
@@ -72,13 +76,13 @@ def error(
     means: type[PlatformError],
     status: int,
     name: str,
-    words: str,
+    message: str,
     *,
     to_a_change: type[PlatformError] | None = None,
     scopes: tuple[str, ...] | None = None,
 ) -> Refusal:
-    body = {"error": name, "message": words}
-    return Refusal(f"{status} {name}: {words}", means, body, status, to_a_change=to_a_change, scopes=scopes)
+    body = {"error": name, "message": message}
+    return Refusal(f"{status} {name}: {message}", means, body, status, to_a_change=to_a_change, scopes=scopes)
 
 
 def spent(
@@ -98,15 +102,15 @@ def until(policy: str) -> dict[str, str]:
 
 SPECIMEN: Final = Specimen(
     address="https://bsky.app/profile/name.bsky.social",
-    external_id=US,
+    external_id=OWN_DID,
     tokens={
         Token.COMMUNITY: jwt("Qm1community1signature", scope="com.atproto.appPassPrivileged", iat=1795413600),
         Token.REFRESH: jwt("Qm2refresh2signature", scope="com.atproto.refresh", exp=1803189600),
         Token.PASSWORD: "abcd-efgh-ijkl-mnop",
     },
-    post_ids=(uri(US, "3k2yinh52ne2x"), uri(US, "3kaheyt6vpc22")),
-    comment=ReplyTo(COMMENT, "comment:1", MessageKind.COMMENT, someone(CUSTOMER), uri(US, "3k2yinh52ne2x")),
-    message=ReplyTo("3kconvo/3kmessage", "direct:3kconvo", MessageKind.MESSAGE, someone(CUSTOMER), None),
+    post_ids=(uri(OWN_DID, "3k2yinh52ne2x"), uri(OWN_DID, "3kaheyt6vpc22")),
+    comment=ReplyTo(COMMENT, "comment:1", MessageKind.COMMENT, customer(CUSTOMER), uri(OWN_DID, "3k2yinh52ne2x")),
+    message=ReplyTo("3kconvo/3kmessage", "direct:3kconvo", MessageKind.MESSAGE, customer(CUSTOMER), None),
     before=before,
     refusals=(
         error(AuthExpired, 400, "ExpiredToken", "Token has expired"),

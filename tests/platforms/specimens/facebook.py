@@ -19,13 +19,13 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
     """An album's pictures are uploaded unpublished, before the post that shows them."""
     hidden = request.url.path.endswith("/photos") and b'name="published"\r\n\r\nfalse' in request.content
-    return says({"id": "901"}) if hidden else None
+    return json_response({"id": "901"}) if hidden else None
 
 
 def error(code: int | None, message: str = "of Meta's", **more: object) -> dict[str, object]:
@@ -123,8 +123,8 @@ SPECIMEN: Final = Specimen(
     tokens={Token.COMMUNITY: "EAABpage0secret0Nq7TzXo0kWm3", Token.USER: "EAABuser0secret0Kx2PfLr9vHd1"},
     app={"client_id": "440044004400", "client_secret": "4b1d0app0secret0c0ffee0d15ea5e"},
     post_ids=("77_1", "77_2"),
-    comment=ReplyTo("1_11", "comment-1_11-5", MessageKind.COMMENT, someone("5"), "77_1"),
-    message=ReplyTo("m_12", "message-5", MessageKind.MESSAGE, someone("5"), None),
+    comment=ReplyTo("1_11", "comment-1_11-5", MessageKind.COMMENT, customer("5"), "77_1"),
+    message=ReplyTo("m_12", "message-5", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=REFUSALS,
     refresh_refusals=(

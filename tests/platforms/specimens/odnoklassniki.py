@@ -20,7 +20,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
 USER: Final = "-s-7YB0administrator0secret0Kd2"
 SECRET: Final = "E1C0FFEE0APPLICATION0SECRET"
@@ -29,10 +29,10 @@ SECRET: Final = "E1C0FFEE0APPLICATION0SECRET"
 def before(request: httpx.Request) -> httpx.Response | None:
     """A picture takes two calls before the post: whereto, and the upload. Methods are named in the form."""
     if request.url.path == "/uploadImage":
-        return says({"photos": {"photo-1": {"token": "upload-token"}}})
+        return json_response({"photos": {"photo-1": {"token": "upload-token"}}})
     if parse_qs(request.content.decode("latin-1")).get("method") == ["photosV2.getUploadUrl"]:
         where = str(request.url.copy_with(path="/uploadImage", query=None))
-        return says({"upload_url": where, "photo_ids": ["photo-1"], "expires_ms": 1, "ttl_ms": 1})
+        return json_response({"upload_url": where, "photo_ids": ["photo-1"], "expires_ms": 1, "ttl_ms": 1})
     return None
 
 
@@ -64,9 +64,9 @@ SPECIMEN: Final = Specimen(
     token_in_url=True,
     post_ids=("151000000000001", "151000000000002"),
     comment=ReplyTo(
-        "comment:151000000000001:11", "comment:151000000000001:5", MessageKind.COMMENT, someone("5"), "151000000000001"
+        "comment:151000000000001:11", "comment:151000000000001:5", MessageKind.COMMENT, customer("5"), "151000000000001"
     ),
-    message=ReplyTo("mid:C3e.15c", "chat:C3e", MessageKind.MESSAGE, someone("5"), None),
+    message=ReplyTo("mid:C3e.15c", "chat:C3e", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=(
         wait("the action is blocked", 7, LimitScope.TOKEN),

@@ -16,7 +16,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer
 
 GROUP: Final = "-1002000000077"
 
@@ -24,14 +24,14 @@ GROUP: Final = "-1002000000077"
 def error(
     means: type[PlatformError],
     code: int,
-    words: str,
+    description: str,
     *,
     to_a_change: type[PlatformError] | None = None,
     scopes: tuple[str, ...] | None = None,
     **parameters: int,
 ) -> Refusal:
-    said = {"ok": False, "error_code": code, "description": words, "parameters": parameters}
-    return Refusal(words, means, said, code, to_a_change=to_a_change, scopes=scopes)
+    said = {"ok": False, "error_code": code, "description": description, "parameters": parameters}
+    return Refusal(description, means, said, code, to_a_change=to_a_change, scopes=scopes)
 
 
 WAIT: Final = {
@@ -46,8 +46,8 @@ SPECIMEN: Final = Specimen(
     tokens={Token.COMMUNITY: "7000000077:AAbot-secret_1234567890123456789012"},
     token_in_url=True,
     post_ids=("16", "32"),
-    comment=ReplyTo(f"{GROUP}_5000048", f"{GROUP}_5000016_5", MessageKind.COMMENT, someone("5"), "16"),
-    message=ReplyTo("5_12", "5", MessageKind.MESSAGE, someone("5"), None),
+    comment=ReplyTo(f"{GROUP}_5000048", f"{GROUP}_5000016_5", MessageKind.COMMENT, customer("5"), "16"),
+    message=ReplyTo("5_12", "5", MessageKind.MESSAGE, customer("5"), None),
     silent=frozenset({"posts", "metrics", "conversations"}),
     refusals=(
         Refusal("a bot's calls", Throttled, WAIT, 429, retry_after=14.0, scope=LimitScope.TOKEN, refuses="reads"),

@@ -18,7 +18,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
 PHOTO: Final = {"server": 1, "photo": '[{"photo": "5f3a"}]', "hash": "abc"}
 
@@ -28,11 +28,11 @@ def before(request: httpx.Request) -> httpx.Response | None:
     match request.url.path.rpartition("/")[2]:
         case "photos.getWallUploadServer":
             where = str(request.url.copy_with(path="/upload.php", query=None))
-            return says({"response": {"upload_url": where, "album_id": -14, "user_id": 1}})
+            return json_response({"response": {"upload_url": where, "album_id": -14, "user_id": 1}})
         case "upload.php":
-            return says(PHOTO)
+            return json_response(PHOTO)
         case "photos.saveWallPhoto":
-            return says({"response": [{"id": 3, "owner_id": 1, "album_id": -14, "date": 1, "sizes": []}]})
+            return json_response({"response": [{"id": 3, "owner_id": 1, "album_id": -14, "date": 1, "sizes": []}]})
         case _:
             return None
 
@@ -63,8 +63,8 @@ SPECIMEN: Final = Specimen(
     },
     app={"client_id": "51234567"},
     post_ids=("1", "2"),
-    comment=ReplyTo("comment-11", "comment-11-5", MessageKind.COMMENT, someone("5"), "1"),
-    message=ReplyTo("message-12", "message-5", MessageKind.MESSAGE, someone("5"), None),
+    comment=ReplyTo("comment-11", "comment-11-5", MessageKind.COMMENT, customer("5"), "1"),
+    message=ReplyTo("message-12", "message-5", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=(
         wait("too many a second", 6, 1.0),

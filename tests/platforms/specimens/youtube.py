@@ -16,7 +16,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer
 
 FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
 WINTER: Final = {"date": "Mon, 23 Nov 2026 06:00:00 GMT"}
@@ -48,10 +48,10 @@ def error(
     return Refusal(name, means, said(status, reason, detail), status, to_a_change=to_a_change, scopes=scopes)
 
 
-def spent(status: int, reason: str, detail: str | None = None, *, told: bool) -> tuple[Refusal, Refusal]:
+def spent(status: int, reason: str, detail: str | None = None, *, hour_known: bool) -> tuple[Refusal, Refusal]:
     """A quota is that of a key, which reads, or that of the application, which changes."""
-    name, body = f"{status} {reason}{', the hour known' if told else ''}", said(status, reason, detail)
-    headers, seconds = (WINTER, 7200.0) if told else ({}, None)
+    name, body = f"{status} {reason}{', the hour known' if hour_known else ''}", said(status, reason, detail)
+    headers, seconds = (WINTER, 7200.0) if hour_known else ({}, None)
     return (
         Refusal(
             f"{name}, of a key", Throttled, body, status, headers,
@@ -88,15 +88,15 @@ SPECIMEN: Final = Specimen(
     app={"client_id": "1234-abc.apps.googleusercontent.com", "client_secret": "GOCSPX-youtube0client0secret0"},
     post_ids=("dQw4w9WgXcQ", "JE8xdDp5B8Q"),
     comment=ReplyTo(
-        "UgyWeTdgc4sc1xgmbld4AaABAg", "UgyWeTdgc4sc1xgmbld4AaABAg:UC5", MessageKind.COMMENT, someone("UC5"),
+        "UgyWeTdgc4sc1xgmbld4AaABAg", "UgyWeTdgc4sc1xgmbld4AaABAg:UC5", MessageKind.COMMENT, customer("UC5"),
         "JE8xdDp5B8Q",
     ),
     refusals=(
-        *spent(403, "quotaExceeded", told=True),
-        *spent(403, "dailyLimitExceeded", told=False),
-        *spent(403, "rateLimitExceeded", told=False),
-        *spent(403, "userRateLimitExceeded", told=False),
-        *spent(429, "rateLimitExceeded", "RATE_LIMIT_EXCEEDED", told=False),
+        *spent(403, "quotaExceeded", hour_known=True),
+        *spent(403, "dailyLimitExceeded", hour_known=False),
+        *spent(403, "rateLimitExceeded", hour_known=False),
+        *spent(403, "userRateLimitExceeded", hour_known=False),
+        *spent(429, "rateLimitExceeded", "RATE_LIMIT_EXCEEDED", hour_known=False),
         error(AuthExpired, 400, "keyInvalid"),
         error(AuthExpired, 400, "badRequest", "API_KEY_INVALID"),
         error(AuthExpired, 401, "authError"),
@@ -126,7 +126,7 @@ SPECIMEN: Final = Specimen(
         of_token(Transient, 500, "internal_failure"),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT}),
-    size_shown=rounded,
+    reported_size=rounded,
     limits=(Limited("units", LimitScope.TOKEN),),
     codes={
         "quotaExceeded": Throttled, "dailyLimitExceeded": Throttled, "rateLimitExceeded": Throttled,

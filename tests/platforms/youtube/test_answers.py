@@ -18,7 +18,7 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.youtube.adapter import YouTube
-from tests.platforms.youtube.test_adapter import US, answering, credentials, listing, refused
+from tests.platforms.youtube.test_adapter import CHANNEL_ID, answering, credentials, listing, refused
 
 EVENING = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}
 """A minute before midnight in California."""
@@ -130,17 +130,17 @@ async def test_a_token_that_is_asked_about_may_not_be_good(body: object, means: 
 
 async def test_a_list_is_one_by_its_items_as_well() -> None:
     made, _ = answering({"items": [{"id": "v", "statistics": {"viewCount": "7"}}]}, {"items": []}, {}, {"etag": "x"})
-    (found,) = await made.metrics(credentials(), ("v",))
-    assert found.counters == {Metric.VIEWS: 7}
-    (found,) = await made.metrics(credentials(), ("v",))
-    assert found.gone
+    (result,) = await made.metrics(credentials(), ("v",))
+    assert result.counters == {Metric.VIEWS: 7}
+    (result,) = await made.metrics(credentials(), ("v",))
+    assert result.gone
     for _ in range(2):
         with pytest.raises(Malformed):
             await made.metrics(credentials(), ("v",))
 
 
 async def test_a_channel_may_have_no_list_of_uploads() -> None:
-    channel = {"id": US, "snippet": {"title": "Us"}, "contentDetails": {"relatedPlaylists": {"uploads": ""}}}
+    channel = {"id": CHANNEL_ID, "snippet": {"title": "Us"}, "contentDetails": {"relatedPlaylists": {"uploads": ""}}}
     made, _ = answering(listing(channel), refused(404, "playlistNotFound"), listing(channel))
     assert (await made.community(credentials())).size is None
     page = await made.posts(credentials(), None)
@@ -156,7 +156,7 @@ async def test_an_author_whose_channel_is_closed(author: dict[str, object]) -> N
 
 
 @pytest.mark.parametrize(
-    ("told", "lifetimes"),
+    ("fields", "lifetimes"),
     [
         ({"expires_in": "3599"}, (3599.0, None)),
         ({"expires_in": 3599, "refresh_token_expires_in": 0}, (3599.0, None)),
@@ -164,12 +164,12 @@ async def test_an_author_whose_channel_is_closed(author: dict[str, object]) -> N
     ],
 )
 async def test_a_fetched_token_is_not_lost_for_its_lifetime(
-    told: dict[str, object], lifetimes: tuple[float, float | None]
+    fields: dict[str, object], lifetimes: tuple[float, float | None]
 ) -> None:
-    made, _ = answering({"access_token": "new", "refresh_token": "next", **told})
+    made, _ = answering({"access_token": "new", "refresh_token": "next", **fields})
     granted = await made.refresh(credentials(Token.REFRESH))
-    found = [granted[kind].lifetime for kind in (Token.COMMUNITY, Token.REFRESH)]
-    assert tuple(one.total_seconds() if one is not None else None for one in found) == lifetimes
+    granted_lifetimes = [granted[kind].lifetime for kind in (Token.COMMUNITY, Token.REFRESH)]
+    assert tuple(one.total_seconds() if one is not None else None for one in granted_lifetimes) == lifetimes
 
 
 # ── pages ─────────────────────────────────────────────────────────────────────────────────────────
@@ -182,24 +182,24 @@ def thread(key: str) -> dict[str, object]:
 
 async def test_a_page_that_leads_to_itself_is_the_last() -> None:
     same = listing(thread("A"), nextPageToken="again")
-    made, asked = answering(same, same)
+    made, requests = answering(same, same)
     page = await made.conversations(credentials(), None)
     assert page.more
     page = await made.conversations(credentials(), page.cursor)
     assert not page.more
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 async def test_a_token_of_a_page_may_be_refused_as_a_failure() -> None:
     """The walk starts again some times; where it never comes further, YouTube is unwell."""
     failed = refused(400, "processingFailure")
     first = listing(thread("A"), nextPageToken="next")
-    made, asked = answering(first, failed, first, failed, first, failed, first, failed, first, failed)
+    made, requests = answering(first, failed, first, failed, first, failed, first, failed, first, failed)
     page = await made.conversations(credentials(), None)
     for _ in range(8):
         page = await made.conversations(credentials(), page.cursor)
         assert page.more
-    assert [("pageToken" in one.url.params) for one in asked] == [False, *([True, False] * 4)]
+    assert [("pageToken" in one.url.params) for one in requests] == [False, *([True, False] * 4)]
     with pytest.raises(Transient):
         await made.conversations(credentials(), page.cursor)
     made, _ = answering(failed)

@@ -53,11 +53,11 @@ class Everywhere:
 def _with(kind: type[Adapter], name: str, around: Callable[[Method, Sequence[Any]], Awaitable[Any]]) -> type[Adapter]:
     """The adapter with one of its methods done by `around`, which gets the sound one and what it was given."""
 
-    async def planted(self: Adapter, *given: Any, **named: Any) -> Any:
+    async def planted(self: Adapter, *args: Any, **kwargs: Any) -> Any:
         async def sound() -> Any:
-            return await getattr(super(made, self), name)(*given, **named)
+            return await getattr(super(made, self), name)(*args, **kwargs)
 
-        return await around(sound, given)
+        return await around(sound, args)
 
     made: type[Adapter] = type(f"Spoiled{kind.__name__}", (kind,), {name: planted})
     return made
@@ -90,8 +90,8 @@ ORDERS: Final[dict[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]] = {
 def _orders(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
     for how, spoil in ORDERS.items():
 
-        def page(found: Page[Any], spoil: Callable[[tuple[Any, ...]], tuple[Any, ...]] = spoil) -> Page[Any]:
-            return replace(found, items=spoil(found.items))
+        def page(result: Page[Any], spoil: Callable[[tuple[Any, ...]], tuple[Any, ...]] = spoil) -> Page[Any]:
+            return replace(result, items=spoil(result.items))
 
         if "posts" in has:
             planted = _changed(kind, "posts", page)
@@ -114,10 +114,10 @@ def _orders(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
 def _nothing(kind: type[Adapter]) -> dict[str, Callable[[Sequence[Any]], Any]]:
     """What each method says instead of its error, out of what it was given."""
     return {
-        "community": lambda given: CommunitySnapshot(given[0].external_id or "", "", given[0].address, None),
-        **dict.fromkeys(("posts", "conversations", "updates"), lambda given: Page((), given[1], more=False)),
-        "comments": lambda given: Page((), given[2], more=False),
-        "metrics": lambda given: tuple(PostMetrics(one, dict.fromkeys(kind.spec.metrics, 0)) for one in given[1]),
+        "community": lambda args: CommunitySnapshot(args[0].external_id or "", "", args[0].address, None),
+        **dict.fromkeys(("posts", "conversations", "updates"), lambda args: Page((), args[1], more=False)),
+        "comments": lambda args: Page((), args[2], more=False),
+        "metrics": lambda args: tuple(PostMetrics(one, dict.fromkeys(kind.spec.metrics, 0)) for one in args[1]),
         "metrics_across": lambda _: (),
         "inspect": lambda _: {},
         "subscription": lambda _: HookState(subscribed=True),
@@ -131,20 +131,20 @@ def _swallows(
 ) -> type[Adapter]:
     said = _nothing(kind)[name]
 
-    async def around(sound: Method, given: Sequence[Any]) -> Any:
+    async def around(sound: Method, args: Sequence[Any]) -> Any:
         try:
             return await sound()
         except PlatformError:
-            if when(given):
-                return said(given)
+            if when(args):
+                return said(args)
             raise
 
     return _with(kind, name, around)
 
 
-def _later(place: int, given: Sequence[Any]) -> bool:
+def _later(place: int, args: Sequence[Any]) -> bool:
     """Whether a list was given a cursor, which stands at this place."""
-    return given[place] is not None
+    return args[place] is not None
 
 
 def _deaf(kind: type[Adapter], to: type[PlatformError]) -> type[Adapter]:
@@ -190,8 +190,8 @@ def _in_event(event: Event) -> Event:
     return replace(event, posts=_in_posts(event.posts))
 
 
-def _all_zeros(found: tuple[PostMetrics, ...]) -> tuple[PostMetrics, ...]:
-    return tuple(map(_zeros, found))
+def _all_zeros(results: tuple[PostMetrics, ...]) -> tuple[PostMetrics, ...]:
+    return tuple(map(_zeros, results))
 
 
 def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
@@ -236,8 +236,8 @@ PLANTED: Final = tuple(_faults())
 
 def every_push() -> tuple[Everywhere, ...]:
     """Faults for every push: those in `EVERY_PUSH`, and in one other adapter each what these cannot do wrong."""
-    chosen = {(one.fault, one.check): one for one in reversed(PLANTED)}
-    rest = [one for fault, one in chosen.items() if fault not in {(p.fault, p.check) for p in PLANTED if _first(p)}]
+    selected = {(one.fault, one.check): one for one in reversed(PLANTED)}
+    rest = [one for fault, one in selected.items() if fault not in {(p.fault, p.check) for p in PLANTED if _first(p)}]
     return tuple(one for one in PLANTED if _first(one) or one in rest)
 
 

@@ -26,8 +26,8 @@ from tests.platforms.contract.planted import Planted
 
 class RoundSize(Mastodon):
     async def community(self, c: Credentials) -> CommunitySnapshot:
-        found = await super().community(c)
-        return replace(found, size=(found.size or 0) // 100 * 100)
+        snapshot = await super().community(c)
+        return replace(snapshot, size=(snapshot.size or 0) // 100 * 100)
 
 
 class ZeroForUnknown(Vk):

@@ -18,8 +18,8 @@ class Trusting(Vk):
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
-        given = orjson.loads(call.body).get("secret", "")
-        return super().receive(call, {**secrets, "secret": given})
+        secret = orjson.loads(call.body).get("secret", "")
+        return super().receive(call, {**secrets, "secret": secret})
 
 
 class Mumbling(Vk):
@@ -60,19 +60,19 @@ class Losing(Vk):
     """What is not understood is left out."""
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return tuple(event for event in super().parse_event(told) if event.unparsed is None)
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        return tuple(event for event in super().parse_event(payload) if event.unparsed is None)
 
 
 class Shortening(Vk):
     """What is kept of something that is not understood passes for something else."""
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
         less = b'{"type": "group_join", "group_id": 1, "event_id": "e", "object": {}}'
         return tuple(
             event if event.unparsed is None else unparsed_event(less, event.unparsed.why)
-            for event in super().parse_event(told)
+            for event in super().parse_event(payload)
         )
 
 
@@ -93,7 +93,7 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("hooks: a missing or wrong signature is refused", Trusting, "DID NOT RAISE"),
     ("hooks: events are what the lists show", Mumbling, "tells of none"),
     ("hooks: events are what the lists show", Unthreaded, "differently"),
-    ("hooks: garbage is told", Crashing, "taken for nothing"),
+    ("hooks: an unreadable body is reported", Crashing, "taken for nothing"),
     ("hooks: what is not understood is kept", Losing, "it is lost"),
     ("hooks: what is not understood is kept", Shortening, "lost the second time"),
     ("hooks: the address is confirmed", Unconfirmed, "does not take"),

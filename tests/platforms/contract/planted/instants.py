@@ -40,16 +40,16 @@ class BelievingHooks(Vk):
     """Of events that are sent."""
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return _far(super().parse_event(told))
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        return _far(super().parse_event(payload))
 
 
 class LosingHooks(Vk):
     """An event that is not understood is no event."""
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return tuple(event for event in super().parse_event(told) if event.unparsed is None)
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        return tuple(event for event in super().parse_event(payload) if event.unparsed is None)
 
 
 class BelievingStream(Telegram):

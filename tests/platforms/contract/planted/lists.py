@@ -78,24 +78,24 @@ class Forgetful(Mastodon):
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         super().__init__(http)
-        self._given: list[str | None] = [None]
+        self._cursors: list[str | None] = [None]
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         place = int(cursor or 0)
-        page = await super().posts(c, self._given[place] if place < len(self._given) else None, since)
-        self._given.append(page.cursor)
-        return replace(page, cursor=str(len(self._given) - 1))
+        page = await super().posts(c, self._cursors[place] if place < len(self._cursors) else None, since)
+        self._cursors.append(page.cursor)
+        return replace(page, cursor=str(len(self._cursors) - 1))
 
 
 class Counting(Mastodon):
     """What a cursor brings depends on how often it was asked."""
 
-    asked = 0
+    calls = 0
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         page = await super().posts(c, cursor, since)
-        Counting.asked += 1
-        return replace(page, items=page.items[Counting.asked % 2 :])
+        Counting.calls += 1
+        return replace(page, items=page.items[Counting.calls % 2 :])
 
 
 class StaleCursor(Vk):

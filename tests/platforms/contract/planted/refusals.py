@@ -33,7 +33,7 @@ from tests.platforms.contract.planted import Planted
 Messages = Page[RemoteMessage]
 
 
-class Telling(Mastodon):
+class Leaking(Mastodon):
     """A refusal repeats the token."""
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -113,12 +113,12 @@ class Unchanging(Bluesky):
 
     @classmethod
     def usage(cls, response: httpx.Response) -> Usage | None:
-        found = super().usage(response)
-        return None if found is None else Usage(0.25, found.scope)
+        sound = super().usage(response)
+        return None if sound is None else Usage(0.25, sound.scope)
 
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    ("no secret in any message, log or address", Telling, "a secret stands"),
+    ("no secret in any message, log or address", Leaking, "a secret stands"),
     ("no secret in any message, log or address", Logging, "a secret stands"),
     ("no secret in any message, log or address", InAddress, "a secret stands"),
     ("limits: throttled, whom it concerns, until when", _said(_throttled(None, LimitScope.TOKEN)), "wait for None"),
