@@ -1,4 +1,4 @@
-"""What an adapter can be asked to do, each as one call that takes no more than a specimen to make."""
+"""Every call of an adapter, by name, with arguments taken from its specimen."""
 
 from collections.abc import Awaitable, Callable
 
@@ -25,7 +25,7 @@ TEXT = "Yes, until six"
 
 
 def reads(made: Adapter, about: Specimen) -> dict[str, Call]:
-    """Every read that reaches the platform."""
+    """Every read that sends a request, by name."""
     post = about.post_ids[0]
     calls: dict[str, Call] = {
         "community": made.community,
@@ -47,7 +47,7 @@ def reads(made: Adapter, about: Specimen) -> dict[str, Call]:
 
 
 def changes(made: Adapter, about: Specimen) -> dict[str, Call]:
-    """Every change that is sent once."""
+    """Every change (reply or publication), by name."""
     calls: dict[str, Call] = {}
     if isinstance(made, Replies):
         for name, to in (("reply to a comment", about.comment), ("reply to a message", about.message)):
@@ -64,7 +64,7 @@ def renewals(made: Adapter) -> dict[str, Call]:
 
 
 def listing(made: Adapter, name: str, about: Specimen) -> Callable[[Credentials], Awaitable[Page[object]]]:
-    """One of the lists, from its start."""
+    """The call that reads the first page of a list."""
     if name == "comments":
         assert isinstance(made, ListsComments)
         return lambda c: made.comments(c, about.post_ids[0], None)

@@ -1,6 +1,6 @@
-"""`python -m tests.platforms.recordings [platform …]`: what became of every recorded answer, as a table.
+"""`python -m tests.platforms.recordings [platform …]`: a table of how the recorded responses were parsed.
 
-It ends with 1 where one is not explained, or is understood in another way than it should be.
+Exits with 1 if a response is unexplained, or was parsed incorrectly.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from app.platforms import adapters
 from tests.platforms.data import FOLDER
 from tests.platforms.recorded import Recorded, recorded
 
-OF_NOBODY = ("README.md", "**/LICENSE*")
+UNUSED_FILES = ("README.md", "**/LICENSE*")
 
 
 @dataclass(slots=True)
 class Count:
-    """What became of a platform's recorded answers."""
+    """How a platform's recorded responses were parsed."""
 
     files: int = 0
     parsed: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     unexplained: list[str] = field(default_factory=list)
-    """Names that no table knows."""
+    """Names of responses that match no pattern of the table."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Names, and how the adapter misunderstood."""
+    """Tracebacks of responses that were parsed incorrectly, by name."""
 
     @property
     def ours(self) -> int:
@@ -56,7 +56,7 @@ def files(*patterns: str, folder: Path = FOLDER) -> list[Path]:
 
 
 async def count(table: Recorded) -> Count:
-    """Hold every recorded answer of a platform against its table."""
+    """Check every recorded response of a platform against its table."""
     result = Count()
     for path in files(*table.files):
         result.files += 1
@@ -71,7 +71,7 @@ async def count(table: Recorded) -> Count:
                 continue
             try:
                 await ours.read(answer.content)
-            except (Exception, pytest.fail.Exception):  # the next one is to be read whatever became of this
+            except (Exception, pytest.fail.Exception):  # one failure must not stop the count
                 result.failed[answer.name] = traceback.format_exc()
             else:
                 (result.refused if ours.refused else result.parsed)[ours.what] += 1
@@ -79,13 +79,13 @@ async def count(table: Recorded) -> Count:
 
 
 def unclaimed(tables: Sequence[Recorded]) -> list[Path]:
-    """Files among the platforms' data that no table speaks of."""
+    """Files of the platforms' data that match no table."""
     claimed = {path for table in tables for path in files(*table.files, *table.schemas)}
-    return sorted({*files("**/*")} - claimed - {*files(*OF_NOBODY)})
+    return sorted({*files("**/*")} - claimed - {*files(*UNUSED_FILES)})
 
 
 def report(counts: dict[str, Count]) -> Iterator[str]:
-    """The table, and what its numbers are made of."""
+    """The lines of the table, then the details for each platform."""
     rows = [HEAD, *(counted.row(key) for key, counted in counts.items())]
     rows.append(
         ("", *(sum(column) for column in zip(*(counted.row("")[1:] for counted in counts.values()), strict=True)))

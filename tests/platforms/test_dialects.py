@@ -1,4 +1,4 @@
-"""Answers as some servers, versions and accounts give them, unlike those that are documented first."""
+"""Responses of particular servers, versions and accounts that differ from the usual documented ones."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ Json = Any
 
 
 def answered(kind: type[Adapter], body: object) -> tuple[Any, Credentials]:
-    """An adapter, whatever it asks being answered so, and whom to ask about."""
+    """An adapter that gets this body in response to every request, and credentials for it."""
     about = specimen(kind.spec.key)
     made = kind(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: json_response(body))))
     return made, about.credentials(kind.spec.base_url or "https://a.example")
 
 
-# ── Mastodon's relatives ──────────────────────────────────────────────────────────────────────────
+# ── Mastodon-compatible servers ───────────────────────────────────────────────────────────────────
 
 
 def account(**more: object) -> Json:
@@ -57,13 +57,13 @@ def status(**more: object) -> Json:
     ],
 )
 async def test_a_size_may_be_hidden_in_several_ways(fields: Json, size: int | None) -> None:
-    """As -1 (glitch-soc), as 0 with a word about it (Pleroma), or not at all; an account sees its own."""
+    """As -1 (glitch-soc), as 0 with a flag (Pleroma), or omitted; an account sees its own."""
     made, c = answered(Mastodon, account(**fields))
     assert (await made.community(c)).size == size
 
 
 async def test_a_server_need_not_count_everything() -> None:
-    """Answers are counted since Mastodon 2.5; counters below zero were a mistake until 4.0."""
+    """Replies are counted since Mastodon 2.5; counters could be below zero until 4.0."""
     made, c = answered(Mastodon, [status(favourites_count=2, reblogs_count=-1)])
     (result,) = await made.metrics(c, ("70",))
     assert result.counters == {Metric.REACTIONS: 2}
@@ -105,7 +105,7 @@ MESSAGE: Json = {"id": 3, "date": 1_795_413_600, "from_id": 5, "peer_id": 5, "te
 
 @pytest.mark.parametrize("payload", [MESSAGE, {"message": MESSAGE, "client_info": {"lang_id": 0}}])
 def test_a_new_message_may_come_alone(payload: Json) -> None:
-    """As it does to servers that are set to a version below 5.103."""
+    """As it is sent to servers configured for an API version below 5.103."""
     (only,) = receive(event("message_new", payload)).events
     assert [one.external_id for one in only.messages] == ["message-3"]
 
@@ -137,7 +137,7 @@ def test_a_deleted_comment_may_have_lost_its_author() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_what_people_can_react_to_is_a_post_and_what_telegram_says_is_none(content: Json, is_post: bool) -> None:
+def test_service_messages_are_no_posts(content: Json, is_post: bool) -> None:
     post = {"message_id": 2, "date": 1_795_413_600, "chat": {"id": -1001, "type": "channel"}, **content}
     call = HookRequest(json_response({"update_id": 1, "channel_post": post}).content, {SECRET_HEADER: "s"}, {})
     posts = [one for event in Telegram.receive(call, {"secret": "s"}).events for one in event.posts]
@@ -148,7 +148,7 @@ def test_what_people_can_react_to_is_a_post_and_what_telegram_says_is_none(conte
 
 
 async def test_a_group_may_write_with_a_bare_id() -> None:
-    """The kind of an author stands in a field of its own, and its id without it."""
+    """The author's kind is a field of its own, and the id has no prefix for it."""
     said = {
         "id": "MTpA=",
         "date": "2026-11-24 12:53:02",
@@ -163,11 +163,11 @@ async def test_a_group_may_write_with_a_bare_id() -> None:
     assert first.sent_at.isoformat() == "2026-11-24T09:53:02+00:00"
 
 
-# ── what cannot be kept ───────────────────────────────────────────────────────────────────────────
+# ── unstorable values ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_a_moment_outside_the_calendar_is_told(moment: str) -> None:
+async def test_a_moment_outside_the_calendar_is_malformed(moment: str) -> None:
     made, c = answered(Mastodon, [status(created_at=moment)])
     with pytest.raises(Malformed, match="created_at"):
         await made.posts(c, None)
@@ -176,21 +176,21 @@ async def test_a_moment_outside_the_calendar_is_told(moment: str) -> None:
 @pytest.mark.parametrize(
     ("topic", "place"), [({"id": "1\x00"}, "id"), ({"created_ms": "soon"}, "created_ms")], ids=["a NUL", "no moment"]
 )
-def test_a_topic_that_cannot_be_kept_is_told(topic: Json, place: str) -> None:
+def test_a_topic_that_cannot_be_stored_is_malformed(topic: Json, place: str) -> None:
     whole = {"id": "1", "created_ms": 1_795_413_600_000, **topic}
     with pytest.raises(Malformed, match=place):
         parse_bytes(ok.TOPICS, json_response({"media_topics": [whole]}).content)
 
 
-def test_a_topic_from_a_far_year_is_there_and_has_no_moment() -> None:
-    """It stands: were it missing, it would be taken for deleted."""
+def test_a_topic_with_a_date_out_of_bounds_is_kept_without_it() -> None:
+    """If it were left out, it would be taken for deleted."""
     (topic,) = parse_bytes(
         ok.TOPICS, json_response({"media_topics": [{"id": "1", "created_ms": 2**60}]}).content
     ).media_topics
     assert topic.created_ms is None
 
 
-def test_a_moscow_date_is_within_the_calendar() -> None:
+def test_a_moscow_date_outside_the_calendar_is_malformed() -> None:
     raw = {"id": "1", "date": "0001-01-01 00:00:00"}
     with pytest.raises(Malformed, match="date"):
         parse_bytes(ok.COMMENTS, json_response({"comments": [raw]}).content)

@@ -1,4 +1,4 @@
-"""A list paged by offset, walked while items appear in it and vanish from it."""
+"""Paging by offset through a list while items are added and removed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ CHANGES = st.lists(
 
 
 class Wall:
-    """Items newest first; several may share a second."""
+    """A list, newest first; several items may have the same second."""
 
     def __init__(self, size: int, per_second: int) -> None:
         self.per_second = per_second
@@ -39,7 +39,7 @@ class Wall:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 90), st.integers(1, 12), st.integers(8, 20), CHANGES)
-def test_nothing_that_stays_is_passed_over(
+def test_items_that_stay_are_never_skipped(
     size: int, per_second: int, page: int, changes: Sequence[Sequence[tuple[str, int]]]
 ) -> None:
     wall = Wall(size, per_second)
@@ -64,13 +64,13 @@ def test_nothing_that_stays_is_passed_over(
                 else:
                     wall.remove(where)
             there &= set(wall.items)
-        raise AssertionError("the walk does not end")
+        raise AssertionError("paging does not end")
 
     asyncio.run(read_all())
     assert there <= seen
 
 
-async def test_items_of_one_second_are_not_taken_for_each_other() -> None:
+async def test_items_of_the_same_second_are_distinguished() -> None:
     wall = Wall(30, 30)
     first = await step(lambda offset: wall.page(offset, 10), Position(), lambda item: item, size=10)
     for _ in range(8):
@@ -90,7 +90,7 @@ async def test_a_list_of_one_second_is_read_to_its_end() -> None:
     assert seen == set(wall.items)
 
 
-async def test_a_quiet_list_is_read_with_one_call_a_page() -> None:
+async def test_an_unchanged_list_takes_one_request_for_each_page() -> None:
     wall, calls, at, end = Wall(500, 1), 0, Position(), False
 
     async def fetch(offset: int) -> Listing[Item]:
@@ -104,7 +104,7 @@ async def test_a_quiet_list_is_read_with_one_call_a_page() -> None:
     assert calls == 6
 
 
-async def test_a_count_that_takes_in_hidden_items_still_ends() -> None:
+async def test_a_total_that_includes_hidden_items_causes_no_endless_loop() -> None:
     wall = Wall(150, 1)
 
     async def fetch(offset: int) -> Listing[Item]:

@@ -1,4 +1,4 @@
-"""Every recorded answer is understood, or a typed error, or left out for a reason; and what says so is right."""
+"""Every recorded response is parsed, raises a typed error, or is left out for a reason; and the count is right."""
 
 import copy
 import re
@@ -34,7 +34,7 @@ async def test_every_recorded_answer_is_explained(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_every_reason_and_every_reading_is_needed(key: str) -> None:
+def test_every_pattern_of_a_table_matches_something(key: str) -> None:
     table = recorded(key)
     there = names(table)
     for pattern in (*table.left_out, *table.ours):
@@ -43,21 +43,21 @@ def test_every_reason_and_every_reading_is_needed(key: str) -> None:
         assert files(pattern), pattern
 
 
-def test_nothing_lies_there_of_which_no_table_speaks() -> None:
+def test_every_file_is_claimed_by_a_table() -> None:
     tables = [recorded(key) for key in KEYS]
     assert unclaimed(tables) == []
     without = [table for table in tables if table is not recorded("youtube")]
     assert set(unclaimed(without)) > set(files(*recorded("youtube").files))
 
 
-def test_the_command_prints_a_table_and_is_content(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_table_and_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     output = capsys.readouterr().out
     assert [line.split("|")[0].strip() for line in output.splitlines()[1 : len(KEYS) + 1]] == KEYS
     assert "UNEXPLAINED" not in output
 
 
-async def test_what_is_unexplained_or_misunderstood_is_told() -> None:
+async def test_unexplained_and_misparsed_responses_are_reported() -> None:
     table = recorded("youtube")
     nameless = replace(table, left_out={})
     result = await count(nameless)
@@ -65,7 +65,7 @@ async def test_what_is_unexplained_or_misunderstood_is_told() -> None:
     assert len(result.unexplained) + len(result.failed) == (await count(table)).left_out.total() > len(result.failed)
 
     def changed(path: Path) -> Iterator[Answer]:
-        """Counters that are none."""
+        """The responses, one with a counter that is no number."""
         for answer in table.answers(path):
             content = copy.deepcopy(answer.content)
             if answer.name.endswith("videos_info_multi"):

@@ -46,7 +46,7 @@ async def stage() -> AsyncIterator[Subject]:
 # ── what it is ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_can_do_what_bluesky_can_and_takes_no_hooks() -> None:
+def test_the_adapter_has_blueskys_capabilities_and_no_webhooks() -> None:
     made: Adapter = Server().adapter
     assert ADAPTER is Bluesky
     for ability in (ListsComments, MeasuresAcross, Replies, Publishes, Refreshes, Inspects, ReportsUsage):
@@ -88,7 +88,7 @@ def test_addresses_have_one_spelling(text: str, canonical: str, base: str | None
         "name.example@localhost", "https://[bsky.app/profile/a.b", "-a.example",
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     if text == "name.example@":
         assert Bluesky.address(text).base_url is None
         return
@@ -110,7 +110,7 @@ def test_what_is_no_address_is_told(text: str) -> None:
         ("@name.example@pds.example", "http://127.0.0.1:3300", None, "127.0.0.1"),
     ],
 )
-async def test_without_a_token_the_public_view_is_asked(
+async def test_without_a_token_requests_go_to_the_public_api(
     address: str, base_url: str, token: str | None, host: str
 ) -> None:
     server = Server(getProfile=PROFILE)
@@ -123,7 +123,7 @@ async def test_without_a_token_the_public_view_is_asked(
     assert request.headers.get("authorization") == (None if token is None else f"Bearer {token}")
 
 
-async def test_counters_are_read_as_anybody_sees_them() -> None:
+async def test_counters_are_read_without_a_token() -> None:
     """Who is blocked is hidden from an account, and would pass for deleted."""
     server = Server(getPosts={"posts": [post("a")]})
     await server.adapter.metrics(credentials(community=ACCESS), (uri(OWN_DID, "a"),))
@@ -145,7 +145,7 @@ def feed(*entries: dict[str, Any], cursor: str | None = None) -> dict[str, Any]:
     return {"feed": list(entries), **({} if cursor is None else {"cursor": cursor})}
 
 
-async def test_reposts_answers_and_what_is_others_are_left_out() -> None:
+async def test_reposts_replies_and_posts_of_others_are_left_out() -> None:
     repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": THEN, "by": {}}
     server = Server(
         getAuthorFeed=feed(
@@ -167,7 +167,7 @@ async def test_reposts_answers_and_what_is_others_are_left_out() -> None:
     assert server.requests[0].url.params["filter"] == "posts_no_replies"
 
 
-async def test_a_repost_of_something_old_does_not_end_a_walk() -> None:
+async def test_a_repost_of_an_old_post_does_not_end_the_list() -> None:
     repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": THEN, "by": {}}
     old = post("old", did=CUSTOMER, at="2023-01-01T00:00:00Z")
     server = Server(getAuthorFeed=feed({"post": old, "reason": repost}, cursor=THEN))
@@ -184,13 +184,13 @@ async def test_a_repost_of_something_old_does_not_end_a_walk() -> None:
         (7, "2026-11-23T05:00:00+00:00"),
     ],
 )
-async def test_a_date_is_not_believed_if_it_lies_in_the_future(claimed: object, published: str) -> None:
+async def test_a_publication_date_in_the_future_is_replaced(claimed: object, published: str) -> None:
     server = Server(getAuthorFeed=feed({"post": post("a", record={"createdAt": claimed})}))
     (remote_post,) = (await server.adapter.posts(credentials(), None)).items
     assert remote_post.published_at == datetime.fromisoformat(published)
 
 
-async def test_counters_that_a_server_does_not_give_are_unsupported_and_lost_posts_gone() -> None:
+async def test_omitted_counters_are_unsupported_and_omitted_posts_gone() -> None:
     view = {name: value for name, value in post("a").items() if name != "bookmarkCount"}
     server = Server(getPosts={"posts": [view]})
     requested_ids = (uri(OWN_DID, "gone"), uri(OWN_DID, "a"), uri(OWN_DID, "a"))
@@ -218,12 +218,12 @@ def test_a_page_starts_a_little_above_its_cursor() -> None:
     assert (more, paginator.seen_until) == (False, NOON), "a server that goes in circles"
 
 
-def test_a_cursor_that_is_no_moment_is_used_as_it_is() -> None:
+def test_a_cursor_that_is_no_timestamp_is_used_unchanged() -> None:
     paginator, _ = ListPaginator().after([NOON], "1700000000000__bafyreia", None)
     assert paginator.query() == {"cursor": "1700000000000__bafyreia"}
 
 
-def test_a_walk_reads_on_below_what_is_known() -> None:
+def test_paging_continues_an_hour_below_the_last_item_seen() -> None:
     initial = ListPaginator(seen_until=NOON)
     _, more = initial.after([NOON - timedelta(minutes=55)], "c", None)
     assert more, "something may have come late"
@@ -234,7 +234,7 @@ def test_a_walk_reads_on_below_what_is_known() -> None:
     assert paginator.after([], None, None) == (ListPaginator(seen_until=NOON), False), "what is known stays known"
 
 
-async def test_what_shares_a_moment_over_two_pages_is_not_passed_over(stage: Subject) -> None:
+async def test_items_of_one_timestamp_on_two_pages_are_all_read(stage: Subject) -> None:
     """Bluesky leaves out what is as old as the cursor."""
     for number in range(230):
         if number % 23 == 0:
@@ -246,7 +246,7 @@ async def test_what_shares_a_moment_over_two_pages_is_not_passed_over(stage: Sub
     assert {f"@velosreda.bsky.social {number}" for number in range(230)} <= texts
 
 
-async def test_a_conversation_that_jumps_to_the_top_is_read_all_the_same(stage: Subject) -> None:
+async def test_a_conversation_that_moves_to_the_top_during_paging_is_read(stage: Subject) -> None:
     for person in range(1, 121):
         stage.message(f"From {person}", person=person)
 
@@ -260,7 +260,7 @@ async def test_a_conversation_that_jumps_to_the_top_is_read_all_the_same(stage: 
     assert {one.text for one in messages if one.kind is MessageKind.MESSAGE} >= {entry.text for entry in entries}
 
 
-async def test_what_is_new_in_a_conversation_is_read_down_to_what_is_known(stage: Subject) -> None:
+async def test_only_new_messages_of_a_conversation_are_read(stage: Subject) -> None:
     for number in range(120):
         stage.message(f"{number}", person=1)
     made = Bluesky(stage.http)
@@ -286,7 +286,7 @@ def notice(reason: str, rkey: str, **more: Any) -> dict[str, Any]:
     return {**made, "reason": reason, "isRead": False}
 
 
-async def test_an_answer_below_our_post_is_a_comment_and_all_else_a_mention() -> None:
+async def test_replies_below_our_posts_are_comments_and_others_mentions() -> None:
     ours, theirs = uri(OWN_DID, "post"), uri(CUSTOMER, "theirs")
     server = Server(
         listNotifications={
@@ -316,7 +316,7 @@ async def test_an_answer_below_our_post_is_a_comment_and_all_else_a_mention() ->
     assert (params.get_list("reasons"), params["priority"]) == (["reply", "mention", "quote"], "false")
 
 
-async def test_comments_and_conversations_tell_of_one_thing_alike(stage: Subject) -> None:
+async def test_comments_and_conversations_return_the_same_message(stage: Subject) -> None:
     post_id = stage.post()["id"]
     first = stage.comment(post_id, "Until when?", person=1)
     stage.let("reply", via="comment", post=post_id, parent=first["id"], text="Until six")
@@ -338,7 +338,7 @@ async def test_comments_and_conversations_tell_of_one_thing_alike(stage: Subject
     assert len({one.thread_id for one in below_post.values()}) == 2, "one for each customer"
 
 
-async def test_what_stands_deeper_than_one_call_shows_is_read_by_more(stage: Subject) -> None:
+async def test_replies_deeper_than_one_response_are_read_by_further_requests(stage: Subject) -> None:
     post_id = stage.post()["id"]
     above = stage.comment(post_id, "0")["id"]
     for number in range(1, 130):
@@ -349,7 +349,7 @@ async def test_what_stands_deeper_than_one_call_shows_is_read_by_more(stage: Sub
     assert sorted(int(one.text) for one in comments) == list(range(130))
 
 
-async def test_blocked_and_lost_answers_are_passed_by() -> None:
+async def test_blocked_and_missing_replies_are_skipped() -> None:
     root = {
         "$type": "app.bsky.feed.defs#threadViewPost",
         "post": post("post"),
@@ -367,7 +367,7 @@ async def test_blocked_and_lost_answers_are_passed_by() -> None:
         await server.adapter.comments(credentials(), uri(OWN_DID, "post"), None)
 
 
-async def test_without_the_right_there_are_no_direct_messages_and_nothing_asks_for_them() -> None:
+async def test_without_permission_direct_messages_are_not_requested() -> None:
     ordinary = jwt("signature", scope="com.atproto.appPass")
     server = Server(listNotifications={"notifications": []})
     page = await server.adapter.conversations(credentials(community=ordinary), None)
@@ -386,7 +386,7 @@ async def test_a_chat_that_refuses_does_not_stop_the_notifications() -> None:
     assert server.requests[1].headers["atproto-proxy"] == "did:web:api.bsky.chat#bsky_chat"
 
 
-async def test_a_conversation_that_is_not_shown_does_not_hide_the_next() -> None:
+async def test_a_refused_conversation_does_not_hide_the_next() -> None:
     member = {"did": CUSTOMER, "handle": "customer.example"}
     convos = [{"id": f"c{n}", "rev": f"3k{n}", "members": [member], "muted": False, "unreadCount": 0} for n in (2, 1)]
     message = {"id": "m", "rev": "3k1", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": THEN}
@@ -404,7 +404,7 @@ async def test_a_conversation_that_is_not_shown_does_not_hide_the_next() -> None
     ]
 
 
-async def test_a_record_that_cannot_be_understood_hides_no_others() -> None:
+async def test_a_malformed_record_hides_no_others() -> None:
     malformed = {**notice("mention", "odd"), "record": {"text": 7, "reply": "no"}}
     server = Server(listNotifications={"notifications": [malformed, notice("mention", "good")]})
     page = await server.adapter.conversations(credentials(community=ACCESS), None)

@@ -41,7 +41,7 @@ def test_every_error_of_the_lexicons_has_a_class_of_its_own() -> None:
     assert counts.total() > 10
 
 
-def test_what_we_read_stands_in_the_lexicons() -> None:
+def test_the_wire_models_parse_what_the_lexicons_require() -> None:
     """The least that a lexicon demands is understood: nothing that it lets be absent is missed."""
     data("bluesky/lexicons")
     author = {"did": OWN_DID, "handle": "a.b"}

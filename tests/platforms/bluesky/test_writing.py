@@ -43,7 +43,7 @@ async def stage() -> AsyncIterator[Subject]:
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_reply_is_a_record_of_ours_and_a_repeat_writes_nothing(stage: Subject) -> None:
+async def test_a_repeated_reply_writes_no_second_record(stage: Subject) -> None:
     made, comment = Bluesky(stage.http), stage.comment(stage.post()["id"])
     remote = next(one for one in await read_all(stage.c, made.conversations))
     to = ReplyTo(remote.external_id, remote.thread_id, remote.kind, remote.author, remote.post_id)
@@ -59,7 +59,7 @@ async def test_a_reply_is_a_record_of_ours_and_a_repeat_writes_nothing(stage: Su
     assert (first.sent_at, again.sent_at) == (datetime.fromtimestamp(stage.now // 1000 - 1, UTC), None)
 
 
-async def test_a_repeated_direct_message_is_known_by_its_words(stage: Subject) -> None:
+async def test_a_repeated_direct_message_is_recognised_by_its_text(stage: Subject) -> None:
     stage.message("Is anybody there?")
     made = Bluesky(stage.http)
     message = next(one for one in await read_all(stage.c, made.conversations) if one.kind is MessageKind.MESSAGE)
@@ -91,7 +91,7 @@ async def test_a_post_is_published_once_with_its_pictures(stage: Subject) -> Non
     await made.publish(stage.c, OutgoingPost("👩‍👩‍👧" * 150), "other")
 
 
-async def test_two_at_once_write_one_post(stage: Subject) -> None:
+async def test_two_concurrent_publications_write_one_post(stage: Subject) -> None:
     """The look beforehand finds nothing for either; the server decides."""
     posts = len(stage.community.posts)
     done: list[int] = []
@@ -111,7 +111,7 @@ async def test_two_at_once_write_one_post(stage: Subject) -> None:
     assert (sent.external_id, sent.sent_at) == (records.uri(ids.did(18), "key"), None)
 
 
-async def test_nobody_writes_without_a_session() -> None:
+async def test_writing_requires_a_session() -> None:
     server = Server()
     to = ReplyTo(uri(CUSTOMER, "c"), "t", MessageKind.COMMENT, customer(CUSTOMER), uri(OWN_DID, "a"))
     with pytest.raises(AuthExpired) as caught:
@@ -123,14 +123,14 @@ async def test_nobody_writes_without_a_session() -> None:
     assert not server.requests
 
 
-async def test_without_a_clock_nothing_is_written() -> None:
+async def test_without_a_date_header_nothing_is_written() -> None:
     missing = json_response({"error": "RecordNotFound", "message": "Could not locate record"}, 400)
     server = Server(getRecord=missing)
     with pytest.raises(Malformed, match="time"):
         await server.adapter.publish(credentials(community=ACCESS), OutgoingPost("Ours"), "key")
 
 
-async def test_what_is_written_is_as_the_lexicons_say() -> None:
+async def test_every_request_matches_the_lexicons() -> None:
     """Whatever the adapter asks, too."""
     requests: list[httpx.Request] = []
 
@@ -219,7 +219,7 @@ def test_a_records_key_is_a_tid_of_its_own() -> None:
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_session_is_opened_by_password_and_kept_up_by_refresh_tokens(stage: Subject) -> None:
+async def test_a_session_is_created_by_password_and_renewed_by_refresh_token(stage: Subject) -> None:
     made, only = Bluesky(stage.http), {Token.PASSWORD: stage.c.tokens[Token.PASSWORD]}
     assert Bluesky.renewable(only, ()) == {Token.COMMUNITY, Token.REFRESH}
     assert Bluesky.renewable({Token.COMMUNITY}, ()) == frozenset()
@@ -242,7 +242,7 @@ async def test_a_session_is_opened_by_password_and_kept_up_by_refresh_tokens(sta
     }
 
 
-async def test_a_wrong_password_is_a_persons_affair(stage: Subject) -> None:
+async def test_a_wrong_password_requires_reconnecting(stage: Subject) -> None:
     made = Bluesky(stage.http)
     with pytest.raises(AuthExpired) as caught:
         await made.refresh(replace(stage.c, tokens={Token.PASSWORD: "aaaa-bbbb-cccc-dddd"}))
@@ -252,7 +252,7 @@ async def test_a_wrong_password_is_a_persons_affair(stage: Subject) -> None:
     assert caught.value.token is Token.PASSWORD
 
 
-async def test_anothers_session_is_not_taken_for_ours() -> None:
+async def test_a_session_of_another_account_is_refused() -> None:
     session = {"accessJwt": "a", "refreshJwt": "b", "did": CUSTOMER, "handle": "c.example"}
     server = Server(refreshSession=session, createSession=session)
     with pytest.raises(AuthExpired, match="another account"):
@@ -260,14 +260,14 @@ async def test_anothers_session_is_not_taken_for_ours() -> None:
     assert [one.url.path.rpartition(".")[2] for one in server.requests] == ["refreshSession", "createSession"]
 
 
-async def test_a_renewal_without_an_answer_is_not_tried_by_password() -> None:
+async def test_a_renewal_without_a_response_is_not_repeated_by_password() -> None:
     server = Server(refreshSession=json_response({"error": "UpstreamFailure", "message": ""}, 502))
     with pytest.raises(OutcomeUnknown):
         await server.adapter.refresh(credentials(refresh="r", password="p"))
     assert len(server.requests) == 1
 
 
-async def test_tokens_tell_how_long_they_last_and_what_they_may_not() -> None:
+async def test_inspect_returns_lifetimes_and_missing_scopes() -> None:
     ordinary = jwt("signature", scope="com.atproto.appPass", iat=1795413600, exp=1795413600 + 600)
     refresh = jwt("signature", scope="com.atproto.refresh", exp=1795413600 + 86_400)
     server = Server(getSession=PROFILE)
@@ -280,7 +280,7 @@ async def test_tokens_tell_how_long_they_last_and_what_they_may_not() -> None:
 
 
 @pytest.mark.parametrize("text", ["opaque", "a.b.c", "..", "a.e30.c", "a.W10.c", "a.eyJleHAiOiJ4In0.c", "é.é.é"])
-def test_a_token_that_does_not_tell_lasts_as_long_as_they_do(text: str) -> None:
+def test_a_token_without_an_expiry_has_the_usual_lifetime(text: str) -> None:
     granted = sessions.issued_tokens(Session(access_jwt=text, refresh_jwt=text, did=OWN_DID))
     assert [one.lifetime for one in granted.values()] == [timedelta(hours=2), timedelta(days=90)]
 
@@ -288,7 +288,7 @@ def test_a_token_that_does_not_tell_lasts_as_long_as_they_do(text: str) -> None:
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_calls_say_what_they_cost() -> None:
+async def test_requests_carry_their_cost() -> None:
     server = Server(
         getRecord=json_response({"error": "RecordNotFound", "message": ""}, 400, date=DATE),
         uploadBlob={"blob": {}},
@@ -310,7 +310,7 @@ async def test_calls_say_what_they_cost() -> None:
     ]
 
 
-async def test_a_limit_of_the_accounts_writes_concerns_it_alone(stage: Subject) -> None:
+async def test_a_write_limit_has_the_scope_of_the_account(stage: Subject) -> None:
     stage.sandbox.network.limits["bluesky_writes"] = 3
     made = Bluesky(stage.http)
     await made.publish(stage.c, OutgoingPost("One"), "one")
@@ -332,5 +332,5 @@ async def test_a_limit_of_the_accounts_writes_concerns_it_alone(stage: Subject) 
 @pytest.mark.parametrize(
     "headers", [{}, {"ratelimit-limit": "0", "ratelimit-remaining": "0"}, {"ratelimit-limit": "x"}]
 )
-def test_what_tells_of_no_limit_is_no_usage(headers: dict[str, str]) -> None:
+def test_without_limit_headers_there_is_no_usage(headers: dict[str, str]) -> None:
     assert Bluesky.usage(httpx.Response(200, headers=headers)) is None

@@ -41,11 +41,11 @@ def has(capability: type) -> AppliesTo:
     return lambda kind, _: issubclass(kind, capability)
 
 
-RED: Final = (AssertionError, pytest.fail.Exception, PlatformError)
+FAILURES: Final = (AssertionError, pytest.fail.Exception, PlatformError)
 """What a check ends with where something is not as promised."""
 
 
-GREEN: Final[set[tuple[str, type[Adapter]]]] = set()
+PASSED: Final[set[tuple[str, type[Adapter]]]] = set()
 """Checks that adapters have passed in this process."""
 
 
@@ -53,4 +53,4 @@ async def run(name: str, key: str, kind: type[Adapter]) -> None:
     """One check of an adapter on a stage of its own; one of `RED` where something is not as promised."""
     async with staged(key, kind) as subject:
         await REGISTERED[name].run(subject)
-    GREEN.add((name, kind))
+    PASSED.add((name, kind))

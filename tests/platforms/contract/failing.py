@@ -56,7 +56,7 @@ async def lists(s: Subject, listing: Listing) -> None:
         cursor, more = await _broken(s, listing, cursor, None)
         if not more:
             break
-    done = await read_pages(listing, s, since=moment(listing.standing(s)[5]))
+    done = await read_pages(listing, s, since=moment(listing.existing(s)[5]))
     listing.add(s)
     await _broken(s, listing, done.cursor, None)
 

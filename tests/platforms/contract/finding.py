@@ -28,7 +28,7 @@ def items_of(event: Event) -> list[Item]:
 async def remote_post(s: Subject, post: str) -> str:
     """The id under which the adapter knows a post of the world's."""
     written = moment(s.community.wall[int(post)].at)
-    item = await _seek(s, RemotePost, written)
+    item = await _find(s, RemotePost, written)
     assert isinstance(item, RemotePost), "a post is to be seen nowhere"
     return item.external_id
 
@@ -36,7 +36,7 @@ async def remote_post(s: Subject, post: str) -> str:
 async def remote_message(s: Subject, record: Record) -> RemoteMessage:
     """A comment, mention or message as the adapter tells of it."""
     written = recorded_at(record)
-    message = await _seek(s, RemoteMessage, written)
+    message = await _find(s, RemoteMessage, written)
     made = s.adapter()
     if message is None and isinstance(made, ListsComments) and "post" in record:
         post = await remote_post(s, record["post"])
@@ -50,7 +50,7 @@ async def own_messages(s: Subject, question: Record) -> list[RemoteMessage]:
     """What the platform tells of the community's own answers to a message; nothing, where it does not."""
     written = recorded_at(question)
     s.seen.clear()
-    await _seek(s, RemoteMessage, written, all_of_it=True)
+    await _find(s, RemoteMessage, written, all_of_it=True)
     made = s.adapter()
     if isinstance(made, ListsComments) and "post" in question and "comments" not in s.about.silent:
         post = await remote_post(s, question["post"])
@@ -73,7 +73,7 @@ async def updates(s: Subject) -> list[Event]:
     return events
 
 
-async def _seek(s: Subject, kind: type[Item], written: datetime, *, all_of_it: bool = False) -> Item | None:
+async def _find(s: Subject, kind: type[Item], written: datetime, *, all_of_it: bool = False) -> Item | None:
     """One that was written then; `all_of_it`: go through everything from then on."""
     if (item := _seen_item(s, kind, written)) is not None:
         return item

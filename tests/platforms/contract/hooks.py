@@ -29,7 +29,7 @@ UNREADABLE_BODIES = (
 
 
 @dataclass(slots=True)
-class Post:
+class EventRecorder:
     """What a hook of ours is sent: nothing goes over a network."""
 
     s: Subject
@@ -42,13 +42,13 @@ class Post:
         self.sent += [(record, one) for one in self.hook.events(world, self.subscription, community, record)]
 
 
-def subscribed(s: Subject) -> Post:
+def subscribed(s: Subject) -> EventRecorder:
     """From here on, events are sent to us."""
     network = s.sandbox.network
     hook = network.hooks.hook(s.community)
     assert hook is not None, "the sandbox sends no events for this platform"
     one = network.hooks.configure(s.community, HOOK, network.hooks.secret(s.community), origin="control")
-    post = Post(s, hook, one)
+    post = EventRecorder(s, hook, one)
     network.world.listeners.append(post.follow)
     return post
 
@@ -118,10 +118,10 @@ async def _as_listed(s: Subject, record: Record, events: list[Event]) -> None:
     assert messages, f"the event of a {record['type']} tells of none"
     listed = await remote_message(s, record)
     for one in messages:
-        assert _core(one) == _core(listed), "the hook and the list tell of it differently"
+        assert _identity(one) == _identity(listed), "the hook and the list tell of it differently"
 
 
-def _core(message: RemoteMessage) -> tuple[object, ...]:
+def _identity(message: RemoteMessage) -> tuple[object, ...]:
     return (
         message.external_id, message.thread_id, message.kind, message.author.external_id,
         message.author.is_community, message.text, message.post_id,

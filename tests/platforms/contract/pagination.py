@@ -40,7 +40,7 @@ class Listing(Protocol):
 
     async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]: ...
 
-    def standing(self, s: Subject) -> list[int]:
+    def existing(self, s: Subject) -> list[int]:
         """When the items that it should bring were made, in milliseconds since 1970, newest first."""
         ...
 
@@ -75,12 +75,12 @@ async def read_pages(
     """A walk to its end: each page of a new adapter, its cursor kept as text. `twice`: each is asked for twice."""
     done = PagesRead(cursor)
     seen_ids: dict[str, None] = {}
-    been: set[str | None] = set()
+    cursors_seen: set[str | None] = set()
     more = True
     while more:
-        assert done.cursor not in been, "the walk goes in circles"
+        assert done.cursor not in cursors_seen, "the walk goes in circles"
         assert done.pages < MOST_PAGES, "the walk does not end"
-        been.add(done.cursor)
+        cursors_seen.add(done.cursor)
         page = await listing.page(s, done.cursor, since)
         if twice:
             again = await listing.page(s, done.cursor, since)
@@ -106,24 +106,24 @@ def same(one: Page[Item], other: Page[Item]) -> bool:
     return ids[0] == ids[1] and one.more == other.more
 
 
-def complete(listing: Listing, s: Subject, items: Iterable[Item], *, since: datetime | None = None) -> None:
+def assert_complete(listing: Listing, s: Subject, items: Iterable[Item], *, since: datetime | None = None) -> None:
     """Nothing that stands is missing, and nothing is there that does not stand."""
-    expected = sorted(at // 1000 for at in listing.standing(s) if since is None or moment(at) >= since)
+    expected = sorted(at // 1000 for at in listing.existing(s) if since is None or moment(at) >= since)
     actual = sorted(second_of(item) for item in items)
-    lacking, strange = _difference(expected, actual)
-    assert not lacking, f"{len(lacking)} of {len(expected)} {listing.name} were passed over"
-    assert not strange, f"{len(strange)} of {len(actual)} {listing.name} do not stand, or came under two ids"
+    missing, unexpected = _difference(expected, actual)
+    assert not missing, f"{len(missing)} of {len(expected)} {listing.name} were passed over"
+    assert not unexpected, f"{len(unexpected)} of {len(actual)} {listing.name} do not stand, or came under two ids"
 
 
 def _difference(expected: Sequence[int], actual: Sequence[int]) -> tuple[list[int], list[int]]:
     left = list(actual)
-    lacking = []
+    missing = []
     for one in expected:
         if one in left:
             left.remove(one)
         else:
-            lacking.append(one)
-    return lacking, left
+            missing.append(one)
+    return missing, left
 
 
 class Posts:
@@ -144,7 +144,7 @@ class Posts:
     async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]:
         return await s.adapter().posts(s.c, cursor, since)
 
-    def standing(self, s: Subject) -> list[int]:
+    def existing(self, s: Subject) -> list[int]:
         return [s.community.wall[post].at for post in reversed(s.community.posts)]
 
     def removable(self, s: Subject) -> list[Record]:
@@ -177,7 +177,7 @@ class Comments:
         assert isinstance(made, ListsComments)
         return await made.comments(s.c, await remote_post(s, self._post(s)), cursor, since)
 
-    def standing(self, s: Subject) -> list[int]:
+    def existing(self, s: Subject) -> list[int]:
         return [entry.at for entry in self._entries(s)]
 
     def removable(self, s: Subject) -> list[Record]:
@@ -233,7 +233,7 @@ class Conversations:
         # Whether the community's own words come with a list is the platform's affair.
         return Page(tuple(one for one in page.items if not one.author.is_community), page.cursor, page.more)
 
-    def standing(self, s: Subject) -> list[int]:
+    def existing(self, s: Subject) -> list[int]:
         entries = [*s.community.wall.values(), *s.community.mail.values()]
         listed = [
             entry.at

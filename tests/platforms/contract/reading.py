@@ -19,7 +19,7 @@ from sandbox.ledger import Record
 from sandbox.recount import Counters
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import items_of, remote_post, second_of, updates
-from tests.platforms.contract.pagination import LISTINGS, Listing, complete, read_pages
+from tests.platforms.contract.pagination import LISTINGS, Listing, assert_complete, read_pages
 from tests.platforms.contract.stage import Item, Subject, moment, recorded_at
 from tests.platforms.specimens import Specimen
 
@@ -57,7 +57,7 @@ def of_each_list(name: str) -> Callable[[Callable[[Subject, Listing], Awaitable[
 async def paged(s: Subject, listing: Listing) -> None:
     listing.fill(s)
     done = await read_pages(listing, s)
-    complete(listing, s, done.items)
+    assert_complete(listing, s, done.items)
     if listing.name == "posts":
         times = [item.published_at for item in done.items if isinstance(item, RemotePost)]
         assert times == sorted(times, reverse=True), "the first walk is not newest first"
@@ -71,7 +71,7 @@ async def restarted(s: Subject, listing: Listing) -> None:
     """`walk` makes a new adapter for each page; here each cursor is used a second time besides."""
     listing.fill(s)
     done = await read_pages(listing, s, twice=True)
-    complete(listing, s, done.items)
+    assert_complete(listing, s, done.items)
     s.later()
     late = listing.add(s)
     news = await read_pages(listing, s, done.cursor, twice=True)
@@ -95,7 +95,7 @@ async def late(s: Subject, listing: Listing) -> None:
     s.way.before = lambda _: None
     listing.add(s)
     news = await read_pages(listing, s, done.cursor)
-    complete(listing, s, {item.external_id: item for item in (*done.items, *news.items)}.values())
+    assert_complete(listing, s, {item.external_id: item for item in (*done.items, *news.items)}.values())
 
 
 @of_each_list("deleted items")
@@ -111,17 +111,17 @@ async def deleted(s: Subject, listing: Listing) -> None:
             s.delete(one)
 
     done = await read_pages(listing, s, after_each=remove)
-    standing = {at // 1000 for at in listing.standing(s)}
-    assert standing <= set(done.seconds), f"{len(standing - set(done.seconds))} {listing.name} were passed over"
+    existing = {at // 1000 for at in listing.existing(s)}
+    assert existing <= set(done.seconds), f"{len(existing - set(done.seconds))} {listing.name} were passed over"
 
 
 @of_each_list("since")
 async def since(s: Subject, listing: Listing) -> None:
     listing.fill(s)
-    times = listing.standing(s)
+    times = listing.existing(s)
     from_then = moment(times[len(times) // 3])
     done = await read_pages(listing, s, since=from_then)
-    complete(listing, s, done.items, since=from_then)
+    assert_complete(listing, s, done.items, since=from_then)
     added = listing.add(s)
     news = await read_pages(listing, s, done.cursor, since=from_then)
     assert int(recorded_at(added).timestamp()) in news.seconds, (

@@ -133,13 +133,13 @@ async def ended(s: Subject) -> None:
     for kind in [one for one in ACCESS if one in s.c.tokens]:
         for state in STATES:
             s.sandbox.network.grants.end(s.c.tokens[kind], state)
-            errors = await _of_token(s, kind)
+            errors = await _auth_errors(s, kind)
             assert errors, f"nobody says that the {kind} token is {state}"
             assert {error.token for error in errors} <= {kind, None}, "another token is blamed"
             s.sandbox.network.grants.end(s.c.tokens[kind], "good")
 
 
-async def _of_token(s: Subject, kind: Token) -> list[AuthExpired]:
+async def _auth_errors(s: Subject, kind: Token) -> list[AuthExpired]:
     """What all calls say of it; where the platform makes them with another one, if there is one, without that."""
     whole, requests_before, forms = s.c, len(s.way.requests), {s.c.tokens[kind], quote(s.c.tokens[kind], safe="")}
     errors = [await _error_of(call, s) for call in _calls(s).values()]
@@ -231,7 +231,7 @@ def _echo(status: int, request: httpx.Request) -> httpx.Response:
 
 
 @check("no secret in any message, log or address")
-async def discreet(s: Subject) -> None:
+async def no_secret_seen(s: Subject) -> None:
     """Not even where the platform's own words repeat everything that it was sent."""
     secrets, calls = s.secrets(), _calls(s) | renewals(s.adapter())
     errors: list[PlatformError | None] = []

@@ -19,7 +19,7 @@ TEXT = "Yes, until six"
 # ── replies ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _asks(s: Subject, kind: MessageKind) -> Record:
+def _question(s: Subject, kind: MessageKind) -> Record:
     match kind:
         case MessageKind.COMMENT:
             return s.comment(s.post()["id"])
@@ -61,13 +61,13 @@ async def _reply(s: Subject, to: ReplyTo, key: str = "key-1") -> SendReceipt:
 
 @_each_kind("arrives once, where it belongs")
 async def replied(s: Subject, kind: MessageKind) -> None:
-    question = _asks(s, kind)
+    question = _question(s, kind)
     to = reply_to(await remote_message(s, question))
     assert to.kind is kind, f"it is told as a {to.kind}"
     before = len(s.accepted("reply"))
     s.later()
     sent = await _reply(s, to)
-    made = _only(s.accepted("reply")[before:])
+    made = _single(s.accepted("reply")[before:])
     assert TEXT in made["text"], "another text"
     assert made["via"] == kind.value, f"it is a {made['via']}"
     if kind is MessageKind.MESSAGE:
@@ -87,17 +87,17 @@ async def replied(s: Subject, kind: MessageKind) -> None:
 
 @_each_kind("a lost answer is unknown, and sent once")
 async def reply_lost(s: Subject, kind: MessageKind) -> None:
-    to = reply_to(await remote_message(s, _asks(s, kind)))
+    to = reply_to(await remote_message(s, _question(s, kind)))
     before = len(s.accepted("reply"))
     await _lost(s, partial(_reply, s, to))
-    _only(s.accepted("reply")[before:])
+    _single(s.accepted("reply")[before:])
     if s.spec.replies_dedup_window is not None:
         sent = await _reply(s, to)
         assert len(s.accepted("reply")) == before + 1, "the key does not make a repeat harmless"
         assert sent.external_id, "it has no id"
 
 
-def _only(made: list[Record]) -> Record:
+def _single(made: list[Record]) -> Record:
     assert len(made) == 1, f"it happened {len(made)} times"
     return made[0]
 
@@ -125,7 +125,7 @@ async def published(s: Subject) -> None:
         before = len(s.accepted("post"))
         s.later(3600)  # some platforms count posts by the hour
         sent = await _publish(s, draft, f"key-{number}")
-        made = _only(s.accepted("post")[before:])
+        made = _single(s.accepted("post")[before:])
         assert draft.text in made["text"], "another text"
         pictures = len(made.get("media", []))
         assert pictures == len(draft.pictures), f"{pictures} pictures instead of {len(draft.pictures)}"
@@ -140,7 +140,7 @@ async def publication_lost(s: Subject) -> None:
         s.later(3600)
         before = len(s.accepted("post"))
         await _lost(s, partial(_publish, s, draft, f"key-{number}"))
-        _only(s.accepted("post")[before:])
+        _single(s.accepted("post")[before:])
         may = s.spec.publishing
         if may is not None and may.dedup_window is not None:
             await _publish(s, draft, f"key-{number}")

@@ -127,7 +127,7 @@ def test_addresses_have_one_spelling(text: str, canonical: str, base: str) -> No
         "https://a b/@c",
     ],
 )
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="Mastodon address"):
         Mastodon.address(text)
 
@@ -178,7 +178,7 @@ class Server:
     st.sets(st.integers(0, 100), max_size=30),
     st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=40),
 )
-async def test_a_walk_passes_over_nothing(ids: set[int], changes: list[tuple[bool, int]]) -> None:
+async def test_paging_skips_nothing_while_the_list_changes(ids: set[int], changes: list[tuple[bool, int]]) -> None:
     server = Server(set(ids))
     made, seen, cursor = served_by(server), set[int](), None
     there, latest, todo = set(ids), 100, list(changes)
@@ -204,7 +204,7 @@ async def test_a_walk_passes_over_nothing(ids: set[int], changes: list[tuple[boo
     assert server.ids <= seen
 
 
-async def test_a_walk_ends_at_the_age_that_is_not_wanted_and_goes_on_with_what_is_newer() -> None:
+async def test_since_ends_paging_and_the_cursor_continues_with_newer_posts() -> None:
     server = Server(set(range(100)))
     made, seen, cursor, more = served_by(server), [], None, True
     since = START + timedelta(minutes=90)
@@ -227,7 +227,7 @@ async def test_a_walk_ends_at_the_age_that_is_not_wanted_and_goes_on_with_what_i
     assert server.calls == 3, "two pages, and one to see that there is no more"
 
 
-async def test_a_server_that_ignores_where_we_are_does_not_hold_us() -> None:
+async def test_a_server_that_ignores_the_cursor_causes_no_endless_loop() -> None:
     made = served_by(lambda _: httpx.Response(200, json=[status(2), status(1)]))
     cursor, more, pages = None, True, 0
     while more:
@@ -237,7 +237,7 @@ async def test_a_server_that_ignores_where_we_are_does_not_hold_us() -> None:
     assert not (await made.posts(credentials(), cursor)).more
 
 
-async def test_only_the_communitys_own_public_posts_are_posts() -> None:
+async def test_only_own_public_statuses_are_posts() -> None:
     reblog = status(5, reblog=status(9, by="2"))
     page = [status(7), status(6, reply_to=7), reblog, status(4, visibility="direct"), status(3, by="2")]
     listed = await answering(httpx.Response(200, json=page)).posts(credentials(), None)
@@ -304,7 +304,7 @@ async def test_comments_form_one_thread_for_each_customer_and_first_comment() ->
     assert {m.kind for m in page.items} == {MessageKind.COMMENT}
 
 
-async def test_a_comment_is_the_same_whichever_call_brings_it() -> None:
+async def test_comments_and_conversations_return_the_same_comment() -> None:
     statuses = {10: status(10), **{int(s["id"]): s for s in tree()}}
 
     def above(key: int) -> list[dict[str, Any]]:
@@ -399,7 +399,7 @@ async def test_a_reply_is_as_visible_as_what_it_answers(visibility: str) -> None
         (httpx.Response(403, json={"error": "This action is outside the authorized scopes"}), MissingPermission),
     ],
 )
-async def test_a_reply_that_fails_tells_whether_it_may_have_been_sent(
+async def test_a_failed_reply_is_classified_by_whether_it_may_have_been_sent(
     answer: httpx.Response, error: type[PlatformError]
 ) -> None:
     made = answering(httpx.Response(200, json=status(11, "2", 10)), answer)
@@ -431,7 +431,7 @@ def test_every_documented_answer_has_its_class(status_code: int, body: str, erro
     assert said is None if error is None else type(said) is error
 
 
-def test_a_limit_tells_when_and_whom() -> None:
+def test_a_rate_limit_has_a_reset_and_a_scope() -> None:
     headers = {"date": "Sun, 22 Nov 2026 10:00:00 GMT", "x-ratelimit-reset": "2026-11-22T10:05:00.000000Z"}
     request = httpx.Request("GET", "https://m.example/", headers={"authorization": "Bearer x"})
     said = answering().classify(httpx.Response(429, headers=headers, request=request))
@@ -442,7 +442,7 @@ def test_a_limit_tells_when_and_whom() -> None:
     assert (said.retry_after, said.scope) == (7.0, LimitScope.ADDRESS)
 
 
-def test_a_bad_token_that_is_told_in_plain_text() -> None:
+def test_a_bad_token_reported_in_plain_text() -> None:
     request = httpx.Request("GET", "https://m.example/", headers={"authorization": "Bearer x"})
     said = answering().classify(httpx.Response(400, text="Invalid token", request=request))
     assert isinstance(said, AuthExpired)
@@ -463,7 +463,7 @@ def test_no_token_stands_in_the_credentials() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{}", "null", "[1]", '[{"id": 1}]', '{"ancestors": 1}', "<html>"])
-async def test_what_is_not_understood_is_malformed(body: str) -> None:
+async def test_an_unexpected_response_is_malformed(body: str) -> None:
     calls: list[Callable[[Mastodon], Any]] = [
         lambda made: made.community(credentials()),
         lambda made: made.posts(credentials(), None),

@@ -49,7 +49,7 @@ class Server:
         return [f"{one.method} {one.url.path}" for one in self.requests]
 
 
-def test_it_can_do_all_this_and_needs_no_fresh_tokens() -> None:
+def test_the_adapter_has_these_capabilities_and_needs_no_renewal() -> None:
     made = served_by(Server())
     assert all(isinstance(made, able) for able in (MeasuresAcross, Publishes, Inspects, ReportsUsage))
     assert not isinstance(made, Refreshes)
@@ -105,14 +105,14 @@ async def test_a_text_alone_is_one_call() -> None:
 
 
 @pytest.mark.parametrize("draft", [OutgoingPost("x" * 501), OutgoingPost("x", pictures(5)), OutgoingPost(" ")])
-async def test_what_is_too_much_is_not_sent(draft: OutgoingPost) -> None:
+async def test_a_post_over_the_limits_is_not_sent(draft: OutgoingPost) -> None:
     server = Server()
     with pytest.raises(Rejected):
         await served_by(server).publish(credentials(token=True), draft, "k")
     assert not server.requests
 
 
-async def test_a_picture_that_is_still_worked_on_is_asked_for_once() -> None:
+async def test_an_unprocessed_picture_is_requested_once_more() -> None:
     accepted = httpx.Response(202, json={**MEDIA, "url": None})
     server = Server(accepted, httpx.Response(200, json=MEDIA))
     await served_by(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
@@ -139,7 +139,7 @@ async def test_an_upload_that_fails_fails_as_a_read(answer: httpx.Response, erro
     assert len(server.requests) == 1
 
 
-async def test_a_post_whose_answer_is_lost_may_have_appeared() -> None:
+async def test_a_lost_response_to_a_post_is_an_unknown_outcome() -> None:
     made = served_by(lambda request: httpx.Response(500))
     with pytest.raises(OutcomeUnknown):
         await made.publish(credentials(token=True), OutgoingPost("Open"), "k")
@@ -148,7 +148,7 @@ async def test_a_post_whose_answer_is_lost_may_have_appeared() -> None:
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_every_request_tells_what_it_costs() -> None:
+async def test_every_request_carries_its_cost() -> None:
     costs: list[tuple[str, Cost]] = []
     server = Server()
 
@@ -185,7 +185,7 @@ LIMIT = {
 }
 
 
-def test_how_much_is_used_up() -> None:
+def test_usage_of_the_rate_limit() -> None:
     assert Mastodon.usage(limited(LIMIT)) == Usage(0.75, LimitScope.TOKEN, 150.0)
     assert Mastodon.usage(limited(LIMIT, token=False)) == Usage(0.75, LimitScope.ADDRESS, 150.0)
     assert Mastodon.usage(limited(LIMIT | {"x-ratelimit-reset": "soon"})) == Usage(0.75, LimitScope.TOKEN, None)
@@ -197,7 +197,7 @@ def test_how_much_is_used_up() -> None:
     [{}, {"x-ratelimit-limit": "300"}, {"x-ratelimit-remaining": "1"}, LIMIT | {"x-ratelimit-limit": "0"}]
     + [LIMIT | {"x-ratelimit-remaining": wrong} for wrong in ("-1", "many", "", "1e3", "9" * 30)],
 )
-def test_what_is_not_told_is_not_made_up(headers: dict[str, str]) -> None:
+def test_without_complete_headers_there_is_no_usage(headers: dict[str, str]) -> None:
     assert Mastodon.usage(limited(headers)) is None
 
 
@@ -205,7 +205,7 @@ def test_what_is_not_told_is_not_made_up(headers: dict[str, str]) -> None:
     ("method", "token", "scope"),
     [("GET", True, LimitScope.TOKEN), ("GET", False, LimitScope.ADDRESS), ("POST", True, LimitScope.COMMUNITY)],
 )
-def test_whom_a_refusal_concerns(method: str, token: bool, scope: LimitScope) -> None:
+def test_the_scope_of_a_rate_limit(method: str, token: bool, scope: LimitScope) -> None:
     """Too many uploads keep nobody from reading."""
     sent = {"authorization": f"Bearer {TOKEN}"} if token else {}
     request = httpx.Request(method, "https://m.example/", headers=sent)
@@ -229,7 +229,7 @@ def test_whom_a_refusal_concerns(method: str, token: bool, scope: LimitScope) ->
         ({"scopes": None}, ()),
     ],
 )
-async def test_what_a_token_lacks(application: dict[str, Any], missing: tuple[str, ...]) -> None:
+async def test_inspect_returns_missing_scopes(application: dict[str, Any], missing: tuple[str, ...]) -> None:
     made = served_by(lambda _: httpx.Response(200, json={"name": "Instep", **application}))
     states = await made.inspect(credentials(token=True))
     assert states[Token.COMMUNITY].missing_scopes == missing

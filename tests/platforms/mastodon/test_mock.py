@@ -139,7 +139,7 @@ async def test_the_community(http: httpx.AsyncClient, control: httpx.AsyncClient
     assert snapshot.title == raw["display_name"]
 
 
-async def test_posts_are_walked_to_the_end_and_on(
+async def test_posts_are_read_to_the_end_and_then_only_new_ones(
     http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials
 ) -> None:
     made = Mastodon(http)
@@ -200,9 +200,7 @@ async def test_a_customer_is_answered(http: httpx.AsyncClient, control: httpx.As
     assert "Yes, we are" in ours[0].text
 
 
-async def test_what_goes_wrong_has_its_class(
-    http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials
-) -> None:
+async def test_errors_are_classified(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
     made = Mastodon(http)
     path = f"/api/v1/accounts/{ada.external_id}"
     await fault(control, path, type="ratelimit")

@@ -48,7 +48,7 @@ MALFORMED_FIELDS: tuple[Json, ...] = (
 
 
 @pytest.mark.parametrize("malformed", MALFORMED_FIELDS, ids=lambda value: next(iter(value)))
-async def test_an_odd_status_does_not_hide_the_others(malformed: Json) -> None:
+async def test_a_malformed_status_hides_no_others(malformed: Json) -> None:
     page = await answering(says([status(3), status(2, **malformed), None, status(1)])).posts(credentials(), None)
     assert [post.external_id for post in page.items] == ["3", "1"]
     assert page.more
@@ -65,7 +65,7 @@ async def test_an_odd_status_does_not_hide_the_others(malformed: Json) -> None:
 
 
 @pytest.mark.parametrize("malformed", MALFORMED_FIELDS, ids=lambda value: next(iter(value)))
-async def test_where_nothing_is_understood_the_answer_is_not(malformed: Json) -> None:
+async def test_a_list_of_malformed_statuses_alone_is_malformed(malformed: Json) -> None:
     with pytest.raises(Malformed, match=f"0.{next(iter(malformed))}"):
         await answering(says([status(2, **malformed)])).posts(credentials(), None)
     with pytest.raises(Malformed):
@@ -76,7 +76,7 @@ async def test_where_nothing_is_understood_the_answer_is_not(malformed: Json) ->
         )
 
 
-async def test_an_odd_comment_does_not_hide_the_others() -> None:
+async def test_a_malformed_comment_hides_no_others() -> None:
     below = [status(11, "2", 10), status(12, "3", 10, account=None), status(13, "4", 12)]
     page = await answering(says({"ancestors": [], "descendants": below})).comments(credentials(), "10", None)
     assert [message.external_id for message in page.items] == ["11", "13"]
@@ -89,7 +89,7 @@ async def test_counters_need_neither_author_nor_date() -> None:
     assert results[0].counters == {Metric.REACTIONS: 1, Metric.SHARES: 2, Metric.COMMENTS: 3}
 
 
-async def test_a_post_whose_counters_are_not_understood_is_there_all_the_same() -> None:
+async def test_a_post_with_malformed_counters_is_not_gone() -> None:
     listed = [status(1, favourites_count="many"), status(2)]
     first, second, third = await answering(says(listed)).metrics(credentials(), ("1", "2", "3"))
     assert (first.gone, first.counters) == (False, {})
@@ -100,7 +100,7 @@ async def test_a_post_whose_counters_are_not_understood_is_there_all_the_same() 
     assert third.gone
 
 
-async def test_what_is_no_mention_may_be_anything() -> None:
+async def test_notifications_other_than_mentions_are_not_validated() -> None:
     notifications = [
         notice(5, {"id": "x"}, "favourite"),
         notice(4, status(20, "2")),
@@ -124,7 +124,7 @@ async def test_an_account_need_not_have_an_address_of_its_own() -> None:
     assert (snapshot.url, snapshot.size) == ("https://m.example/@user1", 7)
 
 
-async def test_strangers_messages_are_asked_for() -> None:
+async def test_messages_of_unfollowed_accounts_are_requested() -> None:
     """Since 4.3 private mentions by people whom the account does not follow are filtered out otherwise."""
     requests: list[httpx.Request] = []
 
@@ -140,7 +140,7 @@ async def test_strangers_messages_are_asked_for() -> None:
 # ── batches ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_batch_by_another_name_is_asked_one_by_one() -> None:
+async def test_without_a_known_batch_endpoint_posts_are_requested_one_by_one() -> None:
     """Pleroma's takes `ids[]`."""
     missing = says({"error": "Missing field: ids."}, 400)
     results = await answering(missing, says(status(1)), says({"error": "Record not found"}, 404)).metrics(
@@ -184,7 +184,9 @@ def misskey(code: str) -> Json:
         (502, misskey("NO_SUCH_NOTE"), Transient),
     ],
 )
-def test_relatives_refuse_in_their_own_words(code: int, body: Json, error: type[PlatformError]) -> None:
+def test_errors_of_mastodon_compatible_servers_are_classified(
+    code: int, body: Json, error: type[PlatformError]
+) -> None:
     request = httpx.Request("GET", "https://m.example/", headers={"authorization": f"Bearer {TOKEN}"})
     assert type(answering().classify(httpx.Response(code, json=body, request=request))) is error
 
@@ -209,12 +211,12 @@ def test_scopes_that_are_named(explanation: str, scopes: tuple[str, ...]) -> Non
     ("body", "error"),
     [("invalid_token", AuthExpired), ("", AuthExpired), ("<html><h1>400 Bad Request</h1>", Rejected)],
 )
-def test_a_page_of_a_proxy_is_no_word_about_the_token(body: str, error: type[PlatformError]) -> None:
+def test_an_error_page_of_a_proxy_does_not_expire_the_token(body: str, error: type[PlatformError]) -> None:
     request = httpx.Request("GET", "https://m.example/", headers={"authorization": f"Bearer {TOKEN}"})
     assert type(answering().classify(httpx.Response(400, text=body, request=request))) is error
 
 
-async def test_a_refused_answer_of_misskeys_family_says_why() -> None:
+async def test_a_refused_reply_of_misskeys_family_has_its_reason() -> None:
     made = answering(says(status(11, "2", 10)), says(misskey("CANNOT_REPLY_TO_AN_INVISIBLE_NOTE"), 401))
     with pytest.raises(Rejected, match="in words") as caught:
         await made.reply(credentials(token=True), question(), "Hello", "key-1")
@@ -231,7 +233,7 @@ async def test_a_refused_answer_of_misskeys_family_says_why() -> None:
     ("reset", "seconds"),
     [("1795341750", 150.0), ("2026-11-22T10:02:30.000000Z", 150.0), ("soon", None), ("9" * 11, None), ("", None)],
 )
-def test_a_limit_may_end_at_a_number(reset: str, seconds: float | None) -> None:
+def test_a_limit_may_reset_at_a_unix_time(reset: str, seconds: float | None) -> None:
     """GoToSocial writes seconds since 1970."""
     headers = {"x-ratelimit-limit": "300", "x-ratelimit-remaining": "75", "x-ratelimit-reset": reset}
     usage = served_by(lambda _: says({})).usage(limited(headers))
@@ -242,7 +244,7 @@ def test_a_limit_may_end_at_a_number(reset: str, seconds: float | None) -> None:
     assert said.retry_after == seconds
 
 
-async def test_a_token_that_is_nobodys_own_is_named() -> None:
+async def test_a_token_without_an_account_is_refused() -> None:
     made = answering(says({"error": "This method requires an authenticated user"}, 422))
     with pytest.raises(AuthExpired) as caught:
         await made.conversations(credentials(token=True), None)

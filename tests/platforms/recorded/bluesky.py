@@ -23,7 +23,7 @@ def account(did: str) -> Credentials:
 
 
 def as_post(raw: dict[str, Any]) -> dict[str, Any]:
-    """A recorded record of a post, as a view would show it."""
+    """A view made from a recorded post record."""
     author = {"did": raw["uri"].split("/")[2], "handle": "test.marshal.dev"}
     return {
         "uri": raw["uri"], "cid": raw["cid"], "author": author, "record": raw["value"],
@@ -32,7 +32,7 @@ def as_post(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 async def same_post(view: dict[str, Any], did: str) -> None:
-    """A post as it stands in a feed, and as `getPosts` shows it, against an independent reading."""
+    """Compare a post, as parsed from a feed and from `getPosts`, with an independent reading."""
     (remote_post,) = (await served({"feed": [{"post": view}]}).posts(account(did), None)).items
     (counted,) = await served({"posts": [view]}).metrics(account(did), (view["uri"],))
     assert remote_post.metrics == counted
@@ -51,7 +51,7 @@ async def same_post(view: dict[str, Any], did: str) -> None:
 
 
 async def post_record(raw: Any) -> None:
-    """As `getRecord` answers it: an author's own words, one of them with no zone in its date."""
+    """A response of `getRecord`; one of those recorded has a date without a zone."""
     await same_post(as_post(raw), raw["uri"].split("/")[2])
     assert wire_models.STORED.validate_python(raw).uri == raw["uri"]
 
@@ -63,7 +63,7 @@ async def thread(raw: Any) -> None:
     replies = raw["thread"].get("replies", [])
     assert len(page.items) == len([one for one in replies if "post" in one])
     if not replies:
-        # Nobody has answered this post: hang it below itself, so that it is read as a comment as well.
+        # This post has no replies: make it a reply to itself, so that it is parsed as a comment too.
         below = {"thread": {**raw["thread"], "replies": [{"post": root}]}}
         (comment,) = (await served(below).comments(account(OWN_DID), root["uri"], None)).items
         assert (comment.kind, comment.text, comment.author.name) == (
@@ -72,7 +72,7 @@ async def thread(raw: Any) -> None:
 
 
 async def other_record(raw: Any) -> None:
-    """No answer of ours, and told to be none where it comes all the same."""
+    """A response to no request of the adapter; it must be malformed if received."""
     with pytest.raises(Malformed):
         await served(raw).posts(account(OWN_DID), None)
     with pytest.raises(Malformed):

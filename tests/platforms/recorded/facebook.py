@@ -1,4 +1,4 @@
-"""Graph's answers about Pages, from python-facebook."""
+"""Graph's responses about Pages, from python-facebook."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -95,7 +95,7 @@ async def posts(raw: Any) -> None:
 
 
 async def comments_without_ids(raw: Any) -> None:
-    """Recorded without the ids that we ask for, and understood with them."""
+    """Recorded without the ids that the adapter requests; parsed once they are added."""
     with pytest.raises(Malformed, match="id"):
         await Facebook(saying(raw)).comments(own_credentials(), "1_2", None)
     comments = [{**one, "id": one["permalink_url"].rpartition("=")[2]} for one in raw["data"]]

@@ -1,4 +1,4 @@
-"""Graph's answers about Instagram, from python-facebook."""
+"""Graph's responses about Instagram, from python-facebook."""
 
 import json
 from datetime import datetime

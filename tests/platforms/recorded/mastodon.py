@@ -64,7 +64,7 @@ def own_credentials(external_id: str) -> Credentials:
 
 
 def letters(text: str) -> str:
-    """Text without markup and white space, found another way than the adapter's."""
+    """Text without markup and white space, extracted differently from the adapter."""
     return re.sub(r"\s+", "", html.unescape(re.sub(r"<[^>]*>", "", text)))
 
 
@@ -91,7 +91,7 @@ async def refusal(exchange: Exchange) -> None:
 
 
 async def scheduled(exchange: Exchange) -> None:
-    """It is no refusal, and no reply either."""
+    """A scheduled status is no error, and no receipt of a reply either."""
     assert "scheduled_at" in exchange.raw
     assert exchange.adapter().classify(exchange.response(httpx.Request("POST", exchange.url))) is None
     question = {

@@ -1,4 +1,4 @@
-"""Telegram publishes the description of every type, and nobody answers of its own."""
+"""Telegram publishes a description of every type, and there are no recorded responses."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""VK publishes the schema of every answer, and nobody answers of its own."""
+"""VK publishes the schema of every response, and there are no recorded ones."""
 
 from typing import Final
 

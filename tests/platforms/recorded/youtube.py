@@ -1,4 +1,4 @@
-"""YouTube's recorded answers, from python-youtube."""
+"""YouTube's recorded responses, from python-youtube."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -36,7 +36,7 @@ def served(*answers: object) -> YouTube:
 
 
 def same_counters(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
-    """`favoriteCount` and `dislikeCount` are nobody's concern any more."""
+    """`favoriteCount` and `dislikeCount` are deprecated and not read."""
     names = {Metric.VIEWS: "viewCount", Metric.REACTIONS: "likeCount", Metric.COMMENTS: "commentCount"}
     statistics = raw.get("statistics", {})
     assert counters == {metric: int(statistics[name]) for metric, name in names.items() if name in statistics}
@@ -107,7 +107,7 @@ async def threads(raw: Any) -> None:
 
 
 async def comments(raw: Any) -> None:
-    """As the answers to a comment, which is how a list of comments comes to us."""
+    """As the replies to a comment, the only list of comments that the adapter requests."""
     thread = {
         "id": raw["items"][0]["snippet"].get("parentId", "Ugw"),
         "snippet": {"topLevelComment": raw["items"][0], "totalReplyCount": 9},
@@ -131,7 +131,7 @@ async def reply(raw: Any) -> None:
 
 
 async def new_thread(raw: Any) -> None:
-    """Made by `commentThreads.insert`, which is not called; read, it is a thread like others."""
+    """From `commentThreads.insert`, which the adapter does not call; parsed, it is a thread like any other."""
     await threads({"kind": "youtube#commentThreadListResponse", "items": [raw]})
 
 

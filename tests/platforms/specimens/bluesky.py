@@ -1,4 +1,4 @@
-"""Bluesky, for the suites. An error is a name and words; which of them are told apart, the servers' code says."""
+"""Bluesky's specimen. An error is a name and a message; the names come from the source of its servers."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ CID: Final = "bafyreifzi5xyrf3c5jw7cci4zrltyl25ik2dboznop4qo4cotcfbyjtita"
 BLOB: Final = "bafkreic3cp5ky525vsukjvrzxsc2h3jka2gud74l2hgeatw2rhj2qycnmq"
 DATE: Final = "Mon, 23 Nov 2026 06:00:00 GMT"
 RESET: Final = "1795413750"
-"""Two minutes and a half later."""
+"""150 seconds after `DATE`."""
 
 
 def uri(did: str, rkey: str) -> str:
@@ -41,7 +41,7 @@ COMMENT: Final = uri(CUSTOMER, "3k2yihcrp6f2c")
 
 
 def jwt(signature: str, **claims: object) -> str:
-    """A token that says something of itself."""
+    """A JSON Web Token with these claims."""
     parts = [{"typ": "at+jwt", "alg": "ES256K"}, claims]
     return ".".join(
         [*(base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in parts), signature]
@@ -49,7 +49,7 @@ def jwt(signature: str, **claims: object) -> str:
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """Posts are looked up, and whether a record is there already; pictures are uploaded."""
+    """Lookups of posts and of an existing record, and uploads of pictures."""
     match request.url.path.rpartition("/")[2]:
         case "app.bsky.feed.getPosts":
             post = {
@@ -145,7 +145,7 @@ SPECIMEN: Final = Specimen(
         spent("too many sessions", LimitScope.ADDRESS, "both", 150.0, until("3000;w=300")),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT, MessageKind.MENTION, MessageKind.MESSAGE}),
-    # Of an account's own limits `bluesky/test_adapter` tells: a repeated post is none, so that it counts once.
+    # `bluesky/test_writing` tests an account's own write limits.
     limits=(Limited("calls", LimitScope.ADDRESS),),
     codes={
         "ExpiredToken": AuthExpired,

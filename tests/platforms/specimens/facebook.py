@@ -1,4 +1,4 @@
-"""Facebook Pages, for the suites. A refusal is `{"error": {"code", …}}`, mostly with status 400."""
+"""Facebook Pages' specimen. A refusal is `{"error": {"code", …}}`, mostly with status 400."""
 
 from typing import Final
 
@@ -23,13 +23,13 @@ from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """An album's pictures are uploaded unpublished, before the post that shows them."""
+    """Uploads of an album's pictures, unpublished, before the post."""
     hidden = request.url.path.endswith("/photos") and b'name="published"\r\n\r\nfalse' in request.content
     return json_response({"id": "901"}) if hidden else None
 
 
 def error(code: int | None, message: str = "of Meta's", **more: object) -> dict[str, object]:
-    """Old ones have no code."""
+    """A refusal; those of old versions have no code."""
     numbered = {} if code is None else {"code": code}
     return {"error": {"message": message, "type": "OAuthException", **numbered, "fbtrace_id": "A1b2", **more}}
 

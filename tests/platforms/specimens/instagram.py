@@ -1,4 +1,4 @@
-"""Instagram, for the suites. It refuses as Facebook does, with some codes of its own."""
+"""Instagram's specimen. Its errors have Facebook's form, with some codes of its own."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ OWN_ID: Final = "17841400000000077"
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """A post takes a look at the day's limit, and containers that are ready."""
+    """The daily publishing limit, and media containers that are ready."""
     last = request.url.path.rpartition("/")[2]
     if last == "content_publishing_limit":
         return json_response({"data": [{"quota_usage": 3, "config": {"quota_total": 100, "quota_duration": 86400}}]})

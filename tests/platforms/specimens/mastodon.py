@@ -1,4 +1,4 @@
-"""Mastodon, for the suites."""
+"""Mastodon's specimen."""
 
 from typing import Final, Literal
 
@@ -26,7 +26,7 @@ STATUS: Final = {
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """An answer is written below a status that is looked up first; pictures are uploaded."""
+    """The lookup of the status that a reply answers, and uploads of pictures."""
     if request.method == "GET":
         return json_response(STATUS)
     if request.url.path == "/api/v2/media":
@@ -35,7 +35,7 @@ def before(request: httpx.Request) -> httpx.Response | None:
 
 
 def throttled(name: str, refuses: Literal["reads", "changes"], scope: LimitScope) -> tuple[Refusal, Refusal]:
-    """With the moment of its end, and without."""
+    """With and without the time at which the limit resets."""
     said = {"error": "Too many requests"}
     until = {"date": "Mon, 23 Nov 2026 06:00:00 GMT", "x-ratelimit-reset": "2026-11-23T06:02:30.000000Z"}
     timed = Refusal(f"{name}, until a moment", Throttled, said, 429, until, None, 150.0, scope, refuses=refuses)

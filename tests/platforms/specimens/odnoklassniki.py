@@ -1,4 +1,4 @@
-"""Odnoklassniki, for the suites. It answers 200 to almost everything; `error_code` tells."""
+"""Odnoklassniki's specimen. Almost every response has status 200; errors have an `error_code`."""
 
 import hashlib
 from typing import Final
@@ -27,7 +27,7 @@ SECRET: Final = "E1C0FFEE0APPLICATION0SECRET"
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """A picture takes two calls before the post: whereto, and the upload. Methods are named in the form."""
+    """Two requests for a picture: its upload URL, and the upload. The method is a field of the form."""
     if request.url.path == "/uploadImage":
         return json_response({"photos": {"photo-1": {"token": "upload-token"}}})
     if parse_qs(request.content.decode("latin-1")).get("method") == ["photosV2.getUploadUrl"]:

@@ -1,4 +1,4 @@
-"""Telegram, for the suites. 400 and 403 are told apart by their words."""
+"""Telegram's specimen. Errors with 400 and 403 differ only in their descriptions."""
 
 from typing import Final
 

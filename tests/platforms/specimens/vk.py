@@ -1,4 +1,4 @@
-"""VK, for the suites. It answers 200 to almost everything; `error.error_code` tells."""
+"""VK's specimen. Almost every response has status 200; errors have an `error.error_code`."""
 
 from typing import Final
 
@@ -24,7 +24,7 @@ PHOTO: Final = {"server": 1, "photo": '[{"photo": "5f3a"}]', "hash": "abc"}
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """A picture takes three calls before the post: whereto, the upload, the saving."""
+    """Three requests for a picture: its upload URL, the upload, and saving it."""
     match request.url.path.rpartition("/")[2]:
         case "photos.getWallUploadServer":
             where = str(request.url.copy_with(path="/upload.php", query=None))

@@ -1,4 +1,4 @@
-"""YouTube, for the suites. Its errors are Google's: `errors[].reason` tells, or `details[].reason`."""
+"""YouTube's specimen. Its errors are Google's, with `errors[].reason` or `details[].reason`."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ from tests.platforms.specimens import Limited, Refusal, Specimen, customer
 
 FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
 WINTER: Final = {"date": "Mon, 23 Nov 2026 06:00:00 GMT"}
-"""Ten in the evening in California, two hours before the day's quota begins anew."""
+"""22:00 in California, two hours before the daily quota resets."""
 
 
 def said(status: int, reason: str, detail: str | None = None, domain: str = "youtube.quota") -> dict[str, object]:
@@ -49,7 +49,7 @@ def error(
 
 
 def spent(status: int, reason: str, detail: str | None = None, *, hour_known: bool) -> tuple[Refusal, Refusal]:
-    """A quota is that of a key, which reads, or that of the application, which changes."""
+    """An exhausted quota: of an API key for reads, of the application for changes."""
     name, body = f"{status} {reason}{', the hour known' if hour_known else ''}", said(status, reason, detail)
     headers, seconds = (WINTER, 7200.0) if hour_known else ({}, None)
     return (
@@ -72,7 +72,7 @@ def of_token(means: type[PlatformError], status: int, reason: str) -> Refusal:
 
 
 def rounded(size: int) -> int:
-    """Three digits are shown of a channel's size, rounded down."""
+    """A channel's size rounded down to three digits, as YouTube returns it."""
     step: int = 10 ** max(len(str(size)) - 3, 0)
     return size // step * step
 

@@ -121,7 +121,7 @@ def paths(s: Subject) -> list[str]:
 # ── what it is ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_can_what_youtube_can_and_no_more() -> None:
+def test_the_adapter_has_youtubes_capabilities() -> None:
     made: Adapter = answering()[0]
     assert ADAPTER is YouTube
     for ability in (ListsComments, MeasuresAcross, Replies, Refreshes, Inspects):
@@ -175,7 +175,7 @@ def test_addresses_have_one_spelling(text: str, canonical: str) -> None:
         "https://[not/@a",
     ],
 )
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="YouTube channel's address"):
         YouTube.address(text)
 
@@ -231,7 +231,7 @@ def cost(request: httpx.Request) -> tuple[str, Token | None, dict[str, int]]:
     return charged.token, charged.kind, dict(charged.units)
 
 
-async def test_a_key_reads_where_there_is_one_and_stands_in_no_url() -> None:
+async def test_an_api_key_is_preferred_and_appears_in_no_url() -> None:
     videos = listing({"id": "v", "statistics": {}})
     made, requests = answering(videos, videos)
     await made.metrics(credentials(Token.APP, Token.COMMUNITY), ("v",))
@@ -246,7 +246,7 @@ async def test_a_key_reads_where_there_is_one_and_stands_in_no_url() -> None:
     ]
 
 
-async def test_what_needs_a_token_says_which() -> None:
+async def test_a_missing_token_is_named() -> None:
     made, requests = answering()
     with pytest.raises(AuthExpired) as caught:
         await made.posts(credentials(Token.REFRESH), None)
@@ -266,9 +266,7 @@ async def test_what_needs_a_token_says_which() -> None:
         ((Token.COMMUNITY,), refused(401, "authError"), Token.COMMUNITY),
     ],
 )
-async def test_a_token_that_is_not_good_is_named(
-    kinds: tuple[Token, ...], answer: httpx.Response, token: Token
-) -> None:
+async def test_an_invalid_token_is_named(kinds: tuple[Token, ...], answer: httpx.Response, token: Token) -> None:
     made, _ = answering(answer)
     with pytest.raises(AuthExpired) as caught:
         await made.community(credentials(*kinds))
@@ -427,7 +425,7 @@ def pages_of(size: int) -> Iterator[None]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.lists(st.tuples(st.booleans(), st.integers(0, 70)), max_size=40))
-async def test_a_walk_passes_over_nothing(count: int, changes: list[tuple[bool, int]]) -> None:
+async def test_paging_skips_nothing_while_the_list_changes(count: int, changes: list[tuple[bool, int]]) -> None:
     """Whatever is added or deleted between any two calls; one by one, for a list of few pages."""
     server = Uploads([*range(count, 0, -1)], list(changes))
     made, seen, cursor = served_by(server), set[int](), None
@@ -449,7 +447,7 @@ async def test_a_walk_passes_over_nothing(count: int, changes: list[tuple[bool, 
         assert set(server.ids) <= seen
 
 
-async def test_many_deleted_at_once_have_the_walk_start_again() -> None:
+async def test_many_deletions_at_once_restart_paging() -> None:
     server = Uploads([*range(100, 0, -1)])
     made, seen = served_by(server), set[int]()
     with pages_of(20):
@@ -462,7 +460,7 @@ async def test_many_deleted_at_once_have_the_walk_start_again() -> None:
     assert seen == {*range(1, 101)}
 
 
-async def test_a_walk_goes_down_to_what_is_known() -> None:
+async def test_paging_stops_at_the_last_item_seen() -> None:
     server = Uploads([*range(100, 0, -1)])
     made, seen = served_by(server), set[int]()
     with pages_of(40):
@@ -478,14 +476,14 @@ async def test_a_walk_goes_down_to_what_is_known() -> None:
     assert {*range(101, 201)} <= seen < {*range(1, 201)}
 
 
-async def test_a_video_that_is_not_shown_is_gone() -> None:
+async def test_a_video_omitted_from_the_response_is_gone() -> None:
     made, _ = answering(listing({"id": "v", "statistics": {"viewCount": "1"}}))
     gone, there = await made.metrics(credentials(), ("w", "v"))
     assert (gone.external_id, gone.gone, gone.counters, gone.missing) == ("w", True, {}, {})
     assert (there.external_id, there.gone, there.counters) == ("v", False, {Metric.VIEWS: 1})
 
 
-async def test_a_walk_with_nothing_new_costs_two_calls() -> None:
+async def test_a_poll_without_new_videos_takes_two_requests() -> None:
     server = Uploads([*range(100, 0, -1)])
     made = served_by(server)
     with pages_of(20):
@@ -501,7 +499,7 @@ async def test_a_walk_with_nothing_new_costs_two_calls() -> None:
         assert len(page.items) == 20, "the newest come each time, with fresh counters"
 
 
-async def test_a_token_that_is_no_longer_taken_starts_the_walk_again() -> None:
+async def test_an_expired_page_token_restarts_paging() -> None:
     server = Uploads([*range(30, 0, -1)])
     made = served_by(server)
     with pages_of(20):
@@ -517,7 +515,7 @@ async def test_a_token_that_is_no_longer_taken_starts_the_walk_again() -> None:
     assert len(seen) == 30
 
 
-async def test_since_ends_a_walk() -> None:
+async def test_since_ends_paging() -> None:
     server = Uploads([*range(100_000, 0, -2_000)])
     made = served_by(server)
     since = START + timedelta(minutes=90_000)
@@ -585,7 +583,7 @@ async def test_private_videos_are_no_posts(stage: Subject) -> None:
     assert "Never" not in {post.text for post in listed}
 
 
-async def test_what_an_owner_hides_is_missing_and_not_0(stage: Subject) -> None:
+async def test_counters_hidden_by_the_owner_are_missing(stage: Subject) -> None:
     stage.let("post", text="Quiet", category="comments_off")
     stage.let("post", text="Shy", category="likes_hidden")
     listed, _ = await posts(stage)
@@ -609,7 +607,7 @@ async def test_live_and_announced_videos_are_posts() -> None:
 # ── comments ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_answers_beyond_those_that_come_along_are_fetched(stage: Subject) -> None:
+async def test_replies_beyond_the_embedded_ones_are_fetched(stage: Subject) -> None:
     post = stage.post()["id"]
     root = stage.comment(post, "Until when?", person=1)["id"]
     for number in range(8):
@@ -627,7 +625,7 @@ async def test_answers_beyond_those_that_come_along_are_fetched(stage: Subject) 
     assert cursor == "{}", "the next walk reads all of it again"
 
 
-async def test_the_channel_is_read_down_to_what_is_known(stage: Subject) -> None:
+async def test_comments_are_read_down_to_the_last_one_seen(stage: Subject) -> None:
     post = stage.post()["id"]
     root = stage.comment(post, "Known", person=1)["id"]
     for number in range(8):
@@ -647,7 +645,7 @@ async def test_the_channel_is_read_down_to_what_is_known(stage: Subject) -> None
     assert paths(stage) == ["commentThreads"], "long threads that are known are not read again each time"
 
 
-async def test_an_answer_of_the_communitys_belongs_to_whom_it_addresses() -> None:
+async def test_an_own_reply_belongs_to_the_thread_of_the_person_addressed() -> None:
     def comment(key: str, by: str, name: str, text: str, **more: object) -> dict[str, object]:
         said = {"authorDisplayName": name, "authorChannelId": {"value": by}, "textDisplay": text, **more}
         return {"id": key, "snippet": {"publishedAt": "2026-11-01T00:00:00Z", **said}}
@@ -687,7 +685,7 @@ async def test_comments_that_are_switched_off_are_none(stage: Subject) -> None:
         await made.comments(credentials(), "v", None)
 
 
-async def test_a_comment_deleted_during_the_walk_has_no_answers(stage: Subject) -> None:
+async def test_a_comment_deleted_during_paging_has_no_replies(stage: Subject) -> None:
     post = stage.post()["id"]
     root = stage.comment(post, "Gone soon")
     for number in range(8):
@@ -704,7 +702,7 @@ async def test_a_comment_deleted_during_the_walk_has_no_answers(stage: Subject) 
 # ── answering ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_answer_stands_below_the_first_comment_and_addresses_its_author(stage: Subject) -> None:
+async def test_a_reply_is_below_the_root_comment_and_addresses_the_author(stage: Subject) -> None:
     post = stage.post()["id"]
     root = stage.comment(post, "Until when?", person=1)["id"]
     stage.comment(post, "Yes, when?", parent=root, person=2)

@@ -55,7 +55,7 @@ async def said(answer: httpx.Response, *kinds: Token) -> PlatformError:
         (403, "Method doesn't allow unregistered callers (callers without established identity).", "forbidden"),
     ],
 )
-async def test_a_key_may_be_refused_in_words_alone(status: int, message: str, reason: str) -> None:
+async def test_a_key_refusal_is_recognised_by_its_message(status: int, message: str, reason: str) -> None:
     error = await said(worded(status, message, reason))
     assert isinstance(error, AuthExpired)
     assert error.token is Token.APP
@@ -77,7 +77,7 @@ async def test_a_key_refused_without_any_reason() -> None:
         ("Quota exceeded.", {"quota_unit": "1/min/{project}"}, None),
     ],
 )
-async def test_a_limit_by_the_day_is_told_in_several_ways(
+async def test_a_daily_quota_is_reported_in_several_forms(
     message: str, detail: dict[str, object], wait: float | None
 ) -> None:
     error = await said(worded(429, message, "rateLimitExceeded", **detail))
@@ -107,7 +107,7 @@ async def test_a_limit_by_the_day_is_told_in_several_ways(
         (409, "conflict", Rejected),
     ],
 )
-async def test_what_else_is_documented_has_its_class(status: int, reason: str, means: type[PlatformError]) -> None:
+async def test_other_documented_errors_are_classified(status: int, reason: str, means: type[PlatformError]) -> None:
     assert type(await said(refused(status, reason))) is means
 
 
@@ -119,7 +119,7 @@ async def test_what_else_is_documented_has_its_class(status: int, reason: str, m
         ({"error": "invalid_request", "error_description": "no token"}, Rejected),
     ],
 )
-async def test_a_token_that_is_asked_about_may_not_be_good(body: object, means: type[PlatformError]) -> None:
+async def test_inspect_of_an_invalid_token_expires_it(body: object, means: type[PlatformError]) -> None:
     made, _ = answering(httpx.Response(400, json=body))
     with pytest.raises(means):
         await made.inspect(credentials(Token.COMMUNITY))
@@ -128,7 +128,7 @@ async def test_a_token_that_is_asked_about_may_not_be_good(body: object, means: 
 # ── answers ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_list_is_one_by_its_items_as_well() -> None:
+async def test_a_list_is_recognised_without_its_kind() -> None:
     made, _ = answering({"items": [{"id": "v", "statistics": {"viewCount": "7"}}]}, {"items": []}, {}, {"etag": "x"})
     (result,) = await made.metrics(credentials(), ("v",))
     assert result.counters == {Metric.VIEWS: 7}
@@ -163,7 +163,7 @@ async def test_an_author_whose_channel_is_closed(author: dict[str, object]) -> N
         ({"expires_in": 3599, "refresh_token_expires_in": "604799"}, (3599.0, 604_799.0)),
     ],
 )
-async def test_a_fetched_token_is_not_lost_for_its_lifetime(
+async def test_an_invalid_lifetime_does_not_lose_the_token(
     fields: dict[str, object], lifetimes: tuple[float, float | None]
 ) -> None:
     made, _ = answering({"access_token": "new", "refresh_token": "next", **fields})
@@ -180,7 +180,7 @@ def thread(key: str) -> dict[str, object]:
     return {"id": key, "snippet": {"topLevelComment": comment, "totalReplyCount": 0}}
 
 
-async def test_a_page_that_leads_to_itself_is_the_last() -> None:
+async def test_a_page_whose_next_token_is_its_own_is_the_last() -> None:
     same = listing(thread("A"), nextPageToken="again")
     made, requests = answering(same, same)
     page = await made.conversations(credentials(), None)
@@ -190,7 +190,7 @@ async def test_a_page_that_leads_to_itself_is_the_last() -> None:
     assert len(requests) == 2
 
 
-async def test_a_token_of_a_page_may_be_refused_as_a_failure() -> None:
+async def test_a_refused_page_token_is_transient_in_the_end() -> None:
     """The walk starts again some times; where it never comes further, YouTube is unwell."""
     failed = refused(400, "processingFailure")
     first = listing(thread("A"), nextPageToken="next")

@@ -34,7 +34,7 @@ MADE_UP: Final = "is not to be had by asking, and yet 0|: 0, not"
 
 
 @dataclass(frozen=True, slots=True)
-class Everywhere:
+class PlantedFault:
     """A fault in one adapter, and the check that has to be red."""
 
     fault: str
@@ -87,7 +87,7 @@ ORDERS: Final[dict[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]] = {
 }
 
 
-def _orders(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
+def _orders(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]:
     for how, spoil in ORDERS.items():
 
         def page(result: Page[Any], spoil: Callable[[tuple[Any, ...]], tuple[Any, ...]] = spoil) -> Page[Any]:
@@ -95,17 +95,17 @@ def _orders(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
 
         if "posts" in has:
             planted = _changed(kind, "posts", page)
-            yield Everywhere(f"posts {how}", planted, "posts: whole, once, newest first", "not newest first")
+            yield PlantedFault(f"posts {how}", planted, "posts: whole, once, newest first", "not newest first")
         if "updates" in has:
             planted = _changed(kind, "updates", page)
-            yield Everywhere(f"updates {how}", planted, "stream: every event once, oldest first", "not oldest first")
+            yield PlantedFault(f"updates {how}", planted, "stream: every event once, oldest first", "not oldest first")
         if "metrics" in has:
             planted = _changed(kind, "metrics", spoil)
-            yield Everywhere(f"metrics {how}", planted, "metrics: a batch, and no more", "in its order")
+            yield PlantedFault(f"metrics {how}", planted, "metrics: a batch, and no more", "in its order")
         if "metrics_across" in has:
             planted = _changed(kind, "metrics_across", spoil)
             check = "metrics: across communities as one by one"
-            yield Everywhere(f"metrics_across {how}", planted, check, "in its order")
+            yield PlantedFault(f"metrics_across {how}", planted, check, "in its order")
 
 
 # ── a swallowed error ─────────────────────────────────────────────────────────────────────────────
@@ -158,20 +158,20 @@ def _deaf(kind: type[Adapter], to: type[PlatformError]) -> type[Adapter]:
     return made
 
 
-def _swallowed(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
+def _swallowed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]:
     for name in sorted(has - {"refresh"}):
         first = name.removesuffix("_across")  # `metrics` may be made of it, and is asked before
-        yield Everywhere(f"{name} swallows errors", _swallows(kind, name), UNWELL, f"^{first}.*: None")
+        yield PlantedFault(f"{name} swallows errors", _swallows(kind, name), UNWELL, f"^{first}.*: None")
     if "refresh" in has:
         check = "refresh: refused, a person must reconnect"
-        yield Everywhere("refresh swallows errors", _swallows(kind, "refresh"), check, "DID NOT RAISE")
+        yield PlantedFault("refresh swallows errors", _swallows(kind, "refresh"), check, "DID NOT RAISE")
     for name, place in (("posts", 1), ("conversations", 1), ("comments", 2)):
         if name in has:
             planted = _swallows(kind, name, when=partial(_later, place))
             check = f"{name}: an error on the way is told"
-            yield Everywhere(f"{name} swallows errors of later pages", planted, check, "nobody says so")
+            yield PlantedFault(f"{name} swallows errors of later pages", planted, check, "nobody says so")
     alone = "errors: `classify` alone says the same"
-    yield Everywhere("classify swallows errors", _deaf(kind, PlatformError), alone, "None, and the call|is over")
+    yield PlantedFault("classify swallows errors", _deaf(kind, PlatformError), alone, "None, and the call|is over")
 
 
 # ── 0 for unknown ─────────────────────────────────────────────────────────────────────────────────
@@ -194,34 +194,34 @@ def _all_zeros(results: tuple[PostMetrics, ...]) -> tuple[PostMetrics, ...]:
     return tuple(map(_zeros, results))
 
 
-def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[Everywhere]:
+def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]:
     metrics, said = _changed(kind, "metrics", _all_zeros), "0 for unknown"
-    yield Everywhere(f"metrics: {said}", metrics, "metrics: the ledger's, never 0 for unknown", MADE_UP)
+    yield PlantedFault(f"metrics: {said}", metrics, "metrics: the ledger's, never 0 for unknown", MADE_UP)
     if kind.spec.metrics_delay:
-        yield Everywhere(f"metrics: {said} yet", metrics, "metrics: what comes late is pending", "nothing comes late")
+        yield PlantedFault(f"metrics: {said} yet", metrics, "metrics: what comes late is pending", "nothing comes late")
     if "metrics" in has:
         planted = _swallows(kind, "metrics")
-        yield Everywhere("metrics: 0 for an error", planted, "metrics: an error on the way is told", "made up")
+        yield PlantedFault("metrics: 0 for an error", planted, "metrics: an error on the way is told", "made up")
     if "metrics_across" in has:
         planted = _changed(kind, "metrics_across", _all_zeros)
         check = "metrics: across communities as one by one"
-        yield Everywhere(f"metrics_across: {said}", planted, check, MADE_UP)
+        yield PlantedFault(f"metrics_across: {said}", planted, check, MADE_UP)
     if "posts" in has:
         planted = _changed(kind, "posts", lambda page: replace(page, items=_in_posts(page.items)))
-        yield Everywhere(f"posts: {said}", planted, "metrics: lists tell the same", "not to be had|: 0 in the list")
+        yield PlantedFault(f"posts: {said}", planted, "metrics: lists tell the same", "not to be had|: 0 in the list")
     if "updates" in has:
         planted = _changed(
             kind, "updates", lambda page: replace(page, items=tuple(_in_event(one) for one in page.items))
         )
         check = "metrics: the stream tells no 0 for unknown"
-        yield Everywhere(f"updates: {said}", planted, check, "cannot be known")
+        yield PlantedFault(f"updates: {said}", planted, check, "cannot be known")
 
 
 SORTS: Final = {"order": _orders, "swallowed": _swallowed, "unknown": _guessed}
 """Each has something to spoil in every adapter."""
 
 
-def _faults() -> Iterator[Everywhere]:
+def _faults() -> Iterator[PlantedFault]:
     for key, kind in sorted(adapters().items()):
         about = specimen(key)
         made = kind(httpx.AsyncClient(transport=httpx.AsyncBaseTransport()))  # only to see what it can do
@@ -234,12 +234,12 @@ def _faults() -> Iterator[Everywhere]:
 PLANTED: Final = tuple(_faults())
 
 
-def every_push() -> tuple[Everywhere, ...]:
+def every_push() -> tuple[PlantedFault, ...]:
     """Faults for every push: those in `EVERY_PUSH`, and in one other adapter each what these cannot do wrong."""
     selected = {(one.fault, one.check): one for one in reversed(PLANTED)}
     rest = [one for fault, one in selected.items() if fault not in {(p.fault, p.check) for p in PLANTED if _first(p)}]
     return tuple(one for one in PLANTED if _first(one) or one in rest)
 
 
-def _first(one: Everywhere) -> bool:
+def _first(one: PlantedFault) -> bool:
     return one.kind.spec.key in EVERY_PUSH
