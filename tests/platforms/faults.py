@@ -50,7 +50,7 @@ class Fault:
     retry_after: float | None = None
 
 
-def _plain(handler: Handler) -> Callable[[Deadlines], Handler]:
+def _always(handler: Handler) -> Callable[[Deadlines], Handler]:
     return lambda _: handler
 
 
@@ -58,7 +58,7 @@ async def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
     writer.close()
 
 
-def _slowly(deadlines: Deadlines) -> Handler:
+def _slow_body(deadlines: Deadlines) -> Handler:
     """Sends single bytes, so that only the deadline of the whole call can end it."""
 
     async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -71,7 +71,7 @@ def _slowly(deadlines: Deadlines) -> Handler:
     return handler
 
 
-def _head_slowly(deadlines: Deadlines) -> Handler:
+def _slow_head(deadlines: Deadlines) -> Handler:
     """The headers of the response are not complete in time."""
 
     async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,7 +83,7 @@ def _head_slowly(deadlines: Deadlines) -> Handler:
     return handler
 
 
-def _silently(deadlines: Deadlines) -> Handler:
+def _no_response(deadlines: Deadlines) -> Handler:
     async def handler(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
         deadlines.expire()
 
@@ -96,7 +96,7 @@ async def _truncated(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def _endlessly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _endless_body(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
     block = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     for _block in range(16_384):
@@ -105,14 +105,14 @@ async def _endlessly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @cache
-def _packed() -> bytes:
+def _compressed() -> bytes:
     """A gzip body that is small compressed and 128 MiB decompressed."""
     packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
     return b"".join(packer.compress(b" " * MIB) for _ in range(128)) + packer.flush()
 
 
-async def _bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await says(_packed(), "content-encoding: gzip")(reader, writer)
+async def _gzip_bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await says(_compressed(), "content-encoding: gzip")(reader, writer)
 
 
 UNWELL = (Transient, OutcomeUnknown)
@@ -133,30 +133,34 @@ _ERROR = json.dumps(
 """An internal error in the formats of several platforms, sent with status 200."""
 
 FAULTS: dict[str, Fault] = {
-    "closed without an answer": Fault(_plain(_hang_up), Transient),
-    "no answer in time": Fault(_silently, Transient),
-    "a byte a second": Fault(_slowly, Transient),
-    "a byte a second of the head": Fault(_head_slowly, Transient),
-    "truncated": Fault(_plain(_truncated), Transient),
-    "truncated compression": Fault(_plain(says(gzip.compress(b"{}" * 100)[:-12], "content-encoding: gzip")), Transient),
-    "truncated JSON": Fault(_plain(says(b'{"response": {"items": [{"id"')), Malformed),
-    "a wrong type": Fault(_plain(says(b'{"response": "text", "result": "text", "data": "text"}')), Malformed),
-    "200 with an error": Fault(_plain(says(_ERROR)), UNANSWERED, to_a_renewal=UNANSWERED),
-    "another language": Fault(_plain(says(b"<html>hello</html>")), Malformed),
-    "a compressed bomb": Fault(_plain(_bomb), Malformed),
-    "a gigabyte announced": Fault(_plain(says(b"", length=10**9)), Malformed),
-    "a gigabyte": Fault(_plain(_endlessly), Malformed),
+    "closed without an answer": Fault(_always(_hang_up), Transient),
+    "no answer in time": Fault(_no_response, Transient),
+    "a byte a second": Fault(_slow_body, Transient),
+    "a byte a second of the head": Fault(_slow_head, Transient),
+    "truncated": Fault(_always(_truncated), Transient),
+    "truncated compression": Fault(
+        _always(says(gzip.compress(b"{}" * 100)[:-12], "content-encoding: gzip")), Transient
+    ),
+    "truncated JSON": Fault(_always(says(b'{"response": {"items": [{"id"')), Malformed),
+    "a wrong type": Fault(_always(says(b'{"response": "text", "result": "text", "data": "text"}')), Malformed),
+    "200 with an error": Fault(_always(says(_ERROR)), UNANSWERED, to_a_renewal=UNANSWERED),
+    "another language": Fault(_always(says(b"<html>hello</html>")), Malformed),
+    "a compressed bomb": Fault(_always(_gzip_bomb), Malformed),
+    "a gigabyte announced": Fault(_always(says(b"", length=10**9)), Malformed),
+    "a gigabyte": Fault(_always(_endless_body), Malformed),
     "a redirect loop": Fault(
-        _plain(says(b"", "location: /", status="302 Found")),
+        _always(says(b"", "location: /", status="302 Found")),
         Malformed,
         to_a_renewal=(Malformed, *UNWELL),
     ),
-    "500": Fault(_plain(says(b"", status="500 Internal Server Error")), Transient, to_a_renewal=UNWELL),
-    "503 with a page": Fault(_plain(says(b"<html>", status="503 Service Unavailable")), Transient, to_a_renewal=UNWELL),
-    "429 with the time": Fault(
-        _plain(says(b"", "retry-after: 7", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,), 7.0
+    "500": Fault(_always(says(b"", status="500 Internal Server Error")), Transient, to_a_renewal=UNWELL),
+    "503 with a page": Fault(
+        _always(says(b"<html>", status="503 Service Unavailable")), Transient, to_a_renewal=UNWELL
     ),
-    "429 without": Fault(_plain(says(b"", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,)),
+    "429 with the time": Fault(
+        _always(says(b"", "retry-after: 7", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,), 7.0
+    ),
+    "429 without": Fault(_always(says(b"", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,)),
 }
 
 NEVER_ACCEPTED = "never accepted"

@@ -35,7 +35,7 @@ class Count:
     """Tracebacks of responses that were parsed incorrectly, by name."""
 
     @property
-    def ours(self) -> int:
+    def checked(self) -> int:
         return self.parsed.total() + self.refused.total() + len(self.failed)
 
     @property
@@ -43,9 +43,9 @@ class Count:
         return not self.unexplained and not self.failed
 
     def row(self, key: str) -> tuple[object, ...]:
-        answers = self.ours + self.left_out.total() + len(self.unexplained)
+        answers = self.checked + self.left_out.total() + len(self.unexplained)
         refused, left_out = self.refused.total(), self.left_out.total()
-        return key, self.files, answers, self.ours, self.parsed.total(), refused, left_out, len(self.unexplained)
+        return key, self.files, answers, self.checked, self.parsed.total(), refused, left_out, len(self.unexplained)
 
 
 HEAD = ("platform", "files", "answers", "concern us", "parsed", "typed errors", "left out", "unexplained")
@@ -65,16 +65,16 @@ async def count(table: Recorded) -> Count:
             if why is not None:
                 result.left_out[why] += 1
                 continue
-            ours = next((one for names, one in table.ours.items() if re.fullmatch(names, answer.name)), None)
-            if ours is None:
+            check = next((one for names, one in table.checks.items() if re.fullmatch(names, answer.name)), None)
+            if check is None:
                 result.unexplained.append(answer.name)
                 continue
             try:
-                await ours.read(answer.content)
+                await check.read(answer.content)
             except (Exception, pytest.fail.Exception):  # one failure must not stop the count
                 result.failed[answer.name] = traceback.format_exc()
             else:
-                (result.refused if ours.refused else result.parsed)[ours.what] += 1
+                (result.refused if check.refused else result.parsed)[check.what] += 1
     return result
 
 

@@ -21,7 +21,7 @@ from tests.platforms.vk.test_adapter import event, receive
 Json = Any
 
 
-def answered(kind: type[Adapter], body: object) -> tuple[Any, Credentials]:
+def adapter_with_response(kind: type[Adapter], body: object) -> tuple[Any, Credentials]:
     """An adapter that gets this body in response to every request, and credentials for it."""
     about = specimen(kind.spec.key)
     made = kind(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: json_response(body))))
@@ -58,13 +58,13 @@ def status(**more: object) -> Json:
 )
 async def test_a_size_may_be_hidden_in_several_ways(fields: Json, size: int | None) -> None:
     """As -1 (glitch-soc), as 0 with a flag (Pleroma), or omitted; an account sees its own."""
-    made, c = answered(Mastodon, account(**fields))
+    made, c = adapter_with_response(Mastodon, account(**fields))
     assert (await made.community(c)).size == size
 
 
 async def test_a_server_need_not_count_everything() -> None:
     """Replies are counted since Mastodon 2.5; counters could be below zero until 4.0."""
-    made, c = answered(Mastodon, [status(favourites_count=2, reblogs_count=-1)])
+    made, c = adapter_with_response(Mastodon, [status(favourites_count=2, reblogs_count=-1)])
     (result,) = await made.metrics(c, ("70",))
     assert result.counters == {Metric.REACTIONS: 2}
     for metric in (Metric.COMMENTS, Metric.SHARES, Metric.QUOTES):
@@ -72,16 +72,16 @@ async def test_a_server_need_not_count_everything() -> None:
 
 
 async def test_a_picture_may_come_without_a_text() -> None:
-    made, c = answered(Mastodon, [status(content=None)])
+    made, c = adapter_with_response(Mastodon, [status(content=None)])
     (post,) = (await made.posts(c, None)).items
     assert post.text == ""
 
 
 async def test_ids_may_be_numbers() -> None:
-    made, c = answered(Mastodon, [status(id=70, in_reply_to_id=None)])
+    made, c = adapter_with_response(Mastodon, [status(id=70, in_reply_to_id=None)])
     assert [one.external_id for one in await made.metrics(c, ("70",))] == ["70"]
     for wrong in (7.5, True, [7]):
-        made, c = answered(Mastodon, [status(id=wrong)])
+        made, c = adapter_with_response(Mastodon, [status(id=wrong)])
         with pytest.raises(Malformed):
             await made.metrics(c, ("70",))
 
@@ -157,7 +157,9 @@ async def test_a_group_may_write_with_a_bare_id() -> None:
         "type": "ACTIVE_MESSAGE",
     }
     ours = {"author_id": specimen("odnoklassniki").external_id, "author_type": "GROUP", "author_name": "Coffee"}
-    made, c = answered(Odnoklassniki, {"comments": [{**said, **ours}, {**said, "author_id": "5"}], "has_more": False})
+    made, c = adapter_with_response(
+        Odnoklassniki, {"comments": [{**said, **ours}, {**said, "author_id": "5"}], "has_more": False}
+    )
     first, second = (await made.comments(c, "1", None)).items
     assert (first.author.is_community, second.author.is_community) == (True, False)
     assert first.sent_at.isoformat() == "2026-11-24T09:53:02+00:00"
@@ -168,7 +170,7 @@ async def test_a_group_may_write_with_a_bare_id() -> None:
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 async def test_a_moment_outside_the_calendar_is_malformed(moment: str) -> None:
-    made, c = answered(Mastodon, [status(created_at=moment)])
+    made, c = adapter_with_response(Mastodon, [status(created_at=moment)])
     with pytest.raises(Malformed, match="created_at"):
         await made.posts(c, None)
 

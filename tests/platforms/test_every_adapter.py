@@ -79,7 +79,7 @@ class Case:
         return None if self.reads else self.about.before(request)
 
 
-Met = Callable[[Case, str], None]
+RecordFault = Callable[[Case, str], None]
 """Records for the table that a call was tested with a fault."""
 
 
@@ -133,7 +133,7 @@ def deadlines(monkeypatch: pytest.MonkeyPatch) -> Deadlines:
 
 
 @pytest.fixture
-def met(record_property: Callable[[str, object], None]) -> Met:
+def record_fault(record_property: Callable[[str, object], None]) -> RecordFault:
     return lambda case, fault: record_property(FAULT_PROPERTY, (case.kind.spec.key, fault))
 
 
@@ -180,10 +180,10 @@ async def test_a_read_that_fails_has_its_class(
     fault: str,
     deadlines: Deadlines,
     caplog: pytest.LogCaptureFixture,
-    met: Met,
+    record_fault: RecordFault,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    met(case, fault)
+    record_fault(case, fault)
     expected = FAULTS[fault]
     async with (
         serving(expected.handler(deadlines)) as server,
@@ -207,10 +207,10 @@ async def test_a_failed_change_is_sent_once_and_classified(
     fault: str,
     deadlines: Deadlines,
     caplog: pytest.LogCaptureFixture,
-    met: Met,
+    record_fault: RecordFault,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    met(case, fault)
+    record_fault(case, fault)
     expected, counted = FAULTS[fault], RequestCounts()
     handler = faulty_handler(expected.handler(deadlines), case.before, lambda: server, counted)
     async with (
@@ -227,9 +227,9 @@ async def test_a_failed_change_is_sent_once_and_classified(
 
 
 @pytest.mark.parametrize("case", _cases("reads", "changes", "renewals"))
-async def test_a_connection_never_accepted_is_transient(case: Case, met: Met) -> None:
+async def test_a_connection_never_accepted_is_transient(case: Case, record_fault: RecordFault) -> None:
     """The (real) deadline includes connecting; a change may then be repeated safely."""
-    met(case, NEVER_ACCEPTED)
+    record_fault(case, NEVER_ACCEPTED)
     async with server_that_accepts_nothing() as address, client(allow=[address], deadline=0.02) as http:
         with pytest.raises(Transient, match="in time"):
             await case.call(http)(case.about.credentials(f"http://{address}"))
@@ -265,8 +265,8 @@ async def test_a_change_that_was_never_sent_may_be_tried_again(case: Case) -> No
 
 @pytest.mark.parametrize("fault", sorted(LARGE))
 @pytest.mark.parametrize("case", _cases_per_fault("reads", "changes", "renewals"))
-async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str, met: Met) -> None:
-    met(case, fault)
+async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str, record_fault: RecordFault) -> None:
+    record_fault(case, fault)
     handler = faulty_handler(FAULTS[fault].handler(Deadlines()), case.before, lambda: server, RequestCounts())
     async with serving(handler) as server, client(allow=[server.address], max_bytes=MIB) as http:
         tracemalloc.start()

@@ -15,7 +15,7 @@ CHANGES = st.lists(
 )
 
 
-class Wall:
+class ChangingList:
     """A list, newest first; several items may have the same second."""
 
     def __init__(self, size: int, per_second: int) -> None:
@@ -42,7 +42,7 @@ class Wall:
 def test_items_that_stay_are_never_skipped(
     size: int, per_second: int, page: int, changes: Sequence[Sequence[tuple[str, int]]]
 ) -> None:
-    wall = Wall(size, per_second)
+    wall = ChangingList(size, per_second)
     there = set(wall.items)
     seen: set[Item] = set()
     at, todo = Position(), list(changes)
@@ -71,7 +71,7 @@ def test_items_that_stay_are_never_skipped(
 
 
 async def test_items_of_the_same_second_are_distinguished() -> None:
-    wall = Wall(30, 30)
+    wall = ChangingList(30, 30)
     first = await step(lambda offset: wall.page(offset, 10), Position(), lambda item: item, size=10)
     for _ in range(8):
         wall.remove(0)
@@ -80,7 +80,7 @@ async def test_items_of_the_same_second_are_distinguished() -> None:
 
 
 async def test_a_list_of_one_second_is_read_to_its_end() -> None:
-    wall, at, seen = Wall(60, 60), Position(), set[Item]()
+    wall, at, seen = ChangingList(60, 60), Position(), set[Item]()
     for _ in range(20):
         part = await step(lambda offset: wall.page(offset, 12), at, lambda item: item, size=12)
         at, seen = part.position, seen | set(part.items)
@@ -91,7 +91,7 @@ async def test_a_list_of_one_second_is_read_to_its_end() -> None:
 
 
 async def test_an_unchanged_list_takes_one_request_for_each_page() -> None:
-    wall, calls, at, end = Wall(500, 1), 0, Position(), False
+    wall, calls, at, end = ChangingList(500, 1), 0, Position(), False
 
     async def fetch(offset: int) -> Listing[Item]:
         nonlocal calls
@@ -105,7 +105,7 @@ async def test_an_unchanged_list_takes_one_request_for_each_page() -> None:
 
 
 async def test_a_total_that_includes_hidden_items_causes_no_endless_loop() -> None:
-    wall = Wall(150, 1)
+    wall = ChangingList(150, 1)
 
     async def fetch(offset: int) -> Listing[Item]:
         return Listing(wall.items[offset : offset + 100], 10_000)

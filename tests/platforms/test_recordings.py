@@ -10,7 +10,7 @@ import pytest
 
 from app.platforms import adapters
 from tests.platforms.data import data
-from tests.platforms.recorded import Answer, Ours, Recorded, recorded
+from tests.platforms.recorded import Recorded, RecordedResponse, ResponseCheck, recorded
 from tests.platforms.recordings import count, files, main, report, unclaimed
 
 KEYS = sorted(adapters())
@@ -37,7 +37,7 @@ async def test_every_recorded_answer_is_explained(key: str) -> None:
 def test_every_pattern_of_a_table_matches_something(key: str) -> None:
     table = recorded(key)
     there = names(table)
-    for pattern in (*table.left_out, *table.ours):
+    for pattern in (*table.left_out, *table.checks):
         assert any(re.fullmatch(pattern, name) for name in there), pattern
     for pattern in (*table.files, *table.schemas):
         assert files(pattern), pattern
@@ -64,13 +64,13 @@ async def test_unexplained_and_misparsed_responses_are_reported() -> None:
     assert not result.good
     assert len(result.unexplained) + len(result.failed) == (await count(table)).left_out.total() > len(result.failed)
 
-    def changed(path: Path) -> Iterator[Answer]:
+    def changed(path: Path) -> Iterator[RecordedResponse]:
         """The responses, one with a counter that is no number."""
         for answer in table.answers(path):
             content = copy.deepcopy(answer.content)
             if answer.name.endswith("videos_info_multi"):
                 content["items"][0]["statistics"] = {"viewCount": "7 views"}
-            yield Answer(answer.name, content)
+            yield RecordedResponse(answer.name, content)
 
     result = await count(replace(table, answers=changed))
     assert not result.good
@@ -82,7 +82,9 @@ async def test_a_typed_error_is_counted_apart() -> None:
     async def refused(_: object) -> None: ...
 
     table = Recorded(
-        files=("README.md",), answers=lambda _: iter([Answer("a", 1)]), ours={"a": Ours("a", refused, True)}
+        files=("README.md",),
+        answers=lambda _: iter([RecordedResponse("a", 1)]),
+        checks={"a": ResponseCheck("a", refused, True)},
     )
     result = await count(table)
-    assert (result.ours, result.parsed.total(), result.refused.total()) == (1, 0, 1)
+    assert (result.checked, result.parsed.total(), result.refused.total()) == (1, 0, 1)

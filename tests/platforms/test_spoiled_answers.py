@@ -185,7 +185,7 @@ def places(document: Json, here: tuple[int | str, ...] = ()) -> Iterator[tuple[i
 
 
 @dataclass(frozen=True)
-class Spoiling:
+class Corruption:
     """A corruption of one place in one response; both indexes are taken modulo the number there is."""
 
     answer: int
@@ -195,10 +195,10 @@ class Spoiling:
 
     def __call__(self, recorded: RecordedCall) -> tuple[bytes, ...]:
         at = self.answer % len(recorded.answers)
-        spoiled = self._spoiled(copy.deepcopy(recorded.answers[at]))
-        return (*recorded.whole[:at], spoiled, *recorded.whole[at + 1 :])
+        corrupted = self._corrupt(copy.deepcopy(recorded.answers[at]))
+        return (*recorded.whole[:at], corrupted, *recorded.whole[at + 1 :])
 
-    def _spoiled(self, document: Json) -> bytes:
+    def _corrupt(self, document: Json) -> bytes:
         candidates = list(places(document))
         place = candidates[self.place % len(candidates)]
         if self.how == "cut off":
@@ -228,7 +228,7 @@ class Spoiling:
         return encoded(document)
 
 
-def each_spoiling(answers: tuple[Json, ...]) -> Iterator[Spoiling]:
+def each_corruption(answers: tuple[Json, ...]) -> Iterator[Corruption]:
     """Every place once removed, null, an unstorable text and an unstorable number. Items of a list, and responses
     with the same fields, count as one place."""
     by_shape: dict[object, tuple[int, int]] = {}
@@ -237,17 +237,17 @@ def each_spoiling(answers: tuple[Json, ...]) -> Iterator[Spoiling]:
         for n, place in enumerate(places(document)):
             by_shape[kind, tuple(name for name in place if isinstance(name, str))] = answer, n
     for answer, n in by_shape.values():
-        yield Spoiling(answer, n, "dropped")
-        yield Spoiling(answer, n, "null")
-        yield Spoiling(answer, n, "strange", NUL)
-        yield Spoiling(answer, n, "strange", TOO_LARGE)
+        yield Corruption(answer, n, "dropped")
+        yield Corruption(answer, n, "null")
+        yield Corruption(answer, n, "strange", NUL)
+        yield Corruption(answer, n, "strange", TOO_LARGE)
 
 
-HOWS: Final = ("dropped", "strange", "nested", "repeated", "as text", "with more", "cut off")
+KINDS: Final = ("dropped", "strange", "nested", "repeated", "as text", "with more", "cut off")
 NUMBERS = st.integers(0, 10**6)
 
 
-SPOILINGS = st.builds(Spoiling, NUMBERS, NUMBERS, st.sampled_from(HOWS), st.sampled_from(STRANGE))
+CORRUPTIONS = st.builds(Corruption, NUMBERS, NUMBERS, st.sampled_from(KINDS), st.sampled_from(STRANGE))
 
 
 # ── what is parsed ────────────────────────────────────────────────────────────────────────────────
@@ -304,10 +304,10 @@ def invented_zeros(before: object, after: object, about: Specimen) -> dict[tuple
     }
 
 
-async def parse_spoiled(kind: type[Adapter], recorded: RecordedCall, spoiling: Spoiling) -> object:
+async def parse_corrupted(kind: type[Adapter], recorded: RecordedCall, corruption: Corruption) -> object:
     """The result of a read with a corrupted response; None if it raised a typed error."""
     try:
-        result = await recorded.call(kind, spoiling(recorded))
+        result = await recorded.call(kind, corruption(recorded))
     except PlatformError as error:
         assert_storable(error.message)
         return None
@@ -321,9 +321,9 @@ def test_a_left_out_field_becomes_no_zero(key: str, run: Run) -> None:
     for one in recorded_calls(key):
         sound = run(one.call(kind, one.whole))
         counted |= {metric for (_, metric), count in counters(sound).items() if count}
-        for spoiling in each_spoiling(one.answers):
-            result = run(parse_spoiled(kind, one, spoiling))
-            assert invented_zeros(sound, result, one.about) == {}, f"{one.name}: {spoiling}"
+        for corruption in each_corruption(one.answers):
+            result = run(parse_corrupted(kind, one, corruption))
+            assert invented_zeros(sound, result, one.about) == {}, f"{one.name}: {corruption}"
     polled = kind.spec.metrics - kind.spec.pushed_metrics - kind.spec.counted_metrics - RARE_METRICS
     assert counted >= {"size"} | polled, "the sandbox returned no counter to leave out"
 
@@ -331,15 +331,15 @@ def test_a_left_out_field_becomes_no_zero(key: str, run: Run) -> None:
 @pytest.mark.parametrize("examples", EXAMPLE_COUNTS)
 @pytest.mark.parametrize("key", sorted(adapters()))
 def test_a_corrupted_response_of_the_sandbox_is_parsed_or_refused(key: str, examples: int, run: Run) -> None:
-    check_spoiled(adapter(key), recorded_calls(key), run, examples)
+    check_corrupted(adapter(key), recorded_calls(key), run, examples)
 
 
-def check_spoiled(kind: type[Adapter], calls: tuple[RecordedCall, ...], run: Run, examples: int) -> None:
+def check_corrupted(kind: type[Adapter], calls: tuple[RecordedCall, ...], run: Run, examples: int) -> None:
     """Assert that any corruption of these responses is parsed, or raises a typed error."""
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(NUMBERS, SPOILINGS)
-    def holds(which: int, spoiling: Spoiling) -> None:
-        run(parse_spoiled(kind, calls[which % len(calls)], spoiling))
+    @given(NUMBERS, CORRUPTIONS)
+    def holds(which: int, corruption: Corruption) -> None:
+        run(parse_corrupted(kind, calls[which % len(calls)], corruption))
 
     holds()

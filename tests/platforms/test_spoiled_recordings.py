@@ -11,7 +11,7 @@ from tests.platforms.data import data
 from tests.platforms.recorded import recorded
 from tests.platforms.recordings import files
 from tests.platforms.specimens import specimen
-from tests.platforms.test_spoiled_answers import EXAMPLE_COUNTS, RecordedCall, Run, check_spoiled
+from tests.platforms.test_spoiled_answers import EXAMPLE_COUNTS, RecordedCall, Run, check_corrupted
 
 
 @cache
@@ -29,4 +29,4 @@ def recordings(key: str) -> tuple[RecordedCall, ...]:
 @pytest.mark.parametrize("key", [key for key in sorted(adapters()) if recorded(key).files])
 def test_a_corrupted_recorded_response_is_parsed_or_refused(key: str, examples: int, run: Run) -> None:
     data()
-    check_spoiled(adapter(key), recordings(key), run, examples)
+    check_corrupted(adapter(key), recordings(key), run, examples)

@@ -223,13 +223,13 @@ def test_a_valid_list_is_not_logged() -> None:
 async def test_an_unparsed_response_to_a_change_is_an_unknown_outcome(
     status: int, of_a_change: type[PlatformError]
 ) -> None:
-    def puzzled(_: httpx.Response) -> PlatformError:
+    def classify(_: httpx.Response) -> PlatformError:
         return Malformed("what is that")
 
     answering = httpx.MockTransport(lambda _: httpx.Response(status, text="<html>"))
     async with httpx.AsyncClient(transport=answering) as http:
         request = http.build_request("POST", "https://platform.example/")
         with pytest.raises(of_a_change):
-            await wire.write(http, request, puzzled)
+            await wire.write(http, request, classify)
         with pytest.raises(Malformed):
-            await wire.read(http, request, puzzled)
+            await wire.read(http, request, classify)

@@ -1,4 +1,4 @@
-"""The Bluesky adapter against the sandbox, and against a server of few words where that cannot be had."""
+"""The Bluesky adapter against the sandbox, and against a fake server for other cases."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ from app.platforms.contract import (
     Token,
 )
 from sandbox.bluesky import ids
-from tests.platforms.bluesky.server import ACCESS, PROFILE, THEN, Server, below, credentials, post, read_all
+from tests.platforms.bluesky.server import ACCESS, POSTED_AT, PROFILE, Server, credentials, post, read_all, reply_fields
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import json_response
 from tests.platforms.specimens.bluesky import CUSTOMER, OWN_DID, jwt, uri
@@ -43,7 +43,7 @@ async def stage() -> AsyncIterator[Subject]:
         yield subject
 
 
-# ── what it is ────────────────────────────────────────────────────────────────────────────────────
+# ── capabilities ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_adapter_has_blueskys_capabilities_and_no_webhooks() -> None:
@@ -124,7 +124,7 @@ async def test_without_a_token_requests_go_to_the_public_api(
 
 
 async def test_counters_are_read_without_a_token() -> None:
-    """Who is blocked is hidden from an account, and would pass for deleted."""
+    """Posts of blocked people are hidden from an account, and would be taken for deleted."""
     server = Server(getPosts={"posts": [post("a")]})
     await server.adapter.metrics(credentials(community=ACCESS), (uri(OWN_DID, "a"),))
     (request,) = server.requests
@@ -146,14 +146,14 @@ def feed(*entries: dict[str, Any], cursor: str | None = None) -> dict[str, Any]:
 
 
 async def test_reposts_replies_and_posts_of_others_are_left_out() -> None:
-    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": THEN, "by": {}}
+    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": POSTED_AT, "by": {}}
     server = Server(
         getAuthorFeed=feed(
             {"post": post("mine")},
             {"post": post("mine-again"), "reason": repost},
             {"post": post("others", did=CUSTOMER), "reason": repost},
             {"post": post("pinned"), "reason": {"$type": "app.bsky.feed.defs#reasonPin"}},
-            {"post": post("answer", record=below(uri(OWN_DID, "mine"), uri(OWN_DID, "mine")))},
+            {"post": post("answer", record=reply_fields(uri(OWN_DID, "mine"), uri(OWN_DID, "mine")))},
         )
     )
     page = await server.adapter.posts(credentials(), None)
@@ -168,9 +168,9 @@ async def test_reposts_replies_and_posts_of_others_are_left_out() -> None:
 
 
 async def test_a_repost_of_an_old_post_does_not_end_the_list() -> None:
-    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": THEN, "by": {}}
+    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": POSTED_AT, "by": {}}
     old = post("old", did=CUSTOMER, at="2023-01-01T00:00:00Z")
-    server = Server(getAuthorFeed=feed({"post": old, "reason": repost}, cursor=THEN))
+    server = Server(getAuthorFeed=feed({"post": old, "reason": repost}, cursor=POSTED_AT))
     assert (await server.adapter.posts(credentials(), None, datetime(2026, 1, 1, tzinfo=UTC))).more
 
 
@@ -203,7 +203,7 @@ async def test_omitted_counters_are_unsupported_and_omitted_posts_gone() -> None
         await server.adapter.metrics(credentials(), tuple(uri(OWN_DID, str(n)) for n in range(26)))
 
 
-# ── walks ─────────────────────────────────────────────────────────────────────────────────────────
+# ── paging ────────────────────────────────────────────────────────────────────────────────────────
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -213,9 +213,9 @@ def test_a_page_starts_a_little_above_its_cursor() -> None:
     assert more
     assert paginator.query() == {"cursor": "2026-11-23T12:00:00.124Z"}
     paginator, more = paginator.after([NOON], "2026-11-23T12:00:00.123Z", None)
-    assert (more, paginator.query()) == (True, {"cursor": "2026-11-23T12:00:00.123Z"}), "a page full of one moment"
+    assert (more, paginator.query()) == (True, {"cursor": "2026-11-23T12:00:00.123Z"}), "all items share one timestamp"
     paginator, more = paginator.after([NOON], "2026-11-23T12:00:00.123Z", None)
-    assert (more, paginator.seen_until) == (False, NOON), "a server that goes in circles"
+    assert (more, paginator.seen_until) == (False, NOON), "a server that repeats a page"
 
 
 def test_a_cursor_that_is_no_timestamp_is_used_unchanged() -> None:
@@ -226,16 +226,16 @@ def test_a_cursor_that_is_no_timestamp_is_used_unchanged() -> None:
 def test_paging_continues_an_hour_below_the_last_item_seen() -> None:
     initial = ListPaginator(seen_until=NOON)
     _, more = initial.after([NOON - timedelta(minutes=55)], "c", None)
-    assert more, "something may have come late"
+    assert more, "items may come late"
     paginator, more = initial.after([NOON + timedelta(hours=1), NOON - timedelta(minutes=65)], "c", None)
     assert (more, paginator) == (False, ListPaginator(seen_until=NOON + timedelta(hours=1)))
     paginator, more = initial.after([], "c", None)
     assert more, "an empty page is not the end"
-    assert paginator.after([], None, None) == (ListPaginator(seen_until=NOON), False), "what is known stays known"
+    assert paginator.after([], None, None) == (ListPaginator(seen_until=NOON), False), "it keeps `seen_until`"
 
 
 async def test_items_of_one_timestamp_on_two_pages_are_all_read(stage: Subject) -> None:
-    """Bluesky leaves out what is as old as the cursor."""
+    """Bluesky omits items that are exactly as old as the cursor."""
     for number in range(230):
         if number % 23 == 0:
             stage.later()
@@ -281,7 +281,7 @@ async def test_only_new_messages_of_a_conversation_are_read(stage: Subject) -> N
 # ── conversations ─────────────────────────────────────────────────────────────────────────────────
 
 
-def notice(reason: str, rkey: str, **more: Any) -> dict[str, Any]:
+def notification(reason: str, rkey: str, **more: Any) -> dict[str, Any]:
     made = post(rkey, did=CUSTOMER, **more)
     return {**made, "reason": reason, "isRead": False}
 
@@ -291,12 +291,12 @@ async def test_replies_below_our_posts_are_comments_and_others_mentions() -> Non
     server = Server(
         listNotifications={
             "notifications": [
-                notice("reply", "a", record=below(ours, ours)),
-                notice("reply", "b", record=below(uri(CUSTOMER, "a"), ours)),
-                notice("reply", "c", record=below(uri(OWN_DID, "answer"), theirs)),
-                notice("mention", "d"),
-                notice("quote", "e"),
-                notice("like", "f"),
+                notification("reply", "a", record=reply_fields(ours, ours)),
+                notification("reply", "b", record=reply_fields(uri(CUSTOMER, "a"), ours)),
+                notification("reply", "c", record=reply_fields(uri(OWN_DID, "answer"), theirs)),
+                notification("mention", "d"),
+                notification("quote", "e"),
+                notification("like", "f"),
             ]
         },
         listConvos={"convos": []},
@@ -335,7 +335,7 @@ async def test_comments_and_conversations_return_the_same_message(stage: Subject
     (answer,) = (one for one in below_post.values() if one.author.is_community)
     question = next(one for one in below_post.values() if one.text == "Until when?")
     assert (answer.thread_id, answer.in_reply_to) == (question.thread_id, question.external_id)
-    assert len({one.thread_id for one in below_post.values()}) == 2, "one for each customer"
+    assert len({one.thread_id for one in below_post.values()}) == 2, "there must be one thread for each customer"
 
 
 async def test_replies_deeper_than_one_response_are_read_by_further_requests(stage: Subject) -> None:
@@ -389,7 +389,7 @@ async def test_a_chat_that_refuses_does_not_stop_the_notifications() -> None:
 async def test_a_refused_conversation_does_not_hide_the_next() -> None:
     member = {"did": CUSTOMER, "handle": "customer.example"}
     convos = [{"id": f"c{n}", "rev": f"3k{n}", "members": [member], "muted": False, "unreadCount": 0} for n in (2, 1)]
-    message = {"id": "m", "rev": "3k1", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": THEN}
+    message = {"id": "m", "rev": "3k1", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": POSTED_AT}
     server = Server(
         listNotifications={"notifications": []},
         listConvos=[{"convos": convos}, {"convos": convos}],
@@ -405,8 +405,8 @@ async def test_a_refused_conversation_does_not_hide_the_next() -> None:
 
 
 async def test_a_malformed_record_hides_no_others() -> None:
-    malformed = {**notice("mention", "odd"), "record": {"text": 7, "reply": "no"}}
-    server = Server(listNotifications={"notifications": [malformed, notice("mention", "good")]})
+    malformed = {**notification("mention", "odd"), "record": {"text": 7, "reply": "no"}}
+    server = Server(listNotifications={"notifications": [malformed, notification("mention", "good")]})
     page = await server.adapter.conversations(credentials(community=ACCESS), None)
     assert [(one.external_id, one.text) for one in page.items] == [
         (uri(CUSTOMER, "odd"), ""),

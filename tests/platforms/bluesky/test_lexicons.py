@@ -1,4 +1,4 @@
-"""Bluesky's lexicons: their errors have classes, and what we read stands in them."""
+"""Bluesky's lexicons: their errors are classified, and the wire models match them."""
 
 import json
 from collections import Counter
@@ -12,13 +12,13 @@ from app.platforms.bluesky import calls, wire_models
 from app.platforms.bluesky.errors import NAMES
 from app.platforms.contract import PlatformError
 from tests.platforms.data import data
-from tests.platforms.recorded.bluesky import served
+from tests.platforms.recorded.bluesky import with_response
 from tests.platforms.specimens.bluesky import CID, OWN_DID
 from tests.sandbox.lexicons import definition, methods, problems
 
 
-def named() -> Iterator[tuple[str, str]]:
-    """Every error that a method of ours may answer, by its lexicon."""
+def declared_errors() -> Iterator[tuple[str, str]]:
+    """Every error that a method used by the adapter may return, by its lexicon."""
     data("bluesky/lexicons")
     for method in sorted(methods() & {value for value in vars(calls).values() if isinstance(value, str)}):
         for error in definition(method, "")[0].get("errors", []):
@@ -26,15 +26,15 @@ def named() -> Iterator[tuple[str, str]]:
 
 
 def test_every_error_of_the_lexicons_has_a_class_of_its_own() -> None:
-    """`InvalidSwap` is no failure where we ask for it, and a refusal elsewhere."""
+    """`InvalidSwap` is expected where the adapter sends `swapRecord`, and a refusal elsewhere."""
     refusals = {"InvalidSwap", "ConvoLocked"}
     counts: Counter[str] = Counter()
-    for method, name in named():
+    for method, name in declared_errors():
         request = httpx.Request("POST", f"https://bsky.social/xrpc/{method}")
         response = httpx.Response(400, json={"error": name, "message": "words"}, request=request)
-        said = served({}).classify(response)
+        said = with_response({}).classify(response)
         assert isinstance(said, PlatformError)
-        assert name in NAMES or name in refusals, f"{method} may say {name}, which nobody has thought of"
+        assert name in NAMES or name in refusals, f"{method} may return {name}, which is not classified"
         counts[f"{name}: {type(said).__name__}"] += 1
     for what, count in sorted(counts.items()):
         print(f"{count:4}  {what}")  # noqa: T201 — the counts are what this test is read for
@@ -42,7 +42,7 @@ def test_every_error_of_the_lexicons_has_a_class_of_its_own() -> None:
 
 
 def test_the_wire_models_parse_what_the_lexicons_require() -> None:
-    """The least that a lexicon demands is understood: nothing that it lets be absent is missed."""
+    """Responses with the required fields alone are parsed: no wire model requires an optional field."""
     data("bluesky/lexicons")
     author = {"did": OWN_DID, "handle": "a.b"}
     post = {

@@ -1,4 +1,4 @@
-"""What strangers' software and other servers write: one odd thing hides no others, and nothing is made up."""
+"""Malformed data of other software and servers: it hides no valid data, and no values are invented."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,15 +18,15 @@ from app.platforms.contract import (
     Rejected,
     RemoteMessage,
 )
-from tests.platforms.bluesky.server import ACCESS, THEN, Server, below, credentials, post
-from tests.platforms.recorded.bluesky import served
+from tests.platforms.bluesky.server import ACCESS, POSTED_AT, Server, credentials, post, reply_fields
+from tests.platforms.recorded.bluesky import with_response
 from tests.platforms.specimens.bluesky import CID, CUSTOMER, OWN_DID, uri
 
-INDEXED: Final = datetime.fromisoformat(THEN)
+INDEXED: Final = datetime.fromisoformat(POSTED_AT)
 SIGNED_IN: Final = credentials(community=ACCESS)
 
 
-def notice(rkey: str, **more: Any) -> dict[str, Any]:
+def notification(rkey: str, **more: Any) -> dict[str, Any]:
     return {**post(rkey, did=CUSTOMER), "reason": "mention", "isRead": False, **more}
 
 
@@ -54,7 +54,9 @@ async def test_an_implausible_date_is_replaced(claimed: str, published: datetime
 
 
 async def test_a_mention_with_such_a_date_is_read() -> None:
-    server = Server(listNotifications={"notifications": [notice("a", record={"createdAt": "0001-01-01T00:00:00Z"})]})
+    server = Server(
+        listNotifications={"notifications": [notification("a", record={"createdAt": "0001-01-01T00:00:00Z"})]}
+    )
     page = await server.adapter.conversations(SIGNED_IN, None, datetime(2026, 11, 1, tzinfo=UTC))
     assert [one.sent_at for one in page.items] == [INDEXED]
 
@@ -122,16 +124,18 @@ async def test_a_malformed_reply_hides_no_others() -> None:
 
 
 async def test_notifications_of_unknown_kinds_are_skipped() -> None:
-    strange = notice("x", reason="contact-match", uri=f"at://{CUSTOMER}", record=None)
-    server = Server(listNotifications={"notifications": [strange, notice("a"), notice("b", reason="waved")]})
+    strange = notification("x", reason="contact-match", uri=f"at://{CUSTOMER}", record=None)
+    server = Server(
+        listNotifications={"notifications": [strange, notification("a"), notification("b", reason="waved")]}
+    )
     page = await server.adapter.conversations(SIGNED_IN, None)
     assert [one.external_id for one in page.items] == [uri(CUSTOMER, "a")]
 
 
 async def test_the_valid_fields_of_a_malformed_record_are_read() -> None:
-    malformed = notice("a", record={"text": "Hello", "createdAt": 7, "reply": {"root": {}}})
-    nothing = notice("b", record={"text": None, **below(uri(OWN_DID, "post"), uri(OWN_DID, "post"))})
-    server = Server(listNotifications={"notifications": [malformed, nothing, notice("c", record="none")]})
+    malformed = notification("a", record={"text": "Hello", "createdAt": 7, "reply": {"root": {}}})
+    nothing = notification("b", record={"text": None, **reply_fields(uri(OWN_DID, "post"), uri(OWN_DID, "post"))})
+    server = Server(listNotifications={"notifications": [malformed, nothing, notification("c", record="none")]})
     page = await server.adapter.conversations(SIGNED_IN, None)
     assert [(one.text, one.post_id) for one in page.items] == [("Hello", None), ("", uri(OWN_DID, "post")), ("", None)]
 
@@ -139,7 +143,7 @@ async def test_the_valid_fields_of_a_malformed_record_are_read() -> None:
 async def test_messages_of_unknown_kinds_are_skipped() -> None:
     member = {"did": CUSTOMER, "handle": "missing.invalid", "displayName": None}
     convo = {"id": "c", "rev": "3k2", "members": [{"did": OWN_DID}, member], "muted": False, "unreadCount": 0}
-    said = {"id": "m", "rev": "3k2", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": THEN, "reactions": []}
+    said = {"id": "m", "rev": "3k2", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": POSTED_AT, "reactions": []}
     server = Server(
         listNotifications={"notifications": []},
         listConvos={"convos": [{**convo, "lastMessage": {"$type": "chat.bsky.convo.defs#poll"}}, {"id": "odd"}]},
@@ -174,7 +178,7 @@ async def test_null_counts_as_absent() -> None:
     ],
 )
 def test_an_incomplete_error_is_classified(status: int, said: object, means: type[PlatformError]) -> None:
-    assert type(served({}).classify(httpx.Response(status, json=said))) is means
+    assert type(with_response({}).classify(httpx.Response(status, json=said))) is means
 
 
 async def test_a_blocked_or_unknown_thread_is_not_shown() -> None:

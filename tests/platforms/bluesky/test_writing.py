@@ -1,4 +1,4 @@
-"""What the Bluesky adapter writes, the tokens it writes with, and what that costs."""
+"""What the Bluesky adapter writes, its tokens, and the cost of requests."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from app.platforms.contract import (
     Token,
 )
 from sandbox.bluesky import ids
-from tests.platforms.bluesky.server import ACCESS, PROFILE, THEN, Server, credentials, post, read_all
+from tests.platforms.bluesky.server import ACCESS, POSTED_AT, PROFILE, Server, credentials, post, read_all
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import PIXEL, customer, json_response
 from tests.platforms.specimens.bluesky import CID, CUSTOMER, DATE, OWN_DID, before, jwt, uri
@@ -71,7 +71,7 @@ async def test_a_repeated_direct_message_is_recognised_by_its_text(stage: Subjec
     stage.message("Still?")
     latest_message = next(one for one in await read_all(stage.c, made.conversations) if one.text == "Still?")
     later = await made.reply(stage.c, replace(to, external_id=latest_message.external_id), "Yes", "third")
-    assert later.external_id != first.external_id, "the same words, said to something else"
+    assert later.external_id != first.external_id, "the same text in reply to another message is another reply"
     (dialog,) = (one for one in stage.community.dialogs.values() if one.person == stage.community.number_of(1))
     texts = [stage.community.mail[one].text for one in dialog.messages]
     assert texts[-5:] == ["Is anybody there?", "Yes", "Of course", "Still?", "Yes"]
@@ -84,7 +84,7 @@ async def test_a_post_is_published_once_with_its_pictures(stage: Subject) -> Non
     requests_before = len(stage.way.requests)
     again = await made.publish(stage.c, draft, "key")
     assert first.external_id == again.external_id == records.uri(ids.did(18), "key")
-    assert len(stage.way.requests) == requests_before + 1, "nothing is uploaded in vain"
+    assert len(stage.way.requests) == requests_before + 1, "a repeat must upload nothing"
     assert len(stage.records("media")) == 4
     with pytest.raises(Rejected, match="301 characters"):
         await made.publish(stage.c, OutgoingPost("x" * 301), "other")
@@ -92,7 +92,7 @@ async def test_a_post_is_published_once_with_its_pictures(stage: Subject) -> Non
 
 
 async def test_two_concurrent_publications_write_one_post(stage: Subject) -> None:
-    """The look beforehand finds nothing for either; the server decides."""
+    """Neither lookup finds a record; the server accepts only one."""
     posts = len(stage.community.posts)
     done: list[int] = []
 
@@ -131,7 +131,7 @@ async def test_without_a_date_header_nothing_is_written() -> None:
 
 
 async def test_every_request_matches_the_lexicons() -> None:
-    """Whatever the adapter asks, too."""
+    """Both the requests that write and those that read."""
     requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -151,7 +151,7 @@ async def test_every_request_matches_the_lexicons() -> None:
                 "rev": "3k",
                 "text": "",
                 "sender": {"did": OWN_DID},
-                "sentAt": THEN,
+                "sentAt": POSTED_AT,
             },
             "com.atproto.server.createSession": {"accessJwt": "a", "refreshJwt": "b", "did": OWN_DID},
             "com.atproto.server.refreshSession": json_response({"error": "ExpiredToken", "message": ""}, 400),
@@ -203,7 +203,7 @@ async def test_every_request_matches_the_lexicons() -> None:
 
 
 def _typed(value: str) -> object:
-    """A parameter as the lexicon counts it."""
+    """A query parameter in its type by the lexicon."""
     return int(value) if value.isdecimal() else {"true": True, "false": False}.get(value, value)
 
 

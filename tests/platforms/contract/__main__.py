@@ -25,7 +25,7 @@ async def _results(keys: list[str]) -> dict[tuple[str, str], Result]:
 
 
 def main(keys: list[str]) -> int:
-    """The number of checks that failed, at most 1."""
+    """The exit status: 1 if a check failed, else 0."""
     results = asyncio.run(_results(keys))
     sys.stdout.write(table(results) + "\n")
     return int("FAILED" in results.values())

@@ -1,4 +1,4 @@
-"""What is checked: one function for each promise of the contract."""
+"""The registry of checks: one function for each guarantee of the contract."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ AppliesTo = Callable[[type[Adapter], Specimen], bool]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One promise, and of which adapters it is asked."""
+    """A check, and the adapters that it applies to."""
 
     run: Run
     applies: AppliesTo
 
 
 REGISTERED: Final[dict[str, Check]] = {}
-"""By name; `suite` has them in the table's order."""
+"""Checks by name; `suite` has them in the table's order."""
 
 
 def check(name: str, applies: AppliesTo = lambda _, __: True) -> Callable[[Run], Run]:
-    """Put a function into the table. `known` tells whether an adapter has what it is about."""
+    """Register a function as a check. `applies` tells whether it applies to an adapter."""
 
     def add(run: Run) -> Run:
         assert name not in REGISTERED, f"there are two checks {name}"
@@ -42,7 +42,7 @@ def has(capability: type) -> AppliesTo:
 
 
 FAILURES: Final = (AssertionError, pytest.fail.Exception, PlatformError)
-"""What a check ends with where something is not as promised."""
+"""The exceptions of a failed check."""
 
 
 PASSED: Final[set[tuple[str, type[Adapter]]]] = set()
@@ -50,7 +50,7 @@ PASSED: Final[set[tuple[str, type[Adapter]]]] = set()
 
 
 async def run(name: str, key: str, kind: type[Adapter]) -> None:
-    """One check of an adapter on a stage of its own; one of `RED` where something is not as promised."""
+    """Run one check of an adapter on a new stage. Raises one of `FAILURES` if it fails."""
     async with staged(key, kind) as subject:
         await REGISTERED[name].run(subject)
     PASSED.add((name, kind))

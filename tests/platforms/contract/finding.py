@@ -1,4 +1,4 @@
-"""Find on the platform, through the adapter, what happened in the world."""
+"""Look up posts and messages of the sandbox through the adapter."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
@@ -12,29 +12,29 @@ from tests.platforms.contract.stage import Item, Subject, moment, recorded_at
 T = TypeVar("T")
 
 LONGEST = 500
-"""A list of more pages than this goes in circles."""
+"""The most pages of a list before it is taken for an endless loop."""
 
 
 def second_of(item: Item) -> int:
-    """The second at which it was written, since 1970."""
+    """When it was written, in whole seconds since 1970."""
     return int((item.published_at if isinstance(item, RemotePost) else item.sent_at).timestamp())
 
 
 def items_of(event: Event) -> list[Item]:
-    """The posts and messages that an event brings."""
+    """The posts and messages of an event."""
     return [*event.posts, *event.messages]
 
 
 async def remote_post(s: Subject, post: str) -> str:
-    """The id under which the adapter knows a post of the world's."""
+    """The adapter's id of a post of the sandbox."""
     written = moment(s.community.wall[int(post)].at)
     item = await _find(s, RemotePost, written)
-    assert isinstance(item, RemotePost), "a post is to be seen nowhere"
+    assert isinstance(item, RemotePost), "the adapter returns no such post"
     return item.external_id
 
 
 async def remote_message(s: Subject, record: Record) -> RemoteMessage:
-    """A comment, mention or message as the adapter tells of it."""
+    """A comment, mention or message as the adapter returns it."""
     written = recorded_at(record)
     message = await _find(s, RemoteMessage, written)
     made = s.adapter()
@@ -42,12 +42,12 @@ async def remote_message(s: Subject, record: Record) -> RemoteMessage:
         post = await remote_post(s, record["post"])
         await _read_pages(s, lambda cursor: made.comments(s.c, post, cursor, written))
         message = _seen_item(s, RemoteMessage, written)
-    assert isinstance(message, RemoteMessage), "a message is to be seen nowhere"
+    assert isinstance(message, RemoteMessage), "the adapter returns no such message"
     return message
 
 
 async def own_messages(s: Subject, question: Record) -> list[RemoteMessage]:
-    """What the platform tells of the community's own answers to a message; nothing, where it does not."""
+    """The community's own replies to a message, as the adapter lists them; empty if the platform lists none."""
     written = recorded_at(question)
     s.seen.clear()
     await _find(s, RemoteMessage, written, all_of_it=True)
@@ -63,7 +63,7 @@ def reply_to(message: RemoteMessage) -> ReplyTo:
 
 
 async def updates(s: Subject) -> list[Event]:
-    """What the stream brings that it has not brought before."""
+    """The new events of the stream since the last call."""
     events: list[Event] = []
     made = s.adapter()
     if isinstance(made, Streams):
@@ -74,7 +74,7 @@ async def updates(s: Subject) -> list[Event]:
 
 
 async def _find(s: Subject, kind: type[Item], written: datetime, *, all_of_it: bool = False) -> Item | None:
-    """One that was written then; `all_of_it`: go through everything from then on."""
+    """The item written at that time. `all_of_it`: read everything since then, even if it was seen before."""
     if (item := _seen_item(s, kind, written)) is not None:
         return item
     for event in await updates(s):
@@ -98,7 +98,7 @@ async def _pages(list_: Callable[[str | None], Awaitable[Page[T]]], cursor: str 
         if not page.more:
             return
         cursor = page.cursor
-    raise AssertionError("a list does not end")
+    raise AssertionError("paging does not end")
 
 
 def _seen_item(s: Subject, kind: type[Item], written: datetime) -> Item | None:

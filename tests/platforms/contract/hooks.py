@@ -1,4 +1,4 @@
-"""Hooks: what is not verified is refused, what is verified says what the lists say."""
+"""Webhooks: unverified requests are refused, verified ones have the same content as the lists."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ UNREADABLE_BODIES = (
 
 @dataclass(slots=True)
 class EventRecorder:
-    """What a hook of ours is sent: nothing goes over a network."""
+    """Records the requests that the sandbox would send to our webhook; nothing goes over a network."""
 
     s: Subject
     hook: Hook
@@ -43,7 +43,7 @@ class EventRecorder:
 
 
 def subscribed(s: Subject) -> EventRecorder:
-    """From here on, events are sent to us."""
+    """Subscribe our webhook: events are recorded from now on."""
     network = s.sandbox.network
     hook = network.hooks.hook(s.community)
     assert hook is not None, "the sandbox sends no events for this platform"
@@ -54,7 +54,7 @@ def subscribed(s: Subject) -> EventRecorder:
 
 
 def _anything(s: Subject) -> None:
-    """A comment, and where people write messages one of these: some platforms tell hooks of messages alone."""
+    """Create a comment, and a message where the platform has any: some platforms send webhooks for messages only."""
     s.comment(s.post()["id"])
     if "message" in s.community.profile.activities:
         s.message()
@@ -89,16 +89,16 @@ async def same(s: Subject) -> None:
     events_by_record: dict[str, list[Event]] = {}
     for record, one in sent:
         answer, events = receive(s, call(s, one), secrets(s))
-        assert one.is_accepted(200, answer), "the platform would send it again"
-        assert receive(s, call(s, one), secrets(s)) == (answer, events), "a repeat is another event"
+        assert one.is_accepted(200, answer), "the platform would not accept the response"
+        assert receive(s, call(s, one), secrets(s)) == (answer, events), "the same request is parsed differently"
         events_by_record.setdefault(record["id"], []).extend(events)
     all_of_them = [event for some in events_by_record.values() for event in some]
     account_ids = {event.account_id for event in all_of_them}
-    assert account_ids <= {s.c.external_id, *s.c.aliases, None}, "another community's"
+    assert account_ids <= {s.c.external_id, *s.c.aliases, None}, "an event of another community"
     named = [event.event_id for event in all_of_them if event.event_id is not None]
-    assert len(set(named)) == len(named), "two events with one id"
+    assert len(set(named)) == len(named), "two events with the same id"
     if issubclass(s.kind, Streams):
-        return  # what goes to a hook is not to be read as well
+        return  # the platform offers a stream or a webhook, not both at once
     for record in made:
         if record["id"] not in events_by_record or not events_by_record[record["id"]]:
             continue
@@ -115,10 +115,10 @@ async def _as_listed(s: Subject, record: Record, events: list[Event]) -> None:
     ]
     if not messages and MessageKind(record["type"]) in s.about.hinted_by_hooks:
         return
-    assert messages, f"the event of a {record['type']} tells of none"
+    assert messages, f"the event of a {record['type']} contains none"
     listed = await remote_message(s, record)
     for one in messages:
-        assert _identity(one) == _identity(listed), "the hook and the list tell of it differently"
+        assert _identity(one) == _identity(listed), "the webhook and the list return it differently"
 
 
 def _identity(message: RemoteMessage) -> tuple[object, ...]:
@@ -134,7 +134,7 @@ async def forged(s: Subject) -> None:
     _anything(s)
     assert box.sent, "no event is sent"
     hook_secrets = secrets(s)
-    assert hook_secrets, "a hook without a secret"
+    assert hook_secrets, "the webhook has no secret"
     for _, one in box.sent:
         receive(s, call(s, one), hook_secrets)
         wrong: list[tuple[HookRequest, Mapping[str, str]]] = [
@@ -166,7 +166,7 @@ async def unreadable(s: Subject) -> None:
             _, events = receive(s, call(s, one, body=body), secrets(s))
         except (Malformed, MissingPermission):
             continue
-        assert [event.unparsed is not None for event in events] == [True], "it is taken for nothing"
+        assert [event.unparsed is not None for event in events] == [True], "it is silently dropped"
 
 
 @check("hooks: what is not understood is kept", has(Receives))
@@ -176,16 +176,16 @@ async def kept(s: Subject) -> None:
     _anything(s)
     for _, one in box.sent:
         received = receive(s, call(s, one), secrets(s))[1]
-        assert s.kind.parse_event(one.body) == received, "another day it would be understood differently"
+        assert s.kind.parse_event(one.body) == received, "the stored event is parsed differently"
     for body in UNREADABLE_BODIES:
         [event] = s.kind.parse_event(body) or [None]
         assert event is not None, "it is lost"
-        assert event.unparsed is not None, "it is taken for something"
+        assert event.unparsed is not None, "an unreadable body is parsed as an event"
         [again] = s.kind.parse_event(event.unparsed.payload.encode())
         assert again.unparsed is not None, "it is lost the second time"
-        assert len(event.event_id or "") > len("unparsed-"), "it is not known when it comes again"
+        assert len(event.event_id or "") > len("unparsed-"), "without an id of its own a repeat is not recognised"
     names = {event.event_id for body in UNREADABLE_BODIES for event in s.kind.parse_event(body)}
-    assert len(names) == len(UNREADABLE_BODIES), "one stands for another"
+    assert len(names) == len(UNREADABLE_BODIES), "two different bodies have the same id"
 
 
 @check("hooks: the address is confirmed", lambda kind, _: issubclass(kind, Receives) and bool(kind.spec.hook_secrets))
@@ -195,15 +195,15 @@ async def confirmed(s: Subject) -> None:
         return
     confirmation = box.hook.confirmation(s.sandbox.network.world, box.subscription, s.community)
     answer, _ = receive(s, call(s, confirmation), {**secrets(s), "confirmation": box.subscription.verify})
-    assert confirmation.is_accepted(200, answer), "the platform does not take our answer"
+    assert confirmation.is_accepted(200, answer), "the platform does not accept the response"
 
 
 @check("hooks: set, and asked about", has(Subscribes))
 async def set_(s: Subject) -> None:
     made = s.adapter()
     assert isinstance(made, Subscribes)
-    assert not (await made.subscription(s.c, HOOK)).subscribed, "before it was set"
+    assert not (await made.subscription(s.c, HOOK)).subscribed, "subscribed before `subscribe`"
     await made.subscribe(s.c, HOOK, secrets(s))
     await made.subscribe(s.c, HOOK, secrets(s))
-    assert (await made.subscription(s.c, HOOK)).subscribed, "after it was set"
-    assert not (await made.subscription(s.c, f"{HOOK}/other")).subscribed, "at another address"
+    assert (await made.subscription(s.c, HOOK)).subscribed, "not subscribed after `subscribe`"
+    assert not (await made.subscription(s.c, f"{HOOK}/other")).subscribed, "subscribed at another address"

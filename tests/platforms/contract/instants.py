@@ -1,4 +1,4 @@
-"""Moments near the ends of the calendar: none leaves an adapter, and none takes anything beside it along."""
+"""Moments near the ends of the calendar: an adapter returns none of them, and loses no other item for one."""
 
 import json
 import re
@@ -24,9 +24,9 @@ ENDS: Final[Sequence[tuple[str, int]]] = (
     ("0001-01-01T00:00:00", -62_135_596_800),
     ("1969-12-31T23:59:59", -1),
 )
-"""Written out, and in seconds since 1970."""
+"""In ISO format, and in seconds since 1970."""
 MOSCOW: Final = timezone(timedelta(hours=3))
-"""Of what is written without an offset."""
+"""The time zone of moments without an offset."""
 YEAR: Final = 366 * 24 * 3600
 
 Concerns = Callable[[int], bool]
@@ -34,7 +34,7 @@ Concerns = Callable[[int], bool]
 
 
 def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[bytes], bytes]:
-    """Puts an end of the calendar in place of moments, in whatever form the platform writes them."""
+    """Returns a function that replaces moments in a JSON body by this one, in the platform's own format."""
     written, seconds = end
     last = s.now // 1000 + YEAR
 
@@ -51,7 +51,7 @@ def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[b
         return value
 
     def _text(value: str) -> str:
-        if value[:1] in {"{", "["}:  # an answer within an answer
+        if value[:1] in {"{", "["}:  # JSON inside a string
             try:
                 return json.dumps(spoil(json.loads(value)))
             except ValueError:
@@ -84,17 +84,17 @@ def within_bounds(items: Iterable[Item]) -> None:
     for item in items:
         moment = item.published_at if isinstance(item, RemotePost) else item.sent_at
         for one in (moment, item.edited_at):
-            assert one is None or EARLIEST <= one < LATEST, f"{one} leaves the adapter"
+            assert one is None or EARLIEST <= one < LATEST, f"the adapter returns {one}"
 
 
 def events_within_bounds(events: Iterable[Event]) -> None:
     for event in events:
         within_bounds(items_of(event))
-        assert event.at is None or EARLIEST <= event.at < LATEST, f"{event.at} leaves the adapter"
+        assert event.at is None or EARLIEST <= event.at < LATEST, f"the adapter returns {event.at}"
 
 
 def _few(s: Subject) -> None:
-    """Some of everything, in one page of each list."""
+    """Create a few items of every kind: one page of each list."""
     post = s.post("Who comes along?")["id"]
     for number in range(1, 5):
         s.comment(post, f"Comment {number}", person=number)
@@ -109,10 +109,10 @@ def _few(s: Subject) -> None:
 
 @of_each_list("an extreme moment hides nothing else")
 async def lists(s: Subject, listing: Listing) -> None:
-    """Of one item in the list's middle; then of all."""
+    """With an extreme moment in the middle item of the list; then in all items."""
     _few(s)
     sound = (await read_pages(listing, s)).items
-    assert len(sound) > 2, "too few to hide one another"
+    assert len(sound) > 2, "too few items for the check"
     victim = sound[len(sound) // 2]
     others = {item.external_id for item in sound} - {victim.external_id}
     for end in ENDS:
@@ -122,14 +122,14 @@ async def lists(s: Subject, listing: Listing) -> None:
         hidden = others - {item.external_id for item in items}
         assert not hidden, f"{end[0]} hides {len(hidden)} of {len(others)} others"
         s.way.spoils = spoiler(s, end, lambda _: True)
-        with suppress(Malformed):  # of which nothing is understood
+        with suppress(Malformed):  # every item may be malformed
             within_bounds((await listing.page(s, None, None)).items)
         s.way.spoils = lambda body: body
 
 
 @check("stream: an extreme moment hides nothing else", has(Streams))
 async def streamed(s: Subject) -> None:
-    """Of one event; it is told, if only as one that is not understood."""
+    """With an extreme moment in one event, which must still be returned, if only as unparsed."""
     await updates(s)
     for end in ENDS:
         _few(s)
@@ -150,7 +150,7 @@ async def streamed(s: Subject) -> None:
 
 @check("hooks: an extreme moment goes no further", has(Receives))
 async def hooked(s: Subject) -> None:
-    """What brings one is kept: understood without it, or told as not understood."""
+    """An event with one is kept: parsed without the moment, or as unparsed."""
     assert issubclass(s.kind, Receives)
     box = subscribed(s)
     _few(s)

@@ -1,4 +1,4 @@
-"""Lists, counters and the stream: nothing is lost, nothing is made up."""
+"""Lists, counters and the stream: nothing is lost, nothing is invented."""
 
 from collections.abc import Awaitable, Callable
 
@@ -28,11 +28,11 @@ DAY = 24 * 3600
 
 @check("community")
 async def community(s: Subject) -> None:
-    for follower in range(900_000, 901_007):  # four digits, of which some platforms show three
+    for follower in range(900_000, 901_007):  # a size of four digits, which some platforms round to three
         s.let("follow", person=s.community.number_of(follower))
     snapshot = await s.adapter().community(s.c)
-    assert snapshot.external_id == s.c.external_id, "its id has changed"
-    assert snapshot.size == s.about.reported_size(s.tally().size), "the size is not the ledger's"
+    assert snapshot.external_id == s.c.external_id, "the id has changed"
+    assert snapshot.size == s.about.reported_size(s.tally().size), "the size differs from the ledger's"
     assert s.community.profile.title in snapshot.title, f"the title is {snapshot.title}"
 
 
@@ -60,29 +60,27 @@ async def paged(s: Subject, listing: Listing) -> None:
     assert_complete(listing, s, done.items)
     if listing.name == "posts":
         times = [item.published_at for item in done.items if isinstance(item, RemotePost)]
-        assert times == sorted(times, reverse=True), "the first walk is not newest first"
+        assert times == sorted(times, reverse=True), "the first poll is not newest first"
     again = await read_pages(listing, s, done.cursor)
     new = {item.external_id for item in again.items} - {item.external_id for item in done.items}
-    assert not new, f"the next walk brings {len(new)} that are not new"
+    assert not new, f"the next poll returns {len(new)} items that existed before but were not returned"
 
 
 @of_each_list("cursors survive a restart")
 async def restarted(s: Subject, listing: Listing) -> None:
-    """`walk` makes a new adapter for each page; here each cursor is used a second time besides."""
+    """`read_pages` makes a new adapter for each page; here each cursor is also used a second time."""
     listing.fill(s)
     done = await read_pages(listing, s, twice=True)
     assert_complete(listing, s, done.items)
     s.later()
     late = listing.add(s)
     news = await read_pages(listing, s, done.cursor, twice=True)
-    assert int(recorded_at(late).timestamp()) in news.seconds, (
-        "the cursor of a walk that ended does not start the next one"
-    )
+    assert int(recorded_at(late).timestamp()) in news.seconds, "the last cursor does not return newer items"
 
 
 @of_each_list("late items")
 async def late(s: Subject, listing: Listing) -> None:
-    """Things are written between two calls, and within a page that takes several."""
+    """Items are added between pages, and between the requests of one page."""
     listing.fill(s)
     begun = len(s.way.requests)
 
@@ -100,7 +98,7 @@ async def late(s: Subject, listing: Listing) -> None:
 
 @of_each_list("deleted items")
 async def deleted(s: Subject, listing: Listing) -> None:
-    """What was read last goes, and much of what was read before, so that the rest moves up."""
+    """Most of the last 12 items read are deleted after each page, so that the rest moves up."""
     listing.fill(s)
     read: list[int] = []
 
@@ -112,7 +110,7 @@ async def deleted(s: Subject, listing: Listing) -> None:
 
     done = await read_pages(listing, s, after_each=remove)
     existing = {at // 1000 for at in listing.existing(s)}
-    assert existing <= set(done.seconds), f"{len(existing - set(done.seconds))} {listing.name} were passed over"
+    assert existing <= set(done.seconds), f"{len(existing - set(done.seconds))} {listing.name} are missing"
 
 
 @of_each_list("since")
@@ -124,19 +122,17 @@ async def since(s: Subject, listing: Listing) -> None:
     assert_complete(listing, s, done.items, since=from_then)
     added = listing.add(s)
     news = await read_pages(listing, s, done.cursor, since=from_then)
-    assert int(recorded_at(added).timestamp()) in news.seconds, (
-        "after a walk with `since`, its cursor passes something over"
-    )
+    assert int(recorded_at(added).timestamp()) in news.seconds, "the cursor of a poll with `since` skips a newer item"
 
 
 @of_each_list("nothing there")
 async def nothing(s: Subject, listing: Listing) -> None:
     listing.fill(s)
     done = await read_pages(listing, s, since=moment(s.now + DAY * 1000))
-    assert not done.items, "items older than `since`"
+    assert not done.items, "items older than `since` are returned"
     added = listing.add(s)
     news = await read_pages(listing, s, done.cursor)
-    assert int(recorded_at(added).timestamp()) in news.seconds, "after an empty walk its cursor passes something over"
+    assert int(recorded_at(added).timestamp()) in news.seconds, "the cursor of an empty list skips a newer item"
 
 
 def _second(s: Subject, record: Record) -> int:
@@ -153,16 +149,16 @@ async def comments_of_nothing(s: Subject) -> None:
     made = s.adapter()
     assert isinstance(made, ListsComments)
     page = await made.comments(s.c, await remote_post(s, empty["id"]), None)
-    assert (page.items, page.more) == ((), False), "comments where nobody commented"
+    assert (page.items, page.more) == ((), False), "comments of a post without any"
     gone = await remote_post(s, post["id"])
     s.delete(post)
-    with pytest.raises((Gone, MissingPermission)):  # VK does not tell which of the two it is
+    with pytest.raises((Gone, MissingPermission)):  # VK does not distinguish the two
         await made.comments(s.c, gone, None)
 
 
 @check("stream: every event once, oldest first", has(Streams))
 async def stream(s: Subject) -> None:
-    """Of more events than one call brings; a cursor that was not yet read on from may be asked again."""
+    """With more events than one page; the cursor last returned may be requested again."""
     await updates(s)
     made = s.adapter()
     assert isinstance(made, Streams)
@@ -174,30 +170,30 @@ async def stream(s: Subject) -> None:
     for number in range(1, 30):
         s.message(f"Message {number}", person=number)
     once = await made.updates(s.c, s.stream)
-    assert await made.updates(s.c, s.stream) == once, "a cursor, given again, brings something else"
+    assert await made.updates(s.c, s.stream) == once, "the same cursor returns another page"
     events = await updates(s)
     items: dict[str, Item] = {}
     for event in events:
         items |= {item.external_id: item for item in items_of(event)}
     expected = sorted(int(recorded_at(one).timestamp()) for one in s.records(*kinds)[before:])
-    assert sorted(second_of(item) for item in items.values()) == expected, "not what happened"
+    assert sorted(second_of(item) for item in items.values()) == expected, "the events differ from the ledger's"
     times = [second_of(item) for event in events for item in items_of(event)]
     assert times == sorted(times), "not oldest first"
-    assert len({event.event_id for event in events}) == len(events), "two events with one id"
-    assert not await updates(s), "events come again"
+    assert len({event.event_id for event in events}) == len(events), "two events with the same id"
+    assert not await updates(s), "events are returned a second time"
 
 
 # ── counters ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def measured(_: object, about: Specimen) -> bool:
-    """Whether the platform can be asked for counters."""
+    """Whether the platform has an endpoint for counters."""
     return "metrics" not in about.silent
 
 
 @check("metrics: the ledger's, never 0 for unknown")
 async def metrics(s: Subject) -> None:
-    """Of posts that people react to in every way there is, when the platform has had the time to count."""
+    """For posts with every kind of reaction, after `Spec.metrics_delay`."""
     posts = [s.post(f"Post {number}") for number in range(3)]
     for number, post in enumerate(posts[:2]):
         engage(s, post["id"], 3 + number)
@@ -206,19 +202,19 @@ async def metrics(s: Subject) -> None:
     ids = tuple([await remote_post(s, one) for one in records])
     before = s.tally(s.now - int(s.spec.metrics_delay.total_seconds() * 1000)).posts
     results = await s.adapter().metrics(s.c, ids)
-    assert [one.external_id for one in results] == list(ids), "one record for each id, in its order"
+    assert [one.external_id for one in results] == list(ids), "there must be one record for each id, in its order"
     for record, one in zip(records, results, strict=True):
         _check_counters(s, one, before[record], s.tally().posts[record])
 
 
 @check("metrics: what comes late is pending", lambda kind, _: bool(kind.spec.metrics_delay))
 async def pending(s: Subject) -> None:
-    """Of a post of this moment: it is not yet known, which is neither 0 nor never."""
+    """Delayed metrics of a new post are `PENDING`, neither 0 nor unsupported."""
     made = s.post()
     (result,) = await s.adapter().metrics(s.c, (await remote_post(s, made["id"]),))
     polled = s.spec.metrics - s.spec.pushed_metrics - s.spec.counted_metrics
     late = {metric for metric in polled if metric not in result.counters}
-    assert late, "nothing comes late"
+    assert late, "no metric is delayed"
     assert {result.missing[metric] for metric in late} == {MetricStatus.PENDING}, f"{result.missing}"
 
 
@@ -228,24 +224,26 @@ async def gone(s: Subject) -> None:
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
     s.delete(posts[1])
     results = await s.adapter().metrics(s.c, ids)
-    assert [one.gone for one in results] == [False, True, False], "the deleted one is not the one that is gone"
-    assert not results[1].counters, "counters of what is gone"
-    assert not results[1].missing, "a gone post lacks nothing"
+    assert [one.gone for one in results] == [False, True, False], "the post that is gone is not the deleted one"
+    assert not results[1].counters, "a post that is gone has counters"
+    assert not results[1].missing, "a post that is gone has missing metrics"
 
 
 @check("metrics: a batch, and no more", measured)
 async def batch(s: Subject) -> None:
     most = s.spec.metrics_batch
     posts = [s.post(f"Post {number}") for number in range(most + 1)]
-    await remote_post(s, posts[0]["id"])  # finds the others on the way
+    await remote_post(s, posts[0]["id"])  # reads the others too
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
     results = await s.adapter().metrics(s.c, ids[:most])
-    assert [one.external_id for one in results] == list(ids[:most]), "one record for each id, in its order"
-    assert await s.adapter().metrics(s.c, ()) == (), "something of nothing"
+    assert [one.external_id for one in results] == list(ids[:most]), (
+        "there must be one record for each id, in its order"
+    )
+    assert await s.adapter().metrics(s.c, ()) == (), "records for no ids"
     requests_before = len(s.way.requests)
     with pytest.raises(ValueError, match=str(most)):
         await s.adapter().metrics(s.c, ids)
-    assert len(s.way.requests) == requests_before, "the platform was asked"
+    assert len(s.way.requests) == requests_before, "a request was sent"
 
 
 @check("metrics: lists tell the same", LISTINGS[0].applies)
@@ -254,11 +252,11 @@ async def listed_metrics(s: Subject) -> None:
     engage(s, post["id"], 4)
     page = await s.adapter().posts(s.c, None)
     for item in page.items:
-        assert item.metrics.external_id == item.external_id, "another post's metrics"
+        assert item.metrics.external_id == item.external_id, "the metrics of another post"
         reported = item.metrics.counters.keys() | item.metrics.missing.keys()
-        assert reported == set(Metric), "a metric is neither there nor missing"
+        assert reported == set(Metric), "a metric is neither in counters nor in missing"
         made_up = sorted(item.metrics.counters.keys() - s.spec.metrics)
-        assert not made_up, f"{made_up} are not to be had, and are in the list"
+        assert not made_up, f"{made_up} are unsupported, but in the list"
     listed = next(item for item in page.items if second_of(item) == int(recorded_at(post).timestamp()))
     now = s.tally().posts[post["id"]]
     for metric, count in listed.metrics.counters.items():
@@ -278,14 +276,14 @@ async def across(s: Subject) -> None:
     assert s.c.external_id is not None
     before = s.tally(s.now - int(s.spec.metrics_delay.total_seconds() * 1000)).posts
     results = await made.metrics_across(s.c, tuple(PostRef(s.c.external_id, one) for one in ids))
-    assert [one.external_id for one in results] == list(ids), "one record for each id, in its order"
+    assert [one.external_id for one in results] == list(ids), "there must be one record for each id, in its order"
     for record, one in zip(records, results, strict=True):
         _check_counters(s, one, before[record], s.tally().posts[record])
-    assert results == await s.adapter().metrics(s.c, ids), "not the same"
+    assert results == await s.adapter().metrics(s.c, ids), "`metrics_across` and `metrics` differ"
 
 
 def engage(s: Subject, post: str, amount: int) -> None:
-    """So many people react to a post in every way there is."""
+    """This many people react to a post, each in every possible way."""
     for person in range(1, amount + 1):
         actor = s.community.number_of(900_000 + person)
         s.let("reaction", id=post, person=actor)
@@ -298,17 +296,15 @@ def engage(s: Subject, post: str, amount: int) -> None:
 
 
 def _check_counters(s: Subject, result: PostMetrics, before: Counters, now: Counters) -> None:
-    """Each counter lies between its values `Spec.metrics_delay` ago and now; what is not given has a reason."""
-    assert not result.gone, "it stands"
+    """Assert that each counter is between its values `Spec.metrics_delay` ago and now, or is missing with a reason."""
+    assert not result.gone, "an existing post is gone"
     reported = result.counters.keys() | result.missing.keys()
-    assert reported == set(Metric), "a metric is neither there nor missing"
-    assert not result.counters.keys() & result.missing.keys(), "a metric is there and missing"
+    assert reported == set(Metric), "a metric is neither in counters nor in missing"
+    assert not result.counters.keys() & result.missing.keys(), "a metric is both in counters and in missing"
     polled = s.spec.metrics - s.spec.pushed_metrics - s.spec.counted_metrics
     for metric in Metric:
         if metric not in polled:
-            assert metric not in result.counters, (
-                f"{metric} is not to be had by asking, and yet {result.counters[metric]}"
-            )
+            assert metric not in result.counters, f"{metric} is unsupported by polling, but {result.counters[metric]}"
             unsupported = result.missing[metric] is MetricStatus.UNSUPPORTED
             assert metric in s.spec.metrics or unsupported, f"{metric} is {result.missing[metric]}"
             continue
@@ -322,12 +318,12 @@ def _check_counters(s: Subject, result: PostMetrics, before: Counters, now: Coun
 
 @check("inspect", has(Inspects))
 async def inspect(s: Subject) -> None:
-    """A good token lacks nothing; one that was taken back is told to be no good."""
+    """A valid token has all scopes; a revoked one raises `AuthExpired`."""
     made = s.adapter()
     assert isinstance(made, Inspects)
     states = await made.inspect(s.c)
-    assert states, "nothing is told"
-    assert states.keys() <= s.c.tokens.keys(), "a token that nobody has"
+    assert states, "no token is reported"
+    assert states.keys() <= s.c.tokens.keys(), "a token outside the credentials is reported"
     assert all(not state.missing_scopes for state in states.values()), f"{states}"
     for kind in states:
         s.sandbox.network.grants.end(s.c.tokens[kind], "revoked")

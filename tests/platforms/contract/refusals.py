@@ -1,4 +1,4 @@
-"""Limits, errors and tokens: each has its class, and no secret is seen."""
+"""Rate limits, errors and tokens: each error has its class, and no secret is exposed."""
 
 import io
 import logging
@@ -28,7 +28,7 @@ from tests.platforms.contract.stage import Subject, wire_of
 from tests.platforms.specimens import Limited
 
 ACCESS: Final = (Token.USER, Token.COMMUNITY)
-"""The kinds that calls are made with, and not others fetched."""
+"""The token kinds used for API calls, as opposed to those used to renew others."""
 STATES: Final[tuple[Literal["expired", "revoked"], ...]] = ("expired", "revoked")
 
 
@@ -58,7 +58,7 @@ async def _hit_limit(s: Subject, limit: Limited) -> None:
     wire = wire_of(s.spec.key)
     assert wire is not None
     allowed, name, call = s.sandbox.network.limits, f"{wire.name}_{limit.name}", _calls(s)[limit.call]
-    s.clock.at += 100_000  # what was counted before does not count
+    s.clock.at += 100_000  # past every rate limit window
     generous, allowed[name] = allowed[name], 2
     error: PlatformError | None = None
     for _ in range(6):
@@ -67,7 +67,7 @@ async def _hit_limit(s: Subject, limit: Limited) -> None:
             break
     assert isinstance(error, Throttled), f"{limit.name}: {error!r}"
     assert len(s.way.requests) == requests_before + 1 or s.about.before(s.way.requests[requests_before]) is not None, (
-        "it asked again"
+        "the request was repeated"
     )
     assert error.scope is limit.scope, f"{limit.name} concerns the {limit.scope}, not the {error.scope}"
     assert (error.retry_after is not None) == limit.timed, f"{limit.name}: wait for {error.retry_after}"
@@ -84,7 +84,7 @@ async def _hit_limit(s: Subject, limit: Limited) -> None:
 
 @check("limits: how much is used up", lambda kind, about: issubclass(kind, ReportsUsage) and bool(about.limits))
 async def used(s: Subject) -> None:
-    """With every call more of some limit."""
+    """The used share of a rate limit grows with every call."""
     wire, allowed = wire_of(s.spec.key), s.sandbox.network.limits
     assert wire is not None
     assert issubclass(s.kind, ReportsUsage)
@@ -95,7 +95,7 @@ async def used(s: Subject) -> None:
         responses_before = len(s.way.responses)
         await s.adapter().community(s.c)
         usages = [usage for one in s.way.responses[responses_before:] if (usage := s.kind.usage(one)) is not None]
-        assert usages, "nothing is told"
+        assert usages, "no usage is reported"
         shares.append(max(usage.share for usage in usages))
     assert shares == sorted(set(shares)), f"the shares are {shares}"
     assert 0 < shares[0] < shares[-1] <= 1, f"the shares are {shares}"
@@ -113,7 +113,7 @@ async def codes(s: Subject) -> None:
 
 @check("errors: unwell is not over")
 async def unwell(s: Subject) -> None:
-    """What is broken today may be tried again: reads are `Transient`, changes `OutcomeUnknown`."""
+    """With status 502 reads raise `Transient`, and changes that or `OutcomeUnknown`."""
     made = s.adapter()
     for when in ("before", "after"):
         for name, call in _calls(s).items():
@@ -129,18 +129,18 @@ async def unwell(s: Subject) -> None:
 
 @check("tokens: one that ended is told", lambda kind, _: bool(set(kind.spec.tokens) & set(ACCESS)))
 async def ended(s: Subject) -> None:
-    """At least one call says so, and which token it is; nothing takes it for something else."""
+    """At least one call raises `AuthExpired`, and it names this token or none."""
     for kind in [one for one in ACCESS if one in s.c.tokens]:
         for state in STATES:
             s.sandbox.network.grants.end(s.c.tokens[kind], state)
             errors = await _auth_errors(s, kind)
-            assert errors, f"nobody says that the {kind} token is {state}"
-            assert {error.token for error in errors} <= {kind, None}, "another token is blamed"
+            assert errors, f"no call reports that the {kind} token is {state}"
+            assert {error.token for error in errors} <= {kind, None}, "another token is named"
             s.sandbox.network.grants.end(s.c.tokens[kind], "good")
 
 
 async def _auth_errors(s: Subject, kind: Token) -> list[AuthExpired]:
-    """What all calls say of it; where the platform makes them with another one, if there is one, without that."""
+    """The `AuthExpired` errors of all calls. If none of them sends this token, they are repeated without the others."""
     whole, requests_before, forms = s.c, len(s.way.requests), {s.c.tokens[kind], quote(s.c.tokens[kind], safe="")}
     errors = [await _error_of(call, s) for call in _calls(s).values()]
     sent = [f"{one.url} {one.headers.raw} {one.content!r}" for one in s.way.requests[requests_before:]]
@@ -153,14 +153,16 @@ async def _auth_errors(s: Subject, kind: Token) -> list[AuthExpired]:
 
 @check("tokens: one that may not is told", lambda kind, _: bool(set(kind.spec.tokens) & set(ACCESS)))
 async def scopeless(s: Subject) -> None:
-    """Of tokens without any scope some call says so, and none says that they ended."""
+    """With tokens without any scope some call raises `MissingPermission`, and none `AuthExpired`."""
     tokens = dict(s.c.tokens)
     for kind in [one for one in ACCESS if one in tokens]:
         tokens[kind] = s.sandbox.network.grants.make(s.community, kind.value, [])
     s.c = replace(s.c, tokens=tokens)
     errors = [error for call in _calls(s).values() if (error := await _error_of(call, s)) is not None]
-    assert not any(isinstance(error, AuthExpired) for error in errors), f"one is said to have ended: {errors}"
-    assert any(isinstance(error, MissingPermission) for error in errors), f"nobody misses a permission: {errors}"
+    assert not any(isinstance(error, AuthExpired) for error in errors), f"a token is reported as expired: {errors}"
+    assert any(isinstance(error, MissingPermission) for error in errors), (
+        f"no call reports a missing permission: {errors}"
+    )
 
 
 @check("refresh: new tokens are good", has(Refreshes))
@@ -168,18 +170,18 @@ async def refreshed(s: Subject) -> None:
     made = s.adapter()
     assert isinstance(made, Refreshes)
     renewable = made.renewable(s.c.tokens.keys(), s.c.app.keys())
-    assert renewable, "with everything that the sandbox gives, nothing can be renewed"
+    assert renewable, "no token can be renewed with all of the sandbox's"
     s.later(60)
     granted = await made.refresh(s.c)
-    assert granted.keys() <= renewable, "one that was not to be renewed"
-    assert granted.keys() & {*ACCESS}, "none to make calls with"
+    assert granted.keys() <= renewable, "a token outside `renewable` was renewed"
+    assert granted.keys() & {*ACCESS}, "no token for API calls was renewed"
     assert all(one.text and (one.lifetime is None or one.lifetime.total_seconds() > 60) for one in granted.values()), (
         f"{granted}"
     )
-    for _ in range(2):  # the second time with what came of the first
+    for _ in range(2):  # the second time with the tokens of the first
         s.c = replace(s.c, tokens={**s.c.tokens, **{kind: one.text for kind, one in granted.items()}})
         errors = [error for call in _calls(s).values() if (error := await _error_of(call, s)) is not None]
-        assert not any(isinstance(error, AuthExpired) for error in errors), f"a new token is no good: {errors}"
+        assert not any(isinstance(error, AuthExpired) for error in errors), f"a new token is invalid: {errors}"
         granted = await made.refresh(s.c)
 
 
@@ -200,7 +202,7 @@ async def refresh_lost(s: Subject) -> None:
     s.way.loses = s.changes
     with pytest.raises(OutcomeUnknown):
         await made.refresh(s.c)
-    assert len(s.way.requests) == requests_before + 1, "sent once"
+    assert len(s.way.requests) == requests_before + 1, "the request must be sent once"
 
 
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────────
@@ -208,7 +210,7 @@ async def refresh_lost(s: Subject) -> None:
 
 @contextmanager
 def _captured_log() -> Iterator[io.StringIO]:
-    """Everything that is logged, at any level."""
+    """Captures everything that is logged, at any level."""
     captured = io.StringIO()
     handler, root = logging.StreamHandler(captured), logging.getLogger()
     level = root.level
@@ -222,7 +224,7 @@ def _captured_log() -> Iterator[io.StringIO]:
 
 
 def _echo(status: int, request: httpx.Request) -> httpx.Response:
-    """An error in the words of several platforms, which are those of the request."""
+    """An error in the formats of several platforms whose message repeats the request."""
     text = f"{request.url} {request.headers} {request.content.decode('latin-1')}"
     inner = {"message": text, "error_msg": text, "code": 100, "error_code": 100}
     plain = dict.fromkeys(("error_description", "message", "description", "error_msg"), text)
@@ -232,7 +234,7 @@ def _echo(status: int, request: httpx.Request) -> httpx.Response:
 
 @check("no secret in any message, log or address")
 async def no_secret_seen(s: Subject) -> None:
-    """Not even where the platform's own words repeat everything that it was sent."""
+    """Not even if the platform's error repeats the whole request."""
     secrets, calls = s.secrets(), _calls(s) | renewals(s.adapter())
     errors: list[PlatformError | None] = []
     with _captured_log() as log:
@@ -244,4 +246,4 @@ async def no_secret_seen(s: Subject) -> None:
     if not s.about.token_in_url:
         texts += [str(request.url) for request in s.way.requests]
     seen = [text for text in texts if any(secret in text for secret in secrets)]
-    assert not seen, f"a secret stands in {len(seen)} of {len(texts)} texts"
+    assert not seen, f"a secret is in {len(seen)} of {len(texts)} texts"

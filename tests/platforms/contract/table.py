@@ -12,24 +12,24 @@ from tests.platforms.specimens import specimen
 Result = Literal["ok", "FAILED"]
 
 NOT_APPLICABLE: Final = "–"
-"""The platform has no such thing."""
+"""The check does not apply to the platform."""
 NOT_RUN: Final = " "
 
 
 def applicable_checks(keys: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """What is to be checked: adapters that have a specimen and a wire format, by the checks that concern them."""
+    """Pairs of adapter and applicable check, for adapters that have a specimen and a wire format."""
     pairs: list[tuple[str, str]] = []
     for key, kind in sorted(adapters().items()):
         if keys and key not in keys:
             continue
-        with suppress(LookupError):  # test_every_adapter_has_a_specimen tells of it
+        with suppress(LookupError):  # test_every_adapter_has_a_specimen fails then
             about = specimen(key)
             pairs += [(key, name) for name, check in CHECKS.items() if wire_of(key) and check.applies(kind, about)]
     return pairs
 
 
 def table(results: Mapping[tuple[str, str], Result]) -> str:
-    """As text: a line for each check, a column for each adapter."""
+    """A text table with a line for each check and a column for each adapter."""
     keys = sorted({key for key, _ in results})
     concerned = set(applicable_checks())
     first = max(len(name) for name in CHECKS)

@@ -1,4 +1,4 @@
-"""The suite itself: a fault planted in an adapter makes the check that is there for it red."""
+"""Tests of the suite itself: a fault planted in an adapter makes its check fail."""
 
 from collections.abc import Iterator, Sequence
 
@@ -37,7 +37,7 @@ def _everywhere() -> Iterator[object]:
 
 @pytest.mark.parametrize("one", list(_everywhere()))
 async def test_the_fault_is_detected_in_every_adapter(one: PlantedFault) -> None:
-    """Without it the check is green, or `test_contract` is red."""
+    """Without the fault the check passes, or else `test_contract` fails."""
     assert (one.kind.spec.key, one.check) in applicable_checks()
     with pytest.raises(FAILURES, match=one.because):
         await run(one.check, one.kind.spec.key, one.kind)
@@ -53,12 +53,12 @@ def test_every_push_leaves_out_no_fault_and_few_adapters_have_them() -> None:
     often = everywhere.every_push()
     assert {(one.fault, one.check) for one in often} == {(one.fault, one.check) for one in everywhere.PLANTED}
     assert {one.id for one in everywhere.PLANTED if one.kind.spec.key in EVERY_PUSH} <= {one.id for one in often}
-    assert sum(one.kind.spec.key not in EVERY_PUSH for one in often) <= 2, "others would serve better as EVERY_PUSH"
+    assert sum(one.kind.spec.key not in EVERY_PUSH for one in often) <= 2, "choose other adapters for EVERY_PUSH"
 
 
 @pytest.mark.parametrize("faults", [everywhere.PLANTED, everywhere.every_push()], ids=["all", "every push"])
 def test_every_check_has_a_planted_fault(faults: Sequence[PlantedFault]) -> None:
-    """One is enough for what is the same with every list, or with every kind of message."""
+    """One fault is enough for a check that is the same for every list or kind of message."""
 
     def promise(name: str) -> str:
         several = name.startswith(("posts:", "comments:", "conversations:", "reply to a "))
@@ -73,5 +73,5 @@ def test_the_table_marks_checks_that_do_not_apply() -> None:
     assert lines[0].split() == ["mastodon", "vk"]
     assert lines[1].split() == ["community", "ok", "FAILED"]
     (row,) = (line for line in lines if line.startswith("hooks: an unreadable"))
-    assert row.split()[-1] == NOT_APPLICABLE, "of Mastodon it is not asked; of VK it was not run"
+    assert row.split()[-1] == NOT_APPLICABLE, "not applicable to Mastodon; VK's was not run"
     assert len(lines) == len(CHECKS) + 1

@@ -1,4 +1,4 @@
-"""Replies and posts arrive once, and a lost answer is never taken for a failure."""
+"""Replies and posts are created once, and a lost response is never reported as a failure."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -30,7 +30,7 @@ def _question(s: Subject, kind: MessageKind) -> Record:
 
 
 def _each_kind(name: str) -> Callable[[Callable[[Subject, MessageKind], Awaitable[None]]], None]:
-    """The same check for each kind of message that can be answered; a mention is answered as a comment is."""
+    """Register a check for each kind of message that can be answered; a mention is answered like a comment."""
     supported: dict[MessageKind, Callable[[Specimen], bool]] = {
         MessageKind.COMMENT: lambda about: about.comment is not None,
         MessageKind.MENTION: lambda about: MessageKind.MENTION in about.listed_by_conversations,
@@ -63,26 +63,26 @@ async def _reply(s: Subject, to: ReplyTo, key: str = "key-1") -> SendReceipt:
 async def replied(s: Subject, kind: MessageKind) -> None:
     question = _question(s, kind)
     to = reply_to(await remote_message(s, question))
-    assert to.kind is kind, f"it is told as a {to.kind}"
+    assert to.kind is kind, f"it is returned as a {to.kind}"
     before = len(s.accepted("reply"))
     s.later()
     sent = await _reply(s, to)
     made = _single(s.accepted("reply")[before:])
-    assert TEXT in made["text"], "another text"
+    assert TEXT in made["text"], "the text differs"
     assert made["via"] == kind.value, f"it is a {made['via']}"
     if kind is MessageKind.MESSAGE:
-        assert made["person"] == question["person"], "somebody else was answered"
+        assert made["person"] == question["person"], "another person was answered"
     else:
-        assert made.get("parent") == question["id"], "something else was answered"
-        assert made.get("post") == question.get("post"), "below another post"
-    assert sent.external_id, "it has no id"
+        assert made.get("parent") == question["id"], "another message was answered"
+        assert made.get("post") == question.get("post"), "the reply is below another post"
+    assert sent.external_id, "the receipt has no id"
     sent_at = sent.sent_at
     assert sent_at is None or abs((sent_at - recorded_at(made)).total_seconds()) < 1, (
         f"sent at {sent_at}, not {made['at']}"
     )
     listed = [one for one in await own_messages(s, question) if TEXT in one.text]
-    assert not listed or sent.external_id in {one.external_id for one in listed}, "lists know it by another id"
-    assert {one.thread_id for one in listed} <= {to.thread_id}, "lists tell of it in another conversation"
+    assert not listed or sent.external_id in {one.external_id for one in listed}, "lists have another id for it"
+    assert {one.thread_id for one in listed} <= {to.thread_id}, "lists return it in another thread"
 
 
 @_each_kind("a lost answer is unknown, and sent once")
@@ -94,7 +94,7 @@ async def reply_lost(s: Subject, kind: MessageKind) -> None:
     if s.spec.replies_dedup_window is not None:
         sent = await _reply(s, to)
         assert len(s.accepted("reply")) == before + 1, "the key does not make a repeat harmless"
-        assert sent.external_id, "it has no id"
+        assert sent.external_id, "the receipt has no id"
 
 
 def _single(made: list[Record]) -> Record:
@@ -103,7 +103,7 @@ def _single(made: list[Record]) -> Record:
 
 
 async def _lost(s: Subject, change: Callable[[], Awaitable[SendReceipt]]) -> None:
-    """The change arrives; its answer does not."""
+    """Run a change that reaches the sandbox and whose response is lost."""
     s.way.loses = s.changes
     with pytest.raises(OutcomeUnknown):
         await change()
@@ -123,15 +123,15 @@ async def _publish(s: Subject, draft: OutgoingPost, key: str = "key-1") -> SendR
 async def published(s: Subject) -> None:
     for number, draft in enumerate(drafts(s.spec).values()):
         before = len(s.accepted("post"))
-        s.later(3600)  # some platforms count posts by the hour
+        s.later(3600)  # some platforms limit posts per hour
         sent = await _publish(s, draft, f"key-{number}")
         made = _single(s.accepted("post")[before:])
-        assert draft.text in made["text"], "another text"
+        assert draft.text in made["text"], "the text differs"
         pictures = len(made.get("media", []))
         assert pictures == len(draft.pictures), f"{pictures} pictures instead of {len(draft.pictures)}"
-        assert sent.external_id, "it has no id"
+        assert sent.external_id, "the receipt has no id"
         if "posts" not in s.about.silent:
-            assert sent.external_id == await remote_post(s, made["id"]), "lists know it by another id"
+            assert sent.external_id == await remote_post(s, made["id"]), "lists have another id for it"
 
 
 @check("publish: a lost answer is unknown, and sent once", has(Publishes))
@@ -153,4 +153,4 @@ async def refused(s: Subject) -> None:
     for draft in drafts(s.spec).values():
         with pytest.raises(Rejected):
             await _publish(s, OutgoingPost("x" * (s.spec.text_limit + 1), draft.pictures))
-    assert len(s.way.requests) == requests_before, "something was sent"
+    assert len(s.way.requests) == requests_before, "a request was sent"

@@ -1,4 +1,4 @@
-"""The Mastodon adapter end to end: `mastodon_mock`, written by others, as a process, over real HTTP."""
+"""The Mastodon adapter end to end: the third-party server `mastodon_mock` as a process, over real HTTP."""
 
 import asyncio
 import re
@@ -43,7 +43,7 @@ from mastodon_mock.config import DatabaseConfig, MastodonMockConfig, demo_config
 config = demo_config(MastodonMockConfig(database=DatabaseConfig(path=":memory:")))
 uvicorn.run(create_app(config), host="127.0.0.1", port=0, log_level="info")
 """
-"""What `mastodon_mock serve --in-memory --demo` does, on a port of the system's choice."""
+"""`mastodon_mock serve --in-memory --demo`, on a free port."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
-    """The port it chose, from what it prints once it listens."""
+    """The port, from the line that the server logs once it listens."""
     for _ in range(START_SECONDS * 10):
         match = re.search(r"running on http://127\.0\.0\.1:(\d+)", log.read_text())
         if match is not None:
@@ -81,7 +81,7 @@ async def http(server: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def control(server: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The customers, and whoever breaks the server."""
+    """A client for the actions of customers, and for faults of the server."""
     async with httpx.AsyncClient(base_url=f"http://{server}", trust_env=False) as made:
         yield made
         await made.delete("/api/v1/_mock/faults")
@@ -96,7 +96,7 @@ async def ada(server: str, http: httpx.AsyncClient) -> Credentials:
     return replace(c, external_id=snapshot.external_id)
 
 
-async def say(control: httpx.AsyncClient, author: str, text: str, **more: str) -> dict[str, Any]:
+async def write_status(control: httpx.AsyncClient, author: str, text: str, **more: str) -> dict[str, Any]:
     response = await control.post(
         "/api/v1/statuses", data={"status": text, **more}, headers={"authorization": f"Bearer {author}_token"}
     )
@@ -105,7 +105,7 @@ async def say(control: httpx.AsyncClient, author: str, text: str, **more: str) -
     return said
 
 
-async def fault(control: httpx.AsyncClient, path: str, **effect: object) -> None:
+async def set_fault(control: httpx.AsyncClient, path: str, **effect: object) -> None:
     response = await control.post("/api/v1/_mock/faults", json={"match": {"path": path}, "effect": effect, "count": 1})
     assert response.is_success, response.text
 
@@ -144,20 +144,20 @@ async def test_posts_are_read_to_the_end_and_then_only_new_ones(
 ) -> None:
     made = Mastodon(http)
     for number in range(45):
-        await say(control, "ada", f"post {number}")
+        await write_status(control, "ada", f"post {number}")
     posts, cursor = await all_posts(made, ada)
     texts = [post.text for post in posts]
     assert texts[:45] == [f"post {number}" for number in reversed(range(45))]
     raw = (await control.get(f"/api/v1/accounts/{ada.external_id}")).json()
     assert len({post.external_id for post in posts}) == len(posts) <= raw["statuses_count"]
     assert (await all_posts(made, ada, cursor))[0] == []
-    await say(control, "ada", "the newest")
+    await write_status(control, "ada", "the newest")
     assert [post.text for post in (await all_posts(made, ada, cursor))[0]] == ["the newest"]
 
 
 async def test_metrics_move(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
     made = Mastodon(http)
-    post, gone = await say(control, "ada", "like me"), await say(control, "ada", "delete me")
+    post, gone = await write_status(control, "ada", "like me"), await write_status(control, "ada", "delete me")
     headers = {"authorization": "Bearer grace_token"}
     await control.post(f"/api/v1/statuses/{post['id']}/favourite", headers=headers)
     await control.post(f"/api/v1/statuses/{post['id']}/reblog", headers=headers)
@@ -166,17 +166,17 @@ async def test_metrics_move(http: httpx.AsyncClient, control: httpx.AsyncClient,
     assert one.counters[Metric.REACTIONS] == one.counters[Metric.SHARES] == 1
     assert one.counters[Metric.COMMENTS] == 0
     assert two.gone
-    await fault(control, "/api/v1/statuses", type="status", status=405)
+    await set_fault(control, "/api/v1/statuses", type="status", status=405)
     assert await made.metrics(ada, (post["id"], gone["id"])) == (one, two)
 
 
 async def test_a_customer_is_answered(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
     made = Mastodon(http)
     before = datetime.now(UTC)
-    post = await say(control, "ada", "ask us anything")
-    comment = await say(control, "grace", "@ada is it open on Sunday?", in_reply_to_id=post["id"])
-    direct = await say(control, "alan", "@ada my order is lost", visibility="direct")
-    mention = await say(control, "alan", "@ada is great")
+    post = await write_status(control, "ada", "ask us anything")
+    comment = await write_status(control, "grace", "@ada is it open on Sunday?", in_reply_to_id=post["id"])
+    direct = await write_status(control, "alan", "@ada my order is lost", visibility="direct")
+    mention = await write_status(control, "alan", "@ada is great")
     messages = {m.external_id: m for m in (await all_conversations(made, ada, None, before))[0]}
     assert {m: messages[m].kind for m in messages} == {
         comment["id"]: MessageKind.COMMENT,
@@ -189,7 +189,7 @@ async def test_a_customer_is_answered(http: httpx.AsyncClient, control: httpx.As
         to = ReplyTo(question.external_id, question.thread_id, question.kind, question.author, question.post_id)
         sent = await made.reply(ada, to, "Yes, we are", f"key-{question.external_id}")
         again = await made.reply(ada, to, "Yes, we are", f"key-{question.external_id}")
-        assert sent.external_id == again.external_id, "the same key is the same reply"
+        assert sent.external_id == again.external_id, "the same key must give the same reply"
         raw = (
             await control.get(f"/api/v1/statuses/{sent.external_id}", headers={"authorization": "Bearer ada_token"})
         ).json()
@@ -203,14 +203,14 @@ async def test_a_customer_is_answered(http: httpx.AsyncClient, control: httpx.As
 async def test_errors_are_classified(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
     made = Mastodon(http)
     path = f"/api/v1/accounts/{ada.external_id}"
-    await fault(control, path, type="ratelimit")
+    await set_fault(control, path, type="ratelimit")
     with pytest.raises(Throttled):
         await made.community(ada)
     for code in (500, 502, 503):
-        await fault(control, path, type="status", status=code)
+        await set_fault(control, path, type="status", status=code)
         with pytest.raises(Transient):
             await made.community(ada)
-    await fault(control, path, type="malformed")
+    await set_fault(control, path, type="malformed")
     with pytest.raises(Malformed):
         await made.community(ada)
     with pytest.raises(AuthExpired):
@@ -221,16 +221,16 @@ async def test_errors_are_classified(http: httpx.AsyncClient, control: httpx.Asy
 
 
 async def test_a_server_that_does_not_answer(server: str, control: httpx.AsyncClient, ada: Credentials) -> None:
-    post = await say(control, "ada", "a post")
-    comment = await say(control, "grace", "@ada hello?", in_reply_to_id=post["id"])
+    post = await write_status(control, "ada", "a post")
+    comment = await write_status(control, "grace", "@ada hello?", in_reply_to_id=post["id"])
     async with client(allow=[server], deadline=0.5) as impatient:
         made = Mastodon(impatient)
-        await fault(control, f"/api/v1/accounts/{ada.external_id}", type="timeout", delay_ms=3000)
+        await set_fault(control, f"/api/v1/accounts/{ada.external_id}", type="timeout", delay_ms=3000)
         with pytest.raises(Transient):
             await made.community(ada)
         [question] = (await made.comments(ada, post["id"], None)).items
         assert question.external_id == comment["id"]
-        await fault(control, "/api/v1/statuses", type="timeout", delay_ms=3000)
+        await set_fault(control, "/api/v1/statuses", type="timeout", delay_ms=3000)
         to = ReplyTo(question.external_id, question.thread_id, question.kind, question.author, question.post_id)
         with pytest.raises(OutcomeUnknown):
             await made.reply(ada, to, "Hello", "key")

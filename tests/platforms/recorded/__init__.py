@@ -18,7 +18,7 @@ __all__ = ["Answer", "Ours", "Recorded", "recorded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RecordedResponse:
     """A recorded response, and the name that the tables match."""
 
     name: str
@@ -26,7 +26,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
+class ResponseCheck:
     """Responses to requests that an adapter sends."""
 
     what: str
@@ -36,22 +36,22 @@ class Ours:
     """`read` expects a typed error: the response is a refusal, or malformed."""
 
 
-def whole(path: Path) -> Iterator[Answer]:
+def whole(path: Path) -> Iterator[RecordedResponse]:
     """The single response of a file, named by the file's path."""
-    yield Answer(str(path.relative_to(FOLDER).with_suffix("")), json.loads(path.read_text()))
+    yield RecordedResponse(str(path.relative_to(FOLDER).with_suffix("")), json.loads(path.read_text()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """See the module. Names are matched in full by regular expressions; the first match counts."""
+    """See the module's docstring. Names are matched in full by regular expressions; the first match counts."""
 
     files: tuple[str, ...] = ()
     """Glob patterns of files with recorded responses."""
-    answers: Callable[[Path], Iterator[Answer]] = whole
+    answers: Callable[[Path], Iterator[RecordedResponse]] = whole
     """The responses in a file."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Reasons why responses are not checked, by pattern of their names."""
-    ours: Mapping[str, Ours] = field(default_factory=dict)
+    checks: Mapping[str, ResponseCheck] = field(default_factory=dict)
     """The checks of the others, by pattern of their names."""
     schemas: Mapping[str, str] = field(default_factory=dict)
     """Descriptions of files without responses (with the tests that use them), by glob pattern."""

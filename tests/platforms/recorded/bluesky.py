@@ -9,11 +9,11 @@ import pytest
 from app.platforms.bluesky import wire_models
 from app.platforms.bluesky.adapter import Bluesky
 from app.platforms.contract import Credentials, Malformed, MessageKind, Metric
-from tests.platforms.recorded import Ours, Recorded
+from tests.platforms.recorded import Recorded, ResponseCheck
 from tests.platforms.specimens.bluesky import OWN_DID
 
 
-def served(body: object, status: int = 200) -> Bluesky:
+def with_response(body: object, status: int = 200) -> Bluesky:
     response = httpx.Response(status, json=body)
     return Bluesky(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: response)))
 
@@ -31,10 +31,10 @@ def as_post(raw: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def same_post(view: dict[str, Any], did: str) -> None:
+async def assert_same_post(view: dict[str, Any], did: str) -> None:
     """Compare a post, as parsed from a feed and from `getPosts`, with an independent reading."""
-    (remote_post,) = (await served({"feed": [{"post": view}]}).posts(account(did), None)).items
-    (counted,) = await served({"posts": [view]}).metrics(account(did), (view["uri"],))
+    (remote_post,) = (await with_response({"feed": [{"post": view}]}).posts(account(did), None)).items
+    (counted,) = await with_response({"posts": [view]}).metrics(account(did), (view["uri"],))
     assert remote_post.metrics == counted
     assert (remote_post.external_id, remote_post.text) == (view["uri"], view["record"]["text"])
     assert remote_post.url == view["uri"].replace("at://", "https://bsky.app/profile/").replace(
@@ -52,20 +52,20 @@ async def same_post(view: dict[str, Any], did: str) -> None:
 
 async def post_record(raw: Any) -> None:
     """A response of `getRecord`; one of those recorded has a date without a zone."""
-    await same_post(as_post(raw), raw["uri"].split("/")[2])
+    await assert_same_post(as_post(raw), raw["uri"].split("/")[2])
     assert wire_models.STORED.validate_python(raw).uri == raw["uri"]
 
 
 async def thread(raw: Any) -> None:
     root = raw["thread"]["post"]
-    await same_post(root, root["author"]["did"])
-    page = await served(raw).comments(account(root["author"]["did"]), root["uri"], None)
+    await assert_same_post(root, root["author"]["did"])
+    page = await with_response(raw).comments(account(root["author"]["did"]), root["uri"], None)
     replies = raw["thread"].get("replies", [])
     assert len(page.items) == len([one for one in replies if "post" in one])
     if not replies:
         # This post has no replies: make it a reply to itself, so that it is parsed as a comment too.
         below = {"thread": {**raw["thread"], "replies": [{"post": root}]}}
-        (comment,) = (await served(below).comments(account(OWN_DID), root["uri"], None)).items
+        (comment,) = (await with_response(below).comments(account(OWN_DID), root["uri"], None)).items
         assert (comment.kind, comment.text, comment.author.name) == (
             MessageKind.COMMENT, root["record"]["text"], root["author"]["displayName"],
         )  # fmt: skip
@@ -74,9 +74,9 @@ async def thread(raw: Any) -> None:
 async def other_record(raw: Any) -> None:
     """A response to no request of the adapter; it must be malformed if received."""
     with pytest.raises(Malformed):
-        await served(raw).posts(account(OWN_DID), None)
+        await with_response(raw).posts(account(OWN_DID), None)
     with pytest.raises(Malformed):
-        await served(raw).metrics(account(OWN_DID), (f"at://{OWN_DID}/app.bsky.feed.post/1",))
+        await with_response(raw).metrics(account(OWN_DID), (f"at://{OWN_DID}/app.bsky.feed.post/1",))
 
 
 ROOT: Final = "bluesky/marshalx-tests/tests"
@@ -88,10 +88,12 @@ RECORDED: Final = Recorded(
         ".*/did_doc": "a repository's description and its DID document",
         ".*/signature-fixtures": "signatures, which are the servers' affair",
     },
-    ours={
-        ".*/(extended_)?post_record": Ours("records of posts", post_record),
-        ".*/thread_view_.*": Ours("threads", thread),
-        ".*/[a-z_]*record": Ours("records of likes, feeds and of no known lexicon", other_record, refused=True),
+    checks={
+        ".*/(extended_)?post_record": ResponseCheck("records of posts", post_record),
+        ".*/thread_view_.*": ResponseCheck("threads", thread),
+        ".*/[a-z_]*record": ResponseCheck(
+            "records of likes, feeds and of no known lexicon", other_record, refused=True
+        ),
     },
     schemas={"bluesky/lexicons/**/*": "the lexicons: `bluesky/test_lexicons` and the sandbox's answers hold to them"},
 )

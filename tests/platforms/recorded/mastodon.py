@@ -24,7 +24,7 @@ from app.platforms.contract import (
     Token,
 )
 from app.platforms.mastodon.adapter import Mastodon
-from tests.platforms.recorded import Answer, Ours, Recorded
+from tests.platforms.recorded import Recorded, RecordedResponse, ResponseCheck
 
 
 class Exchange:
@@ -47,13 +47,13 @@ class Exchange:
         return Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(self.response)))
 
 
-def exchanges(path: Path) -> Iterator[Answer]:
+def exchanges(path: Path) -> Iterator[RecordedResponse]:
     for recorded in yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["interactions"]:
         one = Exchange(recorded)
-        yield Answer(f"{one.method} {one.url.path}", one)
+        yield RecordedResponse(f"{one.method} {one.url.path}", one)
 
 
-def served(raw: object) -> Mastodon:
+def with_response(raw: object) -> Mastodon:
     return Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=raw))))
 
 
@@ -63,12 +63,12 @@ def own_credentials(external_id: str) -> Credentials:
     )
 
 
-def letters(text: str) -> str:
+def text_only(text: str) -> str:
     """Text without markup and white space, extracted differently from the adapter."""
     return re.sub(r"\s+", "", html.unescape(re.sub(r"<[^>]*>", "", text)))
 
 
-def same_metrics(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
+def assert_same_metrics(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
     names = {
         Metric.REACTIONS: "favourites_count", Metric.SHARES: "reblogs_count", Metric.COMMENTS: "replies_count",
         Metric.QUOTES: "quotes_count",
@@ -76,13 +76,13 @@ def same_metrics(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
     assert counters == {metric: raw[name] for metric, name in names.items() if name in raw}
 
 
-def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
+def assert_same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
     assert message.external_id == raw["id"]
     assert message.sent_at == datetime.fromisoformat(raw["created_at"])
     assert message.in_reply_to == raw["in_reply_to_id"]
     assert message.author.external_id == raw["account"]["id"]
     assert message.url == (raw["url"] or raw["uri"])
-    assert letters(message.text) == letters(raw["spoiler_text"] + raw["content"])
+    assert text_only(message.text) == text_only(raw["spoiler_text"] + raw["content"])
 
 
 async def refusal(exchange: Exchange) -> None:
@@ -117,16 +117,16 @@ async def account(exchange: Exchange) -> None:
 async def status(exchange: Exchange) -> None:
     raw = exchange.raw
     author = own_credentials(raw["account"]["id"])
-    [post] = (await served([raw]).posts(author, None)).items or [None]
+    [post] = (await with_response([raw]).posts(author, None)).items or [None]
     assert post is not None or raw["in_reply_to_id"] is not None
     if post is not None:
-        same_metrics(dict(post.metrics.counters), raw)
+        assert_same_metrics(dict(post.metrics.counters), raw)
         assert post.published_at == datetime.fromisoformat(raw["created_at"])
         edited = raw["edited_at"]
         assert post.edited_at == (datetime.fromisoformat(edited) if edited else None)
-        assert letters(post.text) == letters(raw["spoiler_text"] + raw["content"])
-    [metrics] = await served([raw]).metrics(author, (raw["id"],))
-    same_metrics(dict(metrics.counters), raw)
+        assert text_only(post.text) == text_only(raw["spoiler_text"] + raw["content"])
+    [metrics] = await with_response([raw]).metrics(author, (raw["id"],))
+    assert_same_metrics(dict(metrics.counters), raw)
 
 
 async def context(exchange: Exchange) -> None:
@@ -137,7 +137,7 @@ async def context(exchange: Exchange) -> None:
     visible = [one for one in below if one["visibility"] != "direct"]
     assert len(page.items) == len(visible) > 0
     for message, one in zip(page.items, visible, strict=True):
-        same_message(message, one)
+        assert_same_message(message, one)
         assert message.author.is_community
 
 
@@ -155,7 +155,7 @@ async def notifications(exchange: Exchange) -> None:
     assert {message.external_id for message in page.items} == set(statuses)
     for message in page.items:
         one = statuses[message.external_id]
-        same_message(message, one)
+        assert_same_message(message, one)
         assert (message.kind is MessageKind.MESSAGE) == (one["visibility"] == "direct")
     assert page.more
     assert page.cursor is not None
@@ -175,13 +175,13 @@ RECORDED: Final = Recorded(
         r"\w+ /api/v2/notifications(/policy)?": "grouped notifications",
         r"\w+ /api/v1/push/subscription": "push",
     },
-    ours={
-        r"POST /api/v1/accounts": Ours("refusals", refusal, refused=True),
-        r"POST /api/v1/statuses": Ours("scheduled statuses, which a reply never is", scheduled, refused=True),
-        r"\w+ /api/v1/accounts/(\d+|verify_credentials)": Ours("accounts", account),
-        rf"\w+ {STATUS}": Ours("statuses", status),
-        rf"GET {STATUS}/context": Ours("contexts", context),
-        r"GET /api/v1/notifications": Ours("notifications", notifications),
+    checks={
+        r"POST /api/v1/accounts": ResponseCheck("refusals", refusal, refused=True),
+        r"POST /api/v1/statuses": ResponseCheck("scheduled statuses, which a reply never is", scheduled, refused=True),
+        r"\w+ /api/v1/accounts/(\d+|verify_credentials)": ResponseCheck("accounts", account),
+        rf"\w+ {STATUS}": ResponseCheck("statuses", status),
+        rf"GET {STATUS}/context": ResponseCheck("contexts", context),
+        r"GET /api/v1/notifications": ResponseCheck("notifications", notifications),
     },
     schemas={"mastodon/openapi/dist/schema.json": "an OpenAPI of Mastodon: the sandbox's answers hold to it"},
 )

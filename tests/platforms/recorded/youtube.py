@@ -18,7 +18,7 @@ from app.platforms.contract import (
     Token,
 )
 from app.platforms.youtube.adapter import YouTube
-from tests.platforms.recorded import Ours, Recorded
+from tests.platforms.recorded import Recorded, ResponseCheck
 
 ADDRESS = "https://www.youtube.com/channel/UC_x5XG1OV2P6uZZ5FSM9Ttw"
 
@@ -30,19 +30,19 @@ def own_credentials(external_id: str | None = "UC_x5XG1OV2P6uZZ5FSM9Ttw") -> Cre
     )
 
 
-def served(*answers: object) -> YouTube:
+def with_responses(*answers: object) -> YouTube:
     left = list(answers)
     return YouTube(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=left.pop(0)))))
 
 
-def same_counters(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
+def assert_same_counters(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
     """`favoriteCount` and `dislikeCount` are deprecated and not read."""
     names = {Metric.VIEWS: "viewCount", Metric.REACTIONS: "likeCount", Metric.COMMENTS: "commentCount"}
     statistics = raw.get("statistics", {})
     assert counters == {metric: int(statistics[name]) for metric, name in names.items() if name in statistics}
 
 
-def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
+def assert_same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
     said = raw["snippet"]
     assert message.external_id == raw["id"]
     assert message.text == said["textDisplay"].strip()
@@ -56,7 +56,7 @@ def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
 
 async def channels(raw: Any) -> None:
     for item in raw["items"]:
-        snapshot = await served({**raw, "items": [item]}).community(own_credentials())
+        snapshot = await with_responses({**raw, "items": [item]}).community(own_credentials())
         assert (snapshot.external_id, snapshot.title) == (item["id"], item["snippet"]["title"])
         statistics = item.get("statistics", {})
         hidden = statistics.get("hiddenSubscriberCount", True)
@@ -69,15 +69,15 @@ async def videos(raw: Any) -> None:
         for item in raw["items"]
     ]
     listing = {"kind": "youtube#playlistItemListResponse", "items": entries}
-    page = await served(listing, raw).posts(own_credentials(), None)
+    page = await with_responses(listing, raw).posts(own_credentials(), None)
     assert [post.external_id for post in page.items] == [item["id"] for item in raw["items"]]
     for post, item in zip(page.items, raw["items"], strict=True):
         assert post.published_at == datetime.fromisoformat(item["snippet"]["publishedAt"])
         assert post.text.startswith(item["snippet"]["title"])
-        same_counters(dict(post.metrics.counters), item)
-    results = await served(raw).metrics(own_credentials(), tuple(item["id"] for item in raw["items"]))
+        assert_same_counters(dict(post.metrics.counters), item)
+    results = await with_responses(raw).metrics(own_credentials(), tuple(item["id"] for item in raw["items"]))
     for metrics, item in zip(results, raw["items"], strict=True):
-        same_counters(dict(metrics.counters), item)
+        assert_same_counters(dict(metrics.counters), item)
         assert metrics.counters.keys() | metrics.missing.keys() == set(Metric)
 
 
@@ -96,11 +96,11 @@ async def playlist_items(raw: Any) -> None:
 
 
 async def threads(raw: Any) -> None:
-    page = await served(raw).conversations(own_credentials(), None)
+    page = await with_responses(raw).conversations(own_credentials(), None)
     roots = [item["snippet"]["topLevelComment"] for item in raw["items"]]
     assert len(page.items) == len(roots)
     for message, root, item in zip(page.items, roots, raw["items"], strict=True):
-        same_message(message, root)
+        assert_same_message(message, root)
         assert message.post_id == item["snippet"].get("videoId")
     answered = any(item["snippet"]["totalReplyCount"] for item in raw["items"])
     assert page.more == (answered or "nextPageToken" in raw)
@@ -112,7 +112,7 @@ async def comments(raw: Any) -> None:
         "id": raw["items"][0]["snippet"].get("parentId", "Ugw"),
         "snippet": {"topLevelComment": raw["items"][0], "totalReplyCount": 9},
     }
-    made = served({"kind": "youtube#commentThreadListResponse", "items": [thread]}, raw)
+    made = with_responses({"kind": "youtube#commentThreadListResponse", "items": [thread]}, raw)
     first = await made.comments(own_credentials(), "JE8xdDp5B8Q", None)
     assert first.more
     page = await made.comments(own_credentials(), "JE8xdDp5B8Q", first.cursor)
@@ -120,12 +120,12 @@ async def comments(raw: Any) -> None:
     assert len(page.items) == len(raw["items"])
     for message, item in zip(page.items, raw["items"], strict=True):
         item["snippet"].setdefault("parentId", thread["id"])
-        same_message(message, item)
+        assert_same_message(message, item)
 
 
 async def reply(raw: Any) -> None:
     to = ReplyTo("Ugy.1", "t", MessageKind.COMMENT, RemotePerson("UC1", "x"), "JE8xdDp5B8Q")
-    sent = await served(raw).reply(own_credentials(), to, raw["snippet"]["textOriginal"], "key")
+    sent = await with_responses(raw).reply(own_credentials(), to, raw["snippet"]["textOriginal"], "key")
     assert sent.external_id == raw["id"]
     assert sent.sent_at == datetime.fromisoformat(raw["snippet"]["publishedAt"])
 
@@ -136,7 +136,7 @@ async def new_thread(raw: Any) -> None:
 
 
 async def token(raw: Any) -> None:
-    granted = await served(raw).refresh(own_credentials())
+    granted = await with_responses(raw).refresh(own_credentials())
     assert granted[Token.COMMUNITY].text == raw["access_token"]
     lifetime = granted[Token.COMMUNITY].lifetime
     assert lifetime is not None
@@ -174,16 +174,16 @@ RECORDED: Final = Recorded(
         f"{DATA}/channels/update_resp": "changing a channel",
         f"{DATA}/user_profile": "who signed in",
     },
-    ours={
-        f"{ROOT}/error_response|{DATA}/error_.*": Ours("refusals", refused, refused=True),
-        f"{DATA}/access_token": Ours("tokens", token),
-        f"{DATA}/comments/insert_response": Ours("a comment that was made", reply),
-        f"{DATA}/comment_threads/insert_response": Ours("comment threads", new_thread),
-        f"{DATA}/channel_info_.*|{DATA}/channels/.*": Ours("channels", channels),
-        f"{DATA}/videos/.*": Ours("videos", videos),
-        f"{DATA}/playlist_items/.*": Ours("playlist items", playlist_items),
-        f"{DATA}/comment_threads/.*": Ours("comment threads", threads),
-        f"{DATA}/comments/.*": Ours("comments", comments),
+    checks={
+        f"{ROOT}/error_response|{DATA}/error_.*": ResponseCheck("refusals", refused, refused=True),
+        f"{DATA}/access_token": ResponseCheck("tokens", token),
+        f"{DATA}/comments/insert_response": ResponseCheck("a comment that was made", reply),
+        f"{DATA}/comment_threads/insert_response": ResponseCheck("comment threads", new_thread),
+        f"{DATA}/channel_info_.*|{DATA}/channels/.*": ResponseCheck("channels", channels),
+        f"{DATA}/videos/.*": ResponseCheck("videos", videos),
+        f"{DATA}/playlist_items/.*": ResponseCheck("playlist items", playlist_items),
+        f"{DATA}/comment_threads/.*": ResponseCheck("comment threads", threads),
+        f"{DATA}/comments/.*": ResponseCheck("comments", comments),
     },
     schemas={"youtube/discovery/*": "Google's own schema: the sandbox's answers hold to it"},
 )

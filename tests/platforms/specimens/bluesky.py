@@ -85,7 +85,7 @@ def error(
     return Refusal(f"{status} {name}: {message}", means, body, status, to_a_change=to_a_change, scopes=scopes)
 
 
-def spent(
+def throttled(
     name: str,
     scope: LimitScope,
     refuses: Literal["both", "reads", "changes"],
@@ -96,7 +96,7 @@ def spent(
     return Refusal(name, Throttled, body, 429, headers, retry_after=retry_after, scope=scope, refuses=refuses)
 
 
-def until(policy: str) -> dict[str, str]:
+def reset_headers(policy: str) -> dict[str, str]:
     return {"date": DATE, "ratelimit-reset": RESET, "ratelimit-policy": policy}
 
 
@@ -134,15 +134,15 @@ SPECIMEN: Final = Specimen(
         Refusal("a server that is none of Bluesky's", Rejected, b"<html>", 404),
         error(Transient, 502, "UpstreamFailure", "Upstream service unreachable", to_a_change=OutcomeUnknown),
         error(Transient, 500, "InternalServerError", "Internal Server Error", to_a_change=OutcomeUnknown),
-        spent("too many from this address", LimitScope.ADDRESS, "both", 150.0, until("3000;w=300")),
-        spent("too many, to be tried later", LimitScope.ADDRESS, "reads", 9.0, {"retry-after": "9"}),
-        spent("too many writes of this account", LimitScope.COMMUNITY, "changes", 150.0, until("5000;w=3600")),
-        spent("too many", LimitScope.ADDRESS, "reads"),
+        throttled("too many from this address", LimitScope.ADDRESS, "both", 150.0, reset_headers("3000;w=300")),
+        throttled("too many, to be tried later", LimitScope.ADDRESS, "reads", 9.0, {"retry-after": "9"}),
+        throttled("too many writes of one actor", LimitScope.COMMUNITY, "changes", 150.0, reset_headers("5000;w=3600")),
+        throttled("too many", LimitScope.ADDRESS, "reads"),
     ),
     refresh_refusals=(
         error(AuthExpired, 401, "AccountTakedown", "Account has been taken down"),
         error(OutcomeUnknown, 502, "UpstreamFailure", "Upstream service unreachable"),
-        spent("too many sessions", LimitScope.ADDRESS, "both", 150.0, until("3000;w=300")),
+        throttled("too many sessions", LimitScope.ADDRESS, "both", 150.0, reset_headers("3000;w=300")),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT, MessageKind.MENTION, MessageKind.MESSAGE}),
     # `bluesky/test_writing` tests an account's own write limits.

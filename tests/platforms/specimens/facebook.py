@@ -42,7 +42,7 @@ def refused(
     return Refusal(f"{code} {name}", means, said, status, to_a_change=to_a_change, scopes=scopes)
 
 
-def wait(
+def throttled(
     name: str, code: int, scope: LimitScope, *, business: str | None = None, seconds: float | None = None
 ) -> Refusal:
     headers = {} if business is None else {"x-business-use-case-usage": business}
@@ -54,19 +54,19 @@ FULL: Final = (
     ' "estimated_time_to_regain_access": 19}]}'
 )
 REFUSALS: Final = (
-    wait("the application's limit", 4, LimitScope.APP),
-    wait("the person's limit", 17, LimitScope.TOKEN),
-    wait("the Page's limit", 32, LimitScope.COMMUNITY),
-    wait("a limit of this call", 613, LimitScope.TOKEN),
-    wait("the Page's limit, and until when", 80_001, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
-    wait("Instagram's limit, and until when", 80_002, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
-    wait("Messenger's limit", 80_006, LimitScope.COMMUNITY),
+    throttled("the application's limit", 4, LimitScope.APP),
+    throttled("the person's limit", 17, LimitScope.TOKEN),
+    throttled("the Page's limit", 32, LimitScope.COMMUNITY),
+    throttled("a limit of this call", 613, LimitScope.TOKEN),
+    throttled("the Page's limit, and until when", 80_001, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
+    throttled("Instagram's limit, and until when", 80_002, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
+    throttled("Messenger's limit", 80_006, LimitScope.COMMUNITY),
     refused("the session", AuthExpired, 102, status=401),
     refused("the token", AuthExpired, 190, status=401),
     refused("the token has expired", AuthExpired, 190, error_subcode=463),
     refused("the password was changed", AuthExpired, 190, error_subcode=460),
     refused("the token, with status 200", AuthExpired, 190, status=200),
-    wait("an action's limit", 341, LimitScope.APP),
+    throttled("an action's limit", 341, LimitScope.APP),
     refused("no token", AuthExpired, 104),
     refused("no token", AuthExpired, 2500, message="An active access token must be used to query information"),
     refused("a session", AuthExpired, 452),

@@ -36,18 +36,18 @@ def before(request: httpx.Request) -> httpx.Response | None:
     return None
 
 
-def said(code: int) -> object:
+def error_body(code: int) -> object:
     return {"error_code": code, "error_msg": "of Odnoklassniki's", "error_data": None}
 
 
 def error(
     name: str, means: type[PlatformError], code: int, *, to_a_change: type[PlatformError] | None = None
 ) -> Refusal:
-    return Refusal(f"{code} {name}", means, said(code), to_a_change=to_a_change)
+    return Refusal(f"{code} {name}", means, error_body(code), to_a_change=to_a_change)
 
 
-def wait(name: str, code: int, scope: LimitScope) -> Refusal:
-    return Refusal(f"{code} {name}", Throttled, said(code), scope=scope)
+def throttled(name: str, code: int, scope: LimitScope) -> Refusal:
+    return Refusal(f"{code} {name}", Throttled, error_body(code), scope=scope)
 
 
 SPECIMEN: Final = Specimen(
@@ -69,10 +69,10 @@ SPECIMEN: Final = Specimen(
     message=ReplyTo("mid:C3e.15c", "chat:C3e", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=(
-        wait("the action is blocked", 7, LimitScope.TOKEN),
-        wait("flood", 8, LimitScope.TOKEN),
-        wait("the address is blocked", 9, LimitScope.ADDRESS),
-        wait("the limit is reached", 11, LimitScope.TOKEN),
+        throttled("the action is blocked", 7, LimitScope.TOKEN),
+        throttled("flood", 8, LimitScope.TOKEN),
+        throttled("the address is blocked", 9, LimitScope.ADDRESS),
+        throttled("the limit is reached", 11, LimitScope.TOKEN),
         Refusal(
             "429 with the time", Throttled, b"", 429, {"retry-after": "7"}, retry_after=7.0, scope=LimitScope.TOKEN
         ),
@@ -103,7 +103,7 @@ SPECIMEN: Final = Specimen(
         error("out of service", Transient, 2, to_a_change=OutcomeUnknown),
         error("the system", Transient, 9999, to_a_change=OutcomeUnknown),
         error("nobody knows", Transient, 77777, to_a_change=OutcomeUnknown),
-        Refusal("an error with its status", Gone, said(300), 404),
+        Refusal("an error with its status", Gone, error_body(300), 404),
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
     ),
     refresh_refusals=(

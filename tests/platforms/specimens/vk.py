@@ -48,7 +48,7 @@ def id_error(name: str, means: type[PlatformError], code: str, status: int = 400
     return Refusal(f"{code} {name}", means, {"error": code, "error_description": "of VK ID's"}, status)
 
 
-def wait(name: str, code: int, seconds: float | None) -> Refusal:
+def throttled(name: str, code: int, seconds: float | None) -> Refusal:
     said = {"error": {"error_code": code, "error_msg": "of VK's", "request_params": []}}
     return Refusal(f"{code} {name}", Throttled, said, retry_after=seconds, scope=LimitScope.TOKEN)
 
@@ -67,10 +67,10 @@ SPECIMEN: Final = Specimen(
     message=ReplyTo("message-12", "message-5", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=(
-        wait("too many a second", 6, 1.0),
-        wait("flood", 9, None),
-        wait("captcha", 14, None),
-        wait("the day's limit", 29, None),
+        throttled("too many a second", 6, 1.0),
+        throttled("flood", 9, None),
+        throttled("captcha", 14, None),
+        throttled("the day's limit", 29, None),
         error("authorisation", AuthExpired, 5),
         error("a group's token", AuthExpired, 27),
         error("an application's token", AuthExpired, 28),

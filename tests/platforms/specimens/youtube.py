@@ -23,7 +23,7 @@ WINTER: Final = {"date": "Mon, 23 Nov 2026 06:00:00 GMT"}
 """22:00 in California, two hours before the daily quota resets."""
 
 
-def said(status: int, reason: str, detail: str | None = None, domain: str = "youtube.quota") -> dict[str, object]:
+def error_body(status: int, reason: str, detail: str | None = None, domain: str = "youtube.quota") -> dict[str, object]:
     error: dict[str, object] = {
         "code": status,
         "message": f"The request <code>{reason}</code> was refused.",
@@ -45,12 +45,14 @@ def error(
     scopes: tuple[str, ...] | None = None,
 ) -> Refusal:
     name = f"{status} {reason}{'' if detail is None else f', {detail}'}"
-    return Refusal(name, means, said(status, reason, detail), status, to_a_change=to_a_change, scopes=scopes)
+    return Refusal(name, means, error_body(status, reason, detail), status, to_a_change=to_a_change, scopes=scopes)
 
 
-def spent(status: int, reason: str, detail: str | None = None, *, hour_known: bool) -> tuple[Refusal, Refusal]:
+def quota_exhausted(
+    status: int, reason: str, detail: str | None = None, *, hour_known: bool
+) -> tuple[Refusal, Refusal]:
     """An exhausted quota: of an API key for reads, of the application for changes."""
-    name, body = f"{status} {reason}{', the hour known' if hour_known else ''}", said(status, reason, detail)
+    name, body = f"{status} {reason}{', the hour known' if hour_known else ''}", error_body(status, reason, detail)
     headers, seconds = (WINTER, 7200.0) if hour_known else ({}, None)
     return (
         Refusal(
@@ -64,7 +66,7 @@ def spent(status: int, reason: str, detail: str | None = None, *, hour_known: bo
     )  # fmt: skip
 
 
-def of_token(means: type[PlatformError], status: int, reason: str) -> Refusal:
+def token_error(means: type[PlatformError], status: int, reason: str) -> Refusal:
     return Refusal(
         f"{status} {reason}", means, {"error": reason, "error_description": "of Google's"}, status,
         to_a_change=OutcomeUnknown if means is Transient else None,
@@ -92,11 +94,11 @@ SPECIMEN: Final = Specimen(
         "JE8xdDp5B8Q",
     ),
     refusals=(
-        *spent(403, "quotaExceeded", hour_known=True),
-        *spent(403, "dailyLimitExceeded", hour_known=False),
-        *spent(403, "rateLimitExceeded", hour_known=False),
-        *spent(403, "userRateLimitExceeded", hour_known=False),
-        *spent(429, "rateLimitExceeded", "RATE_LIMIT_EXCEEDED", hour_known=False),
+        *quota_exhausted(403, "quotaExceeded", hour_known=True),
+        *quota_exhausted(403, "dailyLimitExceeded", hour_known=False),
+        *quota_exhausted(403, "rateLimitExceeded", hour_known=False),
+        *quota_exhausted(403, "userRateLimitExceeded", hour_known=False),
+        *quota_exhausted(429, "rateLimitExceeded", "RATE_LIMIT_EXCEEDED", hour_known=False),
         error(AuthExpired, 400, "keyInvalid"),
         error(AuthExpired, 400, "badRequest", "API_KEY_INVALID"),
         error(AuthExpired, 401, "authError"),
@@ -119,11 +121,11 @@ SPECIMEN: Final = Specimen(
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
     ),
     refresh_refusals=(
-        of_token(AuthExpired, 400, "invalid_grant"),
-        of_token(AuthExpired, 400, "unauthorized_client"),
-        of_token(Rejected, 401, "invalid_client"),
-        of_token(Rejected, 400, "invalid_request"),
-        of_token(Transient, 500, "internal_failure"),
+        token_error(AuthExpired, 400, "invalid_grant"),
+        token_error(AuthExpired, 400, "unauthorized_client"),
+        token_error(Rejected, 401, "invalid_client"),
+        token_error(Rejected, 400, "invalid_request"),
+        token_error(Transient, 500, "internal_failure"),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT}),
     reported_size=rounded,

@@ -1,4 +1,4 @@
-"""The YouTube adapter: against a list that moves under it, against the sandbox, and by hand-made answers."""
+"""The YouTube adapter: against a changing list, against the sandbox, and with given responses."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -62,11 +62,11 @@ def credentials(
     return Credentials(address, BASE, external_id, {kind: texts[kind] for kind in kinds or (Token.APP,)}, app)
 
 
-def served_by(handler: Callable[[httpx.Request], httpx.Response]) -> YouTube:
+def with_handler(handler: Callable[[httpx.Request], httpx.Response]) -> YouTube:
     return YouTube(httpx.AsyncClient(transport=httpx.MockTransport(handler)))
 
 
-def answering(*answers: object) -> tuple[YouTube, list[httpx.Request]]:
+def with_responses(*answers: object) -> tuple[YouTube, list[httpx.Request]]:
     left, requests = list(answers), list[httpx.Request]()
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -74,7 +74,7 @@ def answering(*answers: object) -> tuple[YouTube, list[httpx.Request]]:
         answer = left.pop(0)
         return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
 
-    return served_by(handler), requests
+    return with_handler(handler), requests
 
 
 def listing(*items: object, **more: object) -> dict[str, object]:
@@ -93,7 +93,7 @@ async def stage() -> AsyncIterator[Subject]:
 
 
 async def posts(s: Subject, cursor: str | None = None) -> tuple[list[RemotePost], str | None]:
-    """A whole walk."""
+    """All posts from a cursor on, and the last cursor."""
     items, more = list[RemotePost](), True
     while more:
         page = await YouTube(s.http).posts(s.c, cursor)
@@ -112,17 +112,17 @@ async def messages(
 
 
 def paths(s: Subject) -> list[str]:
-    """What was asked since the last look."""
+    """The last path segments of the requests since the last call."""
     names = [request.url.path.rpartition("/")[2] for request in s.way.requests]
     s.way.requests.clear()
     return names
 
 
-# ── what it is ────────────────────────────────────────────────────────────────────────────────────
+# ── capabilities ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_adapter_has_youtubes_capabilities() -> None:
-    made: Adapter = answering()[0]
+    made: Adapter = with_responses()[0]
     assert ADAPTER is YouTube
     for ability in (ListsComments, MeasuresAcross, Replies, Refreshes, Inspects):
         assert isinstance(made, ability)
@@ -198,7 +198,7 @@ async def test_a_channel_is_looked_up_once(address: str, query: dict[str, str]) 
         "snippet": {"title": "Us", "customUrl": "@us"},
         "statistics": {"subscriberCount": "1090"},
     }
-    made, requests = answering(listing(channel), listing(channel))
+    made, requests = with_responses(listing(channel), listing(channel))
     snapshot = await made.community(credentials(external_id=None, address=address))
     assert (snapshot.external_id, snapshot.title, snapshot.size) == (CHANNEL_ID, "Us", 1090)
     assert snapshot.url == "https://www.youtube.com/@us"
@@ -217,7 +217,7 @@ async def test_a_hidden_size_is_unknown(stage: Subject) -> None:
 
 
 async def test_a_channel_that_is_not_there_is_gone() -> None:
-    made, _ = answering({"kind": "youtube#channelListResponse", "pageInfo": {"totalResults": 0}})
+    made, _ = with_responses({"kind": "youtube#channelListResponse", "pageInfo": {"totalResults": 0}})
     with pytest.raises(Gone):
         await made.community(credentials())
 
@@ -233,7 +233,7 @@ def cost(request: httpx.Request) -> tuple[str, Token | None, dict[str, int]]:
 
 async def test_an_api_key_is_preferred_and_appears_in_no_url() -> None:
     videos = listing({"id": "v", "statistics": {}})
-    made, requests = answering(videos, videos)
+    made, requests = with_responses(videos, videos)
     await made.metrics(credentials(Token.APP, Token.COMMUNITY), ("v",))
     await made.metrics(credentials(Token.COMMUNITY), ("v",))
     assert requests[0].headers["x-goog-api-key"] == KEY
@@ -247,7 +247,7 @@ async def test_an_api_key_is_preferred_and_appears_in_no_url() -> None:
 
 
 async def test_a_missing_token_is_named() -> None:
-    made, requests = answering()
+    made, requests = with_responses()
     with pytest.raises(AuthExpired) as caught:
         await made.posts(credentials(Token.REFRESH), None)
     assert caught.value.token is Token.APP
@@ -267,7 +267,7 @@ async def test_a_missing_token_is_named() -> None:
     ],
 )
 async def test_an_invalid_token_is_named(kinds: tuple[Token, ...], answer: httpx.Response, token: Token) -> None:
-    made, _ = answering(answer)
+    made, _ = with_responses(answer)
     with pytest.raises(AuthExpired) as caught:
         await made.community(credentials(*kinds))
     assert caught.value.token is token
@@ -283,11 +283,11 @@ def test_only_a_refresh_token_with_the_application_renews() -> None:
 
 async def test_an_access_token_is_fetched() -> None:
     said = {"access_token": "new", "expires_in": 3599, "scope": FORCE_SSL, "token_type": "Bearer"}
-    made, requests = answering(
+    made, requests = with_responses(
         said, {**said, "refresh_token": "next", "refresh_token_expires_in": 604_799}, {**said, "refresh_token": ""}
     )
     granted = await made.refresh(credentials(Token.REFRESH))
-    assert set(granted) == {Token.COMMUNITY}, "the refresh token stays"
+    assert set(granted) == {Token.COMMUNITY}, "Google returns no new refresh token"
     assert granted[Token.COMMUNITY].text == "new"
     assert granted[Token.COMMUNITY].lifetime == timedelta(seconds=3599)
     assert str(requests[0].url) == "https://oauth2.googleapis.com/token"
@@ -300,7 +300,7 @@ async def test_an_access_token_is_fetched() -> None:
     assert granted[Token.REFRESH].text == "next"
     assert granted[Token.REFRESH].lifetime == timedelta(seconds=604_799)
     granted = await made.refresh(replace(credentials(Token.REFRESH), base_url="http://127.0.0.1:9"))
-    assert set(granted) == {Token.COMMUNITY}, "never overwritten with empty"
+    assert set(granted) == {Token.COMMUNITY}, "an empty refresh token must be ignored"
     assert str(requests[2].url) == "http://127.0.0.1:9/token"
     with pytest.raises(AuthExpired):
         await made.refresh(replace(credentials(Token.REFRESH), app={}))
@@ -341,7 +341,9 @@ def test_a_day_ends_at_midnight_in_california(now: str, hours: float) -> None:
 
 async def test_a_spent_quota_concerns_the_key_or_the_application() -> None:
     evening = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}
-    made, _ = answering(*(refused(403, "quotaExceeded", **evening) for _ in range(2)), refused(403, "quotaExceeded"))
+    made, _ = with_responses(
+        *(refused(403, "quotaExceeded", **evening) for _ in range(2)), refused(403, "quotaExceeded")
+    )
     with pytest.raises(Throttled) as caught:
         await made.community(credentials(Token.APP))
     assert (caught.value.scope, caught.value.retry_after) == (LimitScope.TOKEN, 60.0)
@@ -359,7 +361,7 @@ async def test_a_limit_by_the_day_is_told_from_one_by_the_minute() -> None:
         date = {"date": "Mon, 23 Nov 2026 07:00:00 GMT"}
         return httpx.Response(429, json={"error": {"details": ["?", info]}}, headers=date)
 
-    made, _ = answering(limit("1/d/{project}"), limit("1/min/{project}"))
+    made, _ = with_responses(limit("1/d/{project}"), limit("1/min/{project}"))
     for wait in (3600.0, None):
         with pytest.raises(Throttled) as caught:
             await made.community(credentials())
@@ -371,7 +373,7 @@ async def test_a_limit_by_the_day_is_told_from_one_by_the_minute() -> None:
 
 @dataclass
 class Uploads:
-    """A channel's uploads, paged by offset; something may happen to them ahead of each call."""
+    """A channel's uploads, paged by offset; they may change before each request."""
 
     ids: list[int] = field(default_factory=list)
     """Newest first."""
@@ -380,7 +382,7 @@ class Uploads:
     deleted: set[int] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     stale: int = 0
-    """So many of the next tokens are refused."""
+    """The number of page tokens still to be refused."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         query = request.url.params
@@ -426,9 +428,9 @@ def pages_of(size: int) -> Iterator[None]:
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.lists(st.tuples(st.booleans(), st.integers(0, 70)), max_size=40))
 async def test_paging_skips_nothing_while_the_list_changes(count: int, changes: list[tuple[bool, int]]) -> None:
-    """Whatever is added or deleted between any two calls; one by one, for a list of few pages."""
+    """Videos are added and deleted between any two requests, one at a time, in a list of few pages."""
     server = Uploads([*range(count, 0, -1)], list(changes))
-    made, seen, cursor = served_by(server), set[int](), None
+    made, seen, cursor = with_handler(server), set[int](), None
     with pages_of(12):
         for _pass in range(3):
             before, more, calls = set(server.ids), True, 0
@@ -436,7 +438,7 @@ async def test_paging_skips_nothing_while_the_list_changes(count: int, changes: 
                 page = await made.posts(credentials(), cursor)
                 seen |= {int(post.external_id) for post in page.items}
                 cursor, more, calls = page.cursor, page.more, calls + 1
-                assert calls < 200, "it goes in circles"
+                assert calls < 200, "paging does not end"
             assert before - server.deleted <= seen
         server.changes.clear()
         more = True
@@ -449,7 +451,7 @@ async def test_paging_skips_nothing_while_the_list_changes(count: int, changes: 
 
 async def test_many_deletions_at_once_restart_paging() -> None:
     server = Uploads([*range(100, 0, -1)])
-    made, seen = served_by(server), set[int]()
+    made, seen = with_handler(server), set[int]()
     with pages_of(20):
         page = await made.posts(credentials(), None)
         seen |= {int(post.external_id) for post in page.items}
@@ -462,7 +464,7 @@ async def test_many_deletions_at_once_restart_paging() -> None:
 
 async def test_paging_stops_at_the_last_item_seen() -> None:
     server = Uploads([*range(100, 0, -1)])
-    made, seen = served_by(server), set[int]()
+    made, seen = with_handler(server), set[int]()
     with pages_of(40):
         page = await made.posts(credentials(), None)
         while page.more:
@@ -477,7 +479,7 @@ async def test_paging_stops_at_the_last_item_seen() -> None:
 
 
 async def test_a_video_omitted_from_the_response_is_gone() -> None:
-    made, _ = answering(listing({"id": "v", "statistics": {"viewCount": "1"}}))
+    made, _ = with_responses(listing({"id": "v", "statistics": {"viewCount": "1"}}))
     gone, there = await made.metrics(credentials(), ("w", "v"))
     assert (gone.external_id, gone.gone, gone.counters, gone.missing) == ("w", True, {}, {})
     assert (there.external_id, there.gone, there.counters) == ("v", False, {Metric.VIEWS: 1})
@@ -485,7 +487,7 @@ async def test_a_video_omitted_from_the_response_is_gone() -> None:
 
 async def test_a_poll_without_new_videos_takes_two_requests() -> None:
     server = Uploads([*range(100, 0, -1)])
-    made = served_by(server)
+    made = with_handler(server)
     with pages_of(20):
         first = await made.posts(credentials(), None)
         cursor, more = first.cursor, first.more
@@ -496,12 +498,12 @@ async def test_a_poll_without_new_videos_takes_two_requests() -> None:
         page = await made.posts(credentials(), cursor)
         assert not page.more
         assert server.calls == ["playlistItems", "videos"]
-        assert len(page.items) == 20, "the newest come each time, with fresh counters"
+        assert len(page.items) == 20, "the latest videos come in each poll, with current counters"
 
 
 async def test_an_expired_page_token_restarts_paging() -> None:
     server = Uploads([*range(30, 0, -1)])
-    made = served_by(server)
+    made = with_handler(server)
     with pages_of(20):
         page = await made.posts(credentials(), None)
         server.stale = 1
@@ -517,7 +519,7 @@ async def test_an_expired_page_token_restarts_paging() -> None:
 
 async def test_since_ends_paging() -> None:
     server = Uploads([*range(100_000, 0, -2_000)])
-    made = served_by(server)
+    made = with_handler(server)
     since = START + timedelta(minutes=90_000)
     with pages_of(20):
         page = await made.posts(credentials(), None, since)
@@ -526,16 +528,16 @@ async def test_since_ends_paging() -> None:
         while page.more:
             page = await made.posts(credentials(), page.cursor, since)
             assert not page.items
-        assert len(server.calls) < 5, "no more than a month further down"
+        assert len(server.calls) < 5, "paging continues for a month below `since` at most"
 
 
 async def test_a_channel_without_videos_is_empty_and_one_that_is_gone_is_gone() -> None:
     missing = refused(404, "playlistNotFound")
-    made, requests = answering(missing, listing({"id": CHANNEL_ID, "snippet": {"title": "Us"}}))
+    made, requests = with_responses(missing, listing({"id": CHANNEL_ID, "snippet": {"title": "Us"}}))
     page = await made.posts(credentials(), None)
     assert (page.items, page.more) == ((), False)
     assert requests[0].url.params["playlistId"] == f"UU{CHANNEL_ID[2:]}"
-    made, _ = answering(missing, listing())
+    made, _ = with_responses(missing, listing())
     with pytest.raises(Gone):
         await made.posts(credentials(), None)
 
@@ -543,7 +545,7 @@ async def test_a_channel_without_videos_is_empty_and_one_that_is_gone_is_gone() 
 async def test_uploads_of_another_id_are_found() -> None:
     details = {"relatedPlaylists": {"uploads": "UUother"}}
     channel = listing({"id": CHANNEL_ID, "snippet": {"title": "Us"}, "contentDetails": details})
-    made, requests = answering(refused(404, "playlistNotFound"), channel, listing(), listing())
+    made, requests = with_responses(refused(404, "playlistNotFound"), channel, listing(), listing())
     page = await made.posts(credentials(), None)
     assert (page.items, page.more) == ((), True)
     page = await made.posts(credentials(), page.cursor)
@@ -552,7 +554,7 @@ async def test_uploads_of_another_id_are_found() -> None:
 
 
 async def test_a_video_that_becomes_public_later_is_found_where_it_was_uploaded(stage: Subject) -> None:
-    """Below the first page it is found by the first walk of the next day, by a key as by the owner."""
+    """Below the first page it is read by the first poll of the next day, with an API key or the owner's token."""
     day = 24 * 3600
     late = stage.let("post", text="Scheduled", category=f"public_after:{day}")
     for number in range(60):
@@ -571,7 +573,7 @@ async def test_a_video_that_becomes_public_later_is_found_where_it_was_uploaded(
     assert post.published_at == published.replace(microsecond=0)
     paths(stage)
     await posts(stage, cursor)
-    assert paths(stage) == ["playlistItems", "videos"], "the next walk of that day does not go so far"
+    assert paths(stage) == ["playlistItems", "videos"], "the next poll of that day does not read as far"
 
 
 async def test_private_videos_are_no_posts(stage: Subject) -> None:
@@ -596,10 +598,10 @@ async def test_counters_hidden_by_the_owner_are_missing(stage: Subject) -> None:
 
 
 async def test_live_and_announced_videos_are_posts() -> None:
-    """An announced one has no views yet."""
+    """An upcoming broadcast has no views yet."""
     snippet = {"publishedAt": "2026-11-01T00:00:00Z", "title": "Live", "liveBroadcastContent": "upcoming"}
     video = {"id": "v", "snippet": snippet, "statistics": {"likeCount": "2"}, "status": {"privacyStatus": "public"}}
-    made, _ = answering(listing(Uploads().entry(1)), listing(video))
+    made, _ = with_responses(listing(Uploads().entry(1)), listing(video))
     (post,) = (await made.posts(credentials(), None)).items
     assert post.metrics.counters == {Metric.REACTIONS: 2}
 
@@ -620,9 +622,9 @@ async def test_replies_beyond_the_embedded_ones_are_fetched(stage: Subject) -> N
     assert {message.text for message in listed} == {"Until when?", *(f"And {number}" for number in range(8))}
     first = next(message for message in listed if message.in_reply_to is None)
     assert {message.in_reply_to for message in listed} == {None, first.external_id}
-    assert len({message.thread_id for message in listed}) == 9, "one customer below one comment is a thread"
+    assert len({message.thread_id for message in listed}) == 9, "one thread for each customer and root comment"
     assert {message.post_id for message in listed} == {video}
-    assert cursor == "{}", "the next walk reads all of it again"
+    assert cursor == "{}", "the next poll reads everything again"
 
 
 async def test_comments_are_read_down_to_the_last_one_seen(stage: Subject) -> None:
@@ -642,7 +644,7 @@ async def test_comments_are_read_down_to_the_last_one_seen(stage: Subject) -> No
     paths(stage)
     listed, cursor = await messages(read, cursor)
     assert "New" in {message.text for message in listed}
-    assert paths(stage) == ["commentThreads"], "long threads that are known are not read again each time"
+    assert paths(stage) == ["commentThreads"], "long threads already read are not read again each time"
 
 
 async def test_an_own_reply_belongs_to_the_thread_of_the_person_addressed() -> None:
@@ -658,7 +660,7 @@ async def test_an_own_reply_belongs_to_the_thread_of_the_person_addressed() -> N
     ]
     root = comment("T", "UC1", "@first", "Me?", updatedAt="2026-11-02T00:00:00Z")
     snippet = {"topLevelComment": root, "totalReplyCount": 4, "videoId": "v"}
-    made, requests = answering(listing({"id": "T", "snippet": snippet, "replies": {"comments": answers}}))
+    made, requests = with_responses(listing({"id": "T", "snippet": snippet, "replies": {"comments": answers}}))
     page = await made.comments(credentials(), "v", None)
     threads = {message.external_id: message.thread_id for message in page.items}
     assert threads == {"T": "T:UC1", "T.3": "T:UC2", "T.2": "T:UC1", "T.1": "T:UC2", "T.0": "T:unknown-T.0"}
@@ -674,11 +676,11 @@ async def test_comments_that_are_switched_off_are_none(stage: Subject) -> None:
     video = (await posts(stage))[0][0].external_id
     page = await YouTube(stage.http).comments(stage.c, video, None)
     assert (page.items, page.more) == ((), False)
-    made, _ = answering(refused(403, "commentsDisabled"))
+    made, _ = with_responses(refused(403, "commentsDisabled"))
     cursor = '{"seen_until":"2026-11-01T00:00:00Z"}'
     page = await made.conversations(credentials(), cursor)
     assert (page.items, page.cursor, page.more) == ((), cursor, False)
-    made, _ = answering(refused(403, "forbidden"), refused(400, "invalidParameter"))
+    made, _ = with_responses(refused(403, "forbidden"), refused(400, "invalidParameter"))
     with pytest.raises(MissingPermission):
         await made.comments(credentials(), "v", None)
     with pytest.raises(Rejected):
@@ -727,7 +729,7 @@ async def test_a_reply_is_below_the_root_comment_and_addresses_the_author(stage:
 
 
 async def test_nothing_but_comments_is_answered() -> None:
-    made, requests = answering()
+    made, requests = with_responses()
     to = ReplyTo("1", "t", MessageKind.MESSAGE, RemotePerson("UC1", "x"), None)
     with pytest.raises(Rejected):
         await made.reply(credentials(Token.COMMUNITY), to, "text", "key")
@@ -736,7 +738,7 @@ async def test_nothing_but_comments_is_answered() -> None:
 
 async def test_a_refusal_does_not_repeat_what_was_sent() -> None:
     said = {"error": {"message": f"no {ACCESS}", "errors": [{"reason": f"x {ACCESS}", "message": ACCESS}]}}
-    made, _ = answering(httpx.Response(400, json=said))
+    made, _ = with_responses(httpx.Response(400, json=said))
     with pytest.raises(Rejected) as caught:
         await made.community(credentials(Token.COMMUNITY))
     assert ACCESS not in f"{caught.value} {caught.value!r} {caught.value.__dict__}"

@@ -1,4 +1,4 @@
-"""What YouTube and Google answer besides what is documented first: refusals in words, pages that lead nowhere."""
+"""Less common responses of YouTube and Google: refusals without a reason, page tokens that lead nowhere."""
 
 import httpx
 import pytest
@@ -18,13 +18,13 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.youtube.adapter import YouTube
-from tests.platforms.youtube.test_adapter import CHANNEL_ID, answering, credentials, listing, refused
+from tests.platforms.youtube.test_adapter import CHANNEL_ID, credentials, listing, refused, with_responses
 
 EVENING = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}
 """A minute before midnight in California."""
 
 
-def worded(status: int, message: str, reason: str, **detail: object) -> httpx.Response:
+def refused_with_message(status: int, message: str, reason: str, **detail: object) -> httpx.Response:
     error: dict[str, object] = {
         "code": status,
         "message": message,
@@ -35,8 +35,8 @@ def worded(status: int, message: str, reason: str, **detail: object) -> httpx.Re
     return httpx.Response(status, json={"error": error}, headers=EVENING)
 
 
-async def said(answer: httpx.Response, *kinds: Token) -> PlatformError:
-    made, _ = answering(answer)
+async def error_of(answer: httpx.Response, *kinds: Token) -> PlatformError:
+    made, _ = with_responses(answer)
     with pytest.raises(PlatformError) as caught:
         await made.community(credentials(*kinds))
     return caught.value
@@ -56,14 +56,14 @@ async def said(answer: httpx.Response, *kinds: Token) -> PlatformError:
     ],
 )
 async def test_a_key_refusal_is_recognised_by_its_message(status: int, message: str, reason: str) -> None:
-    error = await said(worded(status, message, reason))
+    error = await error_of(refused_with_message(status, message, reason))
     assert isinstance(error, AuthExpired)
     assert error.token is Token.APP
 
 
 async def test_a_key_refused_without_any_reason() -> None:
     body = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}
-    assert isinstance(await said(httpx.Response(400, json=body)), AuthExpired)
+    assert isinstance(await error_of(httpx.Response(400, json=body)), AuthExpired)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ async def test_a_key_refused_without_any_reason() -> None:
 async def test_a_daily_quota_is_reported_in_several_forms(
     message: str, detail: dict[str, object], wait: float | None
 ) -> None:
-    error = await said(worded(429, message, "rateLimitExceeded", **detail))
+    error = await error_of(refused_with_message(429, message, "rateLimitExceeded", **detail))
     assert isinstance(error, Throttled)
     assert (error.retry_after, error.scope) == (wait, LimitScope.TOKEN)
 
@@ -108,7 +108,7 @@ async def test_a_daily_quota_is_reported_in_several_forms(
     ],
 )
 async def test_other_documented_errors_are_classified(status: int, reason: str, means: type[PlatformError]) -> None:
-    assert type(await said(refused(status, reason))) is means
+    assert type(await error_of(refused(status, reason))) is means
 
 
 @pytest.mark.parametrize(
@@ -120,16 +120,18 @@ async def test_other_documented_errors_are_classified(status: int, reason: str, 
     ],
 )
 async def test_inspect_of_an_invalid_token_expires_it(body: object, means: type[PlatformError]) -> None:
-    made, _ = answering(httpx.Response(400, json=body))
+    made, _ = with_responses(httpx.Response(400, json=body))
     with pytest.raises(means):
         await made.inspect(credentials(Token.COMMUNITY))
 
 
-# ── answers ───────────────────────────────────────────────────────────────────────────────────────
+# ── responses ─────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_list_is_recognised_without_its_kind() -> None:
-    made, _ = answering({"items": [{"id": "v", "statistics": {"viewCount": "7"}}]}, {"items": []}, {}, {"etag": "x"})
+    made, _ = with_responses(
+        {"items": [{"id": "v", "statistics": {"viewCount": "7"}}]}, {"items": []}, {}, {"etag": "x"}
+    )
     (result,) = await made.metrics(credentials(), ("v",))
     assert result.counters == {Metric.VIEWS: 7}
     (result,) = await made.metrics(credentials(), ("v",))
@@ -141,7 +143,7 @@ async def test_a_list_is_recognised_without_its_kind() -> None:
 
 async def test_a_channel_may_have_no_list_of_uploads() -> None:
     channel = {"id": CHANNEL_ID, "snippet": {"title": "Us"}, "contentDetails": {"relatedPlaylists": {"uploads": ""}}}
-    made, _ = answering(listing(channel), refused(404, "playlistNotFound"), listing(channel))
+    made, _ = with_responses(listing(channel), refused(404, "playlistNotFound"), listing(channel))
     assert (await made.community(credentials())).size is None
     page = await made.posts(credentials(), None)
     assert (page.items, page.more) == ((), False)
@@ -150,7 +152,7 @@ async def test_a_channel_may_have_no_list_of_uploads() -> None:
 @pytest.mark.parametrize("author", [{}, {"authorChannelId": {}}, {"authorChannelId": None}])
 async def test_an_author_whose_channel_is_closed(author: dict[str, object]) -> None:
     comment = {"id": "T", "snippet": {"publishedAt": "2026-11-01T00:00:00.12345Z", "textDisplay": "x", **author}}
-    made, _ = answering(listing({"id": "T", "snippet": {"topLevelComment": comment, "totalReplyCount": 0}}))
+    made, _ = with_responses(listing({"id": "T", "snippet": {"topLevelComment": comment, "totalReplyCount": 0}}))
     (message,) = (await made.conversations(credentials(), None)).items
     assert (message.author.external_id, message.author.is_community) == ("unknown-T", False)
 
@@ -166,7 +168,7 @@ async def test_an_author_whose_channel_is_closed(author: dict[str, object]) -> N
 async def test_an_invalid_lifetime_does_not_lose_the_token(
     fields: dict[str, object], lifetimes: tuple[float, float | None]
 ) -> None:
-    made, _ = answering({"access_token": "new", "refresh_token": "next", **fields})
+    made, _ = with_responses({"access_token": "new", "refresh_token": "next", **fields})
     granted = await made.refresh(credentials(Token.REFRESH))
     granted_lifetimes = [granted[kind].lifetime for kind in (Token.COMMUNITY, Token.REFRESH)]
     assert tuple(one.total_seconds() if one is not None else None for one in granted_lifetimes) == lifetimes
@@ -182,7 +184,7 @@ def thread(key: str) -> dict[str, object]:
 
 async def test_a_page_whose_next_token_is_its_own_is_the_last() -> None:
     same = listing(thread("A"), nextPageToken="again")
-    made, requests = answering(same, same)
+    made, requests = with_responses(same, same)
     page = await made.conversations(credentials(), None)
     assert page.more
     page = await made.conversations(credentials(), page.cursor)
@@ -191,10 +193,10 @@ async def test_a_page_whose_next_token_is_its_own_is_the_last() -> None:
 
 
 async def test_a_refused_page_token_is_transient_in_the_end() -> None:
-    """The walk starts again some times; where it never comes further, YouTube is unwell."""
+    """Paging restarts a few times; after that it is a transient failure of YouTube."""
     failed = refused(400, "processingFailure")
     first = listing(thread("A"), nextPageToken="next")
-    made, requests = answering(first, failed, first, failed, first, failed, first, failed, first, failed)
+    made, requests = with_responses(first, failed, first, failed, first, failed, first, failed, first, failed)
     page = await made.conversations(credentials(), None)
     for _ in range(8):
         page = await made.conversations(credentials(), page.cursor)
@@ -202,7 +204,7 @@ async def test_a_refused_page_token_is_transient_in_the_end() -> None:
     assert [("pageToken" in one.url.params) for one in requests] == [False, *([True, False] * 4)]
     with pytest.raises(Transient):
         await made.conversations(credentials(), page.cursor)
-    made, _ = answering(failed)
+    made, _ = with_responses(failed)
     with pytest.raises(Transient):
         await made.conversations(credentials(), None)
 

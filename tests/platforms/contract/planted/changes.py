@@ -1,4 +1,4 @@
-"""Replies and posts that get lost, doubled and misdirected, and tokens that are no good."""
+"""Faults in replies, publications and the renewal of tokens."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.platforms.contract.planted import Planted
 
 
 class Sure(Mastodon):
-    """A lost answer is a failure."""
+    """A lost response is reported as a failure."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         try:
@@ -26,7 +26,7 @@ class Sure(Mastodon):
 
 
 class Insisting(Vk):
-    """A lost answer is asked for again, with another key."""
+    """After a lost response the reply is sent again with another key."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         try:
@@ -36,14 +36,14 @@ class Insisting(Vk):
 
 
 class Keyless(Vk):
-    """The key is not handed on."""
+    """The idempotency key is not passed on."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         return await super().reply(c, to, text, uuid4().hex)
 
 
 class Elsewhere(Vk):
-    """The comment is written below the post, and not below the question."""
+    """The reply is written below the post, not below the comment."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         form = {"owner_id": f"-{c.external_id}", "post_id": to.post_id, "from_group": c.external_id, "message": text}
@@ -52,7 +52,7 @@ class Elsewhere(Vk):
 
 
 class OtherId(Vk):
-    """A message that was sent has another id than in lists."""
+    """The id of a sent message differs from its id in lists."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         sent = await super().reply(c, to, text, key)
@@ -60,7 +60,7 @@ class OtherId(Vk):
 
 
 class OnePicture(Telegram):
-    """Of an album, the first picture."""
+    """Only the first picture of an album is published."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         return await super().publish(c, replace(draft, pictures=draft.pictures[:1]), key)
@@ -73,7 +73,7 @@ class Twice(Telegram):
 
 
 class Repeating(Telegram):
-    """A post whose answer was lost is published again."""
+    """After a lost response the post is published again."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         try:
@@ -83,21 +83,21 @@ class Repeating(Telegram):
 
 
 class Cutting(Telegram):
-    """A text that is too long is cut off."""
+    """A text that is too long is truncated."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         return await super().publish(c, replace(draft, text=draft.text[:100]), key)
 
 
 class WorthlessTokens(YouTube):
-    """What is given out is not the token."""
+    """The renewed tokens are invalid."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         return {kind: IssuedToken("token", one.lifetime) for kind, one in (await super().refresh(c)).items()}
 
 
 class Unmoved(YouTube):
-    """A refusal changes nothing."""
+    """A refused renewal is reported as one without new tokens."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         try:
@@ -107,7 +107,7 @@ class Unmoved(YouTube):
 
 
 class Resending(YouTube):
-    """A refresh token is used again although it may have been used."""
+    """After a lost response a single-use refresh token is sent again."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         try:
@@ -121,13 +121,13 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ("reply to a message: a lost answer is unknown, and sent once", Sure, "the change was sent"),
     ("reply to a comment: a lost answer is unknown, and sent once", Insisting, "it happened 2 times"),
     ("reply to a message: a lost answer is unknown, and sent once", Keyless, "harmless"),
-    ("reply to a comment: arrives once, where it belongs", Elsewhere, "something else was answered"),
+    ("reply to a comment: arrives once, where it belongs", Elsewhere, "another message was answered"),
     ("reply to a message: arrives once, where it belongs", OtherId, "another id"),
     ("publish: arrives once, with its pictures", OnePicture, "1 pictures instead of 2"),
     ("publish: arrives once, with its pictures", Twice, "it happened 2 times"),
     ("publish: a lost answer is unknown, and sent once", Repeating, "it happened 2 times"),
     ("publish: what the platform would not take is not sent", Cutting, "DID NOT RAISE"),
-    ("refresh: new tokens are good", WorthlessTokens, "a new token is no good"),
+    ("refresh: new tokens are good", WorthlessTokens, "a new token is invalid"),
     ("refresh: refused, a person must reconnect", Unmoved, "DID NOT RAISE"),
-    ("refresh: a lost answer is unknown", Resending, "sent once"),
+    ("refresh: a lost answer is unknown", Resending, "must be sent once"),
 )

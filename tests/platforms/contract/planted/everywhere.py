@@ -1,7 +1,7 @@
-"""The same three faults in every adapter that is found: a wrong order, a swallowed error, 0 for unknown.
+"""The same three kinds of faults in every adapter: a wrong order, a swallowed error, 0 for unknown.
 
-No platform is named here. What an adapter does not have (Telegram has no list of posts) it cannot do wrong; what
-it has in its place (its stream) is spoiled as well.
+No platform is named here. A capability that an adapter lacks (Telegram has no list of posts) gets no fault; the
+one that it has instead (its stream) does.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -30,20 +30,20 @@ T = TypeVar("T")
 Method = Callable[..., Awaitable[Any]]
 
 UNWELL: Final = "errors: unwell is not over"
-MADE_UP: Final = "is not to be had by asking, and yet 0|: 0, not"
+MADE_UP: Final = "is unsupported by polling, but 0|: 0, not"
 
 
 @dataclass(frozen=True, slots=True)
 class PlantedFault:
-    """A fault in one adapter, and the check that has to be red."""
+    """A fault in one adapter, and the check that must fail."""
 
     fault: str
     kind: type[Adapter]
     check: str
     because: str
-    """What the check says, a regular expression."""
+    """A regular expression of the check's message."""
     sort: str = ""
-    """Of `SORTS`."""
+    """A key of `SORTS`."""
 
     @property
     def id(self) -> str:
@@ -51,7 +51,7 @@ class PlantedFault:
 
 
 def _with(kind: type[Adapter], name: str, around: Callable[[Method, Sequence[Any]], Awaitable[Any]]) -> type[Adapter]:
-    """The adapter with one of its methods done by `around`, which gets the sound one and what it was given."""
+    """A subclass whose method is `around`, which gets the original method and the positional arguments."""
 
     async def planted(self: Adapter, *args: Any, **kwargs: Any) -> Any:
         async def sound() -> Any:
@@ -112,7 +112,7 @@ def _orders(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]:
 
 
 def _nothing(kind: type[Adapter]) -> dict[str, Callable[[Sequence[Any]], Any]]:
-    """What each method says instead of its error, out of what it was given."""
+    """The result that replaces an error, by method, made from the positional arguments."""
     return {
         "community": lambda args: CommunitySnapshot(args[0].external_id or "", "", args[0].address, None),
         **dict.fromkeys(("posts", "conversations", "updates"), lambda args: Page((), args[1], more=False)),
@@ -143,12 +143,12 @@ def _swallows(
 
 
 def _later(place: int, args: Sequence[Any]) -> bool:
-    """Whether a list was given a cursor, which stands at this place."""
+    """Whether the argument at this position, a cursor, is not None."""
     return args[place] is not None
 
 
 def _deaf(kind: type[Adapter], to: type[PlatformError]) -> type[Adapter]:
-    """What the adapter is asked about an answer, of this class of errors, is that it is a good one."""
+    """A subclass whose `classify` returns None for errors of this class."""
 
     def classify(self: Adapter, response: httpx.Response) -> PlatformError | None:
         said = kind.classify(self, response)
@@ -160,7 +160,7 @@ def _deaf(kind: type[Adapter], to: type[PlatformError]) -> type[Adapter]:
 
 def _swallowed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]:
     for name in sorted(has - {"refresh"}):
-        first = name.removesuffix("_across")  # `metrics` may be made of it, and is asked before
+        first = name.removesuffix("_across")  # `metrics` may call it, and is checked first
         yield PlantedFault(f"{name} swallows errors", _swallows(kind, name), UNWELL, f"^{first}.*: None")
     if "refresh" in has:
         check = "refresh: refused, a person must reconnect"
@@ -169,16 +169,16 @@ def _swallowed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFaul
         if name in has:
             planted = _swallows(kind, name, when=partial(_later, place))
             check = f"{name}: an error on the way is told"
-            yield PlantedFault(f"{name} swallows errors of later pages", planted, check, "nobody says so")
+            yield PlantedFault(f"{name} swallows errors of later pages", planted, check, "without an error")
     alone = "errors: `classify` alone says the same"
-    yield PlantedFault("classify swallows errors", _deaf(kind, PlatformError), alone, "None, and the call|is over")
+    yield PlantedFault("classify swallows errors", _deaf(kind, PlatformError), alone, "None, but the call|is over")
 
 
 # ── 0 for unknown ─────────────────────────────────────────────────────────────────────────────────
 
 
 def _zeros(one: PostMetrics) -> PostMetrics:
-    """Whatever is missing is 0."""
+    """Replace missing metrics by 0."""
     return replace(one, counters={**dict.fromkeys(one.missing, 0), **one.counters}, missing={})
 
 
@@ -198,7 +198,9 @@ def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]
     metrics, said = _changed(kind, "metrics", _all_zeros), "0 for unknown"
     yield PlantedFault(f"metrics: {said}", metrics, "metrics: the ledger's, never 0 for unknown", MADE_UP)
     if kind.spec.metrics_delay:
-        yield PlantedFault(f"metrics: {said} yet", metrics, "metrics: what comes late is pending", "nothing comes late")
+        yield PlantedFault(
+            f"metrics: {said} yet", metrics, "metrics: what comes late is pending", "no metric is delayed"
+        )
     if "metrics" in has:
         planted = _swallows(kind, "metrics")
         yield PlantedFault("metrics: 0 for an error", planted, "metrics: an error on the way is told", "made up")
@@ -208,7 +210,9 @@ def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]
         yield PlantedFault(f"metrics_across: {said}", planted, check, MADE_UP)
     if "posts" in has:
         planted = _changed(kind, "posts", lambda page: replace(page, items=_in_posts(page.items)))
-        yield PlantedFault(f"posts: {said}", planted, "metrics: lists tell the same", "not to be had|: 0 in the list")
+        yield PlantedFault(
+            f"posts: {said}", planted, "metrics: lists tell the same", "are unsupported, but|: 0 in the list"
+        )
     if "updates" in has:
         planted = _changed(
             kind, "updates", lambda page: replace(page, items=tuple(_in_event(one) for one in page.items))
@@ -218,13 +222,13 @@ def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]
 
 
 SORTS: Final = {"order": _orders, "swallowed": _swallowed, "unknown": _guessed}
-"""Each has something to spoil in every adapter."""
+"""The kinds of faults; each applies to every adapter."""
 
 
 def _faults() -> Iterator[PlantedFault]:
     for key, kind in sorted(adapters().items()):
         about = specimen(key)
-        made = kind(httpx.AsyncClient(transport=httpx.AsyncBaseTransport()))  # only to see what it can do
+        made = kind(httpx.AsyncClient(transport=httpx.AsyncBaseTransport()))  # sends no request
         calls = reads(made, about) | changes(made, about) | renewals(made)
         has = frozenset(name.partition(" ")[0] for name in calls)
         for sort, planted in SORTS.items():
@@ -235,7 +239,7 @@ PLANTED: Final = tuple(_faults())
 
 
 def every_push() -> tuple[PlantedFault, ...]:
-    """Faults for every push: those in `EVERY_PUSH`, and in one other adapter each what these cannot do wrong."""
+    """Faults for every push: all in `EVERY_PUSH`, and in one other adapter each fault that does not apply to those."""
     selected = {(one.fault, one.check): one for one in reversed(PLANTED)}
     rest = [one for fault, one in selected.items() if fault not in {(p.fault, p.check) for p in PLANTED if _first(p)}]
     return tuple(one for one in PLANTED if _first(one) or one in rest)

@@ -1,4 +1,4 @@
-"""Hooks that trust, mumble and crash."""
+"""Faults in the handling of webhooks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.platforms.contract.planted import Planted
 
 
 class Trusting(Vk):
-    """The secret is not looked at."""
+    """The secret is not checked."""
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
@@ -23,7 +23,7 @@ class Trusting(Vk):
 
 
 class Mumbling(Vk):
-    """Events are acknowledged, and nothing is made of them."""
+    """Events are acknowledged without their messages."""
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
@@ -32,7 +32,7 @@ class Mumbling(Vk):
 
 
 class Unthreaded(Vk):
-    """A comment that a hook tells belongs to another conversation than in lists."""
+    """A comment from a webhook has another thread than in lists."""
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
@@ -47,7 +47,7 @@ class Unthreaded(Vk):
 
 
 class Crashing(Vk):
-    """What is not understood is not told."""
+    """An unparsed request is accepted without an event."""
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
@@ -57,7 +57,7 @@ class Crashing(Vk):
 
 
 class Losing(Vk):
-    """What is not understood is left out."""
+    """Unparsed events are dropped."""
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
@@ -65,7 +65,7 @@ class Losing(Vk):
 
 
 class Shortening(Vk):
-    """What is kept of something that is not understood passes for something else."""
+    """The stored payload of an unparsed event is replaced by that of a valid one."""
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
@@ -83,7 +83,7 @@ class Unconfirmed(Vk):
 
 
 class Certain(Telegram):
-    """A hook at any address is taken for ours."""
+    """A webhook at any address counts as ours."""
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
         return replace(await super().subscription(c, url), subscribed=True)
@@ -91,11 +91,11 @@ class Certain(Telegram):
 
 PLANTED: Final[tuple[Planted, ...]] = (
     ("hooks: a missing or wrong signature is refused", Trusting, "DID NOT RAISE"),
-    ("hooks: events are what the lists show", Mumbling, "tells of none"),
+    ("hooks: events are what the lists show", Mumbling, "contains none"),
     ("hooks: events are what the lists show", Unthreaded, "differently"),
-    ("hooks: an unreadable body is reported", Crashing, "taken for nothing"),
+    ("hooks: an unreadable body is reported", Crashing, "silently dropped"),
     ("hooks: what is not understood is kept", Losing, "it is lost"),
     ("hooks: what is not understood is kept", Shortening, "lost the second time"),
-    ("hooks: the address is confirmed", Unconfirmed, "does not take"),
-    ("hooks: set, and asked about", Certain, "before it was set"),
+    ("hooks: the address is confirmed", Unconfirmed, "does not accept"),
+    ("hooks: set, and asked about", Certain, "subscribed before"),
 )

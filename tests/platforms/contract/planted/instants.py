@@ -1,4 +1,4 @@
-"""Moments that are passed on as they come."""
+"""Faults in the handling of extreme moments."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ def _far(events: Sequence[Event]) -> tuple[Event, ...]:
 
 
 class Believing(Vk):
-    """Of posts."""
+    """Extreme moments of posts are returned."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         page = await super().posts(c, cursor, since)
@@ -29,7 +29,7 @@ class Believing(Vk):
 
 
 class Hiding(Vk):
-    """A page is nothing where one of its posts was left out."""
+    """A page with an odd number of posts is returned empty, as if one left out emptied it."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         page = await super().posts(c, cursor, since)
@@ -37,7 +37,7 @@ class Hiding(Vk):
 
 
 class BelievingHooks(Vk):
-    """Of events that are sent."""
+    """Extreme moments of webhook events are returned."""
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
@@ -45,7 +45,7 @@ class BelievingHooks(Vk):
 
 
 class LosingHooks(Vk):
-    """An event that is not understood is no event."""
+    """Unparsed events are dropped."""
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
@@ -53,7 +53,7 @@ class LosingHooks(Vk):
 
 
 class BelievingStream(Telegram):
-    """Of events that are fetched."""
+    """Extreme moments of events in the stream are returned."""
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
         page = await super().updates(c, cursor)
@@ -64,9 +64,9 @@ LISTS: Final = "posts: an extreme moment hides nothing else"
 HOOKS: Final = "hooks: an extreme moment goes no further"
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    (LISTS, Believing, "leaves the adapter"),
+    (LISTS, Believing, "the adapter returns"),
     (LISTS, Hiding, "hides|too few"),
-    (HOOKS, BelievingHooks, "leaves the adapter"),
+    (HOOKS, BelievingHooks, "the adapter returns"),
     (HOOKS, LosingHooks, "is lost"),
-    ("stream: an extreme moment hides nothing else", BelievingStream, "leaves the adapter"),
+    ("stream: an extreme moment hides nothing else", BelievingStream, "the adapter returns"),
 )

@@ -1,4 +1,4 @@
-"""Errors that are called something else, and secrets that are told."""
+"""Errors of a wrong class, and exposed secrets."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ Messages = Page[RemoteMessage]
 
 
 class Leaking(Mastodon):
-    """A refusal repeats the token."""
+    """An error message contains the token."""
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
         said = super().classify(response)
@@ -44,7 +44,7 @@ class Leaking(Mastodon):
 
 
 class Logging(Vk):
-    """The token is logged, where only somebody who debugs would look."""
+    """The token is logged at debug level."""
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         logging.getLogger("vk").debug("asking with %s", c.tokens)
@@ -52,7 +52,7 @@ class Logging(Vk):
 
 
 class InAddress(Mastodon):
-    """The token is in the query."""
+    """The token is in the URL's query."""
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         where = f"{c.base_url}/api/v1/accounts/{c.external_id}"
@@ -61,7 +61,7 @@ class InAddress(Mastodon):
 
 
 class Unheeding(Odnoklassniki):
-    """What was refused for having called too often is taken for a counter that cannot be read."""
+    """A rate limit error is returned as a missing metric."""
 
     async def _reach(self, c: Credentials, group: str, created: Mapping[str, int]) -> dict[str, int | MetricStatus]:
         try:
@@ -71,7 +71,7 @@ class Unheeding(Odnoklassniki):
 
 
 class Insistent(Mastodon):
-    """Tries once more, at once."""
+    """A refused request is repeated immediately."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         with suppress(Throttled):
@@ -81,7 +81,7 @@ class Insistent(Mastodon):
 
 
 def _said(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
-    """What VK says went wrong is told in another way."""
+    """VK's error codes are mapped to other classes."""
 
     class Changed(Vk):
         def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -99,7 +99,7 @@ def _throttled(retry_after: float | None, scope: LimitScope) -> Callable[[Platfo
 
 
 class Blaming(Vk):
-    """The token that ended is taken for the other one."""
+    """The error names the other token."""
 
     async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
         try:
@@ -109,7 +109,7 @@ class Blaming(Vk):
 
 
 class Unchanging(Bluesky):
-    """However much is used up, it is the same."""
+    """The reported usage is constant."""
 
     @classmethod
     def usage(cls, response: httpx.Response) -> Usage | None:
@@ -118,9 +118,9 @@ class Unchanging(Bluesky):
 
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    ("no secret in any message, log or address", Leaking, "a secret stands"),
-    ("no secret in any message, log or address", Logging, "a secret stands"),
-    ("no secret in any message, log or address", InAddress, "a secret stands"),
+    ("no secret in any message, log or address", Leaking, "a secret is in"),
+    ("no secret in any message, log or address", Logging, "a secret is in"),
+    ("no secret in any message, log or address", InAddress, "a secret is in"),
     ("limits: throttled, whom it concerns, until when", _said(_throttled(None, LimitScope.TOKEN)), "wait for None"),
     ("limits: throttled, whom it concerns, until when", _said(_throttled(0.5, LimitScope.TOKEN)), "too short"),
     ("limits: throttled, whom it concerns, until when", _said(_throttled(60.0, LimitScope.TOKEN)), "too long"),
@@ -131,10 +131,10 @@ PLANTED: Final[tuple[Planted, ...]] = (
     ),
     ("limits: throttled, whom it concerns, until when", _said(lambda said: Transient(said.message)), "Transient"),
     ("metrics: told to stop, no further call", Unheeding, "DID NOT RAISE"),
-    ("metrics: told to stop, no further call", Insistent, "in spite of it"),
+    ("metrics: told to stop, no further call", Insistent, "after the 429"),
     ("errors: the platform's codes", _said(lambda said: Transient(said.message)), "is Transient"),
-    ("tokens: one that ended is told", _said(lambda said: Transient(said.message)), "nobody says"),
-    ("tokens: one that ended is told", Blaming, "blamed"),
-    ("tokens: one that may not is told", _said(lambda said: AuthExpired(said.message)), "said to have ended"),
+    ("tokens: one that ended is told", _said(lambda said: Transient(said.message)), "no call reports"),
+    ("tokens: one that ended is told", Blaming, "is named"),
+    ("tokens: one that may not is told", _said(lambda said: AuthExpired(said.message)), "reported as expired"),
     ("limits: how much is used up", Unchanging, "the shares are"),
 )
