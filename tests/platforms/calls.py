@@ -43,7 +43,7 @@ def reads(made: Adapter, about: Specimen) -> dict[str, Call]:
         calls["inspect"] = made.inspect
     if isinstance(made, Subscribes):
         calls["subscription"] = lambda c: made.subscription(c, HOOK)
-    return {name: call for name, call in calls.items() if name not in about.silent}
+    return {name: call for name, call in calls.items() if name not in about.not_offered}
 
 
 def changes(made: Adapter, about: Specimen) -> dict[str, Call]:

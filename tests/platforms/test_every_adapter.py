@@ -155,7 +155,7 @@ def test_every_adapter_has_a_specimen(key: str) -> None:
     texts = [*about.tokens.values(), *about.app.values()]
     assert len(set(texts)) == len(texts)
     assert all(len(secret) >= 12 for secret in about.secrets), "too short: a match could be accidental"
-    assert {"community", "posts", "metrics", "conversations", "comments"} >= about.silent
+    assert {"community", "posts", "metrics", "conversations", "comments"} >= about.not_offered
     kinds = {refusal.means for refusal in about.refusals}
     assert kinds >= {Throttled, Rejected, Gone, MissingPermission, Transient}, "there must be a refusal of each class"
     assert all((refusal.means is Throttled) == (refusal.scope is not None) for refusal in about.refusals)
@@ -327,14 +327,14 @@ async def test_an_inner_address_is_refused(case: Case) -> None:
 @pytest.mark.parametrize("case", _cases("reads"))
 async def test_nothing_hides_an_error_as_an_empty_answer(case: Case, body: bytes) -> None:
     """A read is empty only if the response contains an empty list."""
-    honest = body == b"{}" and case.name in case.about.hollow
+    is_valid = body == b"{}" and case.name in case.about.empty_as_object
     async with serving(says(body)) as server, client(allow=[server.address]) as http:
-        with nullcontext() if honest else pytest.raises((Malformed, Gone)):
+        with nullcontext() if is_valid else pytest.raises((Malformed, Gone)):
             await case.call(http)(case.about.credentials(f"http://{server.address}"))
 
 
 @pytest.mark.parametrize(
-    ("key", "name"), [(key, name) for key, _, about in _with_specimens() for name in sorted(about.silent)]
+    ("key", "name"), [(key, name) for key, _, about in _with_specimens() for name in sorted(about.not_offered)]
 )
 async def test_reads_that_a_platform_does_not_offer_send_no_request(key: str, name: str) -> None:
     kind, about = adapter(key), specimen(key)

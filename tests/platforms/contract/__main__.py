@@ -16,7 +16,7 @@ async def _results(keys: list[str]) -> dict[tuple[str, str], Result]:
     for key, name in applicable_checks(keys):
         try:
             await run(name, key, adapter(key))
-        except (Exception, pytest.fail.Exception):  # the next check is to run whatever became of this one
+        except (Exception, pytest.fail.Exception):  # one failure must not stop the other checks
             results[key, name] = "FAILED"
             sys.stderr.write(f"\n{key}: {name}\n{traceback.format_exc()}")
         else:

@@ -10,19 +10,19 @@ from app.platforms.capabilities import Streams
 from app.platforms.contract import Metric, PlatformError, Throttled, Transient
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, updates
-from tests.platforms.contract.pagination import Listing, read_pages, same
-from tests.platforms.contract.reading import engage, measured, of_each_list
+from tests.platforms.contract.pagination import Listing, read_pages, same_page
+from tests.platforms.contract.reading import engage, has_metrics, of_each_list
 from tests.platforms.contract.stage import Subject, moment
 
 PAGES = 3
 """The number of pages whose requests are made to fail, each once."""
 
 
-def _breaks(
+def _failing_request(
     s: Subject, number: int, answer: Callable[[], httpx.Response] = lambda: httpx.Response(502, html="<html>")
 ) -> Callable[[httpx.Request], httpx.Response | None]:
     """Replaces the response to the request with this number, counted from now and from 0."""
-    first = len(s.way.requests)  # a request is counted before it is answered
+    first = len(s.way.requests)  # a request is counted before its response
 
     def instead(_: httpx.Request) -> httpx.Response | None:
         return answer() if len(s.way.requests) - 1 - first == number else None
@@ -30,38 +30,40 @@ def _breaks(
     return instead
 
 
-async def _broken(s: Subject, listing: Listing, cursor: str | None, since: datetime | None) -> tuple[str | None, bool]:
+async def _fail_each_request(
+    s: Subject, listing: Listing, cursor: str | None, since: datetime | None
+) -> tuple[str | None, bool]:
     """Let each request of a page fail once. Returns the cursor of the intact page, and whether there is more."""
     requests_before = len(s.way.requests)
     sound = await listing.page(s, cursor, since)
     for number in range(len(s.way.requests) - requests_before):
-        s.way.instead = _breaks(s, number)
+        s.way.instead = _failing_request(s, number)
         try:
             page = await listing.page(s, cursor, since)
         except Transient:
             continue
         finally:
             s.way.instead = lambda _: None
-        assert same(page, sound), f"request {number} of a page failed without an error"
+        assert same_page(page, sound), f"request {number} of a page failed without an error"
     return sound.cursor, sound.more
 
 
-@of_each_list("an error on the way is told")
+@of_each_list("a failed request is an error")
 async def lists(s: Subject, listing: Listing) -> None:
     """On the first pages, and on the first page of the next poll: an error, or an identical page."""
     listing.fill(s)
     await listing.page(s, None, None)  # requests made once only, such as lookups, come before the counting
     cursor: str | None = None
     for _ in range(PAGES):
-        cursor, more = await _broken(s, listing, cursor, None)
+        cursor, more = await _fail_each_request(s, listing, cursor, None)
         if not more:
             break
     done = await read_pages(listing, s, since=moment(listing.existing(s)[5]))
     listing.add(s)
-    await _broken(s, listing, done.cursor, None)
+    await _fail_each_request(s, listing, done.cursor, None)
 
 
-@check("metrics: an error on the way is told", measured)
+@check("metrics: a failed request is an error", has_metrics)
 async def metrics(s: Subject) -> None:
     """Each request of `metrics` fails once: an error, or the metrics that it would have returned are missing."""
     posts = [s.post(f"Post {number}") for number in range(2)]
@@ -72,7 +74,7 @@ async def metrics(s: Subject) -> None:
     requests_before = len(s.way.requests)
     sound = await s.adapter().metrics(s.c, ids)
     for number in range(len(s.way.requests) - requests_before):
-        s.way.instead = _breaks(s, number)
+        s.way.instead = _failing_request(s, number)
         try:
             results = await s.adapter().metrics(s.c, ids)
         except Transient:
@@ -87,8 +89,8 @@ async def metrics(s: Subject) -> None:
             )
 
 
-@check("metrics: told to stop, no further call", measured)
-async def stopped(s: Subject) -> None:
+@check("metrics: no request after a 429", has_metrics)
+async def stops_when_throttled(s: Subject) -> None:
     """Whichever request of `metrics` gets status 429."""
     posts = [s.post(f"Post {number}") for number in range(2)]
     s.later(s.spec.metrics_delay.total_seconds() + 3600)
@@ -97,7 +99,7 @@ async def stopped(s: Subject) -> None:
     await s.adapter().metrics(s.c, ids)
     for number in range(len(s.way.requests) - requests_before):
         before = len(s.way.requests)
-        s.way.instead = _breaks(s, number, lambda: httpx.Response(429, headers={"retry-after": "30"}))
+        s.way.instead = _failing_request(s, number, lambda: httpx.Response(429, headers={"retry-after": "30"}))
         try:
             with pytest.raises(Throttled) as caught:
                 await s.adapter().metrics(s.c, ids)
@@ -107,7 +109,7 @@ async def stopped(s: Subject) -> None:
         assert len(s.way.requests) == before + number + 1, "a request was sent after the 429"
 
 
-@check("metrics: the stream tells no 0 for unknown", has(Streams))
+@check("metrics: the stream has no 0 for unknown", has(Streams))
 async def streamed(s: Subject) -> None:
     """A post in the stream has only the counters that the event contains."""
     await updates(s)
@@ -120,7 +122,7 @@ async def streamed(s: Subject) -> None:
         assert not made_up, f"{made_up} cannot be known from the event"
 
 
-@check("errors: `classify` alone says the same")
+@check("errors: `classify` agrees with the call")
 async def classified(s: Subject) -> None:
     """`classify` returns, for a response, an error of the class that the call itself raises."""
     effects: list[dict[str, object]] = [{"type": "html", "status": 502}]

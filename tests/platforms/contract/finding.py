@@ -52,7 +52,7 @@ async def own_messages(s: Subject, question: Record) -> list[RemoteMessage]:
     s.seen.clear()
     await _find(s, RemoteMessage, written, all_of_it=True)
     made = s.adapter()
-    if isinstance(made, ListsComments) and "post" in question and "comments" not in s.about.silent:
+    if isinstance(made, ListsComments) and "post" in question and "comments" not in s.about.not_offered:
         post = await remote_post(s, question["post"])
         await _read_pages(s, lambda cursor: made.comments(s.c, post, cursor, written))
     return [one for one in s.seen.values() if isinstance(one, RemoteMessage) and one.author.is_community]

@@ -1,7 +1,8 @@
 """Webhooks: unverified requests are refused, verified ones have the same content as the lists."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
 import pytest
@@ -42,7 +43,7 @@ class EventRecorder:
         self.sent += [(record, one) for one in self.hook.events(world, self.subscription, community, record)]
 
 
-def subscribed(s: Subject) -> EventRecorder:
+def subscribe(s: Subject) -> EventRecorder:
     """Subscribe our webhook: events are recorded from now on."""
     network = s.sandbox.network
     hook = network.hooks.hook(s.community)
@@ -53,7 +54,7 @@ def subscribed(s: Subject) -> EventRecorder:
     return post
 
 
-def _anything(s: Subject) -> None:
+def _create_content(s: Subject) -> None:
     """Create a comment, and a message where the platform has any: some platforms send webhooks for messages only."""
     s.comment(s.post()["id"])
     if "message" in s.community.profile.activities:
@@ -65,10 +66,10 @@ def secrets(s: Subject) -> dict[str, str]:
     return {name: settings[name] for name in s.spec.hook_secrets}
 
 
-def call(s: Subject, one: Delivery, **changed: object) -> HookRequest:
-    headers: Mapping[str, str] = httpx.Headers(dict(one.headers))
-    parts = {"body": one.body, "headers": headers, "query": one.query, "source": s.about.hook_source, **changed}
-    return HookRequest(**parts)  # type: ignore[arg-type]
+def call(s: Subject, one: Delivery, **changed: Any) -> HookRequest:
+    """The request that delivers an event to our webhook, with changes of its fields."""
+    request = HookRequest(one.body, httpx.Headers(dict(one.headers)), one.query, s.about.hook_source)
+    return replace(request, **changed)
 
 
 def receive(s: Subject, one: HookRequest, hook_secrets: Mapping[str, str]) -> tuple[str, tuple[Event, ...]]:
@@ -77,9 +78,9 @@ def receive(s: Subject, one: HookRequest, hook_secrets: Mapping[str, str]) -> tu
     return got.response_body, got.events
 
 
-@check("hooks: events are what the lists show", has(Receives))
-async def same(s: Subject) -> None:
-    box = subscribed(s)
+@check("hooks: events match the lists", has(Receives))
+async def match_lists(s: Subject) -> None:
+    box = subscribe(s)
     post = s.post()
     made = [post, s.comment(post["id"]), s.comment(post["id"], "And when?", person=2)]
     made += [s.message()] if "message" in s.community.profile.activities else []
@@ -130,8 +131,8 @@ def _identity(message: RemoteMessage) -> tuple[object, ...]:
 
 @check("hooks: a missing or wrong signature is refused", has(Receives))
 async def forged(s: Subject) -> None:
-    box = subscribed(s)
-    _anything(s)
+    box = subscribe(s)
+    _create_content(s)
     assert box.sent, "no event is sent"
     hook_secrets = secrets(s)
     assert hook_secrets, "the webhook has no secret"
@@ -158,8 +159,8 @@ async def forged(s: Subject) -> None:
 
 @check("hooks: an unreadable body is reported", has(Receives))
 async def unreadable(s: Subject) -> None:
-    box = subscribed(s)
-    _anything(s)
+    box = subscribe(s)
+    _create_content(s)
     _, one = box.sent[0]
     for body in UNREADABLE_BODIES:
         try:
@@ -169,11 +170,11 @@ async def unreadable(s: Subject) -> None:
         assert [event.unparsed is not None for event in events] == [True], "it is silently dropped"
 
 
-@check("hooks: what is not understood is kept", has(Receives))
+@check("hooks: unparsed events are kept", has(Receives))
 async def kept(s: Subject) -> None:
     assert issubclass(s.kind, Receives)
-    box = subscribed(s)
-    _anything(s)
+    box = subscribe(s)
+    _create_content(s)
     for _, one in box.sent:
         received = receive(s, call(s, one), secrets(s))[1]
         assert s.kind.parse_event(one.body) == received, "the stored event is parsed differently"
@@ -190,7 +191,7 @@ async def kept(s: Subject) -> None:
 
 @check("hooks: the address is confirmed", lambda kind, _: issubclass(kind, Receives) and bool(kind.spec.hook_secrets))
 async def confirmed(s: Subject) -> None:
-    box = subscribed(s)
+    box = subscribe(s)
     if box.hook.confirmation is None:
         return
     confirmation = box.hook.confirmation(s.sandbox.network.world, box.subscription, s.community)
@@ -198,7 +199,7 @@ async def confirmed(s: Subject) -> None:
     assert confirmation.is_accepted(200, answer), "the platform does not accept the response"
 
 
-@check("hooks: set, and asked about", has(Subscribes))
+@check("hooks: subscribed, and queried", has(Subscribes))
 async def set_(s: Subject) -> None:
     made = s.adapter()
     assert isinstance(made, Subscribes)

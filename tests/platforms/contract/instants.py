@@ -12,7 +12,7 @@ from app.platforms.capabilities import Event, Receives, Streams
 from app.platforms.contract import Malformed, RemotePost
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import items_of, second_of, updates
-from tests.platforms.contract.hooks import subscribed
+from tests.platforms.contract.hooks import subscribe
 from tests.platforms.contract.pagination import Listing, read_pages
 from tests.platforms.contract.reading import of_each_list
 from tests.platforms.contract.stage import Item, Subject
@@ -33,7 +33,7 @@ Concerns = Callable[[int], bool]
 """Whether the moment at a second since 1970 is to be spoiled."""
 
 
-def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[bytes], bytes]:
+def replace_moments(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[bytes], bytes]:
     """Returns a function that replaces moments in a JSON body by this one, in the platform's own format."""
     written, seconds = end
     last = s.now // 1000 + YEAR
@@ -93,7 +93,7 @@ def events_within_bounds(events: Iterable[Event]) -> None:
         assert event.at is None or EARLIEST <= event.at < LATEST, f"the adapter returns {event.at}"
 
 
-def _few(s: Subject) -> None:
+def _create_few(s: Subject) -> None:
     """Create a few items of every kind: one page of each list."""
     post = s.post("Who comes along?")["id"]
     for number in range(1, 5):
@@ -107,38 +107,38 @@ def _few(s: Subject) -> None:
         s.post(f"Post {number}")
 
 
-@of_each_list("an extreme moment hides nothing else")
+@of_each_list("an extreme moment hides no others")
 async def lists(s: Subject, listing: Listing) -> None:
     """With an extreme moment in the middle item of the list; then in all items."""
-    _few(s)
+    _create_few(s)
     sound = (await read_pages(listing, s)).items
     assert len(sound) > 2, "too few items for the check"
     victim = sound[len(sound) // 2]
     others = {item.external_id for item in sound} - {victim.external_id}
     for end in ENDS:
-        s.way.spoils = spoiler(s, end, lambda second: second == second_of(victim))
+        s.way.spoils = replace_moments(s, end, lambda second: second == second_of(victim))
         items = (await read_pages(listing, s)).items
         within_bounds(items)
         hidden = others - {item.external_id for item in items}
         assert not hidden, f"{end[0]} hides {len(hidden)} of {len(others)} others"
-        s.way.spoils = spoiler(s, end, lambda _: True)
+        s.way.spoils = replace_moments(s, end, lambda _: True)
         with suppress(Malformed):  # every item may be malformed
             within_bounds((await listing.page(s, None, None)).items)
         s.way.spoils = lambda body: body
 
 
-@check("stream: an extreme moment hides nothing else", has(Streams))
+@check("stream: an extreme moment hides no others", has(Streams))
 async def streamed(s: Subject) -> None:
     """With an extreme moment in one event, which must still be returned, if only as unparsed."""
     await updates(s)
     for end in ENDS:
-        _few(s)
+        _create_few(s)
         now = s.now // 1000
         before, beside = s.stream, await updates(s)
         victim = beside[len(beside) // 2]
         moment = next((second_of(item) for item in items_of(victim)), now)
         s.stream = before
-        s.way.spoils = spoiler(s, end, moment.__eq__)
+        s.way.spoils = replace_moments(s, end, moment.__eq__)
         events = await updates(s)
         s.way.spoils = lambda body: body
         events_within_bounds(events)
@@ -148,18 +148,18 @@ async def streamed(s: Subject) -> None:
         assert len(events) == len(beside), f"{end[0]} is lost"
 
 
-@check("hooks: an extreme moment goes no further", has(Receives))
-async def hooked(s: Subject) -> None:
+@check("hooks: an extreme moment is not returned", has(Receives))
+async def hooks(s: Subject) -> None:
     """An event with one is kept: parsed without the moment, or as unparsed."""
     assert issubclass(s.kind, Receives)
-    box = subscribed(s)
-    _few(s)
+    box = subscribe(s)
+    _create_few(s)
     spoilt = 0
     for _, one in box.sent:
         sound = s.kind.parse_event(one.body)
         events_within_bounds(sound)
         for end in ENDS:
-            body = spoiler(s, end, lambda _: True)(one.body)
+            body = replace_moments(s, end, lambda _: True)(one.body)
             spoilt += body != one.body
             events = s.kind.parse_event(body)
             events_within_bounds(events)

@@ -84,7 +84,7 @@ async def read_pages(
         page = await listing.page(s, done.cursor, since)
         if twice:
             again = await listing.page(s, done.cursor, since)
-            assert same(page, again), "the same cursor returns another page"
+            assert same_page(page, again), "the same cursor returns another page"
         done.items += [item for item in page.items if _is_visible(item) and item.external_id not in seen_ids]
         seen_ids |= dict.fromkeys(item.external_id for item in page.items)
         done.pages += 1
@@ -100,7 +100,7 @@ def _is_visible(item: Item) -> bool:
     return isinstance(item, RemotePost) or not item.deleted
 
 
-def same(one: Page[Item], other: Page[Item]) -> bool:
+def same_page(one: Page[Item], other: Page[Item]) -> bool:
     """Whether two pages have the same items and the same `more`."""
     ids = [[item.external_id for item in page.items] for page in (one, other)]
     return ids[0] == ids[1] and one.more == other.more
@@ -132,7 +132,7 @@ class Posts:
     name = "posts"
 
     def applies(self, kind: type[Adapter], about: Specimen) -> bool:
-        return "posts" not in about.silent
+        return "posts" not in about.not_offered
 
     def fill(self, s: Subject) -> None:
         for number in range(170):
@@ -157,7 +157,7 @@ class Comments:
     name = "comments"
 
     def applies(self, kind: type[Adapter], about: Specimen) -> bool:
-        return issubclass(kind, ListsComments) and "comments" not in about.silent
+        return issubclass(kind, ListsComments) and "comments" not in about.not_offered
 
     def fill(self, s: Subject) -> None:
         """120 comments, one with more replies than are embedded in it, and one with a reply of the community."""

@@ -53,7 +53,7 @@ def of_each_list(name: str) -> Callable[[Callable[[Subject, Listing], Awaitable[
     return add
 
 
-@of_each_list("whole, once, newest first")
+@of_each_list("complete, once, newest first")
 async def paged(s: Subject, listing: Listing) -> None:
     listing.fill(s)
     done = await read_pages(listing, s)
@@ -67,19 +67,19 @@ async def paged(s: Subject, listing: Listing) -> None:
 
 
 @of_each_list("cursors survive a restart")
-async def restarted(s: Subject, listing: Listing) -> None:
+async def cursors_survive(s: Subject, listing: Listing) -> None:
     """`read_pages` makes a new adapter for each page; here each cursor is also used a second time."""
     listing.fill(s)
     done = await read_pages(listing, s, twice=True)
     assert_complete(listing, s, done.items)
     s.later()
-    late = listing.add(s)
+    late_items = listing.add(s)
     news = await read_pages(listing, s, done.cursor, twice=True)
-    assert int(recorded_at(late).timestamp()) in news.seconds, "the last cursor does not return newer items"
+    assert int(recorded_at(late_items).timestamp()) in news.seconds, "the last cursor does not return newer items"
 
 
 @of_each_list("late items")
-async def late(s: Subject, listing: Listing) -> None:
+async def late_items(s: Subject, listing: Listing) -> None:
     """Items are added between pages, and between the requests of one page."""
     listing.fill(s)
     begun = len(s.way.requests)
@@ -125,8 +125,8 @@ async def since(s: Subject, listing: Listing) -> None:
     assert int(recorded_at(added).timestamp()) in news.seconds, "the cursor of a poll with `since` skips a newer item"
 
 
-@of_each_list("nothing there")
-async def nothing(s: Subject, listing: Listing) -> None:
+@of_each_list("an empty list")
+async def empty_list(s: Subject, listing: Listing) -> None:
     listing.fill(s)
     done = await read_pages(listing, s, since=moment(s.now + DAY * 1000))
     assert not done.items, "items older than `since` are returned"
@@ -141,9 +141,9 @@ def _second(s: Subject, record: Record) -> int:
 
 @check(
     "comments: none of a deleted post",
-    lambda kind, about: issubclass(kind, ListsComments) and "comments" not in about.silent,
+    lambda kind, about: issubclass(kind, ListsComments) and "comments" not in about.not_offered,
 )
-async def comments_of_nothing(s: Subject) -> None:
+async def comments_of_deleted_post(s: Subject) -> None:
     post = s.post()
     empty = s.post("Nobody says anything")
     made = s.adapter()
@@ -186,9 +186,9 @@ async def stream(s: Subject) -> None:
 # ── counters ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def measured(_: object, about: Specimen) -> bool:
+def has_metrics(_: object, about: Specimen) -> bool:
     """Whether the platform has an endpoint for counters."""
-    return "metrics" not in about.silent
+    return "metrics" not in about.not_offered
 
 
 @check("metrics: the ledger's, never 0 for unknown")
@@ -207,18 +207,18 @@ async def metrics(s: Subject) -> None:
         _check_counters(s, one, before[record], s.tally().posts[record])
 
 
-@check("metrics: what comes late is pending", lambda kind, _: bool(kind.spec.metrics_delay))
+@check("metrics: delayed ones are pending", lambda kind, _: bool(kind.spec.metrics_delay))
 async def pending(s: Subject) -> None:
     """Delayed metrics of a new post are `PENDING`, neither 0 nor unsupported."""
     made = s.post()
     (result,) = await s.adapter().metrics(s.c, (await remote_post(s, made["id"]),))
     polled = s.spec.metrics - s.spec.pushed_metrics - s.spec.counted_metrics
-    late = {metric for metric in polled if metric not in result.counters}
-    assert late, "no metric is delayed"
-    assert {result.missing[metric] for metric in late} == {MetricStatus.PENDING}, f"{result.missing}"
+    late_items = {metric for metric in polled if metric not in result.counters}
+    assert late_items, "no metric is delayed"
+    assert {result.missing[metric] for metric in late_items} == {MetricStatus.PENDING}, f"{result.missing}"
 
 
-@check("metrics: deleted posts are gone", measured)
+@check("metrics: deleted posts are gone", has_metrics)
 async def gone(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(3)]
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
@@ -229,7 +229,7 @@ async def gone(s: Subject) -> None:
     assert not results[1].missing, "a post that is gone has missing metrics"
 
 
-@check("metrics: a batch, and no more", measured)
+@check("metrics: at most one batch", has_metrics)
 async def batch(s: Subject) -> None:
     most = s.spec.metrics_batch
     posts = [s.post(f"Post {number}") for number in range(most + 1)]
@@ -246,7 +246,7 @@ async def batch(s: Subject) -> None:
     assert len(s.way.requests) == requests_before, "a request was sent"
 
 
-@check("metrics: lists tell the same", LISTINGS[0].applies)
+@check("metrics: the same in lists", LISTINGS[0].applies)
 async def listed_metrics(s: Subject) -> None:
     post = s.post()
     engage(s, post["id"], 4)
@@ -263,8 +263,8 @@ async def listed_metrics(s: Subject) -> None:
         assert count == getattr(now, metric.value), f"{metric}: {count} in the list"
 
 
-@check("metrics: across communities as one by one", has(MeasuresAcross))
-async def across(s: Subject) -> None:
+@check("metrics: across communities as for one", has(MeasuresAcross))
+async def metrics_across(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(4)]
     engage(s, posts[0]["id"], 2)
     s.delete(posts[1])

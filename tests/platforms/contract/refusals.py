@@ -48,7 +48,7 @@ async def _error_of(call: Call, s: Subject) -> PlatformError | None:
 # ── limits and errors ─────────────────────────────────────────────────────────────────────────────
 
 
-@check("limits: throttled, whom it concerns, until when", lambda _, about: bool(about.limits))
+@check("limits: throttled, with scope and time", lambda _, about: bool(about.limits))
 async def limits(s: Subject) -> None:
     for limit in s.about.limits:
         await _hit_limit(s, limit)
@@ -82,7 +82,7 @@ async def _hit_limit(s: Subject, limit: Limited) -> None:
     allowed[name] = generous
 
 
-@check("limits: how much is used up", lambda kind, about: issubclass(kind, ReportsUsage) and bool(about.limits))
+@check("limits: usage", lambda kind, about: issubclass(kind, ReportsUsage) and bool(about.limits))
 async def used(s: Subject) -> None:
     """The used share of a rate limit grows with every call."""
     wire, allowed = wire_of(s.spec.key), s.sandbox.network.limits
@@ -111,8 +111,8 @@ async def codes(s: Subject) -> None:
         s.clear_faults()
 
 
-@check("errors: unwell is not over")
-async def unwell(s: Subject) -> None:
+@check("errors: a 502 is transient")
+async def bad_gateway(s: Subject) -> None:
     """With status 502 reads raise `Transient`, and changes that or `OutcomeUnknown`."""
     made = s.adapter()
     for when in ("before", "after"):
@@ -127,8 +127,8 @@ async def unwell(s: Subject) -> None:
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@check("tokens: one that ended is told", lambda kind, _: bool(set(kind.spec.tokens) & set(ACCESS)))
-async def ended(s: Subject) -> None:
+@check("tokens: an expired one is reported", lambda kind, _: bool(set(kind.spec.tokens) & set(ACCESS)))
+async def expired(s: Subject) -> None:
     """At least one call raises `AuthExpired`, and it names this token or none."""
     for kind in [one for one in ACCESS if one in s.c.tokens]:
         for state in STATES:
@@ -151,7 +151,7 @@ async def _auth_errors(s: Subject, kind: Token) -> list[AuthExpired]:
     return [error for error in errors if isinstance(error, AuthExpired)]
 
 
-@check("tokens: one that may not is told", lambda kind, _: bool(set(kind.spec.tokens) & set(ACCESS)))
+@check("tokens: a missing scope is reported", lambda kind, _: bool(set(kind.spec.tokens) & set(ACCESS)))
 async def scopeless(s: Subject) -> None:
     """With tokens without any scope some call raises `MissingPermission`, and none `AuthExpired`."""
     tokens = dict(s.c.tokens)
@@ -165,7 +165,7 @@ async def scopeless(s: Subject) -> None:
     )
 
 
-@check("refresh: new tokens are good", has(Refreshes))
+@check("refresh: new tokens are valid", has(Refreshes))
 async def refreshed(s: Subject) -> None:
     made = s.adapter()
     assert isinstance(made, Refreshes)
@@ -185,7 +185,7 @@ async def refreshed(s: Subject) -> None:
         granted = await made.refresh(s.c)
 
 
-@check("refresh: refused, a person must reconnect", has(Refreshes))
+@check("refresh: a refusal expires the token", has(Refreshes))
 async def refresh_refused(s: Subject) -> None:
     made = s.adapter()
     assert isinstance(made, Refreshes)
@@ -195,7 +195,7 @@ async def refresh_refused(s: Subject) -> None:
         await made.refresh(s.c)
 
 
-@check("refresh: a lost answer is unknown", has(Refreshes))
+@check("refresh: a lost response is unknown", has(Refreshes))
 async def refresh_lost(s: Subject) -> None:
     made, requests_before = s.adapter(), len(s.way.requests)
     assert isinstance(made, Refreshes)

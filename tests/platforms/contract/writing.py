@@ -59,7 +59,7 @@ async def _reply(s: Subject, to: ReplyTo, key: str = "key-1") -> SendReceipt:
     return await made.reply(s.c, to, TEXT, key)
 
 
-@_each_kind("arrives once, where it belongs")
+@_each_kind("created once, in the right place")
 async def replied(s: Subject, kind: MessageKind) -> None:
     question = _question(s, kind)
     to = reply_to(await remote_message(s, question))
@@ -67,7 +67,7 @@ async def replied(s: Subject, kind: MessageKind) -> None:
     before = len(s.accepted("reply"))
     s.later()
     sent = await _reply(s, to)
-    made = _single(s.accepted("reply")[before:])
+    made = _only_record(s.accepted("reply")[before:])
     assert TEXT in made["text"], "the text differs"
     assert made["via"] == kind.value, f"it is a {made['via']}"
     if kind is MessageKind.MESSAGE:
@@ -85,19 +85,19 @@ async def replied(s: Subject, kind: MessageKind) -> None:
     assert {one.thread_id for one in listed} <= {to.thread_id}, "lists return it in another thread"
 
 
-@_each_kind("a lost answer is unknown, and sent once")
+@_each_kind("a lost response is unknown, sent once")
 async def reply_lost(s: Subject, kind: MessageKind) -> None:
     to = reply_to(await remote_message(s, _question(s, kind)))
     before = len(s.accepted("reply"))
     await _lost(s, partial(_reply, s, to))
-    _single(s.accepted("reply")[before:])
+    _only_record(s.accepted("reply")[before:])
     if s.spec.replies_dedup_window is not None:
         sent = await _reply(s, to)
         assert len(s.accepted("reply")) == before + 1, "the key does not make a repeat harmless"
         assert sent.external_id, "the receipt has no id"
 
 
-def _single(made: list[Record]) -> Record:
+def _only_record(made: list[Record]) -> Record:
     assert len(made) == 1, f"it happened {len(made)} times"
     return made[0]
 
@@ -119,35 +119,35 @@ async def _publish(s: Subject, draft: OutgoingPost, key: str = "key-1") -> SendR
     return await made.publish(s.c, draft, key)
 
 
-@check("publish: arrives once, with its pictures", has(Publishes))
+@check("publish: created once, with its pictures", has(Publishes))
 async def published(s: Subject) -> None:
     for number, draft in enumerate(drafts(s.spec).values()):
         before = len(s.accepted("post"))
         s.later(3600)  # some platforms limit posts per hour
         sent = await _publish(s, draft, f"key-{number}")
-        made = _single(s.accepted("post")[before:])
+        made = _only_record(s.accepted("post")[before:])
         assert draft.text in made["text"], "the text differs"
         pictures = len(made.get("media", []))
         assert pictures == len(draft.pictures), f"{pictures} pictures instead of {len(draft.pictures)}"
         assert sent.external_id, "the receipt has no id"
-        if "posts" not in s.about.silent:
+        if "posts" not in s.about.not_offered:
             assert sent.external_id == await remote_post(s, made["id"]), "lists have another id for it"
 
 
-@check("publish: a lost answer is unknown, and sent once", has(Publishes))
+@check("publish: a lost response is unknown, sent once", has(Publishes))
 async def publication_lost(s: Subject) -> None:
     for number, draft in enumerate(drafts(s.spec).values()):
         s.later(3600)
         before = len(s.accepted("post"))
         await _lost(s, partial(_publish, s, draft, f"key-{number}"))
-        _single(s.accepted("post")[before:])
+        _only_record(s.accepted("post")[before:])
         may = s.spec.publishing
         if may is not None and may.dedup_window is not None:
             await _publish(s, draft, f"key-{number}")
             assert len(s.accepted("post")) == before + 1, "the key does not make a repeat harmless"
 
 
-@check("publish: what the platform would not take is not sent", has(Publishes))
+@check("publish: an invalid post is not sent", has(Publishes))
 async def refused(s: Subject) -> None:
     requests_before = len(s.way.requests)
     for draft in drafts(s.spec).values():

@@ -55,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         try:
             yield f"127.0.0.1:{_port(process, folder / 'log')}"
         finally:
-            process.kill()  # asked politely, it first sleeps through the timeouts it was told to play
+            process.kill()  # on SIGTERM it would first sleep through its simulated timeouts
             process.wait()
 
 

@@ -83,17 +83,17 @@ ROOT: Final = "bluesky/marshalx-tests/tests"
 RECORDED: Final = Recorded(
     files=(f"{ROOT}/**/*.json",),
     left_out={
-        ".*/get_follows": "whom an account follows",
-        ".*/resolve_handle": "a handle's DID alone: profiles bring it",
+        ".*/get_follows": "the accounts followed by an account",
+        ".*/resolve_handle": "a handle's DID: profiles include it",
         ".*/did_doc": "a repository's description and its DID document",
-        ".*/signature-fixtures": "signatures, which are the servers' affair",
+        ".*/signature-fixtures": "signatures, which the servers verify",
     },
     checks={
         ".*/(extended_)?post_record": ResponseCheck("records of posts", post_record),
         ".*/thread_view_.*": ResponseCheck("threads", thread),
         ".*/[a-z_]*record": ResponseCheck(
-            "records of likes, feeds and of no known lexicon", other_record, refused=True
+            "records of likes, of feeds and of unknown lexicons", other_record, refused=True
         ),
     },
-    schemas={"bluesky/lexicons/**/*": "the lexicons: `bluesky/test_lexicons` and the sandbox's answers hold to them"},
+    schemas={"bluesky/lexicons/**/*": "the lexicons, checked by `bluesky/test_lexicons` and the sandbox's tests"},
 )

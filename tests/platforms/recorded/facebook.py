@@ -69,11 +69,11 @@ async def page_object(raw: Any) -> None:
 
 
 async def list_of_posts(raw: Any) -> None:
-    walked = await Facebook(saying(raw)).posts(own_credentials(), None)
-    for post, one in zip(walked.items, raw["data"], strict=True):
+    page = await Facebook(saying(raw)).posts(own_credentials(), None)
+    for post, one in zip(page.items, raw["data"], strict=True):
         assert_same_post(post, one)
-    assert walked.more == ("next" in raw["paging"])
-    if not walked.more:
+    assert page.more == ("next" in raw["paging"])
+    if not page.more:
         return
     requests: list[httpx.Request] = []
 
@@ -81,7 +81,7 @@ async def list_of_posts(raw: Any) -> None:
         requests.append(request)
         return httpx.Response(200, json={"data": []})
 
-    await Facebook(httpx.AsyncClient(transport=httpx.MockTransport(answer))).posts(own_credentials(), walked.cursor)
+    await Facebook(httpx.AsyncClient(transport=httpx.MockTransport(answer))).posts(own_credentials(), page.cursor)
     params = httpx.URL(raw["paging"]["next"]).params
     where = [name for name in ("after", "until", "__paging_token") if name in params]
     assert where
@@ -149,10 +149,10 @@ RECORDED: Final = Recorded(
         r".*/base/connecion_data|.*/pictures/.*": "pictures of Pages",
         r".*/base/discovery_.*": "other accounts of Instagram",
         r".*/base/user_accounts_token|.*/users/user_accounts_.*": (
-            "a person's Pages: a Page is asked for its token by itself"
+            "a person's Pages: the token of a Page is requested for it alone"
         ),
         r".*/apidata/(albums|photos|videos|live_videos|events)/.*|.*/models/(album|photo|video|live_video|event)": (
-            "albums, photos, videos, events: posts tell of them"
+            "albums, photos, videos, events: posts include them"
         ),
         r".*/apidata/(groups|business|applications|likes)/.*|.*/models/(group|business)": (
             "groups, businesses, applications, likes"
@@ -174,5 +174,5 @@ RECORDED: Final = Recorded(
         r".*/base/long_term_token": ResponseCheck("tokens", new_token),
         r".*/base/token_info": ResponseCheck("tokens", token_info),
     },
-    schemas={"meta/api_specs/*": "Meta's business SDK, which `meta/test_facebook_specs` and the sandbox hold to"},
+    schemas={"meta/api_specs/*": "Meta's business SDK, checked by `meta/test_facebook_specs` and the sandbox's tests"},
 )

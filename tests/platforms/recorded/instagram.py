@@ -122,8 +122,8 @@ RECORDED: Final = Recorded(
         r".*/stories/.*|.*/users/stories|.*/models/ig_story": "stories, which are not listed",
         r".*/users/(user_insights|live_medias).*|.*/models/ig_insight": "an account's own insights and broadcasts",
         r".*/users/(available_catalogs|catalog_product_search|product_appeal)|.*/product_tags": "shopping",
-        r".*/medias/children": "the parts of an album: the album tells of them",
-        r".*/users/mentioned_.*": "mentions one by one: media with tags are listed",
+        r".*/medias/children": "the parts of an album: the album includes them",
+        r".*/users/mentioned_.*": "single mentions: media with tags are listed",
     },
     checks={
         r".*/users/user_fields|.*/models/ig_user": ResponseCheck("accounts", account),
@@ -137,5 +137,5 @@ RECORDED: Final = Recorded(
         r".*/publish/(create_.*|publish_container)": ResponseCheck("containers and posts", published),
         r".*/publish/containers?_info|.*/models/ig_container": ResponseCheck("containers and posts", container),
     },
-    schemas={"meta/insights-metrics-v26.json": "the names of insights: `meta/test_instagram_specs` holds to them"},
+    schemas={"meta/insights-metrics-v26.json": "the names of insights: checked by `meta/test_instagram_specs`"},
 )

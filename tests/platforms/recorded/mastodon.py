@@ -167,21 +167,23 @@ RECORDED: Final = Recorded(
     files=("mastodon/mastodon.py/cassettes_entity_tests/*.yaml",),
     answers=exchanges,
     left_out={
-        r"\w+ /api/v[12]/instance/": "what a server says of itself",
+        r"\w+ /api/v[12]/instance/": "the description of a server",
         r"\w+ /api/v1/apps/verify_credentials": "the application's registration",
         r"\w+ /oauth/token": "signing in",
-        r"\w+ /api/v1/accounts/relationships": "who follows whom",
-        rf"\w+ {STATUS}/(history|source)": "how a status was edited",
+        r"\w+ /api/v1/accounts/relationships": "relationships of accounts",
+        rf"\w+ {STATUS}/(history|source)": "the edits of a status",
         r"\w+ /api/v2/notifications(/policy)?": "grouped notifications",
         r"\w+ /api/v1/push/subscription": "push",
     },
     checks={
         r"POST /api/v1/accounts": ResponseCheck("refusals", refusal, refused=True),
-        r"POST /api/v1/statuses": ResponseCheck("scheduled statuses, which a reply never is", scheduled, refused=True),
+        r"POST /api/v1/statuses": ResponseCheck(
+            "scheduled statuses: a reply is never scheduled", scheduled, refused=True
+        ),
         r"\w+ /api/v1/accounts/(\d+|verify_credentials)": ResponseCheck("accounts", account),
         rf"\w+ {STATUS}": ResponseCheck("statuses", status),
         rf"GET {STATUS}/context": ResponseCheck("contexts", context),
         r"GET /api/v1/notifications": ResponseCheck("notifications", notifications),
     },
-    schemas={"mastodon/openapi/dist/schema.json": "an OpenAPI of Mastodon: the sandbox's answers hold to it"},
+    schemas={"mastodon/openapi/dist/schema.json": "an OpenAPI schema of Mastodon, checked by the sandbox's tests"},
 )

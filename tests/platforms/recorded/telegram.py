@@ -5,5 +5,7 @@ from typing import Final
 from tests.platforms.recorded import Recorded
 
 RECORDED: Final = Recorded(
-    schemas={"telegram/api.json": "the Bot API's types: `telegram/test_recordings` makes answers and updates of them"}
+    schemas={
+        "telegram/api.json": "the Bot API's types: `telegram/test_recordings` generates responses and updates from them"
+    }
 )

@@ -5,5 +5,5 @@ from typing import Final
 from tests.platforms.recorded import Recorded
 
 RECORDED: Final = Recorded(
-    schemas={"vk/schema/**/*": "VK's schema: `vk/test_schema` and the sandbox's answers hold to it"}
+    schemas={"vk/schema/**/*": "VK's schema, checked by `vk/test_schema` and the sandbox's tests"}
 )

@@ -18,9 +18,9 @@ To write one:
    platform's valid response, for the change itself `None`. The suite's fault then replaces the response to
    the change. An upload URL in such a response is built from `request.url`, so that the upload
    goes to the same server.
-4. `silent`: the reads that send no request, because the platform offers none; they must
+4. `not_offered`: the reads that send no request, because the platform offers none; they must
    return an empty page (for `metrics`: everything `missing`).
-5. `hollow`: the reads for which `{}` is the platform's valid empty response.
+5. `empty_as_object`: the reads for which `{}` is the platform's valid empty response.
 6. `refusals`: at least one for each documented error, in the platform's own format, with the class
    expected. Of `Throttled` list the form with a time to wait and, if it exists, the one without. They are
    sent in response to the read `Refusal.of`, and to the first change, unless `refuses` is "reads".
@@ -141,9 +141,9 @@ class Specimen:
     derived_secrets: tuple[str, ...] = ()
     token_in_url: bool = False
     """The platform accepts the token only in the path or the query (Telegram)."""
-    silent: frozenset[str] = frozenset()
+    not_offered: frozenset[str] = frozenset()
     """Of `posts`, `metrics`, `conversations`, `comments`."""
-    hollow: frozenset[str] = frozenset()
+    empty_as_object: frozenset[str] = frozenset()
     """Of all reads."""
     absent_if_none: frozenset[Metric] = frozenset()
     """Counters that responses omit if they are 0."""

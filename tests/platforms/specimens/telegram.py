@@ -48,7 +48,7 @@ SPECIMEN: Final = Specimen(
     post_ids=("16", "32"),
     comment=ReplyTo(f"{GROUP}_5000048", f"{GROUP}_5000016_5", MessageKind.COMMENT, customer("5"), "16"),
     message=ReplyTo("5_12", "5", MessageKind.MESSAGE, customer("5"), None),
-    silent=frozenset({"posts", "metrics", "conversations"}),
+    not_offered=frozenset({"posts", "metrics", "conversations"}),
     refusals=(
         Refusal("a bot's calls", Throttled, WAIT, 429, retry_after=14.0, scope=LimitScope.TOKEN, refuses="reads"),
         Refusal(
@@ -56,14 +56,14 @@ SPECIMEN: Final = Specimen(
         ),
         Refusal("too many", Throttled, b"", 429, scope=LimitScope.TOKEN, refuses="reads"),
         Refusal(
-            "too many, in words alone", Throttled, {**WAIT, "parameters": {}}, 429, retry_after=14.0,
+            "too many, by the description alone", Throttled, {**WAIT, "parameters": {}}, 429, retry_after=14.0,
             scope=LimitScope.TOKEN, refuses="reads",
         ),
         error(AuthExpired, 401, "Unauthorized"),
         error(AuthExpired, 404, "Not Found"),
         error(AuthExpired, 400, "Logged out"),
         error(AuthExpired, 401, "[Error]: Unauthorized"),
-        Refusal("in words alone", AuthExpired, {"ok": False, "description": "Unauthorized"}, 401),
+        Refusal("by the description alone", AuthExpired, {"ok": False, "description": "Unauthorized"}, 401),
         Refusal("with no code at all", Rejected, {"ok": False, "description": "nope"}, 200),
         error(Rejected, 404, "Not Found: method not found"),
         error(Gone, 400, "Bad Request: chat not found"),

@@ -15,7 +15,7 @@ from app.platforms.youtube.adapter import YouTube
 from tests.platforms.contract.planted import Planted
 
 
-class Sure(Mastodon):
+class LostIsFailed(Mastodon):
     """A lost response is reported as a failure."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
@@ -25,7 +25,7 @@ class Sure(Mastodon):
             raise Transient(error.message) from None
 
 
-class Insisting(Vk):
+class ResendsReply(Vk):
     """After a lost response the reply is sent again with another key."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
@@ -35,14 +35,14 @@ class Insisting(Vk):
             return await super().reply(c, to, text, f"{key} again")
 
 
-class Keyless(Vk):
+class IgnoresKey(Vk):
     """The idempotency key is not passed on."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         return await super().reply(c, to, text, uuid4().hex)
 
 
-class Elsewhere(Vk):
+class RepliesToPost(Vk):
     """The reply is written below the post, not below the comment."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
@@ -51,7 +51,7 @@ class Elsewhere(Vk):
         return SendReceipt(external_id=f"comment-{made.comment_id}")
 
 
-class OtherId(Vk):
+class OtherIdInLists(Vk):
     """The id of a sent message differs from its id in lists."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
@@ -59,20 +59,20 @@ class OtherId(Vk):
         return replace(sent, external_id=sent.external_id.removeprefix("message-"))
 
 
-class OnePicture(Telegram):
+class OnePictureOnly(Telegram):
     """Only the first picture of an album is published."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         return await super().publish(c, replace(draft, pictures=draft.pictures[:1]), key)
 
 
-class Twice(Telegram):
+class PublishesTwice(Telegram):
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         await super().publish(c, draft, key)
         return await super().publish(c, draft, key)
 
 
-class Repeating(Telegram):
+class RepublishesLost(Telegram):
     """After a lost response the post is published again."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
@@ -82,21 +82,21 @@ class Repeating(Telegram):
             return await super().publish(c, draft, key)
 
 
-class Cutting(Telegram):
+class Truncates(Telegram):
     """A text that is too long is truncated."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         return await super().publish(c, replace(draft, text=draft.text[:100]), key)
 
 
-class WorthlessTokens(YouTube):
+class InvalidTokens(YouTube):
     """The renewed tokens are invalid."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         return {kind: IssuedToken("token", one.lifetime) for kind, one in (await super().refresh(c)).items()}
 
 
-class Unmoved(YouTube):
+class RefusedIsEmpty(YouTube):
     """A refused renewal is reported as one without new tokens."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
@@ -106,7 +106,7 @@ class Unmoved(YouTube):
             return {}
 
 
-class Resending(YouTube):
+class ResendsRefresh(YouTube):
     """After a lost response a single-use refresh token is sent again."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
@@ -117,17 +117,17 @@ class Resending(YouTube):
 
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    ("reply to a comment: a lost answer is unknown, and sent once", Sure, "the change was sent"),
-    ("reply to a message: a lost answer is unknown, and sent once", Sure, "the change was sent"),
-    ("reply to a comment: a lost answer is unknown, and sent once", Insisting, "it happened 2 times"),
-    ("reply to a message: a lost answer is unknown, and sent once", Keyless, "harmless"),
-    ("reply to a comment: arrives once, where it belongs", Elsewhere, "another message was answered"),
-    ("reply to a message: arrives once, where it belongs", OtherId, "another id"),
-    ("publish: arrives once, with its pictures", OnePicture, "1 pictures instead of 2"),
-    ("publish: arrives once, with its pictures", Twice, "it happened 2 times"),
-    ("publish: a lost answer is unknown, and sent once", Repeating, "it happened 2 times"),
-    ("publish: what the platform would not take is not sent", Cutting, "DID NOT RAISE"),
-    ("refresh: new tokens are good", WorthlessTokens, "a new token is invalid"),
-    ("refresh: refused, a person must reconnect", Unmoved, "DID NOT RAISE"),
-    ("refresh: a lost answer is unknown", Resending, "must be sent once"),
+    ("reply to a comment: a lost response is unknown, sent once", LostIsFailed, "the change was sent"),
+    ("reply to a message: a lost response is unknown, sent once", LostIsFailed, "the change was sent"),
+    ("reply to a comment: a lost response is unknown, sent once", ResendsReply, "it happened 2 times"),
+    ("reply to a message: a lost response is unknown, sent once", IgnoresKey, "harmless"),
+    ("reply to a comment: created once, in the right place", RepliesToPost, "another message was answered"),
+    ("reply to a message: created once, in the right place", OtherIdInLists, "another id"),
+    ("publish: created once, with its pictures", OnePictureOnly, "1 pictures instead of 2"),
+    ("publish: created once, with its pictures", PublishesTwice, "it happened 2 times"),
+    ("publish: a lost response is unknown, sent once", RepublishesLost, "it happened 2 times"),
+    ("publish: an invalid post is not sent", Truncates, "DID NOT RAISE"),
+    ("refresh: new tokens are valid", InvalidTokens, "a new token is invalid"),
+    ("refresh: a refusal expires the token", RefusedIsEmpty, "DID NOT RAISE"),
+    ("refresh: a lost response is unknown", ResendsRefresh, "must be sent once"),
 )

@@ -29,7 +29,7 @@ from tests.platforms.specimens import specimen
 T = TypeVar("T")
 Method = Callable[..., Awaitable[Any]]
 
-UNWELL: Final = "errors: unwell is not over"
+UNWELL: Final = "errors: a 502 is transient"
 MADE_UP: Final = "is unsupported by polling, but 0|: 0, not"
 
 
@@ -95,16 +95,16 @@ def _orders(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]:
 
         if "posts" in has:
             planted = _changed(kind, "posts", page)
-            yield PlantedFault(f"posts {how}", planted, "posts: whole, once, newest first", "not newest first")
+            yield PlantedFault(f"posts {how}", planted, "posts: complete, once, newest first", "not newest first")
         if "updates" in has:
             planted = _changed(kind, "updates", page)
             yield PlantedFault(f"updates {how}", planted, "stream: every event once, oldest first", "not oldest first")
         if "metrics" in has:
             planted = _changed(kind, "metrics", spoil)
-            yield PlantedFault(f"metrics {how}", planted, "metrics: a batch, and no more", "in its order")
+            yield PlantedFault(f"metrics {how}", planted, "metrics: at most one batch", "in its order")
         if "metrics_across" in has:
             planted = _changed(kind, "metrics_across", spoil)
-            check = "metrics: across communities as one by one"
+            check = "metrics: across communities as for one"
             yield PlantedFault(f"metrics_across {how}", planted, check, "in its order")
 
 
@@ -142,12 +142,12 @@ def _swallows(
     return _with(kind, name, around)
 
 
-def _later(place: int, args: Sequence[Any]) -> bool:
+def _has_cursor(place: int, args: Sequence[Any]) -> bool:
     """Whether the argument at this position, a cursor, is not None."""
     return args[place] is not None
 
 
-def _deaf(kind: type[Adapter], to: type[PlatformError]) -> type[Adapter]:
+def _without_errors(kind: type[Adapter], to: type[PlatformError]) -> type[Adapter]:
     """A subclass whose `classify` returns None for errors of this class."""
 
     def classify(self: Adapter, response: httpx.Response) -> PlatformError | None:
@@ -163,15 +163,17 @@ def _swallowed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFaul
         first = name.removesuffix("_across")  # `metrics` may call it, and is checked first
         yield PlantedFault(f"{name} swallows errors", _swallows(kind, name), UNWELL, f"^{first}.*: None")
     if "refresh" in has:
-        check = "refresh: refused, a person must reconnect"
+        check = "refresh: a refusal expires the token"
         yield PlantedFault("refresh swallows errors", _swallows(kind, "refresh"), check, "DID NOT RAISE")
     for name, place in (("posts", 1), ("conversations", 1), ("comments", 2)):
         if name in has:
-            planted = _swallows(kind, name, when=partial(_later, place))
-            check = f"{name}: an error on the way is told"
+            planted = _swallows(kind, name, when=partial(_has_cursor, place))
+            check = f"{name}: a failed request is an error"
             yield PlantedFault(f"{name} swallows errors of later pages", planted, check, "without an error")
-    alone = "errors: `classify` alone says the same"
-    yield PlantedFault("classify swallows errors", _deaf(kind, PlatformError), alone, "None, but the call|is over")
+    alone = "errors: `classify` agrees with the call"
+    yield PlantedFault(
+        "classify swallows errors", _without_errors(kind, PlatformError), alone, "None, but the call|is over"
+    )
 
 
 # ── 0 for unknown ─────────────────────────────────────────────────────────────────────────────────
@@ -194,34 +196,32 @@ def _all_zeros(results: tuple[PostMetrics, ...]) -> tuple[PostMetrics, ...]:
     return tuple(map(_zeros, results))
 
 
-def _guessed(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]:
+def _zeros_for_unknown(kind: type[Adapter], has: frozenset[str]) -> Iterator[PlantedFault]:
     metrics, said = _changed(kind, "metrics", _all_zeros), "0 for unknown"
     yield PlantedFault(f"metrics: {said}", metrics, "metrics: the ledger's, never 0 for unknown", MADE_UP)
     if kind.spec.metrics_delay:
-        yield PlantedFault(
-            f"metrics: {said} yet", metrics, "metrics: what comes late is pending", "no metric is delayed"
-        )
+        yield PlantedFault(f"metrics: {said} yet", metrics, "metrics: delayed ones are pending", "no metric is delayed")
     if "metrics" in has:
         planted = _swallows(kind, "metrics")
-        yield PlantedFault("metrics: 0 for an error", planted, "metrics: an error on the way is told", "made up")
+        yield PlantedFault("metrics: 0 for an error", planted, "metrics: a failed request is an error", "made up")
     if "metrics_across" in has:
         planted = _changed(kind, "metrics_across", _all_zeros)
-        check = "metrics: across communities as one by one"
+        check = "metrics: across communities as for one"
         yield PlantedFault(f"metrics_across: {said}", planted, check, MADE_UP)
     if "posts" in has:
         planted = _changed(kind, "posts", lambda page: replace(page, items=_in_posts(page.items)))
         yield PlantedFault(
-            f"posts: {said}", planted, "metrics: lists tell the same", "are unsupported, but|: 0 in the list"
+            f"posts: {said}", planted, "metrics: the same in lists", "are unsupported, but|: 0 in the list"
         )
     if "updates" in has:
         planted = _changed(
             kind, "updates", lambda page: replace(page, items=tuple(_in_event(one) for one in page.items))
         )
-        check = "metrics: the stream tells no 0 for unknown"
+        check = "metrics: the stream has no 0 for unknown"
         yield PlantedFault(f"updates: {said}", planted, check, "cannot be known")
 
 
-SORTS: Final = {"order": _orders, "swallowed": _swallowed, "unknown": _guessed}
+SORTS: Final = {"order": _orders, "swallowed": _swallowed, "unknown": _zeros_for_unknown}
 """The kinds of faults; each applies to every adapter."""
 
 
@@ -241,9 +241,13 @@ PLANTED: Final = tuple(_faults())
 def every_push() -> tuple[PlantedFault, ...]:
     """Faults for every push: all in `EVERY_PUSH`, and in one other adapter each fault that does not apply to those."""
     selected = {(one.fault, one.check): one for one in reversed(PLANTED)}
-    rest = [one for fault, one in selected.items() if fault not in {(p.fault, p.check) for p in PLANTED if _first(p)}]
-    return tuple(one for one in PLANTED if _first(one) or one in rest)
+    rest = [
+        one
+        for fault, one in selected.items()
+        if fault not in {(p.fault, p.check) for p in PLANTED if _in_every_push(p)}
+    ]
+    return tuple(one for one in PLANTED if _in_every_push(one) or one in rest)
 
 
-def _first(one: PlantedFault) -> bool:
+def _in_every_push(one: PlantedFault) -> bool:
     return one.kind.spec.key in EVERY_PUSH

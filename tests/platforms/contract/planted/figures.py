@@ -38,7 +38,7 @@ class ZeroForUnknown(Vk):
         )
 
 
-class Silent(Vk):
+class NeverMissing(Vk):
     """Metrics are missing without a reason."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
@@ -69,7 +69,7 @@ class AnyBatch(Mastodon):
         return (await super().metrics(c, ids[:20])) + (await super().metrics(c, ids[20:]))
 
 
-class Hasty(Instagram):
+class ZeroUntilKnown(Instagram):
     """Delayed metrics are 0 until they are known."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
@@ -79,7 +79,7 @@ class Hasty(Instagram):
         )
 
 
-class Never(Instagram):
+class NeverKnown(Instagram):
     """Delayed metrics are reported as unsupported."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
@@ -106,14 +106,14 @@ class Disordered(YouTube):
         return (await super().metrics_across(c, posts))[::-1]
 
 
-class Zealous(Telegram):
+class MissesScopes(Telegram):
     """Every token is reported to lack a scope."""
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
         return {kind: TokenState(missing_scopes=("all",)) for kind in await super().inspect(c)}
 
 
-class Careless(Telegram):
+class AlwaysValid(Telegram):
     """Tokens are reported as valid without a request."""
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
@@ -123,14 +123,14 @@ class Careless(Telegram):
 PLANTED: Final[tuple[Planted, ...]] = (
     ("community", RoundSize, "differs from the ledger's"),
     ("metrics: the ledger's, never 0 for unknown", ZeroForUnknown, "unsupported by polling"),
-    ("metrics: the ledger's, never 0 for unknown", Silent, "neither in counters nor in missing"),
+    ("metrics: the ledger's, never 0 for unknown", NeverMissing, "neither in counters nor in missing"),
     ("metrics: the ledger's, never 0 for unknown", Swapped, "reactions: "),
     ("metrics: deleted posts are gone", ZerosForGone, "that is gone"),
-    ("metrics: a batch, and no more", AnyBatch, "DID NOT RAISE"),
-    ("metrics: what comes late is pending", Hasty, "no metric is delayed"),
-    ("metrics: what comes late is pending", Never, "unsupported"),
-    ("metrics: lists tell the same", EmptyLists, "in the list"),
-    ("metrics: across communities as one by one", Disordered, "in its order"),
-    ("inspect", Zealous, "all"),
-    ("inspect", Careless, "DID NOT RAISE"),
+    ("metrics: at most one batch", AnyBatch, "DID NOT RAISE"),
+    ("metrics: delayed ones are pending", ZeroUntilKnown, "no metric is delayed"),
+    ("metrics: delayed ones are pending", NeverKnown, "unsupported"),
+    ("metrics: the same in lists", EmptyLists, "in the list"),
+    ("metrics: across communities as for one", Disordered, "in its order"),
+    ("inspect", MissesScopes, "all"),
+    ("inspect", AlwaysValid, "DID NOT RAISE"),
 )

@@ -13,7 +13,7 @@ from app.platforms.vk.adapter import Vk
 from tests.platforms.contract.planted import Planted
 
 
-class Trusting(Vk):
+class IgnoresSecret(Vk):
     """The secret is not checked."""
 
     @classmethod
@@ -22,7 +22,7 @@ class Trusting(Vk):
         return super().receive(call, {**secrets, "secret": secret})
 
 
-class Mumbling(Vk):
+class DropsMessages(Vk):
     """Events are acknowledged without their messages."""
 
     @classmethod
@@ -31,7 +31,7 @@ class Mumbling(Vk):
         return replace(got, events=tuple(replace(event, messages=()) for event in got.events))
 
 
-class Unthreaded(Vk):
+class OtherThread(Vk):
     """A comment from a webhook has another thread than in lists."""
 
     @classmethod
@@ -46,7 +46,7 @@ class Unthreaded(Vk):
         )
 
 
-class Crashing(Vk):
+class AcceptsUnparsed(Vk):
     """An unparsed request is accepted without an event."""
 
     @classmethod
@@ -56,7 +56,7 @@ class Crashing(Vk):
         return super().receive(call, secrets)
 
 
-class Losing(Vk):
+class DropsUnparsed(Vk):
     """Unparsed events are dropped."""
 
     @classmethod
@@ -64,7 +64,7 @@ class Losing(Vk):
         return tuple(event for event in super().parse_event(payload) if event.unparsed is None)
 
 
-class Shortening(Vk):
+class ReplacesPayload(Vk):
     """The stored payload of an unparsed event is replaced by that of a valid one."""
 
     @classmethod
@@ -82,7 +82,7 @@ class Unconfirmed(Vk):
         return replace(super().receive(call, secrets), response_body="ok")
 
 
-class Certain(Telegram):
+class AlwaysSubscribed(Telegram):
     """A webhook at any address counts as ours."""
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
@@ -90,12 +90,12 @@ class Certain(Telegram):
 
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    ("hooks: a missing or wrong signature is refused", Trusting, "DID NOT RAISE"),
-    ("hooks: events are what the lists show", Mumbling, "contains none"),
-    ("hooks: events are what the lists show", Unthreaded, "differently"),
-    ("hooks: an unreadable body is reported", Crashing, "silently dropped"),
-    ("hooks: what is not understood is kept", Losing, "it is lost"),
-    ("hooks: what is not understood is kept", Shortening, "lost the second time"),
+    ("hooks: a missing or wrong signature is refused", IgnoresSecret, "DID NOT RAISE"),
+    ("hooks: events match the lists", DropsMessages, "contains none"),
+    ("hooks: events match the lists", OtherThread, "differently"),
+    ("hooks: an unreadable body is reported", AcceptsUnparsed, "silently dropped"),
+    ("hooks: unparsed events are kept", DropsUnparsed, "it is lost"),
+    ("hooks: unparsed events are kept", ReplacesPayload, "lost the second time"),
     ("hooks: the address is confirmed", Unconfirmed, "does not accept"),
-    ("hooks: set, and asked about", Certain, "subscribed before"),
+    ("hooks: subscribed, and queried", AlwaysSubscribed, "subscribed before"),
 )

@@ -20,7 +20,7 @@ def _far(events: Sequence[Event]) -> tuple[Event, ...]:
     )
 
 
-class Believing(Vk):
+class FarPosts(Vk):
     """Extreme moments of posts are returned."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
@@ -28,7 +28,7 @@ class Believing(Vk):
         return replace(page, items=tuple(replace(item, edited_at=FAR) for item in page.items))
 
 
-class Hiding(Vk):
+class EmptiesPage(Vk):
     """A page with an odd number of posts is returned empty, as if one left out emptied it."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
@@ -36,7 +36,7 @@ class Hiding(Vk):
         return page if len(page.items) % 2 == 0 else replace(page, items=())
 
 
-class BelievingHooks(Vk):
+class FarHookEvents(Vk):
     """Extreme moments of webhook events are returned."""
 
     @classmethod
@@ -44,7 +44,7 @@ class BelievingHooks(Vk):
         return _far(super().parse_event(payload))
 
 
-class LosingHooks(Vk):
+class DropsHookEvents(Vk):
     """Unparsed events are dropped."""
 
     @classmethod
@@ -52,7 +52,7 @@ class LosingHooks(Vk):
         return tuple(event for event in super().parse_event(payload) if event.unparsed is None)
 
 
-class BelievingStream(Telegram):
+class FarStreamEvents(Telegram):
     """Extreme moments of events in the stream are returned."""
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
@@ -60,13 +60,13 @@ class BelievingStream(Telegram):
         return replace(page, items=_far(page.items))
 
 
-LISTS: Final = "posts: an extreme moment hides nothing else"
-HOOKS: Final = "hooks: an extreme moment goes no further"
+LISTS: Final = "posts: an extreme moment hides no others"
+HOOKS: Final = "hooks: an extreme moment is not returned"
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    (LISTS, Believing, "the adapter returns"),
-    (LISTS, Hiding, "hides|too few"),
-    (HOOKS, BelievingHooks, "the adapter returns"),
-    (HOOKS, LosingHooks, "is lost"),
-    ("stream: an extreme moment hides nothing else", BelievingStream, "the adapter returns"),
+    (LISTS, FarPosts, "the adapter returns"),
+    (LISTS, EmptiesPage, "hides|too few"),
+    (HOOKS, FarHookEvents, "the adapter returns"),
+    (HOOKS, DropsHookEvents, "is lost"),
+    ("stream: an extreme moment hides no others", FarStreamEvents, "the adapter returns"),
 )

@@ -17,7 +17,7 @@ from tests.platforms.contract.planted import Planted
 Posts = Page[RemotePost]
 Messages = Page[RemoteMessage]
 
-WHOLE: Final = "whole, once, newest first"
+WHOLE: Final = "complete, once, newest first"
 
 
 class WrongOrder(Mastodon):
@@ -46,7 +46,7 @@ class LostLastPage(Vk):
         return replace(page, more=False)
 
 
-class Replacing(Vk):
+class RepeatsFirst(Vk):
     """The first item is repeated in place of the last."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
@@ -54,7 +54,7 @@ class Replacing(Vk):
         return replace(page, items=(*page.items[:-1], page.items[0])) if page.items else page
 
 
-class TwoNames(Mastodon):
+class NewIdEachTime(Mastodon):
     """An item has another id each time."""
 
     async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
@@ -63,7 +63,7 @@ class TwoNames(Mastodon):
                                          enumerate((*page.items, *page.items[:1]))))  # fmt: skip
 
 
-class Swallowing(Mastodon):
+class ErrorIsEmpty(Mastodon):
     """An error is returned as an empty page."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
@@ -73,7 +73,7 @@ class Swallowing(Mastodon):
             return Page((), cursor, more=False)
 
 
-class Forgetful(Mastodon):
+class CursorsInMemory(Mastodon):
     """Cursors are valid only for the object that returned them."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -87,15 +87,15 @@ class Forgetful(Mastodon):
         return replace(page, cursor=str(len(self._cursors) - 1))
 
 
-class Counting(Mastodon):
+class DependsOnCount(Mastodon):
     """The page of a cursor depends on the number of requests."""
 
     calls = 0
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         page = await super().posts(c, cursor, since)
-        Counting.calls += 1
-        return replace(page, items=page.items[Counting.calls % 2 :])
+        DependsOnCount.calls += 1
+        return replace(page, items=page.items[DependsOnCount.calls % 2 :])
 
 
 class StaleCursor(Vk):
@@ -174,18 +174,18 @@ PLANTED: Final[tuple[Planted, ...]] = (
     (f"posts: {WHOLE}", WrongOrder, "not newest first"),
     (f"posts: {WHOLE}", LostPage, "are missing"),
     (f"comments: {WHOLE}", LostLastPage, "are missing"),
-    (f"posts: {WHOLE}", Replacing, "are missing"),
-    (f"conversations: {WHOLE}", TwoNames, "have two ids"),
-    ("errors: unwell is not over", Swallowing, "posts: None"),
-    ("posts: cursors survive a restart", Forgetful, "a second time"),
-    (f"posts: {WHOLE}", Forgetful, "a second time"),
-    ("posts: cursors survive a restart", Counting, "another page"),
+    (f"posts: {WHOLE}", RepeatsFirst, "are missing"),
+    (f"conversations: {WHOLE}", NewIdEachTime, "have two ids"),
+    ("errors: a 502 is transient", ErrorIsEmpty, "posts: None"),
+    ("posts: cursors survive a restart", CursorsInMemory, "a second time"),
+    (f"posts: {WHOLE}", CursorsInMemory, "a second time"),
+    ("posts: cursors survive a restart", DependsOnCount, "another page"),
     ("conversations: late items", StaleCursor, "are missing"),
     ("conversations: cursors survive a restart", StaleCursor, "does not return newer"),
-    ("conversations: nothing there", StaleCursor, "skips a newer item"),
+    ("conversations: an empty list", StaleCursor, "skips a newer item"),
     ("posts: deleted items", ByOffset, "are missing"),
     ("posts: since", SinceIgnored, "do not exist"),
-    ("posts: nothing there", SinceIgnored, "older than `since`"),
+    ("posts: an empty list", SinceIgnored, "older than `since`"),
     ("conversations: since", SinceTooMuch, "are missing"),
     ("comments: none of a deleted post", NothingForGone, "DID NOT RAISE"),
     ("stream: every event once, oldest first", LosesEvents, "differ from the ledger"),

@@ -43,7 +43,7 @@ class Leaking(Mastodon):
         return said
 
 
-class Logging(Vk):
+class LogsToken(Vk):
     """The token is logged at debug level."""
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
@@ -51,7 +51,7 @@ class Logging(Vk):
         return await super().community(c)
 
 
-class InAddress(Mastodon):
+class TokenInQuery(Mastodon):
     """The token is in the URL's query."""
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
@@ -60,7 +60,7 @@ class InAddress(Mastodon):
         return await super().community(c)
 
 
-class Unheeding(Odnoklassniki):
+class IgnoresThrottling(Odnoklassniki):
     """A rate limit error is returned as a missing metric."""
 
     async def _reach(self, c: Credentials, group: str, created: Mapping[str, int]) -> dict[str, int | MetricStatus]:
@@ -70,7 +70,7 @@ class Unheeding(Odnoklassniki):
             return dict.fromkeys(created, MetricStatus.ERROR)
 
 
-class Insistent(Mastodon):
+class Repeats(Mastodon):
     """A refused request is repeated immediately."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
@@ -80,7 +80,7 @@ class Insistent(Mastodon):
         raise Throttled("too many calls", retry_after=30, scope=LimitScope.TOKEN)
 
 
-def _said(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
+def _with_errors(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
     """VK's error codes are mapped to other classes."""
 
     class Changed(Vk):
@@ -98,7 +98,7 @@ def _throttled(retry_after: float | None, scope: LimitScope) -> Callable[[Platfo
     return changed
 
 
-class Blaming(Vk):
+class WrongToken(Vk):
     """The error names the other token."""
 
     async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
@@ -108,7 +108,7 @@ class Blaming(Vk):
             raise AuthExpired(error.message, token=Token.USER) from None
 
 
-class Unchanging(Bluesky):
+class ConstantUsage(Bluesky):
     """The reported usage is constant."""
 
     @classmethod
@@ -119,22 +119,26 @@ class Unchanging(Bluesky):
 
 PLANTED: Final[tuple[Planted, ...]] = (
     ("no secret in any message, log or address", Leaking, "a secret is in"),
-    ("no secret in any message, log or address", Logging, "a secret is in"),
-    ("no secret in any message, log or address", InAddress, "a secret is in"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(None, LimitScope.TOKEN)), "wait for None"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(0.5, LimitScope.TOKEN)), "too short"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(60.0, LimitScope.TOKEN)), "too long"),
+    ("no secret in any message, log or address", LogsToken, "a secret is in"),
+    ("no secret in any message, log or address", TokenInQuery, "a secret is in"),
+    ("limits: throttled, with scope and time", _with_errors(_throttled(None, LimitScope.TOKEN)), "wait for None"),
+    ("limits: throttled, with scope and time", _with_errors(_throttled(0.5, LimitScope.TOKEN)), "too short"),
+    ("limits: throttled, with scope and time", _with_errors(_throttled(60.0, LimitScope.TOKEN)), "too long"),
     (
-        "limits: throttled, whom it concerns, until when",
-        _said(_throttled(1.0, LimitScope.ADDRESS)),
+        "limits: throttled, with scope and time",
+        _with_errors(_throttled(1.0, LimitScope.ADDRESS)),
         "concerns the token",
     ),
-    ("limits: throttled, whom it concerns, until when", _said(lambda said: Transient(said.message)), "Transient"),
-    ("metrics: told to stop, no further call", Unheeding, "DID NOT RAISE"),
-    ("metrics: told to stop, no further call", Insistent, "after the 429"),
-    ("errors: the platform's codes", _said(lambda said: Transient(said.message)), "is Transient"),
-    ("tokens: one that ended is told", _said(lambda said: Transient(said.message)), "no call reports"),
-    ("tokens: one that ended is told", Blaming, "is named"),
-    ("tokens: one that may not is told", _said(lambda said: AuthExpired(said.message)), "reported as expired"),
-    ("limits: how much is used up", Unchanging, "the shares are"),
+    ("limits: throttled, with scope and time", _with_errors(lambda said: Transient(said.message)), "Transient"),
+    ("metrics: no request after a 429", IgnoresThrottling, "DID NOT RAISE"),
+    ("metrics: no request after a 429", Repeats, "after the 429"),
+    ("errors: the platform's codes", _with_errors(lambda said: Transient(said.message)), "is Transient"),
+    ("tokens: an expired one is reported", _with_errors(lambda said: Transient(said.message)), "no call reports"),
+    ("tokens: an expired one is reported", WrongToken, "is named"),
+    (
+        "tokens: a missing scope is reported",
+        _with_errors(lambda said: AuthExpired(said.message)),
+        "reported as expired",
+    ),
+    ("limits: usage", ConstantUsage, "the shares are"),
 )
