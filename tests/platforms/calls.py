@@ -1,4 +1,4 @@
-"""What an adapter can be asked to do, each as one call that takes no more than a specimen to make."""
+"""Every call of an adapter, by name, with arguments taken from its specimen."""
 
 from collections.abc import Awaitable, Callable
 
@@ -25,38 +25,38 @@ TEXT = "Yes, until six"
 
 
 def reads(made: Adapter, about: Specimen) -> dict[str, Call]:
-    """Every read that reaches the platform."""
+    """Every read that sends a request, by name."""
     post = about.post_ids[0]
-    found: dict[str, Call] = {
+    calls: dict[str, Call] = {
         "community": made.community,
         "posts": lambda c: made.posts(c, None),
         "metrics": lambda c: made.metrics(c, about.post_ids[:1]),
         "conversations": lambda c: made.conversations(c, None),
     }
     if isinstance(made, ListsComments):
-        found["comments"] = lambda c: made.comments(c, post, None)
+        calls["comments"] = lambda c: made.comments(c, post, None)
     if isinstance(made, MeasuresAcross):
-        found["metrics_across"] = lambda c: made.metrics_across(c, (PostRef(about.external_id, post),))
+        calls["metrics_across"] = lambda c: made.metrics_across(c, (PostRef(about.external_id, post),))
     if isinstance(made, Streams):
-        found["updates"] = lambda c: made.updates(c, None)
+        calls["updates"] = lambda c: made.updates(c, None)
     if isinstance(made, Inspects):
-        found["inspect"] = made.inspect
+        calls["inspect"] = made.inspect
     if isinstance(made, Subscribes):
-        found["subscription"] = lambda c: made.subscription(c, HOOK)
-    return {name: call for name, call in found.items() if name not in about.silent}
+        calls["subscription"] = lambda c: made.subscription(c, HOOK)
+    return {name: call for name, call in calls.items() if name not in about.not_offered}
 
 
 def changes(made: Adapter, about: Specimen) -> dict[str, Call]:
-    """Every change that is sent once."""
-    found: dict[str, Call] = {}
+    """Every change (reply or publication), by name."""
+    calls: dict[str, Call] = {}
     if isinstance(made, Replies):
         for name, to in (("reply to a comment", about.comment), ("reply to a message", about.message)):
             if to is not None:
-                found[name] = _reply(made, to)
+                calls[name] = _reply(made, to)
     if isinstance(made, Publishes):
         for name, draft in drafts(type(made).spec).items():
-            found[f"publish {name}"] = _publish(made, draft)
-    return found
+            calls[f"publish {name}"] = _publish(made, draft)
+    return calls
 
 
 def renewals(made: Adapter) -> dict[str, Call]:
@@ -64,7 +64,7 @@ def renewals(made: Adapter) -> dict[str, Call]:
 
 
 def listing(made: Adapter, name: str, about: Specimen) -> Callable[[Credentials], Awaitable[Page[object]]]:
-    """One of the lists, from its start."""
+    """The call that reads the first page of a list."""
     if name == "comments":
         assert isinstance(made, ListsComments)
         return lambda c: made.comments(c, about.post_ids[0], None)

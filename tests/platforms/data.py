@@ -1,9 +1,9 @@
-"""Where the platforms' own schemas and recorded answers are: the one place that decides it.
+"""Where the platforms' own schemas and recorded responses are.
 
-They are no part of the repository, and are looked for in `../shared/platform-data` beside it, or in the
-folder that the environment names as `TEST_PLATFORM_DATA`. One that does not exist hides them: what needs
-them is then skipped, as on a machine that has none. `.ci/run` runs it that way too: every test whose
-module imports this one, directly or through others, has the mark `platform_data` (see `tests.imports`).
+They are not part of the repository. They are read from `../shared/platform-data` beside it, or from the
+folder in the environment variable `TEST_PLATFORM_DATA`. If that folder does not exist, the tests that need
+it are skipped; `.ci/run` runs them that way too. Every test whose module imports this one, directly or
+indirectly, has the mark `platform_data` (see `tests.imports`).
 """
 
 import os
@@ -17,9 +17,9 @@ FOLDER: Final = Path(os.environ.get(VARIABLE) or Path(__file__).parents[3] / "sh
 
 
 def data(name: str = "") -> Path:
-    """A file or folder of it. The test is skipped, saying so, where there is no data at all.
+    """The path of a file or folder of the data. Skips the test if there is no data at all.
 
-    Raises `FileNotFoundError` for data without this file or folder: that is a fault, no reason to skip.
+    Raises `FileNotFoundError` if the data exists without this file or folder.
     """
     if not FOLDER.is_dir():
         pytest.skip(

@@ -1,4 +1,4 @@
-"""Servers that misbehave, each in one way."""
+"""Test servers, each with one fault."""
 
 import asyncio
 import gzip
@@ -20,20 +20,20 @@ Before = Callable[[httpx.Request], httpx.Response | None]
 
 
 class Deadlines:
-    """The HTTP client's deadlines: they pass when a server says so."""
+    """Replaces `asyncio` in the HTTP client: deadlines expire when a test server calls `expire`."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
         self._made: list[asyncio.Timeout] = []
 
     def timeout(self, seconds: float) -> asyncio.Timeout:
-        """In place of `asyncio.timeout`."""
+        """Replaces `asyncio.timeout`."""
         self.seconds.append(seconds)
         self._made.append(asyncio.timeout(None))
         return self._made[-1]
 
-    def over(self) -> None:
-        """Those of all calls that are under way pass now."""
+    def expire(self) -> None:
+        """Expire the deadlines of all calls in progress."""
         for made in self._made:
             with suppress(RuntimeError):  # its call has ended
                 made.reschedule(asyncio.get_running_loop().time())
@@ -41,7 +41,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What a server does instead of answering, and what that is to be called."""
+    """What a server does instead of responding, and the errors that an adapter must raise for it."""
 
     handler: Callable[[Deadlines], Handler]
     to_a_read: type[PlatformError] | tuple[type[PlatformError], ...]
@@ -50,7 +50,7 @@ class Fault:
     retry_after: float | None = None
 
 
-def _plain(handler: Handler) -> Callable[[Deadlines], Handler]:
+def _always(handler: Handler) -> Callable[[Deadlines], Handler]:
     return lambda _: handler
 
 
@@ -58,34 +58,34 @@ async def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
     writer.close()
 
 
-def _slowly(deadlines: Deadlines) -> Handler:
-    """A byte now and then, so that only the deadline of the whole call can end it."""
+def _slow_body(deadlines: Deadlines) -> Handler:
+    """Sends single bytes, so that only the deadline of the whole call can end it."""
 
     async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(b"", length=1000))
         for _byte in range(5):
             writer.write(b" ")
             await writer.drain()
-        deadlines.over()
+        deadlines.expire()
 
     return handler
 
 
-def _head_slowly(deadlines: Deadlines) -> Handler:
-    """Not even the head of the answer comes in time."""
+def _slow_head(deadlines: Deadlines) -> Handler:
+    """The headers of the response are not complete in time."""
 
     async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for byte in answer(b"{}")[:5]:
             writer.write(bytes([byte]))
             await writer.drain()
-        deadlines.over()
+        deadlines.expire()
 
     return handler
 
 
-def _silently(deadlines: Deadlines) -> Handler:
+def _no_response(deadlines: Deadlines) -> Handler:
     async def handler(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
-        deadlines.over()
+        deadlines.expire()
 
     return handler
 
@@ -96,7 +96,7 @@ async def _truncated(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def _endlessly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _endless_body(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
     block = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     for _block in range(16_384):
@@ -105,21 +105,21 @@ async def _endlessly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @cache
-def _packed() -> bytes:
-    """What is small on the way and large when it is unpacked."""
+def _compressed() -> bytes:
+    """A gzip body that is small compressed and 128 MiB decompressed."""
     packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
     return b"".join(packer.compress(b" " * MIB) for _ in range(128)) + packer.flush()
 
 
-async def _bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await says(_packed(), "content-encoding: gzip")(reader, writer)
+async def _gzip_bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await says(_compressed(), "content-encoding: gzip")(reader, writer)
 
 
 UNWELL = (Transient, OutcomeUnknown)
-"""A token endpoint that is unwell may, or may not, have given a new token out."""
+"""For an error of the server, which may or may not have issued a new token."""
 
 UNANSWERED = (Malformed, *UNWELL)
-"""Those whose errors are no part of a good answer do not understand one; the others know it."""
+"""For status 200 with an error: malformed for a platform whose errors have other statuses."""
 
 _ERROR = json.dumps(
     {
@@ -130,42 +130,46 @@ _ERROR = json.dumps(
         "description": "unwell",
     }
 ).encode()
-"""Good by its status, with an error as several platforms put it: something broke on their side."""
+"""An internal error in the formats of several platforms, sent with status 200."""
 
 FAULTS: dict[str, Fault] = {
-    "closed without an answer": Fault(_plain(_hang_up), Transient),
-    "no answer in time": Fault(_silently, Transient),
-    "a byte a second": Fault(_slowly, Transient),
-    "a byte a second of the head": Fault(_head_slowly, Transient),
-    "truncated": Fault(_plain(_truncated), Transient),
-    "truncated compression": Fault(_plain(says(gzip.compress(b"{}" * 100)[:-12], "content-encoding: gzip")), Transient),
-    "truncated JSON": Fault(_plain(says(b'{"response": {"items": [{"id"')), Malformed),
-    "a wrong type": Fault(_plain(says(b'{"response": "text", "result": "text", "data": "text"}')), Malformed),
-    "200 with an error": Fault(_plain(says(_ERROR)), UNANSWERED, to_a_renewal=UNANSWERED),
-    "another language": Fault(_plain(says(b"<html>hello</html>")), Malformed),
-    "a compressed bomb": Fault(_plain(_bomb), Malformed),
-    "a gigabyte announced": Fault(_plain(says(b"", length=10**9)), Malformed),
-    "a gigabyte": Fault(_plain(_endlessly), Malformed),
+    "closed without an answer": Fault(_always(_hang_up), Transient),
+    "no answer in time": Fault(_no_response, Transient),
+    "a byte a second": Fault(_slow_body, Transient),
+    "a byte a second of the head": Fault(_slow_head, Transient),
+    "truncated": Fault(_always(_truncated), Transient),
+    "truncated compression": Fault(
+        _always(says(gzip.compress(b"{}" * 100)[:-12], "content-encoding: gzip")), Transient
+    ),
+    "truncated JSON": Fault(_always(says(b'{"response": {"items": [{"id"')), Malformed),
+    "a wrong type": Fault(_always(says(b'{"response": "text", "result": "text", "data": "text"}')), Malformed),
+    "200 with an error": Fault(_always(says(_ERROR)), UNANSWERED, to_a_renewal=UNANSWERED),
+    "another language": Fault(_always(says(b"<html>hello</html>")), Malformed),
+    "a compressed bomb": Fault(_always(_gzip_bomb), Malformed),
+    "a gigabyte announced": Fault(_always(says(b"", length=10**9)), Malformed),
+    "a gigabyte": Fault(_always(_endless_body), Malformed),
     "a redirect loop": Fault(
-        _plain(says(b"", "location: /", status="302 Found")),
+        _always(says(b"", "location: /", status="302 Found")),
         Malformed,
         to_a_renewal=(Malformed, *UNWELL),
     ),
-    "500": Fault(_plain(says(b"", status="500 Internal Server Error")), Transient, to_a_renewal=UNWELL),
-    "503 with a page": Fault(_plain(says(b"<html>", status="503 Service Unavailable")), Transient, to_a_renewal=UNWELL),
-    "429 with the time": Fault(
-        _plain(says(b"", "retry-after: 7", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,), 7.0
+    "500": Fault(_always(says(b"", status="500 Internal Server Error")), Transient, to_a_renewal=UNWELL),
+    "503 with a page": Fault(
+        _always(says(b"<html>", status="503 Service Unavailable")), Transient, to_a_renewal=UNWELL
     ),
-    "429 without": Fault(_plain(says(b"", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,)),
+    "429 with the time": Fault(
+        _always(says(b"", "retry-after: 7", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,), 7.0
+    ),
+    "429 without": Fault(_always(says(b"", status="429 Too Many Requests")), Throttled, (Throttled,), (Throttled,)),
 }
 
 NEVER_ACCEPTED = "never accepted"
-"""Besides `FAULTS`: a server that accepts no connection, `deaf`."""
+"""In addition to `FAULTS`: `server_that_accepts_nothing`."""
 
 
 @asynccontextmanager
-async def deaf() -> AsyncIterator[str]:
-    """The address of a server whose queue is full: connecting to it takes for ever."""
+async def server_that_accepts_nothing() -> AsyncIterator[str]:
+    """The address of a server whose backlog is full: connecting to it never completes."""
     with ExitStack() as open_:
         server = open_.enter_context(socket.socket())
         server.bind(("127.0.0.1", 0))
@@ -178,20 +182,20 @@ async def deaf() -> AsyncIterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-MET = "fault"
-"""Under this name each test carries its adapter and its fault, also from another process."""
+FAULT_PROPERTY = "fault"
+"""The property under which a test records its adapter and fault, also from an xdist worker."""
 
 
-def table(met: Mapping[tuple[str, str], list[bool]]) -> str:
-    """Fault × adapter as text: of how many calls it was put in the way, or how many of them took it badly."""
-    keys = sorted({key for key, _ in met})
-    faults = [fault for fault in (NEVER_ACCEPTED, *FAULTS) if any((key, fault) in met for key in keys)]
+def table(outcomes_by_case: Mapping[tuple[str, str], list[bool]]) -> str:
+    """A text table of faults by adapters: the number of calls tested, or of those that failed."""
+    keys = sorted({key for key, _ in outcomes_by_case})
+    faults = [fault for fault in (NEVER_ACCEPTED, *FAULTS) if any((key, fault) in outcomes_by_case for key in keys)]
     first = max(map(len, faults), default=0)
 
     def cell(key: str, fault: str) -> str:
-        went = met.get((key, fault), [])
-        bad = went.count(False)
-        return f"{bad} FAILED" if bad else str(len(went) or "")
+        outcomes = outcomes_by_case.get((key, fault), [])
+        failures = outcomes.count(False)
+        return f"{failures} FAILED" if failures else str(len(outcomes) or "")
 
     def line(label: str, cells: list[str]) -> str:
         padded = [cell.center(max(len(key), 8)) for key, cell in zip(keys, cells, strict=True)]
@@ -204,40 +208,40 @@ LARGE = frozenset({"a compressed bomb", "a gigabyte announced", "a gigabyte"})
 
 
 @dataclass(slots=True)
-class Counted:
-    """What came to a server that `met_by` put a fault upon."""
+class RequestCounts:
+    """The requests to a server of `faulty_handler`: those before the change, changes, and all URLs."""
 
     before: int = 0
     changes: int = 0
     urls: list[str] = field(default_factory=list)
 
 
-def met_by(
-    fault: Handler, before: Before, server: Callable[[], Server], counted: Counted, *, first: int = 0
+def faulty_handler(
+    fault: Handler, before: Before, server: Callable[[], Server], counts: RequestCounts, *, first: int = 0
 ) -> Handler:
-    """A server whose fault meets the change alone, or with `first` the so-manieth request that comes before it."""
+    """A server with the fault in its response to the change; with `first`, to that request before it (from 1)."""
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await _request(server().heads[-1], reader)
-        counted.urls.append(str(request.url))
-        said = before(request)
-        if said is None:
-            counted.changes += 1
+        counts.urls.append(str(request.url))
+        response = before(request)
+        if response is None:
+            counts.changes += 1
             await fault(reader, writer)
             return
-        counted.before += 1
-        if counted.before == first:
+        counts.before += 1
+        if counts.before == first:
             await fault(reader, writer)
         else:
-            writer.write(spoken(said))
+            writer.write(raw_response(response))
 
     return handler
 
 
-def spoken(response: httpx.Response) -> bytes:
-    """An answer as its bytes."""
-    kept = [f"{name}: {value}" for name, value in response.headers.items() if name != "content-length"]
-    return answer(response.content, *kept, status=f"{response.status_code} Said")
+def raw_response(response: httpx.Response) -> bytes:
+    """A response as bytes of HTTP/1.1."""
+    headers = [f"{name}: {value}" for name, value in response.headers.items() if name != "content-length"]
+    return answer(response.content, *headers, status=f"{response.status_code} Said")
 
 
 async def _request(head: bytes, reader: asyncio.StreamReader) -> httpx.Request:

@@ -1,6 +1,6 @@
-"""`python -m tests.platforms.recordings [platform …]`: what became of every recorded answer, as a table.
+"""`python -m tests.platforms.recordings [platform …]`: a table of how the recorded responses were parsed.
 
-It ends with 1 where one is not explained, or is understood in another way than it should be.
+Exits with 1 if a response is unexplained, or was parsed incorrectly.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from app.platforms import adapters
 from tests.platforms.data import FOLDER
 from tests.platforms.recorded import Recorded, recorded
 
-OF_NOBODY = ("README.md", "**/LICENSE*")
+UNUSED_FILES = ("README.md", "**/LICENSE*")
 
 
 @dataclass(slots=True)
 class Count:
-    """What became of a platform's recorded answers."""
+    """How a platform's recorded responses were parsed."""
 
     files: int = 0
     parsed: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     unexplained: list[str] = field(default_factory=list)
-    """Names that no table knows."""
+    """Names of responses that match no pattern of the table."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Names, and how the adapter misunderstood."""
+    """Tracebacks of responses that were parsed incorrectly, by name."""
 
     @property
-    def ours(self) -> int:
+    def checked(self) -> int:
         return self.parsed.total() + self.refused.total() + len(self.failed)
 
     @property
@@ -43,9 +43,9 @@ class Count:
         return not self.unexplained and not self.failed
 
     def row(self, key: str) -> tuple[object, ...]:
-        answers = self.ours + self.left_out.total() + len(self.unexplained)
+        answers = self.checked + self.left_out.total() + len(self.unexplained)
         refused, left_out = self.refused.total(), self.left_out.total()
-        return key, self.files, answers, self.ours, self.parsed.total(), refused, left_out, len(self.unexplained)
+        return key, self.files, answers, self.checked, self.parsed.total(), refused, left_out, len(self.unexplained)
 
 
 HEAD = ("platform", "files", "answers", "concern us", "parsed", "typed errors", "left out", "unexplained")
@@ -55,56 +55,62 @@ def files(*patterns: str, folder: Path = FOLDER) -> list[Path]:
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
-async def count(told: Recorded) -> Count:
-    """Hold every recorded answer of a platform against its table."""
-    found = Count()
-    for path in files(*told.files):
-        found.files += 1
-        for answer in told.answers(path):
-            why = next((why for names, why in told.left_out.items() if re.fullmatch(names, answer.name)), None)
+async def count(table: Recorded) -> Count:
+    """Check every recorded response of a platform against its table."""
+    result = Count()
+    for path in files(*table.files):
+        result.files += 1
+        for answer in table.answers(path):
+            why = next((why for names, why in table.left_out.items() if re.fullmatch(names, answer.name)), None)
             if why is not None:
-                found.left_out[why] += 1
+                result.left_out[why] += 1
                 continue
-            ours = next((one for names, one in told.ours.items() if re.fullmatch(names, answer.name)), None)
-            if ours is None:
-                found.unexplained.append(answer.name)
+            check = next((one for names, one in table.checks.items() if re.fullmatch(names, answer.name)), None)
+            if check is None:
+                result.unexplained.append(answer.name)
                 continue
             try:
-                await ours.read(answer.content)
-            except (Exception, pytest.fail.Exception):  # the next one is to be read whatever became of this
-                found.failed[answer.name] = traceback.format_exc()
+                await check.read(answer.content)
+            except (Exception, pytest.fail.Exception):  # one failure must not stop the count
+                result.failed[answer.name] = traceback.format_exc()
             else:
-                (found.refused if ours.refused else found.parsed)[ours.what] += 1
-    return found
+                (result.refused if check.refused else result.parsed)[check.what] += 1
+    return result
 
 
 def unclaimed(tables: Sequence[Recorded]) -> list[Path]:
-    """Files among the platforms' data that no table speaks of."""
+    """Files of the platforms' data that match no table."""
     claimed = {path for table in tables for path in files(*table.files, *table.schemas)}
-    return sorted({*files("**/*")} - claimed - {*files(*OF_NOBODY)})
+    return sorted({*files("**/*")} - claimed - {*files(*UNUSED_FILES)})
 
 
 def report(counts: dict[str, Count]) -> Iterator[str]:
-    """The table, and what its numbers are made of."""
-    rows = [HEAD, *(found.row(key) for key, found in counts.items())]
-    rows.append(("", *(sum(column) for column in zip(*(found.row("")[1:] for found in counts.values()), strict=True))))
+    """The lines of the table, then the details for each platform."""
+    rows = [HEAD, *(counted.row(key) for key, counted in counts.items())]
+    rows.append(
+        ("", *(sum(column) for column in zip(*(counted.row("")[1:] for counted in counts.values()), strict=True)))
+    )
     widths = [max(len(str(row[n])) for row in rows) for n in range(len(HEAD))]
     for row in rows:
         yield " | ".join(
             str(cell).ljust(w) if n == 0 else str(cell).rjust(w)
             for n, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
-    for key, found in counts.items():
+    for key, counted in counts.items():
         yield ""
         yield key
-        for title, told in (("parsed", found.parsed), ("typed error", found.refused), ("left out", found.left_out)):
-            yield from (f"{number:6}  {title}: {what}" for what, number in sorted(told.items()))
+        for title, numbers in (
+            ("parsed", counted.parsed),
+            ("typed error", counted.refused),
+            ("left out", counted.left_out),
+        ):
+            yield from (f"{number:6}  {title}: {what}" for what, number in sorted(numbers.items()))
         for what, number in sorted(
             Counter({why: len(files(path)) for path, why in recorded(key).schemas.items()}).items()
         ):
             yield f"{number:6}  files without answers: {what}"
-        yield from (f"        UNEXPLAINED: {name}" for name in found.unexplained)
-        yield from (f"        FAILED: {name}\n{how}" for name, how in found.failed.items())
+        yield from (f"        UNEXPLAINED: {name}" for name in counted.unexplained)
+        yield from (f"        FAILED: {name}\n{how}" for name, how in counted.failed.items())
 
 
 async def _counts(keys: Sequence[str]) -> dict[str, Count]:
@@ -119,7 +125,7 @@ def main(keys: list[str]) -> int:
     strange = [] if keys else unclaimed([recorded(key) for key in counts])
     sys.stdout.write("\n".join(report(counts)) + "\n")
     sys.stdout.writelines(f"UNEXPLAINED: {path}\n" for path in strange)
-    return int(bool(strange) or not all(found.good for found in counts.values()))
+    return int(bool(strange) or not all(counted.good for counted in counts.values()))
 
 
 if __name__ == "__main__":

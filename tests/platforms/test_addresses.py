@@ -1,4 +1,4 @@
-"""Addresses are typed in many ways; a stranger's site is never taken for ours."""
+"""Names in typed addresses; an address of another site gives none."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_a_name_is_found_in_what_is_typed(typed: str, name: str) -> None:
     assert named(typed, HOSTS) == name
 
 
-def test_what_is_asked_of_an_address_is_kept() -> None:
+def test_the_query_of_an_address_is_kept() -> None:
     url = on_site("x.test/profile.php?id=7", HOSTS)
     assert url is not None
     assert (url.path, url.query) == ("/profile.php", "id=7")

@@ -1,4 +1,4 @@
-"""What is said of each platform: by `GET /v1/platforms`, and to people in docs/platforms.md."""
+"""The description of each platform: in `GET /v1/platforms` and in docs/platforms.md."""
 
 import json
 import re
@@ -22,10 +22,10 @@ KEYS = sorted(adapters())
 JSON = re.compile(r"^(?:INSTEP_PLATFORM_APPS=')?(\{.*\})'?$", re.MULTILINE)
 
 
-# ── what is answered ──────────────────────────────────────────────────────────────────────────────
+# ── the API ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_every_platform_found_is_told(stranger: httpx.AsyncClient) -> None:
+async def test_every_platform_is_listed(stranger: httpx.AsyncClient) -> None:
     answer = await stranger.get("/v1/platforms")
     assert [one["key"] for one in answer.json()["data"]] == KEYS
     again = await stranger.get("/v1/platforms", headers={"If-None-Match": answer.headers["etag"]})
@@ -33,24 +33,24 @@ async def test_every_platform_found_is_told(stranger: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_what_is_told_is_what_the_spec_says(key: str) -> None:
+def test_the_description_matches_the_spec(key: str) -> None:
     kind = adapters()[key]
-    spec, told = kind.spec, routes.describe(kind).model_dump(mode="json")
-    counters: Mapping[str, Mapping[str, object]] = told["metrics"]
+    spec, document = kind.spec, routes.describe(kind).model_dump(mode="json")
+    counters: Mapping[str, Mapping[str, object]] = document["metrics"]
     assert counters.keys() == set(Metric)
     assert {name for name, use in counters.items() if use["status"] == "ok"} == spec.metrics
     assert {name for name, use in counters.items() if use["how"] == "pushed"} == spec.pushed_metrics
     assert {name for name, use in counters.items() if use["how"] == "counted"} == spec.counted_metrics
     assert {name for name, use in counters.items() if use["delay_hours"]} == spec.delayed_metrics
-    assert {one["kind"]: tuple(one["scopes"]) for one in told["tokens"]} == {
+    assert {one["kind"]: tuple(one["scopes"]) for one in document["tokens"]} == {
         token: spec.scopes.get(token, ()) for token in spec.tokens
     }
-    assert len(told["limits"]) == len(spec.rate_limits) > 0
+    assert len(document["limits"]) == len(spec.rate_limits) > 0
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_an_adapter_can_what_its_spec_says(key: str) -> None:
-    """A spec that tells of pictures no code publishes, or of secrets no code verifies, misleads people."""
+def test_an_adapter_implements_what_its_spec_declares(key: str) -> None:
+    """The spec declares no capability that the adapter's class lacks."""
     kind = adapters()[key]
     spec = kind.spec
     assert (spec.publishing is not None) == issubclass(kind, capabilities.Publishes)
@@ -69,7 +69,7 @@ def test_an_adapter_can_what_its_spec_says(key: str) -> None:
 
 
 class Square(Plaza):
-    """A platform with a little of everything."""
+    """A platform whose spec uses every field of the description."""
 
     spec: ClassVar[Spec] = replace(
         Plaza.spec,
@@ -94,7 +94,7 @@ class Square(Plaza):
         raise NotImplementedError
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[capabilities.Event, ...]:
+    def parse_event(cls, payload: bytes) -> tuple[capabilities.Event, ...]:
         raise NotImplementedError
 
     @classmethod
@@ -105,18 +105,18 @@ class Square(Plaza):
         raise NotImplementedError
 
 
-def told_of(kind: type[Adapter]) -> dict[str, Any]:
+def described(kind: type[Adapter]) -> dict[str, Any]:
     return routes.describe(kind).model_dump(mode="json")
 
 
-def test_each_thing_has_its_place() -> None:
-    told = told_of(Square)
-    assert told["metrics"]["views"] == {"status": "ok", "how": "polled", "delay_hours": 0}
-    assert told["metrics"]["reach"] == {"status": "unsupported", "how": None, "delay_hours": 0}
-    assert told["metrics"]["reactions"]["how"] == "pushed"
-    assert told["metrics"]["comments"]["how"] == "counted"
-    assert told["metrics"]["saves"] == {"status": "ok", "how": "polled", "delay_hours": 36}
-    community, refresh = told["tokens"]
+def test_each_field_of_a_description() -> None:
+    document = described(Square)
+    assert document["metrics"]["views"] == {"status": "ok", "how": "polled", "delay_hours": 0}
+    assert document["metrics"]["reach"] == {"status": "unsupported", "how": None, "delay_hours": 0}
+    assert document["metrics"]["reactions"]["how"] == "pushed"
+    assert document["metrics"]["comments"]["how"] == "counted"
+    assert document["metrics"]["saves"] == {"status": "ok", "how": "polled", "delay_hours": 36}
+    community, refresh = document["tokens"]
     assert (community["kind"], community["scopes"], community["renewed_with"]) == (
         "community",
         ["read", "write"],
@@ -124,16 +124,16 @@ def test_each_thing_has_its_place() -> None:
     )
     assert (refresh["scopes"], refresh["renewed_with"]) == ([], [])
     assert community["purpose"] != refresh["purpose"]
-    assert told["hooks"] == {"secrets": ["word"], "of_app": False, "sets_itself": False}
-    assert told["publishing"] is None
-    assert told["replying"] is None, "what the spec says of answers does not matter where nobody can send them"
-    assert told["limits"] == [{"name": "units", "calls": 7, "seconds": 60, "scope": "app", "token": "community"}]
-    assert (told["app_settings"], told["history"]) == (["client_id"], False)
-    able = {name for name, there in told["capabilities"].items() if there}
+    assert document["hooks"] == {"secrets": ["word"], "of_app": False, "sets_itself": False}
+    assert document["publishing"] is None
+    assert document["replying"] is None, "without `Replies` the spec's fields for replies have no effect"
+    assert document["limits"] == [{"name": "units", "calls": 7, "seconds": 60, "scope": "app", "token": "community"}]
+    assert (document["app_settings"], document["history"]) == (["client_id"], False)
+    able = {name for name, there in document["capabilities"].items() if there}
     assert able == {"refresh", "hooks"}
 
 
-def test_every_ability_is_told() -> None:
+def test_every_capability_is_described() -> None:
     protocols = {
         protocol
         for protocol in vars(capabilities).values()
@@ -144,19 +144,19 @@ def test_every_ability_is_told() -> None:
     assert routes.PURPOSES.keys() == set(Token)
 
 
-# ── what people read ──────────────────────────────────────────────────────────────────────────────
+# ── the documentation ─────────────────────────────────────────────────────────────────────────────
 
 
 def section(key: str) -> str:
-    """What a person reads about a platform."""
+    """The section about a platform."""
     title = adapters()[key].spec.title
-    _, found, rest = PAGE.partition(f"\n## {title}\n")
-    assert found, f"docs/platforms.md has no section about {title}"
+    _, heading, rest = PAGE.partition(f"\n## {title}\n")
+    assert heading, f"docs/platforms.md has no section about {title}"
     return rest.partition("\n## ")[0]
 
 
 def examples(text: str) -> list[dict[str, Any]]:
-    """Every piece of JSON in it."""
+    """Every JSON object in its code blocks."""
     blocks = re.findall(r"```(?:sh|json)\n(.*?)```", text, re.DOTALL)
     joined = [re.sub(r"\n(?!INSTEP|curl|\{|\n)", "", block) for block in blocks]
     return [json.loads(piece) for block in joined for piece in JSON.findall(block)]
@@ -165,21 +165,21 @@ def examples(text: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("key", KEYS)
 def test_its_section_shows_how_it_is_connected(key: str) -> None:
     spec = adapters()[key].spec
-    found = examples(section(key))
-    bodies = [one for one in found if "platform" in one]
+    blocks = examples(section(key))
+    bodies = [one for one in blocks if "platform" in one]
     assert [body["platform"] for body in bodies] == [key]
     assert adapters()[key].address(bodies[0]["address"])
     assert set() < bodies[0]["credentials"].keys() <= spec.tokens
-    apps = [one for one in found if key in one]
+    apps = [one for one in blocks if key in one]
     assert [app.keys() for app in apps] == ([{key}] if spec.app_settings else [])
     for app in apps:
         assert spec.app_settings <= app[key].keys() <= spec.app_settings | spec.hook_secrets
-    for one in found:
+    for one in blocks:
         assert one.get("secrets", {}).keys() <= spec.hook_secrets
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_its_section_says_what_it_does_not_give(key: str) -> None:
+def test_its_section_names_the_missing_metrics(key: str) -> None:
     spec, text = adapters()[key].spec, section(key)
     prose = text.partition(f"<!-- {key} -->")[0]
     missing = prose.partition("\nNot given: ")[2].partition("\n\n")[0].replace("*", "")
@@ -190,7 +190,7 @@ def test_its_section_says_what_it_does_not_give(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-async def test_what_is_shown_is_taken(key: str, agency: Agency) -> None:
+async def test_the_examples_are_accepted(key: str, agency: Agency) -> None:
     project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
     (body,) = (one for one in examples(section(key)) if "platform" in one)
     community = await agency.post("/v1/communities", body | {"project_id": project["id"]})

@@ -1,4 +1,4 @@
-"""Answers as some servers, versions and accounts give them, unlike those that are documented first."""
+"""Responses of particular servers, versions and accounts that differ from the usual documented ones."""
 
 from typing import Any
 
@@ -15,20 +15,20 @@ from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
 from app.platforms.vk import wire_models as vk
 from app.platforms.wire import parse_bytes
 from tests.platforms.meta.test_facebook import SECRETS, called
-from tests.platforms.specimens import says, specimen
+from tests.platforms.specimens import json_response, specimen
 from tests.platforms.vk.test_adapter import event, receive
 
 Json = Any
 
 
-def answered(kind: type[Adapter], body: object) -> tuple[Any, Credentials]:
-    """An adapter, whatever it asks being answered so, and whom to ask about."""
+def adapter_with_response(kind: type[Adapter], body: object) -> tuple[Any, Credentials]:
+    """An adapter that gets this body in response to every request, and credentials for it."""
     about = specimen(kind.spec.key)
-    made = kind(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: says(body))))
+    made = kind(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: json_response(body))))
     return made, about.credentials(kind.spec.base_url or "https://a.example")
 
 
-# ── Mastodon's relatives ──────────────────────────────────────────────────────────────────────────
+# ── Mastodon-compatible servers ───────────────────────────────────────────────────────────────────
 
 
 def account(**more: object) -> Json:
@@ -43,7 +43,7 @@ def status(**more: object) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("told", "size"),
+    ("fields", "size"),
     [
         ({"followers_count": 12}, 12),
         ({"followers_count": 0}, 0),
@@ -56,32 +56,32 @@ def status(**more: object) -> Json:
         ({"followers_count": 0, "pleroma": {}}, 0),
     ],
 )
-async def test_a_size_may_be_hidden_in_several_ways(told: Json, size: int | None) -> None:
-    """As -1 (glitch-soc), as 0 with a word about it (Pleroma), or not at all; an account sees its own."""
-    made, c = answered(Mastodon, account(**told))
+async def test_a_size_may_be_hidden_in_several_ways(fields: Json, size: int | None) -> None:
+    """As -1 (glitch-soc), as 0 with a flag (Pleroma), or omitted; an account sees its own."""
+    made, c = adapter_with_response(Mastodon, account(**fields))
     assert (await made.community(c)).size == size
 
 
 async def test_a_server_need_not_count_everything() -> None:
-    """Answers are counted since Mastodon 2.5; counters below zero were a mistake until 4.0."""
-    made, c = answered(Mastodon, [status(favourites_count=2, reblogs_count=-1)])
-    (found,) = await made.metrics(c, ("70",))
-    assert found.counters == {Metric.REACTIONS: 2}
+    """Replies are counted since Mastodon 2.5; counters could be below zero until 4.0."""
+    made, c = adapter_with_response(Mastodon, [status(favourites_count=2, reblogs_count=-1)])
+    (result,) = await made.metrics(c, ("70",))
+    assert result.counters == {Metric.REACTIONS: 2}
     for metric in (Metric.COMMENTS, Metric.SHARES, Metric.QUOTES):
-        assert found.missing[metric] is MetricStatus.UNSUPPORTED
+        assert result.missing[metric] is MetricStatus.UNSUPPORTED
 
 
 async def test_a_picture_may_come_without_a_text() -> None:
-    made, c = answered(Mastodon, [status(content=None)])
+    made, c = adapter_with_response(Mastodon, [status(content=None)])
     (post,) = (await made.posts(c, None)).items
     assert post.text == ""
 
 
 async def test_ids_may_be_numbers() -> None:
-    made, c = answered(Mastodon, [status(id=70, in_reply_to_id=None)])
+    made, c = adapter_with_response(Mastodon, [status(id=70, in_reply_to_id=None)])
     assert [one.external_id for one in await made.metrics(c, ("70",))] == ["70"]
     for wrong in (7.5, True, [7]):
-        made, c = answered(Mastodon, [status(id=wrong)])
+        made, c = adapter_with_response(Mastodon, [status(id=wrong)])
         with pytest.raises(Malformed):
             await made.metrics(c, ("70",))
 
@@ -91,11 +91,11 @@ async def test_ids_may_be_numbers() -> None:
 
 def test_a_hook_may_write_ids_as_numbers() -> None:
     said = {"mid": "m_1", "text": "Until when?"}
-    told = {"sender": {"id": 5}, "recipient": {"id": 77}, "timestamp": 1_795_413_600_000, "message": said}
-    body = {"object": "page", "entry": [{"id": 77, "time": 1_795_413_600_000, "messaging": [told]}]}
-    (happened,) = Facebook.receive(called(body), SECRETS).events
-    (message,) = happened.messages
-    assert (happened.account_id, message.author.external_id, message.thread_id) == ("77", "5", "message-5")
+    messaging = {"sender": {"id": 5}, "recipient": {"id": 77}, "timestamp": 1_795_413_600_000, "message": said}
+    body = {"object": "page", "entry": [{"id": 77, "time": 1_795_413_600_000, "messaging": [messaging]}]}
+    (event,) = Facebook.receive(called(body), SECRETS).events
+    (message,) = event.messages
+    assert (event.account_id, message.author.external_id, message.thread_id) == ("77", "5", "message-5")
 
 
 # ── VK ────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,10 +103,10 @@ def test_a_hook_may_write_ids_as_numbers() -> None:
 MESSAGE: Json = {"id": 3, "date": 1_795_413_600, "from_id": 5, "peer_id": 5, "text": "Until when?"}
 
 
-@pytest.mark.parametrize("told", [MESSAGE, {"message": MESSAGE, "client_info": {"lang_id": 0}}])
-def test_a_new_message_may_come_alone(told: Json) -> None:
-    """As it does to servers that are set to a version below 5.103."""
-    (only,) = receive(event("message_new", told)).events
+@pytest.mark.parametrize("payload", [MESSAGE, {"message": MESSAGE, "client_info": {"lang_id": 0}}])
+def test_a_new_message_may_come_alone(payload: Json) -> None:
+    """As it is sent to servers configured for an API version below 5.103."""
+    (only,) = receive(event("message_new", payload)).events
     assert [one.external_id for one in only.messages] == ["message-3"]
 
 
@@ -116,9 +116,11 @@ def test_a_moment_of_zero_is_none() -> None:
 
 
 def test_a_deleted_comment_may_have_lost_its_author() -> None:
-    told = {"id": 8, "date": 1_795_413_600, "deleted": True, "parents_stack": [], "thread": {"count": 1, "items": []}}
-    (found,) = parse_bytes(vk.COMMENTS, says({"response": {"count": 3, "items": [told]}}).content).response.items
-    assert (found.deleted, found.from_id, found.text, found.answers) == (True, 0, "", ())
+    raw = {"id": 8, "date": 1_795_413_600, "deleted": True, "parents_stack": [], "thread": {"count": 1, "items": []}}
+    (comment,) = parse_bytes(
+        vk.COMMENTS, json_response({"response": {"count": 3, "items": [raw]}}).content
+    ).response.items
+    assert (comment.deleted, comment.from_id, comment.text, comment.answers) == (True, 0, "", ())
 
 
 # ── Telegram ──────────────────────────────────────────────────────────────────────────────────────
@@ -135,10 +137,10 @@ def test_a_deleted_comment_may_have_lost_its_author() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_what_people_can_react_to_is_a_post_and_what_telegram_says_is_none(content: Json, is_post: bool) -> None:
+def test_service_messages_are_no_posts(content: Json, is_post: bool) -> None:
     post = {"message_id": 2, "date": 1_795_413_600, "chat": {"id": -1001, "type": "channel"}, **content}
-    call = HookRequest(says({"update_id": 1, "channel_post": post}).content, {SECRET_HEADER: "s"}, {})
-    posts = [one for told in Telegram.receive(call, {"secret": "s"}).events for one in told.posts]
+    call = HookRequest(json_response({"update_id": 1, "channel_post": post}).content, {SECRET_HEADER: "s"}, {})
+    posts = [one for event in Telegram.receive(call, {"secret": "s"}).events for one in event.posts]
     assert [one.external_id for one in posts] == (["2"] if is_post else [])
 
 
@@ -146,7 +148,7 @@ def test_what_people_can_react_to_is_a_post_and_what_telegram_says_is_none(conte
 
 
 async def test_a_group_may_write_with_a_bare_id() -> None:
-    """The kind of an author stands in a field of its own, and its id without it."""
+    """The author's kind is a field of its own, and the id has no prefix for it."""
     said = {
         "id": "MTpA=",
         "date": "2026-11-24 12:53:02",
@@ -155,18 +157,20 @@ async def test_a_group_may_write_with_a_bare_id() -> None:
         "type": "ACTIVE_MESSAGE",
     }
     ours = {"author_id": specimen("odnoklassniki").external_id, "author_type": "GROUP", "author_name": "Coffee"}
-    made, c = answered(Odnoklassniki, {"comments": [{**said, **ours}, {**said, "author_id": "5"}], "has_more": False})
+    made, c = adapter_with_response(
+        Odnoklassniki, {"comments": [{**said, **ours}, {**said, "author_id": "5"}], "has_more": False}
+    )
     first, second = (await made.comments(c, "1", None)).items
     assert (first.author.is_community, second.author.is_community) == (True, False)
     assert first.sent_at.isoformat() == "2026-11-24T09:53:02+00:00"
 
 
-# ── what cannot be kept ───────────────────────────────────────────────────────────────────────────
+# ── unstorable values ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_a_moment_outside_the_calendar_is_told(moment: str) -> None:
-    made, c = answered(Mastodon, [status(created_at=moment)])
+async def test_a_moment_outside_the_calendar_is_malformed(moment: str) -> None:
+    made, c = adapter_with_response(Mastodon, [status(created_at=moment)])
     with pytest.raises(Malformed, match="created_at"):
         await made.posts(c, None)
 
@@ -174,19 +178,21 @@ async def test_a_moment_outside_the_calendar_is_told(moment: str) -> None:
 @pytest.mark.parametrize(
     ("topic", "place"), [({"id": "1\x00"}, "id"), ({"created_ms": "soon"}, "created_ms")], ids=["a NUL", "no moment"]
 )
-def test_a_topic_that_cannot_be_kept_is_told(topic: Json, place: str) -> None:
+def test_a_topic_that_cannot_be_stored_is_malformed(topic: Json, place: str) -> None:
     whole = {"id": "1", "created_ms": 1_795_413_600_000, **topic}
     with pytest.raises(Malformed, match=place):
-        parse_bytes(ok.TOPICS, says({"media_topics": [whole]}).content)
+        parse_bytes(ok.TOPICS, json_response({"media_topics": [whole]}).content)
 
 
-def test_a_topic_from_a_far_year_is_there_and_has_no_moment() -> None:
-    """It stands: were it missing, it would be taken for deleted."""
-    (topic,) = parse_bytes(ok.TOPICS, says({"media_topics": [{"id": "1", "created_ms": 2**60}]}).content).media_topics
+def test_a_topic_with_a_date_out_of_bounds_is_kept_without_it() -> None:
+    """If it were left out, it would be taken for deleted."""
+    (topic,) = parse_bytes(
+        ok.TOPICS, json_response({"media_topics": [{"id": "1", "created_ms": 2**60}]}).content
+    ).media_topics
     assert topic.created_ms is None
 
 
-def test_a_moscow_date_is_within_the_calendar() -> None:
-    told = {"id": "1", "date": "0001-01-01 00:00:00"}
+def test_a_moscow_date_outside_the_calendar_is_malformed() -> None:
+    raw = {"id": "1", "date": "0001-01-01 00:00:00"}
     with pytest.raises(Malformed, match="date"):
-        parse_bytes(ok.COMMENTS, says({"comments": [told]}).content)
+        parse_bytes(ok.COMMENTS, json_response({"comments": [raw]}).content)

@@ -1,6 +1,6 @@
-"""What holds for every adapter found: how it behaves when the other side does not.
+"""Tests for every adapter: its behaviour against faulty servers.
 
-What the suite must know of a platform stands in `specimens`.
+What the tests need to know about a platform is in `specimens`.
 """
 
 import asyncio
@@ -32,17 +32,27 @@ from app.platforms.contract import (
 )
 from tests.kit.test_http import says, serving
 from tests.platforms.calls import Call, changes, listing, reads, renewals
-from tests.platforms.every_push import marks
-from tests.platforms.faults import FAULTS, LARGE, MET, NEVER_ACCEPTED, Counted, Deadlines, deaf, met_by, spoken
+from tests.platforms.every_push import marks_for
+from tests.platforms.faults import (
+    FAULT_PROPERTY,
+    FAULTS,
+    LARGE,
+    NEVER_ACCEPTED,
+    Deadlines,
+    RequestCounts,
+    faulty_handler,
+    raw_response,
+    server_that_accepts_nothing,
+)
 from tests.platforms.specimens import Refusal, Specimen, specimen
 
 MEMORY = 4 * MIB
-"""What a call may take at its peak, where the client accepts answers of one MiB."""
+"""The most bytes that a call may use at its peak, with a client that accepts responses of one MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One ability of one adapter."""
+    """One call of one adapter, by its name in `calls`."""
 
     kind: type[Adapter]
     about: Specimen
@@ -58,29 +68,29 @@ class Case:
 
     @property
     def reads(self) -> bool:
-        return self.name in reads(_made(self.kind), self.about)
+        return self.name in reads(_unconnected(self.kind), self.about)
 
     @property
     def renews(self) -> bool:
         return self.name == "refresh"
 
     def before(self, request: httpx.Request) -> httpx.Response | None:
-        """The good answer to what comes before the request that is meant."""
+        """The valid response to a request before the change; None for the request under test."""
         return None if self.reads else self.about.before(request)
 
 
-Met = Callable[[Case, str], None]
-"""Notes for the table that a call has met a fault."""
+RecordFault = Callable[[Case, str], None]
+"""Records for the table that a call was tested with a fault."""
 
 
 @cache
-def _made(kind: type[Adapter]) -> Adapter:
-    """Only to see what it can do: it is asked nothing."""
+def _unconnected(kind: type[Adapter]) -> Adapter:
+    """An adapter without a connection, to inspect its capabilities."""
     return kind(httpx.AsyncClient(transport=httpx.AsyncBaseTransport()))
 
 
-def _known() -> Iterator[tuple[str, type[Adapter], Specimen]]:
-    """Those with a specimen: `test_every_adapter_has_a_specimen` tells of the others."""
+def _with_specimens() -> Iterator[tuple[str, type[Adapter], Specimen]]:
+    """Adapters with a specimen; `test_every_adapter_has_a_specimen` fails for the others."""
     for key, kind in sorted(adapters().items()):
         with suppress(LookupError):
             yield key, kind, specimen(key)
@@ -90,14 +100,14 @@ def _cases(*groups: str) -> list[object]:
     return [pytest.param(case, id=case.id) for case in _all(groups)]
 
 
-def _often(*groups: str) -> list[object]:
-    """Likewise, for what is multiplied by all faults: long for all adapters but a few."""
-    return [pytest.param(case, id=case.id, marks=marks(case.kind.spec.key)) for case in _all(groups)]
+def _cases_per_fault(*groups: str) -> list[object]:
+    """The same for tests that run with each fault: marked long for all adapters except `EVERY_PUSH`."""
+    return [pytest.param(case, id=case.id, marks=marks_for(case.kind.spec.key)) for case in _all(groups)]
 
 
 def _all(groups: tuple[str, ...]) -> Iterator[Case]:
-    for _, kind, about in _known():
-        made = _made(kind)
+    for _, kind, about in _with_specimens():
+        made = _unconnected(kind)
         names = {"reads": reads(made, about), "changes": changes(made, about), "renewals": renewals(made)}
         for group in groups:
             for name in names[group]:
@@ -105,9 +115,12 @@ def _all(groups: tuple[str, ...]) -> Iterator[Case]:
 
 
 def test_every_push_has_reads_changes_and_renewals() -> None:
-    """Each kind of call of those few adapters meets every fault."""
+    """The adapters of `EVERY_PUSH` have calls of every group."""
     often = {
-        group for group in ("reads", "changes", "renewals") for case in _all((group,)) if not marks(case.kind.spec.key)
+        group
+        for group in ("reads", "changes", "renewals")
+        for case in _all((group,))
+        if not marks_for(case.kind.spec.key)
     }
     assert often == {"reads", "changes", "renewals"}
 
@@ -120,57 +133,57 @@ def deadlines(monkeypatch: pytest.MonkeyPatch) -> Deadlines:
 
 
 @pytest.fixture
-def met(record_property: Callable[[str, object], None]) -> Met:
-    return lambda case, fault: record_property(MET, (case.kind.spec.key, fault))
+def record_fault(record_property: Callable[[str, object], None]) -> RecordFault:
+    return lambda case, fault: record_property(FAULT_PROPERTY, (case.kind.spec.key, fault))
 
 
-def discreet(about: Specimen, error: BaseException, logged: str, heads: list[bytes]) -> None:
-    """No secret stands in what anybody may come to read."""
-    told = f"{error} {error!r} {error.__dict__} {error.__cause__!r} {error.__context__!r} {logged}"
+def assert_no_secret(about: Specimen, error: BaseException, logged: str, heads: list[bytes]) -> None:
+    """Assert that no secret is in the error, the log or the URLs requested."""
+    text = f"{error} {error!r} {error.__dict__} {error.__cause__!r} {error.__context__!r} {logged}"
     if not about.token_in_url:
-        told += " ".join(head.decode("latin-1").partition("\r\n")[0] for head in heads)
-    assert not {secret for secret in about.secrets if secret in told}
+        text += " ".join(head.decode("latin-1").partition("\r\n")[0] for head in heads)
+    assert not {secret for secret in about.secrets if secret in text}
 
 
 @pytest.mark.parametrize("key", sorted(adapters()))
 def test_every_adapter_has_a_specimen(key: str) -> None:
     about, spec = specimen(key), adapter(key).spec
-    assert about.tokens.keys() == spec.tokens, "one token of each kind"
+    assert about.tokens.keys() == spec.tokens, "there must be one token of each kind"
     assert about.app.keys() == spec.app_settings
     assert about.address == adapter(key).address(about.address).canonical
     assert about.public_settings & about.app.keys() <= about.app.keys()
     texts = [*about.tokens.values(), *about.app.values()]
     assert len(set(texts)) == len(texts)
-    assert all(len(secret) >= 12 for secret in about.secrets), "long enough not to be found by chance"
-    assert {"community", "posts", "metrics", "conversations", "comments"} >= about.silent
+    assert all(len(secret) >= 12 for secret in about.secrets), "too short: a match could be accidental"
+    assert {"community", "posts", "metrics", "conversations", "comments"} >= about.not_offered
     kinds = {refusal.means for refusal in about.refusals}
-    assert kinds >= {Throttled, Rejected, Gone, MissingPermission, Transient}, "a sample of each class"
+    assert kinds >= {Throttled, Rejected, Gone, MissingPermission, Transient}, "there must be a refusal of each class"
     assert all((refusal.means is Throttled) == (refusal.scope is not None) for refusal in about.refusals)
 
 
 def test_adapters_are_found_by_their_files() -> None:
     assert {"mastodon", "vk"} <= set(adapters())
-    for key, found in adapters().items():
-        assert found.spec.key == key
-        assert found in registry.declared(FOLDER, "ADAPTER", type, exclude=NOT_ADAPTERS).values()
-        assert found.spec.metrics <= set(Metric)
-        assert found.spec.metrics_batch > 0
-        assert found.address(found.spec.address_hint).canonical
+    for key, adapter_class in adapters().items():
+        assert adapter_class.spec.key == key
+        assert adapter_class in registry.declared(FOLDER, "ADAPTER", type, exclude=NOT_ADAPTERS).values()
+        assert adapter_class.spec.metrics <= set(Metric)
+        assert adapter_class.spec.metrics_batch > 0
+        assert adapter_class.address(adapter_class.spec.address_hint).canonical
     with pytest.raises(KeyError):
         adapter("no such platform")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("case", _often("reads"))
+@pytest.mark.parametrize("case", _cases_per_fault("reads"))
 async def test_a_read_that_fails_has_its_class(
     case: Case,
     fault: str,
     deadlines: Deadlines,
     caplog: pytest.LogCaptureFixture,
-    met: Met,
+    record_fault: RecordFault,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    met(case, fault)
+    record_fault(case, fault)
     expected = FAULTS[fault]
     async with (
         serving(expected.handler(deadlines)) as server,
@@ -178,28 +191,28 @@ async def test_a_read_that_fails_has_its_class(
     ):
         with pytest.raises(expected.to_a_read) as caught:
             await case.call(http)(case.about.credentials(f"http://{server.address}"))
-    # aiohttp asks once more by itself where a connection broke before the answer to a GET.
+    # aiohttp itself repeats a GET if the connection closed before the response.
     again = fault == "closed without an answer" and server.heads[0].startswith(b"GET")
-    assert len(server.heads) == 1 + again, "it was asked, and nothing was repeated"
+    assert len(server.heads) == 1 + again, "the request must be sent exactly once"
     assert set(deadlines.seconds) == {7}
     if isinstance(caught.value, Throttled):
         assert caught.value.retry_after == expected.retry_after
-    discreet(case.about, caught.value, caplog.text, server.heads)
+    assert_no_secret(case.about, caught.value, caplog.text, server.heads)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("case", _often("changes", "renewals"))
-async def test_a_change_is_sent_once_and_what_became_of_it_is_told(
+@pytest.mark.parametrize("case", _cases_per_fault("changes", "renewals"))
+async def test_a_failed_change_is_sent_once_and_classified(
     case: Case,
     fault: str,
     deadlines: Deadlines,
     caplog: pytest.LogCaptureFixture,
-    met: Met,
+    record_fault: RecordFault,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    met(case, fault)
-    expected, counted = FAULTS[fault], Counted()
-    handler = met_by(expected.handler(deadlines), case.before, lambda: server, counted)
+    record_fault(case, fault)
+    expected, counted = FAULTS[fault], RequestCounts()
+    handler = faulty_handler(expected.handler(deadlines), case.before, lambda: server, counted)
     async with (
         serving(handler) as server,
         client(allow=[server.address], deadline=7, max_bytes=MIB) as http,
@@ -210,25 +223,25 @@ async def test_a_change_is_sent_once_and_what_became_of_it_is_told(
     assert set(deadlines.seconds) == {7}
     if isinstance(caught.value, Throttled):
         assert caught.value.retry_after == expected.retry_after
-    discreet(case.about, caught.value, caplog.text, server.heads)
+    assert_no_secret(case.about, caught.value, caplog.text, server.heads)
 
 
 @pytest.mark.parametrize("case", _cases("reads", "changes", "renewals"))
-async def test_what_is_never_accepted_was_never_sent(case: Case, met: Met) -> None:
-    """The deadline, a real one, holds for connecting too; a change may then be tried again."""
-    met(case, NEVER_ACCEPTED)
-    async with deaf() as address, client(allow=[address], deadline=0.02) as http:
+async def test_a_connection_never_accepted_is_transient(case: Case, record_fault: RecordFault) -> None:
+    """The (real) deadline includes connecting; a change may then be repeated safely."""
+    record_fault(case, NEVER_ACCEPTED)
+    async with server_that_accepts_nothing() as address, client(allow=[address], deadline=0.02) as http:
         with pytest.raises(Transient, match="in time"):
             await case.call(http)(case.about.credentials(f"http://{address}"))
 
 
 @pytest.mark.parametrize("case", _cases("changes"))
-async def test_what_comes_before_a_change_fails_as_a_read(case: Case) -> None:
-    """However many lookups and uploads there are: each of them fails once."""
+async def test_a_request_before_a_change_fails_as_a_read(case: Case) -> None:
+    """Each of the lookups and uploads before a change fails once."""
     truncated, failed = FAULTS["truncated"].handler(Deadlines()), 0
     while True:
-        counted = Counted()
-        handler = met_by(truncated, case.before, lambda: server, counted, first=failed + 1)
+        counted = RequestCounts()
+        handler = faulty_handler(truncated, case.before, lambda: server, counted, first=failed + 1)
         async with serving(handler) as server, client(allow=[server.address]) as http:
             with pytest.raises((Transient, OutcomeUnknown)) as caught:
                 await case.call(http)(case.about.credentials(f"http://{server.address}"))
@@ -237,7 +250,7 @@ async def test_what_comes_before_a_change_fails_as_a_read(case: Case) -> None:
             break
         assert isinstance(caught.value, Transient)
         failed += 1
-        assert counted.before == failed, "nothing is repeated"
+        assert counted.before == failed, "a request was repeated"
 
 
 @pytest.mark.parametrize("case", _cases("changes", "renewals"))
@@ -251,10 +264,10 @@ async def test_a_change_that_was_never_sent_may_be_tried_again(case: Case) -> No
 
 
 @pytest.mark.parametrize("fault", sorted(LARGE))
-@pytest.mark.parametrize("case", _often("reads", "changes", "renewals"))
-async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str, met: Met) -> None:
-    met(case, fault)
-    handler = met_by(FAULTS[fault].handler(Deadlines()), case.before, lambda: server, Counted())
+@pytest.mark.parametrize("case", _cases_per_fault("reads", "changes", "renewals"))
+async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str, record_fault: RecordFault) -> None:
+    record_fault(case, fault)
+    handler = faulty_handler(FAULTS[fault].handler(Deadlines()), case.before, lambda: server, RequestCounts())
     async with serving(handler) as server, client(allow=[server.address], max_bytes=MIB) as http:
         tracemalloc.start()
         try:
@@ -267,14 +280,14 @@ async def test_an_answer_takes_no_more_memory_than_it_may(case: Case, fault: str
 
 
 def _refusals() -> Iterator[object]:
-    """Every refusal, answered to a read, to the first change there is, and those of a token endpoint to it."""
-    for key, kind, about in _known():
-        made = _made(kind)
+    """Every refusal in response to its read and to the first change, and those of a token endpoint to a renewal."""
+    for key, kind, about in _with_specimens():
+        made = _unconnected(kind)
         change = next(iter(changes(made, about)), None)
         for refusal in about.refusals:
-            asked = [refusal.of] if refusal.refuses != "changes" else []
-            asked += [change] if change is not None and refusal.refuses != "reads" else []
-            for name in asked:
+            names = [refusal.of] if refusal.refuses != "changes" else []
+            names += [change] if change is not None and refusal.refuses != "reads" else []
+            for name in names:
                 yield pytest.param(Case(kind, about, name), refusal, id=f"{key} {name}: {refusal.name}")
         for refusal in about.refresh_refusals:
             yield pytest.param(Case(kind, about, "refresh"), refusal, id=f"{key} refresh: {refusal.name}")
@@ -285,21 +298,21 @@ async def test_a_documented_error_has_its_class(case: Case, refusal: Refusal, ca
     caplog.set_level(logging.DEBUG)
 
     async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(spoken(refusal.answer))
+        writer.write(raw_response(refusal.answer))
 
-    counted = Counted()
-    handler = met_by(refuse, case.before, lambda: server, counted)
+    counted = RequestCounts()
+    handler = faulty_handler(refuse, case.before, lambda: server, counted)
     async with serving(handler) as server, client(allow=[server.address]) as http:
         with pytest.raises(PlatformError) as caught:
             await case.call(http)(case.about.credentials(f"http://{server.address}"))
-    assert counted.changes == 1, "nothing is repeated"
+    assert counted.changes == 1, "a request was repeated"
     error = caught.value
     assert type(error) is (refusal.means if case.reads else refusal.to_a_change or refusal.means)
     if isinstance(error, Throttled):
         assert (error.retry_after, error.scope) == (refusal.retry_after, refusal.scope)
     if isinstance(error, MissingPermission) and refusal.scopes is not None:
         assert error.scopes == refusal.scopes
-    discreet(case.about, error, caplog.text, server.heads)
+    assert_no_secret(case.about, error, caplog.text, server.heads)
 
 
 @pytest.mark.parametrize("case", _cases("reads", "changes", "renewals"))
@@ -313,17 +326,19 @@ async def test_an_inner_address_is_refused(case: Case) -> None:
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"response": null, "result": null, "data": null}'])
 @pytest.mark.parametrize("case", _cases("reads"))
 async def test_nothing_hides_an_error_as_an_empty_answer(case: Case, body: bytes) -> None:
-    """What is empty must have been said to be empty."""
-    honest = body == b"{}" and case.name in case.about.hollow
+    """A read is empty only if the response contains an empty list."""
+    is_valid = body == b"{}" and case.name in case.about.empty_as_object
     async with serving(says(body)) as server, client(allow=[server.address]) as http:
-        with nullcontext() if honest else pytest.raises((Malformed, Gone)):
+        with nullcontext() if is_valid else pytest.raises((Malformed, Gone)):
             await case.call(http)(case.about.credentials(f"http://{server.address}"))
 
 
-@pytest.mark.parametrize(("key", "name"), [(key, name) for key, _, about in _known() for name in sorted(about.silent)])
-async def test_what_a_platform_cannot_tell_is_not_asked(key: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "name"), [(key, name) for key, _, about in _with_specimens() for name in sorted(about.not_offered)]
+)
+async def test_reads_that_a_platform_does_not_offer_send_no_request(key: str, name: str) -> None:
     kind, about = adapter(key), specimen(key)
-    async with client() as http:  # no address may be reached with it
+    async with client() as http:  # this client may reach no address
         made, c = kind(http), about.credentials("https://nowhere.example")
         if name == "metrics":
             (measured,) = await made.metrics(c, about.post_ids[:1])

@@ -1,4 +1,4 @@
-"""What an adapter checks before it sends anything."""
+"""The checks of an adapter before it sends a request."""
 
 import pytest
 
@@ -13,22 +13,22 @@ def _credentials(tokens: dict[Token, str], external_id: str | None = "1") -> Cre
 
 
 @pytest.mark.parametrize("accepted", [(Token.USER, Token.COMMUNITY), (Token.COMMUNITY, Token.USER)])
-def test_of_several_tokens_the_kind_accepted_first_is_taken(accepted: tuple[Token, Token]) -> None:
+def test_the_first_accepted_token_kind_is_used(accepted: tuple[Token, Token]) -> None:
     assert guards.token_kind(_credentials(BOTH), accepted, "VK") is accepted[0]
 
 
-def test_a_kind_that_is_missing_is_passed_over() -> None:
+def test_a_missing_token_kind_is_skipped() -> None:
     only_community = _credentials({Token.COMMUNITY: "c"})
     assert guards.token_kind(only_community, (Token.USER, Token.COMMUNITY), "VK") is Token.COMMUNITY
 
 
-def test_without_any_accepted_kind_a_person_must_reconnect_the_first() -> None:
+def test_without_any_accepted_token_the_first_kind_is_expired() -> None:
     with pytest.raises(AuthExpired, match="VK needs a token for this: user or app") as caught:
         guards.token_kind(_credentials({Token.REFRESH: "r"}), (Token.USER, Token.APP), "VK")
     assert caught.value.token is Token.USER
 
 
-def test_an_id_that_is_not_known_yet_is_the_callers_fault() -> None:
+def test_an_unknown_external_id_is_a_value_error() -> None:
     assert guards.community_id(_credentials(BOTH)) == "1"
     with pytest.raises(ValueError, match="not known yet"):
         guards.community_id(_credentials(BOTH, None))

@@ -1,4 +1,4 @@
-"""HTML as plain text."""
+"""Converting HTML to plain text."""
 
 import pytest
 from hypothesis import given

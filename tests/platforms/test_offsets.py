@@ -1,4 +1,4 @@
-"""A list paged by offset, walked while items appear in it and vanish from it."""
+"""Paging by offset through a list while items are added and removed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ CHANGES = st.lists(
 )
 
 
-class Wall:
-    """Items newest first; several may share a second."""
+class ChangingList:
+    """A list, newest first; several items may have the same second."""
 
     def __init__(self, size: int, per_second: int) -> None:
         self.per_second = per_second
@@ -39,10 +39,10 @@ class Wall:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 90), st.integers(1, 12), st.integers(8, 20), CHANGES)
-def test_nothing_that_stays_is_passed_over(
+def test_items_that_stay_are_never_skipped(
     size: int, per_second: int, page: int, changes: Sequence[Sequence[tuple[str, int]]]
 ) -> None:
-    wall = Wall(size, per_second)
+    wall = ChangingList(size, per_second)
     there = set(wall.items)
     seen: set[Item] = set()
     at, todo = Position(), list(changes)
@@ -50,7 +50,7 @@ def test_nothing_that_stays_is_passed_over(
     def sort_key(item: Item) -> SortKey:
         return item
 
-    async def walk() -> None:
+    async def read_all() -> None:
         nonlocal at, there
         for _ in range(500):
             part: OffsetPage[Item] = await step(lambda offset: wall.page(offset, page), at, sort_key, size=page)
@@ -64,14 +64,14 @@ def test_nothing_that_stays_is_passed_over(
                 else:
                     wall.remove(where)
             there &= set(wall.items)
-        raise AssertionError("the walk does not end")
+        raise AssertionError("paging does not end")
 
-    asyncio.run(walk())
+    asyncio.run(read_all())
     assert there <= seen
 
 
-async def test_items_of_one_second_are_not_taken_for_each_other() -> None:
-    wall = Wall(30, 30)
+async def test_items_of_the_same_second_are_distinguished() -> None:
+    wall = ChangingList(30, 30)
     first = await step(lambda offset: wall.page(offset, 10), Position(), lambda item: item, size=10)
     for _ in range(8):
         wall.remove(0)
@@ -80,7 +80,7 @@ async def test_items_of_one_second_are_not_taken_for_each_other() -> None:
 
 
 async def test_a_list_of_one_second_is_read_to_its_end() -> None:
-    wall, at, seen = Wall(60, 60), Position(), set[Item]()
+    wall, at, seen = ChangingList(60, 60), Position(), set[Item]()
     for _ in range(20):
         part = await step(lambda offset: wall.page(offset, 12), at, lambda item: item, size=12)
         at, seen = part.position, seen | set(part.items)
@@ -90,8 +90,8 @@ async def test_a_list_of_one_second_is_read_to_its_end() -> None:
     assert seen == set(wall.items)
 
 
-async def test_a_quiet_list_is_read_with_one_call_a_page() -> None:
-    wall, calls, at, end = Wall(500, 1), 0, Position(), False
+async def test_an_unchanged_list_takes_one_request_for_each_page() -> None:
+    wall, calls, at, end = ChangingList(500, 1), 0, Position(), False
 
     async def fetch(offset: int) -> Listing[Item]:
         nonlocal calls
@@ -104,8 +104,8 @@ async def test_a_quiet_list_is_read_with_one_call_a_page() -> None:
     assert calls == 6
 
 
-async def test_a_count_that_takes_in_hidden_items_still_ends() -> None:
-    wall = Wall(150, 1)
+async def test_a_total_that_includes_hidden_items_causes_no_endless_loop() -> None:
+    wall = ChangingList(150, 1)
 
     async def fetch(offset: int) -> Listing[Item]:
         return Listing(wall.items[offset : offset + 100], 10_000)

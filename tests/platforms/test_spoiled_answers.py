@@ -1,7 +1,7 @@
-"""Answers that have been spoiled: an adapter understands what is left, or says what is wrong, and makes nothing up.
+"""Corrupted responses: an adapter parses what is valid, or raises a typed error, and invents no values.
 
-Every read is carried out once against the sandbox, and its answers kept; then one of them is spoiled in one
-place and the read repeated. `test_spoiled_recordings` does the same to recorded answers.
+Every read is run once against the sandbox and its responses are recorded; then one of them is corrupted in one
+place and the read repeated. `test_spoiled_recordings` does the same to recorded responses of the platforms.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from app.platforms.contract import (
 )
 from tests.platforms.calls import reads
 from tests.platforms.contract.stage import Subject, staged
-from tests.platforms.every_push import marks
+from tests.platforms.every_push import marks_for
 from tests.platforms.specimens import Specimen
 
 Json = Any
@@ -44,15 +44,18 @@ FEW_EXAMPLES: Final = 20
 """For each platform, at every push."""
 EXAMPLES: Final = 100
 """For each platform, in long runs."""
-BOTH: Final = (pytest.param(FEW_EXAMPLES, id="few"), pytest.param(EXAMPLES, id="many", marks=pytest.mark.long))
+EXAMPLE_COUNTS: Final = (
+    pytest.param(FEW_EXAMPLES, id="few"),
+    pytest.param(EXAMPLES, id="many", marks=pytest.mark.long),
+)
 PAGES: Final = 3
-"""How much further a list is walked than its first page, where that takes few calls."""
-FEW: Final = 10
+"""The number of further pages read of a list, if that takes at most `MOST_RESPONSES`."""
+MOST_RESPONSES: Final = 10
 DAY: Final = 86_400
-UNEVEN: Final = frozenset({Metric.SHARES, Metric.QUOTES, Metric.SAVES})
-"""What people may not have done within a day."""
+RARE_METRICS: Final = frozenset({Metric.SHARES, Metric.QUOTES, Metric.SAVES})
+"""Metrics that may be 0 in the sandbox after a day."""
 NUL: Final = "a\x00b"
-VAST: Final = 2**70
+TOO_LARGE: Final = 2**70
 STRANGE: Final[tuple[Json, ...]] = (
     None, True, 0, -1, 7, 1.5, 2**70, -(2**70), 10**400, "", "x", "7", "\x00", "\ud800", "9" * 300,
     "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "x" * 10_000,
@@ -61,8 +64,8 @@ STRANGE: Final[tuple[Json, ...]] = (
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A read, and what it was answered."""
+class RecordedCall:
+    """A read, and the responses that it received."""
 
     name: str
     c: Credentials
@@ -76,41 +79,43 @@ class Heard:
         return tuple(encoded(one) for one in self.answers)
 
     async def call(self, kind: type[Adapter], answers: tuple[bytes, ...]) -> object:
-        """The same again, from these answers; the last one answers all that is asked besides."""
-        asked = iter(answers)
+        """Repeat the read with these responses; the last one also serves any further requests."""
+        remaining = iter(answers)
 
         def server(_: httpx.Request) -> httpx.Response:
-            return httpx.Response(200, headers=self.headers, content=next(asked, answers[-1]))
+            return httpx.Response(200, headers=self.headers, content=next(remaining, answers[-1]))
 
         made = kind(httpx.AsyncClient(transport=httpx.MockTransport(server)))
-        return await _walked(reads(made, self.about)[self.name], made, self)
+        return await _read_pages(reads(made, self.about)[self.name], made, self)
 
 
-async def _walked(call: Callable[[Credentials], Awaitable[object]], made: Adapter, heard: Heard) -> object:
-    """A list is walked to its end, or for some pages."""
-    page = await call(heard.c)
-    if not isinstance(page, Page) or heard.name == "updates":
+async def _read_pages(
+    call: Callable[[Credentials], Awaitable[object]], made: Adapter, recorded: RecordedCall
+) -> object:
+    """The result of a call; of a list, up to `recorded.pages` further pages."""
+    page = await call(recorded.c)
+    if not isinstance(page, Page) or recorded.name == "updates":
         return page
     items = [*page.items]
-    for _ in range(heard.pages):
+    for _ in range(recorded.pages):
         if not page.more:
             break
-        page = await _next(made, heard, page.cursor)
+        page = await _next(made, recorded, page.cursor)
         items += page.items
     return Page(tuple(items), page.cursor, page.more)
 
 
-async def _next(made: Any, heard: Heard, cursor: str | None) -> Page[object]:
-    where = (heard.about.post_ids[0],) if heard.name == "comments" else ()
-    found: Page[object] = await getattr(made, heard.name)(heard.c, *where, cursor)
-    return found
+async def _next(made: Any, recorded: RecordedCall, cursor: str | None) -> Page[object]:
+    where = (recorded.about.post_ids[0],) if recorded.name == "comments" else ()
+    page: Page[object] = await getattr(made, recorded.name)(recorded.c, *where, cursor)
+    return page
 
 
-# ── what is spoiled ───────────────────────────────────────────────────────────────────────────────
+# ── what is corrupted ──────────────────────────────────────────────────────────────────────────────
 
 
-async def _happenings(subject: Subject) -> None:
-    """Something of everything, and a day for people to see it."""
+async def _create_content(subject: Subject) -> None:
+    """Create a post, comments and messages, and let a day pass for reactions to them."""
     post = subject.post("Open on Sunday")
     first = subject.comment(post["id"])
     subject.comment(post["id"], "Until six", parent=first["id"], person=2)
@@ -121,14 +126,14 @@ async def _happenings(subject: Subject) -> None:
 
 
 @cache
-def heard(key: str) -> tuple[Heard, ...]:
-    return asyncio.run(_heard(key))
+def recorded_calls(key: str) -> tuple[RecordedCall, ...]:
+    return asyncio.run(_record_calls(key))
 
 
-async def _heard(key: str) -> tuple[Heard, ...]:
-    found: list[Heard] = []
+async def _record_calls(key: str) -> tuple[RecordedCall, ...]:
+    calls: list[RecordedCall] = []
     async with staged(key, adapter(key)) as subject:
-        await _happenings(subject)
+        await _create_content(subject)
         made = subject.adapter()
         posts = [one.external_id for one in (await made.posts(subject.c, None)).items]
         about = replace(
@@ -137,35 +142,37 @@ async def _heard(key: str) -> tuple[Heard, ...]:
         for name, call in reads(made, about).items():
             for pages in (0, PAGES):
                 before = len(subject.way.responses)
-                await _walked(call, made, Heard(name, subject.c, about, (), pages=pages))
-                told = subject.way.responses[before:]
-                if len(told) > FEW:
+                await _read_pages(call, made, RecordedCall(name, subject.c, about, (), pages=pages))
+                responses = subject.way.responses[before:]
+                if len(responses) > MOST_RESPONSES:
                     break
-            answers = tuple(opened(json.loads(one.content)) for one in told)
+            answers = tuple(decoded(json.loads(one.content)) for one in responses)
             if answers:
-                found.append(Heard(name, subject.c, about, answers, (("date", told[0].headers["date"]),), pages))
-    return tuple(found)
+                calls.append(
+                    RecordedCall(name, subject.c, about, answers, (("date", responses[0].headers["date"]),), pages)
+                )
+    return tuple(calls)
 
 
-def opened(value: Json) -> Json:
-    """JSON that stands in a text, as in a batch of Graph's, can be spoiled as well; `closed` undoes this."""
+def decoded(value: Json) -> Json:
+    """A document with JSON inside strings (as in Graph's batches) decoded too; `reencoded` is the inverse."""
     if isinstance(value, str) and value[:1] in {"{", "["}:
         with suppress(ValueError):
-            return {TEXT: opened(json.loads(value))}
+            return {TEXT: decoded(json.loads(value))}
     if isinstance(value, dict):
-        return {name: opened(inner) for name, inner in value.items()}
-    return [opened(inner) for inner in value] if isinstance(value, list) else value
+        return {name: decoded(inner) for name, inner in value.items()}
+    return [decoded(inner) for inner in value] if isinstance(value, list) else value
 
 
-def closed(value: Json) -> Json:
+def reencoded(value: Json) -> Json:
     if isinstance(value, dict):
-        whole = {name: closed(inner) for name, inner in value.items()}
+        whole = {name: reencoded(inner) for name, inner in value.items()}
         return json.dumps(whole[TEXT]) if list(whole) == [TEXT] else whole
-    return [closed(inner) for inner in value] if isinstance(value, list) else value
+    return [reencoded(inner) for inner in value] if isinstance(value, list) else value
 
 
 def encoded(document: Json) -> bytes:
-    return json.dumps(closed(document)).encode()
+    return json.dumps(reencoded(document)).encode()
 
 
 def places(document: Json, here: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
@@ -178,22 +185,22 @@ def places(document: Json, here: tuple[int | str, ...] = ()) -> Iterator[tuple[i
 
 
 @dataclass(frozen=True)
-class Spoiling:
-    """What is done to which answer; the numbers are taken modulo what there is."""
+class Corruption:
+    """A corruption of one place in one response; both indexes are taken modulo the number there is."""
 
     answer: int
     place: int
     how: str
     value: Json = field(default=None)
 
-    def __call__(self, heard: Heard) -> tuple[bytes, ...]:
-        at = self.answer % len(heard.answers)
-        spoiled = self._spoiled(copy.deepcopy(heard.answers[at]))
-        return (*heard.whole[:at], spoiled, *heard.whole[at + 1 :])
+    def __call__(self, recorded: RecordedCall) -> tuple[bytes, ...]:
+        at = self.answer % len(recorded.answers)
+        corrupted = self._corrupt(copy.deepcopy(recorded.answers[at]))
+        return (*recorded.whole[:at], corrupted, *recorded.whole[at + 1 :])
 
-    def _spoiled(self, document: Json) -> bytes:
-        known = list(places(document))
-        place = known[self.place % len(known)]
+    def _corrupt(self, document: Json) -> bytes:
+        candidates = list(places(document))
+        place = candidates[self.place % len(candidates)]
         if self.how == "cut off":
             text = encoded(document)
             return text[: self.place % (len(text) + 1)]
@@ -221,33 +228,33 @@ class Spoiling:
         return encoded(document)
 
 
-def each(answers: tuple[Json, ...]) -> Iterator[Spoiling]:
-    """Every place once left out, null, a text and a number that cannot be kept. Items of a list, and answers with the
-    same fields, are alike."""
-    known: dict[object, tuple[int, int]] = {}
+def each_corruption(answers: tuple[Json, ...]) -> Iterator[Corruption]:
+    """Every place once removed, null, an unstorable text and an unstorable number. Items of a list, and responses
+    with the same fields, count as one place."""
+    by_shape: dict[object, tuple[int, int]] = {}
     for answer, document in enumerate(answers):
         kind = tuple(document) if isinstance(document, dict) else ()
         for n, place in enumerate(places(document)):
-            known[kind, tuple(name for name in place if isinstance(name, str))] = answer, n
-    for answer, n in known.values():
-        yield Spoiling(answer, n, "dropped")
-        yield Spoiling(answer, n, "null")
-        yield Spoiling(answer, n, "strange", NUL)
-        yield Spoiling(answer, n, "strange", VAST)
+            by_shape[kind, tuple(name for name in place if isinstance(name, str))] = answer, n
+    for answer, n in by_shape.values():
+        yield Corruption(answer, n, "dropped")
+        yield Corruption(answer, n, "null")
+        yield Corruption(answer, n, "strange", NUL)
+        yield Corruption(answer, n, "strange", TOO_LARGE)
 
 
-HOWS: Final = ("dropped", "strange", "nested", "repeated", "as text", "with more", "cut off")
+KINDS: Final = ("dropped", "strange", "nested", "repeated", "as text", "with more", "cut off")
 NUMBERS = st.integers(0, 10**6)
 
 
-SPOILINGS = st.builds(Spoiling, NUMBERS, NUMBERS, st.sampled_from(HOWS), st.sampled_from(STRANGE))
+CORRUPTIONS = st.builds(Corruption, NUMBERS, NUMBERS, st.sampled_from(KINDS), st.sampled_from(STRANGE))
 
 
-# ── what comes of it ──────────────────────────────────────────────────────────────────────────────
+# ── what is parsed ────────────────────────────────────────────────────────────────────────────────
 
 
-def storable(value: object) -> None:
-    """It can be kept: no NUL in a text, moments that have a zone and fit one, numbers of 63 bits."""
+def assert_storable(value: object) -> None:
+    """Assert that PostgreSQL can store it: texts without NUL, datetimes with a zone, integers of 64 bits."""
     match value:
         case str():
             assert "\x00" not in value
@@ -261,20 +268,20 @@ def storable(value: object) -> None:
             assert -(2**63) <= value < 2**63
         case tuple() | list() | frozenset():
             for one in value:
-                storable(one)
+                assert_storable(one)
         case Mapping():
             for name, one in value.items():
-                storable(name)
-                storable(one)
+                assert_storable(name)
+                assert_storable(one)
         case _ if is_dataclass(value):
             for one in fields(value):
-                storable(getattr(value, one.name))
+                assert_storable(getattr(value, one.name))
         case _:
             pass
 
 
 def counters(result: object) -> dict[tuple[str, str], int]:
-    """Every number that is told of a post or of the community."""
+    """Every counter of a result, by post and metric."""
     match result:
         case CommunitySnapshot():
             return {} if result.size is None else {("", "size"): result.size}
@@ -287,50 +294,52 @@ def counters(result: object) -> dict[tuple[str, str], int]:
     return {}
 
 
-def invented(before: object, after: object, about: Specimen) -> dict[tuple[str, str], int]:
-    """What is 0 now and was not."""
-    known, never = counters(before), {str(metric) for metric in about.absent_if_none}
+def invented_zeros(before: object, after: object, about: Specimen) -> dict[tuple[str, str], int]:
+    """The counters that are 0 after the corruption and were not before."""
+    counts_before, never = counters(before), {str(metric) for metric in about.absent_if_none}
     return {
-        name: count for name, count in counters(after).items() if not count and known.get(name) and name[1] not in never
+        name: count
+        for name, count in counters(after).items()
+        if not count and counts_before.get(name) and name[1] not in never
     }
 
 
-async def tried(kind: type[Adapter], heard: Heard, spoiling: Spoiling) -> object:
-    """What a spoiled answer is understood as; nothing where a typed error says what is wrong with it."""
+async def parse_corrupted(kind: type[Adapter], recorded: RecordedCall, corruption: Corruption) -> object:
+    """The result of a read with a corrupted response; None if it raised a typed error."""
     try:
-        result = await heard.call(kind, spoiling(heard))
+        result = await recorded.call(kind, corruption(recorded))
     except PlatformError as error:
-        storable(error.message)
+        assert_storable(error.message)
         return None
-    storable(result)
+    assert_storable(result)
     return result
 
 
-@pytest.mark.parametrize("key", [pytest.param(key, marks=marks(key)) for key in sorted(adapters())])
-def test_nothing_is_made_up_for_what_is_left_out(key: str, run: Run) -> None:
-    kind, shown = adapter(key), set()
-    for one in heard(key):
-        known = run(one.call(kind, one.whole))
-        shown |= {metric for (_, metric), count in counters(known).items() if count}
-        for spoiling in each(one.answers):
-            result = run(tried(kind, one, spoiling))
-            assert invented(known, result, one.about) == {}, f"{one.name}: {spoiling}"
-    wanted = kind.spec.metrics - kind.spec.pushed_metrics - kind.spec.counted_metrics - UNEVEN
-    assert shown >= {"size"} | wanted, "there was nothing to be left out"
+@pytest.mark.parametrize("key", [pytest.param(key, marks=marks_for(key)) for key in sorted(adapters())])
+def test_a_left_out_field_becomes_no_zero(key: str, run: Run) -> None:
+    kind, counted = adapter(key), set()
+    for one in recorded_calls(key):
+        sound = run(one.call(kind, one.whole))
+        counted |= {metric for (_, metric), count in counters(sound).items() if count}
+        for corruption in each_corruption(one.answers):
+            result = run(parse_corrupted(kind, one, corruption))
+            assert invented_zeros(sound, result, one.about) == {}, f"{one.name}: {corruption}"
+    polled = kind.spec.metrics - kind.spec.pushed_metrics - kind.spec.counted_metrics - RARE_METRICS
+    assert counted >= {"size"} | polled, "the sandbox returned no counter to leave out"
 
 
-@pytest.mark.parametrize("examples", BOTH)
+@pytest.mark.parametrize("examples", EXAMPLE_COUNTS)
 @pytest.mark.parametrize("key", sorted(adapters()))
-def test_an_answer_of_the_sandbox_may_be_spoiled(key: str, examples: int, run: Run) -> None:
-    holds_when_spoiled(adapter(key), heard(key), run, examples)
+def test_a_corrupted_response_of_the_sandbox_is_parsed_or_refused(key: str, examples: int, run: Run) -> None:
+    check_corrupted(adapter(key), recorded_calls(key), run, examples)
 
 
-def holds_when_spoiled(kind: type[Adapter], told: tuple[Heard, ...], run: Run, examples: int) -> None:
-    """Whatever is done to one of these answers is understood, or told with a typed error."""
+def check_corrupted(kind: type[Adapter], calls: tuple[RecordedCall, ...], run: Run, examples: int) -> None:
+    """Assert that any corruption of these responses is parsed, or raises a typed error."""
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(NUMBERS, SPOILINGS)
-    def holds(which: int, spoiling: Spoiling) -> None:
-        run(tried(kind, told[which % len(told)], spoiling))
+    @given(NUMBERS, CORRUPTIONS)
+    def holds(which: int, corruption: Corruption) -> None:
+        run(parse_corrupted(kind, calls[which % len(calls)], corruption))
 
     holds()

@@ -1,4 +1,4 @@
-"""Recorded answers of the platforms that have been spoiled: as `test_spoiled_answers` does to the sandbox's."""
+"""Corrupted recorded responses of the platforms, as `test_spoiled_answers` has those of the sandbox."""
 
 from functools import cache
 
@@ -11,22 +11,22 @@ from tests.platforms.data import data
 from tests.platforms.recorded import recorded
 from tests.platforms.recordings import files
 from tests.platforms.specimens import specimen
-from tests.platforms.test_spoiled_answers import BOTH, Heard, Run, holds_when_spoiled
+from tests.platforms.test_spoiled_answers import EXAMPLE_COUNTS, RecordedCall, Run, check_corrupted
 
 
 @cache
-def recordings(key: str) -> tuple[Heard, ...]:
-    """Recorded answers, each to every read."""
-    about, told = specimen(key), recorded(key)
+def recordings(key: str) -> tuple[RecordedCall, ...]:
+    """Every recorded response as the response to every read."""
+    about, table = specimen(key), recorded(key)
     c = about.credentials(adapter(key).spec.base_url or "https://a.example")
-    contents = [one.content for path in files(*told.files) for one in told.answers(path)]
+    contents = [one.content for path in files(*table.files) for one in table.answers(path)]
     raws = [getattr(one, "raw", one) for one in contents]
     names = reads(adapter(key)(httpx.AsyncClient()), about)
-    return tuple(Heard(name, c, about, (raw,)) for raw in raws if raw is not None for name in names)
+    return tuple(RecordedCall(name, c, about, (raw,)) for raw in raws if raw is not None for name in names)
 
 
-@pytest.mark.parametrize("examples", BOTH)
+@pytest.mark.parametrize("examples", EXAMPLE_COUNTS)
 @pytest.mark.parametrize("key", [key for key in sorted(adapters()) if recorded(key).files])
-def test_a_recorded_answer_may_be_spoiled(key: str, examples: int, run: Run) -> None:
+def test_a_corrupted_recorded_response_is_parsed_or_refused(key: str, examples: int, run: Run) -> None:
     data()
-    holds_when_spoiled(adapter(key), recordings(key), run, examples)
+    check_corrupted(adapter(key), recordings(key), run, examples)

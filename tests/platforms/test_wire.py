@@ -32,12 +32,12 @@ THING = TypeAdapter(Thing)
 GOOD = {"id": "1", "size": 3, "at": "2026-01-01T00:00:00Z"}
 
 
-def understood(**changes: object) -> Thing:
+def parse_thing(**changes: object) -> Thing:
     return wire.parse(THING, httpx.Response(200, json={**GOOD, **changes}))
 
 
-def test_what_is_right_is_understood() -> None:
-    thing = understood(since=1700000000, text="a\x00b", new_field={"anything": 1})
+def test_valid_values_are_parsed() -> None:
+    thing = parse_thing(since=1700000000, text="a\x00b", new_field={"anything": 1})
     assert thing.size == 3
     assert thing.at == datetime(2026, 1, 1, tzinfo=UTC)
     assert thing.since == datetime.fromtimestamp(1700000000, UTC)
@@ -68,9 +68,9 @@ def test_what_is_right_is_understood() -> None:
         {"text": 5},
     ],
 )
-def test_what_is_not_right_is_malformed_and_not_repeated(changes: dict[str, object]) -> None:
+def test_invalid_values_are_malformed_and_not_quoted(changes: dict[str, object]) -> None:
     with pytest.raises(Malformed) as caught:
-        understood(**changes)
+        parse_thing(**changes)
     assert next(iter(changes)) in caught.value.message
     for value in changes.values():
         assert not isinstance(value, str) or len(value) < 4 or value not in caught.value.message
@@ -79,7 +79,7 @@ def test_what_is_not_right_is_malformed_and_not_repeated(changes: dict[str, obje
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_understood_or_malformed(body: bytes) -> None:
+def test_any_bytes_are_parsed_or_malformed(body: bytes) -> None:
     with suppress(Malformed):
         wire.parse_bytes(THING, body)
 
@@ -104,7 +104,7 @@ DATED = TypeAdapter(DatedList)
 FAR = "9999-12-31T23:59:59.999999Z"
 
 
-def timely(*items: object) -> DatedList:
+def parse_dated(*items: object) -> DatedList:
     return wire.parse_lenient(DATED, httpx.Response(200, json={"items": items}))
 
 
@@ -116,37 +116,39 @@ def test_a_unix_time_out_of_bounds_is_refused_however_large(value: int, per_seco
     assert caught.value.type == wire.OUT_OF_BOUNDS
 
 
-def test_an_item_out_of_bounds_is_left_out_and_told_of() -> None:
+def test_an_item_out_of_bounds_is_left_out_and_counted() -> None:
     sound = {"at": "2026-01-01T00:00:00Z"}
     before = telemetry.ITEMS_LEFT_OUT._value.get()
     with capture_logs() as logs:
-        found = timely({"at": FAR}, sound, {**sound, "answers": [{"at": FAR}, sound, {"at": "0001-01-01T00:00:00Z"}]})
-    assert [len(one.answers) for one in found.items] == [0, 1]
+        parsed = parse_dated(
+            {"at": FAR}, sound, {**sound, "answers": [{"at": FAR}, sound, {"at": "0001-01-01T00:00:00Z"}]}
+        )
+    assert [len(one.answers) for one in parsed.items] == [0, 1]
     assert telemetry.ITEMS_LEFT_OUT._value.get() == before + 3
     assert [line["items"] for line in logs if line["event"] == "answer.items_left_out"] == [3]
-    assert timely({"at": FAR}).items == ()
+    assert parse_dated({"at": FAR}).items == ()
 
 
-def test_a_moment_that_can_be_done_without_takes_nothing_along() -> None:
+def test_an_optional_moment_out_of_bounds_becomes_none() -> None:
     for far, seconds in ((FAR, 2**70), ("0001-01-01T00:00:00+14:00", -1)):
-        (one,) = timely({"at": "2026-01-01T00:00:00Z", "edited": far, "seen": seconds}).items
+        (one,) = parse_dated({"at": "2026-01-01T00:00:00Z", "edited": far, "seen": seconds}).items
         assert (one.edited, one.seen) == (None, None)
-    (one,) = timely({"at": "2026-01-01T03:00:00+03:00", "edited": "2026-01-01T03:00:00+0300", "seen": 1}).items
+    (one,) = parse_dated({"at": "2026-01-01T03:00:00+03:00", "edited": "2026-01-01T03:00:00+0300", "seen": 1}).items
     assert one.edited == one.at == datetime(2026, 1, 1, tzinfo=UTC)
     assert one.seen == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("odd", [{"at": "soon"}, {"at": "2026-01-01T00:00:00"}, {}, {"at": FAR, "edited": "soon"}])
-def test_what_is_no_moment_is_still_malformed(odd: object) -> None:
+@pytest.mark.parametrize("item", [{"at": "soon"}, {"at": "2026-01-01T00:00:00"}, {}, {"at": FAR, "edited": "soon"}])
+def test_an_invalid_moment_is_malformed(item: object) -> None:
     with pytest.raises(Malformed):
-        timely({"at": "2026-01-01T00:00:00Z"}, odd, {"at": FAR})
+        parse_dated({"at": "2026-01-01T00:00:00Z"}, item, {"at": FAR})
 
 
-def test_a_cursor_that_was_led_astray_begins_anew() -> None:
-    """One that was kept while such moments were still taken."""
-    found = wire.load(Dated, '{"at": "2026-01-01T00:00:00Z", "edited": "9999-12-31T23:59:59.999999Z"}')
-    assert found is not None
-    assert found.edited is None
+def test_a_stored_cursor_with_a_moment_out_of_bounds_is_loaded_without_it() -> None:
+    """It was stored when such moments were still accepted."""
+    cursor = wire.load(Dated, '{"at": "2026-01-01T00:00:00Z", "edited": "9999-12-31T23:59:59.999999Z"}')
+    assert cursor is not None
+    assert cursor.edited is None
 
 
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
@@ -178,9 +180,9 @@ def test_the_time_to_wait(headers: dict[str, str], reset: str | None, seconds: f
 def test_an_explanation_never_holds_a_secret(secret: str, before: str, after: str) -> None:
     if secret in "[…]" or not secret.strip():
         return
-    told = wire.explanation(before + secret + after, [secret])
-    assert secret not in told.replace("[…]", "")
-    assert len(told) <= wire.LONGEST_EXPLANATION
+    explained = wire.explanation(before + secret + after, [secret])
+    assert secret not in explained.replace("[…]", "")
+    assert len(explained) <= wire.LONGEST_EXPLANATION
 
 
 def test_a_foreign_cursor_is_refused() -> None:
@@ -194,11 +196,11 @@ def test_a_foreign_cursor_is_refused() -> None:
 MANY = TypeAdapter(wire.LenientList[Small])
 
 
-def test_an_odd_item_hides_no_other_and_is_told_of() -> None:
+def test_a_malformed_item_hides_no_others_and_is_counted() -> None:
     before = telemetry.ITEMS_LEFT_OUT._value.get()
     with capture_logs() as logs:
-        found = wire.parse_bytes(MANY, b'[{"id": "1"}, {"id": 2}, {"id": "3"}, {"name": "Ann"}]')
-    assert [one.id for one in found] == ["1", "3"]
+        items = wire.parse_bytes(MANY, b'[{"id": "1"}, {"id": 2}, {"id": "3"}, {"name": "Ann"}]')
+    assert [one.id for one in items] == ["1", "3"]
     assert telemetry.ITEMS_LEFT_OUT._value.get() == before + 2
     [line] = logs
     assert (line["event"], line["items"]) == ("answer.items_left_out", 2)
@@ -206,7 +208,7 @@ def test_an_odd_item_hides_no_other_and_is_told_of() -> None:
     assert "Ann" not in str(line)
 
 
-def test_of_a_list_that_is_understood_nothing_is_told() -> None:
+def test_a_valid_list_is_not_logged() -> None:
     with capture_logs() as logs:
         assert wire.parse_bytes(MANY, b"[]") == []
         assert len(wire.parse_bytes(MANY, b'[{"id": "1"}]')) == 1
@@ -218,16 +220,16 @@ def test_of_a_list_that_is_understood_nothing_is_told() -> None:
 @pytest.mark.parametrize(
     ("status", "of_a_change"), [(200, OutcomeUnknown), (303, OutcomeUnknown), (502, OutcomeUnknown), (404, Malformed)]
 )
-async def test_an_answer_nobody_understands_leaves_open_whether_a_change_was_made(
+async def test_an_unparsed_response_to_a_change_is_an_unknown_outcome(
     status: int, of_a_change: type[PlatformError]
 ) -> None:
-    def puzzled(_: httpx.Response) -> PlatformError:
+    def classify(_: httpx.Response) -> PlatformError:
         return Malformed("what is that")
 
     answering = httpx.MockTransport(lambda _: httpx.Response(status, text="<html>"))
     async with httpx.AsyncClient(transport=answering) as http:
         request = http.build_request("POST", "https://platform.example/")
         with pytest.raises(of_a_change):
-            await wire.write(http, request, puzzled)
+            await wire.write(http, request, classify)
         with pytest.raises(Malformed):
-            await wire.read(http, request, puzzled)
+            await wire.read(http, request, classify)

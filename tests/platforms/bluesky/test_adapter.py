@@ -1,4 +1,4 @@
-"""The Bluesky adapter against the sandbox, and against a server of few words where that cannot be had."""
+"""The Bluesky adapter against the sandbox, and against a fake server for other cases."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -28,10 +28,10 @@ from app.platforms.contract import (
     Token,
 )
 from sandbox.bluesky import ids
-from tests.platforms.bluesky.server import ACCESS, PROFILE, THEN, Server, below, credentials, post, walked
+from tests.platforms.bluesky.server import ACCESS, POSTED_AT, PROFILE, Server, credentials, post, read_all, reply_fields
 from tests.platforms.contract.stage import Subject, staged
-from tests.platforms.specimens import says
-from tests.platforms.specimens.bluesky import CUSTOMER, US, jwt, uri
+from tests.platforms.specimens import json_response
+from tests.platforms.specimens.bluesky import CUSTOMER, OWN_DID, jwt, uri
 
 PUBLIC = "public.api.bsky.app"
 HOME = "bsky.social"
@@ -43,10 +43,10 @@ async def stage() -> AsyncIterator[Subject]:
         yield subject
 
 
-# ── what it is ────────────────────────────────────────────────────────────────────────────────────
+# ── capabilities ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_can_do_what_bluesky_can_and_takes_no_hooks() -> None:
+def test_the_adapter_has_blueskys_capabilities_and_no_webhooks() -> None:
     made: Adapter = Server().adapter
     assert ADAPTER is Bluesky
     for ability in (ListsComments, MeasuresAcross, Replies, Publishes, Refreshes, Inspects, ReportsUsage):
@@ -62,7 +62,7 @@ def test_it_can_do_what_bluesky_can_and_takes_no_hooks() -> None:
         ("bsky.app/profile/name.bsky.social/", "https://bsky.app/profile/name.bsky.social", None),
         (" @Name.Example ", "https://bsky.app/profile/name.example", None),
         ("name.example", "https://bsky.app/profile/name.example", None),
-        (US, f"https://bsky.app/profile/{US}", None),
+        (OWN_DID, f"https://bsky.app/profile/{OWN_DID}", None),
         ("did:web:name.example", "https://bsky.app/profile/did:web:name.example", None),
         ("@name.example@bsky.social", "https://bsky.app/profile/name.example", None),
         ("@name.example@pds.example", "https://bsky.app/profile/name.example?pds=pds.example", "https://pds.example"),
@@ -88,7 +88,7 @@ def test_addresses_have_one_spelling(text: str, canonical: str, base: str | None
         "name.example@localhost", "https://[bsky.app/profile/a.b", "-a.example",
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     if text == "name.example@":
         assert Bluesky.address(text).base_url is None
         return
@@ -110,32 +110,32 @@ def test_what_is_no_address_is_told(text: str) -> None:
         ("@name.example@pds.example", "http://127.0.0.1:3300", None, "127.0.0.1"),
     ],
 )
-async def test_without_a_token_the_public_view_is_asked(
+async def test_without_a_token_requests_go_to_the_public_api(
     address: str, base_url: str, token: str | None, host: str
 ) -> None:
     server = Server(getProfile=PROFILE)
     tokens = {} if token is None else {Token.COMMUNITY: token}
     c = Credentials(Bluesky.address(address).canonical, base_url, None, tokens)
-    found = await server.adapter.community(c)
-    (asked,) = server.requests
-    assert (asked.url.host, found.size, found.external_id) == (host, 7, US)
-    assert asked.url.params["actor"] == address.removeprefix("@").partition("@")[0]
-    assert asked.headers.get("authorization") == (None if token is None else f"Bearer {token}")
+    snapshot = await server.adapter.community(c)
+    (request,) = server.requests
+    assert (request.url.host, snapshot.size, snapshot.external_id) == (host, 7, OWN_DID)
+    assert request.url.params["actor"] == address.removeprefix("@").partition("@")[0]
+    assert request.headers.get("authorization") == (None if token is None else f"Bearer {token}")
 
 
-async def test_counters_are_read_as_anybody_sees_them() -> None:
-    """Who is blocked is hidden from an account, and would pass for deleted."""
+async def test_counters_are_read_without_a_token() -> None:
+    """Posts of blocked people are hidden from an account, and would be taken for deleted."""
     server = Server(getPosts={"posts": [post("a")]})
-    await server.adapter.metrics(credentials(community=ACCESS), (uri(US, "a"),))
-    (asked,) = server.requests
-    assert asked.url.host == PUBLIC
-    assert "authorization" not in asked.headers
+    await server.adapter.metrics(credentials(community=ACCESS), (uri(OWN_DID, "a"),))
+    (request,) = server.requests
+    assert request.url.host == PUBLIC
+    assert "authorization" not in request.headers
 
 
 async def test_an_account_may_hide_its_size_and_lose_its_handle() -> None:
-    server = Server(getProfile={"did": US, "handle": "handle.invalid"})
-    found = await server.adapter.community(credentials())
-    assert (found.size, found.title, found.url) == (None, US, f"https://bsky.app/profile/{US}")
+    server = Server(getProfile={"did": OWN_DID, "handle": "handle.invalid"})
+    snapshot = await server.adapter.community(credentials())
+    assert (snapshot.size, snapshot.title, snapshot.url) == (None, OWN_DID, f"https://bsky.app/profile/{OWN_DID}")
 
 
 # ── posts ─────────────────────────────────────────────────────────────────────────────────────────
@@ -145,20 +145,20 @@ def feed(*entries: dict[str, Any], cursor: str | None = None) -> dict[str, Any]:
     return {"feed": list(entries), **({} if cursor is None else {"cursor": cursor})}
 
 
-async def test_reposts_answers_and_what_is_others_are_left_out() -> None:
-    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": THEN, "by": {}}
+async def test_reposts_replies_and_posts_of_others_are_left_out() -> None:
+    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": POSTED_AT, "by": {}}
     server = Server(
         getAuthorFeed=feed(
             {"post": post("mine")},
             {"post": post("mine-again"), "reason": repost},
             {"post": post("others", did=CUSTOMER), "reason": repost},
             {"post": post("pinned"), "reason": {"$type": "app.bsky.feed.defs#reasonPin"}},
-            {"post": post("answer", record=below(uri(US, "mine"), uri(US, "mine")))},
+            {"post": post("answer", record=reply_fields(uri(OWN_DID, "mine"), uri(OWN_DID, "mine")))},
         )
     )
     page = await server.adapter.posts(credentials(), None)
-    assert [one.external_id for one in page.items] == [uri(US, "mine")]
-    assert page.items[0].url == f"https://bsky.app/profile/{US}/post/mine"
+    assert [one.external_id for one in page.items] == [uri(OWN_DID, "mine")]
+    assert page.items[0].url == f"https://bsky.app/profile/{OWN_DID}/post/mine"
     assert page.items[0].metrics.counters == {
         Metric.REACTIONS: 1, Metric.COMMENTS: 2, Metric.SHARES: 3, Metric.QUOTES: 4, Metric.SAVES: 5,
     }  # fmt: skip
@@ -167,10 +167,10 @@ async def test_reposts_answers_and_what_is_others_are_left_out() -> None:
     assert server.requests[0].url.params["filter"] == "posts_no_replies"
 
 
-async def test_a_repost_of_something_old_does_not_end_a_walk() -> None:
-    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": THEN, "by": {}}
+async def test_a_repost_of_an_old_post_does_not_end_the_list() -> None:
+    repost = {"$type": "app.bsky.feed.defs#reasonRepost", "indexedAt": POSTED_AT, "by": {}}
     old = post("old", did=CUSTOMER, at="2023-01-01T00:00:00Z")
-    server = Server(getAuthorFeed=feed({"post": old, "reason": repost}, cursor=THEN))
+    server = Server(getAuthorFeed=feed({"post": old, "reason": repost}, cursor=POSTED_AT))
     assert (await server.adapter.posts(credentials(), None, datetime(2026, 1, 1, tzinfo=UTC))).more
 
 
@@ -184,26 +184,26 @@ async def test_a_repost_of_something_old_does_not_end_a_walk() -> None:
         (7, "2026-11-23T05:00:00+00:00"),
     ],
 )
-async def test_a_date_is_not_believed_if_it_lies_in_the_future(claimed: object, published: str) -> None:
+async def test_a_publication_date_in_the_future_is_replaced(claimed: object, published: str) -> None:
     server = Server(getAuthorFeed=feed({"post": post("a", record={"createdAt": claimed})}))
-    (found,) = (await server.adapter.posts(credentials(), None)).items
-    assert found.published_at == datetime.fromisoformat(published)
+    (remote_post,) = (await server.adapter.posts(credentials(), None)).items
+    assert remote_post.published_at == datetime.fromisoformat(published)
 
 
-async def test_counters_that_a_server_does_not_give_are_unsupported_and_lost_posts_gone() -> None:
-    shown = {name: value for name, value in post("a").items() if name != "bookmarkCount"}
-    server = Server(getPosts={"posts": [shown]})
-    wanted = (uri(US, "gone"), uri(US, "a"), uri(US, "a"))
-    gone, first, second = await server.adapter.metrics(credentials(), wanted)
-    assert (gone.external_id, gone.gone) == (uri(US, "gone"), True)
+async def test_omitted_counters_are_unsupported_and_omitted_posts_gone() -> None:
+    view = {name: value for name, value in post("a").items() if name != "bookmarkCount"}
+    server = Server(getPosts={"posts": [view]})
+    requested_ids = (uri(OWN_DID, "gone"), uri(OWN_DID, "a"), uri(OWN_DID, "a"))
+    gone, first, second = await server.adapter.metrics(credentials(), requested_ids)
+    assert (gone.external_id, gone.gone) == (uri(OWN_DID, "gone"), True)
     assert first == second
     assert first.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
-    assert server.requests[0].url.params.get_list("uris") == [uri(US, "gone"), uri(US, "a")]
+    assert server.requests[0].url.params.get_list("uris") == [uri(OWN_DID, "gone"), uri(OWN_DID, "a")]
     with pytest.raises(ValueError, match="25"):
-        await server.adapter.metrics(credentials(), tuple(uri(US, str(n)) for n in range(26)))
+        await server.adapter.metrics(credentials(), tuple(uri(OWN_DID, str(n)) for n in range(26)))
 
 
-# ── walks ─────────────────────────────────────────────────────────────────────────────────────────
+# ── paging ────────────────────────────────────────────────────────────────────────────────────────
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -213,40 +213,40 @@ def test_a_page_starts_a_little_above_its_cursor() -> None:
     assert more
     assert paginator.query() == {"cursor": "2026-11-23T12:00:00.124Z"}
     paginator, more = paginator.after([NOON], "2026-11-23T12:00:00.123Z", None)
-    assert (more, paginator.query()) == (True, {"cursor": "2026-11-23T12:00:00.123Z"}), "a page full of one moment"
+    assert (more, paginator.query()) == (True, {"cursor": "2026-11-23T12:00:00.123Z"}), "all items share one timestamp"
     paginator, more = paginator.after([NOON], "2026-11-23T12:00:00.123Z", None)
-    assert (more, paginator.seen_until) == (False, NOON), "a server that goes in circles"
+    assert (more, paginator.seen_until) == (False, NOON), "a server that repeats a page"
 
 
-def test_a_cursor_that_is_no_moment_is_used_as_it_is() -> None:
+def test_a_cursor_that_is_no_timestamp_is_used_unchanged() -> None:
     paginator, _ = ListPaginator().after([NOON], "1700000000000__bafyreia", None)
     assert paginator.query() == {"cursor": "1700000000000__bafyreia"}
 
 
-def test_a_walk_reads_on_below_what_is_known() -> None:
-    known = ListPaginator(seen_until=NOON)
-    _, more = known.after([NOON - timedelta(minutes=55)], "c", None)
-    assert more, "something may have come late"
-    paginator, more = known.after([NOON + timedelta(hours=1), NOON - timedelta(minutes=65)], "c", None)
+def test_paging_continues_an_hour_below_the_last_item_seen() -> None:
+    initial = ListPaginator(seen_until=NOON)
+    _, more = initial.after([NOON - timedelta(minutes=55)], "c", None)
+    assert more, "items may come late"
+    paginator, more = initial.after([NOON + timedelta(hours=1), NOON - timedelta(minutes=65)], "c", None)
     assert (more, paginator) == (False, ListPaginator(seen_until=NOON + timedelta(hours=1)))
-    paginator, more = known.after([], "c", None)
+    paginator, more = initial.after([], "c", None)
     assert more, "an empty page is not the end"
-    assert paginator.after([], None, None) == (ListPaginator(seen_until=NOON), False), "what is known stays known"
+    assert paginator.after([], None, None) == (ListPaginator(seen_until=NOON), False), "it keeps `seen_until`"
 
 
-async def test_what_shares_a_moment_over_two_pages_is_not_passed_over(stage: Subject) -> None:
-    """Bluesky leaves out what is as old as the cursor."""
+async def test_items_of_one_timestamp_on_two_pages_are_all_read(stage: Subject) -> None:
+    """Bluesky omits items that are exactly as old as the cursor."""
     for number in range(230):
         if number % 23 == 0:
             stage.later()
         stage.sandbox.network.world.emit(
             "mention", stage.community, person=stage.community.number_of(1), text=f"{number}"
         )
-    found = {one.text for one in await walked(stage.c, stage.adapter().conversations)}
-    assert {f"@velosreda.bsky.social {number}" for number in range(230)} <= found
+    texts = {one.text for one in await read_all(stage.c, stage.adapter().conversations)}
+    assert {f"@velosreda.bsky.social {number}" for number in range(230)} <= texts
 
 
-async def test_a_conversation_that_jumps_to_the_top_is_read_all_the_same(stage: Subject) -> None:
+async def test_a_conversation_that_moves_to_the_top_during_paging_is_read(stage: Subject) -> None:
     for person in range(1, 121):
         stage.message(f"From {person}", person=person)
 
@@ -255,24 +255,24 @@ async def test_a_conversation_that_jumps_to_the_top_is_read_all_the_same(stage: 
             stage.message(f"Again {number}", person=1 + number)
 
     stage.way.before = write
-    found = await walked(stage.c, stage.adapter().conversations)
-    wanted = [entry for entry in stage.community.mail.values() if entry.person is not None]
-    assert {one.text for one in found if one.kind is MessageKind.MESSAGE} >= {entry.text for entry in wanted}
+    messages = await read_all(stage.c, stage.adapter().conversations)
+    entries = [entry for entry in stage.community.mail.values() if entry.person is not None]
+    assert {one.text for one in messages if one.kind is MessageKind.MESSAGE} >= {entry.text for entry in entries}
 
 
-async def test_what_is_new_in_a_conversation_is_read_down_to_what_is_known(stage: Subject) -> None:
+async def test_only_new_messages_of_a_conversation_are_read(stage: Subject) -> None:
     for number in range(120):
         stage.message(f"{number}", person=1)
     made = Bluesky(stage.http)
     cursor: str | None = None
     for _ in range(2):
-        found, more = [], True
+        texts, more = [], True
         while more:
             page = await made.conversations(stage.c, cursor)
-            found += [one.text for one in page.items if one.kind is MessageKind.MESSAGE]
+            texts += [one.text for one in page.items if one.kind is MessageKind.MESSAGE]
             cursor, more = page.cursor, page.more
         stage.message("News", person=1)
-    assert found == ["News"]
+    assert texts == ["News"]
     assert [request.url.path.rpartition(".")[2] for request in stage.way.requests[-4:]] == [
         "listNotifications", "listConvos", "getMessages", "listConvos",
     ]  # fmt: skip
@@ -281,30 +281,30 @@ async def test_what_is_new_in_a_conversation_is_read_down_to_what_is_known(stage
 # ── conversations ─────────────────────────────────────────────────────────────────────────────────
 
 
-def notice(reason: str, rkey: str, **more: Any) -> dict[str, Any]:
+def notification(reason: str, rkey: str, **more: Any) -> dict[str, Any]:
     made = post(rkey, did=CUSTOMER, **more)
     return {**made, "reason": reason, "isRead": False}
 
 
-async def test_an_answer_below_our_post_is_a_comment_and_all_else_a_mention() -> None:
-    ours, theirs = uri(US, "post"), uri(CUSTOMER, "theirs")
+async def test_replies_below_our_posts_are_comments_and_others_mentions() -> None:
+    ours, theirs = uri(OWN_DID, "post"), uri(CUSTOMER, "theirs")
     server = Server(
         listNotifications={
             "notifications": [
-                notice("reply", "a", record=below(ours, ours)),
-                notice("reply", "b", record=below(uri(CUSTOMER, "a"), ours)),
-                notice("reply", "c", record=below(uri(US, "answer"), theirs)),
-                notice("mention", "d"),
-                notice("quote", "e"),
-                notice("like", "f"),
+                notification("reply", "a", record=reply_fields(ours, ours)),
+                notification("reply", "b", record=reply_fields(uri(CUSTOMER, "a"), ours)),
+                notification("reply", "c", record=reply_fields(uri(OWN_DID, "answer"), theirs)),
+                notification("mention", "d"),
+                notification("quote", "e"),
+                notification("like", "f"),
             ]
         },
         listConvos={"convos": []},
     )
     page = await server.adapter.conversations(credentials(community=ACCESS), None)
-    told = [(one.external_id[-1], one.kind, one.post_id, one.thread_id) for one in page.items]
+    summaries = [(one.external_id[-1], one.kind, one.post_id, one.thread_id) for one in page.items]
     comment, mention = MessageKind.COMMENT, MessageKind.MENTION
-    assert told == [
+    assert summaries == [
         ("a", comment, ours, f"comment:{ours}:{CUSTOMER}"),
         ("b", comment, ours, f"comment:{ours}:{CUSTOMER}"),
         ("c", mention, None, f"mention:{theirs}:{CUSTOMER}"),
@@ -312,11 +312,11 @@ async def test_an_answer_below_our_post_is_a_comment_and_all_else_a_mention() ->
         ("e", mention, None, f"mention:{uri(CUSTOMER, 'e')}:{CUSTOMER}"),
     ]
     assert page.more, "direct messages are still to come"
-    asked = server.requests[0].url.params
-    assert (asked.get_list("reasons"), asked["priority"]) == (["reply", "mention", "quote"], "false")
+    params = server.requests[0].url.params
+    assert (params.get_list("reasons"), params["priority"]) == (["reply", "mention", "quote"], "false")
 
 
-async def test_comments_and_conversations_tell_of_one_thing_alike(stage: Subject) -> None:
+async def test_comments_and_conversations_return_the_same_message(stage: Subject) -> None:
     post_id = stage.post()["id"]
     first = stage.comment(post_id, "Until when?", person=1)
     stage.let("reply", via="comment", post=post_id, parent=first["id"], text="Until six")
@@ -325,30 +325,32 @@ async def test_comments_and_conversations_tell_of_one_thing_alike(stage: Subject
     made = Bluesky(stage.http)
     remote = ids.uri(ids.did(18), ids.POST, ids.rkey(int(post_id)))
     below_post = {
-        one.external_id: one for one in await walked(stage.c, lambda c, cursor: made.comments(c, remote, cursor))
+        one.external_id: one for one in await read_all(stage.c, lambda c, cursor: made.comments(c, remote, cursor))
     }
-    told = {one.external_id: one for one in await walked(stage.c, made.conversations) if one.post_id == remote}
-    assert {one.text for one in told.values()} == {"Until when?", "Thanks", "Me too"}
-    assert all(below_post[key] == one for key, one in told.items())
+    conversation_comments = {
+        one.external_id: one for one in await read_all(stage.c, made.conversations) if one.post_id == remote
+    }
+    assert {one.text for one in conversation_comments.values()} == {"Until when?", "Thanks", "Me too"}
+    assert all(below_post[key] == one for key, one in conversation_comments.items())
     (answer,) = (one for one in below_post.values() if one.author.is_community)
-    asked = next(one for one in below_post.values() if one.text == "Until when?")
-    assert (answer.thread_id, answer.in_reply_to) == (asked.thread_id, asked.external_id)
-    assert len({one.thread_id for one in below_post.values()}) == 2, "one for each customer"
+    question = next(one for one in below_post.values() if one.text == "Until when?")
+    assert (answer.thread_id, answer.in_reply_to) == (question.thread_id, question.external_id)
+    assert len({one.thread_id for one in below_post.values()}) == 2, "there must be one thread for each customer"
 
 
-async def test_what_stands_deeper_than_one_call_shows_is_read_by_more(stage: Subject) -> None:
+async def test_replies_deeper_than_one_response_are_read_by_further_requests(stage: Subject) -> None:
     post_id = stage.post()["id"]
     above = stage.comment(post_id, "0")["id"]
     for number in range(1, 130):
         above = stage.comment(post_id, str(number), parent=above, person=1 + number % 2)["id"]
     remote = ids.uri(ids.did(18), ids.POST, ids.rkey(int(post_id)))
     made = Bluesky(stage.http)
-    found = await walked(stage.c, lambda c, cursor: made.comments(c, remote, cursor))
-    assert sorted(int(one.text) for one in found) == list(range(130))
+    comments = await read_all(stage.c, lambda c, cursor: made.comments(c, remote, cursor))
+    assert sorted(int(one.text) for one in comments) == list(range(130))
 
 
-async def test_blocked_and_lost_answers_are_passed_by() -> None:
-    top = {
+async def test_blocked_and_missing_replies_are_skipped() -> None:
+    root = {
         "$type": "app.bsky.feed.defs#threadViewPost",
         "post": post("post"),
         "replies": [
@@ -358,14 +360,14 @@ async def test_blocked_and_lost_answers_are_passed_by() -> None:
         ],
     }
     gone = {"$type": "app.bsky.feed.defs#notFoundPost", "uri": "at://x", "notFound": True}
-    server = Server(getPostThread=[{"thread": top}, {"thread": gone}])
-    page = await server.adapter.comments(credentials(), uri(US, "post"), None)
+    server = Server(getPostThread=[{"thread": root}, {"thread": gone}])
+    page = await server.adapter.comments(credentials(), uri(OWN_DID, "post"), None)
     assert ([one.external_id for one in page.items], page.more) == ([uri(CUSTOMER, "a")], False)
     with pytest.raises(Gone):
-        await server.adapter.comments(credentials(), uri(US, "post"), None)
+        await server.adapter.comments(credentials(), uri(OWN_DID, "post"), None)
 
 
-async def test_without_the_right_there_are_no_direct_messages_and_nothing_asks_for_them() -> None:
+async def test_without_permission_direct_messages_are_not_requested() -> None:
     ordinary = jwt("signature", scope="com.atproto.appPass")
     server = Server(listNotifications={"notifications": []})
     page = await server.adapter.conversations(credentials(community=ordinary), None)
@@ -373,7 +375,7 @@ async def test_without_the_right_there_are_no_direct_messages_and_nothing_asks_f
 
 
 async def test_a_chat_that_refuses_does_not_stop_the_notifications() -> None:
-    refused = says({"error": "InvalidToken", "message": "Bad token method"}, 400)
+    refused = json_response({"error": "InvalidToken", "message": "Bad token method"}, 400)
     server = Server(listNotifications={"notifications": []}, listConvos=refused)
     page = await server.adapter.conversations(credentials(community="opaque-token"), None)
     assert page.more
@@ -384,22 +386,27 @@ async def test_a_chat_that_refuses_does_not_stop_the_notifications() -> None:
     assert server.requests[1].headers["atproto-proxy"] == "did:web:api.bsky.chat#bsky_chat"
 
 
-async def test_a_conversation_that_is_not_shown_does_not_hide_the_next() -> None:
+async def test_a_refused_conversation_does_not_hide_the_next() -> None:
     member = {"did": CUSTOMER, "handle": "customer.example"}
     convos = [{"id": f"c{n}", "rev": f"3k{n}", "members": [member], "muted": False, "unreadCount": 0} for n in (2, 1)]
-    message = {"id": "m", "rev": "3k1", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": THEN}
+    message = {"id": "m", "rev": "3k1", "text": "Hello", "sender": {"did": CUSTOMER}, "sentAt": POSTED_AT}
     server = Server(
         listNotifications={"notifications": []},
         listConvos=[{"convos": convos}, {"convos": convos}],
-        getMessages=[says({"error": "InvalidRequest", "message": "Convo is odd"}, 400), {"messages": [message]}],
+        getMessages=[
+            json_response({"error": "InvalidRequest", "message": "Convo is odd"}, 400),
+            {"messages": [message]},
+        ],
     )
-    found = await walked(credentials(community=ACCESS), server.adapter.conversations)
-    assert [(one.text, one.author.name, one.thread_id) for one in found] == [("Hello", "customer.example", "direct:c1")]
+    messages = await read_all(credentials(community=ACCESS), server.adapter.conversations)
+    assert [(one.text, one.author.name, one.thread_id) for one in messages] == [
+        ("Hello", "customer.example", "direct:c1")
+    ]
 
 
-async def test_a_record_that_cannot_be_understood_hides_no_others() -> None:
-    odd = {**notice("mention", "odd"), "record": {"text": 7, "reply": "no"}}
-    server = Server(listNotifications={"notifications": [odd, notice("mention", "good")]})
+async def test_a_malformed_record_hides_no_others() -> None:
+    malformed = {**notification("mention", "odd"), "record": {"text": 7, "reply": "no"}}
+    server = Server(listNotifications={"notifications": [malformed, notification("mention", "good")]})
     page = await server.adapter.conversations(credentials(community=ACCESS), None)
     assert [(one.external_id, one.text) for one in page.items] == [
         (uri(CUSTOMER, "odd"), ""),

@@ -1,4 +1,4 @@
-"""Bluesky's lexicons: their errors have classes, and what we read stands in them."""
+"""Bluesky's lexicons: their errors are classified, and the wire models match them."""
 
 import json
 from collections import Counter
@@ -12,13 +12,13 @@ from app.platforms.bluesky import calls, wire_models
 from app.platforms.bluesky.errors import NAMES
 from app.platforms.contract import PlatformError
 from tests.platforms.data import data
-from tests.platforms.recorded.bluesky import served
-from tests.platforms.specimens.bluesky import CID, US
+from tests.platforms.recorded.bluesky import with_response
+from tests.platforms.specimens.bluesky import CID, OWN_DID
 from tests.sandbox.lexicons import definition, methods, problems
 
 
-def named() -> Iterator[tuple[str, str]]:
-    """Every error that a method of ours may answer, by its lexicon."""
+def declared_errors() -> Iterator[tuple[str, str]]:
+    """Every error that a method used by the adapter may return, by its lexicon."""
     data("bluesky/lexicons")
     for method in sorted(methods() & {value for value in vars(calls).values() if isinstance(value, str)}):
         for error in definition(method, "")[0].get("errors", []):
@@ -26,26 +26,32 @@ def named() -> Iterator[tuple[str, str]]:
 
 
 def test_every_error_of_the_lexicons_has_a_class_of_its_own() -> None:
-    """`InvalidSwap` is no failure where we ask for it, and a refusal elsewhere."""
+    """`InvalidSwap` is expected where the adapter sends `swapRecord`, and a refusal elsewhere."""
     refusals = {"InvalidSwap", "ConvoLocked"}
     counts: Counter[str] = Counter()
-    for method, name in named():
+    for method, name in declared_errors():
         request = httpx.Request("POST", f"https://bsky.social/xrpc/{method}")
         response = httpx.Response(400, json={"error": name, "message": "words"}, request=request)
-        said = served({}).classify(response)
+        said = with_response({}).classify(response)
         assert isinstance(said, PlatformError)
-        assert name in NAMES or name in refusals, f"{method} may say {name}, which nobody has thought of"
+        assert name in NAMES or name in refusals, f"{method} may return {name}, which is not classified"
         counts[f"{name}: {type(said).__name__}"] += 1
     for what, count in sorted(counts.items()):
         print(f"{count:4}  {what}")  # noqa: T201 — the counts are what this test is read for
     assert counts.total() > 10
 
 
-def test_what_we_read_stands_in_the_lexicons() -> None:
-    """The least that a lexicon demands is understood: nothing that it lets be absent is missed."""
+def test_the_wire_models_parse_what_the_lexicons_require() -> None:
+    """Responses with the required fields alone are parsed: no wire model requires an optional field."""
     data("bluesky/lexicons")
-    author = {"did": US, "handle": "a.b"}
-    post = {"uri": f"at://{US}/app.bsky.feed.post/1", "cid": CID, "author": author, "record": {}, "indexedAt": _now()}
+    author = {"did": OWN_DID, "handle": "a.b"}
+    post = {
+        "uri": f"at://{OWN_DID}/app.bsky.feed.post/1",
+        "cid": CID,
+        "author": author,
+        "record": {},
+        "indexedAt": _now(),
+    }
     least: dict[str, tuple[Any, Any]] = {
         calls.PROFILE: (wire_models.PROFILE, author),
         calls.PROFILES: (wire_models.PROFILES, {"profiles": [author]}),
@@ -65,15 +71,18 @@ def test_what_we_read_stands_in_the_lexicons() -> None:
                 "messages": [
                     {"$type": f"chat.bsky.convo.defs#{kind}", "id": "a", "rev": "b", "sentAt": _now(), **more}
                     for kind, more in (
-                        ("messageView", {"text": "", "sender": {"did": US}}),
-                        ("deletedMessageView", {"sender": {"did": US}}),
+                        ("messageView", {"text": "", "sender": {"did": OWN_DID}}),
+                        ("deletedMessageView", {"sender": {"did": OWN_DID}}),
                         ("systemMessageView", {"data": {"$type": "chat.bsky.convo.defs#systemMessageDataLockConvo",
-                                                        "lockedBy": {"did": US}}}),
+                                                        "lockedBy": {"did": OWN_DID}}}),
                     )
                 ]
             },
         ),
-        calls.SEND: (wire_models.MESSAGE, {"id": "a", "rev": "b", "text": "", "sender": {"did": US}, "sentAt": _now()}),
+        calls.SEND: (
+            wire_models.MESSAGE,
+            {"id": "a", "rev": "b", "text": "", "sender": {"did": OWN_DID}, "sentAt": _now()},
+        ),
         calls.RECORD: (wire_models.STORED, {"uri": post["uri"], "value": {}}),
         calls.PUT: (wire_models.STORED, {"uri": post["uri"], "cid": CID}),
         calls.OPEN: (wire_models.SESSION, {"accessJwt": "a", "refreshJwt": "b", **author}),

@@ -1,4 +1,4 @@
-"""What the Bluesky adapter writes, the tokens it writes with, and what that costs."""
+"""What the Bluesky adapter writes, its tokens, and the cost of requests."""
 
 import json
 import re
@@ -27,10 +27,10 @@ from app.platforms.contract import (
     Token,
 )
 from sandbox.bluesky import ids
-from tests.platforms.bluesky.server import ACCESS, PROFILE, THEN, Server, credentials, post, walked
+from tests.platforms.bluesky.server import ACCESS, POSTED_AT, PROFILE, Server, credentials, post, read_all
 from tests.platforms.contract.stage import Subject, staged
-from tests.platforms.specimens import PIXEL, says, someone
-from tests.platforms.specimens.bluesky import CID, CUSTOMER, DATE, US, before, jwt, uri
+from tests.platforms.specimens import PIXEL, customer, json_response
+from tests.platforms.specimens.bluesky import CID, CUSTOMER, DATE, OWN_DID, before, jwt, uri
 from tests.sandbox.lexicons import problems, record_problems
 
 
@@ -43,9 +43,9 @@ async def stage() -> AsyncIterator[Subject]:
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_reply_is_a_record_of_ours_and_a_repeat_writes_nothing(stage: Subject) -> None:
+async def test_a_repeated_reply_writes_no_second_record(stage: Subject) -> None:
     made, comment = Bluesky(stage.http), stage.comment(stage.post()["id"])
-    remote = next(one for one in await walked(stage.c, made.conversations))
+    remote = next(one for one in await read_all(stage.c, made.conversations))
     to = ReplyTo(remote.external_id, remote.thread_id, remote.kind, remote.author, remote.post_id)
     first = await made.reply(stage.c, to, "Until six, see https://velo.example/hours.", "key")
     written = json.loads(stage.way.requests[-1].content)["record"]
@@ -59,19 +59,19 @@ async def test_a_reply_is_a_record_of_ours_and_a_repeat_writes_nothing(stage: Su
     assert (first.sent_at, again.sent_at) == (datetime.fromtimestamp(stage.now // 1000 - 1, UTC), None)
 
 
-async def test_a_repeated_direct_message_is_known_by_its_words(stage: Subject) -> None:
+async def test_a_repeated_direct_message_is_recognised_by_its_text(stage: Subject) -> None:
     stage.message("Is anybody there?")
     made = Bluesky(stage.http)
-    told = next(one for one in await walked(stage.c, made.conversations) if one.kind is MessageKind.MESSAGE)
-    to = ReplyTo(told.external_id, told.thread_id, told.kind, told.author, None)
+    message = next(one for one in await read_all(stage.c, made.conversations) if one.kind is MessageKind.MESSAGE)
+    to = ReplyTo(message.external_id, message.thread_id, message.kind, message.author, None)
     first, again = [await made.reply(stage.c, to, "Yes", "key") for _ in range(2)]
     assert first.external_id == again.external_id
     stage.later()
     await made.reply(stage.c, to, "Of course", "other")
     stage.message("Still?")
-    newest = next(one for one in await walked(stage.c, made.conversations) if one.text == "Still?")
-    later = await made.reply(stage.c, replace(to, external_id=newest.external_id), "Yes", "third")
-    assert later.external_id != first.external_id, "the same words, said to something else"
+    latest_message = next(one for one in await read_all(stage.c, made.conversations) if one.text == "Still?")
+    later = await made.reply(stage.c, replace(to, external_id=latest_message.external_id), "Yes", "third")
+    assert later.external_id != first.external_id, "the same text in reply to another message is another reply"
     (dialog,) = (one for one in stage.community.dialogs.values() if one.person == stage.community.number_of(1))
     texts = [stage.community.mail[one].text for one in dialog.messages]
     assert texts[-5:] == ["Is anybody there?", "Yes", "Of course", "Still?", "Yes"]
@@ -81,18 +81,18 @@ async def test_a_post_is_published_once_with_its_pictures(stage: Subject) -> Non
     made = Bluesky(stage.http)
     draft = OutgoingPost("Open on Sunday", tuple(Picture(PIXEL, "image/png", f"dot {n}") for n in range(4)))
     first = await made.publish(stage.c, draft, "key")
-    asked = len(stage.way.requests)
+    requests_before = len(stage.way.requests)
     again = await made.publish(stage.c, draft, "key")
     assert first.external_id == again.external_id == records.uri(ids.did(18), "key")
-    assert len(stage.way.requests) == asked + 1, "nothing is uploaded in vain"
+    assert len(stage.way.requests) == requests_before + 1, "a repeat must upload nothing"
     assert len(stage.records("media")) == 4
     with pytest.raises(Rejected, match="301 characters"):
         await made.publish(stage.c, OutgoingPost("x" * 301), "other")
     await made.publish(stage.c, OutgoingPost("👩‍👩‍👧" * 150), "other")
 
 
-async def test_two_at_once_write_one_post(stage: Subject) -> None:
-    """The look beforehand finds nothing for either; the server decides."""
+async def test_two_concurrent_publications_write_one_post(stage: Subject) -> None:
+    """Neither lookup finds a record; the server accepts only one."""
     posts = len(stage.community.posts)
     done: list[int] = []
 
@@ -111,9 +111,9 @@ async def test_two_at_once_write_one_post(stage: Subject) -> None:
     assert (sent.external_id, sent.sent_at) == (records.uri(ids.did(18), "key"), None)
 
 
-async def test_nobody_writes_without_a_session() -> None:
+async def test_writing_requires_a_session() -> None:
     server = Server()
-    to = ReplyTo(uri(CUSTOMER, "c"), "t", MessageKind.COMMENT, someone(CUSTOMER), uri(US, "a"))
+    to = ReplyTo(uri(CUSTOMER, "c"), "t", MessageKind.COMMENT, customer(CUSTOMER), uri(OWN_DID, "a"))
     with pytest.raises(AuthExpired) as caught:
         await server.adapter.publish(credentials(), OutgoingPost("Ours"), "key")
     assert caught.value.token is Token.COMMUNITY
@@ -123,19 +123,19 @@ async def test_nobody_writes_without_a_session() -> None:
     assert not server.requests
 
 
-async def test_without_a_clock_nothing_is_written() -> None:
-    missing = says({"error": "RecordNotFound", "message": "Could not locate record"}, 400)
+async def test_without_a_date_header_nothing_is_written() -> None:
+    missing = json_response({"error": "RecordNotFound", "message": "Could not locate record"}, 400)
     server = Server(getRecord=missing)
     with pytest.raises(Malformed, match="time"):
         await server.adapter.publish(credentials(community=ACCESS), OutgoingPost("Ours"), "key")
 
 
-async def test_what_is_written_is_as_the_lexicons_say() -> None:
-    """Whatever the adapter asks, too."""
-    asked: list[httpx.Request] = []
+async def test_every_request_matches_the_lexicons() -> None:
+    """Both the requests that write and those that read."""
+    requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         name = request.url.path.rpartition("/")[2]
         reads: dict[str, object] = {
             "app.bsky.actor.getProfile": PROFILE,
@@ -145,23 +145,29 @@ async def test_what_is_written_is_as_the_lexicons_say() -> None:
             "app.bsky.notification.listNotifications": {"notifications": []},
             "chat.bsky.convo.listConvos": {"convos": []},
             "com.atproto.server.getSession": PROFILE,
-            "com.atproto.repo.putRecord": {"uri": uri(US, "x"), "cid": CID},
-            "chat.bsky.convo.sendMessage": {"id": "3k", "rev": "3k", "text": "", "sender": {"did": US}, "sentAt": THEN},
-            "com.atproto.server.createSession": {"accessJwt": "a", "refreshJwt": "b", "did": US},
-            "com.atproto.server.refreshSession": says({"error": "ExpiredToken", "message": ""}, 400),
+            "com.atproto.repo.putRecord": {"uri": uri(OWN_DID, "x"), "cid": CID},
+            "chat.bsky.convo.sendMessage": {
+                "id": "3k",
+                "rev": "3k",
+                "text": "",
+                "sender": {"did": OWN_DID},
+                "sentAt": POSTED_AT,
+            },
+            "com.atproto.server.createSession": {"accessJwt": "a", "refreshJwt": "b", "did": OWN_DID},
+            "com.atproto.server.refreshSession": json_response({"error": "ExpiredToken", "message": ""}, 400),
         }
-        found = before(request) or reads[name]
-        return found if isinstance(found, httpx.Response) else says(found, date=DATE)
+        response = before(request) or reads[name]
+        return response if isinstance(response, httpx.Response) else json_response(response, date=DATE)
 
     made = Bluesky(httpx.AsyncClient(transport=httpx.MockTransport(answer)))
     c = credentials(community=ACCESS, refresh="a-refresh-token", password="abcd-efgh-ijkl-mnop")
     text = "Größe: https://velo.example/a_(b)), @customer.example and @nobody.example. #Räder #1"
-    comment = ReplyTo(uri(CUSTOMER, "c"), "t", MessageKind.COMMENT, someone(CUSTOMER), uri(US, "a"))
-    message = ReplyTo("3k/3k", "direct:3k", MessageKind.MESSAGE, someone(CUSTOMER), None)
+    comment = ReplyTo(uri(CUSTOMER, "c"), "t", MessageKind.COMMENT, customer(CUSTOMER), uri(OWN_DID, "a"))
+    message = ReplyTo("3k/3k", "direct:3k", MessageKind.MESSAGE, customer(CUSTOMER), None)
     await made.community(c)
     await made.posts(c, None)
-    await made.metrics(c, (uri(US, "a"),))
-    await made.comments(c, uri(US, "a"), None)
+    await made.metrics(c, (uri(OWN_DID, "a"),))
+    await made.comments(c, uri(OWN_DID, "a"), None)
     page = await made.conversations(c, None)
     await made.conversations(c, page.cursor)
     await made.reply(c, comment, text, "key")
@@ -169,7 +175,7 @@ async def test_what_is_written_is_as_the_lexicons_say() -> None:
     await made.publish(c, OutgoingPost(text, (Picture(PIXEL, "image/png", "A dot"),)), "key")
     await made.refresh(c)
     await made.inspect(c)
-    for request in asked:
+    for request in requests:
         name = request.url.path.rpartition("/")[2]
         query: dict[str, Any] = {key: request.url.params.get_list(key) for key in request.url.params}
         plural = {"uris", "actors", "reasons"}
@@ -193,11 +199,11 @@ async def test_what_is_written_is_as_the_lexicons_say() -> None:
                     ("#Räder", {"$type": f"{kind}#tag", "tag": "Räder"}),
                 ]
                 assert body["record"]["createdAt"] == "2026-11-23T06:00:00.000Z"
-    assert len(asked) > 15
+    assert len(requests) > 15
 
 
 def _typed(value: str) -> object:
-    """A parameter as the lexicon counts it."""
+    """A query parameter in its type by the lexicon."""
     return int(value) if value.isdecimal() else {"true": True, "false": False}.get(value, value)
 
 
@@ -213,7 +219,7 @@ def test_a_records_key_is_a_tid_of_its_own() -> None:
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_session_is_opened_by_password_and_kept_up_by_refresh_tokens(stage: Subject) -> None:
+async def test_a_session_is_created_by_password_and_renewed_by_refresh_token(stage: Subject) -> None:
     made, only = Bluesky(stage.http), {Token.PASSWORD: stage.c.tokens[Token.PASSWORD]}
     assert Bluesky.renewable(only, ()) == {Token.COMMUNITY, Token.REFRESH}
     assert Bluesky.renewable({Token.COMMUNITY}, ()) == frozenset()
@@ -236,7 +242,7 @@ async def test_a_session_is_opened_by_password_and_kept_up_by_refresh_tokens(sta
     }
 
 
-async def test_a_wrong_password_is_a_persons_affair(stage: Subject) -> None:
+async def test_a_wrong_password_requires_reconnecting(stage: Subject) -> None:
     made = Bluesky(stage.http)
     with pytest.raises(AuthExpired) as caught:
         await made.refresh(replace(stage.c, tokens={Token.PASSWORD: "aaaa-bbbb-cccc-dddd"}))
@@ -246,7 +252,7 @@ async def test_a_wrong_password_is_a_persons_affair(stage: Subject) -> None:
     assert caught.value.token is Token.PASSWORD
 
 
-async def test_anothers_session_is_not_taken_for_ours() -> None:
+async def test_a_session_of_another_account_is_refused() -> None:
     session = {"accessJwt": "a", "refreshJwt": "b", "did": CUSTOMER, "handle": "c.example"}
     server = Server(refreshSession=session, createSession=session)
     with pytest.raises(AuthExpired, match="another account"):
@@ -254,57 +260,57 @@ async def test_anothers_session_is_not_taken_for_ours() -> None:
     assert [one.url.path.rpartition(".")[2] for one in server.requests] == ["refreshSession", "createSession"]
 
 
-async def test_a_renewal_without_an_answer_is_not_tried_by_password() -> None:
-    server = Server(refreshSession=says({"error": "UpstreamFailure", "message": ""}, 502))
+async def test_a_renewal_without_a_response_is_not_repeated_by_password() -> None:
+    server = Server(refreshSession=json_response({"error": "UpstreamFailure", "message": ""}, 502))
     with pytest.raises(OutcomeUnknown):
         await server.adapter.refresh(credentials(refresh="r", password="p"))
     assert len(server.requests) == 1
 
 
-async def test_tokens_tell_how_long_they_last_and_what_they_may_not() -> None:
+async def test_inspect_returns_lifetimes_and_missing_scopes() -> None:
     ordinary = jwt("signature", scope="com.atproto.appPass", iat=1795413600, exp=1795413600 + 600)
     refresh = jwt("signature", scope="com.atproto.refresh", exp=1795413600 + 86_400)
     server = Server(getSession=PROFILE)
-    told = await server.adapter.inspect(credentials(community=ordinary, refresh=refresh))
-    assert told[Token.COMMUNITY].missing_scopes == ("com.atproto.appPassPrivileged",)
-    assert told[Token.COMMUNITY].lifetime == timedelta(minutes=10)
-    assert told[Token.REFRESH].lifetime == timedelta(days=1)
-    told = await server.adapter.inspect(credentials(community="opaque"))
-    assert (told[Token.COMMUNITY].lifetime, told[Token.COMMUNITY].missing_scopes) == (None, ())
+    states = await server.adapter.inspect(credentials(community=ordinary, refresh=refresh))
+    assert states[Token.COMMUNITY].missing_scopes == ("com.atproto.appPassPrivileged",)
+    assert states[Token.COMMUNITY].lifetime == timedelta(minutes=10)
+    assert states[Token.REFRESH].lifetime == timedelta(days=1)
+    states = await server.adapter.inspect(credentials(community="opaque"))
+    assert (states[Token.COMMUNITY].lifetime, states[Token.COMMUNITY].missing_scopes) == (None, ())
 
 
 @pytest.mark.parametrize("text", ["opaque", "a.b.c", "..", "a.e30.c", "a.W10.c", "a.eyJleHAiOiJ4In0.c", "é.é.é"])
-def test_a_token_that_does_not_tell_lasts_as_long_as_they_do(text: str) -> None:
-    granted = sessions.issued_tokens(Session(access_jwt=text, refresh_jwt=text, did=US))
+def test_a_token_without_an_expiry_has_the_usual_lifetime(text: str) -> None:
+    granted = sessions.issued_tokens(Session(access_jwt=text, refresh_jwt=text, did=OWN_DID))
     assert [one.lifetime for one in granted.values()] == [timedelta(hours=2), timedelta(days=90)]
 
 
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_calls_say_what_they_cost() -> None:
+async def test_requests_carry_their_cost() -> None:
     server = Server(
-        getRecord=says({"error": "RecordNotFound", "message": ""}, 400, date=DATE),
+        getRecord=json_response({"error": "RecordNotFound", "message": ""}, 400, date=DATE),
         uploadBlob={"blob": {}},
-        putRecord={"uri": uri(US, "x"), "cid": CID},
-        createSession={"accessJwt": "a", "refreshJwt": "b", "did": US},
+        putRecord={"uri": uri(OWN_DID, "x"), "cid": CID},
+        createSession={"accessJwt": "a", "refreshJwt": "b", "did": OWN_DID},
         getPosts={"posts": []},
     )
     c = credentials(community=ACCESS)
     await server.adapter.publish(c, OutgoingPost("Ours", (Picture(PIXEL, "image/png"),)), "key")
     await server.adapter.refresh(credentials(password="p"))
-    await server.adapter.metrics(c, (uri(US, "a"),))
+    await server.adapter.metrics(c, (uri(OWN_DID, "a"),))
     costs = [request.extensions[COST] for request in server.requests]
     assert costs == [
         Cost(ACCESS, Token.COMMUNITY),
-        Cost(ACCESS, Token.COMMUNITY, {"calls": 1, "uploads": 1}, US),
-        Cost(ACCESS, Token.COMMUNITY, {"calls": 1, "writes": 2}, US),
-        Cost("", None, {"calls": 1, "sessions": 1}, US),
+        Cost(ACCESS, Token.COMMUNITY, {"calls": 1, "uploads": 1}, OWN_DID),
+        Cost(ACCESS, Token.COMMUNITY, {"calls": 1, "writes": 2}, OWN_DID),
+        Cost("", None, {"calls": 1, "sessions": 1}, OWN_DID),
         Cost("", None),
     ]
 
 
-async def test_a_limit_of_the_accounts_writes_concerns_it_alone(stage: Subject) -> None:
+async def test_a_write_limit_has_the_scope_of_the_account(stage: Subject) -> None:
     stage.sandbox.network.limits["bluesky_writes"] = 3
     made = Bluesky(stage.http)
     await made.publish(stage.c, OutgoingPost("One"), "one")
@@ -326,5 +332,5 @@ async def test_a_limit_of_the_accounts_writes_concerns_it_alone(stage: Subject) 
 @pytest.mark.parametrize(
     "headers", [{}, {"ratelimit-limit": "0", "ratelimit-remaining": "0"}, {"ratelimit-limit": "x"}]
 )
-def test_what_tells_of_no_limit_is_no_usage(headers: dict[str, str]) -> None:
+def test_without_limit_headers_there_is_no_usage(headers: dict[str, str]) -> None:
     assert Bluesky.usage(httpx.Response(200, headers=headers)) is None

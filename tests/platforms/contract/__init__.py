@@ -1,16 +1,17 @@
-"""The contract's suite: every adapter found, against the sandbox speaking its platform's wire format.
+"""The contract's test suite: every adapter against the sandbox in its platform's wire format.
 
-    stage       a sandbox of one community, an adapter connected to it, and the way between them
-    pagination   what a list brings, and what the ledger says it should bring; finding: one thing in particular
-    reading     the checks themselves, one function for each thing that the contract promises; and
-               failing, writing, refusals, hooks, instants
+    stage       a sandbox of one community, an adapter connected to it, and the HTTP transport between them
+    pagination  reading a list to its end, and comparing it with the sandbox's ledger
+    finding     looking up one post or message through the adapter
+    reading     checks, one function for each guarantee of the contract; more of them are in failing,
+                writing, refusals, hooks and instants
     suite       all of them: `CHECKS`
-    table       adapter × check, as it is printed at the end
-    planted/    faults in real adapters, with which the suite itself is tested
+    table       the table of adapters by checks, printed at the end
+    planted/    faults planted in real adapters, which test the suite itself
 
-`python -m tests.platforms.contract [adapter …]` runs it by itself; pytest runs it as tests, together with
-tests of the suite: planted faults that have to make it red.
+`python -m tests.platforms.contract [adapter …]` runs the suite alone; pytest also runs the tests of the suite:
+planted faults that must make it fail.
 
-What an adapter does under broken answers stands in `test_every_adapter.py`. That other communities are
-polled as before while one hangs belongs to the planner: `tests/communities`.
+`test_every_adapter.py` tests adapters with broken responses; `tests/communities` tests that one hanging
+community does not delay the others.
 """

@@ -1,4 +1,4 @@
-"""What is checked: one function for each promise of the contract."""
+"""The registry of checks: one function for each guarantee of the contract."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,46 +11,46 @@ from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import Specimen
 
 Run = Callable[[Subject], Awaitable[None]]
-Known = Callable[[type[Adapter], Specimen], bool]
+AppliesTo = Callable[[type[Adapter], Specimen], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One promise, and of which adapters it is asked."""
+    """A check, and the adapters that it applies to."""
 
     run: Run
-    known: Known
+    applies: AppliesTo
 
 
 REGISTERED: Final[dict[str, Check]] = {}
-"""By name; `suite` has them in the table's order."""
+"""Checks by name; `suite` has them in the table's order."""
 
 
-def check(name: str, known: Known = lambda _, __: True) -> Callable[[Run], Run]:
-    """Put a function into the table. `known` tells whether an adapter has what it is about."""
+def check(name: str, applies: AppliesTo = lambda _, __: True) -> Callable[[Run], Run]:
+    """Register a function as a check. `applies` tells whether it applies to an adapter."""
 
     def add(run: Run) -> Run:
         assert name not in REGISTERED, f"there are two checks {name}"
-        REGISTERED[name] = Check(run, known)
+        REGISTERED[name] = Check(run, applies)
         return run
 
     return add
 
 
-def has(ability: type) -> Known:
-    return lambda kind, _: issubclass(kind, ability)
+def has(capability: type) -> AppliesTo:
+    return lambda kind, _: issubclass(kind, capability)
 
 
-RED: Final = (AssertionError, pytest.fail.Exception, PlatformError)
-"""What a check ends with where something is not as promised."""
+FAILURES: Final = (AssertionError, pytest.fail.Exception, PlatformError)
+"""The exceptions of a failed check."""
 
 
-GREEN: Final[set[tuple[str, type[Adapter]]]] = set()
+PASSED: Final[set[tuple[str, type[Adapter]]]] = set()
 """Checks that adapters have passed in this process."""
 
 
 async def run(name: str, key: str, kind: type[Adapter]) -> None:
-    """One check of an adapter on a stage of its own; one of `RED` where something is not as promised."""
+    """Run one check of an adapter on a new stage. Raises one of `FAILURES` if it fails."""
     async with staged(key, kind) as subject:
         await REGISTERED[name].run(subject)
-    GREEN.add((name, kind))
+    PASSED.add((name, kind))

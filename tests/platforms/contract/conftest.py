@@ -1,11 +1,11 @@
-"""Prints the table when the suite has run."""
+"""Prints the table after a run of the suite."""
 
 import pytest
 
 from tests.platforms.contract.table import Result, table
 
 PROPERTY = "contract"
-"""Under this name each test of the suite carries its adapter and its check, also from another process."""
+"""The property under which a test records its adapter and check, also from an xdist worker."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""What fails on the way: it is told, and never taken for an end, for nothing, or for 0."""
+"""Requests that fail in the middle of a read: an error, never the end of a list, an empty list, or 0."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,19 +10,19 @@ from app.platforms.capabilities import Streams
 from app.platforms.contract import Metric, PlatformError, Throttled, Transient
 from tests.platforms.contract.checks import check, has
 from tests.platforms.contract.finding import remote_post, updates
-from tests.platforms.contract.pagination import Listing, same, walk
-from tests.platforms.contract.reading import engage, measured, of_each_list
+from tests.platforms.contract.pagination import Listing, read_pages, same_page
+from tests.platforms.contract.reading import engage, has_metrics, of_each_list
 from tests.platforms.contract.stage import Subject, moment
 
 PAGES = 3
-"""So many pages of a first walk are broken, each of their requests once."""
+"""The number of pages whose requests are made to fail, each once."""
 
 
-def _breaks(
+def _failing_request(
     s: Subject, number: int, answer: Callable[[], httpx.Response] = lambda: httpx.Response(502, html="<html>")
 ) -> Callable[[httpx.Request], httpx.Response | None]:
-    """The request with this number, from now on and from 0, is answered so: as by a server in trouble."""
-    first = len(s.way.requests)  # a request is counted before it is answered
+    """Replaces the response to the request with this number, counted from now and from 0."""
+    first = len(s.way.requests)  # a request is counted before its response
 
     def instead(_: httpx.Request) -> httpx.Response | None:
         return answer() if len(s.way.requests) - 1 - first == number else None
@@ -30,113 +30,117 @@ def _breaks(
     return instead
 
 
-async def _broken(s: Subject, listing: Listing, cursor: str | None, since: datetime | None) -> tuple[str | None, bool]:
-    """Break each request of a page; what the sound page says of going on."""
-    asked = len(s.way.requests)
+async def _fail_each_request(
+    s: Subject, listing: Listing, cursor: str | None, since: datetime | None
+) -> tuple[str | None, bool]:
+    """Let each request of a page fail once. Returns the cursor of the intact page, and whether there is more."""
+    requests_before = len(s.way.requests)
     sound = await listing.page(s, cursor, since)
-    for number in range(len(s.way.requests) - asked):
-        s.way.instead = _breaks(s, number)
+    for number in range(len(s.way.requests) - requests_before):
+        s.way.instead = _failing_request(s, number)
         try:
             page = await listing.page(s, cursor, since)
         except Transient:
             continue
         finally:
             s.way.instead = lambda _: None
-        assert same(page, sound), f"request {number} of a page failed, and nobody says so"
+        assert same_page(page, sound), f"request {number} of a page failed without an error"
     return sound.cursor, sound.more
 
 
-@of_each_list("an error on the way is told")
+@of_each_list("a failed request is an error")
 async def lists(s: Subject, listing: Listing) -> None:
-    """In the first pages of a walk, and where the next one begins: it is told, or it did not matter."""
+    """On the first pages, and on the first page of the next poll: an error, or an identical page."""
     listing.fill(s)
-    await listing.page(s, None, None)  # what has to be found out first is found out
+    await listing.page(s, None, None)  # requests made once only, such as lookups, come before the counting
     cursor: str | None = None
     for _ in range(PAGES):
-        cursor, more = await _broken(s, listing, cursor, None)
+        cursor, more = await _fail_each_request(s, listing, cursor, None)
         if not more:
             break
-    done = await walk(listing, s, since=moment(listing.standing(s)[5]))
+    done = await read_pages(listing, s, since=moment(listing.existing(s)[5]))
     listing.add(s)
-    await _broken(s, listing, done.cursor, None)
+    await _fail_each_request(s, listing, done.cursor, None)
 
 
-@check("metrics: an error on the way is told", measured)
+@check("metrics: a failed request is an error", has_metrics)
 async def metrics(s: Subject) -> None:
-    """Each request of a reading fails once: it is told, or what it would have brought is missing."""
+    """Each request of `metrics` fails once: an error, or the metrics that it would have returned are missing."""
     posts = [s.post(f"Post {number}") for number in range(2)]
     for post in posts:
         engage(s, post["id"], 3)
     s.later(s.spec.metrics_delay.total_seconds() + 3600)
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
-    asked = len(s.way.requests)
+    requests_before = len(s.way.requests)
     sound = await s.adapter().metrics(s.c, ids)
-    for number in range(len(s.way.requests) - asked):
-        s.way.instead = _breaks(s, number)
+    for number in range(len(s.way.requests) - requests_before):
+        s.way.instead = _failing_request(s, number)
         try:
-            found = await s.adapter().metrics(s.c, ids)
+            results = await s.adapter().metrics(s.c, ids)
         except Transient:
             continue
         finally:
             s.way.instead = lambda _: None
-        for was, now in zip(sound, found, strict=True):
-            assert not now.gone, "what could not be asked for is said to be gone"
+        for was, now in zip(sound, results, strict=True):
+            assert not now.gone, "a post whose request failed is reported as gone"
             assert now.counters.items() <= was.counters.items(), f"made up: {dict(now.counters)}"
-            assert now.counters.keys() | now.missing.keys() == set(Metric), "a metric is neither there nor missing"
+            assert now.counters.keys() | now.missing.keys() == set(Metric), (
+                "a metric is neither in counters nor in missing"
+            )
 
 
-@check("metrics: told to stop, no further call", measured)
-async def stopped(s: Subject) -> None:
-    """Whichever request of a reading it is that the platform refuses for having been called too often."""
+@check("metrics: no request after a 429", has_metrics)
+async def stops_when_throttled(s: Subject) -> None:
+    """Whichever request of `metrics` gets status 429."""
     posts = [s.post(f"Post {number}") for number in range(2)]
     s.later(s.spec.metrics_delay.total_seconds() + 3600)
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
-    asked = len(s.way.requests)
+    requests_before = len(s.way.requests)
     await s.adapter().metrics(s.c, ids)
-    for number in range(len(s.way.requests) - asked):
+    for number in range(len(s.way.requests) - requests_before):
         before = len(s.way.requests)
-        s.way.instead = _breaks(s, number, lambda: httpx.Response(429, headers={"retry-after": "30"}))
+        s.way.instead = _failing_request(s, number, lambda: httpx.Response(429, headers={"retry-after": "30"}))
         try:
             with pytest.raises(Throttled) as caught:
                 await s.adapter().metrics(s.c, ids)
         finally:
             s.way.instead = lambda _: None
         assert caught.value.retry_after == 30
-        assert len(s.way.requests) == before + number + 1, "a call was made in spite of it"
+        assert len(s.way.requests) == before + number + 1, "a request was sent after the 429"
 
 
-@check("metrics: the stream tells no 0 for unknown", has(Streams))
+@check("metrics: the stream has no 0 for unknown", has(Streams))
 async def streamed(s: Subject) -> None:
-    """A post that comes with the stream has the counters that come with it, and those alone."""
+    """A post in the stream has only the counters that the event contains."""
     await updates(s)
     engage(s, s.post()["id"], 2)
-    found = [post.metrics for event in await updates(s) for post in event.posts]
-    assert found, "the post does not come"
-    for one in found:
-        assert one.counters.keys() | one.missing.keys() == set(Metric), "a metric is neither there nor missing"
+    results = [post.metrics for event in await updates(s) for post in event.posts]
+    assert results, "the post is not in the stream"
+    for one in results:
+        assert one.counters.keys() | one.missing.keys() == set(Metric), "a metric is neither in counters nor in missing"
         made_up = sorted(one.counters.keys() - (s.spec.metrics - s.spec.pushed_metrics - s.spec.counted_metrics))
-        assert not made_up, f"{made_up} cannot be known from it"
+        assert not made_up, f"{made_up} cannot be known from the event"
 
 
-@check("errors: `classify` alone says the same")
+@check("errors: `classify` agrees with the call")
 async def classified(s: Subject) -> None:
-    """What a call raises is what the adapter says of the very answer: nothing is swallowed, or called otherwise."""
+    """`classify` returns, for a response, an error of the class that the call itself raises."""
     effects: list[dict[str, object]] = [{"type": "html", "status": 502}]
     effects += [{"type": "platform_error", "code": code} for code in s.about.codes]
     for effect in effects:
         await s.control("faults", platform=s.spec.key, effect=effect)
-        said: PlatformError | None = None
+        raised: PlatformError | None = None
         try:
             await s.adapter().community(s.c)
         except PlatformError as error:
-            said = error
+            raised = error
         s.clear_faults()
         alone = s.adapter().classify(s.way.responses[-1])
-        assert type(alone) is type(said), f"{effect}: {alone!r}, and the call says {said!r}"
-        if isinstance(said, Throttled):
+        assert type(alone) is type(raised), f"{effect}: {alone!r}, but the call raised {raised!r}"
+        if isinstance(raised, Throttled):
             assert isinstance(alone, Throttled)
-            assert alone.scope is said.scope
+            assert alone.scope is raised.scope
         s.later()
     sound = await s.adapter().community(s.c)
     assert sound.external_id == s.c.external_id
-    assert s.adapter().classify(s.way.responses[-1]) is None, "an error is seen in a good answer"
+    assert s.adapter().classify(s.way.responses[-1]) is None, "a valid response is classified as an error"

@@ -1,4 +1,4 @@
-"""Find on the platform, through the adapter, what happened in the world."""
+"""Look up posts and messages of the sandbox through the adapter."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
@@ -7,54 +7,54 @@ from typing import TypeVar
 from app.platforms.capabilities import Event, ListsComments, ReplyTo, Streams
 from app.platforms.contract import Page, RemoteMessage, RemotePost
 from sandbox.ledger import Record
-from tests.platforms.contract.stage import Item, Subject, at, moment
+from tests.platforms.contract.stage import Item, Subject, moment, recorded_at
 
 T = TypeVar("T")
 
 LONGEST = 500
-"""A list of more pages than this goes in circles."""
+"""The most pages of a list before it is taken for an endless loop."""
 
 
-def when(item: Item) -> int:
-    """The second at which it was written, since 1970."""
+def second_of(item: Item) -> int:
+    """When it was written, in whole seconds since 1970."""
     return int((item.published_at if isinstance(item, RemotePost) else item.sent_at).timestamp())
 
 
-def told_by(event: Event) -> list[Item]:
-    """The posts and messages that an event brings."""
+def items_of(event: Event) -> list[Item]:
+    """The posts and messages of an event."""
     return [*event.posts, *event.messages]
 
 
 async def remote_post(s: Subject, post: str) -> str:
-    """The id under which the adapter knows a post of the world's."""
+    """The adapter's id of a post of the sandbox."""
     written = moment(s.community.wall[int(post)].at)
-    found = await _seek(s, RemotePost, written)
-    assert isinstance(found, RemotePost), "a post is to be seen nowhere"
-    return found.external_id
+    item = await _find(s, RemotePost, written)
+    assert isinstance(item, RemotePost), "the adapter returns no such post"
+    return item.external_id
 
 
 async def remote_message(s: Subject, record: Record) -> RemoteMessage:
-    """A comment, mention or message as the adapter tells of it."""
-    written = at(record)
-    found = await _seek(s, RemoteMessage, written)
+    """A comment, mention or message as the adapter returns it."""
+    written = recorded_at(record)
+    message = await _find(s, RemoteMessage, written)
     made = s.adapter()
-    if found is None and isinstance(made, ListsComments) and "post" in record:
+    if message is None and isinstance(made, ListsComments) and "post" in record:
         post = await remote_post(s, record["post"])
-        await _walk(s, lambda cursor: made.comments(s.c, post, cursor, written))
-        found = _known(s, RemoteMessage, written)
-    assert isinstance(found, RemoteMessage), "a message is to be seen nowhere"
-    return found
+        await _read_pages(s, lambda cursor: made.comments(s.c, post, cursor, written))
+        message = _seen_item(s, RemoteMessage, written)
+    assert isinstance(message, RemoteMessage), "the adapter returns no such message"
+    return message
 
 
-async def own_messages(s: Subject, asked: Record) -> list[RemoteMessage]:
-    """What the platform tells of the community's own answers to a message; nothing, where it does not."""
-    written = at(asked)
+async def own_messages(s: Subject, question: Record) -> list[RemoteMessage]:
+    """The community's own replies to a message, as the adapter lists them; empty if the platform lists none."""
+    written = recorded_at(question)
     s.seen.clear()
-    await _seek(s, RemoteMessage, written, all_of_it=True)
+    await _find(s, RemoteMessage, written, all_of_it=True)
     made = s.adapter()
-    if isinstance(made, ListsComments) and "post" in asked and "comments" not in s.about.silent:
-        post = await remote_post(s, asked["post"])
-        await _walk(s, lambda cursor: made.comments(s.c, post, cursor, written))
+    if isinstance(made, ListsComments) and "post" in question and "comments" not in s.about.not_offered:
+        post = await remote_post(s, question["post"])
+        await _read_pages(s, lambda cursor: made.comments(s.c, post, cursor, written))
     return [one for one in s.seen.values() if isinstance(one, RemoteMessage) and one.author.is_community]
 
 
@@ -63,30 +63,30 @@ def reply_to(message: RemoteMessage) -> ReplyTo:
 
 
 async def updates(s: Subject) -> list[Event]:
-    """What the stream brings that it has not brought before."""
-    found: list[Event] = []
+    """The new events of the stream since the last call."""
+    events: list[Event] = []
     made = s.adapter()
     if isinstance(made, Streams):
         async for page in _pages(lambda cursor: made.updates(s.c, cursor), s.stream):
             s.stream = page.cursor
-            found += page.items
-    return found
+            events += page.items
+    return events
 
 
-async def _seek(s: Subject, kind: type[Item], written: datetime, *, all_of_it: bool = False) -> Item | None:
-    """One that was written then; `all_of_it`: go through everything from then on."""
-    if (known := _known(s, kind, written)) is not None:
-        return known
+async def _find(s: Subject, kind: type[Item], written: datetime, *, all_of_it: bool = False) -> Item | None:
+    """The item written at that time. `all_of_it`: read everything since then, even if it was seen before."""
+    if (item := _seen_item(s, kind, written)) is not None:
+        return item
     for event in await updates(s):
-        s.seen |= {item.external_id: item for item in told_by(event)}
+        s.seen |= {item.external_id: item for item in items_of(event)}
     made = s.adapter()
     lists = made.posts if kind is RemotePost else made.conversations
-    if all_of_it or _known(s, kind, written) is None:
-        await _walk(s, lambda cursor: lists(s.c, cursor, written))
-    return _known(s, kind, written)
+    if all_of_it or _seen_item(s, kind, written) is None:
+        await _read_pages(s, lambda cursor: lists(s.c, cursor, written))
+    return _seen_item(s, kind, written)
 
 
-async def _walk(s: Subject, list_: Callable[[str | None], Awaitable[Page[Item]]]) -> None:
+async def _read_pages(s: Subject, list_: Callable[[str | None], Awaitable[Page[Item]]]) -> None:
     async for page in _pages(list_, None):
         s.seen |= {item.external_id: item for item in page.items}
 
@@ -98,14 +98,14 @@ async def _pages(list_: Callable[[str | None], Awaitable[Page[T]]], cursor: str 
         if not page.more:
             return
         cursor = page.cursor
-    raise AssertionError("a list does not end")
+    raise AssertionError("paging does not end")
 
 
-def _known(s: Subject, kind: type[Item], written: datetime) -> Item | None:
+def _seen_item(s: Subject, kind: type[Item], written: datetime) -> Item | None:
     within = timedelta(seconds=1)
     for item in s.seen.values():
         if isinstance(item, kind):
-            told = item.published_at if isinstance(item, RemotePost) else item.sent_at
-            if written <= told < written + within:
+            sent = item.published_at if isinstance(item, RemotePost) else item.sent_at
+            if written <= sent < written + within:
                 return item
     return None

@@ -1,4 +1,4 @@
-"""Moments near the ends of the calendar: none leaves an adapter, and none takes anything beside it along."""
+"""Moments near the ends of the calendar: an adapter returns none of them, and loses no other item for one."""
 
 import json
 import re
@@ -11,9 +11,9 @@ from app.kit.instants import EARLIEST, LATEST
 from app.platforms.capabilities import Event, Receives, Streams
 from app.platforms.contract import Malformed, RemotePost
 from tests.platforms.contract.checks import check, has
-from tests.platforms.contract.finding import told_by, updates, when
-from tests.platforms.contract.hooks import subscribed
-from tests.platforms.contract.pagination import Listing, walk
+from tests.platforms.contract.finding import items_of, second_of, updates
+from tests.platforms.contract.hooks import subscribe
+from tests.platforms.contract.pagination import Listing, read_pages
 from tests.platforms.contract.reading import of_each_list
 from tests.platforms.contract.stage import Item, Subject
 
@@ -24,17 +24,17 @@ ENDS: Final[Sequence[tuple[str, int]]] = (
     ("0001-01-01T00:00:00", -62_135_596_800),
     ("1969-12-31T23:59:59", -1),
 )
-"""Written out, and in seconds since 1970."""
+"""In ISO format, and in seconds since 1970."""
 MOSCOW: Final = timezone(timedelta(hours=3))
-"""Of what is written without an offset."""
+"""The time zone of moments without an offset."""
 YEAR: Final = 366 * 24 * 3600
 
 Concerns = Callable[[int], bool]
 """Whether the moment at a second since 1970 is to be spoiled."""
 
 
-def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[bytes], bytes]:
-    """Puts an end of the calendar in place of moments, in whatever form the platform writes them."""
+def replace_moments(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[bytes], bytes]:
+    """Returns a function that replaces moments in a JSON body by this one, in the platform's own format."""
     written, seconds = end
     last = s.now // 1000 + YEAR
 
@@ -51,7 +51,7 @@ def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[b
         return value
 
     def _text(value: str) -> str:
-        if value[:1] in {"{", "["}:  # an answer within an answer
+        if value[:1] in {"{", "["}:  # JSON inside a string
             try:
                 return json.dumps(spoil(json.loads(value)))
             except ValueError:
@@ -60,10 +60,10 @@ def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[b
             return str(spoil(int(value)))
         if WRITTEN.fullmatch(value) is None:
             return value
-        told = datetime.fromisoformat(value)
-        if told.tzinfo is None:
-            told = told.replace(tzinfo=MOSCOW)
-        second = int(told.timestamp())
+        parsed = datetime.fromisoformat(value)
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=MOSCOW)
+        second = int(parsed.timestamp())
         if not concerns(second):
             return value
         zone = re.search(r"(Z|[+-]\d\d:?\d\d)$", value)
@@ -71,11 +71,11 @@ def spoiler(s: Subject, end: tuple[str, int], concerns: Concerns) -> Callable[[b
 
     def body(content: bytes) -> bytes:
         try:
-            told = json.loads(content)
+            document = json.loads(content)
         except ValueError:
             return content
-        made = spoil(told)
-        return content if made == told else json.dumps(made).encode()
+        made = spoil(document)
+        return content if made == document else json.dumps(made).encode()
 
     return body
 
@@ -84,17 +84,17 @@ def within_bounds(items: Iterable[Item]) -> None:
     for item in items:
         moment = item.published_at if isinstance(item, RemotePost) else item.sent_at
         for one in (moment, item.edited_at):
-            assert one is None or EARLIEST <= one < LATEST, f"{one} leaves the adapter"
+            assert one is None or EARLIEST <= one < LATEST, f"the adapter returns {one}"
 
 
 def events_within_bounds(events: Iterable[Event]) -> None:
     for event in events:
-        within_bounds(told_by(event))
-        assert event.at is None or EARLIEST <= event.at < LATEST, f"{event.at} leaves the adapter"
+        within_bounds(items_of(event))
+        assert event.at is None or EARLIEST <= event.at < LATEST, f"the adapter returns {event.at}"
 
 
-def _few(s: Subject) -> None:
-    """Some of everything, in one page of each list."""
+def _create_few(s: Subject) -> None:
+    """Create a few items of every kind: one page of each list."""
     post = s.post("Who comes along?")["id"]
     for number in range(1, 5):
         s.comment(post, f"Comment {number}", person=number)
@@ -107,61 +107,61 @@ def _few(s: Subject) -> None:
         s.post(f"Post {number}")
 
 
-@of_each_list("an extreme moment hides nothing else")
+@of_each_list("an extreme moment hides no others")
 async def lists(s: Subject, listing: Listing) -> None:
-    """Of one item in the list's middle; then of all."""
-    _few(s)
-    sound = (await walk(listing, s)).items
-    assert len(sound) > 2, "too few to hide one another"
+    """With an extreme moment in the middle item of the list; then in all items."""
+    _create_few(s)
+    sound = (await read_pages(listing, s)).items
+    assert len(sound) > 2, "too few items for the check"
     victim = sound[len(sound) // 2]
     others = {item.external_id for item in sound} - {victim.external_id}
     for end in ENDS:
-        s.way.spoils = spoiler(s, end, lambda second: second == when(victim))
-        found = (await walk(listing, s)).items
-        within_bounds(found)
-        hidden = others - {item.external_id for item in found}
+        s.way.spoils = replace_moments(s, end, lambda second: second == second_of(victim))
+        items = (await read_pages(listing, s)).items
+        within_bounds(items)
+        hidden = others - {item.external_id for item in items}
         assert not hidden, f"{end[0]} hides {len(hidden)} of {len(others)} others"
-        s.way.spoils = spoiler(s, end, lambda _: True)
-        with suppress(Malformed):  # of which nothing is understood
+        s.way.spoils = replace_moments(s, end, lambda _: True)
+        with suppress(Malformed):  # every item may be malformed
             within_bounds((await listing.page(s, None, None)).items)
         s.way.spoils = lambda body: body
 
 
-@check("stream: an extreme moment hides nothing else", has(Streams))
+@check("stream: an extreme moment hides no others", has(Streams))
 async def streamed(s: Subject) -> None:
-    """Of one event; it is told, if only as one that is not understood."""
+    """With an extreme moment in one event, which must still be returned, if only as unparsed."""
     await updates(s)
     for end in ENDS:
-        _few(s)
-        newest = s.now // 1000
+        _create_few(s)
+        now = s.now // 1000
         before, beside = s.stream, await updates(s)
         victim = beside[len(beside) // 2]
-        moment = next((when(item) for item in told_by(victim)), newest)
+        moment = next((second_of(item) for item in items_of(victim)), now)
         s.stream = before
-        s.way.spoils = spoiler(s, end, moment.__eq__)
-        found = await updates(s)
+        s.way.spoils = replace_moments(s, end, moment.__eq__)
+        events = await updates(s)
         s.way.spoils = lambda body: body
-        events_within_bounds(found)
-        told = {item.external_id for event in found for item in told_by(event)}
-        wanted = {item.external_id for event in beside if event is not victim for item in told_by(event)}
-        assert wanted <= told, f"{end[0]} hides others"
-        assert len(found) == len(beside), f"{end[0]} is lost"
+        events_within_bounds(events)
+        received_ids = {item.external_id for event in events for item in items_of(event)}
+        expected_ids = {item.external_id for event in beside if event is not victim for item in items_of(event)}
+        assert expected_ids <= received_ids, f"{end[0]} hides others"
+        assert len(events) == len(beside), f"{end[0]} is lost"
 
 
-@check("hooks: an extreme moment goes no further", has(Receives))
-async def hooked(s: Subject) -> None:
-    """What brings one is kept: understood without it, or told as not understood."""
+@check("hooks: an extreme moment is not returned", has(Receives))
+async def hooks(s: Subject) -> None:
+    """An event with one is kept: parsed without the moment, or as unparsed."""
     assert issubclass(s.kind, Receives)
-    box = subscribed(s)
-    _few(s)
+    box = subscribe(s)
+    _create_few(s)
     spoilt = 0
     for _, one in box.sent:
         sound = s.kind.parse_event(one.body)
         events_within_bounds(sound)
         for end in ENDS:
-            body = spoiler(s, end, lambda _: True)(one.body)
+            body = replace_moments(s, end, lambda _: True)(one.body)
             spoilt += body != one.body
-            found = s.kind.parse_event(body)
-            events_within_bounds(found)
-            assert found or not sound, f"an event with {end[0]} is lost"
+            events = s.kind.parse_event(body)
+            events_within_bounds(events)
+            assert events or not sound, f"an event with {end[0]} is lost"
     assert spoilt, "no event has a moment"

@@ -1,6 +1,6 @@
-"""What a list brings, and what the world says it should bring.
+"""What a list returns, and what it should return by the sandbox's state.
 
-Items are known again by the second at which they were written: the stage lets nothing happen twice in one.
+Items are matched by the second at which they were written: the stage lets only one thing happen in each second.
 """
 
 import json
@@ -13,12 +13,12 @@ from app.platforms.capabilities import ListsComments
 from app.platforms.contract import Adapter, MessageKind, Page, RemotePost
 from sandbox.entities import Entry
 from sandbox.ledger import Record
-from tests.platforms.contract.finding import remote_post, when
+from tests.platforms.contract.finding import remote_post, second_of
 from tests.platforms.contract.stage import Item, Subject, moment
 from tests.platforms.specimens import Specimen
 
 MOST_PAGES: Final = 1000
-"""No list is filled so far that a walk would need more."""
+"""The most pages of a list before it is taken for an endless loop."""
 
 
 class Listing(Protocol):
@@ -26,8 +26,8 @@ class Listing(Protocol):
 
     name: str
 
-    def known(self, kind: type[Adapter], about: Specimen) -> bool:
-        """Whether the platform has it."""
+    def applies(self, kind: type[Adapter], about: Specimen) -> bool:
+        """Whether the adapter has this list."""
         ...
 
     def fill(self, s: Subject) -> None:
@@ -35,35 +35,35 @@ class Listing(Protocol):
         ...
 
     def add(self, s: Subject) -> Record:
-        """One more item, the newest."""
+        """Add one more item, the latest."""
         ...
 
     async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]: ...
 
-    def standing(self, s: Subject) -> list[int]:
-        """When the items that it should bring were made, in milliseconds since 1970, newest first."""
+    def existing(self, s: Subject) -> list[int]:
+        """When the items that it should return were created, in milliseconds since 1970, latest first."""
         ...
 
     def removable(self, s: Subject) -> list[Record]:
-        """Items that can be deleted; none where a list's items cannot be."""
+        """Items that can be deleted; empty if the list's items cannot."""
         ...
 
 
 @dataclass(slots=True)
-class Walked:
-    """What a walk brought."""
+class PagesRead:
+    """The items of all pages read."""
 
     cursor: str | None
     items: list[Item] = field(default_factory=list)
-    """Without repeats, in the order they came first."""
+    """Without repeats, in the order of their first appearance."""
     pages: int = 0
 
     @property
     def seconds(self) -> list[int]:
-        return [when(item) for item in self.items]
+        return [second_of(item) for item in self.items]
 
 
-async def walk(
+async def read_pages(
     listing: Listing,
     s: Subject,
     cursor: str | None = None,
@@ -71,59 +71,59 @@ async def walk(
     since: datetime | None = None,
     after_each: Callable[[Page[Item]], None] = lambda _: None,
     twice: bool = False,
-) -> Walked:
-    """A walk to its end: each page of a new adapter, its cursor kept as text. `twice`: each is asked for twice."""
-    done = Walked(cursor)
-    known: dict[str, None] = {}
-    been: set[str | None] = set()
+) -> PagesRead:
+    """Read all pages, each with a new adapter and the cursor as stored text. `twice`: request each page twice."""
+    done = PagesRead(cursor)
+    seen_ids: dict[str, None] = {}
+    cursors_seen: set[str | None] = set()
     more = True
     while more:
-        assert done.cursor not in been, "the walk goes in circles"
-        assert done.pages < MOST_PAGES, "the walk does not end"
-        been.add(done.cursor)
+        assert done.cursor not in cursors_seen, "a cursor came a second time"
+        assert done.pages < MOST_PAGES, "paging does not end"
+        cursors_seen.add(done.cursor)
         page = await listing.page(s, done.cursor, since)
         if twice:
             again = await listing.page(s, done.cursor, since)
-            assert same(page, again), "a cursor, given again, brings something else"
-        done.items += [item for item in page.items if _shown(item) and item.external_id not in known]
-        known |= dict.fromkeys(item.external_id for item in page.items)
+            assert same_page(page, again), "the same cursor returns another page"
+        done.items += [item for item in page.items if _is_visible(item) and item.external_id not in seen_ids]
+        seen_ids |= dict.fromkeys(item.external_id for item in page.items)
         done.pages += 1
-        assert page.cursor is None or isinstance(page.cursor, str), "a cursor is a text"
-        assert page.cursor is not None or not page.more, "there is more, and no cursor to reach it"
+        assert page.cursor is None or isinstance(page.cursor, str), "a cursor must be a string"
+        assert page.cursor is not None or not page.more, "there is more, but no cursor for it"
         done.cursor = None if page.cursor is None else str(json.loads(json.dumps(page.cursor)))
         more = page.more
         after_each(page)
     return done
 
 
-def _shown(item: Item) -> bool:
+def _is_visible(item: Item) -> bool:
     return isinstance(item, RemotePost) or not item.deleted
 
 
-def same(one: Page[Item], other: Page[Item]) -> bool:
-    """Whether two pages bring the same items and say the same of what follows."""
+def same_page(one: Page[Item], other: Page[Item]) -> bool:
+    """Whether two pages have the same items and the same `more`."""
     ids = [[item.external_id for item in page.items] for page in (one, other)]
     return ids[0] == ids[1] and one.more == other.more
 
 
-def complete(listing: Listing, s: Subject, items: Iterable[Item], *, since: datetime | None = None) -> None:
-    """Nothing that stands is missing, and nothing is there that does not stand."""
-    wanted = sorted(at // 1000 for at in listing.standing(s) if since is None or moment(at) >= since)
-    found = sorted(when(item) for item in items)
-    lacking, strange = _difference(wanted, found)
-    assert not lacking, f"{len(lacking)} of {len(wanted)} {listing.name} were passed over"
-    assert not strange, f"{len(strange)} of {len(found)} {listing.name} do not stand, or came under two ids"
+def assert_complete(listing: Listing, s: Subject, items: Iterable[Item], *, since: datetime | None = None) -> None:
+    """Assert that the items are exactly those that exist."""
+    expected = sorted(at // 1000 for at in listing.existing(s) if since is None or moment(at) >= since)
+    actual = sorted(second_of(item) for item in items)
+    missing, unexpected = _difference(expected, actual)
+    assert not missing, f"{len(missing)} of {len(expected)} {listing.name} are missing"
+    assert not unexpected, f"{len(unexpected)} of {len(actual)} {listing.name} do not exist, or have two ids"
 
 
-def _difference(wanted: Sequence[int], found: Sequence[int]) -> tuple[list[int], list[int]]:
-    left = list(found)
-    lacking = []
-    for one in wanted:
+def _difference(expected: Sequence[int], actual: Sequence[int]) -> tuple[list[int], list[int]]:
+    left = list(actual)
+    missing = []
+    for one in expected:
         if one in left:
             left.remove(one)
         else:
-            lacking.append(one)
-    return lacking, left
+            missing.append(one)
+    return missing, left
 
 
 class Posts:
@@ -131,8 +131,8 @@ class Posts:
 
     name = "posts"
 
-    def known(self, kind: type[Adapter], about: Specimen) -> bool:
-        return "posts" not in about.silent
+    def applies(self, kind: type[Adapter], about: Specimen) -> bool:
+        return "posts" not in about.not_offered
 
     def fill(self, s: Subject) -> None:
         for number in range(170):
@@ -144,7 +144,7 @@ class Posts:
     async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]:
         return await s.adapter().posts(s.c, cursor, since)
 
-    def standing(self, s: Subject) -> list[int]:
+    def existing(self, s: Subject) -> list[int]:
         return [s.community.wall[post].at for post in reversed(s.community.posts)]
 
     def removable(self, s: Subject) -> list[Record]:
@@ -156,11 +156,11 @@ class Comments:
 
     name = "comments"
 
-    def known(self, kind: type[Adapter], about: Specimen) -> bool:
-        return issubclass(kind, ListsComments) and "comments" not in about.silent
+    def applies(self, kind: type[Adapter], about: Specimen) -> bool:
+        return issubclass(kind, ListsComments) and "comments" not in about.not_offered
 
     def fill(self, s: Subject) -> None:
-        """120 comments; below one of them more answers than come with it, and an answer of the community's."""
+        """120 comments, one with more replies than are embedded in it, and one with a reply of the community."""
         post = s.post("Who comes along?")["id"]
         tops = [s.comment(post, f"Comment {number}", person=number)["id"] for number in range(1, 121)]
         below = tops[1]
@@ -177,7 +177,7 @@ class Comments:
         assert isinstance(made, ListsComments)
         return await made.comments(s.c, await remote_post(s, self._post(s)), cursor, since)
 
-    def standing(self, s: Subject) -> list[int]:
+    def existing(self, s: Subject) -> list[int]:
         return [entry.at for entry in self._entries(s)]
 
     def removable(self, s: Subject) -> list[Record]:
@@ -200,11 +200,11 @@ class Comments:
 
 
 class Conversations:
-    """`Adapter.conversations`: what customers wrote, of the kinds that the platform lists."""
+    """`Adapter.conversations`: messages of customers, of the kinds that the platform lists."""
 
     name = "conversations"
 
-    def known(self, kind: type[Adapter], about: Specimen) -> bool:
+    def applies(self, kind: type[Adapter], about: Specimen) -> bool:
         return bool(about.listed_by_conversations)
 
     def fill(self, s: Subject) -> None:
@@ -221,7 +221,7 @@ class Conversations:
                 s.comment(post, f"Comment {number}", person=number)
 
     def add(self, s: Subject) -> Record:
-        """By the one who wrote very often, if it is a message: their conversation jumps to the top."""
+        """A message is by the person who wrote most: their conversation moves to the top."""
         if self._lists(s, MessageKind.MESSAGE):
             return s.message("One more thing", person=700)
         if self._lists(s, MessageKind.MENTION):
@@ -230,10 +230,10 @@ class Conversations:
 
     async def page(self, s: Subject, cursor: str | None, since: datetime | None) -> Page[Item]:
         page = await s.adapter().conversations(s.c, cursor, since)
-        # Whether the community's own words come with a list is the platform's affair.
+        # Platforms differ in whether a list includes the community's own messages.
         return Page(tuple(one for one in page.items if not one.author.is_community), page.cursor, page.more)
 
-    def standing(self, s: Subject) -> list[int]:
+    def existing(self, s: Subject) -> list[int]:
         entries = [*s.community.wall.values(), *s.community.mail.values()]
         listed = [
             entry.at

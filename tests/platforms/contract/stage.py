@@ -1,4 +1,4 @@
-"""A sandbox of one community, an adapter connected to it, and the way between them."""
+"""A sandbox of one community, an adapter connected to it, and the HTTP transport between them."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,7 +25,7 @@ from tests.sandbox.conftest import ManualClock, lift_rate_limits
 BASE: Final = "http://localhost"
 SEED: Final = 7
 SIZE: Final = 300
-"""Followers to begin with: so few that the world's past is soon told."""
+"""The initial followers: few, so that the sandbox's history is generated quickly."""
 
 Item: TypeAlias = RemotePost | RemoteMessage
 
@@ -35,8 +35,8 @@ def wire_of(key: str) -> WireFormat | None:
     return next((wire for wire in discover_wire_formats() if key in wire.platforms), None)
 
 
-class GraphAccess(httpx.AsyncBaseTransport):
-    """From an adapter to the sandbox. Things may happen on it, and answers get lost."""
+class SandboxTransport(httpx.AsyncBaseTransport):
+    """Transports requests from an adapter to the sandbox; can run code before them, and lose or replace responses."""
 
     def __init__(self, sandbox: Sandbox, real: Callable[[], float]) -> None:
         self._real = real
@@ -44,13 +44,13 @@ class GraphAccess(httpx.AsyncBaseTransport):
         self.requests: list[httpx.Request] = []
         self.responses: list[httpx.Response] = []
         self.before: Callable[[int], None] = lambda _: None
-        """Called with the number of each request, from 0, before it is carried out."""
+        """Called with the number of each request, from 0, before it is sent."""
         self.loses: Callable[[httpx.Request], bool] = lambda _: False
-        """The answers to these requests, which are carried out, never arrive."""
+        """The requests whose responses are lost after the sandbox has processed them."""
         self.instead: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
-        """Answers in place of the sandbox's; nothing is carried out."""
+        """Responses that replace the sandbox's; the request does not reach it."""
         self.spoils: Callable[[bytes], bytes] = lambda body: body
-        """What becomes of an answer's JSON on the way."""
+        """Changes the body of a response."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.before(len(self.requests))
@@ -63,7 +63,7 @@ class GraphAccess(httpx.AsyncBaseTransport):
                 kept = {name: value for name, value in response.headers.items() if name != "content-length"}
                 response = httpx.Response(response.status_code, headers=kept, content=spoilt)
         response.request = request
-        response.headers.setdefault("date", formatdate(self._real(), usegmt=True))  # every server tells it
+        response.headers.setdefault("date", formatdate(self._real(), usegmt=True))  # every real server sends it
         if self.loses(request):
             raise httpx.ReadError("the connection broke before its answer")
         self.responses.append(response)
@@ -72,24 +72,24 @@ class GraphAccess(httpx.AsyncBaseTransport):
 
 @dataclass(slots=True)
 class Subject:
-    """An adapter that is put to the test, and the world it is to tell of.
+    """An adapter under test, and the sandbox that it is connected to.
 
-    Time stands still unless `later` moves it.
+    The sandbox's time advances only by `later`.
     """
 
     kind: type[Adapter]
     about: Specimen
     sandbox: Sandbox
-    hands: ManualClock
-    way: GraphAccess
+    clock: ManualClock
+    way: SandboxTransport
     http: httpx.AsyncClient
     community: Community
     connection: Mapping[str, Any]
     c: Credentials = field(init=False)
     stream: str | None = None
-    """How far the stream of events has been read, where the platform has one."""
+    """The cursor of the stream of events, if the platform has one."""
     seen: dict[str, Item] = field(default_factory=dict)
-    """Posts and messages met so far, by id."""
+    """Posts and messages read so far, by id."""
 
     @property
     def spec(self) -> Spec:
@@ -100,39 +100,43 @@ class Subject:
         return self.kind(self.http)
 
     async def connect(self) -> None:
-        """As a person does it: with the address, the tokens, and what is known of the application."""
-        told = self.kind.address(str(self.connection["address"]))
-        known = Credentials(
-            told.canonical, told.base_url or str(self.connection["base_url"]), None, self.tokens(), self.settings()
+        """Set `c` as the service does: from the address, the tokens and the application's settings."""
+        address = self.kind.address(str(self.connection["address"]))
+        credentials = Credentials(
+            address.canonical,
+            address.base_url or str(self.connection["base_url"]),
+            None,
+            self.tokens(),
+            self.settings(),
         )
-        found = await self.adapter().community(known)
-        self.c = replace(known, external_id=found.external_id, aliases=found.aliases)
+        snapshot = await self.adapter().community(credentials)
+        self.c = replace(credentials, external_id=snapshot.external_id, aliases=snapshot.aliases)
 
     def tokens(self) -> dict[Token, str]:
-        given = self.connection["tokens"]
-        return {kind: given[kind.value] for kind in self.spec.tokens if given.get(kind.value)}
+        texts = self.connection["tokens"]
+        return {kind: texts[kind.value] for kind in self.spec.tokens if texts.get(kind.value)}
 
     def settings(self) -> dict[str, str]:
-        told = {**self.connection, **self.connection.get("app", {})}
-        return {name: str(told[name]) for name in self.spec.app_settings}
+        values = {**self.connection, **self.connection.get("app", {})}
+        return {name: str(values[name]) for name in self.spec.app_settings}
 
     def secrets(self) -> frozenset[str]:
-        """What must be seen nowhere."""
+        """The texts that must not be exposed."""
         return replace(self.about, tokens=self.c.tokens, app=self.c.app, derived_secrets=()).secrets
 
-    # ── the world ─────────────────────────────────────────────────────────────────────────────
+    # ── the sandbox ───────────────────────────────────────────────────────────────────────────
 
     @property
     def now(self) -> int:
         return self.sandbox.network.world.now
 
     def later(self, seconds: float = 1) -> None:
-        """Let virtual time pass; whatever is due then happens."""
+        """Advance the sandbox's time by seconds, and process the events that are due."""
         self.sandbox.network.clock.advance(int(seconds * 1000))
         self.sandbox.network.tick()
 
     def let(self, event: str, **fields: Unpack[Fields]) -> Record:
-        """Let something happen, a second after what happened before."""
+        """Emit an event, one second after the one before."""
         self.later()
         return self.sandbox.network.world.emit(event, self.community, "control", **fields)
 
@@ -152,7 +156,7 @@ class Subject:
         return self.let("mention", text=text, person=self.community.number_of(person), kind="question")
 
     def delete(self, record: Record) -> None:
-        """A post or a comment goes."""
+        """Delete a post or a comment."""
         world = self.sandbox.network.world
         fields = Fields(id=record["id"])
         if record["type"] != "post":
@@ -163,31 +167,31 @@ class Subject:
         )
 
     def records(self, *types: str) -> list[Record]:
-        """The ledger's, of these types."""
+        """The ledger's records of these types."""
         return [one for one in self.sandbox.network.world.ledger.page(0, 10_000_000) if one["type"] in types]
 
     def accepted(self, kind: str) -> list[Record]:
-        """Those of the ledger's records that came through the platform's wire format."""
+        """The ledger's records that were created through the platform's API."""
         return [one for one in self.records(kind) if one["origin"] == "api"]
 
     def tally(self, at: int | None = None) -> Tally:
-        """What the ledger adds up to, now or at another instant."""
+        """The totals of the ledger, now or at another instant (in milliseconds)."""
         world = self.sandbox.network.world
         return tallies(world.ledger.page(0, 10_000_000), world.now if at is None else at)[self.community.key]
 
     def lets(self, kind: MessageKind) -> bool:
-        """Whether people here write messages of this kind."""
+        """Whether the community receives messages of this kind."""
         return kind is MessageKind.COMMENT or kind.value in self.community.profile.activities
 
     async def control(self, path: str, **ask: object) -> Any:
-        """Pull a string of the sandbox's."""
+        """Call the sandbox's control API."""
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self.sandbox.app), base_url=BASE) as http:
             answer = await http.post(f"/_sandbox/{path}", json=ask)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
     def changes(self, request: httpx.Request) -> bool:
-        """Whether a request is the change itself, and not what comes before it."""
+        """Whether a request is the change itself, not a lookup or upload before it."""
         return request.method != "GET" and self.about.before(request) is None
 
     def clear_faults(self) -> None:
@@ -196,24 +200,24 @@ class Subject:
 
 @asynccontextmanager
 async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
-    """An adapter of the platform `key`, connected to a community that few people write to."""
+    """An adapter of the platform `key`, connected to the least busy of the sandbox's communities."""
     wire = wire_of(key)
     assert wire is not None, f"the sandbox does not speak {key}"
     quiet = min((profile for profile in wire.profiles if profile.platform == key), key=lambda profile: profile.busy)
     one = replace(quiet, size=SIZE)
-    hands = ManualClock()
-    sandbox = build(seed=SEED, real=hands, tick=None, speed=0, wire_formats=[replace(wire, profiles=(one,))])
+    clock = ManualClock()
+    sandbox = build(seed=SEED, real=clock, tick=None, speed=0, wire_formats=[replace(wire, profiles=(one,))])
     lift_rate_limits(sandbox)
     sandbox.network.base_url = BASE
-    way = GraphAccess(sandbox, hands)
-    for name in LOGGERS:  # as the client of the house does it
+    way = SandboxTransport(sandbox, clock)
+    for name in LOGGERS:  # as `kit.http` does
         logging.getLogger(name).setLevel(logging.WARNING)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url=BASE) as http:
         (connection,) = (await http.get("/_sandbox/communities")).json()
     try:
         async with httpx.AsyncClient(transport=way) as http:
             community = sandbox.network.world.communities[one.key]
-            subject = Subject(kind, specimen(key), sandbox, hands, way, http, community, connection)
+            subject = Subject(kind, specimen(key), sandbox, clock, way, http, community, connection)
             await subject.connect()
             yield subject
     finally:
@@ -221,9 +225,9 @@ async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
 
 
 def moment(milliseconds: int) -> datetime:
-    """A moment of the world's, in whole seconds: all that some platforms tell."""
+    """A time of the sandbox in whole seconds, since some platforms return no fractions."""
     return datetime.fromtimestamp(milliseconds // 1000, UTC)
 
 
-def at(record: Record) -> datetime:
+def recorded_at(record: Record) -> datetime:
     return moment(instants.parse(record["at"]))

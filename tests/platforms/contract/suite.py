@@ -6,7 +6,7 @@ from tests.platforms.contract import failing, hooks, instants, reading, refusals
 from tests.platforms.contract.checks import REGISTERED, Check
 
 MODULES: Final = (reading, failing, writing, refusals, hooks, instants)
-"""Each registers its own when it is imported."""
+"""Each module registers its checks when it is imported."""
 
 CHECKS: Final[dict[str, Check]] = {
     name: check for module in MODULES for name, check in REGISTERED.items() if check.run.__module__ == module.__name__

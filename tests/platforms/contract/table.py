@@ -11,32 +11,32 @@ from tests.platforms.specimens import specimen
 
 Result = Literal["ok", "FAILED"]
 
-NOT_ASKED: Final = "–"
-"""The platform has no such thing."""
+NOT_APPLICABLE: Final = "–"
+"""The check does not apply to the platform."""
 NOT_RUN: Final = " "
 
 
-def asked(keys: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """What is to be checked: adapters that have a specimen and a wire format, by the checks that concern them."""
-    found: list[tuple[str, str]] = []
+def applicable_checks(keys: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Pairs of adapter and applicable check, for adapters that have a specimen and a wire format."""
+    pairs: list[tuple[str, str]] = []
     for key, kind in sorted(adapters().items()):
         if keys and key not in keys:
             continue
-        with suppress(LookupError):  # test_every_adapter_has_a_specimen tells of it
+        with suppress(LookupError):  # test_every_adapter_has_a_specimen fails then
             about = specimen(key)
-            found += [(key, name) for name, check in CHECKS.items() if wire_of(key) and check.known(kind, about)]
-    return found
+            pairs += [(key, name) for name, check in CHECKS.items() if wire_of(key) and check.applies(kind, about)]
+    return pairs
 
 
 def table(results: Mapping[tuple[str, str], Result]) -> str:
-    """As text: a line for each check, a column for each adapter."""
+    """A text table with a line for each check and a column for each adapter."""
     keys = sorted({key for key, _ in results})
-    concerned = set(asked())
+    concerned = set(applicable_checks())
     first = max(len(name) for name in CHECKS)
 
     def cell(key: str, name: str) -> str:
         if (key, name) not in concerned:
-            return NOT_ASKED
+            return NOT_APPLICABLE
         return results.get((key, name), NOT_RUN)
 
     def line(label: str, cells: Sequence[str]) -> str:

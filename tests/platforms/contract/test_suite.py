@@ -1,4 +1,4 @@
-"""The suite itself: a fault planted in an adapter makes the check that is there for it red."""
+"""Tests of the suite itself: a fault planted in an adapter makes its check fail."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,26 +6,26 @@ import pytest
 
 from app.platforms import adapters
 from app.platforms.contract import Adapter
-from tests.platforms.contract.checks import GREEN, RED, run
+from tests.platforms.contract.checks import FAILURES, PASSED, run
 from tests.platforms.contract.planted import changes, everywhere, figures, hooks, instants, lists, refusals
-from tests.platforms.contract.planted.everywhere import Everywhere
+from tests.platforms.contract.planted.everywhere import PlantedFault
 from tests.platforms.contract.suite import CHECKS
-from tests.platforms.contract.table import NOT_ASKED, asked, table
+from tests.platforms.contract.table import NOT_APPLICABLE, applicable_checks, table
 from tests.platforms.every_push import EVERY_PUSH
 
 PLANTED = (*lists.PLANTED, *figures.PLANTED, *changes.PLANTED, *refusals.PLANTED, *hooks.PLANTED, *instants.PLANTED)
 
 
 @pytest.mark.parametrize(("name", "planted", "because"), PLANTED)
-async def test_a_planted_fault_is_found(name: str, planted: type[Adapter], because: str) -> None:
-    with pytest.raises(RED, match=because):
+async def test_a_planted_fault_is_detected(name: str, planted: type[Adapter], because: str) -> None:
+    with pytest.raises(FAILURES, match=because):
         await run(name, planted.spec.key, planted)
     sound = next(
         kind
         for kind in planted.__mro__
         if kind.__module__.startswith("app.platforms.") and kind.__module__ != "app.platforms.contract"
     )
-    if (name, sound) not in GREEN:  # once is enough
+    if (name, sound) not in PASSED:  # once is enough
         await run(name, planted.spec.key, sound)
 
 
@@ -36,10 +36,10 @@ def _everywhere() -> Iterator[object]:
 
 
 @pytest.mark.parametrize("one", list(_everywhere()))
-async def test_it_is_found_in_every_adapter(one: Everywhere) -> None:
-    """Without it the check is green, or `test_contract` is red."""
-    assert (one.kind.spec.key, one.check) in asked()
-    with pytest.raises(RED, match=one.because):
+async def test_the_fault_is_detected_in_every_adapter(one: PlantedFault) -> None:
+    """Without the fault the check passes, or else `test_contract` fails."""
+    assert (one.kind.spec.key, one.check) in applicable_checks()
+    with pytest.raises(FAILURES, match=one.because):
         await run(one.check, one.kind.spec.key, one.kind)
 
 
@@ -53,25 +53,25 @@ def test_every_push_leaves_out_no_fault_and_few_adapters_have_them() -> None:
     often = everywhere.every_push()
     assert {(one.fault, one.check) for one in often} == {(one.fault, one.check) for one in everywhere.PLANTED}
     assert {one.id for one in everywhere.PLANTED if one.kind.spec.key in EVERY_PUSH} <= {one.id for one in often}
-    assert sum(one.kind.spec.key not in EVERY_PUSH for one in often) <= 2, "others would serve better as EVERY_PUSH"
+    assert sum(one.kind.spec.key not in EVERY_PUSH for one in often) <= 2, "choose other adapters for EVERY_PUSH"
 
 
 @pytest.mark.parametrize("faults", [everywhere.PLANTED, everywhere.every_push()], ids=["all", "every push"])
-def test_every_promise_has_its_fault(faults: Sequence[Everywhere]) -> None:
-    """One is enough for what is the same with every list, or with every kind of message."""
+def test_every_check_has_a_planted_fault(faults: Sequence[PlantedFault]) -> None:
+    """One fault is enough for a check that is the same for every list or kind of message."""
 
     def promise(name: str) -> str:
         several = name.startswith(("posts:", "comments:", "conversations:", "reply to a "))
         return name.partition(": ")[2] if several else name
 
     found_by = {name for name, _, _ in PLANTED} | {one.check for one in faults}
-    assert {promise(name) for _, name in asked()} == {promise(name) for name in found_by}
+    assert {promise(name) for _, name in applicable_checks()} == {promise(name) for name in found_by}
 
 
-def test_the_table_shows_what_is_not_there() -> None:
+def test_the_table_marks_checks_that_do_not_apply() -> None:
     lines = table({("mastodon", "community"): "ok", ("vk", "community"): "FAILED"}).splitlines()
     assert lines[0].split() == ["mastodon", "vk"]
     assert lines[1].split() == ["community", "ok", "FAILED"]
-    (garbage,) = (line for line in lines if line.startswith("hooks: garbage"))
-    assert garbage.split()[-1] == NOT_ASKED, "of Mastodon it is not asked; of VK it was not run"
+    (row,) = (line for line in lines if line.startswith("hooks: an unreadable"))
+    assert row.split()[-1] == NOT_APPLICABLE, "not applicable to Mastodon; VK's was not run"
     assert len(lines) == len(CHECKS) + 1

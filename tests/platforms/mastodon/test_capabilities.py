@@ -1,4 +1,4 @@
-"""What Mastodon's adapter does besides reading one account: measure many, publish, tell limits and scopes."""
+"""The Mastodon adapter's other capabilities: metrics of many accounts, publishing, rate limits and scopes."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from app.platforms.capabilities import (
 )
 from app.platforms.contract import COST, Cost, LimitScope, OutcomeUnknown, Rejected, Throttled, Token, Transient
 from app.platforms.mastodon.adapter import SCOPES, Mastodon
-from tests.platforms.mastodon.test_adapter import TOKEN, asked, credentials, served_by, status
+from tests.platforms.mastodon.test_adapter import TOKEN, credentials, question, status, with_handler
 from tests.platforms.specimens import PIXEL
 
 MEDIA = {"id": "900", "type": "image", "url": "https://m.example/900.png"}
@@ -30,12 +30,12 @@ def pictures(count: int) -> tuple[Picture, ...]:
 
 
 class Server:
-    """Takes uploads and statuses."""
+    """A fake server that accepts uploads and statuses."""
 
     def __init__(self, *media: httpx.Response) -> None:
         self.requests: list[httpx.Request] = []
         self.media = list(media)
-        """Instead of a good answer to an upload, or to the question after it."""
+        """The response that replaces that to an upload, or to the request for its state."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -49,8 +49,8 @@ class Server:
         return [f"{one.method} {one.url.path}" for one in self.requests]
 
 
-def test_it_can_do_all_this_and_needs_no_fresh_tokens() -> None:
-    made = served_by(Server())
+def test_the_adapter_has_these_capabilities_and_needs_no_renewal() -> None:
+    made = with_handler(Server())
     assert all(isinstance(made, able) for able in (MeasuresAcross, Publishes, Inspects, ReportsUsage))
     assert not isinstance(made, Refreshes)
 
@@ -65,14 +65,14 @@ async def test_posts_of_several_accounts_come_in_one_call() -> None:
         paths.append(request.url.path)
         return httpx.Response(200, json=[status(3, by="9"), status(1)])
 
-    made = served_by(batch)
-    found = await made.metrics_across(credentials(), (PostRef("1", "1"), PostRef("5", "2"), PostRef("9", "3")))
-    assert [(one.external_id, one.gone) for one in found] == [("1", False), ("2", True), ("3", False)]
+    made = with_handler(batch)
+    results = await made.metrics_across(credentials(), (PostRef("1", "1"), PostRef("5", "2"), PostRef("9", "3")))
+    assert [(one.external_id, one.gone) for one in results] == [("1", False), ("2", True), ("3", False)]
     assert paths == ["/api/v1/statuses"]
 
 
 def test_only_accounts_without_a_token_share_a_batch() -> None:
-    """What another's token may not see looks deleted: each token has a lane of its own."""
+    """A post hidden from another account's token looks deleted, so each token has a group of its own."""
     assert Mastodon.spec.metrics_group_tokens == {Token.COMMUNITY}
 
 
@@ -81,7 +81,9 @@ def test_only_accounts_without_a_token_share_a_batch() -> None:
 
 async def test_a_post_with_four_described_pictures_in_their_order() -> None:
     server = Server()
-    sent = await served_by(server).publish(credentials(token=True), OutgoingPost("Open & warm", pictures(4)), "key-1")
+    sent = await with_handler(server).publish(
+        credentials(token=True), OutgoingPost("Open & warm", pictures(4)), "key-1"
+    )
     assert sent.external_id == "12"
     assert server.paths == 4 * ["POST /api/v2/media"] + ["POST /api/v1/statuses"]
     for number, upload in enumerate(server.requests[:4]):
@@ -99,28 +101,28 @@ async def test_a_post_with_four_described_pictures_in_their_order() -> None:
 
 async def test_a_text_alone_is_one_call() -> None:
     server = Server()
-    await served_by(server).publish(credentials(token=True), OutgoingPost("Open"), "k")
+    await with_handler(server).publish(credentials(token=True), OutgoingPost("Open"), "k")
     assert server.paths == ["POST /api/v1/statuses"]
     assert b"media_ids" not in server.requests[0].content
 
 
 @pytest.mark.parametrize("draft", [OutgoingPost("x" * 501), OutgoingPost("x", pictures(5)), OutgoingPost(" ")])
-async def test_what_is_too_much_is_not_sent(draft: OutgoingPost) -> None:
+async def test_a_post_over_the_limits_is_not_sent(draft: OutgoingPost) -> None:
     server = Server()
     with pytest.raises(Rejected):
-        await served_by(server).publish(credentials(token=True), draft, "k")
+        await with_handler(server).publish(credentials(token=True), draft, "k")
     assert not server.requests
 
 
-async def test_a_picture_that_is_still_worked_on_is_asked_for_once() -> None:
+async def test_an_unprocessed_picture_is_requested_once_more() -> None:
     accepted = httpx.Response(202, json={**MEDIA, "url": None})
     server = Server(accepted, httpx.Response(200, json=MEDIA))
-    await served_by(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
+    await with_handler(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
     assert server.paths == ["POST /api/v2/media", "GET /api/v1/media/900", "POST /api/v1/statuses"]
     server = Server(accepted, httpx.Response(206, json={**MEDIA, "url": None}))
     with pytest.raises(Transient):
-        await served_by(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
-    assert server.paths == ["POST /api/v2/media", "GET /api/v1/media/900"], "nothing was posted"
+        await with_handler(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
+    assert server.paths == ["POST /api/v2/media", "GET /api/v1/media/900"], "no status may be created"
 
 
 @pytest.mark.parametrize(
@@ -135,12 +137,12 @@ async def test_a_picture_that_is_still_worked_on_is_asked_for_once() -> None:
 async def test_an_upload_that_fails_fails_as_a_read(answer: httpx.Response, error: type[Exception]) -> None:
     server = Server(answer)
     with pytest.raises(error):
-        await served_by(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
+        await with_handler(server).publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
     assert len(server.requests) == 1
 
 
-async def test_a_post_whose_answer_is_lost_may_have_appeared() -> None:
-    made = served_by(lambda request: httpx.Response(500))
+async def test_a_lost_response_to_a_post_is_an_unknown_outcome() -> None:
+    made = with_handler(lambda request: httpx.Response(500))
     with pytest.raises(OutcomeUnknown):
         await made.publish(credentials(token=True), OutgoingPost("Open"), "k")
 
@@ -148,7 +150,7 @@ async def test_a_post_whose_answer_is_lost_may_have_appeared() -> None:
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_every_request_tells_what_it_costs() -> None:
+async def test_every_request_carries_its_cost() -> None:
     costs: list[tuple[str, Cost]] = []
     server = Server()
 
@@ -156,9 +158,9 @@ async def test_every_request_tells_what_it_costs() -> None:
         costs.append((request.url.path, request.extensions[COST]))
         return server(request)
 
-    made = served_by(noting)
+    made = with_handler(noting)
     await made.publish(credentials(token=True), OutgoingPost("Open", pictures(1)), "k")
-    await made.reply(credentials(token=True), asked(), "Yes", "k")
+    await made.reply(credentials(token=True), question(), "Yes", "k")
     assert [(path, dict(cost.units)) for path, cost in costs] == [
         ("/api/v2/media", {"calls": 1, "media": 1}),
         ("/api/v1/statuses", {"calls": 1, "statuses": 1}),
@@ -167,12 +169,12 @@ async def test_every_request_tells_what_it_costs() -> None:
     ]
     assert {(cost.token, cost.kind) for _, cost in costs} == {(TOKEN, Token.COMMUNITY)}
     targets = [cost.target for _, cost in costs if len(cost.units) > 1]
-    assert targets == ["1 media", "1 statuses", "1 statuses"], "each kind of change has a limit of its own"
+    assert targets == ["1 media", "1 statuses", "1 statuses"], "each kind of change has its own rate limit"
     named = {(one.name, one.calls, one.seconds, one.scope) for one in Mastodon.spec.rate_limits}
     assert named >= {("media", 30, 1800, LimitScope.TOKEN), ("statuses", 300, 10_800, LimitScope.TOKEN)}
 
 
-def told(headers: dict[str, str], method: str = "GET", *, token: bool = True) -> httpx.Response:
+def response_with(headers: dict[str, str], method: str = "GET", *, token: bool = True) -> httpx.Response:
     sent = {"authorization": f"Bearer {TOKEN}"} if token else {}
     request = httpx.Request(method, "https://m.example/", headers=sent)
     return httpx.Response(200, headers=AT | headers, request=request)
@@ -185,11 +187,11 @@ LIMIT = {
 }
 
 
-def test_how_much_is_used_up() -> None:
-    assert Mastodon.usage(told(LIMIT)) == Usage(0.75, LimitScope.TOKEN, 150.0)
-    assert Mastodon.usage(told(LIMIT, token=False)) == Usage(0.75, LimitScope.ADDRESS, 150.0)
-    assert Mastodon.usage(told(LIMIT | {"x-ratelimit-reset": "soon"})) == Usage(0.75, LimitScope.TOKEN, None)
-    assert Mastodon.usage(told(LIMIT, "POST")) is None, "the limit of uploads is not that of calls"
+def test_usage_of_the_rate_limit() -> None:
+    assert Mastodon.usage(response_with(LIMIT)) == Usage(0.75, LimitScope.TOKEN, 150.0)
+    assert Mastodon.usage(response_with(LIMIT, token=False)) == Usage(0.75, LimitScope.ADDRESS, 150.0)
+    assert Mastodon.usage(response_with(LIMIT | {"x-ratelimit-reset": "soon"})) == Usage(0.75, LimitScope.TOKEN, None)
+    assert Mastodon.usage(response_with(LIMIT, "POST")) is None, "the rate limit of uploads is not that of reads"
 
 
 @pytest.mark.parametrize(
@@ -197,19 +199,19 @@ def test_how_much_is_used_up() -> None:
     [{}, {"x-ratelimit-limit": "300"}, {"x-ratelimit-remaining": "1"}, LIMIT | {"x-ratelimit-limit": "0"}]
     + [LIMIT | {"x-ratelimit-remaining": wrong} for wrong in ("-1", "many", "", "1e3", "9" * 30)],
 )
-def test_what_is_not_told_is_not_made_up(headers: dict[str, str]) -> None:
-    assert Mastodon.usage(told(headers)) is None
+def test_without_complete_headers_there_is_no_usage(headers: dict[str, str]) -> None:
+    assert Mastodon.usage(response_with(headers)) is None
 
 
 @pytest.mark.parametrize(
     ("method", "token", "scope"),
     [("GET", True, LimitScope.TOKEN), ("GET", False, LimitScope.ADDRESS), ("POST", True, LimitScope.COMMUNITY)],
 )
-def test_whom_a_refusal_concerns(method: str, token: bool, scope: LimitScope) -> None:
-    """Too many uploads keep nobody from reading."""
+def test_the_scope_of_a_rate_limit(method: str, token: bool, scope: LimitScope) -> None:
+    """The rate limit of uploads does not stop reads."""
     sent = {"authorization": f"Bearer {TOKEN}"} if token else {}
     request = httpx.Request(method, "https://m.example/", headers=sent)
-    said = served_by(Server()).classify(httpx.Response(429, request=request))
+    said = with_handler(Server()).classify(httpx.Response(429, request=request))
     assert isinstance(said, Throttled)
     assert said.scope is scope
 
@@ -229,13 +231,13 @@ def test_whom_a_refusal_concerns(method: str, token: bool, scope: LimitScope) ->
         ({"scopes": None}, ()),
     ],
 )
-async def test_what_a_token_lacks(application: dict[str, Any], missing: tuple[str, ...]) -> None:
-    made = served_by(lambda _: httpx.Response(200, json={"name": "Instep", **application}))
+async def test_inspect_returns_missing_scopes(application: dict[str, Any], missing: tuple[str, ...]) -> None:
+    made = with_handler(lambda _: httpx.Response(200, json={"name": "Instep", **application}))
     states = await made.inspect(credentials(token=True))
     assert states[Token.COMMUNITY].missing_scopes == missing
 
 
 async def test_without_a_token_nothing_is_asked() -> None:
     server = Server()
-    assert await served_by(server).inspect(credentials()) == {}
+    assert await with_handler(server).inspect(credentials()) == {}
     assert not server.requests

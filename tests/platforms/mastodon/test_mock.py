@@ -1,4 +1,4 @@
-"""The Mastodon adapter end to end: `mastodon_mock`, written by others, as a process, over real HTTP."""
+"""The Mastodon adapter end to end: the third-party server `mastodon_mock` as a process, over real HTTP."""
 
 import asyncio
 import re
@@ -43,7 +43,7 @@ from mastodon_mock.config import DatabaseConfig, MastodonMockConfig, demo_config
 config = demo_config(MastodonMockConfig(database=DatabaseConfig(path=":memory:")))
 uvicorn.run(create_app(config), host="127.0.0.1", port=0, log_level="info")
 """
-"""What `mastodon_mock serve --in-memory --demo` does, on a port of the system's choice."""
+"""`mastodon_mock serve --in-memory --demo`, on a free port."""
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +55,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         try:
             yield f"127.0.0.1:{_port(process, folder / 'log')}"
         finally:
-            process.kill()  # asked politely, it first sleeps through the timeouts it was told to play
+            process.kill()  # on SIGTERM it would first sleep through its simulated timeouts
             process.wait()
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
-    """The port it chose, from what it prints once it listens."""
+    """The port, from the line that the server logs once it listens."""
     for _ in range(START_SECONDS * 10):
-        found = re.search(r"running on http://127\.0\.0\.1:(\d+)", log.read_text())
-        if found is not None:
-            return int(found[1])
+        match = re.search(r"running on http://127\.0\.0\.1:(\d+)", log.read_text())
+        if match is not None:
+            return int(match[1])
         try:
             process.wait(0.1)
         except subprocess.TimeoutExpired:
@@ -81,7 +81,7 @@ async def http(server: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def control(server: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The customers, and whoever breaks the server."""
+    """A client for the actions of customers, and for faults of the server."""
     async with httpx.AsyncClient(base_url=f"http://{server}", trust_env=False) as made:
         yield made
         await made.delete("/api/v1/_mock/faults")
@@ -96,40 +96,40 @@ async def ada(server: str, http: httpx.AsyncClient) -> Credentials:
     return replace(c, external_id=snapshot.external_id)
 
 
-async def say(control: httpx.AsyncClient, who: str, text: str, **more: str) -> dict[str, Any]:
+async def write_status(control: httpx.AsyncClient, author: str, text: str, **more: str) -> dict[str, Any]:
     response = await control.post(
-        "/api/v1/statuses", data={"status": text, **more}, headers={"authorization": f"Bearer {who}_token"}
+        "/api/v1/statuses", data={"status": text, **more}, headers={"authorization": f"Bearer {author}_token"}
     )
     assert response.is_success, response.text
     said: dict[str, Any] = response.json()
     return said
 
 
-async def fault(control: httpx.AsyncClient, path: str, **effect: object) -> None:
+async def set_fault(control: httpx.AsyncClient, path: str, **effect: object) -> None:
     response = await control.post("/api/v1/_mock/faults", json={"match": {"path": path}, "effect": effect, "count": 1})
     assert response.is_success, response.text
 
 
 async def all_posts(made: Mastodon, c: Credentials, cursor: str | None = None) -> tuple[list[RemotePost], str | None]:
-    found: list[RemotePost] = []
+    posts: list[RemotePost] = []
     while True:
         page: Page[RemotePost] = await made.posts(c, cursor)
-        found += page.items
+        posts += page.items
         cursor = page.cursor
         if not page.more:
-            return found, cursor
+            return posts, cursor
 
 
 async def all_conversations(
     made: Mastodon, c: Credentials, cursor: str | None = None, since: datetime | None = None
 ) -> tuple[list[RemoteMessage], str | None]:
-    found: list[RemoteMessage] = []
+    messages: list[RemoteMessage] = []
     while True:
         page: Page[RemoteMessage] = await made.conversations(c, cursor, since)
-        found += page.items
+        messages += page.items
         cursor = page.cursor
         if not page.more:
-            return found, cursor
+            return messages, cursor
 
 
 async def test_the_community(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
@@ -139,25 +139,25 @@ async def test_the_community(http: httpx.AsyncClient, control: httpx.AsyncClient
     assert snapshot.title == raw["display_name"]
 
 
-async def test_posts_are_walked_to_the_end_and_on(
+async def test_posts_are_read_to_the_end_and_then_only_new_ones(
     http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials
 ) -> None:
     made = Mastodon(http)
     for number in range(45):
-        await say(control, "ada", f"post {number}")
-    found, cursor = await all_posts(made, ada)
-    texts = [post.text for post in found]
+        await write_status(control, "ada", f"post {number}")
+    posts, cursor = await all_posts(made, ada)
+    texts = [post.text for post in posts]
     assert texts[:45] == [f"post {number}" for number in reversed(range(45))]
     raw = (await control.get(f"/api/v1/accounts/{ada.external_id}")).json()
-    assert len({post.external_id for post in found}) == len(found) <= raw["statuses_count"]
+    assert len({post.external_id for post in posts}) == len(posts) <= raw["statuses_count"]
     assert (await all_posts(made, ada, cursor))[0] == []
-    await say(control, "ada", "the newest")
+    await write_status(control, "ada", "the newest")
     assert [post.text for post in (await all_posts(made, ada, cursor))[0]] == ["the newest"]
 
 
 async def test_metrics_move(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
     made = Mastodon(http)
-    post, gone = await say(control, "ada", "like me"), await say(control, "ada", "delete me")
+    post, gone = await write_status(control, "ada", "like me"), await write_status(control, "ada", "delete me")
     headers = {"authorization": "Bearer grace_token"}
     await control.post(f"/api/v1/statuses/{post['id']}/favourite", headers=headers)
     await control.post(f"/api/v1/statuses/{post['id']}/reblog", headers=headers)
@@ -166,53 +166,51 @@ async def test_metrics_move(http: httpx.AsyncClient, control: httpx.AsyncClient,
     assert one.counters[Metric.REACTIONS] == one.counters[Metric.SHARES] == 1
     assert one.counters[Metric.COMMENTS] == 0
     assert two.gone
-    await fault(control, "/api/v1/statuses", type="status", status=405)
+    await set_fault(control, "/api/v1/statuses", type="status", status=405)
     assert await made.metrics(ada, (post["id"], gone["id"])) == (one, two)
 
 
 async def test_a_customer_is_answered(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
     made = Mastodon(http)
     before = datetime.now(UTC)
-    post = await say(control, "ada", "ask us anything")
-    comment = await say(control, "grace", "@ada is it open on Sunday?", in_reply_to_id=post["id"])
-    direct = await say(control, "alan", "@ada my order is lost", visibility="direct")
-    mention = await say(control, "alan", "@ada is great")
-    found = {m.external_id: m for m in (await all_conversations(made, ada, None, before))[0]}
-    assert {m: found[m].kind for m in found} == {
+    post = await write_status(control, "ada", "ask us anything")
+    comment = await write_status(control, "grace", "@ada is it open on Sunday?", in_reply_to_id=post["id"])
+    direct = await write_status(control, "alan", "@ada my order is lost", visibility="direct")
+    mention = await write_status(control, "alan", "@ada is great")
+    messages = {m.external_id: m for m in (await all_conversations(made, ada, None, before))[0]}
+    assert {m: messages[m].kind for m in messages} == {
         comment["id"]: MessageKind.COMMENT,
         direct["id"]: MessageKind.MESSAGE,
         mention["id"]: MessageKind.MENTION,
     }
     [listed] = (await made.comments(replace(ada, tokens={}), post["id"], None)).items
-    assert listed == found[comment["id"]]
-    for asked in (found[comment["id"]], found[direct["id"]]):
-        to = ReplyTo(asked.external_id, asked.thread_id, asked.kind, asked.author, asked.post_id)
-        sent = await made.reply(ada, to, "Yes, we are", f"key-{asked.external_id}")
-        again = await made.reply(ada, to, "Yes, we are", f"key-{asked.external_id}")
-        assert sent.external_id == again.external_id, "the same key is the same reply"
+    assert listed == messages[comment["id"]]
+    for question in (messages[comment["id"]], messages[direct["id"]]):
+        to = ReplyTo(question.external_id, question.thread_id, question.kind, question.author, question.post_id)
+        sent = await made.reply(ada, to, "Yes, we are", f"key-{question.external_id}")
+        again = await made.reply(ada, to, "Yes, we are", f"key-{question.external_id}")
+        assert sent.external_id == again.external_id, "the same key must give the same reply"
         raw = (
             await control.get(f"/api/v1/statuses/{sent.external_id}", headers={"authorization": "Bearer ada_token"})
         ).json()
-        assert raw["in_reply_to_id"] == asked.external_id
-        assert raw["visibility"] == ("direct" if asked.kind is MessageKind.MESSAGE else "public")
+        assert raw["in_reply_to_id"] == question.external_id
+        assert raw["visibility"] == ("direct" if question.kind is MessageKind.MESSAGE else "public")
     ours = [m for m in (await made.comments(ada, post["id"], None)).items if m.author.is_community]
     assert [m.thread_id for m in ours] == [listed.thread_id]
     assert "Yes, we are" in ours[0].text
 
 
-async def test_what_goes_wrong_has_its_class(
-    http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials
-) -> None:
+async def test_errors_are_classified(http: httpx.AsyncClient, control: httpx.AsyncClient, ada: Credentials) -> None:
     made = Mastodon(http)
     path = f"/api/v1/accounts/{ada.external_id}"
-    await fault(control, path, type="ratelimit")
+    await set_fault(control, path, type="ratelimit")
     with pytest.raises(Throttled):
         await made.community(ada)
     for code in (500, 502, 503):
-        await fault(control, path, type="status", status=code)
+        await set_fault(control, path, type="status", status=code)
         with pytest.raises(Transient):
             await made.community(ada)
-    await fault(control, path, type="malformed")
+    await set_fault(control, path, type="malformed")
     with pytest.raises(Malformed):
         await made.community(ada)
     with pytest.raises(AuthExpired):
@@ -223,17 +221,17 @@ async def test_what_goes_wrong_has_its_class(
 
 
 async def test_a_server_that_does_not_answer(server: str, control: httpx.AsyncClient, ada: Credentials) -> None:
-    post = await say(control, "ada", "a post")
-    comment = await say(control, "grace", "@ada hello?", in_reply_to_id=post["id"])
+    post = await write_status(control, "ada", "a post")
+    comment = await write_status(control, "grace", "@ada hello?", in_reply_to_id=post["id"])
     async with client(allow=[server], deadline=0.5) as impatient:
         made = Mastodon(impatient)
-        await fault(control, f"/api/v1/accounts/{ada.external_id}", type="timeout", delay_ms=3000)
+        await set_fault(control, f"/api/v1/accounts/{ada.external_id}", type="timeout", delay_ms=3000)
         with pytest.raises(Transient):
             await made.community(ada)
-        [asked] = (await made.comments(ada, post["id"], None)).items
-        assert asked.external_id == comment["id"]
-        await fault(control, "/api/v1/statuses", type="timeout", delay_ms=3000)
-        to = ReplyTo(asked.external_id, asked.thread_id, asked.kind, asked.author, asked.post_id)
+        [question] = (await made.comments(ada, post["id"], None)).items
+        assert question.external_id == comment["id"]
+        await set_fault(control, "/api/v1/statuses", type="timeout", delay_ms=3000)
+        to = ReplyTo(question.external_id, question.thread_id, question.kind, question.author, question.post_id)
         with pytest.raises(OutcomeUnknown):
             await made.reply(ada, to, "Hello", "key")
 

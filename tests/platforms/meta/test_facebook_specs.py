@@ -8,7 +8,7 @@ from app.platforms.meta import mail, pages
 from app.platforms.meta.facebook import Facebook
 from tests.platforms.meta.specs import saying, unknown, unsent
 from tests.platforms.meta.test_facebook import adapter, credentials, world
-from tests.platforms.recorded.facebook import us
+from tests.platforms.recorded.facebook import own_credentials
 from tests.platforms.specimens import PIXEL
 
 
@@ -16,7 +16,7 @@ from tests.platforms.specimens import PIXEL
 async def test_what_is_not_an_answer_is_told(broken: object) -> None:
     for ask in (Facebook.posts, Facebook.conversations):
         with pytest.raises(PlatformError):
-            await ask(Facebook(saying(broken)), us(), None)
+            await ask(Facebook(saying(broken)), own_credentials(), None)
 
 
 def test_what_is_asked_for_exists() -> None:

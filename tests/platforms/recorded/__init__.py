@@ -1,8 +1,8 @@
-"""What the platforms' recorded answers are to us: one small table for each platform.
+"""How the platforms' recorded responses must be parsed: one table for each platform.
 
 A file `recorded/<key>.py`, found by the adapter's key, declares `RECORDED: Final = Recorded(...)`: where
-the platform's recordings and schemas lie, how each answer that concerns us is understood by itself,
-without the adapter, and why others are left out. `recordings` counts by it.
+the platform's recordings and schemas are, how each response that an adapter may receive is checked
+independently of the adapter, and why others are left out. `recordings` counts by it.
 """
 
 import importlib
@@ -18,47 +18,47 @@ __all__ = ["Answer", "Ours", "Recorded", "recorded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A recorded answer, and the name that the tables know it by."""
+class RecordedResponse:
+    """A recorded response, and the name that the tables match."""
 
     name: str
     content: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
-    """Answers to what an adapter asks for."""
+class ResponseCheck:
+    """Responses to requests that an adapter sends."""
 
     what: str
     read: Callable[[Any], Awaitable[None]]
-    """Fails where the adapter understands one in another way than is seen here without it."""
+    """Raises if the adapter's result differs from an independent reading of the response."""
     refused: bool = False
-    """`read` sees that a typed error is said: it is a refusal, or nothing that could be understood."""
+    """`read` expects a typed error: the response is a refusal, or malformed."""
 
 
-def whole(path: Path) -> Iterator[Answer]:
-    """A file that holds one answer, by its path."""
-    yield Answer(str(path.relative_to(FOLDER).with_suffix("")), json.loads(path.read_text()))
+def whole(path: Path) -> Iterator[RecordedResponse]:
+    """The single response of a file, named by the file's path."""
+    yield RecordedResponse(str(path.relative_to(FOLDER).with_suffix("")), json.loads(path.read_text()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """See the module. Names are matched whole, by regular expressions; the first that fits counts."""
+    """See the module's docstring. Names are matched in full by regular expressions; the first match counts."""
 
     files: tuple[str, ...] = ()
-    """Those with recorded answers, as patterns of paths."""
-    answers: Callable[[Path], Iterator[Answer]] = whole
-    """Those in a file."""
+    """Glob patterns of files with recorded responses."""
+    answers: Callable[[Path], Iterator[RecordedResponse]] = whole
+    """The responses in a file."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Why answers are none of ours."""
-    ours: Mapping[str, Ours] = field(default_factory=dict)
-    """The others."""
+    """Reasons why responses are not checked, by pattern of their names."""
+    checks: Mapping[str, ResponseCheck] = field(default_factory=dict)
+    """The checks of the others, by pattern of their names."""
     schemas: Mapping[str, str] = field(default_factory=dict)
-    """Files without answers, as patterns of paths: what they are, and which tests hold to them."""
+    """Descriptions of files without responses (with the tests that use them), by glob pattern."""
 
 
 def recorded(key: str) -> Recorded:
     """A platform's table."""
-    found = importlib.import_module(f"{__name__}.{key}").RECORDED
-    assert isinstance(found, Recorded)
-    return found
+    table = importlib.import_module(f"{__name__}.{key}").RECORDED
+    assert isinstance(table, Recorded)
+    return table

@@ -1,4 +1,4 @@
-"""Graph's answers about Instagram, from python-facebook."""
+"""Graph's responses about Instagram, from python-facebook."""
 
 import json
 from datetime import datetime
@@ -13,35 +13,35 @@ from app.platforms.meta.instagram import Instagram
 from tests.platforms.meta.server import Node
 from tests.platforms.meta.specs import saying
 from tests.platforms.meta.test_instagram import PICTURES, adapter, credentials, publishing
-from tests.platforms.recorded import Ours, Recorded
+from tests.platforms.recorded import Recorded, ResponseCheck
 
 
-def each(raw: Node) -> list[Node]:
+def objects(raw: Node) -> list[Node]:
     return [raw] if "id" in raw else list(raw.values())
 
 
 def as_list(raw: Node) -> Node:
-    return raw if "data" in raw else {"data": each(raw)}
+    return raw if "data" in raw else {"data": objects(raw)}
 
 
-def answering(answers: dict[str, object]) -> Instagram:
+def with_responses(answers: dict[str, object]) -> Instagram:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=next(said for end, said in answers.items() if request.url.path.endswith(end)))
 
     return Instagram(httpx.AsyncClient(transport=httpx.MockTransport(answer)))
 
 
-def same_comment(message: RemoteMessage, raw: Node, top: str | None) -> None:
+def assert_same_comment(message: RemoteMessage, raw: Node, parent_id: str | None) -> None:
     assert (message.external_id, message.text) == (raw["id"], raw["text"].strip())
     assert message.sent_at == datetime.fromisoformat(raw["timestamp"])
     assert message.author.name == raw.get("username", "")
-    assert message.in_reply_to == top
+    assert message.in_reply_to == parent_id
 
 
 async def account(raw: Any) -> None:
-    found = await Instagram(saying(raw)).community(credentials(external_id=raw["id"]))
-    assert (found.external_id, found.title, found.size) == (raw["id"], raw["name"], raw["followers_count"])
-    assert found.url == f"https://www.instagram.com/{raw['username']}"
+    snapshot = await Instagram(saying(raw)).community(credentials(external_id=raw["id"]))
+    assert (snapshot.external_id, snapshot.title, snapshot.size) == (raw["id"], raw["name"], raw["followers_count"])
+    assert snapshot.url == f"https://www.instagram.com/{raw['username']}"
 
 
 async def media(raw: Any) -> None:
@@ -58,7 +58,7 @@ async def media(raw: Any) -> None:
 
 
 async def tagged(raw: Any) -> None:
-    page = await answering({"/tags": raw}).conversations(credentials(), '{"tags_next":true}')
+    page = await with_responses({"/tags": raw}).conversations(credentials(), '{"tags_next":true}')
     assert [one.external_id for one in page.items] == [f"tag-{one['id']}" for one in raw["data"]]
     assert [one.url for one in page.items] == [one["permalink"] for one in raw["data"]]
 
@@ -67,12 +67,15 @@ async def comments(raw: Any) -> None:
     listed = as_list(raw)
     page = await Instagram(saying(listed)).comments(credentials(), "181", None)
     flat = [
-        (one, top)
+        (one, parent_id)
         for comment in listed["data"]
-        for one, top in [(comment, None), *((r, comment["id"]) for r in comment.get("replies", {}).get("data", []))]
+        for one, parent_id in [
+            (comment, None),
+            *((r, comment["id"]) for r in comment.get("replies", {}).get("data", [])),
+        ]
     ]
-    for message, (one, top) in zip(page.items, flat, strict=True):
-        same_comment(message, one, top)
+    for message, (one, parent_id) in zip(page.items, flat, strict=True):
+        assert_same_comment(message, one, parent_id)
     if "next" in listed.get("paging", {}):
         assert page.more
         assert json.loads(page.cursor or "")["after"] == listed["paging"]["cursors"]["after"]
@@ -81,13 +84,13 @@ async def comments(raw: Any) -> None:
 async def insights(raw: Any) -> None:
     post = raw["data"][0]["id"].partition("/")[0]
     node = json.dumps({"id": post, "media_product_type": "FEED", "insights": raw})
-    (found,) = await answering({"": [{"code": 200, "body": node}]}).metrics(credentials(), (post,))
-    told = {one["name"]: (one.get("total_value") or one["values"][-1])["value"] for one in raw["data"]}
-    known = {metric: told[key] for key, metric in accounts.INSIGHTS.items() if key in told}
-    assert {metric: found.counters.get(metric) for metric in known} == known
+    (result,) = await with_responses({"": [{"code": 200, "body": node}]}).metrics(credentials(), (post,))
+    values = {one["name"]: (one.get("total_value") or one["values"][-1])["value"] for one in raw["data"]}
+    expected = {metric: values[key] for key, metric in accounts.INSIGHTS.items() if key in values}
+    assert {metric: result.counters.get(metric) for metric in expected} == expected
 
 
-async def made(raw: Any) -> None:
+async def published(raw: Any) -> None:
     graph = publishing()
     graph.answers = {
         **graph.answers, "/media": raw, raw["id"]: {"id": raw["id"], "status_code": "FINISHED"}, "_publish": raw,
@@ -97,7 +100,7 @@ async def made(raw: Any) -> None:
 
 
 async def container(raw: Any) -> None:
-    for one in each(raw):
+    for one in objects(raw):
         graph = publishing()
         graph.answers = {**graph.answers, "/media": {"id": one["id"]}, one["id"]: one}
         assert (await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")).external_id == "1850"
@@ -119,20 +122,20 @@ RECORDED: Final = Recorded(
         r".*/stories/.*|.*/users/stories|.*/models/ig_story": "stories, which are not listed",
         r".*/users/(user_insights|live_medias).*|.*/models/ig_insight": "an account's own insights and broadcasts",
         r".*/users/(available_catalogs|catalog_product_search|product_appeal)|.*/product_tags": "shopping",
-        r".*/medias/children": "the parts of an album: the album tells of them",
-        r".*/users/mentioned_.*": "mentions one by one: media with tags are listed",
+        r".*/medias/children": "the parts of an album: the album includes them",
+        r".*/users/mentioned_.*": "single mentions: media with tags are listed",
     },
-    ours={
-        r".*/users/user_fields|.*/models/ig_user": Ours("accounts", account),
-        r".*/users/medias_p.|.*/medias/(media_default|medias_fields)|.*/models/ig_media": Ours("media", media),
-        r".*/tagged_medias": Ours("media with tags", tagged),
-        r".*/medias/comments_p.|.*/comments/(replies|comments?_fields)|.*/models/ig_(comment|reply)": Ours(
+    checks={
+        r".*/users/user_fields|.*/models/ig_user": ResponseCheck("accounts", account),
+        r".*/users/medias_p.|.*/medias/(media_default|medias_fields)|.*/models/ig_media": ResponseCheck("media", media),
+        r".*/tagged_medias": ResponseCheck("media with tags", tagged),
+        r".*/medias/comments_p.|.*/comments/(replies|comments?_fields)|.*/models/ig_(comment|reply)": ResponseCheck(
             "comments", comments
         ),
-        r".*/medias/insights.*": Ours("insights", insights),
-        r".*publish_limit.*": Ours("limits", limit),
-        r".*/publish/(create_.*|publish_container)": Ours("containers and posts", made),
-        r".*/publish/containers?_info|.*/models/ig_container": Ours("containers and posts", container),
+        r".*/medias/insights.*": ResponseCheck("insights", insights),
+        r".*publish_limit.*": ResponseCheck("limits", limit),
+        r".*/publish/(create_.*|publish_container)": ResponseCheck("containers and posts", published),
+        r".*/publish/containers?_info|.*/models/ig_container": ResponseCheck("containers and posts", container),
     },
-    schemas={"meta/insights-metrics-v26.json": "the names of insights: `meta/test_instagram_specs` holds to them"},
+    schemas={"meta/insights-metrics-v26.json": "the names of insights: checked by `meta/test_instagram_specs`"},
 )

@@ -24,7 +24,7 @@ from app.platforms.contract import (
     Token,
 )
 from app.platforms.mastodon.adapter import Mastodon
-from tests.platforms.recorded import Answer, Ours, Recorded
+from tests.platforms.recorded import Recorded, RecordedResponse, ResponseCheck
 
 
 class Exchange:
@@ -47,28 +47,28 @@ class Exchange:
         return Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(self.response)))
 
 
-def exchanges(path: Path) -> Iterator[Answer]:
+def exchanges(path: Path) -> Iterator[RecordedResponse]:
     for recorded in yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["interactions"]:
         one = Exchange(recorded)
-        yield Answer(f"{one.method} {one.url.path}", one)
+        yield RecordedResponse(f"{one.method} {one.url.path}", one)
 
 
-def served(raw: object) -> Mastodon:
+def with_response(raw: object) -> Mastodon:
     return Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=raw))))
 
 
-def us(external_id: str) -> Credentials:
+def own_credentials(external_id: str) -> Credentials:
     return Credentials(
         "https://mastodon.social/@us", "https://mastodon.social", external_id, {Token.COMMUNITY: "a-token"}
     )
 
 
-def letters(text: str) -> str:
-    """Text without markup and white space, found another way than the adapter's."""
+def text_only(text: str) -> str:
+    """Text without markup and white space, extracted differently from the adapter."""
     return re.sub(r"\s+", "", html.unescape(re.sub(r"<[^>]*>", "", text)))
 
 
-def same_metrics(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
+def assert_same_metrics(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
     names = {
         Metric.REACTIONS: "favourites_count", Metric.SHARES: "reblogs_count", Metric.COMMENTS: "replies_count",
         Metric.QUOTES: "quotes_count",
@@ -76,84 +76,86 @@ def same_metrics(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
     assert counters == {metric: raw[name] for metric, name in names.items() if name in raw}
 
 
-def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
+def assert_same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
     assert message.external_id == raw["id"]
     assert message.sent_at == datetime.fromisoformat(raw["created_at"])
     assert message.in_reply_to == raw["in_reply_to_id"]
     assert message.author.external_id == raw["account"]["id"]
     assert message.url == (raw["url"] or raw["uri"])
-    assert letters(message.text) == letters(raw["spoiler_text"] + raw["content"])
+    assert text_only(message.text) == text_only(raw["spoiler_text"] + raw["content"])
 
 
-async def refusal(told: Exchange) -> None:
-    said = told.adapter().classify(told.response(httpx.Request(told.method, told.url)))
+async def refusal(exchange: Exchange) -> None:
+    said = exchange.adapter().classify(exchange.response(httpx.Request(exchange.method, exchange.url)))
     assert isinstance(said, Rejected)
 
 
-async def scheduled(told: Exchange) -> None:
-    """It is no refusal, and no reply either."""
-    assert "scheduled_at" in told.raw
-    assert told.adapter().classify(told.response(httpx.Request("POST", told.url))) is None
-    asked = {
+async def scheduled(exchange: Exchange) -> None:
+    """A scheduled status is no error, and no receipt of a reply either."""
+    assert "scheduled_at" in exchange.raw
+    assert exchange.adapter().classify(exchange.response(httpx.Request("POST", exchange.url))) is None
+    question = {
         "id": "1", "created_at": "2026-11-24T05:00:00Z", "visibility": "public", "content": "", "uri": "https://a.example/1",
         "account": {"id": "2", "acct": "x"}, "favourites_count": 0, "reblogs_count": 0, "replies_count": 0,
     }  # fmt: skip
 
     def server(request: httpx.Request) -> httpx.Response:
-        return told.response(request) if request.method == "POST" else httpx.Response(200, json=asked)
+        return exchange.response(request) if request.method == "POST" else httpx.Response(200, json=question)
 
     made = Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(server)))
     to = ReplyTo("1", "t", MessageKind.COMMENT, RemotePerson("2", "x"), "1")
     with pytest.raises(OutcomeUnknown, match="created_at"):
-        await made.reply(us("43"), to, "text", "key")
+        await made.reply(own_credentials("43"), to, "text", "key")
 
 
-async def account(told: Exchange) -> None:
-    snapshot, raw = await told.adapter().community(us("1")), told.raw
+async def account(exchange: Exchange) -> None:
+    snapshot, raw = await exchange.adapter().community(own_credentials("1")), exchange.raw
     assert (snapshot.external_id, snapshot.size) == (raw["id"], raw["followers_count"])
     assert (snapshot.url, snapshot.title) == (raw["url"], raw["display_name"])
 
 
-async def status(told: Exchange) -> None:
-    raw = told.raw
-    author = us(raw["account"]["id"])
-    [post] = (await served([raw]).posts(author, None)).items or [None]
+async def status(exchange: Exchange) -> None:
+    raw = exchange.raw
+    author = own_credentials(raw["account"]["id"])
+    [post] = (await with_response([raw]).posts(author, None)).items or [None]
     assert post is not None or raw["in_reply_to_id"] is not None
     if post is not None:
-        same_metrics(dict(post.metrics.counters), raw)
+        assert_same_metrics(dict(post.metrics.counters), raw)
         assert post.published_at == datetime.fromisoformat(raw["created_at"])
         edited = raw["edited_at"]
         assert post.edited_at == (datetime.fromisoformat(edited) if edited else None)
-        assert letters(post.text) == letters(raw["spoiler_text"] + raw["content"])
-    [metrics] = await served([raw]).metrics(author, (raw["id"],))
-    same_metrics(dict(metrics.counters), raw)
+        assert text_only(post.text) == text_only(raw["spoiler_text"] + raw["content"])
+    [metrics] = await with_response([raw]).metrics(author, (raw["id"],))
+    assert_same_metrics(dict(metrics.counters), raw)
 
 
-async def context(told: Exchange) -> None:
-    below = told.raw["descendants"]
-    page = await told.adapter().comments(us(below[0]["account"]["id"]), told.url.path.split("/")[-2], None)
+async def context(exchange: Exchange) -> None:
+    below = exchange.raw["descendants"]
+    page = await exchange.adapter().comments(
+        own_credentials(below[0]["account"]["id"]), exchange.url.path.split("/")[-2], None
+    )
     visible = [one for one in below if one["visibility"] != "direct"]
     assert len(page.items) == len(visible) > 0
     for message, one in zip(page.items, visible, strict=True):
-        same_message(message, one)
+        assert_same_message(message, one)
         assert message.author.is_community
 
 
-async def notifications(told: Exchange) -> None:
-    raw = told.raw
+async def notifications(exchange: Exchange) -> None:
+    raw = exchange.raw
     statuses = {n["status"]["id"]: n["status"] for n in raw if n["type"] == "mention" and n["status"]}
     nothing: dict[str, list[object]] = {"ancestors": [], "descendants": []}
 
     def server(request: httpx.Request) -> httpx.Response:
         listed = request.url.path.endswith("/notifications")
-        return told.response(request) if listed else httpx.Response(200, json=nothing)
+        return exchange.response(request) if listed else httpx.Response(200, json=nothing)
 
     mentions = Mastodon(httpx.AsyncClient(transport=httpx.MockTransport(server)))
-    page = await mentions.conversations(us("43"), None)
+    page = await mentions.conversations(own_credentials("43"), None)
     assert {message.external_id for message in page.items} == set(statuses)
     for message in page.items:
         one = statuses[message.external_id]
-        same_message(message, one)
+        assert_same_message(message, one)
         assert (message.kind is MessageKind.MESSAGE) == (one["visibility"] == "direct")
     assert page.more
     assert page.cursor is not None
@@ -165,21 +167,23 @@ RECORDED: Final = Recorded(
     files=("mastodon/mastodon.py/cassettes_entity_tests/*.yaml",),
     answers=exchanges,
     left_out={
-        r"\w+ /api/v[12]/instance/": "what a server says of itself",
+        r"\w+ /api/v[12]/instance/": "the description of a server",
         r"\w+ /api/v1/apps/verify_credentials": "the application's registration",
         r"\w+ /oauth/token": "signing in",
-        r"\w+ /api/v1/accounts/relationships": "who follows whom",
-        rf"\w+ {STATUS}/(history|source)": "how a status was edited",
+        r"\w+ /api/v1/accounts/relationships": "relationships of accounts",
+        rf"\w+ {STATUS}/(history|source)": "the edits of a status",
         r"\w+ /api/v2/notifications(/policy)?": "grouped notifications",
         r"\w+ /api/v1/push/subscription": "push",
     },
-    ours={
-        r"POST /api/v1/accounts": Ours("refusals", refusal, refused=True),
-        r"POST /api/v1/statuses": Ours("scheduled statuses, which a reply never is", scheduled, refused=True),
-        r"\w+ /api/v1/accounts/(\d+|verify_credentials)": Ours("accounts", account),
-        rf"\w+ {STATUS}": Ours("statuses", status),
-        rf"GET {STATUS}/context": Ours("contexts", context),
-        r"GET /api/v1/notifications": Ours("notifications", notifications),
+    checks={
+        r"POST /api/v1/accounts": ResponseCheck("refusals", refusal, refused=True),
+        r"POST /api/v1/statuses": ResponseCheck(
+            "scheduled statuses: a reply is never scheduled", scheduled, refused=True
+        ),
+        r"\w+ /api/v1/accounts/(\d+|verify_credentials)": ResponseCheck("accounts", account),
+        rf"\w+ {STATUS}": ResponseCheck("statuses", status),
+        rf"GET {STATUS}/context": ResponseCheck("contexts", context),
+        r"GET /api/v1/notifications": ResponseCheck("notifications", notifications),
     },
-    schemas={"mastodon/openapi/dist/schema.json": "an OpenAPI of Mastodon: the sandbox's answers hold to it"},
+    schemas={"mastodon/openapi/dist/schema.json": "an OpenAPI schema of Mastodon, checked by the sandbox's tests"},
 )

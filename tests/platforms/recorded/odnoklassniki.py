@@ -1,4 +1,4 @@
-"""Odnoklassniki publishes neither schema nor answers: `odnoklassniki/assumed_schema` has what is documented."""
+"""Odnoklassniki publishes no schema and no responses: `odnoklassniki/assumed_schema` has what is documented."""
 
 from typing import Final
 

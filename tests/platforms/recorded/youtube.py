@@ -1,4 +1,4 @@
-"""YouTube's recorded answers, from python-youtube."""
+"""YouTube's recorded responses, from python-youtube."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -18,31 +18,31 @@ from app.platforms.contract import (
     Token,
 )
 from app.platforms.youtube.adapter import YouTube
-from tests.platforms.recorded import Ours, Recorded
+from tests.platforms.recorded import Recorded, ResponseCheck
 
 ADDRESS = "https://www.youtube.com/channel/UC_x5XG1OV2P6uZZ5FSM9Ttw"
 
 
-def us(external_id: str | None = "UC_x5XG1OV2P6uZZ5FSM9Ttw") -> Credentials:
+def own_credentials(external_id: str | None = "UC_x5XG1OV2P6uZZ5FSM9Ttw") -> Credentials:
     tokens = {Token.APP: "a-key", Token.COMMUNITY: "a-token", Token.REFRESH: "a-refresh-token"}
     return Credentials(
         ADDRESS, "https://youtube.googleapis.com", external_id, tokens, {"client_id": "us", "client_secret": "hush"}
     )
 
 
-def served(*answers: object) -> YouTube:
+def with_responses(*answers: object) -> YouTube:
     left = list(answers)
     return YouTube(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=left.pop(0)))))
 
 
-def same_counters(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
-    """`favoriteCount` and `dislikeCount` are nobody's concern any more."""
+def assert_same_counters(counters: dict[Metric, int], raw: dict[str, Any]) -> None:
+    """`favoriteCount` and `dislikeCount` are deprecated and not read."""
     names = {Metric.VIEWS: "viewCount", Metric.REACTIONS: "likeCount", Metric.COMMENTS: "commentCount"}
-    given = raw.get("statistics", {})
-    assert counters == {metric: int(given[name]) for metric, name in names.items() if name in given}
+    statistics = raw.get("statistics", {})
+    assert counters == {metric: int(statistics[name]) for metric, name in names.items() if name in statistics}
 
 
-def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
+def assert_same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
     said = raw["snippet"]
     assert message.external_id == raw["id"]
     assert message.text == said["textDisplay"].strip()
@@ -56,11 +56,11 @@ def same_message(message: RemoteMessage, raw: dict[str, Any]) -> None:
 
 async def channels(raw: Any) -> None:
     for item in raw["items"]:
-        snapshot = await served({**raw, "items": [item]}).community(us())
+        snapshot = await with_responses({**raw, "items": [item]}).community(own_credentials())
         assert (snapshot.external_id, snapshot.title) == (item["id"], item["snippet"]["title"])
-        given = item.get("statistics", {})
-        hidden = given.get("hiddenSubscriberCount", True)
-        assert snapshot.size == (None if hidden else int(given["subscriberCount"]))
+        statistics = item.get("statistics", {})
+        hidden = statistics.get("hiddenSubscriberCount", True)
+        assert snapshot.size == (None if hidden else int(statistics["subscriberCount"]))
 
 
 async def videos(raw: Any) -> None:
@@ -69,74 +69,74 @@ async def videos(raw: Any) -> None:
         for item in raw["items"]
     ]
     listing = {"kind": "youtube#playlistItemListResponse", "items": entries}
-    page = await served(listing, raw).posts(us(), None)
+    page = await with_responses(listing, raw).posts(own_credentials(), None)
     assert [post.external_id for post in page.items] == [item["id"] for item in raw["items"]]
     for post, item in zip(page.items, raw["items"], strict=True):
         assert post.published_at == datetime.fromisoformat(item["snippet"]["publishedAt"])
         assert post.text.startswith(item["snippet"]["title"])
-        same_counters(dict(post.metrics.counters), item)
-    found = await served(raw).metrics(us(), tuple(item["id"] for item in raw["items"]))
-    for metrics, item in zip(found, raw["items"], strict=True):
-        same_counters(dict(metrics.counters), item)
+        assert_same_counters(dict(post.metrics.counters), item)
+    results = await with_responses(raw).metrics(own_credentials(), tuple(item["id"] for item in raw["items"]))
+    for metrics, item in zip(results, raw["items"], strict=True):
+        assert_same_counters(dict(metrics.counters), item)
         assert metrics.counters.keys() | metrics.missing.keys() == set(Metric)
 
 
 async def playlist_items(raw: Any) -> None:
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def server(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         return httpx.Response(200, json=raw if request.url.path.endswith("Items") else {"kind": "k", "items": []})
 
     made = YouTube(httpx.AsyncClient(transport=httpx.MockTransport(server)))
-    page = await made.posts(us(), None)
-    wanted = [item["snippet"]["resourceId"]["videoId"] for item in raw["items"]]
-    assert asked[1].url.params["id"].split(",") == wanted
+    page = await made.posts(own_credentials(), None)
+    video_ids = [item["snippet"]["resourceId"]["videoId"] for item in raw["items"]]
+    assert requests[1].url.params["id"].split(",") == video_ids
     assert page.more == ("nextPageToken" in raw)
 
 
 async def threads(raw: Any) -> None:
-    page = await served(raw).conversations(us(), None)
-    tops = [item["snippet"]["topLevelComment"] for item in raw["items"]]
-    assert len(page.items) == len(tops)
-    for message, top, item in zip(page.items, tops, raw["items"], strict=True):
-        same_message(message, top)
+    page = await with_responses(raw).conversations(own_credentials(), None)
+    roots = [item["snippet"]["topLevelComment"] for item in raw["items"]]
+    assert len(page.items) == len(roots)
+    for message, root, item in zip(page.items, roots, raw["items"], strict=True):
+        assert_same_message(message, root)
         assert message.post_id == item["snippet"].get("videoId")
     answered = any(item["snippet"]["totalReplyCount"] for item in raw["items"])
     assert page.more == (answered or "nextPageToken" in raw)
 
 
 async def comments(raw: Any) -> None:
-    """As the answers to a comment, which is how a list of comments comes to us."""
+    """As the replies to a comment, the only list of comments that the adapter requests."""
     thread = {
         "id": raw["items"][0]["snippet"].get("parentId", "Ugw"),
         "snippet": {"topLevelComment": raw["items"][0], "totalReplyCount": 9},
     }
-    made = served({"kind": "youtube#commentThreadListResponse", "items": [thread]}, raw)
-    first = await made.comments(us(), "JE8xdDp5B8Q", None)
+    made = with_responses({"kind": "youtube#commentThreadListResponse", "items": [thread]}, raw)
+    first = await made.comments(own_credentials(), "JE8xdDp5B8Q", None)
     assert first.more
-    page = await made.comments(us(), "JE8xdDp5B8Q", first.cursor)
+    page = await made.comments(own_credentials(), "JE8xdDp5B8Q", first.cursor)
     assert page.more == ("nextPageToken" in raw)
     assert len(page.items) == len(raw["items"])
     for message, item in zip(page.items, raw["items"], strict=True):
         item["snippet"].setdefault("parentId", thread["id"])
-        same_message(message, item)
+        assert_same_message(message, item)
 
 
 async def reply(raw: Any) -> None:
     to = ReplyTo("Ugy.1", "t", MessageKind.COMMENT, RemotePerson("UC1", "x"), "JE8xdDp5B8Q")
-    sent = await served(raw).reply(us(), to, raw["snippet"]["textOriginal"], "key")
+    sent = await with_responses(raw).reply(own_credentials(), to, raw["snippet"]["textOriginal"], "key")
     assert sent.external_id == raw["id"]
     assert sent.sent_at == datetime.fromisoformat(raw["snippet"]["publishedAt"])
 
 
 async def new_thread(raw: Any) -> None:
-    """Made by `commentThreads.insert`, which is not called; read, it is a thread like others."""
+    """From `commentThreads.insert`, which the adapter does not call; parsed, it is a thread like any other."""
     await threads({"kind": "youtube#commentThreadListResponse", "items": [raw]})
 
 
 async def token(raw: Any) -> None:
-    granted = await served(raw).refresh(us())
+    granted = await with_responses(raw).refresh(own_credentials())
     assert granted[Token.COMMUNITY].text == raw["access_token"]
     lifetime = granted[Token.COMMUNITY].lifetime
     assert lifetime is not None
@@ -147,9 +147,9 @@ async def token(raw: Any) -> None:
 async def refused(raw: Any) -> None:
     answer = httpx.Response(raw["error"]["code"], json=raw)
     made = YouTube(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)))
-    wanted = {400: AuthExpired, 403: MissingPermission}[raw["error"]["code"]]
-    with pytest.raises(wanted):
-        await made.community(us())
+    expected = {400: AuthExpired, 403: MissingPermission}[raw["error"]["code"]]
+    with pytest.raises(expected):
+        await made.community(own_credentials())
 
 
 ROOT = "youtube/python-youtube/testdata"
@@ -161,29 +161,29 @@ RECORDED: Final = Recorded(
         f"{DATA}/channel_sections/.*": "the shelves of a channel's page",
         f"{DATA}/search/.*": "search.list costs 100 units and is never called",
         f"{DATA}/categories/.*": "the categories of videos",
-        f"{DATA}/activities/.*": "what a channel did lately: uploads say it better",
-        f"{DATA}/playlists/.*": "playlists, of which the uploads' is known by its id",
+        f"{DATA}/activities/.*": "recent activities of a channel: the uploads are read instead",
+        f"{DATA}/playlists/.*": "playlists: the id of the uploads' one is derived",
         f"{DATA}/captions/.*": "subtitles",
         f"{DATA}/abuse_reasons/.*": "reporting videos",
         f"{DATA}/members/.*": "paying members",
-        f"{DATA}/subscriptions/.*": "whom a channel follows",
+        f"{DATA}/subscriptions/.*": "the subscriptions of a channel",
         f"{DATA}/channel_banners/.*": "pictures of a channel's page",
-        f"{DATA}/videos/get_rating_response": "how the token's owner rated a video",
+        f"{DATA}/videos/get_rating_response": "the token owner's rating of a video",
         f"{DATA}/videos/insert_response": "the upload of a video",
         f"{DATA}/playlist_items/insert_response": "adding to a playlist",
         f"{DATA}/channels/update_resp": "changing a channel",
-        f"{DATA}/user_profile": "who signed in",
+        f"{DATA}/user_profile": "the profile of the token's owner",
     },
-    ours={
-        f"{ROOT}/error_response|{DATA}/error_.*": Ours("refusals", refused, refused=True),
-        f"{DATA}/access_token": Ours("tokens", token),
-        f"{DATA}/comments/insert_response": Ours("a comment that was made", reply),
-        f"{DATA}/comment_threads/insert_response": Ours("comment threads", new_thread),
-        f"{DATA}/channel_info_.*|{DATA}/channels/.*": Ours("channels", channels),
-        f"{DATA}/videos/.*": Ours("videos", videos),
-        f"{DATA}/playlist_items/.*": Ours("playlist items", playlist_items),
-        f"{DATA}/comment_threads/.*": Ours("comment threads", threads),
-        f"{DATA}/comments/.*": Ours("comments", comments),
+    checks={
+        f"{ROOT}/error_response|{DATA}/error_.*": ResponseCheck("refusals", refused, refused=True),
+        f"{DATA}/access_token": ResponseCheck("tokens", token),
+        f"{DATA}/comments/insert_response": ResponseCheck("a created comment", reply),
+        f"{DATA}/comment_threads/insert_response": ResponseCheck("comment threads", new_thread),
+        f"{DATA}/channel_info_.*|{DATA}/channels/.*": ResponseCheck("channels", channels),
+        f"{DATA}/videos/.*": ResponseCheck("videos", videos),
+        f"{DATA}/playlist_items/.*": ResponseCheck("playlist items", playlist_items),
+        f"{DATA}/comment_threads/.*": ResponseCheck("comment threads", threads),
+        f"{DATA}/comments/.*": ResponseCheck("comments", comments),
     },
-    schemas={"youtube/discovery/*": "Google's own schema: the sandbox's answers hold to it"},
+    schemas={"youtube/discovery/*": "Google's own schema, checked by the sandbox's tests"},
 )

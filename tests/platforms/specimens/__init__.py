@@ -1,36 +1,36 @@
-"""What the suites need to know of a platform before they can put its adapter to the test.
+"""What the test suites need to know about a platform to test its adapter.
 
 `test_every_adapter.py` holds each adapter to the contract against servers that misbehave, and
-`contract/` against the sandbox. Neither knows a platform: what differs stands in a file
-`specimens/<key>.py`, which is found by the adapter's key and declares `SPECIMEN: Final = Specimen(...)`.
+`contract/` against the sandbox. Neither names a platform: what differs is in a module
+`specimens/<key>.py`, named by the adapter's key, which declares `SPECIMEN: Final = Specimen(...)`.
 An adapter without one fails `test_every_adapter_has_a_specimen`.
 
 To write one:
 
 1. `tokens` and `app`: one made-up text for every kind in `Spec.tokens` and every name in
-   `Spec.app_settings`, each unlike any other, at least 12 characters long and in the platform's own
-   form. The suites look for these texts wherever they must not be; settings that anybody may see are
-   named in `public_settings`, and what is made out of secrets goes to `derived_secrets`.
-2. `post_ids`, `comment`, `message`: ids as the adapter itself would give them. `None` for a kind of
-   message that the platform takes no answer to.
-3. `before`: says which request is the change. It is given every request made on the way of a reply, a
-   publication, a refresh; for one that comes before the change (a lookup, an upload) it returns the
-   platform's good answer, for the change itself `None`. The suite's fault then meets the change.
-   An upload's address that stands in such an answer is built from `request.url`, so that the upload
-   comes to the same server.
-4. `silent`: the reads that never reach the platform, because it has nothing to read there; they must
-   give an empty page (for `metrics`: everything `missing`).
-5. `hollow`: the reads for which the platform honestly says "nothing" by `{}`.
-6. `refusals`: at least one line for each documented error, in the platform's own form, with the class
-   it means. Of `Throttled` give the form with the time and, where it exists, the one without. They are
-   answered to the read `Refusal.of`, and to the first change there is, unless `refuses` is "reads".
-   `refresh_refusals`: the same for the token endpoint, whose errors mostly have a form of their own.
-7. For the sandbox, what lists bring: `listed_by_conversations`; where the sandbox's numbers reach us
-   changed (YouTube rounds sizes), `size_shown`. `limits`: every limit of
-   `WireFormat.limits` that counts calls. `codes`: errors that `WireFormat.fault` makes. `hook_secrets`: where
-   `GET /_sandbox/communities` tells them under other names than `Spec.hook_secrets`.
+   `Spec.app_settings`, all different, at least 12 characters long and in the platform's own
+   format. The suites search for these texts wherever they must not appear; settings that are no secrets are
+   named in `public_settings`, and texts derived from secrets go to `derived_secrets`.
+2. `post_ids`, `comment`, `message`: ids in the adapter's format. `None` for a kind of
+   message that cannot be answered.
+3. `before`: tells which request is the change. It gets every request of a reply, a
+   publication or a refresh; for one before the change (a lookup, an upload) it returns the
+   platform's valid response, for the change itself `None`. The suite's fault then replaces the response to
+   the change. An upload URL in such a response is built from `request.url`, so that the upload
+   goes to the same server.
+4. `not_offered`: the reads that send no request, because the platform offers none; they must
+   return an empty page (for `metrics`: everything `missing`).
+5. `empty_as_object`: the reads for which `{}` is the platform's valid empty response.
+6. `refusals`: at least one for each documented error, in the platform's own format, with the class
+   expected. Of `Throttled` list the form with a time to wait and, if it exists, the one without. They are
+   sent in response to the read `Refusal.of`, and to the first change, unless `refuses` is "reads".
+   `refresh_refusals`: the same for the token endpoint, whose errors mostly have a format of their own.
+7. For the sandbox, what lists contain: `listed_by_conversations`; if the platform changes the
+   sandbox's numbers (YouTube rounds sizes), `reported_size`. `limits`: every limit of
+   `WireFormat.limits` that counts calls. `codes`: errors that `WireFormat.fault` makes. `hook_secrets`: if
+   `GET /_sandbox/communities` has other names for them than `Spec.hook_secrets`.
 
-Nothing here may be taken from the adapter under test: a table checked against itself is always right.
+Nothing here may be taken from the adapter under test: a table compared with itself is always right.
 """
 
 import importlib
@@ -54,46 +54,46 @@ from app.platforms.contract import (
     Token,
 )
 
-__all__ = ["PIXEL", "Limited", "Refusal", "Specimen", "drafts", "says", "someone", "specimen"]
+__all__ = ["PIXEL", "Limited", "Refusal", "Specimen", "customer", "drafts", "json_response", "specimen"]
 
 PIXEL: Final = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
     "53de0000000c4944415408d763f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
 )
-"""A picture of one dot, as PNG."""
+"""A PNG picture of one pixel."""
 
 
-def says(content: object, status: int = 200, **headers: str) -> httpx.Response:
-    """A JSON answer; an underscore in a header's name is a hyphen."""
+def json_response(content: object, status: int = 200, **headers: str) -> httpx.Response:
+    """A JSON response; underscores in the names of headers become hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.Response(status, json=content, headers=named)
 
 
-def someone(external_id: str) -> RemotePerson:
+def customer(external_id: str) -> RemotePerson:
     return RemotePerson(external_id, "A Customer")
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer by which a platform refuses, and what it means."""
+    """An error response of a platform, and the error that the adapter must raise for it."""
 
     name: str
-    """In a few words, for the test's name."""
+    """For the test's parameter id."""
     means: type[PlatformError]
     body: object = b""
-    """Bytes as they are; anything else as JSON."""
+    """Bytes are sent unchanged, anything else as JSON."""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     to_a_change: type[PlatformError] | None = None
-    """What it means where a change was asked for, if that is something else."""
+    """The error expected for a change, if it differs."""
     retry_after: float | None = None
-    """What `Throttled` must say."""
+    """Expected of `Throttled`."""
     scope: LimitScope | None = None
-    """Likewise; needed there."""
+    """Expected of `Throttled`, and required for it."""
     scopes: tuple[str, ...] | None = None
-    """What `MissingPermission` must say; None: anything."""
+    """Expected of `MissingPermission`; None accepts any."""
     of: str = "community"
-    """The read it is answered to."""
+    """The read to which it is the response."""
     refuses: Literal["both", "reads", "changes"] = "both"
 
     @property
@@ -104,26 +104,26 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A limit of the sandbox's wire format, and what meeting it must be called."""
+    """A rate limit of the sandbox's wire format, and the `Throttled` expected when it is exceeded."""
 
     name: str
     """Without the wire format's name: `user_rps`."""
     scope: LimitScope
     call: str = "community"
-    """What meets it: a read or a change that needs no ids (`publish text`), by its name in `calls`."""
+    """The call that exceeds it: a read, or a change without ids (`publish text`), by its name in `calls`."""
     timed: bool = True
-    """The platform tells, or its documentation, when the next call may be made."""
+    """The platform or its documentation tells when the next call may be made."""
 
 
 def hook_secrets(connection: Mapping[str, Any]) -> Mapping[str, str]:
-    """What the sandbox tells of a community's hook, of its application, and of itself, by the names it has there."""
-    told = {**connection, **connection.get("app", {}), **connection.get("callback", {})}
-    return {name: value for name, value in told.items() if isinstance(value, str)}
+    """The texts in the sandbox's description of a community, its application and its callback, by name."""
+    settings = {**connection, **connection.get("app", {}), **connection.get("callback", {})}
+    return {name: value for name, value in settings.items() if isinstance(value, str)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specimen:
-    """See the module."""
+    """See the module's docstring."""
 
     tokens: Mapping[Token, str]
     post_ids: tuple[str, ...]
@@ -140,33 +140,33 @@ class Specimen:
     public_settings: frozenset[str] = frozenset({"client_id"})
     derived_secrets: tuple[str, ...] = ()
     token_in_url: bool = False
-    """The platform wants the token in the path or the query and nowhere else (Telegram)."""
-    silent: frozenset[str] = frozenset()
+    """The platform accepts the token only in the path or the query (Telegram)."""
+    not_offered: frozenset[str] = frozenset()
     """Of `posts`, `metrics`, `conversations`, `comments`."""
-    hollow: frozenset[str] = frozenset()
+    empty_as_object: frozenset[str] = frozenset()
     """Of all reads."""
     absent_if_none: frozenset[Metric] = frozenset()
-    """Counters that answers leave out where there are none, which is all they say of none."""
+    """Counters that responses omit if they are 0."""
     listed_by_conversations: frozenset[MessageKind] = frozenset()
-    """Every new message of these kinds comes with `conversations`."""
-    size_shown: Callable[[int], int | None] = lambda size: size
+    """`conversations` lists every new message of these kinds."""
+    reported_size: Callable[[int], int | None] = lambda size: size
     limits: tuple[Limited, ...] = ()
     codes: Mapping[int | str, type[PlatformError]] = field(default_factory=dict)
     hook_secrets: Callable[[Mapping[str, Any]], Mapping[str, str]] = hook_secrets
-    """From what the control API tells of a community, at least those of `Spec.hook_secrets`."""
+    """From the control API's description of a community: at least those of `Spec.hook_secrets`."""
     hook_source: str | None = None
-    """The network address that calls come from, where that is what they are known by (Odnoklassniki)."""
+    """The source address of webhook requests, if they are verified by it (Odnoklassniki)."""
     hinted_by_hooks: frozenset[MessageKind] = frozenset()
-    """Of these a hook says that there are some, and not which (Instagram's mentions)."""
+    """Kinds of messages that a webhook announces without their content (Instagram's mentions)."""
     hook_signed: bool = False
-    """A call's signature covers its body."""
+    """The signature of a webhook request covers its body."""
 
     def credentials(self, base_url: str) -> Credentials:
         return Credentials(self.address, base_url, self.external_id, self.tokens, self.app, self.aliases)
 
     @property
     def secrets(self) -> frozenset[str]:
-        """Every text that must not be seen; of one made of parts (`id:secret`) its later part too."""
+        """Every text that must not be exposed; of one with a colon (`id:secret`) the later part too."""
         settings = [value for name, value in self.app.items() if name not in self.public_settings]
         whole = [*self.tokens.values(), *settings, *self.derived_secrets]
         parts = [part for text in whole for part in text.split(":", 1)[1:]]
@@ -174,21 +174,21 @@ class Specimen:
 
 
 def specimen(key: str) -> Specimen:
-    """The specimen of an adapter; `LookupError`, saying what to do, where there is none."""
+    """The specimen of an adapter. Raises `LookupError` with instructions if there is none."""
     name = f"{__name__}.{key}"
     try:
-        found = importlib.import_module(name).SPECIMEN
+        declared = importlib.import_module(name).SPECIMEN
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
         message = f"tests/platforms/specimens/{key}.py is missing: its package's docstring says what belongs there"
         raise LookupError(message) from None
-    assert isinstance(found, Specimen)
-    return found
+    assert isinstance(declared, Specimen)
+    return declared
 
 
 def drafts(spec: Spec) -> dict[str, OutgoingPost]:
-    """Posts that the platform takes: a text, a picture with a text, an album; those of them that it knows."""
+    """Posts that the platform accepts: of a text, a picture with a text, and an album."""
     may = spec.publishing
     if may is None:
         return {}
@@ -196,9 +196,9 @@ def drafts(spec: Spec) -> dict[str, OutgoingPost]:
         Picture(PIXEL, "image/png", f"dot {n}", f"https://instep.example/{n}.png" if may.by_url else None)
         for n in range(2)
     )
-    found = {"text": OutgoingPost("Open on Sunday")} if may.text_alone else {}
+    posts = {"text": OutgoingPost("Open on Sunday")} if may.text_alone else {}
     if may.pictures > 0:
-        found["picture"] = OutgoingPost("Open on Sunday", pictures[:1])
+        posts["picture"] = OutgoingPost("Open on Sunday", pictures[:1])
     if may.pictures > 1:
-        found["album"] = OutgoingPost("Open on Sunday", pictures)
-    return found
+        posts["album"] = OutgoingPost("Open on Sunday", pictures)
+    return posts

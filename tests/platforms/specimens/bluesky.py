@@ -1,4 +1,4 @@
-"""Bluesky, for the suites. An error is a name and words; which of them are told apart, the servers' code says."""
+"""Bluesky's specimen. An error is a name and a message; the names come from the source of its servers."""
 
 import base64
 import json
@@ -22,15 +22,15 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
-US: Final = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
+OWN_DID: Final = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 CUSTOMER: Final = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
 CID: Final = "bafyreifzi5xyrf3c5jw7cci4zrltyl25ik2dboznop4qo4cotcfbyjtita"
 BLOB: Final = "bafkreic3cp5ky525vsukjvrzxsc2h3jka2gud74l2hgeatw2rhj2qycnmq"
 DATE: Final = "Mon, 23 Nov 2026 06:00:00 GMT"
 RESET: Final = "1795413750"
-"""Two minutes and a half later."""
+"""150 seconds after `DATE`."""
 
 
 def uri(did: str, rkey: str) -> str:
@@ -41,7 +41,7 @@ COMMENT: Final = uri(CUSTOMER, "3k2yihcrp6f2c")
 
 
 def jwt(signature: str, **claims: object) -> str:
-    """A token that says something of itself."""
+    """A JSON Web Token with these claims."""
     parts = [{"typ": "at+jwt", "alg": "ES256K"}, claims]
     return ".".join(
         [*(base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in parts), signature]
@@ -49,7 +49,7 @@ def jwt(signature: str, **claims: object) -> str:
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """Posts are looked up, and whether a record is there already; pictures are uploaded."""
+    """Lookups of posts and of an existing record, and uploads of pictures."""
     match request.url.path.rpartition("/")[2]:
         case "app.bsky.feed.getPosts":
             post = {
@@ -57,13 +57,17 @@ def before(request: httpx.Request) -> httpx.Response | None:
                 "record": {"$type": "app.bsky.feed.post", "text": "", "createdAt": "2026-11-23T05:00:00Z"},
                 "indexedAt": "2026-11-23T05:00:00Z",
             }  # fmt: skip
-            return says({"posts": [post]}, date=DATE)
+            return json_response({"posts": [post]}, date=DATE)
         case "chat.bsky.convo.getMessages":
-            return says({"messages": []}, date=DATE)
+            return json_response({"messages": []}, date=DATE)
         case "com.atproto.repo.getRecord":
-            return says({"error": "RecordNotFound", "message": "Could not locate record: at://…"}, 400, date=DATE)
+            return json_response(
+                {"error": "RecordNotFound", "message": "Could not locate record: at://…"}, 400, date=DATE
+            )
         case "com.atproto.repo.uploadBlob":
-            return says({"blob": {"$type": "blob", "ref": {"$link": BLOB}, "mimeType": "image/png", "size": 68}})
+            return json_response(
+                {"blob": {"$type": "blob", "ref": {"$link": BLOB}, "mimeType": "image/png", "size": 68}}
+            )
         case _:
             return None
 
@@ -72,16 +76,16 @@ def error(
     means: type[PlatformError],
     status: int,
     name: str,
-    words: str,
+    message: str,
     *,
     to_a_change: type[PlatformError] | None = None,
     scopes: tuple[str, ...] | None = None,
 ) -> Refusal:
-    body = {"error": name, "message": words}
-    return Refusal(f"{status} {name}: {words}", means, body, status, to_a_change=to_a_change, scopes=scopes)
+    body = {"error": name, "message": message}
+    return Refusal(f"{status} {name}: {message}", means, body, status, to_a_change=to_a_change, scopes=scopes)
 
 
-def spent(
+def throttled(
     name: str,
     scope: LimitScope,
     refuses: Literal["both", "reads", "changes"],
@@ -92,21 +96,21 @@ def spent(
     return Refusal(name, Throttled, body, 429, headers, retry_after=retry_after, scope=scope, refuses=refuses)
 
 
-def until(policy: str) -> dict[str, str]:
+def reset_headers(policy: str) -> dict[str, str]:
     return {"date": DATE, "ratelimit-reset": RESET, "ratelimit-policy": policy}
 
 
 SPECIMEN: Final = Specimen(
     address="https://bsky.app/profile/name.bsky.social",
-    external_id=US,
+    external_id=OWN_DID,
     tokens={
         Token.COMMUNITY: jwt("Qm1community1signature", scope="com.atproto.appPassPrivileged", iat=1795413600),
         Token.REFRESH: jwt("Qm2refresh2signature", scope="com.atproto.refresh", exp=1803189600),
         Token.PASSWORD: "abcd-efgh-ijkl-mnop",
     },
-    post_ids=(uri(US, "3k2yinh52ne2x"), uri(US, "3kaheyt6vpc22")),
-    comment=ReplyTo(COMMENT, "comment:1", MessageKind.COMMENT, someone(CUSTOMER), uri(US, "3k2yinh52ne2x")),
-    message=ReplyTo("3kconvo/3kmessage", "direct:3kconvo", MessageKind.MESSAGE, someone(CUSTOMER), None),
+    post_ids=(uri(OWN_DID, "3k2yinh52ne2x"), uri(OWN_DID, "3kaheyt6vpc22")),
+    comment=ReplyTo(COMMENT, "comment:1", MessageKind.COMMENT, customer(CUSTOMER), uri(OWN_DID, "3k2yinh52ne2x")),
+    message=ReplyTo("3kconvo/3kmessage", "direct:3kconvo", MessageKind.MESSAGE, customer(CUSTOMER), None),
     before=before,
     refusals=(
         error(AuthExpired, 400, "ExpiredToken", "Token has expired"),
@@ -130,18 +134,18 @@ SPECIMEN: Final = Specimen(
         Refusal("a server that is none of Bluesky's", Rejected, b"<html>", 404),
         error(Transient, 502, "UpstreamFailure", "Upstream service unreachable", to_a_change=OutcomeUnknown),
         error(Transient, 500, "InternalServerError", "Internal Server Error", to_a_change=OutcomeUnknown),
-        spent("too many from this address", LimitScope.ADDRESS, "both", 150.0, until("3000;w=300")),
-        spent("too many, to be tried later", LimitScope.ADDRESS, "reads", 9.0, {"retry-after": "9"}),
-        spent("too many writes of this account", LimitScope.COMMUNITY, "changes", 150.0, until("5000;w=3600")),
-        spent("too many", LimitScope.ADDRESS, "reads"),
+        throttled("too many from this address", LimitScope.ADDRESS, "both", 150.0, reset_headers("3000;w=300")),
+        throttled("too many, to be tried later", LimitScope.ADDRESS, "reads", 9.0, {"retry-after": "9"}),
+        throttled("too many writes of one actor", LimitScope.COMMUNITY, "changes", 150.0, reset_headers("5000;w=3600")),
+        throttled("too many", LimitScope.ADDRESS, "reads"),
     ),
     refresh_refusals=(
         error(AuthExpired, 401, "AccountTakedown", "Account has been taken down"),
         error(OutcomeUnknown, 502, "UpstreamFailure", "Upstream service unreachable"),
-        spent("too many sessions", LimitScope.ADDRESS, "both", 150.0, until("3000;w=300")),
+        throttled("too many sessions", LimitScope.ADDRESS, "both", 150.0, reset_headers("3000;w=300")),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT, MessageKind.MENTION, MessageKind.MESSAGE}),
-    # Of an account's own limits `bluesky/test_adapter` tells: a repeated post is none, so that it counts once.
+    # `bluesky/test_writing` tests an account's own write limits.
     limits=(Limited("calls", LimitScope.ADDRESS),),
     codes={
         "ExpiredToken": AuthExpired,

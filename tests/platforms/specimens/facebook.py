@@ -1,4 +1,4 @@
-"""Facebook Pages, for the suites. A refusal is `{"error": {"code", …}}`, mostly with status 400."""
+"""Facebook Pages' specimen. A refusal is `{"error": {"code", …}}`, mostly with status 400."""
 
 from typing import Final
 
@@ -19,17 +19,17 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """An album's pictures are uploaded unpublished, before the post that shows them."""
+    """Uploads of an album's pictures, unpublished, before the post."""
     hidden = request.url.path.endswith("/photos") and b'name="published"\r\n\r\nfalse' in request.content
-    return says({"id": "901"}) if hidden else None
+    return json_response({"id": "901"}) if hidden else None
 
 
 def error(code: int | None, message: str = "of Meta's", **more: object) -> dict[str, object]:
-    """Old ones have no code."""
+    """A refusal; those of old versions have no code."""
     numbered = {} if code is None else {"code": code}
     return {"error": {"message": message, "type": "OAuthException", **numbered, "fbtrace_id": "A1b2", **more}}
 
@@ -42,7 +42,7 @@ def refused(
     return Refusal(f"{code} {name}", means, said, status, to_a_change=to_a_change, scopes=scopes)
 
 
-def wait(
+def throttled(
     name: str, code: int, scope: LimitScope, *, business: str | None = None, seconds: float | None = None
 ) -> Refusal:
     headers = {} if business is None else {"x-business-use-case-usage": business}
@@ -54,19 +54,19 @@ FULL: Final = (
     ' "estimated_time_to_regain_access": 19}]}'
 )
 REFUSALS: Final = (
-    wait("the application's limit", 4, LimitScope.APP),
-    wait("the person's limit", 17, LimitScope.TOKEN),
-    wait("the Page's limit", 32, LimitScope.COMMUNITY),
-    wait("a limit of this call", 613, LimitScope.TOKEN),
-    wait("the Page's limit, and until when", 80_001, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
-    wait("Instagram's limit, and until when", 80_002, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
-    wait("Messenger's limit", 80_006, LimitScope.COMMUNITY),
+    throttled("the application's limit", 4, LimitScope.APP),
+    throttled("the person's limit", 17, LimitScope.TOKEN),
+    throttled("the Page's limit", 32, LimitScope.COMMUNITY),
+    throttled("a limit of this call", 613, LimitScope.TOKEN),
+    throttled("the Page's limit, and until when", 80_001, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
+    throttled("Instagram's limit, and until when", 80_002, LimitScope.COMMUNITY, business=FULL, seconds=1140.0),
+    throttled("Messenger's limit", 80_006, LimitScope.COMMUNITY),
     refused("the session", AuthExpired, 102, status=401),
     refused("the token", AuthExpired, 190, status=401),
     refused("the token has expired", AuthExpired, 190, error_subcode=463),
     refused("the password was changed", AuthExpired, 190, error_subcode=460),
     refused("the token, with status 200", AuthExpired, 190, status=200),
-    wait("an action's limit", 341, LimitScope.APP),
+    throttled("an action's limit", 341, LimitScope.APP),
     refused("no token", AuthExpired, 104),
     refused("no token", AuthExpired, 2500, message="An active access token must be used to query information"),
     refused("a session", AuthExpired, 452),
@@ -123,8 +123,8 @@ SPECIMEN: Final = Specimen(
     tokens={Token.COMMUNITY: "EAABpage0secret0Nq7TzXo0kWm3", Token.USER: "EAABuser0secret0Kx2PfLr9vHd1"},
     app={"client_id": "440044004400", "client_secret": "4b1d0app0secret0c0ffee0d15ea5e"},
     post_ids=("77_1", "77_2"),
-    comment=ReplyTo("1_11", "comment-1_11-5", MessageKind.COMMENT, someone("5"), "77_1"),
-    message=ReplyTo("m_12", "message-5", MessageKind.MESSAGE, someone("5"), None),
+    comment=ReplyTo("1_11", "comment-1_11-5", MessageKind.COMMENT, customer("5"), "77_1"),
+    message=ReplyTo("m_12", "message-5", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=REFUSALS,
     refresh_refusals=(

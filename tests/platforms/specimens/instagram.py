@@ -1,4 +1,4 @@
-"""Instagram, for the suites. It refuses as Facebook does, with some codes of its own."""
+"""Instagram's specimen. Its errors have Facebook's form, with some codes of its own."""
 
 from typing import Final
 
@@ -15,32 +15,32 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Specimen, says, someone
+from tests.platforms.specimens import Limited, Specimen, customer, json_response
 from tests.platforms.specimens.facebook import CODES, REFUSALS, refused
 
-US: Final = "17841400000000077"
+OWN_ID: Final = "17841400000000077"
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """A post takes a look at the day's limit, and containers that are ready."""
+    """The daily publishing limit, and media containers that are ready."""
     last = request.url.path.rpartition("/")[2]
     if last == "content_publishing_limit":
-        return says({"data": [{"quota_usage": 3, "config": {"quota_total": 100, "quota_duration": 86400}}]})
+        return json_response({"data": [{"quota_usage": 3, "config": {"quota_total": 100, "quota_duration": 86400}}]})
     if request.method == "POST" and last == "media":
-        return says({"id": "901"})
+        return json_response({"id": "901"})
     if last == "901":
-        return says({"id": "901", "status_code": "FINISHED", "status": "Finished"})
+        return json_response({"id": "901", "status_code": "FINISHED", "status": "Finished"})
     return None
 
 
 SPECIMEN: Final = Specimen(
     address="https://www.instagram.com/coffee.house",
-    external_id=US,
+    external_id=OWN_ID,
     tokens={Token.COMMUNITY: "EAABpage1secret1Nq7TzXo0kWm3", Token.USER: "IGAAuser1secret1Kx2PfLr9vHd1"},
     app={"client_id": "440044004400", "client_secret": "4b1d1app1secret1c0ffee0d15ea5e"},
     post_ids=("18000000000000001", "18000000000000002"),
-    comment=ReplyTo("17900000000000011", "comment-1", MessageKind.COMMENT, someone("5"), "18000000000000001"),
-    message=ReplyTo("aWdfZAG1faXRlbToxOjE3", "message-5", MessageKind.MESSAGE, someone("5"), None),
+    comment=ReplyTo("17900000000000011", "comment-1", MessageKind.COMMENT, customer("5"), "18000000000000001"),
+    message=ReplyTo("aWdfZAG1faXRlbToxOjE3", "message-5", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=(
         *REFUSALS,

@@ -1,4 +1,4 @@
-"""Mastodon, for the suites."""
+"""Mastodon's specimen."""
 
 from typing import Final, Literal
 
@@ -17,7 +17,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
 STATUS: Final = {
     "id": "1", "created_at": "2026-01-01T00:00:00Z", "visibility": "public", "content": "", "uri": "u",
@@ -26,20 +26,20 @@ STATUS: Final = {
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """An answer is written below a status that is looked up first; pictures are uploaded."""
+    """The lookup of the status that a reply answers, and uploads of pictures."""
     if request.method == "GET":
-        return says(STATUS)
+        return json_response(STATUS)
     if request.url.path == "/api/v2/media":
-        return says({"id": "9", "type": "image", "url": "https://mastodon.example/9.png"})
+        return json_response({"id": "9", "type": "image", "url": "https://mastodon.example/9.png"})
     return None
 
 
 def throttled(name: str, refuses: Literal["reads", "changes"], scope: LimitScope) -> tuple[Refusal, Refusal]:
-    """With the moment of its end, and without."""
+    """With and without the time at which the limit resets."""
     said = {"error": "Too many requests"}
     until = {"date": "Mon, 23 Nov 2026 06:00:00 GMT", "x-ratelimit-reset": "2026-11-23T06:02:30.000000Z"}
-    known = Refusal(f"{name}, until a moment", Throttled, said, 429, until, None, 150.0, scope, refuses=refuses)
-    return known, Refusal(name, Throttled, said, 429, scope=scope, refuses=refuses)
+    timed = Refusal(f"{name}, until a moment", Throttled, said, 429, until, None, 150.0, scope, refuses=refuses)
+    return timed, Refusal(name, Throttled, said, 429, scope=scope, refuses=refuses)
 
 
 SPECIMEN: Final = Specimen(
@@ -47,8 +47,8 @@ SPECIMEN: Final = Specimen(
     external_id="77",
     tokens={Token.COMMUNITY: "Nq7TzXo0community0secret0kWm3"},
     post_ids=("1", "2"),
-    comment=ReplyTo("11", "comment-11-5", MessageKind.COMMENT, someone("5"), "1"),
-    message=ReplyTo("12", "direct-12", MessageKind.MESSAGE, someone("5"), None),
+    comment=ReplyTo("11", "comment-11-5", MessageKind.COMMENT, customer("5"), "1"),
+    message=ReplyTo("12", "direct-12", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=(
         Refusal("a token that is not good", AuthExpired, {"error": "The access token is invalid"}, 401),

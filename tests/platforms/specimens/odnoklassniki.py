@@ -1,4 +1,4 @@
-"""Odnoklassniki, for the suites. It answers 200 to almost everything; `error_code` tells."""
+"""Odnoklassniki's specimen. Almost every response has status 200; errors have an `error_code`."""
 
 import hashlib
 from typing import Final
@@ -20,34 +20,34 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
 USER: Final = "-s-7YB0administrator0secret0Kd2"
 SECRET: Final = "E1C0FFEE0APPLICATION0SECRET"
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """A picture takes two calls before the post: whereto, and the upload. Methods are named in the form."""
+    """Two requests for a picture: its upload URL, and the upload. The method is a field of the form."""
     if request.url.path == "/uploadImage":
-        return says({"photos": {"photo-1": {"token": "upload-token"}}})
+        return json_response({"photos": {"photo-1": {"token": "upload-token"}}})
     if parse_qs(request.content.decode("latin-1")).get("method") == ["photosV2.getUploadUrl"]:
         where = str(request.url.copy_with(path="/uploadImage", query=None))
-        return says({"upload_url": where, "photo_ids": ["photo-1"], "expires_ms": 1, "ttl_ms": 1})
+        return json_response({"upload_url": where, "photo_ids": ["photo-1"], "expires_ms": 1, "ttl_ms": 1})
     return None
 
 
-def said(code: int) -> object:
+def error_body(code: int) -> object:
     return {"error_code": code, "error_msg": "of Odnoklassniki's", "error_data": None}
 
 
 def error(
     name: str, means: type[PlatformError], code: int, *, to_a_change: type[PlatformError] | None = None
 ) -> Refusal:
-    return Refusal(f"{code} {name}", means, said(code), to_a_change=to_a_change)
+    return Refusal(f"{code} {name}", means, error_body(code), to_a_change=to_a_change)
 
 
-def wait(name: str, code: int, scope: LimitScope) -> Refusal:
-    return Refusal(f"{code} {name}", Throttled, said(code), scope=scope)
+def throttled(name: str, code: int, scope: LimitScope) -> Refusal:
+    return Refusal(f"{code} {name}", Throttled, error_body(code), scope=scope)
 
 
 SPECIMEN: Final = Specimen(
@@ -64,15 +64,15 @@ SPECIMEN: Final = Specimen(
     token_in_url=True,
     post_ids=("151000000000001", "151000000000002"),
     comment=ReplyTo(
-        "comment:151000000000001:11", "comment:151000000000001:5", MessageKind.COMMENT, someone("5"), "151000000000001"
+        "comment:151000000000001:11", "comment:151000000000001:5", MessageKind.COMMENT, customer("5"), "151000000000001"
     ),
-    message=ReplyTo("mid:C3e.15c", "chat:C3e", MessageKind.MESSAGE, someone("5"), None),
+    message=ReplyTo("mid:C3e.15c", "chat:C3e", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=(
-        wait("the action is blocked", 7, LimitScope.TOKEN),
-        wait("flood", 8, LimitScope.TOKEN),
-        wait("the address is blocked", 9, LimitScope.ADDRESS),
-        wait("the limit is reached", 11, LimitScope.TOKEN),
+        throttled("the action is blocked", 7, LimitScope.TOKEN),
+        throttled("flood", 8, LimitScope.TOKEN),
+        throttled("the address is blocked", 9, LimitScope.ADDRESS),
+        throttled("the limit is reached", 11, LimitScope.TOKEN),
         Refusal(
             "429 with the time", Throttled, b"", 429, {"retry-after": "7"}, retry_after=7.0, scope=LimitScope.TOKEN
         ),
@@ -103,7 +103,7 @@ SPECIMEN: Final = Specimen(
         error("out of service", Transient, 2, to_a_change=OutcomeUnknown),
         error("the system", Transient, 9999, to_a_change=OutcomeUnknown),
         error("nobody knows", Transient, 77777, to_a_change=OutcomeUnknown),
-        Refusal("an error with its status", Gone, said(300), 404),
+        Refusal("an error with its status", Gone, error_body(300), 404),
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
     ),
     refresh_refusals=(

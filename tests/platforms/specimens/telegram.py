@@ -1,4 +1,4 @@
-"""Telegram, for the suites. 400 and 403 are told apart by their words."""
+"""Telegram's specimen. Errors with 400 and 403 differ only in their descriptions."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer
 
 GROUP: Final = "-1002000000077"
 
@@ -24,14 +24,14 @@ GROUP: Final = "-1002000000077"
 def error(
     means: type[PlatformError],
     code: int,
-    words: str,
+    description: str,
     *,
     to_a_change: type[PlatformError] | None = None,
     scopes: tuple[str, ...] | None = None,
     **parameters: int,
 ) -> Refusal:
-    said = {"ok": False, "error_code": code, "description": words, "parameters": parameters}
-    return Refusal(words, means, said, code, to_a_change=to_a_change, scopes=scopes)
+    said = {"ok": False, "error_code": code, "description": description, "parameters": parameters}
+    return Refusal(description, means, said, code, to_a_change=to_a_change, scopes=scopes)
 
 
 WAIT: Final = {
@@ -46,9 +46,9 @@ SPECIMEN: Final = Specimen(
     tokens={Token.COMMUNITY: "7000000077:AAbot-secret_1234567890123456789012"},
     token_in_url=True,
     post_ids=("16", "32"),
-    comment=ReplyTo(f"{GROUP}_5000048", f"{GROUP}_5000016_5", MessageKind.COMMENT, someone("5"), "16"),
-    message=ReplyTo("5_12", "5", MessageKind.MESSAGE, someone("5"), None),
-    silent=frozenset({"posts", "metrics", "conversations"}),
+    comment=ReplyTo(f"{GROUP}_5000048", f"{GROUP}_5000016_5", MessageKind.COMMENT, customer("5"), "16"),
+    message=ReplyTo("5_12", "5", MessageKind.MESSAGE, customer("5"), None),
+    not_offered=frozenset({"posts", "metrics", "conversations"}),
     refusals=(
         Refusal("a bot's calls", Throttled, WAIT, 429, retry_after=14.0, scope=LimitScope.TOKEN, refuses="reads"),
         Refusal(
@@ -56,14 +56,14 @@ SPECIMEN: Final = Specimen(
         ),
         Refusal("too many", Throttled, b"", 429, scope=LimitScope.TOKEN, refuses="reads"),
         Refusal(
-            "too many, in words alone", Throttled, {**WAIT, "parameters": {}}, 429, retry_after=14.0,
+            "too many, by the description alone", Throttled, {**WAIT, "parameters": {}}, 429, retry_after=14.0,
             scope=LimitScope.TOKEN, refuses="reads",
         ),
         error(AuthExpired, 401, "Unauthorized"),
         error(AuthExpired, 404, "Not Found"),
         error(AuthExpired, 400, "Logged out"),
         error(AuthExpired, 401, "[Error]: Unauthorized"),
-        Refusal("in words alone", AuthExpired, {"ok": False, "description": "Unauthorized"}, 401),
+        Refusal("by the description alone", AuthExpired, {"ok": False, "description": "Unauthorized"}, 401),
         Refusal("with no code at all", Rejected, {"ok": False, "description": "nope"}, 200),
         error(Rejected, 404, "Not Found: method not found"),
         error(Gone, 400, "Bad Request: chat not found"),

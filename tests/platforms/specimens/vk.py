@@ -1,4 +1,4 @@
-"""VK, for the suites. It answers 200 to almost everything; `error.error_code` tells."""
+"""VK's specimen. Almost every response has status 200; errors have an `error.error_code`."""
 
 from typing import Final
 
@@ -18,21 +18,21 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, says, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
 PHOTO: Final = {"server": 1, "photo": '[{"photo": "5f3a"}]', "hash": "abc"}
 
 
 def before(request: httpx.Request) -> httpx.Response | None:
-    """A picture takes three calls before the post: whereto, the upload, the saving."""
+    """Three requests for a picture: its upload URL, the upload, and saving it."""
     match request.url.path.rpartition("/")[2]:
         case "photos.getWallUploadServer":
             where = str(request.url.copy_with(path="/upload.php", query=None))
-            return says({"response": {"upload_url": where, "album_id": -14, "user_id": 1}})
+            return json_response({"response": {"upload_url": where, "album_id": -14, "user_id": 1}})
         case "upload.php":
-            return says(PHOTO)
+            return json_response(PHOTO)
         case "photos.saveWallPhoto":
-            return says({"response": [{"id": 3, "owner_id": 1, "album_id": -14, "date": 1, "sizes": []}]})
+            return json_response({"response": [{"id": 3, "owner_id": 1, "album_id": -14, "date": 1, "sizes": []}]})
         case _:
             return None
 
@@ -48,7 +48,7 @@ def id_error(name: str, means: type[PlatformError], code: str, status: int = 400
     return Refusal(f"{code} {name}", means, {"error": code, "error_description": "of VK ID's"}, status)
 
 
-def wait(name: str, code: int, seconds: float | None) -> Refusal:
+def throttled(name: str, code: int, seconds: float | None) -> Refusal:
     said = {"error": {"error_code": code, "error_msg": "of VK's", "request_params": []}}
     return Refusal(f"{code} {name}", Throttled, said, retry_after=seconds, scope=LimitScope.TOKEN)
 
@@ -63,14 +63,14 @@ SPECIMEN: Final = Specimen(
     },
     app={"client_id": "51234567"},
     post_ids=("1", "2"),
-    comment=ReplyTo("comment-11", "comment-11-5", MessageKind.COMMENT, someone("5"), "1"),
-    message=ReplyTo("message-12", "message-5", MessageKind.MESSAGE, someone("5"), None),
+    comment=ReplyTo("comment-11", "comment-11-5", MessageKind.COMMENT, customer("5"), "1"),
+    message=ReplyTo("message-12", "message-5", MessageKind.MESSAGE, customer("5"), None),
     before=before,
     refusals=(
-        wait("too many a second", 6, 1.0),
-        wait("flood", 9, None),
-        wait("captcha", 14, None),
-        wait("the day's limit", 29, None),
+        throttled("too many a second", 6, 1.0),
+        throttled("flood", 9, None),
+        throttled("captcha", 14, None),
+        throttled("the day's limit", 29, None),
         error("authorisation", AuthExpired, 5),
         error("a group's token", AuthExpired, 27),
         error("an application's token", AuthExpired, 28),

@@ -1,4 +1,4 @@
-"""YouTube, for the suites. Its errors are Google's: `errors[].reason` tells, or `details[].reason`."""
+"""YouTube's specimen. Its errors are Google's, with `errors[].reason` or `details[].reason`."""
 
 from typing import Final
 
@@ -16,14 +16,14 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from tests.platforms.specimens import Limited, Refusal, Specimen, someone
+from tests.platforms.specimens import Limited, Refusal, Specimen, customer
 
 FORCE_SSL: Final = "https://www.googleapis.com/auth/youtube.force-ssl"
 WINTER: Final = {"date": "Mon, 23 Nov 2026 06:00:00 GMT"}
-"""Ten in the evening in California, two hours before the day's quota begins anew."""
+"""22:00 in California, two hours before the daily quota resets."""
 
 
-def said(status: int, reason: str, detail: str | None = None, domain: str = "youtube.quota") -> dict[str, object]:
+def error_body(status: int, reason: str, detail: str | None = None, domain: str = "youtube.quota") -> dict[str, object]:
     error: dict[str, object] = {
         "code": status,
         "message": f"The request <code>{reason}</code> was refused.",
@@ -45,13 +45,15 @@ def error(
     scopes: tuple[str, ...] | None = None,
 ) -> Refusal:
     name = f"{status} {reason}{'' if detail is None else f', {detail}'}"
-    return Refusal(name, means, said(status, reason, detail), status, to_a_change=to_a_change, scopes=scopes)
+    return Refusal(name, means, error_body(status, reason, detail), status, to_a_change=to_a_change, scopes=scopes)
 
 
-def spent(status: int, reason: str, detail: str | None = None, *, told: bool) -> tuple[Refusal, Refusal]:
-    """A quota is that of a key, which reads, or that of the application, which changes."""
-    name, body = f"{status} {reason}{', the hour known' if told else ''}", said(status, reason, detail)
-    headers, seconds = (WINTER, 7200.0) if told else ({}, None)
+def quota_exhausted(
+    status: int, reason: str, detail: str | None = None, *, hour_known: bool
+) -> tuple[Refusal, Refusal]:
+    """An exhausted quota: of an API key for reads, of the application for changes."""
+    name, body = f"{status} {reason}{', the hour known' if hour_known else ''}", error_body(status, reason, detail)
+    headers, seconds = (WINTER, 7200.0) if hour_known else ({}, None)
     return (
         Refusal(
             f"{name}, of a key", Throttled, body, status, headers,
@@ -64,7 +66,7 @@ def spent(status: int, reason: str, detail: str | None = None, *, told: bool) ->
     )  # fmt: skip
 
 
-def of_token(means: type[PlatformError], status: int, reason: str) -> Refusal:
+def token_error(means: type[PlatformError], status: int, reason: str) -> Refusal:
     return Refusal(
         f"{status} {reason}", means, {"error": reason, "error_description": "of Google's"}, status,
         to_a_change=OutcomeUnknown if means is Transient else None,
@@ -72,7 +74,7 @@ def of_token(means: type[PlatformError], status: int, reason: str) -> Refusal:
 
 
 def rounded(size: int) -> int:
-    """Three digits are shown of a channel's size, rounded down."""
+    """A channel's size rounded down to three digits, as YouTube returns it."""
     step: int = 10 ** max(len(str(size)) - 3, 0)
     return size // step * step
 
@@ -88,15 +90,15 @@ SPECIMEN: Final = Specimen(
     app={"client_id": "1234-abc.apps.googleusercontent.com", "client_secret": "GOCSPX-youtube0client0secret0"},
     post_ids=("dQw4w9WgXcQ", "JE8xdDp5B8Q"),
     comment=ReplyTo(
-        "UgyWeTdgc4sc1xgmbld4AaABAg", "UgyWeTdgc4sc1xgmbld4AaABAg:UC5", MessageKind.COMMENT, someone("UC5"),
+        "UgyWeTdgc4sc1xgmbld4AaABAg", "UgyWeTdgc4sc1xgmbld4AaABAg:UC5", MessageKind.COMMENT, customer("UC5"),
         "JE8xdDp5B8Q",
     ),
     refusals=(
-        *spent(403, "quotaExceeded", told=True),
-        *spent(403, "dailyLimitExceeded", told=False),
-        *spent(403, "rateLimitExceeded", told=False),
-        *spent(403, "userRateLimitExceeded", told=False),
-        *spent(429, "rateLimitExceeded", "RATE_LIMIT_EXCEEDED", told=False),
+        *quota_exhausted(403, "quotaExceeded", hour_known=True),
+        *quota_exhausted(403, "dailyLimitExceeded", hour_known=False),
+        *quota_exhausted(403, "rateLimitExceeded", hour_known=False),
+        *quota_exhausted(403, "userRateLimitExceeded", hour_known=False),
+        *quota_exhausted(429, "rateLimitExceeded", "RATE_LIMIT_EXCEEDED", hour_known=False),
         error(AuthExpired, 400, "keyInvalid"),
         error(AuthExpired, 400, "badRequest", "API_KEY_INVALID"),
         error(AuthExpired, 401, "authError"),
@@ -119,14 +121,14 @@ SPECIMEN: Final = Specimen(
         Refusal("a broken server", Transient, b"<html>", 502, to_a_change=OutcomeUnknown),
     ),
     refresh_refusals=(
-        of_token(AuthExpired, 400, "invalid_grant"),
-        of_token(AuthExpired, 400, "unauthorized_client"),
-        of_token(Rejected, 401, "invalid_client"),
-        of_token(Rejected, 400, "invalid_request"),
-        of_token(Transient, 500, "internal_failure"),
+        token_error(AuthExpired, 400, "invalid_grant"),
+        token_error(AuthExpired, 400, "unauthorized_client"),
+        token_error(Rejected, 401, "invalid_client"),
+        token_error(Rejected, 400, "invalid_request"),
+        token_error(Transient, 500, "internal_failure"),
     ),
     listed_by_conversations=frozenset({MessageKind.COMMENT}),
-    size_shown=rounded,
+    reported_size=rounded,
     limits=(Limited("units", LimitScope.TOKEN),),
     codes={
         "quotaExceeded": Throttled, "dailyLimitExceeded": Throttled, "rateLimitExceeded": Throttled,

@@ -1,4 +1,4 @@
-"""The YouTube adapter: against a list that moves under it, against the sandbox, and by hand-made answers."""
+"""The YouTube adapter: against a changing list, against the sandbox, and with given responses."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -48,33 +48,33 @@ from app.platforms.youtube.adapter import ADAPTER, YouTube
 from app.platforms.youtube.errors import FORCE_SSL, midnight_after
 from tests.platforms.contract.stage import Subject, staged
 
-US = "UC_x5XG1OV2P6uZZ5FSM9Ttw"
+CHANNEL_ID = "UC_x5XG1OV2P6uZZ5FSM9Ttw"
 KEY, ACCESS, REFRESH = "AIza-key-12345", "ya29-access-12345", "1//0refresh-12345"
 START = datetime(2026, 11, 1, tzinfo=UTC)
 BASE = "https://youtube.googleapis.com"
 
 
 def credentials(
-    *kinds: Token, external_id: str | None = US, address: str = "https://www.youtube.com/@us"
+    *kinds: Token, external_id: str | None = CHANNEL_ID, address: str = "https://www.youtube.com/@us"
 ) -> Credentials:
     texts = {Token.APP: KEY, Token.COMMUNITY: ACCESS, Token.REFRESH: REFRESH}
     app = {"client_id": "us", "client_secret": "hush"}
     return Credentials(address, BASE, external_id, {kind: texts[kind] for kind in kinds or (Token.APP,)}, app)
 
 
-def served_by(handler: Callable[[httpx.Request], httpx.Response]) -> YouTube:
+def with_handler(handler: Callable[[httpx.Request], httpx.Response]) -> YouTube:
     return YouTube(httpx.AsyncClient(transport=httpx.MockTransport(handler)))
 
 
-def answering(*answers: object) -> tuple[YouTube, list[httpx.Request]]:
-    left, asked = list(answers), list[httpx.Request]()
+def with_responses(*answers: object) -> tuple[YouTube, list[httpx.Request]]:
+    left, requests = list(answers), list[httpx.Request]()
 
     def handler(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         answer = left.pop(0)
         return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
 
-    return served_by(handler), asked
+    return with_handler(handler), requests
 
 
 def listing(*items: object, **more: object) -> dict[str, object]:
@@ -93,36 +93,36 @@ async def stage() -> AsyncIterator[Subject]:
 
 
 async def posts(s: Subject, cursor: str | None = None) -> tuple[list[RemotePost], str | None]:
-    """A whole walk."""
-    found, more = list[RemotePost](), True
+    """All posts from a cursor on, and the last cursor."""
+    items, more = list[RemotePost](), True
     while more:
         page = await YouTube(s.http).posts(s.c, cursor)
-        found, cursor, more = [*found, *page.items], page.cursor, page.more
-    return found, cursor
+        items, cursor, more = [*items, *page.items], page.cursor, page.more
+    return items, cursor
 
 
 async def messages(
     read: Callable[[str | None], Any], cursor: str | None = None
 ) -> tuple[list[RemoteMessage], str | None]:
-    found, more = list[RemoteMessage](), True
+    items, more = list[RemoteMessage](), True
     while more:
         page: Page[RemoteMessage] = await read(cursor)
-        found, cursor, more = [*found, *page.items], page.cursor, page.more
-    return found, cursor
+        items, cursor, more = [*items, *page.items], page.cursor, page.more
+    return items, cursor
 
 
 def paths(s: Subject) -> list[str]:
-    """What was asked since the last look."""
-    found = [request.url.path.rpartition("/")[2] for request in s.way.requests]
+    """The last path segments of the requests since the last call."""
+    names = [request.url.path.rpartition("/")[2] for request in s.way.requests]
     s.way.requests.clear()
-    return found
+    return names
 
 
-# ── what it is ────────────────────────────────────────────────────────────────────────────────────
+# ── capabilities ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_can_what_youtube_can_and_no_more() -> None:
-    made: Adapter = answering()[0]
+def test_the_adapter_has_youtubes_capabilities() -> None:
+    made: Adapter = with_responses()[0]
     assert ADAPTER is YouTube
     for ability in (ListsComments, MeasuresAcross, Replies, Refreshes, Inspects):
         assert isinstance(made, ability)
@@ -144,9 +144,9 @@ def test_it_can_what_youtube_can_and_no_more() -> None:
         ("http://m.youtube.com/@a.b-c_d/", "https://www.youtube.com/@a.b-c_d"),
         (" @GoogleDevelopers ", "https://www.youtube.com/@googledevelopers"),
         ("https://www.youtube.com/@%D0%92%D0%B5%D0%BB%D0%BE", "https://www.youtube.com/@вело"),
-        (f"https://www.youtube.com/channel/{US}", f"https://www.youtube.com/channel/{US}"),
-        (f"youtube.com/channel/{US}/about?view=1", f"https://www.youtube.com/channel/{US}"),
-        (US, f"https://www.youtube.com/channel/{US}"),
+        (f"https://www.youtube.com/channel/{CHANNEL_ID}", f"https://www.youtube.com/channel/{CHANNEL_ID}"),
+        (f"youtube.com/channel/{CHANNEL_ID}/about?view=1", f"https://www.youtube.com/channel/{CHANNEL_ID}"),
+        (CHANNEL_ID, f"https://www.youtube.com/channel/{CHANNEL_ID}"),
         ("https://www.youtube.com/c/GoogleDevelopers", "https://www.youtube.com/c/googledevelopers"),
         ("https://www.youtube.com/user/GoogleDevelopers/", "https://www.youtube.com/user/googledevelopers"),
     ],
@@ -175,7 +175,7 @@ def test_addresses_have_one_spelling(text: str, canonical: str) -> None:
         "https://[not/@a",
     ],
 )
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="YouTube channel's address"):
         YouTube.address(text)
 
@@ -189,18 +189,22 @@ def test_what_is_no_address_is_told(text: str) -> None:
         ("https://www.youtube.com/@us", {"forHandle": "@us"}),
         ("https://www.youtube.com/c/us", {"forHandle": "@us"}),
         ("https://www.youtube.com/user/us", {"forUsername": "us"}),
-        (f"https://www.youtube.com/channel/{US}", {"id": US}),
+        (f"https://www.youtube.com/channel/{CHANNEL_ID}", {"id": CHANNEL_ID}),
     ],
 )
 async def test_a_channel_is_looked_up_once(address: str, query: dict[str, str]) -> None:
-    channel = {"id": US, "snippet": {"title": "Us", "customUrl": "@us"}, "statistics": {"subscriberCount": "1090"}}
-    made, asked = answering(listing(channel), listing(channel))
+    channel = {
+        "id": CHANNEL_ID,
+        "snippet": {"title": "Us", "customUrl": "@us"},
+        "statistics": {"subscriberCount": "1090"},
+    }
+    made, requests = with_responses(listing(channel), listing(channel))
     snapshot = await made.community(credentials(external_id=None, address=address))
-    assert (snapshot.external_id, snapshot.title, snapshot.size) == (US, "Us", 1090)
+    assert (snapshot.external_id, snapshot.title, snapshot.size) == (CHANNEL_ID, "Us", 1090)
     assert snapshot.url == "https://www.youtube.com/@us"
     await made.community(credentials(address=address))
-    assert query.items() <= dict(asked[0].url.params).items()
-    assert asked[1].url.params["id"] == US
+    assert query.items() <= dict(requests[0].url.params).items()
+    assert requests[1].url.params["id"] == CHANNEL_ID
 
 
 async def test_a_hidden_size_is_unknown(stage: Subject) -> None:
@@ -213,7 +217,7 @@ async def test_a_hidden_size_is_unknown(stage: Subject) -> None:
 
 
 async def test_a_channel_that_is_not_there_is_gone() -> None:
-    made, _ = answering({"kind": "youtube#channelListResponse", "pageInfo": {"totalResults": 0}})
+    made, _ = with_responses({"kind": "youtube#channelListResponse", "pageInfo": {"totalResults": 0}})
     with pytest.raises(Gone):
         await made.community(credentials())
 
@@ -222,28 +226,28 @@ async def test_a_channel_that_is_not_there_is_gone() -> None:
 
 
 def cost(request: httpx.Request) -> tuple[str, Token | None, dict[str, int]]:
-    told = request.extensions[COST]
-    assert isinstance(told, Cost)
-    return told.token, told.kind, dict(told.units)
+    charged = request.extensions[COST]
+    assert isinstance(charged, Cost)
+    return charged.token, charged.kind, dict(charged.units)
 
 
-async def test_a_key_reads_where_there_is_one_and_stands_in_no_url() -> None:
+async def test_an_api_key_is_preferred_and_appears_in_no_url() -> None:
     videos = listing({"id": "v", "statistics": {}})
-    made, asked = answering(videos, videos)
+    made, requests = with_responses(videos, videos)
     await made.metrics(credentials(Token.APP, Token.COMMUNITY), ("v",))
     await made.metrics(credentials(Token.COMMUNITY), ("v",))
-    assert asked[0].headers["x-goog-api-key"] == KEY
-    assert "authorization" not in asked[0].headers
-    assert asked[1].headers["authorization"] == f"Bearer {ACCESS}"
-    assert not any(secret in str(request.url) for request in asked for secret in (KEY, ACCESS))
-    assert [cost(request) for request in asked] == [
+    assert requests[0].headers["x-goog-api-key"] == KEY
+    assert "authorization" not in requests[0].headers
+    assert requests[1].headers["authorization"] == f"Bearer {ACCESS}"
+    assert not any(secret in str(request.url) for request in requests for secret in (KEY, ACCESS))
+    assert [cost(request) for request in requests] == [
         (KEY, Token.APP, {"units": 1}),
         (ACCESS, Token.COMMUNITY, {"units": 1}),
     ]
 
 
-async def test_what_needs_a_token_says_which() -> None:
-    made, asked = answering()
+async def test_a_missing_token_is_named() -> None:
+    made, requests = with_responses()
     with pytest.raises(AuthExpired) as caught:
         await made.posts(credentials(Token.REFRESH), None)
     assert caught.value.token is Token.APP
@@ -251,7 +255,7 @@ async def test_what_needs_a_token_says_which() -> None:
     with pytest.raises(AuthExpired) as caught:
         await made.reply(credentials(Token.APP), to, "text", "key")
     assert caught.value.token is Token.COMMUNITY
-    assert not asked
+    assert not requests
 
 
 @pytest.mark.parametrize(
@@ -262,10 +266,8 @@ async def test_what_needs_a_token_says_which() -> None:
         ((Token.COMMUNITY,), refused(401, "authError"), Token.COMMUNITY),
     ],
 )
-async def test_a_token_that_is_not_good_is_named(
-    kinds: tuple[Token, ...], answer: httpx.Response, token: Token
-) -> None:
-    made, _ = answering(answer)
+async def test_an_invalid_token_is_named(kinds: tuple[Token, ...], answer: httpx.Response, token: Token) -> None:
+    made, _ = with_responses(answer)
     with pytest.raises(AuthExpired) as caught:
         await made.community(credentials(*kinds))
     assert caught.value.token is token
@@ -281,16 +283,16 @@ def test_only_a_refresh_token_with_the_application_renews() -> None:
 
 async def test_an_access_token_is_fetched() -> None:
     said = {"access_token": "new", "expires_in": 3599, "scope": FORCE_SSL, "token_type": "Bearer"}
-    made, asked = answering(
+    made, requests = with_responses(
         said, {**said, "refresh_token": "next", "refresh_token_expires_in": 604_799}, {**said, "refresh_token": ""}
     )
     granted = await made.refresh(credentials(Token.REFRESH))
-    assert set(granted) == {Token.COMMUNITY}, "the refresh token stays"
+    assert set(granted) == {Token.COMMUNITY}, "Google returns no new refresh token"
     assert granted[Token.COMMUNITY].text == "new"
     assert granted[Token.COMMUNITY].lifetime == timedelta(seconds=3599)
-    assert str(asked[0].url) == "https://oauth2.googleapis.com/token"
-    assert cost(asked[0])[2] == {}
-    form = dict(httpx.QueryParams(asked[0].content.decode()))
+    assert str(requests[0].url) == "https://oauth2.googleapis.com/token"
+    assert cost(requests[0])[2] == {}
+    form = dict(httpx.QueryParams(requests[0].content.decode()))
     assert form == {
         "grant_type": "refresh_token", "refresh_token": REFRESH, "client_id": "us", "client_secret": "hush",
     }  # fmt: skip
@@ -298,11 +300,11 @@ async def test_an_access_token_is_fetched() -> None:
     assert granted[Token.REFRESH].text == "next"
     assert granted[Token.REFRESH].lifetime == timedelta(seconds=604_799)
     granted = await made.refresh(replace(credentials(Token.REFRESH), base_url="http://127.0.0.1:9"))
-    assert set(granted) == {Token.COMMUNITY}, "never overwritten with empty"
-    assert str(asked[2].url) == "http://127.0.0.1:9/token"
+    assert set(granted) == {Token.COMMUNITY}, "an empty refresh token must be ignored"
+    assert str(requests[2].url) == "http://127.0.0.1:9/token"
     with pytest.raises(AuthExpired):
         await made.refresh(replace(credentials(Token.REFRESH), app={}))
-    assert len(asked) == 3
+    assert len(requests) == 3
 
 
 async def test_what_a_token_may_do_and_how_long(stage: Subject) -> None:
@@ -314,9 +316,9 @@ async def test_what_a_token_may_do_and_how_long(stage: Subject) -> None:
     with pytest.raises(MissingPermission) as caught:
         await made.conversations(replace(c, tokens={Token.COMMUNITY: narrow}), None)
     assert caught.value.scopes == (FORCE_SSL,)
-    asked = len(stage.way.requests)
+    requests_before = len(stage.way.requests)
     assert await made.inspect(replace(c, tokens={Token.APP: KEY})) == {}
-    assert len(stage.way.requests) == asked
+    assert len(stage.way.requests) == requests_before
 
 
 # ── the quota ─────────────────────────────────────────────────────────────────────────────────────
@@ -339,7 +341,9 @@ def test_a_day_ends_at_midnight_in_california(now: str, hours: float) -> None:
 
 async def test_a_spent_quota_concerns_the_key_or_the_application() -> None:
     evening = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}
-    made, _ = answering(*(refused(403, "quotaExceeded", **evening) for _ in range(2)), refused(403, "quotaExceeded"))
+    made, _ = with_responses(
+        *(refused(403, "quotaExceeded", **evening) for _ in range(2)), refused(403, "quotaExceeded")
+    )
     with pytest.raises(Throttled) as caught:
         await made.community(credentials(Token.APP))
     assert (caught.value.scope, caught.value.retry_after) == (LimitScope.TOKEN, 60.0)
@@ -357,7 +361,7 @@ async def test_a_limit_by_the_day_is_told_from_one_by_the_minute() -> None:
         date = {"date": "Mon, 23 Nov 2026 07:00:00 GMT"}
         return httpx.Response(429, json={"error": {"details": ["?", info]}}, headers=date)
 
-    made, _ = answering(limit("1/d/{project}"), limit("1/min/{project}"))
+    made, _ = with_responses(limit("1/d/{project}"), limit("1/min/{project}"))
     for wait in (3600.0, None):
         with pytest.raises(Throttled) as caught:
             await made.community(credentials())
@@ -369,7 +373,7 @@ async def test_a_limit_by_the_day_is_told_from_one_by_the_minute() -> None:
 
 @dataclass
 class Uploads:
-    """A channel's uploads, paged by offset; something may happen to them ahead of each call."""
+    """A channel's uploads, paged by offset; they may change before each request."""
 
     ids: list[int] = field(default_factory=list)
     """Newest first."""
@@ -378,7 +382,7 @@ class Uploads:
     deleted: set[int] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     stale: int = 0
-    """So many of the next tokens are refused."""
+    """The number of page tokens still to be refused."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         query = request.url.params
@@ -423,18 +427,18 @@ def pages_of(size: int) -> Iterator[None]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.lists(st.tuples(st.booleans(), st.integers(0, 70)), max_size=40))
-async def test_a_walk_passes_over_nothing(count: int, changes: list[tuple[bool, int]]) -> None:
-    """Whatever is added or deleted between any two calls; one by one, for a list of few pages."""
+async def test_paging_skips_nothing_while_the_list_changes(count: int, changes: list[tuple[bool, int]]) -> None:
+    """Videos are added and deleted between any two requests, one at a time, in a list of few pages."""
     server = Uploads([*range(count, 0, -1)], list(changes))
-    made, seen, cursor = served_by(server), set[int](), None
+    made, seen, cursor = with_handler(server), set[int](), None
     with pages_of(12):
-        for _walk in range(3):
+        for _pass in range(3):
             before, more, calls = set(server.ids), True, 0
             while more:
                 page = await made.posts(credentials(), cursor)
                 seen |= {int(post.external_id) for post in page.items}
                 cursor, more, calls = page.cursor, page.more, calls + 1
-                assert calls < 200, "it goes in circles"
+                assert calls < 200, "paging does not end"
             assert before - server.deleted <= seen
         server.changes.clear()
         more = True
@@ -445,9 +449,9 @@ async def test_a_walk_passes_over_nothing(count: int, changes: list[tuple[bool, 
         assert set(server.ids) <= seen
 
 
-async def test_many_deleted_at_once_have_the_walk_start_again() -> None:
+async def test_many_deletions_at_once_restart_paging() -> None:
     server = Uploads([*range(100, 0, -1)])
-    made, seen = served_by(server), set[int]()
+    made, seen = with_handler(server), set[int]()
     with pages_of(20):
         page = await made.posts(credentials(), None)
         seen |= {int(post.external_id) for post in page.items}
@@ -458,9 +462,9 @@ async def test_many_deleted_at_once_have_the_walk_start_again() -> None:
     assert seen == {*range(1, 101)}
 
 
-async def test_a_walk_goes_down_to_what_is_known() -> None:
+async def test_paging_stops_at_the_last_item_seen() -> None:
     server = Uploads([*range(100, 0, -1)])
-    made, seen = served_by(server), set[int]()
+    made, seen = with_handler(server), set[int]()
     with pages_of(40):
         page = await made.posts(credentials(), None)
         while page.more:
@@ -474,16 +478,16 @@ async def test_a_walk_goes_down_to_what_is_known() -> None:
     assert {*range(101, 201)} <= seen < {*range(1, 201)}
 
 
-async def test_a_video_that_is_not_shown_is_gone() -> None:
-    made, _ = answering(listing({"id": "v", "statistics": {"viewCount": "1"}}))
+async def test_a_video_omitted_from_the_response_is_gone() -> None:
+    made, _ = with_responses(listing({"id": "v", "statistics": {"viewCount": "1"}}))
     gone, there = await made.metrics(credentials(), ("w", "v"))
     assert (gone.external_id, gone.gone, gone.counters, gone.missing) == ("w", True, {}, {})
     assert (there.external_id, there.gone, there.counters) == ("v", False, {Metric.VIEWS: 1})
 
 
-async def test_a_walk_with_nothing_new_costs_two_calls() -> None:
+async def test_a_poll_without_new_videos_takes_two_requests() -> None:
     server = Uploads([*range(100, 0, -1)])
-    made = served_by(server)
+    made = with_handler(server)
     with pages_of(20):
         first = await made.posts(credentials(), None)
         cursor, more = first.cursor, first.more
@@ -494,12 +498,12 @@ async def test_a_walk_with_nothing_new_costs_two_calls() -> None:
         page = await made.posts(credentials(), cursor)
         assert not page.more
         assert server.calls == ["playlistItems", "videos"]
-        assert len(page.items) == 20, "the newest come each time, with fresh counters"
+        assert len(page.items) == 20, "the latest videos come in each poll, with current counters"
 
 
-async def test_a_token_that_is_no_longer_taken_starts_the_walk_again() -> None:
+async def test_an_expired_page_token_restarts_paging() -> None:
     server = Uploads([*range(30, 0, -1)])
-    made = served_by(server)
+    made = with_handler(server)
     with pages_of(20):
         page = await made.posts(credentials(), None)
         server.stale = 1
@@ -513,9 +517,9 @@ async def test_a_token_that_is_no_longer_taken_starts_the_walk_again() -> None:
     assert len(seen) == 30
 
 
-async def test_since_ends_a_walk() -> None:
+async def test_since_ends_paging() -> None:
     server = Uploads([*range(100_000, 0, -2_000)])
-    made = served_by(server)
+    made = with_handler(server)
     since = START + timedelta(minutes=90_000)
     with pages_of(20):
         page = await made.posts(credentials(), None, since)
@@ -524,33 +528,33 @@ async def test_since_ends_a_walk() -> None:
         while page.more:
             page = await made.posts(credentials(), page.cursor, since)
             assert not page.items
-        assert len(server.calls) < 5, "no more than a month further down"
+        assert len(server.calls) < 5, "paging continues for a month below `since` at most"
 
 
 async def test_a_channel_without_videos_is_empty_and_one_that_is_gone_is_gone() -> None:
     missing = refused(404, "playlistNotFound")
-    made, asked = answering(missing, listing({"id": US, "snippet": {"title": "Us"}}))
+    made, requests = with_responses(missing, listing({"id": CHANNEL_ID, "snippet": {"title": "Us"}}))
     page = await made.posts(credentials(), None)
     assert (page.items, page.more) == ((), False)
-    assert asked[0].url.params["playlistId"] == f"UU{US[2:]}"
-    made, _ = answering(missing, listing())
+    assert requests[0].url.params["playlistId"] == f"UU{CHANNEL_ID[2:]}"
+    made, _ = with_responses(missing, listing())
     with pytest.raises(Gone):
         await made.posts(credentials(), None)
 
 
 async def test_uploads_of_another_id_are_found() -> None:
     details = {"relatedPlaylists": {"uploads": "UUother"}}
-    channel = listing({"id": US, "snippet": {"title": "Us"}, "contentDetails": details})
-    made, asked = answering(refused(404, "playlistNotFound"), channel, listing(), listing())
+    channel = listing({"id": CHANNEL_ID, "snippet": {"title": "Us"}, "contentDetails": details})
+    made, requests = with_responses(refused(404, "playlistNotFound"), channel, listing(), listing())
     page = await made.posts(credentials(), None)
     assert (page.items, page.more) == ((), True)
     page = await made.posts(credentials(), page.cursor)
     await made.posts(credentials(), page.cursor)
-    assert [request.url.params.get("playlistId") for request in asked[2:]] == ["UUother", "UUother"]
+    assert [request.url.params.get("playlistId") for request in requests[2:]] == ["UUother", "UUother"]
 
 
 async def test_a_video_that_becomes_public_later_is_found_where_it_was_uploaded(stage: Subject) -> None:
-    """Below the first page it is found by the first walk of the next day, by a key as by the owner."""
+    """Below the first page it is read by the first poll of the next day, with an API key or the owner's token."""
     day = 24 * 3600
     late = stage.let("post", text="Scheduled", category=f"public_after:{day}")
     for number in range(60):
@@ -558,34 +562,34 @@ async def test_a_video_that_becomes_public_later_is_found_where_it_was_uploaded(
     for kind in (Token.APP, Token.COMMUNITY):
         c = stage.c
         stage.c = replace(c, tokens={kind: c.tokens[kind]})
-        found, cursor = await posts(stage)
-        assert "Scheduled" not in {post.text for post in found}, kind
+        listed, cursor = await posts(stage)
+        assert "Scheduled" not in {post.text for post in listed}, kind
         stage.c = c
-    stage.hands.at += day
+    stage.clock.at += day
     stage.later(day)
-    found, cursor = await posts(stage, cursor)
-    (post,) = [post for post in found if post.text == "Scheduled"]
+    listed, cursor = await posts(stage, cursor)
+    (post,) = [post for post in listed if post.text == "Scheduled"]
     published = datetime.fromisoformat(late["at"]) + timedelta(days=1)
     assert post.published_at == published.replace(microsecond=0)
     paths(stage)
     await posts(stage, cursor)
-    assert paths(stage) == ["playlistItems", "videos"], "the next walk of that day does not go so far"
+    assert paths(stage) == ["playlistItems", "videos"], "the next poll of that day does not read as far"
 
 
 async def test_private_videos_are_no_posts(stage: Subject) -> None:
     stage.let("post", text="Never", category="private")
     stage.post("Public")
     stage.c = replace(stage.c, tokens={Token.COMMUNITY: stage.c.tokens[Token.COMMUNITY]})
-    found, _ = await posts(stage)
-    assert found[0].text == "Public"
-    assert "Never" not in {post.text for post in found}
+    listed, _ = await posts(stage)
+    assert listed[0].text == "Public"
+    assert "Never" not in {post.text for post in listed}
 
 
-async def test_what_an_owner_hides_is_missing_and_not_0(stage: Subject) -> None:
+async def test_counters_hidden_by_the_owner_are_missing(stage: Subject) -> None:
     stage.let("post", text="Quiet", category="comments_off")
     stage.let("post", text="Shy", category="likes_hidden")
-    found, _ = await posts(stage)
-    shy, quiet = found[:2]
+    listed, _ = await posts(stage)
+    shy, quiet = listed[:2]
     for metrics in (shy.metrics, *await YouTube(stage.http).metrics(stage.c, (shy.external_id,))):
         assert set(metrics.counters) == {Metric.VIEWS, Metric.COMMENTS}
         assert metrics.missing[Metric.REACTIONS] is MetricStatus.UNSUPPORTED
@@ -594,10 +598,10 @@ async def test_what_an_owner_hides_is_missing_and_not_0(stage: Subject) -> None:
 
 
 async def test_live_and_announced_videos_are_posts() -> None:
-    """An announced one has no views yet."""
+    """An upcoming broadcast has no views yet."""
     snippet = {"publishedAt": "2026-11-01T00:00:00Z", "title": "Live", "liveBroadcastContent": "upcoming"}
     video = {"id": "v", "snippet": snippet, "statistics": {"likeCount": "2"}, "status": {"privacyStatus": "public"}}
-    made, _ = answering(listing(Uploads().entry(1)), listing(video))
+    made, _ = with_responses(listing(Uploads().entry(1)), listing(video))
     (post,) = (await made.posts(credentials(), None)).items
     assert post.metrics.counters == {Metric.REACTIONS: 2}
 
@@ -605,58 +609,58 @@ async def test_live_and_announced_videos_are_posts() -> None:
 # ── comments ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_answers_beyond_those_that_come_along_are_fetched(stage: Subject) -> None:
+async def test_replies_beyond_the_embedded_ones_are_fetched(stage: Subject) -> None:
     post = stage.post()["id"]
-    top = stage.comment(post, "Until when?", person=1)["id"]
+    root = stage.comment(post, "Until when?", person=1)["id"]
     for number in range(8):
-        stage.comment(post, f"And {number}", parent=top, person=10 + number)
+        stage.comment(post, f"And {number}", parent=root, person=10 + number)
     video = (await posts(stage))[0][0].external_id
     made = YouTube(stage.http)
     paths(stage)
-    found, cursor = await messages(lambda at: made.comments(stage.c, video, at))
+    listed, cursor = await messages(lambda at: made.comments(stage.c, video, at))
     assert paths(stage) == ["commentThreads", "comments"]
-    assert {message.text for message in found} == {"Until when?", *(f"And {number}" for number in range(8))}
-    first = next(message for message in found if message.in_reply_to is None)
-    assert {message.in_reply_to for message in found} == {None, first.external_id}
-    assert len({message.thread_id for message in found}) == 9, "one customer below one comment is a thread"
-    assert {message.post_id for message in found} == {video}
-    assert cursor == "{}", "the next walk reads all of it again"
+    assert {message.text for message in listed} == {"Until when?", *(f"And {number}" for number in range(8))}
+    first = next(message for message in listed if message.in_reply_to is None)
+    assert {message.in_reply_to for message in listed} == {None, first.external_id}
+    assert len({message.thread_id for message in listed}) == 9, "one thread for each customer and root comment"
+    assert {message.post_id for message in listed} == {video}
+    assert cursor == "{}", "the next poll reads everything again"
 
 
-async def test_the_channel_is_read_down_to_what_is_known(stage: Subject) -> None:
+async def test_comments_are_read_down_to_the_last_one_seen(stage: Subject) -> None:
     post = stage.post()["id"]
-    known = stage.comment(post, "Known", person=1)["id"]
+    root = stage.comment(post, "Known", person=1)["id"]
     for number in range(8):
-        stage.comment(post, f"Known {number}", parent=known, person=10 + number)
+        stage.comment(post, f"Known {number}", parent=root, person=10 + number)
     made = YouTube(stage.http)
 
     async def read(cursor: str | None) -> Page[RemoteMessage]:
         return await made.conversations(stage.c, cursor)
 
-    found, cursor = await messages(read)
-    assert sum(message.text.startswith("Known") for message in found) >= 9
+    listed, cursor = await messages(read)
+    assert sum(message.text.startswith("Known") for message in listed) >= 9
     stage.comment(post, "New", person=2)
-    stage.comment(post, "An answer to an old one", parent=known, person=3)
+    stage.comment(post, "An answer to an old one", parent=root, person=3)
     paths(stage)
-    found, cursor = await messages(read, cursor)
-    assert "New" in {message.text for message in found}
-    assert paths(stage) == ["commentThreads"], "long threads that are known are not read again each time"
+    listed, cursor = await messages(read, cursor)
+    assert "New" in {message.text for message in listed}
+    assert paths(stage) == ["commentThreads"], "long threads already read are not read again each time"
 
 
-async def test_an_answer_of_the_communitys_belongs_to_whom_it_addresses() -> None:
+async def test_an_own_reply_belongs_to_the_thread_of_the_person_addressed() -> None:
     def comment(key: str, by: str, name: str, text: str, **more: object) -> dict[str, object]:
         said = {"authorDisplayName": name, "authorChannelId": {"value": by}, "textDisplay": text, **more}
         return {"id": key, "snippet": {"publishedAt": "2026-11-01T00:00:00Z", **said}}
 
     answers = [
-        comment("T.3", US, "@us", "@second Yes"),
-        comment("T.2", US, "@us", "Gladly"),
+        comment("T.3", CHANNEL_ID, "@us", "@second Yes"),
+        comment("T.2", CHANNEL_ID, "@us", "Gladly"),
         comment("T.1", "UC2", "@second", "Me too?"),
         {"id": "T.0", "snippet": {"publishedAt": "2026-11-01T00:00:00Z", "textDisplay": "gone"}},
     ]
-    top = comment("T", "UC1", "@first", "Me?", updatedAt="2026-11-02T00:00:00Z")
-    snippet = {"topLevelComment": top, "totalReplyCount": 4, "videoId": "v"}
-    made, asked = answering(listing({"id": "T", "snippet": snippet, "replies": {"comments": answers}}))
+    root = comment("T", "UC1", "@first", "Me?", updatedAt="2026-11-02T00:00:00Z")
+    snippet = {"topLevelComment": root, "totalReplyCount": 4, "videoId": "v"}
+    made, requests = with_responses(listing({"id": "T", "snippet": snippet, "replies": {"comments": answers}}))
     page = await made.comments(credentials(), "v", None)
     threads = {message.external_id: message.thread_id for message in page.items}
     assert threads == {"T": "T:UC1", "T.3": "T:UC2", "T.2": "T:UC1", "T.1": "T:UC2", "T.0": "T:unknown-T.0"}
@@ -664,7 +668,7 @@ async def test_an_answer_of_the_communitys_belongs_to_whom_it_addresses() -> Non
     assert page.items[0].edited_at == datetime(2026, 11, 2, tzinfo=UTC)
     assert page.items[1].edited_at is None
     assert page.items[1].url == "https://www.youtube.com/watch?v=v&lc=T.3"
-    assert asked[0].url.params["textFormat"] == "plainText"
+    assert requests[0].url.params["textFormat"] == "plainText"
 
 
 async def test_comments_that_are_switched_off_are_none(stage: Subject) -> None:
@@ -672,27 +676,27 @@ async def test_comments_that_are_switched_off_are_none(stage: Subject) -> None:
     video = (await posts(stage))[0][0].external_id
     page = await YouTube(stage.http).comments(stage.c, video, None)
     assert (page.items, page.more) == ((), False)
-    made, _ = answering(refused(403, "commentsDisabled"))
-    known = '{"seen_until":"2026-11-01T00:00:00Z"}'
-    page = await made.conversations(credentials(), known)
-    assert (page.items, page.cursor, page.more) == ((), known, False)
-    made, _ = answering(refused(403, "forbidden"), refused(400, "invalidParameter"))
+    made, _ = with_responses(refused(403, "commentsDisabled"))
+    cursor = '{"seen_until":"2026-11-01T00:00:00Z"}'
+    page = await made.conversations(credentials(), cursor)
+    assert (page.items, page.cursor, page.more) == ((), cursor, False)
+    made, _ = with_responses(refused(403, "forbidden"), refused(400, "invalidParameter"))
     with pytest.raises(MissingPermission):
         await made.comments(credentials(), "v", None)
     with pytest.raises(Rejected):
         await made.comments(credentials(), "v", None)
 
 
-async def test_a_comment_deleted_during_the_walk_has_no_answers(stage: Subject) -> None:
+async def test_a_comment_deleted_during_paging_has_no_replies(stage: Subject) -> None:
     post = stage.post()["id"]
-    top = stage.comment(post, "Gone soon")
+    root = stage.comment(post, "Gone soon")
     for number in range(8):
-        stage.comment(post, f"And {number}", parent=top["id"], person=10 + number)
+        stage.comment(post, f"And {number}", parent=root["id"], person=10 + number)
     video = (await posts(stage))[0][0].external_id
     made = YouTube(stage.http)
     page = await made.comments(stage.c, video, None)
     assert page.more
-    stage.delete(top)
+    stage.delete(root)
     page = await made.comments(stage.c, video, page.cursor)
     assert (page.items, page.more) == ((), False)
 
@@ -700,41 +704,41 @@ async def test_a_comment_deleted_during_the_walk_has_no_answers(stage: Subject) 
 # ── answering ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_answer_stands_below_the_first_comment_and_addresses_its_author(stage: Subject) -> None:
+async def test_a_reply_is_below_the_root_comment_and_addresses_the_author(stage: Subject) -> None:
     post = stage.post()["id"]
-    top = stage.comment(post, "Until when?", person=1)["id"]
-    stage.comment(post, "Yes, when?", parent=top, person=2)
+    root = stage.comment(post, "Until when?", person=1)["id"]
+    stage.comment(post, "Yes, when?", parent=root, person=2)
     video = (await posts(stage))[0][0].external_id
     made = YouTube(stage.http)
-    asked, below = (await messages(lambda at: made.comments(stage.c, video, at)))[0]
-    for message in (asked, below):
+    question, below = (await messages(lambda at: made.comments(stage.c, video, at)))[0]
+    for message in (question, below):
         stage.later()
         to = ReplyTo(message.external_id, message.thread_id, message.kind, message.author, message.post_id)
         sent = await made.reply(stage.c, to, "Until six", "key")
-        assert sent.external_id.startswith(f"{asked.external_id}.")
-        told = cost(stage.way.requests[-1])
-        assert (told[1], told[2]) == (Token.COMMUNITY, {"units": 50})
-        found = (await messages(lambda at: made.comments(stage.c, video, at)))[0]
-        (ours,) = [one for one in found if one.external_id == sent.external_id]
+        assert sent.external_id.startswith(f"{question.external_id}.")
+        charged = cost(stage.way.requests[-1])
+        assert (charged[1], charged[2]) == (Token.COMMUNITY, {"units": 50})
+        listed = (await messages(lambda at: made.comments(stage.c, video, at)))[0]
+        (ours,) = [one for one in listed if one.external_id == sent.external_id]
         assert ours.author.is_community
         assert ours.thread_id == message.thread_id
-        mention = "" if message is asked else f"{message.author.name} "
+        mention = "" if message is question else f"{message.author.name} "
         assert ours.text == f"{mention}Until six"
         assert ours.url == sent.url
         assert ours.sent_at == sent.sent_at
 
 
 async def test_nothing_but_comments_is_answered() -> None:
-    made, asked = answering()
+    made, requests = with_responses()
     to = ReplyTo("1", "t", MessageKind.MESSAGE, RemotePerson("UC1", "x"), None)
     with pytest.raises(Rejected):
         await made.reply(credentials(Token.COMMUNITY), to, "text", "key")
-    assert not asked
+    assert not requests
 
 
 async def test_a_refusal_does_not_repeat_what_was_sent() -> None:
     said = {"error": {"message": f"no {ACCESS}", "errors": [{"reason": f"x {ACCESS}", "message": ACCESS}]}}
-    made, _ = answering(httpx.Response(400, json=said))
+    made, _ = with_responses(httpx.Response(400, json=said))
     with pytest.raises(Rejected) as caught:
         await made.community(credentials(Token.COMMUNITY))
     assert ACCESS not in f"{caught.value} {caught.value!r} {caught.value.__dict__}"

@@ -1,4 +1,4 @@
-"""What YouTube and Google answer besides what is documented first: refusals in words, pages that lead nowhere."""
+"""Less common responses of YouTube and Google: refusals without a reason, page tokens that lead nowhere."""
 
 import httpx
 import pytest
@@ -18,13 +18,13 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.youtube.adapter import YouTube
-from tests.platforms.youtube.test_adapter import US, answering, credentials, listing, refused
+from tests.platforms.youtube.test_adapter import CHANNEL_ID, credentials, listing, refused, with_responses
 
 EVENING = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}
 """A minute before midnight in California."""
 
 
-def worded(status: int, message: str, reason: str, **detail: object) -> httpx.Response:
+def refused_with_message(status: int, message: str, reason: str, **detail: object) -> httpx.Response:
     error: dict[str, object] = {
         "code": status,
         "message": message,
@@ -35,8 +35,8 @@ def worded(status: int, message: str, reason: str, **detail: object) -> httpx.Re
     return httpx.Response(status, json={"error": error}, headers=EVENING)
 
 
-async def said(answer: httpx.Response, *kinds: Token) -> PlatformError:
-    made, _ = answering(answer)
+async def error_of(answer: httpx.Response, *kinds: Token) -> PlatformError:
+    made, _ = with_responses(answer)
     with pytest.raises(PlatformError) as caught:
         await made.community(credentials(*kinds))
     return caught.value
@@ -55,15 +55,15 @@ async def said(answer: httpx.Response, *kinds: Token) -> PlatformError:
         (403, "Method doesn't allow unregistered callers (callers without established identity).", "forbidden"),
     ],
 )
-async def test_a_key_may_be_refused_in_words_alone(status: int, message: str, reason: str) -> None:
-    error = await said(worded(status, message, reason))
+async def test_a_key_refusal_is_recognised_by_its_message(status: int, message: str, reason: str) -> None:
+    error = await error_of(refused_with_message(status, message, reason))
     assert isinstance(error, AuthExpired)
     assert error.token is Token.APP
 
 
 async def test_a_key_refused_without_any_reason() -> None:
     body = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}
-    assert isinstance(await said(httpx.Response(400, json=body)), AuthExpired)
+    assert isinstance(await error_of(httpx.Response(400, json=body)), AuthExpired)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ async def test_a_key_refused_without_any_reason() -> None:
         ("Quota exceeded.", {"quota_unit": "1/min/{project}"}, None),
     ],
 )
-async def test_a_limit_by_the_day_is_told_in_several_ways(
+async def test_a_daily_quota_is_reported_in_several_forms(
     message: str, detail: dict[str, object], wait: float | None
 ) -> None:
-    error = await said(worded(429, message, "rateLimitExceeded", **detail))
+    error = await error_of(refused_with_message(429, message, "rateLimitExceeded", **detail))
     assert isinstance(error, Throttled)
     assert (error.retry_after, error.scope) == (wait, LimitScope.TOKEN)
 
@@ -107,8 +107,8 @@ async def test_a_limit_by_the_day_is_told_in_several_ways(
         (409, "conflict", Rejected),
     ],
 )
-async def test_what_else_is_documented_has_its_class(status: int, reason: str, means: type[PlatformError]) -> None:
-    assert type(await said(refused(status, reason))) is means
+async def test_other_documented_errors_are_classified(status: int, reason: str, means: type[PlatformError]) -> None:
+    assert type(await error_of(refused(status, reason))) is means
 
 
 @pytest.mark.parametrize(
@@ -119,29 +119,31 @@ async def test_what_else_is_documented_has_its_class(status: int, reason: str, m
         ({"error": "invalid_request", "error_description": "no token"}, Rejected),
     ],
 )
-async def test_a_token_that_is_asked_about_may_not_be_good(body: object, means: type[PlatformError]) -> None:
-    made, _ = answering(httpx.Response(400, json=body))
+async def test_inspect_of_an_invalid_token_expires_it(body: object, means: type[PlatformError]) -> None:
+    made, _ = with_responses(httpx.Response(400, json=body))
     with pytest.raises(means):
         await made.inspect(credentials(Token.COMMUNITY))
 
 
-# ── answers ───────────────────────────────────────────────────────────────────────────────────────
+# ── responses ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_list_is_one_by_its_items_as_well() -> None:
-    made, _ = answering({"items": [{"id": "v", "statistics": {"viewCount": "7"}}]}, {"items": []}, {}, {"etag": "x"})
-    (found,) = await made.metrics(credentials(), ("v",))
-    assert found.counters == {Metric.VIEWS: 7}
-    (found,) = await made.metrics(credentials(), ("v",))
-    assert found.gone
+async def test_a_list_is_recognised_without_its_kind() -> None:
+    made, _ = with_responses(
+        {"items": [{"id": "v", "statistics": {"viewCount": "7"}}]}, {"items": []}, {}, {"etag": "x"}
+    )
+    (result,) = await made.metrics(credentials(), ("v",))
+    assert result.counters == {Metric.VIEWS: 7}
+    (result,) = await made.metrics(credentials(), ("v",))
+    assert result.gone
     for _ in range(2):
         with pytest.raises(Malformed):
             await made.metrics(credentials(), ("v",))
 
 
 async def test_a_channel_may_have_no_list_of_uploads() -> None:
-    channel = {"id": US, "snippet": {"title": "Us"}, "contentDetails": {"relatedPlaylists": {"uploads": ""}}}
-    made, _ = answering(listing(channel), refused(404, "playlistNotFound"), listing(channel))
+    channel = {"id": CHANNEL_ID, "snippet": {"title": "Us"}, "contentDetails": {"relatedPlaylists": {"uploads": ""}}}
+    made, _ = with_responses(listing(channel), refused(404, "playlistNotFound"), listing(channel))
     assert (await made.community(credentials())).size is None
     page = await made.posts(credentials(), None)
     assert (page.items, page.more) == ((), False)
@@ -150,26 +152,26 @@ async def test_a_channel_may_have_no_list_of_uploads() -> None:
 @pytest.mark.parametrize("author", [{}, {"authorChannelId": {}}, {"authorChannelId": None}])
 async def test_an_author_whose_channel_is_closed(author: dict[str, object]) -> None:
     comment = {"id": "T", "snippet": {"publishedAt": "2026-11-01T00:00:00.12345Z", "textDisplay": "x", **author}}
-    made, _ = answering(listing({"id": "T", "snippet": {"topLevelComment": comment, "totalReplyCount": 0}}))
+    made, _ = with_responses(listing({"id": "T", "snippet": {"topLevelComment": comment, "totalReplyCount": 0}}))
     (message,) = (await made.conversations(credentials(), None)).items
     assert (message.author.external_id, message.author.is_community) == ("unknown-T", False)
 
 
 @pytest.mark.parametrize(
-    ("told", "lifetimes"),
+    ("fields", "lifetimes"),
     [
         ({"expires_in": "3599"}, (3599.0, None)),
         ({"expires_in": 3599, "refresh_token_expires_in": 0}, (3599.0, None)),
         ({"expires_in": 3599, "refresh_token_expires_in": "604799"}, (3599.0, 604_799.0)),
     ],
 )
-async def test_a_fetched_token_is_not_lost_for_its_lifetime(
-    told: dict[str, object], lifetimes: tuple[float, float | None]
+async def test_an_invalid_lifetime_does_not_lose_the_token(
+    fields: dict[str, object], lifetimes: tuple[float, float | None]
 ) -> None:
-    made, _ = answering({"access_token": "new", "refresh_token": "next", **told})
+    made, _ = with_responses({"access_token": "new", "refresh_token": "next", **fields})
     granted = await made.refresh(credentials(Token.REFRESH))
-    found = [granted[kind].lifetime for kind in (Token.COMMUNITY, Token.REFRESH)]
-    assert tuple(one.total_seconds() if one is not None else None for one in found) == lifetimes
+    granted_lifetimes = [granted[kind].lifetime for kind in (Token.COMMUNITY, Token.REFRESH)]
+    assert tuple(one.total_seconds() if one is not None else None for one in granted_lifetimes) == lifetimes
 
 
 # ── pages ─────────────────────────────────────────────────────────────────────────────────────────
@@ -180,29 +182,29 @@ def thread(key: str) -> dict[str, object]:
     return {"id": key, "snippet": {"topLevelComment": comment, "totalReplyCount": 0}}
 
 
-async def test_a_page_that_leads_to_itself_is_the_last() -> None:
+async def test_a_page_whose_next_token_is_its_own_is_the_last() -> None:
     same = listing(thread("A"), nextPageToken="again")
-    made, asked = answering(same, same)
+    made, requests = with_responses(same, same)
     page = await made.conversations(credentials(), None)
     assert page.more
     page = await made.conversations(credentials(), page.cursor)
     assert not page.more
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
-async def test_a_token_of_a_page_may_be_refused_as_a_failure() -> None:
-    """The walk starts again some times; where it never comes further, YouTube is unwell."""
+async def test_a_refused_page_token_is_transient_in_the_end() -> None:
+    """Paging restarts a few times; after that it is a transient failure of YouTube."""
     failed = refused(400, "processingFailure")
     first = listing(thread("A"), nextPageToken="next")
-    made, asked = answering(first, failed, first, failed, first, failed, first, failed, first, failed)
+    made, requests = with_responses(first, failed, first, failed, first, failed, first, failed, first, failed)
     page = await made.conversations(credentials(), None)
     for _ in range(8):
         page = await made.conversations(credentials(), page.cursor)
         assert page.more
-    assert [("pageToken" in one.url.params) for one in asked] == [False, *([True, False] * 4)]
+    assert [("pageToken" in one.url.params) for one in requests] == [False, *([True, False] * 4)]
     with pytest.raises(Transient):
         await made.conversations(credentials(), page.cursor)
-    made, _ = answering(failed)
+    made, _ = with_responses(failed)
     with pytest.raises(Transient):
         await made.conversations(credentials(), None)
 

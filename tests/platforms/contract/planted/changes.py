@@ -1,4 +1,4 @@
-"""Replies and posts that get lost, doubled and misdirected, and tokens that are no good."""
+"""Faults in replies, publications and the renewal of tokens."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,8 +15,8 @@ from app.platforms.youtube.adapter import YouTube
 from tests.platforms.contract.planted import Planted
 
 
-class Sure(Mastodon):
-    """A lost answer is a failure."""
+class LostIsFailed(Mastodon):
+    """A lost response is reported as a failure."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         try:
@@ -25,8 +25,8 @@ class Sure(Mastodon):
             raise Transient(error.message) from None
 
 
-class Insisting(Vk):
-    """A lost answer is asked for again, with another key."""
+class ResendsReply(Vk):
+    """After a lost response the reply is sent again with another key."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         try:
@@ -35,15 +35,15 @@ class Insisting(Vk):
             return await super().reply(c, to, text, f"{key} again")
 
 
-class Keyless(Vk):
-    """The key is not handed on."""
+class IgnoresKey(Vk):
+    """The idempotency key is not passed on."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         return await super().reply(c, to, text, uuid4().hex)
 
 
-class Elsewhere(Vk):
-    """The comment is written below the post, and not below the question."""
+class RepliesToPost(Vk):
+    """The reply is written below the post, not below the comment."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         form = {"owner_id": f"-{c.external_id}", "post_id": to.post_id, "from_group": c.external_id, "message": text}
@@ -51,29 +51,29 @@ class Elsewhere(Vk):
         return SendReceipt(external_id=f"comment-{made.comment_id}")
 
 
-class OtherId(Vk):
-    """A message that was sent has another id than in lists."""
+class OtherIdInLists(Vk):
+    """The id of a sent message differs from its id in lists."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         sent = await super().reply(c, to, text, key)
         return replace(sent, external_id=sent.external_id.removeprefix("message-"))
 
 
-class OnePicture(Telegram):
-    """Of an album, the first picture."""
+class OnePictureOnly(Telegram):
+    """Only the first picture of an album is published."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         return await super().publish(c, replace(draft, pictures=draft.pictures[:1]), key)
 
 
-class Twice(Telegram):
+class PublishesTwice(Telegram):
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         await super().publish(c, draft, key)
         return await super().publish(c, draft, key)
 
 
-class Repeating(Telegram):
-    """A post whose answer was lost is published again."""
+class RepublishesLost(Telegram):
+    """After a lost response the post is published again."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         try:
@@ -82,22 +82,22 @@ class Repeating(Telegram):
             return await super().publish(c, draft, key)
 
 
-class Cutting(Telegram):
-    """A text that is too long is cut off."""
+class Truncates(Telegram):
+    """A text that is too long is truncated."""
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         return await super().publish(c, replace(draft, text=draft.text[:100]), key)
 
 
-class WorthlessTokens(YouTube):
-    """What is given out is not the token."""
+class InvalidTokens(YouTube):
+    """The renewed tokens are invalid."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         return {kind: IssuedToken("token", one.lifetime) for kind, one in (await super().refresh(c)).items()}
 
 
-class Unmoved(YouTube):
-    """A refusal changes nothing."""
+class RefusedIsEmpty(YouTube):
+    """A refused renewal is reported as one without new tokens."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         try:
@@ -106,8 +106,8 @@ class Unmoved(YouTube):
             return {}
 
 
-class Resending(YouTube):
-    """A refresh token is used again although it may have been used."""
+class ResendsRefresh(YouTube):
+    """After a lost response a single-use refresh token is sent again."""
 
     async def refresh(self, c: Credentials) -> Mapping[Token, IssuedToken]:
         try:
@@ -117,17 +117,17 @@ class Resending(YouTube):
 
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    ("reply to a comment: a lost answer is unknown, and sent once", Sure, "the change was sent"),
-    ("reply to a message: a lost answer is unknown, and sent once", Sure, "the change was sent"),
-    ("reply to a comment: a lost answer is unknown, and sent once", Insisting, "it happened 2 times"),
-    ("reply to a message: a lost answer is unknown, and sent once", Keyless, "harmless"),
-    ("reply to a comment: arrives once, where it belongs", Elsewhere, "something else was answered"),
-    ("reply to a message: arrives once, where it belongs", OtherId, "another id"),
-    ("publish: arrives once, with its pictures", OnePicture, "1 pictures instead of 2"),
-    ("publish: arrives once, with its pictures", Twice, "it happened 2 times"),
-    ("publish: a lost answer is unknown, and sent once", Repeating, "it happened 2 times"),
-    ("publish: what the platform would not take is not sent", Cutting, "DID NOT RAISE"),
-    ("refresh: new tokens are good", WorthlessTokens, "a new token is no good"),
-    ("refresh: refused, a person must reconnect", Unmoved, "DID NOT RAISE"),
-    ("refresh: a lost answer is unknown", Resending, "sent once"),
+    ("reply to a comment: a lost response is unknown, sent once", LostIsFailed, "the change was sent"),
+    ("reply to a message: a lost response is unknown, sent once", LostIsFailed, "the change was sent"),
+    ("reply to a comment: a lost response is unknown, sent once", ResendsReply, "it happened 2 times"),
+    ("reply to a message: a lost response is unknown, sent once", IgnoresKey, "harmless"),
+    ("reply to a comment: created once, in the right place", RepliesToPost, "another message was answered"),
+    ("reply to a message: created once, in the right place", OtherIdInLists, "another id"),
+    ("publish: created once, with its pictures", OnePictureOnly, "1 pictures instead of 2"),
+    ("publish: created once, with its pictures", PublishesTwice, "it happened 2 times"),
+    ("publish: a lost response is unknown, sent once", RepublishesLost, "it happened 2 times"),
+    ("publish: an invalid post is not sent", Truncates, "DID NOT RAISE"),
+    ("refresh: new tokens are valid", InvalidTokens, "a new token is invalid"),
+    ("refresh: a refusal expires the token", RefusedIsEmpty, "DID NOT RAISE"),
+    ("refresh: a lost response is unknown", ResendsRefresh, "must be sent once"),
 )

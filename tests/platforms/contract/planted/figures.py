@@ -1,4 +1,4 @@
-"""Counters that are made up."""
+"""Faults in counters and token states."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,8 +26,8 @@ from tests.platforms.contract.planted import Planted
 
 class RoundSize(Mastodon):
     async def community(self, c: Credentials) -> CommunitySnapshot:
-        found = await super().community(c)
-        return replace(found, size=(found.size or 0) // 100 * 100)
+        snapshot = await super().community(c)
+        return replace(snapshot, size=(snapshot.size or 0) // 100 * 100)
 
 
 class ZeroForUnknown(Vk):
@@ -38,15 +38,15 @@ class ZeroForUnknown(Vk):
         )
 
 
-class Silent(Vk):
-    """A metric is neither there nor missing."""
+class NeverMissing(Vk):
+    """Metrics are missing without a reason."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         return tuple(replace(one, missing={}) for one in await super().metrics(c, ids))
 
 
 class Swapped(Vk):
-    """Comments are told as reactions, and reactions as comments."""
+    """Comments are returned as reactions, and reactions as comments."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         swap = {Metric.REACTIONS: Metric.COMMENTS, Metric.COMMENTS: Metric.REACTIONS}
@@ -69,8 +69,8 @@ class AnyBatch(Mastodon):
         return (await super().metrics(c, ids[:20])) + (await super().metrics(c, ids[20:]))
 
 
-class Hasty(Instagram):
-    """What comes late is 0 until then."""
+class ZeroUntilKnown(Instagram):
+    """Delayed metrics are 0 until they are known."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         return tuple(
@@ -79,8 +79,8 @@ class Hasty(Instagram):
         )
 
 
-class Never(Instagram):
-    """What comes late is told never to come."""
+class NeverKnown(Instagram):
+    """Delayed metrics are reported as unsupported."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         return tuple(
@@ -90,7 +90,7 @@ class Never(Instagram):
 
 
 class EmptyLists(Mastodon):
-    """What lists tell of counters is nothing."""
+    """All counters in lists are 0."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         page = await super().posts(c, cursor, since)
@@ -100,37 +100,37 @@ class EmptyLists(Mastodon):
 
 
 class Disordered(YouTube):
-    """The records come in another order than the posts were asked for."""
+    """The records are not in the order of the requested posts."""
 
     async def metrics_across(self, c: Credentials, posts: tuple[PostRef, ...]) -> tuple[PostMetrics, ...]:
         return (await super().metrics_across(c, posts))[::-1]
 
 
-class Zealous(Telegram):
-    """Every right is missed."""
+class MissesScopes(Telegram):
+    """Every token is reported to lack a scope."""
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
         return {kind: TokenState(missing_scopes=("all",)) for kind in await super().inspect(c)}
 
 
-class Careless(Telegram):
-    """Nobody asks whether the token is good."""
+class AlwaysValid(Telegram):
+    """Tokens are reported as valid without a request."""
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
         return dict.fromkeys(c.tokens, TokenState())
 
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    ("community", RoundSize, "not the ledger's"),
-    ("metrics: the ledger's, never 0 for unknown", ZeroForUnknown, "not to be had"),
-    ("metrics: the ledger's, never 0 for unknown", Silent, "neither there nor missing"),
+    ("community", RoundSize, "differs from the ledger's"),
+    ("metrics: the ledger's, never 0 for unknown", ZeroForUnknown, "unsupported by polling"),
+    ("metrics: the ledger's, never 0 for unknown", NeverMissing, "neither in counters nor in missing"),
     ("metrics: the ledger's, never 0 for unknown", Swapped, "reactions: "),
-    ("metrics: deleted posts are gone", ZerosForGone, "is gone"),
-    ("metrics: a batch, and no more", AnyBatch, "DID NOT RAISE"),
-    ("metrics: what comes late is pending", Hasty, "nothing comes late"),
-    ("metrics: what comes late is pending", Never, "unsupported"),
-    ("metrics: lists tell the same", EmptyLists, "in the list"),
-    ("metrics: across communities as one by one", Disordered, "in its order"),
-    ("inspect", Zealous, "all"),
-    ("inspect", Careless, "DID NOT RAISE"),
+    ("metrics: deleted posts are gone", ZerosForGone, "that is gone"),
+    ("metrics: at most one batch", AnyBatch, "DID NOT RAISE"),
+    ("metrics: delayed ones are pending", ZeroUntilKnown, "no metric is delayed"),
+    ("metrics: delayed ones are pending", NeverKnown, "unsupported"),
+    ("metrics: the same in lists", EmptyLists, "in the list"),
+    ("metrics: across communities as for one", Disordered, "in its order"),
+    ("inspect", MissesScopes, "all"),
+    ("inspect", AlwaysValid, "DID NOT RAISE"),
 )

@@ -1,4 +1,4 @@
-"""Hooks that trust, mumble and crash."""
+"""Faults in the handling of webhooks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,17 +13,17 @@ from app.platforms.vk.adapter import Vk
 from tests.platforms.contract.planted import Planted
 
 
-class Trusting(Vk):
-    """The secret is not looked at."""
+class IgnoresSecret(Vk):
+    """The secret is not checked."""
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
-        given = orjson.loads(call.body).get("secret", "")
-        return super().receive(call, {**secrets, "secret": given})
+        secret = orjson.loads(call.body).get("secret", "")
+        return super().receive(call, {**secrets, "secret": secret})
 
 
-class Mumbling(Vk):
-    """Events are acknowledged, and nothing is made of them."""
+class DropsMessages(Vk):
+    """Events are acknowledged without their messages."""
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
@@ -31,8 +31,8 @@ class Mumbling(Vk):
         return replace(got, events=tuple(replace(event, messages=()) for event in got.events))
 
 
-class Unthreaded(Vk):
-    """A comment that a hook tells belongs to another conversation than in lists."""
+class OtherThread(Vk):
+    """A comment from a webhook has another thread than in lists."""
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
@@ -46,8 +46,8 @@ class Unthreaded(Vk):
         )
 
 
-class Crashing(Vk):
-    """What is not understood is not told."""
+class AcceptsUnparsed(Vk):
+    """An unparsed request is accepted without an event."""
 
     @classmethod
     def receive(cls, call: HookRequest, secrets: Mapping[str, str]) -> HookResult:
@@ -56,23 +56,23 @@ class Crashing(Vk):
         return super().receive(call, secrets)
 
 
-class Losing(Vk):
-    """What is not understood is left out."""
+class DropsUnparsed(Vk):
+    """Unparsed events are dropped."""
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return tuple(event for event in super().parse_event(told) if event.unparsed is None)
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        return tuple(event for event in super().parse_event(payload) if event.unparsed is None)
 
 
-class Shortening(Vk):
-    """What is kept of something that is not understood passes for something else."""
+class ReplacesPayload(Vk):
+    """The stored payload of an unparsed event is replaced by that of a valid one."""
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
         less = b'{"type": "group_join", "group_id": 1, "event_id": "e", "object": {}}'
         return tuple(
             event if event.unparsed is None else unparsed_event(less, event.unparsed.why)
-            for event in super().parse_event(told)
+            for event in super().parse_event(payload)
         )
 
 
@@ -82,20 +82,20 @@ class Unconfirmed(Vk):
         return replace(super().receive(call, secrets), response_body="ok")
 
 
-class Certain(Telegram):
-    """A hook at any address is taken for ours."""
+class AlwaysSubscribed(Telegram):
+    """A webhook at any address counts as ours."""
 
     async def subscription(self, c: Credentials, url: str) -> HookState:
         return replace(await super().subscription(c, url), subscribed=True)
 
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    ("hooks: a missing or wrong signature is refused", Trusting, "DID NOT RAISE"),
-    ("hooks: events are what the lists show", Mumbling, "tells of none"),
-    ("hooks: events are what the lists show", Unthreaded, "differently"),
-    ("hooks: garbage is told", Crashing, "taken for nothing"),
-    ("hooks: what is not understood is kept", Losing, "it is lost"),
-    ("hooks: what is not understood is kept", Shortening, "lost the second time"),
-    ("hooks: the address is confirmed", Unconfirmed, "does not take"),
-    ("hooks: set, and asked about", Certain, "before it was set"),
+    ("hooks: a missing or wrong signature is refused", IgnoresSecret, "DID NOT RAISE"),
+    ("hooks: events match the lists", DropsMessages, "contains none"),
+    ("hooks: events match the lists", OtherThread, "differently"),
+    ("hooks: an unreadable body is reported", AcceptsUnparsed, "silently dropped"),
+    ("hooks: unparsed events are kept", DropsUnparsed, "it is lost"),
+    ("hooks: unparsed events are kept", ReplacesPayload, "lost the second time"),
+    ("hooks: the address is confirmed", Unconfirmed, "does not accept"),
+    ("hooks: subscribed, and queried", AlwaysSubscribed, "subscribed before"),
 )

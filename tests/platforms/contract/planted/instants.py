@@ -1,4 +1,4 @@
-"""Moments that are passed on as they come."""
+"""Faults in the handling of extreme moments."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,53 +20,53 @@ def _far(events: Sequence[Event]) -> tuple[Event, ...]:
     )
 
 
-class Believing(Vk):
-    """Of posts."""
+class FarPosts(Vk):
+    """Extreme moments of posts are returned."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         page = await super().posts(c, cursor, since)
         return replace(page, items=tuple(replace(item, edited_at=FAR) for item in page.items))
 
 
-class Hiding(Vk):
-    """A page is nothing where one of its posts was left out."""
+class EmptiesPage(Vk):
+    """A page with an odd number of posts is returned empty, as if one left out emptied it."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         page = await super().posts(c, cursor, since)
         return page if len(page.items) % 2 == 0 else replace(page, items=())
 
 
-class BelievingHooks(Vk):
-    """Of events that are sent."""
+class FarHookEvents(Vk):
+    """Extreme moments of webhook events are returned."""
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return _far(super().parse_event(told))
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        return _far(super().parse_event(payload))
 
 
-class LosingHooks(Vk):
-    """An event that is not understood is no event."""
+class DropsHookEvents(Vk):
+    """Unparsed events are dropped."""
 
     @classmethod
-    def parse_event(cls, told: bytes) -> tuple[Event, ...]:
-        return tuple(event for event in super().parse_event(told) if event.unparsed is None)
+    def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
+        return tuple(event for event in super().parse_event(payload) if event.unparsed is None)
 
 
-class BelievingStream(Telegram):
-    """Of events that are fetched."""
+class FarStreamEvents(Telegram):
+    """Extreme moments of events in the stream are returned."""
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
         page = await super().updates(c, cursor)
         return replace(page, items=_far(page.items))
 
 
-LISTS: Final = "posts: an extreme moment hides nothing else"
-HOOKS: Final = "hooks: an extreme moment goes no further"
+LISTS: Final = "posts: an extreme moment hides no others"
+HOOKS: Final = "hooks: an extreme moment is not returned"
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    (LISTS, Believing, "leaves the adapter"),
-    (LISTS, Hiding, "hides|too few"),
-    (HOOKS, BelievingHooks, "leaves the adapter"),
-    (HOOKS, LosingHooks, "is lost"),
-    ("stream: an extreme moment hides nothing else", BelievingStream, "leaves the adapter"),
+    (LISTS, FarPosts, "the adapter returns"),
+    (LISTS, EmptiesPage, "hides|too few"),
+    (HOOKS, FarHookEvents, "the adapter returns"),
+    (HOOKS, DropsHookEvents, "is lost"),
+    ("stream: an extreme moment hides no others", FarStreamEvents, "the adapter returns"),
 )

@@ -1,4 +1,4 @@
-"""Lists that lose, repeat, hide and forget."""
+"""Faults in lists and in the stream."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -17,11 +17,11 @@ from tests.platforms.contract.planted import Planted
 Posts = Page[RemotePost]
 Messages = Page[RemoteMessage]
 
-WHOLE: Final = "whole, once, newest first"
+WHOLE: Final = "complete, once, newest first"
 
 
 class WrongOrder(Mastodon):
-    """Each page oldest first."""
+    """Each page is oldest first."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         page = await super().posts(c, cursor, since)
@@ -29,7 +29,7 @@ class WrongOrder(Mastodon):
 
 
 class LostPage(Mastodon):
-    """The second page is not handed on."""
+    """The second page is returned empty."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         page = await super().posts(c, cursor, since)
@@ -37,7 +37,7 @@ class LostPage(Mastodon):
 
 
 class LostLastPage(Vk):
-    """The walk ends one page early."""
+    """Paging ends after the first page."""
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
@@ -46,15 +46,15 @@ class LostLastPage(Vk):
         return replace(page, more=False)
 
 
-class Replacing(Vk):
-    """The first item comes again in the place of the last."""
+class RepeatsFirst(Vk):
+    """The first item is repeated in place of the last."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         page = await super().posts(c, cursor, since)
         return replace(page, items=(*page.items[:-1], page.items[0])) if page.items else page
 
 
-class TwoNames(Mastodon):
+class NewIdEachTime(Mastodon):
     """An item has another id each time."""
 
     async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
@@ -63,8 +63,8 @@ class TwoNames(Mastodon):
                                          enumerate((*page.items, *page.items[:1]))))  # fmt: skip
 
 
-class Swallowing(Mastodon):
-    """A failure is an empty page."""
+class ErrorIsEmpty(Mastodon):
+    """An error is returned as an empty page."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         try:
@@ -73,33 +73,33 @@ class Swallowing(Mastodon):
             return Page((), cursor, more=False)
 
 
-class Forgetful(Mastodon):
-    """Cursors mean something only to the object that gave them."""
+class CursorsInMemory(Mastodon):
+    """Cursors are valid only for the object that returned them."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         super().__init__(http)
-        self._given: list[str | None] = [None]
+        self._cursors: list[str | None] = [None]
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         place = int(cursor or 0)
-        page = await super().posts(c, self._given[place] if place < len(self._given) else None, since)
-        self._given.append(page.cursor)
-        return replace(page, cursor=str(len(self._given) - 1))
+        page = await super().posts(c, self._cursors[place] if place < len(self._cursors) else None, since)
+        self._cursors.append(page.cursor)
+        return replace(page, cursor=str(len(self._cursors) - 1))
 
 
-class Counting(Mastodon):
-    """What a cursor brings depends on how often it was asked."""
+class DependsOnCount(Mastodon):
+    """The page of a cursor depends on the number of requests."""
 
-    asked = 0
+    calls = 0
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         page = await super().posts(c, cursor, since)
-        Counting.asked += 1
-        return replace(page, items=page.items[Counting.asked % 2 :])
+        DependsOnCount.calls += 1
+        return replace(page, items=page.items[DependsOnCount.calls % 2 :])
 
 
 class StaleCursor(Vk):
-    """The cursor of a walk that ended passes over what came since."""
+    """The last cursor skips newer items."""
 
     async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
         return Page((), cursor, more=False) if cursor == "done" else await self._first(c, cursor, since)
@@ -110,7 +110,7 @@ class StaleCursor(Vk):
 
 
 class ByOffset(Vk):
-    """Pages by offset alone, as if nothing ever vanished."""
+    """Paging by offset without regard to deletions."""
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Posts:
         offset = int(cursor or 0)
@@ -127,7 +127,7 @@ class SinceIgnored(Mastodon):
 
 
 class SinceTooMuch(Vk):
-    """An answer to an old comment is left out with it."""
+    """New replies to old comments are left out."""
 
     async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
         page = await super().conversations(c, cursor, since)
@@ -135,7 +135,7 @@ class SinceTooMuch(Vk):
 
 
 class NothingForGone(Mastodon):
-    """No comments, of a post that is not there."""
+    """The comments of a deleted post are an empty page."""
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
@@ -147,7 +147,7 @@ class NothingForGone(Mastodon):
 
 
 class LosesEvents(Telegram):
-    """One event of each page is not handed on."""
+    """One event of each page is left out."""
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
         page = await super().updates(c, cursor)
@@ -155,15 +155,15 @@ class LosesEvents(Telegram):
 
 
 class Backwards(Telegram):
-    """The newest event first."""
+    """Events are returned newest first."""
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
         page = await super().updates(c, cursor)
         return replace(page, items=page.items[::-1])
 
 
-class Reschedule(Telegram):
-    """Each page starts at the oldest event there is."""
+class FromTheStart(Telegram):
+    """Each page starts at the oldest event."""
 
     async def updates(self, c: Credentials, cursor: str | None) -> Page[Event]:
         page = await super().updates(c, None)
@@ -172,23 +172,23 @@ class Reschedule(Telegram):
 
 PLANTED: Final[tuple[Planted, ...]] = (
     (f"posts: {WHOLE}", WrongOrder, "not newest first"),
-    (f"posts: {WHOLE}", LostPage, "passed over"),
-    (f"comments: {WHOLE}", LostLastPage, "passed over"),
-    (f"posts: {WHOLE}", Replacing, "passed over"),
-    (f"conversations: {WHOLE}", TwoNames, "under two ids"),
-    ("errors: unwell is not over", Swallowing, "posts: None"),
-    ("posts: cursors survive a restart", Forgetful, "in circles"),
-    (f"posts: {WHOLE}", Forgetful, "in circles"),
-    ("posts: cursors survive a restart", Counting, "something else"),
-    ("conversations: late items", StaleCursor, "passed over"),
-    ("conversations: cursors survive a restart", StaleCursor, "does not start the next one"),
-    ("conversations: nothing there", StaleCursor, "passes something over"),
-    ("posts: deleted items", ByOffset, "passed over"),
-    ("posts: since", SinceIgnored, "do not stand"),
-    ("posts: nothing there", SinceIgnored, "older than `since`"),
-    ("conversations: since", SinceTooMuch, "passed over"),
+    (f"posts: {WHOLE}", LostPage, "are missing"),
+    (f"comments: {WHOLE}", LostLastPage, "are missing"),
+    (f"posts: {WHOLE}", RepeatsFirst, "are missing"),
+    (f"conversations: {WHOLE}", NewIdEachTime, "have two ids"),
+    ("errors: a 502 is transient", ErrorIsEmpty, "posts: None"),
+    ("posts: cursors survive a restart", CursorsInMemory, "a second time"),
+    (f"posts: {WHOLE}", CursorsInMemory, "a second time"),
+    ("posts: cursors survive a restart", DependsOnCount, "another page"),
+    ("conversations: late items", StaleCursor, "are missing"),
+    ("conversations: cursors survive a restart", StaleCursor, "does not return newer"),
+    ("conversations: an empty list", StaleCursor, "skips a newer item"),
+    ("posts: deleted items", ByOffset, "are missing"),
+    ("posts: since", SinceIgnored, "do not exist"),
+    ("posts: an empty list", SinceIgnored, "older than `since`"),
+    ("conversations: since", SinceTooMuch, "are missing"),
     ("comments: none of a deleted post", NothingForGone, "DID NOT RAISE"),
-    ("stream: every event once, oldest first", LosesEvents, "not what happened"),
+    ("stream: every event once, oldest first", LosesEvents, "differ from the ledger"),
     ("stream: every event once, oldest first", Backwards, "not oldest first"),
-    ("stream: every event once, oldest first", Reschedule, "not what happened"),
+    ("stream: every event once, oldest first", FromTheStart, "differ from the ledger"),
 )

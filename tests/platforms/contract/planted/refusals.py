@@ -1,4 +1,4 @@
-"""Errors that are called something else, and secrets that are told."""
+"""Errors of a wrong class, and exposed secrets."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -33,8 +33,8 @@ from tests.platforms.contract.planted import Planted
 Messages = Page[RemoteMessage]
 
 
-class Telling(Mastodon):
-    """A refusal repeats the token."""
+class Leaking(Mastodon):
+    """An error message contains the token."""
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
         said = super().classify(response)
@@ -43,16 +43,16 @@ class Telling(Mastodon):
         return said
 
 
-class Logging(Vk):
-    """The token is logged, where only somebody who debugs would look."""
+class LogsToken(Vk):
+    """The token is logged at debug level."""
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         logging.getLogger("vk").debug("asking with %s", c.tokens)
         return await super().community(c)
 
 
-class InAddress(Mastodon):
-    """The token is in the query."""
+class TokenInQuery(Mastodon):
+    """The token is in the URL's query."""
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         where = f"{c.base_url}/api/v1/accounts/{c.external_id}"
@@ -60,8 +60,8 @@ class InAddress(Mastodon):
         return await super().community(c)
 
 
-class Unheeding(Odnoklassniki):
-    """What was refused for having called too often is taken for a counter that cannot be read."""
+class IgnoresThrottling(Odnoklassniki):
+    """A rate limit error is returned as a missing metric."""
 
     async def _reach(self, c: Credentials, group: str, created: Mapping[str, int]) -> dict[str, int | MetricStatus]:
         try:
@@ -70,8 +70,8 @@ class Unheeding(Odnoklassniki):
             return dict.fromkeys(created, MetricStatus.ERROR)
 
 
-class Insistent(Mastodon):
-    """Tries once more, at once."""
+class Repeats(Mastodon):
+    """A refused request is repeated immediately."""
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         with suppress(Throttled):
@@ -80,8 +80,8 @@ class Insistent(Mastodon):
         raise Throttled("too many calls", retry_after=30, scope=LimitScope.TOKEN)
 
 
-def _said(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
-    """What VK says went wrong is told in another way."""
+def _with_errors(change: Callable[[PlatformError], PlatformError]) -> type[Adapter]:
+    """VK's error codes are mapped to other classes."""
 
     class Changed(Vk):
         def classify(self, response: httpx.Response) -> PlatformError | None:
@@ -98,8 +98,8 @@ def _throttled(retry_after: float | None, scope: LimitScope) -> Callable[[Platfo
     return changed
 
 
-class Blaming(Vk):
-    """The token that ended is taken for the other one."""
+class WrongToken(Vk):
+    """The error names the other token."""
 
     async def conversations(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Messages:
         try:
@@ -108,33 +108,37 @@ class Blaming(Vk):
             raise AuthExpired(error.message, token=Token.USER) from None
 
 
-class Unchanging(Bluesky):
-    """However much is used up, it is the same."""
+class ConstantUsage(Bluesky):
+    """The reported usage is constant."""
 
     @classmethod
     def usage(cls, response: httpx.Response) -> Usage | None:
-        found = super().usage(response)
-        return None if found is None else Usage(0.25, found.scope)
+        sound = super().usage(response)
+        return None if sound is None else Usage(0.25, sound.scope)
 
 
 PLANTED: Final[tuple[Planted, ...]] = (
-    ("no secret in any message, log or address", Telling, "a secret stands"),
-    ("no secret in any message, log or address", Logging, "a secret stands"),
-    ("no secret in any message, log or address", InAddress, "a secret stands"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(None, LimitScope.TOKEN)), "wait for None"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(0.5, LimitScope.TOKEN)), "too short"),
-    ("limits: throttled, whom it concerns, until when", _said(_throttled(60.0, LimitScope.TOKEN)), "too long"),
+    ("no secret in any message, log or address", Leaking, "a secret is in"),
+    ("no secret in any message, log or address", LogsToken, "a secret is in"),
+    ("no secret in any message, log or address", TokenInQuery, "a secret is in"),
+    ("limits: throttled, with scope and time", _with_errors(_throttled(None, LimitScope.TOKEN)), "wait for None"),
+    ("limits: throttled, with scope and time", _with_errors(_throttled(0.5, LimitScope.TOKEN)), "too short"),
+    ("limits: throttled, with scope and time", _with_errors(_throttled(60.0, LimitScope.TOKEN)), "too long"),
     (
-        "limits: throttled, whom it concerns, until when",
-        _said(_throttled(1.0, LimitScope.ADDRESS)),
+        "limits: throttled, with scope and time",
+        _with_errors(_throttled(1.0, LimitScope.ADDRESS)),
         "concerns the token",
     ),
-    ("limits: throttled, whom it concerns, until when", _said(lambda said: Transient(said.message)), "Transient"),
-    ("metrics: told to stop, no further call", Unheeding, "DID NOT RAISE"),
-    ("metrics: told to stop, no further call", Insistent, "in spite of it"),
-    ("errors: the platform's codes", _said(lambda said: Transient(said.message)), "is Transient"),
-    ("tokens: one that ended is told", _said(lambda said: Transient(said.message)), "nobody says"),
-    ("tokens: one that ended is told", Blaming, "blamed"),
-    ("tokens: one that may not is told", _said(lambda said: AuthExpired(said.message)), "said to have ended"),
-    ("limits: how much is used up", Unchanging, "the shares are"),
+    ("limits: throttled, with scope and time", _with_errors(lambda said: Transient(said.message)), "Transient"),
+    ("metrics: no request after a 429", IgnoresThrottling, "DID NOT RAISE"),
+    ("metrics: no request after a 429", Repeats, "after the 429"),
+    ("errors: the platform's codes", _with_errors(lambda said: Transient(said.message)), "is Transient"),
+    ("tokens: an expired one is reported", _with_errors(lambda said: Transient(said.message)), "no call reports"),
+    ("tokens: an expired one is reported", WrongToken, "is named"),
+    (
+        "tokens: a missing scope is reported",
+        _with_errors(lambda said: AuthExpired(said.message)),
+        "reported as expired",
+    ),
+    ("limits: usage", ConstantUsage, "the shares are"),
 )
