@@ -24,19 +24,19 @@ from app.platforms.meta import errors
 from app.platforms.meta.facebook import Facebook
 from app.platforms.meta.instagram import Instagram
 from tests.platforms.meta import test_instagram as ig
-from tests.platforms.meta.server import START, Node, at, fault
-from tests.platforms.meta.specs import saying
-from tests.platforms.meta.test_facebook import PAGE, SECRETS, called, credentials, world
+from tests.platforms.meta.server import START, Node, graph_error, graph_time
+from tests.platforms.meta.specs import client_answering
+from tests.platforms.meta.test_facebook import PAGE, SECRETS, credentials, fake_graph, signed_request
 
 INSTAGRAM = "17841400000000077"
 
 
 def facebook(content: object) -> Facebook:
-    return Facebook(saying(content))
+    return Facebook(client_answering(content))
 
 
 def post(**more: object) -> Node:
-    return {"id": f"{PAGE}_1", "created_time": at(1), **more}
+    return {"id": f"{PAGE}_1", "created_time": graph_time(1), **more}
 
 
 # ── lists ─────────────────────────────────────────────────────────────────────────────────────────
@@ -45,7 +45,7 @@ NEXT = "https://graph.facebook.com/v3.2/77/posts?access_token=EAAB-secret&limit=
 
 
 @pytest.mark.parametrize(
-    ("paging", "asked"),
+    ("paging", "next_params"),
     [
         ({"cursors": {"before": "b", "after": "a1"}, "next": f"{NEXT}&after=a1"}, {"after": "a1"}),
         ({"next": f"{NEXT}&after=a%2B1"}, {"after": "a+1"}),
@@ -61,7 +61,7 @@ NEXT = "https://graph.facebook.com/v3.2/77/posts?access_token=EAAB-secret&limit=
         (None, None),
     ],
 )
-async def test_a_list_goes_on_where_it_says(paging: Node | None, asked: dict[str, str] | None) -> None:
+async def test_a_list_goes_on_where_it_says(paging: Node | None, next_params: dict[str, str] | None) -> None:
     requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -70,13 +70,13 @@ async def test_a_list_goes_on_where_it_says(paging: Node | None, asked: dict[str
 
     adapter = Facebook(httpx.AsyncClient(transport=httpx.MockTransport(answer)))
     page = await adapter.posts(credentials(), None)
-    assert page.more == (asked is not None)
+    assert page.more == (next_params is not None)
     assert "secret" not in (page.cursor or "")
-    if asked is not None:
+    if next_params is not None:
         await adapter.posts(credentials(), page.cursor)
         params = requests[1].url.params
-        assert {name: params[name] for name in asked} == asked
-        assert ("after" in params) == ("after" in asked)
+        assert {name: params[name] for name in next_params} == next_params
+        assert ("after" in params) == ("after" in next_params)
 
 
 @pytest.mark.parametrize("address", ["https://[", "https://graph.facebook.com/77/posts?limit=25"])
@@ -90,7 +90,7 @@ TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your 
 
 @pytest.mark.parametrize(
     "said",
-    [fault(1, None, TOO_MUCH), fault(1, 99, "An unknown error occurred", error_user_msg=TOO_MUCH)],
+    [graph_error(1, None, TOO_MUCH), graph_error(1, 99, "An unknown error occurred", error_user_msg=TOO_MUCH)],
 )
 async def test_what_is_too_much_at_once_is_asked_for_in_parts(said: Node) -> None:
     limits: list[int] = []
@@ -114,37 +114,39 @@ async def test_what_is_too_much_at_once_is_asked_for_in_parts(said: Node) -> Non
 
 
 async def test_a_page_of_few_words() -> None:
-    found = await facebook({"id": PAGE, "username": "coffee", "link": None, "fan_count": None}).community(credentials())
-    assert (found.title, found.size, found.url) == ("coffee", None, "https://www.facebook.com/coffee")
+    community = await facebook({"id": PAGE, "username": "coffee", "link": None, "fan_count": None}).community(
+        credentials()
+    )
+    assert (community.title, community.size, community.url) == ("coffee", None, "https://www.facebook.com/coffee")
 
 
 async def test_a_post_without_a_text_or_counters() -> None:
     bare = post(message=None, story=None, shares=None, comments={"data": [], "summary": {"order": "ranked"}})
-    (found,) = (await facebook({"data": [bare]}).posts(credentials(), None)).items
-    assert (found.text, found.metrics.counters) == ("", {})
-    assert found.metrics.missing[Metric.COMMENTS] is MetricStatus.PENDING
-    assert found.metrics.missing[Metric.SHARES] is MetricStatus.PENDING
+    (listed,) = (await facebook({"data": [bare]}).posts(credentials(), None)).items
+    assert (listed.text, listed.metrics.counters) == ("", {})
+    assert listed.metrics.missing[Metric.COMMENTS] is MetricStatus.PENDING
+    assert listed.metrics.missing[Metric.SHARES] is MetricStatus.PENDING
 
 
 @pytest.mark.parametrize("author", [None, {}, {"name": "Somebody"}, {"id": None, "name": "Somebody"}])
 async def test_a_comment_whose_author_is_not_told(author: Node | None) -> None:
-    bare = {"id": "1_11", "created_time": at(1), "message": None, "from": author}
-    (found,) = (await facebook({"data": [bare]}).comments(credentials(), f"{PAGE}_1", None)).items
-    assert (found.author.external_id, found.author.is_community, found.text) == ("unknown-1_11", False, "")
+    bare = {"id": "1_11", "created_time": graph_time(1), "message": None, "from": author}
+    (comment,) = (await facebook({"data": [bare]}).comments(credentials(), f"{PAGE}_1", None)).items
+    assert (comment.author.external_id, comment.author.is_community, comment.text) == ("unknown-1_11", False, "")
 
 
 async def test_messages_of_somebody_whom_meta_does_not_show() -> None:
-    us, them = {"id": PAGE, "name": "Coffee"}, {"name": "Facebook user"}
-    lost = {"id": "m_1", "created_time": at(1), "message": "Hello?", "to": {"data": [us]}}
-    ours = {"id": "m_2", "created_time": at(2), "message": None, "from": us, "to": {"data": [them]}}
-    nobodys = {"id": "m_3", "created_time": at(3), "message": "?", "to": None}
+    page, customer = {"id": PAGE, "name": "Coffee"}, {"name": "Facebook user"}
+    lost = {"id": "m_1", "created_time": graph_time(1), "message": "Hello?", "to": {"data": [page]}}
+    ours = {"id": "m_2", "created_time": graph_time(2), "message": None, "from": page, "to": {"data": [customer]}}
+    nobodys = {"id": "m_3", "created_time": graph_time(3), "message": "?", "to": None}
     thread = {
-        "id": "t_9", "updated_time": at(3), "participants": {"data": [them, us]},
+        "id": "t_9", "updated_time": graph_time(3), "participants": {"data": [customer, page]},
         "messages": {"data": [nobodys, ours, lost]},
     }  # fmt: skip
-    bare = {"id": "t_8", "updated_time": at(2), "participants": None, "messages": None}
-    page = await facebook({"data": [thread, bare]}).conversations(credentials(), None)
-    answer, first = page.items
+    bare = {"id": "t_8", "updated_time": graph_time(2), "participants": None, "messages": None}
+    messages = await facebook({"data": [thread, bare]}).conversations(credentials(), None)
+    answer, first = messages.items
     assert (first.author, first.text) == (RemotePerson("unknown-t_9", ""), "Hello?")
     assert (answer.author.is_community, answer.text) == (True, "")
     assert answer.thread_id == first.thread_id == "message-unknown-t_9"
@@ -152,16 +154,20 @@ async def test_messages_of_somebody_whom_meta_does_not_show() -> None:
 
 async def test_an_account_and_media_of_few_words() -> None:
     user = {"id": INSTAGRAM, "username": "coffee", "name": None, "followers_count": None}
-    assert (await Instagram(saying(user)).community(ig.credentials(external_id=INSTAGRAM))).title == "coffee"
-    media = {"id": "181", "timestamp": at(1), "caption": None, "like_count": -1, "comments_count": 3}
-    (found,) = (await Instagram(saying({"data": [media]})).posts(ig.credentials(), None)).items
-    assert found.metrics.counters == {Metric.COMMENTS: 3}
-    assert found.metrics.missing[Metric.REACTIONS] is MetricStatus.UNSUPPORTED
-    comment = {"id": "179", "timestamp": at(1), "text": None, "username": None, "from": {"username": "ann"}}
+    assert (await Instagram(client_answering(user)).community(ig.credentials(external_id=INSTAGRAM))).title == "coffee"
+    media = {"id": "181", "timestamp": graph_time(1), "caption": None, "like_count": -1, "comments_count": 3}
+    (listed,) = (await Instagram(client_answering({"data": [media]})).posts(ig.credentials(), None)).items
+    assert listed.metrics.counters == {Metric.COMMENTS: 3}
+    assert listed.metrics.missing[Metric.REACTIONS] is MetricStatus.UNSUPPORTED
+    comment = {"id": "179", "timestamp": graph_time(1), "text": None, "username": None, "from": {"username": "ann"}}
     replies = {**comment, "id": "178", "username": "ann", "replies": None}
-    one, other = (await Instagram(saying({"data": [comment, replies]})).comments(ig.credentials(), "181", None)).items
+    one, other = (
+        await Instagram(client_answering({"data": [comment, replies]})).comments(ig.credentials(), "181", None)
+    ).items
     assert (one.text, one.author.external_id, other.author.external_id) == ("", "unknown-179", "ann")
-    (tag,) = (await Instagram(saying({"data": [media]})).conversations(ig.credentials(), '{"tags_next":true}')).items
+    (tag,) = (
+        await Instagram(client_answering({"data": [media]})).conversations(ig.credentials(), '{"tags_next":true}')
+    ).items
     assert tag.author == RemotePerson("unknown-181", "")
 
 
@@ -178,29 +184,29 @@ async def test_an_account_and_media_of_few_words() -> None:
     ],
 )
 async def test_an_insight_counts_from_the_posts_first_day(insight: Node, views: int | None) -> None:
-    graph = world()
+    graph = fake_graph()
     graph.nodes[f"{PAGE}_1"] = post()
-    told: list[Node] = [{"name": "post_media_view", **insight}]
+    insights: list[Node] = [{"name": "post_media_view", **insight}]
     graph.insights[f"{PAGE}_1"] = dict.fromkeys(graph.metrics)
 
     def answer(request: httpx.Request) -> httpx.Response:
         if b"insights.metric" not in request.content:
             return graph._handle(request)
-        node = {"id": f"{PAGE}_1", "insights": {"data": told, "paging": {"previous": NEXT, "next": NEXT}}}
+        node = {"id": f"{PAGE}_1", "insights": {"data": insights, "paging": {"previous": NEXT, "next": NEXT}}}
         return httpx.Response(200, json=[{"code": 200, "body": httpx.Response(200, json=node).text}])
 
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    (found,) = await Facebook(client).metrics(credentials(), (f"{PAGE}_1",))
-    assert found.counters.get(Metric.VIEWS) == views
-    assert (Metric.VIEWS in found.missing) == (views is None)
+    (metrics,) = await Facebook(client).metrics(credentials(), (f"{PAGE}_1",))
+    assert metrics.counters.get(Metric.VIEWS) == views
+    assert (Metric.VIEWS in metrics.missing) == (views is None)
 
 
 async def test_a_subscription_is_taken_with_a_single_word() -> None:
-    graph = world()
+    graph = fake_graph()
     graph.answers = {"/subscriptions": {"success": True}}
-    graph.refuses["subscribed_apps"] = httpx.Response(200, json=True)
+    graph.responses["subscribed_apps"] = httpx.Response(200, json=True)
     assert await Facebook(graph.client()).subscribe(credentials(), "https://x.example/h", {"verify_token": "x"}) == {}
-    graph.refuses["subscribed_apps"] = httpx.Response(200, json=False)
+    graph.responses["subscribed_apps"] = httpx.Response(200, json=False)
     with pytest.raises(Rejected):
         await Facebook(graph.client()).subscribe(credentials(), "https://x.example/h", {"verify_token": "x"})
 
@@ -230,14 +236,14 @@ async def test_permissions_that_are_not_told_are_not_said_to_lack() -> None:
         ({"error_type": "OAuthException", "code": 400, "error_message": "Invalid access token"}, 400, AuthExpired),
         ({"error_type": "OAuthException", "code": 400, "error_message": "Invalid platform app"}, 400, Rejected),
         ({"error_code": 190, "error_msg": "Invalid OAuth 2.0 Access Token", "request_args": []}, 200, AuthExpired),
-        (fault(2500, None, "An active access token must be used to query information"), 400, AuthExpired),
-        (fault(2500, None, "Unknown path components: /x"), 400, Rejected),
-        (fault(452, None, "Session key invalid."), 400, AuthExpired),
-        (fault(5, None, "Unauthorized source IP address"), 400, MissingPermission),
-        (fault(1200, None, "Temporary send message failure. Please try again later."), 400, Transient),
-        (fault(1, 2_207_052, "Media download has failed."), 400, Rejected),
-        (fault(100, 2_207_052, "Invalid parameter"), 400, Rejected),
-        (fault(80_004), 400, Throttled),
+        (graph_error(2500, None, "An active access token must be used to query information"), 400, AuthExpired),
+        (graph_error(2500, None, "Unknown path components: /x"), 400, Rejected),
+        (graph_error(452, None, "Session key invalid."), 400, AuthExpired),
+        (graph_error(5, None, "Unauthorized source IP address"), 400, MissingPermission),
+        (graph_error(1200, None, "Temporary send message failure. Please try again later."), 400, Transient),
+        (graph_error(1, 2_207_052, "Media download has failed."), 400, Rejected),
+        (graph_error(100, 2_207_052, "Invalid parameter"), 400, Rejected),
+        (graph_error(80_004), 400, Throttled),
         ({"error": {}}, 400, Malformed),
         ({"error": "not Graph's"}, 404, Malformed),
         ({"error": "not Graph's"}, 401, AuthExpired),
@@ -245,12 +251,12 @@ async def test_permissions_that_are_not_told_are_not_said_to_lack() -> None:
 )
 async def test_errors_of_every_make(said: Node, status: int, kind: type[PlatformError]) -> None:
     with pytest.raises(kind) as caught:
-        await Facebook(saying(said, status)).community(credentials())
+        await Facebook(client_answering(said, status)).community(credentials())
     assert type(caught.value) is kind
 
 
 def test_a_message_that_may_have_gone_is_not_said_to_have_failed() -> None:
-    said = httpx.Response(400, json=fault(1200, None, "Temporary send message failure."))
+    said = httpx.Response(400, json=graph_error(1200, None, "Temporary send message failure."))
     assert isinstance(errors.failure(said, changes=True), OutcomeUnknown)
 
 
@@ -272,20 +278,20 @@ async def test_a_container_that_says_nothing_is_not_ready() -> None:
 
 def events(kind: type[Facebook] | type[Instagram], *entries: object) -> Any:
     name = "page" if kind is Facebook else "instagram"
-    return kind.receive(called({"object": name, "entry": list(entries)}), SECRETS).events
+    return kind.receive(signed_request({"object": name, "entry": list(entries)}), SECRETS).events
 
 
 MESSAGE: Node = {"sender": {"id": "5"}, "recipient": {"id": PAGE}, "message": {"mid": "m_1", "text": "Hello"}}
 
 
 @pytest.mark.parametrize(
-    "told", [1_772_355_660, 1_772_355_660_000, "1772355660", "1772355660000", "2026-03-01T09:01:00+0000"]
+    "moment", [1_772_355_660, 1_772_355_660_000, "1772355660", "1772355660000", "2026-03-01T09:01:00+0000"]
 )
-def test_moments_are_told_in_many_ways(told: object) -> None:
-    (event,) = events(Facebook, {"id": PAGE, "time": told, "messaging": [{**MESSAGE, "timestamp": told}]})
+def test_moments_are_told_in_many_ways(moment: object) -> None:
+    (event,) = events(Facebook, {"id": PAGE, "time": moment, "messaging": [{**MESSAGE, "timestamp": moment}]})
     assert (event.messages[0].sent_at - START).total_seconds() == 60
     change = {
-        "item": "comment", "verb": "add", "post_id": f"{PAGE}_1", "comment_id": "1_11", "created_time": told,
+        "item": "comment", "verb": "add", "post_id": f"{PAGE}_1", "comment_id": "1_11", "created_time": moment,
         "from": {"id": "5"},
     }  # fmt: skip
     (event,) = events(Facebook, {"id": PAGE, "changes": [{"field": "feed", "value": change}]})
@@ -295,14 +301,14 @@ def test_moments_are_told_in_many_ways(told: object) -> None:
 def test_a_sample_of_the_dashboards_is_a_message() -> None:
     value = {**MESSAGE, "timestamp": "1772355660"}
     change = {"field": "messages", "value": value}
-    for told in ({"changes": [change]}, change):
-        (event,) = events(Instagram, {"id": "0", "time": 1_772_355_660, **told})
+    for sample in ({"changes": [change]}, change):
+        (event,) = events(Instagram, {"id": "0", "time": 1_772_355_660, **sample})
         assert event.messages[0].text == "Hello"
         assert (event.messages[0].sent_at - START).total_seconds() == 60
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "broken",
     [
         {"id": PAGE, "time": "yesterday", "messaging": [MESSAGE]},
         {"id": PAGE, "messaging": [MESSAGE, {"read": {"watermark": 1}}, "x", None]},
@@ -316,12 +322,12 @@ def test_a_sample_of_the_dashboards_is_a_message() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [Facebook, Instagram])
-def test_an_odd_entry_takes_none_along(kind: type[Facebook] | type[Instagram], odd: object) -> None:
+def test_an_odd_entry_takes_none_along(kind: type[Facebook] | type[Instagram], broken: object) -> None:
     good = {"id": PAGE, "time": 1, "messaging": [{**MESSAGE, "timestamp": 1_772_355_660_000}]}
-    found = events(kind, odd, good)
-    (event,) = (one for one in found if one.unparsed is None)
+    received = events(kind, broken, good)
+    (event,) = (one for one in received if one.unparsed is None)
     assert event.messages[0].external_id == "m_1"
-    assert all(not one.messages for one in found if one is not event)
+    assert all(not one.messages for one in received if one is not event)
 
 
 def feed(**value: object) -> Any:
@@ -344,10 +350,10 @@ def test_what_old_hooks_say_of_comments() -> None:
         assert feed(verb=verb, sender_id=5) == ()
 
 
-@pytest.mark.parametrize(("published", "shown"), [(1, True), (True, True), (None, True), (0, False), (False, False)])
-def test_a_hidden_post_is_not_told(published: object, *, shown: bool) -> None:
-    told = feed(item="photo", verb="add", published=published, sender_id=PAGE, comment_id=None)
-    assert bool(told) == shown
+@pytest.mark.parametrize(("published", "visible"), [(1, True), (True, True), (None, True), (0, False), (False, False)])
+def test_a_hidden_post_is_not_told(published: object, *, visible: bool) -> None:
+    received = feed(item="photo", verb="add", published=published, sender_id=PAGE, comment_id=None)
+    assert bool(received) == visible
 
 
 def test_what_hooks_say_of_instagrams_comments() -> None:

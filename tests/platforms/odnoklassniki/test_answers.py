@@ -11,7 +11,7 @@ from app.platforms.capabilities import Event, HookRequest
 from app.platforms.contract import AuthExpired, Credentials, Gone, Metric, MissingPermission, Token
 from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.odnoklassniki.errors import from_answer
-from tests.platforms.odnoklassniki.test_adapter import MESSAGE, TOKENS, C, Peer, topic
+from tests.platforms.odnoklassniki.test_adapter import MESSAGE, TOKENS, C, FakeOdnoklassniki, topic
 
 ALONE: Final = Credentials(C.address, C.base_url, C.external_id, {Token.COMMUNITY: TOKENS[Token.COMMUNITY]}, C.app)
 NOTICES: Final = (
@@ -22,74 +22,78 @@ NOTICES: Final = (
 SAID: Final = ("", "Hello", "7", "null", '{"ty":"x"}', '{"ty":"CHAT_CREATED"}', "[1]", '{"ai":1}')
 
 
-def said(text: str, number: int = 1) -> dict[str, Any]:
+def message_body(text: str, number: int = 1) -> dict[str, Any]:
     return {**MESSAGE, "message": {"text": text, "mid": f"mid:C1.{number}"}}
 
 
-def told(body: object) -> tuple[Event, ...]:
+def webhook_events(body: object) -> tuple[Event, ...]:
     """What a call of the hook brings."""
     got = Odnoklassniki.receive(HookRequest(json.dumps(body).encode(), {}, {}, "217.20.145.193"), {})
     assert got.response_body == "ok"
     return got.events
 
 
-def received(body: object) -> int:
+def parsed_count(body: object) -> int:
     """How many events it brings that are understood."""
-    return sum(event.unparsed is None for event in told(body))
+    return sum(event.unparsed is None for event in webhook_events(body))
 
 
 async def test_what_the_chat_tells_of_itself_nobody_has_said() -> None:
-    found = [said(text, number) for number, text in enumerate([*NOTICES, *SAID])]
+    messages = [message_body(text, number) for number, text in enumerate([*NOTICES, *SAID])]
     chats = {"chats": [{"chat_id": "chat:C1", "lastEventTime": 1}]}
-    peer = Peer(**{"/graph/me/chats": chats, "/graph/me/messages/chat:C1": {"messages": found}})
-    page = await peer.adapter().conversations(C, None)
-    page = await peer.adapter().conversations(C, page.cursor)
+    fake = FakeOdnoklassniki(**{"/graph/me/chats": chats, "/graph/me/messages/chat:C1": {"messages": messages}})
+    page = await fake.adapter().conversations(C, None)
+    page = await fake.adapter().conversations(C, page.cursor)
     assert [one.text for one in page.items] == list(SAID)
 
 
 def test_nor_does_a_hook_bring_it() -> None:
-    assert [received(said(text)) for text in NOTICES] == [0] * len(NOTICES)
-    assert [received(said(text)) for text in SAID] == [1] * len(SAID)
+    assert [parsed_count(message_body(text)) for text in NOTICES] == [0] * len(NOTICES)
+    assert [parsed_count(message_body(text)) for text in SAID] == [1] * len(SAID)
 
 
 def test_a_call_that_brings_no_message_is_taken() -> None:
     """OK would repeat it for eight hours, and then forget the hook."""
     change = {"sender": MESSAGE["sender"], "recipient": MESSAGE["recipient"], "timestamp": 1}
-    assert received({**change, "chat_control": {"title": "Sales"}}) == 0
+    assert parsed_count({**change, "chat_control": {"title": "Sales"}}) == 0
     for wrong in ({**change, "webhookType": "MESSAGE_CREATED"}, {"timestamp": 1}):
-        assert [event.unparsed is not None for event in told(wrong)] == [True]
+        assert [event.unparsed is not None for event in webhook_events(wrong)] == [True]
 
 
 @pytest.mark.parametrize("about", ["community", "inspect"])
 async def test_a_token_that_is_a_persons_is_told(about: str) -> None:
-    peer = Peer(**{"/graph/me/info": {"name": "Ann Lee", "user_id": "user:5"}})
+    fake = FakeOdnoklassniki(**{"/graph/me/info": {"name": "Ann Lee", "user_id": "user:5"}})
     with pytest.raises(MissingPermission, match="person"):
-        await getattr(peer.adapter(), about)(ALONE)
+        await getattr(fake.adapter(), about)(ALONE)
 
 
 async def test_groups_come_alone_in_an_object_or_not_at_all() -> None:
     group = {"uid": C.external_id, "name": "Coffee", "shortname": None, "members_count": 7}
     for answer in ([group], {"groups": [group]}):
-        snapshot = await Peer(group_getInfo=answer).adapter().community(C)
+        snapshot = await FakeOdnoklassniki(group_getInfo=answer).adapter().community(C)
         assert (snapshot.size, snapshot.url) == (7, C.address)
-    for nobody in ("null", "[]", '{"groups": null}'):
-        http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _, said=nobody: httpx.Response(200, text=said)))
+    for empty in ("null", "[]", '{"groups": null}'):
+        http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _, text=empty: httpx.Response(200, text=text)))
         with pytest.raises(Gone):
             await Odnoklassniki(http).community(C)
 
 
 async def test_hidden_counters_are_unknown() -> None:
-    told = topic(5, like_summary={"count": -1}, discussion_summary=None, views_count=None, media=None)
+    hidden = topic(5, like_summary={"count": -1}, discussion_summary=None, views_count=None, media=None)
     stats = {"topics": [{"id": "5", "reach": -1}], "has_more": False}
-    peer = Peer(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [told]})
-    [found] = await peer.adapter().metrics(C, ("5",))
-    assert found.counters == {}
-    assert set(found.missing) == set(Metric)
+    fake = FakeOdnoklassniki(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [hidden]})
+    [metrics] = await fake.adapter().metrics(C, ("5",))
+    assert metrics.counters == {}
+    assert set(metrics.missing) == set(Metric)
 
 
 async def test_a_moment_that_names_its_zone_is_taken_by_its_word() -> None:
     dated = [{"id": "2", "date": "2026-11-23T09:00:00+05:00"}, {"id": "1", "date": "2026-11-23 09:00:00"}]
-    page = await Peer(discussions_getComments={"comments": dated, "has_more": False}).adapter().comments(C, "66", None)
+    page = (
+        await FakeOdnoklassniki(discussions_getComments={"comments": dated, "has_more": False})
+        .adapter()
+        .comments(C, "66", None)
+    )
     assert [one.sent_at.hour for one in page.items] == [4, 6]
     assert all(one.sent_at.tzinfo is UTC for one in page.items)
     assert page.items[0].sent_at == datetime(2026, 11, 23, 4, tzinfo=UTC)

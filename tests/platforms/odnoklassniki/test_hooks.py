@@ -49,7 +49,7 @@ def test_other_events_are_taken_and_bring_nothing(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "sources", "right"),
+    ("source", "sources", "accepted"),
     [
         ("217.20.145.192", None, True),
         ("217.20.151.175", None, True),
@@ -71,9 +71,9 @@ def test_other_events_are_taken_and_bring_nothing(kind: str) -> None:
         ("localhost", "127.0.0.0/8", False),
     ],
 )
-def test_a_call_is_believed_by_where_it_comes_from(source: str | None, sources: str | None, right: bool) -> None:
+def test_a_call_is_believed_by_where_it_comes_from(source: str | None, sources: str | None, accepted: bool) -> None:
     secrets = {} if sources is None else {"sources": sources}
-    if right:
+    if accepted:
         assert events(MESSAGE, source, **secrets)
         return
     with pytest.raises(MissingPermission):
@@ -90,9 +90,9 @@ def test_the_source_is_looked_at_before_the_body() -> None:
 async def test_a_hook_is_set_once() -> None:
     url = "https://instep.example/v1/hooks/1"
     async with staged("odnoklassniki", Odnoklassniki) as s:
-        made = Odnoklassniki(s.http)
+        adapter = Odnoklassniki(s.http)
         for _ in range(2):
-            assert await made.subscribe(s.c, url, {}) == {}
+            assert await adapter.subscribe(s.c, url, {}) == {}
         posts = [request for request in s.way.requests if request.url.path == "/graph/me/subscribe"]
         assert len(posts) == 1
         assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED"]}

@@ -20,8 +20,8 @@ from app.platforms.contract import (
 )
 from app.platforms.meta.facebook import Facebook
 from tests.platforms.meta.server import Node
-from tests.platforms.meta.specs import saying
-from tests.platforms.meta.test_facebook import APP, BOTH, PAGE, to
+from tests.platforms.meta.specs import client_answering
+from tests.platforms.meta.test_facebook import APP, BOTH, PAGE, reply_to
 from tests.platforms.recorded import Ours, Recorded
 
 
@@ -58,18 +58,18 @@ async def refusal(raw: Any) -> None:
     wanted = MissingPermission if "permission" in raw["error"]["message"] else Rejected
     for status in (400, 200):
         with pytest.raises(wanted):
-            await Facebook(saying(raw, status)).community(us())
+            await Facebook(client_answering(raw, status)).community(us())
 
 
 async def a_page(raw: Any) -> None:
     for one in each(raw):
-        found = await Facebook(saying(one)).community(us())
+        found = await Facebook(client_answering(one)).community(us())
         size = one.get("followers_count", one.get("fan_count"))
         assert (found.external_id, found.title, found.size) == (one["id"], one["name"], size)
 
 
 async def list_of_posts(raw: Any) -> None:
-    walked = await Facebook(saying(raw)).posts(us(), None)
+    walked = await Facebook(client_answering(raw)).posts(us(), None)
     for post, one in zip(walked.items, raw["data"], strict=True):
         same_post(post, one)
     assert walked.more == ("next" in raw["paging"])
@@ -90,30 +90,30 @@ async def list_of_posts(raw: Any) -> None:
 
 async def posts(raw: Any) -> None:
     for one in each(raw):
-        (post,) = (await Facebook(saying({"data": [one]})).posts(us(), None)).items
+        (post,) = (await Facebook(client_answering({"data": [one]})).posts(us(), None)).items
         same_post(post, one)
 
 
 async def comments_without_ids(raw: Any) -> None:
     """Recorded without the ids that we ask for, and understood with them."""
     with pytest.raises(Malformed, match="id"):
-        await Facebook(saying(raw)).comments(us(), "1_2", None)
+        await Facebook(client_answering(raw)).comments(us(), "1_2", None)
     told = [{**one, "id": one["permalink_url"].rpartition("=")[2]} for one in raw["data"]]
-    page = await Facebook(saying({**raw, "data": told})).comments(us(), "1_2", None)
+    page = await Facebook(client_answering({**raw, "data": told})).comments(us(), "1_2", None)
     for message, one in zip(page.items, told, strict=True):
         same_comment(message, one)
 
 
 async def comments(raw: Any) -> None:
     for one in each(raw):
-        (message,) = (await Facebook(saying({"data": [one]})).comments(us(), "1_2", None)).items
+        (message,) = (await Facebook(client_answering({"data": [one]})).comments(us(), "1_2", None)).items
         same_comment(message, one)
-        sent = await Facebook(saying(one)).reply(us(), to(MessageKind.COMMENT), "x", "key")
+        sent = await Facebook(client_answering(one)).reply(us(), reply_to(MessageKind.COMMENT), "x", "key")
         assert (sent.external_id, sent.sent_at) == (message.external_id, message.sent_at)
 
 
 async def threads(raw: Any) -> None:
-    page = await Facebook(saying({"data": each(raw)})).conversations(us(), None)
+    page = await Facebook(client_answering({"data": each(raw)})).conversations(us(), None)
     assert page.items == ()
     assert page.cursor is not None
     assert max(one["updated_time"] for one in each(raw)).removesuffix("+0000") in page.cursor
@@ -123,7 +123,7 @@ async def messages(raw: Any) -> None:
     for one in each(raw):
         thread = {"id": "t_1", "updated_time": one["created_time"], "messages": {"data": [one]}}
         page_id = one["to"]["data"][0]["id"]
-        (message,) = (await Facebook(saying({"data": [thread]})).conversations(us(page_id), None)).items
+        (message,) = (await Facebook(client_answering({"data": [thread]})).conversations(us(page_id), None)).items
         assert (message.external_id, message.text) == (one["id"], one.get("message", ""))
         assert message.thread_id == f"message-{one['from']['id']}"
         assert message.author == RemotePerson(one["from"]["id"], one["from"]["name"])
@@ -131,13 +131,13 @@ async def messages(raw: Any) -> None:
 
 
 async def new_token(raw: Any) -> None:
-    granted = await Facebook(saying({**raw, "id": "77"})).refresh(us())
+    granted = await Facebook(client_answering({**raw, "id": "77"})).refresh(us())
     assert granted[Token.USER].text == raw["access_token"]
     assert granted[Token.USER].lifetime == timedelta(seconds=raw["expires_in"])
 
 
 async def token_told(raw: Any) -> None:
-    state = (await Facebook(saying(raw)).inspect(us()))[Token.USER]
+    state = (await Facebook(client_answering(raw)).inspect(us()))[Token.USER]
     assert set(state.missing_scopes) == set(Facebook.spec.scopes[Token.USER]) - set(raw["data"]["scopes"])
 
 

@@ -11,7 +11,7 @@ from app.platforms.contract import Metric, RemoteMessage
 from app.platforms.meta import accounts
 from app.platforms.meta.instagram import Instagram
 from tests.platforms.meta.server import Node
-from tests.platforms.meta.specs import saying
+from tests.platforms.meta.specs import client_answering
 from tests.platforms.meta.test_instagram import PICTURES, adapter, credentials, publishing
 from tests.platforms.recorded import Ours, Recorded
 
@@ -39,14 +39,14 @@ def same_comment(message: RemoteMessage, raw: Node, top: str | None) -> None:
 
 
 async def account(raw: Any) -> None:
-    found = await Instagram(saying(raw)).community(credentials(external_id=raw["id"]))
+    found = await Instagram(client_answering(raw)).community(credentials(external_id=raw["id"]))
     assert (found.external_id, found.title, found.size) == (raw["id"], raw["name"], raw["followers_count"])
     assert found.url == f"https://www.instagram.com/{raw['username']}"
 
 
 async def media(raw: Any) -> None:
     listed = as_list(raw)
-    posts = await Instagram(saying(listed)).posts(credentials(), None)
+    posts = await Instagram(client_answering(listed)).posts(credentials(), None)
     for post, one in zip(posts.items, listed["data"], strict=True):
         assert (post.external_id, post.url, post.text) == (one["id"], one["permalink"], one.get("caption", ""))
         assert post.published_at == datetime.fromisoformat(one["timestamp"])
@@ -65,7 +65,7 @@ async def tagged(raw: Any) -> None:
 
 async def comments(raw: Any) -> None:
     listed = as_list(raw)
-    page = await Instagram(saying(listed)).comments(credentials(), "181", None)
+    page = await Instagram(client_answering(listed)).comments(credentials(), "181", None)
     flat = [
         (one, top)
         for comment in listed["data"]

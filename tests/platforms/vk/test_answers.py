@@ -16,14 +16,14 @@ from app.platforms.vk import wire_models as vk
 from app.platforms.vk.adapter import Vk
 from tests.platforms.data import data
 from tests.platforms.vk.server import GROUP, START, comment, message, post
-from tests.platforms.vk.test_adapter import answering, credentials, event, receive, told
+from tests.platforms.vk.test_adapter import answering, credentials, event, only_event, receive
 
 Json = Any
 
 
 # ── what the schema lets be left out ──────────────────────────────────────────────────────────────
 
-READ: Final[Mapping[str, TypeAdapter[Any]]] = {
+PARSERS: Final[Mapping[str, TypeAdapter[Any]]] = {
     "groups_getById_object_response": vk.GROUPS,
     "wall_get_response": vk.WALL,
     "wall_getById_response": vk.POSTS_BY_ID,
@@ -43,14 +43,14 @@ READ: Final[Mapping[str, TypeAdapter[Any]]] = {
     "groups_addCallbackServer_response": vk.NEW_SERVER,
     "stats_getPostReach_response": vk.REACH,
 }
-NEEDED: Final = {
+REQUIRED: Final = {
     *("id", "name", "count", "items", "date", "owner_id", "peer", "type", "conversation", "last_message_id"),
     *("from_id", "peer_id", "response", "groups", "comment_id", "post_id", "upload_url", "permissions", "code"),
     *("url", "status", "events", "server_id"),
 }
 """Fields without which nothing could be said; in some answers they may be missing all the same."""
-DEEP: Final = 8
-ENDLESS: Final = {"attachments", "copy_history", "reply_message", "fwd_messages"}
+MAX_DEPTH: Final = 8
+RECURSIVE: Final = {"attachments", "copy_history", "reply_message", "fwd_messages"}
 
 
 @cache
@@ -73,41 +73,44 @@ def example(node: Json, path: Path, depth: int = 0) -> Json:
         return node["enum"][0]
     kind = node.get("type")
     if "properties" in node or kind == "object":
-        inside = {} if depth > DEEP else node.get("properties", {})
-        return {name: example(one, path, depth + 1) for name, one in inside.items() if name not in ENDLESS}
+        inside = {} if depth > MAX_DEPTH else node.get("properties", {})
+        return {name: example(one, path, depth + 1) for name, one in inside.items() if name not in RECURSIVE}
     if kind == "array":
-        return [example(node["items"], path, depth + 1)] if depth < DEEP else []
+        return [example(node["items"], path, depth + 1)] if depth < MAX_DEPTH else []
     kind = kind[0] if isinstance(kind, list) else kind
     return {"integer": max(1, node.get("minimum", 1)), "number": 0.5, "boolean": True, "string": "x"}[kind]
 
 
-def leaner(answer: Json, place: str = "") -> Iterator[tuple[str, str, Json]]:
+def with_one_field_removed(answer: Json, place: str = "") -> Iterator[tuple[str, str, Json]]:
     """The answer with each of its fields left out in turn: where, its name, and what remains."""
     if isinstance(answer, dict):
         for name, value in answer.items():
             yield f"{place}.{name}", name, {other: it for other, it in answer.items() if other != name}
-            yield from ((at, gone, {**answer, name: rest}) for at, gone, rest in leaner(value, f"{place}.{name}"))
+            yield from (
+                (at, gone, {**answer, name: rest})
+                for at, gone, rest in with_one_field_removed(value, f"{place}.{name}")
+            )
     elif isinstance(answer, list) and answer:
-        yield from ((at, gone, [rest, *answer[1:]]) for at, gone, rest in leaner(answer[0], place))
+        yield from ((at, gone, [rest, *answer[1:]]) for at, gone, rest in with_one_field_removed(answer[0], place))
 
 
-def understood(name: str, answer: Json) -> bool:
+def parses(name: str, answer: Json) -> bool:
     try:
-        READ[name].validate_json(json.dumps(answer))
+        PARSERS[name].validate_json(json.dumps(answer))
     except ValidationError:
         return False
     return True
 
 
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("name", PARSERS)
 def test_the_adapter_does_without_what_it_need_not_have(name: str) -> None:
     path: Path = data("vk/schema") / name.partition("_")[0] / "responses.json"
     whole = example(definitions(path)["definitions"][name], path)
     if name == "stats_getPostReach_response":
         whole = {"response": [whole["response"]]}
-    assert understood(name, whole)
-    lean = [(place, rest) for place, gone, rest in leaner(whole) if gone not in NEEDED]
-    assert [place for place, rest in lean if not understood(name, rest)] == []
+    assert parses(name, whole)
+    lean = [(place, rest) for place, gone, rest in with_one_field_removed(whole) if gone not in REQUIRED]
+    assert [place for place, rest in lean if not parses(name, rest)] == []
 
 
 # ── what is null, hidden or not counted ───────────────────────────────────────────────────────────
@@ -117,14 +120,14 @@ async def test_a_counter_that_is_hidden_is_unknown_and_the_rest_is_read() -> Non
     hidden = {"likes": {"can_like": 1}, "reposts": None, "comments": {"can_post": 1, "count": None}}
     answers = iter([{"response": {"items": [post(2, views={"count": -1}, text=None, **hidden)]}}, {"response": [[]]}])
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
-    [found] = await Vk(http).metrics(credentials(), ("2",))
-    assert found.counters == {}
-    assert set(found.missing) == set(Metric)
+    [metrics] = await Vk(http).metrics(credentials(), ("2",))
+    assert metrics.counters == {}
+    assert set(metrics.missing) == set(Metric)
 
 
 async def test_a_size_that_is_hidden_is_unknown() -> None:
-    for told_of in ({}, {"members_count": None}, {"members_count": -1}):
-        group = {"id": GROUP, "name": "Coffee", "screen_name": None, **told_of}
+    for size in ({}, {"members_count": None}, {"members_count": -1}):
+        group = {"id": GROUP, "name": "Coffee", "screen_name": None, **size}
         snapshot = await answering({"response": {"groups": [group]}}).community(credentials())
         assert (snapshot.size, snapshot.url) == (None, f"https://vk.com/club{GROUP}")
 
@@ -170,7 +173,7 @@ async def test_mentions_are_read_as_names(written: str, seen: str) -> None:
     tree = answering({"response": {"count": 1, "items": [comment(10, 5, text=written)]}})
     texts = [one.text for one in (await wall.posts(credentials(), None)).items]
     texts += [one.text for one in (await tree.comments(credentials(), "1", None)).items]
-    texts += [one.text for one in told(event("message_new", {"message": message(1, 5, text=written)})).messages]
+    texts += [one.text for one in only_event(event("message_new", {"message": message(1, 5, text=written)})).messages]
     assert texts == [seen] * 3
 
 
@@ -181,8 +184,8 @@ def test_a_code_counts_whatever_the_status() -> None:
 
 
 def test_what_the_communitys_mailbox_has_sent_is_the_communitys() -> None:
-    [found] = told(event("message_reply", message(1, 5, out=True, from_id=5))).messages
-    assert (found.author.external_id, found.author.is_community) == (f"-{GROUP}", True)
+    [sent] = only_event(event("message_reply", message(1, 5, out=True, from_id=5))).messages
+    assert (sent.author.external_id, sent.author.is_community) == (f"-{GROUP}", True)
 
 
 # ── older versions ────────────────────────────────────────────────────────────────────────────────
@@ -205,25 +208,29 @@ OLD: Final = {"id": 43, "date": START, "out": 0, "user_id": 5, "read_state": 0, 
 
 @pytest.mark.parametrize("kind", ["message_new", "message_edit"])
 def test_a_message_as_it_was_told_before(kind: str) -> None:
-    [found] = told(event(kind, OLD, v="5.50")).messages
-    assert (found.external_id, found.thread_id, found.text) == ("message-43", "message-5", "Open?")
-    assert (found.kind, found.sent_at) == (MessageKind.MESSAGE, datetime.fromtimestamp(START, UTC))
-    assert (found.author.external_id, found.author.is_community) == ("5", False)
+    [received] = only_event(event(kind, OLD, v="5.50")).messages
+    assert (received.external_id, received.thread_id, received.text) == ("message-43", "message-5", "Open?")
+    assert (received.kind, received.sent_at) == (MessageKind.MESSAGE, datetime.fromtimestamp(START, UTC))
+    assert (received.author.external_id, received.author.is_community) == ("5", False)
 
 
 def test_our_own_message_as_it_was_told_before() -> None:
-    [found] = told(event("message_reply", OLD | {"out": 1}, v="5.50")).messages
-    assert (found.thread_id, found.author.external_id, found.author.is_community) == ("message-5", f"-{GROUP}", True)
+    [received] = only_event(event("message_reply", OLD | {"out": 1}, v="5.50")).messages
+    assert (received.thread_id, received.author.external_id, received.author.is_community) == (
+        "message-5",
+        f"-{GROUP}",
+        True,
+    )
 
 
 def test_what_several_people_say_in_a_chat_is_no_message_to_us_whatever_the_version() -> None:
-    assert told(event("message_new", OLD | {"chat_id": 3}, v="5.50")).messages == ()
+    assert only_event(event("message_new", OLD | {"chat_id": 3}, v="5.50")).messages == ()
 
 
 def test_an_event_without_an_id_is_known_by_what_it_says() -> None:
     """Servers that were set to an older version send none; a repeat is the same, another event is not."""
     first, again, other = (
-        told({name: value for name, value in event("message_new", message(key, 5)).items() if name != "event_id"})
+        only_event({name: value for name, value in event("message_new", message(key, 5)).items() if name != "event_id"})
         for key in (1, 1, 2)
     )
     assert first.event_id is not None
