@@ -1,6 +1,7 @@
-"""A Graph of few words: objects, lists whose cursors end with the items they point to, insights, refusals.
+"""A fake Graph API server: objects, paged lists, insights and error responses.
 
-It answers what it was told to hold, cut down to the fields that were asked for, and keeps what it was sent.
+It returns the requested fields of the objects that a test stores in it, and records every request. A cursor becomes
+invalid when the item that it points to is deleted.
 """
 
 import base64
@@ -21,7 +22,7 @@ Node = dict[str, Any]
 
 
 def graph_time(minutes: float) -> str:
-    """A moment as Graph writes it."""
+    """A time in Graph's format, `minutes` after `START`."""
     return (START + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
@@ -40,7 +41,7 @@ NOT_FOUND = graph_error(100, 33, "Unsupported get request. Object with ID 'x' do
 
 
 def field_names(fields: str) -> list[str]:
-    """The top level of a field list."""
+    """The names on the top level of a `fields` parameter, without modifiers and nested fields."""
     names, depth, name = [], 0, ""
     for letter in fields + ",":
         depth += (letter in "({") - (letter in ")}")
@@ -54,31 +55,31 @@ def field_names(fields: str) -> list[str]:
 
 @dataclass
 class FakeGraph:
-    """`tokens` are those it takes; `nodes` by id; `lists` by path, newest first."""
+    """Accepts `tokens`; serves `nodes` by id and `lists` by path, each list latest first."""
 
     tokens: frozenset[str]
     nodes: dict[str, Node] = field(default_factory=dict)
     lists: dict[str, list[Node]] = field(default_factory=dict)
     insights: dict[str, dict[str, int | None]] = field(default_factory=dict)
-    """By post, then metric; None: not counted yet."""
+    """By post, then metric; None if Graph has not counted it yet."""
     metrics: set[str] = field(default_factory=set)
-    """The insights' names that exist."""
+    """The names of insights that exist."""
     unknown_metric_error: Node = field(
         default_factory=lambda: graph_error(100, None, "(#100) The value must be a valid insights metric")
     )
-    """What is said of other names."""
+    """The error for any other name of an insight."""
     answers: dict[str, Node | Callable[[], Node]] = field(default_factory=dict)
-    """By the path's end, for what is neither a node nor a list."""
+    """Responses to paths that are neither a node nor a list, by the end of the path."""
     responses: dict[str, httpx.Response] = field(default_factory=dict)
-    """By a part of the path and query."""
+    """Responses that take precedence, by a part of the path and query."""
     unfinished_part: str = ""
-    """Parts of a batch whose address holds this come to no end."""
+    """Batch requests whose URL contains this get null instead of a response."""
     headers: Mapping[str, str] = field(default_factory=dict)
     before_response: Callable[[], None] = lambda: None
-    """What happens before each answer."""
+    """Called before each response."""
     requests: list[httpx.Request] = field(default_factory=list)
     sent: list[tuple[str, Node]] = field(default_factory=list)
-    """Path and form of each POST."""
+    """Path and form fields of each POST."""
     page: int = 1000
 
     def client(self) -> httpx.AsyncClient:
@@ -118,7 +119,7 @@ class FakeGraph:
         raise ErrorResponse(NOT_FOUND)
 
     def _part(self, url: str) -> Node | None:
-        """An answer of a batch."""
+        """The response to one request of a batch."""
         if self.unfinished_part and self.unfinished_part in unquote(url):
             return None
         subrequest = httpx.URL(f"https://graph.example/{url}")
@@ -171,12 +172,12 @@ class FakeGraph:
 
 
 def select_fields(node: Node, fields: str) -> Node:
-    """What of it was asked for."""
+    """The requested fields of a node."""
     return {name: value for name, value in node.items() if name in field_names(fields)}
 
 
 def form(request: httpx.Request) -> Node:
-    """What was sent, files as their bytes, without the proof."""
+    """The form fields of a request, files as bytes, without `appsecret_proof`."""
     kind = request.headers["content-type"]
     if kind == "application/x-www-form-urlencoded":
         values: Node = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}

@@ -1,4 +1,4 @@
-"""What Meta's business SDK says of Graph's objects."""
+"""The specifications of Graph's objects from Meta's business SDK."""
 
 import json
 import re
@@ -12,12 +12,12 @@ from tests.platforms.data import data
 from tests.platforms.meta.server import field_names
 
 ALWAYS = frozenset({"id", "name", "username"})
-"""What an object without a specification of its own is asked for: who wrote something."""
+"""Fields that may be requested of an object without a specification of its own, such as an author."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A kind of object: its fields, and by path the edges that are read and written."""
+    """A type of object: the types of its fields, the types that its edges return, and the parameters that they take."""
 
     fields: dict[str, str]
     read: dict[str, str]
@@ -26,7 +26,7 @@ class Spec:
 
 @cache
 def spec(name: str) -> Spec | None:
-    """None where Meta publishes none."""
+    """None if Meta publishes none of this name."""
     path = data("meta/api_specs") / f"{name}.json"
     if not path.exists():
         return None
@@ -40,7 +40,7 @@ def spec(name: str) -> Spec | None:
 
 
 def unknown_fields(kind: str, fields: str) -> list[str]:
-    """The fields, also of objects inside, that this kind of object does not have."""
+    """The fields of a `fields` parameter, nested ones included, that this type of object does not have."""
     specification = spec(kind)
     unknown = []
     for name, part in zip(field_names(fields), split_fields(fields), strict=True):
@@ -56,7 +56,7 @@ def unknown_fields(kind: str, fields: str) -> list[str]:
 
 
 def split_fields(fields: str) -> list[str]:
-    """The top level of a field list, each field with what is asked of it."""
+    """The top level of a `fields` parameter, each field with its modifiers and nested fields."""
     fields_, depth, part = [], 0, ""
     for letter in fields + ",":
         depth += (letter in "({") - (letter in ")}")
@@ -69,12 +69,12 @@ def split_fields(fields: str) -> list[str]:
 
 
 def unknown_params(kind: str, edge: str, sent: dict[str, Any]) -> set[str]:
-    """What was sent to an edge that it does not take; a file and the answer's fields go by themselves."""
+    """The parameters sent to an edge that it does not take; `source` (a file) and `fields` are in no specification."""
     specification = spec(kind)
     assert specification is not None
     return {re.sub(r"\[\d+\]$", "", name) for name in sent} - specification.written[edge] - {"source", "fields"}
 
 
 def client_answering(content: object, status: int = 200) -> httpx.AsyncClient:
-    """A client to a server that always answers this."""
+    """A client of a server that always returns this response."""
     return httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(status, json=content)))

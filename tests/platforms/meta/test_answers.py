@@ -1,4 +1,4 @@
-"""Graph's answers as odd as they come: empty, nameless, of old versions, and what is understood of them."""
+"""Unusual Graph responses: missing fields, unnamed authors, formats of old versions, errors of every format."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ NEXT = "https://graph.facebook.com/v3.2/77/posts?access_token=EAAB-secret&limit=
         (None, None),
     ],
 )
-async def test_a_list_goes_on_where_it_says(paging: Node | None, next_params: dict[str, str] | None) -> None:
+async def test_the_next_page_is_that_of_the_next_link(paging: Node | None, next_params: dict[str, str] | None) -> None:
     requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -80,7 +80,7 @@ async def test_a_list_goes_on_where_it_says(paging: Node | None, next_params: di
 
 
 @pytest.mark.parametrize("address", ["https://[", "https://graph.facebook.com/77/posts?limit=25"])
-async def test_a_list_that_does_not_say_where_it_goes_on_is_told(address: str) -> None:
+async def test_a_next_link_without_a_cursor_is_malformed(address: str) -> None:
     with pytest.raises(Malformed):
         await facebook({"data": [], "paging": {"next": address}}).posts(credentials(), None)
 
@@ -92,7 +92,7 @@ TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your 
     "said",
     [graph_error(1, None, TOO_MUCH), graph_error(1, 99, "An unknown error occurred", error_user_msg=TOO_MUCH)],
 )
-async def test_what_is_too_much_at_once_is_asked_for_in_parts(said: Node) -> None:
+async def test_a_page_that_is_too_large_is_requested_again_with_a_smaller_limit(said: Node) -> None:
     limits: list[int] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -113,7 +113,7 @@ async def test_what_is_too_much_at_once_is_asked_for_in_parts(said: Node) -> Non
 # ── what is empty ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_page_of_few_words() -> None:
+async def test_a_page_with_only_required_fields() -> None:
     community = await facebook({"id": PAGE, "username": "coffee", "link": None, "fan_count": None}).community(
         credentials()
     )
@@ -129,13 +129,13 @@ async def test_a_post_without_a_text_or_counters() -> None:
 
 
 @pytest.mark.parametrize("author", [None, {}, {"name": "Somebody"}, {"id": None, "name": "Somebody"}])
-async def test_a_comment_whose_author_is_not_told(author: Node | None) -> None:
+async def test_a_comment_without_an_author(author: Node | None) -> None:
     bare = {"id": "1_11", "created_time": graph_time(1), "message": None, "from": author}
     (comment,) = (await facebook({"data": [bare]}).comments(credentials(), f"{PAGE}_1", None)).items
     assert (comment.author.external_id, comment.author.is_community, comment.text) == ("unknown-1_11", False, "")
 
 
-async def test_messages_of_somebody_whom_meta_does_not_show() -> None:
+async def test_messages_of_a_customer_without_an_id() -> None:
     page, customer = {"id": PAGE, "name": "Coffee"}, {"name": "Facebook user"}
     lost = {"id": "m_1", "created_time": graph_time(1), "message": "Hello?", "to": {"data": [page]}}
     ours = {"id": "m_2", "created_time": graph_time(2), "message": None, "from": page, "to": {"data": [customer]}}
@@ -152,7 +152,7 @@ async def test_messages_of_somebody_whom_meta_does_not_show() -> None:
     assert answer.thread_id == first.thread_id == "message-unknown-t_9"
 
 
-async def test_an_account_and_media_of_few_words() -> None:
+async def test_an_account_and_media_with_only_required_fields() -> None:
     user = {"id": INSTAGRAM, "username": "coffee", "name": None, "followers_count": None}
     assert (await Instagram(client_answering(user)).community(ig.credentials(external_id=INSTAGRAM))).title == "coffee"
     media = {"id": "181", "timestamp": graph_time(1), "caption": None, "like_count": -1, "comments_count": 3}
@@ -201,7 +201,7 @@ async def test_an_insight_counts_from_the_posts_first_day(insight: Node, views: 
     assert (Metric.VIEWS in metrics.missing) == (views is None)
 
 
-async def test_a_subscription_is_taken_with_a_single_word() -> None:
+async def test_a_subscription_may_be_confirmed_by_a_bare_boolean() -> None:
     graph = fake_graph()
     graph.answers = {"/subscriptions": {"success": True}}
     graph.responses["subscribed_apps"] = httpx.Response(200, json=True)
@@ -211,7 +211,7 @@ async def test_a_subscription_is_taken_with_a_single_word() -> None:
         await Facebook(graph.client()).subscribe(credentials(), "https://x.example/h", {"verify_token": "x"})
 
 
-async def test_permissions_that_are_not_told_are_not_said_to_lack() -> None:
+async def test_no_scope_is_missing_if_the_response_has_no_scopes() -> None:
     state = await facebook({"data": {"is_valid": True, "expires_at": 0}}).inspect(credentials())
     assert {one.missing_scopes for one in state.values()} == {()}
     state = await facebook({"data": {"is_valid": True, "scopes": []}}).inspect(credentials())
@@ -249,24 +249,24 @@ async def test_permissions_that_are_not_told_are_not_said_to_lack() -> None:
         ({"error": "not Graph's"}, 401, AuthExpired),
     ],
 )
-async def test_errors_of_every_make(said: Node, status: int, kind: type[PlatformError]) -> None:
+async def test_errors_of_every_format(said: Node, status: int, kind: type[PlatformError]) -> None:
     with pytest.raises(kind) as caught:
         await Facebook(client_answering(said, status)).community(credentials())
     assert type(caught.value) is kind
 
 
-def test_a_message_that_may_have_gone_is_not_said_to_have_failed() -> None:
+def test_a_temporary_failure_of_a_write_has_an_unknown_outcome() -> None:
     said = httpx.Response(400, json=graph_error(1200, None, "Temporary send message failure."))
     assert isinstance(errors.failure(said, changes=True), OutcomeUnknown)
 
 
-def test_what_an_error_calls_itself_is_no_message() -> None:
+def test_the_type_of_an_error_is_not_in_its_platform_code() -> None:
     said = errors.failure(httpx.Response(400, json={"error": {"type": "<EAAB secret>", "message": "x"}}), changes=False)
     assert said is not None
     assert said.platform_code == "0"
 
 
-async def test_a_container_that_says_nothing_is_not_ready() -> None:
+async def test_a_container_without_a_status_is_not_ready() -> None:
     graph = ig.publishing()
     graph.answers |= {"/media": {"id": "900"}, "900": {"id": "900"}}
     with pytest.raises(Transient):
@@ -287,7 +287,7 @@ MESSAGE: Node = {"sender": {"id": "5"}, "recipient": {"id": PAGE}, "message": {"
 @pytest.mark.parametrize(
     "moment", [1_772_355_660, 1_772_355_660_000, "1772355660", "1772355660000", "2026-03-01T09:01:00+0000"]
 )
-def test_moments_are_told_in_many_ways(moment: object) -> None:
+def test_times_are_parsed_in_every_format(moment: object) -> None:
     (event,) = events(Facebook, {"id": PAGE, "time": moment, "messaging": [{**MESSAGE, "timestamp": moment}]})
     assert (event.messages[0].sent_at - START).total_seconds() == 60
     change = {
@@ -298,7 +298,7 @@ def test_moments_are_told_in_many_ways(moment: object) -> None:
     assert (event.messages[0].sent_at - START).total_seconds() == 60
 
 
-def test_a_sample_of_the_dashboards_is_a_message() -> None:
+def test_a_sample_event_of_the_dashboard_is_parsed() -> None:
     value = {**MESSAGE, "timestamp": "1772355660"}
     change = {"field": "messages", "value": value}
     for sample in ({"changes": [change]}, change):
@@ -322,7 +322,7 @@ def test_a_sample_of_the_dashboards_is_a_message() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [Facebook, Instagram])
-def test_an_odd_entry_takes_none_along(kind: type[Facebook] | type[Instagram], broken: object) -> None:
+def test_a_malformed_entry_does_not_affect_the_others(kind: type[Facebook] | type[Instagram], broken: object) -> None:
     good = {"id": PAGE, "time": 1, "messaging": [{**MESSAGE, "timestamp": 1_772_355_660_000}]}
     received = events(kind, broken, good)
     (event,) = (one for one in received if one.unparsed is None)
@@ -337,10 +337,10 @@ def feed(**value: object) -> Any:
     )
 
 
-def test_what_old_hooks_say_of_comments() -> None:
+def test_comment_events_of_old_versions() -> None:
     (old,) = feed(verb="add", sender_id=5, sender_name="Ann", message=None)
     assert (old.messages[0].author, old.messages[0].text) == (RemotePerson("5", "Ann"), "")
-    assert feed(verb="add", sender_id=int(PAGE), parent_id="1_10") == (), "nobody tells to whom it is"
+    assert feed(verb="add", sender_id=int(PAGE), parent_id="1_10") == (), "it names no customer"
     for verb in ("edit", "edited", "update"):
         (event,) = feed(verb=verb, sender_id=5, message="x")
         assert event.messages[0].edited_at is not None
@@ -351,15 +351,15 @@ def test_what_old_hooks_say_of_comments() -> None:
 
 
 @pytest.mark.parametrize(("published", "visible"), [(1, True), (True, True), (None, True), (0, False), (False, False)])
-def test_a_hidden_post_is_not_told(published: object, *, visible: bool) -> None:
+def test_an_event_of_an_unpublished_post_is_ignored(published: object, *, visible: bool) -> None:
     received = feed(item="photo", verb="add", published=published, sender_id=PAGE, comment_id=None)
     assert bool(received) == visible
 
 
-def test_what_hooks_say_of_instagrams_comments() -> None:
+def test_instagram_comment_events_with_few_fields() -> None:
     value = {"comment_id": "179", "text": None, "from": {"username": "ann"}}
     (event,) = events(Instagram, {"id": INSTAGRAM, "time": 1_772_355_660, "field": "comments", "value": value})
     (message,) = event.messages
     assert (message.external_id, message.text, message.post_id) == ("179", "", None)
     assert (message.author.external_id, message.author.name) == ("ann", "ann")
-    assert events(Instagram, {"id": INSTAGRAM, "field": "comments", "value": value}) == (), "nobody tells when"
+    assert events(Instagram, {"id": INSTAGRAM, "field": "comments", "value": value}) == (), "the event has no time"

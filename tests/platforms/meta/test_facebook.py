@@ -1,4 +1,4 @@
-"""The Facebook adapter against a Graph of few words."""
+"""The Facebook adapter against a fake Graph API server."""
 
 import base64
 import gzip
@@ -97,7 +97,7 @@ def counted(number: int, reactions: int, shares: int | None) -> Node:
 async def read_all(
     list_page: Callable[[str | None], Awaitable[Page[Any]]], cursor: str | None = None
 ) -> tuple[list[Any], str | None]:
-    """Every item of a walk, whose cursors are kept as text in between."""
+    """The items of all pages, and the last cursor."""
     items: list[Any] = []
     for _ in range(1000):
         page = await list_page(cursor)
@@ -105,10 +105,10 @@ async def read_all(
         cursor = page.cursor
         if not page.more:
             return items, cursor
-    raise AssertionError("the walk does not end")
+    raise AssertionError("the pages do not end")
 
 
-def test_it_is_an_adapter_with_all_it_can() -> None:
+def test_the_adapter_has_its_capabilities() -> None:
     made: Adapter = adapter(fake_graph())
     assert ADAPTER is Facebook
     for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
@@ -140,7 +140,7 @@ def test_addresses_have_one_spelling(text: str, name: str) -> None:
     ["", "facebook.com", "https://facebook.com/", "https://facebook.com/groups/1", "https://other.com/coffee", "a b",
      "https://[", "ftp://facebook.com/coffee", "https://www.facebook.com/profile.php"],
 )  # fmt: skip
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"facebook\.com"):
         Facebook.address(text)
 
@@ -152,12 +152,12 @@ async def test_the_community(external_id: str | None) -> None:
     community = await adapter(graph).community(credentials(external_id=external_id))
     assert (community.external_id, community.title, community.size) == (PAGE, "Coffee", 900)
     graph.nodes[PAGE]["followers_count"] = 0
-    assert (await adapter(graph).community(credentials())).size == 0, "followers, where they are told"
+    assert (await adapter(graph).community(credentials())).size == 0, "`followers_count` takes precedence"
     del graph.nodes[PAGE]["followers_count"], graph.nodes[PAGE]["fan_count"]
     assert (await adapter(graph).community(credentials())).size is None
 
 
-async def test_calls_prove_that_the_token_is_in_the_right_hands() -> None:
+async def test_requests_carry_the_proof_of_the_app_secret() -> None:
     graph = fake_graph()
     await adapter(graph).community(credentials())
     await adapter(graph).community(credentials(app={}))
@@ -173,7 +173,7 @@ async def test_calls_prove_that_the_token_is_in_the_right_hands() -> None:
 # ── posts ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_posts_and_what_is_known_of_them() -> None:
+async def test_posts_with_their_counters() -> None:
     graph, story = (
         fake_graph(),
         {"id": f"{PAGE}_1", "created_time": graph_time(1), "story": "Coffee changed its picture"},
@@ -185,15 +185,15 @@ async def test_posts_and_what_is_known_of_them() -> None:
     assert posts[0].url == "https://fb.com/2"
     assert posts[0].published_at == START + timedelta(minutes=2)
     assert posts[0].metrics.counters == {Metric.REACTIONS: 5, Metric.COMMENTS: 2, Metric.SHARES: 0}
-    assert posts[1].metrics.missing[Metric.SHARES] is MetricStatus.PENDING, "nothing is told of it"
+    assert posts[1].metrics.missing[Metric.SHARES] is MetricStatus.PENDING, "the response has no counter"
     assert not posts[1].metrics.counters
     assert posts[0].metrics.missing[Metric.VIEWS] is MetricStatus.PENDING
     assert posts[0].metrics.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_no_post_is_passed_over(seed: int) -> None:
-    """Posts appear and vanish between any two calls; whoever was there all the time is found."""
+async def test_no_post_is_missed_while_the_list_changes(seed: int) -> None:
+    """Posts are added and deleted between requests; those that existed throughout are all listed."""
     dice, graph, number = random.Random(seed), fake_graph(), 0
     posts = graph.lists[f"{PAGE}/published_posts"]
     graph.page = 4
@@ -220,7 +220,7 @@ async def test_no_post_is_passed_over(seed: int) -> None:
         assert before & {one["id"] for one in posts} <= listed_ids
 
 
-async def test_a_walk_ends_at_what_is_known_or_too_old() -> None:
+async def test_paging_ends_at_posts_that_are_known_or_too_old() -> None:
     graph = fake_graph()
     graph.page = 3
     graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(12, 0, -1)]
@@ -231,11 +231,11 @@ async def test_a_walk_ends_at_what_is_known_or_too_old() -> None:
     graph.lists[f"{PAGE}/published_posts"].insert(0, post(13, 13))
     items, _ = await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor), cursor)
     assert items[0].external_id == f"{PAGE}_13"
-    assert len(graph.requests) == 3, "down to the first page that ends with something older than known"
+    assert len(graph.requests) == 3, "up to the first page that ends with a post that was read before"
 
 
-async def test_a_walk_whose_cursors_end_again_and_again_still_ends() -> None:
-    """What was read last goes at once, and the cursor with it."""
+async def test_paging_ends_even_if_cursors_become_invalid_again_and_again() -> None:
+    """The last posts of each page are deleted, which makes the cursor invalid."""
     graph = fake_graph()
     graph.page = 10
     posts = graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(170, 0, -1)]
@@ -249,7 +249,7 @@ async def test_a_walk_whose_cursors_end_again_and_again_still_ends() -> None:
     assert {one["id"] for one in posts} <= listed_ids
 
 
-async def test_a_graph_that_takes_none_of_its_cursors_is_told() -> None:
+async def test_an_error_is_raised_if_every_cursor_is_invalid() -> None:
     graph = fake_graph()
     graph.page = 1
     graph.lists[f"{PAGE}/published_posts"] = [post(2, 2), post(1, 1)]
@@ -289,7 +289,7 @@ async def test_metrics_of_a_batch() -> None:
     assert await adapter(graph).metrics(credentials(), ()) == ()
 
 
-async def test_a_post_that_is_gone_does_not_take_the_others_along() -> None:
+async def test_a_deleted_post_does_not_affect_the_metrics_of_others() -> None:
     graph = measured(8)
     del graph.nodes[f"{PAGE}_3"]
     metrics = await adapter(graph).metrics(credentials(), ids(*range(1, 9)))
@@ -298,7 +298,7 @@ async def test_a_post_that_is_gone_does_not_take_the_others_along() -> None:
     assert (metrics[2].counters, metrics[2].missing) == ({}, {})
 
 
-async def test_what_may_not_be_seen_is_not_taken_for_gone() -> None:
+async def test_a_post_that_may_not_be_read_is_not_taken_for_deleted() -> None:
     graph = measured(0)
     assert (await adapter(graph).metrics(credentials(), ids(1)))[0].gone
     said = graph_error(10, None, "(#10) This endpoint requires the 'pages_read_engagement' permission")
@@ -324,7 +324,7 @@ async def test_a_retired_metric_is_unsupported_and_fails_no_other(message: str) 
     assert [one.counters[Metric.REACH] for one in metrics] == [50, 100, 150]
     assert {one.missing[Metric.VIEWS] for one in metrics} == {MetricStatus.UNSUPPORTED}
     costs = [request.extensions[COST].units["calls"] for request in graph.requests]
-    assert costs == [3, 3, 2, 3], "the counters, both metrics, each alone of one post, the other of all"
+    assert costs == [3, 3, 2, 3], "counters; both metrics; each metric for one post; the remaining metric for all"
 
 
 async def test_a_post_that_has_no_such_metric_fails_no_other() -> None:
@@ -345,7 +345,7 @@ async def test_a_post_that_has_no_such_metric_fails_no_other() -> None:
         (0, MetricStatus.UNSUPPORTED),
     ],
 )
-async def test_an_empty_insight_is_never_none(fans: int, status: MetricStatus) -> None:
+async def test_an_empty_insight_is_never_zero(fans: int, status: MetricStatus) -> None:
     graph = measured(2)
     graph.insights = {key: dict.fromkeys(value) for key, value in graph.insights.items()}
     graph.nodes[PAGE]["fan_count"] = fans
@@ -353,7 +353,7 @@ async def test_an_empty_insight_is_never_none(fans: int, status: MetricStatus) -
     assert {one.missing[kind] for one in metrics for kind in (Metric.VIEWS, Metric.REACH)} == {status}
     graph.insights[f"{PAGE}_1"]["post_media_view"] = 0
     metrics = await adapter(graph).metrics(credentials(), ids(1, 2))
-    assert metrics[0].counters[Metric.VIEWS] == 0, "a counted nothing is a nothing"
+    assert metrics[0].counters[Metric.VIEWS] == 0, "a counted 0 is kept"
     assert metrics[1].missing[Metric.VIEWS] is MetricStatus.PENDING
 
 
@@ -376,7 +376,7 @@ async def test_insights_that_are_refused_leave_the_counters(said: Node, status: 
 
 
 @pytest.mark.parametrize(("code", "kind"), [(190, AuthExpired), (32, Throttled), (4, Throttled)])
-async def test_insights_do_not_hide_that_nothing_more_is_to_be_asked(code: int, kind: type[Exception]) -> None:
+async def test_expired_tokens_and_rate_limits_are_raised_from_insights_too(code: int, kind: type[Exception]) -> None:
     graph = measured(2)
     graph.responses["insights.metric"] = httpx.Response(400, json=graph_error(code))
     with pytest.raises(kind):
@@ -385,7 +385,7 @@ async def test_insights_do_not_hide_that_nothing_more_is_to_be_asked(code: int, 
 
 
 def batch_answering(*parts: object) -> Facebook:
-    """To a Graph that answers every batch with these parts."""
+    """An adapter whose server returns these parts for every batch."""
     answer = [{"code": 400 if "error" in str(one) else 200, "body": json.dumps(one)} if one else None for one in parts]
     return Facebook(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
 
@@ -400,9 +400,7 @@ def batch_answering(*parts: object) -> Facebook:
         ((counted(1, 1, 1), graph_error(80_001)), Throttled),
     ],
 )
-async def test_a_batch_of_which_a_part_fails_is_not_taken_for_whole(
-    parts: tuple[object, ...], kind: type[Exception]
-) -> None:
+async def test_a_batch_that_is_incomplete_raises(parts: tuple[object, ...], kind: type[Exception]) -> None:
     with pytest.raises(kind) as caught:
         await batch_answering(*parts).metrics(credentials(), ids(1, 2))
     if isinstance(caught.value, AuthExpired):
@@ -418,7 +416,7 @@ async def test_a_batch_of_which_a_part_fails_is_not_taken_for_whole(
         (graph_error(200), MetricStatus.NO_PERMISSION),
     ],
 )
-async def test_a_post_that_fails_does_not_take_the_others_along(part: Node | None, status: MetricStatus) -> None:
+async def test_an_error_of_one_post_does_not_affect_others(part: Node | None, status: MetricStatus) -> None:
     one, other = await batch_answering(counted(1, 10, 2), part).metrics(credentials(), ids(1, 2))
     assert one.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 2}
     assert (other.external_id, other.counters, other.gone) == (f"{PAGE}_2", {}, False)
@@ -426,8 +424,8 @@ async def test_a_post_that_fails_does_not_take_the_others_along(part: Node | Non
     assert other.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
 
 
-async def test_a_batch_that_was_compressed_on_its_way() -> None:
-    """Its headers tell of the whole, whose parts are plain."""
+async def test_a_compressed_batch_response() -> None:
+    """Its headers describe the whole response; the parts within are not compressed."""
     part = {"code": 200, "body": json.dumps(counted(1, 10, 2))}
     packed = httpx.Response(
         200, headers={"content-encoding": "gzip"}, content=gzip.compress(json.dumps([part, None]).encode())
@@ -437,8 +435,8 @@ async def test_a_batch_that_was_compressed_on_its_way() -> None:
     assert one.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 2}
 
 
-async def test_a_post_is_known_by_the_id_it_was_asked_for_by() -> None:
-    """The posts of a Page that was moved keep their old ids, and answer with new ones."""
+async def test_metrics_have_the_id_that_was_requested() -> None:
+    """Posts of a Page that was migrated are found by their old ids, and returned with new ones."""
     graph = measured(1)
     graph.nodes["66_1"] = graph.nodes[f"{PAGE}_1"]
     (metrics,) = await adapter(graph).metrics(credentials(), ("66_1",))
@@ -446,7 +444,7 @@ async def test_a_post_is_known_by_the_id_it_was_asked_for_by() -> None:
     assert metrics.counters[Metric.REACTIONS] == 10
 
 
-async def test_an_insight_that_did_not_come_in_time_is_an_error() -> None:
+async def test_an_insight_that_timed_out_is_an_error() -> None:
     graph = measured(2)
     graph.unfinished_part = "77_2?fields=id,insights"
     one, other = await adapter(graph).metrics(credentials(), ids(1, 2))
@@ -474,7 +472,7 @@ async def test_comments_of_all_levels() -> None:
     items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), f"{PAGE}_1", cursor))
     assert graph.requests[0].url.params["filter"] == "stream"
     answer, unknown, other, first = items
-    assert first.thread_id == answer.thread_id == "comment-1_1-5", "what the Page answers is its customer's"
+    assert first.thread_id == answer.thread_id == "comment-1_1-5", "the thread of the customer"
     assert other.thread_id == "comment-1_1-6"
     assert (answer.author.is_community, first.author.is_community) == (True, False)
     assert (first.in_reply_to, other.in_reply_to) == (None, "1_1")
@@ -484,7 +482,7 @@ async def test_comments_of_all_levels() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_no_comment_is_passed_over(seed: int) -> None:
+async def test_no_comment_is_missed_while_the_list_changes(seed: int) -> None:
     dice, graph = random.Random(seed), fake_graph()
     comments = graph.lists[f"{PAGE}_1/comments"] = [comment(n, "5") for n in range(40, 0, -1)]
     graph.page, number = 5, 40
@@ -502,12 +500,12 @@ async def test_no_comment_is_passed_over(seed: int) -> None:
     assert before & {one["id"] for one in comments} <= {one.external_id for one in items}
     graph.before_response = lambda: None
     items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), f"{PAGE}_1", cursor), cursor)
-    assert {one.external_id for one in items} == {one["id"] for one in comments}, "late ones too"
+    assert {one.external_id for one in items} == {one["id"] for one in comments}, "also comments inserted late"
 
 
 @pytest.mark.parametrize("falling", [True, False])
 async def test_comments_that_are_too_old_are_left_out(*, falling: bool) -> None:
-    """Where the list is in another order than asked for, it is read to its end."""
+    """If the list is not in the requested order, all its pages are read."""
     graph = fake_graph()
     graph.page = 4
     graph.lists[f"{PAGE}_1/comments"] = [comment(n, "5") for n in sorted(range(1, 21), reverse=falling)]
@@ -518,7 +516,7 @@ async def test_comments_that_are_too_old_are_left_out(*, falling: bool) -> None:
 
 
 class Mailbox:
-    """A Page's conversations, each with its messages, as Graph lists them."""
+    """A Page's conversations with their messages, in Graph's format."""
 
     def __init__(self, graph: FakeGraph) -> None:
         self.graph, self.minute = graph, 0
@@ -559,8 +557,8 @@ def _cursor(item: str) -> str:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_no_message_is_passed_over(seed: int) -> None:
-    """Threads jump to the top while we read, also such as we have not come to."""
+async def test_no_message_is_missed_while_threads_change(seed: int) -> None:
+    """Threads, unread ones too, move to the top of the list between pages."""
     dice, graph = random.Random(seed), fake_graph()
     mailbox = Mailbox(graph)
     for _ in range(60):
@@ -591,10 +589,10 @@ async def test_no_message_is_passed_over(seed: int) -> None:
         assert message.thread_id == f"message-{message.author.external_id}" or message.author.is_community
     requests_before = len(graph.requests)
     await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
-    assert len(graph.requests) == requests_before + 1, "nothing new costs one call"
+    assert len(graph.requests) == requests_before + 1, "one request if there is nothing new"
 
 
-async def test_messages_of_the_same_second_are_not_passed_over() -> None:
+async def test_messages_of_the_same_second_are_not_missed() -> None:
     graph = fake_graph()
     mailbox = Mailbox(graph)
     mailbox.say("100")
@@ -612,12 +610,12 @@ async def test_messages_that_are_too_old_or_hidden_are_left_out() -> None:
     since = START + timedelta(minutes=14)
     items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor, since))
     assert {one.external_id for one in items} == {f"m_{n}" for n in range(14, 21)}
-    assert not any(request.url.path.endswith("/messages") for request in graph.requests), "nothing older is asked for"
+    assert not any(request.url.path.endswith("/messages") for request in graph.requests), "no older ones"
     graph.lists[f"{PAGE}/conversations"] = [
         {"id": "t_1", "updated_time": graph_time(30), "messages": {"data": [{"id": "m_old"}]}}
     ]
     items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor))
-    assert items == [], "of those before the newest twenty Meta tells the id alone"
+    assert items == [], "of messages before the latest twenty Graph returns the id alone"
 
 
 # ── answers and posts ─────────────────────────────────────────────────────────────────────────────
@@ -627,7 +625,7 @@ def reply_to(kind: MessageKind, external_id: str = "1_11") -> ReplyTo:
     return ReplyTo(external_id, "thread", kind, RemotePerson("5", "A"), f"{PAGE}_1")
 
 
-async def test_answers() -> None:
+async def test_replies() -> None:
     graph = fake_graph()
     made = {"id": "1_12", "created_time": graph_time(3), "permalink_url": "https://fb.com/1_12"}
     graph.answers = {"1_11/comments": made, "/messages": {"recipient_id": "5", "message_id": "m_9"}}
@@ -644,7 +642,7 @@ async def test_answers() -> None:
     assert message["messaging_type"] == "RESPONSE"
 
 
-async def test_a_message_after_a_day_is_refused_in_plain_words() -> None:
+async def test_the_error_of_a_reply_after_24_hours_names_the_limit() -> None:
     graph = fake_graph()
     said = graph_error(10, 2_018_278, "(#10) This message is sent outside of allowed window.")
     graph.responses["/messages"] = httpx.Response(400, json=said)
@@ -652,7 +650,7 @@ async def test_a_message_after_a_day_is_refused_in_plain_words() -> None:
         await adapter(graph).reply(credentials(), reply_to(MessageKind.MESSAGE), "Yes", "key")
 
 
-async def test_refusals_keep_secrets() -> None:
+async def test_error_messages_do_not_contain_secrets() -> None:
     graph = fake_graph()
     said = graph_error(1234567, None, f"Cannot call with {PAGE_TOKEN} and {APP['client_secret']} and more")
     graph.responses["oauth"] = graph.responses[f"{PAGE}?"] = httpx.Response(400, json=said)
@@ -735,7 +733,7 @@ async def test_tokens_are_inspected() -> None:
     assert graph.requests[0].headers["authorization"] == f"Bearer {APP_TOKEN}"
     token_info |= {"expires_at": access_end - 3600}
     states = await adapter(graph).inspect(credentials())
-    assert states[Token.USER].lifetime == timedelta(hours=23), "whichever ends first"
+    assert states[Token.USER].lifetime == timedelta(hours=23), "the earlier of the two expiries"
     token_info |= {"data_access_expires_at": 0, "expires_at": 0}
     assert (await adapter(graph).inspect(credentials()))[Token.USER].lifetime is None
     assert await adapter(graph).inspect(credentials(app={})) == {}
@@ -762,7 +760,7 @@ async def test_tokens_are_inspected() -> None:
         ),
     ],
 )
-def test_answers_tell_how_much_is_used(headers: dict[str, str], usage: Usage | None) -> None:
+def test_usage_is_read_from_response_headers(headers: dict[str, str], usage: Usage | None) -> None:
     assert Facebook.usage(httpx.Response(200, headers=headers)) == usage
 
 
@@ -796,7 +794,7 @@ def events(*entries: Node, kind: str = "page") -> tuple[Event, ...]:
     return Facebook.receive(signed_request({"object": kind, "entry": list(entries)}), SECRETS).events
 
 
-def test_the_question_is_answered() -> None:
+def test_the_verification_challenge_is_answered() -> None:
     query = {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1158201444"}
     assert Facebook.receive(HookRequest(b"", {}, query), SECRETS) == HookResult("1158201444")
     nothing = {**query, "hub.verify_token": ""}
@@ -827,10 +825,10 @@ def test_the_signature_is_over_the_raw_bytes() -> None:
     with pytest.raises(MissingPermission):
         Facebook.receive(signed_request(body, ""), {"verify_token": "agreed", "app_secret": ""})
     [kept] = Facebook.receive(signed_request(b"[]"), SECRETS).events
-    assert kept.unparsed is not None, "the control: whatever is signed is Meta's"
+    assert kept.unparsed is not None, "the control: a signed event is stored even if malformed"
 
 
-def test_a_comment_is_told_as_it_is_listed() -> None:
+def test_a_pushed_comment_equals_the_listed_one() -> None:
     (first,), (reply,) = events(entry(new_comment())), events(entry(new_comment(comment_id="1_12", parent_id="1_11")))
     (message,) = first.messages
     assert first.account_id == PAGE
@@ -842,13 +840,13 @@ def test_a_comment_is_told_as_it_is_listed() -> None:
     assert reply.messages[0].in_reply_to == "1_11"
 
 
-def test_what_happens_to_comments_and_posts() -> None:
+def test_events_of_comments_and_posts() -> None:
     (edited,) = events(entry(new_comment(verb="edited", message="Till when?")))
     assert edited.messages[0].edited_at == datetime(2026, 3, 1, 9, 1, tzinfo=UTC)
     (removed,) = events(entry(new_comment(verb="remove")))
     assert (removed.deleted_ids, removed.messages) == (("1_11",), ())
     ours = {"from": {"id": PAGE, "name": "Coffee"}}
-    assert events(entry(new_comment(parent_id="1_10", **ours))) == (), "nobody tells to whom it is"
+    assert events(entry(new_comment(parent_id="1_10", **ours))) == (), "it names no customer"
     (own,) = events(entry(new_comment(**ours)))
     assert own.messages[0].author.is_community
     new = {"item": "status", "verb": "add", "post_id": f"{PAGE}_9", "message": "Hi", "created_time": 1_772_355_600}
@@ -868,7 +866,7 @@ def test_messages_and_echoes() -> None:
     assert theirs.messages[0].sent_at == datetime(2026, 3, 1, 9, 0, 0, 500_000, tzinfo=UTC)
 
 
-def test_events_are_known_by_what_they_tell() -> None:
+def test_event_ids_depend_on_the_content_alone() -> None:
     received = events(entry(new_comment(), new_comment(message="Else"), messaging=(new_message(), new_message("m_2"))))
     assert len({event.event_id for event in received}) == 4
     again = {**entry(new_comment(), messaging=(new_message(),)), "time": 1_772_359_999}
@@ -878,7 +876,7 @@ def test_events_are_known_by_what_they_tell() -> None:
     assert events(other)[0].account_id == "78"
 
 
-def test_what_is_not_understood_takes_nothing_along() -> None:
+def test_an_unparsed_event_does_not_affect_the_others() -> None:
     unparsable = new_comment(created_time="yesterday")
     other = {"id": "78", "time": 1, "changes": [{"field": "mention", "value": {"anything": 1}}]}
     kept, parsed = events(entry(unparsable, new_comment()), other)
@@ -887,7 +885,7 @@ def test_what_is_not_understood_takes_nothing_along() -> None:
     assert events(entry(new_comment()), kind="user") == ()
 
 
-def test_what_is_not_understood_is_kept_as_if_it_had_come_alone() -> None:
+def test_an_unparsed_event_is_stored_as_a_webhook_call_of_its_own() -> None:
     unparsed, strange = new_comment(created_time="yesterday"), {**new_message("m_9"), "timestamp": "noon"}
     sent = entry(unparsed, new_comment(), messaging=(strange, new_message(), "hm"))
     kept = [event.unparsed for event in events(sent, {"id": None}) if event.unparsed is not None]
@@ -908,14 +906,14 @@ def test_what_is_not_understood_is_kept_as_if_it_had_come_alone() -> None:
     assert [e.messages[0].external_id for e in Facebook.parse_event(corrected.encode())] == ["m_9"]
 
 
-def test_what_tells_of_no_message_is_not_kept() -> None:
-    """A customer has read, liked or pressed something: there is nothing that would be lost."""
+def test_events_without_a_message_are_not_stored() -> None:
+    """Read receipts, deliveries, reactions and postbacks are not stored as unparsed events."""
     header = {name: value for name, value in new_message().items() if name != "message"}
     for name in ("read", "delivery", "reaction", "postback"):
         assert events(entry(messaging=({**header, name: {"mid": "m_1"}},))) == ()
 
 
-async def test_the_hook_is_set_and_asked_about() -> None:
+async def test_the_webhook_is_subscribed_and_inspected() -> None:
     graph = fake_graph()
     graph.answers = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
     assert await adapter(graph).subscribe(credentials(), HOOK, SECRETS) == {}
@@ -930,7 +928,7 @@ async def test_the_hook_is_set_and_asked_about() -> None:
     graph.answers = {"/subscribed_apps": listed, "/subscriptions": {"data": there}}
     assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True)
     there[0]["fields"] = fields
-    assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True), "as it was before v3.2"
+    assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True), "the format before v3.2"
     there[0]["fields"] = versioned[:2]
     state = await adapter(graph).subscription(credentials(), HOOK)
     assert (state.subscribed, state.detail) == (False, "the application does not send: message_echoes")

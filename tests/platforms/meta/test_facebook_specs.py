@@ -1,4 +1,4 @@
-"""Facebook by Meta's business SDK: what we ask for exists, and what we send is taken."""
+"""Facebook by Meta's business SDK: requested fields exist, and sent parameters are accepted."""
 
 import pytest
 
@@ -13,13 +13,13 @@ from tests.platforms.specimens import PIXEL
 
 
 @pytest.mark.parametrize("broken", [{"data": [{}]}, {"data": {}}, {"error": {}}, {"data": [{"id": 5}]}, []])
-async def test_what_is_not_an_answer_is_told(broken: object) -> None:
+async def test_a_malformed_response_raises(broken: object) -> None:
     for ask in (Facebook.posts, Facebook.conversations):
         with pytest.raises(PlatformError):
             await ask(Facebook(client_answering(broken)), us(), None)
 
 
-def test_what_is_asked_for_exists() -> None:
+def test_requested_fields_exist() -> None:
     requested = {
         "Page": pages.PAGE_FIELDS,
         "PagePost": pages.POST_FIELDS,
@@ -31,7 +31,7 @@ def test_what_is_asked_for_exists() -> None:
     assert unknown_fields("Page", "id,nonsense,feed{id,message,from{age}}") == ["Page.nonsense", "Object.age"]
 
 
-async def test_what_is_sent_is_taken() -> None:
+async def test_sent_parameters_are_accepted() -> None:
     graph = fake_graph()
     graph.answers = {end: {"id": "1", "message_id": "2", "success": True} for end in ("", "feed", "photos")}
     pictures = (Picture(PIXEL, "image/png", "a dot"),) * 2

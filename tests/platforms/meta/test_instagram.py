@@ -1,4 +1,4 @@
-"""The Instagram adapter against a Graph of few words. What it shares with Facebook's is tried there."""
+"""The Instagram adapter against a fake Graph API server. What it shares with Facebook is tested there."""
 
 import base64
 import json
@@ -76,7 +76,7 @@ def media(number: int, **more: object) -> Node:
     }  # fmt: skip
 
 
-def test_it_is_an_adapter_with_all_it_can() -> None:
+def test_the_adapter_has_its_capabilities() -> None:
     made: Adapter = adapter(fake_graph())
     assert ADAPTER is Instagram
     for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
@@ -94,12 +94,12 @@ def test_addresses_have_one_spelling(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "instagram.com", "https://www.instagram.com/p/CSr71Gzlqo4/", "https://other.com/x", "a b", "https://["]
 )
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"instagram\.com"):
         Instagram.address(text)
 
 
-async def test_the_account_by_either_way_in() -> None:
+async def test_the_account_by_either_login() -> None:
     graph = fake_graph()
     for external_id in (None, ACCOUNT_ID):
         account = await adapter(graph).community(credentials(external_id=external_id))
@@ -113,10 +113,10 @@ async def test_the_account_by_either_way_in() -> None:
     both = credentials({**PAGE, **OWN})
     await adapter(graph).community(both)
     assert graph.requests[-1].headers["authorization"] == f"Bearer {PAGE_TOKEN}"
-    assert "appsecret_proof" not in graph.requests[-2].url.params, "there the application has another secret"
+    assert "appsecret_proof" not in graph.requests[-2].url.params, "the app of Instagram Login has another secret"
 
 
-async def test_another_account_s_token_is_told() -> None:
+async def test_the_token_of_another_account_is_rejected() -> None:
     graph = fake_graph()
     graph.nodes["me"]["instagram_business_account"]["username"] = "tea.house"
     with pytest.raises(Rejected, match=r"tea\.house"):
@@ -132,7 +132,7 @@ async def test_another_account_s_token_is_told() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_no_post_is_passed_over(seed: int) -> None:
+async def test_no_post_is_missed_while_the_list_changes(seed: int) -> None:
     dice, graph, number = random.Random(seed), fake_graph(), 30
     posts = graph.lists[f"{ACCOUNT_ID}/media"]
     posts[:] = [media(n) for n in range(30, 0, -1)]
@@ -176,12 +176,12 @@ async def test_metrics_by_type_of_media() -> None:
     assert story.counters[Metric.VIEWS] == 30
     assert story.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
     assert {new.missing[m] for m in (Metric.VIEWS, Metric.REACH, Metric.SHARES, Metric.SAVES)} == {MetricStatus.PENDING}
-    assert len(graph.requests) == 3, "the counters, the insights of feed and reels, those of stories"
+    assert len(graph.requests) == 3, "counters; insights of feed and reels; insights of stories"
     urls = " ".join(str(request.url) for request in graph.requests)
     assert not any(retired in urls for retired in ("impressions", "plays", "video_views"))
 
 
-async def test_media_that_are_gone_and_a_metric_that_is() -> None:
+async def test_deleted_media_and_a_retired_metric() -> None:
     graph = fake_graph()
     for number in (1, 2, 3):
         graph.nodes[f"18{number}"] = media(number)
@@ -213,7 +213,7 @@ def ours(number: int) -> Node:
     return {**comment(number, None), "username": "coffee.house", "from": {"id": "999", "username": "coffee.house"}}
 
 
-async def test_comments_with_all_their_answers() -> None:
+async def test_comments_with_all_their_replies() -> None:
     graph = fake_graph()
     graph.page = 2
     answers = [ours(9), comment(8, "6"), comment(7, "5"), comment(6, "5")]
@@ -235,10 +235,10 @@ async def test_comments_with_all_their_answers() -> None:
     assert by_id["1791"].author.url == "https://www.instagram.com/name.5"
     since = START + timedelta(minutes=6)
     late, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), "181", cursor, since), cursor)
-    assert {one.external_id for one in late} == {f"179{n}" for n in (6, 7, 8, 9)}, "new ones below an old one"
+    assert {one.external_id for one in late} == {f"179{n}" for n in (6, 7, 8, 9)}, "also new replies to an old comment"
     del graph.lists["1791/replies"]
     items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), "181", cursor))
-    assert len(items) == 6, "a comment that went meanwhile has no more answers"
+    assert len(items) == 6, "a deleted comment has no further replies"
 
 
 def _after(item: Node) -> str:
@@ -273,14 +273,14 @@ async def test_messages_then_tags() -> None:
     assert graph.requests[0].extensions[COST].units == {"calls": 1, "conversations": 1}
     requests_before = len(graph.requests)
     await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
-    assert len(graph.requests) == requests_before + 3, "threads of what is known, and the first page of tags down to it"
+    assert len(graph.requests) == requests_before + 3, "threads up to the known ones, the first page of tags"
     graph.lists[f"{ACCOUNT_ID}/tags"].insert(0, media(4, username="bob"))
     since = START + timedelta(minutes=4)
     items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor, since), cursor)
     assert [one.external_id for one in items] == ["tag-184"]
 
 
-async def test_answers() -> None:
+async def test_replies() -> None:
     graph = fake_graph()
     graph.answers = {
         "1791/replies": {"id": "1792"},
@@ -362,7 +362,7 @@ async def test_what_is_not_ready_is_not_published(
         OutgoingPost("", (Picture(b"", "a/b"),)),
     ],
 )
-async def test_what_cannot_be_published_is_told_before_anything_is_sent(draft: OutgoingPost) -> None:
+async def test_an_invalid_post_is_rejected_before_any_request(draft: OutgoingPost) -> None:
     graph = publishing()
     with pytest.raises(Rejected):
         await adapter(graph).publish(credentials(), draft, "key")
@@ -372,7 +372,7 @@ async def test_what_cannot_be_published_is_told_before_anything_is_sent(draft: O
 # ── tokens and hooks ──────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_own_login_s_token_renews_itself() -> None:
+async def test_the_token_of_instagram_login_is_refreshed_with_itself() -> None:
     graph = fake_graph()
     graph.answers = {
         "refresh_access_token": {"access_token": "IGAAnew", "token_type": "bearer", "expires_in": 5_183_944}
@@ -404,7 +404,7 @@ def events(field: str, value: Node, *, flat: bool = False, **more: object) -> tu
 
 
 @pytest.mark.parametrize("flat", [True, False])
-def test_a_comment_is_told_as_it_is_listed(*, flat: bool) -> None:
+def test_a_pushed_comment_equals_the_listed_one(*, flat: bool) -> None:
     value: Node = {
         "id": "1791", "text": "Open?", "from": {"id": "5", "username": "ann"},
         "media": {"id": "181", "media_product_type": "FEED"},
@@ -423,7 +423,7 @@ def test_a_comment_is_told_as_it_is_listed(*, flat: bool) -> None:
     assert events("mentions", {"media_id": "181", "comment_id": "1791"}, flat=flat) == ()
 
 
-def test_messages_echoes_and_what_was_taken_back() -> None:
+def test_messages_echoes_and_deletions() -> None:
     def said(sender: str, recipient: str, **message: object) -> Node:
         at_ms = 1_772_355_600_000
         return {"sender": {"id": sender}, "recipient": {"id": recipient}, "timestamp": at_ms, "message": message}
@@ -444,7 +444,7 @@ def test_messages_echoes_and_what_was_taken_back() -> None:
     assert len({event.event_id for event in received}) == 3
 
 
-async def test_the_hook_is_set_by_either_way_in() -> None:
+async def test_the_webhook_is_subscribed_by_either_login() -> None:
     graph = fake_graph()
     graph.answers = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
     await adapter(graph).subscribe(credentials(), HOOK, SECRETS)

@@ -1,4 +1,4 @@
-"""Instagram by Meta's business SDK: what we ask for exists, and what we send is taken."""
+"""Instagram by Meta's business SDK: requested fields exist, and sent parameters are accepted."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.platforms.meta.specs import unknown_fields, unknown_params
 from tests.platforms.meta.test_instagram import ACCOUNT_ID, PICTURES, adapter, credentials, publishing
 
 
-def test_what_is_asked_for_exists() -> None:
+def test_requested_fields_exist() -> None:
     requested = [
         ("IGUser", accounts.USER_FIELDS),
         ("Page", accounts.LINKED_FIELDS),
@@ -27,7 +27,7 @@ def test_what_is_asked_for_exists() -> None:
     assert "lifetime" in there["period"]
 
 
-async def test_what_is_sent_is_taken() -> None:
+async def test_sent_parameters_are_accepted() -> None:
     graph = publishing()
     for pictures in (PICTURES[:1], PICTURES):
         await adapter(graph).publish(credentials(), OutgoingPost("x", pictures), "key")

@@ -1,8 +1,8 @@
-"""What Odnoklassniki's answers are assumed to look like. There is no schema: this is where the assumptions stand.
+"""The assumed format of Odnoklassniki's responses, of which there is no published schema.
 
-Each shape has an example in its fullest form, the paths of it that need not be there, and where it was
-seen. `documentation` is github.com/apiok/documentation (the text of apiok.ru), `apiok.ru` the site itself,
-`clients` are public programs that run against the API. What nobody shows is "unverified".
+Each response has an example with all its fields, the paths that may be missing, and the source of the
+assumption. `documentation` is github.com/apiok/documentation (the text of apiok.ru), `apiok.ru` the site itself,
+`clients` are public programs that run against the API. What has no source is "unverified".
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,24 +16,24 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class AssumedResponse:
-    """One answer."""
+    """The format of one response."""
 
     source: str
     example: Json
     optional: frozenset[str] = frozenset()
-    """Paths that may be left out: `anchor`, `media_topics.like_summary.count`."""
+    """Paths that may be missing: `anchor`, `media_topics.like_summary.count`."""
 
     @property
     def schema(self) -> Json:
-        """What holds for every answer of this form: types as in the example, everything there that must be."""
+        """The JSON Schema of the response: the types of the example, with every field that is not optional required."""
         return _schema(self.example, "", self.optional)
 
     def problems(self, answer: Json) -> list[str]:
-        """How an answer differs, in words."""
+        """Error messages about a response that does not match; empty if it matches."""
         return [f"{e.json_path}: {e.message[:200]}" for e in Draft202012Validator(self.schema).iter_errors(answer)]
 
     def without_each_optional(self) -> Iterator[tuple[str, Json]]:
-        """The example with each optional part left out in turn."""
+        """The example with each optional field removed in turn, and the path of that field."""
         for path in sorted(self.optional):
             yield path, _without(self.example, path.split("."))
 

@@ -1,4 +1,4 @@
-"""Odnoklassniki's adapter: what the suites over all adapters do not ask."""
+"""The Odnoklassniki adapter: what the test suites for all adapters do not cover."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -55,7 +55,7 @@ async def s() -> AsyncIterator[Subject]:
 
 
 class FakeOdnoklassniki:
-    """Answers by method, as told; keeps what it was asked."""
+    """A fake API server that returns a prepared response per method, or the next of an iterator, and records calls."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers = {name.replace("_", "."): answer for name, answer in answers.items()}
@@ -82,7 +82,7 @@ def topic(number: int, **more: object) -> dict[str, object]:
     return {"id": str(number), "created_ms": number * DAY, "like_summary": {"count": number}} | more
 
 
-async def test_tokens_stand_in_no_address_where_a_form_is_taken(s: Subject) -> None:
+async def test_tokens_are_sent_in_the_form_and_not_in_the_url(s: Subject) -> None:
     await s.adapter().posts(s.c, None)
     await s.adapter().conversations(s.c, None)
     rest, *_, graph = s.way.requests
@@ -96,7 +96,7 @@ async def test_tokens_stand_in_no_address_where_a_form_is_taken(s: Subject) -> N
 
 
 @pytest.mark.parametrize("missing", ["application_key", "application_secret"])
-async def test_without_the_application_nothing_is_sent(missing: str) -> None:
+async def test_nothing_is_sent_without_the_application(missing: str) -> None:
     fake = FakeOdnoklassniki()
     c = replace(C, app={name: value for name, value in APP.items() if name != missing})
     with pytest.raises(MissingPermission, match=missing):
@@ -130,7 +130,7 @@ def test_an_address_has_one_spelling(typed: str, canonical: str) -> None:
         *("https://[ok.ru/apiok", "https://ok.ru/profile/561104947330", "https://vk.com/club1"),
     ],
 )
-def test_what_is_no_group_is_told(typed: str) -> None:
+def test_an_invalid_address_is_rejected(typed: str) -> None:
     with pytest.raises(ValueError, match=r"ok\.ru"):
         Odnoklassniki.address(typed)
 
@@ -148,7 +148,7 @@ async def test_a_group_is_found_by_its_name(s: Subject) -> None:
         await s.adapter().community(replace(named, address="https://ok.ru/nobody"))
 
 
-async def test_the_groups_own_token_knows_its_name_but_not_its_size(s: Subject) -> None:
+async def test_the_groups_own_token_gives_its_id_but_not_its_size(s: Subject) -> None:
     alone = replace(s.c, external_id=None, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
     community = await s.adapter().community(alone)
     assert (community.external_id, community.size) == (s.c.external_id, None)
@@ -164,7 +164,7 @@ async def test_the_groups_own_token_knows_its_name_but_not_its_size(s: Subject) 
 # ── topics ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_others_write_on_the_wall_is_not_the_groups() -> None:
+async def test_posts_of_other_authors_are_not_listed() -> None:
     topics = [
         topic(5, author_ref=f"group:{GROUP}", media=[{"type": "text", "text": "Ours "}, {"type": "photo"}]),
         topic(4, author_ref="user:5", media=[{"type": "text", "text": "Somebody's"}]),
@@ -181,8 +181,8 @@ async def test_what_others_write_on_the_wall_is_not_the_groups() -> None:
     assert page.items[1].metrics.missing[Metric.REACH] is MetricStatus.PENDING
 
 
-async def test_the_next_walk_reads_the_last_day_again() -> None:
-    """A topic may get into the statistics late."""
+async def test_the_next_poll_reads_the_last_day_again() -> None:
+    """A topic may appear in the statistics late."""
     stats = {"topics": [{"id": "9"}], "has_more": False}
     fake = FakeOdnoklassniki(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [topic(9)]})
     first = await fake.adapter().posts(C, None)
@@ -194,7 +194,7 @@ async def test_the_next_walk_reads_the_last_day_again() -> None:
 
 
 @pytest.mark.parametrize("listing", [{"has_more": True}, {"has_more": True, "anchor": "A"}])
-async def test_a_list_that_does_not_get_on_is_told(listing: dict[str, object]) -> None:
+async def test_a_page_without_a_new_cursor_is_malformed(listing: dict[str, object]) -> None:
     fake = FakeOdnoklassniki(
         group_getStatTopics={"topics": [{"id": "9"}], **listing}, mediatopic_getByIds={"media_topics": []}
     )
@@ -202,13 +202,13 @@ async def test_a_list_that_does_not_get_on_is_told(listing: dict[str, object]) -
         await fake.adapter().posts(C, '{"anchor":"A"}')
 
 
-async def test_a_page_without_any_topic_that_stands_goes_on() -> None:
+async def test_a_page_without_topics_is_followed_by_the_next() -> None:
     fake = FakeOdnoklassniki(
         group_getStatTopics={"anchor": "B", "has_more": True}, mediatopic_getByIds={"media_topics": []}
     )
     page = await fake.adapter().posts(C, None)
     assert (page.items, page.more) == ((), True)
-    assert len(fake.calls) == 1, "nothing is looked up"
+    assert len(fake.calls) == 1, "no topics are requested"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ async def test_a_page_without_any_topic_that_stands_goes_on() -> None:
         ({"topics": [{"id": "5"}], "has_more": False}, MetricStatus.PENDING),
     ],
 )
-async def test_without_reach_the_rest_still_comes(stats: object, status: MetricStatus) -> None:
+async def test_an_error_of_reach_leaves_the_other_metrics(stats: object, status: MetricStatus) -> None:
     fake = FakeOdnoklassniki(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [topic(5, views_count=0)]})
     five, six = await fake.adapter().metrics(C, ("5", "6"))
     assert five.counters == {Metric.REACTIONS: 5, Metric.VIEWS: 0}
@@ -229,8 +229,8 @@ async def test_without_reach_the_rest_still_comes(stats: object, status: MetricS
     assert six.gone
 
 
-async def test_reach_is_asked_for_from_the_newest_topic_that_is_still_without(s: Subject) -> None:
-    """One page of the statistics holds 50 topics; those between two that are wanted are not read."""
+async def test_reach_is_requested_from_the_latest_topic_without_it(s: Subject) -> None:
+    """One page of the statistics has 50 topics; pages without a requested topic are not read."""
     old = s.post()
     s.later(3600)
     others = [s.post(f"Post {number}") for number in range(60)]
@@ -240,13 +240,13 @@ async def test_reach_is_asked_for_from_the_newest_topic_that_is_still_without(s:
     metrics = await s.adapter().metrics(s.c, ids)
     assert [one.counters[Metric.REACH] for one in metrics] == [s.community.wall[int(one)].reach for one in ids]
     assert metrics[0].counters[Metric.REACH] >= 4
-    assert len(s.way.requests) - requests_before == 3, "the topics; from the newest on; from the second on"
+    assert len(s.way.requests) - requests_before == 3, "topics; statistics from the latest and from the second"
 
 
 # ── comments ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_moscow_is_three_hours_ahead_and_was_four() -> None:
+async def test_times_are_in_moscow_time() -> None:
     comments = [{"id": "2", "date": "2026-11-23 09:00:00"}, {"id": "1", "date": "2014-01-01 04:00:00"}]
     page = (
         await FakeOdnoklassniki(discussions_getComments={"comments": comments, "has_more": False})
@@ -259,7 +259,7 @@ async def test_moscow_is_three_hours_ahead_and_was_four() -> None:
     ]
 
 
-async def test_the_groups_answer_belongs_to_the_customer(s: Subject) -> None:
+async def test_the_groups_reply_is_in_the_thread_of_the_customer(s: Subject) -> None:
     post = s.post()["id"]
     question = s.comment(post, "Until when?", person=1)
     s.let("reply", via="comment", post=post, parent=question["id"], text="Until six")
@@ -270,11 +270,11 @@ async def test_the_groups_answer_belongs_to_the_customer(s: Subject) -> None:
     assert [one.author.is_community for one in page.items] == [False, True, False]
     assert ours.thread_id == first.thread_id != third.thread_id
     assert ours.in_reply_to == first.external_id
-    assert first.external_id.startswith(f"comment:{post}:"), "ids of comments may repeat from topic to topic"
+    assert first.external_id.startswith(f"comment:{post}:"), "ids of comments are unique only within a topic"
     assert first.author.url == f"https://ok.ru/profile/{first.author.external_id}"
 
 
-async def test_the_next_walk_reads_new_comments_alone(s: Subject) -> None:
+async def test_the_next_poll_reads_only_new_comments(s: Subject) -> None:
     post = s.post()["id"]
     for number in range(250):
         s.comment(post, f"Comment {number}")
@@ -288,7 +288,7 @@ async def test_the_next_walk_reads_new_comments_alone(s: Subject) -> None:
     assert (page.items[0].text, page.more, len(s.way.requests) - requests_before) == ("One more", False, 1)
 
 
-async def test_many_new_comments_are_read_down_to_those_that_are_known(s: Subject) -> None:
+async def test_new_comments_are_read_over_several_pages(s: Subject) -> None:
     post = s.post()["id"]
     s.comment(post, "Known")
     adapter = Odnoklassniki(s.http)
@@ -317,8 +317,8 @@ async def _read_messages(s: Subject, cursor: str | None) -> tuple[dict[str, Remo
             return messages, cursor
 
 
-async def test_messages_of_one_moment_are_all_read(s: Subject) -> None:
-    """Time stands still: before and after a walk, in chats that are known and in new ones, over a page's end."""
+async def test_messages_of_the_same_time_are_all_read(s: Subject) -> None:
+    """Messages with the same time, in known and new chats, before and after reading, on more than one page."""
     world, c = s.sandbox.network.world, s.community
 
     def write(person: int, text: str) -> None:
@@ -338,7 +338,7 @@ async def test_messages_of_one_moment_are_all_read(s: Subject) -> None:
     assert {"Once more", "I am new"} <= {one.text for one in new.values()}
 
 
-async def test_a_moment_that_two_pages_share_is_read_whole(s: Subject) -> None:
+async def test_messages_of_the_same_time_on_two_pages_are_all_read(s: Subject) -> None:
     for amount in (10, 48, 5):
         s.later()
         for number in range(amount):
@@ -348,8 +348,8 @@ async def test_a_moment_that_two_pages_share_is_read_whole(s: Subject) -> None:
     assert sum(one.author.external_id.endswith("000001") for one in messages.values()) == 63
 
 
-async def test_a_chat_that_jumps_past_us_is_read_from_where_it_was(s: Subject) -> None:
-    """It stands on the second page of chats, and at the beginning of the first when we come to the second."""
+async def test_a_chat_that_moves_between_pages_is_read_completely(s: Subject) -> None:
+    """A new message moves the chat from the second page to the first after the first page was read."""
     s.message("Long ago", person=1)
     for person in range(2, 140):
         s.message(person=person)
@@ -365,16 +365,16 @@ async def test_a_chat_that_jumps_past_us_is_read_from_where_it_was(s: Subject) -
     assert {"Long ago", "And now"} <= texts
 
 
-async def test_nothing_new_costs_two_calls(s: Subject) -> None:
+async def test_a_poll_without_news_takes_two_requests(s: Subject) -> None:
     s.message()
     _, cursor = await _read_messages(s, None)
     requests_before = len(s.way.requests)
     again, _ = await _read_messages(s, cursor)
     assert len(again) == 1
-    assert len(s.way.requests) - requests_before == 2, "the chats, and the one that was written in last"
+    assert len(s.way.requests) - requests_before == 2, "the chats, and the messages of the latest chat"
 
 
-async def test_a_chat_that_is_gone_holds_no_other_up() -> None:
+async def test_a_deleted_chat_does_not_affect_the_others() -> None:
     chats = [{"chat_id": f"chat:C{number}", "lastEventTime": number} for number in (2, 1)]
     answers = {"/graph/me/chats": {"chats": chats}, "/graph/me/messages/chat:C2": error_response(705)}
     fake = FakeOdnoklassniki(**answers, **{"/graph/me/messages/chat:C1": {"messages": [MESSAGE]}})
@@ -413,7 +413,7 @@ async def test_an_album_keeps_its_order() -> None:
     assert all(one.extensions[COST] == Cost() for one in uploads), "an upload carries no token of ours"
 
 
-async def test_a_picture_that_did_not_arrive_is_not_posted() -> None:
+async def test_a_picture_that_was_not_uploaded_is_not_posted() -> None:
     where = {"upload_url": "https://up.example/0", "photo_ids": ["p0"]}
     fake = FakeOdnoklassniki(photosV2_getUploadUrl=where, **{"/0": {"photos": {"other": {"token": "t"}}}})
     with pytest.raises(Malformed):
@@ -421,7 +421,7 @@ async def test_a_picture_that_did_not_arrive_is_not_posted() -> None:
     assert [method for method, _ in fake.calls] == ["photosV2.getUploadUrl", "/0"]
 
 
-async def test_a_change_whose_answer_is_not_understood_may_have_been_made() -> None:
+async def test_a_write_with_a_malformed_response_has_an_unknown_outcome() -> None:
     fake = FakeOdnoklassniki(discussions_addDiscussionComment=None, mediatopic_post={"ok": True})
     with pytest.raises(OutcomeUnknown):
         await fake.adapter().publish(C, OutgoingPost("Hello"), "key")
@@ -471,7 +471,7 @@ async def test_missing_permissions_are_named(s: Subject) -> None:
     assert (await adapter.inspect(alone)).keys() == {Token.COMMUNITY}
 
 
-async def test_the_token_that_ended_is_named() -> None:
+async def test_the_error_names_the_expired_token() -> None:
     ended = error_response(102)
     fake = FakeOdnoklassniki(
         group_getInfo=ended, **{"/graph/me/chats": ended, "/oauth/token.do": {"error": "invalid_token"}}
@@ -492,7 +492,7 @@ async def test_the_token_that_ended_is_named() -> None:
 
 
 @pytest.mark.parametrize("code", [*CODES, 424242])
-def test_no_code_is_taken_for_success(code: int) -> None:
+def test_every_error_code_is_an_error(code: int) -> None:
     error = from_answer(httpx.Response(200, json={"error_code": code, "error_msg": "SECRET"}))
     assert error is not None
     assert error.platform_code == str(code)
@@ -500,5 +500,5 @@ def test_no_code_is_taken_for_success(code: int) -> None:
 
 
 @pytest.mark.parametrize("said", [[], {}, "66", True, None, [{"error_code": 1}]])
-def test_what_has_no_code_is_no_error(said: object) -> None:
+def test_a_response_without_an_error_code_is_no_error(said: object) -> None:
     assert from_answer(httpx.Response(200, json=said)) is None

@@ -1,4 +1,4 @@
-"""Answers of Odnoklassniki as public clients have seen them, besides those that are documented."""
+"""Undocumented responses of Odnoklassniki that public clients handle."""
 
 import json
 from datetime import UTC, datetime
@@ -27,18 +27,18 @@ def message_body(text: str, number: int = 1) -> dict[str, Any]:
 
 
 def webhook_events(body: object) -> tuple[Event, ...]:
-    """What a call of the hook brings."""
+    """The events of a webhook call."""
     got = Odnoklassniki.receive(HookRequest(json.dumps(body).encode(), {}, {}, "217.20.145.193"), {})
     assert got.response_body == "ok"
     return got.events
 
 
 def parsed_count(body: object) -> int:
-    """How many events it brings that are understood."""
+    """How many of its events are parsed."""
     return sum(event.unparsed is None for event in webhook_events(body))
 
 
-async def test_what_the_chat_tells_of_itself_nobody_has_said() -> None:
+async def test_system_notices_are_not_listed_as_messages() -> None:
     messages = [message_body(text, number) for number, text in enumerate([*NOTICES, *SAID])]
     chats = {"chats": [{"chat_id": "chat:C1", "lastEventTime": 1}]}
     fake = FakeOdnoklassniki(**{"/graph/me/chats": chats, "/graph/me/messages/chat:C1": {"messages": messages}})
@@ -47,13 +47,13 @@ async def test_what_the_chat_tells_of_itself_nobody_has_said() -> None:
     assert [one.text for one in page.items] == list(SAID)
 
 
-def test_nor_does_a_hook_bring_it() -> None:
+def test_pushed_system_notices_are_ignored() -> None:
     assert [parsed_count(message_body(text)) for text in NOTICES] == [0] * len(NOTICES)
     assert [parsed_count(message_body(text)) for text in SAID] == [1] * len(SAID)
 
 
-def test_a_call_that_brings_no_message_is_taken() -> None:
-    """OK would repeat it for eight hours, and then forget the hook."""
+def test_a_webhook_call_without_a_message_is_accepted() -> None:
+    """If it were rejected, OK would repeat it for eight hours and then delete the subscription."""
     change = {"sender": MESSAGE["sender"], "recipient": MESSAGE["recipient"], "timestamp": 1}
     assert parsed_count({**change, "chat_control": {"title": "Sales"}}) == 0
     for wrong in ({**change, "webhookType": "MESSAGE_CREATED"}, {"timestamp": 1}):
@@ -61,13 +61,13 @@ def test_a_call_that_brings_no_message_is_taken() -> None:
 
 
 @pytest.mark.parametrize("about", ["community", "inspect"])
-async def test_a_token_that_is_a_persons_is_told(about: str) -> None:
+async def test_the_token_of_a_person_is_rejected(about: str) -> None:
     fake = FakeOdnoklassniki(**{"/graph/me/info": {"name": "Ann Lee", "user_id": "user:5"}})
     with pytest.raises(MissingPermission, match="person"):
         await getattr(fake.adapter(), about)(ALONE)
 
 
-async def test_groups_come_alone_in_an_object_or_not_at_all() -> None:
+async def test_groups_are_a_list_or_in_an_object_or_missing() -> None:
     group = {"uid": C.external_id, "name": "Coffee", "shortname": None, "members_count": 7}
     for answer in ([group], {"groups": [group]}):
         snapshot = await FakeOdnoklassniki(group_getInfo=answer).adapter().community(C)
@@ -78,7 +78,7 @@ async def test_groups_come_alone_in_an_object_or_not_at_all() -> None:
             await Odnoklassniki(http).community(C)
 
 
-async def test_hidden_counters_are_unknown() -> None:
+async def test_hidden_counters_are_missing() -> None:
     hidden = topic(5, like_summary={"count": -1}, discussion_summary=None, views_count=None, media=None)
     stats = {"topics": [{"id": "5", "reach": -1}], "has_more": False}
     fake = FakeOdnoklassniki(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [hidden]})
@@ -87,7 +87,7 @@ async def test_hidden_counters_are_unknown() -> None:
     assert set(metrics.missing) == set(Metric)
 
 
-async def test_a_moment_that_names_its_zone_is_taken_by_its_word() -> None:
+async def test_a_time_with_a_zone_is_in_that_zone() -> None:
     dated = [{"id": "2", "date": "2026-11-23T09:00:00+05:00"}, {"id": "1", "date": "2026-11-23 09:00:00"}]
     page = (
         await FakeOdnoklassniki(discussions_getComments={"comments": dated, "has_more": False})
@@ -103,12 +103,12 @@ async def test_a_moment_that_names_its_zone_is_taken_by_its_word() -> None:
     ("code", "body", "means"),
     [("102", b"<error/>", AuthExpired), (" 300 ", b"", Gone), ("10", b'{"error_code": "?"}', MissingPermission)],
 )
-def test_a_code_beside_the_answer_counts_too(code: str, body: bytes, means: type[Exception]) -> None:
+def test_an_error_code_in_a_header_counts(code: str, body: bytes, means: type[Exception]) -> None:
     error = from_answer(httpx.Response(200, headers={"invocation-error": code}, content=body))
     assert type(error) is means
 
 
 @pytest.mark.parametrize("code", ["", "x", "1" * 30, "²"])
-def test_what_is_no_code_is_none(code: str) -> None:
+def test_an_invalid_error_code_in_a_header_is_ignored(code: str) -> None:
     headers = httpx.Headers([(b"invocation-error", code.encode())])
     assert from_answer(httpx.Response(200, headers=headers, content=b"[]")) is None

@@ -1,4 +1,4 @@
-"""The adapter's expectations against what is written down of Odnoklassniki's answers."""
+"""The wire models against the assumed format of Odnoklassniki's responses."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ PARSERS: Final[Mapping[str, TypeAdapter[Any]]] = {
     "graph done": ok.DONE,
     "hook": ok.MESSAGE,
 }
-"""What understands each answer. The adapter does not ask for the others."""
+"""The parser of each response that the adapter reads."""
 
 
 def _answers() -> Iterator[Any]:
@@ -43,13 +43,13 @@ def _answers() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("parser", "answer"), list(_answers()))
-def test_the_adapter_needs_nothing_that_may_be_missing(parser: TypeAdapter[Any], answer: object) -> None:
+def test_optional_fields_may_be_missing(parser: TypeAdapter[Any], answer: object) -> None:
     parser.validate_json(json.dumps(answer))
 
 
 @pytest.mark.parametrize("name", sorted(PARSERS))
-def test_the_adapter_takes_no_answer_for_another(name: str) -> None:
-    """An error, above all, is never a good answer. Null is an empty list, where a list is answered."""
+def test_another_response_is_rejected(name: str) -> None:
+    """An error above all is no valid response. Null is valid where a list is expected."""
     others = [{"error_code": 1, "error_msg": "x"}, None, {}, [1], {"id": None}]
     accepted = {"error": others[:1], "oauth error": others[:1], "group.getInfo": others[1:2]}.get(name, [])
     for other in [one for one in others if one not in accepted]:
@@ -57,7 +57,7 @@ def test_the_adapter_takes_no_answer_for_another(name: str) -> None:
             PARSERS[name].validate_json(json.dumps(other))
 
 
-def test_a_wrong_type_is_seen_in_every_field_that_is_read() -> None:
+def test_a_wrong_type_is_rejected_in_most_fields() -> None:
     seen = 0
     for name, parser in PARSERS.items():
         for wrong in _with_one_value_spoilt(ASSUMED[name].example):
@@ -65,11 +65,11 @@ def test_a_wrong_type_is_seen_in_every_field_that_is_read() -> None:
                 parser.validate_json(json.dumps(wrong))
             except ValidationError:
                 seen += 1
-    assert seen >= 50, "of the fields, most are read"
+    assert seen >= 50, "most fields are read"
 
 
 def _with_one_value_spoilt(example: Any) -> Iterator[Any]:
-    """The example with one value in turn of a type that it never has."""
+    """The example with each value in turn replaced by one of a wrong type."""
     if isinstance(example, dict):
         for name, value in example.items():
             yield from ({**example, name: wrong} for wrong in _with_one_value_spoilt(value))
@@ -80,7 +80,7 @@ def _with_one_value_spoilt(example: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", sorted(ASSUMED))
-def test_every_assumption_says_where_it_was_seen(name: str) -> None:
+def test_every_assumption_has_a_source_and_a_valid_example(name: str) -> None:
     assert ASSUMED[name].source
     assert not ASSUMED[name].problems(ASSUMED[name].example)
 
@@ -94,14 +94,14 @@ LISTS: Final = {
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_that_is_null_is_empty(name: str) -> None:
-    """Says the documentation of the REST API."""
+    """According to the documentation of the REST API."""
     parsed = PARSERS[name].validate_json(json.dumps({LISTS[name]: None} if LISTS[name] else None))
     assert (getattr(parsed, LISTS[name]) if LISTS[name] else parsed) == ()
 
 
 @pytest.mark.parametrize("name", sorted(PARSERS))
-def test_null_is_as_good_as_nothing(name: str) -> None:
-    """Each part that need not be there may be null."""
+def test_optional_fields_may_be_null(name: str) -> None:
+    """Each optional field may be null."""
     for path in sorted(ASSUMED[name].optional):
         PARSERS[name].validate_json(json.dumps(_nulled(ASSUMED[name].example, path.split("."))))
 
@@ -114,5 +114,5 @@ def _nulled(example: Any, path: list[str]) -> Any:
 
 
 @pytest.mark.parametrize("form", ["MTIz", {"comment_id": "MTIz"}, {"id": "MTIz"}, {"comment": {"id": "MTIz"}}])
-def test_whatever_a_new_comment_is_answered_with(form: object) -> None:
+def test_the_id_of_a_new_comment_in_every_format(form: object) -> None:
     assert ok.MADE_COMMENT.validate_json(json.dumps(form)) == "MTIz"

@@ -1,4 +1,4 @@
-"""Telegram's own description of the Bot API: whether a value is what it says, and values that are."""
+"""Telegram's description of the Bot API: validates values against it, and generates valid ones."""
 
 import json
 import re
@@ -27,19 +27,19 @@ def fields(name: str) -> dict[str, Json]:
 
 
 def returns(method: str) -> list[str]:
-    """The types of a method's answer."""
+    """The types that a method may return."""
     types: list[str] = api()["methods"][method]["returns"]
     return types
 
 
 def constant(field: Json) -> str | None:
-    """The one value that tells a subtype from the others."""
+    """The fixed value of a field that identifies a subtype; None if the field has none."""
     match = re.search(r'(?:always|must be) ["“]?(\w+)["”]?$', field["description"].strip())
     return match[1] if match is not None and field["name"] in {"type", "status", "source"} else None
 
 
 def problems(kinds: list[str], value: Json, where: str = "") -> list[str]:
-    """What is wrong with a value that should be of one of these types: types, missing fields, unknown fields."""
+    """Why a value is of none of these types: wrong types, missing fields, unknown fields. Empty if it is of one."""
     problems_by_type = [_problems_of_type(kind, value, where) for kind in kinds]
     return [] if any(not one for one in problems_by_type) else min(problems_by_type, key=len)
 
@@ -73,7 +73,7 @@ def _problems_of_type(kind: str, value: Json, where: str) -> list[str]:
 
 @cache
 def values(kind: str, optional: frozenset[str] = frozenset(), depth: int = 5) -> st.SearchStrategy[Json]:
-    """Values of a type: its required fields, and now and then the `optional` ones, `Type.field` each.
+    """Values of a type: its required fields, and sometimes the `optional` ones, each given as `Type.field`.
 
     Below `depth` lists are empty and nothing optional is there, for some types contain themselves.
     """

@@ -1,4 +1,4 @@
-"""Updates as the Bot API tells them, and a Telegram that answers what it is told to."""
+"""Updates in the Bot API's format, and a fake Bot API server that returns prepared responses."""
 
 import json
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def channel_post(number: int, **more: Json) -> Json:
 
 
 def auto_forward(number: int, post: int) -> Json:
-    """A channel's post as the group shows it."""
+    """The copy of a channel's post that Telegram forwards to the discussion group."""
     origin = {"type": "channel", "date": DATE, "chat": CHANNEL, "message_id": post}
     return message(number, GROUP, sender_chat=CHANNEL, text="post", is_automatic_forward=True, forward_origin=origin)
 
@@ -49,7 +49,7 @@ def group_comment(number: int, sender: Json = ANN, **more: Json) -> Json:
 
 @dataclass
 class FakeBotApi:
-    """A Telegram that answers what it is told to, in turn."""
+    """A fake Bot API server that returns its prepared responses in turn and records the requests."""
 
     answers: list[Json]
 
@@ -78,7 +78,7 @@ def error_response(code: int, description: str, **parameters: int) -> Json:
 
 
 async def stream_events(*updates: Json, c: Credentials = C, cursor: str | None = None) -> list[Event]:
-    """The stream's events of updates that are numbered from 1."""
+    """The events that the adapter reads from `getUpdates`, the updates numbered from 1."""
     numbered = [{"update_id": number, **update} for number, update in enumerate(updates, 1)]
     page = await FakeBotApi([ok_response(numbered)]).adapter().updates(c, cursor)
     return list(page.items)

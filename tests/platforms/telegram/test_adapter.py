@@ -1,4 +1,4 @@
-"""Telegram: what is asked of it, and how its answers are taken."""
+"""The Telegram adapter: the requests that it sends, and how it handles responses."""
 
 import json
 from dataclasses import replace
@@ -54,10 +54,10 @@ from tests.platforms.telegram.server import (
     ok_response,
 )
 
-# ── what it is ────────────────────────────────────────────────────────────────────────────────────
+# ── capabilities and addresses ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_is_an_adapter_with_all_it_can() -> None:
+def test_the_adapter_has_its_capabilities() -> None:
     adapter: Adapter = FakeBotApi([]).adapter()
     assert ADAPTER is Telegram
     for ability in (Streams, Replies, Publishes, Inspects, Receives, Subscribes, Unsubscribes):
@@ -90,19 +90,19 @@ def test_addresses_have_one_spelling(text: str, canonical: str) -> None:
     ["", "@", "t.me", "https://t.me/", "https://t.me/+AbCdEf", "https://t.me/joinchat/AbCdEf", "https://vk.com/coffee",
      "-100", "-1000000000000", "-5", "5", "@abc", "@1coffee", "https://[", "ftp://t.me/coffee", "t.me/coffee/talk"],
 )  # fmt: skip
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"t\.me/name"):
         Telegram.address(text)
 
 
-async def test_lists_are_empty_and_ask_nothing() -> None:
+async def test_lists_are_empty_without_a_request() -> None:
     adapter = FakeBotApi([]).adapter()
     for cursor in (None, "{}"):
         for page in (await adapter.posts(C, cursor), await adapter.conversations(C, cursor, datetime.now(UTC))):
             assert (page.items, page.cursor, page.more) == ((), cursor, False)
 
 
-async def test_metrics_are_pending_or_unsupported_and_ask_nothing() -> None:
+async def test_metrics_are_pending_or_unsupported_without_a_request() -> None:
     adapter = FakeBotApi([]).adapter()
     metrics = await adapter.metrics(C, ("1", "2"))
     assert [one.external_id for one in metrics] == ["1", "2"]
@@ -115,7 +115,7 @@ async def test_metrics_are_pending_or_unsupported_and_ask_nothing() -> None:
         await adapter.metrics(C, tuple(str(number) for number in range(101)))
 
 
-async def test_without_a_token_nothing_is_asked() -> None:
+async def test_nothing_is_requested_without_a_token() -> None:
     with pytest.raises(AuthExpired) as caught:
         await FakeBotApi([]).adapter().community(replace(C, tokens={}))
     assert caught.value.token is Token.COMMUNITY
@@ -124,8 +124,8 @@ async def test_without_a_token_nothing_is_asked() -> None:
 # ── the stream ────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_number_is_named_only_while_something_below_it_waits() -> None:
-    """After a quiet week numbers start anywhere; a higher one would give up what nobody has read."""
+async def test_an_offset_is_sent_only_after_a_page_with_updates() -> None:
+    """After a week without updates Telegram chooses a new id at random; too high an offset would discard updates."""
     first, second = ({"update_id": number, "channel_post": channel_post(16, text="x")} for number in (900, 5))
     fake = FakeBotApi([ok_response([first]), ok_response([]), ok_response([second]), ok_response([])])
     cursor: str | None = None
@@ -151,7 +151,7 @@ async def test_a_full_page_may_not_be_the_last(waiting: int) -> None:
     assert page.more == (waiting == 100)
 
 
-async def test_while_a_hook_is_set_the_stream_is_empty() -> None:
+async def test_the_stream_is_empty_while_a_webhook_is_set() -> None:
     description = (
         "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
     )
@@ -159,13 +159,13 @@ async def test_while_a_hook_is_set_the_stream_is_empty() -> None:
     assert (page.items, page.more) == ((), False)
     fake = FakeBotApi([ok_response([])])
     await fake.adapter().updates(C, page.cursor)
-    assert "offset" not in fake.params[0], "what was sent to the hook is forgotten there"
+    assert "offset" not in fake.params[0], "ids of updates sent to the webhook do not count for the stream"
 
 
 @pytest.mark.parametrize(
     "description", ["terminated by other getUpdates request; make sure", "terminated by setWebhook request"]
 )
-async def test_somebody_else_who_reads_is_told(description: str) -> None:
+async def test_a_conflict_with_another_reader_is_transient(description: str) -> None:
     with pytest.raises(Transient):
         await FakeBotApi([error_response(409, f"Conflict: {description}")]).adapter().updates(C, None)
 
@@ -176,7 +176,7 @@ TO_COMMENT = ReplyTo(f"{GROUP['id']}_50", "t", MessageKind.COMMENT, RemotePerson
 TO_MESSAGE = ReplyTo("5_7", "5", MessageKind.MESSAGE, RemotePerson("5", "Ann"), None)
 
 
-async def test_an_answer_stands_below_what_it_answers() -> None:
+async def test_a_reply_refers_to_its_message() -> None:
     fake = FakeBotApi([ok_response(group_comment(70)), ok_response(message(8, {"id": 5, "type": "private"}))])
     comment = await fake.adapter().reply(C, TO_COMMENT, "Until six", "key")
     direct = await fake.adapter().reply(C, TO_MESSAGE, "Yes", "key")
@@ -190,7 +190,7 @@ async def test_an_answer_stands_below_what_it_answers() -> None:
     assert direct.sent_at == datetime.fromtimestamp(DATE + 8, UTC)
 
 
-async def test_what_is_no_message_is_not_answered() -> None:
+async def test_a_reply_to_an_invalid_id_is_rejected() -> None:
     for external_id in ("comment-1", "5", "_", "5_x"):
         with pytest.raises(Rejected):
             await FakeBotApi([]).adapter().reply(C, replace(TO_MESSAGE, external_id=external_id), "x", "key")
@@ -203,7 +203,7 @@ def cost(request: httpx.Request) -> Cost:
     return declared
 
 
-async def test_what_calls_cost() -> None:
+async def test_every_request_declares_its_cost() -> None:
     pictures = tuple(Picture(PIXEL, "image/png") for _ in range(3))
     album = [channel_post(20), channel_post(21), channel_post(22)]
     private = message(8, {"id": 5, "type": "private"})
@@ -234,7 +234,7 @@ async def test_what_calls_cost() -> None:
     assert {limit.name for limit in Telegram.spec.rate_limits} == {name for one in costs for name in one.units}
 
 
-async def test_pictures_and_words_are_sent_together() -> None:
+async def test_pictures_and_text_are_sent_together() -> None:
     one, two = Picture(PIXEL, "image/png"), Picture(b"\xff\xd8 picture", "image/jpeg")
     fake = FakeBotApi(
         [
@@ -248,7 +248,7 @@ async def test_pictures_and_words_are_sent_together() -> None:
         (await adapter.publish(C, draft, "key"))
         for draft in (OutgoingPost("A"), OutgoingPost("B", (one,)), OutgoingPost("C", (one, two)))
     ]
-    assert [sent.external_id for sent in ids] == ["16", "17", "18"], "an album is known by its first part"
+    assert [sent.external_id for sent in ids] == ["16", "17", "18"], "the id of an album is that of its first part"
     assert [sent.url for sent in ids] == [f"https://t.me/coffee/{number}" for number in (16, 17, 18)]
     bodies = [request.content for request in fake.requests]
     assert fake.params[0] == {"chat_id": str(CHANNEL["id"]), "text": "A"}
@@ -269,12 +269,12 @@ async def test_pictures_and_words_are_sent_together() -> None:
      OutgoingPost("x", (Picture(PIXEL, "image/png"),) * 11), OutgoingPost("x", (Picture(PIXEL, "image/gif"),))],
     ids=["too long in UTF-16", "a caption too long", "nothing", "eleven pictures", "a GIF"],
 )  # fmt: skip
-async def test_what_telegram_would_not_take_is_not_sent(draft: OutgoingPost) -> None:
+async def test_an_invalid_post_is_rejected_without_a_request(draft: OutgoingPost) -> None:
     with pytest.raises(Rejected):
         await FakeBotApi([]).adapter().publish(C, draft, "key")
 
 
-async def test_limits_of_messages_and_of_calls_concern_different_ones() -> None:
+async def test_the_scope_of_a_rate_limit_depends_on_the_method() -> None:
     wait = error_response(429, "Too Many Requests: retry after 14", retry_after=14)
     with pytest.raises(Throttled) as sending:
         await FakeBotApi([wait]).adapter().reply(C, TO_MESSAGE, "x", "key")
@@ -284,14 +284,14 @@ async def test_limits_of_messages_and_of_calls_concern_different_ones() -> None:
     assert (sending.value.retry_after, reading.value.retry_after) == (14, 14)
 
 
-async def test_a_refusal_counts_whatever_its_status() -> None:
+async def test_an_error_counts_whatever_its_status() -> None:
     refused = httpx.Response(200, json=error_response(400, "Bad Request: message is too long"))
     adapter = Telegram(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: refused)))
     with pytest.raises(Rejected):
         await adapter.publish(C, OutgoingPost("x"), "key")
 
 
-async def test_words_of_telegrams_never_show_the_token() -> None:
+async def test_error_messages_do_not_contain_the_token() -> None:
     said = error_response(400, f"Bad Request: {TOKEN} and {TOKEN.partition(':')[2]} are odd\nindeed")
     with pytest.raises(Rejected) as caught:
         await FakeBotApi([said]).adapter().updates(C, None)
@@ -306,12 +306,12 @@ async def test_words_of_telegrams_never_show_the_token() -> None:
     [({}, {"secret": "s"}), ({SECRET_HEADER: "other"}, {"secret": "s"}), ({SECRET_HEADER: ""}, {"secret": ""}),
      ({}, {}), ({SECRET_HEADER: "é"}, {"secret": "e"})],
 )  # fmt: skip
-def test_a_call_without_the_secret_is_closed(headers: dict[str, str], secrets: dict[str, str]) -> None:
+def test_a_webhook_call_without_the_secret_is_rejected(headers: dict[str, str], secrets: dict[str, str]) -> None:
     with pytest.raises(MissingPermission):
         Telegram.receive(HookRequest(b"not even JSON", headers, {}), secrets)
 
 
-async def test_a_hook_is_set_with_its_secret_and_nothing_is_dropped() -> None:
+async def test_a_webhook_is_set_with_its_secret_and_keeps_pending_updates() -> None:
     fake = FakeBotApi([ok_response(True)])
     assert await fake.adapter().subscribe(C, "https://instep.example/hook", {"secret": "sesame"}) == {}
     [params] = fake.params
@@ -320,8 +320,8 @@ async def test_a_hook_is_set_with_its_secret_and_nothing_is_dropped() -> None:
     assert {"channel_post", "message", "message_reaction_count"} <= set(params["allowed_updates"])
 
 
-async def test_a_closed_hook_is_taken_away_and_somebody_elses_is_not() -> None:
-    """As long as one is set the stream stays empty. What waits is left for it."""
+async def test_the_own_webhook_is_deleted_and_another_is_not() -> None:
+    """While a webhook is set the stream stays empty. Pending updates are kept for the stream."""
     url, sight = "https://instep.example/hook", {"has_custom_certificate": False, "pending_update_count": 2}
     fake = FakeBotApi([ok_response({"url": url, **sight}), ok_response(True)])
     await fake.adapter().unsubscribe(C, url)
@@ -333,7 +333,7 @@ async def test_a_closed_hook_is_taken_away_and_somebody_elses_is_not() -> None:
         assert len(fake.params) == 1
 
 
-def test_a_call_that_is_not_understood_is_kept() -> None:
+def test_an_unparsed_webhook_call_is_stored() -> None:
     for body in (b"", b"[]", b"{}", b'{"update_id": "1"}', b'{"update_id": 1, "message": {}}'):
         [event] = Telegram.receive(HookRequest(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
         assert (event.account_id, event.unparsed and event.unparsed.payload) == (None, body.decode())
@@ -348,7 +348,7 @@ def test_a_call_that_is_not_understood_is_kept() -> None:
         ({"pending_update_count": 3, "last_error_date": DATE, "last_error_message": "Wrong response: 500"}, False),
     ],
 )
-async def test_how_telegram_sees_the_hook(info: Json, *, delivering: bool | None) -> None:
+async def test_the_state_of_a_webhook(info: Json, *, delivering: bool | None) -> None:
     url = "https://instep.example/hook"
     for set_to, subscribed in ((url, True), ("", False), (f"{url}s", False)):
         answer = ok_response({"url": set_to, "has_custom_certificate": False, **info})
@@ -359,7 +359,7 @@ async def test_how_telegram_sees_the_hook(info: Json, *, delivering: bool | None
         assert state.detail == info.get("last_error_message", "")
 
 
-# ── rights ────────────────────────────────────────────────────────────────────────────────────────
+# ── permissions of the bot ────────────────────────────────────────────────────────────────────────────────────────
 
 IN = {"status": "administrator", "can_post_messages": True}
 
@@ -377,7 +377,7 @@ IN = {"status": "administrator", "can_post_messages": True}
         (None, {"status": "administrator"}, False, (errors.ADMINISTRATOR, errors.POST)),
     ],
 )
-async def test_what_the_bot_may_not_do(here: Json, there: Json, missing: tuple[str, ...], *, hears: bool) -> None:
+async def test_missing_scopes_of_the_bot(here: Json, there: Json, missing: tuple[str, ...], *, hears: bool) -> None:
     closed = error_response(400, "Bad Request: member list is inaccessible")
     me = {"id": 7000000077, "is_bot": True, "first_name": "B", "can_read_all_group_messages": hears}
     fake = FakeBotApi([ok_response(me), *(closed if place is None else ok_response(place) for place in (here, there))])

@@ -1,4 +1,4 @@
-"""No answers of Telegram's are recorded, so they are made from its own description of every type."""
+"""No responses of Telegram are recorded; they are generated from its description of every type."""
 
 import copy
 import json
@@ -45,13 +45,13 @@ TYPES: dict[type[BaseModel], str] = {
     wire_models.Webhook: "WebhookInfo",
     wire_models.Parameters: "ResponseParameters",
 }
-"""Our shapes, and the types they read."""
+"""The wire models, and the types that they parse."""
 COMPUTED = {"has_content"}
-"""What is made of the others."""
+"""Fields that are computed from others."""
 
 
 def aliases(model: type[BaseModel]) -> dict[str, bool]:
-    """A shape's fields by Telegram's names, and whether each is required."""
+    """The fields of a wire model by Telegram's names, and whether each is required."""
     return {
         str(field.validation_alias or name): field.is_required()
         for name, field in model.model_fields.items()
@@ -90,15 +90,15 @@ def answering(result: Json) -> Telegram:
 
 
 @pytest.mark.parametrize("model", TYPES, ids=lambda model: model.__name__)
-def test_our_shapes_read_what_there_is(model: type[BaseModel]) -> None:
-    """No field of ours is unknown to Telegram, and none is required that Telegram may leave out."""
+def test_wire_models_match_the_documented_types(model: type[BaseModel]) -> None:
+    """Every field of a wire model is documented, and none is required that Telegram may omit."""
     documented = fields(TYPES[model])
     for name, required in aliases(model).items():
         assert name in documented
         assert documented[name]["required"] or not required, f"{name} may be absent"
 
 
-def test_members_and_origins_read_what_all_their_subtypes_have() -> None:
+def test_members_and_origins_match_all_their_subtypes() -> None:
     for model, kind in ((wire_models.Member, "ChatMember"), (wire_models.Origin, "MessageOrigin")):
         subtypes = api()["types"][kind]["subtypes"]
         every = [fields(one) for one in subtypes]
@@ -110,17 +110,17 @@ def test_members_and_origins_read_what_all_their_subtypes_have() -> None:
     }  # fmt: skip
 
 
-def test_names_are_telegrams() -> None:
+def test_names_are_documented() -> None:
     assert fields("Message").keys() >= wire_models.CONTENT
     assert fields("Update").keys() >= set(wire_models.UPDATES)
-    assert "message_reaction_count" in wire_models.UPDATES, "nobody is told of it who does not ask"
+    assert "message_reaction_count" in wire_models.UPDATES, "Telegram sends it only on request"
     assert api()["version"].endswith(Telegram.spec.api_version)
     every = {field["name"] for kind in api()["types"].values() for field in kind.get("fields", [])}
-    assert not {"views", "view_count", "views_count"} & every, "then we could read them"
+    assert not {"views", "view_count", "views_count"} & every, "if there were one, the adapter could read views"
 
 
 @pytest.mark.parametrize("method", PARSERS)
-def test_every_answer_parses(method: str) -> None:
+def test_every_response_parses(method: str) -> None:
     count = Counter[str]()
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -137,8 +137,8 @@ def test_every_answer_parses(method: str) -> None:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(st.deferred(lambda: values("Update", OPTIONAL)))
-async def test_every_update_is_understood(update: Json) -> None:
-    """From the stream and from a hook alike: one event or none, of that id, and nobody's words twice."""
+async def test_every_update_is_parsed(update: Json) -> None:
+    """From the stream and the webhook alike: at most one event, with the id of the update and at most one item."""
     page = await answering([update]).updates(C, None)
     assert len(page.items) <= 1
     assert all(event.event_id == str(update["update_id"]) for event in page.items)
@@ -151,7 +151,7 @@ async def test_every_update_is_understood(update: Json) -> None:
 
 
 COMPLETE: Json = {"id": 5, "type": "channel", "first_name": "B", "url": "", "pending_update_count": 0}
-"""What is required of a chat, a bot and a webhook, all in one."""
+"""The required fields of a chat, a bot and a webhook together."""
 CALLS: dict[type[BaseModel], Callable[[Telegram], Awaitable[object]]] = {
     wire_models.FullChat: lambda adapter: adapter.community(C),
     wire_models.User: lambda adapter: adapter.inspect(C),
@@ -160,7 +160,7 @@ CALLS: dict[type[BaseModel], Callable[[Telegram], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("model", CALLS, ids=lambda model: model.__name__)
-async def test_a_required_field_that_is_missing_or_wrong_is_told(model: type[BaseModel]) -> None:
+async def test_a_required_field_that_is_missing_or_wrong_is_malformed(model: type[BaseModel]) -> None:
     model.model_validate_json(json.dumps(COMPLETE))
     for name in (name for name, required in aliases(model).items() if required):
         for broken in ({key: one for key, one in COMPLETE.items() if key != name}, {**COMPLETE, name: {"no": "such"}}):
@@ -183,8 +183,8 @@ UPDATE: Json = {
      ("message", "chat", "type"), ("message", "from", "id"), ("message", "from", "first_name")],
     ids=".".join,
 )  # fmt: skip
-async def test_an_update_that_is_not_whole_is_kept(place: tuple[str, ...]) -> None:
-    """But for one of the stream without a number, behind which nobody could read on."""
+async def test_a_malformed_update_is_stored(place: tuple[str, ...]) -> None:
+    """Except an update of the stream without an id: the stream could not continue after it."""
     assert problems(["Update"], UPDATE) == []
     wrong: tuple[Json, ...] = (None, [], -(2**70))
     for value in wrong:
@@ -209,8 +209,8 @@ async def test_an_update_that_is_not_whole_is_kept(place: tuple[str, ...]) -> No
         assert event.unparsed.payload == body.decode()
 
 
-async def test_parameters_are_ones_that_telegram_knows() -> None:
-    """Of every method that the adapter calls, the required ones are there and none is unknown."""
+async def test_parameters_are_documented() -> None:
+    """For every method that the adapter calls, the required parameters are sent and none is undocumented."""
     sent: dict[str, Json] = {}
 
     def record(request: httpx.Request) -> httpx.Response:
@@ -252,7 +252,7 @@ async def test_parameters_are_ones_that_telegram_knows() -> None:
         assert {name for name, field in documented.items() if field["required"]} <= set(names), method
 
 
-async def test_an_unreadable_answer_to_a_change_leaves_it_open() -> None:
+async def test_a_write_with_a_malformed_response_has_an_unknown_outcome() -> None:
     unreadable: tuple[Json, ...] = (None, {}, [], {"message_id": "x"})
     for result in unreadable:
         with pytest.raises(OutcomeUnknown):

@@ -1,4 +1,4 @@
-"""Telegram, against the sandbox."""
+"""The Telegram adapter against the sandbox."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ from tests.sandbox.conftest import ManualClock, lift_rate_limits
 
 @dataclass
 class Stage:
-    """A channel of the sandbox's, and an adapter."""
+    """A channel of the sandbox, and an adapter whose responses may be lost."""
 
     sandbox: Sandbox
     adapter: Telegram
@@ -109,8 +109,8 @@ async def test_a_channel_is_found_by_name_number_and_id(stage: Stage) -> None:
         await stage.adapter.community(replace(stage.c, external_id=str(stage.community.number_of(1))))
 
 
-async def test_a_conversation_goes_round(stage: Stage) -> None:
-    """A customer comments, the agency answers, the customer answers that: one thread below one post."""
+async def test_a_comment_a_reply_and_a_reply_to_that_are_one_thread(stage: Stage) -> None:
+    """A comment, the agency's reply and the customer's reply to it are one thread below one post."""
     _, cursor = await stage.events()
     post = stage.emit("post", text="Кто едет?")
     person = stage.community.number_of(1)
@@ -136,7 +136,7 @@ async def test_a_conversation_goes_round(stage: Stage) -> None:
     question = stage.emit("comment", post=post["id"], parent=str(reply_id), text="Где?", person=person, kind="question")
     events, _ = await stage.events(cursor)
     messages = [one for event in events for one in event.messages]
-    assert sent.external_id not in {one.external_id for one in messages}, "nobody is told what the bot writes"
+    assert sent.external_id not in {one.external_id for one in messages}, "no update for the bot's own messages"
     [last] = [one for one in messages if one.text == "Где?"]
     assert last.in_reply_to == sent.external_id
     assert last.thread_id == comment_read.thread_id
@@ -179,7 +179,7 @@ async def test_what_is_published_appears_once_with_its_pictures(stage: Stage) ->
 
 
 @pytest.mark.parametrize("pictures", [0, 1, 2])
-async def test_a_post_whose_answer_is_lost_appeared_all_the_same(stage: Stage, pictures: int) -> None:
+async def test_a_post_whose_response_is_lost_was_published_all_the_same(stage: Stage, pictures: int) -> None:
     stage.lose_response.append(lambda _: True)
     before = len(stage.community.posts)
     with pytest.raises(OutcomeUnknown):
@@ -187,7 +187,7 @@ async def test_a_post_whose_answer_is_lost_appeared_all_the_same(stage: Stage, p
     assert len(stage.community.posts) == before + 1
 
 
-async def test_an_album_of_somebody_elses_is_one_post_and_comments_find_it(stage: Stage) -> None:
+async def test_an_album_by_another_author_is_one_post_with_its_comments(stage: Stage) -> None:
     _, cursor = await stage.events()
     world = stage.sandbox.network.world
     media = [
@@ -201,7 +201,7 @@ async def test_an_album_of_somebody_elses_is_one_post_and_comments_find_it(stage
     assert [one.post_id for event in events for one in event.messages if one.text == "Ура"] == [album.external_id]
 
 
-async def test_reactions_come_a_little_late_as_a_total(stage: Stage) -> None:
+async def test_reactions_arrive_late_as_a_total(stage: Stage) -> None:
     _, cursor = await stage.events()
     post = stage.emit("post", text="Кто едет?")
     for number in range(5):
@@ -213,10 +213,10 @@ async def test_reactions_come_a_little_late_as_a_total(stage: Stage) -> None:
     stored = stage.community.wall[int(post["id"])]
     counted = [(one.external_id, one.counters) for event in events for one in event.metrics]
     assert (str(stored.id * 16), {Metric.REACTIONS: len(stored.reactors)}) == counted[-1]
-    assert len([one for one, _ in counted if one == str(stored.id * 16)]) < len(stored.reactors), "gathered"
+    assert len([one for one, _ in counted if one == str(stored.id * 16)]) < len(stored.reactors), "in batches"
 
 
-async def test_a_hook_takes_over_and_gives_back(stage: Stage) -> None:
+async def test_the_stream_is_empty_while_a_webhook_is_set(stage: Stage) -> None:
     _, cursor = await stage.events()
     url = "https://instep.example/hook"
     assert await stage.adapter.subscribe(stage.c, url, {"secret": "sesame"}) == {}
@@ -232,7 +232,7 @@ async def test_a_hook_takes_over_and_gives_back(stage: Stage) -> None:
     assert [post.text for event in events for post in event.posts][-1] == "Снова здесь"
 
 
-async def test_a_token_that_was_revoked_or_may_less(stage: Stage) -> None:
+async def test_a_token_that_was_revoked_or_lacks_permissions(stage: Stage) -> None:
     grants = stage.sandbox.network.grants
     state = await stage.adapter.inspect(stage.c)
     assert state[Token.COMMUNITY].missing_scopes == ()
@@ -252,7 +252,7 @@ async def test_a_token_that_was_revoked_or_may_less(stage: Stage) -> None:
             await stage.adapter.updates(c, None)
 
 
-async def test_a_chat_that_gets_too_much_says_when(stage: Stage) -> None:
+async def test_a_rate_limit_of_a_chat_has_a_retry_after(stage: Stage) -> None:
     stage.sandbox.network.limits.update(telegram_chat_rps=1000, telegram_group_rpm=20)
     for number in range(20):
         await stage.adapter.publish(stage.c, OutgoingPost(f"Пост {number}"), "key")

@@ -1,4 +1,4 @@
-"""Telegram's updates as the contract's types."""
+"""Telegram's updates parsed into the types of the platform contract."""
 
 import json
 from dataclasses import replace
@@ -50,13 +50,13 @@ async def test_a_post_that_was_edited_is_the_same_post() -> None:
     assert event.posts[0].edited_at == datetime.fromtimestamp(DATE + 99, UTC)
 
 
-async def test_a_channel_without_a_name_has_an_address() -> None:
+async def test_a_post_of_a_channel_without_a_username_has_a_url() -> None:
     private = {"id": -1001234567890, "type": "channel", "title": "Quiet"}
     [event] = await stream_events({"channel_post": message(3, private, text="x")})
     assert event.posts[0].url == "https://t.me/c/1234567890/3"
 
 
-async def test_the_words_of_a_rich_message() -> None:
+async def test_the_text_of_a_rich_message() -> None:
     blocks = [
         {"type": "heading", "text": [{"type": "bold", "text": "New"}, " menu"]},
         {"type": "list", "items": [{"label": "1.", "blocks": [{"type": "paragraph", "text": "Tea"}]}]},
@@ -84,14 +84,14 @@ async def test_a_comment_under_a_post(*, edited: bool) -> None:
     assert comment.edited_at == (datetime.fromtimestamp(DATE + 99, UTC) if edited else None)
 
 
-async def test_a_comment_below_a_comment_tells_that_one() -> None:
+async def test_a_reply_to_a_comment_names_it() -> None:
     reply = await streamed_message(group_comment(51, BEN, message_thread_id=40, reply_to_message=group_comment(50)))
     assert (reply.post_id, reply.in_reply_to) == (None, f"{GROUP['id']}_50")
     assert reply.thread_id == f"{GROUP['id']}_40_6", "one customer below one post"
     assert reply.url == "https://t.me/c/2000000077/51"
 
 
-async def test_words_in_the_group_under_no_post_have_a_thread_that_answers_share() -> None:
+async def test_a_group_message_without_a_post_shares_a_thread_with_its_replies() -> None:
     first = await streamed_message(group_comment(60))
     second = await streamed_message(group_comment(61, message_thread_id=60, reply_to_message=group_comment(60)))
     third = await streamed_message(group_comment(62, reply_to_message=group_comment(60)))
@@ -100,14 +100,14 @@ async def test_words_in_the_group_under_no_post_have_a_thread_that_answers_share
     assert first.in_reply_to is None
 
 
-async def test_who_speaks_for_the_community() -> None:
+async def test_authors_who_are_the_community() -> None:
     def ours(sender: Json, above: Json) -> Json:
         return group_comment(52, CHANNEL_BOT, sender_chat=sender, message_thread_id=40, reply_to_message=above)
 
     other = {"id": -1009, "type": "channel", "title": "Ben's own", "username": "bens"}
     deep = await streamed_message(ours(CHANNEL, group_comment(50)))
     assert deep.author == RemotePerson(str(CHANNEL["id"]), "Coffee", "https://t.me/coffee", is_community=True)
-    assert deep.thread_id == f"{GROUP['id']}_40_5", "it belongs to the customer who is answered"
+    assert deep.thread_id == f"{GROUP['id']}_40_5", "the thread of the customer"
     assert (await streamed_message(ours(GROUP, group_comment(50)))).author.is_community, (
         "an administrator without a name"
     )
@@ -117,19 +117,21 @@ async def test_who_speaks_for_the_community() -> None:
     assert theirs.thread_id == f"{GROUP['id']}_40_-1009"
 
 
-async def test_who_speaks_for_another_community_of_the_bot() -> None:
-    """The stream is read with the ids of one community, and tells of all."""
+async def test_authors_who_are_another_community_of_the_bot() -> None:
+    """The stream is read with the ids of one community and has the updates of all the bot's communities."""
     stranger = replace(C, external_id="-1007", aliases=frozenset({"-1008"}))
     root_comment = group_comment(52, CHANNEL_BOT, sender_chat=CHANNEL, reply_to_message=auto_forward(40, 16))
-    assert (await streamed_message(root_comment, c=stranger)).author.is_community, "the post tells whose it is"
+    assert (await streamed_message(root_comment, c=stranger)).author.is_community, "the post is of the same channel"
     nameless = group_comment(52, CHANNEL_BOT, sender_chat=GROUP)
     assert (await streamed_message(nameless, c=stranger)).author.is_community, "an administrator speaks for the group"
     deep = group_comment(52, CHANNEL_BOT, sender_chat=CHANNEL, reply_to_message=group_comment(50))
     reply = await streamed_message(deep, c=stranger)
-    assert not reply.author.is_community, "not known: better a customer too many than one unheard"
-    assert reply.author.external_id == str(CHANNEL["id"]), "who knows the channel knows its id again"
+    assert not reply.author.is_community, "unknown, so rather listed than missed"
+    assert reply.author.external_id == str(CHANNEL["id"]), "the id of the channel"
     guest = replace(C, external_id=str(CHANNEL["id"]), aliases=frozenset())
-    assert not (await streamed_message(deep, c=guest)).author.is_community, "as a guest in a group of another's"
+    assert not (await streamed_message(deep, c=guest)).author.is_community, (
+        "a channel that comments in another community's group"
+    )
 
 
 async def test_a_private_message_belongs_to_the_bot() -> None:
@@ -142,7 +144,7 @@ async def test_a_private_message_belongs_to_the_bot() -> None:
     assert (direct.external_id, direct.thread_id, direct.kind) == ("5_7", "5", MessageKind.MESSAGE)
     assert (direct.post_id, direct.url, direct.author.is_community) == (None, None, False)
     [pushed] = webhook_events({"message": raw})
-    assert pushed.account_id is None, "a hook's call does not tell which bot it is for"
+    assert pushed.account_id is None, "a webhook call does not name its bot"
     assert pushed.messages == event.messages
 
 
@@ -160,12 +162,12 @@ async def test_a_private_message_belongs_to_the_bot() -> None:
     ids=["a post's copy", "somebody came", "a channel's direct messages", "reactions to comments", "a post was pinned",
          "somebody blocked the bot", "something else"],
 )  # fmt: skip
-async def test_what_is_nothing_for_us(update: Json) -> None:
+async def test_updates_that_are_ignored(update: Json) -> None:
     assert await stream_events(update) == []
     assert webhook_events(update) == ()
 
 
-async def test_an_attachment_alone_is_a_message_without_words() -> None:
+async def test_an_attachment_alone_is_a_message_without_text() -> None:
     raw = {key: value for key, value in group_comment(50).items() if key != "text"} | {"sticker": {}}
     assert (await streamed_message(raw)).text == ""
 
@@ -177,26 +179,26 @@ async def test_reactions_are_counted_together() -> None:
     assert event.metrics == (PostMetrics("16", {Metric.REACTIONS: 7}),)
     assert event.at == datetime.fromtimestamp(DATE, UTC)
     [event] = await stream_events({"message_reaction_count": {**changed, "reactions": []}})
-    assert event.metrics[0].counters == {Metric.REACTIONS: 0}, "the last one was taken back: this 0 is known"
+    assert event.metrics[0].counters == {Metric.REACTIONS: 0}, "the last reaction was withdrawn: a counted 0"
 
 
-async def test_that_the_bots_place_changed_is_an_event_of_the_channel() -> None:
+async def test_a_change_of_the_bots_membership_is_an_event_of_the_channel() -> None:
     [event] = await stream_events({"my_chat_member": {"chat": CHANNEL, "date": DATE}})
     assert event == Event("1", str(CHANNEL["id"]))
 
 
-# ── servers of before, and odd ones ──────────────────────────────────────────────────────────────
+# ── old and malformed updates ──────────────────────────────────────────────────────────────
 
 
 def legacy(number: int, post: int, **more: Json) -> Json:
-    """A channel's post as a group showed it before Bot API 5.5 and 7.0."""
+    """The copy of a channel's post in the format before Bot API 5.5 and 7.0."""
     telegram = {"id": 777000, "is_bot": False, "first_name": "Telegram"}
     forwarded = {"forward_from_chat": CHANNEL, "forward_from_message_id": post, "forward_date": DATE}
     return message(number, GROUP, **{"from": telegram, **forwarded, "text": "post", **more})
 
 
 @pytest.mark.parametrize("more", [{}, {"is_automatic_forward": True}, {"sender_chat": CHANNEL}])
-async def test_a_post_copied_by_a_server_of_before_is_known(more: Json) -> None:
+async def test_a_forwarded_post_of_an_old_version_is_recognised(more: Json) -> None:
     copy = legacy(40, 16, **more)
     assert webhook_events({"message": copy}) == (), "it is no comment"
     comment = await streamed_message(group_comment(50, reply_to_message=copy))
@@ -207,7 +209,7 @@ async def test_a_post_copied_by_a_server_of_before_is_known(more: Json) -> None:
     assert event.messages[0].author.is_community, "the channel speaks below its own post"
 
 
-async def test_what_a_person_forwards_stays_theirs() -> None:
+async def test_a_message_that_a_person_forwards_is_of_that_person() -> None:
     comment = await streamed_message(group_comment(50, forward_from_chat=CHANNEL, forward_from_message_id=16))
     assert (comment.author.external_id, comment.author.is_community, comment.post_id) == ("5", False, None)
 
@@ -215,19 +217,19 @@ async def test_what_a_person_forwards_stays_theirs() -> None:
 @pytest.mark.parametrize(
     ("chat", "private"), [({"id": 5, "first_name": "Ann"}, True), ({"id": -77, "title": "We"}, False)]
 )
-async def test_an_example_that_leaves_out_the_chats_type_is_understood(chat: Json, *, private: bool) -> None:
+async def test_the_type_of_a_chat_may_be_missing(chat: Json, *, private: bool) -> None:
     comment = await streamed_message(message(7, chat, **{"from": ANN}, text="/start"))
     assert (comment.kind is MessageKind.MESSAGE, comment.external_id) == (private, f"{chat['id']}_7")
     assert comment.url is None, "a basic group has no address"
 
 
-async def test_null_is_what_is_not_told() -> None:
+async def test_a_null_field_is_a_missing_field() -> None:
     raw = group_comment(50, sender_chat=None, reply_to_message=None, edit_date=None, caption=None)
     assert (await streamed_message(raw)).text == "Until when?"
     assert webhook_events({"message": {**raw, "text": None}, "channel_post": None}) == (), "nothing was said"
 
 
-async def test_an_update_that_is_not_understood_stops_no_others() -> None:
+async def test_an_unparsed_update_does_not_affect_the_others() -> None:
     broken = {"message": {**group_comment(50), "date": "yesterday"}}
     event, *kept = await stream_events(broken, {"message": group_comment(51)}, broken)
     assert event.messages[0].external_id == f"{GROUP['id']}_51"
@@ -236,8 +238,8 @@ async def test_an_update_that_is_not_understood_stops_no_others() -> None:
     assert [bool(one.unparsed) for one in await stream_events(broken)] == [True]
 
 
-async def test_the_stream_goes_on_behind_an_update_that_is_not_understood() -> None:
-    """Otherwise the same would come again, until something else happened."""
+async def test_the_stream_continues_after_an_unparsed_update() -> None:
+    """Otherwise the same update would be returned again and again."""
     fake = FakeBotApi([ok_response([{"update_id": 7, "message": {}}]), ok_response([])])
     page = await fake.adapter().updates(C, None)
     await fake.adapter().updates(C, page.cursor)
@@ -275,7 +277,7 @@ async def test_an_album_on_two_pages_is_one_post() -> None:
     assert post_ids == ["20", "50"]
 
 
-def test_of_an_album_a_hook_takes_the_part_with_the_words() -> None:
+def test_the_webhook_takes_only_the_part_of_an_album_with_the_caption() -> None:
     assert webhook_events(album_part(21)) == ()
     [event] = webhook_events(album_part(20, "Spring"))
     assert (event.posts[0].external_id, event.posts[0].text) == ("20", "Spring")

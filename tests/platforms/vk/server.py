@@ -1,6 +1,6 @@
-"""A VK of few words, for tests: a wall, its comments and a mailbox that change between calls.
+"""A fake VK API server: a wall, its comments and its messages, which may change between requests.
 
-Its answers hold to VK's schema (`vk/test_schema` checks them); it knows which token a method takes.
+Its responses match VK's schema (`vk/test_schema` checks them), and it checks which token a method accepts.
 """
 
 import json
@@ -87,19 +87,19 @@ def message(key: int, peer: int, *, out: bool = False, **changes: object) -> dic
 
 @dataclass
 class FakeVk:
-    """The state, and what happens to it after each call."""
+    """Serves its fields; `after_call` is called after each response and may change them."""
 
     posts: list[dict[str, Any]] = field(default_factory=list)
-    """Newest first, the pinned one wherever it belongs in time."""
+    """Latest first, the pinned post in its place by date."""
     comments: list[dict[str, Any]] = field(default_factory=list)
-    """Of post 1, oldest first, all levels."""
+    """Of post 1, oldest first, of all levels."""
     messages: list[dict[str, Any]] = field(default_factory=list)
     """Oldest first, of all conversations."""
     reach_errors: dict[int, int] = field(default_factory=dict)
-    """By community."""
+    """Error codes of `stats.getPostReach` by community."""
     errors: dict[str, int] = field(default_factory=dict)
     servers: list[dict[str, Any]] = field(default_factory=list)
-    """Where events go; each with `events`, the names of those that are sent."""
+    """Callback servers, each with `events`, the names of those that VK sends to it."""
     mask: int = (1 << 2) + (1 << 13) + (1 << 20)
     uploads: list[httpx.Request] = field(default_factory=list)
     uploaded: dict[str, Any] = field(default_factory=lambda: UPLOADED)
@@ -130,7 +130,7 @@ class FakeVk:
             answer = self._execute(form)
         else:
             answer = {"response": getattr(self, "_" + method.replace(".", "_"))(form)}
-        response = httpx.Response(200, json=answer)  # what was said stays said, whatever happens then
+        response = httpx.Response(200, json=answer)  # serialised before `after_call` changes the state
         self.after_call()
         return response
 
@@ -157,7 +157,7 @@ class FakeVk:
         return {"items": [p for p in self.posts if f"{p['owner_id']}_{p['id']}" in requested]}
 
     def _execute(self, form: dict[str, str]) -> dict[str, Any]:
-        """Calls of `stats.getPostReach`: `errors` are met by all of them, `reach_errors` by those of one wall."""
+        """Runs calls of `stats.getPostReach`; `errors` apply to all of them, `reach_errors` to one community's."""
         calls = re.findall(r"API\.stats\.getPostReach\((\{.*?\})\)", form["code"])
         assert form["code"] == f"return [{','.join(f'API.stats.getPostReach({params})' for params in calls)}];"
         assert 0 < len(calls) <= 25

@@ -1,4 +1,4 @@
-"""The VK adapter against a VK of few words."""
+"""The VK adapter against a fake VK API server."""
 
 import itertools
 import json
@@ -56,7 +56,7 @@ async def list_posts(
         assert cursor is not None
         if not page.more:
             return posts, cursor
-    raise AssertionError("the walk does not end")
+    raise AssertionError("the pages do not end")
 
 
 async def list_messages(
@@ -70,7 +70,7 @@ async def list_messages(
         assert cursor is not None
         if not page.more:
             return messages, cursor
-    raise AssertionError("the walk does not end")
+    raise AssertionError("the pages do not end")
 
 
 async def list_comments(adapter: Vk, cursor: str | None = None, since: datetime | None = None) -> list[RemoteMessage]:
@@ -81,14 +81,14 @@ async def list_comments(adapter: Vk, cursor: str | None = None, since: datetime 
         cursor = page.cursor
         if not page.more:
             return comments
-    raise AssertionError("the walk does not end")
+    raise AssertionError("the pages do not end")
 
 
 def answering(answer: object) -> Vk:
     return Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
 
 
-def test_it_is_an_adapter_with_all_it_can() -> None:
+def test_the_adapter_has_its_capabilities() -> None:
     adapter: Adapter = Vk(FakeVk().client())
     assert ADAPTER is Vk
     assert isinstance(adapter, ListsComments)
@@ -117,13 +117,13 @@ def test_addresses_have_one_spelling(text: str, canonical: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "vk.com", "https://vk.com/", "https://vk.com/id1", "https://other.com/coffee"])
 @pytest.mark.parametrize("around", ["{}", " {} "])
-def test_what_is_no_address_is_told(text: str, around: str) -> None:
+def test_an_invalid_address_is_rejected(text: str, around: str) -> None:
     with pytest.raises(ValueError, match=r"vk\.com"):
         Vk.address(around.format(text))
 
 
 @pytest.mark.parametrize("text", ["club0", "-0", "https://vk.com/a/b", "wall-1_2", "https://[", "ftp://vk.com/coffee"])
-def test_what_only_looks_like_one_is_told(text: str) -> None:
+def test_an_address_of_something_else_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"vk\.com"):
         Vk.address(text)
 
@@ -136,7 +136,7 @@ async def test_the_community(tokens: Mapping[Token, str], external_id: str | Non
     assert snapshot.url == "https://vk.com/coffee"
 
 
-async def test_a_community_that_is_not_there() -> None:
+async def test_a_community_that_does_not_exist() -> None:
     adapter = Vk(FakeVk().client())
     with pytest.raises(Gone):
         await adapter.community(credentials(external_id="78"))
@@ -166,7 +166,7 @@ async def test_a_post_with_its_counters() -> None:
     assert set(listed.metrics.counters) | set(listed.metrics.missing) == set(Metric)
 
 
-async def test_a_quiet_wall_is_read_with_few_calls_and_then_with_one() -> None:
+async def test_an_unchanged_wall_is_read_in_four_requests_and_then_in_one() -> None:
     fake = FakeVk([post(key) for key in range(350, 0, -1)])
     adapter = Vk(fake.client())
     posts, cursor = await list_posts(adapter)
@@ -179,7 +179,7 @@ async def test_a_quiet_wall_is_read_with_few_calls_and_then_with_one() -> None:
     assert len(fake.calls) == 5
 
 
-async def test_a_walk_ends_at_the_age_that_is_not_wanted() -> None:
+async def test_paging_ends_at_posts_that_are_too_old() -> None:
     fake = FakeVk([post(key) for key in range(350, 0, -1)])
     adapter = Vk(fake.client())
     since = datetime.fromtimestamp(START + 140, UTC)
@@ -192,7 +192,7 @@ async def test_a_walk_ends_at_the_age_that_is_not_wanted() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 2**32), st.integers(0, 16))
-async def test_nothing_is_passed_over_on_a_wall_that_changes(size: int, seed: int, churn: int) -> None:
+async def test_no_post_is_missed_while_the_wall_changes(size: int, seed: int, churn: int) -> None:
     chance = random.Random(seed)
     fake = FakeVk([post(key) for key in range(size, 0, -1)])
     keys = itertools.count(size + 1)
@@ -221,7 +221,7 @@ async def test_nothing_is_passed_over_on_a_wall_that_changes(size: int, seed: in
         patch.setattr(module, "WALL_PAGE", 12)
         pin(chance.randrange(2))
         for _ in range(3):
-            pins[:] = [1]  # within each walk another post takes the place of the pinned one
+            pins[:] = [1]  # while all pages are read, another post is pinned instead
             posts, cursor = await list_posts(adapter, cursor)
             seen |= {p.external_id for p in posts}
         quiet = True
@@ -230,7 +230,7 @@ async def test_nothing_is_passed_over_on_a_wall_that_changes(size: int, seed: in
     assert {str(p["id"]) for p in fake.posts} <= seen
 
 
-async def test_only_the_communitys_own_posts_are_posts() -> None:
+async def test_only_published_posts_of_the_community_are_listed() -> None:
     others = [post(3, from_id=5), post(2, post_type="suggest"), post(1, is_deleted=True)]
     posts, _ = await list_posts(Vk(FakeVk([post(4), *others]).client()))
     assert [p.external_id for p in posts] == ["4"]
@@ -257,14 +257,14 @@ async def test_metrics_and_reach() -> None:
     ("code", "status"),
     [(7, "no_permission"), (5, "no_permission"), (15, "no_permission"), (10, "error"), (6, "error"), (100, "error")],
 )
-async def test_reach_that_fails_fails_nothing_else(code: int, status: str) -> None:
+async def test_an_error_of_reach_leaves_the_other_metrics(code: int, status: str) -> None:
     fake = FakeVk([post(2)], errors={"stats.getPostReach": code})
     [metrics] = await Vk(fake.client()).metrics(credentials(), ("2",))
     assert metrics.counters[Metric.VIEWS] == 1000
     assert metrics.missing[Metric.REACH] == MetricStatus(status)
 
 
-async def test_reach_that_is_not_told_is_unknown() -> None:
+async def test_reach_that_is_not_in_the_response_is_pending() -> None:
     rows = [{"post_id": 2}, {"post_id": 3, "reach_total": 0}]
     answers = iter([{"response": {"items": [post(key) for key in (2, 3, 4)]}}, {"response": [rows]}])
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
@@ -273,7 +273,7 @@ async def test_reach_that_is_not_told_is_unknown() -> None:
     assert three.counters[Metric.REACH] == 0
 
 
-async def test_an_old_post_that_is_pinned_ends_no_walk() -> None:
+async def test_paging_does_not_end_at_an_old_pinned_post() -> None:
     fake = FakeVk([post(key) for key in range(350, 0, -1)])
     adapter = Vk(fake.client())
     _, cursor = await list_posts(adapter)
@@ -289,7 +289,7 @@ async def test_too_many_posts_at_once_are_refused() -> None:
 
 
 def thread_of(size: int) -> list[dict[str, Any]]:
-    """Ann (5) asks; we answer her; Bob (6) joins in, is answered; then many more of Ann's."""
+    """Comments of Ann (5) and Bob (6), each answered by the community, then `size` more replies of Ann."""
     first = [
         comment(10, 5),
         comment(11, -GROUP, (10,), reply_to_user=5, reply_to_comment=10),
@@ -336,7 +336,7 @@ async def test_comments_that_are_too_old_are_left_out() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 40), st.integers(0, 2**32))
-async def test_no_comment_that_stays_is_passed_over(size: int, seed: int) -> None:
+async def test_no_comment_is_missed_while_comments_change(size: int, seed: int) -> None:
     chance = random.Random(seed)
     keys = itertools.count(1)
     fake = FakeVk()
@@ -392,7 +392,7 @@ async def test_messages_that_are_too_old_are_left_out() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.integers(1, 30), st.integers(0, 2**32), st.integers(0, 4))
-async def test_no_message_is_passed_over(size: int, peers: int, seed: int, most_per_call: int) -> None:
+async def test_no_message_is_missed_while_more_arrive(size: int, peers: int, seed: int, most_per_call: int) -> None:
     chance = random.Random(seed)
     keys = itertools.count(1)
     fake, left = FakeVk(), 60
@@ -423,7 +423,7 @@ async def test_no_message_is_passed_over(size: int, peers: int, seed: int, most_
     assert {f"message-{m['id']}" for m in fake.messages} == seen
 
 
-async def test_each_token_has_its_methods() -> None:
+async def test_a_method_is_called_with_the_token_that_it_accepts() -> None:
     adapter = Vk(FakeVk([post(1)]).client())
     only_user, only_group = credentials({Token.USER: USER_TOKEN}), credentials({Token.COMMUNITY: GROUP_TOKEN})
     assert (await adapter.conversations(only_user, None)).items == ()
@@ -460,7 +460,7 @@ async def test_a_comment_is_answered() -> None:
     }
 
 
-async def test_a_message_is_answered_with_a_number_that_its_key_gives() -> None:
+async def test_the_random_id_of_a_reply_depends_on_its_idempotency_key() -> None:
     fake = FakeVk()
     adapter = Vk(fake.client())
     for key in ("key-1", "key-1", "key-2"):
@@ -488,7 +488,7 @@ async def test_a_message_is_answered_with_a_number_that_its_key_gives() -> None:
         (100, Rejected),
     ],
 )
-async def test_a_reply_that_fails_tells_whether_it_may_have_been_sent(code: int, error: type[PlatformError]) -> None:
+async def test_the_error_of_a_reply_says_whether_it_may_have_been_sent(code: int, error: type[PlatformError]) -> None:
     fake = FakeVk(errors={"messages.send": code, "wall.createComment": code})
     for target in (to_message(), to_comment()):
         with pytest.raises(error):
@@ -522,12 +522,12 @@ async def test_a_reply_with_an_unreadable_answer_may_have_been_sent(answer: http
         (httpx.Response(200, json={"response": 1}), None),
     ],
 )
-def test_what_stands_before_vk(response: httpx.Response, error: type[PlatformError] | None) -> None:
+def test_http_responses_are_classified(response: httpx.Response, error: type[PlatformError] | None) -> None:
     said = Vk(FakeVk().client()).classify(response)
     assert said is None if error is None else type(said) is error
 
 
-def test_too_many_a_second_tells_when() -> None:
+def test_too_many_requests_a_second_have_a_retry_after() -> None:
     said = Vk(FakeVk().client()).classify(httpx.Response(200, json=FakeVk.error(6)))
     assert isinstance(said, Throttled)
     assert (said.retry_after, said.scope) == (1.0, LimitScope.TOKEN)
@@ -535,7 +535,7 @@ def test_too_many_a_second_tells_when() -> None:
 
 @settings(max_examples=200)
 @given(st.integers(-5, 12000), st.text(max_size=50))
-def test_no_token_stands_in_an_error(code: int, text: str) -> None:
+def test_an_error_does_not_contain_the_token(code: int, text: str) -> None:
     body = {"error": {"error_code": code, "error_msg": text + USER_TOKEN}}
     request = httpx.Request(
         "POST", f"https://api.vk.ru/method/messages.send?access_token={USER_TOKEN}", data={"access_token": USER_TOKEN}
@@ -546,7 +546,7 @@ def test_no_token_stands_in_an_error(code: int, text: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{}", "null", '{"response": 1}', '{"response": {"items": 1}}', "<html>"])
-async def test_what_is_not_understood_is_malformed(body: str) -> None:
+async def test_an_unexpected_response_is_malformed(body: str) -> None:
     adapter = Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, text=body))))
     c = credentials()
     calls: list[Callable[[], Awaitable[object]]] = [
@@ -585,7 +585,7 @@ def event(kind: str, subject: Mapping[str, Any] | None, **changes: object) -> di
     }
 
 
-def test_the_confirmation_is_answered() -> None:
+def test_the_confirmation_request_is_answered() -> None:
     assert receive({"type": "confirmation", "group_id": GROUP}).response_body == "a1b2c3"
     with pytest.raises(MissingPermission):
         receive({"type": "confirmation", "group_id": GROUP, "secret": "wrong"})
@@ -595,19 +595,19 @@ def test_the_confirmation_is_answered() -> None:
 
 @pytest.mark.parametrize("changes", [{"secret": "wrong"}, {"secret": None}, {"secret": ""}, {"secret": "sharedsecret"}])
 @pytest.mark.parametrize("kind", ["message_new", "group_join", "unheard_of"])
-def test_without_the_secret_nothing_is_believed(kind: str, changes: dict[str, object]) -> None:
+def test_an_event_without_the_secret_is_rejected(kind: str, changes: dict[str, object]) -> None:
     with pytest.raises(MissingPermission):
         receive(event(kind, {}, **changes))
 
 
-def test_without_a_secret_of_our_own_nothing_is_believed() -> None:
+def test_events_are_rejected_if_no_secret_is_stored() -> None:
     with pytest.raises(MissingPermission):
         receive(event("group_join", {}, secret=""), {})
     with pytest.raises(MissingPermission):
         receive(event("group_join", {}, secret=""), {"secret": ""})
 
 
-async def test_a_hook_brings_the_same_message_as_the_poll() -> None:
+async def test_a_pushed_message_equals_the_polled_one() -> None:
     fake = FakeVk(comments=thread_of(0), messages=[message(1, 5), message(2, 5, out=True)])
     adapter = Vk(fake.client())
     listed = {m.external_id: m for m in [*await list_comments(adapter), *(await list_messages(adapter))[0]]}
@@ -637,12 +637,12 @@ def test_other_events() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"type": 1, "group_id": 1}'])
-def test_a_call_that_is_not_understood(body: bytes) -> None:
+def test_a_webhook_call_that_is_no_event_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         Vk.receive(HookRequest(body, {}, {}), SECRETS)
 
 
-def test_an_event_whose_object_is_not_understood_is_kept_without_the_secret() -> None:
+def test_an_unparsed_event_is_stored_without_the_secret() -> None:
     for subject in (None, {}, {"message": {"id": "x"}}):
         got = receive(event("message_new", subject))
         [kept] = got.events

@@ -1,4 +1,4 @@
-"""What VK's adapter does besides reading one community: measure many, publish, renew and inspect tokens, set hooks."""
+"""VK: metrics of many communities, publishing, refreshing and inspecting tokens, webhooks and rate limits."""
 
 import json
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def refs_of(community: int, *ids: int) -> tuple[PostRef, ...]:
     return tuple(PostRef(str(community), str(key)) for key in ids)
 
 
-def test_it_can_do_all_this() -> None:
+def test_the_adapter_has_its_capabilities() -> None:
     adapter = Vk(FakeVk().client())
     assert all(isinstance(adapter, able) for able in (MeasuresAcross, Publishes, Refreshes, Inspects, Subscribes))
     assert not isinstance(adapter, ReportsUsage)
@@ -58,7 +58,7 @@ def test_it_can_do_all_this() -> None:
 # ── limits ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_every_request_tells_what_it_costs() -> None:
+async def test_every_request_declares_its_cost() -> None:
     costs: dict[str, Cost] = {}
     fake = FakeVk([post(1)])
 
@@ -105,7 +105,7 @@ async def test_posts_of_many_communities_are_measured_together() -> None:
     assert requests == ["wall.getById", "execute", "execute"]
 
 
-async def test_a_number_may_be_a_post_of_each_community() -> None:
+async def test_posts_of_two_communities_may_have_the_same_id() -> None:
     fake = FakeVk([post(1, owner_id=-5, likes={"count": 50}), post(1, owner_id=-6, likes={"count": 60})])
     metrics = await Vk(fake.client()).metrics_across(credentials(), (*refs_of(6, 1), *refs_of(7, 1), *refs_of(5, 1)))
     assert [one.gone for one in metrics] == [False, True, False]
@@ -116,8 +116,8 @@ async def test_a_number_may_be_a_post_of_each_community() -> None:
     ("code", "status"),
     [(15, "no_permission"), (7, "no_permission"), (100, "error"), (10, "error"), (99_999, "error")],
 )
-async def test_reach_that_one_community_hides_hides_no_others(code: int, status: str) -> None:
-    """Of three communities the one in the middle: the token is not its administrator's."""
+async def test_an_error_of_reach_in_one_community_leaves_the_others(code: int, status: str) -> None:
+    """The token is not of an administrator of the second of three communities."""
     fake = FakeVk([post(1, owner_id=-owner) for owner in (5, 6, 7)], reach_errors={6: code})
     metrics = await Vk(fake.client()).metrics_across(credentials(), (*refs_of(5, 1), *refs_of(6, 1), *refs_of(7, 1)))
     assert [one.counters.get(Metric.REACH) for one in metrics] == [10, None, 10]
@@ -125,8 +125,8 @@ async def test_reach_that_one_community_hides_hides_no_others(code: int, status:
     assert all(one.counters[Metric.VIEWS] == 1000 for one in metrics)
 
 
-async def test_reach_of_which_nothing_is_told_is_not_made_up() -> None:
-    """An answer that is shorter than what was asked, and a failure without its reason."""
+async def test_reach_that_is_not_in_the_response_is_missing() -> None:
+    """`execute` returns fewer results than calls, and a failed call without an error."""
     answers: list[Any] = [
         {"response": {"items": [post(1, owner_id=-owner) for owner in (5, 6, 7, 8)]}},
         {"response": [False, [{"post_id": 1, "reach_total": 3}], []]},
@@ -163,7 +163,7 @@ async def test_a_post_with_its_pictures_in_their_order() -> None:
         assert "authorization" not in upload.headers
 
 
-async def test_a_text_takes_the_communitys_token_alone() -> None:
+async def test_a_post_without_pictures_needs_only_the_communitys_token() -> None:
     fake = FakeVk()
     only_group = credentials({Token.COMMUNITY: GROUP_TOKEN})
     assert (await Vk(fake.client()).publish(only_group, OutgoingPost("Open"), "k")).external_id == "902"
@@ -184,13 +184,13 @@ async def test_a_picture_that_vk_does_not_take_is_not_posted(uploaded: dict[str,
     assert [name for name, _ in fake.calls] == ["photos.getWallUploadServer"]
 
 
-async def test_a_token_of_vk_id_is_told_what_to_do() -> None:
+async def test_the_error_for_a_token_of_vk_id_names_the_token_to_use() -> None:
     fake = FakeVk(errors={"wall.post": 1051})
     with pytest.raises(MissingPermission, match="community's own token"):
         await Vk(fake.client()).publish(credentials({Token.USER: USER_TOKEN}), OutgoingPost("Open"), "k")
 
 
-async def test_fifty_posts_a_day_are_told() -> None:
+async def test_the_error_after_fifty_posts_a_day_names_the_limit() -> None:
     fake = FakeVk(errors={"wall.post": 214})
     with pytest.raises(Rejected, match="50 a day"):
         await Vk(fake.client()).publish(credentials(), OutgoingPost("Open"), "k")
@@ -205,7 +205,7 @@ def with_refresh(base_url: str = "https://api.vk.ru", text: str = "device-1:vk2.
 
 
 class FakeVkId:
-    """Takes each refresh token once."""
+    """A fake VK ID server that issues a new pair of tokens for each refresh."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Mapping[str, str]]] = []
@@ -213,7 +213,7 @@ class FakeVkId:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         form = dict(httpx.QueryParams(request.content.decode()))
         self.calls.append((str(request.url), form))
-        assert request.extensions[COST] == Cost(form["refresh_token"], Token.REFRESH, {}), "it is no call of the API's"
+        assert request.extensions[COST] == Cost(form["refresh_token"], Token.REFRESH, {}), "no API call"
         tokens = {"access_token": f"vk2.a.{len(self.calls)}", "refresh_token": "vk2.a.new", "expires_in": 3600}
         return httpx.Response(200, json={**tokens, "state": form["state"], "user_id": 1, "token_type": "Bearer"})
 
@@ -238,7 +238,7 @@ async def test_a_token_is_renewed_with_the_device_it_belongs_to() -> None:
     assert forms == [{**same, "refresh_token": "vk2.a.old"}, {**same, "refresh_token": "vk2.a.new"}]
 
 
-async def test_what_renewing_takes_is_told() -> None:
+async def test_the_error_of_a_refresh_names_what_is_missing() -> None:
     server = FakeVkId()
     adapter = Vk(httpx.AsyncClient(transport=httpx.MockTransport(server)))
     with pytest.raises(AuthExpired, match="device_id:refresh_token") as caught:
@@ -252,7 +252,7 @@ async def test_what_renewing_takes_is_told() -> None:
     assert not Vk.renewable({Token.USER, Token.COMMUNITY}, {"client_id"})
 
 
-async def test_what_a_token_lacks() -> None:
+async def test_missing_scopes_of_tokens() -> None:
     fake = FakeVk(mask=(1 << 13) + (1 << 20))
     states = await Vk(fake.client()).inspect(credentials())
     assert states[Token.USER].missing_scopes == ("photos",)
@@ -269,14 +269,14 @@ async def test_what_a_token_lacks() -> None:
 SECRETS = {"secret": "agreed", "confirmation": "unknown yet"}
 
 
-async def test_a_hook_is_set_with_the_events_we_use() -> None:
+async def test_a_webhook_is_subscribed_to_the_events_of_the_adapter() -> None:
     fake = FakeVk(servers=[{"id": 9, "url": "https://other.example/", "status": "ok", "events": {"like_add"}}])
     fake.servers[0] |= {"title": "x", "secret_key": "theirs", "creator_id": 1}
     adapter = Vk(fake.client())
     assert not (await adapter.subscription(credentials(), URL)).subscribed
     assert await adapter.subscribe(credentials(), URL, SECRETS) == {"confirmation": "a1b2c3"}
     theirs, ours = fake.servers
-    assert theirs["events"] == {"like_add"}, "another's server is left alone"
+    assert theirs["events"] == {"like_add"}, "the server of another application is not changed"
     assert (ours["url"], ours["secret_key"]) == (URL, "agreed")
     assert ours["events"] >= set(EVENTS)
     assert len(ours["title"]) <= 14
@@ -286,7 +286,7 @@ async def test_a_hook_is_set_with_the_events_we_use() -> None:
     ("status", "secret", "edits"),
     [("ok", "agreed", 0), ("wait", "agreed", 1), ("failed", "agreed", 1), ("ok", "another", 1)],
 )
-async def test_set_again_it_is_set_anew_only_where_it_is_not_well(status: str, secret: str, edits: int) -> None:
+async def test_subscribing_again_edits_a_server_that_differs_or_fails(status: str, secret: str, edits: int) -> None:
     fake = FakeVk()
     adapter = Vk(fake.client())
     await adapter.subscribe(credentials(), URL, SECRETS)
@@ -298,7 +298,7 @@ async def test_set_again_it_is_set_anew_only_where_it_is_not_well(status: str, s
 
 
 @pytest.mark.parametrize(("status", "delivering"), [("ok", True), ("failed", False), ("wait", None)])
-async def test_how_vk_sees_a_hook(status: str, delivering: bool | None) -> None:
+async def test_the_state_of_a_webhook(status: str, delivering: bool | None) -> None:
     fake = FakeVk()
     adapter = Vk(fake.client())
     await adapter.subscribe(credentials(), URL, SECRETS)
@@ -309,8 +309,8 @@ async def test_how_vk_sees_a_hook(status: str, delivering: bool | None) -> None:
     assert await adapter.subscription(credentials(), URL) == HookState(False, detail="VK does not send: message_new")
 
 
-def test_a_comment_that_is_back_is_told_as_one_that_stands() -> None:
-    """Edited, restored: the same message, with its words."""
+def test_restored_and_edited_comments_are_complete_messages() -> None:
+    """Edited and restored comments have the id of the deleted one, and a text."""
     deleted = only_event(event("wall_reply_delete", {"id": 11, "post_id": 1}))
     (restored,) = only_event(event("wall_reply_restore", comment(11, 5))).messages
     (edited,) = only_event(event("wall_reply_edit", comment(11, 5, text="In other words"))).messages
@@ -319,18 +319,18 @@ def test_a_comment_that_is_back_is_told_as_one_that_stands() -> None:
     assert replace(edited, text=restored.text, restored=True) == restored
 
 
-def test_an_edited_message_is_told() -> None:
+def test_an_edited_message_is_parsed() -> None:
     body = {"id": 3, "peer_id": 5, "from_id": 5, "date": 10, "update_time": 20, "text": "In other words"}
     (edited,) = only_event(event("message_edit", body)).messages
     assert (edited.external_id, edited.text) == ("message-3", "In other words")
     assert edited.edited_at is not None
 
 
-# ── what VK says ──────────────────────────────────────────────────────────────────────────────────
+# ── responses and limits ──────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(502), httpx.Response(200, json={"error": {"error_code": 10}})])
-async def test_an_upload_that_fails_may_be_made_again(answer: httpx.Response) -> None:
+async def test_a_failed_upload_is_transient(answer: httpx.Response) -> None:
     fake = FakeVk()
     adapter = Vk(
         httpx.AsyncClient(
@@ -341,7 +341,7 @@ async def test_an_upload_that_fails_may_be_made_again(answer: httpx.Response) ->
         await adapter.publish(credentials(), OutgoingPost("Open", (PICTURE,)), "k")
 
 
-def test_limits_are_of_tokens_of_their_kind() -> None:
+def test_rate_limits_by_kind_of_token() -> None:
     by_kind = {(one.name, one.token): (one.calls, one.seconds, one.scope) for one in Vk.spec.rate_limits}
     assert by_kind == {
         ("calls", Token.USER): (3, 1, LimitScope.TOKEN),
@@ -351,7 +351,7 @@ def test_limits_are_of_tokens_of_their_kind() -> None:
     }
 
 
-async def test_what_execute_is_given_is_what_vk_compiles() -> None:
+async def test_the_code_for_execute() -> None:
     fake = FakeVk([post(1, owner_id=-5), post(1, owner_id=-6)])
     await Vk(fake.client()).metrics_across(credentials(), (*refs_of(5, 1), *refs_of(6, 1)))
     (code,) = [form["code"] for name, form in fake.calls if name == "execute"]

@@ -1,4 +1,4 @@
-"""VK's own schema: its error codes are all classified, and the VK of these tests answers as it says."""
+"""VK's published schema: every error code is classified, and the fake server's responses match it."""
 
 import copy
 import json
@@ -62,7 +62,7 @@ def test_every_documented_error_is_classified() -> None:
 
 
 def test_errors_that_name_a_cause_have_its_class() -> None:
-    """The words of the schema, read on their own, against the table."""
+    """The names of errors in the schema against the table of codes."""
     meanings = {
         "access_token_has_expired": ErrorMeaning.AUTH_EXPIRED,
         "too_many": ErrorMeaning.THROTTLED,
@@ -85,10 +85,10 @@ def test_errors_that_name_a_cause_have_its_class() -> None:
 
 
 def without_boolean_required(schema: Any) -> Any:
-    """VK marks each property as required or not; JSON Schema lists them in the object.
+    """VK's schema as JSON Schema, without the boolean `required` and `additionalProperties` of VK's own dialect.
 
-    The schema requires more than live answers hold, so a missing property is no error here. It also
-    closes objects that it extends elsewhere, so an additional one is none either.
+    Missing properties are thus no error, since live responses lack some that the schema requires; nor are
+    additional ones, since the schema forbids them in objects that it extends elsewhere.
     """
     if isinstance(schema, dict):
         return {
@@ -148,7 +148,7 @@ FORMS: dict[str, tuple[str, dict[str, str]]] = {
     "groups.getCallbackSettings": ("groups_getCallbackSettings_response", {"server_id": "1"}),
 }
 OK = {"groups_editCallbackServer_response", "groups_setCallbackSettings_response"}
-"""Methods that answer 1."""
+"""Methods that return 1."""
 
 
 def populated_vk() -> FakeVk:
@@ -172,7 +172,7 @@ async def answer(method: str, form: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("method", FORMS)
-async def test_the_vk_of_these_tests_answers_as_the_schema_says(method: str) -> None:
+async def test_responses_of_the_fake_match_the_schema(method: str) -> None:
     name, form = FORMS[method]
     file = f"{method.partition('.')[0]}/responses.json"
     if name in OK:
@@ -194,7 +194,7 @@ def test_each_method_is_called_with_a_token_that_the_schema_allows(method: str) 
     assert {allowed[kind] for kind in documented["access_token_type"] if kind in allowed} >= METHODS[method]
 
 
-async def test_parameters_are_ones_that_the_schema_knows() -> None:
+async def test_parameters_are_in_the_schema() -> None:
     """Every parameter that the adapter sends is documented for its method."""
     fake = populated_vk()
     adapter = Vk(fake.client())
