@@ -68,9 +68,9 @@ class FakeGraph:
         default_factory=lambda: graph_error(100, None, "(#100) The value must be a valid insights metric")
     )
     """The error for any other name of an insight."""
-    answers: dict[str, Node | Callable[[], Node]] = field(default_factory=dict)
+    bodies: dict[str, Node | Callable[[], Node]] = field(default_factory=dict)
     """Responses to paths that are neither a node nor a list, by the end of the path."""
-    responses: dict[str, httpx.Response] = field(default_factory=dict)
+    overrides: dict[str, httpx.Response] = field(default_factory=dict)
     """Responses that take precedence, by a part of the path and query."""
     unfinished_part: str = ""
     """Batch requests whose URL contains this get null instead of a response."""
@@ -80,7 +80,7 @@ class FakeGraph:
     requests: list[httpx.Request] = field(default_factory=list)
     sent: list[tuple[str, Node]] = field(default_factory=list)
     """Path and form fields of each POST."""
-    page: int = 1000
+    page_size: int = 1000
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(self._handle))
@@ -90,8 +90,8 @@ class FakeGraph:
         self.before_response()
         assert not any(token and token in str(request.url) for token in self.tokens), "a token in an address"
         path = request.url.path.removeprefix("/v26.0").strip("/")
-        for part, answer in self.responses.items():
-            if part in f"{path}?{request.url.query.decode()}":
+        for url_part, answer in self.overrides.items():
+            if url_part in f"{path}?{request.url.query.decode()}":
                 return answer
         try:
             return httpx.Response(200, json=self._answer(request, path), headers={"date": NOW, **self.headers})
@@ -113,7 +113,7 @@ class FakeGraph:
             return self._list(path, query)
         if request.method == "GET" and path in self.nodes:
             return self._node(path, query)
-        for end, answer in self.answers.items():
+        for end, answer in self.bodies.items():
             if path.endswith(end):
                 return answer() if callable(answer) else answer
         raise ErrorResponse(NOT_FOUND)
@@ -123,7 +123,7 @@ class FakeGraph:
         if self.unfinished_part and self.unfinished_part in unquote(url):
             return None
         subrequest = httpx.URL(f"https://graph.example/{url}")
-        answer = next((said for part, said in self.responses.items() if part in unquote(url)), None)
+        answer = next((override for url_part, override in self.overrides.items() if url_part in unquote(url)), None)
         try:
             node = subrequest.path.removeprefix("/v26.0/")
             answer = answer or httpx.Response(200, json=self._node(node, dict(subrequest.params)))
@@ -160,7 +160,7 @@ class FakeGraph:
             if not positions:
                 raise ErrorResponse(graph_error(100, None, "(#100) Invalid cursor"))
             start = positions[0] + 1
-        size = min(self.page, int(query["limit"]))
+        size = min(self.page_size, int(query["limit"]))
         visible = items[start : start + size]
         answer: Node = {"data": [select_fields(item, query["fields"]) for item in visible]}
         if visible:

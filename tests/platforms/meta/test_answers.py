@@ -89,17 +89,17 @@ TOO_MUCH = "Please reduce the amount of data you're asking for, then retry your 
 
 
 @pytest.mark.parametrize(
-    "said",
+    "error",
     [graph_error(1, None, TOO_MUCH), graph_error(1, 99, "An unknown error occurred", error_user_msg=TOO_MUCH)],
 )
-async def test_a_page_that_is_too_large_is_requested_again_with_a_smaller_limit(said: Node) -> None:
+async def test_a_page_that_is_too_large_is_requested_again_with_a_smaller_limit(error: Node) -> None:
     limits: list[int] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         limits.append(int(request.url.params["limit"]))
         most = 2 if "published_posts" in request.url.path else 0
         if limits[-1] > most:
-            return httpx.Response(500, json=said)
+            return httpx.Response(500, json=error)
         return httpx.Response(200, json={"data": [post()], "paging": {"next": f"{NEXT}&after=a1"}})
 
     adapter = Facebook(httpx.AsyncClient(transport=httpx.MockTransport(answer)))
@@ -203,10 +203,10 @@ async def test_an_insight_counts_from_the_posts_first_day(insight: Node, views: 
 
 async def test_a_subscription_may_be_confirmed_by_a_bare_boolean() -> None:
     graph = fake_graph()
-    graph.answers = {"/subscriptions": {"success": True}}
-    graph.responses["subscribed_apps"] = httpx.Response(200, json=True)
+    graph.bodies = {"/subscriptions": {"success": True}}
+    graph.overrides["subscribed_apps"] = httpx.Response(200, json=True)
     assert await Facebook(graph.client()).subscribe(credentials(), "https://x.example/h", {"verify_token": "x"}) == {}
-    graph.responses["subscribed_apps"] = httpx.Response(200, json=False)
+    graph.overrides["subscribed_apps"] = httpx.Response(200, json=False)
     with pytest.raises(Rejected):
         await Facebook(graph.client()).subscribe(credentials(), "https://x.example/h", {"verify_token": "x"})
 
@@ -222,7 +222,7 @@ async def test_no_scope_is_missing_if_the_response_has_no_scopes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "kind"),
+    ("error", "status", "kind"),
     [
         ({"error": {"type": "OAuthException", "message": "Error validating access token."}}, 400, AuthExpired),
         ({"error": {"type": "OAuthException", "message": "Error validating application."}}, 400, Rejected),
@@ -249,26 +249,28 @@ async def test_no_scope_is_missing_if_the_response_has_no_scopes() -> None:
         ({"error": "not Graph's"}, 401, AuthExpired),
     ],
 )
-async def test_errors_of_every_format(said: Node, status: int, kind: type[PlatformError]) -> None:
+async def test_errors_of_every_format(error: Node, status: int, kind: type[PlatformError]) -> None:
     with pytest.raises(kind) as caught:
-        await Facebook(client_answering(said, status)).community(credentials())
+        await Facebook(client_answering(error, status)).community(credentials())
     assert type(caught.value) is kind
 
 
 def test_a_temporary_failure_of_a_write_has_an_unknown_outcome() -> None:
-    said = httpx.Response(400, json=graph_error(1200, None, "Temporary send message failure."))
-    assert isinstance(errors.failure(said, changes=True), OutcomeUnknown)
+    response = httpx.Response(400, json=graph_error(1200, None, "Temporary send message failure."))
+    assert isinstance(errors.failure(response, changes=True), OutcomeUnknown)
 
 
 def test_the_type_of_an_error_is_not_in_its_platform_code() -> None:
-    said = errors.failure(httpx.Response(400, json={"error": {"type": "<EAAB secret>", "message": "x"}}), changes=False)
-    assert said is not None
-    assert said.platform_code == "0"
+    error = errors.failure(
+        httpx.Response(400, json={"error": {"type": "<EAAB secret>", "message": "x"}}), changes=False
+    )
+    assert error is not None
+    assert error.platform_code == "0"
 
 
 async def test_a_container_without_a_status_is_not_ready() -> None:
     graph = ig.publishing()
-    graph.answers |= {"/media": {"id": "900"}, "900": {"id": "900"}}
+    graph.bodies |= {"/media": {"id": "900"}, "900": {"id": "900"}}
     with pytest.raises(Transient):
         await ig.adapter(graph).publish(ig.credentials(), OutgoingPost("x", ig.PICTURES[:1]), "k")
 

@@ -109,10 +109,10 @@ async def read_all(
 
 
 def test_the_adapter_has_its_capabilities() -> None:
-    made: Adapter = adapter(fake_graph())
+    instance: Adapter = adapter(fake_graph())
     assert ADAPTER is Facebook
-    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
-        assert isinstance(made, able)
+    for capability in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
+        assert isinstance(instance, capability)
 
 
 @pytest.mark.parametrize(
@@ -194,24 +194,24 @@ async def test_posts_with_their_counters() -> None:
 @pytest.mark.parametrize("seed", range(12))
 async def test_no_post_is_missed_while_the_list_changes(seed: int) -> None:
     """Posts are added and deleted between requests; those that existed throughout are all listed."""
-    dice, graph, number = random.Random(seed), fake_graph(), 0
+    rng, graph, number = random.Random(seed), fake_graph(), 0
     posts = graph.lists[f"{PAGE}/published_posts"]
-    graph.page = 4
+    graph.page_size = 4
 
-    def appear() -> None:
+    def add_post() -> None:
         nonlocal number
         number += 1
         posts.insert(0, post(number, number))
 
-    def happen() -> None:
-        if dice.random() < 0.3:
-            appear()
-        if posts and dice.random() < 0.15:
-            posts.remove(dice.choice(posts))
+    def change() -> None:
+        if rng.random() < 0.3:
+            add_post()
+        if posts and rng.random() < 0.15:
+            posts.remove(rng.choice(posts))
 
     for _ in range(30):
-        appear()
-    graph.before_response = happen
+        add_post()
+    graph.before_response = change
     cursor, listed_ids = None, set[str]()
     for _ in range(4):
         before = {one["id"] for one in posts}
@@ -222,7 +222,7 @@ async def test_no_post_is_missed_while_the_list_changes(seed: int) -> None:
 
 async def test_paging_ends_at_posts_that_are_known_or_too_old() -> None:
     graph = fake_graph()
-    graph.page = 3
+    graph.page_size = 3
     graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(12, 0, -1)]
     since = START + timedelta(minutes=8)
     items, cursor = await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor, since))
@@ -237,7 +237,7 @@ async def test_paging_ends_at_posts_that_are_known_or_too_old() -> None:
 async def test_paging_ends_even_if_cursors_become_invalid_again_and_again() -> None:
     """The last posts of each page are deleted, which makes the cursor invalid."""
     graph = fake_graph()
-    graph.page = 10
+    graph.page_size = 10
     posts = graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(170, 0, -1)]
     listed_ids, cursor, more = set[str](), None, True
     while more:
@@ -251,9 +251,9 @@ async def test_paging_ends_even_if_cursors_become_invalid_again_and_again() -> N
 
 async def test_an_error_is_raised_if_every_cursor_is_invalid() -> None:
     graph = fake_graph()
-    graph.page = 1
+    graph.page_size = 1
     graph.lists[f"{PAGE}/published_posts"] = [post(2, 2), post(1, 1)]
-    graph.responses["after="] = httpx.Response(400, json=graph_error(100, None, "(#100) Invalid cursor"))
+    graph.overrides["after="] = httpx.Response(400, json=graph_error(100, None, "(#100) Invalid cursor"))
     with pytest.raises(Rejected, match="Invalid cursor"):
         await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor))
 
@@ -301,8 +301,8 @@ async def test_a_deleted_post_does_not_affect_the_metrics_of_others() -> None:
 async def test_a_post_that_may_not_be_read_is_not_taken_for_deleted() -> None:
     graph = measured(0)
     assert (await adapter(graph).metrics(credentials(), ids(1)))[0].gone
-    said = graph_error(10, None, "(#10) This endpoint requires the 'pages_read_engagement' permission")
-    graph.responses["published_posts"] = httpx.Response(400, json=said)
+    error = graph_error(10, None, "(#10) This endpoint requires the 'pages_read_engagement' permission")
+    graph.overrides["published_posts"] = httpx.Response(400, json=error)
     with pytest.raises(MissingPermission) as caught:
         await adapter(graph).metrics(credentials(), ids(1, 2))
     assert caught.value.scopes == ("pages_read_engagement",)
@@ -358,7 +358,7 @@ async def test_an_empty_insight_is_never_zero(fans: int, status: MetricStatus) -
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("error", "status"),
     [
         (graph_error(200, None, "(#200) Requires read_insights permission"), MetricStatus.NO_PERMISSION),
         (graph_error(10), MetricStatus.NO_PERMISSION),
@@ -367,9 +367,9 @@ async def test_an_empty_insight_is_never_zero(fans: int, status: MetricStatus) -
         ({"data": "wrong"}, MetricStatus.ERROR),
     ],
 )
-async def test_insights_that_are_refused_leave_the_counters(said: Node, status: MetricStatus) -> None:
+async def test_insights_that_are_refused_leave_the_counters(error: Node, status: MetricStatus) -> None:
     graph = measured(1)
-    graph.responses["insights.metric"] = httpx.Response(400 if "error" in said else 200, json=said)
+    graph.overrides["insights.metric"] = httpx.Response(400 if "error" in error else 200, json=error)
     (metrics,) = await adapter(graph).metrics(credentials(), ids(1))
     assert metrics.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 1}
     assert metrics.missing[Metric.VIEWS] is metrics.missing[Metric.REACH] is status
@@ -378,7 +378,7 @@ async def test_insights_that_are_refused_leave_the_counters(said: Node, status: 
 @pytest.mark.parametrize(("code", "kind"), [(190, AuthExpired), (32, Throttled), (4, Throttled)])
 async def test_expired_tokens_and_rate_limits_are_raised_from_insights_too(code: int, kind: type[Exception]) -> None:
     graph = measured(2)
-    graph.responses["insights.metric"] = httpx.Response(400, json=graph_error(code))
+    graph.overrides["insights.metric"] = httpx.Response(400, json=graph_error(code))
     with pytest.raises(kind):
         await adapter(graph).metrics(credentials(), ids(1, 2))
     assert len(graph.requests) == 2
@@ -483,18 +483,18 @@ async def test_comments_of_all_levels() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_no_comment_is_missed_while_the_list_changes(seed: int) -> None:
-    dice, graph = random.Random(seed), fake_graph()
+    rng, graph = random.Random(seed), fake_graph()
     comments = graph.lists[f"{PAGE}_1/comments"] = [comment(n, "5") for n in range(40, 0, -1)]
-    graph.page, number = 5, 40
+    graph.page_size, number = 5, 40
 
-    def happen() -> None:
+    def change() -> None:
         nonlocal number
         number += 1
-        comments.insert(dice.choice([0, 0, len(comments)]), comment(number, "5"))
-        if dice.random() < 0.2:
-            comments.remove(dice.choice(comments))
+        comments.insert(rng.choice([0, 0, len(comments)]), comment(number, "5"))
+        if rng.random() < 0.2:
+            comments.remove(rng.choice(comments))
 
-    graph.before_response = happen
+    graph.before_response = change
     before = {one["id"] for one in comments}
     items, cursor = await read_all(lambda cursor: adapter(graph).comments(credentials(), f"{PAGE}_1", cursor))
     assert before & {one["id"] for one in comments} <= {one.external_id for one in items}
@@ -507,7 +507,7 @@ async def test_no_comment_is_missed_while_the_list_changes(seed: int) -> None:
 async def test_comments_that_are_too_old_are_left_out(*, falling: bool) -> None:
     """If the list is not in the requested order, all its pages are read."""
     graph = fake_graph()
-    graph.page = 4
+    graph.page_size = 4
     graph.lists[f"{PAGE}_1/comments"] = [comment(n, "5") for n in sorted(range(1, 21), reverse=falling)]
     since = START + timedelta(minutes=15)
     items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), f"{PAGE}_1", cursor, since))
@@ -522,7 +522,7 @@ class Mailbox:
         self.graph, self.minute = graph, 0
         self.ids: set[str] = set()
 
-    def say(self, customer_id: str, *, ours: bool = False, minutes: int = 1) -> None:
+    def add_message(self, customer_id: str, *, ours: bool = False, minutes: int = 1) -> None:
         self.minute += minutes
         mid, thread = f"m_{len(self.ids) + 1}", f"t_{customer_id}"
         self.ids.add(mid)
@@ -559,22 +559,22 @@ def _cursor(item: str) -> str:
 @pytest.mark.parametrize("seed", range(12))
 async def test_no_message_is_missed_while_threads_change(seed: int) -> None:
     """Threads, unread ones too, move to the top of the list between pages."""
-    dice, graph = random.Random(seed), fake_graph()
+    rng, graph = random.Random(seed), fake_graph()
     mailbox = Mailbox(graph)
     for _ in range(60):
-        mailbox.say(str(dice.randrange(100, 112)), ours=dice.random() < 0.3)
-    graph.page = 3
+        mailbox.add_message(str(rng.randrange(100, 112)), ours=rng.random() < 0.3)
+    graph.page_size = 3
     messages, cursor, before = dict[str, RemoteMessage](), None, set(mailbox.ids)
     for _ in range(3):
         calls = 0
 
-        def happen() -> None:
+        def change() -> None:
             nonlocal calls
             calls += 1
-            if calls < 25 and dice.random() < 0.5:
-                mailbox.say(str(dice.randrange(100, 112)))
+            if calls < 25 and rng.random() < 0.5:
+                mailbox.add_message(str(rng.randrange(100, 112)))
 
-        graph.before_response = happen
+        graph.before_response = change
         items, cursor = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
         messages |= {one.external_id: one for one in items}
         assert before <= messages.keys()
@@ -595,9 +595,9 @@ async def test_no_message_is_missed_while_threads_change(seed: int) -> None:
 async def test_messages_of_the_same_second_are_not_missed() -> None:
     graph = fake_graph()
     mailbox = Mailbox(graph)
-    mailbox.say("100")
+    mailbox.add_message("100")
     _, cursor = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor))
-    mailbox.say("101", minutes=0)
+    mailbox.add_message("101", minutes=0)
     items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
     assert "m_2" in {one.external_id for one in items}
 
@@ -606,7 +606,7 @@ async def test_messages_that_are_too_old_or_hidden_are_left_out() -> None:
     graph = fake_graph()
     mailbox = Mailbox(graph)
     for number in range(20):
-        mailbox.say(str(100 + number % 5))
+        mailbox.add_message(str(100 + number % 5))
     since = START + timedelta(minutes=14)
     items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor, since))
     assert {one.external_id for one in items} == {f"m_{n}" for n in range(14, 21)}
@@ -628,32 +628,32 @@ def reply_to(kind: MessageKind, external_id: str = "1_11") -> ReplyTo:
 async def test_replies() -> None:
     graph = fake_graph()
     made = {"id": "1_12", "created_time": graph_time(3), "permalink_url": "https://fb.com/1_12"}
-    graph.answers = {"1_11/comments": made, "/messages": {"recipient_id": "5", "message_id": "m_9"}}
+    graph.bodies = {"1_11/comments": made, "/messages": {"recipient_id": "5", "message_id": "m_9"}}
     sent = await adapter(graph).reply(credentials(), reply_to(MessageKind.COMMENT), "Yes & no", "key")
     assert (sent.external_id, sent.url) == ("1_12", "https://fb.com/1_12")
     assert sent.sent_at == START + timedelta(minutes=3)
     sent = await adapter(graph).reply(credentials(), reply_to(MessageKind.MESSAGE, "m_1"), "Yes", "key")
     assert sent.external_id == "m_9"
-    (_, said), (path, message) = graph.sent
-    assert said["message"] == "Yes & no"
+    (_, comment_form), (path, message_form) = graph.sent
+    assert comment_form["message"] == "Yes & no"
     assert path == f"{PAGE}/messages"
-    assert json.loads(message["recipient"]) == {"id": "5"}
-    assert json.loads(message["message"]) == {"text": "Yes"}
-    assert message["messaging_type"] == "RESPONSE"
+    assert json.loads(message_form["recipient"]) == {"id": "5"}
+    assert json.loads(message_form["message"]) == {"text": "Yes"}
+    assert message_form["messaging_type"] == "RESPONSE"
 
 
 async def test_the_error_of_a_reply_after_24_hours_names_the_limit() -> None:
     graph = fake_graph()
-    said = graph_error(10, 2_018_278, "(#10) This message is sent outside of allowed window.")
-    graph.responses["/messages"] = httpx.Response(400, json=said)
+    error = graph_error(10, 2_018_278, "(#10) This message is sent outside of allowed window.")
+    graph.overrides["/messages"] = httpx.Response(400, json=error)
     with pytest.raises(Rejected, match="24 hours"):
         await adapter(graph).reply(credentials(), reply_to(MessageKind.MESSAGE), "Yes", "key")
 
 
 async def test_error_messages_do_not_contain_secrets() -> None:
     graph = fake_graph()
-    said = graph_error(1234567, None, f"Cannot call with {PAGE_TOKEN} and {APP['client_secret']} and more")
-    graph.responses["oauth"] = graph.responses[f"{PAGE}?"] = httpx.Response(400, json=said)
+    error = graph_error(1234567, None, f"Cannot call with {PAGE_TOKEN} and {APP['client_secret']} and more")
+    graph.overrides["oauth"] = graph.overrides[f"{PAGE}?"] = httpx.Response(400, json=error)
     with pytest.raises(Rejected) as caught:
         await adapter(graph).community(credentials())
     assert PAGE_TOKEN not in str(caught.value)
@@ -664,7 +664,7 @@ async def test_error_messages_do_not_contain_secrets() -> None:
 
 async def test_posts_are_published() -> None:
     graph, uploads = fake_graph(), iter("123456")
-    graph.answers = {
+    graph.bodies = {
         "/feed": {"id": f"{PAGE}_50"},
         "/photos": lambda: {"id": next(uploads), "post_id": f"{PAGE}_60"},
     }
@@ -674,7 +674,7 @@ async def test_posts_are_published() -> None:
     album = await adapter(graph).publish(credentials(), OutgoingPost("Open", pictures), "key")
     assert [one.external_id for one in (text, photo, album)] == [f"{PAGE}_50", f"{PAGE}_60", f"{PAGE}_50"]
     assert text.url == f"https://www.facebook.com/{PAGE}_50"
-    alone, captioned, first, second, whole = [said for _, said in graph.sent]
+    alone, captioned, first, second, whole = [form for _, form in graph.sent]
     assert alone == {"message": "Open"}
     assert captioned == {"caption": "Open", "alt_text_custom": "a dot", "source": PIXEL}
     assert first == {"published": "false", "alt_text_custom": "a dot", "source": PIXEL}
@@ -693,7 +693,7 @@ async def test_tokens_are_renewed() -> None:
     graph = fake_graph()
     graph.tokens |= {"EAABnew-user"}
     graph.nodes[PAGE]["access_token"] = "EAABnew-page"
-    graph.answers = {"oauth/access_token": {"access_token": "EAABnew-user", "expires_in": 5_184_000}}
+    graph.bodies = {"oauth/access_token": {"access_token": "EAABnew-user", "expires_in": 5_184_000}}
     granted = await adapter(graph).refresh(credentials())
     assert {kind: (one.text, one.lifetime) for kind, one in granted.items()} == {
         Token.USER: ("EAABnew-user", timedelta(days=60)),
@@ -725,11 +725,11 @@ async def test_tokens_are_inspected() -> None:
     access_end = int(datetime(2026, 11, 24, 6, tzinfo=UTC).timestamp())
     scopes = [scope for scope in Facebook.spec.scopes[Token.USER] if scope != "read_insights"]
     token_info: Node = {"is_valid": True, "scopes": scopes, "expires_at": 0, "data_access_expires_at": access_end}
-    graph.answers = {"debug_token": {"data": token_info}}
+    graph.bodies = {"debug_token": {"data": token_info}}
     states = await adapter(graph).inspect(credentials())
     assert states[Token.COMMUNITY] == TokenState(("read_insights",), timedelta(days=1))
     assert set(states) == {Token.COMMUNITY, Token.USER}
-    assert [said["input_token"] for _, said in graph.sent] == [PAGE_TOKEN, USER_TOKEN]
+    assert [form["input_token"] for _, form in graph.sent] == [PAGE_TOKEN, USER_TOKEN]
     assert graph.requests[0].headers["authorization"] == f"Bearer {APP_TOKEN}"
     token_info |= {"expires_at": access_end - 3600}
     states = await adapter(graph).inspect(credentials())
@@ -915,31 +915,31 @@ def test_events_without_a_message_are_not_stored() -> None:
 
 async def test_the_webhook_is_subscribed_and_inspected() -> None:
     graph = fake_graph()
-    graph.answers = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
+    graph.bodies = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
     assert await adapter(graph).subscribe(credentials(), HOOK, SECRETS) == {}
-    (app, at_app), (page, at_page) = graph.sent
+    (app, app_form), (page, page_form) = graph.sent
     assert (app, page) == ("4400/subscriptions", f"{PAGE}/subscribed_apps")
-    assert (at_app["object"], at_app["callback_url"], at_app["verify_token"]) == ("page", HOOK, "agreed")
-    assert at_page == {"subscribed_fields": "feed,messages,message_echoes"}
+    assert (app_form["object"], app_form["callback_url"], app_form["verify_token"]) == ("page", HOOK, "agreed")
+    assert page_form == {"subscribed_fields": "feed,messages,message_echoes"}
     fields = ["feed", "messages", "message_echoes"]
     versioned = [{"name": name, "version": "v26.0"} for name in fields]
-    there: list[Node] = [{"object": "page", "callback_url": HOOK, "active": True, "fields": versioned}]
+    subscriptions: list[Node] = [{"object": "page", "callback_url": HOOK, "active": True, "fields": versioned}]
     listed = {"data": [{"id": "4400", "name": "Instep", "subscribed_fields": fields}]}
-    graph.answers = {"/subscribed_apps": listed, "/subscriptions": {"data": there}}
+    graph.bodies = {"/subscribed_apps": listed, "/subscriptions": {"data": subscriptions}}
     assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True)
-    there[0]["fields"] = fields
+    subscriptions[0]["fields"] = fields
     assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True), "the format before v3.2"
-    there[0]["fields"] = versioned[:2]
+    subscriptions[0]["fields"] = versioned[:2]
     state = await adapter(graph).subscription(credentials(), HOOK)
     assert (state.subscribed, state.detail) == (False, "the application does not send: message_echoes")
     assert not (await adapter(graph).subscription(credentials(), HOOK + "0")).subscribed
-    unseen = await adapter(graph).subscription(credentials(app={}), HOOK)
-    assert unseen.subscribed
-    assert "dashboard" in unseen.detail
+    without_app = await adapter(graph).subscription(credentials(app={}), HOOK)
+    assert without_app.subscribed
+    assert "dashboard" in without_app.detail
     listed["data"] = [{"id": "9999", "subscribed_fields": fields}]
     state = await adapter(graph).subscription(credentials(), HOOK)
     assert (state.subscribed, state.detail) == (False, "the community does not send: feed, message_echoes, messages")
-    graph.answers = {"/subscribed_apps": {"success": False}}
+    graph.bodies = {"/subscribed_apps": {"success": False}}
     with pytest.raises(Rejected):
         await adapter(graph).subscribe(credentials(app={}), HOOK, SECRETS)
 

@@ -33,7 +33,7 @@ def test_requested_fields_exist() -> None:
 
 async def test_sent_parameters_are_accepted() -> None:
     graph = fake_graph()
-    graph.answers = {end: {"id": "1", "message_id": "2", "success": True} for end in ("", "feed", "photos")}
+    graph.bodies = {end: {"id": "1", "message_id": "2", "success": True} for end in ("", "feed", "photos")}
     pictures = (Picture(PIXEL, "image/png", "a dot"),) * 2
     for draft in (OutgoingPost("x"), OutgoingPost("x", pictures[:1]), OutgoingPost("x", pictures)):
         await adapter(graph).publish(credentials(), draft, "key")

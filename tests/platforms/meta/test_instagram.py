@@ -77,10 +77,10 @@ def media(number: int, **more: object) -> Node:
 
 
 def test_the_adapter_has_its_capabilities() -> None:
-    made: Adapter = adapter(fake_graph())
+    instance: Adapter = adapter(fake_graph())
     assert ADAPTER is Instagram
-    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
-        assert isinstance(made, able)
+    for capability in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
+        assert isinstance(instance, capability)
 
 
 @pytest.mark.parametrize(
@@ -133,20 +133,20 @@ async def test_the_token_of_another_account_is_rejected() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_no_post_is_missed_while_the_list_changes(seed: int) -> None:
-    dice, graph, number = random.Random(seed), fake_graph(), 30
+    rng, graph, number = random.Random(seed), fake_graph(), 30
     posts = graph.lists[f"{ACCOUNT_ID}/media"]
     posts[:] = [media(n) for n in range(30, 0, -1)]
-    graph.page = 4
+    graph.page_size = 4
 
-    def happen() -> None:
+    def change() -> None:
         nonlocal number
-        if dice.random() < 0.3:
+        if rng.random() < 0.3:
             number += 1
             posts.insert(0, media(number))
-        if dice.random() < 0.15:
-            posts.remove(dice.choice(posts))
+        if rng.random() < 0.15:
+            posts.remove(rng.choice(posts))
 
-    graph.before_response = happen
+    graph.before_response = change
     cursor, listed_ids = None, set[str]()
     for _ in range(4):
         before = {one["id"] for one in posts}
@@ -191,8 +191,8 @@ async def test_deleted_media_and_a_retired_metric() -> None:
     assert (one.gone, gone.gone, other.gone) == (False, True, False)
     assert one.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
     assert other.counters[Metric.VIEWS] == 5
-    said = graph_error(10, None, "(#10) requires the instagram_basic permission")
-    graph.responses[f"{ACCOUNT_ID}/media"] = httpx.Response(400, json=said)
+    error = graph_error(10, None, "(#10) requires the instagram_basic permission")
+    graph.overrides[f"{ACCOUNT_ID}/media"] = httpx.Response(400, json=error)
     with pytest.raises(MissingPermission):
         await adapter(graph).metrics(credentials(), ("189",))
 
@@ -215,7 +215,7 @@ def ours(number: int) -> Node:
 
 async def test_comments_with_all_their_replies() -> None:
     graph = fake_graph()
-    graph.page = 2
+    graph.page_size = 2
     answers = [ours(9), comment(8, "6"), comment(7, "5"), comment(6, "5")]
     graph.lists["1791/replies"] = answers
     graph.lists["1792/replies"] = [ours(5)]
@@ -247,7 +247,7 @@ def _after(item: Node) -> str:
 
 async def test_messages_then_tags() -> None:
     graph = fake_graph()
-    graph.page = 1
+    graph.page_size = 1
     people = {"data": [{"id": ACCOUNT_ID, "username": "coffee.house"}, {"id": "5", "username": "ann"}]}
     listed = [
         {
@@ -282,7 +282,7 @@ async def test_messages_then_tags() -> None:
 
 async def test_replies() -> None:
     graph = fake_graph()
-    graph.answers = {
+    graph.bodies = {
         "1791/replies": {"id": "1792"},
         "me/messages": {"recipient_id": "5", "message_id": "aW9"},
         "/mentions": {"id": "7"},
@@ -293,7 +293,7 @@ async def test_replies() -> None:
         to = ReplyTo(external_id, "thread", kind, RemotePerson("5", "ann"), None)
         sent.append((await adapter(graph).reply(credentials(), to, "Yes", "key")).external_id)
     assert sent == ["1792", "aW9", "7"]
-    comment_, message, mention = [said for _, said in graph.sent]
+    comment_, message, mention = [form for _, form in graph.sent]
     assert comment_ == {"message": "Yes"}
     assert json.loads(message["recipient"]) == {"id": "5"}
     assert mention == {"media_id": "183", "message": "Yes"}
@@ -307,7 +307,7 @@ def publishing(*states: str, used: int = 0, total: int = 25) -> FakeGraph:
 
     def container() -> Node:
         number = str(next(numbers))
-        graph.answers[number] = lambda: {
+        graph.bodies[number] = lambda: {
             "id": number,
             "status_code": next(status_codes, "FINISHED"),
             "status": "Error: odd",
@@ -315,7 +315,7 @@ def publishing(*states: str, used: int = 0, total: int = 25) -> FakeGraph:
         return {"id": number}
 
     limit = {"quota_usage": used, "config": {"quota_total": total, "quota_duration": 86400}}
-    graph.answers = {"/media": container, "media_publish": {"id": "1850"}, "publishing_limit": {"data": [limit]}}
+    graph.bodies = {"/media": container, "media_publish": {"id": "1850"}, "publishing_limit": {"data": [limit]}}
     return graph
 
 
@@ -329,7 +329,7 @@ async def test_posts_are_published() -> None:
     assert graph.requests[-1].extensions[COST].units == {"calls": 1, "posts": 1}
     graph = publishing()
     await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES), "key")
-    *parts, album, published = [said for _, said in graph.sent]
+    *parts, album, published = [form for _, form in graph.sent]
     assert [part["is_carousel_item"] for part in parts] == ["true"] * 3
     assert album == {"media_type": "CAROUSEL", "children": "901,902,903", "caption": "Open"}
     assert published == {"creation_id": "904"}
@@ -374,7 +374,7 @@ async def test_an_invalid_post_is_rejected_before_any_request(draft: OutgoingPos
 
 async def test_the_token_of_instagram_login_is_refreshed_with_itself() -> None:
     graph = fake_graph()
-    graph.answers = {
+    graph.bodies = {
         "refresh_access_token": {"access_token": "IGAAnew", "token_type": "bearer", "expires_in": 5_183_944}
     }
     granted = await adapter(graph).refresh(credentials({**PAGE, **OWN}))
@@ -391,7 +391,7 @@ async def test_the_token_of_instagram_login_is_refreshed_with_itself() -> None:
 async def test_the_page_s_token_is_inspected() -> None:
     graph = fake_graph()
     token_info = {"is_valid": True, "scopes": list(Instagram.spec.scopes[Token.COMMUNITY][1:]), "expires_at": 0}
-    graph.answers = {"debug_token": {"data": token_info}}
+    graph.bodies = {"debug_token": {"data": token_info}}
     (state,) = (await adapter(graph).inspect(credentials({**PAGE, **OWN}))).values()
     assert (state.missing_scopes, state.lifetime) == (("instagram_basic",), None)
     assert await adapter(graph).inspect(credentials(OWN)) == {}
@@ -424,7 +424,7 @@ def test_a_pushed_comment_equals_the_listed_one(*, flat: bool) -> None:
 
 
 def test_messages_echoes_and_deletions() -> None:
-    def said(sender: str, recipient: str, **message: object) -> Node:
+    def message_event(sender: str, recipient: str, **message: object) -> Node:
         at_ms = 1_772_355_600_000
         return {"sender": {"id": sender}, "recipient": {"id": recipient}, "timestamp": at_ms, "message": message}
 
@@ -432,9 +432,9 @@ def test_messages_echoes_and_deletions() -> None:
         "mentions",
         {},
         messaging=[
-            said("5", ACCOUNT_ID, mid="aW1", text="Open?"),
-            said(ACCOUNT_ID, "5", mid="aW2", text="Yes", is_echo=True),
-            said("5", ACCOUNT_ID, mid="aW1", is_deleted=True),
+            message_event("5", ACCOUNT_ID, mid="aW1", text="Open?"),
+            message_event(ACCOUNT_ID, "5", mid="aW2", text="Yes", is_echo=True),
+            message_event("5", ACCOUNT_ID, mid="aW1", is_deleted=True),
         ],
     )
     theirs, ours_, deleted = received
@@ -446,14 +446,14 @@ def test_messages_echoes_and_deletions() -> None:
 
 async def test_the_webhook_is_subscribed_by_either_login() -> None:
     graph = fake_graph()
-    graph.answers = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
+    graph.bodies = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
     await adapter(graph).subscribe(credentials(), HOOK, SECRETS)
     await adapter(graph).subscribe(credentials(OWN), HOOK, SECRETS)
-    assert [(path, said.get("object"), said.get("subscribed_fields")) for path, said in graph.sent] == [
+    assert [(path, form.get("object"), form.get("subscribed_fields")) for path, form in graph.sent] == [
         ("4400/subscriptions", "instagram", None),
         ("me/subscribed_apps", None, "feed,messages"),
         ("me/subscribed_apps", None, "comments,messages"),
     ]
-    graph.answers = {"/subscribed_apps": {"data": [{"subscribed_fields": ["comments", "messages"]}]}}
+    graph.bodies = {"/subscribed_apps": {"data": [{"subscribed_fields": ["comments", "messages"]}]}}
     assert (await adapter(graph).subscription(credentials(OWN), HOOK)).subscribed
     assert not (await adapter(graph).subscription(credentials(), HOOK)).subscribed

@@ -22,17 +22,17 @@ def test_requested_fields_exist() -> None:
         ("UnifiedThread", mail.THREAD_FIELDS),
     ]
     assert [name for kind, fields in requested for name in unknown_fields(kind, fields)] == []
-    there = json.loads(data("meta/insights-metrics-v26.json").read_text())
-    assert set(accounts.INSIGHTS) <= set(there["ig_metric"])
-    assert "lifetime" in there["period"]
+    documented = json.loads(data("meta/insights-metrics-v26.json").read_text())
+    assert set(accounts.INSIGHTS) <= set(documented["ig_metric"])
+    assert "lifetime" in documented["period"]
 
 
 async def test_sent_parameters_are_accepted() -> None:
     graph = publishing()
     for pictures in (PICTURES[:1], PICTURES):
         await adapter(graph).publish(credentials(), OutgoingPost("x", pictures), "key")
-    graph.answers["1791/replies"] = graph.answers["mentions"] = {"id": "1"}
-    graph.answers["messages"] = {"message_id": "1"}
+    graph.bodies["1791/replies"] = graph.bodies["mentions"] = {"id": "1"}
+    graph.bodies["messages"] = {"message_id": "1"}
     for external_id, kind in (
         ("1791", MessageKind.COMMENT), ("aW1", MessageKind.MESSAGE), ("tag-1", MessageKind.MENTION),
     ):  # fmt: skip

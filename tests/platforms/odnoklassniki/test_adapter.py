@@ -410,7 +410,7 @@ async def test_an_album_keeps_its_order() -> None:
     assert json.loads(form["attachment"]) == {"media": media, "onBehalfOfGroup": "true"}
     uploads = [one for one in fake.requests if one.url.host == "up.example"]
     assert [b"one" in one.content for one in uploads] == [True, False]
-    assert all(one.extensions[COST] == Cost() for one in uploads), "an upload carries no token of ours"
+    assert all(one.extensions[COST] == Cost() for one in uploads), "an upload carries no token"
 
 
 async def test_a_picture_that_was_not_uploaded_is_not_posted() -> None:
@@ -434,7 +434,7 @@ async def test_a_write_with_a_malformed_response_has_an_unknown_outcome() -> Non
 
 
 @pytest.mark.parametrize(
-    ("said", "granted"),
+    ("response", "granted"),
     [
         ({"access_token": "new", "expires_in": "1800"}, {Token.USER: ("new", timedelta(minutes=30))}),
         ({"access_token": "new", "expires_in": 60}, {Token.USER: ("new", timedelta(minutes=1))}),
@@ -444,8 +444,8 @@ async def test_a_write_with_a_malformed_response_has_an_unknown_outcome() -> Non
         ),
     ],
 )
-async def test_new_tokens(said: object, granted: dict[Token, tuple[str, timedelta | None]]) -> None:
-    fake = FakeOdnoklassniki(**{"/oauth/token.do": said})
+async def test_new_tokens(response: object, granted: dict[Token, tuple[str, timedelta | None]]) -> None:
+    fake = FakeOdnoklassniki(**{"/oauth/token.do": response})
     issued = await fake.adapter().refresh(C)
     assert {kind: (one.text, one.lifetime) for kind, one in issued.items()} == granted
     (request,) = fake.requests
@@ -499,6 +499,6 @@ def test_every_error_code_is_an_error(code: int) -> None:
     assert "SECRET" not in str(error)
 
 
-@pytest.mark.parametrize("said", [[], {}, "66", True, None, [{"error_code": 1}]])
-def test_a_response_without_an_error_code_is_no_error(said: object) -> None:
-    assert from_answer(httpx.Response(200, json=said)) is None
+@pytest.mark.parametrize("response", [[], {}, "66", True, None, [{"error_code": 1}]])
+def test_a_response_without_an_error_code_is_no_error(response: object) -> None:
+    assert from_answer(httpx.Response(200, json=response)) is None

@@ -89,23 +89,23 @@ async def insights(raw: Any) -> None:
 
 async def made(raw: Any) -> None:
     graph = publishing()
-    graph.answers = {
-        **graph.answers, "/media": raw, raw["id"]: {"id": raw["id"], "status_code": "FINISHED"}, "_publish": raw,
+    graph.bodies = {
+        **graph.bodies, "/media": raw, raw["id"]: {"id": raw["id"], "status_code": "FINISHED"}, "_publish": raw,
     }  # fmt: skip
-    graph.answers.pop("media_publish")
+    graph.bodies.pop("media_publish")
     assert (await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")).external_id == raw["id"]
 
 
 async def container(raw: Any) -> None:
     for one in each(raw):
         graph = publishing()
-        graph.answers = {**graph.answers, "/media": {"id": one["id"]}, one["id"]: one}
+        graph.bodies = {**graph.bodies, "/media": {"id": one["id"]}, one["id"]: one}
         assert (await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")).external_id == "1850"
 
 
 async def limit(raw: Any) -> None:
     graph = publishing()
-    graph.answers["publishing_limit"] = raw if "data" in raw else {"data": [raw]}
+    graph.bodies["publishing_limit"] = raw if "data" in raw else {"data": [raw]}
     assert await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")
 
 

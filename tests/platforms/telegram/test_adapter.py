@@ -60,8 +60,8 @@ from tests.platforms.telegram.server import (
 def test_the_adapter_has_its_capabilities() -> None:
     adapter: Adapter = FakeBotApi([]).adapter()
     assert ADAPTER is Telegram
-    for ability in (Streams, Replies, Publishes, Inspects, Receives, Subscribes, Unsubscribes):
-        assert isinstance(adapter, ability)
+    for capability in (Streams, Replies, Publishes, Inspects, Receives, Subscribes, Unsubscribes):
+        assert isinstance(adapter, capability)
     assert not isinstance(adapter, ListsComments)
 
 
@@ -292,9 +292,9 @@ async def test_an_error_counts_whatever_its_status() -> None:
 
 
 async def test_error_messages_do_not_contain_the_token() -> None:
-    said = error_response(400, f"Bad Request: {TOKEN} and {TOKEN.partition(':')[2]} are odd\nindeed")
+    response = error_response(400, f"Bad Request: {TOKEN} and {TOKEN.partition(':')[2]} are odd\nindeed")
     with pytest.raises(Rejected) as caught:
-        await FakeBotApi([said]).adapter().updates(C, None)
+        await FakeBotApi([response]).adapter().updates(C, None)
     assert caught.value.message == "Telegram refused the request: […] and […] are odd indeed"
 
 
@@ -322,13 +322,13 @@ async def test_a_webhook_is_set_with_its_secret_and_keeps_pending_updates() -> N
 
 async def test_the_own_webhook_is_deleted_and_another_is_not() -> None:
     """While a webhook is set the stream stays empty. Pending updates are kept for the stream."""
-    url, sight = "https://instep.example/hook", {"has_custom_certificate": False, "pending_update_count": 2}
-    fake = FakeBotApi([ok_response({"url": url, **sight}), ok_response(True)])
+    url, status = "https://instep.example/hook", {"has_custom_certificate": False, "pending_update_count": 2}
+    fake = FakeBotApi([ok_response({"url": url, **status}), ok_response(True)])
     await fake.adapter().unsubscribe(C, url)
     assert fake.params[1] == {"drop_pending_updates": False}
     assert fake.requests[1].url.path.endswith("/deleteWebhook")
     for other in ("", f"{url}s"):
-        fake = FakeBotApi([ok_response({"url": other, **sight})])
+        fake = FakeBotApi([ok_response({"url": other, **status})])
         await fake.adapter().unsubscribe(C, url)
         assert len(fake.params) == 1
 
@@ -361,26 +361,33 @@ async def test_the_state_of_a_webhook(info: Json, *, delivering: bool | None) ->
 
 # ── permissions of the bot ────────────────────────────────────────────────────────────────────────────────────────
 
-IN = {"status": "administrator", "can_post_messages": True}
+CHANNEL_ADMIN = {"status": "administrator", "can_post_messages": True}
 
 
 @pytest.mark.parametrize(
-    ("here", "there", "hears", "missing"),
+    ("in_channel", "in_group", "reads_group", "missing"),
     [
-        (IN, {"status": "administrator"}, False, ()),
-        (IN, {"status": "member"}, True, ()),
-        (IN, {"status": "member"}, False, (errors.READ_GROUP,)),
-        (IN, {"status": "left"}, True, (errors.READ_GROUP,)),
-        (IN, None, True, (errors.READ_GROUP,)),
-        ({**IN, "can_post_messages": False}, {"status": "administrator"}, False, (errors.POST,)),
+        (CHANNEL_ADMIN, {"status": "administrator"}, False, ()),
+        (CHANNEL_ADMIN, {"status": "member"}, True, ()),
+        (CHANNEL_ADMIN, {"status": "member"}, False, (errors.READ_GROUP,)),
+        (CHANNEL_ADMIN, {"status": "left"}, True, (errors.READ_GROUP,)),
+        (CHANNEL_ADMIN, None, True, (errors.READ_GROUP,)),
+        ({**CHANNEL_ADMIN, "can_post_messages": False}, {"status": "administrator"}, False, (errors.POST,)),
         ({"status": "member"}, {"status": "administrator"}, False, (errors.ADMINISTRATOR, errors.POST)),
         (None, {"status": "administrator"}, False, (errors.ADMINISTRATOR, errors.POST)),
     ],
 )
-async def test_missing_scopes_of_the_bot(here: Json, there: Json, missing: tuple[str, ...], *, hears: bool) -> None:
+async def test_missing_scopes_of_the_bot(
+    in_channel: Json, in_group: Json, missing: tuple[str, ...], *, reads_group: bool
+) -> None:
     closed = error_response(400, "Bad Request: member list is inaccessible")
-    me = {"id": 7000000077, "is_bot": True, "first_name": "B", "can_read_all_group_messages": hears}
-    fake = FakeBotApi([ok_response(me), *(closed if place is None else ok_response(place) for place in (here, there))])
+    bot = {"id": 7000000077, "is_bot": True, "first_name": "B", "can_read_all_group_messages": reads_group}
+    fake = FakeBotApi(
+        [
+            ok_response(bot),
+            *(closed if membership is None else ok_response(membership) for membership in (in_channel, in_group)),
+        ]
+    )
     state = (await fake.adapter().inspect(C))[Token.COMMUNITY]
     assert state.missing_scopes == missing
     assert state.lifetime is None

@@ -36,7 +36,8 @@ class Stage:
     sandbox: Sandbox
     adapter: Telegram
     c: Credentials
-    lose_response: list[Callable[[httpx.Request], bool]]
+    loses_response: list[Callable[[httpx.Request], bool]]
+    """The response to a request for which one of these is true is lost."""
 
     @property
     def community(self) -> Community:
@@ -66,13 +67,13 @@ async def stage() -> AsyncIterator[Stage]:
     sandbox = build(seed=7, real=ManualClock(), tick=None, speed=0, platforms=["telegram"])
     lift_rate_limits(sandbox)
     inner = httpx.ASGITransport(sandbox.app)
-    lose_response: list[Callable[[httpx.Request], bool]] = []
+    loses_response: list[Callable[[httpx.Request], bool]] = []
 
     class LossyTransport(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             response = await inner.handle_async_request(request)
             await response.aread()
-            if any(lost(request) for lost in lose_response):
+            if any(lost(request) for lost in loses_response):
                 raise httpx.ReadError("lost")
             return response
 
@@ -83,7 +84,7 @@ async def stage() -> AsyncIterator[Stage]:
         c = Credentials("https://t.me/velo_gorod", "http://localhost", None, {Token.COMMUNITY: token})
         community = await adapter.community(c)
         yield Stage(
-            sandbox, adapter, replace(c, external_id=community.external_id, aliases=community.aliases), lose_response
+            sandbox, adapter, replace(c, external_id=community.external_id, aliases=community.aliases), loses_response
         )
     sandbox.network.world.ledger.close()
 
@@ -180,7 +181,7 @@ async def test_what_is_published_appears_once_with_its_pictures(stage: Stage) ->
 
 @pytest.mark.parametrize("pictures", [0, 1, 2])
 async def test_a_post_whose_response_is_lost_was_published_all_the_same(stage: Stage, pictures: int) -> None:
-    stage.lose_response.append(lambda _: True)
+    stage.loses_response.append(lambda _: True)
     before = len(stage.community.posts)
     with pytest.raises(OutcomeUnknown):
         await stage.adapter.publish(stage.c, OutgoingPost("Слова", (Picture(PIXEL, "image/png"),) * pictures), "key")

@@ -101,17 +101,17 @@ async def test_a_group_message_without_a_post_shares_a_thread_with_its_replies()
 
 
 async def test_authors_who_are_the_community() -> None:
-    def ours(sender: Json, above: Json) -> Json:
+    def anonymous(sender: Json, above: Json) -> Json:
         return group_comment(52, CHANNEL_BOT, sender_chat=sender, message_thread_id=40, reply_to_message=above)
 
     other = {"id": -1009, "type": "channel", "title": "Ben's own", "username": "bens"}
-    deep = await streamed_message(ours(CHANNEL, group_comment(50)))
+    deep = await streamed_message(anonymous(CHANNEL, group_comment(50)))
     assert deep.author == RemotePerson(str(CHANNEL["id"]), "Coffee", "https://t.me/coffee", is_community=True)
     assert deep.thread_id == f"{GROUP['id']}_40_5", "the thread of the customer"
-    assert (await streamed_message(ours(GROUP, group_comment(50)))).author.is_community, (
+    assert (await streamed_message(anonymous(GROUP, group_comment(50)))).author.is_community, (
         "an administrator without a name"
     )
-    theirs = await streamed_message(ours(other, auto_forward(40, 16)))
+    theirs = await streamed_message(anonymous(other, auto_forward(40, 16)))
     assert (theirs.author.external_id, theirs.author.is_community) == ("-1009", False)
     assert theirs.author.name == "Ben's own"
     assert theirs.thread_id == f"{GROUP['id']}_40_-1009"
@@ -226,7 +226,7 @@ async def test_the_type_of_a_chat_may_be_missing(chat: Json, *, private: bool) -
 async def test_a_null_field_is_a_missing_field() -> None:
     raw = group_comment(50, sender_chat=None, reply_to_message=None, edit_date=None, caption=None)
     assert (await streamed_message(raw)).text == "Until when?"
-    assert webhook_events({"message": {**raw, "text": None}, "channel_post": None}) == (), "nothing was said"
+    assert webhook_events({"message": {**raw, "text": None}, "channel_post": None}) == (), "there is no text"
 
 
 async def test_an_unparsed_update_does_not_affect_the_others() -> None:

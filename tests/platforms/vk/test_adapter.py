@@ -193,19 +193,19 @@ async def test_paging_ends_at_posts_that_are_too_old() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 2**32), st.integers(0, 16))
 async def test_no_post_is_missed_while_the_wall_changes(size: int, seed: int, churn: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     fake = FakeVk([post(key) for key in range(size, 0, -1)])
     keys = itertools.count(size + 1)
     pins: list[int] = []
     quiet = False
 
     def change() -> None:
-        for _ in range(0 if quiet else chance.randrange(churn + 1)):
-            what = chance.random()
+        for _ in range(0 if quiet else rng.randrange(churn + 1)):
+            what = rng.random()
             if what < 0.4:
                 fake.posts.insert(0, post(next(keys)))
             elif what < 0.8 and fake.posts:
-                del fake.posts[chance.randrange(len(fake.posts))]
+                del fake.posts[rng.randrange(len(fake.posts))]
             elif fake.posts and pins:
                 pin(pins.pop())
 
@@ -213,13 +213,13 @@ async def test_no_post_is_missed_while_the_wall_changes(size: int, seed: int, ch
         for there in fake.posts:
             there["is_pinned"] = 0
         if fake.posts:
-            chance.choice(fake.posts)["is_pinned"] = pinned
+            rng.choice(fake.posts)["is_pinned"] = pinned
 
     fake.after_call = change
     adapter, seen, cursor = Vk(fake.client()), set[str](), None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "WALL_PAGE", 12)
-        pin(chance.randrange(2))
+        pin(rng.randrange(2))
         for _ in range(3):
             pins[:] = [1]  # while all pages are read, another post is pinned instead
             posts, cursor = await list_posts(adapter, cursor)
@@ -337,13 +337,13 @@ async def test_comments_that_are_too_old_are_left_out() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 40), st.integers(0, 2**32))
 async def test_no_comment_is_missed_while_comments_change(size: int, seed: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     keys = itertools.count(1)
     fake = FakeVk()
 
     def add() -> None:
         roots = [c["id"] for c in fake.comments if not c["parents_stack"]]
-        stack = (chance.choice(roots),) if roots and chance.random() < 0.6 else ()
+        stack = (rng.choice(roots),) if roots and rng.random() < 0.6 else ()
         fake.comments.append(comment(next(keys), 5, stack))
 
     for _ in range(size):
@@ -351,11 +351,11 @@ async def test_no_comment_is_missed_while_comments_change(size: int, seed: int) 
     stored = {c["id"] for c in fake.comments}
 
     def change() -> None:
-        for _ in range(chance.randrange(4)):
-            if chance.random() < 0.5:
+        for _ in range(rng.randrange(4)):
+            if rng.random() < 0.5:
                 add()
             elif fake.comments:
-                gone = chance.choice(fake.comments)["id"]
+                gone = rng.choice(fake.comments)["id"]
                 fake.comments = [c for c in fake.comments if gone not in (c["id"], *c["parents_stack"])]
         stored.intersection_update(c["id"] for c in fake.comments)
 
@@ -393,19 +393,19 @@ async def test_messages_that_are_too_old_are_left_out() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.integers(1, 30), st.integers(0, 2**32), st.integers(0, 4))
 async def test_no_message_is_missed_while_more_arrive(size: int, peers: int, seed: int, most_per_call: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     keys = itertools.count(1)
     fake, left = FakeVk(), 60
 
     def write() -> None:
-        fake.messages.append(message(next(keys), chance.randrange(1, peers + 1), out=chance.random() < 0.3))
+        fake.messages.append(message(next(keys), rng.randrange(1, peers + 1), out=rng.random() < 0.3))
 
     for _ in range(size):
         write()
 
     def change() -> None:
         nonlocal left
-        for _ in range(min(left, chance.randrange(most_per_call + 1))):
+        for _ in range(min(left, rng.randrange(most_per_call + 1))):
             left -= 1
             write()
 
@@ -523,14 +523,14 @@ async def test_a_reply_with_an_unreadable_answer_may_have_been_sent(answer: http
     ],
 )
 def test_http_responses_are_classified(response: httpx.Response, error: type[PlatformError] | None) -> None:
-    said = Vk(FakeVk().client()).classify(response)
-    assert said is None if error is None else type(said) is error
+    raised = Vk(FakeVk().client()).classify(response)
+    assert raised is None if error is None else type(raised) is error
 
 
 def test_too_many_requests_a_second_have_a_retry_after() -> None:
-    said = Vk(FakeVk().client()).classify(httpx.Response(200, json=FakeVk.error(6)))
-    assert isinstance(said, Throttled)
-    assert (said.retry_after, said.scope) == (1.0, LimitScope.TOKEN)
+    error = Vk(FakeVk().client()).classify(httpx.Response(200, json=FakeVk.error(6)))
+    assert isinstance(error, Throttled)
+    assert (error.retry_after, error.scope) == (1.0, LimitScope.TOKEN)
 
 
 @settings(max_examples=200)
@@ -540,9 +540,9 @@ def test_an_error_does_not_contain_the_token(code: int, text: str) -> None:
     request = httpx.Request(
         "POST", f"https://api.vk.ru/method/messages.send?access_token={USER_TOKEN}", data={"access_token": USER_TOKEN}
     )
-    said = Vk(FakeVk().client()).classify(httpx.Response(200, json=body, request=request))
-    assert said is not None
-    assert USER_TOKEN not in f"{said} {said!r} {said.__dict__}"
+    error = Vk(FakeVk().client()).classify(httpx.Response(200, json=body, request=request))
+    assert error is not None
+    assert USER_TOKEN not in f"{error} {error!r} {error.__dict__}"
 
 
 @pytest.mark.parametrize("body", ["", "{}", "null", '{"response": 1}', '{"response": {"items": 1}}', "<html>"])

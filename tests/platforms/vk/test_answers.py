@@ -61,9 +61,9 @@ def definitions(path: Path) -> Json:
 def example(node: Json, path: Path, depth: int = 0) -> Json:
     """A response with every field of a schema, except fields that contain their own type."""
     while "$ref" in node:
-        file, _, where = node["$ref"].partition("#/definitions/")
+        file, _, definition = node["$ref"].partition("#/definitions/")
         path = (path.parent / file).resolve() if file else path
-        node = definitions(path)["definitions"][where]
+        node = definitions(path)["definitions"][definition]
     if "allOf" in node:
         parts = [example(part, path, depth) for part in node["allOf"]]
         return {name: value for part in parts for name, value in part.items()}
@@ -81,17 +81,20 @@ def example(node: Json, path: Path, depth: int = 0) -> Json:
     return {"integer": max(1, node.get("minimum", 1)), "number": 0.5, "boolean": True, "string": "x"}[kind]
 
 
-def with_one_field_removed(answer: Json, place: str = "") -> Iterator[tuple[str, str, Json]]:
+def with_one_field_removed(answer: Json, path: str = "") -> Iterator[tuple[str, str, Json]]:
     """The response with each field removed in turn: the path of the field, its name, and the remaining response."""
     if isinstance(answer, dict):
         for name, value in answer.items():
-            yield f"{place}.{name}", name, {other: it for other, it in answer.items() if other != name}
+            yield f"{path}.{name}", name, {other: kept for other, kept in answer.items() if other != name}
             yield from (
-                (at, gone, {**answer, name: rest})
-                for at, gone, rest in with_one_field_removed(value, f"{place}.{name}")
+                (removed_path, removed, {**answer, name: rest})
+                for removed_path, removed, rest in with_one_field_removed(value, f"{path}.{name}")
             )
     elif isinstance(answer, list) and answer:
-        yield from ((at, gone, [rest, *answer[1:]]) for at, gone, rest in with_one_field_removed(answer[0], place))
+        yield from (
+            (removed_path, removed, [rest, *answer[1:]])
+            for removed_path, removed, rest in with_one_field_removed(answer[0], path)
+        )
 
 
 def parses(name: str, answer: Json) -> bool:
@@ -105,12 +108,14 @@ def parses(name: str, answer: Json) -> bool:
 @pytest.mark.parametrize("name", PARSERS)
 def test_the_adapter_does_not_need_optional_fields(name: str) -> None:
     path: Path = data("vk/schema") / name.partition("_")[0] / "responses.json"
-    whole = example(definitions(path)["definitions"][name], path)
+    full = example(definitions(path)["definitions"][name], path)
     if name == "stats_getPostReach_response":
-        whole = {"response": [whole["response"]]}
-    assert parses(name, whole)
-    lean = [(place, rest) for place, gone, rest in with_one_field_removed(whole) if gone not in REQUIRED]
-    assert [place for place, rest in lean if not parses(name, rest)] == []
+        full = {"response": [full["response"]]}
+    assert parses(name, full)
+    reduced = [
+        (field_path, rest) for field_path, removed, rest in with_one_field_removed(full) if removed not in REQUIRED
+    ]
+    assert [field_path for field_path, rest in reduced if not parses(name, rest)] == []
 
 
 # ── fields that are null, hidden or not counted ───────────────────────────────────────────────────────────
@@ -153,14 +158,14 @@ async def test_a_row_of_reach_without_a_post_does_not_affect_the_others() -> Non
 
 @pytest.mark.parametrize(("seconds", "life"), [(3600, timedelta(hours=1)), (0, None)])
 async def test_a_token_that_expires_in_0_seconds_does_not_expire(seconds: int, life: timedelta | None) -> None:
-    said = {"access_token": "a", "refresh_token": "r", "expires_in": seconds, "token_type": "Bearer", "state": "s"}
+    tokens = {"access_token": "a", "refresh_token": "r", "expires_in": seconds, "token_type": "Bearer", "state": "s"}
     c = credentials({Token.REFRESH: "device:token"})
     c = type(c)(c.address, c.base_url, c.external_id, c.tokens, {"client_id": "1"})
-    assert (await answering(said).refresh(c))[Token.USER].lifetime == life
+    assert (await answering(tokens).refresh(c))[Token.USER].lifetime == life
 
 
 @pytest.mark.parametrize(
-    ("written", "seen"),
+    ("text", "parsed"),
     [
         ("[id5|Ann], until six", "Ann, until six"),
         ("[club77|Coffee] and [public78|Tea]: [https://vk.com/menu|the menu] ", "Coffee and Tea: the menu"),
@@ -168,18 +173,18 @@ async def test_a_token_that_expires_in_0_seconds_does_not_expire(seconds: int, l
         ("[id|x] [5|x] [id5] a|b [id5|] [note|this] []", "[id|x] [5|x] [id5] a|b [id5|] [note|this] []"),
     ],
 )
-async def test_mentions_are_read_as_names(written: str, seen: str) -> None:
-    wall = answering({"response": {"count": 1, "items": [post(2, text=written)]}})
-    tree = answering({"response": {"count": 1, "items": [comment(10, 5, text=written)]}})
-    texts = [one.text for one in (await wall.posts(credentials(), None)).items]
-    texts += [one.text for one in (await tree.comments(credentials(), "1", None)).items]
-    texts += [one.text for one in only_event(event("message_new", {"message": message(1, 5, text=written)})).messages]
-    assert texts == [seen] * 3
+async def test_mentions_are_read_as_names(text: str, parsed: str) -> None:
+    posts = answering({"response": {"count": 1, "items": [post(2, text=text)]}})
+    comments = answering({"response": {"count": 1, "items": [comment(10, 5, text=text)]}})
+    texts = [one.text for one in (await posts.posts(credentials(), None)).items]
+    texts += [one.text for one in (await comments.comments(credentials(), "1", None)).items]
+    texts += [one.text for one in only_event(event("message_new", {"message": message(1, 5, text=text)})).messages]
+    assert texts == [parsed] * 3
 
 
 def test_an_error_code_counts_whatever_the_status() -> None:
-    said = Vk(httpx.AsyncClient()).classify(httpx.Response(401, json={"error": {"error_code": 6}}))
-    assert isinstance(said, Throttled)
+    error = Vk(httpx.AsyncClient()).classify(httpx.Response(401, json={"error": {"error_code": 6}}))
+    assert isinstance(error, Throttled)
     assert isinstance(Vk(httpx.AsyncClient()).classify(httpx.Response(502, json={})), Transient)
 
 

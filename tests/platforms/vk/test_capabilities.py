@@ -51,7 +51,9 @@ def refs_of(community: int, *ids: int) -> tuple[PostRef, ...]:
 
 def test_the_adapter_has_its_capabilities() -> None:
     adapter = Vk(FakeVk().client())
-    assert all(isinstance(adapter, able) for able in (MeasuresAcross, Publishes, Refreshes, Inspects, Subscribes))
+    assert all(
+        isinstance(adapter, capability) for capability in (MeasuresAcross, Publishes, Refreshes, Inspects, Subscribes)
+    )
     assert not isinstance(adapter, ReportsUsage)
 
 
@@ -213,7 +215,7 @@ class FakeVkId:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         form = dict(httpx.QueryParams(request.content.decode()))
         self.calls.append((str(request.url), form))
-        assert request.extensions[COST] == Cost(form["refresh_token"], Token.REFRESH, {}), "no API call"
+        assert request.extensions[COST] == Cost(form["refresh_token"], Token.REFRESH, {}), "not an API request"
         tokens = {"access_token": f"vk2.a.{len(self.calls)}", "refresh_token": "vk2.a.new", "expires_in": 3600}
         return httpx.Response(200, json={**tokens, "state": form["state"], "user_id": 1, "token_type": "Bearer"})
 

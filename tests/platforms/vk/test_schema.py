@@ -53,10 +53,10 @@ def test_every_documented_error_is_classified() -> None:
     for error in errors().values():
         code = error["code"]
         assert code in CODES, f"{code} {error['description']}"
-        said = adapter.classify(httpx.Response(200, json={"error": {"error_code": code}}))
-        assert type(said) is CLASSES[CODES[code]]
-        assert said.platform_code == str(code)
-        counts[type(said).__name__] += 1
+        classified = adapter.classify(httpx.Response(200, json={"error": {"error_code": code}}))
+        assert type(classified) is CLASSES[CODES[code]]
+        assert classified.platform_code == str(code)
+        counts[type(classified).__name__] += 1
     print(counts)  # noqa: T201 — the counts are what this test is read for
     assert counts.total() == len(errors()) > 200
 
