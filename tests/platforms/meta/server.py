@@ -125,8 +125,8 @@ class FakeGraph:
         subrequest = httpx.URL(f"https://graph.example/{url}")
         answer = next((override for url_part, override in self.overrides.items() if url_part in unquote(url)), None)
         try:
-            node = subrequest.path.removeprefix("/v26.0/")
-            answer = answer or httpx.Response(200, json=self._node(node, dict(subrequest.params)))
+            node_id = subrequest.path.removeprefix("/v26.0/")
+            answer = answer or httpx.Response(200, json=self._node(node_id, dict(subrequest.params)))
         except ErrorResponse as error:
             answer = error.response
         return {"code": answer.status_code, "body": answer.text}

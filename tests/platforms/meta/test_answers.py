@@ -137,19 +137,19 @@ async def test_a_comment_without_an_author(author: Node | None) -> None:
 
 async def test_messages_of_a_customer_without_an_id() -> None:
     page, customer = {"id": PAGE, "name": "Coffee"}, {"name": "Facebook user"}
-    lost = {"id": "m_1", "created_time": graph_time(1), "message": "Hello?", "to": {"data": [page]}}
-    ours = {"id": "m_2", "created_time": graph_time(2), "message": None, "from": page, "to": {"data": [customer]}}
-    nobodys = {"id": "m_3", "created_time": graph_time(3), "message": "?", "to": None}
+    incoming = {"id": "m_1", "created_time": graph_time(1), "message": "Hello?", "to": {"data": [page]}}
+    outgoing = {"id": "m_2", "created_time": graph_time(2), "message": None, "from": page, "to": {"data": [customer]}}
+    unaddressed = {"id": "m_3", "created_time": graph_time(3), "message": "?", "to": None}
     thread = {
         "id": "t_9", "updated_time": graph_time(3), "participants": {"data": [customer, page]},
-        "messages": {"data": [nobodys, ours, lost]},
+        "messages": {"data": [unaddressed, outgoing, incoming]},
     }  # fmt: skip
     bare = {"id": "t_8", "updated_time": graph_time(2), "participants": None, "messages": None}
     messages = await facebook({"data": [thread, bare]}).conversations(credentials(), None)
-    answer, first = messages.items
+    reply, first = messages.items
     assert (first.author, first.text) == (RemotePerson("unknown-t_9", ""), "Hello?")
-    assert (answer.author.is_community, answer.text) == (True, "")
-    assert answer.thread_id == first.thread_id == "message-unknown-t_9"
+    assert (reply.author.is_community, reply.text) == (True, "")
+    assert reply.thread_id == first.thread_id == "message-unknown-t_9"
 
 
 async def test_an_account_and_media_with_only_required_fields() -> None:

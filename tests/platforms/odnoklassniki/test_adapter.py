@@ -149,16 +149,16 @@ async def test_a_group_is_found_by_its_name(s: Subject) -> None:
 
 
 async def test_the_groups_own_token_gives_its_id_but_not_its_size(s: Subject) -> None:
-    alone = replace(s.c, external_id=None, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
-    community = await s.adapter().community(alone)
+    own_token_only = replace(s.c, external_id=None, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
+    community = await s.adapter().community(own_token_only)
     assert (community.external_id, community.size) == (s.c.external_id, None)
     with pytest.raises(MissingPermission, match="another group"):
-        await s.adapter().community(replace(alone, external_id="1"))
+        await s.adapter().community(replace(own_token_only, external_id="1"))
     with pytest.raises(AuthExpired) as caught:
-        await s.adapter().posts(replace(alone, external_id=s.c.external_id), None)
+        await s.adapter().posts(replace(own_token_only, external_id=s.c.external_id), None)
     assert caught.value.token is Token.USER
-    nobody = await s.adapter().conversations(replace(s.c, tokens={}), "kept")
-    assert nobody == Page((), "kept", more=False)
+    page = await s.adapter().conversations(replace(s.c, tokens={}), "kept")
+    assert page == Page((), "kept", more=False)
 
 
 # ── topics ────────────────────────────────────────────────────────────────────────────────────────
@@ -414,8 +414,8 @@ async def test_an_album_keeps_its_order() -> None:
 
 
 async def test_a_picture_that_was_not_uploaded_is_not_posted() -> None:
-    where = {"upload_url": "https://up.example/0", "photo_ids": ["p0"]}
-    fake = FakeOdnoklassniki(photosV2_getUploadUrl=where, **{"/0": {"photos": {"other": {"token": "t"}}}})
+    upload = {"upload_url": "https://up.example/0", "photo_ids": ["p0"]}
+    fake = FakeOdnoklassniki(photosV2_getUploadUrl=upload, **{"/0": {"photos": {"other": {"token": "t"}}}})
     with pytest.raises(Malformed):
         await fake.adapter().publish(C, OutgoingPost("", (Picture(b"one", "image/png"),)), "key")
     assert [method for method, _ in fake.calls] == ["photosV2.getUploadUrl", "/0"]

@@ -13,13 +13,15 @@ from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.odnoklassniki.errors import from_answer
 from tests.platforms.odnoklassniki.test_adapter import MESSAGE, TOKENS, C, FakeOdnoklassniki, topic
 
-ALONE: Final = Credentials(C.address, C.base_url, C.external_id, {Token.COMMUNITY: TOKENS[Token.COMMUNITY]}, C.app)
-NOTICES: Final = (
+COMMUNITY_TOKEN_ONLY: Final = Credentials(
+    C.address, C.base_url, C.external_id, {Token.COMMUNITY: TOKENS[Token.COMMUNITY]}, C.app
+)
+SYSTEM_NOTICES: Final = (
     '{"ai":1,"pa":[2,3],"ty":"CHAT_CREATED"}',
     '{"ui":1,"ty":"JOIN_BY_LINK"}',
     '{"ai":1,"tn":"Sales","ty":"THEME_CHANGED"}',
 )
-SAID: Final = ("", "Hello", "7", "null", '{"ty":"x"}', '{"ty":"CHAT_CREATED"}', "[1]", '{"ai":1}')
+CUSTOMER_TEXTS: Final = ("", "Hello", "7", "null", '{"ty":"x"}', '{"ty":"CHAT_CREATED"}', "[1]", '{"ai":1}')
 
 
 def message_body(text: str, number: int = 1) -> dict[str, Any]:
@@ -39,17 +41,17 @@ def parsed_count(body: object) -> int:
 
 
 async def test_system_notices_are_not_listed_as_messages() -> None:
-    messages = [message_body(text, number) for number, text in enumerate([*NOTICES, *SAID])]
+    messages = [message_body(text, number) for number, text in enumerate([*SYSTEM_NOTICES, *CUSTOMER_TEXTS])]
     chats = {"chats": [{"chat_id": "chat:C1", "lastEventTime": 1}]}
     fake = FakeOdnoklassniki(**{"/graph/me/chats": chats, "/graph/me/messages/chat:C1": {"messages": messages}})
     page = await fake.adapter().conversations(C, None)
     page = await fake.adapter().conversations(C, page.cursor)
-    assert [one.text for one in page.items] == list(SAID)
+    assert [one.text for one in page.items] == list(CUSTOMER_TEXTS)
 
 
 def test_pushed_system_notices_are_ignored() -> None:
-    assert [parsed_count(message_body(text)) for text in NOTICES] == [0] * len(NOTICES)
-    assert [parsed_count(message_body(text)) for text in SAID] == [1] * len(SAID)
+    assert [parsed_count(message_body(text)) for text in SYSTEM_NOTICES] == [0] * len(SYSTEM_NOTICES)
+    assert [parsed_count(message_body(text)) for text in CUSTOMER_TEXTS] == [1] * len(CUSTOMER_TEXTS)
 
 
 def test_a_webhook_call_without_a_message_is_accepted() -> None:
@@ -64,7 +66,7 @@ def test_a_webhook_call_without_a_message_is_accepted() -> None:
 async def test_the_token_of_a_person_is_rejected(about: str) -> None:
     fake = FakeOdnoklassniki(**{"/graph/me/info": {"name": "Ann Lee", "user_id": "user:5"}})
     with pytest.raises(MissingPermission, match="person"):
-        await getattr(fake.adapter(), about)(ALONE)
+        await getattr(fake.adapter(), about)(COMMUNITY_TOKEN_ONLY)
 
 
 async def test_groups_are_a_list_or_in_an_object_or_missing() -> None:

@@ -27,6 +27,7 @@ C = Credentials(
     "https://t.me/coffee", "https://api.telegram.org", str(CHANNEL["id"]), {Token.COMMUNITY: TOKEN},
     aliases=frozenset({str(GROUP["id"]), "7000000077"}),
 )  # fmt: skip
+"""Credentials of the channel, its discussion group and its bot."""
 
 
 def message(number: int, chat: Json, **more: Json) -> Json:

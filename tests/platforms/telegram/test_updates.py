@@ -159,8 +159,8 @@ async def test_a_private_message_belongs_to_the_bot() -> None:
         {"my_chat_member": {"chat": {"id": 5, "type": "private"}, "date": DATE}},
         {"poll": {"id": "x"}},
     ],
-    ids=["a post's copy", "somebody came", "a channel's direct messages", "reactions to comments", "a post was pinned",
-         "somebody blocked the bot", "something else"],
+    ids=["a post's copy", "a new member", "a channel's direct messages", "reactions to comments", "a post was pinned",
+         "a person blocked the bot", "something else"],
 )  # fmt: skip
 async def test_updates_that_are_ignored(update: Json) -> None:
     assert await stream_events(update) == []
