@@ -14,7 +14,7 @@ from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
 from app.platforms.vk import wire_models as vk
 from app.platforms.wire import parse_bytes
-from tests.platforms.meta.test_facebook import SECRETS, called
+from tests.platforms.meta.test_facebook import SECRETS, signed_request
 from tests.platforms.specimens import json_response, specimen
 from tests.platforms.vk.test_adapter import event, receive
 
@@ -93,7 +93,7 @@ def test_a_hook_may_write_ids_as_numbers() -> None:
     said = {"mid": "m_1", "text": "Until when?"}
     messaging = {"sender": {"id": 5}, "recipient": {"id": 77}, "timestamp": 1_795_413_600_000, "message": said}
     body = {"object": "page", "entry": [{"id": 77, "time": 1_795_413_600_000, "messaging": [messaging]}]}
-    (event,) = Facebook.receive(called(body), SECRETS).events
+    (event,) = Facebook.receive(signed_request(body), SECRETS).events
     (message,) = event.messages
     assert (event.account_id, message.author.external_id, message.thread_id) == ("77", "5", "message-5")
 

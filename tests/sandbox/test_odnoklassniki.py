@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.server import build
-from tests.platforms.odnoklassniki.assumed_schema import SHAPES
+from tests.platforms.odnoklassniki.assumed_schema import ASSUMED
 from tests.sandbox.conftest import ManualClock, SandboxClient, running_server
 
 KEY, GROUP = "shkola_yazykov", "57000000000016"
@@ -54,7 +54,7 @@ class Ok:
         assert answer.status_code == 200
         said = answer.json()
         failed = isinstance(said, dict) and "error_code" in said
-        assert not SHAPES["error" if failed else name].wrong(said)
+        assert not ASSUMED["error" if failed else name].problems(said)
         return said
 
 
@@ -102,13 +102,13 @@ async def test_tokens_end_and_are_fetched_anew(okru: Ok) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": okru.token("refresh"), "client_id": app["application_id"]}
     form["client_secret"] = app["application_secret"]
     made = (await okru.http.post("/oauth/token.do", data=form)).json()
-    assert not SHAPES["oauth"].wrong(made)
+    assert not ASSUMED["oauth"].problems(made)
     assert await okru.rest("group.getInfo", uids=GROUP, token=made["access_token"])
     await okru.http.post("/_sandbox/clock", json={"advance": 1801})
     assert _code(await okru.rest("group.getInfo", uids=GROUP, token=made["access_token"])) == 102
     for wrong in ({"refresh_token": "x"}, {"client_secret": "x"}, {"grant_type": "x"}):
         refused = (await okru.http.post("/oauth/token.do", data=form | wrong)).json()
-        assert not SHAPES["oauth error"].wrong(refused)
+        assert not ASSUMED["oauth error"].problems(refused)
 
 
 async def test_calls_are_counted_by_token(okru: Ok) -> None:
@@ -185,7 +185,7 @@ async def test_a_topic_with_pictures(okru: Ok) -> None:
     for _ in range(2):
         where = await okru.rest("photosV2.getUploadUrl", gid=GROUP, count=1)
         brought = (await okru.http.post(where["upload_url"], files={"pic1": PNG})).json()
-        assert not SHAPES["upload"].wrong({"photos": {"GuL9z==": brought["photos"][where["photo_ids"][0]]}})
+        assert not ASSUMED["upload"].problems({"photos": {"GuL9z==": brought["photos"][where["photo_ids"][0]]}})
         tokens.append(brought["photos"][where["photo_ids"][0]]["token"])
         spoilt = where["upload_url"].replace("apiToken=", "apiToken=0")
         assert _code((await okru.http.post(spoilt, files={"pic1": PNG})).json()) == 103
@@ -279,7 +279,7 @@ async def test_hooks_hear_of_messages_until_they_are_taken(manual_clock: ManualC
     await sandbox.callbacks.stop()
     sandbox.network.world.ledger.close()
     assert received[0] == received[1], "what is not taken comes again"
-    assert not SHAPES["hook"].wrong(received[0])
+    assert not ASSUMED["hook"].problems(received[0])
     assert received[0]["message"]["text"] == "Вы открыты?"
 
 

@@ -1,4 +1,4 @@
-"""What Meta's business SDK says of Graph's objects."""
+"""The specifications of Graph's objects from Meta's business SDK."""
 
 import json
 import re
@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 
 from tests.platforms.data import data
-from tests.platforms.meta.server import names
+from tests.platforms.meta.server import field_names
 
 ALWAYS = frozenset({"id", "name", "username"})
-"""What an object without a specification of its own is asked for: who wrote something."""
+"""Fields that may be requested of an object without a specification of its own, such as an author."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A kind of object: its fields, and by path the edges that are read and written."""
+    """A type of object: the types of its fields, the types that its edges return, and the parameters that they take."""
 
     fields: dict[str, str]
     read: dict[str, str]
@@ -26,7 +26,7 @@ class Spec:
 
 @cache
 def spec(name: str) -> Spec | None:
-    """None where Meta publishes none."""
+    """None if Meta publishes none of this name."""
     path = data("meta/api_specs") / f"{name}.json"
     if not path.exists():
         return None
@@ -39,42 +39,42 @@ def spec(name: str) -> Spec | None:
     )
 
 
-def unknown(kind: str, fields: str) -> list[str]:
-    """The fields, also of objects inside, that this kind of object does not have."""
-    about = spec(kind)
-    found = []
-    for name, part in zip(names(fields), parts(fields), strict=True):
-        if about is None:
-            found += [] if kind == "UnifiedMessage" or name in ALWAYS else [f"{kind}.{name}"]
+def unknown_fields(kind: str, fields: str) -> list[str]:
+    """The fields of a `fields` parameter, nested ones included, that this type of object does not have."""
+    specification = spec(kind)
+    unknown = []
+    for name, part in zip(field_names(fields), split_fields(fields), strict=True):
+        if specification is None:
+            unknown += [] if kind == "UnifiedMessage" or name in ALWAYS else [f"{kind}.{name}"]
             continue
-        inner = about.fields.get(name) or about.read.get(name)
+        inner = specification.fields.get(name) or specification.read.get(name)
         if inner is None:
-            found.append(f"{kind}.{name}")
+            unknown.append(f"{kind}.{name}")
         elif (nested := re.search(r"\{(.*)\}$", part)) is not None:
-            found += unknown(inner, nested[1])
-    return found
+            unknown += unknown_fields(inner, nested[1])
+    return unknown
 
 
-def parts(fields: str) -> list[str]:
-    """The top level of a field list, each field with what is asked of it."""
-    found, depth, part = [], 0, ""
+def split_fields(fields: str) -> list[str]:
+    """The top level of a `fields` parameter, each field with its modifiers and nested fields."""
+    fields_, depth, part = [], 0, ""
     for letter in fields + ",":
         depth += (letter in "({") - (letter in ")}")
         if letter == "," and not depth:
-            found.append(part)
+            fields_.append(part)
             part = ""
         else:
             part += letter
-    return found
+    return fields_
 
 
-def unsent(kind: str, edge: str, sent: dict[str, Any]) -> set[str]:
-    """What was sent to an edge that it does not take; a file and the answer's fields go by themselves."""
-    about = spec(kind)
-    assert about is not None
-    return {re.sub(r"\[\d+\]$", "", name) for name in sent} - about.written[edge] - {"source", "fields"}
+def unknown_params(kind: str, edge: str, sent: dict[str, Any]) -> set[str]:
+    """The parameters sent to an edge that it does not take; `source` (a file) and `fields` are in no specification."""
+    specification = spec(kind)
+    assert specification is not None
+    return {re.sub(r"\[\d+\]$", "", name) for name in sent} - specification.written[edge] - {"source", "fields"}
 
 
-def saying(content: object, status: int = 200) -> httpx.AsyncClient:
-    """A client to a server that always answers this."""
+def client_answering(content: object, status: int = 200) -> httpx.AsyncClient:
+    """A client of a server that always returns this response."""
     return httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(status, json=content)))

@@ -1,4 +1,4 @@
-"""The Facebook adapter against a Graph of few words."""
+"""The Facebook adapter against a fake Graph API server."""
 
 import base64
 import gzip
@@ -53,7 +53,7 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.meta.facebook import ADAPTER, Facebook
-from tests.platforms.meta.server import START, Node, World, at, fault
+from tests.platforms.meta.server import START, FakeGraph, Node, graph_error, graph_time
 from tests.platforms.specimens import PIXEL
 
 PAGE = "77"
@@ -66,12 +66,12 @@ SECRETS = {"verify_token": "agreed", "app_secret": "the-app's-secret"}
 HOOK = "https://instep.example/v1/hooks/1"
 
 
-def world() -> World:
-    made = World(frozenset({PAGE_TOKEN, USER_TOKEN, APP_TOKEN, ""}))
-    made.nodes[PAGE] = {"id": PAGE, "name": "Coffee", "link": "https://www.facebook.com/coffee", "fan_count": 900}
-    made.metrics = {"post_media_view", "post_total_media_view_unique"}
-    made.lists = {f"{PAGE}/published_posts": [], f"{PAGE}/conversations": []}
-    return made
+def fake_graph() -> FakeGraph:
+    graph = FakeGraph(frozenset({PAGE_TOKEN, USER_TOKEN, APP_TOKEN, ""}))
+    graph.nodes[PAGE] = {"id": PAGE, "name": "Coffee", "link": "https://www.facebook.com/coffee", "fan_count": 900}
+    graph.metrics = {"post_media_view", "post_total_media_view_unique"}
+    graph.lists = {f"{PAGE}/published_posts": [], f"{PAGE}/conversations": []}
+    return graph
 
 
 def credentials(
@@ -80,13 +80,13 @@ def credentials(
     return Credentials("https://www.facebook.com/coffee", "https://graph.facebook.com", external_id, tokens, app)
 
 
-def adapter(graph: World) -> Facebook:
+def adapter(graph: FakeGraph) -> Facebook:
     return Facebook(graph.client())
 
 
 def post(number: int, minutes: float, **more: object) -> Node:
-    found = {"id": f"{PAGE}_{number}", "created_time": at(minutes), "message": f"post {number}"}
-    return {**found, "comments": {"data": [], "summary": {"total_count": number}}, **more}
+    node = {"id": f"{PAGE}_{number}", "created_time": graph_time(minutes), "message": f"post {number}"}
+    return {**node, "comments": {"data": [], "summary": {"total_count": number}}, **more}
 
 
 def counted(number: int, reactions: int, shares: int | None) -> Node:
@@ -94,25 +94,25 @@ def counted(number: int, reactions: int, shares: int | None) -> Node:
     return post(number, number, reactions={"data": [], "summary": {"total_count": reactions}}, **more)
 
 
-async def walked(
-    ask: Callable[[str | None], Awaitable[Page[Any]]], cursor: str | None = None
+async def read_all(
+    list_page: Callable[[str | None], Awaitable[Page[Any]]], cursor: str | None = None
 ) -> tuple[list[Any], str | None]:
-    """Every item of a walk, whose cursors are kept as text in between."""
-    found: list[Any] = []
+    """The items of all pages, and the last cursor."""
+    items: list[Any] = []
     for _ in range(1000):
-        page = await ask(cursor)
-        found += page.items
+        page = await list_page(cursor)
+        items += page.items
         cursor = page.cursor
         if not page.more:
-            return found, cursor
-    raise AssertionError("the walk does not end")
+            return items, cursor
+    raise AssertionError("the pages do not end")
 
 
-def test_it_is_an_adapter_with_all_it_can() -> None:
-    made: Adapter = adapter(world())
+def test_the_adapter_has_its_capabilities() -> None:
+    instance: Adapter = adapter(fake_graph())
     assert ADAPTER is Facebook
-    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
-        assert isinstance(made, able)
+    for capability in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
+        assert isinstance(instance, capability)
 
 
 @pytest.mark.parametrize(
@@ -140,25 +140,25 @@ def test_addresses_have_one_spelling(text: str, name: str) -> None:
     ["", "facebook.com", "https://facebook.com/", "https://facebook.com/groups/1", "https://other.com/coffee", "a b",
      "https://[", "ftp://facebook.com/coffee", "https://www.facebook.com/profile.php"],
 )  # fmt: skip
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"facebook\.com"):
         Facebook.address(text)
 
 
 @pytest.mark.parametrize("external_id", [None, PAGE])
 async def test_the_community(external_id: str | None) -> None:
-    graph = world()
+    graph = fake_graph()
     graph.nodes["coffee"] = graph.nodes[PAGE]
-    found = await adapter(graph).community(credentials(external_id=external_id))
-    assert (found.external_id, found.title, found.size) == (PAGE, "Coffee", 900)
+    community = await adapter(graph).community(credentials(external_id=external_id))
+    assert (community.external_id, community.title, community.size) == (PAGE, "Coffee", 900)
     graph.nodes[PAGE]["followers_count"] = 0
-    assert (await adapter(graph).community(credentials())).size == 0, "followers, where they are told"
+    assert (await adapter(graph).community(credentials())).size == 0, "`followers_count` takes precedence"
     del graph.nodes[PAGE]["followers_count"], graph.nodes[PAGE]["fan_count"]
     assert (await adapter(graph).community(credentials())).size is None
 
 
-async def test_calls_prove_that_the_token_is_in_the_right_hands() -> None:
-    graph = world()
+async def test_requests_carry_the_proof_of_the_app_secret() -> None:
+    graph = fake_graph()
     await adapter(graph).community(credentials())
     await adapter(graph).community(credentials(app={}))
     proven, unproven = graph.requests
@@ -173,93 +173,96 @@ async def test_calls_prove_that_the_token_is_in_the_right_hands() -> None:
 # ── posts ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_posts_and_what_is_known_of_them() -> None:
-    graph, story = world(), {"id": f"{PAGE}_1", "created_time": at(1), "story": "Coffee changed its picture"}
+async def test_posts_with_their_counters() -> None:
+    graph, story = (
+        fake_graph(),
+        {"id": f"{PAGE}_1", "created_time": graph_time(1), "story": "Coffee changed its picture"},
+    )
     graph.lists[f"{PAGE}/published_posts"] = [counted(2, 5, None) | {"permalink_url": "https://fb.com/2"}, story]
-    posts, _ = await walked(lambda cursor: adapter(graph).posts(credentials(), cursor))
+    posts, _ = await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor))
     assert [one.external_id for one in posts] == [f"{PAGE}_2", f"{PAGE}_1"]
     assert [one.text for one in posts] == ["post 2", "Coffee changed its picture"]
     assert posts[0].url == "https://fb.com/2"
     assert posts[0].published_at == START + timedelta(minutes=2)
     assert posts[0].metrics.counters == {Metric.REACTIONS: 5, Metric.COMMENTS: 2, Metric.SHARES: 0}
-    assert posts[1].metrics.missing[Metric.SHARES] is MetricStatus.PENDING, "nothing is told of it"
+    assert posts[1].metrics.missing[Metric.SHARES] is MetricStatus.PENDING, "the response has no counter"
     assert not posts[1].metrics.counters
     assert posts[0].metrics.missing[Metric.VIEWS] is MetricStatus.PENDING
     assert posts[0].metrics.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_no_post_is_passed_over(seed: int) -> None:
-    """Posts appear and vanish between any two calls; whoever was there all the time is found."""
-    dice, graph, number = random.Random(seed), world(), 0
+async def test_no_post_is_missed_while_the_list_changes(seed: int) -> None:
+    """Posts are added and deleted between requests; those that existed throughout are all listed."""
+    rng, graph, number = random.Random(seed), fake_graph(), 0
     posts = graph.lists[f"{PAGE}/published_posts"]
-    graph.page = 4
+    graph.page_size = 4
 
-    def appear() -> None:
+    def add_post() -> None:
         nonlocal number
         number += 1
         posts.insert(0, post(number, number))
 
-    def happen() -> None:
-        if dice.random() < 0.3:
-            appear()
-        if posts and dice.random() < 0.15:
-            posts.remove(dice.choice(posts))
+    def change() -> None:
+        if rng.random() < 0.3:
+            add_post()
+        if posts and rng.random() < 0.15:
+            posts.remove(rng.choice(posts))
 
     for _ in range(30):
-        appear()
-    graph.between = happen
-    cursor, found = None, set[str]()
+        add_post()
+    graph.before_response = change
+    cursor, listed_ids = None, set[str]()
     for _ in range(4):
         before = {one["id"] for one in posts}
-        items, cursor = await walked(lambda at: adapter(graph).posts(credentials(), at), cursor)
-        found |= {one.external_id for one in items}
-        assert before & {one["id"] for one in posts} <= found
+        items, cursor = await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor), cursor)
+        listed_ids |= {one.external_id for one in items}
+        assert before & {one["id"] for one in posts} <= listed_ids
 
 
-async def test_a_walk_ends_at_what_is_known_or_too_old() -> None:
-    graph = world()
-    graph.page = 3
+async def test_paging_ends_at_posts_that_are_known_or_too_old() -> None:
+    graph = fake_graph()
+    graph.page_size = 3
     graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(12, 0, -1)]
     since = START + timedelta(minutes=8)
-    items, cursor = await walked(lambda at: adapter(graph).posts(credentials(), at, since))
+    items, cursor = await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor, since))
     assert [one.external_id for one in items] == [f"{PAGE}_{n}" for n in range(12, 7, -1)]
     assert len(graph.requests) == 2
     graph.lists[f"{PAGE}/published_posts"].insert(0, post(13, 13))
-    items, _ = await walked(lambda at: adapter(graph).posts(credentials(), at), cursor)
+    items, _ = await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor), cursor)
     assert items[0].external_id == f"{PAGE}_13"
-    assert len(graph.requests) == 3, "down to the first page that ends with something older than known"
+    assert len(graph.requests) == 3, "up to the first page that ends with a post that was read before"
 
 
-async def test_a_walk_whose_cursors_end_again_and_again_still_ends() -> None:
-    """What was read last goes at once, and the cursor with it."""
-    graph = world()
-    graph.page = 10
+async def test_paging_ends_even_if_cursors_become_invalid_again_and_again() -> None:
+    """The last posts of each page are deleted, which makes the cursor invalid."""
+    graph = fake_graph()
+    graph.page_size = 10
     posts = graph.lists[f"{PAGE}/published_posts"] = [post(n, n) for n in range(170, 0, -1)]
-    found, cursor, more = set[str](), None, True
+    listed_ids, cursor, more = set[str](), None, True
     while more:
         page = await adapter(graph).posts(credentials(), cursor)
-        found |= {one.external_id for one in page.items}
+        listed_ids |= {one.external_id for one in page.items}
         gone = {one.external_id for one in page.items[-3:]}
         posts[:] = [one for one in posts if one["id"] not in gone]
         cursor, more = page.cursor, page.more
-    assert {one["id"] for one in posts} <= found
+    assert {one["id"] for one in posts} <= listed_ids
 
 
-async def test_a_graph_that_takes_none_of_its_cursors_is_told() -> None:
-    graph = world()
-    graph.page = 1
+async def test_an_error_is_raised_if_every_cursor_is_invalid() -> None:
+    graph = fake_graph()
+    graph.page_size = 1
     graph.lists[f"{PAGE}/published_posts"] = [post(2, 2), post(1, 1)]
-    graph.refuses["after="] = httpx.Response(400, json=fault(100, None, "(#100) Invalid cursor"))
+    graph.overrides["after="] = httpx.Response(400, json=graph_error(100, None, "(#100) Invalid cursor"))
     with pytest.raises(Rejected, match="Invalid cursor"):
-        await walked(lambda at: adapter(graph).posts(credentials(), at))
+        await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor))
 
 
 # ── metrics ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def measured(count: int) -> World:
-    graph = world()
+def measured(count: int) -> FakeGraph:
+    graph = fake_graph()
     for number in range(1, count + 1):
         graph.nodes[f"{PAGE}_{number}"] = counted(number, 10 * number, number)
         views: dict[str, int | None] = {"post_media_view": 100 * number, "post_total_media_view_unique": 50 * number}
@@ -273,12 +276,12 @@ def ids(*numbers: int) -> tuple[str, ...]:
 
 async def test_metrics_of_a_batch() -> None:
     graph = measured(50)
-    found = await adapter(graph).metrics(credentials(), ids(*range(50, 0, -1)))
-    assert [one.external_id for one in found] == list(ids(*range(50, 0, -1)))
-    assert found[-3].counters == {
+    metrics = await adapter(graph).metrics(credentials(), ids(*range(50, 0, -1)))
+    assert [one.external_id for one in metrics] == list(ids(*range(50, 0, -1)))
+    assert metrics[-3].counters == {
         Metric.VIEWS: 300, Metric.REACH: 150, Metric.REACTIONS: 30, Metric.COMMENTS: 3, Metric.SHARES: 3,
     }  # fmt: skip
-    assert found[-3].missing == dict.fromkeys((Metric.QUOTES, Metric.SAVES), MetricStatus.UNSUPPORTED)
+    assert metrics[-3].missing == dict.fromkeys((Metric.QUOTES, Metric.SAVES), MetricStatus.UNSUPPORTED)
     assert [request.extensions[COST].units for request in graph.requests] == [{"calls": 50}] * 2
     assert {request.extensions[COST].target for request in graph.requests} == {PAGE}
     with pytest.raises(ValueError, match="50"):
@@ -286,51 +289,51 @@ async def test_metrics_of_a_batch() -> None:
     assert await adapter(graph).metrics(credentials(), ()) == ()
 
 
-async def test_a_post_that_is_gone_does_not_take_the_others_along() -> None:
+async def test_a_deleted_post_does_not_affect_the_metrics_of_others() -> None:
     graph = measured(8)
     del graph.nodes[f"{PAGE}_3"]
-    found = await adapter(graph).metrics(credentials(), ids(*range(1, 9)))
-    assert [one.gone for one in found] == [False, False, True, *[False] * 5]
-    assert found[3].counters[Metric.VIEWS] == 400
-    assert (found[2].counters, found[2].missing) == ({}, {})
+    metrics = await adapter(graph).metrics(credentials(), ids(*range(1, 9)))
+    assert [one.gone for one in metrics] == [False, False, True, *[False] * 5]
+    assert metrics[3].counters[Metric.VIEWS] == 400
+    assert (metrics[2].counters, metrics[2].missing) == ({}, {})
 
 
-async def test_what_may_not_be_seen_is_not_taken_for_gone() -> None:
+async def test_a_post_that_may_not_be_read_is_not_taken_for_deleted() -> None:
     graph = measured(0)
     assert (await adapter(graph).metrics(credentials(), ids(1)))[0].gone
-    said = fault(10, None, "(#10) This endpoint requires the 'pages_read_engagement' permission")
-    graph.refuses["published_posts"] = httpx.Response(400, json=said)
+    error = graph_error(10, None, "(#10) This endpoint requires the 'pages_read_engagement' permission")
+    graph.overrides["published_posts"] = httpx.Response(400, json=error)
     with pytest.raises(MissingPermission) as caught:
         await adapter(graph).metrics(credentials(), ids(1, 2))
     assert caught.value.scopes == ("pages_read_engagement",)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "message",
     [
         "(#100) The value must be a valid insights metric",
         "Starting from version v22.0 and above, the impressions metric is no longer supported for the queried media.",
         "(#100) metric[0] must be one of the following values: reach, saved",
     ],
 )
-async def test_a_retired_metric_is_unsupported_and_fails_no_other(words: str) -> None:
+async def test_a_retired_metric_is_unsupported_and_fails_no_other(message: str) -> None:
     graph = measured(3)
-    graph.retired = fault(100, None, words)
+    graph.unknown_metric_error = graph_error(100, None, message)
     graph.metrics.remove("post_media_view")
-    found = await adapter(graph).metrics(credentials(), ids(1, 2, 3))
-    assert [one.counters[Metric.REACH] for one in found] == [50, 100, 150]
-    assert {one.missing[Metric.VIEWS] for one in found} == {MetricStatus.UNSUPPORTED}
+    metrics = await adapter(graph).metrics(credentials(), ids(1, 2, 3))
+    assert [one.counters[Metric.REACH] for one in metrics] == [50, 100, 150]
+    assert {one.missing[Metric.VIEWS] for one in metrics} == {MetricStatus.UNSUPPORTED}
     costs = [request.extensions[COST].units["calls"] for request in graph.requests]
-    assert costs == [3, 3, 2, 3], "the counters, both metrics, each alone of one post, the other of all"
+    assert costs == [3, 3, 2, 3], "counters; both metrics; each metric for one post; the remaining metric for all"
 
 
 async def test_a_post_that_has_no_such_metric_fails_no_other() -> None:
     graph = measured(4)
     del graph.insights[f"{PAGE}_2"]["post_media_view"]
-    found = await adapter(graph).metrics(credentials(), ids(1, 2, 3, 4))
-    assert [one.counters.get(Metric.VIEWS) for one in found] == [100, None, 300, 400]
-    assert found[1].missing[Metric.VIEWS] is MetricStatus.UNSUPPORTED
-    assert found[1].counters[Metric.REACH] == 100
+    metrics = await adapter(graph).metrics(credentials(), ids(1, 2, 3, 4))
+    assert [one.counters.get(Metric.VIEWS) for one in metrics] == [100, None, 300, 400]
+    assert metrics[1].missing[Metric.VIEWS] is MetricStatus.UNSUPPORTED
+    assert metrics[1].counters[Metric.REACH] == 100
 
 
 @pytest.mark.parametrize(
@@ -342,47 +345,47 @@ async def test_a_post_that_has_no_such_metric_fails_no_other() -> None:
         (0, MetricStatus.UNSUPPORTED),
     ],
 )
-async def test_an_empty_insight_is_never_none(fans: int, status: MetricStatus) -> None:
+async def test_an_empty_insight_is_never_zero(fans: int, status: MetricStatus) -> None:
     graph = measured(2)
     graph.insights = {key: dict.fromkeys(value) for key, value in graph.insights.items()}
     graph.nodes[PAGE]["fan_count"] = fans
-    found = await adapter(graph).metrics(credentials(), ids(1, 2))
-    assert {one.missing[metric] for one in found for metric in (Metric.VIEWS, Metric.REACH)} == {status}
+    metrics = await adapter(graph).metrics(credentials(), ids(1, 2))
+    assert {one.missing[kind] for one in metrics for kind in (Metric.VIEWS, Metric.REACH)} == {status}
     graph.insights[f"{PAGE}_1"]["post_media_view"] = 0
-    found = await adapter(graph).metrics(credentials(), ids(1, 2))
-    assert found[0].counters[Metric.VIEWS] == 0, "a counted nothing is a nothing"
-    assert found[1].missing[Metric.VIEWS] is MetricStatus.PENDING
+    metrics = await adapter(graph).metrics(credentials(), ids(1, 2))
+    assert metrics[0].counters[Metric.VIEWS] == 0, "a counted 0 is kept"
+    assert metrics[1].missing[Metric.VIEWS] is MetricStatus.PENDING
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("error", "status"),
     [
-        (fault(200, None, "(#200) Requires read_insights permission"), MetricStatus.NO_PERMISSION),
-        (fault(10), MetricStatus.NO_PERMISSION),
-        (fault(10, None, "(#10) Not enough viewers for the media to show insights"), MetricStatus.PENDING),
-        (fault(2), MetricStatus.ERROR),
+        (graph_error(200, None, "(#200) Requires read_insights permission"), MetricStatus.NO_PERMISSION),
+        (graph_error(10), MetricStatus.NO_PERMISSION),
+        (graph_error(10, None, "(#10) Not enough viewers for the media to show insights"), MetricStatus.PENDING),
+        (graph_error(2), MetricStatus.ERROR),
         ({"data": "wrong"}, MetricStatus.ERROR),
     ],
 )
-async def test_insights_that_are_refused_leave_the_counters(said: Node, status: MetricStatus) -> None:
+async def test_insights_that_are_refused_leave_the_counters(error: Node, status: MetricStatus) -> None:
     graph = measured(1)
-    graph.refuses["insights.metric"] = httpx.Response(400 if "error" in said else 200, json=said)
-    (found,) = await adapter(graph).metrics(credentials(), ids(1))
-    assert found.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 1}
-    assert found.missing[Metric.VIEWS] is found.missing[Metric.REACH] is status
+    graph.overrides["insights.metric"] = httpx.Response(400 if "error" in error else 200, json=error)
+    (metrics,) = await adapter(graph).metrics(credentials(), ids(1))
+    assert metrics.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 1}
+    assert metrics.missing[Metric.VIEWS] is metrics.missing[Metric.REACH] is status
 
 
 @pytest.mark.parametrize(("code", "kind"), [(190, AuthExpired), (32, Throttled), (4, Throttled)])
-async def test_insights_do_not_hide_that_nothing_more_is_to_be_asked(code: int, kind: type[Exception]) -> None:
+async def test_expired_tokens_and_rate_limits_are_raised_from_insights_too(code: int, kind: type[Exception]) -> None:
     graph = measured(2)
-    graph.refuses["insights.metric"] = httpx.Response(400, json=fault(code))
+    graph.overrides["insights.metric"] = httpx.Response(400, json=graph_error(code))
     with pytest.raises(kind):
         await adapter(graph).metrics(credentials(), ids(1, 2))
     assert len(graph.requests) == 2
 
 
-def told(*parts: object) -> Facebook:
-    """To a Graph that answers every batch with these parts."""
+def batch_answering(*parts: object) -> Facebook:
+    """An adapter whose server returns these parts for every batch."""
     answer = [{"code": 400 if "error" in str(one) else 200, "body": json.dumps(one)} if one else None for one in parts]
     return Facebook(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
 
@@ -392,16 +395,14 @@ def told(*parts: object) -> Facebook:
     [
         ((None, None), Transient),
         ((counted(1, 1, 1),), Malformed),
-        ((fault(2), fault(100, 33)), Transient),
-        ((counted(1, 1, 1), fault(190, 463)), AuthExpired),
-        ((counted(1, 1, 1), fault(80_001)), Throttled),
+        ((graph_error(2), graph_error(100, 33)), Transient),
+        ((counted(1, 1, 1), graph_error(190, 463)), AuthExpired),
+        ((counted(1, 1, 1), graph_error(80_001)), Throttled),
     ],
 )
-async def test_a_batch_of_which_a_part_fails_is_not_taken_for_whole(
-    parts: tuple[object, ...], kind: type[Exception]
-) -> None:
+async def test_a_batch_that_is_incomplete_raises(parts: tuple[object, ...], kind: type[Exception]) -> None:
     with pytest.raises(kind) as caught:
-        await told(*parts).metrics(credentials(), ids(1, 2))
+        await batch_answering(*parts).metrics(credentials(), ids(1, 2))
     if isinstance(caught.value, AuthExpired):
         assert caught.value.token is Token.COMMUNITY
 
@@ -411,20 +412,20 @@ async def test_a_batch_of_which_a_part_fails_is_not_taken_for_whole(
     [
         (None, MetricStatus.ERROR),
         ({"name": "no id"}, MetricStatus.ERROR),
-        (fault(2), MetricStatus.ERROR),
-        (fault(200), MetricStatus.NO_PERMISSION),
+        (graph_error(2), MetricStatus.ERROR),
+        (graph_error(200), MetricStatus.NO_PERMISSION),
     ],
 )
-async def test_a_post_that_fails_does_not_take_the_others_along(part: Node | None, status: MetricStatus) -> None:
-    one, other = await told(counted(1, 10, 2), part).metrics(credentials(), ids(1, 2))
+async def test_an_error_of_one_post_does_not_affect_others(part: Node | None, status: MetricStatus) -> None:
+    one, other = await batch_answering(counted(1, 10, 2), part).metrics(credentials(), ids(1, 2))
     assert one.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 2}
     assert (other.external_id, other.counters, other.gone) == (f"{PAGE}_2", {}, False)
     assert {other.missing[metric] for metric in Facebook.spec.metrics} == {status}
     assert other.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
 
 
-async def test_a_batch_that_was_compressed_on_its_way() -> None:
-    """Its headers tell of the whole, whose parts are plain."""
+async def test_a_compressed_batch_response() -> None:
+    """Its headers describe the whole response; the parts within are not compressed."""
     part = {"code": 200, "body": json.dumps(counted(1, 10, 2))}
     packed = httpx.Response(
         200, headers={"content-encoding": "gzip"}, content=gzip.compress(json.dumps([part, None]).encode())
@@ -434,18 +435,18 @@ async def test_a_batch_that_was_compressed_on_its_way() -> None:
     assert one.counters == {Metric.REACTIONS: 10, Metric.COMMENTS: 1, Metric.SHARES: 2}
 
 
-async def test_a_post_is_known_by_the_id_it_was_asked_for_by() -> None:
-    """The posts of a Page that was moved keep their old ids, and answer with new ones."""
+async def test_metrics_have_the_id_that_was_requested() -> None:
+    """Posts of a Page that was migrated are found by their old ids, and returned with new ones."""
     graph = measured(1)
     graph.nodes["66_1"] = graph.nodes[f"{PAGE}_1"]
-    (found,) = await adapter(graph).metrics(credentials(), ("66_1",))
-    assert found.external_id == "66_1"
-    assert found.counters[Metric.REACTIONS] == 10
+    (metrics,) = await adapter(graph).metrics(credentials(), ("66_1",))
+    assert metrics.external_id == "66_1"
+    assert metrics.counters[Metric.REACTIONS] == 10
 
 
-async def test_an_insight_that_did_not_come_in_time_is_an_error() -> None:
+async def test_an_insight_that_timed_out_is_an_error() -> None:
     graph = measured(2)
-    graph.cuts_off = "77_2?fields=id,insights"
+    graph.unfinished_part = "77_2?fields=id,insights"
     one, other = await adapter(graph).metrics(credentials(), ids(1, 2))
     assert one.counters[Metric.VIEWS] == 100
     assert other.missing[Metric.VIEWS] is MetricStatus.ERROR
@@ -454,24 +455,24 @@ async def test_an_insight_that_did_not_come_in_time_is_an_error() -> None:
 # ── comments and messages ─────────────────────────────────────────────────────────────────────────
 
 
-def comment(number: int, who: str | None, parent: tuple[int, str] | None = None) -> Node:
-    found: Node = {"id": f"1_{number}", "created_time": at(number), "message": f"comment {number} "}
-    if who is not None:
-        found["from"] = {"id": who, "name": f"Name {who}"}
+def comment(number: int, author_id: str | None, parent: tuple[int, str] | None = None) -> Node:
+    node: Node = {"id": f"1_{number}", "created_time": graph_time(number), "message": f"comment {number} "}
+    if author_id is not None:
+        node["from"] = {"id": author_id, "name": f"Name {author_id}"}
     if parent is not None:
-        found["parent"] = {"id": f"1_{parent[0]}", "from": {"id": parent[1]}}
-    return found
+        node["parent"] = {"id": f"1_{parent[0]}", "from": {"id": parent[1]}}
+    return node
 
 
 async def test_comments_of_all_levels() -> None:
-    graph = world()
+    graph = fake_graph()
     graph.lists[f"{PAGE}_1/comments"] = [
         comment(4, PAGE, (1, "5")), comment(3, None), comment(2, "6", (1, "5")), comment(1, "5"),
     ]  # fmt: skip
-    items, _ = await walked(lambda at: adapter(graph).comments(credentials(), f"{PAGE}_1", at))
+    items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), f"{PAGE}_1", cursor))
     assert graph.requests[0].url.params["filter"] == "stream"
     answer, unknown, other, first = items
-    assert first.thread_id == answer.thread_id == "comment-1_1-5", "what the Page answers is its customer's"
+    assert first.thread_id == answer.thread_id == "comment-1_1-5", "the thread of the customer"
     assert other.thread_id == "comment-1_1-6"
     assert (answer.author.is_community, first.author.is_community) == (True, False)
     assert (first.in_reply_to, other.in_reply_to) == (None, "1_1")
@@ -481,65 +482,73 @@ async def test_comments_of_all_levels() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_no_comment_is_passed_over(seed: int) -> None:
-    dice, graph = random.Random(seed), world()
+async def test_no_comment_is_missed_while_the_list_changes(seed: int) -> None:
+    rng, graph = random.Random(seed), fake_graph()
     comments = graph.lists[f"{PAGE}_1/comments"] = [comment(n, "5") for n in range(40, 0, -1)]
-    graph.page, number = 5, 40
+    graph.page_size, number = 5, 40
 
-    def happen() -> None:
+    def change() -> None:
         nonlocal number
         number += 1
-        comments.insert(dice.choice([0, 0, len(comments)]), comment(number, "5"))
-        if dice.random() < 0.2:
-            comments.remove(dice.choice(comments))
+        comments.insert(rng.choice([0, 0, len(comments)]), comment(number, "5"))
+        if rng.random() < 0.2:
+            comments.remove(rng.choice(comments))
 
-    graph.between = happen
+    graph.before_response = change
     before = {one["id"] for one in comments}
-    items, cursor = await walked(lambda at: adapter(graph).comments(credentials(), f"{PAGE}_1", at))
+    items, cursor = await read_all(lambda cursor: adapter(graph).comments(credentials(), f"{PAGE}_1", cursor))
     assert before & {one["id"] for one in comments} <= {one.external_id for one in items}
-    graph.between = lambda: None
-    items, _ = await walked(lambda at: adapter(graph).comments(credentials(), f"{PAGE}_1", at), cursor)
-    assert {one.external_id for one in items} == {one["id"] for one in comments}, "late ones too"
+    graph.before_response = lambda: None
+    items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), f"{PAGE}_1", cursor), cursor)
+    assert {one.external_id for one in items} == {one["id"] for one in comments}, "also comments inserted late"
 
 
 @pytest.mark.parametrize("falling", [True, False])
 async def test_comments_that_are_too_old_are_left_out(*, falling: bool) -> None:
-    """Where the list is in another order than asked for, it is read to its end."""
-    graph = world()
-    graph.page = 4
+    """If the list is not in the requested order, all its pages are read."""
+    graph = fake_graph()
+    graph.page_size = 4
     graph.lists[f"{PAGE}_1/comments"] = [comment(n, "5") for n in sorted(range(1, 21), reverse=falling)]
     since = START + timedelta(minutes=15)
-    items, _ = await walked(lambda at: adapter(graph).comments(credentials(), f"{PAGE}_1", at, since))
+    items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), f"{PAGE}_1", cursor, since))
     assert {one.external_id for one in items} == {f"1_{n}" for n in range(15, 21)}
     assert len(graph.requests) == (2 if falling else 5)
 
 
 class Mailbox:
-    """A Page's conversations, each with its messages, as Graph lists them."""
+    """A Page's conversations with their messages, in Graph's format."""
 
-    def __init__(self, graph: World) -> None:
+    def __init__(self, graph: FakeGraph) -> None:
         self.graph, self.minute = graph, 0
-        self.all: set[str] = set()
+        self.ids: set[str] = set()
 
-    def say(self, who: str, *, ours: bool = False, minutes: int = 1) -> None:
+    def add_message(self, customer_id: str, *, ours: bool = False, minutes: int = 1) -> None:
         self.minute += minutes
-        mid, thread = f"m_{len(self.all) + 1}", f"t_{who}"
-        self.all.add(mid)
-        people = [{"id": who, "name": f"Name {who}"}, {"id": PAGE, "name": "Coffee"}]
+        mid, thread = f"m_{len(self.ids) + 1}", f"t_{customer_id}"
+        self.ids.add(mid)
+        people = [{"id": customer_id, "name": f"Name {customer_id}"}, {"id": PAGE, "name": "Coffee"}]
         message = {
-            "id": mid, "created_time": at(self.minute), "message": f"text {mid}",
+            "id": mid, "created_time": graph_time(self.minute), "message": f"text {mid}",
             "from": people[ours], "to": {"data": [people[not ours]]},
         }  # fmt: skip
         messages = self.graph.lists.setdefault(f"{thread}/messages", [])
         messages.insert(0, message)
         threads = self.graph.lists[f"{PAGE}/conversations"]
         threads[:] = [one for one in threads if one["id"] != thread]
-        shown: Node = {"data": messages[:3]}
+        embedded: Node = {"data": messages[:3]}
         if len(messages) > 3:
-            shown["paging"] = {"cursors": {"after": _cursor(messages[2]["id"])}, "next": "https://graph.facebook.com/x"}
+            embedded["paging"] = {
+                "cursors": {"after": _cursor(messages[2]["id"])},
+                "next": "https://graph.facebook.com/x",
+            }
         threads.insert(
             0,
-            {"id": thread, "updated_time": at(self.minute), "participants": {"data": people}, "messages": shown},
+            {
+                "id": thread,
+                "updated_time": graph_time(self.minute),
+                "participants": {"data": people},
+                "messages": embedded,
+            },
         )
 
 
@@ -548,103 +557,103 @@ def _cursor(item: str) -> str:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_no_message_is_passed_over(seed: int) -> None:
-    """Threads jump to the top while we read, also such as we have not come to."""
-    dice, graph = random.Random(seed), world()
-    box = Mailbox(graph)
+async def test_no_message_is_missed_while_threads_change(seed: int) -> None:
+    """Threads, unread ones too, move to the top of the list between pages."""
+    rng, graph = random.Random(seed), fake_graph()
+    mailbox = Mailbox(graph)
     for _ in range(60):
-        box.say(str(dice.randrange(100, 112)), ours=dice.random() < 0.3)
-    graph.page = 3
-    found, cursor, before = dict[str, RemoteMessage](), None, set(box.all)
+        mailbox.add_message(str(rng.randrange(100, 112)), ours=rng.random() < 0.3)
+    graph.page_size = 3
+    messages, cursor, before = dict[str, RemoteMessage](), None, set(mailbox.ids)
     for _ in range(3):
         calls = 0
 
-        def happen() -> None:
+        def change() -> None:
             nonlocal calls
             calls += 1
-            if calls < 25 and dice.random() < 0.5:
-                box.say(str(dice.randrange(100, 112)))
+            if calls < 25 and rng.random() < 0.5:
+                mailbox.add_message(str(rng.randrange(100, 112)))
 
-        graph.between = happen
-        items, cursor = await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
-        found |= {one.external_id: one for one in items}
-        assert before <= found.keys()
-        before = set(box.all)
-    graph.between = lambda: None
-    items, cursor = await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
-    found |= {one.external_id: one for one in items}
-    assert found.keys() == box.all
-    for message in found.values():
+        graph.before_response = change
+        items, cursor = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
+        messages |= {one.external_id: one for one in items}
+        assert before <= messages.keys()
+        before = set(mailbox.ids)
+    graph.before_response = lambda: None
+    items, cursor = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
+    messages |= {one.external_id: one for one in items}
+    assert messages.keys() == mailbox.ids
+    for message in messages.values():
         assert message.kind is MessageKind.MESSAGE
         assert message.author.is_community == (message.author.external_id == PAGE)
         assert message.thread_id == f"message-{message.author.external_id}" or message.author.is_community
-    asked = len(graph.requests)
-    await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
-    assert len(graph.requests) == asked + 1, "nothing new costs one call"
+    requests_before = len(graph.requests)
+    await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
+    assert len(graph.requests) == requests_before + 1, "one request if there is nothing new"
 
 
-async def test_messages_of_the_same_second_are_not_passed_over() -> None:
-    graph = world()
-    box = Mailbox(graph)
-    box.say("100")
-    _, cursor = await walked(lambda at: adapter(graph).conversations(credentials(), at))
-    box.say("101", minutes=0)
-    items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
+async def test_messages_of_the_same_second_are_not_missed() -> None:
+    graph = fake_graph()
+    mailbox = Mailbox(graph)
+    mailbox.add_message("100")
+    _, cursor = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor))
+    mailbox.add_message("101", minutes=0)
+    items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
     assert "m_2" in {one.external_id for one in items}
 
 
 async def test_messages_that_are_too_old_or_hidden_are_left_out() -> None:
-    graph = world()
-    box = Mailbox(graph)
+    graph = fake_graph()
+    mailbox = Mailbox(graph)
     for number in range(20):
-        box.say(str(100 + number % 5))
+        mailbox.add_message(str(100 + number % 5))
     since = START + timedelta(minutes=14)
-    items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at, since))
+    items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor, since))
     assert {one.external_id for one in items} == {f"m_{n}" for n in range(14, 21)}
-    assert not any(request.url.path.endswith("/messages") for request in graph.requests), "nothing older is asked for"
+    assert not any(request.url.path.endswith("/messages") for request in graph.requests), "no older ones"
     graph.lists[f"{PAGE}/conversations"] = [
-        {"id": "t_1", "updated_time": at(30), "messages": {"data": [{"id": "m_old"}]}}
+        {"id": "t_1", "updated_time": graph_time(30), "messages": {"data": [{"id": "m_old"}]}}
     ]
-    items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at))
-    assert items == [], "of those before the newest twenty Meta tells the id alone"
+    items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor))
+    assert items == [], "of messages before the latest twenty Graph returns the id alone"
 
 
 # ── answers and posts ─────────────────────────────────────────────────────────────────────────────
 
 
-def to(kind: MessageKind, external_id: str = "1_11") -> ReplyTo:
+def reply_to(kind: MessageKind, external_id: str = "1_11") -> ReplyTo:
     return ReplyTo(external_id, "thread", kind, RemotePerson("5", "A"), f"{PAGE}_1")
 
 
-async def test_answers() -> None:
-    graph = world()
-    made = {"id": "1_12", "created_time": at(3), "permalink_url": "https://fb.com/1_12"}
-    graph.answers = {"1_11/comments": made, "/messages": {"recipient_id": "5", "message_id": "m_9"}}
-    sent = await adapter(graph).reply(credentials(), to(MessageKind.COMMENT), "Yes & no", "key")
+async def test_replies() -> None:
+    graph = fake_graph()
+    made = {"id": "1_12", "created_time": graph_time(3), "permalink_url": "https://fb.com/1_12"}
+    graph.bodies = {"1_11/comments": made, "/messages": {"recipient_id": "5", "message_id": "m_9"}}
+    sent = await adapter(graph).reply(credentials(), reply_to(MessageKind.COMMENT), "Yes & no", "key")
     assert (sent.external_id, sent.url) == ("1_12", "https://fb.com/1_12")
     assert sent.sent_at == START + timedelta(minutes=3)
-    sent = await adapter(graph).reply(credentials(), to(MessageKind.MESSAGE, "m_1"), "Yes", "key")
+    sent = await adapter(graph).reply(credentials(), reply_to(MessageKind.MESSAGE, "m_1"), "Yes", "key")
     assert sent.external_id == "m_9"
-    (_, said), (path, message) = graph.sent
-    assert said["message"] == "Yes & no"
+    (_, comment_form), (path, message_form) = graph.sent
+    assert comment_form["message"] == "Yes & no"
     assert path == f"{PAGE}/messages"
-    assert json.loads(message["recipient"]) == {"id": "5"}
-    assert json.loads(message["message"]) == {"text": "Yes"}
-    assert message["messaging_type"] == "RESPONSE"
+    assert json.loads(message_form["recipient"]) == {"id": "5"}
+    assert json.loads(message_form["message"]) == {"text": "Yes"}
+    assert message_form["messaging_type"] == "RESPONSE"
 
 
-async def test_a_message_after_a_day_is_refused_in_plain_words() -> None:
-    graph = world()
-    said = fault(10, 2_018_278, "(#10) This message is sent outside of allowed window.")
-    graph.refuses["/messages"] = httpx.Response(400, json=said)
+async def test_the_error_of_a_reply_after_24_hours_names_the_limit() -> None:
+    graph = fake_graph()
+    error = graph_error(10, 2_018_278, "(#10) This message is sent outside of allowed window.")
+    graph.overrides["/messages"] = httpx.Response(400, json=error)
     with pytest.raises(Rejected, match="24 hours"):
-        await adapter(graph).reply(credentials(), to(MessageKind.MESSAGE), "Yes", "key")
+        await adapter(graph).reply(credentials(), reply_to(MessageKind.MESSAGE), "Yes", "key")
 
 
-async def test_refusals_keep_secrets() -> None:
-    graph = world()
-    said = fault(1234567, None, f"Cannot call with {PAGE_TOKEN} and {APP['client_secret']} and more")
-    graph.refuses["oauth"] = graph.refuses[f"{PAGE}?"] = httpx.Response(400, json=said)
+async def test_error_messages_do_not_contain_secrets() -> None:
+    graph = fake_graph()
+    error = graph_error(1234567, None, f"Cannot call with {PAGE_TOKEN} and {APP['client_secret']} and more")
+    graph.overrides["oauth"] = graph.overrides[f"{PAGE}?"] = httpx.Response(400, json=error)
     with pytest.raises(Rejected) as caught:
         await adapter(graph).community(credentials())
     assert PAGE_TOKEN not in str(caught.value)
@@ -654,8 +663,8 @@ async def test_refusals_keep_secrets() -> None:
 
 
 async def test_posts_are_published() -> None:
-    graph, uploads = world(), iter("123456")
-    graph.answers = {
+    graph, uploads = fake_graph(), iter("123456")
+    graph.bodies = {
         "/feed": {"id": f"{PAGE}_50"},
         "/photos": lambda: {"id": next(uploads), "post_id": f"{PAGE}_60"},
     }
@@ -665,9 +674,9 @@ async def test_posts_are_published() -> None:
     album = await adapter(graph).publish(credentials(), OutgoingPost("Open", pictures), "key")
     assert [one.external_id for one in (text, photo, album)] == [f"{PAGE}_50", f"{PAGE}_60", f"{PAGE}_50"]
     assert text.url == f"https://www.facebook.com/{PAGE}_50"
-    alone, shown, first, second, whole = [said for _, said in graph.sent]
+    alone, captioned, first, second, whole = [form for _, form in graph.sent]
     assert alone == {"message": "Open"}
-    assert shown == {"caption": "Open", "alt_text_custom": "a dot", "source": PIXEL}
+    assert captioned == {"caption": "Open", "alt_text_custom": "a dot", "source": PIXEL}
     assert first == {"published": "false", "alt_text_custom": "a dot", "source": PIXEL}
     assert second == {"published": "false", "source": PIXEL + b"2"}
     assert whole == {
@@ -681,10 +690,10 @@ async def test_posts_are_published() -> None:
 
 
 async def test_tokens_are_renewed() -> None:
-    graph = world()
+    graph = fake_graph()
     graph.tokens |= {"EAABnew-user"}
     graph.nodes[PAGE]["access_token"] = "EAABnew-page"
-    graph.answers = {"oauth/access_token": {"access_token": "EAABnew-user", "expires_in": 5_184_000}}
+    graph.bodies = {"oauth/access_token": {"access_token": "EAABnew-user", "expires_in": 5_184_000}}
     granted = await adapter(graph).refresh(credentials())
     assert {kind: (one.text, one.lifetime) for kind, one in granted.items()} == {
         Token.USER: ("EAABnew-user", timedelta(days=60)),
@@ -712,23 +721,23 @@ def test_what_can_be_renewed() -> None:
 
 
 async def test_tokens_are_inspected() -> None:
-    graph = world()
-    seen = int(datetime(2026, 11, 24, 6, tzinfo=UTC).timestamp())
+    graph = fake_graph()
+    access_end = int(datetime(2026, 11, 24, 6, tzinfo=UTC).timestamp())
     scopes = [scope for scope in Facebook.spec.scopes[Token.USER] if scope != "read_insights"]
-    told: Node = {"is_valid": True, "scopes": scopes, "expires_at": 0, "data_access_expires_at": seen}
-    graph.answers = {"debug_token": {"data": told}}
-    found = await adapter(graph).inspect(credentials())
-    assert found[Token.COMMUNITY] == TokenState(("read_insights",), timedelta(days=1))
-    assert set(found) == {Token.COMMUNITY, Token.USER}
-    assert [said["input_token"] for _, said in graph.sent] == [PAGE_TOKEN, USER_TOKEN]
+    token_info: Node = {"is_valid": True, "scopes": scopes, "expires_at": 0, "data_access_expires_at": access_end}
+    graph.bodies = {"debug_token": {"data": token_info}}
+    states = await adapter(graph).inspect(credentials())
+    assert states[Token.COMMUNITY] == TokenState(("read_insights",), timedelta(days=1))
+    assert set(states) == {Token.COMMUNITY, Token.USER}
+    assert [form["input_token"] for _, form in graph.sent] == [PAGE_TOKEN, USER_TOKEN]
     assert graph.requests[0].headers["authorization"] == f"Bearer {APP_TOKEN}"
-    told |= {"expires_at": seen - 3600}
-    found = await adapter(graph).inspect(credentials())
-    assert found[Token.USER].lifetime == timedelta(hours=23), "whichever ends first"
-    told |= {"data_access_expires_at": 0, "expires_at": 0}
+    token_info |= {"expires_at": access_end - 3600}
+    states = await adapter(graph).inspect(credentials())
+    assert states[Token.USER].lifetime == timedelta(hours=23), "the earlier of the two expiries"
+    token_info |= {"data_access_expires_at": 0, "expires_at": 0}
     assert (await adapter(graph).inspect(credentials()))[Token.USER].lifetime is None
     assert await adapter(graph).inspect(credentials(app={})) == {}
-    told |= {"is_valid": False}
+    token_info |= {"is_valid": False}
     with pytest.raises(AuthExpired) as caught:
         await adapter(graph).inspect(credentials())
     assert caught.value.token is Token.COMMUNITY
@@ -751,22 +760,22 @@ async def test_tokens_are_inspected() -> None:
         ),
     ],
 )
-def test_answers_tell_how_much_is_used(headers: dict[str, str], usage: Usage | None) -> None:
+def test_usage_is_read_from_response_headers(headers: dict[str, str], usage: Usage | None) -> None:
     assert Facebook.usage(httpx.Response(200, headers=headers)) == usage
 
 
 # ── hooks ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def called(body: object, secret: str = SECRETS["app_secret"], **headers: str) -> HookRequest:
+def signed_request(body: object, secret: str = SECRETS["app_secret"], **headers: str) -> HookRequest:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     signature = "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
     return HookRequest(raw, {"x-hub-signature-256": signature, **headers}, {})
 
 
 def entry(*changes: Node, messaging: tuple[object, ...] = ()) -> Node:
-    found = [{"field": "feed", "value": change} for change in changes]
-    return {"id": PAGE, "time": 1_772_355_660, "changes": found, "messaging": list(messaging)}
+    fields = [{"field": "feed", "value": change} for change in changes]
+    return {"id": PAGE, "time": 1_772_355_660, "changes": fields, "messaging": list(messaging)}
 
 
 def new_comment(**more: object) -> Node:
@@ -782,10 +791,10 @@ def new_message(mid: str = "m_1", **more: object) -> Node:
 
 
 def events(*entries: Node, kind: str = "page") -> tuple[Event, ...]:
-    return Facebook.receive(called({"object": kind, "entry": list(entries)}), SECRETS).events
+    return Facebook.receive(signed_request({"object": kind, "entry": list(entries)}), SECRETS).events
 
 
-def test_the_question_is_answered() -> None:
+def test_the_verification_challenge_is_answered() -> None:
     query = {"hub.mode": "subscribe", "hub.verify_token": "agreed", "hub.challenge": "1158201444"}
     assert Facebook.receive(HookRequest(b"", {}, query), SECRETS) == HookResult("1158201444")
     nothing = {**query, "hub.verify_token": ""}
@@ -798,10 +807,10 @@ def test_the_question_is_answered() -> None:
 
 def test_the_signature_is_over_the_raw_bytes() -> None:
     body = b'{"object": "page",  "entry": []}'
-    assert Facebook.receive(called(body), SECRETS).events == ()
-    good = called(body)
+    assert Facebook.receive(signed_request(body), SECRETS).events == ()
+    good = signed_request(body)
     for bad in (
-        called(body, "another secret"),
+        signed_request(body, "another secret"),
         HookRequest(body, {}, {}),
         HookRequest(body, {"x-hub-signature-256": ""}, {}),
         HookRequest(body, {"x-hub-signature": good.headers["x-hub-signature-256"]}, {}),
@@ -814,12 +823,12 @@ def test_the_signature_is_over_the_raw_bytes() -> None:
         with pytest.raises(MissingPermission):
             Facebook.receive(bad, SECRETS)
     with pytest.raises(MissingPermission):
-        Facebook.receive(called(body, ""), {"verify_token": "agreed", "app_secret": ""})
-    [kept] = Facebook.receive(called(b"[]"), SECRETS).events
-    assert kept.unparsed is not None, "the control: whatever is signed is Meta's"
+        Facebook.receive(signed_request(body, ""), {"verify_token": "agreed", "app_secret": ""})
+    [kept] = Facebook.receive(signed_request(b"[]"), SECRETS).events
+    assert kept.unparsed is not None, "the control: a signed event is stored even if malformed"
 
 
-def test_a_comment_is_told_as_it_is_listed() -> None:
+def test_a_pushed_comment_equals_the_listed_one() -> None:
     (first,), (reply,) = events(entry(new_comment())), events(entry(new_comment(comment_id="1_12", parent_id="1_11")))
     (message,) = first.messages
     assert first.account_id == PAGE
@@ -831,13 +840,13 @@ def test_a_comment_is_told_as_it_is_listed() -> None:
     assert reply.messages[0].in_reply_to == "1_11"
 
 
-def test_what_happens_to_comments_and_posts() -> None:
+def test_events_of_comments_and_posts() -> None:
     (edited,) = events(entry(new_comment(verb="edited", message="Till when?")))
     assert edited.messages[0].edited_at == datetime(2026, 3, 1, 9, 1, tzinfo=UTC)
     (removed,) = events(entry(new_comment(verb="remove")))
     assert (removed.deleted_ids, removed.messages) == (("1_11",), ())
     ours = {"from": {"id": PAGE, "name": "Coffee"}}
-    assert events(entry(new_comment(parent_id="1_10", **ours))) == (), "nobody tells to whom it is"
+    assert events(entry(new_comment(parent_id="1_10", **ours))) == (), "it names no customer"
     (own,) = events(entry(new_comment(**ours)))
     assert own.messages[0].author.is_community
     new = {"item": "status", "verb": "add", "post_id": f"{PAGE}_9", "message": "Hi", "created_time": 1_772_355_600}
@@ -857,30 +866,30 @@ def test_messages_and_echoes() -> None:
     assert theirs.messages[0].sent_at == datetime(2026, 3, 1, 9, 0, 0, 500_000, tzinfo=UTC)
 
 
-def test_events_are_known_by_what_they_tell() -> None:
-    told = events(entry(new_comment(), new_comment(message="Else"), messaging=(new_message(), new_message("m_2"))))
-    assert len({event.event_id for event in told}) == 4
+def test_event_ids_depend_on_the_content_alone() -> None:
+    received = events(entry(new_comment(), new_comment(message="Else"), messaging=(new_message(), new_message("m_2"))))
+    assert len({event.event_id for event in received}) == 4
     again = {**entry(new_comment(), messaging=(new_message(),)), "time": 1_772_359_999}
-    assert {event.event_id for event in events(again)} <= {event.event_id for event in told}
+    assert {event.event_id for event in events(again)} <= {event.event_id for event in received}
     other = {**entry(new_comment()), "id": "78"}
-    assert events(other)[0].event_id not in {event.event_id for event in told}
+    assert events(other)[0].event_id not in {event.event_id for event in received}
     assert events(other)[0].account_id == "78"
 
 
-def test_what_is_not_understood_takes_nothing_along() -> None:
-    odd = new_comment(created_time="yesterday")
+def test_an_unparsed_event_does_not_affect_the_others() -> None:
+    unparsable = new_comment(created_time="yesterday")
     other = {"id": "78", "time": 1, "changes": [{"field": "mention", "value": {"anything": 1}}]}
-    kept, told = events(entry(odd, new_comment()), other)
-    assert told.messages[0].external_id == "1_11"
+    kept, parsed = events(entry(unparsable, new_comment()), other)
+    assert parsed.messages[0].external_id == "1_11"
     assert (kept.account_id, kept.messages) == (PAGE, ())
     assert events(entry(new_comment()), kind="user") == ()
 
 
-def test_what_is_not_understood_is_kept_as_if_it_had_come_alone() -> None:
+def test_an_unparsed_event_is_stored_as_a_webhook_call_of_its_own() -> None:
     unparsed, strange = new_comment(created_time="yesterday"), {**new_message("m_9"), "timestamp": "noon"}
-    came = entry(unparsed, new_comment(), messaging=(strange, new_message(), "hm"))
-    kept = [event.unparsed for event in events(came, {"id": None}) if event.unparsed is not None]
-    bare = {name: value for name, value in came.items() if name not in {"changes", "messaging"}}
+    sent = entry(unparsed, new_comment(), messaging=(strange, new_message(), "hm"))
+    kept = [event.unparsed for event in events(sent, {"id": None}) if event.unparsed is not None]
+    bare = {name: value for name, value in sent.items() if name not in {"changes", "messaging"}}
     assert [json.loads(one.payload) for one in kept] == [
         {"object": "page", "entry": [one]}
         for one in (
@@ -893,48 +902,48 @@ def test_what_is_not_understood_is_kept_as_if_it_had_come_alone() -> None:
     for one in kept:
         [again] = Facebook.parse_event(one.payload.encode())
         assert again.unparsed == one
-    mended = kept[1].payload.replace('"noon"', str(new_message()["timestamp"]))
-    assert [e.messages[0].external_id for e in Facebook.parse_event(mended.encode())] == ["m_9"]
+    corrected = kept[1].payload.replace('"noon"', str(new_message()["timestamp"]))
+    assert [e.messages[0].external_id for e in Facebook.parse_event(corrected.encode())] == ["m_9"]
 
 
-def test_what_tells_of_no_message_is_not_kept() -> None:
-    """A customer has read, liked or pressed something: there is nothing that would be lost."""
-    whose = {name: value for name, value in new_message().items() if name != "message"}
+def test_events_without_a_message_are_not_stored() -> None:
+    """Read receipts, deliveries, reactions and postbacks are not stored as unparsed events."""
+    header = {name: value for name, value in new_message().items() if name != "message"}
     for name in ("read", "delivery", "reaction", "postback"):
-        assert events(entry(messaging=({**whose, name: {"mid": "m_1"}},))) == ()
+        assert events(entry(messaging=({**header, name: {"mid": "m_1"}},))) == ()
 
 
-async def test_the_hook_is_set_and_asked_about() -> None:
-    graph = world()
-    graph.answers = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
+async def test_the_webhook_is_subscribed_and_inspected() -> None:
+    graph = fake_graph()
+    graph.bodies = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
     assert await adapter(graph).subscribe(credentials(), HOOK, SECRETS) == {}
-    (app, at_app), (page, at_page) = graph.sent
+    (app, app_form), (page, page_form) = graph.sent
     assert (app, page) == ("4400/subscriptions", f"{PAGE}/subscribed_apps")
-    assert (at_app["object"], at_app["callback_url"], at_app["verify_token"]) == ("page", HOOK, "agreed")
-    assert at_page == {"subscribed_fields": "feed,messages,message_echoes"}
+    assert (app_form["object"], app_form["callback_url"], app_form["verify_token"]) == ("page", HOOK, "agreed")
+    assert page_form == {"subscribed_fields": "feed,messages,message_echoes"}
     fields = ["feed", "messages", "message_echoes"]
     versioned = [{"name": name, "version": "v26.0"} for name in fields]
-    there: list[Node] = [{"object": "page", "callback_url": HOOK, "active": True, "fields": versioned}]
+    subscriptions: list[Node] = [{"object": "page", "callback_url": HOOK, "active": True, "fields": versioned}]
     listed = {"data": [{"id": "4400", "name": "Instep", "subscribed_fields": fields}]}
-    graph.answers = {"/subscribed_apps": listed, "/subscriptions": {"data": there}}
+    graph.bodies = {"/subscribed_apps": listed, "/subscriptions": {"data": subscriptions}}
     assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True)
-    there[0]["fields"] = fields
-    assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True), "as it was before v3.2"
-    there[0]["fields"] = versioned[:2]
+    subscriptions[0]["fields"] = fields
+    assert await adapter(graph).subscription(credentials(), HOOK) == HookState(True), "the format before v3.2"
+    subscriptions[0]["fields"] = versioned[:2]
     state = await adapter(graph).subscription(credentials(), HOOK)
     assert (state.subscribed, state.detail) == (False, "the application does not send: message_echoes")
     assert not (await adapter(graph).subscription(credentials(), HOOK + "0")).subscribed
-    unseen = await adapter(graph).subscription(credentials(app={}), HOOK)
-    assert unseen.subscribed
-    assert "dashboard" in unseen.detail
+    without_app = await adapter(graph).subscription(credentials(app={}), HOOK)
+    assert without_app.subscribed
+    assert "dashboard" in without_app.detail
     listed["data"] = [{"id": "9999", "subscribed_fields": fields}]
     state = await adapter(graph).subscription(credentials(), HOOK)
     assert (state.subscribed, state.detail) == (False, "the community does not send: feed, message_echoes, messages")
-    graph.answers = {"/subscribed_apps": {"success": False}}
+    graph.bodies = {"/subscribed_apps": {"success": False}}
     with pytest.raises(Rejected):
         await adapter(graph).subscribe(credentials(app={}), HOOK, SECRETS)
 
 
 async def test_a_deleted_post_has_no_comments() -> None:
     with pytest.raises(Gone):
-        await adapter(world()).comments(credentials(), f"{PAGE}_404", None)
+        await adapter(fake_graph()).comments(credentials(), f"{PAGE}_404", None)

@@ -1,4 +1,4 @@
-"""The Instagram adapter against a Graph of few words. What it shares with Facebook's is tried there."""
+"""The Instagram adapter against a fake Graph API server. What it shares with Facebook is tested there."""
 
 import base64
 import json
@@ -40,47 +40,47 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.meta.instagram import ADAPTER, Instagram
-from tests.platforms.meta.server import START, Node, World, at, fault
-from tests.platforms.meta.test_facebook import APP, APP_TOKEN, HOOK, SECRETS, called, walked
+from tests.platforms.meta.server import START, FakeGraph, Node, graph_error, graph_time
+from tests.platforms.meta.test_facebook import APP, APP_TOKEN, HOOK, SECRETS, read_all, signed_request
 from tests.platforms.specimens import PIXEL
 
-US = "17841400000000077"
+ACCOUNT_ID = "17841400000000077"
 PAGE_TOKEN = "EAABpage-token"
 OWN_TOKEN = "IGAAown-token"
 PAGE = {Token.COMMUNITY: PAGE_TOKEN}
 OWN = {Token.USER: OWN_TOKEN}
-ACCOUNT: Node = {"id": US, "username": "coffee.house", "name": "Coffee", "followers_count": 12}
+ACCOUNT: Node = {"id": ACCOUNT_ID, "username": "coffee.house", "name": "Coffee", "followers_count": 12}
 PICTURES = tuple(Picture(PIXEL, "image/jpeg", f"dot {n}", f"https://instep.example/{n}.jpg") for n in range(3))
 
 
-def world() -> World:
-    made = World(frozenset({PAGE_TOKEN, OWN_TOKEN, APP_TOKEN}))
-    made.nodes = {US: dict(ACCOUNT), "me": {"id": "77", "instagram_business_account": dict(ACCOUNT)}}
-    made.metrics = {"views", "reach", "shares", "saved"}
-    made.lists = {f"{US}/media": [], "me/conversations": [], f"{US}/tags": []}
-    return made
+def fake_graph() -> FakeGraph:
+    graph = FakeGraph(frozenset({PAGE_TOKEN, OWN_TOKEN, APP_TOKEN}))
+    graph.nodes = {ACCOUNT_ID: dict(ACCOUNT), "me": {"id": "77", "instagram_business_account": dict(ACCOUNT)}}
+    graph.metrics = {"views", "reach", "shares", "saved"}
+    graph.lists = {f"{ACCOUNT_ID}/media": [], "me/conversations": [], f"{ACCOUNT_ID}/tags": []}
+    return graph
 
 
-def credentials(tokens: Mapping[Token, str] = PAGE, external_id: str | None = US) -> Credentials:
+def credentials(tokens: Mapping[Token, str] = PAGE, external_id: str | None = ACCOUNT_ID) -> Credentials:
     return Credentials("https://www.instagram.com/coffee.house", "https://graph.facebook.com", external_id, tokens, APP)
 
 
-def adapter(graph: World) -> Instagram:
+def adapter(graph: FakeGraph) -> Instagram:
     return Instagram(graph.client())
 
 
 def media(number: int, **more: object) -> Node:
     return {
-        "id": f"18{number}", "timestamp": at(number), "caption": f"post {number}", "like_count": number,
+        "id": f"18{number}", "timestamp": graph_time(number), "caption": f"post {number}", "like_count": number,
         "comments_count": 2 * number, "media_product_type": "FEED", "permalink": f"https://ig.example/{number}", **more,
     }  # fmt: skip
 
 
-def test_it_is_an_adapter_with_all_it_can() -> None:
-    made: Adapter = adapter(world())
+def test_the_adapter_has_its_capabilities() -> None:
+    instance: Adapter = adapter(fake_graph())
     assert ADAPTER is Instagram
-    for able in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
-        assert isinstance(made, able)
+    for capability in (ListsComments, Replies, Publishes, Refreshes, Inspects, ReportsUsage, Receives, Subscribes):
+        assert isinstance(instance, capability)
 
 
 @pytest.mark.parametrize(
@@ -94,30 +94,30 @@ def test_addresses_have_one_spelling(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "instagram.com", "https://www.instagram.com/p/CSr71Gzlqo4/", "https://other.com/x", "a b", "https://["]
 )
-def test_what_is_no_address_is_told(text: str) -> None:
+def test_an_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"instagram\.com"):
         Instagram.address(text)
 
 
-async def test_the_account_by_either_way_in() -> None:
-    graph = world()
-    for external_id in (None, US):
-        found = await adapter(graph).community(credentials(external_id=external_id))
-        assert (found.external_id, found.title, found.size) == (US, "Coffee", 12)
-        assert found.url == "https://www.instagram.com/coffee.house"
-    graph.nodes["me"] = {**ACCOUNT, "id": "555", "user_id": int(US)}
-    for external_id in (None, US):
-        found = await adapter(graph).community(credentials(OWN, external_id))
-        assert (found.external_id, found.aliases) == (US, frozenset({"555"}))
+async def test_the_account_by_either_login() -> None:
+    graph = fake_graph()
+    for external_id in (None, ACCOUNT_ID):
+        account = await adapter(graph).community(credentials(external_id=external_id))
+        assert (account.external_id, account.title, account.size) == (ACCOUNT_ID, "Coffee", 12)
+        assert account.url == "https://www.instagram.com/coffee.house"
+    graph.nodes["me"] = {**ACCOUNT, "id": "555", "user_id": int(ACCOUNT_ID)}
+    for external_id in (None, ACCOUNT_ID):
+        account = await adapter(graph).community(credentials(OWN, external_id))
+        assert (account.external_id, account.aliases) == (ACCOUNT_ID, frozenset({"555"}))
     assert [request.url.host for request in graph.requests] == ["graph.facebook.com"] * 2 + ["graph.instagram.com"] * 2
     both = credentials({**PAGE, **OWN})
     await adapter(graph).community(both)
     assert graph.requests[-1].headers["authorization"] == f"Bearer {PAGE_TOKEN}"
-    assert "appsecret_proof" not in graph.requests[-2].url.params, "there the application has another secret"
+    assert "appsecret_proof" not in graph.requests[-2].url.params, "the app of Instagram Login has another secret"
 
 
-async def test_another_account_s_token_is_told() -> None:
-    graph = world()
+async def test_the_token_of_another_account_is_rejected() -> None:
+    graph = fake_graph()
     graph.nodes["me"]["instagram_business_account"]["username"] = "tea.house"
     with pytest.raises(Rejected, match=r"tea\.house"):
         await adapter(graph).community(credentials(external_id=None))
@@ -132,34 +132,34 @@ async def test_another_account_s_token_is_told() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_no_post_is_passed_over(seed: int) -> None:
-    dice, graph, number = random.Random(seed), world(), 30
-    posts = graph.lists[f"{US}/media"]
+async def test_no_post_is_missed_while_the_list_changes(seed: int) -> None:
+    rng, graph, number = random.Random(seed), fake_graph(), 30
+    posts = graph.lists[f"{ACCOUNT_ID}/media"]
     posts[:] = [media(n) for n in range(30, 0, -1)]
-    graph.page = 4
+    graph.page_size = 4
 
-    def happen() -> None:
+    def change() -> None:
         nonlocal number
-        if dice.random() < 0.3:
+        if rng.random() < 0.3:
             number += 1
             posts.insert(0, media(number))
-        if dice.random() < 0.15:
-            posts.remove(dice.choice(posts))
+        if rng.random() < 0.15:
+            posts.remove(rng.choice(posts))
 
-    graph.between = happen
-    cursor, found = None, set[str]()
+    graph.before_response = change
+    cursor, listed_ids = None, set[str]()
     for _ in range(4):
         before = {one["id"] for one in posts}
-        items, cursor = await walked(lambda at: adapter(graph).posts(credentials(), at), cursor)
-        found |= {one.external_id for one in items}
-        assert before & {one["id"] for one in posts} <= found
+        items, cursor = await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor), cursor)
+        listed_ids |= {one.external_id for one in items}
+        assert before & {one["id"] for one in posts} <= listed_ids
     (first, *_) = items
     assert first.text == f"post {first.external_id.removeprefix('18')}"
     assert first.metrics.missing[Metric.VIEWS] is MetricStatus.PENDING
 
 
 async def test_metrics_by_type_of_media() -> None:
-    graph = world()
+    graph = fake_graph()
     kinds = {1: "FEED", 2: "REELS", 3: "STORY", 4: "FEED"}
     for number, kind in kinds.items():
         graph.nodes[f"18{number}"] = media(number, media_product_type=kind)
@@ -176,13 +176,13 @@ async def test_metrics_by_type_of_media() -> None:
     assert story.counters[Metric.VIEWS] == 30
     assert story.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
     assert {new.missing[m] for m in (Metric.VIEWS, Metric.REACH, Metric.SHARES, Metric.SAVES)} == {MetricStatus.PENDING}
-    assert len(graph.requests) == 3, "the counters, the insights of feed and reels, those of stories"
-    asked = " ".join(str(request.url) for request in graph.requests)
-    assert not any(retired in asked for retired in ("impressions", "plays", "video_views"))
+    assert len(graph.requests) == 3, "counters; insights of feed and reels; insights of stories"
+    urls = " ".join(str(request.url) for request in graph.requests)
+    assert not any(retired in urls for retired in ("impressions", "plays", "video_views"))
 
 
-async def test_media_that_are_gone_and_a_metric_that_is() -> None:
-    graph = world()
+async def test_deleted_media_and_a_retired_metric() -> None:
+    graph = fake_graph()
     for number in (1, 2, 3):
         graph.nodes[f"18{number}"] = media(number)
         graph.insights[f"18{number}"] = {"views": 5, "reach": 4, "shares": 3, "saved": 2}
@@ -191,8 +191,8 @@ async def test_media_that_are_gone_and_a_metric_that_is() -> None:
     assert (one.gone, gone.gone, other.gone) == (False, True, False)
     assert one.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
     assert other.counters[Metric.VIEWS] == 5
-    said = fault(10, None, "(#10) requires the instagram_basic permission")
-    graph.refuses[f"{US}/media"] = httpx.Response(400, json=said)
+    error = graph_error(10, None, "(#10) requires the instagram_basic permission")
+    graph.overrides[f"{ACCOUNT_ID}/media"] = httpx.Response(400, json=error)
     with pytest.raises(MissingPermission):
         await adapter(graph).metrics(credentials(), ("189",))
 
@@ -200,18 +200,22 @@ async def test_media_that_are_gone_and_a_metric_that_is() -> None:
 # ── comments and messages ─────────────────────────────────────────────────────────────────────────
 
 
-def comment(number: int, who: str | None, **more: object) -> Node:
-    author = {} if who is None else {"from": {"id": who, "username": f"name.{who}"}, "username": f"name.{who}"}
-    return {"id": f"179{number}", "timestamp": at(number), "text": f"comment {number}", **author, **more}
+def comment(number: int, author_id: str | None, **more: object) -> Node:
+    author = (
+        {}
+        if author_id is None
+        else {"from": {"id": author_id, "username": f"name.{author_id}"}, "username": f"name.{author_id}"}
+    )
+    return {"id": f"179{number}", "timestamp": graph_time(number), "text": f"comment {number}", **author, **more}
 
 
 def ours(number: int) -> Node:
     return {**comment(number, None), "username": "coffee.house", "from": {"id": "999", "username": "coffee.house"}}
 
 
-async def test_comments_with_all_their_answers() -> None:
-    graph = world()
-    graph.page = 2
+async def test_comments_with_all_their_replies() -> None:
+    graph = fake_graph()
+    graph.page_size = 2
     answers = [ours(9), comment(8, "6"), comment(7, "5"), comment(6, "5")]
     graph.lists["1791/replies"] = answers
     graph.lists["1792/replies"] = [ours(5)]
@@ -219,22 +223,22 @@ async def test_comments_with_all_their_answers() -> None:
     graph.lists["181/comments"] = [
         comment(4, None), comment(2, "6", replies={"data": [ours(5)]}), comment(1, "5", replies=first),
     ]  # fmt: skip
-    items, cursor = await walked(lambda at: adapter(graph).comments(credentials(), "181", at))
-    found: dict[str, RemoteMessage] = {one.external_id: one for one in items}
-    assert set(found) == {f"179{n}" for n in (1, 2, 4, 5, 6, 7, 8, 9)}
-    assert {found[f"179{n}"].thread_id for n in (1, 6, 7, 9)} == {"comment-1791-5"}
-    assert found["1798"].thread_id == "comment-1791-6"
-    assert found["1795"].thread_id == found["1792"].thread_id == "comment-1792-6"
-    assert [found[f"179{n}"].author.is_community for n in (9, 5, 1)] == [True, True, False]
-    assert (found["1797"].in_reply_to, found["1791"].in_reply_to) == ("1791", None)
-    assert found["1794"].author == RemotePerson("unknown-1794", "")
-    assert found["1791"].author.url == "https://www.instagram.com/name.5"
+    items, cursor = await read_all(lambda cursor: adapter(graph).comments(credentials(), "181", cursor))
+    by_id: dict[str, RemoteMessage] = {one.external_id: one for one in items}
+    assert set(by_id) == {f"179{n}" for n in (1, 2, 4, 5, 6, 7, 8, 9)}
+    assert {by_id[f"179{n}"].thread_id for n in (1, 6, 7, 9)} == {"comment-1791-5"}
+    assert by_id["1798"].thread_id == "comment-1791-6"
+    assert by_id["1795"].thread_id == by_id["1792"].thread_id == "comment-1792-6"
+    assert [by_id[f"179{n}"].author.is_community for n in (9, 5, 1)] == [True, True, False]
+    assert (by_id["1797"].in_reply_to, by_id["1791"].in_reply_to) == ("1791", None)
+    assert by_id["1794"].author == RemotePerson("unknown-1794", "")
+    assert by_id["1791"].author.url == "https://www.instagram.com/name.5"
     since = START + timedelta(minutes=6)
-    late, _ = await walked(lambda at: adapter(graph).comments(credentials(), "181", at, since), cursor)
-    assert {one.external_id for one in late} == {f"179{n}" for n in (6, 7, 8, 9)}, "new ones below an old one"
+    late, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), "181", cursor, since), cursor)
+    assert {one.external_id for one in late} == {f"179{n}" for n in (6, 7, 8, 9)}, "also new replies to an old comment"
     del graph.lists["1791/replies"]
-    items, _ = await walked(lambda at: adapter(graph).comments(credentials(), "181", at))
-    assert len(items) == 6, "a comment that went meanwhile has no more answers"
+    items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), "181", cursor))
+    assert len(items) == 6, "a deleted comment has no further replies"
 
 
 def _after(item: Node) -> str:
@@ -242,23 +246,23 @@ def _after(item: Node) -> str:
 
 
 async def test_messages_then_tags() -> None:
-    graph = world()
-    graph.page = 1
-    people = {"data": [{"id": US, "username": "coffee.house"}, {"id": "5", "username": "ann"}]}
-    told = [
+    graph = fake_graph()
+    graph.page_size = 1
+    people = {"data": [{"id": ACCOUNT_ID, "username": "coffee.house"}, {"id": "5", "username": "ann"}]}
+    listed = [
         {
             "id": "aW2",
-            "created_time": at(2),
+            "created_time": graph_time(2),
             "message": "Yes",
             "from": people["data"][0],
             "to": {"data": [{"id": "5"}]},
         },
-        {"id": "aW1", "created_time": at(1), "message": "Open?", "from": people["data"][1]},
+        {"id": "aW1", "created_time": graph_time(1), "message": "Open?", "from": people["data"][1]},
     ]
-    thread = {"id": "aWd", "updated_time": at(2), "participants": people, "messages": {"data": told}}
+    thread = {"id": "aWd", "updated_time": graph_time(2), "participants": people, "messages": {"data": listed}}
     graph.lists["me/conversations"] = [thread]
-    graph.lists[f"{US}/tags"] = [media(n, username="bob") for n in (3, 2, 1)]
-    items, cursor = await walked(lambda at: adapter(graph).conversations(credentials(), at))
+    graph.lists[f"{ACCOUNT_ID}/tags"] = [media(n, username="bob") for n in (3, 2, 1)]
+    items, cursor = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor))
     messages = {one.external_id: one for one in items if one.kind is MessageKind.MESSAGE}
     assert {one.thread_id for one in messages.values()} == {"message-5"}
     assert messages["aW1"].author == RemotePerson("5", "ann")
@@ -267,29 +271,29 @@ async def test_messages_then_tags() -> None:
     assert [one.external_id for one in mentions] == ["tag-183", "tag-182", "tag-181"]
     assert (mentions[0].text, mentions[0].author.name, mentions[0].url) == ("post 3", "bob", "https://ig.example/3")
     assert graph.requests[0].extensions[COST].units == {"calls": 1, "conversations": 1}
-    asked = len(graph.requests)
-    await walked(lambda at: adapter(graph).conversations(credentials(), at), cursor)
-    assert len(graph.requests) == asked + 3, "threads of what is known, and the first page of tags down to it"
-    graph.lists[f"{US}/tags"].insert(0, media(4, username="bob"))
+    requests_before = len(graph.requests)
+    await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor), cursor)
+    assert len(graph.requests) == requests_before + 3, "threads up to the known ones, the first page of tags"
+    graph.lists[f"{ACCOUNT_ID}/tags"].insert(0, media(4, username="bob"))
     since = START + timedelta(minutes=4)
-    items, _ = await walked(lambda at: adapter(graph).conversations(credentials(), at, since), cursor)
+    items, _ = await read_all(lambda cursor: adapter(graph).conversations(credentials(), cursor, since), cursor)
     assert [one.external_id for one in items] == ["tag-184"]
 
 
-async def test_answers() -> None:
-    graph = world()
-    graph.answers = {
+async def test_replies() -> None:
+    graph = fake_graph()
+    graph.bodies = {
         "1791/replies": {"id": "1792"},
         "me/messages": {"recipient_id": "5", "message_id": "aW9"},
         "/mentions": {"id": "7"},
     }
-    asked = {"1791": MessageKind.COMMENT, "aW1": MessageKind.MESSAGE, "tag-183": MessageKind.MENTION}
+    kinds = {"1791": MessageKind.COMMENT, "aW1": MessageKind.MESSAGE, "tag-183": MessageKind.MENTION}
     sent = []
-    for external_id, kind in asked.items():
+    for external_id, kind in kinds.items():
         to = ReplyTo(external_id, "thread", kind, RemotePerson("5", "ann"), None)
         sent.append((await adapter(graph).reply(credentials(), to, "Yes", "key")).external_id)
     assert sent == ["1792", "aW9", "7"]
-    comment_, message, mention = [said for _, said in graph.sent]
+    comment_, message, mention = [form for _, form in graph.sent]
     assert comment_ == {"message": "Yes"}
     assert json.loads(message["recipient"]) == {"id": "5"}
     assert mention == {"media_id": "183", "message": "Yes"}
@@ -298,16 +302,20 @@ async def test_answers() -> None:
 # ── posts ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def publishing(*states: str, used: int = 0, total: int = 25) -> World:
-    graph, numbers, told = world(), iter(range(901, 999)), iter(states)
+def publishing(*states: str, used: int = 0, total: int = 25) -> FakeGraph:
+    graph, numbers, status_codes = fake_graph(), iter(range(901, 999)), iter(states)
 
     def container() -> Node:
         number = str(next(numbers))
-        graph.answers[number] = lambda: {"id": number, "status_code": next(told, "FINISHED"), "status": "Error: odd"}
+        graph.bodies[number] = lambda: {
+            "id": number,
+            "status_code": next(status_codes, "FINISHED"),
+            "status": "Error: odd",
+        }
         return {"id": number}
 
     limit = {"quota_usage": used, "config": {"quota_total": total, "quota_duration": 86400}}
-    graph.answers = {"/media": container, "media_publish": {"id": "1850"}, "publishing_limit": {"data": [limit]}}
+    graph.bodies = {"/media": container, "media_publish": {"id": "1850"}, "publishing_limit": {"data": [limit]}}
     return graph
 
 
@@ -317,18 +325,18 @@ async def test_posts_are_published() -> None:
     assert sent.external_id == "1850"
     (_, made), (path, published) = graph.sent
     assert made == {"image_url": "https://instep.example/0.jpg", "alt_text": "dot 0", "caption": "Open"}
-    assert (path, published) == (f"{US}/media_publish", {"creation_id": "901"})
+    assert (path, published) == (f"{ACCOUNT_ID}/media_publish", {"creation_id": "901"})
     assert graph.requests[-1].extensions[COST].units == {"calls": 1, "posts": 1}
     graph = publishing()
     await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES), "key")
-    *parts, album, published = [said for _, said in graph.sent]
+    *parts, album, published = [form for _, form in graph.sent]
     assert [part["is_carousel_item"] for part in parts] == ["true"] * 3
     assert album == {"media_type": "CAROUSEL", "children": "901,902,903", "caption": "Open"}
     assert published == {"creation_id": "904"}
 
 
 @pytest.mark.parametrize(
-    ("states", "used", "kind", "words"),
+    ("states", "used", "kind", "match"),
     [
         (["IN_PROGRESS"] * 9, 0, Transient, "busy"),
         (["EXPIRED"] * 9, 0, Transient, "busy"),
@@ -337,10 +345,10 @@ async def test_posts_are_published() -> None:
     ],
 )
 async def test_what_is_not_ready_is_not_published(
-    states: list[str], used: int, kind: type[Exception], words: str
+    states: list[str], used: int, kind: type[Exception], match: str
 ) -> None:
     graph = publishing(*states, used=used)
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=match):
         await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES[:1]), "key")
     assert not any("media_publish" in path for path, _ in graph.sent)
 
@@ -354,7 +362,7 @@ async def test_what_is_not_ready_is_not_published(
         OutgoingPost("", (Picture(b"", "a/b"),)),
     ],
 )
-async def test_what_cannot_be_published_is_told_before_anything_is_sent(draft: OutgoingPost) -> None:
+async def test_an_invalid_post_is_rejected_before_any_request(draft: OutgoingPost) -> None:
     graph = publishing()
     with pytest.raises(Rejected):
         await adapter(graph).publish(credentials(), draft, "key")
@@ -364,9 +372,9 @@ async def test_what_cannot_be_published_is_told_before_anything_is_sent(draft: O
 # ── tokens and hooks ──────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_own_login_s_token_renews_itself() -> None:
-    graph = world()
-    graph.answers = {
+async def test_the_token_of_instagram_login_is_refreshed_with_itself() -> None:
+    graph = fake_graph()
+    graph.bodies = {
         "refresh_access_token": {"access_token": "IGAAnew", "token_type": "bearer", "expires_in": 5_183_944}
     }
     granted = await adapter(graph).refresh(credentials({**PAGE, **OWN}))
@@ -381,9 +389,9 @@ async def test_the_own_login_s_token_renews_itself() -> None:
 
 
 async def test_the_page_s_token_is_inspected() -> None:
-    graph = world()
-    told = {"is_valid": True, "scopes": list(Instagram.spec.scopes[Token.COMMUNITY][1:]), "expires_at": 0}
-    graph.answers = {"debug_token": {"data": told}}
+    graph = fake_graph()
+    token_info = {"is_valid": True, "scopes": list(Instagram.spec.scopes[Token.COMMUNITY][1:]), "expires_at": 0}
+    graph.bodies = {"debug_token": {"data": token_info}}
     (state,) = (await adapter(graph).inspect(credentials({**PAGE, **OWN}))).values()
     assert (state.missing_scopes, state.lifetime) == (("instagram_basic",), None)
     assert await adapter(graph).inspect(credentials(OWN)) == {}
@@ -391,61 +399,61 @@ async def test_the_page_s_token_is_inspected() -> None:
 
 def events(field: str, value: Node, *, flat: bool = False, **more: object) -> tuple[Event, ...]:
     change = {"field": field, "value": value}
-    entry = {"id": US, "time": 1_772_355_600, **(change if flat else {"changes": [change]}), **more}
-    return Instagram.receive(called({"object": "instagram", "entry": [entry]}), SECRETS).events
+    entry = {"id": ACCOUNT_ID, "time": 1_772_355_600, **(change if flat else {"changes": [change]}), **more}
+    return Instagram.receive(signed_request({"object": "instagram", "entry": [entry]}), SECRETS).events
 
 
 @pytest.mark.parametrize("flat", [True, False])
-def test_a_comment_is_told_as_it_is_listed(*, flat: bool) -> None:
+def test_a_pushed_comment_equals_the_listed_one(*, flat: bool) -> None:
     value: Node = {
         "id": "1791", "text": "Open?", "from": {"id": "5", "username": "ann"},
         "media": {"id": "181", "media_product_type": "FEED"},
     }  # fmt: skip
     (event,) = events("comments", value, flat=flat)
     (message,) = event.messages
-    assert event.account_id == US
+    assert event.account_id == ACCOUNT_ID
     assert (message.external_id, message.thread_id, message.post_id) == ("1791", "comment-1791-5", "181")
     assert (message.author.name, message.text) == ("ann", "Open?")
     assert message.sent_at == datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
     (reply,) = events("comments", {**value, "parent_id": "1790"}, flat=flat)
     assert (reply.messages[0].thread_id, reply.messages[0].in_reply_to) == ("comment-1790-5", "1790")
-    for own in ({"id": US}, {"id": "999", "self_ig_scoped_id": "999"}):
+    for own in ({"id": ACCOUNT_ID}, {"id": "999", "self_ig_scoped_id": "999"}):
         assert events("comments", {**value, "from": own, "parent_id": "1790"}, flat=flat) == ()
         assert events("comments", {**value, "from": own}, flat=flat)[0].messages[0].author.is_community
     assert events("mentions", {"media_id": "181", "comment_id": "1791"}, flat=flat) == ()
 
 
-def test_messages_echoes_and_what_was_taken_back() -> None:
-    def said(sender: str, recipient: str, **message: object) -> Node:
+def test_messages_echoes_and_deletions() -> None:
+    def message_event(sender: str, recipient: str, **message: object) -> Node:
         at_ms = 1_772_355_600_000
         return {"sender": {"id": sender}, "recipient": {"id": recipient}, "timestamp": at_ms, "message": message}
 
-    found = events(
+    received = events(
         "mentions",
         {},
         messaging=[
-            said("5", US, mid="aW1", text="Open?"),
-            said(US, "5", mid="aW2", text="Yes", is_echo=True),
-            said("5", US, mid="aW1", is_deleted=True),
+            message_event("5", ACCOUNT_ID, mid="aW1", text="Open?"),
+            message_event(ACCOUNT_ID, "5", mid="aW2", text="Yes", is_echo=True),
+            message_event("5", ACCOUNT_ID, mid="aW1", is_deleted=True),
         ],
     )
-    theirs, ours_, deleted = found
+    theirs, ours_, deleted = received
     assert theirs.messages[0].thread_id == ours_.messages[0].thread_id == "message-5"
     assert ours_.messages[0].author.is_community
     assert (deleted.deleted_ids, deleted.messages) == (("aW1",), ())
-    assert len({event.event_id for event in found}) == 3
+    assert len({event.event_id for event in received}) == 3
 
 
-async def test_the_hook_is_set_by_either_way_in() -> None:
-    graph = world()
-    graph.answers = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
+async def test_the_webhook_is_subscribed_by_either_login() -> None:
+    graph = fake_graph()
+    graph.bodies = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
     await adapter(graph).subscribe(credentials(), HOOK, SECRETS)
     await adapter(graph).subscribe(credentials(OWN), HOOK, SECRETS)
-    assert [(path, said.get("object"), said.get("subscribed_fields")) for path, said in graph.sent] == [
+    assert [(path, form.get("object"), form.get("subscribed_fields")) for path, form in graph.sent] == [
         ("4400/subscriptions", "instagram", None),
         ("me/subscribed_apps", None, "feed,messages"),
         ("me/subscribed_apps", None, "comments,messages"),
     ]
-    graph.answers = {"/subscribed_apps": {"data": [{"subscribed_fields": ["comments", "messages"]}]}}
+    graph.bodies = {"/subscribed_apps": {"data": [{"subscribed_fields": ["comments", "messages"]}]}}
     assert (await adapter(graph).subscription(credentials(OWN), HOOK)).subscribed
     assert not (await adapter(graph).subscription(credentials(), HOOK)).subscribed

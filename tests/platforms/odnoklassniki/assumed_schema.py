@@ -1,8 +1,8 @@
-"""What Odnoklassniki's answers are assumed to look like. There is no schema: this is where the assumptions stand.
+"""The assumed format of Odnoklassniki's responses, of which there is no published schema.
 
-Each shape has an example in its fullest form, the paths of it that need not be there, and where it was
-seen. `documentation` is github.com/apiok/documentation (the text of apiok.ru), `apiok.ru` the site itself,
-`clients` are public programs that run against the API. What nobody shows is "unverified".
+Each response has an example with all its fields, the paths that may be missing, and the source of the
+assumption. `documentation` is github.com/apiok/documentation (the text of apiok.ru), `apiok.ru` the site itself,
+`clients` are public programs that run against the API. What has no source is "unverified".
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,25 +15,25 @@ Json = Any
 
 
 @dataclass(frozen=True, slots=True)
-class Assumed:
-    """One answer."""
+class AssumedResponse:
+    """The format of one response."""
 
     source: str
     example: Json
     optional: frozenset[str] = frozenset()
-    """Paths that may be left out: `anchor`, `media_topics.like_summary.count`."""
+    """Paths that may be missing: `anchor`, `media_topics.like_summary.count`."""
 
     @property
     def schema(self) -> Json:
-        """What holds for every answer of this form: types as in the example, everything there that must be."""
+        """The JSON Schema of the response: the types of the example, with every field that is not optional required."""
         return _schema(self.example, "", self.optional)
 
-    def wrong(self, answer: Json) -> list[str]:
-        """How an answer differs, in words."""
+    def problems(self, answer: Json) -> list[str]:
+        """Error messages about a response that does not match; empty if it matches."""
         return [f"{e.json_path}: {e.message[:200]}" for e in Draft202012Validator(self.schema).iter_errors(answer)]
 
-    def leaner(self) -> Iterator[tuple[str, Json]]:
-        """The example with each optional part left out in turn."""
+    def without_each_optional(self) -> Iterator[tuple[str, Json]]:
+        """The example with each optional field removed in turn, and the path of that field."""
         for path in sorted(self.optional):
             yield path, _without(self.example, path.split("."))
 
@@ -65,38 +65,38 @@ _MESSAGE: Final = {
     "timestamp": 1498581292941,
 }
 
-SHAPES: Final[Mapping[str, Assumed]] = {
-    "error": Assumed(
+ASSUMED: Final[Mapping[str, AssumedResponse]] = {
+    "error": AssumedResponse(
         "clients: `error_code`, `error_msg` with status 200; `error_data` may be null, and is not read",
         {"error_code": 102, "error_msg": "PARAM_SESSION_EXPIRED : Session expired"},
         frozenset({"error_msg"}),
     ),
-    "oauth": Assumed(
+    "oauth": AssumedResponse(
         "apiok.ru, ext/oauth/server; `expires_in` is a text",
         {"token_type": "session", "access_token": "tok", "expires_in": "1800"},
         frozenset({"token_type", "expires_in"}),
     ),
-    "oauth error": Assumed(
+    "oauth error": AssumedResponse(
         "clients: `error`, `error_description`; unverified which words there are",
         {"error": "invalid_token", "error_description": "x"},
         frozenset({"error_description"}),
     ),
-    "url.getInfo": Assumed(
+    "url.getInfo": AssumedResponse(
         "documentation names id and type; their names are unverified", {"type": "GROUP", "objectId": 53038939046008}
     ),
-    "group.getInfo": Assumed(
+    "group.getInfo": AssumedResponse(
         "clients: a list; `uid`, `name`, `shortname`, `members_count`",
         [{"uid": "53038939046008", "name": "API OK", "shortname": "apiok", "members_count": 77}],
         frozenset({"shortname", "members_count"}),
     ),
-    "group.getCounters": Assumed("apiok.ru; clients: in `counters`", {"counters": {"members": 77}}),
-    "group.getStatTopics": Assumed(
+    "group.getCounters": AssumedResponse("apiok.ru; clients: in `counters`", {"counters": {"members": 77}}),
+    "group.getStatTopics": AssumedResponse(
         "clients: `topics`, `anchor`, `has_more`; `created_ms` and `reach` where they are asked for",
         {"topics": [{"id": "66", "created_ms": 1498581292941, "reach": 5}], "anchor": "LTE6LTE=", "has_more": True},
         frozenset({"anchor", "topics", "topics.created_ms", "topics.reach"}),
     ),
-    "group.getStatTopic": Assumed("clients: in `topic`", {"topic": {"id": "66", "views": 3, "reach": 5}}),
-    "mediatopic.getByIds": Assumed(
+    "group.getStatTopic": AssumedResponse("clients: in `topic`", {"topic": {"id": "66", "views": 3, "reach": 5}}),
+    "mediatopic.getByIds": AssumedResponse(
         "clients: `media_topics`; `like_summary.count`, `discussion_summary.comments_count`, `reshare_summary.count`, "
         "`views_count`, `created_ms`, `author_ref`, `media`. Unverified: that deleted ones are left out",
         {
@@ -122,8 +122,8 @@ SHAPES: Final[Mapping[str, Assumed]] = {
             )
         ),
     ),
-    "mediatopic.post": Assumed("documentation: the topic's id; clients: as a text", "66"),
-    "discussions.getComments": Assumed(
+    "mediatopic.post": AssumedResponse("documentation: the topic's id; clients: as a text", "66"),
+    "discussions.getComments": AssumedResponse(
         "clients: `comments`, which may be missing, `anchor`, `has_more`; `date` in Moscow, without a zone. "
         "Unverified: that nothing but these fields tells of the group's own comments",
         {
@@ -149,19 +149,21 @@ SHAPES: Final[Mapping[str, Assumed]] = {
             "comments.author_ref", "comments.author_name", "comments.reply_to_comment_id", "comments.reply_to_id",
         }),
     ),
-    "discussions.addDiscussionComment": Assumed("unverified: the comment's id, as a text", "MTIz"),
-    "photosV2.getUploadUrl": Assumed(
+    "discussions.addDiscussionComment": AssumedResponse("unverified: the comment's id, as a text", "MTIz"),
+    "photosV2.getUploadUrl": AssumedResponse(
         "apiok.ru: this very form",
         {"photo_ids": ["GuL9z=="], "upload_url": "https://up.mycdn.me/u?apiToken=x", "expires_ms": 9, "ttl_ms": 9},
         frozenset({"expires_ms", "ttl_ms"}),
     ),
-    "upload": Assumed("apiok.ru, clients: tokens by the ids of `photo_ids`", {"photos": {"GuL9z==": {"token": "abc"}}}),
-    "users.hasAppPermission": Assumed("clients: true or false", True),
-    "graph info": Assumed(
+    "upload": AssumedResponse(
+        "apiok.ru, clients: tokens by the ids of `photo_ids`", {"photos": {"GuL9z==": {"token": "abc"}}}
+    ),
+    "users.hasAppPermission": AssumedResponse("clients: true or false", True),
+    "graph info": AssumedResponse(
         "documentation, graph.user.info", {"name": "название группы", "group_id": "group:123456789012345"},
         frozenset({"name"}),
     ),
-    "graph chats": Assumed(
+    "graph chats": AssumedResponse(
         "documentation, graph.user.chats; newest first; the marker of the example says -time:-time",
         {
             "chats": [
@@ -182,23 +184,23 @@ SHAPES: Final[Mapping[str, Assumed]] = {
         frozenset({"marker", *(f"chats.{name}" for name in ("type", "status", "title", "icon", "participants"))})
         | {"chats.owner_id", "chats.group_id"},
     ),
-    "graph messages": Assumed(
+    "graph messages": AssumedResponse(
         "documentation, graph.user.messages; newest first. Unverified: that the group is a `user_id` too",
         {"messages": [_MESSAGE]},
         frozenset({"messages.sender.name", "messages.message.text", "messages.message.seq"}),
     ),
-    "graph send": Assumed(
+    "graph send": AssumedResponse(
         "clients of the same API at another host: `message_id`",
         {"recipient_id": "chat:C3e", "message_id": "mid:C3e.15c"},
         frozenset({"recipient_id"}),
     ),
-    "graph subscriptions": Assumed(
+    "graph subscriptions": AssumedResponse(
         "documentation, graph.user.subscriptions",
         {"subscriptions": [{"time": 1498577751487, "url": "https://sample.com/webhook.php"}]},
         frozenset({"subscriptions.time"}),
     ),
-    "graph done": Assumed("documentation, graph.user.subscribe", {"success": True}),
-    "hook": Assumed(
+    "graph done": AssumedResponse("documentation, graph.user.subscribe", {"success": True}),
+    "hook": AssumedResponse(
         "documentation, graph.user.subscribe; newer calls name their `webhookType`",
         {"webhookType": "MESSAGE_CREATED", **_MESSAGE},
         frozenset({"webhookType", "sender.name", "message.text", "message.seq"}),

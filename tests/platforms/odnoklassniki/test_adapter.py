@@ -1,4 +1,4 @@
-"""Odnoklassniki's adapter: what the suites over all adapters do not ask."""
+"""The Odnoklassniki adapter: what the test suites for all adapters do not cover."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -54,27 +54,27 @@ async def s() -> AsyncIterator[Subject]:
         yield subject
 
 
-class Peer:
-    """Answers by method, as told; keeps what it was asked."""
+class FakeOdnoklassniki:
+    """A fake API server that returns a prepared response per method, or the next of an iterator, and records calls."""
 
-    def __init__(self, **said: Any) -> None:
-        self.said = {name.replace("_", "."): answers for name, answers in said.items()}
-        self.asked: list[tuple[str, dict[str, str]]] = []
+    def __init__(self, **answers: Any) -> None:
+        self.answers = {name.replace("_", "."): answer for name, answer in answers.items()}
+        self.calls: list[tuple[str, dict[str, str]]] = []
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         form = dict(parse_qsl(request.content.decode())) if request.url.path == "/fb.do" else {}
         name = form.get("method") or request.url.path
-        self.asked.append((name, form))
-        answers = self.said[name]
-        return httpx.Response(200, json=next(answers) if isinstance(answers, Iterator) else answers)
+        self.calls.append((name, form))
+        answer = self.answers[name]
+        return httpx.Response(200, json=next(answer) if isinstance(answer, Iterator) else answer)
 
     def adapter(self) -> Odnoklassniki:
         return Odnoklassniki(httpx.AsyncClient(transport=httpx.MockTransport(self)))
 
 
-def refused(code: int) -> object:
+def error_response(code: int) -> object:
     return {"error_code": code, "error_msg": "x"}
 
 
@@ -82,7 +82,7 @@ def topic(number: int, **more: object) -> dict[str, object]:
     return {"id": str(number), "created_ms": number * DAY, "like_summary": {"count": number}} | more
 
 
-async def test_tokens_stand_in_no_address_where_a_form_is_taken(s: Subject) -> None:
+async def test_tokens_are_sent_in_the_form_and_not_in_the_url(s: Subject) -> None:
     await s.adapter().posts(s.c, None)
     await s.adapter().conversations(s.c, None)
     rest, *_, graph = s.way.requests
@@ -96,12 +96,12 @@ async def test_tokens_stand_in_no_address_where_a_form_is_taken(s: Subject) -> N
 
 
 @pytest.mark.parametrize("missing", ["application_key", "application_secret"])
-async def test_without_the_application_nothing_is_sent(missing: str) -> None:
-    peer = Peer()
+async def test_nothing_is_sent_without_the_application(missing: str) -> None:
+    fake = FakeOdnoklassniki()
     c = replace(C, app={name: value for name, value in APP.items() if name != missing})
     with pytest.raises(MissingPermission, match=missing):
-        await peer.adapter().community(c)
-    assert not peer.requests
+        await fake.adapter().community(c)
+    assert not fake.requests
 
 
 # ── the group ─────────────────────────────────────────────────────────────────────────────────────
@@ -130,7 +130,7 @@ def test_an_address_has_one_spelling(typed: str, canonical: str) -> None:
         *("https://[ok.ru/apiok", "https://ok.ru/profile/561104947330", "https://vk.com/club1"),
     ],
 )
-def test_what_is_no_group_is_told(typed: str) -> None:
+def test_an_invalid_address_is_rejected(typed: str) -> None:
     with pytest.raises(ValueError, match=r"ok\.ru"):
         Odnoklassniki.address(typed)
 
@@ -138,42 +138,42 @@ def test_what_is_no_group_is_told(typed: str) -> None:
 async def test_a_group_is_found_by_its_name(s: Subject) -> None:
     named = replace(s.c, external_id=None, address=f"https://ok.ru/{s.community.key}")
     numbered = replace(s.c, external_id=None, address=f"https://ok.ru/group/{s.c.external_id}")
-    asked = len(s.way.requests)
-    found = await s.adapter().community(named)
-    assert len(s.way.requests) == asked + 2
-    assert await s.adapter().community(numbered) == found
-    assert len(s.way.requests) == asked + 3
-    assert (found.external_id, found.url) == (s.c.external_id, f"https://ok.ru/{s.community.key}")
+    requests_before = len(s.way.requests)
+    community = await s.adapter().community(named)
+    assert len(s.way.requests) == requests_before + 2
+    assert await s.adapter().community(numbered) == community
+    assert len(s.way.requests) == requests_before + 3
+    assert (community.external_id, community.url) == (s.c.external_id, f"https://ok.ru/{s.community.key}")
     with pytest.raises(Gone):
         await s.adapter().community(replace(named, address="https://ok.ru/nobody"))
 
 
-async def test_the_groups_own_token_knows_its_name_but_not_its_size(s: Subject) -> None:
-    alone = replace(s.c, external_id=None, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
-    found = await s.adapter().community(alone)
-    assert (found.external_id, found.size) == (s.c.external_id, None)
+async def test_the_groups_own_token_gives_its_id_but_not_its_size(s: Subject) -> None:
+    own_token_only = replace(s.c, external_id=None, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
+    community = await s.adapter().community(own_token_only)
+    assert (community.external_id, community.size) == (s.c.external_id, None)
     with pytest.raises(MissingPermission, match="another group"):
-        await s.adapter().community(replace(alone, external_id="1"))
+        await s.adapter().community(replace(own_token_only, external_id="1"))
     with pytest.raises(AuthExpired) as caught:
-        await s.adapter().posts(replace(alone, external_id=s.c.external_id), None)
+        await s.adapter().posts(replace(own_token_only, external_id=s.c.external_id), None)
     assert caught.value.token is Token.USER
-    nobody = await s.adapter().conversations(replace(s.c, tokens={}), "kept")
-    assert nobody == Page((), "kept", more=False)
+    page = await s.adapter().conversations(replace(s.c, tokens={}), "kept")
+    assert page == Page((), "kept", more=False)
 
 
 # ── topics ────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_others_write_on_the_wall_is_not_the_groups() -> None:
-    told = [
+async def test_posts_of_other_authors_are_not_listed() -> None:
+    topics = [
         topic(5, author_ref=f"group:{GROUP}", media=[{"type": "text", "text": "Ours "}, {"type": "photo"}]),
         topic(4, author_ref="user:5", media=[{"type": "text", "text": "Somebody's"}]),
         topic(3, author_ref="user:9", is_on_behalf_of_group=True),
         topic(2),
     ]
     stats = {"topics": [{"id": "5", "created_ms": 5 * DAY, "reach": 7}], "has_more": False}
-    peer = Peer(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": told})
-    page = await peer.adapter().posts(C, None)
+    fake = FakeOdnoklassniki(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": topics})
+    page = await fake.adapter().posts(C, None)
     assert [post.external_id for post in page.items] == ["5", "3", "2"]
     assert page.items[0].text == "Ours"
     assert page.items[0].metrics.counters == {Metric.REACTIONS: 5, Metric.REACH: 7}
@@ -181,136 +181,144 @@ async def test_what_others_write_on_the_wall_is_not_the_groups() -> None:
     assert page.items[1].metrics.missing[Metric.REACH] is MetricStatus.PENDING
 
 
-async def test_the_next_walk_reads_the_last_day_again() -> None:
-    """A topic may get into the statistics late."""
+async def test_the_next_poll_reads_the_last_day_again() -> None:
+    """A topic may appear in the statistics late."""
     stats = {"topics": [{"id": "9"}], "has_more": False}
-    peer = Peer(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [topic(9)]})
-    first = await peer.adapter().posts(C, None)
-    second = await peer.adapter().posts(C, first.cursor)
-    third = await peer.adapter().posts(C, second.cursor, datetime.fromtimestamp(9 * DAY / 1000 - 60, UTC))
-    starts = [form.get("start_time") for name, form in peer.asked if name == "group.getStatTopics"]
+    fake = FakeOdnoklassniki(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [topic(9)]})
+    first = await fake.adapter().posts(C, None)
+    second = await fake.adapter().posts(C, first.cursor)
+    third = await fake.adapter().posts(C, second.cursor, datetime.fromtimestamp(9 * DAY / 1000 - 60, UTC))
+    starts = [form.get("start_time") for name, form in fake.calls if name == "group.getStatTopics"]
     assert starts == [None, str(8 * DAY), str(9 * DAY - 60_000)]
     assert second.items == first.items == third.items
 
 
 @pytest.mark.parametrize("listing", [{"has_more": True}, {"has_more": True, "anchor": "A"}])
-async def test_a_list_that_does_not_get_on_is_told(listing: dict[str, object]) -> None:
-    peer = Peer(group_getStatTopics={"topics": [{"id": "9"}], **listing}, mediatopic_getByIds={"media_topics": []})
+async def test_a_page_without_a_new_cursor_is_malformed(listing: dict[str, object]) -> None:
+    fake = FakeOdnoklassniki(
+        group_getStatTopics={"topics": [{"id": "9"}], **listing}, mediatopic_getByIds={"media_topics": []}
+    )
     with pytest.raises(Malformed):
-        await peer.adapter().posts(C, '{"anchor":"A"}')
+        await fake.adapter().posts(C, '{"anchor":"A"}')
 
 
-async def test_a_page_without_any_topic_that_stands_goes_on() -> None:
-    peer = Peer(group_getStatTopics={"anchor": "B", "has_more": True}, mediatopic_getByIds={"media_topics": []})
-    page = await peer.adapter().posts(C, None)
+async def test_a_page_without_topics_is_followed_by_the_next() -> None:
+    fake = FakeOdnoklassniki(
+        group_getStatTopics={"anchor": "B", "has_more": True}, mediatopic_getByIds={"media_topics": []}
+    )
+    page = await fake.adapter().posts(C, None)
     assert (page.items, page.more) == ((), True)
-    assert len(peer.asked) == 1, "nothing is looked up"
+    assert len(fake.calls) == 1, "no topics are requested"
 
 
 @pytest.mark.parametrize(
     ("stats", "status"),
     [
-        (refused(50), MetricStatus.NO_PERMISSION),
-        (refused(10), MetricStatus.NO_PERMISSION),
-        (refused(2), MetricStatus.ERROR),
+        (error_response(50), MetricStatus.NO_PERMISSION),
+        (error_response(10), MetricStatus.NO_PERMISSION),
+        (error_response(2), MetricStatus.ERROR),
         ({"topics": [], "has_more": False}, MetricStatus.PENDING),
         ({"topics": [{"id": "5"}], "has_more": False}, MetricStatus.PENDING),
     ],
 )
-async def test_without_reach_the_rest_still_comes(stats: object, status: MetricStatus) -> None:
-    peer = Peer(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [topic(5, views_count=0)]})
-    five, six = await peer.adapter().metrics(C, ("5", "6"))
+async def test_an_error_of_reach_leaves_the_other_metrics(stats: object, status: MetricStatus) -> None:
+    fake = FakeOdnoklassniki(group_getStatTopics=stats, mediatopic_getByIds={"media_topics": [topic(5, views_count=0)]})
+    five, six = await fake.adapter().metrics(C, ("5", "6"))
     assert five.counters == {Metric.REACTIONS: 5, Metric.VIEWS: 0}
     assert five.missing[Metric.REACH] is status
     assert six.gone
 
 
-async def test_reach_is_asked_for_from_the_newest_topic_that_is_still_without(s: Subject) -> None:
-    """One page of the statistics holds 50 topics; those between two that are wanted are not read."""
+async def test_reach_is_requested_from_the_latest_topic_without_it(s: Subject) -> None:
+    """One page of the statistics has 50 topics; pages without a requested topic are not read."""
     old = s.post()
     s.later(3600)
     others = [s.post(f"Post {number}") for number in range(60)]
     ids = (old["id"], others[0]["id"], others[-1]["id"])
     s.let("view", id=old["id"], count=9, unique=4)
-    asked = len(s.way.requests)
-    found = await s.adapter().metrics(s.c, ids)
-    assert [one.counters[Metric.REACH] for one in found] == [s.community.wall[int(one)].reach for one in ids]
-    assert found[0].counters[Metric.REACH] >= 4
-    assert len(s.way.requests) - asked == 3, "the topics; from the newest on; from the second on"
+    requests_before = len(s.way.requests)
+    metrics = await s.adapter().metrics(s.c, ids)
+    assert [one.counters[Metric.REACH] for one in metrics] == [s.community.wall[int(one)].reach for one in ids]
+    assert metrics[0].counters[Metric.REACH] >= 4
+    assert len(s.way.requests) - requests_before == 3, "topics; statistics from the latest and from the second"
 
 
 # ── comments ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_moscow_is_three_hours_ahead_and_was_four() -> None:
-    said = [{"id": "2", "date": "2026-11-23 09:00:00"}, {"id": "1", "date": "2014-01-01 04:00:00"}]
-    page = await Peer(discussions_getComments={"comments": said, "has_more": False}).adapter().comments(C, "66", None)
+async def test_times_are_in_moscow_time() -> None:
+    comments = [{"id": "2", "date": "2026-11-23 09:00:00"}, {"id": "1", "date": "2014-01-01 04:00:00"}]
+    page = (
+        await FakeOdnoklassniki(discussions_getComments={"comments": comments, "has_more": False})
+        .adapter()
+        .comments(C, "66", None)
+    )
     assert [one.sent_at for one in page.items] == [
         datetime(2026, 11, 23, 6, tzinfo=UTC),
         datetime(2014, 1, 1, tzinfo=UTC),
     ]
 
 
-async def test_the_groups_answer_belongs_to_the_customer(s: Subject) -> None:
+async def test_the_groups_reply_is_in_the_thread_of_the_customer(s: Subject) -> None:
     post = s.post()["id"]
-    asked = s.comment(post, "Until when?", person=1)
-    s.let("reply", via="comment", post=post, parent=asked["id"], text="Until six")
+    question = s.comment(post, "Until when?", person=1)
+    s.let("reply", via="comment", post=post, parent=question["id"], text="Until six")
     s.comment(post, "Me too", person=2)
-    made = Odnoklassniki(s.http)
-    page = await made.comments(s.c, post, None)
+    adapter = Odnoklassniki(s.http)
+    page = await adapter.comments(s.c, post, None)
     third, ours, first = page.items
     assert [one.author.is_community for one in page.items] == [False, True, False]
     assert ours.thread_id == first.thread_id != third.thread_id
     assert ours.in_reply_to == first.external_id
-    assert first.external_id.startswith(f"comment:{post}:"), "ids of comments may repeat from topic to topic"
+    assert first.external_id.startswith(f"comment:{post}:"), "ids of comments are unique only within a topic"
     assert first.author.url == f"https://ok.ru/profile/{first.author.external_id}"
 
 
-async def test_the_next_walk_reads_new_comments_alone(s: Subject) -> None:
+async def test_the_next_poll_reads_only_new_comments(s: Subject) -> None:
     post = s.post()["id"]
     for number in range(250):
         s.comment(post, f"Comment {number}")
-    made = Odnoklassniki(s.http)
-    page = await made.comments(s.c, post, None)
+    adapter = Odnoklassniki(s.http)
+    page = await adapter.comments(s.c, post, None)
     while page.more:
-        page = await made.comments(s.c, post, page.cursor)
+        page = await adapter.comments(s.c, post, page.cursor)
     s.comment(post, "One more")
-    asked = len(s.way.requests)
-    page = await made.comments(s.c, post, page.cursor)
-    assert (page.items[0].text, page.more, len(s.way.requests) - asked) == ("One more", False, 1)
+    requests_before = len(s.way.requests)
+    page = await adapter.comments(s.c, post, page.cursor)
+    assert (page.items[0].text, page.more, len(s.way.requests) - requests_before) == ("One more", False, 1)
 
 
-async def test_many_new_comments_are_read_down_to_those_that_are_known(s: Subject) -> None:
+async def test_new_comments_are_read_over_several_pages(s: Subject) -> None:
     post = s.post()["id"]
     s.comment(post, "Known")
-    made = Odnoklassniki(s.http)
-    page = await made.comments(s.c, post, None)
+    adapter = Odnoklassniki(s.http)
+    page = await adapter.comments(s.c, post, None)
     for number in range(150):
         s.comment(post, f"Comment {number}")
-    found = set()
+    texts = set()
     while True:
-        page = await made.comments(s.c, post, page.cursor)
-        found |= {one.text for one in page.items}
+        page = await adapter.comments(s.c, post, page.cursor)
+        texts |= {one.text for one in page.items}
         if not page.more:
             break
-    assert len(found) == 151
+    assert len(texts) == 151
 
 
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _read(s: Subject, cursor: str | None) -> tuple[dict[str, RemoteMessage], str | None]:
-    found: dict[str, RemoteMessage] = {}
+async def _read_messages(s: Subject, cursor: str | None) -> tuple[dict[str, RemoteMessage], str | None]:
+    messages: dict[str, RemoteMessage] = {}
     while True:
         page = await s.adapter().conversations(s.c, cursor)
-        found |= {one.external_id: one for one in page.items}
+        messages |= {one.external_id: one for one in page.items}
         cursor = page.cursor
         if not page.more:
-            return found, cursor
+            return messages, cursor
 
 
-async def test_messages_of_one_moment_are_all_read(s: Subject) -> None:
-    """Time stands still: before and after a walk, in chats that are known and in new ones, over a page's end."""
+async def test_messages_of_the_same_time_are_all_read(s: Subject) -> None:
+    """Messages with the same time, in known and new chats, before and after reading, on more than one page."""
     world, c = s.sandbox.network.world, s.community
 
     def write(person: int, text: str) -> None:
@@ -321,112 +329,112 @@ async def test_messages_of_one_moment_are_all_read(s: Subject) -> None:
         write(1, f"At once {number}")
     for person in range(2, 130):
         write(person, "Hello")
-    found, cursor = await _read(s, None)
-    assert sum(one.text.startswith("At once") for one in found.values()) >= 50
-    assert sum(one.text == "Hello" for one in found.values()) == 128
+    messages, cursor = await _read_messages(s, None)
+    assert sum(one.text.startswith("At once") for one in messages.values()) >= 50
+    assert sum(one.text == "Hello" for one in messages.values()) == 128
     write(1, "Once more")
     write(200, "I am new")
-    news, _ = await _read(s, cursor)
-    assert {"Once more", "I am new"} <= {one.text for one in news.values()}
+    new, _ = await _read_messages(s, cursor)
+    assert {"Once more", "I am new"} <= {one.text for one in new.values()}
 
 
-async def test_a_moment_that_two_pages_share_is_read_whole(s: Subject) -> None:
+async def test_messages_of_the_same_time_on_two_pages_are_all_read(s: Subject) -> None:
     for amount in (10, 48, 5):
         s.later()
         for number in range(amount):
             person = s.community.number_of(1)
             s.sandbox.network.world.emit("message", s.community, "control", person=person, text=f"{amount} {number}")
-    found, _ = await _read(s, None)
-    assert sum(one.author.external_id.endswith("000001") for one in found.values()) == 63
+    messages, _ = await _read_messages(s, None)
+    assert sum(one.author.external_id.endswith("000001") for one in messages.values()) == 63
 
 
-async def test_a_chat_that_jumps_past_us_is_read_from_where_it_was(s: Subject) -> None:
-    """It stands on the second page of chats, and at the beginning of the first when we come to the second."""
+async def test_a_chat_that_moves_between_pages_is_read_completely(s: Subject) -> None:
+    """A new message moves the chat from the second page to the first after the first page was read."""
     s.message("Long ago", person=1)
     for person in range(2, 140):
         s.message(person=person)
     page = await s.adapter().conversations(s.c, None)
     s.message("And now", person=1)
-    found = {one.text for one in page.items}
+    texts = {one.text for one in page.items}
     for _ in range(2):
         while page.more:
             page = await s.adapter().conversations(s.c, page.cursor)
-            found |= {one.text for one in page.items}
+            texts |= {one.text for one in page.items}
         page = await s.adapter().conversations(s.c, page.cursor)
-        found |= {one.text for one in page.items}
-    assert {"Long ago", "And now"} <= found
+        texts |= {one.text for one in page.items}
+    assert {"Long ago", "And now"} <= texts
 
 
-async def test_nothing_new_costs_two_calls(s: Subject) -> None:
+async def test_a_poll_without_news_takes_two_requests(s: Subject) -> None:
     s.message()
-    _, cursor = await _read(s, None)
-    asked = len(s.way.requests)
-    again, _ = await _read(s, cursor)
+    _, cursor = await _read_messages(s, None)
+    requests_before = len(s.way.requests)
+    again, _ = await _read_messages(s, cursor)
     assert len(again) == 1
-    assert len(s.way.requests) - asked == 2, "the chats, and the one that was written in last"
+    assert len(s.way.requests) - requests_before == 2, "the chats, and the messages of the latest chat"
 
 
-async def test_a_chat_that_is_gone_holds_no_other_up() -> None:
+async def test_a_deleted_chat_does_not_affect_the_others() -> None:
     chats = [{"chat_id": f"chat:C{number}", "lastEventTime": number} for number in (2, 1)]
-    said = {"/graph/me/chats": {"chats": chats}, "/graph/me/messages/chat:C2": refused(705)}
-    peer = Peer(**said, **{"/graph/me/messages/chat:C1": {"messages": [MESSAGE]}})
-    page = await peer.adapter().conversations(C, None)
-    page = await peer.adapter().conversations(C, page.cursor)
+    answers = {"/graph/me/chats": {"chats": chats}, "/graph/me/messages/chat:C2": error_response(705)}
+    fake = FakeOdnoklassniki(**answers, **{"/graph/me/messages/chat:C1": {"messages": [MESSAGE]}})
+    page = await fake.adapter().conversations(C, None)
+    page = await fake.adapter().conversations(C, page.cursor)
     assert (page.items, page.more) == ((), True)
-    page = await peer.adapter().conversations(C, page.cursor)
+    page = await fake.adapter().conversations(C, page.cursor)
     assert (len(page.items), page.more) == (1, False)
 
 
 async def test_chats_of_several_people_are_not_read() -> None:
     chats = [{"chat_id": "chat:C1", "type": "CHAT", "lastEventTime": 5}]
-    peer = Peer(**{"/graph/me/chats": {"chats": chats}})
-    page = await peer.adapter().conversations(C, None)
-    assert (page.items, page.more, len(peer.requests)) == ((), False, 1)
+    fake = FakeOdnoklassniki(**{"/graph/me/chats": {"chats": chats}})
+    page = await fake.adapter().conversations(C, None)
+    assert (page.items, page.more, len(fake.requests)) == ((), False, 1)
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_an_album_keeps_its_order() -> None:
-    peer = Peer(
+    fake = FakeOdnoklassniki(
         photosV2_getUploadUrl=iter({"upload_url": f"https://up.example/{n}", "photo_ids": [f"p{n}"]} for n in "01"),
         mediatopic_post="66",
         **{f"/{n}": {"photos": {f"p{n}": {"token": f"t{n}"}}} for n in "01"},
     )
     pictures = (Picture(b"one", "image/png"), Picture(b"two", "image/jpeg"))
-    sent = await peer.adapter().publish(C, OutgoingPost("Открыто", pictures), "key")
+    sent = await fake.adapter().publish(C, OutgoingPost("Открыто", pictures), "key")
     assert (sent.external_id, sent.url) == ("66", f"https://ok.ru/group/{GROUP}/topic/66")
-    *_, (method, form) = peer.asked
+    *_, (method, form) = fake.calls
     assert (method, form["type"], form["gid"]) == ("mediatopic.post", "GROUP_THEME", GROUP)
     media = [{"type": "text", "text": "Открыто"}, {"type": "photo", "list": [{"id": "t0"}, {"id": "t1"}]}]
     assert json.loads(form["attachment"]) == {"media": media, "onBehalfOfGroup": "true"}
-    uploads = [one for one in peer.requests if one.url.host == "up.example"]
+    uploads = [one for one in fake.requests if one.url.host == "up.example"]
     assert [b"one" in one.content for one in uploads] == [True, False]
-    assert all(one.extensions[COST] == Cost() for one in uploads), "an upload carries no token of ours"
+    assert all(one.extensions[COST] == Cost() for one in uploads), "an upload carries no token"
 
 
-async def test_a_picture_that_did_not_arrive_is_not_posted() -> None:
-    where = {"upload_url": "https://up.example/0", "photo_ids": ["p0"]}
-    peer = Peer(photosV2_getUploadUrl=where, **{"/0": {"photos": {"other": {"token": "t"}}}})
+async def test_a_picture_that_was_not_uploaded_is_not_posted() -> None:
+    upload = {"upload_url": "https://up.example/0", "photo_ids": ["p0"]}
+    fake = FakeOdnoklassniki(photosV2_getUploadUrl=upload, **{"/0": {"photos": {"other": {"token": "t"}}}})
     with pytest.raises(Malformed):
-        await peer.adapter().publish(C, OutgoingPost("", (Picture(b"one", "image/png"),)), "key")
-    assert [method for method, _ in peer.asked] == ["photosV2.getUploadUrl", "/0"]
+        await fake.adapter().publish(C, OutgoingPost("", (Picture(b"one", "image/png"),)), "key")
+    assert [method for method, _ in fake.calls] == ["photosV2.getUploadUrl", "/0"]
 
 
-async def test_a_change_whose_answer_is_not_understood_may_have_been_made() -> None:
-    peer = Peer(discussions_addDiscussionComment=None, mediatopic_post={"ok": True})
+async def test_a_write_with_a_malformed_response_has_an_unknown_outcome() -> None:
+    fake = FakeOdnoklassniki(discussions_addDiscussionComment=None, mediatopic_post={"ok": True})
     with pytest.raises(OutcomeUnknown):
-        await peer.adapter().publish(C, OutgoingPost("Hello"), "key")
+        await fake.adapter().publish(C, OutgoingPost("Hello"), "key")
     with pytest.raises(OutcomeUnknown):
-        await peer.adapter().reply(C, ReplyTo("comment:66:1", "t", MessageKind.COMMENT, CUSTOMER, "66"), "Hi", "key")
-    assert len(peer.requests) == 2
+        await fake.adapter().reply(C, ReplyTo("comment:66:1", "t", MessageKind.COMMENT, CUSTOMER, "66"), "Hi", "key")
+    assert len(fake.requests) == 2
 
 
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
-    ("said", "granted"),
+    ("response", "granted"),
     [
         ({"access_token": "new", "expires_in": "1800"}, {Token.USER: ("new", timedelta(minutes=30))}),
         ({"access_token": "new", "expires_in": 60}, {Token.USER: ("new", timedelta(minutes=1))}),
@@ -436,11 +444,11 @@ async def test_a_change_whose_answer_is_not_understood_may_have_been_made() -> N
         ),
     ],
 )
-async def test_new_tokens(said: object, granted: dict[Token, tuple[str, timedelta | None]]) -> None:
-    peer = Peer(**{"/oauth/token.do": said})
-    found = await peer.adapter().refresh(C)
-    assert {kind: (one.text, one.lifetime) for kind, one in found.items()} == granted
-    (request,) = peer.requests
+async def test_new_tokens(response: object, granted: dict[Token, tuple[str, timedelta | None]]) -> None:
+    fake = FakeOdnoklassniki(**{"/oauth/token.do": response})
+    issued = await fake.adapter().refresh(C)
+    assert {kind: (one.text, one.lifetime) for kind, one in issued.items()} == granted
+    (request,) = fake.requests
     assert request.url.query == b""
     form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
     assert form == {
@@ -455,22 +463,24 @@ def test_what_can_be_renewed() -> None:
 
 
 async def test_missing_permissions_are_named(s: Subject) -> None:
-    made = Odnoklassniki(s.http)
+    adapter = Odnoklassniki(s.http)
     token = s.sandbox.network.grants.make(s.community, "user", ["VALUABLE_ACCESS", "GROUP_CONTENT"])
-    states = await made.inspect(replace(s.c, tokens={Token.USER: token}))
+    states = await adapter.inspect(replace(s.c, tokens={Token.USER: token}))
     assert {kind: state.missing_scopes for kind, state in states.items()} == {Token.USER: ("PHOTO_CONTENT",)}
     alone = replace(s.c, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]})
-    assert (await made.inspect(alone)).keys() == {Token.COMMUNITY}
+    assert (await adapter.inspect(alone)).keys() == {Token.COMMUNITY}
 
 
-async def test_the_token_that_ended_is_named() -> None:
-    ended = refused(102)
-    peer = Peer(group_getInfo=ended, **{"/graph/me/chats": ended, "/oauth/token.do": {"error": "invalid_token"}})
-    made = peer.adapter()
+async def test_the_error_names_the_expired_token() -> None:
+    ended = error_response(102)
+    fake = FakeOdnoklassniki(
+        group_getInfo=ended, **{"/graph/me/chats": ended, "/oauth/token.do": {"error": "invalid_token"}}
+    )
+    adapter = fake.adapter()
     calls: dict[Token, Callable[[], Awaitable[object]]] = {
-        Token.USER: lambda: made.community(C),
-        Token.COMMUNITY: lambda: made.conversations(C, None),
-        Token.REFRESH: lambda: made.refresh(C),
+        Token.USER: lambda: adapter.community(C),
+        Token.COMMUNITY: lambda: adapter.conversations(C, None),
+        Token.REFRESH: lambda: adapter.refresh(C),
     }
     for kind, call in calls.items():
         with pytest.raises(AuthExpired) as caught:
@@ -482,13 +492,13 @@ async def test_the_token_that_ended_is_named() -> None:
 
 
 @pytest.mark.parametrize("code", [*CODES, 424242])
-def test_no_code_is_taken_for_success(code: int) -> None:
+def test_every_error_code_is_an_error(code: int) -> None:
     error = from_answer(httpx.Response(200, json={"error_code": code, "error_msg": "SECRET"}))
     assert error is not None
     assert error.platform_code == str(code)
     assert "SECRET" not in str(error)
 
 
-@pytest.mark.parametrize("said", [[], {}, "66", True, None, [{"error_code": 1}]])
-def test_what_has_no_code_is_no_error(said: object) -> None:
-    assert from_answer(httpx.Response(200, json=said)) is None
+@pytest.mark.parametrize("response", [[], {}, "66", True, None, [{"error_code": 1}]])
+def test_a_response_without_an_error_code_is_no_error(response: object) -> None:
+    assert from_answer(httpx.Response(200, json=response)) is None

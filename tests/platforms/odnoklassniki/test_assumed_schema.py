@@ -1,4 +1,4 @@
-"""The adapter's expectations against what is written down of Odnoklassniki's answers."""
+"""The wire models against the assumed format of Odnoklassniki's responses."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,9 +8,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from app.platforms.odnoklassniki import wire_models as ok
-from tests.platforms.odnoklassniki.assumed_schema import SHAPES
+from tests.platforms.odnoklassniki.assumed_schema import ASSUMED
 
-READ: Final[Mapping[str, TypeAdapter[Any]]] = {
+PARSERS: Final[Mapping[str, TypeAdapter[Any]]] = {
     "error": ok.FAILURE,
     "oauth": ok.GRANTED,
     "oauth error": ok.OAUTH_FAILURE,
@@ -32,57 +32,57 @@ READ: Final[Mapping[str, TypeAdapter[Any]]] = {
     "graph done": ok.DONE,
     "hook": ok.MESSAGE,
 }
-"""What understands each answer. The adapter does not ask for the others."""
+"""The parser of each response that the adapter reads."""
 
 
 def _answers() -> Iterator[Any]:
-    for name, understood in READ.items():
-        yield pytest.param(understood, SHAPES[name].example, id=name)
-        for path, lean in SHAPES[name].leaner():
-            yield pytest.param(understood, lean, id=f"{name} without {path}")
+    for name, parser in PARSERS.items():
+        yield pytest.param(parser, ASSUMED[name].example, id=name)
+        for path, reduced in ASSUMED[name].without_each_optional():
+            yield pytest.param(parser, reduced, id=f"{name} without {path}")
 
 
-@pytest.mark.parametrize(("understood", "answer"), list(_answers()))
-def test_the_adapter_needs_nothing_that_may_be_missing(understood: TypeAdapter[Any], answer: object) -> None:
-    understood.validate_json(json.dumps(answer))
+@pytest.mark.parametrize(("parser", "answer"), list(_answers()))
+def test_optional_fields_may_be_missing(parser: TypeAdapter[Any], answer: object) -> None:
+    parser.validate_json(json.dumps(answer))
 
 
-@pytest.mark.parametrize("name", sorted(READ))
-def test_the_adapter_takes_no_answer_for_another(name: str) -> None:
-    """An error, above all, is never a good answer. Null is an empty list, where a list is answered."""
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_another_response_is_rejected(name: str) -> None:
+    """An error above all is no valid response. Null is valid where a list is expected."""
     others = [{"error_code": 1, "error_msg": "x"}, None, {}, [1], {"id": None}]
-    known = {"error": others[:1], "oauth error": others[:1], "group.getInfo": others[1:2]}.get(name, [])
-    for other in [one for one in others if one not in known]:
+    accepted = {"error": others[:1], "oauth error": others[:1], "group.getInfo": others[1:2]}.get(name, [])
+    for other in [one for one in others if one not in accepted]:
         with pytest.raises(ValidationError):
-            READ[name].validate_json(json.dumps(other))
+            PARSERS[name].validate_json(json.dumps(other))
 
 
-def test_a_wrong_type_is_seen_in_every_field_that_is_read() -> None:
-    seen = 0
-    for name, understood in READ.items():
-        for wrong in _spoilt(SHAPES[name].example):
+def test_a_wrong_type_is_rejected_in_most_fields() -> None:
+    rejected = 0
+    for name, parser in PARSERS.items():
+        for wrong in _with_one_value_spoilt(ASSUMED[name].example):
             try:
-                understood.validate_json(json.dumps(wrong))
+                parser.validate_json(json.dumps(wrong))
             except ValidationError:
-                seen += 1
-    assert seen >= 50, "of the fields, most are read"
+                rejected += 1
+    assert rejected >= 50, "most fields are read"
 
 
-def _spoilt(example: Any) -> Iterator[Any]:
-    """The example with one value in turn of a type that it never has."""
+def _with_one_value_spoilt(example: Any) -> Iterator[Any]:
+    """The example with each value in turn replaced by one of a wrong type."""
     if isinstance(example, dict):
         for name, value in example.items():
-            yield from ({**example, name: wrong} for wrong in _spoilt(value))
+            yield from ({**example, name: wrong} for wrong in _with_one_value_spoilt(value))
     elif isinstance(example, list):
-        yield from ([wrong, *example[1:]] for wrong in _spoilt(example[0]))
+        yield from ([wrong, *example[1:]] for wrong in _with_one_value_spoilt(example[0]))
     else:
         yield {"unlike": "anything"}
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES))
-def test_every_assumption_says_where_it_was_seen(name: str) -> None:
-    assert SHAPES[name].source
-    assert not SHAPES[name].wrong(SHAPES[name].example)
+@pytest.mark.parametrize("name", sorted(ASSUMED))
+def test_every_assumption_has_a_source_and_a_valid_example(name: str) -> None:
+    assert ASSUMED[name].source
+    assert not ASSUMED[name].problems(ASSUMED[name].example)
 
 
 LISTS: Final = {
@@ -94,16 +94,16 @@ LISTS: Final = {
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_that_is_null_is_empty(name: str) -> None:
-    """Says the documentation of the REST API."""
-    found = READ[name].validate_json(json.dumps({LISTS[name]: None} if LISTS[name] else None))
-    assert (getattr(found, LISTS[name]) if LISTS[name] else found) == ()
+    """According to the documentation of the REST API."""
+    parsed = PARSERS[name].validate_json(json.dumps({LISTS[name]: None} if LISTS[name] else None))
+    assert (getattr(parsed, LISTS[name]) if LISTS[name] else parsed) == ()
 
 
-@pytest.mark.parametrize("name", sorted(READ))
-def test_null_is_as_good_as_nothing(name: str) -> None:
-    """Each part that need not be there may be null."""
-    for path in sorted(SHAPES[name].optional):
-        READ[name].validate_json(json.dumps(_nulled(SHAPES[name].example, path.split("."))))
+@pytest.mark.parametrize("name", sorted(PARSERS))
+def test_optional_fields_may_be_null(name: str) -> None:
+    """Each optional field may be null."""
+    for path in sorted(ASSUMED[name].optional):
+        PARSERS[name].validate_json(json.dumps(_nulled(ASSUMED[name].example, path.split("."))))
 
 
 def _nulled(example: Any, path: list[str]) -> Any:
@@ -114,5 +114,5 @@ def _nulled(example: Any, path: list[str]) -> Any:
 
 
 @pytest.mark.parametrize("form", ["MTIz", {"comment_id": "MTIz"}, {"id": "MTIz"}, {"comment": {"id": "MTIz"}}])
-def test_whatever_a_new_comment_is_answered_with(form: object) -> None:
+def test_the_id_of_a_new_comment_in_every_format(form: object) -> None:
     assert ok.MADE_COMMENT.validate_json(json.dumps(form)) == "MTIz"

@@ -1,4 +1,4 @@
-"""What Odnoklassniki's hooks tell, and whom they are believed."""
+"""Odnoklassniki's webhook events, and the addresses from which they are accepted."""
 
 import json
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ def events(body: object, source: str | None = "217.20.145.193", **secrets: str) 
 
 
 @pytest.mark.parametrize("body", [MESSAGE, MESSAGE | {"webhookType": "MESSAGE_CREATED"}])
-def test_a_message_is_told_once_under_its_own_id(body: dict[str, object]) -> None:
+def test_a_pushed_message_has_its_own_id_as_event_id(body: dict[str, object]) -> None:
     (event,) = events(body)
     assert (event.event_id, event.account_id) == ("mid:C3ecb9d02a600.15cea67d78d2059", None)
     (message,) = event.messages
@@ -38,18 +38,18 @@ def test_a_message_is_told_once_under_its_own_id(body: dict[str, object]) -> Non
     )  # fmt: skip
 
 
-def test_the_groups_own_words_are_known() -> None:
+def test_a_message_of_the_group_is_of_the_community() -> None:
     (event,) = events(MESSAGE | {"sender": {"user_id": "group:57000000000077"}})
     assert event.messages[0].author.is_community
 
 
 @pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_CALLBACK"])
-def test_other_events_are_taken_and_bring_nothing(kind: str) -> None:
+def test_other_events_are_ignored(kind: str) -> None:
     assert events({"webhookType": kind, "chat_id": 1}) == ()
 
 
 @pytest.mark.parametrize(
-    ("source", "sources", "right"),
+    ("source", "sources", "accepted"),
     [
         ("217.20.145.192", None, True),
         ("217.20.151.175", None, True),
@@ -71,28 +71,28 @@ def test_other_events_are_taken_and_bring_nothing(kind: str) -> None:
         ("localhost", "127.0.0.0/8", False),
     ],
 )
-def test_a_call_is_believed_by_where_it_comes_from(source: str | None, sources: str | None, right: bool) -> None:
+def test_a_call_is_accepted_by_its_source_address(source: str | None, sources: str | None, accepted: bool) -> None:
     secrets = {} if sources is None else {"sources": sources}
-    if right:
+    if accepted:
         assert events(MESSAGE, source, **secrets)
         return
     with pytest.raises(MissingPermission):
         events(MESSAGE, source, **secrets)
 
 
-def test_the_source_is_looked_at_before_the_body() -> None:
+def test_the_source_address_is_checked_before_the_body() -> None:
     with pytest.raises(MissingPermission):
         Odnoklassniki.receive(HookRequest(b"{", {}, {}, "203.0.113.9"), {})
     [kept] = Odnoklassniki.receive(HookRequest(b"{", {}, {}, "217.20.145.193"), {}).events
-    assert kept.unparsed is not None, "the control: from elsewhere it is kept"
+    assert kept.unparsed is not None, "the control: from an accepted address it is stored"
 
 
-async def test_a_hook_is_set_once() -> None:
+async def test_a_webhook_is_subscribed_once() -> None:
     url = "https://instep.example/v1/hooks/1"
     async with staged("odnoklassniki", Odnoklassniki) as s:
-        made = Odnoklassniki(s.http)
+        adapter = Odnoklassniki(s.http)
         for _ in range(2):
-            assert await made.subscribe(s.c, url, {}) == {}
+            assert await adapter.subscribe(s.c, url, {}) == {}
         posts = [request for request in s.way.requests if request.url.path == "/graph/me/subscribe"]
         assert len(posts) == 1
         assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED"]}

@@ -1,4 +1,4 @@
-"""The signature of Odnoklassniki's calls, as a law."""
+"""The signature of requests to Odnoklassniki, by properties."""
 
 import hashlib
 from typing import Any
@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.platforms.odnoklassniki.sign import secret_of, sign
-from sandbox.odnoklassniki import call as other_side
+from sandbox.odnoklassniki import call as sandbox_call
 
 names = st.text(st.characters(codec="ascii", categories=("Ll", "Lu", "Nd"), include_characters="_"), min_size=1)
 forms = st.dictionaries(names.filter(lambda name: name not in {"access_token", "session_key", "sig"}), st.text())
 
 
-def test_the_signature_is_what_odnoklassniki_says() -> None:
+def test_the_signature_is_as_documented() -> None:
     """`k=v` sorted by name without separators, then MD5(token + secret), all of it MD5 in lower case."""
     secret = hashlib.md5(b"tokenSECRET").hexdigest()
     line = f"application_key=KEYfields=uidformat=jsonmethod=users.getCurrentUser{secret}"
@@ -43,5 +43,5 @@ def test_every_other_parameter_is_signed(form: dict[str, str], secret: str, data
 
 
 @given(forms, st.text())
-def test_the_other_side_signs_alike(form: dict[str, str], secret: str) -> None:
-    assert sign(form, secret) == other_side.signature(form.items(), secret)
+def test_the_sandbox_computes_the_same_signature(form: dict[str, str], secret: str) -> None:
+    assert sign(form, secret) == sandbox_call.signature(form.items(), secret)

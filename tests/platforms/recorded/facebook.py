@@ -20,8 +20,8 @@ from app.platforms.contract import (
 )
 from app.platforms.meta.facebook import Facebook
 from tests.platforms.meta.server import Node
-from tests.platforms.meta.specs import saying
-from tests.platforms.meta.test_facebook import APP, BOTH, PAGE, to
+from tests.platforms.meta.specs import client_answering
+from tests.platforms.meta.test_facebook import APP, BOTH, PAGE, reply_to
 from tests.platforms.recorded import Recorded, ResponseCheck
 
 
@@ -58,18 +58,18 @@ async def refusal(raw: Any) -> None:
     expected = MissingPermission if "permission" in raw["error"]["message"] else Rejected
     for status in (400, 200):
         with pytest.raises(expected):
-            await Facebook(saying(raw, status)).community(own_credentials())
+            await Facebook(client_answering(raw, status)).community(own_credentials())
 
 
 async def page_object(raw: Any) -> None:
     for one in objects(raw):
-        snapshot = await Facebook(saying(one)).community(own_credentials())
+        snapshot = await Facebook(client_answering(one)).community(own_credentials())
         size = one.get("followers_count", one.get("fan_count"))
         assert (snapshot.external_id, snapshot.title, snapshot.size) == (one["id"], one["name"], size)
 
 
 async def list_of_posts(raw: Any) -> None:
-    page = await Facebook(saying(raw)).posts(own_credentials(), None)
+    page = await Facebook(client_answering(raw)).posts(own_credentials(), None)
     for post, one in zip(page.items, raw["data"], strict=True):
         assert_same_post(post, one)
     assert page.more == ("next" in raw["paging"])
@@ -90,30 +90,30 @@ async def list_of_posts(raw: Any) -> None:
 
 async def posts(raw: Any) -> None:
     for one in objects(raw):
-        (post,) = (await Facebook(saying({"data": [one]})).posts(own_credentials(), None)).items
+        (post,) = (await Facebook(client_answering({"data": [one]})).posts(own_credentials(), None)).items
         assert_same_post(post, one)
 
 
 async def comments_without_ids(raw: Any) -> None:
     """Recorded without the ids that the adapter requests; parsed once they are added."""
     with pytest.raises(Malformed, match="id"):
-        await Facebook(saying(raw)).comments(own_credentials(), "1_2", None)
+        await Facebook(client_answering(raw)).comments(own_credentials(), "1_2", None)
     comments = [{**one, "id": one["permalink_url"].rpartition("=")[2]} for one in raw["data"]]
-    page = await Facebook(saying({**raw, "data": comments})).comments(own_credentials(), "1_2", None)
+    page = await Facebook(client_answering({**raw, "data": comments})).comments(own_credentials(), "1_2", None)
     for message, one in zip(page.items, comments, strict=True):
         assert_same_comment(message, one)
 
 
 async def comments(raw: Any) -> None:
     for one in objects(raw):
-        (message,) = (await Facebook(saying({"data": [one]})).comments(own_credentials(), "1_2", None)).items
+        (message,) = (await Facebook(client_answering({"data": [one]})).comments(own_credentials(), "1_2", None)).items
         assert_same_comment(message, one)
-        sent = await Facebook(saying(one)).reply(own_credentials(), to(MessageKind.COMMENT), "x", "key")
+        sent = await Facebook(client_answering(one)).reply(own_credentials(), reply_to(MessageKind.COMMENT), "x", "key")
         assert (sent.external_id, sent.sent_at) == (message.external_id, message.sent_at)
 
 
 async def threads(raw: Any) -> None:
-    page = await Facebook(saying({"data": objects(raw)})).conversations(own_credentials(), None)
+    page = await Facebook(client_answering({"data": objects(raw)})).conversations(own_credentials(), None)
     assert page.items == ()
     assert page.cursor is not None
     assert max(one["updated_time"] for one in objects(raw)).removesuffix("+0000") in page.cursor
@@ -123,7 +123,7 @@ async def messages(raw: Any) -> None:
     for one in objects(raw):
         thread = {"id": "t_1", "updated_time": one["created_time"], "messages": {"data": [one]}}
         page_id = one["to"]["data"][0]["id"]
-        (message,) = (await Facebook(saying({"data": [thread]})).conversations(own_credentials(page_id), None)).items
+        (message,) = (await Facebook(client_answering({"data": [thread]})).conversations(own_credentials(page_id), None)).items
         assert (message.external_id, message.text) == (one["id"], one.get("message", ""))
         assert message.thread_id == f"message-{one['from']['id']}"
         assert message.author == RemotePerson(one["from"]["id"], one["from"]["name"])
@@ -131,13 +131,13 @@ async def messages(raw: Any) -> None:
 
 
 async def new_token(raw: Any) -> None:
-    granted = await Facebook(saying({**raw, "id": "77"})).refresh(own_credentials())
+    granted = await Facebook(client_answering({**raw, "id": "77"})).refresh(own_credentials())
     assert granted[Token.USER].text == raw["access_token"]
     assert granted[Token.USER].lifetime == timedelta(seconds=raw["expires_in"])
 
 
 async def token_info(raw: Any) -> None:
-    state = (await Facebook(saying(raw)).inspect(own_credentials()))[Token.USER]
+    state = (await Facebook(client_answering(raw)).inspect(own_credentials()))[Token.USER]
     assert set(state.missing_scopes) == set(Facebook.spec.scopes[Token.USER]) - set(raw["data"]["scopes"])
 
 

@@ -11,7 +11,7 @@ from app.platforms.contract import Metric, RemoteMessage
 from app.platforms.meta import accounts
 from app.platforms.meta.instagram import Instagram
 from tests.platforms.meta.server import Node
-from tests.platforms.meta.specs import saying
+from tests.platforms.meta.specs import client_answering
 from tests.platforms.meta.test_instagram import PICTURES, adapter, credentials, publishing
 from tests.platforms.recorded import Recorded, ResponseCheck
 
@@ -39,14 +39,14 @@ def assert_same_comment(message: RemoteMessage, raw: Node, parent_id: str | None
 
 
 async def account(raw: Any) -> None:
-    snapshot = await Instagram(saying(raw)).community(credentials(external_id=raw["id"]))
+    snapshot = await Instagram(client_answering(raw)).community(credentials(external_id=raw["id"]))
     assert (snapshot.external_id, snapshot.title, snapshot.size) == (raw["id"], raw["name"], raw["followers_count"])
     assert snapshot.url == f"https://www.instagram.com/{raw['username']}"
 
 
 async def media(raw: Any) -> None:
     listed = as_list(raw)
-    posts = await Instagram(saying(listed)).posts(credentials(), None)
+    posts = await Instagram(client_answering(listed)).posts(credentials(), None)
     for post, one in zip(posts.items, listed["data"], strict=True):
         assert (post.external_id, post.url, post.text) == (one["id"], one["permalink"], one.get("caption", ""))
         assert post.published_at == datetime.fromisoformat(one["timestamp"])
@@ -65,7 +65,7 @@ async def tagged(raw: Any) -> None:
 
 async def comments(raw: Any) -> None:
     listed = as_list(raw)
-    page = await Instagram(saying(listed)).comments(credentials(), "181", None)
+    page = await Instagram(client_answering(listed)).comments(credentials(), "181", None)
     flat = [
         (one, parent_id)
         for comment in listed["data"]
@@ -92,23 +92,23 @@ async def insights(raw: Any) -> None:
 
 async def published(raw: Any) -> None:
     graph = publishing()
-    graph.answers = {
-        **graph.answers, "/media": raw, raw["id"]: {"id": raw["id"], "status_code": "FINISHED"}, "_publish": raw,
+    graph.bodies = {
+        **graph.bodies, "/media": raw, raw["id"]: {"id": raw["id"], "status_code": "FINISHED"}, "_publish": raw,
     }  # fmt: skip
-    graph.answers.pop("media_publish")
+    graph.bodies.pop("media_publish")
     assert (await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")).external_id == raw["id"]
 
 
 async def container(raw: Any) -> None:
     for one in objects(raw):
         graph = publishing()
-        graph.answers = {**graph.answers, "/media": {"id": one["id"]}, one["id"]: one}
+        graph.bodies = {**graph.bodies, "/media": {"id": one["id"]}, one["id"]: one}
         assert (await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")).external_id == "1850"
 
 
 async def limit(raw: Any) -> None:
     graph = publishing()
-    graph.answers["publishing_limit"] = raw if "data" in raw else {"data": [raw]}
+    graph.bodies["publishing_limit"] = raw if "data" in raw else {"data": [raw]}
     assert await adapter(graph).publish(credentials(), OutgoingPost("x", PICTURES[:1]), "k")
 
 

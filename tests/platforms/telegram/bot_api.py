@@ -1,4 +1,4 @@
-"""Telegram's own description of the Bot API: whether a value is what it says, and values that are."""
+"""Telegram's description of the Bot API: validates values against it, and generates valid ones."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from tests.platforms.data import data
 Json = Any
 
 PLAIN: dict[str, tuple[type, ...]] = {"Integer": (int,), "Float": (int, float), "String": (str,), "Boolean": (bool,)}
-CHATS = ("private", "group", "supergroup", "channel")
+CHAT_TYPES = ("private", "group", "supergroup", "channel")
 
 
 @cache
@@ -22,29 +22,29 @@ def api() -> Json:
 
 def fields(name: str) -> dict[str, Json]:
     """The fields of a type, or the parameters of a method."""
-    found = api()["types"].get(name) or api()["methods"][name]
-    return {field["name"]: field for field in found.get("fields", [])}
+    described = api()["types"].get(name) or api()["methods"][name]
+    return {field["name"]: field for field in described.get("fields", [])}
 
 
 def returns(method: str) -> list[str]:
-    """The types of a method's answer."""
-    found: list[str] = api()["methods"][method]["returns"]
-    return found
+    """The types that a method may return."""
+    types: list[str] = api()["methods"][method]["returns"]
+    return types
 
 
 def constant(field: Json) -> str | None:
-    """The one value that tells a subtype from the others."""
-    told = re.search(r'(?:always|must be) ["“]?(\w+)["”]?$', field["description"].strip())
-    return told[1] if told is not None and field["name"] in {"type", "status", "source"} else None
+    """The fixed value of a field that identifies a subtype; None if the field has none."""
+    match = re.search(r'(?:always|must be) ["“]?(\w+)["”]?$', field["description"].strip())
+    return match[1] if match is not None and field["name"] in {"type", "status", "source"} else None
 
 
 def problems(kinds: list[str], value: Json, where: str = "") -> list[str]:
-    """What is wrong with a value that should be of one of these types: types, missing fields, unknown fields."""
-    found = [_of(kind, value, where) for kind in kinds]
-    return [] if any(not one for one in found) else min(found, key=len)
+    """Why a value is of none of these types: wrong types, missing fields, unknown fields. Empty if it is of one."""
+    problems_by_type = [_problems_of_type(kind, value, where) for kind in kinds]
+    return [] if any(not one for one in problems_by_type) else min(problems_by_type, key=len)
 
 
-def _of(kind: str, value: Json, where: str) -> list[str]:
+def _problems_of_type(kind: str, value: Json, where: str) -> list[str]:
     if kind in PLAIN:
         right = isinstance(value, PLAIN[kind]) and (kind == "Boolean") == isinstance(value, bool)
         return [] if right else [f"{where}: {value!r} is no {kind}"]
@@ -52,28 +52,28 @@ def _of(kind: str, value: Json, where: str) -> list[str]:
         if not isinstance(value, list):
             return [f"{where}: {value!r} is no list"]
         inner = kind.removeprefix("Array of ")
-        return [one for place, item in enumerate(value) for one in _of(inner, item, f"{where}.{place}")]
+        return [one for place, item in enumerate(value) for one in _problems_of_type(inner, item, f"{where}.{place}")]
     if kind == "RichText" and isinstance(value, str | list):
-        return [] if isinstance(value, str) else _of("Array of RichText", value, where)
+        return [] if isinstance(value, str) else _problems_of_type("Array of RichText", value, where)
     if subtypes := api()["types"][kind].get("subtypes"):
         return problems(subtypes, value, where)
     if not isinstance(value, dict):
         return [f"{where}: {value!r} is no {kind}"]
-    known = fields(kind)
-    found = [f"{where}.{name}: not in {kind}" for name in value.keys() - known.keys()]
-    for name, field in known.items():
+    described = fields(kind)
+    problems_found = [f"{where}.{name}: not in {kind}" for name in value.keys() - described.keys()]
+    for name, field in described.items():
         if name not in value:
-            found += [f"{where}.{name}: missing in {kind}"] if field["required"] else []
+            problems_found += [f"{where}.{name}: missing in {kind}"] if field["required"] else []
         elif (one := constant(field)) is not None and value[name] != one:
-            found.append(f"{where}.{name}: {value[name]!r}, not {one}")
+            problems_found.append(f"{where}.{name}: {value[name]!r}, not {one}")
         else:
-            found += problems(field["types"], value[name], f"{where}.{name}")
-    return found
+            problems_found += problems(field["types"], value[name], f"{where}.{name}")
+    return problems_found
 
 
 @cache
 def values(kind: str, optional: frozenset[str] = frozenset(), depth: int = 5) -> st.SearchStrategy[Json]:
-    """Values of a type: its required fields, and now and then the `optional` ones, `Type.field` each.
+    """Values of a type: its required fields, and sometimes the `optional` ones, each given as `Type.field`.
 
     Below `depth` lists are empty and nothing optional is there, for some types contain themselves.
     """
@@ -107,7 +107,7 @@ def _value(kind: str, field: Json, optional: frozenset[str], depth: int) -> st.S
     if (one := constant(field)) is not None:
         return st.just(one)
     if (kind, name) in {("Chat", "type"), ("ChatFullInfo", "type")}:
-        return st.sampled_from(CHATS)
+        return st.sampled_from(CHAT_TYPES)
     if name.endswith("date") and "Integer" in field["types"]:
         return st.integers(1, 2**31 - 1)
     if kind in {"Chat", "ChatFullInfo"} and name in {"id", "linked_chat_id"}:

@@ -1,4 +1,4 @@
-"""Updates as the Bot API tells them, and a Telegram that answers what it is told to."""
+"""Updates in the Bot API's format, and a fake Bot API server that returns prepared responses."""
 
 import json
 from dataclasses import dataclass
@@ -20,41 +20,42 @@ CHANNEL: Json = {"id": -1001000000077, "type": "channel", "title": "Coffee", "us
 GROUP: Json = {"id": -1002000000077, "type": "supergroup", "title": "Coffee talk"}
 ANN: Json = {"id": 5, "is_bot": False, "first_name": "Ann", "last_name": "Lee", "username": "ann"}
 BEN: Json = {"id": 6, "is_bot": False, "first_name": "Ben"}
-STAND_IN: Json = {"id": 136817688, "is_bot": True, "first_name": "Channel"}
-AT = 1_795_413_600
+CHANNEL_BOT: Json = {"id": 136817688, "is_bot": True, "first_name": "Channel"}
+DATE = 1_795_413_600
 TOKEN = "7000000077:AAbot-secret_1234567890123456789012"
 C = Credentials(
     "https://t.me/coffee", "https://api.telegram.org", str(CHANNEL["id"]), {Token.COMMUNITY: TOKEN},
     aliases=frozenset({str(GROUP["id"]), "7000000077"}),
 )  # fmt: skip
+"""Credentials of the channel, its discussion group and its bot."""
 
 
 def message(number: int, chat: Json, **more: Json) -> Json:
-    return {"message_id": number, "date": AT + number, "chat": chat, **more}
+    return {"message_id": number, "date": DATE + number, "chat": chat, **more}
 
 
-def posted(number: int, **more: Json) -> Json:
+def channel_post(number: int, **more: Json) -> Json:
     return message(number, CHANNEL, sender_chat=CHANNEL, **more)
 
 
-def copied(number: int, post: int) -> Json:
-    """A channel's post as the group shows it."""
-    origin = {"type": "channel", "date": AT, "chat": CHANNEL, "message_id": post}
+def auto_forward(number: int, post: int) -> Json:
+    """The copy of a channel's post that Telegram forwards to the discussion group."""
+    origin = {"type": "channel", "date": DATE, "chat": CHANNEL, "message_id": post}
     return message(number, GROUP, sender_chat=CHANNEL, text="post", is_automatic_forward=True, forward_origin=origin)
 
 
-def commented(number: int, sender: Json = ANN, **more: Json) -> Json:
+def group_comment(number: int, sender: Json = ANN, **more: Json) -> Json:
     return message(number, GROUP, **{"from": sender, "text": "Until when?", **more})
 
 
 @dataclass
-class Fake:
-    """A Telegram that answers what it is told to, in turn."""
+class FakeBotApi:
+    """A fake Bot API server that returns its prepared responses in turn and records the requests."""
 
     answers: list[Json]
 
     def __post_init__(self) -> None:
-        self.asked: list[Json] = []
+        self.params: list[Json] = []
         self.requests: list[httpx.Request] = []
 
     def adapter(self) -> Telegram:
@@ -62,39 +63,39 @@ class Fake:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        self.asked.append(json.loads(request.content) if request.content.startswith(b"{") else {})
+        self.params.append(json.loads(request.content) if request.content.startswith(b"{") else {})
         answer = self.answers.pop(0)
         if answer.get("ok"):
             return httpx.Response(200, json=answer)
         return httpx.Response(answer["error_code"], json=answer)
 
 
-def good(result: Json) -> Json:
+def ok_response(result: Json) -> Json:
     return {"ok": True, "result": result}
 
 
-def bad(code: int, words: str, **parameters: int) -> Json:
-    return {"ok": False, "error_code": code, "description": words, "parameters": parameters}
+def error_response(code: int, description: str, **parameters: int) -> Json:
+    return {"ok": False, "error_code": code, "description": description, "parameters": parameters}
 
 
-async def told(*updates: Json, c: Credentials = C, cursor: str | None = None) -> list[Event]:
-    """The stream's events of updates that are numbered from 1."""
+async def stream_events(*updates: Json, c: Credentials = C, cursor: str | None = None) -> list[Event]:
+    """The events that the adapter reads from `getUpdates`, the updates numbered from 1."""
     numbered = [{"update_id": number, **update} for number, update in enumerate(updates, 1)]
-    page = await Fake([good(numbered)]).adapter().updates(c, cursor)
+    page = await FakeBotApi([ok_response(numbered)]).adapter().updates(c, cursor)
     return list(page.items)
 
 
-async def heard(shape: Json, kind: str = "message", c: Credentials = C) -> RemoteMessage:
-    [event] = await told({kind: shape}, c=c)
-    [found] = event.messages
-    return found
+async def streamed_message(raw: Json, kind: str = "message", c: Credentials = C) -> RemoteMessage:
+    [event] = await stream_events({kind: raw}, c=c)
+    [message] = event.messages
+    return message
 
 
-def by_hook(update: Json) -> tuple[Event, ...]:
+def webhook_events(update: Json) -> tuple[Event, ...]:
     call = HookRequest(json.dumps({"update_id": 9, **update}).encode(), {SECRET_HEADER: "sesame"}, {})
     return Telegram.receive(call, {"secret": "sesame"}).events
 
 
-def part(number: int, caption: str = "", album: str = "a") -> Json:
+def album_part(number: int, caption: str = "", album: str = "a") -> Json:
     more = {"caption": caption} if caption else {}
-    return {"channel_post": posted(number, photo=[{}], media_group_id=album, **more)}
+    return {"channel_post": channel_post(number, photo=[{}], media_group_id=album, **more)}

@@ -1,4 +1,4 @@
-"""No answers of Telegram's are recorded, so they are made from its own description of every type."""
+"""No responses of Telegram are recorded; they are generated from its description of every type."""
 
 import copy
 import json
@@ -33,7 +33,7 @@ C = Credentials(
     aliases=frozenset({"-1002", "7000000077"}),
 )  # fmt: skip
 
-KINDS: dict[type[BaseModel], str] = {
+TYPES: dict[type[BaseModel], str] = {
     wire_models.Chat: "Chat",
     wire_models.FullChat: "ChatFullInfo",
     wire_models.User: "User",
@@ -45,25 +45,25 @@ KINDS: dict[type[BaseModel], str] = {
     wire_models.Webhook: "WebhookInfo",
     wire_models.Parameters: "ResponseParameters",
 }
-"""Our shapes, and the types they read."""
-OURS = {"has_content"}
-"""What is made of the others."""
+"""The wire models, and the types that they parse."""
+COMPUTED = {"has_content"}
+"""Fields that are computed from others."""
 
 
-def named(shape: type[BaseModel]) -> dict[str, bool]:
-    """A shape's fields by Telegram's names, and whether each is required."""
+def aliases(model: type[BaseModel]) -> dict[str, bool]:
+    """The fields of a wire model by Telegram's names, and whether each is required."""
     return {
         str(field.validation_alias or name): field.is_required()
-        for name, field in shape.model_fields.items()
-        if name not in OURS
+        for name, field in model.model_fields.items()
+        if name not in COMPUTED
     }
 
 
-OPTIONAL = frozenset(f"{kind}.{name}" for shape, kind in KINDS.items() for name in named(shape)) | {
+OPTIONAL = frozenset(f"{kind}.{name}" for model, kind in TYPES.items() for name in aliases(model)) | {
     f"Message.{name}" for name in ("photo", "new_chat_members")
 }
 
-READS: dict[str, TypeAdapter[Any]] = {
+PARSERS: dict[str, TypeAdapter[Any]] = {
     "getChat": wire_models.CHAT,
     "getChatMemberCount": wire_models.COUNT,
     "getMe": wire_models.ME,
@@ -80,29 +80,29 @@ READS: dict[str, TypeAdapter[Any]] = {
 def answers(method: str) -> st.SearchStrategy[Json]:
     if method == "setWebhook":
         return st.just(True)
-    found = st.one_of([values(kind, OPTIONAL) for kind in returns(method)])
-    return found.filter(bool) if method == "sendMediaGroup" else found
+    results = st.one_of([values(kind, OPTIONAL) for kind in returns(method)])
+    return results.filter(bool) if method == "sendMediaGroup" else results
 
 
-def saying(result: Json) -> Telegram:
+def answering(result: Json) -> Telegram:
     answer = {"ok": True, "result": result}
     return Telegram(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
 
 
-@pytest.mark.parametrize("shape", KINDS, ids=lambda shape: shape.__name__)
-def test_our_shapes_read_what_there_is(shape: type[BaseModel]) -> None:
-    """No field of ours is unknown to Telegram, and none is required that Telegram may leave out."""
-    told = fields(KINDS[shape])
-    for name, required in named(shape).items():
-        assert name in told
-        assert told[name]["required"] or not required, f"{name} may be absent"
+@pytest.mark.parametrize("model", TYPES, ids=lambda model: model.__name__)
+def test_wire_models_match_the_documented_types(model: type[BaseModel]) -> None:
+    """Every field of a wire model is documented, and none is required that Telegram may omit."""
+    documented = fields(TYPES[model])
+    for name, required in aliases(model).items():
+        assert name in documented
+        assert documented[name]["required"] or not required, f"{name} may be absent"
 
 
-def test_members_and_origins_read_what_all_their_subtypes_have() -> None:
-    for shape, kind in ((wire_models.Member, "ChatMember"), (wire_models.Origin, "MessageOrigin")):
+def test_members_and_origins_match_all_their_subtypes() -> None:
+    for model, kind in ((wire_models.Member, "ChatMember"), (wire_models.Origin, "MessageOrigin")):
         subtypes = api()["types"][kind]["subtypes"]
         every = [fields(one) for one in subtypes]
-        for name, required in named(shape).items():
+        for name, required in aliases(model).items():
             assert any(name in one for one in every)
             assert not required or all(one.get(name, {}).get("required") for one in every)
     assert {constant(fields(one)["status"]) for one in api()["types"]["ChatMember"]["subtypes"]} >= {
@@ -110,17 +110,17 @@ def test_members_and_origins_read_what_all_their_subtypes_have() -> None:
     }  # fmt: skip
 
 
-def test_names_are_telegrams() -> None:
+def test_names_are_documented() -> None:
     assert fields("Message").keys() >= wire_models.CONTENT
     assert fields("Update").keys() >= set(wire_models.UPDATES)
-    assert "message_reaction_count" in wire_models.UPDATES, "nobody is told of it who does not ask"
+    assert "message_reaction_count" in wire_models.UPDATES, "Telegram sends it only on request"
     assert api()["version"].endswith(Telegram.spec.api_version)
     every = {field["name"] for kind in api()["types"].values() for field in kind.get("fields", [])}
-    assert not {"views", "view_count", "views_count"} & every, "then we could read them"
+    assert not {"views", "view_count", "views_count"} & every, "if there were one, the adapter could read views"
 
 
-@pytest.mark.parametrize("method", READS)
-def test_every_answer_parses(method: str) -> None:
+@pytest.mark.parametrize("method", PARSERS)
+def test_every_response_parses(method: str) -> None:
     count = Counter[str]()
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -128,7 +128,7 @@ def test_every_answer_parses(method: str) -> None:
     def parses(result: Json) -> None:
         if method != "setWebhook":
             assert problems(returns(method), result) == []
-        READS[method].validate_json(json.dumps({"ok": True, "result": result}))
+        PARSERS[method].validate_json(json.dumps({"ok": True, "result": result}))
         count[method] += 1
 
     parses()
@@ -137,9 +137,9 @@ def test_every_answer_parses(method: str) -> None:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(st.deferred(lambda: values("Update", OPTIONAL)))
-async def test_every_update_is_understood(update: Json) -> None:
-    """From the stream and from a hook alike: one event or none, of that id, and nobody's words twice."""
-    page = await saying([update]).updates(C, None)
+async def test_every_update_is_parsed(update: Json) -> None:
+    """From the stream and the webhook alike: at most one event, with the id of the update and at most one item."""
+    page = await answering([update]).updates(C, None)
     assert len(page.items) <= 1
     assert all(event.event_id == str(update["update_id"]) for event in page.items)
     call = HookRequest(json.dumps(update).encode(), {SECRET_HEADER: "s"}, {})
@@ -150,22 +150,22 @@ async def test_every_update_is_understood(update: Json) -> None:
         assert all(message.external_id for message in event.messages)
 
 
-WHOLE: Json = {"id": 5, "type": "channel", "first_name": "B", "url": "", "pending_update_count": 0}
-"""What is required of a chat, a bot and a webhook, all in one."""
-ASKS: dict[type[BaseModel], Callable[[Telegram], Awaitable[object]]] = {
-    wire_models.FullChat: lambda made: made.community(C),
-    wire_models.User: lambda made: made.inspect(C),
-    wire_models.Webhook: lambda made: made.subscription(C, "https://instep.example/h"),
+COMPLETE: Json = {"id": 5, "type": "channel", "first_name": "B", "url": "", "pending_update_count": 0}
+"""The required fields of a chat, a bot and a webhook together."""
+CALLS: dict[type[BaseModel], Callable[[Telegram], Awaitable[object]]] = {
+    wire_models.FullChat: lambda adapter: adapter.community(C),
+    wire_models.User: lambda adapter: adapter.inspect(C),
+    wire_models.Webhook: lambda adapter: adapter.subscription(C, "https://instep.example/h"),
 }
 
 
-@pytest.mark.parametrize("shape", ASKS, ids=lambda shape: shape.__name__)
-async def test_a_required_field_that_is_missing_or_wrong_is_told(shape: type[BaseModel]) -> None:
-    shape.model_validate_json(json.dumps(WHOLE))
-    for name in (name for name, required in named(shape).items() if required):
-        for broken in ({key: one for key, one in WHOLE.items() if key != name}, {**WHOLE, name: {"no": "such"}}):
+@pytest.mark.parametrize("model", CALLS, ids=lambda model: model.__name__)
+async def test_a_required_field_that_is_missing_or_wrong_is_malformed(model: type[BaseModel]) -> None:
+    model.model_validate_json(json.dumps(COMPLETE))
+    for name in (name for name, required in aliases(model).items() if required):
+        for broken in ({key: one for key, one in COMPLETE.items() if key != name}, {**COMPLETE, name: {"no": "such"}}):
             with pytest.raises(Malformed):
-                await ASKS[shape](saying(broken))
+                await CALLS[model](answering(broken))
 
 
 UPDATE: Json = {
@@ -183,8 +183,8 @@ UPDATE: Json = {
      ("message", "chat", "type"), ("message", "from", "id"), ("message", "from", "first_name")],
     ids=".".join,
 )  # fmt: skip
-async def test_an_update_that_is_not_whole_is_kept(place: tuple[str, ...]) -> None:
-    """But for one of the stream without a number, behind which nobody could read on."""
+async def test_a_malformed_update_is_stored(place: tuple[str, ...]) -> None:
+    """Except an update of the stream without an id: the stream could not continue after it."""
     assert problems(["Update"], UPDATE) == []
     wrong: tuple[Json, ...] = (None, [], -(2**70))
     for value in wrong:
@@ -198,64 +198,64 @@ async def test_an_update_that_is_not_whole_is_kept(place: tuple[str, ...]) -> No
             inner[place[-1]] = value
         if place == ("update_id",):
             with pytest.raises(Malformed):
-                await saying([broken]).updates(C, None)
+                await answering([broken]).updates(C, None)
         else:
-            [told] = (await saying([broken]).updates(C, None)).items
-            assert told.unparsed is not None
-            assert json.loads(told.unparsed.payload) == broken
+            [event] = (await answering([broken]).updates(C, None)).items
+            assert event.unparsed is not None
+            assert json.loads(event.unparsed.payload) == broken
         body = json.dumps(broken).encode()
-        [told] = Telegram.receive(HookRequest(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
-        assert told.unparsed is not None
-        assert told.unparsed.payload == body.decode()
+        [event] = Telegram.receive(HookRequest(body, {SECRET_HEADER: "s"}, {}), {"secret": "s"}).events
+        assert event.unparsed is not None
+        assert event.unparsed.payload == body.decode()
 
 
-async def test_parameters_are_ones_that_telegram_knows() -> None:
-    """Of every method that the adapter calls, the required ones are there and none is unknown."""
-    asked: dict[str, Json] = {}
+async def test_parameters_are_documented() -> None:
+    """For every method that the adapter calls, the required parameters are sent and none is undocumented."""
+    sent: dict[str, Json] = {}
 
-    def note(request: httpx.Request) -> httpx.Response:
+    def record(request: httpx.Request) -> httpx.Response:
         method = request.url.path.rpartition("/")[2]
         body = request.content
         if request.headers["content-type"].startswith("multipart/"):
             names = [
                 part.split(b'name="')[1].split(b'"')[0].decode() for part in body.split(b"\r\n--") if b"name=" in part
             ]
-            asked[method] = {name for name in names if not name.startswith("picture")}
+            sent[method] = {name for name in names if not name.startswith("picture")}
         else:
-            asked[method] = json.loads(body).keys()
+            sent[method] = json.loads(body).keys()
             types = {name: field["types"] for name, field in fields(method).items()}
             for name, value in json.loads(body).items():
                 assert problems(types[name], value, name) == []
         return httpx.Response(500)
 
-    made = Telegram(httpx.AsyncClient(transport=httpx.MockTransport(note)))
+    adapter = Telegram(httpx.AsyncClient(transport=httpx.MockTransport(record)))
     picture = Picture(PIXEL, "image/png")
     ann = RemotePerson("5", "Ann")
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: made.community(C),
-        lambda: made.updates(C, '{"next":5}'),
-        lambda: made.inspect(C),
-        lambda: made.subscribe(C, "https://instep.example/h", {"secret": "s"}),
-        lambda: made.subscription(C, "https://instep.example/h"),
-        lambda: made.reply(C, ReplyTo("5_12", "5", MessageKind.MESSAGE, ann, None), "x", "k"),
-        lambda: made.publish(C, OutgoingPost("x"), "k"),
-        lambda: made.publish(C, OutgoingPost("x", (picture,)), "k"),
-        lambda: made.publish(C, OutgoingPost("x", (picture, picture)), "k"),
+        lambda: adapter.community(C),
+        lambda: adapter.updates(C, '{"next":5}'),
+        lambda: adapter.inspect(C),
+        lambda: adapter.subscribe(C, "https://instep.example/h", {"secret": "s"}),
+        lambda: adapter.subscription(C, "https://instep.example/h"),
+        lambda: adapter.reply(C, ReplyTo("5_12", "5", MessageKind.MESSAGE, ann, None), "x", "k"),
+        lambda: adapter.publish(C, OutgoingPost("x"), "k"),
+        lambda: adapter.publish(C, OutgoingPost("x", (picture,)), "k"),
+        lambda: adapter.publish(C, OutgoingPost("x", (picture, picture)), "k"),
     ]
     for call in calls:
         with pytest.raises(PlatformError):
             await call()
-    assert asked.keys() == READS.keys() - {"getChatMemberCount", "getChatMember"}
-    for method, names in asked.items():
-        known = fields(method)
-        assert set(names) <= known.keys(), method
-        assert {name for name, field in known.items() if field["required"]} <= set(names), method
+    assert sent.keys() == PARSERS.keys() - {"getChatMemberCount", "getChatMember"}
+    for method, names in sent.items():
+        documented = fields(method)
+        assert set(names) <= documented.keys(), method
+        assert {name for name, field in documented.items() if field["required"]} <= set(names), method
 
 
-async def test_an_unreadable_answer_to_a_change_leaves_it_open() -> None:
+async def test_a_write_with_a_malformed_response_has_an_unknown_outcome() -> None:
     unreadable: tuple[Json, ...] = (None, {}, [], {"message_id": "x"})
     for result in unreadable:
         with pytest.raises(OutcomeUnknown):
-            await saying(result).publish(C, OutgoingPost("x"), "k")
+            await answering(result).publish(C, OutgoingPost("x"), "k")
         with pytest.raises(OutcomeUnknown):
-            await saying(result).publish(C, OutgoingPost("x", (Picture(PIXEL, "image/png"),) * 2), "k")
+            await answering(result).publish(C, OutgoingPost("x", (Picture(PIXEL, "image/png"),) * 2), "k")

@@ -1,4 +1,4 @@
-"""Telegram, against the sandbox."""
+"""The Telegram adapter against the sandbox."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -31,33 +31,34 @@ from tests.sandbox.conftest import ManualClock, lift_rate_limits
 
 @dataclass
 class Stage:
-    """A channel of the sandbox's, and an adapter."""
+    """A channel of the sandbox, and an adapter whose responses may be lost."""
 
     sandbox: Sandbox
-    made: Telegram
+    adapter: Telegram
     c: Credentials
-    lose: list[Callable[[httpx.Request], bool]]
+    loses_response: list[Callable[[httpx.Request], bool]]
+    """The response to a request for which one of these is true is lost."""
 
     @property
     def community(self) -> Community:
         return self.sandbox.network.world.communities["velo_gorod"]
 
-    def let(self, event: str, /, **fields: Unpack[Fields]) -> Record:
-        self.later(1)
+    def emit(self, event: str, /, **fields: Unpack[Fields]) -> Record:
+        self.advance(1)
         return self.sandbox.network.world.emit(event, self.community, "control", **fields)
 
-    def later(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.sandbox.network.clock.advance(round(seconds * 1000))
         self.sandbox.network.tick()
 
     async def events(self, cursor: str | None = None) -> tuple[list[Event], str | None]:
-        found: list[Event] = []
+        events: list[Event] = []
         for _ in range(100):
-            page = await self.made.updates(self.c, cursor)
-            found += page.items
+            page = await self.adapter.updates(self.c, cursor)
+            events += page.items
             cursor = page.cursor
             if not page.more:
-                return found, cursor
+                return events, cursor
         raise AssertionError("the stream does not end")
 
 
@@ -66,87 +67,100 @@ async def stage() -> AsyncIterator[Stage]:
     sandbox = build(seed=7, real=ManualClock(), tick=None, speed=0, platforms=["telegram"])
     lift_rate_limits(sandbox)
     inner = httpx.ASGITransport(sandbox.app)
-    lose: list[Callable[[httpx.Request], bool]] = []
+    loses_response: list[Callable[[httpx.Request], bool]] = []
 
-    class GraphAccess(httpx.AsyncBaseTransport):
+    class LossyTransport(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             response = await inner.handle_async_request(request)
             await response.aread()
-            if any(lost(request) for lost in lose):
+            if any(lost(request) for lost in loses_response):
                 raise httpx.ReadError("lost")
             return response
 
     token = sandbox.network.grants.stable(sandbox.network.world.communities["velo_gorod"])["community"]
     assert token is not None
-    async with httpx.AsyncClient(transport=GraphAccess()) as http:
-        made = Telegram(http)
+    async with httpx.AsyncClient(transport=LossyTransport()) as http:
+        adapter = Telegram(http)
         c = Credentials("https://t.me/velo_gorod", "http://localhost", None, {Token.COMMUNITY: token})
-        found = await made.community(c)
-        yield Stage(sandbox, made, replace(c, external_id=found.external_id, aliases=found.aliases), lose)
+        community = await adapter.community(c)
+        yield Stage(
+            sandbox, adapter, replace(c, external_id=community.external_id, aliases=community.aliases), loses_response
+        )
     sandbox.network.world.ledger.close()
 
 
 async def test_a_channel_is_found_by_name_number_and_id(stage: Stage) -> None:
-    found = [
-        await stage.made.community(replace(stage.c, address=address, external_id=external_id))
+    snapshots = [
+        await stage.adapter.community(replace(stage.c, address=address, external_id=external_id))
         for address, external_id in (
             ("https://t.me/velo_gorod", None),
             ("https://t.me/c/1000000008", None),
             ("https://t.me/old_name", "-1001000000008"),
         )
     ]
-    assert found[0] == found[1] == found[2]
-    assert (found[0].external_id, found[0].title, found[0].url) == (
+    assert snapshots[0] == snapshots[1] == snapshots[2]
+    assert (snapshots[0].external_id, snapshots[0].title, snapshots[0].url) == (
         "-1001000000008", "Велогород", "https://t.me/velo_gorod",
     )  # fmt: skip
-    assert found[0].size == len(stage.community.followers)
-    assert found[0].aliases == {"-1002000000008", "7000000008"}
+    assert snapshots[0].size == len(stage.community.followers)
+    assert snapshots[0].aliases == {"-1002000000008", "7000000008"}
     with pytest.raises(Gone):
-        await stage.made.community(replace(stage.c, address="https://t.me/nobody_here", external_id=None))
+        await stage.adapter.community(replace(stage.c, address="https://t.me/nobody_here", external_id=None))
     with pytest.raises(Rejected):
-        await stage.made.community(replace(stage.c, external_id=str(stage.community.number_of(1))))
+        await stage.adapter.community(replace(stage.c, external_id=str(stage.community.number_of(1))))
 
 
-async def test_a_conversation_goes_round(stage: Stage) -> None:
-    """A customer comments, the agency answers, the customer answers that: one thread below one post."""
+async def test_a_comment_a_reply_and_a_reply_to_that_are_one_thread(stage: Stage) -> None:
+    """A comment, the agency's reply and the customer's reply to it are one thread below one post."""
     _, cursor = await stage.events()
-    post = stage.let("post", text="Кто едет?")
+    post = stage.emit("post", text="Кто едет?")
     person = stage.community.number_of(1)
-    comment = stage.let("comment", post=post["id"], text="Я!", person=person, kind="other")
+    comment = stage.emit("comment", post=post["id"], text="Я!", person=person, kind="other")
     events, cursor = await stage.events(cursor)
-    [asked] = [one for event in events for one in event.messages if one.text == "Я!"]
-    [shown] = [one for event in events for one in event.posts]
-    assert asked.post_id == shown.external_id
-    sent = await stage.made.reply(
-        stage.c, ReplyTo(asked.external_id, asked.thread_id, asked.kind, asked.author, asked.post_id), "Ждём", "key"
+    [comment_read] = [one for event in events for one in event.messages if one.text == "Я!"]
+    [post_read] = [one for event in events for one in event.posts]
+    assert comment_read.post_id == post_read.external_id
+    sent = await stage.adapter.reply(
+        stage.c,
+        ReplyTo(
+            comment_read.external_id,
+            comment_read.thread_id,
+            comment_read.kind,
+            comment_read.author,
+            comment_read.post_id,
+        ),
+        "Ждём",
+        "key",
     )
-    ours = max(stage.community.wall)
-    assert stage.community.wall[ours].parent == int(comment["id"])
-    again = stage.let("comment", post=post["id"], parent=str(ours), text="Где?", person=person, kind="question")
+    reply_id = max(stage.community.wall)
+    assert stage.community.wall[reply_id].parent == int(comment["id"])
+    question = stage.emit("comment", post=post["id"], parent=str(reply_id), text="Где?", person=person, kind="question")
     events, _ = await stage.events(cursor)
-    told = [one for event in events for one in event.messages]
-    assert sent.external_id not in {one.external_id for one in told}, "nobody is told what the bot writes"
-    [last] = [one for one in told if one.text == "Где?"]
+    messages = [one for event in events for one in event.messages]
+    assert sent.external_id not in {one.external_id for one in messages}, "no update for the bot's own messages"
+    [last] = [one for one in messages if one.text == "Где?"]
     assert last.in_reply_to == sent.external_id
-    assert last.thread_id == asked.thread_id
-    assert again["id"]
+    assert last.thread_id == comment_read.thread_id
+    assert question["id"]
 
 
 async def test_a_customer_who_writes_to_the_bot_is_answered(stage: Stage) -> None:
     _, cursor = await stage.events()
     person = stage.community.number_of(1)
-    stage.let("message", person=person, text="Вы открыты?", kind="question")
+    stage.emit("message", person=person, text="Вы открыты?", kind="question")
     events, _ = await stage.events(cursor)
-    [(event, asked)] = [(event, one) for event in events for one in event.messages if one.kind is MessageKind.MESSAGE]
+    [(event, question)] = [
+        (event, one) for event in events for one in event.messages if one.kind is MessageKind.MESSAGE
+    ]
     assert event.account_id in stage.c.aliases
-    to = ReplyTo(asked.external_id, asked.thread_id, asked.kind, asked.author, None)
-    await stage.made.reply(stage.c, to, "Да", "key")
+    to = ReplyTo(question.external_id, question.thread_id, question.kind, question.author, None)
+    await stage.adapter.reply(stage.c, to, "Да", "key")
     assert [stage.community.mail[one].text for one in stage.community.dialogs[person].messages][-2:] == [
         "Вы открыты?", "Да",
     ]  # fmt: skip
     stranger = replace(to, external_id=f"{stage.community.number_of(2)}_1")
     with pytest.raises(Rejected):
-        await stage.made.reply(stage.c, stranger, "Да", "key")
+        await stage.adapter.reply(stage.c, stranger, "Да", "key")
 
 
 async def test_what_is_published_appears_once_with_its_pictures(stage: Stage) -> None:
@@ -158,7 +172,7 @@ async def test_what_is_published_appears_once_with_its_pictures(stage: Stage) ->
         OutgoingPost("", (picture,)),
     ):
         before = len(stage.community.posts)
-        sent = await stage.made.publish(stage.c, draft, "key")
+        sent = await stage.adapter.publish(stage.c, draft, "key")
         assert len(stage.community.posts) == before + 1
         entry = stage.community.wall[stage.community.posts[-1]]
         assert (entry.text, len(entry.media)) == (draft.text, len(draft.pictures))
@@ -166,84 +180,84 @@ async def test_what_is_published_appears_once_with_its_pictures(stage: Stage) ->
 
 
 @pytest.mark.parametrize("pictures", [0, 1, 2])
-async def test_a_post_whose_answer_is_lost_appeared_all_the_same(stage: Stage, pictures: int) -> None:
-    stage.lose.append(lambda _: True)
+async def test_a_post_whose_response_is_lost_was_published_all_the_same(stage: Stage, pictures: int) -> None:
+    stage.loses_response.append(lambda _: True)
     before = len(stage.community.posts)
     with pytest.raises(OutcomeUnknown):
-        await stage.made.publish(stage.c, OutgoingPost("Слова", (Picture(PIXEL, "image/png"),) * pictures), "key")
+        await stage.adapter.publish(stage.c, OutgoingPost("Слова", (Picture(PIXEL, "image/png"),) * pictures), "key")
     assert len(stage.community.posts) == before + 1
 
 
-async def test_an_album_of_somebody_elses_is_one_post_and_comments_find_it(stage: Stage) -> None:
+async def test_an_album_by_another_author_is_one_post_with_its_comments(stage: Stage) -> None:
     _, cursor = await stage.events()
     world = stage.sandbox.network.world
     media = [
         world.emit("media", stage.community, "control", kind="image/png", count=67)["id"] for _ in range(3)
     ]  # fmt: skip
-    post = stage.let("post", text="Весна", media=media)
-    stage.let("comment", post=post["id"], text="Ура", person=stage.community.number_of(1), kind="other")
+    post = stage.emit("post", text="Весна", media=media)
+    stage.emit("comment", post=post["id"], text="Ура", person=stage.community.number_of(1), kind="other")
     events, _ = await stage.events(cursor)
-    [shown] = [one for event in events for one in event.posts]
-    assert shown.text == "Весна"
-    assert [one.post_id for event in events for one in event.messages if one.text == "Ура"] == [shown.external_id]
+    [album] = [one for event in events for one in event.posts]
+    assert album.text == "Весна"
+    assert [one.post_id for event in events for one in event.messages if one.text == "Ура"] == [album.external_id]
 
 
-async def test_reactions_come_a_little_late_as_a_total(stage: Stage) -> None:
+async def test_reactions_arrive_late_as_a_total(stage: Stage) -> None:
     _, cursor = await stage.events()
-    post = stage.let("post", text="Кто едет?")
+    post = stage.emit("post", text="Кто едет?")
     for number in range(5):
-        stage.let("reaction", id=post["id"], person=stage.community.number_of(900_000 + number))
+        stage.emit("reaction", id=post["id"], person=stage.community.number_of(900_000 + number))
     events, cursor = await stage.events(cursor)
     assert not [event for event in events if event.metrics]
-    stage.later(300)
+    stage.advance(300)
     events, cursor = await stage.events(cursor)
-    shown = stage.community.wall[int(post["id"])]
+    stored = stage.community.wall[int(post["id"])]
     counted = [(one.external_id, one.counters) for event in events for one in event.metrics]
-    assert (str(shown.id * 16), {Metric.REACTIONS: len(shown.reactors)}) == counted[-1]
-    assert len([one for one, _ in counted if one == str(shown.id * 16)]) < len(shown.reactors), "gathered"
+    assert (str(stored.id * 16), {Metric.REACTIONS: len(stored.reactors)}) == counted[-1]
+    assert len([one for one, _ in counted if one == str(stored.id * 16)]) < len(stored.reactors), "in batches"
 
 
-async def test_a_hook_takes_over_and_gives_back(stage: Stage) -> None:
+async def test_the_stream_is_empty_while_a_webhook_is_set(stage: Stage) -> None:
     _, cursor = await stage.events()
     url = "https://instep.example/hook"
-    assert await stage.made.subscribe(stage.c, url, {"secret": "sesame"}) == {}
-    assert (await stage.made.subscription(stage.c, url)).subscribed
-    assert not (await stage.made.subscription(stage.c, f"{url}/other")).subscribed
-    page = await stage.made.updates(stage.c, cursor)
+    assert await stage.adapter.subscribe(stage.c, url, {"secret": "sesame"}) == {}
+    assert (await stage.adapter.subscription(stage.c, url)).subscribed
+    assert not (await stage.adapter.subscription(stage.c, f"{url}/other")).subscribed
+    page = await stage.adapter.updates(stage.c, cursor)
     assert (page.items, page.more) == ((), False)
-    await stage.made.subscribe(stage.c, url, {"secret": "sesame"})
-    await stage.made.subscribe(stage.c, "", {"secret": "sesame"})
-    assert not (await stage.made.subscription(stage.c, url)).subscribed
-    stage.let("post", text="Снова здесь")
+    await stage.adapter.subscribe(stage.c, url, {"secret": "sesame"})
+    await stage.adapter.subscribe(stage.c, "", {"secret": "sesame"})
+    assert not (await stage.adapter.subscription(stage.c, url)).subscribed
+    stage.emit("post", text="Снова здесь")
     events, _ = await stage.events(page.cursor)
     assert [post.text for event in events for post in event.posts][-1] == "Снова здесь"
 
 
-async def test_a_token_that_was_revoked_or_may_less(stage: Stage) -> None:
+async def test_a_token_that_was_revoked_or_lacks_permissions(stage: Stage) -> None:
     grants = stage.sandbox.network.grants
-    state = await stage.made.inspect(stage.c)
+    state = await stage.adapter.inspect(stage.c)
     assert state[Token.COMMUNITY].missing_scopes == ()
     weak = replace(stage.c, tokens={Token.COMMUNITY: grants.make(stage.community, "community", ["administrator"])})
-    state = await stage.made.inspect(weak)
+    state = await stage.adapter.inspect(weak)
     assert state[Token.COMMUNITY].missing_scopes == (errors.POST, errors.READ_GROUP)
     with pytest.raises(MissingPermission) as caught:
-        await stage.made.publish(weak, OutgoingPost("x"), "key")
+        await stage.adapter.publish(weak, OutgoingPost("x"), "key")
     assert caught.value.scopes == (errors.POST,)
     none = replace(stage.c, tokens={Token.COMMUNITY: grants.make(stage.community, "community", [])})
-    assert (await stage.made.inspect(none))[Token.COMMUNITY].missing_scopes == Telegram.spec.scopes[Token.COMMUNITY]
+    assert (await stage.adapter.inspect(none))[Token.COMMUNITY].missing_scopes == Telegram.spec.scopes[Token.COMMUNITY]
     with pytest.raises(MissingPermission):
-        await stage.made.publish(none, OutgoingPost("x"), "key")
+        await stage.adapter.publish(none, OutgoingPost("x"), "key")
     grants.end(stage.c.tokens[Token.COMMUNITY], "revoked")
     for c in (stage.c, replace(stage.c, tokens={Token.COMMUNITY: "nonsense"})):
         with pytest.raises(AuthExpired):
-            await stage.made.updates(c, None)
+            await stage.adapter.updates(c, None)
 
 
-async def test_a_chat_that_gets_too_much_says_when(stage: Stage) -> None:
+async def test_a_rate_limit_of_a_chat_has_a_retry_after(stage: Stage) -> None:
     stage.sandbox.network.limits.update(telegram_chat_rps=1000, telegram_group_rpm=20)
     for number in range(20):
-        await stage.made.publish(stage.c, OutgoingPost(f"Пост {number}"), "key")
+        await stage.adapter.publish(stage.c, OutgoingPost(f"Пост {number}"), "key")
     with pytest.raises(Throttled) as caught:
-        await stage.made.publish(stage.c, OutgoingPost("Ещё один"), "key")
+        await stage.adapter.publish(stage.c, OutgoingPost("Ещё один"), "key")
     assert caught.value.retry_after is not None
     assert 0 < caught.value.retry_after <= 60

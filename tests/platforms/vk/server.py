@@ -1,6 +1,6 @@
-"""A VK of few words, for tests: a wall, its comments and a mailbox that change between calls.
+"""A fake VK API server: a wall, its comments and its messages, which may change between requests.
 
-Its answers hold to VK's schema (`vk/test_schema` checks them); it knows which token a method takes.
+Its responses match VK's schema (`vk/test_schema` checks them), and it checks which token a method accepts.
 """
 
 import json
@@ -86,24 +86,24 @@ def message(key: int, peer: int, *, out: bool = False, **changes: object) -> dic
 
 
 @dataclass
-class World:
-    """The state, and what happens to it after each call."""
+class FakeVk:
+    """Serves its fields; `after_call` is called after each response and may change them."""
 
     posts: list[dict[str, Any]] = field(default_factory=list)
-    """Newest first, the pinned one wherever it belongs in time."""
+    """Latest first, the pinned post in its place by date."""
     comments: list[dict[str, Any]] = field(default_factory=list)
-    """Of post 1, oldest first, all levels."""
+    """Of post 1, oldest first, of all levels."""
     messages: list[dict[str, Any]] = field(default_factory=list)
     """Oldest first, of all conversations."""
     reach_errors: dict[int, int] = field(default_factory=dict)
-    """By community."""
+    """Error codes of `stats.getPostReach` by community."""
     errors: dict[str, int] = field(default_factory=dict)
     servers: list[dict[str, Any]] = field(default_factory=list)
-    """Where events go; each with `events`, the names of those that are sent."""
+    """Callback servers, each with `events`, the names of those that VK sends to it."""
     mask: int = (1 << 2) + (1 << 13) + (1 << 20)
     uploads: list[httpx.Request] = field(default_factory=list)
     uploaded: dict[str, Any] = field(default_factory=lambda: UPLOADED)
-    after: Callable[[], None] = lambda: None
+    after_call: Callable[[], None] = lambda: None
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def client(self) -> httpx.AsyncClient:
@@ -130,8 +130,8 @@ class World:
             answer = self._execute(form)
         else:
             answer = {"response": getattr(self, "_" + method.replace(".", "_"))(form)}
-        response = httpx.Response(200, json=answer)  # what was said stays said, whatever happens then
-        self.after()
+        response = httpx.Response(200, json=answer)  # serialised before `after_call` changes the state
+        self.after_call()
         return response
 
     @staticmethod
@@ -153,22 +153,22 @@ class World:
         return {"count": len(self.posts), "items": self.wall()[offset : offset + count]}
 
     def _wall_getById(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        wanted = form["posts"].split(",")
-        return {"items": [p for p in self.posts if f"{p['owner_id']}_{p['id']}" in wanted]}
+        requested = form["posts"].split(",")
+        return {"items": [p for p in self.posts if f"{p['owner_id']}_{p['id']}" in requested]}
 
     def _execute(self, form: dict[str, str]) -> dict[str, Any]:
-        """Calls of `stats.getPostReach`: `errors` are met by all of them, `reach_errors` by those of one wall."""
+        """Runs calls of `stats.getPostReach`; `errors` apply to all of them, `reach_errors` to one community's."""
         calls = re.findall(r"API\.stats\.getPostReach\((\{.*?\})\)", form["code"])
-        assert form["code"] == f"return [{','.join(f'API.stats.getPostReach({one})' for one in calls)}];"
+        assert form["code"] == f"return [{','.join(f'API.stats.getPostReach({params})' for params in calls)}];"
         assert 0 < len(calls) <= 25
-        self.calls += [("stats.getPostReach", json.loads(one)) for one in calls]
-        told: list[object] = []
-        failed = []
-        for one in map(json.loads, calls):
-            code = self.errors.get("stats.getPostReach", self.reach_errors.get(-one["owner_id"]))
-            told.append(False if code is not None else self._stats_getPostReach(one))
-            failed += [{"method": "stats.getPostReach", "error_code": code, "error_msg": "no"}] if code else []
-        return {"response": told} | ({"execute_errors": failed} if failed else {})
+        self.calls += [("stats.getPostReach", json.loads(params)) for params in calls]
+        results: list[object] = []
+        errors = []
+        for params in map(json.loads, calls):
+            code = self.errors.get("stats.getPostReach", self.reach_errors.get(-params["owner_id"]))
+            results.append(False if code is not None else self._stats_getPostReach(params))
+            errors += [{"method": "stats.getPostReach", "error_code": code, "error_msg": "no"}] if code else []
+        return {"response": results} | ({"execute_errors": errors} if errors else {})
 
     def _stats_getPostReach(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
         ids = [int(part) for part in form["post_ids"].split(",")]
@@ -177,13 +177,13 @@ class World:
 
     def _wall_getComments(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
         offset, count = int(form["offset"]), int(form["count"])
-        top = int(form.get("comment_id", 0))
-        level = [c for c in self.comments if (c["parents_stack"] or [0])[0] == top]
+        root_id = int(form.get("comment_id", 0))
+        level = [c for c in self.comments if (c["parents_stack"] or [0])[0] == root_id]
         items = []
-        for found in level[offset : offset + count]:
-            below = [c for c in self.comments if c["parents_stack"][:1] == [found["id"]]]
-            shown = below[: int(form.get("thread_items_count", 0))]
-            items.append(found if top else {**found, "thread": {"count": len(below), "items": shown}})
+        for root in level[offset : offset + count]:
+            replies = [c for c in self.comments if c["parents_stack"][:1] == [root["id"]]]
+            visible = replies[: int(form.get("thread_items_count", 0))]
+            items.append(root if root_id else {**root, "thread": {"count": len(replies), "items": visible}})
         profiles = [{"id": 5, "first_name": "Ann", "last_name": "Lee"}]
         groups = [{"id": GROUP, "name": "Coffee"}]
         count_all = len(self.comments)
@@ -197,8 +197,8 @@ class World:
 
     def _messages_getConversations(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
         offset, count = int(form["offset"]), int(form["count"])
-        last = {m["peer_id"]: m for m in self.messages}
-        talks = sorted(last.values(), key=lambda m: -m["id"])
+        by_peer = {m["peer_id"]: m for m in self.messages}
+        latest = sorted(by_peer.values(), key=lambda m: -m["id"])
         items = [
             {
                 "conversation": {
@@ -211,15 +211,15 @@ class World:
                 },
                 "last_message": m,
             }
-            for m in talks[offset : offset + count]
+            for m in latest[offset : offset + count]
         ]
-        return {"count": len(talks), "items": items}
+        return {"count": len(latest), "items": items}
 
     def _messages_getHistory(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
         offset, count = int(form["offset"]), int(form["count"])
-        found = [m for m in reversed(self.messages) if m["peer_id"] == int(form["peer_id"])]
+        messages = [m for m in reversed(self.messages) if m["peer_id"] == int(form["peer_id"])]
         profiles = [{"id": int(form["peer_id"]), "first_name": "Ann", "last_name": "Lee"}]
-        return {"count": len(found), "items": found[offset : offset + count], "profiles": profiles}
+        return {"count": len(messages), "items": messages[offset : offset + count], "profiles": profiles}
 
     def _messages_send(self, form: dict[str, str]) -> object:
         return 900
@@ -248,8 +248,8 @@ class World:
         return {"code": "a1b2c3"}
 
     def _groups_getCallbackServers(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        shown = [{name: value for name, value in one.items() if name != "events"} for one in self.servers]
-        return {"count": len(shown), "items": shown}
+        servers = [{name: value for name, value in one.items() if name != "events"} for one in self.servers]
+        return {"count": len(servers), "items": servers}
 
     def _groups_addCallbackServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
         server = {name: form[name] for name in ("title", "url", "secret_key")}

@@ -1,4 +1,4 @@
-"""The VK adapter against a VK of few words."""
+"""The VK adapter against a fake VK API server."""
 
 import itertools
 import json
@@ -36,7 +36,7 @@ from app.platforms.contract import (
 )
 from app.platforms.vk import adapter as module
 from app.platforms.vk.adapter import ADAPTER, Vk
-from tests.platforms.vk.server import GROUP, GROUP_TOKEN, START, USER_TOKEN, World, comment, message, post
+from tests.platforms.vk.server import GROUP, GROUP_TOKEN, START, USER_TOKEN, FakeVk, comment, message, post
 
 BOTH = {Token.USER: USER_TOKEN, Token.COMMUNITY: GROUP_TOKEN}
 
@@ -45,51 +45,55 @@ def credentials(tokens: Mapping[Token, str] = BOTH, external_id: str | None = st
     return Credentials("https://vk.com/coffee", "https://api.vk.ru", external_id, tokens)
 
 
-async def posts(made: Vk, cursor: str | None = None, since: datetime | None = None) -> tuple[list[RemotePost], str]:
-    found: list[RemotePost] = []
+async def list_posts(
+    adapter: Vk, cursor: str | None = None, since: datetime | None = None
+) -> tuple[list[RemotePost], str]:
+    posts: list[RemotePost] = []
     for _ in range(500):
-        page = await made.posts(credentials(), cursor, since)
-        found += page.items
+        page = await adapter.posts(credentials(), cursor, since)
+        posts += page.items
         cursor = page.cursor
         assert cursor is not None
         if not page.more:
-            return found, cursor
-    raise AssertionError("the walk does not end")
+            return posts, cursor
+    raise AssertionError("the pages do not end")
 
 
-async def talk(made: Vk, cursor: str | None = None, since: datetime | None = None) -> tuple[list[RemoteMessage], str]:
-    found: list[RemoteMessage] = []
+async def list_messages(
+    adapter: Vk, cursor: str | None = None, since: datetime | None = None
+) -> tuple[list[RemoteMessage], str]:
+    messages: list[RemoteMessage] = []
     for _ in range(500):
-        page = await made.conversations(credentials(), cursor, since)
-        found += page.items
+        page = await adapter.conversations(credentials(), cursor, since)
+        messages += page.items
         cursor = page.cursor
         assert cursor is not None
         if not page.more:
-            return found, cursor
-    raise AssertionError("the walk does not end")
+            return messages, cursor
+    raise AssertionError("the pages do not end")
 
 
-async def comments(made: Vk, cursor: str | None = None, since: datetime | None = None) -> list[RemoteMessage]:
-    found: list[RemoteMessage] = []
+async def list_comments(adapter: Vk, cursor: str | None = None, since: datetime | None = None) -> list[RemoteMessage]:
+    comments: list[RemoteMessage] = []
     for _ in range(500):
-        page = await made.comments(credentials(), "1", cursor, since)
-        found += page.items
+        page = await adapter.comments(credentials(), "1", cursor, since)
+        comments += page.items
         cursor = page.cursor
         if not page.more:
-            return found
-    raise AssertionError("the walk does not end")
+            return comments
+    raise AssertionError("the pages do not end")
 
 
 def answering(answer: object) -> Vk:
     return Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
 
 
-def test_it_is_an_adapter_with_all_it_can() -> None:
-    made: Adapter = Vk(World().client())
+def test_the_adapter_has_its_capabilities() -> None:
+    adapter: Adapter = Vk(FakeVk().client())
     assert ADAPTER is Vk
-    assert isinstance(made, ListsComments)
-    assert isinstance(made, Replies)
-    assert isinstance(made, Receives)
+    assert isinstance(adapter, ListsComments)
+    assert isinstance(adapter, Replies)
+    assert isinstance(adapter, Receives)
 
 
 @pytest.mark.parametrize(
@@ -113,13 +117,13 @@ def test_addresses_have_one_spelling(text: str, canonical: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "vk.com", "https://vk.com/", "https://vk.com/id1", "https://other.com/coffee"])
 @pytest.mark.parametrize("around", ["{}", " {} "])
-def test_what_is_no_address_is_told(text: str, around: str) -> None:
+def test_an_invalid_address_is_rejected(text: str, around: str) -> None:
     with pytest.raises(ValueError, match=r"vk\.com"):
         Vk.address(around.format(text))
 
 
 @pytest.mark.parametrize("text", ["club0", "-0", "https://vk.com/a/b", "wall-1_2", "https://[", "ftp://vk.com/coffee"])
-def test_what_only_looks_like_one_is_told(text: str) -> None:
+def test_an_address_of_something_else_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"vk\.com"):
         Vk.address(text)
 
@@ -127,17 +131,17 @@ def test_what_only_looks_like_one_is_told(text: str) -> None:
 @pytest.mark.parametrize("tokens", [BOTH, {Token.USER: USER_TOKEN}, {Token.COMMUNITY: GROUP_TOKEN}])
 @pytest.mark.parametrize("external_id", [None, "77"])
 async def test_the_community(tokens: Mapping[Token, str], external_id: str | None) -> None:
-    snapshot = await Vk(World().client()).community(credentials(tokens, external_id))
+    snapshot = await Vk(FakeVk().client()).community(credentials(tokens, external_id))
     assert (snapshot.external_id, snapshot.title, snapshot.size) == ("77", "Coffee", 4242)
     assert snapshot.url == "https://vk.com/coffee"
 
 
-async def test_a_community_that_is_not_there() -> None:
-    made = Vk(World().client())
+async def test_a_community_that_does_not_exist() -> None:
+    adapter = Vk(FakeVk().client())
     with pytest.raises(Gone):
-        await made.community(credentials(external_id="78"))
+        await adapter.community(credentials(external_id="78"))
     with pytest.raises(AuthExpired) as caught:
-        await made.community(credentials({}))
+        await adapter.community(credentials({}))
     assert caught.value.token is Token.COMMUNITY
 
 
@@ -150,117 +154,117 @@ async def test_a_hidden_size_is_unknown_and_a_closed_community_gone() -> None:
 
 
 async def test_a_post_with_its_counters() -> None:
-    world = World([post(9, edited=START + 60, views={})])
-    [found], _ = await posts(Vk(world.client()))
-    assert found.external_id == "9"
-    assert found.url == "https://vk.com/wall-77_9"
-    assert found.published_at == datetime.fromtimestamp(START + 4, UTC)
-    assert found.edited_at == datetime.fromtimestamp(START + 60, UTC)
-    assert found.metrics.counters == {Metric.REACTIONS: 9, Metric.COMMENTS: 2, Metric.SHARES: 3}
-    assert found.metrics.missing[Metric.REACH] is MetricStatus.PENDING
-    assert found.metrics.missing[Metric.VIEWS] is MetricStatus.UNSUPPORTED
-    assert set(found.metrics.counters) | set(found.metrics.missing) == set(Metric)
+    fake = FakeVk([post(9, edited=START + 60, views={})])
+    [listed], _ = await list_posts(Vk(fake.client()))
+    assert listed.external_id == "9"
+    assert listed.url == "https://vk.com/wall-77_9"
+    assert listed.published_at == datetime.fromtimestamp(START + 4, UTC)
+    assert listed.edited_at == datetime.fromtimestamp(START + 60, UTC)
+    assert listed.metrics.counters == {Metric.REACTIONS: 9, Metric.COMMENTS: 2, Metric.SHARES: 3}
+    assert listed.metrics.missing[Metric.REACH] is MetricStatus.PENDING
+    assert listed.metrics.missing[Metric.VIEWS] is MetricStatus.UNSUPPORTED
+    assert set(listed.metrics.counters) | set(listed.metrics.missing) == set(Metric)
 
 
-async def test_a_quiet_wall_is_read_with_few_calls_and_then_with_one() -> None:
-    world = World([post(key) for key in range(350, 0, -1)])
-    made = Vk(world.client())
-    found, cursor = await posts(made)
-    assert [p.external_id for p in found[:3]] == ["350", "349", "348"]
-    assert {p.external_id for p in found} == {str(key) for key in range(1, 351)}
-    assert len(world.calls) == 4
-    world.posts.insert(0, post(351))
-    found, _ = await posts(made, cursor)
-    assert found[0].external_id == "351"
-    assert len(world.calls) == 5
+async def test_an_unchanged_wall_is_read_in_four_requests_and_then_in_one() -> None:
+    fake = FakeVk([post(key) for key in range(350, 0, -1)])
+    adapter = Vk(fake.client())
+    posts, cursor = await list_posts(adapter)
+    assert [p.external_id for p in posts[:3]] == ["350", "349", "348"]
+    assert {p.external_id for p in posts} == {str(key) for key in range(1, 351)}
+    assert len(fake.calls) == 4
+    fake.posts.insert(0, post(351))
+    posts, _ = await list_posts(adapter, cursor)
+    assert posts[0].external_id == "351"
+    assert len(fake.calls) == 5
 
 
-async def test_a_walk_ends_at_the_age_that_is_not_wanted() -> None:
-    world = World([post(key) for key in range(350, 0, -1)])
-    made = Vk(world.client())
+async def test_paging_ends_at_posts_that_are_too_old() -> None:
+    fake = FakeVk([post(key) for key in range(350, 0, -1)])
+    adapter = Vk(fake.client())
     since = datetime.fromtimestamp(START + 140, UTC)
-    found, cursor = await posts(made, since=since)
-    assert {int(p.external_id) for p in found} == set(range(280, 351))
-    assert len(world.calls) == 1
-    world.posts.insert(0, post(400))
-    assert (await posts(made, cursor, since))[0][0].external_id == "400"
+    posts, cursor = await list_posts(adapter, since=since)
+    assert {int(p.external_id) for p in posts} == set(range(280, 351))
+    assert len(fake.calls) == 1
+    fake.posts.insert(0, post(400))
+    assert (await list_posts(adapter, cursor, since))[0][0].external_id == "400"
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 2**32), st.integers(0, 16))
-async def test_nothing_is_passed_over_on_a_wall_that_changes(size: int, seed: int, churn: int) -> None:
-    chance = random.Random(seed)
-    world = World([post(key) for key in range(size, 0, -1)])
+async def test_no_post_is_missed_while_the_wall_changes(size: int, seed: int, churn: int) -> None:
+    rng = random.Random(seed)
+    fake = FakeVk([post(key) for key in range(size, 0, -1)])
     keys = itertools.count(size + 1)
     pins: list[int] = []
     quiet = False
 
     def change() -> None:
-        for _ in range(0 if quiet else chance.randrange(churn + 1)):
-            what = chance.random()
+        for _ in range(0 if quiet else rng.randrange(churn + 1)):
+            what = rng.random()
             if what < 0.4:
-                world.posts.insert(0, post(next(keys)))
-            elif what < 0.8 and world.posts:
-                del world.posts[chance.randrange(len(world.posts))]
-            elif world.posts and pins:
+                fake.posts.insert(0, post(next(keys)))
+            elif what < 0.8 and fake.posts:
+                del fake.posts[rng.randrange(len(fake.posts))]
+            elif fake.posts and pins:
                 pin(pins.pop())
 
     def pin(pinned: int) -> None:
-        for there in world.posts:
+        for there in fake.posts:
             there["is_pinned"] = 0
-        if world.posts:
-            chance.choice(world.posts)["is_pinned"] = pinned
+        if fake.posts:
+            rng.choice(fake.posts)["is_pinned"] = pinned
 
-    world.after = change
-    made, seen, cursor = Vk(world.client()), set[str](), None
+    fake.after_call = change
+    adapter, seen, cursor = Vk(fake.client()), set[str](), None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "WALL_PAGE", 12)
-        pin(chance.randrange(2))
+        pin(rng.randrange(2))
         for _ in range(3):
-            pins[:] = [1]  # within each walk another post takes the place of the pinned one
-            found, cursor = await posts(made, cursor)
-            seen |= {p.external_id for p in found}
+            pins[:] = [1]  # while all pages are read, another post is pinned instead
+            posts, cursor = await list_posts(adapter, cursor)
+            seen |= {p.external_id for p in posts}
         quiet = True
-        found, cursor = await posts(made, cursor)
-        seen |= {p.external_id for p in found}
-    assert {str(p["id"]) for p in world.posts} <= seen
+        posts, cursor = await list_posts(adapter, cursor)
+        seen |= {p.external_id for p in posts}
+    assert {str(p["id"]) for p in fake.posts} <= seen
 
 
-async def test_only_the_communitys_own_posts_are_posts() -> None:
+async def test_only_published_posts_of_the_community_are_listed() -> None:
     others = [post(3, from_id=5), post(2, post_type="suggest"), post(1, is_deleted=True)]
-    found, _ = await posts(Vk(World([post(4), *others]).client()))
-    assert [p.external_id for p in found] == ["4"]
+    posts, _ = await list_posts(Vk(FakeVk([post(4), *others]).client()))
+    assert [p.external_id for p in posts] == ["4"]
 
 
 async def test_metrics_and_reach() -> None:
-    world = World([post(key) for key in range(100, 1, -1)])
+    fake = FakeVk([post(key) for key in range(100, 1, -1)])
     ids = tuple(str(key) for key in range(1, 101))
-    found = await Vk(world.client()).metrics(credentials(), ids)
-    assert tuple(m.external_id for m in found) == ids
-    assert found[0].gone
-    assert found[0].counters == {}
-    assert found[41].counters == {
+    metrics = await Vk(fake.client()).metrics(credentials(), ids)
+    assert tuple(m.external_id for m in metrics) == ids
+    assert metrics[0].gone
+    assert metrics[0].counters == {}
+    assert metrics[41].counters == {
         Metric.REACTIONS: 42,
         Metric.COMMENTS: 2,
         Metric.SHARES: 3,
         Metric.VIEWS: 1000,
         Metric.REACH: 420,
     }
-    assert [name for name, _ in world.calls] == ["wall.getById", "execute"] + 4 * ["stats.getPostReach"]
+    assert [name for name, _ in fake.calls] == ["wall.getById", "execute"] + 4 * ["stats.getPostReach"]
 
 
 @pytest.mark.parametrize(
     ("code", "status"),
     [(7, "no_permission"), (5, "no_permission"), (15, "no_permission"), (10, "error"), (6, "error"), (100, "error")],
 )
-async def test_reach_that_fails_fails_nothing_else(code: int, status: str) -> None:
-    world = World([post(2)], errors={"stats.getPostReach": code})
-    [found] = await Vk(world.client()).metrics(credentials(), ("2",))
-    assert found.counters[Metric.VIEWS] == 1000
-    assert found.missing[Metric.REACH] == MetricStatus(status)
+async def test_an_error_of_reach_leaves_the_other_metrics(code: int, status: str) -> None:
+    fake = FakeVk([post(2)], errors={"stats.getPostReach": code})
+    [metrics] = await Vk(fake.client()).metrics(credentials(), ("2",))
+    assert metrics.counters[Metric.VIEWS] == 1000
+    assert metrics.missing[Metric.REACH] == MetricStatus(status)
 
 
-async def test_reach_that_is_not_told_is_unknown() -> None:
+async def test_reach_that_is_not_in_the_response_is_pending() -> None:
     rows = [{"post_id": 2}, {"post_id": 3, "reach_total": 0}]
     answers = iter([{"response": {"items": [post(key) for key in (2, 3, 4)]}}, {"response": [rows]}])
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers))))
@@ -269,23 +273,23 @@ async def test_reach_that_is_not_told_is_unknown() -> None:
     assert three.counters[Metric.REACH] == 0
 
 
-async def test_an_old_post_that_is_pinned_ends_no_walk() -> None:
-    world = World([post(key) for key in range(350, 0, -1)])
-    made = Vk(world.client())
-    _, cursor = await posts(made)
-    world.posts[-1]["is_pinned"] = 1
-    world.posts[:0] = [post(key) for key in range(600, 350, -1)]
-    found, _ = await posts(made, cursor)
-    assert {int(p.external_id) for p in found} >= {1, *range(351, 601)}
+async def test_paging_does_not_end_at_an_old_pinned_post() -> None:
+    fake = FakeVk([post(key) for key in range(350, 0, -1)])
+    adapter = Vk(fake.client())
+    _, cursor = await list_posts(adapter)
+    fake.posts[-1]["is_pinned"] = 1
+    fake.posts[:0] = [post(key) for key in range(600, 350, -1)]
+    posts, _ = await list_posts(adapter, cursor)
+    assert {int(p.external_id) for p in posts} >= {1, *range(351, 601)}
 
 
 async def test_too_many_posts_at_once_are_refused() -> None:
     with pytest.raises(ValueError, match="100"):
-        await Vk(World().client()).metrics(credentials(), tuple(map(str, range(101))))
+        await Vk(FakeVk().client()).metrics(credentials(), tuple(map(str, range(101))))
 
 
 def thread_of(size: int) -> list[dict[str, Any]]:
-    """Ann (5) asks; we answer her; Bob (6) joins in, is answered; then many more of Ann's."""
+    """Comments of Ann (5) and Bob (6), each answered by the community, then `size` more replies of Ann."""
     first = [
         comment(10, 5),
         comment(11, -GROUP, (10,), reply_to_user=5, reply_to_comment=10),
@@ -299,8 +303,8 @@ def thread_of(size: int) -> list[dict[str, Any]]:
 
 
 async def test_comments_form_one_thread_for_each_customer_and_first_comment() -> None:
-    found = {m.external_id: m for m in await comments(Vk(World(comments=thread_of(0)).client()))}
-    assert {key: m.thread_id for key, m in found.items()} == {
+    by_id = {m.external_id: m for m in await list_comments(Vk(FakeVk(comments=thread_of(0)).client()))}
+    assert {key: m.thread_id for key, m in by_id.items()} == {
         "comment-10": "comment-10-5",
         "comment-11": "comment-10-5",
         "comment-12": "comment-10-6",
@@ -309,125 +313,125 @@ async def test_comments_form_one_thread_for_each_customer_and_first_comment() ->
         "comment-15": "comment-15-0",
         "comment-16": "comment-16--77",
     }
-    assert {key for key, m in found.items() if m.author.is_community} == {"comment-11", "comment-13", "comment-16"}
-    assert found["comment-10"].author.name == "Ann Lee"
-    assert found["comment-14"].author.name == ""
-    assert found["comment-13"].in_reply_to == "comment-12"
-    assert found["comment-15"].deleted
-    assert {m.post_id for m in found.values()} == {"1"}
+    assert {key for key, m in by_id.items() if m.author.is_community} == {"comment-11", "comment-13", "comment-16"}
+    assert by_id["comment-10"].author.name == "Ann Lee"
+    assert by_id["comment-14"].author.name == ""
+    assert by_id["comment-13"].in_reply_to == "comment-12"
+    assert by_id["comment-15"].deleted
+    assert {m.post_id for m in by_id.values()} == {"1"}
 
 
 @pytest.mark.parametrize("size", [6, 7, 30, 250])
 async def test_a_long_thread_is_read_to_its_end(size: int) -> None:
-    world = World(comments=thread_of(size) + [comment(key, 6) for key in range(1000, 1150)])
-    found = {m.external_id for m in await comments(Vk(world.client()))}
-    assert found == {f"comment-{c['id']}" for c in world.comments}
+    fake = FakeVk(comments=thread_of(size) + [comment(key, 6) for key in range(1000, 1150)])
+    ids = {m.external_id for m in await list_comments(Vk(fake.client()))}
+    assert ids == {f"comment-{c['id']}" for c in fake.comments}
 
 
 async def test_comments_that_are_too_old_are_left_out() -> None:
     since = datetime.fromtimestamp(START + 14, UTC)
-    found = await comments(Vk(World(comments=thread_of(0)).client()), since=since)
-    assert {m.external_id for m in found} == {"comment-14", "comment-15", "comment-16"}
+    comments = await list_comments(Vk(FakeVk(comments=thread_of(0)).client()), since=since)
+    assert {m.external_id for m in comments} == {"comment-14", "comment-15", "comment-16"}
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 40), st.integers(0, 2**32))
-async def test_no_comment_that_stays_is_passed_over(size: int, seed: int) -> None:
-    chance = random.Random(seed)
+async def test_no_comment_is_missed_while_comments_change(size: int, seed: int) -> None:
+    rng = random.Random(seed)
     keys = itertools.count(1)
-    world = World()
+    fake = FakeVk()
 
     def add() -> None:
-        tops = [c["id"] for c in world.comments if not c["parents_stack"]]
-        stack = (chance.choice(tops),) if tops and chance.random() < 0.6 else ()
-        world.comments.append(comment(next(keys), 5, stack))
+        roots = [c["id"] for c in fake.comments if not c["parents_stack"]]
+        stack = (rng.choice(roots),) if roots and rng.random() < 0.6 else ()
+        fake.comments.append(comment(next(keys), 5, stack))
 
     for _ in range(size):
         add()
-    there = {c["id"] for c in world.comments}
+    stored = {c["id"] for c in fake.comments}
 
     def change() -> None:
-        for _ in range(chance.randrange(4)):
-            if chance.random() < 0.5:
+        for _ in range(rng.randrange(4)):
+            if rng.random() < 0.5:
                 add()
-            elif world.comments:
-                gone = chance.choice(world.comments)["id"]
-                world.comments = [c for c in world.comments if gone not in (c["id"], *c["parents_stack"])]
-        there.intersection_update(c["id"] for c in world.comments)
+            elif fake.comments:
+                gone = rng.choice(fake.comments)["id"]
+                fake.comments = [c for c in fake.comments if gone not in (c["id"], *c["parents_stack"])]
+        stored.intersection_update(c["id"] for c in fake.comments)
 
-    world.after = change
+    fake.after_call = change
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "COMMENTS_PAGE", 12)
         patch.setattr(module, "THREAD_ITEMS", 2)
-        found = {int(m.external_id.removeprefix("comment-")) for m in await comments(Vk(world.client()))}
-    assert there <= found
+        read = {int(m.external_id.removeprefix("comment-")) for m in await list_comments(Vk(fake.client()))}
+    assert stored <= read
 
 
 async def test_messages_both_ways() -> None:
-    world = World(messages=[message(1, 5), message(2, 5, out=True), message(3, 6), message(4, 2_000_000_001)])
-    made = Vk(world.client())
-    found, cursor = await talk(made)
-    assert {(m.external_id, m.thread_id, m.author.is_community) for m in found} == {
+    fake = FakeVk(messages=[message(1, 5), message(2, 5, out=True), message(3, 6), message(4, 2_000_000_001)])
+    adapter = Vk(fake.client())
+    messages, cursor = await list_messages(adapter)
+    assert {(m.external_id, m.thread_id, m.author.is_community) for m in messages} == {
         ("message-1", "message-5", False),
         ("message-2", "message-5", True),
         ("message-3", "message-6", False),
     }
-    assert {m.kind for m in found} == {MessageKind.MESSAGE}
-    calls = len(world.calls)
-    assert (await talk(made, cursor))[0] == []
-    assert len(world.calls) == calls + 1
-    world.messages.append(message(5, 6))
-    assert [m.external_id for m in (await talk(made, cursor))[0]] == ["message-5"]
+    assert {m.kind for m in messages} == {MessageKind.MESSAGE}
+    calls = len(fake.calls)
+    assert (await list_messages(adapter, cursor))[0] == []
+    assert len(fake.calls) == calls + 1
+    fake.messages.append(message(5, 6))
+    assert [m.external_id for m in (await list_messages(adapter, cursor))[0]] == ["message-5"]
 
 
 async def test_messages_that_are_too_old_are_left_out() -> None:
-    world = World(messages=[message(key, key % 7 + 1) for key in range(1, 60)])
-    found, _ = await talk(Vk(world.client()), since=datetime.fromtimestamp(START + 50, UTC))
-    assert {m.external_id for m in found} == {f"message-{key}" for key in range(50, 60)}
+    fake = FakeVk(messages=[message(key, key % 7 + 1) for key in range(1, 60)])
+    messages, _ = await list_messages(Vk(fake.client()), since=datetime.fromtimestamp(START + 50, UTC))
+    assert {m.external_id for m in messages} == {f"message-{key}" for key in range(50, 60)}
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 60), st.integers(1, 30), st.integers(0, 2**32), st.integers(0, 4))
-async def test_no_message_is_passed_over(size: int, peers: int, seed: int, pace: int) -> None:
-    chance = random.Random(seed)
+async def test_no_message_is_missed_while_more_arrive(size: int, peers: int, seed: int, most_per_call: int) -> None:
+    rng = random.Random(seed)
     keys = itertools.count(1)
-    world, left = World(), 60
+    fake, left = FakeVk(), 60
 
     def write() -> None:
-        world.messages.append(message(next(keys), chance.randrange(1, peers + 1), out=chance.random() < 0.3))
+        fake.messages.append(message(next(keys), rng.randrange(1, peers + 1), out=rng.random() < 0.3))
 
     for _ in range(size):
         write()
 
     def change() -> None:
         nonlocal left
-        for _ in range(min(left, chance.randrange(pace + 1))):
+        for _ in range(min(left, rng.randrange(most_per_call + 1))):
             left -= 1
             write()
 
-    world.after = change
-    made, seen, cursor = Vk(world.client()), set[str](), None
+    fake.after_call = change
+    adapter, seen, cursor = Vk(fake.client()), set[str](), None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CONVERSATIONS_PAGE", 8)
         patch.setattr(module, "HISTORY_PAGE", 8)
         for _ in range(3):
-            found, cursor = await talk(made, cursor)
-            seen |= {m.external_id for m in found}
+            messages, cursor = await list_messages(adapter, cursor)
+            seen |= {m.external_id for m in messages}
         left = 0
-        found, cursor = await talk(made, cursor)
-        seen |= {m.external_id for m in found}
-    assert {f"message-{m['id']}" for m in world.messages} == seen
+        messages, cursor = await list_messages(adapter, cursor)
+        seen |= {m.external_id for m in messages}
+    assert {f"message-{m['id']}" for m in fake.messages} == seen
 
 
-async def test_each_token_has_its_methods() -> None:
-    made = Vk(World([post(1)]).client())
+async def test_a_method_is_called_with_the_token_that_it_accepts() -> None:
+    adapter = Vk(FakeVk([post(1)]).client())
     only_user, only_group = credentials({Token.USER: USER_TOKEN}), credentials({Token.COMMUNITY: GROUP_TOKEN})
-    assert (await made.conversations(only_user, None)).items == ()
+    assert (await adapter.conversations(only_user, None)).items == ()
     with pytest.raises(AuthExpired) as caught:
-        await made.posts(only_group, None)
+        await adapter.posts(only_group, None)
     assert caught.value.token is Token.USER
     with pytest.raises(AuthExpired) as caught:
-        await made.conversations(credentials({Token.COMMUNITY: "revoked"}), None)
+        await adapter.conversations(credentials({Token.COMMUNITY: "revoked"}), None)
     assert caught.value.token is Token.COMMUNITY
 
 
@@ -440,10 +444,10 @@ def to_message() -> ReplyTo:
 
 
 async def test_a_comment_is_answered() -> None:
-    world = World()
-    sent = await Vk(world.client()).reply(credentials(), to_comment(), "Yes & no", "key-1")
+    fake = FakeVk()
+    sent = await Vk(fake.client()).reply(credentials(), to_comment(), "Yes & no", "key-1")
     assert sent.external_id == "comment-901"
-    [(method, form)] = world.calls
+    [(method, form)] = fake.calls
     assert method == "wall.createComment"
     assert form == {
         "v": "5.199",
@@ -456,15 +460,15 @@ async def test_a_comment_is_answered() -> None:
     }
 
 
-async def test_a_message_is_answered_with_a_number_that_its_key_gives() -> None:
-    world = World()
-    made = Vk(world.client())
+async def test_the_random_id_of_a_reply_depends_on_its_idempotency_key() -> None:
+    fake = FakeVk()
+    adapter = Vk(fake.client())
     for key in ("key-1", "key-1", "key-2"):
-        assert (await made.reply(credentials(), to_message(), "Yes", key)).external_id == "message-900"
-    numbers = [int(form["random_id"]) for _, form in world.calls]
+        assert (await adapter.reply(credentials(), to_message(), "Yes", key)).external_id == "message-900"
+    numbers = [int(form["random_id"]) for _, form in fake.calls]
     assert numbers[0] == numbers[1] != numbers[2]
     assert all(0 < number < 2**31 for number in numbers)
-    assert world.calls[0][1]["peer_id"] == "5"
+    assert fake.calls[0][1]["peer_id"] == "5"
 
 
 @pytest.mark.parametrize(
@@ -484,11 +488,11 @@ async def test_a_message_is_answered_with_a_number_that_its_key_gives() -> None:
         (100, Rejected),
     ],
 )
-async def test_a_reply_that_fails_tells_whether_it_may_have_been_sent(code: int, error: type[PlatformError]) -> None:
-    world = World(errors={"messages.send": code, "wall.createComment": code})
-    for to in (to_message(), to_comment()):
+async def test_the_error_of_a_reply_says_whether_it_may_have_been_sent(code: int, error: type[PlatformError]) -> None:
+    fake = FakeVk(errors={"messages.send": code, "wall.createComment": code})
+    for target in (to_message(), to_comment()):
         with pytest.raises(error):
-            await Vk(world.client()).reply(credentials(), to, "text", "key")
+            await Vk(fake.client()).reply(credentials(), target, "text", "key")
 
 
 @pytest.mark.parametrize(
@@ -500,9 +504,9 @@ async def test_a_reply_that_fails_tells_whether_it_may_have_been_sent(code: int,
     ],
 )
 async def test_a_reply_with_an_unreadable_answer_may_have_been_sent(answer: httpx.Response) -> None:
-    made = Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)))
+    adapter = Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)))
     with pytest.raises(OutcomeUnknown):
-        await made.reply(credentials(), to_message(), "text", "key")
+        await adapter.reply(credentials(), to_message(), "text", "key")
 
 
 @pytest.mark.parametrize(
@@ -518,39 +522,39 @@ async def test_a_reply_with_an_unreadable_answer_may_have_been_sent(answer: http
         (httpx.Response(200, json={"response": 1}), None),
     ],
 )
-def test_what_stands_before_vk(response: httpx.Response, error: type[PlatformError] | None) -> None:
-    said = Vk(World().client()).classify(response)
-    assert said is None if error is None else type(said) is error
+def test_http_responses_are_classified(response: httpx.Response, error: type[PlatformError] | None) -> None:
+    raised = Vk(FakeVk().client()).classify(response)
+    assert raised is None if error is None else type(raised) is error
 
 
-def test_too_many_a_second_tells_when() -> None:
-    said = Vk(World().client()).classify(httpx.Response(200, json=World.error(6)))
-    assert isinstance(said, Throttled)
-    assert (said.retry_after, said.scope) == (1.0, LimitScope.TOKEN)
+def test_too_many_requests_a_second_have_a_retry_after() -> None:
+    error = Vk(FakeVk().client()).classify(httpx.Response(200, json=FakeVk.error(6)))
+    assert isinstance(error, Throttled)
+    assert (error.retry_after, error.scope) == (1.0, LimitScope.TOKEN)
 
 
 @settings(max_examples=200)
 @given(st.integers(-5, 12000), st.text(max_size=50))
-def test_no_token_stands_in_an_error(code: int, text: str) -> None:
+def test_an_error_does_not_contain_the_token(code: int, text: str) -> None:
     body = {"error": {"error_code": code, "error_msg": text + USER_TOKEN}}
     request = httpx.Request(
         "POST", f"https://api.vk.ru/method/messages.send?access_token={USER_TOKEN}", data={"access_token": USER_TOKEN}
     )
-    said = Vk(World().client()).classify(httpx.Response(200, json=body, request=request))
-    assert said is not None
-    assert USER_TOKEN not in f"{said} {said!r} {said.__dict__}"
+    error = Vk(FakeVk().client()).classify(httpx.Response(200, json=body, request=request))
+    assert error is not None
+    assert USER_TOKEN not in f"{error} {error!r} {error.__dict__}"
 
 
 @pytest.mark.parametrize("body", ["", "{}", "null", '{"response": 1}', '{"response": {"items": 1}}', "<html>"])
-async def test_what_is_not_understood_is_malformed(body: str) -> None:
-    made = Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, text=body))))
+async def test_an_unexpected_response_is_malformed(body: str) -> None:
+    adapter = Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, text=body))))
     c = credentials()
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: made.community(c),
-        lambda: made.posts(c, None),
-        lambda: made.metrics(c, ("1",)),
-        lambda: made.comments(c, "1", None),
-        lambda: made.conversations(c, None),
+        lambda: adapter.community(c),
+        lambda: adapter.posts(c, None),
+        lambda: adapter.metrics(c, ("1",)),
+        lambda: adapter.comments(c, "1", None),
+        lambda: adapter.conversations(c, None),
     ]
     for call in calls:
         with pytest.raises(Malformed):
@@ -564,7 +568,7 @@ def receive(event: Mapping[str, Any], secrets: Mapping[str, str] = SECRETS) -> H
     return Vk.receive(HookRequest(json.dumps(event).encode(), {}, {}), secrets)
 
 
-def told(event: Mapping[str, Any]) -> Event:
+def only_event(event: Mapping[str, Any]) -> Event:
     (only,) = receive(event).events
     return only
 
@@ -581,7 +585,7 @@ def event(kind: str, subject: Mapping[str, Any] | None, **changes: object) -> di
     }
 
 
-def test_the_confirmation_is_answered() -> None:
+def test_the_confirmation_request_is_answered() -> None:
     assert receive({"type": "confirmation", "group_id": GROUP}).response_body == "a1b2c3"
     with pytest.raises(MissingPermission):
         receive({"type": "confirmation", "group_id": GROUP, "secret": "wrong"})
@@ -591,54 +595,54 @@ def test_the_confirmation_is_answered() -> None:
 
 @pytest.mark.parametrize("changes", [{"secret": "wrong"}, {"secret": None}, {"secret": ""}, {"secret": "sharedsecret"}])
 @pytest.mark.parametrize("kind", ["message_new", "group_join", "unheard_of"])
-def test_without_the_secret_nothing_is_believed(kind: str, changes: dict[str, object]) -> None:
+def test_an_event_without_the_secret_is_rejected(kind: str, changes: dict[str, object]) -> None:
     with pytest.raises(MissingPermission):
         receive(event(kind, {}, **changes))
 
 
-def test_without_a_secret_of_our_own_nothing_is_believed() -> None:
+def test_events_are_rejected_if_no_secret_is_stored() -> None:
     with pytest.raises(MissingPermission):
         receive(event("group_join", {}, secret=""), {})
     with pytest.raises(MissingPermission):
         receive(event("group_join", {}, secret=""), {"secret": ""})
 
 
-async def test_a_hook_brings_the_same_message_as_the_poll() -> None:
-    world = World(comments=thread_of(0), messages=[message(1, 5), message(2, 5, out=True)])
-    made = Vk(world.client())
-    listed = {m.external_id: m for m in [*await comments(made), *(await talk(made))[0]]}
+async def test_a_pushed_message_equals_the_polled_one() -> None:
+    fake = FakeVk(comments=thread_of(0), messages=[message(1, 5), message(2, 5, out=True)])
+    adapter = Vk(fake.client())
+    listed = {m.external_id: m for m in [*await list_comments(adapter), *(await list_messages(adapter))[0]]}
     events = [
-        *(event("wall_reply_new", c) for c in world.comments),
-        event("message_new", {"message": world.messages[0], "client_info": {}}),
-        event("message_reply", world.messages[1]),
+        *(event("wall_reply_new", c) for c in fake.comments),
+        event("message_new", {"message": fake.messages[0], "client_info": {}}),
+        event("message_reply", fake.messages[1]),
     ]
     assert len(events) == 9
-    for one in events:
-        happened = told(one)
-        [brought] = happened.messages
-        polled = listed[brought.external_id]
-        assert (receive(one).response_body, happened.event_id, happened.account_id) == ("ok", "e1", "77")
+    for body in events:
+        received = only_event(body)
+        [pushed] = received.messages
+        polled = listed[pushed.external_id]
+        assert (receive(body).response_body, received.event_id, received.account_id) == ("ok", "e1", "77")
         for part in ("thread_id", "kind", "text", "sent_at", "url", "post_id", "in_reply_to", "deleted"):
-            assert getattr(brought, part) == getattr(polled, part)
-        assert brought.author.external_id == polled.author.external_id
-        assert brought.author.is_community == polled.author.is_community
+            assert getattr(pushed, part) == getattr(polled, part)
+        assert pushed.author.external_id == polled.author.external_id
+        assert pushed.author.is_community == polled.author.is_community
 
 
 def test_other_events() -> None:
-    assert told(event("wall_reply_delete", {"id": 12, "post_id": 1})).deleted_ids == ("comment-12",)
-    assert [p.external_id for p in told(event("wall_post_new", post(5))).posts] == ["5"]
-    assert told(event("wall_post_new", post(5, from_id=8))).posts == ()
-    assert told(event("message_new", {"message": message(1, 2_000_000_001)})).messages == ()
+    assert only_event(event("wall_reply_delete", {"id": 12, "post_id": 1})).deleted_ids == ("comment-12",)
+    assert [p.external_id for p in only_event(event("wall_post_new", post(5))).posts] == ["5"]
+    assert only_event(event("wall_post_new", post(5, from_id=8))).posts == ()
+    assert only_event(event("message_new", {"message": message(1, 2_000_000_001)})).messages == ()
     assert receive(event("group_join", {"user_id": 1})).response_body == "ok"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b'{"type": 1, "group_id": 1}'])
-def test_a_call_that_is_not_understood(body: bytes) -> None:
+def test_a_webhook_call_that_is_no_event_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
         Vk.receive(HookRequest(body, {}, {}), SECRETS)
 
 
-def test_an_event_whose_object_is_not_understood_is_kept_without_the_secret() -> None:
+def test_an_unparsed_event_is_stored_without_the_secret() -> None:
     for subject in (None, {}, {"message": {"id": "x"}}):
         got = receive(event("message_new", subject))
         [kept] = got.events
