@@ -123,7 +123,9 @@ async def messages(raw: Any) -> None:
     for one in objects(raw):
         thread = {"id": "t_1", "updated_time": one["created_time"], "messages": {"data": [one]}}
         page_id = one["to"]["data"][0]["id"]
-        (message,) = (await Facebook(client_answering({"data": [thread]})).conversations(own_credentials(page_id), None)).items
+        (message,) = (
+            await Facebook(client_answering({"data": [thread]})).conversations(own_credentials(page_id), None)
+        ).items
         assert (message.external_id, message.text) == (one["id"], one.get("message", ""))
         assert message.thread_id == f"message-{one['from']['id']}"
         assert message.author == RemotePerson(one["from"]["id"], one["from"]["name"])
